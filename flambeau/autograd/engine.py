@@ -1,0 +1,260 @@
+"""Backward passes as the user calls them: `backward`, `grad`, hooks, retained gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau.record import recorder
+from flambeau.record.backward import (
+    ACCUMULATE,
+    BACKWARD,
+    MARK_CUT,
+    Chain,
+    Cut,
+    Done,
+    Frame,
+    NeedChain,
+    describe_chain,
+    take_imports,
+)
+from flambeau.record.plan import getrefcount  # noqa: F401  (liveness is by reference counts)
+from flambeau.tensor.tensor import Tensor
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None,
+             create_graph: bool = False, inputs: Any = None) -> None:
+    """Adds to `.grad` of the leaves (or of `inputs`) the gradients of the sum of `tensors`."""
+    roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    given = _cotangents(grad_tensors, len(roots))
+    if retain_graph is None:
+        retain_graph = create_graph
+    if inputs is not None:
+        chosen = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        if not chosen:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+        found = run(roots, given, retain_graph, create_graph, chosen)
+        accumulate([(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph)
+        return
+    run(roots, given, retain_graph, create_graph, None)
+
+
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
+         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
+         is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Any, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`, as new tensors."""
+    if not only_inputs:
+        raise NotImplementedError("autograd.grad: only_inputs=False was removed; use backward()")
+    if is_grads_batched:
+        raise NotImplementedError("autograd.grad: is_grads_batched=True is not supported yet; loop over the rows")
+    roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    if retain_graph is None:
+        retain_graph = create_graph
+    found = run(roots, _cotangents(grad_outputs, len(roots)), retain_graph, create_graph, wanted)
+    if materialize_grads:
+        from flambeau.functional.creation import zeros_like
+
+        found = [zeros_like(t) if g is None else g for t, g in zip(wanted, found, strict=True)]
+    elif not allow_unused and any(g is None for g in found):
+        raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
+                           "allow_unused=True if this is the desired behavior.")
+    return tuple(found)
+
+
+def _cotangents(given: Any, count: int) -> tuple[Any, ...]:
+    if given is None:
+        return (None,) * count
+    if isinstance(given, Tensor):
+        return (given,)
+    result = tuple(given)
+    if len(result) != count:
+        raise RuntimeError(f"got {count} tensors and {len(result)} gradients")
+    return result
+
+
+def run(roots: tuple[Any, ...], cotangents: tuple[Any, ...], retain_graph: bool, create_graph: bool,
+        inputs: tuple[Any, ...] | None) -> list[Any]:
+    """One backward pass; returns the inputs' gradients, or accumulates into the leaves without inputs."""
+    replaced: list[tuple[tuple[int, int], Any, tuple[Any, ...], Any]] = []
+    chain: Chain | None = None
+    frames: list[Frame] = []
+    extra_inputs = inputs
+    while True:
+        rec, state, moved = _record(roots, cotangents, (create_graph, retain_graph), extra_inputs, replaced, chain)
+        if moved:  # a flush in between: what was left of the graph is history now
+            chain, frames = None, []
+            continue
+        extra = state.extra
+        if isinstance(extra, NeedChain):
+            chain, frames = describe_chain(rec, extra.histories, inputs)
+            continue
+        handles = recorder.results(rec, state)
+        take_imports(rec, extra, frames)
+        if isinstance(extra, Cut):
+            position, number = extra.place
+            code = (rec.cuts if position < 0 else frames[position].cuts)[number]
+            replaced.append((extra.place, code, code.run(handles[0]), rec if position < 0 else frames[position]))
+            continue
+        return _deliver(rec, extra, handles, frames, inputs, create_graph)
+
+
+def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any, chain: Any) -> Any:
+    """Records the event; `moved` says that a flush came in between, so that places have changed."""
+    while True:
+        rec = recorder.LOCAL.rec
+        scalars: list[Any] = []
+        try:
+            parts = [recorder.operand_key(rec, p, scalars) for p in (roots, cotangents)]
+            wanted = None if inputs is None else recorder.operand_key(rec, inputs, scalars)
+            places = []
+            for place, code, given, owner in replaced:
+                place = _current_place(rec, place, code, owner, chain)
+                if place is None:
+                    return rec, None, True
+                places.append((place, recorder.operand_key(rec, given, scalars)))
+            if chain is not None and not _chain_valid(rec, chain):
+                return rec, None, True
+            key = (BACKWARD, *parts, flags, wanted, tuple(places), chain)
+            state = rec.state.next.get(key) or recorder.miss(rec, key)
+        except recorder.Flushed:
+            if chain is not None:
+                return rec, None, True
+            continue
+        rec.state = state
+        return rec, state, False
+
+
+def _current_place(rec: Any, place: Any, code: Any, owner: Any, chain: Any) -> Any:
+    """Where a cut stands now: in this recording, or in a frame of the chain."""
+    if owner is rec:
+        return place
+    if code in rec.cuts:
+        return (-1, rec.cuts.index(code))
+    return place if place[0] >= 0 and chain is not None else None if chain is not None else place
+
+
+def _chain_valid(rec: Any, chain: Chain) -> bool:
+    return all(history < len(rec.frames) for history, _, _ in chain.entries)
+
+
+def _deliver(rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any,
+             create_graph: bool) -> list[Any]:
+    if inputs is not None:
+        fresh = iter(handles)
+        return [None if unused else next(fresh) for unused in done.unused]
+    pairs = []
+    for (position, number), handle in zip(done.leaves, handles, strict=True):
+        if position < 0:
+            leaf = rec.handles[rec_leaf(rec, number)]
+        else:
+            leaf = frames[position].leaves[number]
+        pairs.append((leaf, handle))
+    accumulate(pairs, create_graph)
+    return []
+
+
+def rec_leaf(rec: Any, number: int) -> int:
+    """The tensor number of a leaf, as the state's trace has it (kept with the state)."""
+    leaves: tuple[int, ...] = rec.state.extra.leaf_numbers
+    return leaves[number]
+
+
+def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
+    """Gives gradients to leaves: a first one as it is, a further one added."""
+    have, new = [], []
+    for leaf, gradient in pairs:
+        if leaf._hooks:
+            gradient = run_hooks(leaf._hooks, gradient)
+        if leaf._grad is None:
+            leaf._grad = gradient
+        elif create_graph:
+            leaf._grad = leaf._grad + gradient
+        else:
+            have.append(leaf._grad)
+            new.append(gradient)
+        if leaf._hooks:
+            for hook in leaf.__dict__.get("_post_accumulate_hooks", {}).values():
+                hook(leaf)
+    if have:
+        recorder.group_update(ACCUMULATE, have, (new,))
+
+
+def run_hooks(hooks: dict[int, Any], gradient: Any) -> Any:
+    for hook in list(hooks.values()):
+        result = hook(gradient)
+        if result is not None:
+            gradient = result
+    return gradient
+
+
+class HookCut:
+    """The hooks of a non-leaf tensor, as a cut of the graph."""
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self.hooks = hooks
+
+    def run(self, gradient: Any) -> tuple[Any, ...]:
+        return (run_hooks(self.hooks, gradient),)
+
+
+def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
+    """Makes Python code part of the graph at a tensor."""
+    rec, _ = recorder.advance_key(lambda r, s: (
+        MARK_CUT, recorder.operand_key(r, tensor, s),
+        None if inputs is None else tuple(None if t is None else recorder.operand_key(r, t, s) for t in inputs)))
+    rec.cuts.append(code)
+
+
+class RemovableHandle:
+    """Removes a hook: `handle.remove()`; as a context manager, at the end of its block."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self.hooks = hooks
+        self.id = RemovableHandle._next
+        RemovableHandle._next += 1
+
+    def remove(self) -> None:
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.remove()
+
+
+def register_hook(tensor: Any, hook: Any) -> RemovableHandle:
+    """See Tensor.register_hook."""
+    if not tensor.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if tensor._hooks is None:
+        tensor._hooks = {}
+        if not tensor.is_leaf:
+            mark_cut(tensor, None, HookCut(tensor._hooks))
+    handle = RemovableHandle(tensor._hooks)
+    tensor._hooks[handle.id] = hook
+    return handle
+
+
+def retain_grad(tensor: Any) -> None:
+    """See Tensor.retain_grad."""
+    if not tensor.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if tensor.is_leaf or tensor.__dict__.get("_retains_grad"):
+        return
+    tensor._retains_grad = True
+    import weakref
+
+    owner = weakref.ref(tensor)
+
+    def keep(gradient: Any) -> None:
+        held = owner()
+        if held is not None:
+            held._grad = gradient if held._grad is None else held._grad + gradient
+
+    register_hook(tensor, keep)

@@ -1,0 +1,7 @@
+"""`python -m flambeau.cli`: the command without its console script."""
+
+import sys
+
+from flambeau.cli.command import main
+
+sys.exit(main())

@@ -1,0 +1,77 @@
+"""Reading the command line. By hand: argparse costs more to import than the rest of this file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+USAGE = """\
+usage: flambeau run [--report] script.py [arguments ...]
+       flambeau run [--report] -m module [arguments ...]
+       flambeau env
+       flambeau --version | --help
+
+run   run a PyTorch script or module with `import torch` meaning Flambeau;
+      everything after the script belongs to the script
+      --report   at the end, print to stderr how much of the run came from
+                 compiled programs (also: FLAMBEAU_REPORT=1)
+env   versions, CPU, vector width, threads, cache folder: what a bug report needs
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status: 0, or 2 for a wrong command line."""
+    rest = list(sys.argv[1:] if arguments is None else arguments)
+    if not rest:
+        return _wrong("a command is needed")
+    command = rest.pop(0)
+    if command in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if command in ("-V", "--version"):
+        from flambeau.cli.environment import version
+
+        print(f"flambeau {version()}")
+        return 0
+    if command == "env":
+        if rest:
+            return _wrong(f"env takes no arguments, got {rest[0]!r}")
+        from flambeau.cli.environment import describe
+
+        print(describe())
+        return 0
+    if command == "run":
+        return _run(rest)
+    return _wrong(f"no command {command!r}")
+
+
+def _run(rest: list[str]) -> int:
+    report = os.environ.get("FLAMBEAU_REPORT", "") not in ("", "0")
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        option = rest.pop(0)
+        if option == "--report":
+            report = True
+        elif option in ("-h", "--help"):
+            print(USAGE, end="")
+            return 0
+        elif option == "-m":
+            if not rest:
+                return _wrong("-m needs the name of a module")
+            from flambeau.cli.run import run_module
+
+            return run_module(rest[0], rest[1:], report=report)
+        else:
+            return _wrong(f"run has no option {option!r} (the script's own go after its name)")
+    if not rest:
+        return _wrong("run needs a script or -m module")
+    if rest[0] == "-":
+        return _wrong("run does not read a program from standard input: give it a file")
+    from flambeau.cli.run import run_path
+
+    return run_path(rest[0], rest[1:], report=report)
+
+
+def _wrong(problem: str) -> int:
+    print(f"flambeau: {problem}\n{USAGE}", end="", file=sys.stderr)
+    return 2

@@ -1,0 +1,97 @@
+"""`flambeau env`: what Flambeau finds on this machine, one fact a line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from collections.abc import Callable
+from functools import partial
+
+# Settings by environment variable that change what a run does.
+_PREFIX = "FLAMBEAU_"
+
+
+def version() -> str:
+    """Flambeau's version."""
+    import flambeau
+
+    own = getattr(flambeau, "__version__", None)
+    if isinstance(own, str):
+        return own
+    metadata = importlib.import_module("importlib.metadata")
+    try:
+        return str(metadata.version("flambeau"))
+    except metadata.PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def describe() -> str:
+    """All facts, aligned; a fact that cannot be found says why instead of failing."""
+    facts: list[tuple[str, Callable[[], str]]] = [
+        ("flambeau", lambda: f"{version()} in {_folder()}"),
+        ("python", lambda: f"{platform.python_version()} ({platform.python_implementation()})"),
+        ("numpy", lambda: _version_of("numpy")),
+        ("llvmlite", lambda: f"{_version_of('llvmlite')}, LLVM {_llvm()}"),
+        ("system", lambda: platform.platform()),
+        ("cpu", _cpu),
+        ("vector width", _vector_width),
+        ("threads", _threads),
+        ("kernel cache", _cache),
+        *_settings(),
+    ]
+    width = max(len(name) for name, _ in facts)
+    return "\n".join(f"{name:{width}}  {_found(fact)}" for name, fact in facts)
+
+
+def _found(fact: Callable[[], str]) -> str:
+    # Whatever is broken is what the reader looks for: name it, and go on to the next fact.
+    try:
+        return fact()
+    except Exception as error:
+        return f"not known: {type(error).__name__}: {error}"
+
+
+def _version_of(module: str) -> str:
+    return str(importlib.import_module(module).__version__)
+
+
+def _folder() -> str:
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _llvm() -> str:
+    from flambeau.execute.cpu.target import llvm_version
+
+    return llvm_version()
+
+
+def _cpu() -> str:
+    from flambeau.execute.cpu.target import Target
+
+    host = Target.host()
+    return f"{host.cpu} ({host.triple}), {os.cpu_count()} logical CPUs"
+
+
+def _vector_width() -> str:
+    from flambeau.execute.cpu.target import Target
+
+    return f"{Target.host().vector_bits} bits"
+
+
+def _threads() -> str:
+    from flambeau.execute.cpu.pool import get_num_threads
+
+    return str(get_num_threads())
+
+
+def _cache() -> str:
+    from flambeau.execute.cpu.objects import default_cache
+
+    cache = default_cache()
+    return "off" if cache is None else str(cache.directory)
+
+
+def _settings() -> list[tuple[str, Callable[[], str]]]:
+    names = sorted(name for name in os.environ if name.startswith(_PREFIX))
+    return [(name, partial(str, os.environ[name])) for name in names]

@@ -1,0 +1,159 @@
+"""The import hook: finders on sys.meta_path that answer for torch, torchvision, torchmetrics.
+
+Note: same object, two names. The import system insists on writing `__spec__` of whatever a loader
+creates. Our loader hands it the Flambeau module that exists already, so it puts the module's own
+spec back at once: `import torch; torch.__spec__.name` stays 'flambeau', `importlib.reload(torch)`
+reloads flambeau, and sys.modules holds the one object under both names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from flambeau.compat import children, names
+
+_ABSENT = object()
+
+
+class _Alias(Loader):
+    """Gives an existing module to the import system under a second name."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._own_spec = module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own_spec
+
+
+class _Aliases(MetaPathFinder):
+    """First on sys.meta_path: names of PyTorch's packages, and the spawn module of the library."""
+
+    def __init__(self) -> None:
+        # (parent module, attribute, what it was): attributes that the import system is about to
+        # set and that were not this module before.
+        self._bound: list[tuple[ModuleType, str, object]] = []
+        self.given: set[str] = set()
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname == children.SPAWN:
+            return children.spawn_spec(self, fullname, path, target)
+        if fullname.partition(".")[0] not in names.ROOTS:
+            return None
+        module = _answer(fullname)
+        if module is None:
+            if _is_probe():
+                return None
+            raise ModuleNotFoundError(names.missing(fullname), name=fullname)
+        parent, _, leaf = fullname.rpartition(".")
+        if parent:
+            holder = sys.modules[parent]
+            before = vars(holder).get(leaf, _ABSENT)
+            if before is not module:
+                self._bound.append((holder, leaf, before))
+        self.given.add(fullname)
+        return ModuleSpec(fullname, _Alias(module), is_package=hasattr(module, "__path__"))
+
+    def undo(self) -> None:
+        """Take back the names given and the attributes set for them."""
+        for holder, leaf, before in reversed(self._bound):
+            if before is _ABSENT:
+                vars(holder).pop(leaf, None)
+            else:
+                setattr(holder, leaf, before)
+        for name in self.given:
+            sys.modules.pop(name, None)
+
+
+class _Missing(MetaPathFinder):
+    """Last on sys.meta_path: `from torch import fx` asks for flambeau.fx; say what is missing."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        package, _, leaf = fullname.partition(".")
+        if package != "flambeau" or leaf not in names.PYTORCH or _is_probe():
+            return None
+        # With name=fullname the import system would replace this by "cannot import name".
+        raise ModuleNotFoundError(names.missing(f"torch.{leaf}"), name=f"torch.{leaf}")
+
+
+def _is_probe() -> bool:
+    """Whether importlib.util.find_spec asks, which expects None where there is nothing."""
+    asker = sys._getframe(3)
+    return asker.f_globals.get("__name__") == "importlib.util"
+
+
+def _answer(fullname: str) -> ModuleType | None:
+    """The Flambeau module for a PyTorch name; None where Flambeau has none."""
+    if not names.is_internal(fullname):
+        own = names.target(fullname)
+        try:
+            return importlib.import_module(own)
+        except ModuleNotFoundError as error:
+            # Absent is one thing; a module that exists and fails on its own import is another.
+            if error.name is None or not _lies_on(error.name, own, fullname):
+                raise
+    gathered = names.GATHERED.get(fullname)
+    return importlib.import_module(gathered) if gathered else None
+
+
+def _lies_on(absent: str, own: str, alias: str) -> bool:
+    return any(name == absent or name.startswith(absent + ".") for name in (own, alias))
+
+
+_active: tuple[_Aliases, _Missing] | None = None
+_set_aside: dict[str, ModuleType] = {}
+
+
+def installed() -> bool:
+    """Whether `import torch` means Flambeau in this process."""
+    return _active is not None
+
+
+def install() -> None:
+    """Make `import torch` (torchvision, torchmetrics) mean Flambeau from here on.
+
+    A real torch that was imported before keeps working for whoever holds it; its entries in
+    sys.modules are set aside until `uninstall()`. Calling it twice changes nothing.
+    """
+    global _active
+    if _active is not None:
+        return
+    for name in [name for name in sys.modules if name.partition(".")[0] in names.ROOTS]:
+        _set_aside[name] = sys.modules.pop(name)
+    _active = (_Aliases(), _Missing())
+    sys.meta_path.insert(0, _active[0])
+    sys.meta_path.append(_active[1])
+    children.watch()
+
+
+def uninstall() -> None:
+    """Take the aliases back: sys.meta_path and sys.modules are as before `install()`."""
+    global _active
+    if _active is None:
+        return
+    aliases, missing = _active
+    _active = None
+    sys.meta_path.remove(aliases)
+    sys.meta_path.remove(missing)
+    aliases.undo()
+    children.unwatch()
+    sys.modules.update(_set_aside)
+    _set_aside.clear()

@@ -1,0 +1,67 @@
+"""Which Flambeau module answers to which name of PyTorch's."""
+
+from __future__ import annotations
+
+ROOTS = {
+    "torch": "flambeau",
+    "torchvision": "flambeau.vision",
+    "torchmetrics": "flambeau.metrics",
+}
+
+# Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
+INTERNAL = frozenset(
+    {"cli", "compat", "core", "execute", "graph", "ops", "record", "tensor"},
+)
+
+# PyTorch spreads these over more files than Flambeau does. Pickles and a few programs name the
+# file; where Flambeau has no module of that name, the room that holds the same classes answers.
+_NN_FILES = (
+    "activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold "
+    "instancenorm linear loss module normalization padding pixelshuffle pooling rnn sparse "
+    "transformer upsampling"
+).split()
+_OPTIM_FILES = "adadelta adagrad adam adamax adamw asgd nadam optimizer radam rmsprop sgd".split()
+_DATA_FILES = "dataloader dataset sampler".split()
+
+GATHERED: dict[str, str] = {
+    "torch.nn.modules": "flambeau.nn",
+    "torch.nn.parameter": "flambeau.nn",
+    **{f"torch.nn.modules.{name}": "flambeau.nn" for name in _NN_FILES},
+    **{f"torch.optim.{name}": "flambeau.optim" for name in _OPTIM_FILES},
+    **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},
+}
+
+# The public packages of PyTorch 2.x, to tell "not built yet" from "no such thing".
+PYTORCH = frozenset(
+    (
+        "accelerator amp ao autograd backends compiler cpu cuda distributed distributions export "
+        "fft func functional futures fx hub jit library linalg masked monitor mps multiprocessing "
+        "mtia nested nn onnx optim overrides package profiler quantization random serialization "
+        "signal sparse special storage testing types utils version xpu"
+    ).split()
+)
+
+
+def target(name: str) -> str:
+    """The Flambeau name of the same relative place: torch.nn.init -> flambeau.nn.init."""
+    root, _, rest = name.partition(".")
+    return f"{ROOTS[root]}.{rest}" if rest else ROOTS[root]
+
+
+def is_internal(name: str) -> bool:
+    """Whether a torch.* name would reach into a room that PyTorch does not have."""
+    parts = name.split(".")
+    return parts[0] == "torch" and len(parts) > 1 and parts[1] in INTERNAL
+
+
+def missing(name: str) -> str:
+    """The text of the ImportError for a name that Flambeau cannot answer."""
+    root, _, rest = name.partition(".")
+    if root == "torch" and rest and rest.partition(".")[0] not in PYTORCH:
+        return f"No module named '{name}': neither Flambeau nor PyTorch 2.x is known to have it"
+    whole = f"{root} yet (it would be {ROOTS[root]})" if not rest else f"{name} yet"
+    return (
+        f"flambeau has no {whole}. In this process `import {root}` means Flambeau; run the "
+        f"script with plain `python` to have PyTorch's, or guard the import with "
+        f"`try: ... except ImportError:`"
+    )

@@ -1,0 +1,207 @@
+"""Shapes and strides: plain integer algebra, in elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Shape = tuple[int, ...]
+Strides = tuple[int, ...]
+
+
+def element_count(shape: Sequence[int]) -> int:
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count
+
+
+def contiguous_strides(shape: Sequence[int]) -> Strides:
+    """Row-major strides; an extent of 0 counts as 1, as PyTorch has it."""
+    strides = [0] * len(shape)
+    step = 1
+    for axis in range(len(shape) - 1, -1, -1):
+        strides[axis] = step
+        step *= max(shape[axis], 1)
+    return tuple(strides)
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The common shape; RuntimeError in PyTorch's words where there is none."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    rank = max(len(shape) for shape in shapes)
+    result = [1] * rank
+    for number, shape in enumerate(shapes):
+        offset = rank - len(shape)
+        for axis, extent in enumerate(shape):
+            have = result[offset + axis]
+            if extent == have or extent == 1:
+                continue
+            if have != 1:
+                raise RuntimeError(
+                    f"The size of tensor a ({have}) must match the size of tensor b ({extent}) at "
+                    f"non-singleton dimension {offset + axis}"
+                    + (f" (operand {number})" if number > 1 else ""))
+            result[offset + axis] = extent
+    return tuple(result)
+
+
+def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    step = 1
+    for extent, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if extent == 1:
+            continue
+        if extent == 0:
+            return True
+        if stride != step:
+            return False
+        step *= extent
+    return True
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the layout is a permutation of a contiguous one: no gaps, no overlap."""
+    order = memory_order(shape, strides)
+    return is_contiguous([shape[a] for a in order], [strides[a] for a in order])
+
+
+def memory_order(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    """Axes from the outermost in memory to the innermost; ties keep their order."""
+    return tuple(sorted(range(len(shape)), key=lambda a: (-strides[a] if shape[a] != 1 else 0, a)))
+
+
+def dense_strides_like(shape: Sequence[int], strides: Sequence[int]) -> Strides:
+    """Dense strides for `shape` in the memory order of `strides` (PyTorch's preserve_format)."""
+    if is_contiguous(shape, strides):
+        return contiguous_strides(shape)
+    if is_dense(shape, strides):
+        return tuple(strides)
+    order = _preserving_order(shape, strides)
+    result = [0] * len(shape)
+    step = 1
+    for axis in reversed(order):
+        result[axis] = step
+        step *= max(shape[axis], 1)
+    return tuple(result)
+
+
+def _preserving_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Axes outermost first; broadcast axes (stride 0) keep their place, as PyTorch's TensorIterator has it."""
+    order = list(range(len(shape) - 1, -1, -1))
+
+    def should_swap(a: int, b: int) -> int:
+        if strides[a] == 0 or strides[b] == 0:
+            return 0
+        if strides[a] != strides[b]:
+            return -1 if strides[a] < strides[b] else 1
+        return 1 if shape[a] > shape[b] else 0
+
+    for i in range(1, len(order)):
+        at = i
+        for j in range(i - 1, -1, -1):
+            comparison = should_swap(order[j], order[at])
+            if comparison > 0:
+                order[j], order[at] = order[at], order[j]
+                at = j
+            elif comparison < 0:
+                break
+    return order[::-1]
+
+
+def storage_extent(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """How many elements from its first a layout reaches (0 for an empty one)."""
+    reach = 1
+    for extent, stride in zip(shape, strides, strict=True):
+        if extent == 0:
+            return 0
+        reach += (extent - 1) * stride
+    return reach
+
+
+def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether two places of the layout may share an element (exact for what views can make, bar as_strided)."""
+    axes = sorted((stride, extent) for extent, stride in zip(shape, strides, strict=True) if extent > 1)
+    reach = 0
+    for stride, extent in axes:
+        if stride <= reach:
+            return True
+        reach += (extent - 1) * stride
+    return False
+
+
+def view_strides(shape: Shape, strides: Strides, new_shape: Shape) -> Strides | None:
+    """Strides that show `new_shape` of the same elements without a copy, or None."""
+    if element_count(shape) == 0:
+        return contiguous_strides(new_shape) if shape != new_shape else strides
+    result = [0] * len(new_shape)
+    at = len(new_shape) - 1
+    chunk_stride = strides[-1] if strides else 1
+    chunk, covered = 1, 1
+    for axis in range(len(shape) - 1, -1, -1):
+        chunk *= shape[axis]
+        merges = axis > 0 and (shape[axis - 1] == 1 or strides[axis - 1] == chunk * chunk_stride)
+        if merges:
+            continue
+        while at >= 0 and (covered < chunk or new_shape[at] == 1):
+            result[at] = covered * chunk_stride
+            covered *= new_shape[at]
+            at -= 1
+        if covered != chunk:
+            return None
+        if axis > 0:
+            chunk_stride, chunk, covered = strides[axis - 1], 1, 1
+    if not shape:
+        for axis in range(len(new_shape)):
+            result[axis] = 1
+        return tuple(result)
+    return tuple(result) if at == -1 else None
+
+
+def infer_size(shape: Sequence[int], count: int) -> Shape:
+    """Replaces a single -1; RuntimeError in PyTorch's words where the sizes do not fit `count` elements."""
+    known, hole = 1, None
+    for axis, extent in enumerate(shape):
+        if extent == -1:
+            if hole is not None:
+                raise RuntimeError("only one dimension can be inferred")
+            hole = axis
+        elif extent < 0:
+            raise RuntimeError(f"invalid shape dimension {extent}")
+        else:
+            known *= extent
+    result = list(shape)
+    if hole is not None:
+        if known == 0:
+            raise RuntimeError(f"cannot reshape tensor of {count} elements into shape {list(shape)} because "
+                               "the unspecified dimension size -1 can be any value and is ambiguous")
+        if count % known == 0:
+            result[hole] = count // known
+            known = count
+    if known != count or -1 in result:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+    return tuple(result)
+
+
+def wrap_axis(axis: int, rank: int) -> int:
+    """A non-negative axis; IndexError in PyTorch's words when out of range."""
+    bound = max(rank, 1)
+    if not -bound <= axis < bound:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], "
+                         f"but got {axis})")
+    return axis + bound if axis < 0 else axis
+
+
+def wrap_axes(axes: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
+    """Sorted distinct axes; None or () means all of them."""
+    if axes is None:
+        return tuple(range(rank))
+    if isinstance(axes, int):
+        return (wrap_axis(axes, rank),) if rank else ((), wrap_axis(axes, rank))[0]
+    wrapped = [wrap_axis(a, rank) for a in axes]
+    if len(set(wrapped)) != len(wrapped):
+        repeated = next(a for a in wrapped if wrapped.count(a) > 1)
+        raise RuntimeError(f"dim {repeated} appears multiple times in the list of dims")
+    if not wrapped or not rank:
+        return tuple(range(rank))
+    return tuple(sorted(wrapped))

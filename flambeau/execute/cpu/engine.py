@@ -1,0 +1,256 @@
+"""From kernel texts to code in this process: each once, compiled in parallel, never unloaded."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from flambeau.execute.cpu import software_float
+from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
+from flambeau.execute.cpu.target import (
+    SYSTEM_FUNCTIONS,
+    KernelCompileError,
+    Target,
+    binding,
+    compile_object,
+    complaint,
+    create_machine,
+)
+
+KERNEL = "kernel"
+SYSTEM_LIBRARY = "flambeau.system"
+FLOAT_LIBRARY = "flambeau.software_float"
+COMPILE_THREADS = 8
+
+Symbols = tuple[str, ...]
+
+
+class Engine:
+    """The code loaded into this process, and the way to load more. One per process: `engine()`."""
+
+    def __init__(self, target: Target, cache: ObjectCache | None) -> None:
+        self.target = target
+        self.cache = cache
+        self._jit: Any = None
+        self._libraries = 0
+        self._has_software_float = False
+        self.lock = threading.RLock()
+        # Finished and running loads; a loader that fails takes its entry out again.
+        self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
+
+    def load(self, texts: Sequence[str], symbols: Symbols) -> list[list[int]]:
+        """Addresses of `symbols` in each text's module, compiling and linking what is missing.
+
+        Raises KernelCompileError naming the first text that LLVM refuses.
+        """
+        keys = [object_key(text, self.target) for text in texts]
+        mine: dict[bytes, str] = {}
+        with self.lock:
+            for key, text in zip(keys, texts, strict=True):
+                if (key, symbols) not in self._loads:
+                    self._loads[key, symbols] = Future()
+                    mine[key] = text
+            waiting = [self._loads[key, symbols] for key in keys]
+        if mine:
+            self._load_missing(mine, symbols)
+        return [future.result() for future in waiting]
+
+    def _load_missing(self, texts: dict[bytes, str], symbols: Symbols) -> None:
+        """Settles the future of every text: object code from the cache or compiled, then linked."""
+        futures = {key: self._loads[key, symbols] for key in texts}
+        results: dict[bytes, list[int] | BaseException] = {}
+        try:
+            codes: dict[bytes, bytes] = {}
+            for key, code in self._objects(texts):
+                if isinstance(code, BaseException):
+                    results[key] = code
+                else:
+                    codes[key] = code
+            results |= self._link_all(texts, codes, symbols)
+        except BaseException as error:
+            results = dict.fromkeys(texts, error)
+            raise
+        finally:
+            for key, result in results.items():
+                if isinstance(result, BaseException):
+                    with self.lock:
+                        self._loads.pop((key, symbols), None)
+                    futures[key].set_exception(result)
+                else:
+                    futures[key].set_result(result)
+
+    def _objects(self, texts: dict[bytes, str]) -> Iterable[tuple[bytes, bytes | BaseException]]:
+        """Object code (or the failure) of each text; several are compiled in parallel."""
+        missing = []
+        for key in texts:
+            payload = None if self.cache is None else self.cache.get(key)
+            if payload is None:
+                missing.append(key)
+            else:
+                yield key, payload
+        if len(missing) == 1:
+            yield missing[0], self._compile(missing[0], texts[missing[0]])
+        elif missing:
+            workers = min(len(missing), COMPILE_THREADS, os.cpu_count() or 1)
+            with ThreadPoolExecutor(workers, "flambeau-compile") as executor:
+                compiled = executor.map(self._compile, missing, [texts[key] for key in missing])
+                yield from zip(missing, compiled, strict=True)
+
+    def _compile(self, key: bytes, text: str) -> bytes | BaseException:
+        try:
+            code = compile_object(text, self.target, _suffix(key))
+        except Exception as error:
+            return error
+        if self.cache is not None:
+            self.cache.put(key, code)
+        return code
+
+    def _link_all(
+        self, texts: dict[bytes, str], codes: dict[bytes, bytes], symbols: Symbols
+    ) -> dict[bytes, list[int] | BaseException]:
+        """Links everything in one go, at half the cost; one by one if something is wrong."""
+        if not codes:
+            return {}
+        try:
+            return dict(self._link(codes, symbols))
+        except RuntimeError as error:
+            if len(codes) > 1:
+                found: dict[bytes, list[int] | BaseException] = {}
+                for key, code in codes.items():
+                    found |= self._link_all(texts, {key: code}, symbols)
+                return found
+            (key,) = codes
+            return {key: KernelCompileError(complaint(texts[key], str(error)))}
+
+    def _link(self, codes: dict[bytes, bytes], symbols: Symbols) -> dict[bytes, list[int]]:
+        with self.lock:
+            if self._jit is None:
+                self._jit = self._create_jit()
+            self._libraries += 1
+            builder = binding().JITLibraryBuilder()
+            builder.add_jit_library(SYSTEM_LIBRARY)
+            if any(marker in code for code in codes.values() for marker in software_float.MARKERS):
+                self._load_software_float()
+                builder.add_jit_library(FLOAT_LIBRARY)
+            for key, code in codes.items():
+                builder.add_object_img(code)
+                for symbol in symbols:
+                    builder.export_symbol(symbol + _suffix(key))
+            tracker = builder.link(self._jit, f"flambeau.{self._libraries}")
+            found = {
+                key: [int(tracker[symbol + _suffix(key)]) for symbol in symbols] for key in codes
+            }
+            tracker.detach()  # Never unloaded: programs hold bare addresses.
+            return found
+
+    def _load_software_float(self) -> None:
+        if self._has_software_float:
+            return
+        code = compile_object(software_float.TEXT, self.target)
+        builder = binding().JITLibraryBuilder()
+        builder.add_object_img(code)
+        builder.add_jit_library(SYSTEM_LIBRARY)
+        for symbol in software_float.SYMBOLS:
+            builder.export_symbol(symbol)
+        builder.link(self._jit, FLOAT_LIBRARY).detach()
+        self._has_software_float = True
+
+    def _create_jit(self) -> Any:
+        jit = binding().create_lljit_compiler(create_machine(self.target), suppress_errors=True)
+        builder = binding().JITLibraryBuilder()
+        for name, address in system_symbols().items():
+            builder.import_symbol(name, address)
+        builder.link(jit, SYSTEM_LIBRARY).detach()
+        # At exit the code stays where it is: daemon threads may still run it.
+        atexit.register(jit.detach)
+        return jit
+
+    def forget_running_loads(self) -> None:
+        """After a fork: the threads that were loading do not exist in the child."""
+        self._loads = {key: future for key, future in self._loads.items() if future.done()}
+
+
+def _suffix(key: bytes) -> str:
+    """What tells the names of one object from those of the others it is linked with."""
+    return f".{key.hex()[:24]}"
+
+
+def system_symbols() -> dict[str, int]:
+    """The addresses of the system functions that compiled code may call, by name."""
+    libraries = []
+    for name in ("ucrtbase",) if os.name == "nt" else (None, "libm.so.6"):
+        try:
+            libraries.append(ctypes.CDLL(name))
+        except OSError:
+            continue
+    found = {}
+    for name in SYSTEM_FUNCTIONS:
+        for library in libraries:
+            function = getattr(library, name, None)
+            if function is not None:
+                found[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
+                break
+    return found
+
+
+class _Holder:
+    """The process's engine, made by the first use."""
+
+    engine: Engine | None = None
+    lock = threading.Lock()
+
+
+def engine() -> Engine:
+    """The engine of this process: the host as target, the default cache on disk."""
+    if _Holder.engine is None:
+        with _Holder.lock:
+            if _Holder.engine is None:
+                _Holder.engine = Engine(Target.host(), default_cache())
+    return _Holder.engine
+
+
+def kernel_addresses(texts: Sequence[str]) -> list[int]:
+    """The addresses of `@kernel` in each LLVM module, compiled for this machine where missing.
+
+    A text defines `i64 @kernel(ptr %table, ptr %args, i64 %first, i64 %last)`; equal texts give one
+    address; the code stays loaded for the life of the process. Raises KernelCompileError.
+    """
+    return [addresses[0] for addresses in engine().load(texts, (KERNEL,))]
+
+
+# A fork waits until no other thread is linking, so that the child's copy of the JIT is whole.
+# (target.py does the same for LLVM's own lock; both are taken in the order in which `_link` does.)
+class _Fork:
+    held: threading.RLock | None = None
+
+
+def _before_fork() -> None:
+    if _Holder.engine is not None:
+        _Fork.held = _Holder.engine.lock
+        _Fork.held.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    if _Fork.held is not None:
+        _Fork.held.release()
+        _Fork.held = None
+
+
+def _after_fork_in_child() -> None:
+    _after_fork_in_parent()
+    _Holder.lock = threading.Lock()
+    if _Holder.engine is not None:
+        _Holder.engine.forget_running_loads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,0 +1,137 @@
+"""Which loops a kernel runs: joining variables, the order of the loops, the one along the lanes, the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flambeau.execute.cpu import elements
+from flambeau.execute.cpu.body import Node
+from flambeau.execute.cpu.index import Expression, Runtime, Variable, of
+from flambeau.execute.cpu.loops import Store, node_expressions
+
+# A kernel that takes longer than this (nanoseconds, estimated) is cut into TASKS pieces.
+PARALLEL_THRESHOLD = 25_000
+TASKS = 8
+# What an access costs beside a contiguous one, when it is strided or computed per lane.
+STRIDED, OPAQUE = 0.12, 0.08
+
+
+@dataclass
+class Nest:
+    """Loops, outermost first; `lane` is among them. `rename` maps joined variables to their new forms."""
+
+    loops: list[Variable]
+    lane: Variable | None
+    rename: dict[int, Expression] = field(default_factory=dict)
+
+
+def expressions_of(nodes: Sequence[Node], stores: Sequence[Store]) -> list[Expression]:
+    return [x for n in nodes for x in node_expressions(n)] + [s.address for s in stores]
+
+
+def join(variables: list[Variable], expressions: Sequence[Expression]
+         ) -> tuple[list[Variable], dict[int, Expression]]:
+    """Joins neighbours that every expression steps through as one (outer = extent * inner)."""
+    fixed = {a.number for x in expressions for a in x.nested() if isinstance(a, Variable)}
+    steps = {x.key: {a.number: c for a, c in x.terms if isinstance(a, Variable)} for x in expressions}
+    tables = list(steps.values())
+    result: list[Variable] = []
+    groups: list[list[Variable]] = []
+    for variable in variables:
+        if result and variable.number not in fixed and groups[-1][0].number not in fixed:
+            outer = groups[-1][-1].number
+            if all(t.get(outer, 0) == t.get(variable.number, 0) * variable.extent for t in tables):
+                groups[-1].append(variable)
+                continue
+        result.append(variable)
+        groups.append([variable])
+    rename: dict[int, Expression] = {}
+    joined: list[Variable] = []
+    for group in groups:
+        if len(group) == 1:
+            joined.append(group[0])
+            continue
+        extent = 1
+        for variable in group:
+            extent *= variable.extent
+            rename[variable.number] = Expression(0, ())
+        whole = Variable(group[-1].number, extent)
+        rename[group[-1].number] = of(whole)
+        joined.append(whole)
+    return joined, rename
+
+
+def access_quality(expression: Expression, variable: Variable) -> float:
+    """How well an access runs along `variable`: 1 contiguous, less when strided or computed."""
+    for atom in expression.nested():
+        if isinstance(atom, Variable) and atom.number == variable.number:
+            return OPAQUE
+    step = 0
+    for atom, coefficient in expression.terms:
+        if isinstance(atom, Variable) and atom.number == variable.number:
+            step = coefficient
+        elif isinstance(atom, Runtime) and any(v.number == variable.number
+                                               for v in atom.node.variables):
+            return OPAQUE
+    if step == 0:
+        return 0.9
+    return 1.0 if step in (1, -1) else STRIDED
+
+
+def lane_score(variable: Variable, accesses: Sequence[Expression], lanes: int) -> float:
+    """The value of running the lanes along `variable`."""
+    vectors = -(-variable.extent // lanes)
+    filled = variable.extent / (vectors * lanes)
+    cost = sum(1 / access_quality(x, variable) for x in accesses)
+    return filled * len(accesses) / cost if accesses else filled
+
+
+def lane_count(nodes: Sequence[Node], stores: Sequence[Store], vector_bits: int) -> int:
+    """Lanes of the widest element that the kernel computes with, at least 32 bits."""
+    bits = 32
+    for node in nodes:
+        if node.kind not in ("literal", "position"):
+            bits = max(bits, elements.register_type(node.dtype).bits)
+    if all(s.buffer.dtype.itemsize == 1 for s in stores) and all(
+            n.dtype.itemsize == 1 for n in nodes if n.kind != "literal"):
+        bits = 16
+    return max(vector_bits // bits, 1)
+
+
+def choose_nest(variables: list[Variable], nodes: Sequence[Node], stores: Sequence[Store],
+                lanes: int) -> Nest:
+    """Joins, picks the lane variable, and orders the rest by the first store's strides."""
+    expressions = expressions_of(nodes, stores)
+    variables, rename = join(variables, expressions)
+    if not variables:
+        return Nest([], None, rename)
+    accesses = [n.data[1] for n in nodes if n.kind == "load"] + [s.address for s in stores]
+    # A store costs about twice a load when it is scattered.
+    accesses += [s.address for s in stores]
+    if rename:
+        accesses = [x.replaced(lambda v: rename.get(v.number)) for x in accesses]
+    best = max(reversed(variables), key=lambda v: lane_score(v, accesses, lanes))
+    main = stores[0].address
+    if rename:
+        main = main.replaced(lambda v: rename.get(v.number))
+    rest = [v for v in variables if v.number != best.number]
+    rest.sort(key=lambda v: -abs(main.coefficient(v)))
+    return Nest([*rest, best], best, rename)
+
+
+def body_cost(nodes: Sequence[Node]) -> float:
+    """Vector instructions of one pass over the body."""
+    total = 0.0
+    for node in nodes:
+        if node.kind == "op":
+            total += elements.cost_of(node.data[0])
+        elif node.kind in ("load", "guarded", "index"):
+            total += 1
+    return total
+
+
+def task_count(points: int, cost: float, lanes: int, moved: float) -> int:
+    """Tasks for `points` passes of `cost` vector instructions that move `moved` bytes each."""
+    time = points * max(cost / lanes / 4, moved / 12)
+    return TASKS if time > PARALLEL_THRESHOLD else 1

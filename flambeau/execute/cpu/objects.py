@@ -1,0 +1,206 @@
+"""The cache of compiled kernels on disk: object files, keyed by content.
+
+An entry is a file `<key>.kernel` in a directory that belongs to the user. Whatever cannot be
+trusted (damaged, cut short, another key's, writable by others) counts as absent and is built again;
+whatever cannot be written is done without.
+
+Environment, read when the default cache is first used: FLAMBEAU_CACHE=0 switches it off,
+FLAMBEAU_CACHE_DIR names the directory (otherwise XDG_CACHE_HOME/flambeau or ~/.cache/flambeau),
+FLAMBEAU_CACHE_LIMIT_MB bounds its size in MiB (512).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+from flambeau.execute.cpu.target import Target, llvm_version
+
+FORMAT = (
+    b"1"  # Change it when equal text may give other code: pass list, attributes, names, layout.
+)
+MAGIC = b"FLAMBO1\n"
+ENTRY = ".kernel"
+UNFINISHED = ".kernel-part"
+DIGEST_BYTES = 32
+HEADER_BYTES = len(MAGIC) + 2 * DIGEST_BYTES
+DEFAULT_LIMIT = 512 << 20
+ENTRIES_PER_SWEEP = 64
+TOUCH_AFTER_SECONDS = 3600.0
+
+
+def object_key(text: str, target: Target) -> bytes:
+    """The 32 bytes that name the object code of `text` for `target` with this LLVM and format."""
+    machine = (target.triple, target.cpu, target.features, str(target.vector_bits), llvm_version())
+    head = b"\0".join([FORMAT, *(part.encode() for part in machine)])
+    return hashlib.sha256(head + b"\0" + text.encode()).digest()
+
+
+class ObjectCache:
+    """Object files in one directory, bounded in size, shared safely by several processes.
+
+    `directory` must be usable (see `private_directory`); `limit` is in bytes.
+    """
+
+    def __init__(self, directory: Path, limit: int = DEFAULT_LIMIT) -> None:
+        self.directory = directory
+        self.limit = limit
+        self._written = 0
+        self._lock = threading.Lock()
+
+    def path(self, key: bytes) -> Path:
+        return self.directory / f"{key.hex()}{ENTRY}"
+
+    def get(self, key: bytes) -> bytes | None:
+        """The payload stored under `key`, or None; an entry that fails its checks is removed."""
+        path = self.path(key)
+        try:
+            data = _read_own_file(path)
+        except OSError:
+            return None
+        payload = None if data is None else _verified(data, key)
+        if payload is None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return payload
+
+    def put(self, key: bytes, payload: bytes) -> bool:
+        """Stores `payload`: readers see the old entry or the whole new one.
+
+        False if it cannot be written.
+        """
+        digest = hashlib.sha256(key + payload).digest()
+        token = f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
+        temporary = self.directory / f".{key.hex()[:16]}-{token}{UNFINISHED}"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+                file.write(b"".join([MAGIC, digest, key, payload]))
+            os.replace(temporary, self.path(key))
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            return False
+        with self._lock:
+            due = self._written % ENTRIES_PER_SWEEP == 0
+            self._written += 1
+        if due:
+            self.sweep()
+        return True
+
+    def sweep(self) -> None:
+        """Removes the entries unused for longest until the rest fits, and killed writers' files."""
+        entries = []
+        now = time.time()
+        with contextlib.suppress(OSError), os.scandir(self.directory) as scan:
+            for item in scan:
+                with contextlib.suppress(OSError):
+                    status = item.stat(follow_symlinks=False)
+                    if item.name.endswith(ENTRY):
+                        entries.append((status.st_mtime, status.st_size, item.path))
+                    elif (
+                        item.name.endswith(UNFINISHED)
+                        and now - status.st_mtime > TOUCH_AFTER_SECONDS
+                    ):
+                        os.unlink(item.path)
+        total = sum(size for _, size, _ in entries)
+        if total <= self.limit:
+            return
+        for _, size, path in sorted(entries):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            total -= size
+            if total <= self.limit * 3 // 4:
+                return
+
+
+def _read_own_file(path: Path) -> bytes | None:
+    """The bytes of a regular file that only this user can write; None for any other file."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    # Opening a FIFO would otherwise wait for its writer.
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+            return None
+        data = b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
+        now = time.time()
+        if now - status.st_mtime > TOUCH_AFTER_SECONDS and os.utime in os.supports_fd:
+            with contextlib.suppress(OSError):
+                os.utime(descriptor, (now, now))
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _verified(data: bytes, key: bytes) -> bytes | None:
+    """The payload of an entry's bytes if they are whole and belong to `key`."""
+    start = len(MAGIC) + DIGEST_BYTES
+    if len(data) < HEADER_BYTES or data[: len(MAGIC)] != MAGIC:
+        return None
+    if data[start:HEADER_BYTES] != key:
+        return None
+    if hashlib.sha256(data[start:]).digest() != data[len(MAGIC) : start]:
+        return None
+    return data[HEADER_BYTES:]
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether only this user may write a file of theirs (true where files have no owners)."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def private_directory(path: Path) -> Path | None:
+    """`path`, created with mode 0700 if absent; None unless it is the user's own and writable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        status = path.stat()
+    except OSError:
+        return None
+    usable = stat.S_ISDIR(status.st_mode) and _is_private(status)
+    return path if usable and os.access(path, os.W_OK | os.X_OK) else None
+
+
+def _candidate_directories() -> list[Path]:
+    named = os.environ.get("FLAMBEAU_CACHE_DIR")
+    if named:
+        return [Path(named)]
+    found = []
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):
+        found.append(Path(base) / "flambeau")
+    else:
+        with contextlib.suppress(RuntimeError):
+            found.append(Path.home() / ".cache" / "flambeau")
+    owner = os.geteuid() if hasattr(os, "geteuid") else "user"
+    found.append(Path(tempfile.gettempdir()) / f"flambeau-{owner}")
+    return found
+
+
+@cache
+def default_cache() -> ObjectCache | None:
+    """The process's cache on disk, or None if switched off or no directory can be used."""
+    if os.environ.get("FLAMBEAU_CACHE", "1") == "0":
+        return None
+    limit = DEFAULT_LIMIT
+    spelled = os.environ.get("FLAMBEAU_CACHE_LIMIT_MB")
+    if spelled:
+        if not spelled.isdecimal():
+            raise ValueError(f"FLAMBEAU_CACHE_LIMIT_MB must be a whole number, not {spelled!r}")
+        limit = int(spelled) << 20
+    for candidate in _candidate_directories():
+        directory = private_directory(candidate)
+        if directory is not None:
+            return ObjectCache(directory, limit)
+    return None

@@ -1,0 +1,185 @@
+"""Kernels that write elements independently of each other: fused elementwise code, views, gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flambeau.execute.cpu.body import Node
+from flambeau.execute.cpu.emit import Reg
+from flambeau.execute.cpu.index import Variable
+from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
+from flambeau.execute.cpu.nests import (
+    Nest,
+    body_cost,
+    choose_nest,
+    expressions_of,
+    lane_count,
+    task_count,
+)
+
+
+def pointwise_kernel(variables: list[Variable], stores: Sequence[Store], forward: dict[int, Node],
+                     vector_bits: int) -> KernelCode:
+    """One nest over `variables` that makes all stores."""
+    nodes = ordered_nodes([s.node for s in stores], forward)
+    lanes = lane_count(nodes, stores, vector_bits)
+    nest = choose_nest(variables, nodes, stores, lanes)
+    points = 1
+    for variable in variables:
+        points *= variable.extent
+    tasks = task_count(points, body_cost(nodes), lanes, bytes_moved(nodes, stores))
+    writer = KernelWriter(vector_bits, nodes, stores, forward)
+    writer.rename = nest.rename
+    checks = needs_checks(nodes)
+    if points == 0:
+        stores, nodes, nest = [], [], Nest([], None)
+    with writer.kernel(checks) as (first, last):
+        writer.declare_operands(nodes, stores)
+        if len(nest.loops) == 1 and is_flat(nest.loops[0], nodes, stores, writer):
+            tasks = _flat_loop(writer, nest.loops[0], nodes, stores, lanes, tasks, (first, last))
+        else:
+            tasks = _static_nest(writer, nest, nodes, stores, lanes, tasks, (first, last))
+    return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)
+
+
+def needs_checks(nodes: Sequence[Node]) -> bool:
+    return any(n.kind == "index" or (n.kind == "op" and n.dtype.kind == "i" and n.data[0] in (
+        "floor_divide", "trunc_divide", "remainder", "fmod")) for n in nodes)
+
+
+def bytes_moved(nodes: Sequence[Node], stores: Sequence[Store]) -> float:
+    loaded = sum(n.dtype.itemsize for n in nodes if n.kind == "load" and n.variables)
+    return loaded + sum(s.buffer.dtype.itemsize for s in stores)
+
+
+def is_flat(variable: Variable, nodes: Sequence[Node], stores: Sequence[Store],
+            writer: KernelWriter) -> bool:
+    """Whether every access is contiguous or uniform: the length can then be an argument."""
+    if any(n.kind in ("guarded", "index", "position") for n in nodes) or variable.extent < 2:
+        return False
+    for expression in expressions_of(nodes, stores):
+        expression = writer.renamed(expression)
+        if any(a.key[0] != 0 for a, _ in expression.terms):
+            return False
+        if expression.coefficient(variable) not in (0, 1):
+            return False
+    return all(writer.renamed(s.address).coefficient(variable) == 1 for s in stores)
+
+
+def _flat_loop(writer: KernelWriter, variable: Variable, nodes: list[Node], stores: Sequence[Store],
+               lanes: int, tasks: int, bounds: tuple[Reg, Reg]) -> int:
+    """A loop whose length is argument word 0, with `word 1` elements per task; the last vector is masked."""
+    e = writer.e
+    chunk = -(-variable.extent // tasks)
+    chunk = -(-chunk // 64) * 64
+    tasks = -(-variable.extent // chunk)
+    writer.words = [variable.extent, chunk]
+    total, step = writer.argument_word(0), writer.argument_word(1)
+    start = e.op("mul nsw", bounds[0], step)
+    stop = e.intrinsic("llvm.smin", e.op("mul nsw", bounds[1], step), total)
+    writer.hoist(nodes, set())
+    length = e.op("sub nsw", stop, start)
+    even = e.op("sub nsw", stop, e.op("and", length, e.i64(lanes - 1)))
+    writer.lane, writer.lanes = variable, lanes
+    with e.loop(start, even, lanes) as loop, writer.scope():
+        writer.registers[variable.number] = loop.index
+        for store in stores:
+            writer.store(store)
+    if lanes == 1:
+        return tasks
+    rest = e.op("sub nsw", stop, even)
+    with e.when(e.cmp("icmp sgt", rest, e.i64(0))), writer.scope():
+        writer.registers[variable.number] = even
+        numbers = e.lane_numbers(lanes)
+        writer.mask = e.cmp("icmp slt", numbers, e.splat(rest, lanes))
+        for store in stores:
+            writer.store(store)
+        writer.mask = None
+    return tasks
+
+
+def _static_nest(writer: KernelWriter, nest: Nest, nodes: list[Node], stores: Sequence[Store],
+                 lanes: int, tasks: int, bounds: tuple[Reg, Reg]) -> int:
+    if not nest.loops:
+        for store in stores:
+            writer.store(store)
+        return 1
+    writer.hoist(nodes, set())
+    assert nest.lane is not None
+    bound: set[int] = {n for n, x in nest.rename.items() if not x.terms}
+    tasks, span = task_span(nest, tasks, lanes)
+
+    def body(level: int) -> None:
+        variable = nest.loops[level]
+        limits = span if level == 0 else None
+        if level == len(nest.loops) - 1:
+            lane_loop(writer, variable, lanes, limits, bounds, lambda: [writer.store(s) for s in stores])
+            return
+        start, stop = limit_registers(writer, variable, limits, bounds)
+        with writer.e.loop(start, stop) as loop, writer.scope():
+            writer.registers[variable.number] = loop.index
+            bound.add(variable.number)
+            writer.hoist(nodes, bound)
+            body(level + 1)
+
+    body(0)
+    return tasks
+
+
+def task_span(nest: Nest, tasks: int, lanes: int) -> tuple[int, int | None]:
+    """(tasks, iterations of the outermost loop per task), None for a single task."""
+    outer = nest.loops[0]
+    if tasks == 1 or outer.extent == 1:
+        return 1, None
+    chunk = -(-outer.extent // tasks)
+    if len(nest.loops) == 1:
+        chunk = -(-chunk // lanes) * lanes
+    tasks = -(-outer.extent // chunk)
+    return (tasks, chunk) if tasks > 1 else (1, None)
+
+
+def limit_registers(writer: KernelWriter, variable: Variable, span: int | None,
+                    bounds: tuple[Reg, Reg]) -> tuple[Reg, Reg]:
+    """The range of a loop: all of it, or that of the tasks asked for."""
+    e = writer.e
+    if span is None:
+        return e.i64(0), e.i64(variable.extent)
+    start = e.op("mul nsw", bounds[0], e.i64(span))
+    stop = e.op("mul nsw", bounds[1], e.i64(span))
+    return start, e.intrinsic("llvm.smin", stop, e.i64(variable.extent))
+
+
+def lane_loop(writer: KernelWriter, variable: Variable, lanes: int, span: int | None,
+              bounds: tuple[Reg, Reg], body: object) -> None:
+    """Vectors of `lanes` along `variable`, then one shorter vector for the rest of a static extent."""
+    assert callable(body)
+    e, extent = writer.e, variable.extent
+    writer.lane, writer.lanes = variable, lanes
+    rest = extent % lanes
+    if span is not None:
+        start, stop = limit_registers(writer, variable, span, bounds)
+        whole = e.intrinsic("llvm.smin", stop, e.i64(extent - rest))
+    else:
+        start, whole, stop = e.i64(0), e.i64(extent - rest), e.i64(extent)
+    if extent == lanes:
+        with writer.scope():
+            writer.registers[variable.number] = start
+            body()
+    elif extent > lanes:
+        with e.loop(start, whole, lanes) as loop, writer.scope():
+            writer.registers[variable.number] = loop.index
+            body()
+    if rest:
+        writer.lanes = rest
+
+        def remainder() -> None:
+            with writer.scope():
+                writer.registers[variable.number] = e.i64(extent - rest)
+                body()
+
+        if span is not None:
+            with e.when(e.cmp("icmp eq", stop, e.i64(extent))):
+                remainder()
+        else:
+            remainder()
+    writer.lanes, writer.lane = 1, None

@@ -1,0 +1,5 @@
+"""The reference executor: a program run op by op in NumPy, the living definition of what programs mean."""
+
+from flambeau.execute.reference.executor import execute, to_array
+
+__all__ = ["execute", "to_array"]

@@ -1,0 +1,669 @@
+"""Pointwise ops: arithmetic, comparison, math functions, with PyTorch's signatures.
+
+Each op is an event (`PureOp`) over a function of values; `out=` and in-place forms are made from the same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops.primitive import Primitive
+from flambeau.ops.value import Operand, Value
+from flambeau.record.events import CopyOp, InplaceOp, PureOp
+from flambeau.record.recorder import binary as record_binary
+from flambeau.record.recorder import in_place, record, unary, with_scalar
+from flambeau.tensor.tensor import Tensor
+
+NUMBERS = (bool, int, float, complex)
+COPY = CopyOp("copy_", lambda meta, value: value, "CopyBackwards", reads=False)
+CONVERT = PureOp("to", lambda x, dtype: ar.cast(x, dtype), "ToCopyBackward0", preserves=True)
+
+
+def write_out(result: Tensor, out: Tensor | None) -> Tensor:
+    """Delivers a result to `out=`, resized when its shape differs."""
+    if out is None:
+        return result
+    if result.requires_grad or out.requires_grad:
+        from flambeau.autograd.modes import is_grad_enabled
+
+        if is_grad_enabled():
+            raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but "
+                               "one of the arguments requires grad.")
+    from flambeau.core.promotion import can_cast
+
+    if not can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"result type {result.dtype.scalar_name} can't be cast to the desired output type "
+                           f"{out.dtype.scalar_name}")
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return in_place(COPY, out, (result,))
+
+
+# ---- unary -------------------------------------------------------------------------------------------
+
+
+def _float_function(primitive: Primitive) -> Callable[[Value], Value]:
+    return lambda x: ar.unary_float(primitive, x)
+
+
+def _same_function(primitive: Primitive) -> Callable[[Value], Value]:
+    return lambda x: primitive(x)
+
+
+def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
+    """Rounding functions leave integers as they are."""
+    return lambda x: primitive(x) if x.dtype.is_floating_point else x
+
+
+def _unary_op(name: str, function: Callable[[Value], Value], grad_name: str | None = None) -> tuple[Any, Any]:
+    """The out-of-place and the in-place form of a one-operand op."""
+    op = PureOp(name, function, grad_name, preserves=True)
+    write = InplaceOp(name + "_", function, grad_name)
+
+    def apply(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                            f"{type(input).__name__}")
+        result = unary(op, input)
+        return result if out is None else write_out(result, out)
+
+    def apply_(self: Tensor) -> Tensor:
+        return in_place(write, self)
+
+    apply.__name__ = apply.__qualname__ = name
+    apply_.__name__ = apply_.__qualname__ = name + "_"
+    apply.__doc__ = f"The elementwise {name} of `input` (a new tensor of its shape)."
+    apply_.__doc__ = f"{name} in place."
+    return apply, apply_
+
+
+def _abs(x: Value) -> Value:
+    return x if x.dtype.kind == "b" else el.abs_(x)
+
+
+def _neg(x: Value) -> Value:
+    if x.dtype.kind == "b":
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+                           "invert a mask, use the `~` or `logical_not()` operator instead.")
+    return el.neg(x)
+
+
+def _bitwise_not(x: Value) -> Value:
+    if x.dtype.kind not in "bi":
+        raise RuntimeError("bitwise_not_cpu not implemented for '{}'".format(x.dtype.scalar_name))
+    return el.bitwise_not(x)
+
+
+def _square(x: Value) -> Value:
+    return ar.mul(x, x)
+
+
+def _sign(x: Value) -> Value:
+    return x if x.dtype.kind == "b" else el.sign(x)
+
+
+def _isnan(x: Value) -> Value:
+    return el.ne(x, x)
+
+
+def _isinf(x: Value) -> Value:
+    return ar.eq(el.abs_(x), float("inf")) if x.dtype.is_floating_point else ar.full(x.shape, False, dtypes.bool_)
+
+
+def _isfinite(x: Value) -> Value:
+    if not x.dtype.is_floating_point:
+        return ar.full(x.shape, True, dtypes.bool_)
+    return ar.lt(el.abs_(x), float("inf"))
+
+
+def _frac(x: Value) -> Value:
+    return ar.sub(x, el.trunc(x))
+
+
+def _relu(x: Value) -> Value:
+    zero = ar.zeros_like(x)
+    return el.where(el.le(x, zero), zero, x)
+
+
+def _unary_float_or_complex(primitive: Primitive) -> Callable[[Value], Value]:
+    return _float_function(primitive)
+
+
+abs, abs_ = _unary_op("abs", _abs)
+absolute, absolute_ = abs, abs_
+neg, neg_ = _unary_op("neg", _neg)
+negative, negative_ = neg, neg_
+exp, exp_ = _unary_op("exp", _float_function(el.exp))
+exp2, exp2_ = _unary_op("exp2", _float_function(el.exp2))
+expm1, expm1_ = _unary_op("expm1", _float_function(el.expm1))
+log, log_ = _unary_op("log", _float_function(el.log))
+log2, log2_ = _unary_op("log2", _float_function(el.log2))
+log10, log10_ = _unary_op("log10", _float_function(el.log10))
+log1p, log1p_ = _unary_op("log1p", _float_function(el.log1p))
+sqrt, sqrt_ = _unary_op("sqrt", _float_function(el.sqrt))
+rsqrt, rsqrt_ = _unary_op("rsqrt", _float_function(el.rsqrt))
+reciprocal, reciprocal_ = _unary_op("reciprocal", _float_function(el.reciprocal))
+sin, sin_ = _unary_op("sin", _float_function(el.sin))
+cos, cos_ = _unary_op("cos", _float_function(el.cos))
+tan, tan_ = _unary_op("tan", _float_function(el.tan))
+asin, asin_ = _unary_op("asin", _float_function(el.asin))
+acos, acos_ = _unary_op("acos", _float_function(el.acos))
+atan, atan_ = _unary_op("atan", _float_function(el.atan))
+sinh, sinh_ = _unary_op("sinh", _float_function(el.sinh))
+cosh, cosh_ = _unary_op("cosh", _float_function(el.cosh))
+tanh, tanh_ = _unary_op("tanh", _float_function(el.tanh))
+asinh, asinh_ = _unary_op("asinh", _float_function(el.asinh))
+acosh, acosh_ = _unary_op("acosh", _float_function(el.acosh))
+atanh, atanh_ = _unary_op("atanh", _float_function(el.atanh))
+arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+sigmoid, sigmoid_ = _unary_op("sigmoid", _float_function(el.sigmoid))
+erf, erf_ = _unary_op("erf", _float_function(el.erf))
+erfc, erfc_ = _unary_op("erfc", _float_function(el.erfc))
+erfinv, erfinv_ = _unary_op("erfinv", _float_function(el.erfinv))
+lgamma, lgamma_ = _unary_op("lgamma", _float_function(el.lgamma))
+digamma, digamma_ = _unary_op("digamma", _float_function(el.digamma))
+floor, floor_ = _unary_op("floor", _integral_same(el.floor))
+ceil, ceil_ = _unary_op("ceil", _integral_same(el.ceil))
+trunc, trunc_ = _unary_op("trunc", _integral_same(el.trunc))
+fix, fix_ = trunc, trunc_
+frac, frac_ = _unary_op("frac", _frac)
+sign, sign_ = _unary_op("sign", _sign)
+sgn, sgn_ = _unary_op("sgn", _sign)
+square, square_ = _unary_op("square", _square, "PowBackward0")
+relu, relu_ = _unary_op("relu", _relu)
+bitwise_not, bitwise_not_ = _unary_op("bitwise_not", _bitwise_not)
+logical_not, _ = _unary_op("logical_not", ar.logical_not)
+isnan, _ = _unary_op("isnan", _isnan)
+isinf, _ = _unary_op("isinf", _isinf)
+isfinite, _ = _unary_op("isfinite", _isfinite)
+positive = lambda input: input  # noqa: E731
+
+
+# ---- binary ------------------------------------------------------------------------------------------
+
+
+def _binary_op(name: str, function: Callable[[Operand, Operand], Value],
+               grad_name: str | None = None) -> tuple[Any, Any, PureOp]:
+    """The out-of-place and the in-place form of a two-operand op, and its event."""
+    op = PureOp(name, function, grad_name, preserves=True)
+    write = InplaceOp(name + "_", function, grad_name)
+
+    def apply(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        if isinstance(input, Tensor):
+            kind = type(other)
+            if kind is float or kind is int or kind is bool:
+                result = with_scalar(op, input, other)
+            elif isinstance(other, Tensor):
+                result = record_binary(op, input, other)
+            else:
+                result = record(op, (input, checked_operand(name, other)))
+        else:
+            result = record(op, (checked_operand(name, input), other))
+        return result if out is None else write_out(result, out)
+
+    def apply_(self: Tensor, other: Any) -> Tensor:
+        return in_place(write, self, (checked_operand(name, other),))
+
+    apply.__name__ = apply.__qualname__ = name
+    apply_.__name__ = apply_.__qualname__ = name + "_"
+    apply.__doc__ = f"The elementwise {name} of `input` and `other`, broadcast and promoted."
+    apply_.__doc__ = f"{name} in place: `other` must broadcast to this tensor's shape."
+    return apply, apply_, op
+
+
+def checked_operand(name: str, operand: Any) -> Any:
+    """A tensor or a Python number; NumPy scalars become numbers, others a TypeError in PyTorch's words."""
+    if isinstance(operand, (Tensor, *NUMBERS)):
+        return operand
+    if hasattr(operand, "dtype") and hasattr(operand, "item") and getattr(operand, "shape", None) == ():
+        return operand.item()
+    raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(operand).__name__}")
+
+
+def _bool_arithmetic(name: str, a: Operand, b: Operand) -> None:
+    if ar.promoted_dtype(a, b).kind == "b" and name == "sub":
+        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                           "`logical_xor()` operator instead.")
+
+
+def _sub(a: Operand, b: Operand) -> Value:
+    _bool_arithmetic("sub", a, b)
+    return ar.sub(a, b)
+
+
+def _floor_divide(a: Operand, b: Operand) -> Value:
+    return ar.binary(el.floor_divide, a, b)
+
+
+def _remainder(a: Operand, b: Operand) -> Value:
+    return ar.binary(el.remainder, a, b)
+
+
+def _bitwise(primitive: Primitive, name: str) -> Callable[[Operand, Operand], Value]:
+    def apply(a: Operand, b: Operand) -> Value:
+        dtype = ar.promoted_dtype(a, b)
+        if dtype.kind not in "bi":
+            raise RuntimeError(f"\"{name}_cpu\" not implemented for '{dtype.scalar_name}'")
+        return ar.apply(primitive, (a, b), dtype)
+    return apply
+
+
+def _logical(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
+    return lambda a, b: ar.apply(primitive, (a, b), dtypes.bool_)
+
+
+def _maximum(a: Operand, b: Operand) -> Value:
+    return ar.maximum(a, b)
+
+
+def _fmax(a: Operand, b: Operand) -> Value:
+    dtype = ar.promoted_dtype(a, b)
+    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
+    return el.where(el.ne(y, y), x, el.where(el.ne(x, x), y, el.maximum(x, y)))
+
+
+def _fmin(a: Operand, b: Operand) -> Value:
+    dtype = ar.promoted_dtype(a, b)
+    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
+    return el.where(el.ne(y, y), x, el.where(el.ne(x, x), y, el.minimum(x, y)))
+
+
+def _float_binary(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
+    return lambda a, b: ar.apply(primitive, (a, b), ar.float_dtype(a, b))
+
+
+def _xlogy(a: Operand, b: Operand) -> Value:
+    dtype = ar.float_dtype(a, b)
+    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
+    zero = el.where(el.eq(x, ar.zeros_like(x)), ar.zeros_like(x), x * el.log(y))
+    return el.where(el.ne(y, y), y, zero)
+
+
+def _hypot(a: Operand, b: Operand) -> Value:
+    x, y = ar.broadcast(ar.as_value(a, ar.float_dtype(a, b)), ar.as_value(b, ar.float_dtype(a, b)))
+    return el.sqrt(x * x + y * y)
+
+
+def _logaddexp(a: Operand, b: Operand) -> Value:
+    dtype = ar.float_dtype(a, b)
+    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
+    high = el.maximum(x, y)
+    same = ar.logical_and(el.eq(x, y), ar.eq(el.abs_(x), float("inf")))
+    return el.where(same, x, high + el.log1p(el.exp(el.neg(el.abs_(x - y)))))
+
+
+_add_plain, _add_plain_, ADD = _binary_op("add", ar.add)
+_sub_plain, _sub_plain_, SUB = _binary_op("sub", _sub)
+mul, mul_, MUL = _binary_op("mul", ar.mul)
+_div_plain, _div_plain_, DIV = _binary_op("div", ar.div)
+multiply, multiply_ = mul, mul_
+floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide)
+remainder, remainder_, REMAINDER = _binary_op("remainder", _remainder)
+fmod, fmod_, _F = _binary_op("fmod", lambda a, b: ar.binary(el.fmod, a, b))
+maximum, _, MAXIMUM = _binary_op("maximum", _maximum)
+minimum, _, MINIMUM = _binary_op("minimum", ar.minimum)
+fmax, _, _F = _binary_op("fmax", _fmax)
+fmin, _, _F = _binary_op("fmin", _fmin)
+atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2))
+arctan2 = atan2
+copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign))
+nextafter, nextafter_, _F = _binary_op("nextafter", _float_binary(el.nextafter))
+hypot, hypot_, _F = _binary_op("hypot", _hypot)
+xlogy, xlogy_, _F = _binary_op("xlogy", _xlogy)
+logaddexp, _, _F = _binary_op("logaddexp", _logaddexp)
+eq, eq_, EQ = _binary_op("eq", ar.eq)
+ne, ne_, NE = _binary_op("ne", ar.ne)
+lt, lt_, LT = _binary_op("lt", ar.lt)
+le, le_, LE = _binary_op("le", ar.le)
+gt, gt_, GT = _binary_op("gt", ar.gt)
+ge, ge_, GE = _binary_op("ge", ar.ge)
+not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+bitwise_and, bitwise_and_, _F = _binary_op("bitwise_and", _bitwise(el.bitwise_and, "bitwise_and"))
+bitwise_or, bitwise_or_, _F = _binary_op("bitwise_or", _bitwise(el.bitwise_or, "bitwise_or"))
+bitwise_xor, bitwise_xor_, _F = _binary_op("bitwise_xor", _bitwise(el.bitwise_xor, "bitwise_xor"))
+bitwise_left_shift, _, _F = _binary_op("bitwise_left_shift", _bitwise(el.shift_left, "lshift"))
+bitwise_right_shift, _, _F = _binary_op("bitwise_right_shift", _bitwise(el.shift_right, "rshift"))
+logical_and, logical_and_, _F = _binary_op("logical_and", _logical(el.bitwise_and))
+logical_or, logical_or_, _F = _binary_op("logical_or", _logical(el.bitwise_or))
+logical_xor, logical_xor_, _F = _binary_op("logical_xor", _logical(el.bitwise_xor))
+
+
+def _scaled(function: Callable[[Operand, Operand], Value]) -> Callable[[Operand, Operand, Operand], Value]:
+    def apply(a: Operand, b: Operand, alpha: Operand) -> Value:
+        dtype = ar.promoted_dtype(a, b)
+        kind = ar.promoted_dtype(alpha).kind
+        if dtype.kind in "ib" and kind in "fc":
+            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+        return function(ar.as_value(a, dtype), ar.mul(ar.as_value(b, dtype), ar.as_value(alpha, dtype)))
+    return apply
+
+
+ADD_SCALED = PureOp("add", _scaled(ar.add), preserves=True)
+SUB_SCALED = PureOp("sub", _scaled(_sub), preserves=True)
+ADD_SCALED_ = InplaceOp("add_", _scaled(ar.add), "AddBackward0")
+SUB_SCALED_ = InplaceOp("sub_", _scaled(_sub), "SubBackward0")
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """input + alpha * other, broadcast and promoted."""
+    if type(alpha) is int and alpha == 1:
+        return _add_plain(input, other, out=out)
+    operands = (checked_operand("add", input), checked_operand("add", other), alpha)
+    return write_out(record(ADD_SCALED, operands), out)
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """input - alpha * other, broadcast and promoted."""
+    if type(alpha) is int and alpha == 1:
+        return _sub_plain(input, other, out=out)
+    operands = (checked_operand("sub", input), checked_operand("sub", other), alpha)
+    return write_out(record(SUB_SCALED, operands), out)
+
+
+def add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """self += alpha * other."""
+    if type(alpha) is int and alpha == 1:
+        return _add_plain_(self, other)
+    return in_place(ADD_SCALED_, self, (checked_operand("add_", other), alpha))
+
+
+def sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """self -= alpha * other."""
+    if type(alpha) is int and alpha == 1:
+        return _sub_plain_(self, other)
+    return in_place(SUB_SCALED_, self, (checked_operand("sub_", other), alpha))
+
+
+subtract, subtract_ = sub, sub_
+
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """other - alpha * input."""
+    return sub(other, input, alpha=alpha)
+
+
+def _div_mode(a: Operand, b: Operand, mode: str) -> Value:
+    if mode == "floor":
+        return _floor_divide(a, b)
+    return ar.binary(el.trunc_divide, a, b)
+
+
+DIV_MODE = PureOp("div", _div_mode, preserves=True)
+DIV_MODE_ = InplaceOp("div_", lambda a, b, mode: _div_mode(a, b, mode), "DivBackward1")
+
+
+def _rounding(mode: Any) -> None:
+    if mode not in ("floor", "trunc"):
+        raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+                           f"'{mode}'")
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+    """input / other; integers divide to floats unless rounding_mode is 'trunc' or 'floor'."""
+    if rounding_mode is None:
+        return _div_plain(input, other, out=out)
+    _rounding(rounding_mode)
+    operands = (checked_operand("div", input), checked_operand("div", other))
+    return write_out(record(DIV_MODE, operands, (rounding_mode,)), out)
+
+
+def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """self /= other."""
+    if rounding_mode is None:
+        return _div_plain_(self, other)
+    _rounding(rounding_mode)
+    return in_place(DIV_MODE_, self, (checked_operand("div_", other),), (rounding_mode,))
+
+
+divide, divide_, true_divide, true_divide_ = div, div_, div, div_
+
+
+# ---- powers ------------------------------------------------------------------------------------------
+
+
+def power(a: Operand, b: Operand) -> Value:
+    """a ** b by the general function."""
+    return ar.binary(el.pow_, a, b)
+
+
+def power_of(x: Value, kind: str, exponent: Any) -> Value:
+    """x ** exponent for a Python number known when recording; 0.5, 1, 2, 3, -1, .. by exact forms."""
+    number = float.fromhex(exponent) if kind == "float" else (
+        complex(exponent) if kind == "complex" else int(exponent))
+    dtype = ar.promoted_dtype(x, number)
+    x = ar.cast(x, dtype)
+    if kind == "int" and dtype.kind in "ib" and number < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if number == 0:
+        return ar.full(x.shape, 1, dtype)
+    if number == 1:
+        return ar.add(x, 0) if x.dtype.kind in "ib" else x
+    if number == 2:
+        return x * x
+    if number == 3:
+        return x * x * x
+    if dtype.is_floating_point:
+        exact = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}.get(number)
+        if exact is not None:
+            return exact(x)
+        if number == -2:
+            return el.reciprocal(x * x)
+    return ar.apply(el.pow_, (x, number), dtype)
+
+
+POW = PureOp("pow", power, "PowBackward1", preserves=True)
+POW_SCALAR = PureOp("pow", power_of, "PowBackward0", preserves=True)
+POW_ = InplaceOp("pow_", power, "PowBackward1")
+POW_SCALAR_ = InplaceOp("pow_", power_of, "PowBackward0")
+
+
+def _exponent(value: Any) -> tuple[str, Any]:
+    if isinstance(value, (bool, int)):
+        return "int", int(value)
+    if isinstance(value, float):
+        return "float", float(value).hex()
+    return "complex", value
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent, elementwise."""
+    if isinstance(exponent, Tensor) or not isinstance(input, Tensor):
+        result = record(POW, (checked_operand("pow", input), exponent))
+    else:
+        result = unary(POW_SCALAR, input, _exponent(checked_operand("pow", exponent)))
+    return result if out is None else write_out(result, out)
+
+
+def pow_(self: Tensor, exponent: Any) -> Tensor:
+    """self **= exponent."""
+    if isinstance(exponent, Tensor):
+        return in_place(POW_, self, (exponent,))
+    return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
+
+
+float_power = lambda input, exponent: pow(input.double() if isinstance(input, Tensor) else input,  # noqa: E731
+                                          exponent.double() if isinstance(exponent, Tensor) else exponent)
+
+
+# ---- three operands ----------------------------------------------------------------------------------
+
+
+def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
+    operands = [v for v in (x, low, high) if v is not None]
+    dtype = ar.promoted_dtype(*operands)
+    result, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
+    if low is not None:
+        bound = bounds.pop(0)
+        result = el.where(el.lt(result, bound), bound, result)
+    if high is not None:
+        result = el.where(el.gt(result, bounds[0]), bounds[0], result)
+    return result
+
+
+CLAMP = PureOp("clamp", _clamp, preserves=True)
+CLAMP_ = InplaceOp("clamp_", _clamp, "ClampBackward0")
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """Elements limited to [min, max]; either bound may be None."""
+    if min is None and max is None:
+        raise ValueError("clamp(): at least one of 'min' or 'max' must not be None")
+    return write_out(record(CLAMP, (input, min, max)), out)
+
+
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Limits elements to [min, max] in place."""
+    if min is None and max is None:
+        raise ValueError("clamp_(): at least one of 'min' or 'max' must not be None")
+    return in_place(CLAMP_, self, (min, max))
+
+
+clip, clip_ = clamp, clamp_
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Elements not below min."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Elements not above max."""
+    return clamp(input, max=max)
+
+
+WHERE = PureOp("where", ar.where, preserves=True)
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+    """Elements of `input` where the condition holds, of `other` elsewhere; alone: the indices where it holds."""
+    if input is None and other is None:
+        from flambeau.functional.indexing import nonzero
+
+        return nonzero(condition, as_tuple=True)
+    if condition.dtype.kind != "b" and condition.dtype is not dtypes.uint8:
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype "
+                           f"{condition.dtype.scalar_name}")
+    return write_out(record(WHERE, (condition, input, other)), out)
+
+
+def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """Elements of this tensor where the condition holds, of `other` elsewhere."""
+    return where(condition, self, other)
+
+
+def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
+    """start + w (end - start), from the nearer end as PyTorch has it."""
+    dtype = ar.promoted_dtype(start, end)
+    a, b, w = ar.broadcast(ar.as_value(start, dtype), ar.as_value(end, dtype), ar.as_value(weight, dtype))
+    near = ar.lt(el.abs_(w), 0.5)
+    return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
+
+
+LERP = PureOp("lerp", _lerp, preserves=True)
+LERP_ = InplaceOp("lerp_", _lerp, "LerpBackward0")
+
+
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """input + weight * (end - input)."""
+    return record(LERP, (input, end, weight))
+
+
+def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """lerp in place."""
+    return in_place(LERP_, self, (end, weight))
+
+
+def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
+    dtype = ar.promoted_dtype(x, a, b)
+    return ar.add(ar.as_value(x, dtype), ar.mul(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)),
+                                               ar.as_value(b, dtype)))
+
+
+def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
+    dtype = ar.float_dtype(x, a, b)
+    return ar.add(ar.as_value(x, dtype), ar.div(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)),
+                                               ar.as_value(b, dtype)))
+
+
+ADDCMUL, ADDCDIV = PureOp("addcmul", _addcmul, preserves=True), PureOp("addcdiv", _addcdiv, preserves=True)
+ADDCMUL_ = InplaceOp("addcmul_", _addcmul, "AddcmulBackward0")
+ADDCDIV_ = InplaceOp("addcdiv_", _addcdiv, "AddcdivBackward0")
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+    return record(ADDCMUL, (input, tensor1, tensor2, value))
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """input + value * tensor1 / tensor2."""
+    return record(ADDCDIV, (input, tensor1, tensor2, value))
+
+
+def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """addcmul in place."""
+    return in_place(ADDCMUL_, self, (tensor1, tensor2, value))
+
+
+def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """addcdiv in place."""
+    return in_place(ADDCDIV_, self, (tensor1, tensor2, value))
+
+
+def _round(x: Value, decimals: int) -> Value:
+    if not x.dtype.is_floating_point:
+        return x
+    if decimals == 0:
+        return el.round_(x)
+    scale = 10.0 ** builtin_abs(decimals)
+    if decimals > 0:
+        return ar.div(el.round_(ar.mul(x, scale)), scale)
+    return ar.mul(el.round_(ar.div(x, scale)), scale)
+
+
+builtin_abs = __builtins__["abs"] if isinstance(__builtins__, dict) else __builtins__.abs
+ROUND = PureOp("round", _round, preserves=True)
+ROUND_ = InplaceOp("round_", _round, "RoundBackward0")
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """Rounded half to even, to a number of decimals."""
+    return write_out(unary(ROUND, input, (decimals,)), out)
+
+
+def round_(self: Tensor, *, decimals: int = 0) -> Tensor:
+    """round in place."""
+    return in_place(ROUND_, self, (), (decimals,))
+
+
+def _nan_to_num(x: Value, nan: float, posinf: float | None, neginf: float | None) -> Value:
+    if not x.dtype.is_floating_point:
+        return x
+    limits = dtypes.finfo(x.dtype)
+    high = limits.max if posinf is None else posinf
+    low = limits.min if neginf is None else neginf
+    x = ar.where(el.ne(x, x), ar.full_like(x, nan), x)
+    x = ar.where(ar.eq(x, float("inf")), ar.full_like(x, high), x)
+    return ar.where(ar.eq(x, float("-inf")), ar.full_like(x, low), x)
+
+
+NAN_TO_NUM = PureOp("nan_to_num", _nan_to_num, preserves=True)
+
+
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None,
+               neginf: float | None = None) -> Tensor:
+    """NaN and infinities replaced by numbers (the dtype's limits by default)."""
+    return unary(NAN_TO_NUM, input, (float(nan or 0.0), posinf, neginf))
+
+
+# ---- conversion --------------------------------------------------------------------------------------
+
+
+def convert(input: Tensor, dtype: DType) -> Tensor:
+    """The tensor in another dtype (itself where it has it)."""
+    return input if input.dtype is dtype else unary(CONVERT, input, (dtype,))

@@ -1,0 +1,135 @@
+"""Reverse-mode differentiation of values: derivative rules applied from the outputs back.
+
+The cotangents are ordinary values, so gradients can be differentiated again. Values of earlier programs take part
+through `Imports`, which stands for what those programs saved.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+
+from flambeau.ops import arithmetic as ar
+from flambeau.ops.value import Value
+
+
+class Reverse:
+    """One backward pass over one program's values.
+
+    `sinks` maps a value to what wants its cotangent (leaves, history links, captured values); `visit` is told each
+    differentiated value and the forward values its derivative has used. A pass may be run in steps:
+    `seed`, then `run`.
+    """
+
+    def __init__(self, visit: Callable[[Value, list[Value]], None] | None = None,
+                 translate: Callable[[Value], Value] | None = None) -> None:
+        self.cotangents: dict[Value, Value] = {}
+        self.heap: list[tuple[int, Value]] = []
+        self.leaves: dict[int, Value] = {}
+        self.histories: dict[int, Value] = {}
+        self.captured: dict[Value, Value] = {}
+        self.wanted: set[Value] = set()
+        self.cuts: dict[Value, Callable[[Value], Iterable[tuple[Value, Value]] | None]] = {}
+        self.cut: Value | None = None
+        self._visit = visit
+        self._translate = translate
+
+    def seed(self, value: Value, cotangent: Value) -> None:
+        """Adds to the cotangent of a value."""
+        if not value.tracked:
+            return
+        have = self.cotangents.get(value)
+        if have is None:
+            self.cotangents[value] = cotangent
+            heapq.heappush(self.heap, (-value.order, value))
+        else:
+            self.cotangents[value] = ar.add(have, cotangent)
+
+    def run(self) -> None:
+        """Propagates until nothing is left, or until a value whose derivative is not known here.
+
+        Such a value (`cut`) has an entry in `cuts`, which gives the cotangents of other values from its own, or
+        None where that takes Python code to run first: `cut` and its cotangent are left for the caller.
+        """
+        while self.heap and self.cut is None:
+            self.step()
+
+    def step(self) -> None:
+        """Differentiates the latest value that has a cotangent."""
+        _, value = self.heap[0]
+        ct = self.cotangents[value]
+        if value in self.cuts:
+            onward = self.cuts[value](ct)
+            if onward is None:
+                self.cut = value
+                return
+            self._pop(value)
+            for operand, cotangent in onward:
+                if operand is value:
+                    self._pass(value, cotangent)
+                else:
+                    self.seed(operand, cotangent)
+            return
+        self._pop(value)
+        self._pass(value, ct)
+
+    def _pop(self, value: Value) -> None:
+        heapq.heappop(self.heap)
+        del self.cotangents[value]
+
+    def _pass(self, value: Value, ct: Value) -> None:
+        if value in self.wanted:
+            have = self.captured.get(value)
+            self.captured[value] = ct if have is None else ar.add(have, ct)
+        name = value.primitive.name
+        if name == "leaf":
+            _accumulate(self.leaves, value.attrs["leaf"], ct)
+        elif name == "history":
+            _accumulate(self.histories, value.attrs["frame"], ct)
+        else:
+            self._differentiate(value, ct)
+
+    def _differentiate(self, value: Value, ct: Value) -> None:
+        translate = self._translate
+        out = translate(value) if translate else value
+        inputs = [translate(v) for v in value.inputs] if translate else list(value.inputs)
+        before = _latest_order()
+        cotangents = value.primitive.vjp(ct, out, *inputs, **value.attrs)
+        if self._visit is not None:
+            used = forward_uses([c for c, operand in zip(cotangents, value.inputs, strict=True)
+                                 if c is not None and operand.tracked], before, ct)
+            self._visit(value, used)
+        for operand, cotangent in zip(value.inputs, cotangents, strict=True):
+            if cotangent is not None and operand.tracked:
+                assert cotangent.shape == operand.shape, (value, operand, cotangent)
+                if cotangent.dtype is not operand.dtype:
+                    cotangent = ar.cast(cotangent, operand.dtype)
+                self.seed(operand, cotangent)
+
+
+def _accumulate(into: dict[int, Value], key: int, ct: Value) -> None:
+    have = into.get(key)
+    into[key] = ct if have is None else ar.add(have, ct)
+
+
+def _latest_order() -> int:
+    from flambeau.core.dtypes import bool_
+    from flambeau.ops.source import constant
+
+    return constant(False, bool_).order
+
+
+def forward_uses(results: list[Value], before: int, ct: Value) -> list[Value]:
+    """The values older than the mark that results made after it refer to, the cotangent apart."""
+    seen, stack, used = set(results), list(results), []
+    while stack:
+        value = stack.pop()
+        if value.order < before:
+            if value is not ct:
+                used.append(value)
+            continue
+        for operand in value.inputs:
+            if operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return used

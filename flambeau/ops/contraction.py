@@ -1,0 +1,112 @@
+"""Contractions: sums of products. One matrix product and one convolution, closed under differentiation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import view
+from flambeau.ops.primitive import CONTRACTION, Array, Cotangents, Primitive
+from flambeau.ops.value import Shape, Value
+
+
+def swap_last(x: Value) -> Value:
+    """The last two axes exchanged."""
+    order = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+    return view.permute(x, order=order)
+
+
+class Dot(Primitive):
+    """[batch.., m, k] times [batch.., k, n] (equal batch axes)."""
+
+    name, family = "dot", CONTRACTION
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        a, b = inputs
+        assert a.shape[:-2] == b.shape[:-2] and a.shape[-1] == b.shape[-2] and a.dtype is b.dtype, inputs
+        return (*a.shape[:-1], b.shape[-1]), a.dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        a, b = inputs
+        return dot(ct, ar.conj(swap_last(b))), dot(ar.conj(swap_last(a)), ct)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        a, b = arrays
+        if a.dtype == np.float16:
+            return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+        if a.dtype.kind == "b":
+            return np.matmul(a, b)
+        return np.matmul(a, b)
+
+
+class Conv(Primitive):
+    """A valid cross-correlation: x [N, G, C, *S], w [G, O, C, *K] -> [N, G, O, *OS].
+
+    Padding is a `pad` before it; both gradients are convolutions again (see `vjp`), so every order of
+    differentiation stays within this primitive.
+    """
+
+    name, family = "conv", CONTRACTION
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        x, w = inputs
+        assert x.shape[1] == w.shape[0] and x.shape[2] == w.shape[2] and x.dtype is w.dtype, inputs
+        space = tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(
+            x.shape[3:], w.shape[3:], attrs["strides"], attrs["dilations"], strict=True))
+        return (x.shape[0], x.shape[1], w.shape[1], *space), x.dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x, w = inputs
+        return (conv_input_gradient(ct, w, x.shape[3:], **attrs),
+                conv_weight_gradient(ct, x, w.shape[3:], **attrs))
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x, w = arrays
+        half = x.dtype == np.float16
+        if half:
+            x, w = x.astype(np.float32), w.astype(np.float32)
+        rank = x.ndim - 3
+        kernel = w.shape[3:]
+        windows = view.window_view(np.ascontiguousarray(x), kernel, attrs["strides"], attrs["dilations"])
+        space = windows.shape[3:3 + rank]
+        n, g, c = x.shape[:3]
+        # [N, G, C, *OS, *K] -> [G, N*OS, C*K]
+        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
+        columns = windows.transpose(order).reshape(g, n * int(np.prod(space)), -1)
+        weights = w.reshape(g, w.shape[1], -1).transpose(0, 2, 1)
+        result = np.matmul(columns, weights).reshape(g, n, *space, w.shape[1])
+        result = result.transpose(1, 0, 2 + rank, *range(2, 2 + rank))
+        return result.astype(np.float16) if half else np.ascontiguousarray(result)
+
+
+def conv_input_gradient(ct: Value, w: Value, space: Shape, strides: Shape, dilations: Shape) -> Value:
+    """d/dx: the cotangent, spread out by the strides and padded, convolved with the flipped kernel."""
+    rank = len(space)
+    low = tuple((k - 1) * d for k, d in zip(w.shape[3:], dilations, strict=True))
+    high = tuple(n - ((o - 1) * s + 1) for n, o, s in zip(space, ct.shape[3:], strides, strict=True))
+    spread = view.pad(ct, low=(0, 0, 0, *low), high=(0, 0, 0, *high),
+                      interior=(0, 0, 0, *(s - 1 for s in strides)), value=0)
+    flipped = view.flip(w, axes=tuple(range(3, 3 + rank)))
+    kernel = view.permute(flipped, order=(0, 2, 1, *range(3, 3 + rank)))
+    return conv(spread, kernel, strides=(1,) * rank, dilations=dilations)
+
+
+def conv_weight_gradient(ct: Value, x: Value, kernel: Shape, strides: Shape, dilations: Shape) -> Value:
+    """d/dw: the input (channels as images) convolved with the cotangent (images as channels)."""
+    rank = len(kernel)
+    axes = tuple(range(3, 3 + rank))
+    images = view.permute(x, order=(2, 1, 0, *axes))  # [C, G, N, *S]
+    weights = view.permute(ct, order=(1, 2, 0, *axes))  # [G, O, N, *OS]
+    result = conv(images, weights, strides=dilations, dilations=strides)  # [C, G, O, *K']
+    result = view.permute(result, order=(1, 2, 0, *axes))
+    shape = result.shape[:3] + kernel
+    if result.shape != shape:  # a stride that leaves a rest makes K' larger than the kernel
+        result = view.slice_(result, starts=(0,) * len(shape), sizes=shape, steps=(1,) * len(shape))
+    return result
+
+
+dot = Dot()
+conv = Conv()

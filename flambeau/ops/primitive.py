@@ -1,0 +1,65 @@
+"""What a primitive is: a shape rule, a derivative and a NumPy meaning, side by side.
+
+Each primitive is one instance of a small class that states its `family`, the only thing compilers know of it
+apart from its name. See `flambeau.ops.catalogue` for the closed list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.ops.value import Shape, Value
+
+SOURCE = "source"  # inputs, constants, counters
+ELEMENTWISE = "elementwise"  # one element from one element of each operand
+VIEW = "view"  # an element of the result is an element of the operand (or a fixed padding)
+REDUCTION = "reduction"  # folds whole axes
+CONTRACTION = "contraction"  # sums of products: matrix products and convolutions
+WINDOW = "window"  # pooling and its gradients
+INDEXED = "indexed"  # gathers and scatters by run-time indices
+SCAN = "scan"
+SORT = "sort"
+RANDOM = "random"
+HOST = "host"  # left to the reference executor by every compiler
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Cotangents = Sequence[Value | None]
+
+
+class Primitive:
+    """One entry of the vocabulary.
+
+    `rule` gives the result's shape and dtype, `vjp` the cotangents of the operands (None where there is none)
+    from the cotangent of the result, emitted as values; `reference` computes with NumPy arrays (bfloat16 operands
+    arrive as float32 arrays and the result is rounded by the executor).
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    differentiable: ClassVar[bool] = True
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        raise NotImplementedError(f"{self.name} has no shape rule")
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        raise NotImplementedError(f"the derivative of {self.name} is not implemented")
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        raise NotImplementedError(f"{self.name} has no NumPy meaning")
+
+    def __call__(self, *inputs: Value, **attrs: Any) -> Value:
+        shape, dtype = self.rule(*inputs, **attrs)
+        tracked = False
+        if self.differentiable and (dtype.is_floating_point or dtype.is_complex):
+            for operand in inputs:
+                if operand.tracked:
+                    tracked = True
+                    break
+        return Value(self, inputs, attrs, shape, dtype, tracked)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"

@@ -1,0 +1,73 @@
+"""Draws from PyTorch's CPU generator, as pure functions of its state; and run-time checks.
+
+The state is the uint32 array of `flambeau.core.random_streams`; a draw of kind `kind` gives its values, and
+`random_advance` with the same attributes gives the state after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.ops.primitive import HOST, RANDOM, Array, Cotangents, Primitive
+from flambeau.ops.value import Shape, Value
+
+
+class RandomDraw(Primitive):
+    """`count` values of `kind` as a 1-d value of `dtype`; further operands are the kind's parameters."""
+
+    name, family, differentiable = "random_draw", RANDOM, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return (attrs["count"],), attrs["dtype"]
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return _drawn(arrays, attrs)[0]
+
+
+class RandomAdvance(Primitive):
+    """The generator's state after the draw."""
+
+    name, family, differentiable = "random_advance", RANDOM, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return _drawn(arrays, attrs)[1]
+
+
+def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Array]:
+    from flambeau.core import random_streams
+
+    parameters = dict(attrs["parameters"])
+    return random_streams.draw_and_advance(attrs["kind"], arrays[0], attrs["count"], **parameters)
+
+
+class Require(Primitive):
+    """The first operand, provided every element of the second (bool) is true; else an error.
+
+    `error` is (exception name, message): raised when the program runs, before anything is overwritten.
+    """
+
+    name, family = "require", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return ct, None
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        if not arrays[1].all():
+            kind, message = attrs["error"]
+            raise {"RuntimeError": RuntimeError, "ValueError": ValueError, "IndexError": IndexError}[kind](
+                message)
+        return np.asarray(arrays[0])
+
+
+random_draw = RandomDraw()
+random_advance = RandomAdvance()
+require = Require()

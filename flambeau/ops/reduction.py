@@ -1,0 +1,117 @@
+"""Reductions: whole axes folded into one element. Reduced axes disappear; `axes` is sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops.primitive import REDUCTION, Array, Cotangents, Primitive
+from flambeau.ops.value import Shape, Value
+
+
+def kept(x: Value, axes: tuple[int, ...]) -> Shape:
+    """The operand's shape with the reduced axes as 1."""
+    return tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+
+
+def spread(reduced: Value, x: Value, axes: tuple[int, ...]) -> Value:
+    """A reduction's result repeated over the axes it folded."""
+    return ar.expand(view.reshape(reduced, shape=kept(x, axes)), x.shape)
+
+
+class Reduction(Primitive):
+    family = REDUCTION
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        axes = attrs["axes"]
+        return tuple(n for a, n in enumerate(inputs[0].shape) if a not in axes), inputs[0].dtype
+
+
+class Sum(Reduction):
+    """The sum, in the operand's dtype."""
+
+    name = "sum"
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (spread(ct, inputs[0], attrs["axes"]),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x, axes = arrays[0], attrs["axes"]
+        if x.dtype == np.float16:
+            return np.asarray(x.astype(np.float32).sum(axis=axes)).astype(np.float16)
+        if not axes:
+            return x
+        # NumPy sums pairwise only along the last axis; put the folded axes there for its accuracy.
+        order = [a for a in range(x.ndim) if a not in axes] + list(axes)
+        rows = x.transpose(order).reshape(*[x.shape[a] for a in order[:x.ndim - len(axes)]], -1)
+        return np.asarray(np.ascontiguousarray(rows).sum(axis=-1, dtype=x.dtype))
+
+
+class Prod(Reduction):
+    """The product, in the operand's dtype."""
+
+    name = "prod"
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x, axes = inputs[0], attrs["axes"]
+        zero = el.eq(x, ar.zeros_like(x))
+        filled = el.where(zero, ar.full_like(x, 1), x)
+        zeros = spread(sum_(ar.cast(zero, dtypes.int64), axes=axes), x, axes)
+        others = ar.mul(spread(ct, x, axes), spread(prod(filled, axes=axes), x, axes))
+        single = ar.logical_and(zero, ar.eq(zeros, 1))
+        return (ar.where(ar.eq(zeros, 0), others / filled, ar.where(single, others, ar.zeros_like(x))),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(arrays[0].prod(axis=attrs["axes"], dtype=arrays[0].dtype))
+
+
+class Extremum(Reduction):
+    """The largest or smallest element; NaN wins; ties share the gradient evenly."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name = name  # type: ignore[misc]
+        self._function = function
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x, axes = inputs[0], attrs["axes"]
+        winner = spread(out, x, axes)
+        same = ar.logical_or(el.eq(x, winner), el.ne(winner, winner))
+        hit = ar.cast(same, x.dtype)
+        return (hit * spread(ar.div(ct, sum_(hit, axes=axes)), x, axes),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.asarray(self._function(arrays[0], axis=attrs["axes"]))
+
+
+class ArgExtremum(Reduction):
+    """The int64 position of the first largest or smallest element along one axis; NaN wins."""
+
+    differentiable = False
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name = name  # type: ignore[misc]
+        self._function = function
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        assert len(attrs["axes"]) == 1
+        return super().rule(*inputs, **attrs)[0], dtypes.int64
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.asarray(self._function(arrays[0], axis=attrs["axes"][0]), np.int64)
+
+
+sum_ = Sum()
+prod = Prod()
+max_ = Extremum("max", np.max)
+min_ = Extremum("min", np.min)
+argmax = ArgExtremum("argmax", np.argmax)
+argmin = ArgExtremum("argmin", np.argmin)
+
+from flambeau.ops import view  # noqa: E402  (the derivatives need it; its own needs sum)

@@ -1,0 +1,129 @@
+"""Values that come from nowhere in the program: inputs, constants, counters; and autograd's links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType, int64
+from flambeau.ops.primitive import SOURCE, VIEW, Array, Cotangents, Primitive
+from flambeau.ops.value import Scalar, Shape, Value
+
+
+class Input(Primitive):
+    """A run-time operand of the program: `role` and `index` say which (memory base, scalar, saved value)."""
+
+    name, family, differentiable = "input", SOURCE, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return attrs["shape"], attrs["dtype"]
+
+
+class Constant(Primitive):
+    """A 0-d constant known when the program is made."""
+
+    name, family, differentiable = "constant", SOURCE, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return (), attrs["dtype"]
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        dtype: DType = attrs["dtype"]
+        if dtype.name == "bfloat16":
+            return np.asarray(attrs["value"], np.float32)
+        if dtype.kind in "iu" and not isinstance(attrs["value"], bool):
+            return np.asarray(int(attrs["value"]) & ((1 << (8 * dtype.itemsize)) - 1), np.uint64).astype(
+                dtype.numpy)
+        return np.asarray(attrs["value"], dtype.numpy)
+
+
+class Iota(Primitive):
+    """0, 1, ..., size - 1 as int64."""
+
+    name, family, differentiable = "iota", SOURCE, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return (attrs["size"],), int64
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.arange(attrs["size"], dtype=np.int64)
+
+
+class Leaf(Primitive):
+    """Marks data as the value of autograd leaf number `leaf`: its gradient is accumulated there."""
+
+    name, family = "leaf", VIEW
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0]
+
+
+class History(Primitive):
+    """Marks data saved from an earlier program as its value `source` there: gradients flow on into it."""
+
+    name, family = "history", VIEW
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0]
+
+
+class Detach(Primitive):
+    """The same data, with no gradient."""
+
+    name, family, differentiable = "detach", VIEW, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0]
+
+
+class Relink(Primitive):
+    """The first operand's data with the second operand's history (data overwritten behind autograd's back)."""
+
+    name, family = "relink", VIEW
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return None, ct
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0]
+
+
+input_ = Input()
+constant_ = Constant()
+iota = Iota()
+detach = Detach()
+relink = Relink()
+_leaf = Leaf()
+_history = History()
+
+
+def constant(value: Scalar, dtype: DType) -> Value:
+    """A 0-d constant of `dtype`."""
+    return constant_(value=value, dtype=dtype)
+
+
+def program_input(role: str, index: Any, shape: Shape, dtype: DType) -> Value:
+    return input_(role=role, index=index, shape=shape, dtype=dtype)
+
+
+def leaf(data: Value, number: int) -> Value:
+    """`data` as the current value of a leaf that requires a gradient."""
+    return Value(_leaf, (data,), {"leaf": number}, data.shape, data.dtype, True)
+
+
+def history(data: Value, frame: int, source: Value) -> Value:
+    """`data` as the value `source` of an earlier program (number `frame` among this program's frames)."""
+    return Value(_history, (data,), {"frame": frame, "source": source}, data.shape, data.dtype, True)

@@ -1,0 +1,298 @@
+"""View primitives: every element of the result is an element of an operand, or padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import element_count
+from flambeau.ops import arithmetic as ar
+from flambeau.ops.primitive import VIEW, Array, Cotangents, Primitive
+from flambeau.ops.value import Shape, Value
+
+
+class View(Primitive):
+    family = VIEW
+
+
+class Reshape(View):
+    """The same elements in row-major order under another shape."""
+
+    name = "reshape"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        assert element_count(attrs["shape"]) == inputs[0].size, (inputs[0], attrs)
+        return attrs["shape"], inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (reshape(ct, shape=inputs[0].shape),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0].reshape(attrs["shape"])
+
+
+class Permute(View):
+    """Axis i of the result is axis order[i] of the operand."""
+
+    name = "permute"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return tuple(inputs[0].shape[a] for a in attrs["order"]), inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        order = attrs["order"]
+        return (permute(ct, order=tuple(order.index(a) for a in range(len(order)))),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0].transpose(attrs["order"])
+
+
+class Expand(View):
+    """Axes of extent 1 repeated to the extents of `shape` (same rank)."""
+
+    name = "expand"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        assert all(a in (1, b) for a, b in zip(inputs[0].shape, attrs["shape"], strict=True)), (inputs, attrs)
+        return attrs["shape"], inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        shape = inputs[0].shape
+        axes = tuple(a for a, extent in enumerate(shape) if extent != attrs["shape"][a])
+        return (reshape(reduction.sum_(ct, axes=axes), shape=shape),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.broadcast_to(arrays[0], attrs["shape"])
+
+
+class Slice(View):
+    """sizes[a] elements from starts[a] on, steps[a] apart, on every axis."""
+
+    name = "slice"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return attrs["sizes"], inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        shape, starts, steps, sizes = inputs[0].shape, attrs["starts"], attrs["steps"], attrs["sizes"]
+        high = tuple(n - s - (max(z - 1, 0) * t + (z > 0))
+                     for n, s, t, z in zip(shape, starts, steps, sizes, strict=True))
+        return (pad(ct, low=starts, high=high, interior=tuple(t - 1 for t in steps), value=0),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        picks = tuple(slice(s, s + t * z, t) if z else slice(0, 0) for s, t, z in
+                      zip(attrs["starts"], attrs["steps"], attrs["sizes"], strict=True))
+        return arrays[0][picks]
+
+
+class Pad(View):
+    """Adds low[a] and high[a] elements of `value` around and interior[a] between the operand's elements.
+
+    A negative low or high cuts instead.
+    """
+
+    name = "pad"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        shape = tuple(low + high + n + max(n - 1, 0) * inner for n, low, high, inner in
+                      zip(inputs[0].shape, attrs["low"], attrs["high"], attrs["interior"], strict=True))
+        if any(extent < 0 for extent in shape):
+            raise RuntimeError(f"pad: a negative padding cuts more than the tensor of shape "
+                               f"{list(inputs[0].shape)} has (low {attrs['low']}, high {attrs['high']})")
+        return shape, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        low, high = attrs["low"], attrs["high"]
+        zero = (0,) * len(low)
+        if any(n < 0 for n in (*low, *high)):
+            ct = pad(ct, low=tuple(max(-n, 0) for n in low), high=tuple(max(-n, 0) for n in high),
+                     interior=zero, value=0)
+        steps = tuple(n + 1 for n in attrs["interior"])
+        return (slice_(ct, starts=tuple(max(n, 0) for n in low), sizes=inputs[0].shape, steps=steps),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        low, high, interior = attrs["low"], attrs["high"], attrs["interior"]
+        inner = tuple(n + max(n - 1, 0) * i for n, i in zip(arrays[0].shape, interior, strict=True))
+        outer = tuple(n + max(a, 0) + max(b, 0) for n, a, b in zip(inner, low, high, strict=True))
+        result = np.full(outer, attrs["value"], arrays[0].dtype)
+        place = tuple(slice(max(a, 0), max(a, 0) + n, i + 1)
+                      for a, n, i in zip(low, inner, interior, strict=True))
+        result[place] = arrays[0]
+        cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, outer, strict=True))
+        return result[cut]
+
+
+class Flip(View):
+    """Reverses the given axes."""
+
+    name = "flip"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (flip(ct, axes=attrs["axes"]),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.flip(arrays[0], attrs["axes"])
+
+
+class Concat(View):
+    """Operands one after another along `axis`."""
+
+    name = "concat"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        axis, shape = attrs["axis"], list(inputs[0].shape)
+        shape[axis] = sum(v.shape[axis] for v in inputs)
+        return tuple(shape), inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        axis, start, parts = attrs["axis"], 0, []
+        for operand in inputs:
+            starts = [0] * ct.ndim
+            starts[axis] = start
+            start += operand.shape[axis]
+            parts.append(slice_(ct, starts=tuple(starts), sizes=operand.shape, steps=(1,) * ct.ndim))
+        return parts
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.concatenate(arrays, attrs["axis"])
+
+
+class AsStrided(View):
+    """Element i of the result is element offset + sum(i * strides) of the flat operand."""
+
+    name = "as_strided"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        assert inputs[0].ndim == 1
+        return attrs["shape"], inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (strided_sum(ct, size=inputs[0].shape[0], strides=attrs["strides"],
+                            offset=attrs["offset"]),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return strided_window(arrays[0], attrs["shape"], attrs["strides"], attrs["offset"])
+
+
+class StridedScatter(View):
+    """The flat first operand with the elements of a layout replaced by the second operand's."""
+
+    name = "strided_scatter"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        assert inputs[0].ndim == 1 and inputs[0].dtype is inputs[1].dtype
+        return inputs[0].shape, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        strides, offset = attrs["strides"], attrs["offset"]
+        rest = strided_scatter(ct, ar.zeros_like(inputs[1]), strides=strides, offset=offset)
+        return rest, as_strided(ct, shape=inputs[1].shape, strides=strides, offset=offset)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        result = np.array(arrays[0])
+        strided_window(result, arrays[1].shape, attrs["strides"], attrs["offset"])[...] = arrays[1]
+        return result
+
+
+class StridedSum(View):
+    """`size` zeros to which the operand's elements are added at the places of a layout."""
+
+    name = "strided_sum"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return (attrs["size"],), inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (as_strided(ct, shape=inputs[0].shape, strides=attrs["strides"], offset=attrs["offset"]),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        result = np.zeros(attrs["size"], arrays[0].dtype)
+        places = strided_window(np.arange(attrs["size"]), arrays[0].shape, attrs["strides"], attrs["offset"])
+        np.add.at(result, places.ravel(), arrays[0].ravel())
+        return result
+
+
+class Windows(View):
+    """Sliding windows over the last len(sizes) axes: shape (..., positions.., window..).
+
+    Position p and window element w of axis a show the operand's element p * steps[a] + w * dilations[a].
+    """
+
+    name = "windows"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        sizes = attrs["sizes"]
+        lead = inputs[0].ndim - len(sizes)
+        positions = tuple((n - (z - 1) * d - 1) // s + 1 for n, z, s, d in zip(
+            inputs[0].shape[lead:], sizes, attrs["steps"], attrs["dilations"], strict=True))
+        return inputs[0].shape[:lead] + positions + sizes, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        lead = inputs[0].ndim - len(attrs["sizes"])
+        return (fold(ct, extents=inputs[0].shape[lead:], **attrs),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return window_view(np.ascontiguousarray(arrays[0]), attrs["sizes"], attrs["steps"], attrs["dilations"])
+
+
+class Fold(View):
+    """The adjoint of `windows`: overlapping window elements added up into axes of the given extents."""
+
+    name = "fold"
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        lead = inputs[0].ndim - 2 * len(attrs["sizes"])
+        return inputs[0].shape[:lead] + attrs["extents"], inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (windows(ct, sizes=attrs["sizes"], steps=attrs["steps"], dilations=attrs["dilations"]),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        sizes, rank = attrs["sizes"], len(attrs["sizes"])
+        lead = arrays[0].ndim - 2 * rank
+        result = np.zeros(arrays[0].shape[:lead] + attrs["extents"], arrays[0].dtype)
+        view = window_view(result, sizes, attrs["steps"], attrs["dilations"], writeable=True)
+        for place in np.ndindex(*sizes):
+            view[(..., *place)] += arrays[0][(..., *place)]
+        return result
+
+
+def strided_window(flat: Array, shape: Shape, strides: tuple[int, ...], offset: int) -> Array:
+    """A NumPy view of a layout (element strides) over a flat array."""
+    step = flat.strides[0]
+    if element_count(shape) == 0:
+        return flat[:0].reshape(shape)
+    return np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * step for s in strides))
+
+
+def window_view(array: Array, sizes: Shape, steps: Shape, dilations: Shape,
+                writeable: bool = False) -> Array:
+    lead = array.ndim - len(sizes)
+    positions = tuple((n - (z - 1) * d - 1) // s + 1 for n, z, s, d in
+                      zip(array.shape[lead:], sizes, steps, dilations, strict=True))
+    outer = array.strides[lead:]
+    return np.lib.stride_tricks.as_strided(
+        array, array.shape[:lead] + positions + sizes,
+        array.strides[:lead] + tuple(o * s for o, s in zip(outer, steps, strict=True))
+        + tuple(o * d for o, d in zip(outer, dilations, strict=True)), writeable=writeable)
+
+
+reshape = Reshape()
+permute = Permute()
+expand = Expand()
+slice_ = Slice()
+pad = Pad()
+flip = Flip()
+concat = Concat()
+as_strided = AsStrided()
+strided_scatter = StridedScatter()
+strided_sum = StridedSum()
+windows = Windows()
+fold = Fold()
+
+from flambeau.ops import reduction  # noqa: E402  (the derivative of expand)

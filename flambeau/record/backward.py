@@ -1,0 +1,558 @@
+"""Backward passes as events, and histories that reach into programs that have already run.
+
+Note: one pass, or several
+    `loss.backward()` is one event when everything it differentiates lies in the recording. Two things make it
+    more. History in earlier programs: the event first answers which it has reached (`NeedChain`), and is recorded
+    again with a description of those programs, its `chain`. Python code on the way (hooks, custom functions): the
+    event stops there (`Cut`) with the cotangent as a tensor, the code runs, and the event is recorded again with
+    what the code gave for it. Each of these is a function of its key, and a flush in between does no harm: what is
+    left of the graph is then history. Work that the passes repeat is the compiler's to share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import is_dense
+from flambeau.graph.program import reachable
+from flambeau.graph.reverse import Reverse
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import source, view
+from flambeau.ops.primitive import VIEW
+from flambeau.ops.value import Value
+from flambeau.record import recorder
+from flambeau.record.events import Event
+from flambeau.record.storage import Storage
+from flambeau.record.trace import StorageRecord, Trace, layout_value, saved_origin
+
+if TYPE_CHECKING:
+    from flambeau.record.handle import Handle
+
+
+class Frame:
+    """A program that has run, as history: its trace, what it saved, its leaves, the frames before it."""
+
+    __slots__ = ("cuts", "freed", "leaves", "parents", "saved", "trace")
+
+    def __init__(self, trace: Trace, saved: dict[Value, tuple[Storage, int, int]], leaves: list[Any],
+                 parents: list[tuple[Frame, Value]], cuts: list[Any], freed: frozenset[Value]) -> None:
+        self.trace = trace
+        self.saved = saved  # value: (storage, byte offset, the storage's version then)
+        self.leaves = leaves
+        self.parents = parents  # per history input of the trace
+        self.cuts = cuts  # per cut of the trace: what runs there
+        self.freed = freed
+
+
+@dataclass(frozen=True)
+class NeedChain:
+    """The pass has reached history: record it again with the chain of these history inputs."""
+
+    histories: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The pass has reached Python code: (chain position or -1, cut number); its cotangent is the new tensor."""
+
+    place: tuple[int, int]
+    imports: tuple[tuple[int, Value], ...]
+    create_graph: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """The pass is complete: a new tensor per leaf, and what it has freed and imported in other frames."""
+
+    leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
+    unused: tuple[bool, ...] = ()
+    imports: tuple[tuple[int, Value], ...] = ()
+    create_graph: bool = False
+    freed: tuple[tuple[int, frozenset[Value]], ...] = ()
+    leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
+
+
+@dataclass(frozen=True)
+class Link:
+    """One frame of a chain, as a key sees it. `parents` are (chain position, value) per history input."""
+
+    trace: Trace
+    freed: frozenset[Value]
+    parents: tuple[tuple[int, Value], ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Frames, later ones first, and where each reached history input enters them."""
+
+    links: tuple[Link, ...]
+    entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
+    wanted: tuple[tuple[tuple[int, Any], ...], ...] = ()  # per input: (chain position, leaf number or value)
+
+
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have "
+         "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+         "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
+         "if you need to access saved tensors after calling backward.")
+
+
+class HistoryOp(Event):
+    """A tensor with history in an earlier program enters; key = (op, meta[, base, offset])."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        if len(key) == 2:
+            trace.enter(key[1])
+        else:
+            trace.enter_alias(key[1], key[2], key[3])
+
+
+class MarkCutOp(Event):
+    """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input numbers)."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        value = trace.tracked_value(key[1])
+        inputs = None if key[2] is None else tuple(
+            None if n is None else trace.tracked_value(n) for n in key[2])
+        trace.cuts.append((value, inputs))
+
+
+@dataclass
+class _Pass:
+    """One backward pass over a trace and its chain."""
+
+    trace: Trace
+    chain: Chain | None
+    replaced: dict[tuple[int, int], tuple[Value | None, ...]]
+    create_graph: bool
+    wanted: dict[int, Value] = field(default_factory=dict)
+    used: list[tuple[int, Value]] = field(default_factory=list)
+    imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
+    cut: tuple[tuple[int, int], Value] | None = None
+
+    def reverse(self, position: int) -> Reverse:
+        """The differentiator of the trace (position -1) or of a frame of the chain."""
+        if position < 0:
+            pass_ = Reverse(lambda value, used: self._visit(-1, value, used))
+            cuts = self.trace.cuts
+        else:
+            pass_ = Reverse(lambda value, used: self._visit(position, value, used),
+                            lambda value: self._import(position, value))
+            assert self.chain is not None
+            cuts = self.chain.links[position].trace.cuts
+        for number, (value, inputs) in enumerate(cuts):
+            pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
+        return pass_
+
+    def _visit(self, position: int, value: Value, used: list[Value]) -> None:
+        freed = self.trace.freed if position < 0 else self.chain.links[position].freed  # type: ignore[union-attr]
+        if value in freed:
+            raise RuntimeError(FREED)
+        if used:
+            self.used.append((position, value))
+        if position < 0:
+            for forward in used:
+                origin = saved_origin(forward, self.trace.origins)
+                if origin is not None and origin[0].version != origin[1]:
+                    raise RuntimeError(overwritten(origin[2], forward.dtype, forward.shape,
+                                                   origin[0].version, origin[1]))
+
+    def _import(self, position: int, value: Value) -> Value:
+        """A value of an earlier program in this one: recomputed where that costs nothing, else read."""
+        found = self.imports.get((position, value))
+        if found is None:
+            found = imported(value, lambda v: self._import(position, v), lambda v: self._read(position, v))
+            self.imports[position, value] = found
+        return found
+
+    def _read(self, position: int, value: Value) -> Value:
+        trace = self.trace
+        record = StorageRecord(value.dtype, value.size, len(trace.bases))
+        trace.bases.append(record)
+        record.data = source.program_input("base", record.base, (value.size,), value.dtype)
+        self.reads.append((position, value))
+        read = view.reshape(record.data, shape=value.shape)
+        if self.create_graph and value.tracked:
+            read = source.history(read, len(trace.histories), value)
+            trace.histories.append((position, value))
+        return read
+
+    reads: list[tuple[int, Value]] = field(default_factory=list)
+
+
+def imported(value: Value, recurse: Any, read: Any) -> Value:
+    """`value` of another program: constants as they are, views of imported values, else `read(value)`."""
+    primitive = value.primitive
+    if primitive.name in ("constant", "iota"):
+        return value
+    if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
+        return primitive(recurse(value.inputs[0]), **value.attrs)
+    if primitive.name in ("reshape", "permute", "expand", "detach"):
+        return primitive(recurse(value.inputs[0]), **value.attrs)
+    return read(value)  # type: ignore[no-any-return]
+
+
+def _cut_rule(replaced: tuple[Value | None, ...] | None, value: Value,
+              inputs: tuple[Value | None, ...] | None) -> Any:
+    def rule(ct: Value) -> Any:
+        if replaced is None:
+            return None
+        if inputs is None:
+            return [(value, replaced[0])]
+        return [(v, c) for v, c in zip(inputs, replaced, strict=True) if v is not None and c is not None]
+    return rule
+
+
+class BackwardOp(Event):
+    """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
+
+    roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..) for cuts
+    already run; chain None or a Chain. With inputs the new tensors are theirs, else there is one per leaf.
+    """
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
+        _, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain = key
+        given = {place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
+                 for place, numbers in replaced}
+        pass_ = _Pass(trace, chain, given, create_graph)
+        first = pass_.reverse(-1)
+        self._seed(trace, first, roots, cotangents, create_graph)
+        wanted = self._wanted(trace, first, inputs)
+        first.run()
+        if first.cut is not None:
+            return self._stop(trace, pass_, -1, first)
+        histories = tuple(sorted(first.histories))
+        if histories and chain is None:
+            return NeedChain(histories)
+        leaves = {(-1, number): ct for number, ct in first.leaves.items()}
+        captured: dict[tuple[int, Value], Value] = {}
+        for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
+            return self._stop(trace, pass_, position, stopped)
+        imports = tuple(pass_.reads)
+        freed = _mark_freed(pass_, retain_graph)
+        if inputs is not None:
+            return self._finish_inputs(trace, inputs, _input_cotangents(first, wanted, leaves, captured, chain),
+                                       create_graph, imports, freed)
+        return self._finish(trace, leaves, create_graph, imports, freed, chain)
+
+    def _seed(self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool) -> None:
+        for number, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
+            meta = trace.tensors[root].meta
+            if not meta.requires_grad:
+                raise RuntimeError(f"element {number} of tensors does not require grad and does not have a "
+                                   "grad_fn")
+            value = trace.tracked_value(root)
+            if cotangent is None:
+                if meta.numel != 1:
+                    raise RuntimeError("grad can be implicitly created only for scalar outputs")
+                first.seed(value, ar.full_like(value, 1))
+                continue
+            given = trace.tracked_value(cotangent)
+            if given.shape != value.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{number}] has a shape of "
+                    f"torch.Size({list(given.shape)}) and output[{number}] has a shape of "
+                    f"torch.Size({list(value.shape)}).")
+            given = given if create_graph or not given.tracked else source.detach(given)
+            first.seed(value, ar.cast(given, value.dtype))
+
+    def _wanted(self, trace: Trace, first: Reverse, inputs: Any) -> list[Any]:
+        """What the inputs' cotangents are filed under: ("leaf", n) or ("value", v)."""
+        found: list[Any] = []
+        for number in inputs or ():
+            tensor = trace.tensors[number]
+            if not tensor.meta.requires_grad:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            if tensor.group.leaf is not None and trace.leaves[tensor.group.leaf] == number:
+                found.append(("leaf", tensor.group.leaf))
+            else:
+                value = trace.tracked_value(number)
+                first.wanted.add(value)
+                found.append(("value", value))
+        return found
+
+    def _stop(self, trace: Trace, pass_: _Pass, position: int, reverse: Reverse) -> Cut:
+        value = reverse.cut
+        assert value is not None
+        cuts = trace.cuts if position < 0 else pass_.chain.links[position].trace.cuts  # type: ignore[union-attr]
+        number = next(i for i, (v, _) in enumerate(cuts) if v is value and (
+            (position, i) not in pass_.replaced))
+        _new_gradient(trace, reverse.cotangents[value], None, pass_.create_graph)
+        return Cut((position, number), tuple(pass_.reads), pass_.create_graph)
+
+    def _finish_inputs(self, trace: Trace, inputs: Any, cotangents: list[Value | None], create_graph: bool,
+                       imports: Any, freed: Any) -> Done:
+        for number, ct in zip(inputs, cotangents, strict=True):
+            if ct is not None:
+                tensor = trace.tensors[number]
+                _new_gradient(trace, ct, tensor if ct.shape != tensor.meta.shape or ct.ndim == 1 and (
+                    tensor.group.leaf is not None) else None, create_graph)
+        unused = tuple(ct is None for ct in cotangents)
+        return Done((), unused, imports, create_graph, freed, tuple(trace.leaves))
+
+    def _finish(self, trace: Trace, leaves: dict[Any, Value], create_graph: bool, imports: Any, freed: Any,
+                chain: Chain | None) -> Done:
+        places = sorted(leaves)
+        for place in places:
+            position, number = place
+            owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
+            _new_gradient(trace, leaves[place], owner.tensors[owner.leaves[number]], create_graph)
+        return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+
+
+def _input_cotangents(first: Reverse, wanted: list[Any], leaves: dict[Any, Value],
+                      captured: dict[tuple[int, Value], Value], chain: Chain | None) -> list[Value | None]:
+    """Each input's cotangent: what arrived in this recording, and in the frames where it is known too."""
+    found: list[Value | None] = []
+    for place, (kind, what) in enumerate(wanted):
+        elsewhere = chain.wanted[place] if chain is not None else ()
+        parts: list[Value | None] = []
+        if kind == "leaf":
+            parts.append(leaves.get((-1, what)))
+            parts += [leaves.get(at) for at in elsewhere]
+        elif elsewhere:  # a history input passes all it gets on to its frame
+            parts += [captured.get(at) for at in elsewhere]
+        else:
+            parts.append(first.captured.get(what))
+        total: Value | None = None
+        for part in parts:
+            if part is not None:
+                total = part if total is None else ar.add(total, part)
+        found.append(total)
+    return found
+
+
+def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> None:
+    """A tensor for a cotangent; that of a leaf (given flat) in the leaf's own layout."""
+    strides = None
+    if leaf is not None:
+        shape, strides, offset = leaf.layout
+        ct = layout_value(ct, shape, strides, offset)
+        if not is_dense(shape, strides):
+            strides = None
+    if ct.tracked and not create_graph:
+        ct = source.detach(ct)
+    mode, trace.grad_mode = trace.grad_mode, create_graph
+    if any(ct is known for known in (t.group.values.get(t.layout) for t in trace.tensors)):
+        ct = view.reshape(ct, shape=ct.shape)
+    trace.new_tensor(ct, strides=strides, grad_name="CloneBackward0")
+    trace.grad_mode = mode
+
+
+def _run_chain(pass_: _Pass, reached: dict[int, Value], leaves: dict[Any, Value],
+               captured: dict[tuple[int, Value], Value]) -> Any:
+    """Goes on through the frames; yields (position, differentiator) where one stops at a cut."""
+    chain = pass_.chain
+    if chain is None:
+        return
+    passes = [pass_.reverse(position) for position in range(len(chain.links))]
+    for places in chain.wanted:
+        for position, what in places:
+            if isinstance(what, Value):
+                passes[position].wanted.add(what)
+    for history, position, value in chain.entries:
+        if history in reached:
+            passes[position].seed(value, _reshaped(reached[history], value))
+    for position, link in enumerate(chain.links):
+        one = passes[position]
+        one.run()
+        if one.cut is not None:
+            yield position, one
+            return
+        for number, ct in one.leaves.items():
+            leaves[position, number] = ct
+        for value, ct in one.captured.items():
+            captured[position, value] = ct
+        for number, ct in one.histories.items():
+            parent, value = link.parents[number]
+            passes[parent].seed(value, _reshaped(ct, value))
+
+
+def _reshaped(ct: Value, value: Value) -> Value:
+    return ct if ct.shape == value.shape else view.reshape(ct, shape=value.shape)
+
+
+def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[Value]], ...]:
+    if retain_graph:
+        return ()
+    elsewhere: dict[int, set[Value]] = {}
+    for position, value in pass_.used:
+        if position < 0:
+            pass_.trace.freed.add(value)
+        else:
+            elsewhere.setdefault(position, set()).add(value)
+    return tuple((position, frozenset(values)) for position, values in elsewhere.items())
+
+
+def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected: int) -> str:
+    """PyTorch's message for a saved value that was overwritten in place."""
+    output = f", which is output 0 of {grad_name}," if grad_name else ""
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version {version}; expected version "
+        f"{expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its "
+        "gradient, with torch.autograd.set_detect_anomaly(True).")
+
+
+class AccumulateOp(Event):
+    """Adds gradients to those that leaves already have, in place: key = (op, have, new, None)."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        mode, trace.grad_mode = trace.grad_mode, False
+        for have, new in zip(key[1], key[2], strict=True):
+            total = ar.add(trace.read(have), trace.read(new))
+            trace.write(have, ar.cast(total, trace.tensors[have].meta.dtype))
+        trace.grad_mode = mode
+
+
+BACKWARD = BackwardOp("backward")
+ACCUMULATE = AccumulateOp("accumulate")
+HISTORY = HistoryOp("history")
+MARK_CUT = MarkCutOp("hook")
+
+
+def enter_with_history(rec: recorder.Recording, tensor: Handle) -> int:
+    """Brings a tensor of an earlier program, history and all, into the recording."""
+    storage, meta = tensor._storage, tensor._meta
+    assert storage is not None
+    if storage.exposed and storage.still_exposed():
+        storage = None
+    offset = tensor._offset * meta.dtype.itemsize
+    if storage is None or storage.recording is not rec:
+        key: Any = (HISTORY, meta)
+    else:
+        distance = offset - storage.offset
+        if distance < 0 or distance % meta.dtype.itemsize:
+            recorder.flush()
+            raise recorder.Flushed
+        key = (HISTORY, meta, storage.base, distance // meta.dtype.itemsize)
+    state = rec.state.next.get(key) or recorder.miss(rec, key)
+    number = rec.state.count
+    rec.state = state
+    if storage is None:
+        from flambeau.record import plan
+
+        rec.bases.append((plan.snapshot(tensor), 0))
+    elif len(key) == 2:
+        storage.recording, storage.base, storage.offset = rec, len(rec.bases), offset
+        rec.bases.append((storage, offset))
+    rec.frames.append((tensor._frame, tensor._source))
+    tensor._rec = rec
+    tensor._num = number
+    rec.handles.append(tensor)
+    return number
+
+
+def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
+                   inputs: tuple[Any, ...] | None) -> tuple[Chain, list[Frame]]:
+    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    order: list[Frame] = []
+    done: set[int] = set()
+
+    def visit(root: Frame) -> None:
+        stack: list[tuple[Frame, bool]] = [(root, False)]
+        while stack:
+            frame, leaving = stack.pop()
+            if leaving:
+                order.append(frame)
+            elif id(frame) not in done:
+                done.add(id(frame))
+                stack.append((frame, True))
+                stack += [(parent, False) for parent, _ in frame.parents]
+
+    for history in histories:
+        visit(rec.frames[history][0])
+    frames = order[::-1]
+    place = {id(frame): position for position, frame in enumerate(frames)}
+    links = tuple(Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents)) for f in frames)
+    entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
+    wanted = []
+    for tensor in inputs or ():
+        places: list[tuple[int, Any]] = [
+            (position, number) for position, frame in enumerate(frames)
+            for number, leaf in enumerate(frame.leaves) if leaf is tensor]
+        if tensor._frame is not None and id(tensor._frame) in place:
+            places.append((place[id(tensor._frame)], tensor._source))
+        wanted.append(tuple(places))
+    return Chain(links, entries, tuple(wanted)), frames
+
+
+def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame]) -> None:
+    """Hands the saved values that a pass reads to the recording, and frees what it has used up."""
+    for position, value in done.imports:
+        if done.create_graph and value.tracked:
+            rec.frames.append((frames[position], value))
+        entry = frames[position].saved.get(value)
+        if entry is None:
+            rec.bases.append((_nothing(value), 0))
+            continue
+        storage, offset, version = entry
+        if storage.version != version:
+            message = overwritten("", value.dtype, value.shape, storage.version, version)
+            rec.bases.append((storage, offset))
+            raise RuntimeError(message)
+        rec.bases.append((storage, offset))
+    for position, values in done.freed if isinstance(done, Done) else ():
+        frames[position].freed = frames[position].freed | values
+
+
+def _nothing(value: Value) -> Storage:
+    """Stands for a value whose derivative turned out not to need it."""
+    from flambeau.record.storage import allocate
+
+    return Storage(allocate(value.size * value.dtype.itemsize))
+
+
+def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
+    """What a later backward from any of the roots could read, and whether any derivative is left at all."""
+    pass_ = Reverse(None, None)
+    needed: dict[Value, None] = {}
+    placeholders: dict[Value, Value] = {}
+
+    def read(value: Value) -> Value:
+        needed[value] = None
+        return source.program_input("saved", len(needed), value.shape, value.dtype)
+
+    def translate(value: Value) -> Value:
+        found = placeholders.get(value)
+        if found is None:
+            found = imported(value, translate, read)
+            placeholders[value] = found
+            if found.primitive is source.input_ and found.attrs["role"] == "saved":
+                reads[found] = value
+        return found
+
+    reads: dict[Value, Value] = {}
+    pass_ = Reverse(None, translate)
+    for value, inputs in trace.cuts:
+        pass_.cuts[value] = _dry_cut(value, inputs)
+    ends: list[Value] = []
+    stop = trace.freed
+    for number, root in enumerate(roots):
+        pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
+    while pass_.heap:
+        value = pass_.heap[0][1]
+        if value in stop:
+            pass_._pop(value)
+            continue
+        pass_.step()
+    ends += list(pass_.leaves.values()) + list(pass_.histories.values())
+    used = [reads[v] for v in reachable(ends) if v in reads] if ends else []
+    return used, bool(ends)
+
+
+def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None) -> Any:
+    def rule(ct: Value) -> Any:
+        if inputs is None:
+            return [(value, ct)]
+        return [(v, source.program_input("ct", v.order, v.shape, v.dtype)) for v in inputs if v is not None]
+    return rule

@@ -1,0 +1,303 @@
+"""The kinds of events that a recording is made of, and what each does to a trace.
+
+An event's key is (kind instance, operands.., attributes). An operand is a tensor's number, a Python number type (a
+run-time scalar), None, or a tuple of operands. `apply` is the slow path: it sees the key and the trace, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.core.promotion import can_cast
+from flambeau.core.shapes import Shape, Strides, contiguous_strides, dense_strides_like, is_contiguous
+from flambeau.ops import arithmetic as ar
+from flambeau.ops.value import Value
+from flambeau.record.meta import Meta
+from flambeau.record.trace import TensorRecord, Trace
+
+Layout = tuple[Shape, Strides, int]
+
+
+class Event:
+    """Base of all kinds: `name` words errors, `grad_name` is what `grad_fn` prints."""
+
+    __slots__ = ("grad_name", "name")
+
+    def __init__(self, name: str, grad_name: str | None = None) -> None:
+        self.name = name
+        self.grad_name = grad_name or f"{''.join(w.capitalize() for w in name.split('_'))}Backward0"
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
+        """Changes the trace; what it returns is kept as the state's `extra`."""
+        raise NotImplementedError(self.name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def operand_value(trace: Trace, operand: Any) -> Any:
+    """What an operand of a key stands for."""
+    if isinstance(operand, int):
+        return trace.read(operand)
+    if isinstance(operand, type):
+        return trace.scalar(operand)
+    if isinstance(operand, tuple):
+        return [operand_value(trace, part) for part in operand]
+    return operand
+
+
+def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strides | None:
+    """The strides of an elementwise result: those of its operands made dense (PyTorch's preserve_format)."""
+    for operand in operands:
+        if isinstance(operand, int) and not isinstance(operand, bool):
+            meta = trace.tensors[operand].meta
+            if meta.shape == shape:
+                if is_contiguous(meta.shape, meta.strides):
+                    return None
+                return dense_strides_like(meta.shape, meta.strides)
+    return None
+
+
+class PureOp(Event):
+    """Values in, values out: `function(*operands, *attributes)` returns a value or a tuple of them."""
+
+    __slots__ = ("function", "preserves")
+
+    def __init__(self, name: str, function: Callable[..., Any], grad_name: str | None = None, *,
+                 preserves: bool = False) -> None:
+        super().__init__(name, grad_name)
+        self.function = function
+        self.preserves = preserves  # the result keeps the memory order of the operands
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        operands = [operand_value(trace, part) for part in key[1:-1]]
+        result = self.function(*operands, *(key[-1] or ()))
+        for value in result if isinstance(result, tuple) else (result,):
+            strides = result_strides(trace, key[1:-1], value.shape) if self.preserves else None
+            if any(value is operand for operand in operands):
+                value = _copied(value)
+            trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
+
+
+def _copied(value: Value) -> Value:
+    """The same value as a node of its own (an op that returned its operand must not alias it)."""
+    from flambeau.ops import view
+
+    return view.reshape(value, shape=value.shape)
+
+
+class InplaceOp(Event):
+    """`function` of the target and other operands, written into the target. No new tensor."""
+
+    __slots__ = ("function", "reads")
+
+    def __init__(self, name: str, function: Callable[..., Any], grad_name: str | None = None, *,
+                 reads: bool = True) -> None:
+        super().__init__(name, grad_name)
+        self.function = function
+        self.reads = reads  # whether the function takes the target's old value
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        target = key[1]
+        trace.check_writable(target)
+        first = [trace.read(target)] if self.reads else [trace.tensors[target].meta]
+        others = [operand_value(trace, part) for part in key[2:-1]]
+        result = self.function(*first, *others, *(key[-1] or ()))
+        trace.write(target, fitted(result, trace.tensors[target].meta), grad_name=self.grad_name)
+
+
+def fitted(value: Value, meta: Meta) -> Value:
+    """A result made to fit the tensor it is written to, or PyTorch's error."""
+    if value.shape != meta.shape:
+        if len(value.shape) > len(meta.shape) or any(
+                a not in (1, b) for a, b in zip(value.shape[::-1], meta.shape[::-1], strict=False)):
+            raise RuntimeError(f"output with shape {list(meta.shape)} doesn't match the broadcast shape "
+                               f"{list(value.shape)}")
+        value = ar.expand(value, meta.shape)
+    if value.dtype is not meta.dtype:
+        if not can_cast(value.dtype, meta.dtype):
+            raise RuntimeError(f"result type {value.dtype.scalar_name} can't be cast to the "
+                               f"desired output type {meta.dtype.scalar_name}")
+        value = ar.cast(value, meta.dtype)
+    return value
+
+
+class CopyOp(InplaceOp):
+    """target.copy_(source): any dtype converts."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        meta = trace.tensors[key[1]].meta
+        trace.check_writable(key[1])
+        value = self.function(meta, *[operand_value(trace, part) for part in key[2:-1]], *(key[-1] or ()))
+        trace.write(key[1], fitted(ar.cast(value, meta.dtype), meta), grad_name=self.grad_name)
+
+
+class ViewOp(Event):
+    """A view: `layout(shape, strides, offset, *attributes)` and the value it shows, by structured views."""
+
+    __slots__ = ("layout", "value")
+
+    def __init__(self, name: str, layout: Callable[..., Layout], value: Callable[..., Value],
+                 grad_name: str | None = None) -> None:
+        super().__init__(name, grad_name)
+        self.layout = layout
+        self.value = value
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        tensor, attributes = trace.tensors[key[1]], key[-1] or ()
+        meta = tensor.meta
+        shape, strides, offset = self.layout(meta.shape, meta.strides, meta.offset, *attributes)
+        value = self.value(trace.tracked_value(key[1]), *attributes)
+        assert value.shape == shape, (self.name, value, shape)
+        trace.new_view(tensor, shape, strides, offset, value, self.grad_name)
+
+
+class DetachOp(Event):
+    """An alias outside the graph."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        tensor = trace.tensors[key[1]]
+        trace.new_view(tensor, *tensor.layout, None, None, detached=True)
+
+
+class RequireGradOp(Event):
+    """requires_grad_(flag) on a tensor of the recording."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        number, flag = key[1], key[2]
+        make_leaf(trace, trace.tensors[number], flag)
+
+
+def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
+    """Turns a leaf's requires_grad on or off."""
+    from flambeau.ops import source
+    from flambeau.record.trace import Group
+
+    if tensor.meta.requires_grad == flag:
+        return
+    group = Group(tensor.storage)
+    group.flat = source.detach(trace.data(tensor.storage)) if trace.data(tensor.storage).tracked else (
+        trace.data(tensor.storage))
+    if flag:
+        group.leaf = len(trace.leaves)
+        trace.leaves.append(tensor.number)
+        group.flat = source.leaf(group.flat, group.leaf)
+    tensor.group = group
+    trace.change_meta(tensor.number, tensor.meta.replaced(requires_grad=flag, is_leaf=True, grad_name=None))
+
+
+class GradModeOp(Event):
+    """Grad mode set to key[1] in the middle of a recording."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.grad_mode = key[1]
+
+
+class RandomOp(Event):
+    """A draw: `function(state value, *operands, *attributes)` returns (results.., new generator state)."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, name: str, function: Callable[..., Any], grad_name: str | None = None) -> None:
+        super().__init__(name, grad_name)
+        self.function = function
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        generator = key[1]
+        state = trace.read(generator)
+        result = self.function(state, *[operand_value(trace, p) for p in key[2:-1]], *(key[-1] or ()))
+        *values, after = result
+        grad_mode, trace.grad_mode = trace.grad_mode, False
+        trace.write(generator, after)
+        trace.grad_mode = grad_mode
+        for value in values:
+            trace.new_tensor(value, grad_name=self.grad_name)
+
+
+class RandomInplaceOp(RandomOp):
+    """A draw written into a target: key[2] is the target; `function(state, meta, *attributes)`."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        generator, target = key[1], key[2]
+        meta = trace.tensors[target].meta
+        trace.check_writable(target)
+        operands = [operand_value(trace, p) for p in key[3:-1]]
+        value, after = self.function(trace.read(generator), meta, *operands, *(key[-1] or ()))
+        grad_mode, trace.grad_mode = trace.grad_mode, False
+        trace.write(generator, after)
+        trace.grad_mode = grad_mode
+        trace.write(target, fitted(ar.cast(value, meta.dtype), meta), grad_name=self.grad_name)
+
+
+class GroupUpdateOp(Event):
+    """Several tensors overwritten at once (an optimizer's step, `zero_grad`, clipping), outside autograd.
+
+    key = (op, tuple of operands, attributes); `function(values, *attributes)` returns {place: new value}.
+    Places index the first operand tuple.
+    """
+
+    __slots__ = ("function",)
+
+    def __init__(self, name: str, function: Callable[..., dict[int, Value]]) -> None:
+        super().__init__(name)
+        self.function = function
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        grad_mode, trace.grad_mode = trace.grad_mode, False
+        try:
+            values = [operand_value(trace, part) for part in key[1:-1]]
+            written = self.function(*values, *(key[-1] or ()))
+            for place, value in written.items():
+                target = key[1][place]
+                trace.write(target, fitted(value, trace.tensors[target].meta))
+        finally:
+            trace.grad_mode = grad_mode
+
+
+class AliasOp(Event):
+    """A tensor enters over a storage that is already part of the recording."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_alias(key[1], key[2], key[3])
+
+
+class EnterOp(Event):
+    """A tensor enters over a storage new to the recording (the key is its meta alone)."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: Any) -> None:
+        trace.enter(key)
+
+
+ENTER = EnterOp("enter")
+ALIAS = AliasOp("alias")
+DETACH = DetachOp("detach")
+REQUIRE_GRAD = RequireGradOp("requires_grad_")
+GRAD_MODE = GradModeOp("set_grad_enabled")
+
+
+def step(trace: Trace, key: Any) -> Any:
+    """Applies the event of a key to a trace."""
+    if isinstance(key, Meta):
+        return ENTER.apply(trace, key)
+    event: Event = key[0]
+    trace.event = event.grad_name
+    return event.apply(trace, key)
+
+
+def contiguous_like(meta: Meta) -> Strides:
+    return contiguous_strides(meta.shape)

@@ -1,0 +1,370 @@
+"""What a flush runs: the program of a place in the tree for a set of live tensors, and how it runs again.
+
+A plan is found by the reference counts of the recording's tensors, which say who is alive. It knows which storages
+the program writes, which tensors receive them, and what a later backward may need. It runs in the reference executor
+at first and as compiled code when it is heavy or comes back.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import storage_extent
+from flambeau.execute import reference
+from flambeau.graph.program import Program, Update
+from flambeau.ops.value import Value
+from flambeau.record.meta import Meta
+from flambeau.record.options import OPTIONS
+from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate
+from flambeau.record.trace import StorageRecord, Trace, flatten
+from flambeau.record.tree import State
+
+if TYPE_CHECKING:
+    from flambeau.record.handle import Handle
+    from flambeau.record.recorder import Recording
+
+getrefcount = sys.getrefcount
+DEAD_COUNT = next(map(getrefcount, [object()]))
+STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
+HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its first run
+
+
+@dataclass
+class Statistics:
+    """What has happened since the start, for `report`."""
+
+    states: int = 0
+    plans: int = 0
+    compiled_programs: int = 0
+    compiled_runs: int = 0
+    reference_runs: int = 0
+    compile_seconds: float = 0.0
+    compiled_seconds: float = 0.0
+    reference_seconds: float = 0.0
+    compiled_events: int = 0
+    reference_events: int = 0
+
+
+STATISTICS = Statistics()
+
+
+class FrameSpec:
+    """How to make the frame of a plan whose live tensors have history."""
+
+    __slots__ = ("cuts", "leaves", "saved", "tensors", "trace")
+
+    def __init__(self, trace: Trace, saved: list[tuple[Value, str, int, int, int]], leaves: list[int],
+                 tensors: list[tuple[int, Value]]) -> None:
+        self.trace = trace
+        self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
+        self.leaves = leaves
+        self.tensors = tensors  # (number, its value) of every live tensor with history
+
+
+class Plan:
+    """A program and its connections to the recording."""
+
+    __slots__ = ("__weakref__", "cache", "compiled", "depth", "frame", "live", "program", "result_bytes",
+                 "runs", "scalar_kinds", "writes")
+
+    def __init__(self, program: Program, live: list[tuple[int, int, Meta, int]], writes: list[tuple[int, int]],
+                 frame: FrameSpec | None, depth: int) -> None:
+        self.program = program
+        self.live = live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
+        self.writes = writes  # (base, how often written)
+        self.frame = frame
+        self.depth = depth
+        self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
+        self.cache: list[Storage] = []
+        self.compiled: Any = None
+        self.runs = 0
+
+    def run(self, rec: Recording) -> None:
+        """Runs the program on the recording's bases and gives the live tensors their data."""
+        program = self.program
+        storages = self.result_storages()
+        if program.results or program.updates:
+            compiled = self.compiled
+            if compiled is None and self.should_compile():
+                compiled = self.compile()
+            if compiled is not None:
+                compiled.run(rec, storages)
+            else:
+                self.run_reference(rec, storages)
+        self.runs += 1
+        for base, count in self.writes:
+            rec.bases[base][0].version += count
+        handles = rec.handles
+        for number, index, meta, offset in self.live:
+            tensor = handles[number]
+            if index >= 0:
+                tensor._storage = storages[index]
+                tensor._offset = offset
+            else:
+                storage, start = rec.bases[-1 - index]
+                tensor._storage = storage
+                tensor._offset = offset + start // meta.dtype.itemsize
+            tensor._meta = meta
+        if self.frame is not None:
+            self.make_frame(rec, storages)
+
+    def result_storages(self) -> list[Storage]:
+        """Memory for the results: that of the last run where nobody holds it any more."""
+        cache = self.cache
+        if cache:
+            for place in range(len(cache)):
+                if getrefcount(cache[place]) > STORAGE_FREE or getrefcount(cache[place].buffer) > BUFFER_BASELINE:
+                    cache[place] = Storage(allocate(self.result_bytes[place]))
+            return cache
+        self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+        return self.cache
+
+    def should_compile(self) -> bool:
+        if OPTIONS.sync or OPTIONS.executor == "reference":
+            return False
+        if OPTIONS.executor == "compiled" or self.runs >= OPTIONS.warm_up:
+            return True
+        return self.runs == 0 and work(self.program) >= HEAVY
+
+    def compile(self) -> Any:
+        from flambeau.record.native import NativeProgram
+
+        start = time.perf_counter()
+        self.compiled = NativeProgram(self.program)
+        STATISTICS.compiled_programs += 1
+        STATISTICS.compile_seconds += time.perf_counter() - start
+        return self.compiled
+
+    def run_reference(self, rec: Recording, storages: list[Storage]) -> None:
+        start = time.perf_counter()
+        arrays = [base_array(storage, offset, dtype, extent) for (storage, offset), (dtype, extent) in
+                  zip(rec.bases, self.program.bases, strict=True)]
+        results = reference.execute(self.program, arrays, rec.scalars)
+        for storage, array, value in zip(storages, results, self.program.results, strict=True):
+            storage.array(value.dtype)[:value.size] = array.ravel()
+        STATISTICS.reference_runs += 1
+        STATISTICS.reference_events += self.depth
+        STATISTICS.reference_seconds += time.perf_counter() - start
+
+    def make_frame(self, rec: Recording, storages: list[Storage]) -> None:
+        from flambeau.record.backward import Frame
+
+        spec = self.frame
+        assert spec is not None
+        saved = {}
+        for value, where, index, offset, _ in spec.saved:
+            if where == "result":
+                saved[value] = (storages[index], offset, storages[index].version)
+            else:
+                storage, start = rec.bases[index]
+                saved[value] = (storage, start + offset, storage.version)
+        frame = Frame(spec.trace, saved, [rec.handles[n] for n in spec.leaves], list(rec.frames),
+                      list(rec.cuts), frozenset(spec.trace.freed))
+        for number, value in spec.tensors:
+            tensor = rec.handles[number]
+            tensor._frame = frame
+            tensor._source = value
+
+
+def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
+    """The elements of a program's base as a flat array in storage form."""
+    raw = np.asarray(storage.buffer)[offset:offset + extent * dtype.itemsize]
+    return raw.view(dtype.numpy)
+
+
+def flush_recording(rec: Recording) -> None:
+    """Runs a recording and marks it done."""
+    from flambeau.record import recorder
+
+    if len(rec.handles) != rec.state.count:
+        recorder.settle(rec)
+    state = rec.state
+    rec.done = True
+    try:
+        if state.parent is not None:
+            counts = tuple(map(getrefcount, rec.handles))
+            plan = state.plans.get(counts)
+            if plan is None:
+                plan = find_plan(rec, counts)
+            plan.run(rec)
+    except BaseException as error:
+        fail(rec, error)
+        raise
+    finally:
+        rec.handles = []
+        rec.bases = []
+        rec.trace = None
+
+
+def fail(rec: Recording, error: BaseException) -> None:
+    """Tensors that a failed program was to compute say why when they are used."""
+    for tensor in rec.handles:
+        if tensor._storage is None:
+            tensor._failure = f"{type(error).__name__}: {error}"
+
+
+def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:
+    """The plan for these live tensors, made if need be."""
+    from flambeau.record import recorder
+
+    state = rec.state
+    live = tuple(n for n, count in enumerate(counts) if count > DEAD_COUNT)
+    plan = state.plans.get(("live", live))
+    if plan is None:
+        trace = state.trace
+        if trace is None:
+            trace = state.trace = recorder.trace_of(rec)
+        plan = make_plan(trace, live, state.depth)
+        state.plans["live", live] = plan
+        STATISTICS.plans += 1
+    if len(state.plans) > 256:
+        state.plans = {"live": plan}
+    state.plans[counts] = plan
+    return plan
+
+
+def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
+    """The program that computes the live tensors and the written bases."""
+    results: list[Value] = []
+    places: dict[int, int] = {}
+    targets = []
+    for number in live:
+        tensor = trace.tensors[number]
+        storage = tensor.storage
+        meta = tensor.meta
+        if storage.base is not None:
+            if number not in trace.entered:
+                targets.append((number, -1 - storage.base, meta.at_zero, meta.offset))
+            continue
+        if id(storage) not in places:
+            places[id(storage)] = len(results)
+            results.append(trace.data(storage))
+        targets.append((number, places[id(storage)], meta.at_zero, meta.offset))
+    updates, writes = [], []
+    for storage in trace.bases:
+        if storage.version:
+            assert storage.base is not None
+            updates.append(Update(storage.base, trace.data(storage)))
+            writes.append((storage.base, storage.version))
+    frame = _frame_spec(trace, live, results, places)
+    program = Program(tuple((s.dtype, s.size) for s in trace.bases), tuple(trace.scalars), tuple(results),
+                      tuple(updates))
+    return Plan(program, targets, writes, frame, depth)
+
+
+def _frame_spec(trace: Trace, live: tuple[int, ...], results: list[Value],
+                places: dict[int, int]) -> FrameSpec | None:
+    """What the live tensors' history needs once the program has run."""
+    from flambeau.record.backward import saved_values
+
+    tensors = []
+    for number in live:
+        meta = trace.tensors[number].meta
+        if meta.requires_grad and not meta.is_leaf:
+            tensors.append((number, trace.tracked_value(number)))
+    if not tensors:
+        return None
+    needed, _ = saved_values(trace, [value for _, value in tensors])
+    whole = {}
+    for tensor in trace.tensors:
+        if id(tensor.storage) in places and tensor.meta.offset == 0 and (
+                tensor.meta.numel == tensor.storage.size):
+            value = tensor.group.values.get(tensor.layout)
+            if value is not None and value.size == tensor.storage.size and tensor.meta.strides == (
+                    meta_strides(value)):
+                whole[value] = places[id(tensor.storage)]
+    saved = []
+    for value in needed:
+        if value in whole:
+            saved.append((value, "result", whole[value], 0, 0))
+            continue
+        base = _base_of(value, trace)
+        if base is not None:
+            saved.append((value, "base", base, 0, trace.bases[base].version))
+            continue
+        saved.append((value, "result", len(results), 0, 0))
+        results.append(flatten(value, value.shape, meta_strides(value)))
+    return FrameSpec(trace, saved, list(trace.leaves), tensors)
+
+
+def meta_strides(value: Value) -> tuple[int, ...]:
+    from flambeau.core.shapes import contiguous_strides
+
+    return contiguous_strides(value.shape)
+
+
+def _base_of(value: Value, trace: Trace) -> int | None:
+    """The base whose first elements, as the program found them and leaves them, are this value."""
+    while value.primitive.name in ("reshape", "leaf", "history", "detach"):
+        value = value.inputs[0]
+    if value.primitive.name == "input" and value.attrs["role"] == "base":
+        index: int = value.attrs["index"]
+        if not trace.bases[index].version:
+            return index
+    return None
+
+
+def work(program: Program) -> int:
+    """A rough count of the program's multiply-adds and elements."""
+    total = 0
+    for value in program.nodes():
+        name = value.primitive.name
+        if name == "dot":
+            total += value.size * value.inputs[0].shape[-1]
+        elif name == "conv":
+            kernel = value.inputs[1]
+            total += value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))
+        else:
+            total += value.size
+    return total
+
+
+def snapshot(tensor: Handle) -> Storage:
+    """A copy of the elements a tensor's layout spans."""
+    meta = tensor._meta
+    source = tensor._storage
+    assert source is not None
+    size = storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize
+    start = tensor._offset * meta.dtype.itemsize
+    copy = Storage(allocate(size))
+    np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start:start + size]
+    return copy
+
+
+def repeats(state: State) -> bool:
+    """Whether the stream has just gone through the same events three times over (a loop without a flush)."""
+    keys: list[Any] = []
+    at: State | None = state
+    while at is not None and at.parent is not None:
+        key = at.key
+        keys.append(key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None))
+        at = at.parent
+    for period in range(1, len(keys) // 3 + 1):
+        if keys[:period] == keys[period:2 * period] == keys[2 * period:3 * period]:
+            segment = keys[:period]
+            return not any(isinstance(k, Meta) and k.requires_grad for k in segment)
+    return False
+
+
+def note_new_state() -> None:
+    STATISTICS.states += 1
+
+
+def report() -> str:
+    """How much of the run came from compiled programs, in a sentence or two."""
+    s = STATISTICS
+    runs = s.compiled_runs + s.reference_runs
+    if not runs:
+        return "Flambeau: nothing was computed."
+    events = s.compiled_events + s.reference_events
+    share = 100.0 * s.compiled_events / events if events else 0.0
+    return (f"Flambeau: {share:.1f} % of {events} recorded ops came from compiled programs "
+            f"({s.compiled_runs} runs of {s.compiled_programs} compiled programs, {s.reference_runs} runs in the "
+            f"reference executor; {s.compile_seconds:.2f} s compiling, {s.compiled_seconds:.2f} s in compiled "
+            f"code, {s.reference_seconds:.2f} s in NumPy).")

@@ -1,0 +1,443 @@
+"""The recorder: an op costs a dictionary look-up on a path it knows.
+
+`unary`, `binary`, `record` and the others are the hot path. Each forms the event's key from the numbers of its
+operands, finds the next state, and makes the result from what the state knows. A miss goes to the slow path
+(`miss`), which replays the keys into a `Trace` and applies the new event there.
+
+A recording is consistent at every bytecode: the state moves first, then the new handle is appended, so a
+recording cut short by an exception in between is recognised by `settle` and taken back to its last whole event.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from flambeau.record import plan as plans
+from flambeau.record.events import ALIAS, DETACH, GRAD_MODE, step
+from flambeau.record.meta import Meta
+from flambeau.record.options import OPTIONS
+from flambeau.record.storage import Storage
+from flambeau.record.trace import Trace
+from flambeau.record.tree import State
+
+if TYPE_CHECKING:
+    from flambeau.record.handle import Handle
+
+new = object.__new__
+
+
+class Flushed(Exception):
+    """The recording was flushed before the event was recorded: record it again."""
+
+
+class Recording:
+    """The events since the last flush, as one thread sees them."""
+
+    __slots__ = ("__weakref__", "bases", "cuts", "done", "frames", "handles", "scalars", "state", "trace", "work")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.handles: list[Any] = []
+        self.bases: list[tuple[Storage, int]] = []  # the storage and a byte offset
+        self.scalars: list[Any] = []
+        self.frames: list[Any] = []  # (frame, value) of each history input
+        self.cuts: list[Any] = []  # the Python code at each cut
+        self.trace: Trace | None = None
+        self.done = False
+
+
+ROOTS = {True: State(None, True), False: State(None, False)}
+
+
+class Local(threading.local):
+    """Per thread: the recording under way, and the modes."""
+
+    def __init__(self) -> None:
+        self.rec = Recording(ROOTS[True])
+        self.grad_mode = True
+        self.inference = False
+
+
+LOCAL = Local()
+DEAD = State(State(None, None), None)  # where another thread leaves a recording it had to run
+DEAD.ended = True
+_settling = threading.RLock()
+_handle_class: type[Any] = object
+
+
+def set_handle_class(cls: type[Any]) -> None:
+    """The tensor floor says which class results have."""
+    global _handle_class
+    _handle_class = cls
+
+
+# ---- the hot path ------------------------------------------------------------------------------------
+
+
+def enter(rec: Recording, tensor: Handle) -> int:
+    """Brings a tensor into the recording; returns its number."""
+    storage = tensor._storage
+    if storage is None or tensor._frame is not None:
+        return _enter_slowly(rec, tensor)
+    if storage.exposed and storage.still_exposed():
+        return _enter_exposed(rec, tensor, storage)
+    meta = tensor._meta
+    if storage.recording is not rec:
+        if storage.recording is not None and not storage.recording.done:
+            _settle_other(storage.recording)
+        key: Any = meta
+        state = rec.state.next.get(key) or miss(rec, key)
+        offset = tensor._offset * meta.dtype.itemsize
+        storage.recording = rec
+        storage.base = len(rec.bases)
+        storage.offset = offset
+        rec.bases.append((storage, offset))
+    else:
+        distance = tensor._offset * meta.dtype.itemsize - storage.offset
+        if distance < 0 or distance % meta.dtype.itemsize:
+            _flush_and_raise()
+        key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
+        state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    rec.state = state
+    tensor._rec = rec
+    tensor._num = number
+    rec.handles.append(tensor)
+    return number
+
+
+def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
+    """Records op(x; attributes) with one result."""
+    rec = LOCAL.rec
+    try:
+        key = (op, x._num if x._rec is rec else enter(rec, x), attributes)
+        state = rec.state.next.get(key) or miss(rec, key)
+    except Flushed:
+        return unary(op, x, attributes)
+    rec.state = state
+    out = new(_handle_class)
+    out._meta = state.meta
+    out._rec = rec
+    out._num = state.number
+    rec.handles.append(out)
+    return out
+
+
+def binary(op: Any, x: Handle, y: Handle, attributes: Any = None) -> Any:
+    """Records op(x, y; attributes) of two tensors with one result."""
+    rec = LOCAL.rec
+    try:
+        key = (op, x._num if x._rec is rec else enter(rec, x), y._num if y._rec is rec else enter(rec, y),
+               attributes)
+        state = rec.state.next.get(key) or miss(rec, key)
+    except Flushed:
+        return binary(op, x, y, attributes)
+    rec.state = state
+    out = new(_handle_class)
+    out._meta = state.meta
+    out._rec = rec
+    out._num = state.number
+    rec.handles.append(out)
+    return out
+
+
+def with_scalar(op: Any, x: Handle, scalar: Any, attributes: Any = None, *, first: bool = False) -> Any:
+    """Records op(x, scalar) (or op(scalar, x)) where the scalar is a run-time input."""
+    rec = LOCAL.rec
+    try:
+        number = x._num if x._rec is rec else enter(rec, x)
+        key = (op, type(scalar), number, attributes) if first else (op, number, type(scalar), attributes)
+        state = rec.state.next.get(key) or miss(rec, key)
+    except Flushed:
+        return with_scalar(op, x, scalar, attributes, first=first)
+    rec.state = state
+    rec.scalars.append(scalar)
+    out = new(_handle_class)
+    out._meta = state.meta
+    out._rec = rec
+    out._num = state.number
+    rec.handles.append(out)
+    return out
+
+
+def operand_key(rec: Recording, operand: Any, scalars: list[Any]) -> Any:
+    """The key part of any operand: a tensor, a Python number, None, or a list of operands."""
+    if operand is None:
+        return None
+    if isinstance(operand, _handle_class):
+        return operand._num if operand._rec is rec else enter(rec, operand)
+    if isinstance(operand, (list, tuple)):
+        return tuple([operand_key(rec, part, scalars) for part in operand])
+    kind = type(operand)
+    if kind not in (float, int, bool, complex):
+        operand, kind = _plain_number(operand)
+    scalars.append(operand)
+    return kind
+
+
+def _plain_number(operand: Any) -> tuple[Any, type]:
+    for kind in (bool, int, float, complex):
+        if isinstance(operand, kind):
+            return kind(operand), kind
+    if hasattr(operand, "item"):
+        value = operand.item()
+        return value, type(value)
+    raise TypeError(f"expected a tensor or a number, got {type(operand).__name__}")
+
+
+def advance(op: Any, operands: Any, attributes: Any = None) -> tuple[Recording, State]:
+    """Records an event of any operands; the caller makes the new handles (`results`)."""
+    while True:
+        rec = LOCAL.rec
+        scalars: list[Any] = []
+        try:
+            key = (op, *[operand_key(rec, operand, scalars) for operand in operands], attributes)
+            state = rec.state.next.get(key) or miss(rec, key)
+        except Flushed:
+            continue
+        rec.state = state
+        rec.scalars += scalars
+        return rec, state
+
+
+def advance_key(make: Any) -> tuple[Recording, State]:
+    """Records an event whose key `make(recording, scalars)` forms."""
+    while True:
+        rec = LOCAL.rec
+        scalars: list[Any] = []
+        try:
+            key = make(rec, scalars)
+            state = rec.state.next.get(key) or miss(rec, key)
+        except Flushed:
+            continue
+        rec.state = state
+        rec.scalars += scalars
+        return rec, state
+
+
+def results(rec: Recording, state: State) -> list[Any]:
+    """The new handles of an event."""
+    made = []
+    for place, meta in enumerate(state.metas):
+        out = new(_handle_class)
+        out._meta = meta
+        out._rec = rec
+        out._num = state.number + place
+        rec.handles.append(out)
+        made.append(out)
+    if state.effects:
+        apply_effects(rec, state)
+    return made
+
+
+def record(op: Any, operands: Any, attributes: Any = None) -> Any:
+    """Records an event with one result."""
+    return results(*advance(op, operands, attributes))[0]
+
+
+def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
+    """Records an event with any number of results."""
+    return results(*advance(op, operands, attributes))
+
+
+def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None) -> Any:
+    """Records a write into `target`; returns it."""
+    storage = target._storage
+    if storage is not None and storage.exposed and storage.still_exposed():
+        return _write_exposed([storage], lambda: in_place(op, target, operands, attributes))
+    rec, state = advance(op, (target, *operands), attributes)
+    if state.effects:
+        apply_effects(rec, state)
+    return target
+
+
+def group_update(op: Any, targets: Any, operands: Any, attributes: Any = None) -> None:
+    """Records an event that overwrites several tensors (see GroupUpdateOp)."""
+    shown = [t._storage for t in targets
+             if t._storage is not None and t._storage.exposed and t._storage.still_exposed()]
+    if shown:
+        _write_exposed(shown, lambda: group_update(op, targets, operands, attributes))
+        return
+    rec, state = advance(op, (targets, *operands), attributes)
+    if state.effects:
+        apply_effects(rec, state)
+
+
+def _write_exposed(storages: list[Storage], write: Any) -> Any:
+    """NumPy must see the write when the statement ends: the event runs alone, at once."""
+    flush()
+    for storage in storages:
+        storage.exposed = False
+    try:
+        result = write()
+        flush()
+    finally:
+        for storage in storages:
+            storage.exposed = True
+    return result
+
+
+def apply_effects(rec: Recording, state: State) -> None:
+    for number, meta in state.effects:
+        rec.handles[number]._meta = meta if rec.handles[number]._storage is None else meta.at_zero
+
+
+# ---- the slow path -----------------------------------------------------------------------------------
+
+
+def miss(rec: Recording, key: Any) -> State:
+    """The state after an event that this place has not seen yet. Raises Flushed when it must flush first."""
+    if rec.state.ended or (OPTIONS.sync and rec.state.depth and not _entering(key)) or must_flush(rec):
+        flush()
+        raise Flushed
+    trace = trace_of(rec)
+    rec.trace = None  # stays so if the event raises: the trace may be half changed
+    before = rec.state
+    first = len(trace.tensors)
+    extra = step(trace, key)
+    state = State(before, key)
+    fill_state(state, trace, first, extra)
+    before.next[key] = state
+    rec.trace = trace
+    plans.note_new_state()
+    return state
+
+
+def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
+    """Writes down what an event made of the trace."""
+    state.effects = tuple((n, m) for n, m in trace.take_changes() if n < first)
+    state.metas = tuple(record.meta for record in trace.tensors[first:])
+    state.meta = state.metas[0] if state.metas else None
+    state.number = first
+    state.count = len(trace.tensors)
+    state.extra = extra
+
+
+def _entering(key: Any) -> bool:
+    return isinstance(key, Meta) or key[0] is ALIAS
+
+
+def trace_of(rec: Recording) -> Trace:
+    """The trace at the recording's state: the one at hand, or the path's keys replayed."""
+    trace = rec.trace
+    if trace is None:
+        trace = retrace(rec.state)
+        rec.trace = trace
+    return trace
+
+
+def retrace(state: State) -> Trace:
+    root = state
+    while root.parent is not None:
+        root = root.parent
+    trace = Trace(bool(root.key))
+    for key in state.path():
+        step(trace, key)
+        trace.take_changes()
+    return trace
+
+
+def must_flush(rec: Recording) -> bool:
+    """Whether the recording has grown enough to run before it goes on."""
+    depth = rec.state.depth
+    if depth >= OPTIONS.longest_recording:
+        return True
+    return depth >= OPTIONS.loop_check and depth % 8 == 0 and plans.repeats(rec.state)
+
+
+def _enter_slowly(rec: Recording, tensor: Handle) -> int:
+    """A tensor of another recording, or one with history in an earlier program."""
+    if tensor._storage is None:
+        other = tensor._rec
+        if other is None or other.done:
+            raise RuntimeError("this tensor was never computed: the statement that made it failed"
+                               + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else ""))
+        _settle_other(other)
+        return enter(rec, tensor)
+    from flambeau.record.backward import enter_with_history
+
+    return enter_with_history(rec, tensor)
+
+
+def _enter_exposed(rec: Recording, tensor: Handle, storage: Storage) -> int:
+    """Memory that NumPy may write behind our back: what the op reads is copied now, at every use."""
+    key = tensor._meta
+    state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    rec.state = state
+    rec.bases.append((plans.snapshot(tensor), 0))
+    rec.handles.append(tensor)
+    return number
+
+
+def _settle_other(other: Recording) -> None:
+    """Another thread's pending recording has to run before this thread can see its tensors."""
+    with _settling:
+        if other.done:
+            return
+        plans.flush_recording(other)
+        other.state = DEAD
+
+
+def _flush_and_raise() -> None:
+    flush()
+    raise Flushed
+
+
+def settle(rec: Recording) -> None:
+    """Takes a recording that an exception cut between its two updates back to a whole event."""
+    while len(rec.handles) != rec.state.count:
+        if len(rec.handles) > rec.state.count or rec.state.parent is None:
+            del rec.handles[rec.state.count:]
+            break
+        rec.state = rec.state.parent
+        rec.trace = None
+
+
+def flush() -> None:
+    """Runs what this thread has recorded; every live tensor has its data afterwards."""
+    rec = LOCAL.rec
+    if rec.state.parent is None:
+        return
+    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode])
+    with _settling:
+        if not rec.done:
+            plans.flush_recording(rec)
+
+
+def set_grad_mode(mode: bool) -> None:
+    """Grad mode of this thread, as an event of the recording under way."""
+    if mode == LOCAL.grad_mode:
+        return
+    LOCAL.grad_mode = mode
+    rec = LOCAL.rec
+    if rec.state.parent is None:
+        rec.state = ROOTS[mode]
+        return
+    key = (GRAD_MODE, mode)
+    if rec.state.ended:
+        flush()
+        return
+    try:
+        rec.state = rec.state.next.get(key) or miss(rec, key)
+    except Flushed:
+        return
+
+
+def detach(x: Handle) -> Any:
+    """An alias of x outside the graph."""
+    if x._rec is not LOCAL.rec and x._storage is not None:
+        return alias(x, x._meta.replaced(requires_grad=False, is_leaf=True, grad_name=None), x._offset)
+    return unary(DETACH, x)
+
+
+def alias(x: Handle, meta: Meta, offset: int) -> Any:
+    """A tensor over the storage of x (which holds data) with another layout; nothing is recorded."""
+    out = new(_handle_class)
+    out._meta = meta
+    out._rec = None
+    out._num = -1
+    out._storage = x._storage
+    out._offset = offset
+    return out

@@ -1,0 +1,110 @@
+"""Storages: the memory that tensors view, with a version and the question who else can see it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.ops.primitive import Array
+
+ALIGNMENT = 64
+
+
+class Buffer:
+    """Memory with an address. Whoever shows it to others (NumPy, a program's cache) holds a reference."""
+
+    __slots__ = ("__weakref__", "address", "nbytes", "owner")
+
+    def __init__(self, owner: Array, address: int, nbytes: int) -> None:
+        self.owner = owner
+        self.address = address
+        self.nbytes = nbytes
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"shape": (self.nbytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
+
+
+def allocate(nbytes: int) -> Buffer:
+    """Uninitialised memory, aligned to 64 bytes. MemoryError names what was asked for."""
+    try:
+        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise MemoryError(f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes."
+                          ) from None
+    start = raw.__array_interface__["data"][0]
+    return Buffer(raw, start + -start % ALIGNMENT, nbytes)
+
+
+class Storage:
+    """A tensor's memory: shared by all its views.
+
+    `version` counts in-place writes. `exposed` says that something outside (a NumPy array) may read or write the
+    memory at any time. `recording` and `base` say where the storage stands in the recording under way.
+    """
+
+    __slots__ = ("__weakref__", "base", "buffer", "exposed", "foreign", "offset", "recording", "version")
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+        self.version = 0
+        self.exposed = False
+        self.foreign: Any = None  # the NumPy array whose memory this is
+        self.recording: Any = None
+        self.base = -1
+        self.offset = 0  # the byte offset by which the recording under way knows this storage
+
+    @property
+    def nbytes(self) -> int:
+        return self.buffer.nbytes
+
+    def array(self, dtype: DType) -> Array:
+        """The memory as a flat array of `dtype` (storage form); it keeps the buffer alive."""
+        count = self.buffer.nbytes // dtype.itemsize
+        return np.asarray(self.buffer)[:count * dtype.itemsize].view(dtype.numpy)
+
+    def still_exposed(self) -> bool:
+        """Whether anybody outside still holds the memory; forgets the exposure when nobody does."""
+        if self.foreign is not None:
+            array = self.foreign
+            while isinstance(array, np.ndarray):
+                # Held by: this storage or the array above it, the local name, getrefcount's argument.
+                if sys.getrefcount(array) > 3:
+                    return True
+                if array.base is None:
+                    self.exposed = False
+                    return False
+                array = array.base
+            return True
+        if sys.getrefcount(self.buffer) > BUFFER_BASELINE:
+            return True
+        self.exposed = False
+        return False
+
+
+def _buffer_baseline() -> int:
+    return sys.getrefcount(Storage(allocate(0)).buffer)
+
+
+BUFFER_BASELINE = _buffer_baseline()
+
+
+def storage_from_array(array: Array) -> Storage:
+    """A new storage with a copy of the array's elements, row-major."""
+    storage = Storage(allocate(array.nbytes))
+    if array.nbytes:
+        np.asarray(storage.buffer).view(array.dtype)[:] = np.ascontiguousarray(array).ravel()
+    return storage
+
+
+def storage_over_array(array: Array) -> tuple[Storage, int]:
+    """A storage that is the array's memory, and the byte offset of the array's first element in it."""
+    low, high = np.lib.array_utils.byte_bounds(array) if array.size else (0, 0)
+    storage = Storage(Buffer(array, low, high - low))
+    storage.exposed = True
+    storage.foreign = array
+    start = array.__array_interface__["data"][0]
+    return storage, (start - low if array.size else 0)

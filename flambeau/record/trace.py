@@ -1,0 +1,346 @@
+"""The symbolic recording: what the slow path knows at a place of the tree.
+
+A trace is built from event keys alone (see Note: only the key). Tensors view storages; autograd groups are
+the tensors that share a differentiable base. Data is a flat value per storage, history a flat value per group:
+
+Note: data and history
+    A storage's `data` is the value of its elements now. A group's `flat` is the same elements with the history
+    that autograd gives them. They part when data is overwritten behind autograd's back (under no_grad, through
+    a detached alias): the group then continues as relink(data, old history), the new numbers with the old
+    derivative, as PyTorch has it.
+
+Note: only the key
+    Everything an event does to a trace is a function of its key. So a trace can be made again from the keys on
+    the path to a state, and a stream that takes a known path needs no trace at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import (
+    Shape,
+    Strides,
+    element_count,
+    is_contiguous,
+    is_dense,
+    memory_order,
+    overlaps_itself,
+    storage_extent,
+)
+from flambeau.ops import source, view
+from flambeau.ops.primitive import VIEW
+from flambeau.ops.value import Value
+from flambeau.record.meta import Meta, meta_of
+
+SCALAR_DTYPES: dict[type, DType] = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float64,
+                                    complex: dtypes.complex128}
+
+
+class StorageRecord:
+    """Memory as the trace sees it: `size` elements of `dtype`, known base or made here."""
+
+    __slots__ = ("base", "data", "dtype", "size", "version")
+
+    def __init__(self, dtype: DType, size: int, base: int | None) -> None:
+        self.dtype = dtype
+        self.size = size
+        self.base = base
+        self.version = 0
+        self.data: Value | None = None  # flat; None while only a group's logical value exists
+
+
+class Group:
+    """Tensors over one storage that share autograd history."""
+
+    __slots__ = ("flat", "leaf", "storage", "values", "version")
+
+    def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
+        self.storage = storage
+        self.leaf = leaf
+        self.version = storage.version
+        self.flat: Value | None = None
+        self.values: dict[tuple[Shape, Strides, int], Value] = {}
+
+
+class TensorRecord:
+    """A tensor of the recording."""
+
+    __slots__ = ("group", "meta", "number", "retains", "storage")
+
+    def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
+        self.number = number
+        self.meta = meta
+        self.storage = storage
+        self.group = group
+        self.retains = False
+
+    @property
+    def layout(self) -> tuple[Shape, Strides, int]:
+        return self.meta.shape, self.meta.strides, self.meta.offset
+
+
+class Trace:
+    """Tensors, storages and values so far; grad mode; what backward passes have freed."""
+
+    def __init__(self, grad_mode: bool) -> None:
+        self.grad_mode = grad_mode
+        self.tensors: list[TensorRecord] = []
+        self.bases: list[StorageRecord] = []
+        self.scalars: list[DType] = []
+        self.histories: list[Any] = []  # what each history input stands for
+        self.leaves: list[int] = []  # tensor number of each leaf
+        self.entered: set[int] = set()  # tensors that came from outside
+        self.origins: dict[Value, tuple[StorageRecord, int, str]] = {}
+        self.freed: set[Value] = set()
+        self.cuts: list[tuple[Value, tuple[Value | None, ...] | None]] = []  # Python code in the graph
+        self.event = ""
+        self.changed: dict[int, Meta] = {}
+
+    # ---- tensors in and out ----------------------------------------------------------------------
+
+    def enter(self, meta: Meta) -> TensorRecord:
+        """A tensor from outside over a storage new to the recording."""
+        size = storage_extent(meta.shape, meta.strides)
+        storage = StorageRecord(meta.dtype, size, len(self.bases))
+        self.bases.append(storage)
+        return self._enter(meta, storage)
+
+    def enter_alias(self, meta: Meta, base: int, offset: int) -> TensorRecord:
+        """A tensor from outside over a storage that has entered before, `offset` elements further on."""
+        storage = self.bases[base]
+        reach = offset + storage_extent(meta.shape, meta.strides)
+        if reach > storage.size:
+            self._widen(storage, reach)
+        return self._enter(meta.replaced(offset=offset), storage)
+
+    def _enter(self, meta: Meta, storage: StorageRecord) -> TensorRecord:
+        if storage.data is None:
+            storage.data = source.program_input("base", storage.base, (storage.size,), storage.dtype)
+        number = len(self.tensors)
+        group = Group(storage)
+        if meta.requires_grad:
+            if meta.is_leaf:
+                group.leaf = len(self.leaves)
+                self.leaves.append(number)
+                group.flat = source.leaf(storage.data, group.leaf)
+            else:
+                group.flat = source.history(storage.data, len(self.histories), storage.data)
+                self.histories.append(number)
+        record = TensorRecord(number, meta, storage, group)
+        self.entered.add(number)
+        self.tensors.append(record)
+        return record
+
+    def _widen(self, storage: StorageRecord, size: int) -> None:
+        """An alias reaches further than the base was known to: rebuild its values over more elements."""
+        old, extent = storage.data, storage.size
+        assert old is not None
+        storage.size = size
+        if old.primitive is source.input_ and old.attrs["role"] == "base":
+            storage.data = source.program_input("base", storage.base, (size,), storage.dtype)
+        else:
+            whole = source.program_input("base", storage.base, (size,), storage.dtype)
+            storage.data = view.strided_scatter(whole, old, strides=(1,), offset=0)
+        for tensor in self.tensors:
+            group = tensor.group
+            if group.storage is storage and group.flat is not None and group.flat.shape[0] == extent:
+                grown = view.pad(group.flat, low=(0,), high=(size - extent,), interior=(0,), value=0)
+                group.flat = source.relink(storage.data, grown) if group.flat.tracked else None
+
+    def new_tensor(self, value: Value, *, strides: Strides | None = None, grad_name: str | None = None,
+                   leaf: bool = False) -> TensorRecord:
+        """A tensor with a new storage that holds `value`, dense with the given strides."""
+        if not self.grad_mode and value.tracked:
+            value = source.detach(value)
+        meta = meta_of(value.dtype, value.shape, strides, 0, value.tracked, not value.tracked,
+                       grad_name if value.tracked else None)
+        storage = StorageRecord(value.dtype, value.size, None)
+        group = Group(storage)
+        record = TensorRecord(len(self.tensors), meta, storage, group)
+        group.values[record.layout] = value
+        self.origins[value] = (storage, 0, self.event)
+        self.tensors.append(record)
+        return record
+
+    def new_view(self, parent: TensorRecord, shape: Shape, strides: Strides, offset: int,
+                 value: Value | None, grad_name: str | None, *, detached: bool = False) -> TensorRecord:
+        """A tensor over the same storage with another layout; `value` is its value if already known."""
+        group = parent.group
+        tracked = parent.meta.requires_grad and self.grad_mode and not detached
+        if detached or (parent.meta.requires_grad and not self.grad_mode):
+            group = Group(parent.storage)
+        meta = meta_of(parent.meta.dtype, shape, strides, offset, tracked, not tracked,
+                       grad_name if tracked else None)
+        record = TensorRecord(len(self.tensors), meta, parent.storage, group)
+        if value is not None and group is parent.group:
+            group.values.setdefault(record.layout, value)
+        self.tensors.append(record)
+        return record
+
+    def scalar(self, kind: type) -> Value:
+        """A new run-time scalar of a Python number type."""
+        dtype = SCALAR_DTYPES[kind]
+        self.scalars.append(dtype)
+        return source.program_input("scalar", len(self.scalars) - 1, (), dtype)
+
+    # ---- reading and writing ---------------------------------------------------------------------
+
+    def data(self, storage: StorageRecord) -> Value:
+        """The storage's elements now, flat and without history."""
+        if storage.data is None:
+            for tensor in self.tensors:
+                if tensor.storage is storage:
+                    storage.data = self.flat(tensor.group)
+                    break
+        assert storage.data is not None
+        return storage.data
+
+    def flat(self, group: Group) -> Value:
+        """The group's elements now, flat, with history."""
+        self._synchronise(group)
+        if group.flat is None:
+            for (shape, strides, offset), value in group.values.items():
+                if offset == 0 and value.size == group.storage.size and is_dense(shape, strides):
+                    group.flat = flatten(value, shape, strides)
+                    break
+            else:
+                group.flat = _untracked(self.data(group.storage))
+        return group.flat
+
+    def _synchronise(self, group: Group) -> None:
+        storage = group.storage
+        if group.version == storage.version:
+            return
+        group.version = storage.version
+        group.values.clear()
+        data = _untracked(self.data(storage))
+        if group.leaf is not None:
+            group.flat = source.leaf(data, group.leaf)
+        elif group.flat is not None and group.flat.tracked:
+            group.flat = source.relink(data, group.flat)
+        else:
+            group.flat = data
+
+    def tracked_value(self, number: int) -> Value:
+        """The tensor's value with its history, whatever the grad mode."""
+        tensor = self.tensors[number]
+        group = tensor.group
+        self._synchronise(group)
+        value = group.values.get(tensor.layout)
+        if value is None:
+            value = layout_value(self.flat(group), *tensor.layout)
+            group.values[tensor.layout] = value
+            self.origins[value] = (tensor.storage, tensor.storage.version, tensor.meta.grad_name or "")
+        return value
+
+    def read(self, number: int) -> Value:
+        """The tensor's value as ops see it now."""
+        value = self.tracked_value(number)
+        if value.tracked and not self.grad_mode:
+            detached = source.detach(value)
+            return detached
+        return value
+
+    def write(self, number: int, value: Value, *, grad_name: str = "CopySlices") -> None:
+        """In-place write through a tensor: a new version of its storage."""
+        tensor = self.tensors[number]
+        storage, group = tensor.storage, tensor.group
+        shape, strides, offset = tensor.layout
+        assert value.shape == shape and value.dtype is tensor.meta.dtype, (value, tensor.meta)
+        self.check_writable(number)
+        if not self.grad_mode and value.tracked:
+            value = source.detach(value)
+        whole = offset == 0 and value.size == storage.size and is_dense(shape, strides)
+        if whole:
+            flat = flatten(value, shape, strides)
+        else:
+            old = self.flat(group)
+            if not self.grad_mode:
+                old = _untracked(old)
+            flat = view.strided_scatter(old, value, strides=strides, offset=offset)
+        history = group.flat if group.flat is not None else self.flat(group)
+        storage.data = flat if not flat.tracked else source.detach(flat)
+        storage.version += 1
+        group.version = storage.version
+        group.values.clear()
+        if group.leaf is not None:
+            group.flat = source.leaf(_untracked(flat), group.leaf)
+        elif not self.grad_mode and history.tracked:
+            group.flat = source.relink(flat, history)
+        else:
+            group.flat = flat
+            if whole:
+                group.values[tensor.layout] = value
+                self.origins[value] = (storage, storage.version, grad_name)
+        self._mark_history(group, number, grad_name)
+
+    def _mark_history(self, group: Group, written: int, grad_name: str) -> None:
+        """Tensors of the group take on the history that the write gave their data."""
+        if group.leaf is not None or group.flat is None or not group.flat.tracked or not self.grad_mode:
+            return
+        for tensor in self.tensors:
+            if tensor.group is group:
+                name = grad_name if tensor.number == written else "AsStridedBackward0"
+                if tensor.number != written and tensor.meta.requires_grad and tensor.meta.grad_name:
+                    name = tensor.meta.grad_name
+                self.change_meta(tensor.number, tensor.meta.replaced(
+                    requires_grad=True, is_leaf=False, grad_name=name))
+
+    def change_meta(self, number: int, meta: Meta) -> None:
+        if self.tensors[number].meta is not meta:
+            self.tensors[number].meta = meta
+            self.changed[number] = meta
+
+    def check_writable(self, number: int) -> None:
+        """RuntimeError where PyTorch refuses an in-place write."""
+        tensor = self.tensors[number]
+        meta = tensor.meta
+        if self.grad_mode and tensor.group.leaf is not None:
+            what = "a leaf Variable" if self.leaves[tensor.group.leaf] == number else (
+                "a view of a leaf Variable")
+            raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
+        if overlaps_itself(meta.shape, meta.strides):
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a single "
+                "memory location. Please clone() the tensor before performing the operation.")
+
+    def take_changes(self) -> tuple[tuple[int, Meta], ...]:
+        """The metas that the current event changed, forgotten."""
+        effects = tuple(self.changed.items())
+        self.changed = {}
+        return effects
+
+
+def _untracked(value: Value) -> Value:
+    return source.detach(value) if value.tracked else value
+
+
+def flatten(value: Value, shape: Shape, strides: Strides) -> Value:
+    """The elements in memory order, for a dense layout."""
+    if not is_contiguous(shape, strides):
+        value = view.permute(value, order=memory_order(shape, strides))
+    return value if value.ndim == 1 else view.reshape(value, shape=(value.size,))
+
+
+def layout_value(flat: Value, shape: Shape, strides: Strides, offset: int) -> Value:
+    """The value that a layout shows of flat elements, by the simplest views."""
+    size = element_count(shape)
+    if size and is_dense(shape, strides):
+        if offset or size != flat.shape[0]:
+            flat = view.slice_(flat, starts=(offset,), sizes=(size,), steps=(1,))
+        order = memory_order(shape, strides)
+        value = view.reshape(flat, shape=tuple(shape[a] for a in order))
+        if order == tuple(range(len(shape))):
+            return value
+        return view.permute(value, order=tuple(order.index(a) for a in range(len(order))))
+    return view.as_strided(flat, shape=tuple(shape), strides=strides, offset=offset)
+
+
+def saved_origin(value: Value, origins: dict[Value, Any]) -> Any:
+    """Where a value that a derivative needs was read from, looking through views of it."""
+    while value not in origins and value.primitive.family == VIEW and len(value.inputs) == 1:
+        value = value.inputs[0]
+    return origins.get(value)

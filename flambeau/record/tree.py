@@ -1,0 +1,48 @@
+"""The memory of past steps: a tree of op streams.
+
+Each state is a place in a stream of events since the last flush. `next` maps an event's key to the state after
+it. A key holds everything the slow path is told of the event, so what a state says is true whenever it is reached.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.record.meta import Meta
+
+
+class State:
+    """A place in the tree.
+
+    `count` tensors have entered or been made so far; an event's new tensors are numbered from the count before
+    it, `metas` are theirs (`meta` and `number` for the usual one), `effects` are (tensor number, new meta) of
+    older tensors that the event changed. `plans` maps the live tensors at a flush here to what runs then.
+    `ended`: the next event starts a new recording.
+    """
+
+    __slots__ = ("count", "depth", "effects", "ended", "extra", "key", "meta", "metas", "next", "number",
+                 "parent", "plans", "tick", "trace")
+
+    def __init__(self, parent: State | None, key: Any) -> None:
+        self.parent = parent
+        self.key = key
+        self.next: dict[Any, State] = {}
+        self.plans: dict[Any, Any] = {}
+        self.count = parent.count if parent else 0
+        self.depth = parent.depth + 1 if parent else 0
+        self.number = self.count
+        self.meta: Meta | None = None
+        self.metas: tuple[Meta, ...] = ()
+        self.effects: tuple[tuple[int, Meta], ...] = ()
+        self.extra: Any = None  # what the event's own wrapper needs to know (e.g. the leaves of a backward)
+        self.ended = False
+        self.trace: Any = None  # the symbolic recording at this place, kept where a flush has needed it
+        self.tick = 0
+
+    def path(self) -> list[Any]:
+        """The keys of the events from the root to here."""
+        keys, state = [], self
+        while state.parent is not None:
+            keys.append(state.key)
+            state = state.parent
+        return keys[::-1]

@@ -1,0 +1,488 @@
+"""The tensor class: what a user holds. Its ops are functions of `flambeau.functional`, bound as methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from flambeau.core import dtypes
+from flambeau.core.device import device as Device
+from flambeau.core.dtypes import DType, float32_from_bfloat16
+from flambeau.core.size import Size
+from flambeau.record import recorder
+from flambeau.record.events import REQUIRE_GRAD
+from flambeau.record.handle import Handle
+from flambeau.record.meta import Meta, meta_of
+from flambeau.record.storage import Storage
+
+CPU = Device("cpu")
+T = TypeVar("T", bound="Tensor")
+
+
+class Tensor(Handle):
+    """A multi-dimensional array with autograd, recorded: ops on it run when a value is needed."""
+
+    __slots__ = ()
+
+    def __new__(cls, *data: Any, device: Any = None) -> Any:
+        """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data as float32."""
+        from flambeau.functional import creation
+
+        return creation.legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    # ---- what is known without data --------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return self._meta.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._meta.dtype
+
+    @property
+    def device(self) -> Device:
+        return CPU
+
+    @property
+    def ndim(self) -> int:
+        return len(self._meta.shape)
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._meta.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self.requires_grad_(flag)
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._meta.is_leaf
+
+    @property
+    def layout(self) -> Any:
+        from flambeau.core.layout import strided
+
+        return strided
+
+    is_cuda = is_sparse = is_quantized = is_mps = is_mkldnn = is_meta = is_nested = False
+    is_cpu = True
+    names = property(lambda self: (None,) * self.ndim)
+    output_nr = 0
+    _backward_hooks: Any = None
+
+    @property
+    def itemsize(self) -> int:
+        return self._meta.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self._meta.numel * self._meta.dtype.itemsize
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the extent of one dimension."""
+        if dim is None:
+            return self._meta.shape
+        from flambeau.core.shapes import wrap_axis
+
+        if not self._meta.shape:
+            wrap_axis(dim, 0)
+            raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+        return self._meta.shape[wrap_axis(dim, len(self._meta.shape))]
+
+    def dim(self) -> int:
+        return len(self._meta.shape)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return self._meta.numel
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        return self._meta.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The strides in elements, or one of them."""
+        if dim is None:
+            return self._meta.strides
+        from flambeau.core.shapes import wrap_axis
+
+        return self._meta.strides[wrap_axis(dim, len(self._meta.shape))]
+
+    def storage_offset(self) -> int:
+        return self._offset if self._storage is not None else self._meta.offset
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        from flambeau.core import shapes
+        from flambeau.core.layout import channels_last, is_channels_last
+
+        if memory_format is channels_last:
+            return is_channels_last(self._meta.shape, self._meta.strides)
+        return shapes.is_contiguous(self._meta.shape, self._meta.strides)
+
+    def is_floating_point(self) -> bool:
+        return self._meta.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return self._meta.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        return self._meta.dtype.is_signed
+
+    def get_device(self) -> int:
+        return -1
+
+    def __len__(self) -> int:
+        if not self._meta.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self._meta.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    def _settled(self) -> Storage:
+        """The storage with its data computed; pending programs that touch it have run."""
+        storage = self._storage
+        if storage is None or storage.recording is recorder.LOCAL.rec:
+            if storage is None and self._rec is not recorder.LOCAL.rec:
+                recorder._enter_slowly(recorder.LOCAL.rec, self)
+            recorder.flush()
+            storage = self._storage
+            if storage is None:
+                raise RuntimeError(f"this tensor was never computed: {self._failure or 'its program failed'}")
+        elif storage.recording is not None and not storage.recording.done:
+            recorder._settle_other(storage.recording)
+        return storage
+
+    def _array(self) -> Any:
+        """A NumPy view of the data in storage form (bfloat16 as uint16 bits)."""
+        storage = self._settled()
+        meta = self._meta
+        itemsize = meta.dtype.itemsize
+        flat = np.asarray(storage.buffer)
+        if not meta.numel:
+            return np.empty(meta.shape, meta.dtype.numpy)
+        return np.ndarray(meta.shape, meta.dtype.numpy, flat, self._offset * itemsize,
+                          tuple(s * itemsize for s in meta.strides))
+
+    def _values(self) -> Any:
+        """The data for computing on the host: bfloat16 as float32."""
+        array = self._array()
+        return float32_from_bfloat16(array) if self._meta.dtype is dtypes.bfloat16 else array
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self._meta.numel != 1:
+            raise RuntimeError(f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar")
+        return self._values().item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists (a number for a 0-d tensor)."""
+        return self._values().tolist()
+
+    def numpy(self, *, force: bool = False) -> Any:
+        """A NumPy array that shares the tensor's memory."""
+        if self._meta.requires_grad:
+            if not force:
+                raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use "
+                                   "tensor.detach().numpy() instead.")
+        if self._meta.dtype is dtypes.bfloat16:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        array = self._array()
+        storage = self._storage
+        assert storage is not None
+        storage.exposed = True
+        return array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    __array_priority__ = 1000
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any:
+        from flambeau.tensor.dlpack import to_capsule
+
+        return to_capsule(self, *args, **kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._settled().buffer.address + self._offset * self._meta.dtype.itemsize
+
+    def __bool__(self) -> bool:
+        if self._meta.numel == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        if self._meta.numel != 1:
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self._meta.numel != 1 or self._meta.dtype.kind not in "ib":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._meta.shape:
+            raise TypeError("iteration over a 0-d tensor")
+        from flambeau.functional import shaping
+
+        return iter(shaping.unbind(self, 0))
+
+    def __contains__(self, element: Any) -> bool:
+        if isinstance(element, (Tensor, int, float, bool, complex)):
+            return bool((self == element).any().item())
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                           f"{type(element)}.")
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        from flambeau.tensor.printing import tensor_repr
+
+        return tensor_repr(self)
+
+    def __format__(self, spec: str) -> str:
+        if not self._meta.shape and type(self) is Tensor:
+            return format(self.item(), spec)
+        return object.__format__(self, spec)
+
+    # ---- autograd --------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Any:
+        if self._grad is None and not self._meta.is_leaf and not self.__dict__.get("_retains_grad"):
+            import warnings
+
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+                "attribute won't be populated during autograd.backward(). If you indeed want the .grad field to "
+                "be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.", UserWarning,
+                stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type "
+                                f"\"{type(value).__name__}\"")
+            if value.shape != self.shape:
+                raise RuntimeError(f"assigned grad has data of a different size: expected {list(self.shape)}, "
+                                   f"got {list(value.shape)}")
+            if value.dtype is not self.dtype:
+                raise RuntimeError(f"assigned grad has data of a different type: expected {self.dtype}, "
+                                   f"got {value.dtype}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def grad_fn(self) -> Any:
+        if not self._meta.requires_grad or self._meta.is_leaf:
+            return None
+        from flambeau.autograd.node import node_of
+
+        return node_of(self)
+
+    def requires_grad_(self: T, requires_grad: bool = True) -> T:
+        """Turns gradient recording of a leaf on or off."""
+        meta = self._meta
+        if meta.requires_grad == requires_grad:
+            return self
+        if not meta.is_leaf:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
+                               "computed variable in a subgraph that doesn't require differentiation use "
+                               "var_no_grad = var.detach().")
+        if requires_grad and not (meta.dtype.is_floating_point or meta.dtype.is_complex):
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        rec = recorder.LOCAL.rec
+        if self._storage is not None and self._rec is not rec:
+            self._meta = meta.replaced(requires_grad=requires_grad)
+            return self
+        while True:
+            rec = recorder.LOCAL.rec
+            try:
+                number = self._num if self._rec is rec else recorder.enter(rec, self)
+                key = (REQUIRE_GRAD, number, requires_grad)
+                state = rec.state.next.get(key) or recorder.miss(rec, key)
+            except recorder.Flushed:
+                continue
+            rec.state = state
+            recorder.apply_effects(rec, state)
+            return self
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+                 inputs: Any = None) -> None:
+        """Adds the gradient of this (scalar) tensor to the `.grad` of the leaves it depends on."""
+        from flambeau.autograd import engine
+
+        engine.backward((self,), (gradient,), retain_graph, create_graph, inputs)
+
+    def detach(self) -> Any:
+        """The same data outside the graph."""
+        return recorder.detach(self)
+
+    @property
+    def data(self) -> Any:
+        return recorder.detach(self)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        from flambeau.functional.inplace import set_data
+
+        set_data(self, value)
+
+    def detach_(self: T) -> T:
+        """Takes this tensor out of the graph."""
+        other = recorder.detach(self)
+        other._settled()
+        self._storage, self._offset, self._rec = other._storage, other._offset, None
+        self._meta = other._meta
+        self._frame = None
+        return self
+
+    @property
+    def _version(self) -> int:
+        return self._settled().version
+
+    def retain_grad(self) -> None:
+        """Keeps this non-leaf tensor's gradient in `.grad` when backward passes it."""
+        from flambeau.autograd import engine
+
+        engine.retain_grad(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        return bool(self.__dict__.get("_retains_grad"))
+
+    def register_hook(self, hook: Any) -> Any:
+        """Calls hook(grad) when this tensor's gradient is computed; a returned tensor replaces it."""
+        from flambeau.autograd import engine
+
+        return engine.register_hook(self, hook)
+
+    # ---- copying and pickling --------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self._meta.is_leaf:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                               "protocol at the moment.  If you were attempting to deepcopy a module, this may "
+                               "be because of a torch.nn.utils.weight_norm usage, see "
+                               "https://github.com/pytorch/pytorch/pull/103001")
+        copied = from_array(self._array().copy(), self._meta.dtype)
+        copied._meta = copied._meta.replaced(requires_grad=self._meta.requires_grad)
+        out = _retype(copied, type(self))
+        if self._grad is not None:
+            out._grad = self._grad.__deepcopy__(memo)
+        for name, value in self.__dict__.items():
+            if not name.startswith("_"):
+                setattr(out, name, value)
+        memo[id(self)] = out
+        return out
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (type(self), self._array().copy(), self._meta.dtype.name, self._meta.requires_grad)
+
+
+class Parameter(Tensor):
+    """A tensor that is a module's parameter: a leaf that requires a gradient by default."""
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
+        if data is None:
+            data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
+        if requires_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        out = recorder.detach(data)
+        out._settled()
+        out = _retype(out, cls)
+        out._meta = out._meta.replaced(requires_grad=requires_grad)
+        return out
+
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        pass
+
+
+class Buffer(Tensor):
+    """A tensor that is a module's buffer."""
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
+        if data is None:
+            data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
+        out = recorder.detach(data)
+        out._settled()
+        out = _retype(out, cls)
+        out.persistent = persistent
+        return out
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        pass
+
+
+def _retype(tensor: Any, cls: type) -> Any:
+    if type(tensor) is cls:
+        return tensor
+    out = object.__new__(cls)
+    out._meta, out._rec, out._num = tensor._meta, None, -1
+    out._storage, out._offset = tensor._storage, tensor._offset
+    return out
+
+
+def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool) -> Any:
+    out = _retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
+    out._meta = out._meta.replaced(requires_grad=requires_grad)
+    return out
+
+
+def from_storage(storage: Storage, meta: Meta, offset: int = 0) -> Tensor:
+    """A tensor over a storage that holds its data."""
+    out: Tensor = object.__new__(Tensor)
+    out._meta, out._rec, out._num = meta, None, -1
+    out._storage, out._offset = storage, offset
+    return out
+
+
+def from_array(array: Any, dtype: DType) -> Tensor:
+    """A tensor with a copy of an array in storage form."""
+    from flambeau.record.storage import storage_from_array
+
+    array = np.asarray(array, dtype.numpy)
+    return from_storage(storage_from_array(array), meta_of(dtype, array.shape))
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+recorder.set_handle_class(Tensor)
