@@ -153,7 +153,7 @@ def main():
     train_loader = DataLoader(load("train"), batch_size=64, shuffle=True)
     test_loader = DataLoader(load("test"), batch_size=64, shuffle=False)
     model = Net()
-    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
 
     losses = []
     accuracies = []

@@ -43,7 +43,7 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
     from flambeau.core import random_streams
 
     parameters = dict(attrs["parameters"])
-    return random_streams.draw_and_advance(attrs["kind"], arrays[0], attrs["count"], **parameters)
+    return random_streams.draw_and_advance(attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **parameters)
 
 
 class Require(Primitive):

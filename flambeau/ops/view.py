@@ -258,7 +258,8 @@ class Fold(View):
         result = np.zeros(arrays[0].shape[:lead] + attrs["extents"], arrays[0].dtype)
         view = window_view(result, sizes, attrs["steps"], attrs["dilations"], writeable=True)
         for place in np.ndindex(*sizes):
-            view[(..., *place)] += arrays[0][(..., *place)]
+            at = (..., *place)
+            view[at] += arrays[0][at]
         return result
 
 

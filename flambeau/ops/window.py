@@ -65,7 +65,8 @@ class MaxPoolGradient(Primitive):
         result = np.zeros(x.shape, ct.dtype)
         view = window_view(result, attrs["sizes"], attrs["steps"], attrs["dilations"], writeable=True)
         for number, place in enumerate(np.ndindex(*attrs["sizes"])):
-            view[(..., *place)] += np.where(first == number, ct, 0).astype(ct.dtype)
+            at = (..., *place)
+            view[at] += np.where(first == number, ct, 0).astype(ct.dtype)
         return result
 
 

@@ -530,8 +530,9 @@ def test_the_interpreter_ends_quietly(ending: str) -> None:
         f"""
 import atexit, sys, threading, time
 from flambeau.execute.cpu import pool
-from tests.execute.test_cpu_runtime import Counted
+from tests.execute.test_cpu_runtime import Counted, called, constant_kernel, kernel_addresses
 pool.set_num_threads(3)
+atexit.register(lambda: called(kernel_addresses([constant_kernel(5)])[0]))
 last = Counted(50, 4, 20)
 atexit.register(lambda: last.run())
 mine, other = Counted(200, 6, 50), Counted(200, 6, 50)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import threading
@@ -166,8 +165,8 @@ class Engine:
         for name, address in system_symbols().items():
             builder.import_symbol(name, address)
         builder.link(jit, SYSTEM_LIBRARY).detach()
-        # At exit the code stays where it is: daemon threads may still run it.
-        atexit.register(jit.detach)
+        # One reference too many: even at exit the code stays, for daemon threads may still run it.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(jit))
         return jit
 
     def forget_running_loads(self) -> None:

@@ -315,8 +315,9 @@ def widened(function: Callable[..., Lanes]) -> Callable[..., Lanes]:
     return compute
 
 
-def branch_if_any(condition: Lanes, slow: Callable[[], Sequence[Lanes]],
-                  values: Sequence[Lanes]) -> list[Lanes]:
+def branch_if_any(
+    condition: Lanes, slow: Callable[[], Sequence[Lanes]], values: Sequence[Lanes]
+) -> list[Lanes]:
     """`slow()` if any lane of the condition is true, else `values`: a real branch (opens blocks)."""
     e = condition.emitter
     lanes = condition.type.lanes
@@ -334,5 +335,7 @@ def branch_if_any(condition: Lanes, slow: Callable[[], Sequence[Lanes]],
     e.open_block(tail)
     e.branch(done)
     e.open_block(done)
-    return [Lanes(e, e.phi(v.type, [(v.reg, before), (s.reg, tail)]))
-            for v, s in zip(values, slowly, strict=True)]
+    return [
+        Lanes(e, e.phi(v.type, [(v.reg, before), (s.reg, tail)]))
+        for v, s in zip(values, slowly, strict=True)
+    ]

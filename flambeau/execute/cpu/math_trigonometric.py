@@ -126,7 +126,7 @@ def _fraction(x: Lanes, limbs: list[Lanes]) -> tuple[Lanes, Lanes, Lanes]:
     last = limbs[1] << 32 | limbs[0]
     n = (top + (1 << 61)) >> 62
     # The fraction in [-1/2, 1/2) of a quarter turn: top as a signed number, in units of 2^-62.
-    top = ((top << 2) | (middle >> 62)).arithmetic_shift(0)
+    top = (top << 2) | (middle >> 62)
     middle = (middle << 2) | (last >> 62)
     high, low = _signed_to_pair(top, middle, last << 2)
     high_pi, low_pi = two_product(high, high.like(PI_2_PAIR[0]))
@@ -182,8 +182,9 @@ def _reduce_huge(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     name, kind = _huge_function(e, x.type.lanes)
     all_three = e.call(name, kind, [x.to("double").reg], declared=True)
     types = (Type("i64", x.type.lanes), Type("double", x.type.lanes), Type("double", x.type.lanes))
-    n, high, low = (Lanes(e, e.temp(t, f"extractvalue {all_three.typed}, {i}"))
-                    for i, t in enumerate(types))
+    n, high, low = (
+        Lanes(e, e.temp(t, f"extractvalue {all_three.typed}, {i}")) for i, t in enumerate(types)
+    )
     if x.double:
         return n, high, low
     single = high.to("float")
@@ -209,9 +210,9 @@ def _reduce_single(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
         return n.to("i32"), high, (wide - high.to("double")).to("float")
     n, integer = nearest(x * TWO_OVER_PI)
     exact = mad(n, -PI_2_24[0], x)
-    high = mad(n, -PI_2_24[1], exact)
-    low = mad(n, -PI_2_24[1], exact - high)
-    return integer, *fast_two_sum(high, mad(n, -PI_2_24[2], low))
+    p, p_low = two_product(n, n.like(PI_2_24[1]))
+    high, low = two_sum(exact, -p)
+    return integer, *fast_two_sum(high, mad(n, -PI_2_24[2], low - p_low))
 
 
 def reduce_angle(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
@@ -229,14 +230,14 @@ def reduce_angle(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     return n, where(absolute(x).eq(INFINITY), NAN, high), low
 
 
-def _sine(r: Lanes, low: Lanes) -> Lanes:
+def sine_core(r: Lanes, low: Lanes) -> Lanes:
     """sin(r + low), |r| <= pi/4: the derivative 1 - z/2 carries low."""
     z = r * r
     tail = mad(r * z, horner(z, SIN64 if r.double else SIN32), low)
     return r + (tail - z * 0.5 * low if r.double else tail)
 
 
-def _cosine(r: Lanes, low: Lanes) -> Lanes:
+def cosine_core(r: Lanes, low: Lanes) -> Lanes:
     """cos(r + low), |r| <= pi/4: 1 - z/2 rounded, then what the rounding lost."""
     z = r * r
     half = z * 0.5
@@ -252,21 +253,21 @@ def _negate_where(condition: Lanes, x: Lanes) -> Lanes:
 
 def sin(x: Lanes) -> Lanes:
     n, r, low = reduce_angle(x)
-    value = where((n & 1).eq(0), _sine(r, low), _cosine(r, low))
+    value = where((n & 1).eq(0), sine_core(r, low), cosine_core(r, low))
     value = _negate_where((n & 2).ne(0), value)
     return where(x.eq(0.0), x, value)
 
 
 def cos(x: Lanes) -> Lanes:
     n, r, low = reduce_angle(x)
-    value = where((n & 1).eq(0), _cosine(r, low), _sine(r, low))
+    value = where((n & 1).eq(0), cosine_core(r, low), sine_core(r, low))
     return _negate_where(((n + 1) & 2).ne(0), value)
 
 
 @widened
 def tan(x: Lanes) -> Lanes:
     n, r, low = reduce_angle(x)
-    sine, cosine = _sine(r, low), _cosine(r, low)
+    sine, cosine = sine_core(r, low), cosine_core(r, low)
     even = (n & 1).eq(0)
     value = where(even, sine, -cosine) / where(even, cosine, sine)
     return where(x.eq(0.0), x, value)
@@ -292,7 +293,8 @@ def _atan_core(num: Lanes, den: Lanes, reverse: Lanes) -> Lanes:
     t = top / bottom
     p, p_low = two_product(t, bottom)
     lost = (((top - p) - p_low) + (top_low - t * bottom_low)) / bottom
-    lost = where(absolute(lost).lt(1.0), lost, 0.0)  # inf - inf where one argument is infinite
+    # Left out where products may underflow (t is then the result) or an argument is infinite.
+    lost = where(num.gt(2.0**-900) & absolute(lost).lt(1.0), lost, 0.0)
     z = t * t
     tail = mad(t * z, horner(z, ATAN64), lost - z * lost)
     t = _negate_where(reverse, t)

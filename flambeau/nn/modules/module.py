@@ -250,6 +250,13 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
+        if not isinstance(value, (Tensor, Module)) and not any(
+            name in own.get(registry, ()) for registry in _REGISTRIES
+        ):
+            object.__setattr__(self, name, value)
+            if name in _REGISTRIES:
+                self._adopt()
+            return
         parameters = own.get("_parameters")
         if isinstance(value, Parameter):
             if parameters is None:
@@ -280,8 +287,6 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
             self._set_buffer(name, value)
         else:
             object.__setattr__(self, name, value)
-            if name in _REGISTRIES:
-                self._adopt()
 
     def _set_buffer(self, name: str, value: Any) -> None:
         if value is not None and not isinstance(value, Tensor):

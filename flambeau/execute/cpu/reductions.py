@@ -1,0 +1,486 @@
+"""Reduction kernels: folds over loop variables, with fused producers (the body) and consumers (the epilogue).
+
+Lanes run either along a folded variable (partial results per lane, combined at the end) or along a kept one (a
+vector of results). Long folds are cut into a fixed number of chunks, whatever the number of threads, and
+sums start afresh in each innermost loop: both keep rounding errors small and results reproducible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import elements
+from flambeau.execute.cpu.body import Buffer, Node, Tracer
+from flambeau.execute.cpu.emit import I64, Emitter, Reg, Type
+from flambeau.execute.cpu.index import Expression, Variable, of
+from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
+from flambeau.execute.cpu.nests import (
+    PARALLEL_THRESHOLD,
+    TASKS,
+    body_cost,
+    expressions_of,
+    join,
+    lane_count,
+    lane_score,
+    task_count,
+)
+from flambeau.execute.cpu.pointwise import (
+    bytes_moved,
+    lane_loop,
+    limit_registers,
+    needs_checks,
+    task_span,
+)
+from flambeau.execute.cpu.nests import Nest
+
+LAST_INDEX = (1 << 63) - 1
+COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+# Fresh accumulators in the innermost loop pay from this many folded elements on.
+LONG_FOLD = 2048
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One reduction of a kernel: `body` is the folded element, `result` the node that stands for the outcome.
+
+    `place` is the folded index (for argmax and argmin).
+    """
+
+    name: str
+    body: Node
+    result: Node
+    place: Node | None = None
+
+    @property
+    def positional(self) -> bool:
+        return self.name in ("argmax", "argmin")
+
+
+def reduction_kernels(kept: list[Variable], folded: list[Variable], folds: Sequence[Fold],
+                      stores: Sequence[Store], forward: dict[int, Node], tracer: Tracer,
+                      scratch: Callable[[DType, int], Buffer], vector_bits: int) -> list[KernelCode]:
+    """The kernels of a group of reductions over the same variables; two where a long fold is cut."""
+    nodes = fold_nodes(folds, forward)
+    kept_points, folded_points = _points(kept), _points(folded)
+    lanes = lane_count(nodes, [], vector_bits)
+    heavy = kept_points * folded_points * max(
+        body_cost(nodes) / lanes / 4, bytes_moved(nodes, []) / 12) > PARALLEL_THRESHOLD
+    if heavy and kept_points < 2 * TASKS and not any(f.positional for f in folds):
+        cut = _cut(folded, nodes)
+        if cut is not None:
+            return _two_stages(kept, cut, folds, stores, forward, tracer, scratch, vector_bits)
+    plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
+    return [plan.kernel()]
+
+
+def fold_nodes(folds: Sequence[Fold], forward: dict[int, Node]) -> list[Node]:
+    return ordered_nodes([n for f in folds for n in (f.body, f.place) if n is not None], forward)
+
+
+def _points(variables: Sequence[Variable]) -> int:
+    count = 1
+    for variable in variables:
+        count *= variable.extent
+    return count
+
+
+def _cut(folded: list[Variable], nodes: Sequence[Node]
+         ) -> tuple[Variable, Variable, list[Variable], dict[int, Expression]] | None:
+    """(chunk variable, rest variable, all folded variables, renames) that cut the outermost fold loop."""
+    joined, rename = join(folded, expressions_of(nodes, []))
+    outer = joined[0]
+    parts = next((n for n in (16, 8, 12, 10, 14, 15, 9, 20, 24) if outer.extent % n == 0), 0)
+    if not parts or outer.extent == parts:
+        parts = outer.extent if 4 <= outer.extent <= 64 else 0
+    if not parts:
+        return None
+    chunk = Variable(outer.number + 1000, parts)
+    rest = Variable(outer.number + 2000, outer.extent // parts)
+    whole = of(chunk).times(rest.extent) + of(rest)
+    rename = {n: x.replaced(lambda v: whole if v.number == outer.number else None)
+              for n, x in rename.items()}
+    rename[outer.number] = whole
+    remaining = [v for v in (rest, *joined[1:]) if v.extent > 1]
+    return chunk, rest, remaining, rename
+
+
+def _two_stages(kept: list[Variable], cut: tuple[Variable, Variable, list[Variable], dict[int, Expression]],
+                folds: Sequence[Fold], stores: Sequence[Store], forward: dict[int, Node], tracer: Tracer,
+                scratch: Callable[[DType, int], Buffer], vector_bits: int) -> list[KernelCode]:
+    chunk, _, remaining, rename = cut
+    place, count = Expression(0, ()), 1
+    for variable in reversed(kept):
+        place = place + of(variable).times(count)
+        count *= variable.extent
+    first_stores, second_folds = [], []
+    for fold in folds:
+        dtype = accumulator_dtype(fold.result.dtype)
+        buffer = scratch(dtype, count * chunk.extent)
+        address = of(chunk).times(count) + place
+        partial = tracer.result(("partial", fold.result.number), dtype, frozenset([chunk, *kept]))
+        first_stores.append((Fold(fold.name, fold.body, partial), Store(buffer, address, partial)))
+        second_folds.append(Fold(fold.name, tracer.load(buffer, address), fold.result))
+    first = _Plan([chunk, *kept], remaining, [f for f, _ in first_stores], [s for _, s in first_stores],
+                  forward, vector_bits, rename)
+    second = _Plan(kept, [chunk], second_folds, stores, forward, vector_bits)
+    return [first.kernel(), second.kernel()]
+
+
+def accumulator_dtype(dtype: DType) -> DType:
+    """float16 and bfloat16 accumulate in float32."""
+    from flambeau.core import dtypes
+
+    return dtypes.float32 if dtype.kind == "f" and dtype.itemsize == 2 else dtype
+
+
+class _Plan:
+    """Loop choices and emission of one reduction kernel."""
+
+    def __init__(self, kept: list[Variable], folded: list[Variable], folds: Sequence[Fold],
+                 stores: Sequence[Store], forward: dict[int, Node], vector_bits: int,
+                 rename: dict[int, Expression] | None = None) -> None:
+        self.folds = folds
+        self.stores = stores
+        self.body = fold_nodes(folds, forward)
+        self.epilogue = [n for n in ordered_nodes([s.node for s in stores], forward)
+                         if n.kind != "result"]
+        results = {f.result.number for f in folds}
+        covered = {n.number for n in self.body}
+        self.epilogue = [n for n in self.epilogue if n.number not in results | covered]
+        every = [*self.body, *self.epilogue]
+        self.writer = KernelWriter(vector_bits, every, stores, forward)
+        self.nodes = every
+        self.checks = needs_checks(every)
+        self.total = _points(kept), _points(folded)
+        self._choose_loops(kept, folded, rename or {}, vector_bits)
+
+    def _choose_loops(self, kept: list[Variable], folded: list[Variable],
+                      rename: dict[int, Expression], vector_bits: int) -> None:
+        self.writer.rename = rename
+        expressions = expressions_of(self.nodes, self.stores)
+        if rename:
+            expressions = [self.writer.renamed(x) for x in expressions]
+        kept, kept_names = join(kept, expressions)
+        folded, folded_names = join(folded, expressions)
+        joined = kept_names | folded_names
+        if joined:
+            rename = {n: x.replaced(lambda v: joined.get(v.number)) for n, x in rename.items()}
+            rename = joined | rename
+        self.writer.rename = rename
+        self.lanes = lane_count(self.body, [], vector_bits)
+        accesses = [self.writer.renamed(n.data[1]) for n in self.body if n.kind == "load"]
+
+        def score(variable: Variable) -> float:
+            # A fold along the lanes ends with a sum over them: about six more steps per result.
+            value = lane_score(variable, accesses, self.lanes)
+            if variable in folded:
+                vectors = -(-self.total[1] // self.lanes)
+                value *= vectors / (vectors + 3)
+            return value
+
+        candidates = [*kept, *folded]
+        self.lane = max(reversed(candidates), key=score) if candidates else None
+        self.horizontal = self.lane is not None and self.lane in folded
+        main = self.writer.renamed(self.stores[0].address) if self.stores else None
+        outer = [v for v in kept if v is not self.lane]
+        if main is not None:
+            outer.sort(key=lambda v: -abs(main.coefficient(v)))
+        self.outer = outer
+        inner = [v for v in folded if v is not self.lane]
+        if accesses:
+            inner.sort(key=lambda v: -max(abs(x.coefficient(v)) for x in accesses))
+        self.inner = [*inner, self.lane] if self.horizontal and self.lane is not None else inner
+
+    # ---- emission --------------------------------------------------------------------------------
+
+    def kernel(self) -> KernelCode:
+        writer = self.writer
+        loops = list(self.outer)
+        if self.lane is not None and not self.horizontal:
+            loops.append(self.lane)
+        per_result = body_cost(self.body) * max(self.total[1], 1)
+        moved = bytes_moved(self.body, []) * max(self.total[1], 1)
+        tasks = task_count(self.total[0], per_result, self.lanes, moved) if loops else 1
+        nest = Nest(loops, None)
+        tasks, span = task_span(nest, tasks, self.lanes) if loops else (1, None)
+        with writer.kernel(self.checks) as (first, last):
+            writer.declare_operands(self.nodes, self.stores)
+            if self.total[0]:
+                writer.hoist(self.nodes, set())
+                self._kept_loops(0, span, (first, last))
+        return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, self.checks)
+
+    def _kept_loops(self, level: int, span: int | None, bounds: tuple[Reg, Reg]) -> None:
+        writer = self.writer
+        limits = span if level == 0 else None
+        if level == len(self.outer):
+            if self.lane is not None and not self.horizontal:
+                lane_loop(writer, self.lane, self.lanes, limits, bounds, self._one_result)
+            else:
+                self._one_result()
+            return
+        variable = self.outer[level]
+        start, stop = limit_registers(writer, variable, limits, bounds)
+        with writer.e.loop(start, stop) as loop, writer.scope():
+            writer.registers[variable.number] = loop.index
+            writer.hoist(self.nodes, self._bound(level + 1))
+            self._kept_loops(level + 1, span, bounds)
+
+    def _bound(self, count: int) -> set[int]:
+        gone = {n for n, x in self.writer.rename.items() if not x.terms}
+        return gone | {v.number for v in self.outer[:count]}
+
+    def _one_result(self) -> None:
+        """The whole fold for the current kept indices, then the epilogue."""
+        writer = self.writer
+        start = [Accumulator.identity(writer, fold) for fold in self.folds]
+        finished = self._fold_loops(0, start) if self.total[1] else start
+        for fold, accumulator in zip(self.folds, finished, strict=True):
+            if self.horizontal:
+                accumulator = accumulator.across(writer.e)
+            writer.scopes[-1][fold.result.number] = accumulator.result(writer.e)
+        if self.horizontal:
+            writer.lanes, writer.lane = 1, None
+        for store in self.stores:
+            writer.store(store)
+
+    def _fold_loops(self, level: int, state: list[Accumulator]) -> list[Accumulator]:
+        writer, e = self.writer, self.writer.e
+        if level == len(self.inner):
+            return [a.folded(writer) for a in state]
+        variable = self.inner[level]
+        if level < len(self.inner) - 1:
+            with e.loop(e.i64(0), e.i64(variable.extent), carried=_registers(state)) as loop, (
+                    writer.scope()):
+                writer.registers[variable.number] = loop.index
+                writer.hoist(self.body, self._bound_inner(level + 1))
+                inside = self._fold_loops(level + 1, _with_registers(state, loop.carried))
+                loop.yield_(_registers(inside))
+            return _with_registers(state, loop.carried)
+        if self.total[1] > LONG_FOLD and not any(f.positional for f in self.folds):
+            fresh = [Accumulator.identity(writer, fold) for fold in self.folds]
+            return [a.joined(e, b) for a, b in
+                    zip(state, self._blocks(variable, fresh), strict=True)]
+        return self._innermost(variable, e.i64(0), variable.extent, state)
+
+    def _bound_inner(self, count: int) -> set[int]:
+        bound = self._bound(len(self.outer)) | {v.number for v in self.inner[:count]}
+        if self.lane is not None and not self.horizontal:
+            bound.add(self.lane.number)
+        return bound
+
+    def _blocks(self, variable: Variable, state: list[Accumulator]) -> list[Accumulator]:
+        """The innermost loop, in blocks with their own accumulators when it is very long."""
+        e = self.writer.e
+        step = self.lanes * 4 if self.horizontal else 4
+        block = step * 128
+        whole = variable.extent // block
+        if whole < 2:
+            return self._innermost(variable, e.i64(0), variable.extent, state)
+        with e.loop(e.i64(0), e.i64(whole), carried=_registers(state)) as loop, self.writer.scope():
+            start = e.op("mul nsw", loop.index, e.i64(block))
+            fresh = [Accumulator.identity(self.writer, fold) for fold in self.folds]
+            inside = self._innermost(variable, start, block, fresh)
+            joined = [a.joined(e, b) for a, b in
+                      zip(_with_registers(state, loop.carried), inside, strict=True)]
+            loop.yield_(_registers(joined))
+        state = _with_registers(state, loop.carried)
+        rest = variable.extent - whole * block
+        return self._innermost(variable, e.i64(whole * block), rest, state) if rest else state
+
+    def _innermost(self, variable: Variable, start: Reg, count: int,
+                   state: list[Accumulator]) -> list[Accumulator]:
+        """`count` steps of the last loop from `start` on: several accumulators, then single steps."""
+        writer, e = self.writer, self.writer.e
+        if self.horizontal:
+            writer.lane, writer.lanes = variable, self.lanes
+        width = self.lanes if self.horizontal else 1
+        unroll = self._unroll(count // width)
+        many = count // (width * unroll)
+        state = [a.widened(writer) for a in state]
+        stop = _moved(e, start, many * width * unroll)
+        if unroll > 1 and many:
+            copies = [state] + [[Accumulator.identity(writer, f).widened(writer) for f in self.folds]
+                                for _ in range(unroll - 1)]
+            copies = self._steps(variable, start, stop, width, copies)
+            state = copies[0]
+            for other in copies[1:]:
+                state = [a.joined(e, b) for a, b in zip(state, other, strict=True)]
+        elif many:
+            state = self._steps(variable, start, stop, width, [state])[0]
+        done = many * width * unroll
+        singles = (count - done) // width
+        if singles:
+            end = _moved(e, start, done + singles * width)
+            state = self._steps(variable, stop, end, width, [state])[0]
+            stop, done = end, done + singles * width
+        if count > done:
+            writer.lanes = count - done
+            with writer.scope():
+                writer.registers[variable.number] = stop
+                state = [a.folded_short(writer) for a in state]
+            writer.lanes = width
+        return state
+
+    def _unroll(self, vectors: int) -> int:
+        if any(f.positional for f in self.folds) or len(self.body) > 40:
+            return 1
+        return 4 if vectors >= 4 and len(self.body) <= 16 else 2 if vectors >= 2 else 1
+
+    def _steps(self, variable: Variable, start: Reg, stop: Reg, width: int,
+               copies: list[list[Accumulator]]) -> list[list[Accumulator]]:
+        """A loop that folds one vector (or row) into each copy of the accumulators per turn."""
+        writer, e = self.writer, self.writer.e
+        flat = [r for state in copies for r in _registers(state)]
+        size = len(flat) // len(copies)
+        with e.loop(start, stop, width * len(copies), carried=flat) as loop:
+            following: list[Reg] = []
+            for number, state in enumerate(copies):
+                carried = loop.carried[number * size:(number + 1) * size]
+                with writer.scope():
+                    place = loop.index
+                    if number:
+                        place = e.op("add nsw", place, e.i64(number * width))
+                    writer.registers[variable.number] = place
+                    following += _registers([a.folded(writer)
+                                             for a in _with_registers(state, carried)])
+            loop.yield_(following)
+        return [_with_registers(state, loop.carried[n * size:(n + 1) * size])
+                for n, state in enumerate(copies)]
+
+
+def _moved(e: Emitter, start: Reg, by: int) -> Reg:
+    if not start.name.startswith("%"):
+        return e.i64(int(start.name) + by)
+    return e.op("add nsw", start, e.i64(by)) if by else start
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """A fold under way: its registers (value, and index for argmax and argmin)."""
+
+    fold: Fold
+    registers: tuple[Reg, ...]
+
+    @staticmethod
+    def identity(writer: KernelWriter, fold: Fold) -> Accumulator:
+        type_ = elements.register_type(fold.body.dtype, writer.lanes)
+        value = writer.e.const(_identity_value(fold), type_)
+        if fold.positional:
+            return Accumulator(fold, (value, writer.e.const(LAST_INDEX, I64.with_lanes(writer.lanes))))
+        return Accumulator(fold, (value,))
+
+    def widened(self, writer: KernelWriter) -> Accumulator:
+        """In all lanes; a constant (the identity) may still have one."""
+        return Accumulator(self.fold, tuple([
+            r if r.type.lanes == writer.lanes else Reg(
+                r.name if r.name.startswith("splat") else f"splat ({r.type} {r.name})",
+                r.type.with_lanes(writer.lanes)) for r in self.registers]))
+
+    def folded(self, writer: KernelWriter) -> Accumulator:
+        """With the body's element at the current position."""
+        value = writer.vector(self.fold.body)
+        if self.fold.place is None:
+            return self.joined(writer.e, Accumulator(self.fold, (value,)))
+        place = writer.vector(self.fold.place)
+        return self.joined(writer.e, Accumulator(self.fold, (value, place)))
+
+    def folded_short(self, writer: KernelWriter) -> Accumulator:
+        """With a vector of fewer lanes than the accumulator has; the others keep their values."""
+        e, lanes, short = writer.e, self.registers[0].type.lanes, writer.lanes
+        parts = [writer.vector(self.fold.body)]
+        if self.fold.place is not None:
+            parts.append(writer.vector(self.fold.place))
+        if lanes == 1:
+            return self.joined(e, Accumulator(self.fold, tuple(parts)))
+        blank = Accumulator.identity(writer, self.fold)
+        padded = []
+        for part, fill in zip(parts, blank.registers, strict=True):
+            if short == 1:
+                wide = Reg(f"splat ({part.type} {fill.name})", part.type.with_lanes(lanes))
+                padded.append(e.insert(wide, part, 0))
+            else:
+                order = [i if i < short else short for i in range(lanes)]
+                padded.append(e.shuffle(part, fill, order))
+        return self.joined(e, Accumulator(self.fold, tuple(padded)))
+
+    def joined(self, e: Emitter, other: Accumulator) -> Accumulator:
+        """Two partial folds as one; of equal extrema the smaller index wins."""
+        fold, dtype = self.fold, self.fold.body.dtype
+        a, b = self.registers[0], other.registers[0]
+        if not fold.positional:
+            combined = elements.apply(e, COMBINE[fold.name], _combined_dtype(dtype), (dtype, dtype), [a, b])
+            return Accumulator(fold, (combined,))
+        i, j = self.registers[1], other.registers[1]
+        predicate = "gt" if fold.name == "argmax" else "lt"
+        if dtype.kind == "f":
+            wins = e.op("and", e.cmp(f"fcmp u{predicate}", b, a), e.cmp("fcmp ord", a, a))
+            equal = e.op("or", e.cmp("fcmp oeq", a, b), e.op(
+                "and", e.cmp("fcmp uno", a, a), e.cmp("fcmp uno", b, b)))
+        else:
+            wins = elements.compare(e, predicate, dtype, b, a)
+            equal = e.cmp("icmp eq", a, b)
+        wins = e.op("or", wins, e.op("and", equal, e.cmp("icmp slt", j, i)))
+        return Accumulator(fold, (e.select(wins, b, a), e.select(wins, j, i)))
+
+    def across(self, e: Emitter) -> Accumulator:
+        """All lanes folded into one."""
+        current = self
+        lanes = current.registers[0].type.lanes
+        while lanes > 1:
+            half = lanes // 2
+            low = tuple([e.shuffle(r, r, range(half)) for r in current.registers])
+            high = tuple([e.shuffle(r, r, range(half, lanes)) for r in current.registers])
+            current = Accumulator(self.fold, low).joined(e, Accumulator(self.fold, high))
+            lanes = half
+        if current.registers[0].type.lanes == 1 and lanes == 1:
+            return current
+        return current
+
+    def result(self, e: Emitter) -> Reg:
+        if self.fold.positional:
+            index = self.registers[1]
+            empty = e.cmp("icmp eq", index, e.const(LAST_INDEX, index.type))
+            return e.select(empty, e.const(0, index.type), index)
+        return elements.rounded(e, self.registers[0], self.fold.result.dtype)
+
+
+def _combined_dtype(dtype: DType) -> DType:
+    """The dtype partial results are combined in: no rounding to a half type before the end."""
+    return accumulator_dtype(dtype)
+
+
+def _identity_value(fold: Fold) -> float | int | bool:
+    dtype = fold.body.dtype
+    if fold.name == "sum":
+        return 0
+    if fold.name == "prod":
+        return 1
+    largest = fold.name in ("max", "argmax")
+    if dtype.kind == "f":
+        return float("-inf") if largest else float("inf")
+    if dtype.kind == "b":
+        return not largest
+    bits = 8 * dtype.itemsize
+    if not dtype.is_signed:
+        return 0 if largest else -1
+    return -(1 << (bits - 1)) if largest else (1 << (bits - 1)) - 1
+
+
+def _registers(state: Sequence[Accumulator]) -> list[Reg]:
+    return [r for a in state for r in a.registers]
+
+
+def _with_registers(state: Sequence[Accumulator], registers: Sequence[Reg]) -> list[Accumulator]:
+    result, at = [], 0
+    for accumulator in state:
+        count = len(accumulator.registers)
+        result.append(Accumulator(accumulator.fold, tuple(registers[at:at + count])))
+        at += count
+    return result
+
+
+def one_lane(type_: Type) -> Type:
+    return type_.with_lanes(1)

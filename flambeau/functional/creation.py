@@ -1,0 +1,647 @@
+"""Making tensors: from data, filled, counted; and conversions of dtype and device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from flambeau.core import dtypes
+from flambeau.core.device import check_available, get_default_device
+from flambeau.core.device import device as Device
+from flambeau.core.dtypes import DType
+from flambeau.core.layout import (
+    MemoryFormat,
+    channels_last,
+    channels_last_strides,
+    contiguous_format,
+    preserve_format,
+)
+from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
+from flambeau.core.size import Size
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import source, view
+from flambeau.ops.value import Value
+from flambeau.record import recorder
+from flambeau.record.events import Event, operand_value
+from flambeau.record.meta import meta_of
+from flambeau.record.recorder import record, unary
+from flambeau.record.storage import allocate, storage_from_array, storage_over_array
+from flambeau.record.storage import Storage as MemoryStorage
+from flambeau.record.trace import Trace
+from flambeau.tensor.literals import array_from_data
+from flambeau.tensor.tensor import Tensor, from_storage
+
+
+class MakeOp(Event):
+    """A tensor from no tensor: `function(*operands, *attributes)` with operands that are scalars.
+
+    The last attribute is the strides of the result (None: contiguous).
+    """
+
+    __slots__ = ("function",)
+
+    def __init__(self, name: str, function: Callable[..., Value]) -> None:
+        super().__init__(name)
+        self.function = function
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        operands = [operand_value(trace, part) for part in key[1:-1]]
+        *attributes, strides = key[-1]
+        trace.new_tensor(self.function(*operands, *attributes), strides=strides)
+
+
+def _full(value: Value, shape: Shape, dtype: DType) -> Value:
+    return ar.expand(ar.cast(value, dtype), shape)
+
+
+def _zeros(shape: Shape, dtype: DType, fill: int) -> Value:
+    return ar.full(shape, fill, dtype)
+
+
+def _arange(start: Value, step: Value, count: int, dtype: DType) -> Value:
+    if dtype.is_floating_point:
+        wide = dtypes.float64
+        value = ar.add(ar.as_value(start, wide), ar.mul(ar.as_value(step, wide),
+                                                        ar.cast(source.iota(size=count), wide)))
+        return ar.cast(value, dtype)
+    value = ar.add(ar.as_value(start, dtypes.int64), ar.mul(ar.as_value(step, dtypes.int64),
+                                                            source.iota(size=count)))
+    return ar.cast(value, dtype)
+
+
+def _linspace(start: Value, end: Value, steps: int, dtype: DType) -> Value:
+    """From both ends to the middle, as PyTorch rounds it."""
+    work = dtype if dtype.is_floating_point else dtypes.float64
+    if dtype.name in ("float16", "bfloat16"):
+        work = dtypes.float32
+    low, high = ar.as_value(start, work), ar.as_value(end, work)
+    index = source.iota(size=steps)
+    if steps == 1:
+        return ar.cast(ar.expand(low, (1,)), dtype)
+    step = ar.div(ar.sub(high, low), float(steps - 1))
+    forward = ar.add(low, ar.mul(step, ar.cast(index, work)))
+    backward = ar.sub(high, ar.mul(step, ar.cast(ar.sub(steps - 1, index), work)))
+    return ar.cast(el.where(ar.lt(index, steps // 2), forward, backward), dtype)
+
+
+def _eye(rows: int, columns: int, dtype: DType) -> Value:
+    row = view.reshape(source.iota(size=rows), shape=(rows, 1))
+    return ar.cast(ar.eq(row, source.iota(size=columns)), dtype)
+
+
+FULL = MakeOp("full", _full)
+ZEROS = MakeOp("zeros", _zeros)
+ARANGE = MakeOp("arange", _arange)
+LINSPACE = MakeOp("linspace", _linspace)
+LOGSPACE = MakeOp("logspace", lambda start, end, steps, base, dtype: ar.cast(
+    ar.apply(el.pow_, (base, _linspace(start, end, steps, dtypes.float64)), dtypes.float64), dtype))
+EYE = MakeOp("eye", _eye)
+
+
+# ---- options -----------------------------------------------------------------------------------------
+
+
+def checked_device(given: Any) -> Device:
+    """The device asked for; raises where it is not there."""
+    if given is None:
+        given = get_default_device()
+    elif not isinstance(given, Device):
+        given = Device(given)
+    if given.type != "cpu":
+        check_available(given)
+        raise NotImplementedError(f"tensors on {given} are not supported yet; use device='cpu'")
+    return given
+
+
+def checked_dtype(given: Any) -> DType:
+    """A DType from a dtype or a Python type; None means the default."""
+    if given is None:
+        return dtypes.get_default_dtype()
+    if isinstance(given, DType):
+        return given
+    found = dtypes.FROM_PYTHON.get(given)
+    if found is None:
+        raise TypeError(f"dtype must be torch.dtype, not {type(given).__name__}")
+    return found
+
+
+def shape_of(size: tuple[Any, ...], name: str) -> Shape:
+    """A shape from `f(2, 3)`, `f((2, 3))` or `f(torch.Size)`."""
+    if len(size) == 1 and isinstance(size[0], (tuple, list, Size)):
+        size = tuple(size[0])
+    elif len(size) == 1 and isinstance(size[0], (Tensor, np.ndarray)) and size[0].ndim == 1:
+        size = tuple(size[0].tolist())
+    result = []
+    for extent in size:
+        try:
+            number = extent.__index__()
+        except AttributeError:
+            raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                            f"{type(extent).__name__}") from None
+        if number < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {number}: {list(size)}")
+        result.append(number)
+    return tuple(result)
+
+
+def finish(tensor: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
+    """Applies `requires_grad` and `out`."""
+    if out is not None:
+        from flambeau.functional.pointwise import write_out
+
+        tensor = write_out(tensor, out)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _options(device: Any, layout: Any, pin_memory: Any) -> None:
+    if device is not None:
+        checked_device(device)
+    if layout is not None and layout.name != "strided":
+        raise NotImplementedError(f"layout {layout} is not supported yet")
+
+
+# ---- filled ------------------------------------------------------------------------------------------
+
+
+def zeros(*size: Any, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+          requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:
+    """A tensor of zeros of the given shape."""
+    _options(device, layout, pin_memory)
+    return finish(record(ZEROS, (), (shape_of(size or _named(names), "zeros"), checked_dtype(dtype), 0, None)),
+                  requires_grad, out)
+
+
+def ones(*size: Any, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+         requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:
+    """A tensor of ones of the given shape."""
+    _options(device, layout, pin_memory)
+    return finish(record(ZEROS, (), (shape_of(size or _named(names), "ones"), checked_dtype(dtype), 1, None)),
+                  requires_grad, out)
+
+
+def _named(names: Any) -> tuple[Any, ...]:
+    if names is not None:
+        raise NotImplementedError("named tensors are not supported")
+    return ()
+
+
+def full(size: Any, fill_value: Any, *, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
+         device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A tensor of one value; its dtype is the value's unless given."""
+    _options(device, layout, pin_memory)
+    if isinstance(fill_value, Tensor):
+        dtype = fill_value.dtype if dtype is None else dtype
+    elif dtype is None:
+        dtype = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}.get(
+            type(fill_value), dtypes.get_default_dtype())
+    shape = shape_of((size,) if isinstance(size, (tuple, list)) else (tuple(size),), "full")
+    return finish(record(FULL, (fill_value,), (shape, checked_dtype(dtype), None)), requires_grad, out)
+
+
+def empty(*size: Any, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+          requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:
+    """A tensor whose values are not set."""
+    _options(device, layout, pin_memory)
+    kind, shape = checked_dtype(dtype), shape_of(size, "empty")
+    strides = channels_last_strides(shape) if memory_format is channels_last else None
+    tensor = uninitialised(shape, kind, strides)
+    return finish(tensor, requires_grad, out)
+
+
+def uninitialised(shape: Shape, dtype: DType, strides: Any = None) -> Tensor:
+    """A tensor over fresh memory."""
+    meta = meta_of(dtype, shape, strides)
+    return from_storage(MemoryStorage(allocate(meta.numel * dtype.itemsize)), meta)
+
+
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, device: Any = None, layout: Any = None,
+                  requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """An uninitialised tensor of the given shape and strides."""
+    from flambeau.core.shapes import storage_extent
+
+    _options(device, layout, pin_memory)
+    kind = checked_dtype(dtype)
+    meta = meta_of(kind, tuple(size), tuple(stride))
+    memory = allocate(storage_extent(tuple(size), tuple(stride)) * kind.itemsize)
+    return finish(from_storage(MemoryStorage(memory), meta), requires_grad)
+
+
+def _like_strides(input: Tensor, memory_format: Any) -> Any:
+    if memory_format in (None, preserve_format):
+        return dense_strides_like(input.shape, input.stride())
+    return channels_last_strides(input.shape) if memory_format is channels_last else None
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
+               requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """Zeros of the shape and dtype of `input`."""
+    _options(device, layout, None)
+    attributes = (tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype), 0,
+                  _like_strides(input, memory_format))
+    return finish(record(ZEROS, (), attributes), requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
+              requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """Ones of the shape and dtype of `input`."""
+    _options(device, layout, None)
+    attributes = (tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype), 1,
+                  _like_strides(input, memory_format))
+    return finish(record(ZEROS, (), attributes), requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+              requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """One value in the shape and dtype of `input`."""
+    _options(device, layout, None)
+    attributes = (tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype),
+                  _like_strides(input, memory_format))
+    return finish(record(FULL, (fill_value,), attributes), requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
+               requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """Uninitialised memory in the shape and dtype of `input`."""
+    _options(device, layout, None)
+    return finish(uninitialised(tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype),
+                                _like_strides(input, memory_format)), requires_grad)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = None, dtype: Any = None,
+           layout: Any = None, device: Any = None, requires_grad: bool = False,
+           pin_memory: bool = False) -> Tensor:
+    """start, start + step, ... below end."""
+    import math
+
+    _options(device, layout, pin_memory)
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (step > 0 and start > end) or (step < 0 and start < end):
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is None:
+        floats = any(isinstance(v, float) for v in (start, end, step))
+        dtype = dtypes.get_default_dtype() if floats else dtypes.int64
+    kind = checked_dtype(dtype)
+    if not kind.is_floating_point:
+        start, end, step = int(start), (math.ceil(end) if isinstance(end, float) else end), int(step)
+    count = max(0, math.ceil((end - start) / step))
+    return finish(record(ARANGE, (start, step), (count, kind, None)), requires_grad, out)
+
+
+def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
+    """arange that includes its end (deprecated in PyTorch)."""
+    import math
+
+    kind = checked_dtype(dtype)
+    return record(ARANGE, (start, step), (math.floor((end - start) / step) + 1, kind, None))
+
+
+def linspace(start: Any, end: Any, steps: int, *, out: Tensor | None = None, dtype: Any = None,
+             layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`steps` evenly spaced values from start to end."""
+    _options(device, layout, None)
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    operands = tuple(float(v) for v in (start, end))
+    return finish(record(LINSPACE, operands, (int(steps), checked_dtype(dtype), None)), requires_grad, out)
+
+
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Tensor | None = None,
+             dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`steps` values base ** x for x evenly spaced from start to end."""
+    _options(device, layout, None)
+    attributes = (int(steps), float(base), checked_dtype(dtype), None)
+    return finish(record(LOGSPACE, (float(start), float(end)), attributes), requires_grad, out)
+
+
+def eye(n: int, m: int | None = None, *, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
+        device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    _options(device, layout, None)
+    return finish(record(EYE, (), (int(n), int(n if m is None else m), checked_dtype(dtype), None)),
+                  requires_grad, out)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Indices of the lower triangle, 2 x n."""
+    _options(device, None, None)
+    return tensor(np.stack(np.tril_indices(row, offset, col)), dtype=dtype or dtypes.int64)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Indices of the upper triangle, 2 x n."""
+    _options(device, None, None)
+    return tensor(np.stack(np.triu_indices(row, offset, col)), dtype=dtype or dtypes.int64)
+
+
+# ---- from data ---------------------------------------------------------------------------------------
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+           pin_memory: bool = False) -> Tensor:
+    """A tensor with a copy of `data`: numbers, nested sequences, arrays, tensors."""
+    _options(device, None, pin_memory)
+    kind = None if dtype is None else checked_dtype(dtype)
+    if isinstance(data, Tensor):
+        import warnings
+
+        warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor("
+                      "sourceTensor).", UserWarning, stacklevel=2)
+        copied = clone(recorder.detach(data))
+        return finish(copied if kind is None else to_dtype(copied, kind), requires_grad)
+    return finish(_from_literal(data, kind), requires_grad)
+
+
+def _from_literal(data: Any, kind: DType | None) -> Tensor:
+    array, found = array_from_data(data, kind)
+    return from_storage(storage_from_array(array), meta_of(found, array.shape))
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, sharing memory where it can."""
+    _options(device, None, None)
+    kind = None if dtype is None else checked_dtype(dtype)
+    if isinstance(data, np.ndarray):
+        data = from_numpy(data)
+    if isinstance(data, Tensor):
+        return data if kind is None else to_dtype(data, kind)
+    return _from_literal(data, kind)
+
+
+asarray = as_tensor
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor over the array's own memory."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    kind = dtypes.from_numpy(ndarray.dtype)
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative "
+                         "strides are not currently supported. (You can probably work around this by making a "
+                         "copy of your array  with array.copy().) ")
+    itemsize = ndarray.dtype.itemsize
+    if any(s % itemsize for s in ndarray.strides):
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy "
+                         "array to reallocate the memory.")
+    if not ndarray.flags.writeable:
+        import warnings
+
+        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable tensors. "
+                      "This means writing to this tensor will result in undefined behavior. You may want to copy "
+                      "the array to protect its data or make it writable before converting it to a tensor.",
+                      UserWarning, stacklevel=2)
+    storage, offset = storage_over_array(ndarray)
+    strides = tuple(s // itemsize for s in ndarray.strides)
+    if ndarray.size == 0:
+        strides = contiguous_strides(ndarray.shape)
+    return from_storage(storage, meta_of(kind, ndarray.shape, strides), offset // itemsize)
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0,
+               requires_grad: bool = False) -> Tensor:
+    """A 1-d tensor over a buffer's memory."""
+    kind = checked_dtype(dtype)
+    array = np.frombuffer(buffer, kind.numpy, count, offset)
+    storage, start = storage_over_array(array)
+    return finish(from_storage(storage, meta_of(kind, array.shape), start // kind.itemsize), requires_grad)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over another library's memory."""
+    from flambeau.tensor import dlpack
+
+    if isinstance(ext_tensor, Tensor):
+        return recorder.detach(ext_tensor)
+    array, _ = dlpack.from_dlpack(ext_tensor)
+    return from_numpy(array)
+
+
+def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -> Tensor:
+    """torch.FloatTensor and its like: sizes, or data."""
+    _options(device, None, None)
+    if len(data) == 1 and isinstance(data[0], Tensor):
+        return recorder.detach(data[0]) if data[0].dtype is dtype else to_dtype(recorder.detach(data[0]), dtype)
+    if len(data) == 1 and isinstance(data[0], Size):
+        return uninitialised(tuple(data[0]), dtype)
+    if len(data) == 1 and not isinstance(data[0], int):
+        if isinstance(data[0], np.ndarray):
+            return tensor(data[0], dtype=dtype)
+        if isinstance(data[0], (list, tuple)) or hasattr(data[0], "__len__"):
+            return tensor(list(data[0]), dtype=dtype)
+        raise TypeError(f"new(): data must be a sequence (got {type(data[0]).__name__})")
+    return uninitialised(shape_of(data, "Tensor"), dtype)
+
+
+# ---- conversion --------------------------------------------------------------------------------------
+
+
+def to_dtype(input: Tensor, dtype: DType) -> Tensor:
+    from flambeau.functional.pointwise import convert
+
+    return convert(input, dtype)
+
+
+def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
+    """A copy with its own memory; gradients flow through."""
+    if memory_format is preserve_format:
+        return unary(CLONE, input)
+    return unary(CLONE_AS, input, (memory_format,))
+
+
+class CloneOp(Event):
+    """A copy: dense in the operand's memory order, or in a memory format."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        meta = trace.tensors[key[1]].meta
+        value = trace.read(key[1])
+        strides = dense_strides_like(meta.shape, meta.strides)
+        if key[2] is not None:
+            strides = format_strides(meta.shape, key[2][0])
+        trace.new_tensor(view.reshape(value, shape=value.shape), strides=strides, grad_name="CloneBackward0")
+
+
+def format_strides(shape: Shape, memory_format: MemoryFormat) -> Any:
+    if memory_format is channels_last:
+        if len(shape) != 4:
+            raise RuntimeError("required rank 4 tensor to use channels_last format")
+        return channels_last_strides(shape)
+    return contiguous_strides(shape)
+
+
+CLONE = CloneOp("clone")
+CLONE_AS = CloneOp("clone")
+
+
+def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
+    """Itself when it lies contiguously in memory, else a copy that does."""
+    if input.is_contiguous(memory_format):
+        return input
+    return clone(input, memory_format=memory_format)
+
+
+def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
+       copy: bool = False, memory_format: Any = None, other: Any = None) -> Tensor:
+    """The tensor with another dtype or device; itself when nothing changes."""
+    for argument in args:
+        if isinstance(argument, Tensor):
+            other = argument
+        elif isinstance(argument, DType) or argument in dtypes.FROM_PYTHON:
+            dtype = argument
+        elif isinstance(argument, bool):
+            pass  # non_blocking, copy: nothing to wait for on the CPU
+        elif isinstance(argument, (str, Device, int)):
+            device = argument
+        else:
+            raise TypeError(f"to() received an invalid combination of arguments - got ({type(argument).__name__})")
+    if other is not None:
+        dtype = other.dtype
+    if device is not None:
+        checked_device(device)
+    kind = self.dtype if dtype is None else checked_dtype(dtype)
+    if len(args) >= 3 and args[-1] is True:
+        copy = True
+    if kind is self.dtype:
+        if memory_format is not None and not self.is_contiguous(memory_format):
+            return clone(self, memory_format=memory_format)
+        return clone(self) if copy else self
+    return to_dtype(self, kind)
+
+
+_TYPE_NAMES = {dtypes.float32: "FloatTensor", dtypes.float64: "DoubleTensor", dtypes.float16: "HalfTensor",
+               dtypes.bfloat16: "BFloat16Tensor", dtypes.uint8: "ByteTensor", dtypes.int8: "CharTensor",
+               dtypes.int16: "ShortTensor", dtypes.int32: "IntTensor", dtypes.int64: "LongTensor",
+               dtypes.bool_: "BoolTensor", dtypes.complex64: "ComplexFloatTensor",
+               dtypes.complex128: "ComplexDoubleTensor"}
+
+
+class LegacyType(type):
+    """The type of torch.FloatTensor and its like: isinstance looks at the dtype."""
+
+    dtype: DType
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
+
+
+def _legacy_class(kind: DType, name: str) -> Any:
+    def make(cls: Any, *data: Any, device: Any = None) -> Tensor:
+        return legacy_tensor(cls, cls.dtype, data, device)
+
+    return LegacyType(name, (), {"dtype": kind, "__new__": make, "__module__": "torch"})
+
+
+LEGACY_TYPES = {name: _legacy_class(kind, name) for kind, name in _TYPE_NAMES.items()}
+_BY_LEGACY_NAME = {name: kind for kind, name in _TYPE_NAMES.items()}
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The type's name, or the tensor converted to a dtype, type or type name."""
+    if dtype is None:
+        return f"torch.{_TYPE_NAMES[self.dtype]}"
+    if isinstance(dtype, str):
+        name = dtype.removeprefix("torch.")
+        if name.startswith("cuda."):
+            checked_device("cuda")
+        if name not in _BY_LEGACY_NAME:
+            raise ValueError(f"invalid type: '{dtype}'")
+        return to_dtype(self, _BY_LEGACY_NAME[name])
+    if isinstance(dtype, LegacyType):
+        return to_dtype(self, dtype.dtype)
+    if dtype is Tensor:
+        return to_dtype(self, dtypes.get_default_dtype())
+    return to_dtype(self, checked_dtype(dtype))
+
+
+def _converter(kind: DType) -> Callable[..., Tensor]:
+    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
+        return to_dtype(self, kind)
+    convert.__doc__ = f"The tensor as {kind.name}."
+    return convert
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype of `other`."""
+    return to_dtype(self, other.dtype)
+
+
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor on the CPU (itself)."""
+    return self
+
+
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor on a GPU."""
+    checked_device("cuda" if device is None else device)
+    return self
+
+
+def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        return make(*args, dtype=self.dtype if dtype is None else dtype, device=device, **kwargs)
+    return method
+
+
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None,
+               requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of `data` in this tensor's dtype."""
+    return tensor(data, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad)
+
+
+def new(self: Tensor, *data: Any, device: Any = None) -> Tensor:
+    """The legacy constructor for this tensor's dtype."""
+    return legacy_tensor(Tensor, self.dtype, data, device)
+
+
+def complex(real: Tensor, imag: Tensor) -> Tensor:  # noqa: A001  (PyTorch's name)
+    """The complex tensor of two real ones."""
+    return record(COMPLEX, (real, imag))
+
+
+from flambeau.record.events import PureOp  # noqa: E402
+
+COMPLEX = PureOp("complex", lambda a, b: el.complex_(*ar.broadcast(a, b)), "ComplexBackward0")
+REAL = PureOp("real", lambda x: el.real(x) if x.dtype.is_complex else x, "RealBackward0")
+IMAG = PureOp("imag", lambda x: el.imag(x), "ImagBackward0")
+CONJ = PureOp("conj", ar.conj, "ConjBackward0")
+
+
+def real(input: Tensor) -> Tensor:
+    """The real part."""
+    return unary(REAL, input) if input.is_complex() else input
+
+
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part of a complex tensor."""
+    if not input.is_complex():
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return unary(IMAG, input)
+
+
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate."""
+    return unary(CONJ, input) if input.is_complex() else input
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "clone": clone, "contiguous": contiguous, "to": to, "type": type_, "type_as": type_as, "cpu": cpu,
+    "cuda": cuda, "new_tensor": new_tensor, "new": new, "new_zeros": _new(zeros), "new_ones": _new(ones),
+    "new_full": _new(full), "new_empty": _new(empty), "conj": conj,
+    "float": _converter(dtypes.float32), "double": _converter(dtypes.float64), "half": _converter(dtypes.float16),
+    "bfloat16": _converter(dtypes.bfloat16), "int": _converter(dtypes.int32), "long": _converter(dtypes.int64),
+    "short": _converter(dtypes.int16), "char": _converter(dtypes.int8), "byte": _converter(dtypes.uint8),
+    "bool": _converter(dtypes.bool_), "cfloat": _converter(dtypes.complex64),
+    "cdouble": _converter(dtypes.complex128), "pin_memory": cpu, "share_memory_": cpu,
+}
+PROPERTIES: dict[str, Callable[[Any], Any]] = {"real": real, "imag": imag}
+
+

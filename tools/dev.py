@@ -1,0 +1,133 @@
+"""One command for each job, on a machine with only Python and git:
+
+    python3 tools/dev.py demo      train the digits network on real data, with Flambeau
+    python3 tools/dev.py test      run the tests (without PyTorch); arguments go to pytest
+    python3 tools/dev.py parity    the same with PyTorch as the reference
+    python3 tools/dev.py lint      ruff: rules and format
+    python3 tools/dev.py types     mypy --strict
+    python3 tools/dev.py bench     Flambeau and PyTorch side by side
+    python3 tools/dev.py clean     remove the virtual environment
+
+Each makes the virtual environment .venv (FLAMBEAU_VENV names another place) and installs into it
+what the job needs, if that is not there yet. Nothing but pip uses the network. Standard library
+only: it runs before anything is installed. The Makefile has the same names.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = Path(os.environ.get("FLAMBEAU_VENV") or ROOT / ".venv").absolute()
+SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
+TORCH = os.environ.get("FLAMBEAU_TORCH", "torch==2.13.0")
+
+
+def run(*command: object) -> None:
+    """Run a command from the repository's root; its failure ends this program with its status."""
+    words = [str(word) for word in command]
+    print("+", " ".join(words), flush=True)
+    status = subprocess.run(words, cwd=ROOT, check=False).returncode
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
+
+
+def make_environment() -> None:
+    if PYTHON.exists():
+        return
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        sys.exit(
+            "dev.py: this Python has no venv module with pip (on Debian and Ubuntu it is in the "
+            "package python3-venv); install it and run this again"
+        )
+    run(sys.executable, "-m", "venv", VENV)
+
+
+def installed(what: str) -> Path:
+    """The file that says that `what` is installed, for this pyproject.toml."""
+    seen = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:16]
+    label = "".join(c if c.isalnum() else "-" for c in what)
+    return VENV / f".installed-{label}-{seen}"
+
+
+def need(*extras: str) -> None:
+    """Install Flambeau from this checkout (editable) with the extras, once."""
+    make_environment()
+    missing = [extra for extra in extras if not installed(extra).exists()]
+    if not missing:
+        return
+    run(PYTHON, "-m", "pip", "install", "-q", "-e", f".[{','.join(missing)}]")
+    for extra in missing:
+        installed(extra).touch()
+
+
+def need_torch() -> None:
+    if not installed(TORCH).exists():
+        run(PYTHON, "-m", "pip", "install", "-q", TORCH)
+        installed(TORCH).touch()
+
+
+def demo(arguments: list[str]) -> None:
+    need("plot")
+    run(SCRIPTS / "flambeau", "run", "--report", "examples/digits.py", *arguments)
+
+
+def test(arguments: list[str]) -> None:
+    need("test")
+    run(PYTHON, "-m", "pytest", *arguments)
+
+
+def parity(arguments: list[str]) -> None:
+    need("test")
+    need_torch()
+    # In an environment that has torch, the tests of parity run instead of being skipped.
+    run(PYTHON, "-m", "pytest", *arguments)
+
+
+def lint(arguments: list[str]) -> None:
+    need("dev")
+    run(PYTHON, "-m", "ruff", "check", *arguments)
+    run(PYTHON, "-m", "ruff", "format", "--check", *arguments)
+
+
+def types(arguments: list[str]) -> None:
+    need("dev")
+    run(PYTHON, "-m", "mypy", *arguments)
+
+
+def bench(arguments: list[str]) -> None:
+    need("test")
+    need_torch()
+    run(PYTHON, "bench/steps.py", *arguments)
+    run(PYTHON, "bench/startup.py")
+    run(PYTHON, "bench/recorder.py")
+
+
+def clean(arguments: list[str]) -> None:
+    if arguments:
+        sys.exit(f"dev.py: clean takes no arguments, got {arguments[0]!r}")
+    if (VENV / "pyvenv.cfg").exists():
+        shutil.rmtree(VENV)
+
+
+JOBS = {job.__name__: job for job in (demo, test, parity, lint, types, bench, clean)}
+
+
+def main() -> None:
+    if sys.version_info < (3, 10):
+        sys.exit(f"dev.py: Python 3.10 or newer is needed; this is {sys.version.split()[0]}")
+    words = sys.argv[1:]
+    if not words or words[0] not in JOBS:
+        sys.exit(__doc__)
+    JOBS[words[0]](words[1:])
+
+
+if __name__ == "__main__":
+    main()
