@@ -121,7 +121,7 @@ JOBS = {job.__name__: job for job in (demo, test, parity, lint, types, bench, cl
 
 
 def main() -> None:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 (what the check is for)
         sys.exit(f"dev.py: Python 3.10 or newer is needed; this is {sys.version.split()[0]}")
     words = sys.argv[1:]
     if not words or words[0] not in JOBS:

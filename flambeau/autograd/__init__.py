@@ -1,1 +1,42 @@
+"""Automatic differentiation by PyTorch's names."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.autograd.engine import backward, grad
+from flambeau.autograd.function import Function
+from flambeau.autograd.gradcheck import gradcheck, gradgradcheck
+from flambeau.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from flambeau.tensor.tensor import Tensor
+
+__all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
+           "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+
+
+def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:  # noqa: N802
+    """The tensor itself: what wrapped tensors before PyTorch 0.4."""
+    if not isinstance(data, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+    out = data.detach()
+    return out.requires_grad_() if requires_grad else out
+
+
+def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
+    """Anomaly detection is not there yet; turning it off is accepted."""
+    if mode:
+        raise NotImplementedError("autograd anomaly detection is not supported yet; FLAMBEAU_SYNC=1 runs each op at "
+                                  "once, which shows where a value first goes wrong")
+
+
+class detect_anomaly:  # noqa: N801  (PyTorch's name)
+    """Not supported yet."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        set_detect_anomaly(True)

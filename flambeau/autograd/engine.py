@@ -18,7 +18,6 @@ from flambeau.record.backward import (
     describe_chain,
     take_imports,
 )
-from flambeau.record.plan import getrefcount  # noqa: F401  (liveness is by reference counts)
 from flambeau.tensor.tensor import Tensor
 
 
@@ -96,7 +95,14 @@ def run(roots: tuple[Any, ...], cotangents: tuple[Any, ...], retain_graph: bool,
         if isinstance(extra, Cut):
             position, number = extra.place
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
-            replaced.append((extra.place, code, code.run(handles[0]), rec if position < 0 else frames[position]))
+            owner = rec if position < 0 else frames[position]
+            mode = recorder.LOCAL.grad_mode
+            recorder.set_grad_mode(create_graph)
+            try:
+                given = code.run(handles[0])
+            finally:
+                recorder.set_grad_mode(mode)
+            replaced.append((extra.place, code, given, owner))
             continue
         return _deliver(rec, extra, handles, frames, inputs, create_graph)
 

@@ -13,17 +13,10 @@ _PREFIX = "FLAMBEAU_"
 
 
 def version() -> str:
-    """Flambeau's version."""
+    """Flambeau's own version (`flambeau.__version__` begins with the PyTorch it stands for)."""
     import flambeau
 
-    own = getattr(flambeau, "__version__", None)
-    if isinstance(own, str):
-        return own
-    metadata = importlib.import_module("importlib.metadata")
-    try:
-        return str(metadata.version("flambeau"))
-    except metadata.PackageNotFoundError:
-        return "unknown (not installed)"
+    return flambeau.FLAMBEAU_VERSION
 
 
 def describe() -> str:

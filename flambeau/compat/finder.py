@@ -55,7 +55,7 @@ class _Aliases(MetaPathFinder):
             return None
         module = _answer(fullname)
         if module is None:
-            if _is_probe():
+            if _asked_by("importlib.util", "find_spec"):
                 return None
             raise ModuleNotFoundError(names.missing(fullname), name=fullname)
         parent, _, leaf = fullname.rpartition(".")
@@ -88,16 +88,28 @@ class _Missing(MetaPathFinder):
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         package, _, leaf = fullname.partition(".")
-        if package != "flambeau" or leaf not in names.PYTORCH or _is_probe():
+        if package != "flambeau" or leaf not in names.PYTORCH:
+            return None
+        # Only the statement: `hasattr(torch, "fx")` must stay an ordinary no, and the package
+        # tries to import its parts behind it.
+        if not _asked_by("importlib._bootstrap", "_handle_fromlist"):
             return None
         # With name=fullname the import system would replace this by "cannot import name".
         raise ModuleNotFoundError(names.missing(f"torch.{leaf}"), name=f"torch.{leaf}")
 
 
-def _is_probe() -> bool:
-    """Whether importlib.util.find_spec asks, which expects None where there is nothing."""
-    asker = sys._getframe(3)
-    return asker.f_globals.get("__name__") == "importlib.util"
+def _asked_by(module: str, function: str) -> bool:
+    """Whether that function of the import system is behind the question put to a finder.
+
+    The finders' protocol does not tell who asks, but the answer differs: importlib.util.find_spec
+    expects None where an import statement should get an error that explains.
+    """
+    frame = sys._getframe(2).f_back
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
+        if (frame.f_globals["__name__"], frame.f_code.co_name) == (module, function):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _answer(fullname: str) -> ModuleType | None:

@@ -451,7 +451,7 @@ class DropoutOp(Event):
         else:
             scale = ar.div(ar.cast(keep, x.dtype), 1.0 - p)
             result = ar.mul(x, scale)
-        name = "NativeDropoutBackward0" if not feature and not alpha else "MulBackward0"
+        name = "AddBackward0" if alpha else "MulBackward0"
         meta = trace.tensors[key[2]].meta
         trace.new_tensor(result, strides=dense_strides_like(meta.shape, meta.strides), grad_name=name)
 

@@ -34,6 +34,15 @@ FLOORS = {
     "cli": 7,
     "compat": 7,
 }
+# Rooms of the surface that are named after PyTorch's modules, most of them one file.
+FLOORS |= dict.fromkeys(
+    [
+        *("accelerator", "amp", "backends", "compiler", "cpu", "cuda", "fft", "func", "hub", "jit"),
+        *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "sparse", "special"),
+        *("testing", "types", "version"),
+    ],
+    6,
+)
 # flambeau/__init__.py and __main__.py stand on the roof: they gather names, and nothing below
 # floor 7 imports from them.
 ROOF = 6.5

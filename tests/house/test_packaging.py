@@ -40,7 +40,11 @@ def test_no_extra_brings_another_framework(project: dict[str, Any]) -> None:
 def test_one_version(project: dict[str, Any]) -> None:
     import flambeau
 
-    assert getattr(flambeau, "__version__", project["version"]) == project["version"]
+    assert project["version"] == flambeau.FLAMBEAU_VERSION
+    # Programs parse torch.__version__: it begins with the PyTorch version that is stood for.
+    release, _, local = flambeau.__version__.partition("+")
+    assert len([int(part) for part in release.split(".")]) == 3
+    assert local == f"flambeau{flambeau.FLAMBEAU_VERSION}"
 
 
 def test_files_that_travel_along() -> None:

@@ -1,9 +1,9 @@
 """Polynomial coefficients of the vector math functions, lowest power first.
 
-Every table was computed for this file: interpolation of the exact function at Chebyshev nodes with
-60 digits, then rounding to the element type (names end in its bits). The stated error is the largest
-one found on a dense grid after that rounding, relative to the function's result. Only the choice of
-variable for erfc is from the literature (named there); the others are the textbook reductions.
+Every table was computed for this file: interpolation of the exact function at Chebyshev nodes
+with 60 digits, then rounding to the element type (names end in its bits). The stated error is the
+largest one found on a dense grid after that rounding, relative to the function's result. The
+variables are the textbook reductions, except where a source is named.
 """
 
 # exp(r) = 1 + r + r^2 P(r).

@@ -1,7 +1,8 @@
-"""Arithmetic on vector registers, spelled with operators: the language the math functions are written in.
+"""Arithmetic on vector registers, spelled with operators: what the math functions are written in.
 
-A `Lanes` is an emitter and a register; each operator emits one instruction. Nothing here reorders or
-contracts float operations, so error-free transformations (two_sum, two_product) mean what they say.
+A `Lanes` is an emitter and a register; each operator emits one instruction. Nothing here reorders
+or contracts float operations, so error-free transformations (two_sum, two_product) mean what they
+say.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Lanes:
         """Integers: shift right, keeping the sign."""
         return self._op("", "ashr", count)
 
-    # ---- comparisons (floats ordered: false for NaN; `ne` is true for NaN; integers signed) --------
+    # ---- comparisons (floats: false for NaN, except `ne`; integers: signed) ----------------------
 
     def _compare(self, of_float: str, of_int: str, other: Lanes | Number) -> Lanes:
         predicate = f"fcmp {of_float}" if self.type.is_float else f"icmp {of_int}"
@@ -224,14 +225,14 @@ def fast_two_sum(a: Lanes, b: Lanes) -> Pair:
 
 
 def _split(a: Lanes) -> Pair:
-    """a as two halves whose products are exact (Veltkamp); |a| below 2^995 (double), 2^115 (float)."""
+    """a as two halves whose products are exact (Veltkamp); |a| below 2^995, or 2^115 for float."""
     t = a * (134217729.0 if a.double else 4097.0)
     high = t - (t - a)
     return high, a - high
 
 
 def two_product(a: Lanes, b: Lanes) -> Pair:
-    """a * b exactly, unless the low part is below the smallest number (or, unfused, a factor is huge)."""
+    """a * b exactly, unless the low part underflows (or, unfused, a factor is huge)."""
     p = a * b
     if a.fused:
         return p, a.call("llvm.fma", b, -p)
@@ -269,7 +270,7 @@ def power_of_two(k: Lanes) -> Lanes:
 
 
 def scale(x: Lanes, k: Lanes) -> Lanes:
-    """x * 2^k in two steps: overflows and subnormals come out right, |k| up to twice the exponents."""
+    """x * 2^k in two steps: right for overflows and subnormals, |k| up to twice the exponents."""
     half = k.arithmetic_shift(1)
     return x * power_of_two(half) * power_of_two(k - half)
 
@@ -318,7 +319,7 @@ def widened(function: Callable[..., Lanes]) -> Callable[..., Lanes]:
 def branch_if_any(
     condition: Lanes, slow: Callable[[], Sequence[Lanes]], values: Sequence[Lanes]
 ) -> list[Lanes]:
-    """`slow()` if any lane of the condition is true, else `values`: a real branch (opens blocks)."""
+    """`slow()` if any lane of the condition is true, else `values`: a branch, with its blocks."""
     e = condition.emitter
     lanes = condition.type.lanes
     any_lane = condition.reg

@@ -1,7 +1,7 @@
 """log and its family: log1p, log2, log10, the inverse hyperbolic functions, and pow.
 
-x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2). The `pair` forms carry about 2^-64 of relative error, for
-pow (whose exponent multiplies it by up to 745) and for the changes of base.
+x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2). The `pair` forms carry about 2^-64 of relative
+error, for pow (whose exponent multiplies it by up to 745) and for the changes of base.
 """
 
 from __future__ import annotations

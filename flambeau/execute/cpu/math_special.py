@@ -100,7 +100,7 @@ def erfinv(x: Lanes) -> Lanes:
     return where(a.le(1.0), value, NAN)
 
 
-# ---- gamma -------------------------------------------------------------------------------------------
+# ---- gamma ---------------------------------------------------------------------------------------
 
 
 def _sine_pi(x: Lanes) -> Lanes:
@@ -113,7 +113,7 @@ def _sine_pi(x: Lanes) -> Lanes:
 
 
 def _lgamma_positive(x: Lanes) -> Lanes:
-    """log gamma for x > 0: Stirling's series from 8.5, else moved to z in [1.5, 2.5) by products."""
+    """log gamma for x > 0: Stirling's series from 8.5, else moved near 1 or 2 by products."""
     y = 1.0 / x
     log_x = log(x)
     series = mad(y, horner(y * y, STIRLING64), HALF_LOG_2_PI)
@@ -138,7 +138,7 @@ def _lgamma_positive(x: Lanes) -> Lanes:
 
 @widened
 def lgamma(x: Lanes) -> Lanes:
-    """log |gamma(x)|; negative x by reflection (near a zero there, small absolutely, not relatively)."""
+    """log |gamma(x)|; negative x by reflection (near a zero there, right absolutely only)."""
     size = absolute(x)
     negative = x.lt(0.0)
     positive = _lgamma_positive(size)
@@ -173,7 +173,7 @@ def _digamma_positive(x: Lanes) -> Lanes:
 
 @widened
 def digamma(x: Lanes) -> Lanes:
-    """Absolute error near its negative zeros, as in every reflection; -infinity at +0, +infinity at -0."""
+    """-infinity at +0, +infinity at -0; near a negative zero of it, right absolutely only."""
     negative = x.lt(0.0)
     size = absolute(x)
     r = x - round_half_even(x)

@@ -44,7 +44,7 @@ TAN_PI_8 = 0.41421356237309503
 MODERATE_32 = 65536.0
 MODERATE_64 = 1048576.0
 
-# ---- huge arguments --------------------------------------------------------------------------------
+# ---- huge arguments ------------------------------------------------------------------------------
 
 LIMB = (1 << 32) - 1
 TWO_OVER_PI_LIMBS = 40  # 1280 bits: the exponent goes to 971, and 192 bits are read from there
@@ -90,8 +90,8 @@ def _payne_hanek(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     """(n mod 4, r high, r low) for |x| >= 1, double, finite (others: any value).
 
     x = M 2^E with a 53-bit integer M. Bits of 2/pi worth 2^(2 - E) and more add multiples of 4 to
-    x 2/pi and are left out; of the rest, six 32-bit limbs are taken, so the product M * limbs modulo
-    2^192 is x 2/pi modulo 4, with an error below 2^-137.
+    x 2/pi and are left out; of the rest, six 32-bit limbs are taken, so the product M * limbs
+    modulo 2^192 is x 2/pi modulo 4, with an error below 2^-137.
     """
     bits = absolute(x).bits()
     mantissa = (bits & ((1 << 52) - 1)) | (1 << 52)
@@ -191,7 +191,7 @@ def _reduce_huge(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     return n.to("i32"), single, (high - single.to("double") + low).to("float")
 
 
-# ---- reduction ---------------------------------------------------------------------------------------
+# ---- reduction -----------------------------------------------------------------------------------
 
 
 def _reduce_double(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
@@ -273,11 +273,11 @@ def tan(x: Lanes) -> Lanes:
     return where(x.eq(0.0), x, value)
 
 
-# ---- inverses ----------------------------------------------------------------------------------------
+# ---- inverses ------------------------------------------------------------------------------------
 
 
 def _atan_core(num: Lanes, den: Lanes, reverse: Lanes) -> Lanes:
-    """atan(num / den), or pi minus that where `reverse`; num, den >= 0, neither pair zero nor infinite.
+    """atan(num / den), or pi minus that where `reverse`; both >= 0, not both zero or infinite.
 
     The quotient t is taken of (num, den), (num - den, num + den) or (-den, num), turned by 0, pi/4
     or pi/2, so that |t| <= tan(pi/8); its rounding error is computed and enters the last sum.

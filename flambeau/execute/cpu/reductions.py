@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
-from flambeau.execute.cpu.emit import I64, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.index import Expression, Variable, of
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
 from flambeau.execute.cpu.nests import (
     PARALLEL_THRESHOLD,
     TASKS,
+    Nest,
     body_cost,
     expressions_of,
     join,
@@ -33,7 +34,6 @@ from flambeau.execute.cpu.pointwise import (
     needs_checks,
     task_span,
 )
-from flambeau.execute.cpu.nests import Nest
 
 LAST_INDEX = (1 << 63) - 1
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
@@ -235,6 +235,9 @@ class _Plan:
     def _one_result(self) -> None:
         """The whole fold for the current kept indices, then the epilogue."""
         writer = self.writer
+        if self.horizontal:
+            writer.lane, writer.lanes = self.lane, self.lanes
+        writer.hoist(self.body, self._bound_inner(0))
         start = [Accumulator.identity(writer, fold) for fold in self.folds]
         finished = self._fold_loops(0, start) if self.total[1] else start
         for fold, accumulator in zip(self.folds, finished, strict=True):
@@ -431,12 +434,10 @@ class Accumulator:
         lanes = current.registers[0].type.lanes
         while lanes > 1:
             half = lanes // 2
-            low = tuple([e.shuffle(r, r, range(half)) for r in current.registers])
-            high = tuple([e.shuffle(r, r, range(half, lanes)) for r in current.registers])
+            low = tuple([_lanes_of(e, r, 0, half) for r in current.registers])
+            high = tuple([_lanes_of(e, r, half, lanes) for r in current.registers])
             current = Accumulator(self.fold, low).joined(e, Accumulator(self.fold, high))
             lanes = half
-        if current.registers[0].type.lanes == 1 and lanes == 1:
-            return current
         return current
 
     def result(self, e: Emitter) -> Reg:
@@ -482,5 +483,7 @@ def _with_registers(state: Sequence[Accumulator], registers: Sequence[Reg]) -> l
     return result
 
 
-def one_lane(type_: Type) -> Type:
-    return type_.with_lanes(1)
+def _lanes_of(e: Emitter, register: Reg, start: int, stop: int) -> Reg:
+    if stop - start == 1:
+        return e.extract(register, start)
+    return e.shuffle(register, register, range(start, stop))

@@ -146,9 +146,7 @@ class BackwardWatch:
         return grads
 
 
-def _same_length(
-    replaced: Any, grads: tuple[Any, ...], what: str, name: str
-) -> tuple[Any, ...]:
+def _same_length(replaced: Any, grads: tuple[Any, ...], what: str, name: str) -> tuple[Any, ...]:
     new: tuple[Any, ...] = replaced if isinstance(replaced, tuple) else (replaced,)
     if len(new) != len(grads):
         raise RuntimeError(

@@ -54,8 +54,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
             name = type(self).__name__
             if kwargs:
                 raise TypeError(
-                    f"{name}.__init__() got an unexpected keyword argument "
-                    f"'{next(iter(kwargs))}'"
+                    f"{name}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
                 )
             if args:
                 raise TypeError(
@@ -90,9 +89,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
             self._run_always_called(args, kwargs, ran)
             raise
 
-    def _call_in_order(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], ran: set[int]
-    ) -> Any:
+    def _call_in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any], ran: set[int]) -> Any:
         args, kwargs = self._run_forward_pre_hooks(args, kwargs)
         backward = [*hooks.global_backward_hooks.values(), *self._backward_hooks.values()]
         before = [*hooks.global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
@@ -102,9 +99,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         result = self.forward(*args, **kwargs)
         for key, hook, with_kwargs, _ in self._all_forward_hooks():
             ran.add(key)
-            replaced = (
-                hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-            )
+            replaced = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
             if replaced is not None:
                 result = replaced
         if watch is not None:
@@ -240,6 +235,13 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
                     own.pop(key, None)
                 own[name] = Registry(self, registry)
 
+    def _replace_registry(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        for key in own.get(name) or ():
+            own.pop(key, None)
+        own[name] = value
+        self._adopt()
+
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
         for registry in _REGISTRIES:
@@ -253,9 +255,10 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         if not isinstance(value, (Tensor, Module)) and not any(
             name in own.get(registry, ()) for registry in _REGISTRIES
         ):
-            object.__setattr__(self, name, value)
             if name in _REGISTRIES:
-                self._adopt()
+                self._replace_registry(name, value)
+            else:
+                object.__setattr__(self, name, value)
             return
         parameters = own.get("_parameters")
         if isinstance(value, Parameter):
@@ -384,7 +387,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> RemovableHandle:
-        """Call `hook(module, args, output)` after `forward`; what it returns replaces the output."""
+        """Call `hook(module, args, output)` after `forward`; its result replaces the output."""
         marks = ["_forward_hooks_with_kwargs"] if with_kwargs else []
         if always_call:
             marks.append("_forward_hooks_always_called")

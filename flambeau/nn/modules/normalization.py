@@ -21,9 +21,7 @@ def _shape(normalized_shape: Any) -> tuple[int, ...]:
 class LocalResponseNorm(Module):
     """Divide by a power of the energy of neighbouring channels."""
 
-    def __init__(
-        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-    ) -> None:
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = size
         self.alpha = alpha
@@ -171,6 +169,5 @@ class RMSNorm(Module):
     def extra_repr(self) -> str:
         """Return the shape and options."""
         return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )

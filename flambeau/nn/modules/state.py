@@ -24,7 +24,7 @@ def type_name(value: Any) -> str:
 
 
 class _IncompatibleKeys(
-    namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])  # noqa: PYI024
+    namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
 ):
     """What `load_state_dict` returns."""
 

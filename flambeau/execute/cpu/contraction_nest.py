@@ -1,0 +1,160 @@
+"""Loop nests whose iterations are dealt out to tasks, and shuffles that whole tiles go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg
+
+PARAMETERS = (("table", PTR), ("args", PTR))
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A loop of `count` iterations, cut into `cut` ranges that belong to different tasks.
+
+    `tail`: the last iteration runs another version of the body.
+    """
+
+    count: int
+    tail: bool = False
+    cut: int = 1
+
+
+Body = Callable[[tuple[Reg, ...], tuple[bool, ...]], None]
+
+
+def cut_dimensions(dimensions: Sequence[Dimension], tasks: int) -> tuple[Dimension, ...]:
+    """Cuts the outermost loops into at least `tasks` ranges altogether, where there are so many."""
+    cuts = []
+    for dimension in dimensions:
+        cut = max(1, min(dimension.count, tasks))
+        tasks = -(-tasks // cut)
+        cuts.append(replace(dimension, cut=cut))
+    return tuple(cuts)
+
+
+def task_count(dimensions: Sequence[Dimension]) -> int:
+    total = 1
+    for dimension in dimensions:
+        total *= dimension.cut
+    return total
+
+
+def emit_stage(e: Emitter, name: str, dimensions: Sequence[Dimension], body: Body) -> None:
+    """Defines `void @name(table, args, first, last)`: runs the iterations of tasks first .. last - 1.
+
+    body(indices, tails) emits one iteration: a register per dimension, and whether this is its tail version.
+    """
+    parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
+    with e.function(name, "internal void", parameters) as (_, _, first, last):
+        with e.loop(first, last) as tasks:
+            bounds = _task_bounds(e, dimensions, tasks.index)
+            _nest(e, dimensions, bounds, (), (), body)
+        e.line("ret void")
+
+
+def _task_bounds(e: Emitter, dimensions: Sequence[Dimension], task: Reg) -> list[tuple[Reg, Reg]]:
+    """The range of each loop that belongs to a task: its digits in the mixed base of the cuts."""
+    bounds = []
+    for dimension in reversed(dimensions):
+        count, cut = e.i64(dimension.count), e.i64(dimension.cut)
+        if dimension.cut == 1:
+            bounds.append((e.i64(0), count))
+            continue
+        digit = e.op("urem", task, cut)
+        task = e.op("udiv", task, cut)
+        ends = [digit, e.op("add nsw", digit, e.i64(1))]
+        low, high = [e.op("udiv", e.op("mul nsw", end, count), cut) for end in ends]
+        bounds.append((low, high))
+    return bounds[::-1]
+
+
+def _nest(
+    e: Emitter,
+    dimensions: Sequence[Dimension],
+    bounds: Sequence[tuple[Reg, Reg]],
+    indices: tuple[Reg, ...],
+    tails: tuple[bool, ...],
+    body: Body,
+) -> None:
+    level = len(indices)
+    if level == len(dimensions):
+        body(indices, tails)
+        return
+    dimension, (low, high) = dimensions[level], bounds[level]
+    final = e.i64(dimension.count - 1)
+    if dimension.count == 1 and dimension.cut == 1:
+        _nest(e, dimensions, bounds, (*indices, e.i64(0)), (*tails, dimension.tail), body)
+        return
+    if not dimension.tail:
+        with e.loop(low, high) as loop:
+            _nest(e, dimensions, bounds, (*indices, loop.index), (*tails, False), body)
+        return
+    whole = final
+    if dimension.cut > 1:
+        whole = e.select(e.cmp("icmp slt", high, final), high, final)
+    with e.loop(low, whole) as loop:
+        _nest(e, dimensions, bounds, (*indices, loop.index), (*tails, False), body)
+    if dimension.cut == 1:
+        _nest(e, dimensions, bounds, (*indices, final), (*tails, True), body)
+        return
+    with e.when(e.cmp("icmp sgt", high, final)):
+        _nest(e, dimensions, bounds, (*indices, final), (*tails, True), body)
+
+
+def transposed(e: Emitter, rows: Sequence[Reg]) -> list[Reg]:
+    """The rows (2**p vectors of 2**q lanes) as one row-major matrix, transposed, in vectors of 2**q lanes.
+
+    Each round interleaves row i with row i + half: the top bit of the row number becomes the lowest bit of the
+    flat position, so that p rounds exchange row and column bits.
+    """
+    vectors = list(rows)
+    lanes = vectors[0].type.lanes
+    half = len(vectors) // 2
+    rounds = len(vectors).bit_length() - 1
+    low = [i // 2 + (i % 2) * lanes for i in range(lanes)]
+    high = [i + lanes // 2 for i in low]
+    for _ in range(rounds):
+        mixed = []
+        for a, b in zip(vectors[:half], vectors[half:], strict=True):
+            mixed += [e.shuffle(a, b, low), e.shuffle(a, b, high)]
+        vectors = mixed
+    return vectors
+
+
+def lane_sums(e: Emitter, vectors: Sequence[Reg]) -> Reg:
+    """One lane per vector: the sum of its lanes, added up pairwise in a fixed order."""
+    count, lanes = len(vectors), vectors[0].type.lanes
+    size = 1 << (count - 1).bit_length()
+    work = [*vectors, *[vectors[-1]] * (size - count)]
+    if size > lanes:
+        raise NotImplementedError(f"sums of {count} vectors of {lanes} lanes at once")
+    opcode = "fadd" if vectors[0].type.is_float else "add"
+    # A round with distance d halves the number of vectors: lanes with bit d of their number clear take
+    # the sums of lanes l and l + d of the first of a pair, the others those of the second.
+    distance = 1
+    while len(work) > 1:
+        near = [i if not i & distance else lanes + i - distance for i in range(lanes)]
+        far = [i + distance for i in near]
+        work = [
+            e.op(opcode, e.shuffle(x, y, near), e.shuffle(x, y, far))
+            for x, y in zip(work[::2], work[1::2], strict=True)
+        ]
+        distance *= 2
+    total = work[0]
+    while lanes > size:
+        lanes //= 2
+        low, high = (lane_range(e, total, start, lanes) for start in (0, lanes))
+        total = e.op(opcode, low, high)
+    return lane_range(e, total, 0, count)
+
+
+def lane_range(e: Emitter, vector: Reg, start: int, lanes: int) -> Reg:
+    """Lanes start .. start + lanes - 1 of a vector."""
+    if lanes == vector.type.lanes:
+        return vector
+    if lanes == 1:
+        return e.extract(vector, start)
+    return e.shuffle(vector, vector, range(start, start + lanes))

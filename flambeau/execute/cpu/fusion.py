@@ -1,0 +1,515 @@
+"""What is stored, and which values share a kernel.
+
+Pass 1 (`choose_stored`) picks the values that get a buffer; everything else is recomputed where it is used.
+Pass 2 (`Grouper`) puts stored values into groups, one kernel each: elementwise values join the reduction or
+contraction whose result they read at the same place, their own producers, or siblings over the same space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import elements
+from flambeau.execute.cpu.body import Buffer, Node, Tracer, view_position
+from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, of
+from flambeau.execute.cpu.loops import ordered_nodes
+from flambeau.ops.primitive import (
+    CONTRACTION,
+    ELEMENTWISE,
+    HOST,
+    RANDOM,
+    REDUCTION,
+    SCAN,
+    SORT,
+    SOURCE,
+    WINDOW,
+)
+from flambeau.ops.value import Shape, Value
+
+# Inlined code larger than this (vector instructions, loads) gets a buffer.
+LARGEST_BODY, MOST_LEAVES = 120, 16
+# What may be recomputed by every reader instead of stored.
+CHEAP_BODY = 3
+# Spaces up to this size are fused even if they share no operand.
+SMALL_SPACE = 4096
+LARGEST_GROUP, LARGEST_EPILOGUE = 160, 80
+FOLDED = 100  # numbers of folded variables start here
+ALIASES = ("reshape", "detach", "leaf", "history", "relink")
+WINDOWED = ("max_pool", "max_pool_index", "max_pool_take", "windows", "fold", "pool_scatter")
+MOST_WINDOW_ELEMENTS = 64
+SCATTERS = ("put_add", "put_set", "strided_scatter", "strided_sum")
+
+
+def is_host(v: Value) -> bool:
+    """Whether the reference executor computes this value (between native kernels)."""
+    family, name = v.primitive.family, v.primitive.name
+    if name == "input":
+        return False
+    if v.dtype.is_complex or any(x.dtype.is_complex for x in v.inputs):
+        return True
+    if family in (SCAN, SORT, RANDOM, HOST):
+        return True
+    if family == REDUCTION:
+        return name not in ("sum", "prod") and not v.inputs[0].size
+    if family == ELEMENTWISE:
+        return not has_code(v)
+    if name in WINDOWED and name != "windows":
+        count = 1
+        for extent in v.attrs["sizes"]:
+            count *= extent
+        return count > MOST_WINDOW_ELEMENTS
+    return name == "strided_sum"
+
+
+def has_code(v: Value) -> bool:
+    name, dtype = v.primitive.name, v.dtype
+    if name in ("cast", "where", "beats") or name in elements.COMPARISONS or dtype.kind != "f":
+        return True
+    if (name in elements.FLOAT_INSTRUCTIONS or name in elements.FLOAT_INTRINSICS
+            or name in elements.FLOAT_RULES or name == "neg"):
+        return True
+    from flambeau.execute.cpu.math_functions import FUNCTIONS
+
+    return name in FUNCTIONS
+
+
+def same_elements(v: Value) -> Value:
+    """The value that `v` shows in the same row-major order (reshapes and autograd's links removed)."""
+    while v.primitive.name in ALIASES:
+        v = v.inputs[0]
+    return v
+
+
+def must_store(v: Value) -> bool:
+    family, name = v.primitive.family, v.primitive.name
+    return family in (CONTRACTION, REDUCTION) or name in SCATTERS or is_host(v)
+
+
+def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value]:
+    """The values that are computed into a buffer."""
+    stored: set[Value] = set()
+    cost: dict[Value, int] = {}
+    leaves: dict[Value, int] = {}
+
+    def store(v: Value) -> None:
+        v = same_elements(v)
+        if v.primitive.name == "input" and v.attrs["role"] == "base":
+            return
+        stored.add(v)
+        cost[v], leaves[v] = 0, 1
+
+    for v in nodes:
+        _operands_stored(v, store, stored, cost)
+        cost[v], leaves[v] = _inlined_size(v, cost, leaves)
+        if must_store(v) or cost[v] > LARGEST_BODY or leaves[v] > MOST_LEAVES:
+            store(v)
+    for v in outputs:
+        store(v)
+    _store_shared(nodes, stored, cost, leaves)
+    return stored
+
+
+def _inlined_size(v: Value, cost: dict[Value, int], leaves: dict[Value, int]) -> tuple[int, int]:
+    name = v.primitive.name
+    if v.primitive.family == SOURCE:
+        return 0, 1 if name == "input" else 0
+    own = elements.cost_of(name) if v.primitive.family == ELEMENTWISE else 0
+    times = 1
+    if name in WINDOWED and name != "windows":
+        for extent in v.attrs["sizes"]:
+            times *= extent
+    seen = dict.fromkeys(v.inputs)
+    total = own + times * (sum(cost[x] for x in seen) + (1 if times > 1 else 0))
+    reads = sum(leaves[x] for x in seen)
+    return total + (1 if name in ("pad", "concat", "take") else 0), reads
+
+
+def _operands_stored(v: Value, store: object, stored: set[Value], cost: dict[Value, int]) -> None:
+    """Marks the operands that the kernel of `v` must find in memory."""
+    assert callable(store)
+    name = v.primitive.name
+    if is_host(v):
+        for x in v.inputs:
+            store(x)
+    elif v.primitive.family == CONTRACTION:
+        for x in v.inputs:
+            store(_contraction_core(x))
+    elif v.primitive.family == WINDOW or name in WINDOWED:
+        for x in v.inputs:
+            core = _below_views(x)
+            if cost[core] > 2 and core.primitive.family == ELEMENTWISE:
+                store(core)
+    elif name == "take":
+        core = _below_views(v.inputs[0])
+        if cost[core] > 8:
+            store(core)
+    elif name == "expand":
+        x = same_elements(v.inputs[0])
+        if cost[x] >= 10 and 1 < x.size * 8 <= v.size and x.size > 1:
+            store(x)
+
+
+def _below_views(v: Value) -> Value:
+    while v.primitive.family == "view" and len(v.inputs) == 1 and v.primitive.name != "fold":
+        v = v.inputs[0]
+    return v
+
+
+def _contraction_core(v: Value) -> Value:
+    """What to store so that `v` can be read with strides: below the views if they are plain."""
+    core = v
+    position: Position | None = space_position(v.shape)
+    plain = ("reshape", "permute", "expand", "slice", "flip", "as_strided", *ALIASES)
+    while core.primitive.name in plain:
+        assert position is not None
+        moved = view_position(core, position)
+        if moved is None:
+            return v
+        position, core = moved, core.inputs[0]
+    assert position is not None
+    affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
+    return core if affine and core.size <= 2 * v.size or core.primitive.name == "input" and affine else v
+
+
+def _store_shared(nodes: Sequence[Value], stored: set[Value], cost: dict[Value, int],
+                  leaves: dict[Value, int]) -> None:
+    """Stores what several stored values would recompute, unless it is cheap."""
+    readers: dict[Value, set[Value]] = {}
+    for v in reversed(nodes):
+        mine = readers.get(v, set())
+        if v not in stored and len(mine) > 1 and v.primitive.family == ELEMENTWISE and v.size > 1:
+            cheap = cost[v] <= CHEAP_BODY and leaves[v] <= 1
+            if not cheap:
+                stored.add(v)
+        source = {v} if v in stored else mine
+        for x in v.inputs:
+            readers.setdefault(x, set()).update(source)
+
+
+# ---- spaces --------------------------------------------------------------------------------------
+
+
+def space_position(shape: Shape, first: int = 0) -> Position:
+    """The position with one loop variable per axis of extent over 1, numbered from `first` on."""
+    dims: list[Expression] = []
+    number = first
+    for extent in shape:
+        if extent == 1:
+            dims.append(ZERO)
+        else:
+            dims.append(of(Variable(number, extent)))
+            number += 1
+    return Position(shape, dims)
+
+
+def space_variables(shape: Shape, first: int = 0) -> list[Variable]:
+    extents = [n for n in shape if n != 1]
+    return [Variable(first + i, n) for i, n in enumerate(extents)]
+
+
+# ---- groups --------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Group:
+    """Values computed by one kernel: `kind` is pointwise, fold, scatter or host.
+
+    `kept` are the variables of the space the members share; `folded` those that the anchors (reductions and
+    contractions) sum over. `members` are elementwise values with their positions and nodes. `before` is the
+    bit set of the groups this one depends on, directly or not.
+    """
+
+    number: int
+    kind: str
+    kept: list[Variable]
+    folded: list[Variable] = field(default_factory=list)
+    anchors: list[Anchor] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
+    before: int = 0
+    size: int = 0
+    reads: set[int] = field(default_factory=set)  # ids of the buffers that are loaded
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
+
+
+@dataclass(eq=False)
+class Anchor:
+    """A reduction or contraction (or whole scatter or host step) of a group."""
+
+    value: Value
+    position: Position
+    body: Node | None
+    place: Node | None
+    result: Node | None
+    operands: tuple[Node, ...] = ()
+
+
+@dataclass(eq=False)
+class Member:
+    value: Value
+    position: Position
+    node: Node
+
+
+class Grouper:
+    """Puts the stored values of a program into groups, in the order of the program."""
+
+    def __init__(self, tracer: Tracer, buffers: dict[Value, Buffer]) -> None:
+        self.tracer = tracer
+        self.buffers = buffers
+        self.owner = {id(b): v for v, b in buffers.items()}
+        self.groups: list[Group] = []
+        self.home: dict[Value, Group] = {}
+        self.place: dict[Value, Position] = {}
+
+    def add(self, v: Value) -> None:
+        """Gives a stored value its group."""
+        if is_host(v):
+            self._add_whole(v, "host")
+        elif v.primitive.name in SCATTERS:
+            self._add_whole(v, "scatter")
+        elif v.primitive.family in (REDUCTION, CONTRACTION):
+            self._add_fold(v)
+        else:
+            self._add_pointwise(v)
+
+    # ---- dependencies ----------------------------------------------------------------------------
+
+    def dependencies(self, loads: set[int]) -> set[int]:
+        """Numbers of the groups that write the buffers (given by id)."""
+        return {self.home[self.owner[b]].number for b in loads if b in self.owner
+                and self.owner[b] in self.home}
+
+    def mask(self, numbers: set[int]) -> int:
+        result = 0
+        for number in numbers:
+            result |= self.groups[number].before | (1 << number)
+        return result
+
+    def can_join(self, group: Group, needs: set[int]) -> bool:
+        return all(n == group.number or not self.groups[n].before >> group.number & 1 for n in needs)
+
+    def link(self, group: Group, needs: set[int]) -> None:
+        """Makes `group` depend on others; their own dependencies are taken over by whoever needs it."""
+        mask = self.mask(needs - {group.number})
+        if mask & ~group.before:
+            group.before |= mask
+            for other in self.groups:
+                if other.before & group.bit:
+                    other.before |= mask
+
+    def new_group(self, kind: str, kept: list[Variable], folded: list[Variable] | None = None) -> Group:
+        group = Group(len(self.groups), kind, kept, folded or [])
+        self.groups.append(group)
+        return group
+
+    # ---- whole kernels ---------------------------------------------------------------------------
+
+    def _add_whole(self, v: Value, kind: str) -> None:
+        group = self.new_group(kind, [])
+        operands = []
+        reads: set[int] = set()
+        for x in v.inputs:
+            if kind == "host":
+                buffer = self.tracer.find(same_elements(x))
+                assert buffer is not None, x
+                reads.add(id(buffer))
+                continue
+            node = self.tracer.value(x, space_position(x.shape))
+            operands.append(node)
+            reads |= loaded_buffers([node])
+        group.anchors.append(Anchor(v, space_position(v.shape), None, None, None, tuple(operands)))
+        self._settle(v, group, group.anchors[0].position, reads)
+
+    # ---- folds -----------------------------------------------------------------------------------
+
+    def _add_fold(self, v: Value) -> None:
+        anchor, kept, folded = self._fold_anchor(v)
+        parts = [n for n in (anchor.body, anchor.place) if n is not None]
+        reads = loaded_buffers(parts)
+        needs = self.dependencies(reads)
+        group = None
+        if v.primitive.family == REDUCTION:
+            group = self._sibling_fold(kept, folded, reads, needs)
+        if group is None:
+            group = self.new_group("fold", kept, folded)
+        group.anchors.append(anchor)
+        group.size += len(ordered_nodes(parts, {}))
+        self._settle(v, group, anchor.position, reads)
+
+    def _sibling_fold(self, kept: list[Variable], folded: list[Variable], reads: set[int],
+                      needs: set[int]) -> Group | None:
+        points = 1
+        for variable in (*kept, *folded):
+            points *= variable.extent
+        for group in reversed(self.groups):
+            if group.kind != "fold" or group.kept != kept or group.folded != folded:
+                continue
+            if any(a.value.primitive.family != REDUCTION for a in group.anchors):
+                continue
+            related = points <= SMALL_SPACE or bool(reads & group.reads)
+            if related and group.size < LARGEST_EPILOGUE and group.number not in needs and (
+                    self.can_join(group, needs)):
+                return group
+        return None
+
+    def _fold_anchor(self, v: Value) -> tuple[Anchor, list[Variable], list[Variable]]:
+        t = self.tracer
+        position = space_position(v.shape)
+        kept = space_variables(v.shape)
+        result = t.result(("value", v.order), v.dtype, frozenset(kept))
+        if v.primitive.family == REDUCTION:
+            x, axes = v.inputs[0], v.attrs["axes"]
+            inner = space_position(tuple(x.shape[a] for a in axes), FOLDED)
+            outer, dims = iter(position.dims), [ZERO] * x.ndim
+            for axis in range(x.ndim):
+                dims[axis] = inner.dims[axes.index(axis)] if axis in axes else next(outer)
+            body = t.value(x, Position(x.shape, dims))
+            place = None
+            if v.primitive.name in ("argmax", "argmin"):
+                place = t.index(inner.dims[0])
+            folded = space_variables(inner.shape, FOLDED)
+            return Anchor(v, position, body, place, result), kept, folded
+        return self._contraction_anchor(v, position, kept, result)
+
+    def _contraction_anchor(self, v: Value, position: Position, kept: list[Variable],
+                            result: Node) -> tuple[Anchor, list[Variable], list[Variable]]:
+        t = self.tracer
+        a, b = v.inputs
+        if v.primitive.name == "dot":
+            inner = space_position((a.shape[-1],), FOLDED)
+            batch, (m, n), (k,) = position.dims[:-2], position.dims[-2:], inner.dims
+            left = t.value(a, Position(a.shape, (*batch, m, k)))
+            right = t.value(b, Position(b.shape, (*batch, k, n)))
+        else:
+            inner = space_position(b.shape[2:], FOLDED)
+            image, group, channel, *space = position.dims
+            into, *offsets = inner.dims
+            spread = [p.times(s) + w.times(d) for p, w, s, d in
+                      zip(space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True)]
+            left = t.value(a, Position(a.shape, (image, group, into, *spread)))
+            right = t.value(b, Position(b.shape, (group, channel, into, *offsets)))
+        body = product(t, left, right)
+        folded = space_variables(inner.shape, FOLDED)
+        return Anchor(v, position, body, None, result, (left, right)), kept, folded
+
+    # ---- pointwise -------------------------------------------------------------------------------
+
+    def _add_pointwise(self, v: Value) -> None:
+        position = space_position(v.shape)
+        node = self.tracer.inlined(v, position)
+        nodes = ordered_nodes([node], {})
+        reads = {id(n.data[0]) for n in nodes if n.kind == "load"}
+        needs = self.dependencies(reads)
+        found = self._group_for(v, position, nodes, reads, needs)
+        if found is None:
+            group = self.new_group("pointwise", space_variables(v.shape))
+        else:
+            group, position = found
+            node = self.tracer.inlined(v, position)
+        group.members.append(Member(v, position, node))
+        group.size += len(nodes)
+        self._settle(v, group, position, reads)
+
+    def _group_for(self, v: Value, position: Position, nodes: list[Node], reads: set[int],
+                   needs: set[int]) -> tuple[Group, Position] | None:
+        loads: dict[int, list[Expression]] = {}
+        for node in nodes:
+            if node.kind == "load" and id(node.data[0]) in self.owner:
+                loads.setdefault(id(node.data[0]), []).append(node.data[1])
+        tried: set[int] = set()
+        for number in sorted(needs, reverse=True):
+            group = self.groups[number]
+            if group.kind not in ("pointwise", "fold") or not self._fits(group, len(nodes), needs):
+                continue
+            tried.add(number)
+            mapped = self._mapped(v, position, group, loads)
+            if mapped is not None:
+                return group, mapped
+        variables = space_variables(v.shape)
+        for group in reversed(self.groups[-24:]):
+            if group.kind != "pointwise" or group.number in tried or group.kept != variables:
+                continue
+            if not v.size or group.number in needs or not self._fits(group, len(nodes), needs):
+                continue
+            if v.size <= SMALL_SPACE or reads & group.reads:
+                return group, position
+        return None
+
+    def _fits(self, group: Group, size: int, needs: set[int]) -> bool:
+        limit = LARGEST_GROUP if group.kind == "pointwise" else LARGEST_EPILOGUE
+        return group.size + size <= limit and self.can_join(group, needs)
+
+    def _mapped(self, v: Value, position: Position, group: Group,
+                loads: dict[int, list[Expression]]) -> Position | None:
+        """v's position in the group's space, if it reads the group's values exactly where they are made."""
+        points = 1
+        for variable in group.kept:
+            points *= variable.extent
+        if points != v.size or not points:
+            return None
+        mine = [(self.owner[b], x) for b, found in loads.items() for x in found
+                if self.home.get(self.owner[b]) is group]
+        first, address = mine[0]
+        if self.buffers[first].strides is not None:
+            return None
+        moved = self._aligned(position, address, first)
+        if moved is None:
+            return None
+        if moved is not position:
+            nodes = ordered_nodes([self.tracer.inlined(v, moved)], {})
+            mine = [(self.owner[id(n.data[0])], n.data[1]) for n in nodes
+                    if n.kind == "load" and id(n.data[0]) in self.owner
+                    and self.home.get(self.owner[id(n.data[0])]) is group]
+        for value, where in mine:
+            if where != self.buffers[value].address(self.place[value]):
+                return None
+        return moved
+
+    def _aligned(self, position: Position, address: Expression, producer: Value) -> Position | None:
+        target = self.place[producer]
+        if address == target.flat:
+            return position
+        if address == position.flat:
+            return Position(position.shape, flat=target.flat)
+        # A permutation: each axis of the producer is read along one variable of the reader.
+        change: dict[int, Expression] = {}
+        for there, here in zip(target.dims, Position(producer.shape, flat=address).dims, strict=True):
+            if not here.terms and not there.terms:
+                continue
+            variable = here.single
+            if variable is None or there.single is None or there.single.extent != variable.extent:
+                return None
+            if variable.number in change:
+                return None
+            change[variable.number] = there
+        mine = [e.single for e in position.dims if e.terms]
+        if any(m is None or m.number not in change for m in mine) or len(mine) != len(change):
+            return None
+        return Position(position.shape, [e.replaced(lambda x: change.get(x.number))
+                                         for e in position.dims])
+
+    def _settle(self, v: Value, group: Group, position: Position, reads: set[int]) -> None:
+        self.link(group, self.dependencies(reads))
+        group.reads |= reads
+        self.home[v] = group
+        self.place[v] = position
+
+
+def product(t: Tracer, left: Node, right: Node) -> Node:
+    """left * right in the dtype that products are summed in (float32 for the half types)."""
+    from flambeau.core import dtypes
+
+    dtype: DType = left.dtype
+    if dtype.kind == "f" and dtype.itemsize == 2:
+        dtype = dtypes.float32
+        left, right = t.op("cast", dtype, left), t.op("cast", dtype, right)
+    return t.op("mul", dtype, left, right)
+
+
+def loaded_buffers(nodes: Sequence[Node]) -> set[int]:
+    return {id(n.data[0]) for n in ordered_nodes(nodes, {}) if n.kind == "load"}
