@@ -77,37 +77,40 @@ def _cotangents(given: Any, count: int) -> tuple[Any, ...]:
 def run(roots: tuple[Any, ...], cotangents: tuple[Any, ...], retain_graph: bool, create_graph: bool,
         inputs: tuple[Any, ...] | None) -> list[Any]:
     """One backward pass; returns the inputs' gradients, or accumulates into the leaves without inputs."""
-    replaced: list[tuple[tuple[int, int], Any, tuple[Any, ...], Any]] = []
+    replaced: list[tuple[Any, tuple[Any, ...]]] = []
     chain: Chain | None = None
     frames: list[Frame] = []
-    extra_inputs = inputs
+    chain_rec: Any = None
     while True:
-        rec, state, moved = _record(roots, cotangents, (create_graph, retain_graph), extra_inputs, replaced, chain)
-        if moved:  # a flush in between: what was left of the graph is history now
+        if chain is not None and recorder.LOCAL.rec is not chain_rec:
+            chain, frames = None, []  # a flush in between: what was left of the graph is history now
+        rec, state, moved = _record(roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain, frames)
+        if moved:
             chain, frames = None, []
             continue
         extra = state.extra
         if isinstance(extra, NeedChain):
             chain, frames = describe_chain(rec, extra.histories, inputs)
+            chain_rec = rec
             continue
         handles = recorder.results(rec, state)
         take_imports(rec, extra, frames)
         if isinstance(extra, Cut):
             position, number = extra.place
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
-            owner = rec if position < 0 else frames[position]
             mode = recorder.LOCAL.grad_mode
             recorder.set_grad_mode(create_graph)
             try:
                 given = code.run(handles[0])
             finally:
                 recorder.set_grad_mode(mode)
-            replaced.append((extra.place, code, given, owner))
+            replaced.append((code, given))
             continue
         return _deliver(rec, extra, handles, frames, inputs, create_graph)
 
 
-def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any, chain: Any) -> Any:
+def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any, chain: Any,
+            frames: list[Frame]) -> Any:
     """Records the event; `moved` says that a flush came in between, so that places have changed."""
     while True:
         rec = recorder.LOCAL.rec
@@ -116,13 +119,10 @@ def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any,
             parts = [recorder.operand_key(rec, p, scalars) for p in (roots, cotangents)]
             wanted = None if inputs is None else recorder.operand_key(rec, inputs, scalars)
             places = []
-            for place, code, given, owner in replaced:
-                place = _current_place(rec, place, code, owner, chain)
-                if place is None:
-                    return rec, None, True
-                places.append((place, recorder.operand_key(rec, given, scalars)))
-            if chain is not None and not _chain_valid(rec, chain):
-                return rec, None, True
+            for code, given in replaced:
+                place = _place_of(code, rec, frames)
+                if place is not None:
+                    places.append((place, recorder.operand_key(rec, given, scalars)))
             key = (BACKWARD, *parts, flags, wanted, tuple(places), chain)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
@@ -133,17 +133,13 @@ def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any,
         return rec, state, False
 
 
-def _current_place(rec: Any, place: Any, code: Any, owner: Any, chain: Any) -> Any:
-    """Where a cut stands now: in this recording, or in a frame of the chain."""
-    if owner is rec:
-        return place
-    if code in rec.cuts:
-        return (-1, rec.cuts.index(code))
-    return place if place[0] >= 0 and chain is not None else None if chain is not None else place
-
-
-def _chain_valid(rec: Any, chain: Chain) -> bool:
-    return all(history < len(rec.frames) for history, _, _ in chain.entries)
+def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | None:
+    """Where Python code stands: in this recording (-1, n), or in a frame of the chain."""
+    for position, cuts in enumerate([rec.cuts, *(frame.cuts for frame in frames)]):
+        for number, other in enumerate(cuts):
+            if other is code:
+                return position - 1, number
+    return None
 
 
 def _deliver(rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any,

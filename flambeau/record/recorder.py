@@ -312,6 +312,7 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.number = first
     state.count = len(trace.tensors)
     state.extra = extra
+    state.ended = getattr(state.key[0], "ends_recording", False) if isinstance(state.key, tuple) else False
 
 
 def _entering(key: Any) -> bool:

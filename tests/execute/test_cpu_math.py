@@ -87,7 +87,8 @@ def errors_in_ulp(got: Array, exact: Array) -> Array:
 
     Kinds: NaN, each infinity, each sign of zero.
     """
-    rounded = np.asarray(exact).astype(got.dtype)
+    with np.errstate(all="ignore"):
+        rounded = np.asarray(exact).astype(got.dtype)
     finite = np.isfinite(rounded) & np.isfinite(got)
     unit = np.spacing(np.abs(np.where(finite, rounded, 1)).astype(got.dtype))
     wide = np.where(finite, rounded, 0).astype(np.longdouble)
@@ -135,13 +136,6 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-def through_math(function: Callable[[float], float]) -> Callable[[Array], Array]:
-    def apply(x: Array) -> Array:
-        return np.array([function(float(v)) for v in x])
-
-    return apply
-
-
 Reference = Callable[..., Array]
 # name: reference (in longdouble), ulp for float32, for float64.
 UNARY: dict[str, tuple[Reference, float, float]] = {
@@ -180,14 +174,15 @@ UNARY: dict[str, tuple[Reference, float, float]] = {
 @pytest.mark.parametrize("name", UNARY)
 def test_unary(name: str, element: str, lanes: int, width: int) -> None:
     reference, *bounds = UNARY[name]
-    if element == "double" and not EXTENDED and bounds[1]:
+    bound = bounds[element == "double"]
+    if element == "double" and not EXTENDED and bound:
         pytest.skip("NumPy's longdouble is no wider than float64 here")
     x = whole_range(DTYPES[element], 4000, seed=lanes)
     with np.errstate(all="ignore"):
-        exact = reference(x.astype(np.longdouble))
+        # Correctly rounded functions: NumPy's in the same precision (no second rounding).
+        exact = reference(x.astype(np.longdouble) if bound else x)
     error, message = worst(name, run(name, lanes, width, x), exact, (x,))
-    # A rounding of the reference can move its rounded value by one where the result is a tie.
-    assert error <= bounds[element == "double"], f"{error} ulp: {message}"
+    assert error <= bound, f"{error} ulp: {message}"
 
 
 # ---- two arguments -------------------------------------------------------------------------------
@@ -207,8 +202,8 @@ def pairs(name: str, dtype: type, seed: int) -> tuple[Array, Array]:
         y = x * rng.uniform(-5, 5, x.size)
     grid = np.meshgrid(SPECIAL, SPECIAL)
     with np.errstate(over="ignore"):
-        first = np.concatenate([grid[0].ravel(), a, x]).astype(dtype)
-        second = np.concatenate([grid[1].ravel(), b, y]).astype(dtype)
+        first: Array = np.concatenate([grid[0].ravel(), a, x]).astype(dtype)
+        second: Array = np.concatenate([grid[1].ravel(), b, y]).astype(dtype)
     return first, second
 
 
@@ -286,6 +281,9 @@ EXACT: dict[str, tuple[tuple[float, float], ...]] = {
         (1e-05, -100000.57719921567),
         (77.7, 4.346406448064602),
         (1000000000.0, 20.723265836446412),
+        (-0.75, -2.894120200042932),
+        (-3.999, -998.4908138087342),
+        (-500.2501, 9.355726692989913),
     ),
 }
 
@@ -303,7 +301,8 @@ def test_special_functions_exact_values(name: str, lanes: int, width: int) -> No
 @pytest.mark.parametrize("name", ["erf", "erfc"])
 def test_error_functions(name: str, element: str, lanes: int, width: int) -> None:
     x = whole_range(DTYPES[element], 2000, seed=lanes)
-    exact = through_math(getattr(math, name))(x)
+    function = getattr(math, name)
+    exact = np.array([function(float(v)) for v in x])
     error, message = worst(name, run(name, lanes, width, x), exact, (x,))
     bound = 1 if element == "float" else 3  # the C library's own error included
     assert error <= bound, f"{error} ulp: {message}"
@@ -317,7 +316,9 @@ def test_special_functions_against_torch(name: str, element: str, lanes: int, wi
     torch = pytest.importorskip("torch")
     x = whole_range(DTYPES[element], 1000, seed=lanes)
     if name != "erfinv":
-        x = x[~((x < -1e5) & np.isfinite(x))]  # almost all are poles, or next to one
+        # Not beside the poles of negative numbers, where PyTorch rounds pi x before its tangent.
+        x = x[~((x < 0) & (np.abs(x - np.round(x)) < 0.05) & (x != np.round(x)))]
+        x = x[~((x < -1e3) & np.isfinite(x))]
     got = run(name, lanes, width, x)
     exact = getattr(torch, name)(torch.from_numpy(x.astype(np.float64))).numpy()
     kinds = np.where(np.isfinite(exact.astype(x.dtype)), 0, exact.astype(x.dtype))
@@ -356,7 +357,7 @@ def test_nothing_calls_the_c_library(cpu: str, width: int, element: str) -> None
         target = llvm.Target.from_triple("x86_64-unknown-linux-gnu")
     except RuntimeError:
         pytest.skip("this LLVM was not asked to write x86 code")
-    machine = target.create_target_machine(cpu=cpu, opt=1)
+    machine = target.create_target_machine(cpu=cpu, opt=1, codemodel="small")
     for name in FUNCTIONS:
         arguments = 2 if name in ("pow", "atan2", "fmod") else 1
         text = module_text(name, element, 2, width, arguments)

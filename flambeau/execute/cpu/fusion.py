@@ -417,10 +417,10 @@ class Grouper:
 
     def _group_for(self, v: Value, position: Position, nodes: list[Node], reads: set[int],
                    needs: set[int]) -> tuple[Group, Position] | None:
-        loads: dict[int, list[Expression]] = {}
+        loads: dict[int, list[Node]] = {}
         for node in nodes:
             if node.kind == "load" and id(node.data[0]) in self.owner:
-                loads.setdefault(id(node.data[0]), []).append(node.data[1])
+                loads.setdefault(id(node.data[0]), []).append(node)
         tried: set[int] = set()
         for number in sorted(needs, reverse=True):
             group = self.groups[number]
@@ -445,16 +445,16 @@ class Grouper:
         return group.size + size <= limit and self.can_join(group, needs)
 
     def _mapped(self, v: Value, position: Position, group: Group,
-                loads: dict[int, list[Expression]]) -> Position | None:
+                loads: dict[int, list[Node]]) -> Position | None:
         """v's position in the group's space, if it reads the group's values exactly where they are made."""
         points = 1
         for variable in group.kept:
             points *= variable.extent
         if points != v.size or not points:
             return None
-        mine = [(self.owner[b], x) for b, found in loads.items() for x in found
+        mine = [n for b, found in loads.items() for n in found
                 if self.home.get(self.owner[b]) is group]
-        first, address = mine[0]
+        first, address = self.owner[id(mine[0].data[0])], mine[0].data[1]
         if self.buffers[first].strides is not None:
             return None
         moved = self._aligned(position, address, first)
@@ -462,11 +462,11 @@ class Grouper:
             return None
         if moved is not position:
             nodes = ordered_nodes([self.tracer.inlined(v, moved)], {})
-            mine = [(self.owner[id(n.data[0])], n.data[1]) for n in nodes
-                    if n.kind == "load" and id(n.data[0]) in self.owner
+            mine = [n for n in nodes if n.kind == "load" and id(n.data[0]) in self.owner
                     and self.home.get(self.owner[id(n.data[0])]) is group]
-        for value, where in mine:
-            if where != self.buffers[value].address(self.place[value]):
+        for load in mine:
+            value = self.owner[id(load.data[0])]
+            if load.data[2] or load.data[1] != self.buffers[value].address(self.place[value]):
                 return None
         return moved
 

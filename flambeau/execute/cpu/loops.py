@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Condition, Guard, Node
+from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I1, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.index import (
     ZERO,
@@ -164,11 +165,7 @@ class KernelWriter:
         return have
 
     def operand_pointer(self, place: int) -> Reg:
-        e = self.e
-        slot = e.load(e.gep(self._args, "i64", e.i64(2 * place)), I64)
-        offset = e.load(e.gep(self._args, "i64", e.i64(2 * place + 1)), I64)
-        base = e.load(e.gep(self._table, "i64", slot), PTR)
-        return e.gep(base, "i8", offset)
+        return operand_pointer(self.e, self._table, self._args, place)
 
     def argument_word(self, number: int) -> Reg:
         """Argument word `number` after the operand pairs (all operands must be declared)."""

@@ -147,7 +147,8 @@ def lgamma(x: Lanes) -> Lanes:
     reflected = where(tiny, positive, reflected)
     value = where(negative, reflected, positive)
     value = where(x.le(0.0) & floor(x).eq(x), INFINITY, value)
-    return where(size.eq(INFINITY), INFINITY, value)
+    value = where(size.eq(INFINITY), INFINITY, value)
+    return where(x.isnan(), x, value)
 
 
 ROOT = (1.4616321449683622, 9.549995429965697e-17)
@@ -187,8 +188,9 @@ def digamma(x: Lanes) -> Lanes:
     positive = _digamma_positive(where(negative, size, x))
     # digamma(x) = digamma(-x) - 1 / x - pi / tan(pi x)
     reflected = (positive + 1.0 / size) - cotangent
+    reflected = where(size.lt(2.0**-60), 1.0 / size, reflected)
     value = where(negative, reflected, positive)
-    value = where(negative & r.eq(0.0), NAN, value)
+    value = where((negative & r.eq(0.0)) | x.isnan(), NAN, value)
     infinite = where(x.gt(0.0), x.like(INFINITY), NAN)
     value = where(size.eq(INFINITY), infinite, value)
     return where(x.eq(0.0), where(sign_bit(x), x.like(INFINITY), -INFINITY), value)

@@ -31,8 +31,6 @@ def pointwise_kernel(variables: list[Variable], stores: Sequence[Store], forward
     writer = KernelWriter(vector_bits, nodes, stores, forward)
     writer.rename = nest.rename
     checks = needs_checks(nodes)
-    if points == 0:
-        stores, nodes, nest = [], [], Nest([], None)
     with writer.kernel(checks) as (first, last):
         writer.declare_operands(nodes, stores)
         if len(nest.loops) == 1 and is_flat(nest.loops[0], nodes, stores, writer):
@@ -183,3 +181,17 @@ def lane_loop(writer: KernelWriter, variable: Variable, lanes: int, span: int | 
         else:
             remainder()
     writer.lanes, writer.lane = 1, None
+
+
+def nest_kernel(outer: list[Variable], inner: list[Variable], stores: Sequence[Store],
+                vector_bits: int) -> KernelCode:
+    """Stores made strictly in the order of the outer variables; lanes run along the last inner one only."""
+    nodes = ordered_nodes([s.node for s in stores], {})
+    lanes = lane_count(nodes, stores, vector_bits) if inner and inner[-1].extent >= 4 else 1
+    loops = [*outer, *inner]
+    writer = KernelWriter(vector_bits, nodes, stores, {})
+    checks = needs_checks(nodes)
+    with writer.kernel(checks) as bounds:
+        writer.declare_operands(nodes, stores)
+        _static_nest(writer, Nest(loops, loops[-1] if loops else None), nodes, stores, lanes, 1, bounds)
+    return KernelCode(writer.e.module(), writer.operands, writer.words, 1, False, checks)

@@ -154,6 +154,7 @@ class _Plan:
         self.nodes = every
         self.checks = needs_checks(every)
         self.total = _points(kept), _points(folded)
+        folded = folded if self.total[1] else []
         self._choose_loops(kept, folded, rename or {}, vector_bits)
 
     def _choose_loops(self, kept: list[Variable], folded: list[Variable],

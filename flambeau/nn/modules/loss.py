@@ -44,7 +44,7 @@ def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
     warnings.warn(
         "size_average and reduce args will be deprecated, "
         f"please use reduction='{reduction}' instead.",
-        stacklevel=4,
+        stacklevel=3,
     )
     return reduction
 
@@ -123,7 +123,8 @@ class NLLLoss2d(NLLLoss):
         reduction: str = "mean",
     ) -> None:
         warnings.warn(
-            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement.",
+            "`NLLLoss2d` has been deprecated. "
+            "Please use `NLLLoss` instead as a drop-in replacement.",
             FutureWarning,
             stacklevel=2,
         )

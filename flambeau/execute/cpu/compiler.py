@@ -1,0 +1,325 @@
+"""The CPU compiler: a program in, kernels and their calls out.
+
+The passes, in order: simplify; choose what is stored; group into kernels; decide which updates are written in
+place; order the groups; plan the arena; emit each group's kernels; link.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from flambeau.execute.cpu import engine, fusion, runtime
+from flambeau.execute.cpu.arena import Lifetime, plan_arena
+from flambeau.execute.cpu.body import Buffer, Node, Tracer
+from flambeau.execute.cpu.lower import (
+    Destination,
+    HostStep,
+    Lowering,
+    forwards,
+    group_nodes,
+    has_checks,
+    lower_group,
+    ordered_groups,
+)
+from flambeau.execute.cpu.loops import KernelCode, Operand, Store
+from flambeau.execute.cpu.pointwise import pointwise_kernel
+from flambeau.execute.cpu.target import Target
+from flambeau.execute.reference.executor import decode, encode
+from flambeau.graph.program import Program, Update, reachable
+from flambeau.graph.simplify import simplify
+from flambeau.ops.source import detach
+from flambeau.ops.value import Value
+
+
+@dataclass
+class Segment:
+    """A run of native kernel calls (their place in the blob), or a host step."""
+
+    start: int
+    host: HostStep | None = None
+
+
+@dataclass
+class CompiledProgram:
+    """Machine code for a program.
+
+    The pointer table has a slot per base, per result, one for the run-time scalars (8 bytes each: float64,
+    int64, bool as int64) and one for the arena (`arena_bytes`, 64-byte aligned). `blob` is the program that
+    `runtime.call_run` takes. If `segments` holds host steps, only `run` executes the whole.
+    """
+
+    program: Program
+    blob: Any
+    segments: list[Segment]
+    table_slots: int
+    arena_bytes: int
+    parallel: bool
+    kernels: list[KernelCode] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def native(self) -> bool:
+        """Whether one `call_run` on `address` executes the whole program."""
+        return all(s.host is None for s in self.segments)
+
+    @property
+    def address(self) -> int:
+        return int(self.blob.ctypes.data)
+
+    def run(self, base_addresses: Sequence[int], result_addresses: Sequence[int], scalars_address: int,
+            arena_address: int) -> int:
+        """Executes the program; 0, or the word that `runtime.failure` explains (nothing was updated then).
+
+        A host step raises what its primitive raises.
+        """
+        table = np.array([*base_addresses, *result_addresses, scalars_address, arena_address], np.int64)
+        return self.run_table(table)
+
+    def run_table(self, table: Any) -> int:
+        """As `run`, on a pointer table (int64 array)."""
+        for segment in self.segments:
+            if segment.host is not None:
+                _run_host(segment.host, self, table)
+                continue
+            code = runtime.call_run(table.ctypes.data, self.address + 8 * segment.start,
+                                    release_gil=self.parallel)
+            if code:
+                return code
+        return 0
+
+
+def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
+    arrays = [decode(_array(b, compiled, table).reshape(x.shape), x.dtype)
+              for b, x in zip(step.operands, step.value.inputs, strict=True)]
+    v = step.value
+    with np.errstate(all="ignore"):
+        result = v.primitive.reference(*arrays, **v.attrs)
+        if v.dtype.name != "bfloat16" and result.dtype != v.dtype.numpy:
+            result = result.astype(v.dtype.numpy)
+    stored = np.ascontiguousarray(encode(result, v.dtype)).ravel()
+    for buffer in step.results:
+        _array(buffer, compiled, table)[:] = stored
+
+
+def _array(buffer: Buffer, compiled: CompiledProgram, table: Any) -> Any:
+    slot, offset = _location(buffer, compiled.program)
+    address = int(table[slot]) + offset
+    memory = (ctypes.c_char * max(buffer.bytes, 1)).from_address(address or 1)
+    return np.frombuffer(memory, buffer.dtype.numpy, buffer.size) if buffer.size else np.empty(
+        0, buffer.dtype.numpy)
+
+
+def _location(buffer: Buffer, program: Program) -> tuple[int, int]:
+    """(table slot, byte offset) of a buffer."""
+    bases, results = len(program.bases), len(program.results)
+    if buffer.kind == "base":
+        return buffer.place, 0
+    if buffer.kind == "result":
+        return bases + buffer.place, 0
+    return bases + results + 1, buffer.place
+
+
+class _Compiler:
+    def __init__(self, program: Program, vector_bits: int) -> None:
+        self.program = program
+        self.vector_bits = vector_bits
+        self.buffers: dict[Value, Buffer] = {}
+        self.bases = [Buffer(dtype, (size,), "base", i) for i, (dtype, size) in enumerate(program.bases)]
+        self.destinations: dict[Value, list[Destination]] = {}
+        self.updates: list[tuple[Value, Destination]] = []
+        self.copies: list[tuple[Value, Destination]] = []
+        self.tracer = Tracer(self.find)
+
+    def find(self, v: Value) -> Buffer | None:
+        have = self.buffers.get(v)
+        if have is None and v.primitive.name == "input" and v.attrs["role"] == "base":
+            return self.bases[v.attrs["index"]]
+        return have
+
+    # ---- outputs ---------------------------------------------------------------------------------
+
+    def collect_outputs(self) -> list[Value]:
+        """The stored values that are outputs, with their destinations."""
+        outputs = []
+        for number, value in enumerate(self.program.results):
+            core = self.output_core(value)
+            buffer = Buffer(value.dtype, value.shape, "result", number)
+            self.destinations.setdefault(core, []).append(Destination(buffer, value.shape))
+            outputs.append(core)
+        for update in self.program.updates:
+            found = self.update_target(update)
+            if found is not None:
+                self.updates.append(found)
+                outputs.append(found[0])
+        return outputs
+
+    def output_core(self, value: Value) -> Value:
+        """The value to store for an output; inputs are copied through a value of their own."""
+        core = fusion.same_elements(value)
+        return detach(core) if core.primitive.family == "source" else core
+
+    def update_target(self, update: Update) -> tuple[Value, Destination] | None:
+        """What is written where for an update; None where the base keeps its contents."""
+        value, base = fusion.same_elements(update.value), self.bases[update.base]
+        if self.is_base(value, update.base):
+            return None
+        if value.primitive.name == "strided_scatter" and self.is_base(
+                fusion.same_elements(value.inputs[0]), update.base):
+            rows = value.inputs[1]
+            core = self.output_core(rows)
+            if not fusion.is_host(core) and core.primitive.name not in fusion.SCATTERS:
+                return core, Destination(base, rows.shape, value.attrs["strides"], value.attrs["offset"])
+        return self.output_core(value), Destination(base, update.value.shape)
+
+    def is_base(self, value: Value, number: int) -> bool:
+        return (value.primitive.name == "input" and value.attrs["role"] == "base"
+                and value.attrs["index"] == number)
+
+    # ---- passes ----------------------------------------------------------------------------------
+
+    def compile(self) -> tuple[list[KernelCode | HostStep], int]:
+        """(steps in order, arena bytes)."""
+        outputs = self.collect_outputs()
+        nodes = reachable(outputs)
+        stored = fusion.choose_stored(nodes, [v for v in outputs if v.primitive.name != "detach"])
+        stored |= set(outputs)
+        for v in nodes:
+            if v in stored:
+                self.buffers[v] = Buffer(v.dtype, v.shape)
+        for v, found in self.destinations.items():
+            self.buffers[v] = found[0].buffer
+            if self.buffers[v].shape != v.shape:
+                found[0].buffer.shape = v.shape
+        grouper = fusion.Grouper(self.tracer, self.buffers)
+        for v in nodes:
+            if v in stored:
+                grouper.add(v)
+        forward = {g.number: forwards(g, self.tracer, self.buffers) for g in grouper.groups}
+        nodes_of = {g.number: group_nodes(g, forward[g.number]) for g in grouper.groups}
+        self.place_updates(grouper, forward, nodes_of)
+        needed = self.needed_buffers(grouper.groups, nodes_of)
+        low = Lowering(self.tracer, self.buffers, self.destinations, needed, self.vector_bits)
+        return self.lower(grouper, low, nodes_of)
+
+    def place_updates(self, grouper: fusion.Grouper, forward: dict[int, dict[int, Node]],
+                      nodes_of: dict[int, list[Node]]) -> None:
+        """Chooses for each update: written by the kernel that computes it, or copied at the end."""
+        failing = [g for g in grouper.groups if has_checks(g, forward[g.number])]
+        for value, destination in self.updates:
+            group = grouper.home[value]
+            if self.can_write(value, destination, group, grouper, failing, nodes_of):
+                self.destinations.setdefault(value, []).append(destination)
+                before = [g.number for g in grouper.groups
+                          if id(destination.buffer) in g.reads or g in failing]
+                grouper.link(group, set(before) - {group.number})
+            else:
+                self.copies.append((value, destination))
+
+    def can_write(self, value: Value, destination: Destination, group: fusion.Group,
+                  grouper: fusion.Grouper, failing: list[fusion.Group],
+                  nodes_of: dict[int, list[Node]]) -> bool:
+        """Whether the group may overwrite the base: all other readers and all checks can come before it."""
+        if group in failing or group.kind in ("scatter", "host"):
+            return False
+        base = destination.buffer
+        for other in (*grouper.groups,):
+            if other is not group and (id(base) in other.reads or other in failing) and (
+                    other.before & group.bit):
+                return False
+        if id(base) not in group.reads:
+            return True
+        own = destination.address(grouper.place[value])
+        loads = [n for n in nodes_of[group.number] if n.kind == "load" and n.data[0] is base]
+        if any(n.data[1] != own or n.data[2] for n in loads):
+            return False
+        inside = {n.number for a in group.anchors for r in (a.body, a.place) if r is not None
+                  for n in fusion.ordered_nodes([r], {})}
+        return not any(n.number in inside for n in loads)
+
+    def needed_buffers(self, groups: Sequence[fusion.Group],
+                       nodes_of: dict[int, list[Node]]) -> set[int]:
+        """Ids of the buffers that must be written: results, and what other kernels load."""
+        needed = {id(d.buffer) for found in self.destinations.values() for d in found
+                  if d.buffer.kind == "result"}
+        for group in groups:
+            needed |= {id(n.data[0]) for n in nodes_of[group.number] if n.kind == "load"}
+            if group.kind == "host":
+                needed |= group.reads
+        needed |= {id(self.buffers[v]) for v, _ in self.copies}
+        return needed
+
+    def lower(self, grouper: fusion.Grouper, low: Lowering, nodes_of: dict[int, list[Node]]
+              ) -> tuple[list[KernelCode | HostStep], int]:
+        steps: list[KernelCode | HostStep] = []
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        arena = {id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed}
+        for number, group in enumerate(ordered_groups(grouper.groups)):
+            low.scratch.clear()
+            steps += lower_group(group, low)
+            used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
+            used |= {id(self.buffers[m.value]) for m in group.members}
+            for buffer in low.scratch:
+                arena[id(buffer)] = buffer
+                used.add(id(buffer))
+            for key in used:
+                first.setdefault(key, number)
+                last[key] = number
+        end = len(grouper.groups)
+        for value, destination in self.copies:
+            if not value.size:
+                continue
+            steps.append(self.copy_kernel(value, destination))
+            last[id(self.buffers[value])] = end
+        lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
+        return steps, plan_arena(lifetimes)
+
+    def copy_kernel(self, value: Value, destination: Destination) -> KernelCode:
+        position = fusion.space_position(value.shape)
+        buffer = self.buffers[value]
+        node = self.tracer.load(buffer, buffer.address(position))
+        store = Store(destination.buffer, destination.address(position), node)
+        return pointwise_kernel(fusion.space_variables(value.shape), [store], {}, self.vector_bits)
+
+
+def compile_program(program: Program) -> CompiledProgram:
+    """Compiles a program for this machine; parts without native code become host steps."""
+    clock = [time.perf_counter()]
+    simple = simplify(program)
+    clock.append(time.perf_counter())
+    compiler = _Compiler(simple, Target.host().vector_bits)
+    steps, arena_bytes = compiler.compile()
+    clock.append(time.perf_counter())
+    kernels = [s for s in steps if isinstance(s, KernelCode)]
+    addresses = dict(zip(map(id, kernels), engine.kernel_addresses([k.text for k in kernels]),
+                         strict=True))
+    words: list[int] = []
+    segments: list[Segment] = []
+    for step in steps:
+        if isinstance(step, HostStep):
+            words += [0] * runtime.RECORD_HEADER_WORDS
+            segments.append(Segment(len(words), step))
+            continue
+        if not segments or segments[-1].host is not None:
+            segments.append(Segment(len(words)))
+        arguments = [w for o in step.operands for w in _operand_words(o, simple)] + step.words
+        words += [addresses[id(step)], step.tasks, int(step.parallel), len(arguments), *arguments]
+    words += [0] * runtime.RECORD_HEADER_WORDS
+    clock.append(time.perf_counter())
+    timings = dict(zip(("simplify", "lower", "link"), np.diff(clock).tolist(), strict=True))
+    slots = len(program.bases) + len(program.results) + 2
+    return CompiledProgram(simple, np.array(words, np.int64), segments, slots, arena_bytes,
+                           any(k.parallel for k in kernels), kernels, timings)
+
+
+def _operand_words(operand: Operand, program: Program) -> tuple[int, int]:
+    if operand.buffer is None:
+        return len(program.bases) + len(program.results), 8 * operand.scalar
+    slot, offset = _location(operand.buffer, program)
+    return slot, offset + operand.offset * operand.buffer.dtype.itemsize

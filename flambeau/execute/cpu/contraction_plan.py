@@ -1,0 +1,347 @@
+"""Decides how a contraction is computed: form, lane axis, register tile, packing, split of the sum.
+
+`choose` tries a few hundred candidates on a small cost model (cycles of one core) and returns the cheapest.
+Nothing here depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from flambeau.execute.cpu.contraction_spec import BYTES, FLOATS, Axis, Contraction, joins
+
+TASKS = 8
+PARALLEL_FLOPS = 2_000_000
+PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
+BLOCK_BYTES = 1 << 19
+LATENCY = 4  # Cycles of a fused multiply-add.
+PAGE = 4096
+LARGEST_PACK = 1 << 28  # Bytes; beyond it, packing needs a reason the model does not see.
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a contraction is computed. Axes are named by their position in Contraction.axes, -1 for none.
+
+    swap: the roles of A and B (m and n) are exchanged, and all that follows is meant after the exchange.
+    dot: lanes run along the innermost k axis, `unroll` chunks side by side, and are summed at the end;
+    otherwise they run along `col`. A register tile has `rows` indices of `row` by `cols` vectors along `col`
+    (indices of `col` for dot). parts: into how many pieces the sum is cut.
+    """
+
+    swap: bool
+    dot: bool
+    lanes: int
+    row: int
+    rows: int
+    col: int
+    cols: int
+    unroll: int = 1
+    pack_a: bool = False
+    pack_b: bool = False
+    parts: int = 1
+    cycles: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The axes of more than one iteration, after the exchange that `swap` asks for, by kind."""
+
+    spec: Contraction
+    swap: bool
+    axes: dict[int, Axis]
+
+    def of(self, kind: str) -> list[int]:
+        return [position for position, axis in self.axes.items() if axis.kind == kind]
+
+    @property
+    def k_axes(self) -> tuple[Axis, ...]:
+        """k axes from the longest stride to the shortest; an axis of unit stride in both comes last."""
+        axes = [axis for axis in self.axes.values() if axis.kind == "k"]
+        return tuple(sorted(axes, key=lambda x: -max(abs(x.a), abs(x.b))))
+
+    @property
+    def k_extent(self) -> int:
+        return prod(axis.extent for axis in self.k_axes)
+
+
+def roles_of(spec: Contraction, swap: bool) -> Roles:
+    axes = {}
+    for position, axis in enumerate(spec.axes):
+        if axis.extent != 1:
+            axes[position] = axis.swapped() if swap else axis
+    return Roles(spec, swap, axes)
+
+
+def joined(axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """Loops of one kind, outermost first, merged where they are one in memory."""
+    merged: list[Axis] = []
+    for axis in axes:
+        if merged and joins(merged[-1], axis):
+            merged[-1] = replace(axis, extent=merged[-1].extent * axis.extent)
+        else:
+            merged.append(axis)
+    return tuple(merged)
+
+
+def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
+    """The cheapest way the cost model knows to compute a contraction (no extent is 0, except of k)."""
+    lanes = vector_bits // (8 * BYTES[spec.accumulator])
+    best: Choice | None = None
+    for swap in (False, True):
+        roles = roles_of(spec, swap)
+        for choice in _candidates(roles, lanes, registers):
+            if best is None or choice.cycles < best.cycles:
+                best = choice
+    assert best is not None
+    return replace(best, parts=_parts(roles_of(spec, best.swap), best))
+
+
+def _candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
+    yield from _outer_candidates(roles, lanes, registers)
+    k_axes = roles.k_axes
+    if k_axes and (k_axes[-1].a, k_axes[-1].b) == (1, 1) and not roles.swap:
+        yield from _dot_candidates(roles, lanes, registers)
+
+
+def _row_axes(roles: Roles) -> list[int]:
+    rows = roles.of("m")
+    if not rows:
+        return [-1]
+    longest = max(rows, key=lambda p: roles.axes[p].extent)
+    unit = [p for p in rows if roles.axes[p].out == 1]
+    return sorted({longest, *unit})
+
+
+def _tile_rows(extent: int, most: int) -> set[int]:
+    """Row counts worth trying: the most registers allow, and what divides the extent evenly."""
+    most = min(most, extent)
+    tiles = -(-extent // most)
+    exact = max(r for r in range(1, most + 1) if extent % r == 0)
+    return {most, -(-extent // tiles), exact}
+
+
+def _outer_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
+    spec = roles.spec
+    for col in roles.of("n") or [-1]:
+        extent = roles.axes[col].extent if col >= 0 else 1
+        width = min(lanes, 1 << (extent - 1).bit_length())
+        for size in sorted({width, 1}, reverse=True):
+            vectors = -(-extent // size)
+            for cols in (1, 2, 3, 4, 6, 8):
+                if cols > vectors:
+                    break
+                spare = 1 if registers == 32 or spec.accumulator in FLOATS else 2
+                most = max(1, (registers - cols - spare) // cols)
+                for row in _row_axes(roles):
+                    rows_extent = roles.axes[row].extent if row >= 0 else 1
+                    for rows in _tile_rows(rows_extent, min(most, 28)):
+                        plain = Choice(roles.swap, False, size, row, rows, col, cols)
+                        yield from _packings(roles, plain)
+
+
+def _packings(roles: Roles, choice: Choice) -> Iterator[Choice]:
+    """The candidate with both operands where they are, or packed where that pays (or is needed)."""
+    col = roles.axes.get(choice.col)
+    must = choice.lanes > 1 and col is not None and col.b != 1
+    packs = []
+    cycles = _tile_cycles(roles, choice) + _store_cycles(roles, choice)
+    for side in ("a", "b"):
+        direct = _direct_cycles(roles, choice, side)
+        packed = _pack_cycles(roles, choice, side)
+        pack = (must and side == "b") or packed < direct
+        packs.append(pack)
+        cycles += packed if pack else direct
+    yield replace(choice, pack_a=packs[0], pack_b=packs[1], cycles=cycles)
+
+
+def _dot_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
+    extent = joined(roles.k_axes)[-1].extent
+    size = min(lanes, 1 << (extent - 1).bit_length())
+    if size == 1:
+        return
+    for col in roles.of("n") or [-1]:
+        columns = roles.axes[col].extent if col >= 0 else 1
+        for cols in (1, 2, 3, 4, 5, 6, 7, 8):
+            if cols > min(columns, size):
+                break
+            most = max(1, (registers - cols - 1) // cols)
+            for row in _row_axes(roles):
+                rows_extent = roles.axes[row].extent if row >= 0 else 1
+                for rows in _tile_rows(rows_extent, min(most, size)):
+                    unroll = max(1, min(-(-2 * LATENCY // (rows * cols)), extent // size))
+                    plain = Choice(False, True, size, row, rows, col, cols, unroll)
+                    cycles = _dot_cycles(roles, plain, extent) + _store_cycles(roles, plain)
+                    yield replace(plain, cycles=cycles)
+
+
+# ---- the cost model ------------------------------------------------------------------------------
+
+
+def _outer_count(roles: Roles, choice: Choice) -> int:
+    """Iterations of the loops around the tiles of `row` and `col`."""
+    return prod(
+        axis.extent
+        for position, axis in roles.axes.items()
+        if axis.kind != "k" and position not in (choice.row, choice.col)
+    )
+
+
+def tiles(extent: int, size: int) -> list[tuple[int, int]]:
+    """(how many, size) of the whole tiles of an axis and of its last, smaller one."""
+    found = [(extent // size, size), (1, extent % size)]
+    return [(count, part) for count, part in found if count and part]
+
+
+def _step_cycles(rows: int, cols: int, unroll: int = 1) -> float:
+    """One multiply-add of a tile: two arithmetic and two load ports, six instructions at a time."""
+    fmas, loads = rows * cols, rows + cols
+    return max(fmas / 2, loads / 2, LATENCY / unroll, (fmas + loads + 4) / 5.5)
+
+
+def _extents(roles: Roles, choice: Choice) -> tuple[int, int]:
+    row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
+    return (row.extent if row else 1), (col.extent if col else 1)
+
+
+def _tile_cycles(roles: Roles, choice: Choice) -> float:
+    row_extent, col_extent = _extents(roles, choice)
+    steps = roles.k_extent
+    vectors = -(-col_extent // choice.lanes)
+    loops = sum(steps / (axis.extent or 1) for axis in joined(roles.k_axes)[-1:])
+    total = 0.0
+    for row_count, rows in tiles(row_extent, choice.rows):
+        for col_count, cols in tiles(vectors, choice.cols):
+            cycles = steps * _step_cycles(rows, cols) + 30 + 3 * loops
+            total += row_count * col_count * cycles
+    return total * _outer_count(roles, choice)
+
+
+def _dot_cycles(roles: Roles, choice: Choice, extent: int) -> float:
+    row_extent, col_extent = _extents(roles, choice)
+    around = roles.k_extent // extent
+    steps = around * -(-extent // choice.lanes)
+    slow = 1.0
+    if any(a and a % PAGE == 0 for a in _strides(roles, choice)):
+        slow = 1.6
+    total = 0.0
+    for row_count, rows in tiles(row_extent, choice.rows):
+        for col_count, cols in tiles(col_extent, choice.cols):
+            # Operands of a step are rarely aligned: half of the loads cross a cache line.
+            step = max(_step_cycles(rows, cols, choice.unroll), 0.75 * (rows + cols)) * slow
+            cycles = steps * step + 40 + 4 * around + 3.5 * rows * cols * choice.unroll
+            total += row_count * col_count * cycles
+    return total * _outer_count(roles, choice)
+
+
+def _strides(roles: Roles, choice: Choice) -> tuple[int, int]:
+    """Bytes between the rows in A and between the columns in B."""
+    size = BYTES[roles.spec.element]
+    row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
+    return abs(row.a) * size if row else 0, abs(col.b) * size if col else 0
+
+
+def _store_cycles(roles: Roles, choice: Choice) -> float:
+    rows, cols = _extents(roles, choice)
+    elements = rows * cols * _outer_count(roles, choice)
+    col = roles.axes.get(choice.col)
+    if col is None or col.out == 1 or choice.lanes == 1:
+        return elements * (1.5 / min(choice.lanes, cols) if not choice.dot else 1.0)
+    return elements * (1.0 if stores_rows(roles, choice) else 2.5)
+
+
+def stores_rows(roles: Roles, choice: Choice) -> bool:
+    """Whether finished tiles are transposed, to be stored along the row axis."""
+    row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
+    if row is None or row.out != 1:
+        return False
+    return (col is None or col.out != 1) and choice.rows > 1 and choice.lanes > 1
+
+
+def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
+    """What it costs to use an operand where it is instead of packed."""
+    spec = roles.spec
+    size = BYTES[spec.element]
+    row_extent, col_extent = _extents(roles, choice)
+    row_tiles = -(-row_extent // choice.rows)
+    col_tiles = -(-col_extent // (choice.cols * choice.lanes))
+    steps = roles.k_extent * row_tiles * col_tiles * _outer_count(roles, choice)
+    inner = min((abs(getattr(axis, side)) for axis in roles.k_axes), default=0) * size
+    wide = spec.element in FLOATS
+    if side == "b":
+        far = choice.cols * (6.0 if inner and inner % PAGE == 0 else 1.0 if inner >= 1024 else 0.3)
+        return steps * (far + choice.cols * wide)
+    row_stride = _strides(roles, choice)[0]
+    cost = choice.rows * (2.0 if wide else 0.0)
+    if inner > 64 and row_stride > 64:
+        cost += choice.rows * 0.7
+    elif inner >= 1024:
+        cost += 3.0 if inner % 2048 == 0 else 0.5
+    elif row_stride % PAGE == 0 and choice.rows > 6:
+        cost += choice.rows * 0.5
+    return steps * cost
+
+
+def _pack_cycles(roles: Roles, choice: Choice, side: str) -> float:
+    """What packing an operand costs; infinite where it makes no sense."""
+    position = choice.row if side == "a" else choice.col
+    if position < 0 or choice.lanes == 1:
+        return float("inf")
+    elements = roles.k_extent * prod(
+        axis.extent
+        for axis in roles.axes.values()
+        if axis.kind != "k" and getattr(axis, side) != 0
+    )
+    if elements * BYTES[roles.spec.accumulator] > LARGEST_PACK:
+        return float("inf") if side == "a" else 1e3 * elements
+    mode = pack_mode(roles, position, side, choice.lanes)
+    rate = {"copy": 0.25, "transpose": 0.5, "element": 3.0}[mode]
+    if side == "a" and mode == "copy":
+        rate = 0.5
+    return elements * rate + 100 + (2000 if elements > 4096 else 0)
+
+
+def pack_mode(roles: Roles, position: int, side: str, lanes: int) -> str:
+    """How an operand is packed along an axis: rows copied, blocks transposed, or element by element."""
+    if getattr(roles.axes[position], side) == 1:
+        return "copy"
+    inner = side_k_axes(roles, side)[-1:]
+    if inner and getattr(inner[0], side) == 1 and inner[0].extent >= lanes:
+        return "transpose"
+    return "element"
+
+
+def side_k_axes(roles: Roles, side: str) -> tuple[Axis, ...]:
+    """The k loops as one operand sees them, in the common order, merged where it allows."""
+    strides = [(axis.extent, getattr(axis, side)) for axis in roles.k_axes]
+    return joined([Axis("k", extent, stride, stride, 0) for extent, stride in strides])
+
+
+def _span(roles: Roles, side: str) -> int:
+    """About how many bytes of an operand a contraction reads."""
+    axes = [axis for axis in roles.axes.values() if getattr(axis, side) != 0]
+    count = prod(axis.extent for axis in axes)
+    reach = 1 + sum((axis.extent - 1) * abs(getattr(axis, side)) for axis in axes)
+    return min(count, reach) * BYTES[roles.spec.element]
+
+
+def _parts(roles: Roles, choice: Choice) -> int:
+    """Into how many pieces to cut the sum: for tasks where tiles are few, for caches where k is long."""
+    rows, cols = _extents(roles, choice)
+    columns = choice.cols * (1 if choice.dot else choice.lanes)
+    count = -(-rows // choice.rows) * -(-cols // columns) * _outer_count(roles, choice)
+    depth = roles.k_extent // (choice.lanes * choice.unroll if choice.dot else 1)
+    parts = 1
+    if roles.spec.flops >= PARALLEL_FLOPS and count < TASKS:
+        parts = min(-(-TASKS // count), depth // 32)
+    if choice.dot and count > 2:
+        read = _span(roles, "a") + _span(roles, "b")
+        if read > 2 * PANEL_BYTES:
+            parts = max(parts, min(-(-read // BLOCK_BYTES), depth // 128))
+    elif not choice.dot:
+        panel = roles.k_extent * columns * BYTES[roles.spec.accumulator]
+        if panel > PANEL_BYTES and rows > choice.rows:
+            parts = max(parts, -(-panel // PANEL_BYTES))
+    return max(1, min(parts, 64))

@@ -1,0 +1,216 @@
+"""A contraction's loops and addresses once it is decided how to compute it.
+
+`Schedule` resolves a `Choice`: the tiles of the row and the column axis, the loops around them, the loops
+of the sum, and where each operand lies (in place or packed) with its strides in that place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
+from flambeau.execute.cpu.contraction_plan import (
+    PARALLEL_FLOPS,
+    TASKS,
+    Choice,
+    Roles,
+    joined,
+    roles_of,
+    stores_rows,
+)
+from flambeau.execute.cpu.contraction_spec import BYTES, SCRATCH, Axis, Contraction
+
+PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
+LINE = 64
+PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among tasks.
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """The tiles of an axis: `widths` of a whole tile's units, and of the last tile (() if it is whole).
+
+    A unit is a vector (lanes per unit in `widths`) or a single index (1).
+    """
+
+    extent: int
+    unit: int
+    widths: tuple[int, ...]
+    last: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Indices of a whole tile."""
+        return self.unit * len(self.widths)
+
+    @property
+    def count(self) -> int:
+        return max(1, -(-self.extent // self.size))
+
+    @property
+    def dimension(self) -> Dimension:
+        return Dimension(self.count, tail=bool(self.last))
+
+    def of(self, tail: bool) -> tuple[int, ...]:
+        return self.last if tail else self.widths
+
+
+def tiling(extent: int, unit: int, units: int) -> Tiling:
+    whole = (unit,) * units
+    rest = extent % (unit * units)
+    last = (unit,) * (rest // unit) + ((rest % unit,) if rest % unit else ())
+    return Tiling(extent, unit, whole, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Where an operand is read: pointer operand `number` plus `offset` bytes, and element strides there.
+
+    outer: per loop around the tiles; tile: from one tile to the next; within: between the tile's indices;
+    k: per loop of the sum.
+    """
+
+    number: int
+    offset: int
+    element: str
+    outer: dict[int, int]
+    tile: int
+    within: int
+    k: tuple[int, ...]
+
+    @property
+    def packed(self) -> bool:
+        return self.number == SCRATCH
+
+
+@dataclass(frozen=True, slots=True)
+class KLoop:
+    """One loop of the sum and its element strides in the two operands as they are read."""
+
+    extent: int
+    a: int
+    b: int
+
+
+class Schedule:
+    """Everything the emitters need to know about one contraction."""
+
+    def __init__(self, spec: Contraction, choice: Choice) -> None:
+        self.spec = spec
+        self.choice = choice
+        self.roles: Roles = roles_of(spec, choice.swap)
+        axes = self.roles.axes
+        self.row, self.col = axes.get(choice.row), axes.get(choice.col)
+        self.rows = tiling(self.row.extent if self.row else 1, 1, choice.rows)
+        unit = 1 if choice.dot else choice.lanes
+        self.cols = tiling(self.col.extent if self.col else 1, unit, choice.cols)
+        around = [p for p in axes if axes[p].kind != "k" and p not in (choice.row, choice.col)]
+        rank = {"batch": 0, "n": 1, "m": 2}
+        self.outer = sorted(around, key=lambda p: rank[axes[p].kind])
+        self.scratch_bytes = 0
+        self.a = self._operand("a", choice.pack_a)
+        self.b = self._operand("b", choice.pack_b)
+        self.k_loops = self._k_loops()
+        self.part_level, self.part_extent, self.parts = self._part()
+        self.partial_strides = self._partial_strides()
+        self.partial_size = self.partial_strides.pop(PARTS)
+        self.partial_offset = self.scratch_bytes
+        if self.parts > 1:
+            self._reserve(self.parts * self.partial_size * BYTES[spec.accumulator])
+        self.by_rows = self.parts == 1 and stores_rows(self.roles, choice)
+        self.dimensions = self._dimensions()
+
+    def _reserve(self, size: int) -> int:
+        offset = self.scratch_bytes
+        self.scratch_bytes += -(-size // LINE) * LINE
+        return offset
+
+    def _operand(self, side: str, pack: bool) -> Operand:
+        choice, axes = self.choice, self.roles.axes
+        stride = {p: getattr(axes[p], side) for p in axes}
+        k_axes = self.roles.k_axes
+        tiles = self.rows if side == "a" else self.cols
+        position = choice.row if side == "a" else choice.col
+        if not pack:
+            number = int(choice.swap) if side == "a" else int(not choice.swap)
+            outer = {p: stride[p] for p in self.outer}
+            within = stride.get(position, 0)
+            k = tuple([getattr(axis, side) for axis in k_axes])
+            return Operand(number, 0, self.spec.element, outer, tiles.size * within, within, k)
+        size = tiles.size
+        used = [axis.extent for axis in k_axes]
+        k = tuple([size * prod(used[i + 1 :]) for i in range(len(used))])
+        tile = size * prod(used)
+        outer, total = {}, tile * tiles.count
+        for p in reversed(self.outer):
+            outer[p] = total if stride[p] else 0
+            total *= axes[p].extent if stride[p] else 1
+        offset = self._reserve(total * BYTES[self.spec.accumulator])
+        return Operand(SCRATCH, offset, self.spec.accumulator, outer, tile, 1, k)
+
+    def _k_loops(self) -> tuple[KLoop, ...]:
+        extents = [axis.extent for axis in self.roles.k_axes]
+        pairs = zip(extents, self.a.k, self.b.k, strict=True)
+        loops = joined([Axis("k", extent, a, b, 0) for extent, a, b in pairs])
+        return tuple([KLoop(loop.extent, loop.a, loop.b) for loop in loops])
+
+    @property
+    def chunk(self) -> int:
+        """k indices per iteration of the innermost loop of the dot form."""
+        return self.choice.lanes * self.choice.unroll
+
+    def _part(self) -> tuple[int, int, int]:
+        """(level of the k loop that the parts cut, its iterations, number of parts)."""
+        if self.choice.parts == 1 or not self.k_loops:
+            return -1, 0, 1
+        extents = [loop.extent for loop in self.k_loops]
+        if self.choice.dot:
+            extents[-1] //= self.chunk
+        enough = [i for i, extent in enumerate(extents) if extent >= self.choice.parts]
+        level = enough[0] if enough else max(range(len(extents)), key=lambda i: extents[i])
+        parts = min(self.choice.parts, extents[level])
+        return (level, extents[level], parts) if parts > 1 else (-1, 0, 1)
+
+    def _partial_strides(self) -> dict[int, int]:
+        """Strides of the buffer of partial sums: loops around the tiles, row, col; PARTS: its size."""
+        strides, total = {}, 1
+        for position in reversed([*self.outer, self.choice.row, self.choice.col]):
+            if position >= 0:
+                strides[position] = total
+                total *= self.roles.axes[position].extent
+        strides[PARTS] = total
+        return strides
+
+    def _dimensions(self) -> tuple[tuple[int, Dimension], ...]:
+        """The loops around a tile, outermost first, cut into tasks."""
+        axes = self.roles.axes
+        keys = [p for p in self.outer if axes[p].kind != "m"]
+        keys += [COLS, *[p for p in self.outer if axes[p].kind == "m"], ROWS]
+        if self.parts > 1:
+            keys = [PARTS, *keys]
+        made = {COLS: self.cols.dimension, ROWS: self.rows.dimension}
+        made[PARTS] = Dimension(self.parts)
+        dimensions = [made[key] if key < 0 else Dimension(axes[key].extent) for key in keys]
+        tasks = TASKS if self.spec.flops >= PARALLEL_FLOPS else 1
+        return tuple(zip(keys, cut_dimensions(dimensions, tasks), strict=True))
+
+    def pack_dimensions(self, side: str) -> tuple[tuple[int, Dimension], ...]:
+        """The loops around the packing of one tile, outermost first, cut into tasks."""
+        operand = self.a if side == "a" else self.b
+        tiles = self.rows if side == "a" else self.cols
+        keys = [p for p in self.outer if operand.outer[p]]
+        dimensions = [Dimension(self.roles.axes[key].extent) for key in keys]
+        dimensions.append(tiles.dimension)
+        elements = operand.tile * prod(dimension.count for dimension in dimensions)
+        many = elements >= PACK_ELEMENTS and self.spec.flops >= PARALLEL_FLOPS
+        cut = cut_dimensions(dimensions, TASKS if many else 1)
+        return tuple(zip([*keys, ROWS if side == "a" else COLS], cut, strict=True))
+
+    def source_stride(self, side: str, position: int) -> int:
+        """The stride of an axis in an operand where the caller left it."""
+        return int(getattr(self.roles.axes[position], side)) if position >= 0 else 0
+
+    def out_positions(self) -> Sequence[int]:
+        """Positions (in Contraction.axes) of the result's axes, in the order of the callback's index."""
+        return [p for p, axis in enumerate(self.spec.axes) if axis.kind != "k"]

@@ -1,0 +1,223 @@
+"""From groups of values to kernels and host steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
+from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group, space_position, space_variables
+from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, linear
+from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
+from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
+from flambeau.execute.cpu.reductions import Fold, reduction_kernels
+from flambeau.ops.value import Value
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an output goes besides its own buffer: a layout over `buffer` for a value of `shape`."""
+
+    buffer: Buffer
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
+    offset: int = 0
+
+    def address(self, position: Position) -> Expression:
+        position = position.reshaped(self.shape)
+        if self.strides is None:
+            return position.flat.plus(self.offset)
+        return linear(position.dims, self.strides, self.offset)
+
+
+@dataclass(frozen=True)
+class HostStep:
+    """A value that the reference executor computes: operands and result are whole buffers."""
+
+    value: Value
+    operands: tuple[Buffer, ...]
+    results: tuple[Buffer, ...]
+
+
+@dataclass
+class Lowering:
+    """What lowering a group needs to know of the program."""
+
+    tracer: Tracer
+    buffers: dict[Value, Buffer]
+    destinations: dict[Value, list[Destination]]
+    needed: set[int]  # ids of buffers that somebody reads
+    vector_bits: int
+    scratch: list[Buffer] = field(default_factory=list)
+
+    def new_scratch(self, dtype: DType, size: int) -> Buffer:
+        buffer = Buffer(dtype, (size,))
+        self.scratch.append(buffer)
+        return buffer
+
+    def stores(self, v: Value, position: Position, node: Node) -> list[Store]:
+        """All the places where an element of `v` is to be written."""
+        buffer = self.buffers[v]
+        result = []
+        if id(buffer) in self.needed:
+            result.append(Store(buffer, buffer.address(position), node))
+        for destination in self.destinations.get(v, ()):
+            if destination.buffer is not buffer:
+                result.append(Store(destination.buffer, destination.address(position), node))
+        return result
+
+
+def forwards(group: Group, tracer: Tracer, buffers: dict[Value, Buffer]) -> dict[int, Node]:
+    """For the loads of values that the group itself makes: the nodes that make them."""
+    result: dict[int, Node] = {}
+    for member in group.members:
+        buffer = buffers[member.value]
+        result[tracer.load(buffer, buffer.address(member.position)).number] = member.node
+    for anchor in group.anchors:
+        if anchor.result is not None:
+            buffer = buffers[anchor.value]
+            result[tracer.load(buffer, buffer.address(anchor.position)).number] = anchor.result
+    return result
+
+
+def group_nodes(group: Group, forward: dict[int, Node]) -> list[Node]:
+    """Every node that the group's kernel evaluates."""
+    roots = [m.node for m in group.members]
+    for anchor in group.anchors:
+        roots += [n for n in (anchor.body, anchor.place) if n is not None]
+        roots += anchor.operands
+    return ordered_nodes(roots, forward)
+
+
+def has_checks(group: Group, forward: dict[int, Node]) -> bool:
+    """Whether the group's kernels may fail at run time."""
+    if group.kind == "host":
+        return True
+    if any(a.value.primitive.name in ("put_add", "put_set") for a in group.anchors):
+        return True
+    return needs_checks(group_nodes(group, forward))
+
+
+def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of one group, in order."""
+    if group.kind == "host":
+        return [_host_step(group.anchors[0].value, low)]
+    if group.kind == "scatter":
+        return list(_scatter(group.anchors[0].value, low))
+    forward = forwards(group, low.tracer, low.buffers)
+    stores = [s for a in group.anchors if a.result is not None
+              for s in low.stores(a.value, a.position, a.result)]
+    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    if not stores or any(v.extent == 0 for v in group.kept):
+        return []
+    if group.kind == "pointwise":
+        return [pointwise_kernel(group.kept, stores, forward, low.vector_bits)]
+    return _fold_kernels(group, stores, forward, low)
+
+
+def _fold_kernels(group: Group, stores: list[Store], forward: dict[int, Node],
+                  low: Lowering) -> list[KernelCode | HostStep]:
+    folds = [_fold(a) for a in group.anchors]
+    return [*reduction_kernels(group.kept, group.folded, folds, stores, forward, low.tracer,
+                               low.new_scratch, low.vector_bits)]
+
+
+def _fold(anchor: Anchor) -> Fold:
+    assert anchor.body is not None and anchor.result is not None
+    name = anchor.value.primitive.name
+    return Fold("sum" if name in ("dot", "conv") else name, anchor.body, anchor.result, anchor.place)
+
+
+def _host_step(v: Value, low: Lowering) -> HostStep:
+    from flambeau.execute.cpu.fusion import same_elements
+
+    operands = []
+    for x in v.inputs:
+        buffer = low.tracer.find(same_elements(x))
+        assert buffer is not None
+        operands.append(buffer)
+    results = [low.buffers[v]] if id(low.buffers[v]) in low.needed else []
+    for destination in low.destinations.get(v, ()):
+        if destination.buffer is not low.buffers[v]:
+            assert destination.strides is None and not destination.offset, "host steps write whole buffers"
+            results.append(destination.buffer)
+    return HostStep(v, tuple(operands), tuple(results))
+
+
+# ---- scatters -----------------------------------------------------------------------------------
+
+
+def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
+    """A copy of the first operand, then the writes into it, for each place the value goes to."""
+    name, tracer = v.primitive.name, low.tracer
+    targets: list[Callable[[Position], tuple[Buffer, Expression]]] = []
+    buffer = low.buffers[v]
+    if id(buffer) in low.needed:
+        targets.append(lambda p: (buffer, buffer.address(p)))
+    for destination in low.destinations.get(v, ()):
+        if destination.buffer is not buffer:
+            targets.append(lambda p, d=destination: (d.buffer, d.address(p)))  # type: ignore[misc]
+    kernels: list[KernelCode] = []
+    for target in targets if v.size else []:
+        position = space_position(v.shape)
+        old = tracer.value(v.inputs[0], position)
+        kernels.append(pointwise_kernel(space_variables(v.shape), [Store(*target(position), old)], {},
+                                        low.vector_bits))
+        if name == "strided_scatter":
+            kernels += _strided_writes(v, target, low)
+        else:
+            kernels += _row_writes(v, target, low)
+    return kernels
+
+
+def _strided_writes(v: Value, target: Callable[[Position], tuple[Buffer, Expression]],
+                    low: Lowering) -> list[KernelCode]:
+    rows = v.inputs[1]
+    if not rows.size:
+        return []
+    position = space_position(rows.shape)
+    place = Position(v.shape, flat=linear(position.dims, v.attrs["strides"], v.attrs["offset"]))
+    node = low.tracer.value(rows, position)
+    return [pointwise_kernel(space_variables(rows.shape), [Store(*target(place), node)], {},
+                             low.vector_bits)]
+
+
+def _row_writes(v: Value, target: Callable[[Position], tuple[Buffer, Expression]],
+                low: Lowering) -> list[KernelCode]:
+    """Rows added or written in the order of their indices."""
+    x, index, rows = v.inputs
+    if not rows.size:
+        return []
+    tracer = low.tracer
+    outer = space_position(index.shape)
+    inner = space_position(x.shape[1:], FOLDED)
+    place = row_index(tracer, x, index, outer, v.attrs["what"])
+    buffer, address = target(Position(x.shape, (place, *inner.dims)))
+    node = tracer.value(rows, Position(rows.shape, (*outer.dims, *inner.dims)))
+    if v.primitive.name == "put_add":
+        node = tracer.op("add", v.dtype, tracer.load(buffer, address), node)
+    rest = space_variables(x.shape[1:], FOLDED)
+    return [nest_kernel(space_variables(index.shape), rest, [Store(buffer, address, node)],
+                        low.vector_bits)]
+
+
+def ordered_groups(groups: Sequence[Group]) -> list[Group]:
+    """Groups after those they depend on; otherwise as they were made."""
+    result: list[Group] = []
+    done, waiting = 0, list(groups)
+    while waiting:
+        rest = []
+        for group in waiting:
+            if group.before & ~done:
+                rest.append(group)
+                continue
+            done |= group.bit
+            result.append(group)
+        assert len(rest) < len(waiting), "a cycle among the groups"
+        waiting = rest
+    return result
+
+
+__all__ = ["ZERO", "Destination", "HostStep", "Lowering", "Variable", "forwards", "group_nodes",
+           "has_checks", "lower_group", "ordered_groups"]

@@ -1,0 +1,91 @@
+"""A plan's compiled form: the table of addresses a native program runs on, filled anew for each run."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flambeau.execute import reference
+from flambeau.execute.cpu.pool import get_num_threads
+from flambeau.graph.program import Program
+from flambeau.record.plan import STATISTICS
+from flambeau.record.storage import Buffer, Storage, allocate
+
+if TYPE_CHECKING:
+    from flambeau.record.recorder import Recording
+
+_SCALAR_CODES = {"b": "q", "i": "q", "f": "d"}
+
+
+class _Arena(threading.local):
+    """Per thread: the memory that programs use for intermediates, shared by all of them."""
+
+    def __init__(self) -> None:
+        self.buffer: Buffer = allocate(1 << 16)
+
+
+ARENA = _Arena()
+
+
+class NativeProgram:
+    """A program compiled for this CPU."""
+
+    def __init__(self, program: Program) -> None:
+        from flambeau.execute.cpu.compiler import compile_program
+        from flambeau.execute.cpu.runtime import run_functions
+
+        self.program = program
+        self.compiled = compile_program(program)
+        releasing, holding = run_functions()
+        self.call = releasing if self.compiled.parallel else holding
+        self.parallel = self.compiled.parallel
+        self.scalars = struct.Struct("".join(_SCALAR_CODES[d.kind] for d in program.scalars))
+        self.base_count = len(program.bases)
+        slots = self.base_count + len(program.results) + 2
+        self.slots = struct.Struct(f"{slots}Q")
+        self.lock = threading.Lock()
+        self.table = np.zeros(slots, np.int64)
+        self.table_address = self.table.__array_interface__["data"][0]
+        self.scalar_block = np.zeros(max(len(program.scalars), 1), np.uint64)
+        self.scalar_address = self.scalar_block.__array_interface__["data"][0]
+        # One foreign call where the whole program is native; else the compiler's own walk over segments.
+        segments = self.compiled.segments
+        self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
+        self.whole = self.compiled.native
+        self.arena_bytes = self.compiled.arena_bytes
+
+    def run(self, rec: Recording, storages: list[Storage]) -> None:
+        """Runs on the recording's bases; results go to the storages' buffers."""
+        start = time.perf_counter()
+        arena = ARENA.buffer
+        if arena.nbytes < self.arena_bytes:
+            arena = ARENA.buffer = allocate(self.arena_bytes)
+        with self.lock:
+            self.slots.pack_into(self.table, 0, *[s.buffer.address + offset for s, offset in rec.bases],
+                                 *[s.buffer.address for s in storages], self.scalar_address, arena.address)
+            if rec.scalars:
+                self.scalars.pack_into(self.scalar_block, 0, *rec.scalars)
+            if not self.whole:
+                failed = self.compiled.run_table(self.table)
+            else:
+                failed = self.call(self.table_address, self.entry, get_num_threads()) if self.entry else 0
+        if failed:
+            self.explain(rec, failed)
+        statistics = STATISTICS
+        statistics.compiled_runs += 1
+        statistics.compiled_events += rec.state.depth
+        statistics.compiled_seconds += time.perf_counter() - start
+
+    def explain(self, rec: Recording, code: int) -> Any:
+        """A kernel refused its data: the reference executor raises the exception that says why."""
+        from flambeau.record.plan import base_array
+
+        arrays = [base_array(s, offset, dtype, extent).copy() for (s, offset), (dtype, extent) in
+                  zip(rec.bases, self.program.bases, strict=True)]
+        reference.execute(self.program, arrays, rec.scalars)
+        raise RuntimeError(f"compiled program failed with code {code}, but the reference executor does not: please "
+                           "report this (FLAMBEAU_EXECUTOR=reference avoids it)")

@@ -1,0 +1,485 @@
+"""The CPU compiler against the reference executor: primitives, fused programs, updates, random programs."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
+from flambeau.execute.cpu.memory import allocate
+from flambeau.execute.reference.executor import decode, execute, to_array
+from flambeau.graph.program import Program, Update
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import contraction, elementwise, indexed, ordered, reduction, source, view, window
+from flambeau.ops import randomness
+from flambeau.ops.value import Value
+
+FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
+INTEGERS = (dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)
+
+
+class Builder:
+    """Makes program inputs with random contents, then runs the program both ways."""
+
+    def __init__(self, seed: int | str = 0) -> None:
+        number = zlib.crc32(seed.encode()) if isinstance(seed, str) else seed
+        self.rng = np.random.default_rng(number)
+        self.bases: list[tuple[DType, np.ndarray[Any, Any]]] = []
+        self.scalars: list[tuple[DType, Any]] = []
+        self.flat: list[Value] = []
+
+    def data(self, array: Any, dtype: DType) -> Value:
+        """A base with the given contents, shown in its shape."""
+        array = np.asarray(array)
+        stored = to_array(array.ravel(), dtype)
+        index = len(self.bases)
+        self.bases.append((dtype, np.array(stored)))
+        flat = source.program_input("base", index, (stored.size,), dtype)
+        self.flat.append(flat)
+        strides = tuple(int(s) for s in np.zeros(array.shape, np.int8).strides) if array.size else (
+            0,) * array.ndim
+        return view.as_strided(flat, shape=array.shape, strides=strides, offset=0)
+
+    def random(self, shape: tuple[int, ...], dtype: DType = dtypes.float32) -> Value:
+        if dtype.kind == "b":
+            return self.data(self.rng.random(shape) < 0.5, dtype)
+        if dtype.kind == "i":
+            low = 0 if not dtype.is_signed else -9
+            return self.data(self.rng.integers(low, 10, shape), dtype)
+        return self.data(self.rng.standard_normal(shape), dtype)
+
+    def scalar(self, number: Any, dtype: DType) -> Value:
+        self.scalars.append((dtype, number))
+        return source.program_input("scalar", len(self.scalars) - 1, (), dtype)
+
+    def program(self, results: list[Value], updates: list[tuple[int, Value]] | None = None) -> Program:
+        found = tuple(Update(b, v) for b, v in updates or [])
+        return Program(tuple((d, a.size) for d, a in self.bases), tuple(d for d, _ in self.scalars),
+                       tuple(results), found)
+
+    def check(self, results: list[Value], updates: list[tuple[int, Value]] | None = None,
+              tolerance: float = 4.0) -> CompiledProgram:
+        """Both executors; results and updated bases must agree to `tolerance` units of precision."""
+        program = self.program(results, updates)
+        compiled = compile_program(program)
+        expected_bases = [a.copy() for _, a in self.bases]
+        expected = execute(program, expected_bases, [v for _, v in self.scalars])
+        got, got_bases, code = run(compiled, program, [a for _, a in self.bases],
+                                   [v for _, v in self.scalars])
+        assert code == 0
+        for value, a, b in zip(program.results, got, expected, strict=True):
+            agree(a, b, value.dtype, tolerance)
+        for (dtype, _), a, b in zip(self.bases, got_bases, expected_bases, strict=True):
+            agree(a, b, dtype, tolerance)
+        return compiled
+
+
+def run(compiled: CompiledProgram, program: Program, bases: list[Any], scalars: list[Any]
+        ) -> tuple[list[Any], list[Any], int]:
+    """Runs a compiled program on copies of the bases; (results, bases after it, code)."""
+    memories = []
+    for array in bases:
+        memory = allocate(max(array.nbytes, 1))
+        memory.ndarray(array.dtype, array.shape)[...] = array
+        memories.append(memory)
+    outs = [allocate(max(v.size * v.dtype.itemsize, 1)) for v in program.results]
+    words = allocate(8 * max(len(scalars), 1))
+    for i, (dtype, number) in enumerate(zip(program.scalars, scalars, strict=True)):
+        kind = np.float64 if dtype.kind == "f" else np.int64
+        words.ndarray(kind, (1,), 8 * i)[0] = number
+    arena = allocate(max(compiled.arena_bytes, 1))
+    arena.ndarray(np.uint8, (max(compiled.arena_bytes, 1),))[...] = 0xFF  # NaN where nothing was written
+    code = compiled.run([m.address for m in memories], [m.address for m in outs], words.address,
+                        arena.address)
+    results = [m.ndarray(v.dtype.numpy, v.shape).copy() for m, v in zip(outs, program.results, strict=True)]
+    after = [m.ndarray(a.dtype, a.shape).copy() for m, a in zip(memories, bases, strict=True)]
+    return results, after, code
+
+
+def agree(a: Any, b: Any, dtype: DType, tolerance: float) -> None:
+    a, b = decode(a, dtype), decode(b, dtype)
+    if dtype.kind not in "fc":
+        np.testing.assert_array_equal(a, b.reshape(a.shape))
+        return
+    precision = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 2.4e-7, "float64": 4.5e-16}.get(
+        dtype.name, 2.4e-7)
+    scale = np.nanmax(np.abs(np.where(np.isfinite(b), b, 0)), initial=0.0)
+    np.testing.assert_allclose(a, b.reshape(a.shape), rtol=tolerance * precision,
+                               atol=tolerance * precision * max(float(scale), 1e-30), equal_nan=True)
+
+
+# ---- elementwise ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: d.name)
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (7,), (5, 33), (2, 1, 64)], ids=str)
+def test_float_arithmetic(dtype: DType, shape: tuple[int, ...]) -> None:
+    b = Builder(f"{dtype.name}{shape}")
+    x, y = b.random(shape, dtype), b.random(shape, dtype)
+    z = x * y + x - y
+    b.check([z, ar.div(x, y), elementwise.maximum(x, y), elementwise.neg(x), elementwise.abs_(y),
+             ar.where(x > y, z, elementwise.minimum(x, y)), elementwise.sqrt(elementwise.abs_(x))])
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "sin", "floor", "round_", "sign",
+                                  "rsqrt", "reciprocal", "erf", "expm1", "log1p"])
+@pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: d.name)
+def test_float_functions(name: str, dtype: DType) -> None:
+    b = Builder(name + dtype.name)
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 2.5]
+    x = b.data(np.concatenate([special, b.rng.standard_normal(44) * 3]), dtype)
+    b.check([getattr(elementwise, name)(x)])
+
+
+@pytest.mark.parametrize("dtype", (*INTEGERS, dtypes.bool_), ids=lambda d: d.name)
+def test_integer_arithmetic(dtype: DType) -> None:
+    b = Builder(dtype.name)
+    x, y = b.random((3, 21), dtype), b.random((3, 21), dtype)
+    results = [x + y, x * y, x & y, x | y, ~x, x < y, elementwise.maximum(x, y), elementwise.eq(x, y)]
+    if dtype.kind == "i":
+        safe = ar.where(ar.eq(y, 0), ar.full_like(y, 3), y)
+        results += [x - y, -x, elementwise.floor_divide(x, safe), elementwise.trunc_divide(x, safe),
+                    elementwise.remainder(x, safe), elementwise.fmod(x, safe), elementwise.pow_(x, y),
+                    elementwise.shift_left(x, y), elementwise.shift_right(x, y), elementwise.abs_(x)]
+    b.check(results)
+
+
+@pytest.mark.parametrize("source_", (*FLOATS, *INTEGERS, dtypes.bool_), ids=lambda d: d.name)
+def test_casts(source_: DType) -> None:
+    b = Builder(source_.name)
+    x = b.random((77,), source_)
+    if source_.kind == "f":
+        x = x * 10.0
+    b.check([ar.cast(x, d) for d in (*FLOATS, *INTEGERS, dtypes.bool_)])
+
+
+def test_run_time_scalars() -> None:
+    b = Builder()
+    x = b.random((5, 9))
+    lr, n = b.scalar(0.125, dtypes.float64), b.scalar(7, dtypes.int64)
+    on = b.scalar(True, dtypes.bool_)
+    b.check([x * lr, x * ar.cast(n, dtypes.float32), ar.where(on, x, x * 2.0), lr, n])
+
+
+def test_division_by_zero_is_reported_and_nothing_is_updated() -> None:
+    b = Builder()
+    x = b.data(np.arange(20), dtypes.int64)
+    y = b.data(np.arange(20) - 7, dtypes.int64)
+    program = b.program([elementwise.floor_divide(x, y)], [(0, x + y)])
+    bases = [a for _, a in b.bases]
+    _, after, code = run(compile_program(program), program, bases, [])
+    assert code != 0
+    for a, c in zip(after, bases, strict=True):
+        np.testing.assert_array_equal(a, c)
+
+
+# ---- views ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.bfloat16, dtypes.int64, dtypes.bool_],
+                         ids=lambda d: d.name)
+def test_views(dtype: DType) -> None:
+    b = Builder(dtype.name)
+    x = b.random((4, 6, 10), dtype)
+    b.check([
+        view.permute(x, order=(2, 0, 1)),
+        view.reshape(view.permute(x, order=(1, 0, 2)), shape=(12, 20)),
+        view.slice_(x, starts=(1, 0, 3), steps=(2, 1, 3), sizes=(2, 6, 2)),
+        view.flip(x, axes=(0, 2)),
+        view.expand(view.reshape(x, shape=(4, 1, 60)), shape=(4, 3, 60)),
+        view.pad(x, low=(1, 0, 2), high=(0, -2, 3), interior=(0, 1, 2), value=1),
+        view.concat(x, view.flip(x, axes=(1,)), x, axis=1),
+        view.windows(x, sizes=(3, 2), steps=(1, 3), dilations=(2, 1)),
+        view.reshape(x, shape=(240,)),
+        ar.full((3, 40), 2, dtype),
+    ])
+
+
+def test_views_of_arithmetic() -> None:
+    b = Builder()
+    x, y = b.random((8, 12)), b.random((12,))
+    z = elementwise.exp(x + y) * 0.5
+    t = view.permute(z, order=(1, 0))
+    b.check([t, view.reshape(t, shape=(3, 32)) + 1.0, view.pad(z, low=(0, 1), high=(2, 0),
+                                                             interior=(0, 0), value=-1.5) * 2.0])
+
+
+def test_overlapping_writes_and_folds() -> None:
+    b = Builder()
+    x = b.random((3, 9, 8))
+    w = view.windows(x, sizes=(3, 3), steps=(2, 1), dilations=(1, 2))
+    flat = b.random((50,))
+    part = b.random((4, 5))
+    b.check([
+        view.fold(w * 2.0, extents=(9, 8), sizes=(3, 3), steps=(2, 1), dilations=(1, 2)),
+        view.strided_scatter(flat, part, strides=(10, 2), offset=3),
+        view.strided_sum(part, size=20, strides=(1, 3), offset=2),
+        view.strided_scatter(view.strided_scatter(flat, part, strides=(1, 4), offset=0), part + 1.0,
+                             strides=(5, 1), offset=25),
+    ])
+
+
+# ---- reductions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", (*FLOATS, dtypes.int64, dtypes.int32, dtypes.bool_),
+                         ids=lambda d: d.name)
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2), (0, 1, 2), ()], ids=str)
+def test_reductions(dtype: DType, axes: tuple[int, ...]) -> None:
+    b = Builder(f"{dtype.name}{axes}")
+    x = b.random((5, 7, 37), dtype)
+    results = [reduction.sum_(x, axes=axes), reduction.max_(x, axes=axes), reduction.min_(x, axes=axes),
+               reduction.prod(x, axes=axes)]
+    if len(axes) == 1:
+        results += [reduction.argmax(x, axes=axes), reduction.argmin(x, axes=axes)]
+    b.check(results, tolerance=16.0)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (1, 1), (3, 16), (16, 3), (2, 65)], ids=str)
+def test_reduction_shapes(shape: tuple[int, ...]) -> None:
+    b = Builder(str(shape))
+    x = b.random(shape)
+    b.check([reduction.sum_(x, axes=(0,)), reduction.sum_(x, axes=(1,)), reduction.prod(x, axes=(0, 1))])
+
+
+def test_extrema_with_nan_and_ties() -> None:
+    b = Builder()
+    data = b.rng.integers(0, 4, (9, 40)).astype(np.float32)
+    data[2, 17] = data[2, 30] = np.nan
+    data[5] = -np.inf
+    x = b.data(data, dtypes.float32)
+    for axes in ((0,), (1,)):
+        b.check([f(x, axes=axes) for f in (reduction.max_, reduction.min_, reduction.argmax,
+                                           reduction.argmin)])
+
+
+def test_long_sums_are_accurate() -> None:
+    b = Builder()
+    x = b.random((1 << 18,))
+    y = b.random((4096, 24))
+    total = b.check([reduction.sum_(x * x, axes=(0,)), reduction.sum_(y + 1.0, axes=(0,)),
+                     reduction.sum_(x + 1.0, axes=(0,))], tolerance=3.0)
+    assert total.native
+
+
+def test_softmax_and_normalisation() -> None:
+    b = Builder()
+    x = b.random((32, 10))
+    top = view.expand(view.reshape(reduction.max_(x, axes=(1,)), shape=(32, 1)), shape=(32, 10))
+    e = elementwise.exp(x - top)
+    total = reduction.sum_(e, axes=(1,))
+    soft = e / view.expand(view.reshape(total, shape=(32, 1)), shape=(32, 10))
+    mean = reduction.sum_(x, axes=(0,)) * (1 / 32)
+    centred = x - ar.expand(mean, (32, 10))
+    variance = reduction.sum_(centred * centred, axes=(0,)) * (1 / 32)
+    b.check([soft, elementwise.log(soft), centred * ar.expand(elementwise.rsqrt(variance + 1e-5),
+                                                              (32, 10))], tolerance=16.0)
+
+
+# ---- contractions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", (*FLOATS, dtypes.int32, dtypes.int64), ids=lambda d: d.name)
+@pytest.mark.parametrize("sizes", [(3, 4, 5), (1, 7, 1), (33, 17, 40), (4, 0, 3), (0, 4, 3)], ids=str)
+def test_dot(dtype: DType, sizes: tuple[int, int, int]) -> None:
+    m, k, n = sizes
+    b = Builder(f"{dtype.name}{sizes}")
+    x, y = b.random((m, k), dtype), b.random((n, k), dtype)
+    z = contraction.dot(x, view.permute(y, order=(1, 0)))
+    bias = b.random((n,), dtype)
+    out = z + ar.expand(bias, (m, n))
+    b.check([out, ar.maximum(out, 0), contraction.dot(view.permute(x, order=(1, 0)), z)], tolerance=64.0)
+
+
+def test_batched_dot() -> None:
+    b = Builder()
+    x, y = b.random((3, 2, 5, 6)), b.random((3, 2, 6, 7))
+    b.check([contraction.dot(x, y), contraction.dot(elementwise.exp(x), y * 2.0)], tolerance=64.0)
+
+
+@pytest.mark.parametrize("strides,dilations", [((1, 1), (1, 1)), ((2, 1), (1, 2))], ids=str)
+def test_convolution_and_gradients(strides: tuple[int, int], dilations: tuple[int, int]) -> None:
+    b = Builder()
+    x, w = b.random((2, 2, 3, 9, 8)), b.random((2, 4, 3, 3, 2))
+    attrs = {"strides": strides, "dilations": dilations}
+    padded = view.pad(x, low=(0, 0, 0, 1, 1), high=(0, 0, 0, 1, 1), interior=(0,) * 5, value=0)
+    out = contraction.conv(padded, w, **attrs)
+    ct = b.random(out.shape)
+    gx, gw = contraction.conv.vjp(ct, out, padded, w, **attrs)
+    b.check([ar.maximum(out, 0.0), gx, gw], tolerance=64.0)
+
+
+# ---- windows, gathers, scans, host steps ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("attrs", [
+    {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)},
+    {"sizes": (3, 2), "steps": (2, 1), "dilations": (1, 2)}], ids=str)
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.int64], ids=lambda d: d.name)
+def test_pooling(attrs: dict[str, tuple[int, ...]], dtype: DType) -> None:
+    b = Builder()
+    x = b.random((2, 3, 9, 11), dtype)
+    out = window.max_pool(x, **attrs)
+    ct = b.random(out.shape, dtype)
+    other = b.random(x.shape, dtype)
+    b.check([out, window.max_pool_gradient(x, ct, **attrs), window.max_pool_take(x, other, **attrs),
+             window.max_pool_index(x, **attrs), ar.maximum(out, 0)])
+
+
+def test_gathers_and_scatters() -> None:
+    b = Builder()
+    table = b.random((6, 9))
+    index = b.data(np.array([[0, 5, -1], [2, 2, -6]]), dtypes.int64)
+    rows = b.random((2, 3, 9))
+    ones = b.random((2, 3))
+    line = b.random((6,))
+    b.check([
+        indexed.take(table, index, what="index") * 2.0,
+        indexed.put_add(table, index, rows, what="index"),
+        indexed.put_set(table * 3.0, index, rows, what="index"),
+        indexed.put_add(line, index, ones, what="index"),
+        indexed.take(line, index, what="index"),
+    ])
+
+
+@pytest.mark.parametrize("primitive", [indexed.take, indexed.put_add])
+def test_index_out_of_range_is_reported(primitive: Any) -> None:
+    b = Builder()
+    table, index = b.random((6, 4)), b.data(np.array([1, 3, 6]), dtypes.int64)
+    value = (primitive(table, index, what="index") if primitive is indexed.take else
+             primitive(table, index, b.random((3, 4)), what="index"))
+    program = b.program([value], [(0, view.reshape(table * 2.0, shape=(24,)))])
+    bases = [a for _, a in b.bases]
+    _, after, code = run(compile_program(program), program, bases, [])
+    assert code != 0
+    np.testing.assert_array_equal(after[0], bases[0])
+    with pytest.raises(IndexError):
+        execute(program, bases, [])
+
+
+def test_host_steps_in_between() -> None:
+    b = Builder()
+    x = b.random((4, 9))
+    order = ordered.argsort(x * 2.0, axis=1, descending=False)
+    running = ordered.cumsum(elementwise.exp(x), axis=1)
+    checked = randomness.require(x, x < 100.0, error=("ValueError", "too large"))
+    c = elementwise.complex_(x, running)
+    b.check([running + 1.0, order + 1, checked * 2.0, elementwise.imag(c * c), c], tolerance=32.0)
+
+
+def test_require_raises_its_own_error() -> None:
+    b = Builder()
+    x = b.random((4, 9))
+    checked = randomness.require(x, x < -100.0, error=("ValueError", "too large"))
+    program = b.program([checked], [(0, view.reshape(x + 1.0, shape=(36,)))])
+    bases = [a for _, a in b.bases]
+    with pytest.raises(ValueError, match="too large"):
+        run(compile_program(program), program, bases, [])
+
+
+# ---- updates -------------------------------------------------------------------------------------
+
+
+def flat(v: Value) -> Value:
+    return view.reshape(v, shape=(v.size,))
+
+
+def test_updates_in_place() -> None:
+    b = Builder()
+    w, g, m = b.random((12, 5)), b.random((12, 5)), b.random((12, 5))
+    new_m = m * 0.9 + g
+    new_w = w - new_m * 0.1
+    b.check([reduction.sum_(w * w, axes=(0, 1))], [(0, flat(new_w)), (2, flat(new_m))], tolerance=16.0)
+
+
+def test_updates_that_exchange_and_transpose() -> None:
+    b = Builder()
+    x, y = b.random((6, 6)), b.random((6, 6))
+    b.check([x + y], [(0, flat(y)), (1, flat(view.permute(x, order=(1, 0))))])
+
+
+def test_update_read_elsewhere_by_the_same_kernel() -> None:
+    b = Builder()
+    x = b.random((8, 8))
+    shifted = view.pad(view.slice_(x, starts=(0, 0), steps=(1, 1), sizes=(8, 7)), low=(0, 1),
+                       high=(0, 0), interior=(0, 0), value=0)
+    b.check([], [(0, flat(x + shifted))])
+
+
+def test_update_of_a_part() -> None:
+    b = Builder()
+    x = b.random((40,))
+    part = view.as_strided(b.flat[0], shape=(4, 3), strides=(10, 2), offset=1)
+    new = view.strided_scatter(b.flat[0], part * 2.0, strides=(10, 2), offset=1)
+    b.check([x], [(0, new)])
+
+
+def test_linear_regression_step() -> None:
+    b = Builder()
+    x, y, w, bias = b.random((32, 3)), b.random((32, 1)), b.random((1, 3)), b.random((1,))
+    out = contraction.dot(x, view.permute(w, order=(1, 0))) + ar.expand(bias, (32, 1))
+    error = out - y
+    loss = reduction.sum_(error * error, axes=(0, 1)) * (1 / 32)
+    ct = error * (2 / 32)
+    gw = view.permute(contraction.dot(view.permute(x, order=(1, 0)), ct), order=(1, 0))
+    gb = reduction.sum_(ct, axes=(0,))
+    lr = b.scalar(0.05, dtypes.float64)
+    b.check([loss, gw], [(2, flat(w - gw * lr)), (3, flat(bias - gb * lr))], tolerance=64.0)
+
+
+# ---- random programs -----------------------------------------------------------------------------
+
+
+def grow(b: Builder, pool: list[Value], steps: int) -> list[Value]:
+    """Random values made from `pool` by random primitives."""
+    rng = b.rng
+    for _ in range(steps):
+        x = pool[rng.integers(len(pool))]
+        choice = rng.integers(12)
+        if choice == 0 and x.ndim:
+            x = view.permute(x, order=tuple(int(a) for a in rng.permutation(x.ndim)))
+        elif choice == 1 and x.ndim:
+            axis = int(rng.integers(x.ndim))
+            total = reduction.sum_(x, axes=(axis,)) * 0.1
+            x = x + reduction.spread(total, x, (axis,))
+        elif choice == 2 and x.ndim:
+            x = view.flip(x, axes=(int(rng.integers(x.ndim)),))
+        elif choice == 3 and x.ndim >= 2:
+            x = view.reshape(x, shape=(x.shape[0] * x.shape[1], *x.shape[2:]))
+        elif choice == 4 and x.ndim and x.shape[0] > 2:
+            x = view.slice_(x, starts=(1,) + (0,) * (x.ndim - 1), steps=(1,) * x.ndim,
+                            sizes=(x.shape[0] - 1, *x.shape[1:]))
+        elif choice == 5 and x.ndim:
+            x = view.pad(x, low=(1,) * x.ndim, high=(0,) * x.ndim, interior=(0,) * x.ndim, value=0.5)
+        elif choice == 6 and x.ndim == 2 and x.shape[0] < 40:
+            x = contraction.dot(x, view.permute(x, order=(1, 0))) * 0.05
+        elif choice == 7 and x.ndim:
+            x = reduction.max_(x, axes=(x.ndim - 1,))
+        elif choice == 8:
+            x = elementwise.tanh(x)
+        else:
+            same = [v for v in pool if v.shape == x.shape]
+            y = same[rng.integers(len(same))]
+            x = x * y if choice == 9 else ar.where(x > y, x, y - x) if choice == 10 else x + y
+        if x.size <= 4000:
+            pool.append(x)
+    return pool
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_programs(seed: int) -> None:
+    b = Builder(seed)
+    shapes = [(5, 6), (5, 6), (17,), (2, 3, 4), (), (1, 20)]
+    pool = grow(b, [b.random(s, dtypes.float64) for s in shapes], 25)
+    picks = sorted({int(i) for i in b.rng.integers(0, len(pool), 6)} | {len(pool) - 1})
+    updates = []
+    for number, (_, array) in enumerate(b.bases):
+        fitting = [v for v in pool if v.size == array.size]
+        if b.rng.random() < 0.6:
+            updates.append((number, flat(fitting[b.rng.integers(len(fitting))])))
+    b.check([pool[i] for i in picks], updates, tolerance=1e4)
