@@ -314,14 +314,14 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
 # ---- extrema -------------------------------------------------------------------------------------
 
 
-def _refuse_empty(name: str, x: Value, dims: Dims, error: type[Exception] = IndexError) -> None:
+def refuse_empty(name: str, x: Value, dims: Dims) -> None:
     """PyTorch's errors where there is no element to choose."""
     if x.dtype.is_complex:
-        raise RuntimeError(f'"{name}" not implemented for \'{x.dtype.scalar_name}\'')
+        raise NotImplementedError(f"\"{name}\" not implemented for '{x.dtype.scalar_name}'")
     if x.size:
         return
     if dims is None:
-        raise error(
+        raise RuntimeError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
             "dim with the 'dim' argument."
         )
@@ -332,14 +332,14 @@ def _refuse_empty(name: str, x: Value, dims: Dims, error: type[Exception] = Inde
 
 def _extremum(x: Value, name: str, dims: Dims, keepdim: bool) -> Value:
     primitive = red.max_ if name.endswith("max") else red.min_
-    _refuse_empty(name, x, dims or None, RuntimeError if name in ("max", "min") else IndexError)
+    refuse_empty(name, x, dims or None)
     return folded(primitive, x, wrap_axes(dims, x.ndim), keepdim)
 
 
 def _extremum_along(x: Value, name: str, dims: Dims, keepdim: bool) -> tuple[Value, Value]:
     """Values and indices; the gradient goes to the index alone."""
     axes = wrap_axes(dims, x.ndim)
-    _refuse_empty(name, x, dims)
+    refuse_empty(name, x, dims)
     if not axes:
         return x, ar.full((), 0, dtypes.int64)
     index = (red.argmax if name == "max" else red.argmin)(x, axes=axes)
@@ -351,13 +351,16 @@ def _extremum_along(x: Value, name: str, dims: Dims, keepdim: bool) -> tuple[Val
 
 def _arg_extremum(x: Value, name: str, dims: Dims, keepdim: bool) -> Value:
     if x.dtype.kind == "b":
-        raise RuntimeError(f"\"{name}_cpu\" not implemented for 'Bool'")
+        raise RuntimeError(f"{name}(): does not support bool input")
     shape = x.shape
     if dims is None:
-        _refuse_empty(name, x, dims)
+        if not x.size:
+            raise IndexError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+            )
         x = view.reshape(x, shape=(x.size,))
     elif x.shape:
-        _refuse_empty(name, x, dims)
+        refuse_empty(name, x, dims)
     axes = wrap_axes(dims or (0,), x.ndim)
     if not axes:
         return ar.full((), 0, dtypes.int64)
@@ -372,7 +375,7 @@ def _aminmax(x: Value, dims: Dims, keepdim: bool) -> tuple[Value, Value]:
         raise RuntimeError(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
         )
-    _refuse_empty("aminmax", x, dims)
+    refuse_empty("aminmax", x, dims)
     axes = wrap_axes(dims, x.ndim)
     return folded(red.min_, x, axes, keepdim), folded(red.max_, x, axes, keepdim)
 
@@ -476,10 +479,16 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | 
 # ---- moments -------------------------------------------------------------------------------------
 
 
+MOMENT_NAMES = {
+    "var": "std and var", "std": "std and var", "var_mean": "std_mean and var_mean",
+    "std_mean": "std_mean and var_mean",
+}  # fmt: skip
+
+
 def _moments(x: Value, name: str, dims: Dims, keepdim: bool, correction: float) -> tuple[Value, Value]:
     """(variance or deviation, mean) in the operand's dtype."""
     if x.dtype.kind not in "fc":
-        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+        raise RuntimeError(f"{MOMENT_NAMES[name]} only support floating point and complex dtypes")
     if x.dtype.is_complex:
         raise NotImplementedError(f"{name} of complex tensors is not supported yet")
     axes = wrap_axes(dims, x.ndim)
@@ -606,6 +615,11 @@ def vector_norm_of(x: Value, p: float, dims: Dims, keepdim: bool, dtype: DType |
 
 
 def _dist(a: Value, b: Value, p: float) -> Value:
+    if ar.promoted_dtype(a, b).kind not in "fc":
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. Got "
+            f"{ar.promoted_dtype(a, b).scalar_name.capitalize()} instead."
+        )
     return vector_norm_of(ar.sub(a, b), p, None, False)
 
 

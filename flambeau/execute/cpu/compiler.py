@@ -17,6 +17,7 @@ import numpy as np
 from flambeau.execute.cpu import engine, fusion, runtime
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
+from flambeau.execute.cpu.expansion import expand_primitives
 from flambeau.execute.cpu.lower import (
     Destination,
     HostStep,
@@ -291,7 +292,7 @@ class _Compiler:
 def compile_program(program: Program) -> CompiledProgram:
     """Compiles a program for this machine; parts without native code become host steps."""
     clock = [time.perf_counter()]
-    simple = simplify(program)
+    simple = expand_primitives(simplify(program))
     clock.append(time.perf_counter())
     compiler = _Compiler(simple, Target.host().vector_bits)
     steps, arena_bytes = compiler.compile()

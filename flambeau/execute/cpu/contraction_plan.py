@@ -60,7 +60,7 @@ class Roles:
     def k_axes(self) -> tuple[Axis, ...]:
         """k axes from the longest stride to the shortest; an axis of unit stride in both comes last."""
         axes = [axis for axis in self.axes.values() if axis.kind == "k"]
-        return tuple(sorted(axes, key=lambda x: -max(abs(x.a), abs(x.b))))
+        return tuple(sorted(axes, key=lambda x: ((x.a, x.b) == (1, 1), -max(abs(x.a), abs(x.b)))))
 
     @property
     def k_extent(self) -> int:
@@ -160,7 +160,7 @@ def _packings(roles: Roles, choice: Choice) -> Iterator[Choice]:
 def _dot_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
     extent = joined(roles.k_axes)[-1].extent
     size = min(lanes, 1 << (extent - 1).bit_length())
-    if size == 1:
+    if size == 1 or extent == 0:
         return
     for col in roles.of("n") or [-1]:
         columns = roles.axes[col].extent if col >= 0 else 1

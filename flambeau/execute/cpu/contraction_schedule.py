@@ -52,6 +52,13 @@ class Tiling:
     def dimension(self) -> Dimension:
         return Dimension(self.count, tail=bool(self.last))
 
+    @property
+    def versions(self) -> tuple[bool, ...]:
+        """Which of whole (False) and last (True) tiles there are."""
+        if not self.last:
+            return (False,)
+        return (False, True) if self.count > 1 else (True,)
+
     def of(self, tail: bool) -> tuple[int, ...]:
         return self.last if tail else self.widths
 

@@ -466,6 +466,13 @@ class KernelWriter:
             result = e.insert(result, e.load(place, type_.with_lanes(1)), lane)
         return result
 
+    def store_all(self, stores: Sequence[Store]) -> None:
+        """Makes all stores once everything is computed: an update may overwrite what others load."""
+        for store in stores:
+            self.emit(store.node)
+        for store in stores:
+            self.store(store)
+
     def store(self, store: Store) -> None:
         """Writes one element per lane."""
         e, buffer = self.e, store.buffer

@@ -81,8 +81,7 @@ def _flat_loop(writer: KernelWriter, variable: Variable, nodes: list[Node], stor
     writer.lane, writer.lanes = variable, lanes
     with e.loop(start, even, lanes) as loop, writer.scope():
         writer.registers[variable.number] = loop.index
-        for store in stores:
-            writer.store(store)
+        writer.store_all(stores)
     if lanes == 1:
         return tasks
     rest = e.op("sub nsw", stop, even)
@@ -90,8 +89,7 @@ def _flat_loop(writer: KernelWriter, variable: Variable, nodes: list[Node], stor
         writer.registers[variable.number] = even
         numbers = e.lane_numbers(lanes)
         writer.mask = e.cmp("icmp slt", numbers, e.splat(rest, lanes))
-        for store in stores:
-            writer.store(store)
+        writer.store_all(stores)
         writer.mask = None
     return tasks
 
@@ -99,8 +97,7 @@ def _flat_loop(writer: KernelWriter, variable: Variable, nodes: list[Node], stor
 def _static_nest(writer: KernelWriter, nest: Nest, nodes: list[Node], stores: Sequence[Store],
                  lanes: int, tasks: int, bounds: tuple[Reg, Reg]) -> int:
     if not nest.loops:
-        for store in stores:
-            writer.store(store)
+        writer.store_all(stores)
         return 1
     writer.hoist(nodes, set())
     assert nest.lane is not None
@@ -111,7 +108,7 @@ def _static_nest(writer: KernelWriter, nest: Nest, nodes: list[Node], stores: Se
         variable = nest.loops[level]
         limits = span if level == 0 else None
         if level == len(nest.loops) - 1:
-            lane_loop(writer, variable, lanes, limits, bounds, lambda: [writer.store(s) for s in stores])
+            lane_loop(writer, variable, lanes, limits, bounds, lambda: writer.store_all(stores))
             return
         start, stop = limit_registers(writer, variable, limits, bounds)
         with writer.e.loop(start, stop) as loop, writer.scope():

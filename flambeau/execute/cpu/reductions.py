@@ -15,7 +15,14 @@ from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.index import Expression, Variable, of
-from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
+from flambeau.execute.cpu.loops import (
+    KernelCode,
+    KernelWriter,
+    Store,
+    forwarded,
+    node_expressions,
+    ordered_nodes,
+)
 from flambeau.execute.cpu.nests import (
     PARALLEL_THRESHOLD,
     TASKS,
@@ -152,6 +159,7 @@ class _Plan:
         every = [*self.body, *self.epilogue]
         self.writer = KernelWriter(vector_bits, every, stores, forward)
         self.nodes = every
+        self.early = independent(every, results, forward)
         self.checks = needs_checks(every)
         self.total = _points(kept), _points(folded)
         folded = folded if self.total[1] else []
@@ -209,7 +217,7 @@ class _Plan:
         with writer.kernel(self.checks) as (first, last):
             writer.declare_operands(self.nodes, self.stores)
             if self.total[0]:
-                writer.hoist(self.nodes, set())
+                writer.hoist(self.early, set())
                 self._kept_loops(0, span, (first, last))
         return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, self.checks)
 
@@ -226,7 +234,7 @@ class _Plan:
         start, stop = limit_registers(writer, variable, limits, bounds)
         with writer.e.loop(start, stop) as loop, writer.scope():
             writer.registers[variable.number] = loop.index
-            writer.hoist(self.nodes, self._bound(level + 1))
+            writer.hoist(self.early, self._bound(level + 1))
             self._kept_loops(level + 1, span, bounds)
 
     def _bound(self, count: int) -> set[int]:
@@ -247,8 +255,7 @@ class _Plan:
             writer.scopes[-1][fold.result.number] = accumulator.result(writer.e)
         if self.horizontal:
             writer.lanes, writer.lane = 1, None
-        for store in self.stores:
-            writer.store(store)
+        writer.store_all(self.stores)
 
     def _fold_loops(self, level: int, state: list[Accumulator]) -> list[Accumulator]:
         writer, e = self.writer, self.writer.e
@@ -353,6 +360,20 @@ class _Plan:
             loop.yield_(following)
         return [_with_registers(state, loop.carried[n * size:(n + 1) * size])
                 for n, state in enumerate(copies)]
+
+
+def independent(nodes: Sequence[Node], results: set[int], forward: dict[int, Node]) -> list[Node]:
+    """The nodes that do not need a finished fold."""
+    late = set(results)
+    early = []
+    for node in nodes:
+        needs = [n.number for n in ordered_nodes([node], forward)] if node_expressions(node) else [
+            forwarded(a, forward).number for a in node.args]
+        if late.isdisjoint(needs):
+            early.append(node)
+        else:
+            late.add(node.number)
+    return early
 
 
 def _moved(e: Emitter, start: Reg, by: int) -> Reg:

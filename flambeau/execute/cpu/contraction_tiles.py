@@ -1,0 +1,336 @@
+"""The register tiles of a contraction: multiply-add loops and what becomes of their sums.
+
+A tile is an internal function per shape (whole and last tiles), called from the loops around it. Outer form: a
+vector of B times a broadcast element of A. Dot form: a vector of B times a vector of A, lanes added up last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flambeau.execute.cpu.contraction_nest import (
+    PARAMETERS,
+    emit_stage,
+    lane_range,
+    lane_sums,
+    transposed,
+)
+from flambeau.execute.cpu.contraction_schedule import COLS, PARTS, ROWS, Operand, Schedule
+from flambeau.execute.cpu.contraction_spec import (
+    ARGS,
+    SCRATCH,
+    TABLE,
+    StoreCallback,
+    load_element,
+    operand_pointer,
+    weighted_sum,
+)
+from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type
+
+INLINE_STORES = 128  # Instructions of store callbacks in one tile before they go into a loop.
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """The store callback and roughly how many instructions it emits per piece."""
+
+    store: StoreCallback
+    size: int
+
+
+class TileFunction:
+    """Emits the function of one tile shape: `rows` rows by the vectors (dot: columns) in `widths`."""
+
+    def __init__(
+        self, e: Emitter, s: Schedule, rows: int, widths: tuple[int, ...], storing: Storing
+    ) -> None:
+        self.e = e
+        self.s = s
+        self.rows = rows
+        self.widths = widths
+        self.storing = storing
+        self.accumulator = s.spec.accumulator
+        self.lanes = s.choice.lanes
+        self.type = Type(self.accumulator, self.lanes)
+        self.stack: Reg | None = None
+
+    def emit(self, name: str) -> None:
+        e, s = self.e, self.s
+        parameters = [*PARAMETERS, ("a", PTR), ("b", PTR), ("partial", PTR)]
+        parameters += [("first", I64), ("last", I64)]
+        parameters += [(f"i{position}", I64) for position in s.out_positions()]
+        with e.function(name, "internal void", parameters) as registers:
+            _, _, a, b, partial, first, last, *index = registers
+            self.partial, self.first, self.last = partial, first, last
+            self.index = dict(zip(s.out_positions(), index, strict=True))
+            if self._pieces_on_stack():
+                self.stack = e.alloca(Type(self.accumulator), self._stack_elements())
+            count = self.rows * len(self.widths) * (s.choice.unroll if s.choice.dot else 1)
+            zeros = [e.const(0, self.type)] * count
+            sums = self._k_loop(0, a, b, zeros)
+            self._finish(self._joined_chunks(sums))
+            e.line("ret void")
+
+    def _pieces_on_stack(self) -> bool:
+        """Whether finished pieces go through memory, so that the callback is emitted in a loop."""
+        if self.s.parts > 1:
+            return False
+        pieces = self.rows if self.s.choice.dot else self.rows * len(self.widths)
+        return self.s.by_rows or pieces * self.storing.size > INLINE_STORES
+
+    def _stack_elements(self) -> int:
+        size = 1 << (self.rows - 1).bit_length()
+        return max(size, self.rows) * len(self.widths) * self.lanes + self.lanes
+
+    # ---- sums ------------------------------------------------------------------------------------
+
+    def _k_loop(self, level: int, a: Reg, b: Reg, sums: list[Reg]) -> list[Reg]:
+        """Loop number `level` of the sum and those inside; returns the new sums."""
+        e, s = self.e, self.s
+        dot = s.choice.dot
+        if level == len(s.k_loops):
+            return self._multiply_add(a, b, sums, self.lanes)
+        if dot and level == len(s.k_loops) - 1:
+            return self._lane_loop(a, b, sums)
+        k = s.k_loops[level]
+        bounds = (e.i64(0), e.i64(k.extent))
+        if level == s.part_level:
+            bounds = (self.first, self.last)
+        with e.loop(*bounds, carried=sums) as loop:
+            at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
+            at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
+            loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
+        return loop.carried
+
+    def _lane_loop(self, a: Reg, b: Reg, sums: list[Reg]) -> list[Reg]:
+        """The innermost loop of the dot form: `unroll` chunks of lanes at a time, then what is left."""
+        e, s = self.e, self.s
+        extent, chunk = s.k_loops[-1].extent, s.chunk
+        supers = extent // chunk
+        cut = s.part_level == len(s.k_loops) - 1
+        first, last = (self.first, self.last) if cut else (e.i64(0), e.i64(supers))
+        if supers > 1 or cut:
+            with e.loop(first, last, carried=sums) as loop:
+                start = e.op("mul nsw", loop.index, e.i64(chunk))
+                loop.yield_(self._chunks(a, b, loop.carried, start, chunk))
+            sums = loop.carried
+        elif supers == 1:
+            sums = self._chunks(a, b, sums, e.i64(0), chunk)
+        rest = extent - supers * chunk
+        if not rest:
+            return sums
+        if not cut:
+            return self._chunks(a, b, sums, e.i64(supers * chunk), rest)
+        ours = e.cmp("icmp eq", last, e.i64(supers))
+        with e.loop(e.select(ours, e.i64(0), e.i64(1)), e.i64(1), carried=sums) as once:
+            once.yield_(self._chunks(a, b, once.carried, e.i64(supers * chunk), rest))
+        return once.carried
+
+    def _chunks(self, a: Reg, b: Reg, sums: list[Reg], start: Reg, count: int) -> list[Reg]:
+        """Adds `count` k from `start` on, chunk after chunk, each into its own set of sums."""
+        e = self.e
+        size = self.rows * len(self.widths)
+        sums = list(sums)
+        for number, offset in enumerate(range(0, count, self.lanes)):
+            place = weighted_sum(e, [(start, 1), (e.i64(offset), 1)])
+            at_a = e.gep(a, self.s.a.element, place)
+            at_b = e.gep(b, self.s.b.element, place)
+            mine = slice(number * size, (number + 1) * size)
+            width = min(self.lanes, count - offset)
+            sums[mine] = self._multiply_add(at_a, at_b, sums[mine], width)
+        return sums
+
+    def _multiply_add(self, a: Reg, b: Reg, sums: Sequence[Reg], width: int) -> list[Reg]:
+        """One k (dot: one chunk of `width` k) for every row and vector of the tile."""
+        columns = [self._load_column(b, v, width) for v in range(len(self.widths))]
+        new = []
+        for r in range(self.rows):
+            row = self._load_row(a, r, width)
+            for v, column in enumerate(columns):
+                new.append(self._fused(row, column, sums[r * len(columns) + v]))
+        return new
+
+    def _load_column(self, b: Reg, v: int, width: int) -> Reg:
+        operand = self.s.b
+        if self.s.choice.dot:
+            return self._load(operand, b, v * operand.within, width)
+        width = self.lanes if operand.packed else self.widths[v]
+        return self._load(operand, b, v * self.lanes * operand.within, width)
+
+    def _load_row(self, a: Reg, r: int, width: int) -> Reg:
+        operand = self.s.a
+        if self.s.choice.dot:
+            return self._load(operand, a, r * operand.within, width)
+        pointer = self.e.gep(a, operand.element, self.e.i64(r * operand.within))
+        return self.e.splat(load_element(self.e, pointer, operand.element, 1, 1), self.lanes)
+
+    def _load(self, operand: Operand, base: Reg, offset: int, width: int) -> Reg:
+        pointer = self.e.gep(base, operand.element, self.e.i64(offset))
+        return load_element(self.e, pointer, operand.element, self.lanes, width)
+
+    def _fused(self, a: Reg, b: Reg, total: Reg) -> Reg:
+        e = self.e
+        if not a.type.is_float:
+            return e.op("add", e.op("mul", a, b), total)
+        if e.vector_bits >= 256:
+            return e.fma(a, b, total)
+        return e.op("fadd", e.op("fmul", a, b), total)
+
+    def _joined_chunks(self, sums: list[Reg]) -> list[Reg]:
+        """Adds up the sets of sums of the chunks that ran side by side."""
+        size = self.rows * len(self.widths)
+        opcode = "fadd" if self.type.is_float else "add"
+        while len(sums) > size:
+            more = sums[size : 2 * size]
+            added = [self.e.op(opcode, x, y) for x, y in zip(sums[:size], more, strict=True)]
+            sums = added + sums[2 * size :]
+        return sums
+
+    # ---- finished sums ---------------------------------------------------------------------------
+
+    def _finish(self, sums: list[Reg]) -> None:
+        """Stores the tile: as partial sums, piece by piece along col, or transposed along row."""
+        count = len(self.widths)
+        grid = [sums[r * count : (r + 1) * count] for r in range(self.rows)]
+        if self.s.choice.dot and self.s.by_rows:
+            columns = [[row[c] for row in grid] for c in range(count)]
+            self._store_columns([lane_sums(self.e, column) for column in columns])
+            return
+        if self.s.choice.dot:
+            pieces = [[lane_sums(self.e, row)] for row in grid]
+            self._store_rows(pieces, (count,))
+        elif self.s.by_rows:
+            self._store_transposed(grid)
+        else:
+            self._store_rows(grid, self.widths)
+
+    def _store_rows(self, grid: list[list[Reg]], widths: tuple[int, ...]) -> None:
+        """Pieces along the column axis: widths[v] indices each, one list per row."""
+        e = self.e
+        unit = widths[0]
+        if self.stack is None:
+            for r, row in enumerate(grid):
+                for v, (value, width) in enumerate(zip(row, widths, strict=True)):
+                    self._piece(e.i64(r), e.i64(v * unit), lane_range(e, value, 0, width), True)
+            return
+        size = grid[0][0].type.lanes
+        for number, value in enumerate([value for row in grid for value in row]):
+            e.store(e.gep(self.stack, self.accumulator, e.i64(number * size)), value)
+        with e.loop(e.i64(0), e.i64(len(grid))) as rows:
+            whole = sum(width == unit for width in widths)
+            with e.loop(e.i64(0), e.i64(whole)) as columns:
+                self._stacked_piece(rows.index, columns.index, len(widths), size, unit)
+            if whole < len(widths):
+                self._stacked_piece(rows.index, e.i64(whole), len(widths), size, widths[-1])
+
+    def _stacked_piece(self, row: Reg, column: Reg, count: int, size: int, width: int) -> None:
+        """Takes piece (row, column) back from the stack, `size` lanes each, and stores `width` of them."""
+        assert self.stack is not None
+        place = weighted_sum(self.e, [(row, count * size), (column, size)])
+        pointer = self.e.gep(self.stack, self.accumulator, place)
+        value = self.e.load(pointer, Type(self.accumulator, width))
+        self._piece(row, weighted_sum(self.e, [(column, size)]), value, True)
+
+    def _store_transposed(self, grid: list[list[Reg]]) -> None:
+        """Outer form with rows next to each other in out: transposes the tile through the stack."""
+        e = self.e
+        assert self.stack is not None
+        size = 1 << (self.rows - 1).bit_length()
+        zero = e.const(0, self.type)
+        for v in range(len(self.widths)):
+            rows = [grid[r][v] if r < self.rows else zero for r in range(size)]
+            for number, vector in enumerate(transposed(e, rows)):
+                offset = (v * size + number) * self.lanes
+                e.store(e.gep(self.stack, self.accumulator, e.i64(offset)), vector)
+        self._columns_from_stack(sum(self.widths), size)
+
+    def _store_columns(self, columns: list[Reg]) -> None:
+        """Dot form with rows next to each other in out: a vector of rows per column."""
+        assert self.stack is not None
+        for number, value in enumerate(columns):
+            offset = self.e.i64(number * self.rows)
+            self.e.store(self.e.gep(self.stack, self.accumulator, offset), value)
+        self._columns_from_stack(len(columns), self.rows)
+
+    def _columns_from_stack(self, count: int, size: int) -> None:
+        e = self.e
+        assert self.stack is not None
+        with e.loop(e.i64(0), e.i64(count)) as loop:
+            offset = weighted_sum(e, [(loop.index, size)])
+            pointer = e.gep(self.stack, self.accumulator, offset)
+            value = e.load(pointer, Type(self.accumulator, self.rows))
+            self._piece(e.i64(0), loop.index, value, False)
+
+    def _piece(self, row: Reg, column: Reg, value: Reg, along_columns: bool) -> None:
+        """Hands one piece, `row` and `column` indices into the tile, to its destination."""
+        e, s = self.e, self.s
+        index = dict(self.index)
+        for position, offset in ((s.choice.row, row), (s.choice.col, column)):
+            if position >= 0:
+                index[position] = weighted_sum(e, [(index[position], 1), (offset, 1)])
+        if s.parts > 1:
+            terms = [(index[p], stride) for p, stride in s.partial_strides.items()]
+            e.store(e.gep(self.partial, self.accumulator, weighted_sum(e, terms)), value)
+            return
+        give(e, s, self.storing, index, value, s.choice.col if along_columns else s.choice.row)
+
+
+def give(
+    e: Emitter, s: Schedule, storing: Storing, index: dict[int, Reg], value: Reg, position: int
+) -> None:
+    """Calls the store callback for a piece along the axis at `position` (-1: a single element)."""
+    order = list(s.out_positions())
+    registers = [index[p] for p in order]
+    lane_axis = order.index(position) if position >= 0 else max(0, len(order) - 1)
+    storing.store(e, registers, value, lane_axis)
+
+
+def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
+    """Defines the tile functions of a schedule and the stage @name that runs them all."""
+    functions = {}
+    for row_tail in s.rows.versions:
+        for col_tail in s.cols.versions:
+            rows, widths = len(s.rows.of(row_tail)), s.cols.of(col_tail)
+            function = f"tile.{rows}x{len(widths)}{'.last' if col_tail else ''}"
+            functions[row_tail, col_tail] = function
+            TileFunction(e, s, rows, widths, storing).emit(function)
+    keys = [key for key, _ in s.dimensions]
+
+    def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        at = dict(zip(keys, indices, strict=True))
+        tail = dict(zip(keys, tails, strict=True))
+        _call_tile(e, s, functions[tail[ROWS], tail[COLS]], at)
+
+    emit_stage(e, name, [dimension for _, dimension in s.dimensions], body)
+
+
+def _call_tile(e: Emitter, s: Schedule, function: str, at: dict[int, Reg]) -> None:
+    a = _tile_pointer(e, s.a, at, ROWS)
+    b = _tile_pointer(e, s.b, at, COLS)
+    partial, first, last = Reg("null", PTR), e.i64(0), e.i64(0)
+    if s.parts > 1:
+        base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(s.partial_offset))
+        offset = weighted_sum(e, [(at[PARTS], s.partial_size)])
+        partial = e.gep(base, s.spec.accumulator, offset)
+        count, parts = e.i64(s.part_extent), e.i64(s.parts)
+        ends = [at[PARTS], e.op("add nsw", at[PARTS], e.i64(1))]
+        first, last = [e.op("udiv", e.op("mul nsw", end, count), parts) for end in ends]
+    index = []
+    for position in s.out_positions():
+        if position == s.choice.row:
+            index.append(weighted_sum(e, [(at[ROWS], s.rows.size)]))
+        elif position == s.choice.col:
+            index.append(weighted_sum(e, [(at[COLS], s.cols.size)]))
+        else:
+            index.append(at.get(position, e.i64(0)))
+    e.call(function, None, [TABLE, ARGS, a, b, partial, first, last, *index], declared=True)
+
+
+def _tile_pointer(e: Emitter, operand: Operand, at: dict[int, Reg], tile: int) -> Reg:
+    terms = [(at[p], stride) for p, stride in operand.outer.items()]
+    terms.append((at[tile], operand.tile))
+    base = operand_pointer(e, TABLE, ARGS, operand.number)
+    if operand.offset:
+        base = e.gep(base, "i8", e.i64(operand.offset))
+    return e.gep(base, operand.element, weighted_sum(e, terms))

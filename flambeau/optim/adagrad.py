@@ -1,0 +1,74 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flambeau.nn._torch import Tensor, no_grad, zeros_like
+from flambeau.optim.stepping import RuleOptimizer, check_execution, check_lr, check_range
+from flambeau.optim.updates import adagrad_update
+
+
+class Adagrad(RuleOptimizer):
+    """Adagrad (Duchi, Hazan and Singer, 2011)."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_lr(lr)
+        check_range(lr_decay, "Invalid lr_decay value")
+        check_range(weight_decay, "Invalid weight_decay value")
+        check_range(initial_accumulator_value, "Invalid initial_accumulator_value value")
+        check_range(eps, "Invalid epsilon value")
+        check_execution(foreach, fused, differentiable=differentiable)
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            self._start(group)
+
+    def _start(self, group: dict[str, Any]) -> None:
+        for param in group["params"]:
+            state = self._start_counting(param)
+            if "sum" not in state:
+                with no_grad():
+                    state["sum"] = zeros_like(param).fill_(group["initial_accumulator_value"])
+
+    def share_memory(self) -> None:
+        """Move the accumulators to shared memory."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                self._state[param]["sum"].share_memory_()
+
+    def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        self._start(group)
+        lr = float(group["lr"])
+        for count, members in self._cohorts(params).items():
+            scalars = {
+                "step_size": lr / (1 + (count - 1) * group["lr_decay"]),
+                "weight_decay": group["weight_decay"],
+                "eps": group["eps"],
+            }
+            flags = {"maximize": group["maximize"]}
+            self._apply(adagrad_update, members, ("sum",), scalars, flags)

@@ -1,0 +1,66 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flambeau.nn._torch import Tensor, zeros_like
+from flambeau.optim.stepping import RuleOptimizer, check_execution, check_lr, check_range
+from flambeau.optim.updates import rmsprop_update
+
+
+class RMSprop(RuleOptimizer):
+    """RMSprop (Hinton, 2012), centred (Graves, 2013) as an option."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check_lr(lr)
+        check_range(eps, "Invalid epsilon value")
+        check_range(momentum, "Invalid momentum value")
+        check_range(weight_decay, "Invalid weight_decay value")
+        check_range(alpha, "Invalid alpha value")
+        check_execution(foreach, None, capturable, differentiable)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "alpha": alpha,
+            "eps": eps,
+            "centered": centered,
+            "weight_decay": weight_decay,
+            "capturable": capturable,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, defaults)
+
+    def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        for param in params:
+            state = self._start_counting(param)
+            if "square_avg" not in state:
+                state["square_avg"] = zeros_like(param)
+                if group["momentum"] > 0:
+                    state["momentum_buffer"] = zeros_like(param)
+                if group["centered"]:
+                    state["grad_avg"] = zeros_like(param)
+        self._cohorts(params)  # counted, though the rule does not depend on it
+        scalars = {
+            "lr": float(group["lr"]),
+            **{name: group[name] for name in ("alpha", "eps", "weight_decay", "momentum")},
+        }
+        flags = {"centered": group["centered"], "maximize": group["maximize"]}
+        names = ("square_avg", "grad_avg", "momentum_buffer")
+        self._apply(rmsprop_update, params, names, scalars, flags)

@@ -1,0 +1,80 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flambeau.nn._torch import Tensor
+from flambeau.optim.stepping import RuleOptimizer, check_execution
+from flambeau.optim.updates import sgd_update
+
+
+class SGD(RuleOptimizer):
+    """Gradient descent with momentum (Sutskever et al., 2013, in PyTorch's form)."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        if lr < 0.0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if momentum < 0.0:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if weight_decay < 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_execution(foreach, fused, differentiable=differentiable)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        momentum = group["momentum"]
+        scalars = {
+            "lr": float(group["lr"]),
+            "momentum": momentum,
+            "dampening": group["dampening"],
+            "weight_decay": float(group["weight_decay"]),
+        }
+        flags = {"nesterov": group["nesterov"], "maximize": group["maximize"]}
+        if momentum == 0:
+            self._apply(_plain, params, (), scalars, flags)
+            return
+        fresh: list[Tensor] = []
+        known: list[Tensor] = []
+        for param in params:
+            first = self._state[param].get("momentum_buffer") is None
+            (fresh if first else known).append(param)
+        names = ("momentum_buffer",)
+        if fresh:
+            self._apply(sgd_update, fresh, names, scalars, {**flags, "first": True})
+        if known:
+            self._apply(sgd_update, known, names, scalars, {**flags, "first": False})
+
+
+def _plain(ops: Any, param: Any, grad: Any, **options: Any) -> tuple[Any]:
+    """Descend without momentum, and so without state."""
+    return (sgd_update(ops, param, grad, None, first=True, **options)[0],)

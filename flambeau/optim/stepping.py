@@ -1,0 +1,82 @@
+"""What the optimisers with a pure update rule share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.nn._torch import Tensor, enable_grad
+from flambeau.optim.engine import Rule, apply_updates
+from flambeau.optim.optimizer import Optimizer
+
+
+def check_lr(lr: Any) -> None:
+    """Raise ValueError for a learning rate that is none."""
+    if isinstance(lr, Tensor) and lr.numel() != 1:
+        raise ValueError("Tensor lr must be 1-element")
+    if not 0.0 <= lr:
+        raise ValueError(f"Invalid learning rate: {lr}")
+
+
+def check_range(value: Any, message: str, below: float | None = None) -> None:
+    """Raise ValueError(message: value) unless 0 <= value (< below)."""
+    if not 0.0 <= value or (below is not None and not value < below):
+        raise ValueError(f"{message}: {value}")
+
+
+def check_execution(
+    foreach: bool | None = None,
+    fused: bool | None = None,
+    capturable: bool = False,
+    differentiable: bool = False,
+) -> None:
+    """Refuse what would change the meaning; `foreach`, `fused`, `capturable` only change speed."""
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+    if differentiable:
+        raise NotImplementedError(
+            "differentiable=True (a backward pass through the optimizer's step) is not supported"
+        )
+
+
+class RuleOptimizer(Optimizer):
+    """An optimiser whose step applies one rule of `flambeau.optim.updates` to each group."""
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update the parameters; `closure` recomputes the loss, which is returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        exposed = self._exposed
+        if exposed:
+            self._read_steps()
+        for group in self.param_groups:
+            params = [param for param in group["params"] if param.grad is not None]
+            if params:
+                self._step_group(group, params)
+        if exposed:
+            self._write_steps()
+        return loss
+
+    def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        raise NotImplementedError
+
+    def _apply(
+        self,
+        rule: Rule,
+        params: Sequence[Tensor],
+        names: Sequence[str],
+        scalars: dict[str, float],
+        flags: dict[str, bool],
+    ) -> None:
+        """Apply `rule` to `params`, whose state tensors go by `names`; keep the new state."""
+        states = [[self._state[p].get(name) for name in names] if names else [] for p in params]
+        grads = [param.grad for param in params]
+        results = apply_updates(rule, params, grads, states, scalars, flags)  # type: ignore[arg-type]
+        for param, before, after in zip(params, states, results):
+            for name, old, new in zip(names, before, after):
+                if new is not old:
+                    self._state[param][name] = new
