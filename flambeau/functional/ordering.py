@@ -68,7 +68,9 @@ def _cumulative_extremum(x: Value, name: str, dim: int) -> tuple[Value, Value]:
 
 def _logcumsumexp(x: Value, dim: int) -> Value:
     if x.dtype.kind != "f":
-        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{x.dtype.scalar_name}'")
+        raise NotImplementedError(
+            f"\"logcumsumexp_out_cpu\" not implemented for '{x.dtype.scalar_name}'"
+        )
     axis = wrap_axis(dim, x.ndim)
     return ar.cast(ordered.logcumsumexp(wide(x), axis=axis), x.dtype) if x.shape else x
 
@@ -99,7 +101,9 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = 
 @numpy_names
 def cumsum_(self: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """cumsum in place."""
-    return cast(Tensor, in_place(CUMSUM_, self, (), ("cumsum", dim_of("cumsum", dim), dtype_of(dtype))))
+    return cast(
+        Tensor, in_place(CUMSUM_, self, (), ("cumsum", dim_of("cumsum", dim), dtype_of(dtype)))
+    )
 
 
 @numpy_names
@@ -147,7 +151,9 @@ def _diff(x: Value, before: Value | None, after: Value | None, n: int, dim: int)
     if len(parts) > 1:
         for v in parts:
             if v.ndim != x.ndim:
-                raise RuntimeError("diff expects prepend or append to be the same dimension as input")
+                raise RuntimeError(
+                    "diff expects prepend or append to be the same dimension as input"
+                )
         dtype = ar.promoted_dtype(*parts)
         x = view.concat(*[ar.cast(v, dtype) for v in parts], axis=axis)
     n = min(n, x.shape[axis])
@@ -165,13 +171,14 @@ def _trapezoid(y: Value, x: Value | None, dx: Operand | None, dim: int, cumulati
             x = view.reshape(x, shape=tuple(count if a == axis else 1 for a in range(y.ndim)))
         while x.ndim < y.ndim:
             x = view.reshape(x, shape=(1, *x.shape))
-        step: Operand = ar.sub(_part(x, axis, 1, x.shape[axis]), _part(x, axis, 0, x.shape[axis] - 1))
+        step: Operand = ar.sub(
+            _part(x, axis, 1, x.shape[axis]), _part(x, axis, 0, x.shape[axis] - 1)
+        )
     else:
         assert dx is not None
         step = dx
     if count < 2:
-        shape = tuple(0 if cumulative else 1 for _ in (0,))
-        rest = y.shape[:axis] + (shape if cumulative else ()) + y.shape[axis + 1 :]
+        rest = y.shape[:axis] + ((0,) if cumulative else ()) + y.shape[axis + 1 :]
         return ar.full(rest, 0, ar.float_dtype(y))
     pairs = ar.add(_part(y, axis, 0, count - 1), _part(y, axis, 1, count))
     areas = ar.div(ar.mul(pairs, step), 2.0)
@@ -207,7 +214,9 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = 
     return _area(TRAPEZOID, y, x, dx, dim)
 
 
-def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
+) -> Tensor:
     """The running trapezoidal integral of y along `dim`."""
     return _area(CUMULATIVE_TRAPEZOID, y, x, dx, dim)
 
@@ -259,7 +268,10 @@ def _without(x: Value, axis: int) -> Value:
     return view.reshape(x, shape=x.shape[:axis] + x.shape[axis + 1 :])
 
 
-SORT, STABLE_SORT = PureOp("sort", _sort, preserves=True), PureOp("sort", _sort, "SortBackward1", preserves=True)
+SORT, STABLE_SORT = (
+    PureOp("sort", _sort, preserves=True),
+    PureOp("sort", _sort, "SortBackward1", preserves=True),
+)
 ARGSORT = PureOp("argsort", lambda x, *rest: _sort(x, *rest)[1], preserves=True)
 TOPK, KTHVALUE = PureOp("topk", _topk), PureOp("kthvalue", _kthvalue)
 SortResult = result_type("sort", "values", "indices")
@@ -279,7 +291,12 @@ def sort(
 
 @numpy_names
 def argsort(
-    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Tensor | None = None
+    input: Tensor,
+    dim: int = -1,
+    descending: bool = False,
+    stable: bool = False,
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The indices that sort along `dim` (always stable)."""
     attributes = (dim_of("argsort", dim), bool(descending))
@@ -293,7 +310,13 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @numpy_names
 def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None
+    input: Tensor,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,
+    *,
+    out: Any = None,
 ) -> Any:
     """(values, indices) of the k largest or smallest along `dim`; in order, also where that is not asked for."""
     attributes = (int(k), dim_of("topk", dim), bool(largest))
@@ -301,10 +324,14 @@ def topk(
 
 
 @numpy_names
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> Any:
     """(value, index) of the k-th smallest along `dim`, k counted from 1."""
     attributes = (int(k), dim_of("kthvalue", dim), bool(keepdim))
-    return KthvalueResult(write_outs(record_many(KTHVALUE, (checked("kthvalue", input),), attributes), out))
+    return KthvalueResult(
+        write_outs(record_many(KTHVALUE, (checked("kthvalue", input),), attributes), out)
+    )
 
 
 # ---- medians, modes, quantiles -------------------------------------------------------------------
@@ -345,7 +372,9 @@ def _median(x: Value, name: str) -> Value:
     if x.dtype.kind == "b":
         raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
     if not x.size:
-        return ar.full((), float("nan") if x.dtype.kind == "f" else dtypes.iinfo(x.dtype).min, x.dtype)
+        return ar.full(
+            (), float("nan") if x.dtype.kind == "f" else dtypes.iinfo(x.dtype).min, x.dtype
+        )
     flat = view.reshape(x, shape=(x.size,))
     value = picked(source.detach(flat), _median_index(flat, 0, name == "nanmedian"), 0, False)[0]
     if not x.tracked:
@@ -367,7 +396,9 @@ def _mode(x: Value, dim: int, keepdim: bool) -> tuple[Value, Value]:
     shape = tuple(n if a == axis else 1 for a in range(x.ndim))
     place = ar.expand(view.reshape(source.iota(size=n), shape=shape), x.shape)
     first = ar.full(red.kept(x, (axis,)), True, dtypes.bool_)
-    starts = view.concat(first, el.ne(_part(row, axis, 1, n), _part(row, axis, 0, n - 1)), axis=axis)
+    starts = view.concat(
+        first, el.ne(_part(row, axis, 1, n), _part(row, axis, 0, n - 1)), axis=axis
+    )
     start = ordered.cum_argmax(ar.where(starts, place, ar.full_like(place, -1)), axis=axis)
     longest = red.argmax(ar.sub(place, start), axes=(axis,))
     index = take_along(order, view.reshape(longest, shape=red.kept(x, (axis,))), axis)
@@ -401,7 +432,9 @@ def _quantile(
     if ignore_nan:
         spot = ar.mul(weights, ar.maximum(ar.cast(ar.sub(n - 1, bad), x.dtype), 0.0))
     else:
-        spot = ar.where(ar.gt(bad, 0), ar.full((), float(n - 1), x.dtype), ar.mul(weights, float(n - 1)))
+        spot = ar.where(
+            ar.gt(bad, 0), ar.full((), float(n - 1), x.dtype), ar.mul(weights, float(n - 1))
+        )
     result = _between(row, spot, last, interpolation)
     shape: tuple[int, ...] = rest
     if keepdim:
@@ -443,7 +476,9 @@ def median(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = 
     if dim is None:
         return write_out(unary(MEDIAN, checked("median", input), ("median",)), out)
     attributes = ("median", dim_of("median", dim), bool(keepdim))
-    return MedianResult(write_outs(record_many(MEDIAN_DIM, (checked("median", input),), attributes), out))
+    return MedianResult(
+        write_outs(record_many(MEDIAN_DIM, (checked("median", input),), attributes), out)
+    )
 
 
 @numpy_names
@@ -479,7 +514,13 @@ def _checked_q(name: str, input: Tensor, q: Any) -> Any:
 
 
 def _quantiles(
-    name: str, input: Tensor, q: Any, dim: Any, keepdim: bool, interpolation: str, out: Tensor | None
+    name: str,
+    input: Tensor,
+    q: Any,
+    dim: Any,
+    keepdim: bool,
+    interpolation: str,
+    out: Tensor | None,
 ) -> Tensor:
     if interpolation not in INTERPOLATIONS:
         raise RuntimeError(
@@ -556,7 +597,9 @@ def searchsorted(
 ) -> Tensor:  # fmt: skip
     """Where `input` would be inserted into sorted rows: before equal elements, or (right) after them."""
     if side not in (None, "left", "right"):
-        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+        raise RuntimeError(
+            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+        )
     if side == "left" and right:
         raise RuntimeError(
             "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
@@ -565,13 +608,20 @@ def searchsorted(
     right = bool(right) or side == "right"
     checked("searchsorted", sorted_sequence, "sorted_sequence")
     if not isinstance(input, Tensor):
-        input = from_array(np.asarray(input), dtypes.float64 if isinstance(input, float) else dtypes.int64)
+        input = from_array(
+            np.asarray(input), dtypes.float64 if isinstance(input, float) else dtypes.int64
+        )
     dtype = dtypes.int32 if out_int32 else dtypes.int64
     return write_out(record(SEARCHSORTED, (sorted_sequence, input, sorter), (right, dtype)), out)
 
 
 def bucketize(
-    input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Tensor | None = None
+    input: Any,
+    boundaries: Tensor,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The bucket of each element between sorted 1-d boundaries."""
     if checked("bucketize", boundaries, "boundaries", 2).ndim != 1:
@@ -641,7 +691,9 @@ def unique_consecutive(
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, .. occurs in a 1-d tensor (or the sum of its weights)."""
     if checked("bincount", input).dtype.kind != "i":
-        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input.dtype.scalar_name}'")
+        raise NotImplementedError(
+            f"\"bincount_cpu\" not implemented for '{input.dtype.scalar_name}'"
+        )
     array = input._values()
     if array.ndim != 1 or (array.size and array.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
@@ -655,10 +707,14 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return from_array(np.bincount(array, weights._values(), minlength), dtype)
 
 
-def histc(input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Tensor | None = None) -> Tensor:
+def histc(
+    input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Tensor | None = None
+) -> Tensor:
     """Counts of elements in `bins` equal intervals of [min, max] (of the data's range if both are 0)."""
     if checked("histc", input).dtype.kind != "f":
-        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{input.dtype.scalar_name}'")
+        raise NotImplementedError(
+            f"\"histogram_cpu\" not implemented for '{input.dtype.scalar_name}'"
+        )
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     array = input._values().ravel()

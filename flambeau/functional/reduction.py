@@ -71,7 +71,14 @@ def _item(place: int, result: tuple[Any, ...]) -> Any:
     return result[place]
 
 
-_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+_NUMPY_NAMES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+}
 
 
 def numpy_names(function: F) -> F:
@@ -101,7 +108,9 @@ def dims_of(name: str, dim: Any) -> Dims:
     if dim is None:
         return None
     try:
-        return (dim.__index__(),) if hasattr(dim, "__index__") else tuple(d.__index__() for d in dim)
+        return (
+            (dim.__index__(),) if hasattr(dim, "__index__") else tuple(d.__index__() for d in dim)
+        )
     except (TypeError, AttributeError):
         raise TypeError(
             f"{name}(): argument 'dim' must be tuple of ints, not {type(dim).__name__}"
@@ -257,7 +266,12 @@ COUNT_NONZERO = PureOp("count_nonzero", _count_nonzero)
 
 @numpy_names
 def sum(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The sum over `dim`; integers and bool give int64."""
     if dim is None and not keepdim and dtype is None:
@@ -268,28 +282,47 @@ def sum(
 
 @numpy_names
 def mean(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The mean over `dim`; RuntimeError for integers without a dtype."""
     if dim is None and not keepdim and dtype is None:
         return write_out(unary(MEAN, checked("mean", input)), out)
     attributes = (dims_of("mean", dim), bool(keepdim), dtype_of(dtype))
-    return write_out(unary(MEAN if dim is None else MEAN_DIM, checked("mean", input), attributes), out)
+    return write_out(
+        unary(MEAN if dim is None else MEAN_DIM, checked("mean", input), attributes), out
+    )
 
 
 @numpy_names
 def prod(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The product over one axis or all; integers and bool give int64."""
     dims = None if dim is None else (dim_of("prod", dim),)
     attributes = (dims, bool(keepdim), dtype_of(dtype))
-    return write_out(unary(PROD if dim is None else PROD_DIM, checked("prod", input), attributes), out)
+    return write_out(
+        unary(PROD if dim is None else PROD_DIM, checked("prod", input), attributes), out
+    )
 
 
 @numpy_names
 def nansum(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The sum over `dim` with NaN taken as 0."""
     attributes = (dims_of("nansum", dim), bool(keepdim), dtype_of(dtype))
@@ -298,7 +331,12 @@ def nansum(
 
 @numpy_names
 def nanmean(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The mean over `dim` of the elements that are not NaN."""
     attributes = (dims_of("nanmean", dim), bool(keepdim), dtype_of(dtype))
@@ -308,7 +346,10 @@ def nanmean(
 @numpy_names
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements along `dim` are not zero, as int64."""
-    return cast(Tensor, unary(COUNT_NONZERO, checked("count_nonzero", input), (dims_of("count_nonzero", dim),)))
+    return cast(
+        Tensor,
+        unary(COUNT_NONZERO, checked("count_nonzero", input), (dims_of("count_nonzero", dim),)),
+    )
 
 
 # ---- extrema -------------------------------------------------------------------------------------
@@ -402,14 +443,18 @@ AminmaxResult = result_type("aminmax", "min", "max")
 
 
 @numpy_names
-def amax(input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def amax(
+    input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The largest element over `dim`; ties share the gradient."""
     attributes = ("amax", dims_of("amax", dim), bool(keepdim))
     return write_out(unary(AMAX, checked("amax", input), attributes), out)
 
 
 @numpy_names
-def amin(input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def amin(
+    input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The smallest element over `dim`; ties share the gradient."""
     attributes = ("amin", dims_of("amin", dim), bool(keepdim))
     return write_out(unary(AMIN, checked("amin", input), attributes), out)
@@ -429,26 +474,34 @@ def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool, other: Any, out:
 
 
 @numpy_names
-def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
+def max(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None
+) -> Any:
     """The largest element; with a dim (values, indices); with a second tensor the larger of each pair."""
     return _max_or_min("max", input, dim, keepdim, other, out)
 
 
 @numpy_names
-def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
+def min(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None
+) -> Any:
     """The smallest element; with a dim (values, indices); with a second tensor the smaller of each pair."""
     return _max_or_min("min", input, dim, keepdim, other, out)
 
 
 @numpy_names
-def argmax(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def argmax(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The index of the largest element (of the flattened tensor without a dim), as int64."""
     dims = None if dim is None else (dim_of("argmax", dim),)
     return write_out(unary(ARGMAX, checked("argmax", input), ("argmax", dims, bool(keepdim))), out)
 
 
 @numpy_names
-def argmin(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def argmin(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The index of the smallest element (of the flattened tensor without a dim), as int64."""
     dims = None if dim is None else (dim_of("argmin", dim),)
     return write_out(unary(ARGMIN, checked("argmin", input), ("argmin", dims, bool(keepdim))), out)
@@ -463,14 +516,18 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False, out: Any =
 
 
 @numpy_names
-def all(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def all(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Whether every element over `dim` is true (uint8 stays uint8)."""
     attributes = ("all", dims_of("all", dim), bool(keepdim))
     return write_out(unary(ALL, checked("all", input), attributes), out)
 
 
 @numpy_names
-def any(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def any(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Whether some element over `dim` is true (uint8 stays uint8)."""
     attributes = ("any", dims_of("any", dim), bool(keepdim))
     return write_out(unary(ANY, checked("any", input), attributes), out)
@@ -485,7 +542,9 @@ MOMENT_NAMES = {
 }  # fmt: skip
 
 
-def _moments(x: Value, name: str, dims: Dims, keepdim: bool, correction: float) -> tuple[Value, Value]:
+def _moments(
+    x: Value, name: str, dims: Dims, keepdim: bool, correction: float
+) -> tuple[Value, Value]:
     """(variance or deviation, mean) in the operand's dtype."""
     if x.dtype.kind not in "fc":
         raise RuntimeError(f"{MOMENT_NAMES[name]} only support floating point and complex dtypes")
@@ -584,7 +643,9 @@ def _power_norm(size: Value, p: float, axes: tuple[int, ...], keepdim: bool) -> 
     return el.where(empty, ar.full_like(total, 0.0 if p > 0 else math.inf), root)
 
 
-def vector_norm_of(x: Value, p: float, dims: Dims, keepdim: bool, dtype: DType | None = None) -> Value:
+def vector_norm_of(
+    x: Value, p: float, dims: Dims, keepdim: bool, dtype: DType | None = None
+) -> Value:
     """The p-norm over axes of a value."""
     if x.dtype.kind not in "fc":
         raise RuntimeError(
@@ -675,7 +736,9 @@ def _logsumexp(x: Value, dims: Dims, keepdim: bool) -> Value:
     else:
         result = ar.add(el.log(total), high)
     if not keepdim:
-        result = view.reshape(result, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes))
+        result = view.reshape(
+            result, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes)
+        )
     return ar.cast(result, x.dtype)
 
 
@@ -683,7 +746,9 @@ LOGSUMEXP = PureOp("logsumexp", _logsumexp)
 
 
 @numpy_names
-def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def logsumexp(
+    input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """log(sum(exp(x))) over `dim`, without overflow."""
     attributes = (dims_of("logsumexp", dim), bool(keepdim))
     return write_out(unary(LOGSUMEXP, checked("logsumexp", input), attributes), out)
@@ -719,7 +784,12 @@ def isclose(
     if rtol < 0 or atol < 0:
         name, value = ("rtol", rtol) if rtol < 0 else ("atol", atol)
         raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
-    operands = (checked("isclose", input), checked("isclose", other, "other", 2), float(rtol), float(atol))
+    operands = (
+        checked("isclose", input),
+        checked("isclose", other, "other", 2),
+        float(rtol),
+        float(atol),
+    )
     return cast(Tensor, record(ISCLOSE, operands, (bool(equal_nan),)))
 
 

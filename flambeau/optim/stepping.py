@@ -14,13 +14,13 @@ def check_lr(lr: Any) -> None:
     """Raise ValueError for a learning rate that is none."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
-    if not 0.0 <= lr:
+    if not lr >= 0.0:
         raise ValueError(f"Invalid learning rate: {lr}")
 
 
 def check_range(value: Any, message: str, below: float | None = None) -> None:
     """Raise ValueError(message: value) unless 0 <= value (< below)."""
-    if not 0.0 <= value or (below is not None and not value < below):
+    if not value >= 0.0 or (below is not None and not value < below):
         raise ValueError(f"{message}: {value}")
 
 

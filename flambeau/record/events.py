@@ -23,7 +23,6 @@ class Event:
     """Base of all kinds: `name` words errors, `grad_name` is what `grad_fn` prints."""
 
     __slots__ = ("grad_name", "name")
-    ends_recording = False  # whether the next event starts a new recording
 
     def __init__(self, name: str, grad_name: str | None = None) -> None:
         self.name = name

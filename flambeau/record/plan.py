@@ -7,6 +7,7 @@ at first and as compiled code when it is heavy or comes back.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Statistics:
 
 
 STATISTICS = Statistics()
+_ticks = itertools.count(1)
 
 
 class FrameSpec:
@@ -186,12 +188,14 @@ def flush_recording(rec: Recording) -> None:
         recorder.settle(rec)
     state = rec.state
     rec.done = True
+    state.tick = next(_ticks)
     try:
         if state.parent is not None:
             counts = tuple(map(getrefcount, rec.handles))
             plan = state.plans.get(counts)
             if plan is None:
                 plan = find_plan(rec, counts)
+            rec.plan = plan
             plan.run(rec)
     except BaseException as error:
         fail(rec, error)
@@ -352,8 +356,21 @@ def repeats(state: State) -> bool:
     return False
 
 
+class _Bound:
+    """How many states the trees hold, about."""
+
+    states = 0
+
+
 def note_new_state() -> None:
+    """Counts a new state, and forgets the oldest half of the tree when there are too many."""
+    from flambeau.record import recorder
+    from flambeau.record.tree import prune
+
     STATISTICS.states += 1
+    _Bound.states += 1
+    if _Bound.states > OPTIONS.states:
+        _Bound.states = prune(list(recorder.ROOTS.values()), OPTIONS.states // 2)
 
 
 def report() -> str:

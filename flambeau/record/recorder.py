@@ -34,7 +34,7 @@ class Flushed(Exception):
 class Recording:
     """The events since the last flush, as one thread sees them."""
 
-    __slots__ = ("__weakref__", "bases", "cuts", "done", "frames", "handles", "scalars", "state", "trace", "work")
+    __slots__ = ("__weakref__", "bases", "cuts", "done", "frames", "handles", "plan", "scalars", "state", "trace", "work")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -44,6 +44,7 @@ class Recording:
         self.frames: list[Any] = []  # (frame, value) of each history input
         self.cuts: list[Any] = []  # the Python code at each cut
         self.trace: Trace | None = None
+        self.plan: Any = None  # what its flush has run
         self.done = False
 
 
@@ -57,6 +58,8 @@ class Local(threading.local):
         self.rec = Recording(ROOTS[True])
         self.grad_mode = True
         self.inference = False
+        self.capture: Any = None  # what a compiled function under way collects
+        self.replay: Any = None  # while a kept call counts an optimizer's step: its scalars
 
 
 LOCAL = Local()
@@ -312,7 +315,6 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.number = first
     state.count = len(trace.tensors)
     state.extra = extra
-    state.ended = getattr(state.key[0], "ends_recording", False) if isinstance(state.key, tuple) else False
 
 
 def _entering(key: Any) -> bool:
@@ -405,6 +407,13 @@ def flush() -> None:
     with _settling:
         if not rec.done:
             plans.flush_recording(rec)
+
+
+def end_step() -> None:
+    """Says that a training step ends here: the next op starts a new recording."""
+    rec = LOCAL.rec
+    if rec.state.parent is not None:
+        rec.state.ended = True
 
 
 def set_grad_mode(mode: bool) -> None:

@@ -46,3 +46,27 @@ class State:
             keys.append(state.key)
             state = state.parent
         return keys[::-1]
+
+
+def prune(roots: list[State], keep: int) -> int:
+    """Drops the branches whose last flush is oldest until about `keep` states are left; returns how many are."""
+    order: list[State] = []
+    stack = list(roots)
+    while stack:
+        state = stack.pop()
+        order.append(state)
+        stack += state.next.values()
+    latest: dict[int, int] = {}
+    for state in reversed(order):  # children come after their parents
+        tick = max([state.tick, *(latest[id(child)] for child in state.next.values())])
+        latest[id(state)] = tick
+    if len(order) <= keep:
+        return len(order)
+    ticks = sorted(latest.values(), reverse=True)
+    oldest = ticks[keep - 1]
+    left = 0
+    for state in order:
+        if latest[id(state)] > oldest or state in roots:
+            left += 1
+        state.next = {key: child for key, child in state.next.items() if latest[id(child)] > oldest}
+    return left

@@ -52,7 +52,7 @@ def emit_packing(e: Emitter, s: Schedule, side: str, name: str) -> None:
         for (key, _), index in zip(keyed, indices, strict=True):
             if key in (ROWS, COLS):
                 source.append((index, tiles.size * s.source_stride(side, position)))
-                target.append((index, operand.tile))
+                target.append((index, operand.row_tile + operand.col_tile))
             else:
                 source.append((index, s.source_stride(side, key)))
                 target.append((index, operand.outer[key]))

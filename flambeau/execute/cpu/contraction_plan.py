@@ -13,6 +13,7 @@ from math import prod
 from flambeau.execute.cpu.contraction_spec import BYTES, FLOATS, Axis, Contraction, joins
 
 TASKS = 8
+FEW_ROWS = 6
 PARALLEL_FLOPS = 2_000_000
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
@@ -106,13 +107,23 @@ def _candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
         yield from _dot_candidates(roles, lanes, registers)
 
 
-def _row_axes(roles: Roles) -> list[int]:
+def _row_axes(roles: Roles, col: int) -> list[int]:
+    """Axes that a tile's rows may run along: of A; where that has few, any other of the result."""
     rows = roles.of("m")
-    if not rows:
-        return [-1]
-    longest = max(rows, key=lambda p: roles.axes[p].extent)
-    unit = [p for p in rows if roles.axes[p].out == 1]
-    return sorted({longest, *unit})
+    chosen = {p for p in rows if roles.axes[p].out == 1}
+    if rows:
+        chosen.add(max(rows, key=lambda p: roles.axes[p].extent))
+    if not any(roles.axes[p].extent >= FEW_ROWS for p in chosen):
+        others = [p for p in roles.of("n") + roles.of("batch") if p != col]
+        if others:
+            chosen.add(max(others, key=lambda p: roles.axes[p].extent))
+    return sorted(chosen) or [-1]
+
+
+def _lane_axes(roles: Roles) -> list[int]:
+    """Axes that lanes may run along: of B, or a batch axis whose elements are neighbours everywhere."""
+    batch = [p for p in roles.of("batch") if (roles.axes[p].a, roles.axes[p].b) == (1, 1)]
+    return roles.of("n") + batch or [-1]
 
 
 def _tile_rows(extent: int, most: int) -> set[int]:
@@ -125,7 +136,7 @@ def _tile_rows(extent: int, most: int) -> set[int]:
 
 def _outer_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
     spec = roles.spec
-    for col in roles.of("n") or [-1]:
+    for col in _lane_axes(roles):
         extent = roles.axes[col].extent if col >= 0 else 1
         width = min(lanes, 1 << (extent - 1).bit_length())
         for size in sorted({width, 1}, reverse=True):
@@ -135,7 +146,7 @@ def _outer_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choi
                     break
                 spare = 1 if registers == 32 or spec.accumulator in FLOATS else 2
                 most = max(1, (registers - cols - spare) // cols)
-                for row in _row_axes(roles):
+                for row in _row_axes(roles, col):
                     rows_extent = roles.axes[row].extent if row >= 0 else 1
                     for rows in _tile_rows(rows_extent, min(most, 28)):
                         plain = Choice(roles.swap, False, size, row, rows, col, cols)
@@ -144,8 +155,10 @@ def _outer_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choi
 
 def _packings(roles: Roles, choice: Choice) -> Iterator[Choice]:
     """The candidate with both operands where they are, or packed where that pays (or is needed)."""
-    col = roles.axes.get(choice.col)
+    row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
     must = choice.lanes > 1 and col is not None and col.b != 1
+    if must and row is not None and row.b:
+        return
     packs = []
     cycles = _tile_cycles(roles, choice) + _store_cycles(roles, choice)
     for side in ("a", "b"):
@@ -168,7 +181,7 @@ def _dot_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice
             if cols > min(columns, size):
                 break
             most = max(1, (registers - cols - 1) // cols)
-            for row in _row_axes(roles):
+            for row in _row_axes(roles, col):
                 rows_extent = roles.axes[row].extent if row >= 0 else 1
                 for rows in _tile_rows(rows_extent, min(most, size)):
                     unroll = max(1, min(-(-2 * LATENCY // (rows * cols)), extent // size))
@@ -195,10 +208,21 @@ def tiles(extent: int, size: int) -> list[tuple[int, int]]:
     return [(count, part) for count, part in found if count and part]
 
 
-def _step_cycles(rows: int, cols: int, unroll: int = 1) -> float:
+def _step_cycles(roles: Roles, choice: Choice, rows: int, cols: int) -> float:
     """One multiply-add of a tile: two arithmetic and two load ports, six instructions at a time."""
-    fmas, loads = rows * cols, rows + cols
+    fmas, loads, unroll = rows * cols, _loads(roles, choice, rows, cols), choice.unroll
     return max(fmas / 2, loads / 2, LATENCY / unroll, (fmas + loads + 4) / 5.5)
+
+
+def _loads(roles: Roles, choice: Choice, rows: int, cols: int) -> int:
+    """Loads per step of a tile: of each operand, one per index of the tile along which it varies."""
+    row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
+    total = 0
+    for side in ("a", "b"):
+        along_row = rows if row and getattr(row, side) else 1
+        along_col = cols if col and getattr(col, side) else 1
+        total += along_row * along_col
+    return total
 
 
 def _extents(roles: Roles, choice: Choice) -> tuple[int, int]:
@@ -214,7 +238,7 @@ def _tile_cycles(roles: Roles, choice: Choice) -> float:
     total = 0.0
     for row_count, rows in tiles(row_extent, choice.rows):
         for col_count, cols in tiles(vectors, choice.cols):
-            cycles = steps * _step_cycles(rows, cols) + 30 + 3 * loops
+            cycles = steps * _step_cycles(roles, choice, rows, cols) + 30 + 3 * loops
             total += row_count * col_count * cycles
     return total * _outer_count(roles, choice)
 
@@ -230,7 +254,8 @@ def _dot_cycles(roles: Roles, choice: Choice, extent: int) -> float:
     for row_count, rows in tiles(row_extent, choice.rows):
         for col_count, cols in tiles(col_extent, choice.cols):
             # Operands of a step are rarely aligned: half of the loads cross a cache line.
-            step = max(_step_cycles(rows, cols, choice.unroll), 0.75 * (rows + cols)) * slow
+            loads = 0.75 * _loads(roles, choice, rows, cols)
+            step = max(_step_cycles(roles, choice, rows, cols), loads) * slow
             cycles = steps * step + 40 + 4 * around + 3.5 * rows * cols * choice.unroll
             total += row_count * col_count * cycles
     return total * _outer_count(roles, choice)
@@ -286,13 +311,13 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
 
 def _pack_cycles(roles: Roles, choice: Choice, side: str) -> float:
     """What packing an operand costs; infinite where it makes no sense."""
-    position = choice.row if side == "a" else choice.col
-    if position < 0 or choice.lanes == 1:
+    position, other = (choice.row, choice.col) if side == "a" else (choice.col, choice.row)
+    if position < 0 or choice.lanes == 1 or not getattr(roles.axes[position], side):
+        return float("inf")
+    if other >= 0 and getattr(roles.axes[other], side):
         return float("inf")
     elements = roles.k_extent * prod(
-        axis.extent
-        for axis in roles.axes.values()
-        if axis.kind != "k" and getattr(axis, side) != 0
+        axis.extent for axis in roles.axes.values() if axis.kind != "k" and getattr(axis, side) != 0
     )
     if elements * BYTES[roles.spec.accumulator] > LARGEST_PACK:
         return float("inf") if side == "a" else 1e3 * elements

@@ -74,16 +74,18 @@ def tiling(extent: int, unit: int, units: int) -> Tiling:
 class Operand:
     """Where an operand is read: pointer operand `number` plus `offset` bytes, and element strides there.
 
-    outer: per loop around the tiles; tile: from one tile to the next; within: between the tile's indices;
-    k: per loop of the sum.
+    outer: per loop around the tiles; row_tile, col_tile: from one tile to the next; row, col: between the
+    indices of a tile (0 where the operand does not vary); k: per loop of the sum.
     """
 
     number: int
     offset: int
     element: str
     outer: dict[int, int]
-    tile: int
-    within: int
+    row_tile: int
+    col_tile: int
+    row: int
+    col: int
     k: tuple[int, ...]
 
     @property
@@ -137,24 +139,26 @@ class Schedule:
         choice, axes = self.choice, self.roles.axes
         stride = {p: getattr(axes[p], side) for p in axes}
         k_axes = self.roles.k_axes
-        tiles = self.rows if side == "a" else self.cols
-        position = choice.row if side == "a" else choice.col
         if not pack:
             number = int(choice.swap) if side == "a" else int(not choice.swap)
             outer = {p: stride[p] for p in self.outer}
-            within = stride.get(position, 0)
+            row, col = stride.get(choice.row, 0), stride.get(choice.col, 0)
+            steps = (self.rows.size * row, self.cols.size * col)
             k = tuple([getattr(axis, side) for axis in k_axes])
-            return Operand(number, 0, self.spec.element, outer, tiles.size * within, within, k)
-        size = tiles.size
+            return Operand(number, 0, self.spec.element, outer, *steps, row, col, k)
+        tiles, other = (self.rows, choice.col) if side == "a" else (self.cols, choice.row)
+        if stride.get(other, 0):
+            raise NotImplementedError("packing an operand that varies along both axes of a tile")
         used = [axis.extent for axis in k_axes]
-        k = tuple([size * prod(used[i + 1 :]) for i in range(len(used))])
-        tile = size * prod(used)
+        k = tuple([tiles.size * prod(used[i + 1 :]) for i in range(len(used))])
+        tile = tiles.size * prod(used)
         outer, total = {}, tile * tiles.count
         for p in reversed(self.outer):
             outer[p] = total if stride[p] else 0
             total *= axes[p].extent if stride[p] else 1
         offset = self._reserve(total * BYTES[self.spec.accumulator])
-        return Operand(SCRATCH, offset, self.spec.accumulator, outer, tile, 1, k)
+        strides = (tile, 0, 1, 0) if side == "a" else (0, tile, 0, 1)
+        return Operand(SCRATCH, offset, self.spec.accumulator, outer, *strides, k)
 
     def _k_loops(self) -> tuple[KLoop, ...]:
         extents = [axis.extent for axis in self.roles.k_axes]
@@ -209,7 +213,8 @@ class Schedule:
         keys = [p for p in self.outer if operand.outer[p]]
         dimensions = [Dimension(self.roles.axes[key].extent) for key in keys]
         dimensions.append(tiles.dimension)
-        elements = operand.tile * prod(dimension.count for dimension in dimensions)
+        tile = operand.row_tile if side == "a" else operand.col_tile
+        elements = tile * prod(dimension.count for dimension in dimensions)
         many = elements >= PACK_ELEMENTS and self.spec.flops >= PARALLEL_FLOPS
         cut = cut_dimensions(dimensions, TASKS if many else 1)
         return tuple(zip([*keys, ROWS if side == "a" else COLS], cut, strict=True))

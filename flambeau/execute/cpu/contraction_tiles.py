@@ -143,31 +143,46 @@ class TileFunction:
 
     def _multiply_add(self, a: Reg, b: Reg, sums: Sequence[Reg], width: int) -> list[Reg]:
         """One k (dot: one chunk of `width` k) for every row and vector of the tile."""
-        columns = [self._load_column(b, v, width) for v in range(len(self.widths))]
+        loads_a: dict[tuple[int, int], Reg] = {}
+        loads_b: dict[tuple[int, int], Reg] = {}
+        columns = range(len(self.widths))
+        if not self.s.b.row:
+            for v in columns:
+                self._load(loads_b, self.s.b, b, 0, v, width)
         new = []
         for r in range(self.rows):
-            row = self._load_row(a, r, width)
-            for v, column in enumerate(columns):
-                new.append(self._fused(row, column, sums[r * len(columns) + v]))
+            for v in columns:
+                x = self._load(loads_a, self.s.a, a, r, v, width)
+                y = self._load(loads_b, self.s.b, b, r, v, width)
+                new.append(self._fused(x, y, sums[r * len(self.widths) + v]))
         return new
 
-    def _load_column(self, b: Reg, v: int, width: int) -> Reg:
-        operand = self.s.b
-        if self.s.choice.dot:
-            return self._load(operand, b, v * operand.within, width)
-        width = self.lanes if operand.packed else self.widths[v]
-        return self._load(operand, b, v * self.lanes * operand.within, width)
-
-    def _load_row(self, a: Reg, r: int, width: int) -> Reg:
-        operand = self.s.a
-        if self.s.choice.dot:
-            return self._load(operand, a, r * operand.within, width)
-        pointer = self.e.gep(a, operand.element, self.e.i64(r * operand.within))
-        return self.e.splat(load_element(self.e, pointer, operand.element, 1, 1), self.lanes)
-
-    def _load(self, operand: Operand, base: Reg, offset: int, width: int) -> Reg:
-        pointer = self.e.gep(base, operand.element, self.e.i64(offset))
-        return load_element(self.e, pointer, operand.element, self.lanes, width)
+    def _load(
+        self,
+        made: dict[tuple[int, int], Reg],
+        operand: Operand,
+        base: Reg,
+        r: int,
+        v: int,
+        width: int,
+    ) -> Reg:
+        """What an operand contributes to row r and vector v: a vector, or one element in all lanes."""
+        e, dot = self.e, self.s.choice.dot
+        key = (r if operand.row else 0, v if operand.col else 0)
+        if key in made:
+            return made[key]
+        unit = 1 if dot else self.lanes
+        offset = e.i64(key[0] * operand.row + key[1] * unit * operand.col)
+        pointer = e.gep(base, operand.element, offset)
+        if dot:
+            value = load_element(e, pointer, operand.element, self.lanes, width)
+        elif operand.col:
+            width = self.lanes if operand.packed else self.widths[v]
+            value = load_element(e, pointer, operand.element, self.lanes, width)
+        else:
+            value = e.splat(load_element(e, pointer, operand.element, 1, 1), self.lanes)
+        made[key] = value
+        return value
 
     def _fused(self, a: Reg, b: Reg, total: Reg) -> Reg:
         e = self.e
@@ -306,8 +321,7 @@ def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
 
 
 def _call_tile(e: Emitter, s: Schedule, function: str, at: dict[int, Reg]) -> None:
-    a = _tile_pointer(e, s.a, at, ROWS)
-    b = _tile_pointer(e, s.b, at, COLS)
+    a, b = _tile_pointer(e, s.a, at), _tile_pointer(e, s.b, at)
     partial, first, last = Reg("null", PTR), e.i64(0), e.i64(0)
     if s.parts > 1:
         base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(s.partial_offset))
@@ -327,9 +341,9 @@ def _call_tile(e: Emitter, s: Schedule, function: str, at: dict[int, Reg]) -> No
     e.call(function, None, [TABLE, ARGS, a, b, partial, first, last, *index], declared=True)
 
 
-def _tile_pointer(e: Emitter, operand: Operand, at: dict[int, Reg], tile: int) -> Reg:
+def _tile_pointer(e: Emitter, operand: Operand, at: dict[int, Reg]) -> Reg:
     terms = [(at[p], stride) for p, stride in operand.outer.items()]
-    terms.append((at[tile], operand.tile))
+    terms += [(at[ROWS], operand.row_tile), (at[COLS], operand.col_tile)]
     base = operand_pointer(e, TABLE, ARGS, operand.number)
     if operand.offset:
         base = e.gep(base, "i8", e.i64(operand.offset))

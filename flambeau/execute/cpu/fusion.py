@@ -15,6 +15,7 @@ from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, view_position
 from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, of
 from flambeau.execute.cpu.loops import ordered_nodes
+from flambeau.execute.cpu.pointwise import needs_checks
 from flambeau.ops.primitive import (
     CONTRACTION,
     ELEMENTWISE,
@@ -235,6 +236,11 @@ class Group:
     def bit(self) -> int:
         return 1 << self.number
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether it is a contraction's group (whose kernels cannot report errors)."""
+        return bool(self.anchors) and self.anchors[0].value.primitive.family == CONTRACTION
+
 
 @dataclass(eq=False)
 class Anchor:
@@ -349,7 +355,7 @@ class Grouper:
         for group in reversed(self.groups):
             if group.kind != "fold" or group.kept != kept or group.folded != folded:
                 continue
-            if any(a.value.primitive.family != REDUCTION for a in group.anchors):
+            if group.multiplies:
                 continue
             related = points <= SMALL_SPACE or bool(reads & group.reads)
             if related and group.size < LARGEST_EPILOGUE and group.number not in needs and (
@@ -425,6 +431,8 @@ class Grouper:
         for number in sorted(needs, reverse=True):
             group = self.groups[number]
             if group.kind not in ("pointwise", "fold") or not self._fits(group, len(nodes), needs):
+                continue
+            if group.multiplies and needs_checks(nodes):
                 continue
             tried.add(number)
             mapped = self._mapped(v, position, group, loads)

@@ -113,7 +113,6 @@ class KernelWriter:
         self._places: dict[object, int] = {}
         self._bases = _lowest_constants(nodes, stores)
         self._pointers: dict[object, Reg] = {}
-        self._prologue_slot = 0
         self.registers: dict[int, Reg] = {}
         self.rename: dict[int, Expression] = {}
         self.lane: Variable | None = None
@@ -134,7 +133,6 @@ class KernelWriter:
             if checks:
                 self.error = self.e.alloca(I64, 1, 8)
                 self.e.store(self.error, self.e.i64(0))
-            self._prologue_slot = len(self.e.lines)
             yield registers[2], registers[3]
             if self.error is not None:
                 self.e.line(f"ret {self.e.load(self.error, I64).typed}")
@@ -158,14 +156,21 @@ class KernelWriter:
     def _pointer(self, key: object, operand: Operand) -> Reg:
         have = self._pointers.get(key)
         if have is None:
-            place = len(self.operands)
-            self.operands.append(operand)
-            have = self.operand_pointer(place)
+            place = self._places.get(key)
+            if place is None:
+                place = self._places[key] = len(self.operands)
+                self.operands.append(operand)
+            have = operand_pointer(self.e, self._table, self._args, place)
             self._pointers[key] = have
         return have
 
-    def operand_pointer(self, place: int) -> Reg:
-        return operand_pointer(self.e, self._table, self._args, place)
+    def restart(self, e: Emitter, lane: Variable | None, lanes: int) -> None:
+        """Begins a piece of code of its own elsewhere (an epilogue): only the operands' numbers stay."""
+        self.e = e
+        self._pointers = {}
+        self.registers = {}
+        self.scopes = [{}]
+        self.lane, self.lanes = lane, lanes
 
     def argument_word(self, number: int) -> Reg:
         """Argument word `number` after the operand pairs (all operands must be declared)."""

@@ -11,7 +11,9 @@ from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group, space_position, s
 from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, linear
 from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
+from flambeau.execute.cpu.products import contraction_kernels
 from flambeau.execute.cpu.reductions import Fold, reduction_kernels
+from flambeau.ops.primitive import CONTRACTION
 from flambeau.ops.value import Value
 
 
@@ -118,6 +120,10 @@ def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
 
 def _fold_kernels(group: Group, stores: list[Store], forward: dict[int, Node],
                   low: Lowering) -> list[KernelCode | HostStep]:
+    if group.anchors[0].value.primitive.family == CONTRACTION:
+        kernels = contraction_kernels(group, stores, forward, low.new_scratch, low.vector_bits)
+        if kernels is not None:
+            return [*kernels]
     folds = [_fold(a) for a in group.anchors]
     return [*reduction_kernels(group.kept, group.folded, folds, stores, forward, low.tracer,
                                low.new_scratch, low.vector_bits)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flambeau.execute.cpu.body import Node
 from flambeau.execute.cpu.emit import Reg
-from flambeau.execute.cpu.index import Variable
+from flambeau.execute.cpu.index import Runtime, Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
 from flambeau.execute.cpu.nests import (
     Nest,
@@ -183,7 +183,8 @@ def lane_loop(writer: KernelWriter, variable: Variable, lanes: int, span: int | 
 def nest_kernel(outer: list[Variable], inner: list[Variable], stores: Sequence[Store],
                 vector_bits: int) -> KernelCode:
     """Stores made strictly in the order of the outer variables; lanes run along the last inner one only."""
-    nodes = ordered_nodes([s.node for s in stores], {})
+    places = [a.node for s in stores for a in s.address.atoms() if isinstance(a, Runtime)]
+    nodes = ordered_nodes([*places, *[s.node for s in stores]], {})
     lanes = lane_count(nodes, stores, vector_bits) if inner and inner[-1].extent >= 4 else 1
     loops = [*outer, *inner]
     writer = KernelWriter(vector_bits, nodes, stores, {})

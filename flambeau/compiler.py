@@ -1,0 +1,306 @@
+"""`compile`: a function's whole body as one program, without running the body again.
+
+The first calls record the body as always. When two calls in a row have taken the same path (same state of the tree,
+same scalars, same tensors captured), the call is kept: from then on, arguments of the same metadata run its plan at once.
+What the body did outside the recording is known and done again: gradients given to parameters, optimizer steps
+counted. Everything else the body did in Python (printing, appending to a list) does not happen again, as under
+`torch.compile`.
+
+A kept call is left, and the body recorded again, as soon as something it rests on has changed: a captured tensor was
+replaced or its metadata changed, a module was edited or switched between train and eval, a global or closure variable
+that is a plain value changed, grad mode.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.core.dtypes import DType
+from flambeau.record import recorder
+from flambeau.record.changes import CHANGES
+from flambeau.record.options import OPTIONS
+from flambeau.record.plan import Plan
+from flambeau.record.recorder import LOCAL, Recording
+from flambeau.tensor.tensor import Tensor
+
+PLAIN = (int, float, bool, str, bytes, type(None), DType)
+MISS = object()
+new = object.__new__
+
+
+class Capture:
+    """What a recorded call does beside the recording."""
+
+    def __init__(self) -> None:
+        self.optimizers: list[tuple[Any, int, int]] = []  # (optimizer, first scalar, scalars)
+
+
+def signature(value: Any, tensors: list[Tensor]) -> Any:
+    """An argument as part of a key; its tensors are collected. None where it cannot be told apart."""
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return value._meta
+    kind = type(value)
+    if kind in (tuple, list):
+        return (kind, *[signature(part, tensors) for part in value])
+    if kind is dict:
+        return (kind, *[(name, signature(part, tensors)) for name, part in value.items()])
+    if isinstance(value, float):
+        return kind, value.hex()
+    if isinstance(value, PLAIN):
+        return kind, value
+    return kind, id(value)
+
+
+class Kept:
+    """A call that can run without its body."""
+
+    def __init__(self, plan: Plan, state: Any, sources: list[tuple[int, Any, int]], scalars: list[Any],
+                 capture: Capture, result: Any, gradients: list[tuple[Any, int]]) -> None:
+        self.plan = plan
+        self.state = state
+        self.sources = sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)
+        self.captured = [tensor for _, tensor, _ in sources if tensor is not None]
+        self.metas = [tensor._meta for tensor in self.captured]
+        self.arguments = [number for number, _, _ in sources if number >= 0]
+        self.scalars = scalars
+        self.capture = capture
+        self.result = result
+        self.gradients = gradients  # (leaf, tensor number)
+        self.changes = CHANGES.count
+        self.fresh = sorted({number for number, *_ in plan.live})
+        self.count = state.count
+
+    def run(self, tensors: list[Tensor]) -> Any:
+        """The call's result, or MISS when it rests on something that has changed."""
+        if self.changes != CHANGES.count:
+            return MISS
+        captured = self.captured
+        if [t._meta for t in captured] != self.metas:
+            return MISS
+        bases = []
+        for number, tensor, offset in self.sources:
+            if number >= 0:
+                tensor = tensors[number]
+                offset = tensor._offset * tensor._meta.dtype.itemsize
+            storage = tensor._storage
+            if storage is None or storage.exposed or tensor._frame is not None:
+                return MISS
+            bases.append((storage, offset))
+        if len({id(storage) for storage, _ in bases}) != len(bases):
+            return MISS
+        for leaf, _ in self.gradients:
+            leaf._grad = None
+        scalars = self.scalars
+        if self.capture.optimizers:
+            scalars = scalars.copy()
+            for optimizer, first, count in self.capture.optimizers:
+                scalars[first:first + count] = replayed_scalars(optimizer)
+        rec = Recording(self.state)
+        handles: list[Any] = [None] * self.count
+        for number in self.fresh:
+            out = new(Tensor)
+            out._rec = rec
+            out._num = number
+            handles[number] = out
+        rec.handles = handles
+        rec.bases = bases
+        rec.scalars = scalars
+        rec.done = True
+        self.plan.run(rec)
+        for leaf, number in self.gradients:
+            leaf._grad = handles[number]
+        return rebuild(self.result, handles, tensors)
+
+
+def replayed_scalars(optimizer: Any) -> list[float]:
+    """An optimizer's step without its event: counts it and gives the scalars it would have recorded."""
+    LOCAL.replay = []
+    try:
+        optimizer.step()
+        found: list[float] = LOCAL.replay
+        return found
+    finally:
+        LOCAL.replay = None
+
+
+class _Place:
+    """A tensor in a kept result: a number of the recording, or an argument."""
+
+    def __init__(self, number: int, argument: bool) -> None:
+        self.number = number
+        self.argument = argument
+
+
+def template(value: Any, numbers: dict[int, int], tensors: list[Tensor]) -> Any:
+    """A result with its tensors replaced by where they come from; MISS where that is not known."""
+    if isinstance(value, Tensor):
+        for place, tensor in enumerate(tensors):
+            if tensor is value:
+                return _Place(place, True)
+        number = numbers.get(id(value))
+        return MISS if number is None else _Place(number, False)
+    if isinstance(value, (tuple, list)):
+        parts = [template(part, numbers, tensors) for part in value]
+        if any(part is MISS for part in parts) or type(value) not in (tuple, list):
+            return MISS
+        return type(value)(parts)
+    if isinstance(value, dict):
+        named = {name: template(part, numbers, tensors) for name, part in value.items()}
+        return MISS if any(part is MISS for part in named.values()) else named
+    return value if isinstance(value, PLAIN) else MISS
+
+
+def rebuild(value: Any, handles: list[Any], tensors: list[Tensor]) -> Any:
+    if type(value) is _Place:
+        return tensors[value.number] if value.argument else handles[value.number]
+    if isinstance(value, (tuple, list)):
+        return type(value)([rebuild(part, handles, tensors) for part in value])
+    if isinstance(value, dict):
+        return {name: rebuild(part, handles, tensors) for name, part in value.items()}
+    return value
+
+
+class Compiled:
+    """A compiled function: `calls` counts, per argument metadata, the calls recorded and kept."""
+
+    LIMIT = 64  # argument metadata kept per function
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.kept: dict[Any, Kept] = {}
+        self.seen: dict[Any, Any] = {}
+        self.names = _watched(function)
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        rec = LOCAL.rec
+        if rec.state.ended:
+            recorder.flush()
+            rec = LOCAL.rec
+        if rec.state.parent is not None or OPTIONS.sync or getattr(LOCAL, "capture", None) is not None:
+            return self.function(*args, **kwargs)
+        tensors: list[Tensor] = []
+        key: Any = (LOCAL.grad_mode, self.watched(), signature(args, tensors),
+                    signature(kwargs, tensors) if kwargs else None)
+        kept = self.kept.get(key)
+        if kept is not None:
+            result = kept.run(tensors)
+            if result is not MISS:
+                return result
+            del self.kept[key]
+            self.seen.pop(key, None)
+        return self.record(key, tensors, args, kwargs)
+
+    def watched(self) -> Any:
+        """The plain values that the function reads from globals and closures."""
+        cells, names, values = self.names
+        if not cells and not names:
+            return None
+        found = [cell.cell_contents for cell in cells]
+        found += [values.get(name) for name in names]
+        return tuple([(type(v), v) if isinstance(v, PLAIN) else id(v) for v in found])
+
+    def record(self, key: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
+        """Runs the body; keeps the call when it has gone the way of the call before."""
+        rec = LOCAL.rec
+        capture = LOCAL.capture = Capture()
+        try:
+            result = self.function(*args, **kwargs)
+        finally:
+            LOCAL.capture = None
+        if LOCAL.rec is not rec or rec.state.parent is None or rec.frames or rec.cuts:
+            self.seen.pop(key, None)
+            return result
+        state, handles, bases, scalars = rec.state, rec.handles, list(rec.bases), list(rec.scalars)
+        own = {position for _, first, count in capture.optimizers for position in range(first, first + count)}
+        fixed = tuple((type(s), s) for i, s in enumerate(scalars) if i not in own)
+        mark = (state, fixed)
+        if self.seen.get(key) == mark and len(self.kept) < self.LIMIT:
+            kept = self.keep(rec, state, handles, bases, scalars, capture, result, tensors)
+            if kept is not None:
+                self.kept[key] = kept
+        self.seen[key] = mark
+        return result
+
+    def keep(self, rec: Recording, state: Any, handles: list[Any], bases: list[Any], scalars: list[Any],
+             capture: Capture, result: Any, tensors: list[Tensor]) -> Kept | None:
+        """The call as it can run again, or None where it cannot."""
+        numbers = {id(handle): number for number, handle in enumerate(handles)}
+        shape = template(result, numbers, tensors)
+        gradients = [(leaf, numbers[id(leaf._grad)]) for leaf in handles
+                     if leaf._meta.is_leaf and leaf._meta.requires_grad and leaf._storage is not None
+                     and leaf._grad is not None and id(leaf._grad) in numbers
+                     and leaf._grad._storage is None]
+        sources = _sources(handles, bases, tensors)
+        recorder.flush()
+        plan = rec.plan
+        if shape is MISS or sources is None or plan is None:
+            return None
+        if any(index < 0 for _, index, _, _ in plan.live):
+            return None  # a result that is a view of an argument or a parameter
+        live = {number for number, *_ in plan.live}
+        if any(number not in live for _, number in gradients):
+            return None
+        return Kept(plan, state, sources, scalars, capture, shape, gradients)
+
+
+def _sources(handles: list[Any], bases: list[Any], tensors: list[Tensor]) -> list[tuple[int, Any, int]] | None:
+    """Where each base comes from: an argument, or a tensor captured by the body."""
+    by_storage = {}
+    for handle in handles:
+        if handle._storage is not None:
+            by_storage.setdefault((id(handle._storage), handle._offset * handle._meta.dtype.itemsize), handle)
+    sources: list[tuple[int, Any, int]] = []
+    for storage, offset in bases:
+        handle = by_storage.get((id(storage), offset))
+        if handle is None:
+            return None
+        place = next((i for i, tensor in enumerate(tensors) if tensor is handle), -1)
+        sources.append((place, None, 0) if place >= 0 else (-1, handle, offset))
+    return sources
+
+
+def _watched(function: Any) -> tuple[tuple[Any, ...], tuple[str, ...], dict[str, Any]]:
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return (), (), {}
+    cells = tuple(function.__closure__ or ())
+    names = tuple(n for n in code.co_names if n in function.__globals__)
+    return cells, names, function.__globals__
+
+
+def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor",
+            mode: str | None = None, options: Any = None, disable: bool = False) -> Any:
+    """A function (or module) that skips its Python body when called with arguments of known metadata.
+
+    On a module the result is the module itself: its calls are recognised as they are, and belong to the step
+    around them. Use it on the function of a whole training step for the full effect.
+    """
+    if model is None:
+        return lambda function: compile(function, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
+                                        options=options, disable=disable)
+    if disable or not callable(model):
+        return model
+    if hasattr(model, "_parameters") and hasattr(model, "_modules"):
+        return model
+    return Compiled(model)
+
+
+def disable(function: Any = None, recursive: bool = True) -> Any:
+    """Accepted: the function runs as it is."""
+    return function if function is not None else (lambda f: f)
+
+
+def reset() -> None:
+    """Accepted: kept calls notice by themselves when they no longer hold."""
+
+
+def is_compiling() -> bool:
+    """False: bodies run in Python while they are recorded."""
+    return False
+
+

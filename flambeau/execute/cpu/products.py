@@ -1,0 +1,86 @@
+"""Groups of a contraction and its epilogue: the bridge from bodies to `contraction.emit_contraction`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import elements
+from flambeau.execute.cpu.body import Buffer, Node
+from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
+from flambeau.execute.cpu.contraction_spec import ACCUMULATORS
+from flambeau.execute.cpu.emit import Emitter, Reg
+from flambeau.execute.cpu.fusion import Group
+from flambeau.execute.cpu.index import Expression, Variable
+from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
+from flambeau.execute.cpu.nests import body_cost
+
+RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
+
+
+def contraction_kernels(group: Group, stores: Sequence[Store], forward: dict[int, Node],
+                        scratch: Callable[[DType, int], Buffer], vector_bits: int
+                        ) -> list[KernelCode] | None:
+    """The kernels of a group whose anchor is a contraction; None if its operands are not plain reads."""
+    anchor = group.anchors[0]
+    left, right = anchor.operands
+    element = anchor.value.dtype.llvm
+    if not (is_plain(left) and is_plain(right)) or element not in ACCUMULATORS:
+        return None
+    if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
+        return None
+    spec = Contraction(_axes(group, left.data[1], right.data[1], stores[0].address), element, element)
+    epilogue = _Epilogue(group, stores, forward, vector_bits)
+    codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
+    operands = [_operand(left), _operand(right)]
+    needed = max((c.scratch_bytes for c in codes), default=0)
+    memory = scratch(dtypes.uint8, max(needed, 1))
+    operands += [Operand(memory), *epilogue.writer.operands[RESERVED:]]
+    return [KernelCode(c.text, operands, [], c.tasks, c.parallel) for c in codes]
+
+
+def is_plain(node: Node) -> bool:
+    """Whether an operand is a load at an affine address, always within bounds."""
+    return (node.kind == "load" and not node.data[2]
+            and all(isinstance(a, Variable) for a, _ in node.data[1].terms))
+
+
+def _operand(node: Node) -> Operand:
+    return Operand(node.data[0], node.data[1].constant)
+
+
+def _axes(group: Group, left: Expression, right: Expression, out: Expression) -> tuple[Axis, ...]:
+    """An axis per loop variable; those of the result first, in order."""
+    axes = []
+    for variable in group.kept:
+        a, b = left.coefficient(variable), right.coefficient(variable)
+        kind = "batch" if a and b else "n" if b else "m"
+        axes.append(Axis(kind, variable.extent, a, b, out.coefficient(variable)))
+    for variable in group.folded:
+        axes.append(Axis("k", variable.extent, left.coefficient(variable), right.coefficient(variable), 0))
+    return tuple(axes)
+
+
+class _Epilogue:
+    """The store callback: what is done with a piece of the result, stores included."""
+
+    def __init__(self, group: Group, stores: Sequence[Store], forward: dict[int, Node],
+                 vector_bits: int) -> None:
+        anchor = group.anchors[0]
+        assert anchor.result is not None
+        self.result = anchor.result
+        self.variables = group.kept
+        self.stores = stores
+        nodes = ordered_nodes([s.node for s in stores], forward)
+        self.writer = KernelWriter(vector_bits, nodes, stores, forward)
+        self.writer.operands = [Operand(None)] * RESERVED
+        self.size = int(body_cost(nodes)) + 4 * len(stores)
+
+    def __call__(self, e: Emitter, index: Sequence[Reg], value: Reg, lane_axis: int) -> None:
+        writer, lanes = self.writer, value.type.lanes
+        writer.restart(e, self.variables[lane_axis] if lanes > 1 else None, lanes)
+        for variable, register in zip(self.variables, index, strict=True):
+            writer.registers[variable.number] = register
+        writer.scopes[0][self.result.number] = elements.rounded(e, value, self.result.dtype)
+        writer.store_all(self.stores)

@@ -1,0 +1,1 @@
+"""Whole programs, random and hand-picked, against PyTorch and against sync mode."""

@@ -1,0 +1,131 @@
+"""Two runs of one program compared, within what rounding can explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .program import Program, Seen, run
+
+TOLERANCES = {"float32": (1e-4, 1e-5), "float64": (2e-6, 1e-7)}
+JITTERS = 3
+AMPLIFIED = 100.0  # how much more than inputs wrong by 1e-6 a right result may be off
+
+
+def difference(expected: list[Any], actual: list[Any],
+               jittered: Callable[[], list[list[Any]]] = list) -> str | None:
+    """The first observation that differs, in words; None where all agree.
+
+    `jittered` runs the reference on inputs with small errors: what those change is no mismatch.
+    """
+    others: list[list[Any]] | None = None
+    for place, (want, got) in enumerate(zip(expected, actual)):
+        if not _differs(want, got, 0.0):
+            continue
+        if others is None:
+            others = jittered()
+        runs = [other[place] for other in others if place < len(other)]
+        if any(_differs(want, other, np.inf) for other in runs):
+            return None  # a decision hangs on rounding: what follows cannot be compared
+        spread = max((_spread(want, other) for other in runs), default=0.0)
+        words = _differs(want, got, AMPLIFIED * spread)
+        if words:
+            return f"after observation {place}, {want[0]!r}: {words}"
+    if len(expected) != len(actual):
+        return f"{len(actual)} observations instead of {len(expected)}"
+    return None
+
+
+def mismatch(program: Program, reference: Any, module: Any, runs: int = 1) -> str | None:
+    """Runs the program with both modules, `runs` times each; the first difference or None."""
+    for number in range(runs):
+        words = check_run(program, reference, run(program, reference, number), module, number)
+        if words:
+            return f"run {number}: {words}"
+    return None
+
+
+def check_run(program: Program, reference: Any, expected: list[Any], module: Any, number: int) -> str | None:
+    """One run of the program with `module` against what the reference has shown."""
+    def jittered() -> list[list[Any]]:
+        return [run(program, reference, number, jitter) for jitter in range(JITTERS)]
+
+    return difference(expected, run(program, module, number), jittered)
+
+
+def _differs(want: Any, got: Any, slack: float) -> str | None:
+    """In which way two observations differ, or None; numbers may be off by `slack` more than rounding."""
+    if isinstance(want, (tuple, list)) and isinstance(got, (tuple, list)):
+        if len(want) != len(got):
+            return f"expected {want}, got {got}"
+        for a, b in zip(want, got):
+            words = _differs(a, b, slack)
+            if words:
+                return words
+        return None
+    if isinstance(want, Seen) and isinstance(got, Seen):
+        return _seen_differs(want, got, slack)
+    if isinstance(want, float) and isinstance(got, float):
+        return _array_differs(np.float32(want), np.float32(got), slack)
+    if type(want) is not type(got) or want != got:
+        return f"expected {want!r}, got {got!r}"
+    return None
+
+
+def _seen_differs(want: Seen, got: Seen, slack: float) -> str | None:
+    for name in ("dtype", "shape", "strides", "requires_grad", "is_leaf"):
+        a, b = getattr(want, name), getattr(got, name)
+        if name == "dtype":
+            a, b = a.split(".")[-1], b.split(".")[-1]
+        if name == "strides":
+            # Extents of 1 (and tensors without elements) may have any stride.
+            a, b = _walked(want.shape, a), _walked(got.shape, b)
+        if a != b:
+            return f"{name}: expected {a}, got {b}"
+    words = _array_differs(want.values, got.values, slack)
+    if words is None and (want.grad is None) != (got.grad is None):
+        words = f"expected {'no' if want.grad is None else 'a'} .grad, got {got.grad}"
+    if words is None and want.grad is not None:
+        words = _seen_differs(want.grad, got.grad, slack)
+        words = words and f".grad: {words}"
+    return words
+
+
+def _walked(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    if 0 in shape:
+        return ()
+    return tuple(s for n, s in zip(shape, strides) if n != 1)
+
+
+def _array_differs(want: Any, got: Any, slack: float) -> str | None:
+    if want.dtype.kind != "f":
+        return None if np.array_equal(want, got) or slack == np.inf else f"expected {want}, got {got}"
+    rtol, atol = TOLERANCES[want.dtype.name]
+    if slack == np.inf:
+        return None if np.array_equal(np.isfinite(want), np.isfinite(got)) else "finite in one"
+    if np.allclose(want, got, rtol, atol + slack, equal_nan=True):
+        return None
+    return f"expected {want.tolist()}, got {got.tolist()}"
+
+
+def _spread(want: Any, other: Any) -> float:
+    """The largest difference between numbers in two observations of the same form."""
+    if isinstance(want, (tuple, list)) and isinstance(other, (tuple, list)):
+        return max((_spread(a, b) for a, b in zip(want, other)), default=0.0)
+    if isinstance(want, Seen) and isinstance(other, Seen):
+        grad = 0.0 if want.grad is None or other.grad is None else _spread(want.grad, other.grad)
+        return max(grad, _largest(want.values, other.values))
+    if isinstance(want, float) and isinstance(other, float):
+        return _largest(np.float64(want), np.float64(other))
+    return 0.0
+
+
+def _largest(a: Any, b: Any) -> float:
+    if a.dtype.kind == "b" or a.shape != b.shape or not a.size:
+        return 0.0
+    with np.errstate(all="ignore"):
+        gaps = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    gaps = gaps[np.isfinite(gaps)]
+    return float(gaps.max()) if gaps.size else 0.0

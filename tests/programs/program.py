@@ -1,0 +1,242 @@
+"""Programs as data: lines of Python over named variables, run against any module with torch's API."""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+PLAIN = (bool, int, float, str, type(None))
+MISSING = "(a name it uses does not exist)"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One statement. `{data}` in the text stands for the numbers of a new tensor.
+
+    `observed`: the text is an expression whose value is compared.
+    """
+
+    text: str
+    data: Any = None
+    observed: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A compound statement; `header` is a `for`, `if` or `with` line without the colon.
+
+    A `for` line is `for NAME in range(N)`: the body runs N times whatever fails in it.
+    """
+
+    header: str
+    body: tuple[Statement, ...]
+
+
+Statement = Line | Block
+
+
+@dataclass(frozen=True)
+class Program:
+    """Statements, and the seed that they came from."""
+
+    statements: tuple[Statement, ...]
+    seed: int = 0
+
+
+@dataclass
+class Trial:
+    """One run of a program: where it stands, what it has seen."""
+
+    module: Any
+    run: int = 0
+    jitter: random.Random | None = None
+    env: dict[str, Any] = field(default_factory=dict)
+    seen: list[Any] = field(default_factory=list)
+
+
+def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
+    """Everything observable about one run: [(where, what), ..].
+
+    `number` is the program's variable `run`, which also moves the numbers of new tensors: what one run does
+    differs a little from what the next one does. `jitter` seeds relative errors of 1e-6 in those numbers, to
+    learn how much of a difference rounding can make.
+    """
+    trial = Trial(module, number, None if jitter is None else random.Random(jitter))
+    trial.env = {"torch": module, "np": np, "run": number, "math": math}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _run_body(trial, program.statements)
+        mode = module.is_grad_enabled()
+        if not mode:
+            trial.seen.append(("grad mode", mode))
+        _see_variables(trial)
+    module.set_grad_enabled(True)
+    return trial.seen
+
+
+def _run_body(trial: Trial, statements: Iterable[Statement]) -> None:
+    for statement in statements:
+        if isinstance(statement, Line):
+            _run_line(trial, statement)
+        else:
+            _run_block(trial, statement)
+
+
+def _run_line(trial: Trial, line: Line) -> None:
+    mode = "eval" if line.observed else "exec"
+    if line.data is not None:
+        trial.env["_data"] = _moved(line.data, trial.run, trial.jitter)
+    try:
+        value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
+        what = plain(value) if line.observed else None
+    except NameError:
+        what = MISSING
+    except Exception as error:
+        what = type(error).__name__
+    trial.seen.append((line.text, what))
+    trial.seen.append(("flags", _flags(trial.env)))
+
+
+def _run_block(trial: Trial, block: Block) -> None:
+    words = block.header.split()
+    env = trial.env
+    if words[0] == "for":
+        for i in range(int(words[3].removeprefix("range(").removesuffix(")"))):
+            env[words[1]] = i
+            _run_body(trial, block.body)
+        return
+    try:
+        value = eval(_compiled(block.header.split(" ", 1)[1], "eval"), env)
+        if words[0] == "if":
+            value = bool(value)
+    except Exception as error:
+        missing = isinstance(error, NameError)
+        trial.seen.append((block.header, MISSING if missing else type(error).__name__))
+        return
+    trial.seen.append((block.header, value if words[0] == "if" else None))
+    if words[0] == "if":
+        if value:
+            _run_body(trial, block.body)
+        return
+    with value:
+        _run_body(trial, block.body)
+
+
+@lru_cache(maxsize=20_000)
+def _compiled(text: str, mode: str) -> CodeType:
+    return compile(text, "<program>", mode)
+
+
+def _moved(data: Any, number: int, jitter: random.Random | None) -> Any:
+    if isinstance(data, list):
+        return [_moved(part, number, jitter) for part in data]
+    if not isinstance(data, float):
+        return data
+    data = data + 0.25 * number
+    return data if jitter is None else data * (1 + 1e-6 * jitter.uniform(-1, 1))
+
+
+# ---- what is seen ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A tensor or array as it was seen; `values` is a NumPy array."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    requires_grad: bool
+    is_leaf: bool
+    values: Any
+    grad: Any = None
+
+
+def plain(value: Any) -> Any:
+    """A value that outlives its module: numbers, arrays, Seen, lists of these."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return Seen(str(value.dtype), value.shape, value.strides, False, True, value.copy())
+    if hasattr(value, "requires_grad"):
+        return _seen_tensor(value)
+    return str(value)
+
+
+def _seen_tensor(tensor: Any) -> Seen:
+    grad = tensor.grad if tensor.is_leaf or tensor.retains_grad else None
+    return Seen(str(tensor.dtype), tuple(tensor.shape), tuple(tensor.stride()), tensor.requires_grad,
+                tensor.is_leaf, tensor.detach().numpy().copy(),
+                None if grad is None else _seen_tensor(grad))
+
+
+def _is_variable(name: str) -> bool:
+    return name[0] in "xng" and name[1:].isdigit()
+
+
+def _flags(env: dict[str, Any]) -> Any:
+    """What is known of all tensors without looking at data: it must not end a recording."""
+    return tuple((name, value.requires_grad, value.is_leaf, tuple(value.shape))
+                 for name, value in env.items() if name[0] in "xg" and hasattr(value, "is_leaf"))
+
+
+def _see_variables(trial: Trial) -> None:
+    for name in sorted(trial.env):
+        if not _is_variable(name):
+            continue
+        try:
+            what = plain(trial.env[name])
+        except Exception as error:
+            what = type(error).__name__
+        trial.seen.append((name, what))
+
+
+# ---- printing ----------------------------------------------------------------------------------------
+
+
+def script(program: Program, module: str = "flambeau", number: int = 0, failing: Iterable[str] = ()) -> str:
+    """The program as a Python script, for a bug report; statements in `failing` are in try blocks."""
+    lines = ["import numpy as np", f"import {module} as torch", "", f"run = {number}"]
+    failed = set(failing)
+    for depth, text, wrapped in _script_lines(program.statements, 0, number, failed):
+        pad = "    " * depth
+        if wrapped:
+            lines += [f"{pad}try:", *(f"{pad}    {part}" for part in text.split("\n")),
+                      f"{pad}except Exception as error:", f"{pad}    print(type(error).__name__, error)"]
+        else:
+            lines += [pad + part for part in text.split("\n")]
+    names = sorted({w.split(" = ")[0] for w in _texts(program.statements) if " = " in w
+                    and _is_variable(w.split(" = ")[0])})
+    lines += [f"print({name!r}, {name})" for name in names]
+    return "\n".join(lines) + "\n"
+
+
+def _script_lines(statements: Iterable[Statement], depth: int, number: int,
+                  failed: set[str]) -> Iterator[tuple[int, str, bool]]:
+    for statement in statements:
+        if isinstance(statement, Line):
+            text = statement.text.replace("{data}", repr(_moved(statement.data, number, None)))
+            yield depth, f"print({text})" if statement.observed else text, statement.text in failed
+        else:
+            yield depth, statement.header + ":", False
+            yield from _script_lines(statement.body, depth + 1, number, failed)
+            if not statement.body:
+                yield depth + 1, "pass", False
+
+
+def _texts(statements: Iterable[Statement]) -> Iterator[str]:
+    for statement in statements:
+        if isinstance(statement, Line):
+            yield statement.text
+        else:
+            yield from _texts(statement.body)
