@@ -35,6 +35,7 @@ class Capture:
 
     def __init__(self) -> None:
         self.optimizers: list[tuple[Any, int, int]] = []  # (optimizer, first scalar, scalars)
+        self.cleared: set[int] = set()  # ids of the leaves whose .grad the body has emptied
 
 
 def signature(value: Any, tensors: list[Tensor]) -> Any:
@@ -58,7 +59,8 @@ class Kept:
     """A call that can run without its body."""
 
     def __init__(self, plan: Plan, state: Any, sources: list[tuple[int, Any, int]], scalars: list[Any],
-                 capture: Capture, result: Any, gradients: list[tuple[Any, int]]) -> None:
+                 capture: Capture, result: Any, gradients: list[tuple[Any, int]],
+                 expected: list[tuple[Any, Any]]) -> None:
         self.plan = plan
         self.state = state
         self.sources = sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)
@@ -69,6 +71,7 @@ class Kept:
         self.capture = capture
         self.result = result
         self.gradients = gradients  # (leaf, tensor number)
+        self.expected = expected  # (leaf, what its .grad must be)
         self.changes = CHANGES.count
         self.fresh = sorted({number for number, *_ in plan.live})
         self.count = state.count
@@ -91,6 +94,9 @@ class Kept:
             bases.append((storage, offset))
         if len({id(storage) for storage, _ in bases}) != len(bases):
             return MISS
+        for leaf, gradient in self.expected:
+            if leaf._grad is not gradient:
+                return MISS
         for leaf, _ in self.gradients:
             leaf._grad = None
         scalars = self.scalars
@@ -235,6 +241,10 @@ class Compiled:
                      and leaf._grad is not None and id(leaf._grad) in numbers
                      and leaf._grad._storage is None]
         sources = _sources(handles, bases, tensors)
+        expected = [(leaf, None) for leaf, _ in gradients if id(leaf) not in capture.cleared]
+        expected += [(leaf, leaf._grad) for leaf in handles if leaf._storage is not None and leaf._meta.is_leaf
+                     and leaf._grad is not None and leaf._grad._storage is not None
+                     and id(leaf._grad) in numbers]
         recorder.flush()
         plan = rec.plan
         if shape is MISS or sources is None or plan is None:
@@ -244,7 +254,7 @@ class Compiled:
         live = {number for number, *_ in plan.live}
         if any(number not in live for _, number in gradients):
             return None
-        return Kept(plan, state, sources, scalars, capture, shape, gradients)
+        return Kept(plan, state, sources, scalars, capture, shape, gradients, expected)
 
 
 def _sources(handles: list[Any], bases: list[Any], tensors: list[Tensor]) -> list[tuple[int, Any, int]] | None:

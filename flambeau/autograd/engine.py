@@ -207,7 +207,7 @@ def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
     rec, _ = recorder.advance_key(lambda r, s: (
         MARK_CUT, recorder.operand_key(r, tensor, s),
         None if inputs is None else tuple(None if t is None else recorder.operand_key(r, t, s) for t in inputs)))
-    rec.cuts.append(code)
+    rec.cuts = [*rec.cuts, code]
 
 
 class RemovableHandle:

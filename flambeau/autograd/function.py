@@ -164,7 +164,7 @@ class Function:
         tensors = [args[i] for i in places]
         shapes = [tuple(o.shape) if any(o is c for c in chosen) else None for o in outputs]
         rec, state = recorder.advance(FUNCTION, (chosen, tensors), (f"{cls.__name__}Backward",))
-        rec.cuts.append(FunctionCut(cls, ctx, shapes, places, tensors))
+        rec.cuts = [*rec.cuts, FunctionCut(cls, ctx, shapes, places, tensors)]
         joined = iter(recorder.results(rec, state))
         final = [next(joined) if any(o is c for c in chosen) else o for o in outputs]
         replaced = {id(old): new for old, new in zip(outputs, final, strict=True)}

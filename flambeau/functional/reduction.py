@@ -537,8 +537,8 @@ def any(
 
 
 MOMENT_NAMES = {
-    "var": "std and var", "std": "std and var", "var_mean": "std_mean and var_mean",
-    "std_mean": "std_mean and var_mean",
+    "var": "std and var", "std": "std and var", "var_mean": "var_mean",
+    "std_mean": "std_mean",
 }  # fmt: skip
 
 
@@ -729,12 +729,7 @@ def _logsumexp(x: Value, dims: Dims, keepdim: bool) -> Value:
     high = source.detach(folded(red.max_, data, axes, True))
     high = ar.where(ar.eq(el.abs_(high), math.inf), ar.zeros_like(high), high)
     total = folded(red.sum_, el.exp(ar.sub(data, high)), axes, True)
-    if x.tracked:  # all -inf: the gradient is 0, not 0 / 0
-        none = ar.eq(total, 0.0)
-        logarithm = el.log(el.where(none, ar.full_like(total, 1), total))
-        result = el.where(none, ar.full_like(total, -math.inf), ar.add(logarithm, high))
-    else:
-        result = ar.add(el.log(total), high)
+    result = ar.add(el.log(total), high)
     if not keepdim:
         result = view.reshape(
             result, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes)

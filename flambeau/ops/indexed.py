@@ -11,27 +11,40 @@ import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
-from flambeau.ops.primitive import INDEXED, Array, Cotangents, Primitive
+from flambeau.ops.primitive import HOST, INDEXED, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
 
 def checked(index: Array, count: int, what: str) -> Array:
     """Indices wrapped to 0 .. count - 1; IndexError (RuntimeError for gather and scatter) when out of range.
 
-    `what` is "index" (negative indices allowed), or the name of an op whose indices must not be negative.
+    `what` is "index" (negative indices allowed), or the name of an op whose indices must not be negative, with the
+    dimension it words the error with ("gather 1").
     """
     low = -count if what == "index" else 0
     bad = (index < low) | (index >= count)
     if bad.any():
-        value = int(index[bad].ravel()[0])
-        if what == "index":
-            raise IndexError(f"index {value} is out of bounds for dimension 0 with size {count}")
-        if what == "target":
-            raise IndexError(f"Target {value} is out of bounds.")
-        if what in ("gather", "scatter"):
-            raise RuntimeError(f"index {value} is out of bounds for dimension with size {count} ({what})")
-        raise IndexError(f"index out of range in self ({what}: index {value}, size {count})")
+        raise out_of_range(int(index[bad].ravel()[0]), count, what)
     return np.where(index < 0, index + count, index)
+
+
+def out_of_range(value: int, count: int, what: str) -> Exception:
+    """PyTorch's exception for an index `value` into `count` elements."""
+    name, _, dim = what.partition(" ")
+    if name == "index":
+        return IndexError(f"index {value} is out of bounds for dimension 0 with size {count}")
+    if name == "target":
+        return IndexError(f"Target {value} is out of bounds.")
+    if name in ("gather", "scatter", "index_add"):
+        return RuntimeError(f"index {value} is out of bounds for dimension {dim or 0} with size {count}")
+    if name == "index_copy":
+        return IndexError(f"index_copy_(): index {value} is out of bounds for dimension {dim or 0} with size {count}")
+    if name == "take":
+        return IndexError(f"out of range: tried to access index {value} on a tensor of {count} elements.")
+    if name == "one_hot":
+        return RuntimeError("Class values must be non-negative." if value < 0 else
+                            "Class values must be smaller than num_classes.")
+    return IndexError(f"index out of range in self ({what}: index {value}, size {count})")
 
 
 class Take(Primitive):
@@ -100,6 +113,67 @@ class PutSet(Primitive):
         return result
 
 
+class PutReduce(Primitive):
+    """x [n] folded with the third operand's elements at index: `reduce` is "prod", "amax" or "amin".
+
+    With include_self False an element that takes part in a fold starts from nothing instead of itself.
+    """
+
+    name, family = "put_reduce", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        x, index, rows = inputs
+        assert x.ndim == 1 and rows.shape == index.shape and rows.dtype is x.dtype, inputs
+        return x.shape, x.dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x, index, rows = inputs
+        what, include = attrs["what"], attrs["include_self"]
+        touched = ar.gt(put_add(ar.zeros_like(x), index, ar.full_like(rows, 1), what=what), 0)
+        kept = ar.full_like(x, 1) if include else ar.where(touched, ar.zeros_like(x), ar.full_like(x, 1))
+        if attrs["reduce"] == "prod":
+            return self._product(ct, out, x, index, rows, kept, what)
+        own = ar.cast(el.eq(x, out), x.dtype) * kept
+        hits = ar.cast(el.eq(rows, take(out, index, what=what)), x.dtype)
+        count = put_add(own, index, hits, what=what)
+        shared = ct / ar.where(ar.eq(count, 0), ar.full_like(count, 1), count)
+        return own * shared, None, hits * take(shared, index, what=what)
+
+    def _product(self, ct: Value, out: Value, x: Value, index: Value, rows: Value, kept: Value,
+                 what: str) -> Cotangents:
+        one, own_zero = ar.full_like(x, 1), ar.logical_and(ar.eq(x, 0), ar.ne(kept, 0))
+        row_zero = ar.eq(rows, 0)
+        zeros = put_add(ar.cast(own_zero, x.dtype), index, ar.cast(row_zero, x.dtype), what=what)
+        own = ar.where(ar.ne(kept, 0), ar.where(own_zero, one, x), one)
+        factors = ar.where(row_zero, ar.full_like(rows, 1), rows)
+        product = put_reduce(own, index, factors, reduce="prod", include_self=True, what=what)
+        scaled = ct * product
+        first = kept * ar.where(own_zero, ar.eq(zeros, 1), ar.eq(zeros, 0)) * scaled / own
+        mine = take(zeros, index, what=what)
+        rest = ar.where(row_zero, ar.eq(mine, 1), ar.eq(mine, 0))
+        return first, None, rest * take(scaled, index, what=what) / factors
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x, index, rows = arrays
+        places = checked(index, x.shape[0], attrs["what"])
+        fold = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[attrs["reduce"]]
+        result = np.array(x)
+        if not attrs["include_self"]:
+            # The first element of each fold replaces what was there.
+            flat, given = places.ravel(), rows.ravel()
+            targets, first = np.unique(flat, return_index=True)
+            result[targets] = given[first]
+            rest = np.ones(flat.size, bool)
+            rest[first] = False
+            fold.at(result, flat[rest], given[rest])
+            return result
+        fold.at(result, places, rows)
+        return result
+
+
 take = Take()
 put_add = PutAdd()
 put_set = PutSet()
+put_reduce = PutReduce()
+
+from flambeau.ops import elementwise as el  # noqa: E402  (derivatives)

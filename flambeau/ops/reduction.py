@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,8 @@ class Sum(Reduction):
             return x
         # NumPy sums pairwise only along the last axis; put the folded axes there for its accuracy.
         order = [a for a in range(x.ndim) if a not in axes] + list(axes)
-        rows = x.transpose(order).reshape(*[x.shape[a] for a in order[:x.ndim - len(axes)]], -1)
+        rest = [x.shape[a] for a in order[:x.ndim - len(axes)]]
+        rows = x.transpose(order).reshape(*rest, math.prod(x.shape[a] for a in axes))
         return np.asarray(np.ascontiguousarray(rows).sum(axis=-1, dtype=x.dtype))
 
 
@@ -81,8 +83,7 @@ class Extremum(Reduction):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         x, axes = inputs[0], attrs["axes"]
-        winner = spread(out, x, axes)
-        same = ar.logical_or(el.eq(x, winner), el.ne(winner, winner))
+        same = ar.logical_or(el.eq(x, spread(out, x, axes)), el.ne(x, x))  # NaN has won where there is one
         hit = ar.cast(same, x.dtype)
         return (hit * spread(ar.div(ct, sum_(hit, axes=axes)), x, axes),)
 

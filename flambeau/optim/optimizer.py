@@ -344,11 +344,13 @@ class Optimizer:
             self.state = new_state
 
     def __repr__(self) -> str:
-        lines = []
+        text = ""
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}\n")
-            lines += [f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"]
-        return f"{type(self).__name__} (\n" + "\n".join(["".join(lines)]) + ")"
+            text += f"\nParameter Group {i}\n"
+            text += "".join(
+                f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"
+            )
+        return f"{type(self).__name__} ({text})"
 
     # Hooks
 

@@ -445,7 +445,7 @@ def enter_with_history(rec: recorder.Recording, tensor: Handle) -> int:
     elif len(key) == 2:
         storage.recording, storage.base, storage.offset = rec, len(rec.bases), offset
         rec.bases.append((storage, offset))
-    rec.frames.append((tensor._frame, tensor._source))
+    rec.frames = [*rec.frames, (tensor._frame, tensor._source)]
     tensor._rec = rec
     tensor._num = number
     rec.handles.append(tensor)
@@ -490,7 +490,7 @@ def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame])
     """Hands the saved values that a pass reads to the recording, and frees what it has used up."""
     for position, value in done.imports:
         if done.create_graph and value.tracked:
-            rec.frames.append((frames[position], value))
+            rec.frames = [*rec.frames, (frames[position], value)]
         entry = frames[position].saved.get(value)
         if entry is None:
             rec.bases.append((_nothing(value), 0))

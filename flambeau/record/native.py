@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-import time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,10 +43,10 @@ class NativeProgram:
         releasing, holding = run_functions()
         self.call = releasing if self.compiled.parallel else holding
         self.parallel = self.compiled.parallel
-        self.scalars = struct.Struct("".join(_SCALAR_CODES[d.kind] for d in program.scalars))
+        self.pack_scalars = struct.Struct("".join(_SCALAR_CODES[d.kind] for d in program.scalars)).pack_into
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
-        self.slots = struct.Struct(f"{slots}Q")
+        self.pack = struct.Struct(f"{slots}Q").pack_into
         self.lock = threading.Lock()
         self.table = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
@@ -55,30 +55,34 @@ class NativeProgram:
         # One foreign call where the whole program is native; else the compiler's own walk over segments.
         segments = self.compiled.segments
         self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
-        self.whole = self.compiled.native
+        self.whole = self.compiled.native and bool(segments)
         self.arena_bytes = self.compiled.arena_bytes
 
     def run(self, rec: Recording, storages: list[Storage]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers."""
-        start = time.perf_counter()
+        start = perf_counter()
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
             arena = ARENA.buffer = allocate(self.arena_bytes)
-        with self.lock:
-            self.slots.pack_into(self.table, 0, *[s.buffer.address + offset for s, offset in rec.bases],
-                                 *[s.buffer.address for s in storages], self.scalar_address, arena.address)
+        acquired = self.lock.acquire()
+        try:
+            self.pack(self.table, 0, *[s.buffer.address + offset for s, offset in rec.bases],
+                      *[s.buffer.address for s in storages], self.scalar_address, arena.address)
             if rec.scalars:
-                self.scalars.pack_into(self.scalar_block, 0, *rec.scalars)
-            if not self.whole:
-                failed = self.compiled.run_table(self.table)
+                self.pack_scalars(self.scalar_block, 0, *rec.scalars)
+            if self.whole:
+                failed = self.call(self.table_address, self.entry, get_num_threads() if self.parallel else 1)
             else:
-                failed = self.call(self.table_address, self.entry, get_num_threads()) if self.entry else 0
+                failed = self.compiled.run_table(self.table)
+        finally:
+            if acquired:
+                self.lock.release()
         if failed:
             self.explain(rec, failed)
         statistics = STATISTICS
         statistics.compiled_runs += 1
         statistics.compiled_events += rec.state.depth
-        statistics.compiled_seconds += time.perf_counter() - start
+        statistics.compiled_seconds += perf_counter() - start
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""

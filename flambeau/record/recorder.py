@@ -41,8 +41,8 @@ class Recording:
         self.handles: list[Any] = []
         self.bases: list[tuple[Storage, int]] = []  # the storage and a byte offset
         self.scalars: list[Any] = []
-        self.frames: list[Any] = []  # (frame, value) of each history input
-        self.cuts: list[Any] = []  # the Python code at each cut
+        self.frames: Any = ()  # (frame, value) of each history input; a list once there is one
+        self.cuts: Any = ()  # the Python code at each cut; a list once there is one
         self.trace: Trace | None = None
         self.plan: Any = None  # what its flush has run
         self.done = False
@@ -51,10 +51,19 @@ class Recording:
 ROOTS = {True: State(None, True), False: State(None, False)}
 
 
+class _Threads:
+    """Whether more than one thread has recorded: only then recordings are settled under a lock."""
+
+    count = 0
+    several = False
+
+
 class Local(threading.local):
     """Per thread: the recording under way, and the modes."""
 
     def __init__(self) -> None:
+        _Threads.count += 1
+        _Threads.several = _Threads.count > 1
         self.rec = Recording(ROOTS[True])
         self.grad_mode = True
         self.inference = False
@@ -404,6 +413,9 @@ def flush() -> None:
     if rec.state.parent is None:
         return
     LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode])
+    if not _Threads.several:
+        plans.flush_recording(rec)
+        return
     with _settling:
         if not rec.done:
             plans.flush_recording(rec)

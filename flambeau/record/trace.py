@@ -127,12 +127,26 @@ class Trace:
                 self.leaves.append(number)
                 group.flat = source.leaf(storage.data, group.leaf)
             else:
-                group.flat = source.history(storage.data, len(self.histories), storage.data)
+                self._enter_history(group, meta)
                 self.histories.append(number)
         record = TensorRecord(number, meta, storage, group)
         self.entered.add(number)
         self.tensors.append(record)
         return record
+
+    def _enter_history(self, group: Group, meta: Meta) -> None:
+        """The history of a tensor is that of its elements in their logical order, whatever its layout."""
+        storage, layout = group.storage, (meta.shape, meta.strides, meta.offset)
+        assert storage.data is not None
+        data = layout_value(_untracked(storage.data), *layout)
+        value = source.history(data, len(self.histories), data)
+        group.values[layout] = value
+        self.origins[value] = (storage, storage.version, meta.grad_name or "")
+        if meta.offset == 0 and value.size == storage.size and is_dense(meta.shape, meta.strides):
+            group.flat = flatten(value, meta.shape, meta.strides)
+        else:
+            group.flat = view.strided_scatter(_untracked(storage.data), value, strides=meta.strides,
+                                              offset=meta.offset)
 
     def _widen(self, storage: StorageRecord, size: int) -> None:
         """An alias reaches further than the base was known to: rebuild its values over more elements."""

@@ -295,6 +295,8 @@ class Tensor(Handle):
             if value.dtype is not self.dtype:
                 raise RuntimeError(f"assigned grad has data of a different type: expected {self.dtype}, "
                                    f"got {value.dtype}")
+        if value is None and recorder.LOCAL.capture is not None:
+            recorder.LOCAL.capture.cleared.add(id(self))
         self._grad = value
 
     @grad.deleter

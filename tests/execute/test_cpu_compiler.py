@@ -486,3 +486,43 @@ def test_random_programs(seed: int) -> None:
         if b.rng.random() < 0.6:
             updates.append((number, flat(fitting[b.rng.integers(len(fitting))])))
     b.check([pool[i] for i in picks], updates, tolerance=1e4)
+
+
+def test_batch_innermost_training_step() -> None:
+    b = Builder()
+    x, w, bias = b.random((16, 1, 2, 9, 9)), b.random((1, 5, 2, 3, 3)), b.random((5,))
+    padded = view.pad(x, low=(0, 0, 0, 1, 1), high=(0, 0, 0, 1, 1), interior=(0,) * 5, value=0)
+    out = contraction.conv(padded, w, strides=(1, 1), dilations=(1, 1))
+    z = view.reshape(out, shape=(16, 5, 9, 9)) + ar.expand(view.reshape(bias, shape=(1, 5, 1, 1)),
+                                                           (16, 5, 9, 9))
+    y = ar.maximum(z, 0.0)
+    attrs = {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)}
+    pooled = window.max_pool(y, **attrs)
+    v = b.random((80, 7))
+    last = contraction.dot(view.reshape(pooled, shape=(16, 80)), v)
+    ct = contraction.dot(last, view.permute(v, order=(1, 0)))
+    ct = window.max_pool_gradient(y, view.reshape(ct, shape=(16, 5, 4, 4)), **attrs)
+    ct = ar.where(z > 0.0, ct, 0.0)
+    gx, gw = contraction.conv.vjp(view.reshape(ct, shape=(16, 1, 5, 9, 9)), out, padded, w,
+                                  strides=(1, 1), dilations=(1, 1))
+    b.check([y, pooled, last, gx, reduction.sum_(ct, axes=(0, 2, 3))],
+            [(1, flat(w - gw * 0.1))], tolerance=256.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_programs_of_single_precision(seed: int) -> None:
+    b = Builder(1000 + seed)
+    pool = grow(b, [b.random(s) for s in [(4, 3, 5), (4, 3, 5), (16, 20), (7,), (7,)]], 14)
+    b.check(pool[-5:], [(0, flat(pool[1] * 2.0)), (3, flat(pool[3] + pool[4]))], tolerance=1e5)
+
+
+def test_deep_and_wide_programs() -> None:
+    b = Builder()
+    x, y = b.random((6, 5)), b.random((6, 5))
+    deep = x
+    for step in range(700):
+        deep = deep * 0.5 + y if step % 3 else view.flip(view.permute(deep, order=(0, 1)), axes=(0,))
+    wide = x
+    for _ in range(60):
+        wide = wide + elementwise.tanh(wide * y)
+    b.check([deep, wide, view.permute(wide, order=(1, 0))], tolerance=1e4)

@@ -15,6 +15,12 @@ import numpy as np
 
 PLAIN = (bool, int, float, str, type(None))
 MISSING = "(a name it uses does not exist)"
+UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
+AMBIGUOUS = ("view was created in", "is a view and its base or another view", "is a view and is being modified")
+
+
+class Ambiguous(Exception):
+    """Views and in-place writes mixed across grad modes: PyTorch gives this no meaning, so nothing is compared."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,12 @@ def run(program: Program, module: Any, number: int = 0, jitter: int | None = Non
     trial.env = {"torch": module, "np": np, "run": number, "math": math}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _run_body(trial, program.statements)
-        mode = module.is_grad_enabled()
-        if not mode:
-            trial.seen.append(("grad mode", mode))
-        _see_variables(trial)
+        try:
+            _run_body(trial, program.statements)
+            trial.seen.append(("grad mode", module.is_grad_enabled()))
+            _see_variables(trial)
+        except Ambiguous:
+            trial.seen.append(("the end", UNDEFINED))
     module.set_grad_enabled(True)
     return trial.seen
 
@@ -100,9 +107,18 @@ def _run_line(trial: Trial, line: Line) -> None:
     except NameError:
         what = MISSING
     except Exception as error:
-        what = type(error).__name__
+        what = _name_of(error)
     trial.seen.append((line.text, what))
-    trial.seen.append(("flags", _flags(trial.env)))
+    try:
+        trial.seen.append(("flags", _flags(trial.env)))
+    except RuntimeError as error:
+        trial.seen.append(("flags", _name_of(error)))
+
+
+def _name_of(error: Exception) -> str:
+    if any(words in str(error) for words in AMBIGUOUS):
+        raise Ambiguous
+    return type(error).__name__
 
 
 def _run_block(trial: Trial, block: Block) -> None:
@@ -119,7 +135,7 @@ def _run_block(trial: Trial, block: Block) -> None:
             value = bool(value)
     except Exception as error:
         missing = isinstance(error, NameError)
-        trial.seen.append((block.header, MISSING if missing else type(error).__name__))
+        trial.seen.append((block.header, MISSING if missing else _name_of(error)))
         return
     trial.seen.append((block.header, value if words[0] == "if" else None))
     if words[0] == "if":
@@ -197,7 +213,7 @@ def _see_variables(trial: Trial) -> None:
         try:
             what = plain(trial.env[name])
         except Exception as error:
-            what = type(error).__name__
+            what = _name_of(error)
         trial.seen.append((name, what))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import contiguous_strides
+from flambeau.core.shapes import contiguous_strides, memory_order
 from flambeau.execute.cpu.index import (
     Expression,
     Position,
@@ -57,6 +57,17 @@ class Buffer:
         if self.strides is None:
             return position.flat
         return linear(position.dims, self.strides)
+
+    def position(self, address: Expression) -> Position:
+        """The position of the value at an address: the inverse of `address`."""
+        if self.strides is None:
+            return Position(self.shape, flat=address)
+        order = memory_order(self.shape, self.strides)
+        inner = Position([self.shape[a] for a in order], flat=address).dims
+        dims = [constant(0)] * len(order)
+        for axis, expression in zip(order, inner, strict=True):
+            dims[axis] = expression
+        return Position(self.shape, dims)
 
     @property
     def bytes(self) -> int:
@@ -365,6 +376,10 @@ def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Nod
 def _pool_scatter(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     """Of `fold` and `pool_scatter`: for each window element, the window that has it here, added up."""
     attrs = v.attrs
+    apart = all(s >= n and d == 1 for s, n, d in zip(
+        attrs["steps"], attrs["sizes"], attrs["dilations"], strict=True))
+    if apart and len(v.inputs) == 2 and v.inputs[1].size:
+        return _pool_scatter_apart(t, v, position, guard)
     rank = len(attrs["sizes"])
     lead = v.ndim - rank
     source = v.inputs[-1]
@@ -393,6 +408,28 @@ def _pool_scatter(t: Tracer, v: Value, position: Position, guard: Guard) -> Node
             element = t.guarded(inside, element, zero)
         total = element if total is None else t.op("add", v.dtype, total, element)
     return zero if total is None else total
+
+
+def _pool_scatter_apart(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
+    """`pool_scatter` where windows do not overlap: every element belongs to one window at most."""
+    attrs, (winners, source) = v.attrs, v.inputs
+    lead = v.ndim - len(attrs["sizes"])
+    dims, conditions, place = [], [], constant(0)
+    for e, n, size, step in zip(position.dims[lead:], source.shape[lead:], attrs["sizes"],
+                                attrs["steps"], strict=True):
+        window, inside = e // step, e % step
+        conditions += [(window, 0, n - 1), (inside, 0, size - 1)]
+        place = place.times(size) + inside
+        dims.append(window)
+    allowed = narrowed(guard, *conditions)
+    zero = t.literal(0, v.dtype)
+    if allowed is None:
+        return zero
+    at = Position(source.shape, (*position.dims[:lead], *dims))
+    here = t.op("cast", winners.dtype, t.index(place)) if winners.dtype.itemsize < 8 else t.index(place)
+    hit = t.op("eq", dtypes.bool_, t.value(winners, at, allowed), here)
+    element = t.op("where", v.dtype, hit, t.value(source, at, allowed), zero)
+    return element if allowed == guard else t.guarded(allowed, element, zero)
 
 
 def _strided_scatter(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.execute.cpu import engine, fusion, runtime
+from flambeau.execute.cpu import engine, fusion, layouts, runtime
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.expansion import expand_primitives
@@ -28,8 +28,9 @@ from flambeau.execute.cpu.lower import (
     lower_group,
     ordered_groups,
 )
-from flambeau.execute.cpu.loops import KernelCode, Operand, Store
+from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import pointwise_kernel
+from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.executor import decode, encode
 from flambeau.graph.program import Program, Update, reachable
@@ -111,9 +112,10 @@ def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
 def _array(buffer: Buffer, compiled: CompiledProgram, table: Any) -> Any:
     slot, offset = _location(buffer, compiled.program)
     address = int(table[slot]) + offset
-    memory = (ctypes.c_char * max(buffer.bytes, 1)).from_address(address or 1)
-    return np.frombuffer(memory, buffer.dtype.numpy, buffer.size) if buffer.size else np.empty(
-        0, buffer.dtype.numpy)
+    if not buffer.size:
+        return np.empty(0, buffer.dtype.numpy)
+    memory = (ctypes.c_char * buffer.bytes).from_address(address)
+    return np.frombuffer(memoryview(memory), buffer.dtype.numpy, buffer.size)
 
 
 def _location(buffer: Buffer, program: Program) -> tuple[int, int]:
@@ -140,7 +142,8 @@ class _Compiler:
     def find(self, v: Value) -> Buffer | None:
         have = self.buffers.get(v)
         if have is None and v.primitive.name == "input" and v.attrs["role"] == "base":
-            return self.bases[v.attrs["index"]]
+            index: int = v.attrs["index"]
+            return self.bases[index]
         return have
 
     # ---- outputs ---------------------------------------------------------------------------------
@@ -190,12 +193,15 @@ class _Compiler:
         nodes = reachable(outputs)
         stored = fusion.choose_stored(nodes, [v for v in outputs if v.primitive.name != "detach"])
         stored |= set(outputs)
+        inverted, copies = layouts.batch_innermost(nodes)
+        stored |= copies
         for v in nodes:
             if v in stored:
-                self.buffers[v] = Buffer(v.dtype, v.shape)
+                strides = layouts.innermost_strides(v.shape) if v in inverted else None
+                self.buffers[v] = Buffer(v.dtype, v.shape, strides=strides)
         for v, found in self.destinations.items():
-            self.buffers[v] = found[0].buffer
-            if self.buffers[v].shape != v.shape:
+            if self.buffers[v].strides is None:
+                self.buffers[v] = found[0].buffer
                 found[0].buffer.shape = v.shape
         grouper = fusion.Grouper(self.tracer, self.buffers)
         for v in nodes:
@@ -240,14 +246,13 @@ class _Compiler:
         if any(n.data[1] != own or n.data[2] for n in loads):
             return False
         inside = {n.number for a in group.anchors for r in (a.body, a.place) if r is not None
-                  for n in fusion.ordered_nodes([r], {})}
+                  for n in ordered_nodes([r], {})}
         return not any(n.number in inside for n in loads)
 
     def needed_buffers(self, groups: Sequence[fusion.Group],
                        nodes_of: dict[int, list[Node]]) -> set[int]:
         """Ids of the buffers that must be written: results, and what other kernels load."""
-        needed = {id(d.buffer) for found in self.destinations.values() for d in found
-                  if d.buffer.kind == "result"}
+        needed = {id(b) for b in self.buffers.values() if b.kind == "result"}
         for group in groups:
             needed |= {id(n.data[0]) for n in nodes_of[group.number] if n.kind == "load"}
             if group.kind == "host":
@@ -304,14 +309,14 @@ def compile_program(program: Program) -> CompiledProgram:
     segments: list[Segment] = []
     for step in steps:
         if isinstance(step, HostStep):
-            words += [0] * runtime.RECORD_HEADER_WORDS
+            words += [0] * RECORD_HEADER_WORDS
             segments.append(Segment(len(words), step))
             continue
         if not segments or segments[-1].host is not None:
             segments.append(Segment(len(words)))
         arguments = [w for o in step.operands for w in _operand_words(o, simple)] + step.words
         words += [addresses[id(step)], step.tasks, int(step.parallel), len(arguments), *arguments]
-    words += [0] * runtime.RECORD_HEADER_WORDS
+    words += [0] * RECORD_HEADER_WORDS
     clock.append(time.perf_counter())
     timings = dict(zip(("simplify", "lower", "link"), np.diff(clock).tolist(), strict=True))
     slots = len(program.bases) + len(program.results) + 2

@@ -1,7 +1,8 @@
 """Contractions (matrix products, convolutions and their gradients) as CPU kernels.
 
-`emit_contraction` turns a `Contraction` into LLVM modules to be run one after the other: packing of operands
-into panels where that pays, the tiles, and the sum of partial results where the sum itself was cut.
+`emit_contraction` turns a `Contraction` into LLVM modules to be run one after the other: packing
+of operands into panels where that pays, the tiles, and the sum of partial results where the sum
+itself was cut.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ from flambeau.execute.cpu.contraction_tiles import Storing, emit_tiles, give
 from flambeau.execute.cpu.emit import I64, Emitter, Reg, Type
 
 __all__ = [
+    "ARGS",
+    "TABLE",
     "Axis",
+    "Choice",
     "Contraction",
     "KernelCode",
     "StoreCallback",
@@ -47,6 +51,7 @@ __all__ = [
     "emit_contraction",
     "operand_pointer",
     "plain_store",
+    "weighted_sum",
 ]
 
 COMBINE_ELEMENTS = 1 << 16
@@ -74,10 +79,11 @@ def emit_contraction(
 ) -> list[KernelCode]:
     """The kernels that compute a contraction, to be run in order with the same operands.
 
-    Operands: 0 A, 1 B, 2 scratch (KernelCode.scratch_bytes), 3 and up what `store` uses; by default it stores
-    to operand 3. `store_size`: roughly how many instructions the callback emits per piece, which decides
-    whether they are repeated or looped over. `registers`: vector registers of the machine (default: 32 with
-    512-bit vectors, else 16). `choice` overrides what `choose` would pick. No kernels for an empty result.
+    Operands: 0 A, 1 B, 2 scratch (KernelCode.scratch_bytes), 3 and up what `store` uses; by
+    default it stores to operand 3. `store_size`: roughly how many instructions the callback emits
+    per piece, which decides whether they are repeated or looped over. `registers`: vector
+    registers of the machine (default: 32 with 512-bit vectors, else 16). `choice` overrides what
+    `choose` would pick. No kernels for an empty result.
     """
     if any(axis.extent == 0 for axis in spec.out_axes):
         return []

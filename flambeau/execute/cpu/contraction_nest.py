@@ -43,9 +43,10 @@ def task_count(dimensions: Sequence[Dimension]) -> int:
 
 
 def emit_stage(e: Emitter, name: str, dimensions: Sequence[Dimension], body: Body) -> None:
-    """Defines `void @name(table, args, first, last)`: runs the iterations of tasks first .. last - 1.
+    """Defines `void @name(table, args, first, last)`: the iterations of tasks first .. last - 1.
 
-    body(indices, tails) emits one iteration: a register per dimension, and whether this is its tail version.
+    body(indices, tails) emits one iteration: a register per dimension, and whether this is its
+    tail version.
     """
     parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
     with e.function(name, "internal void", parameters) as (_, _, first, last):
@@ -105,10 +106,10 @@ def _nest(
 
 
 def transposed(e: Emitter, rows: Sequence[Reg]) -> list[Reg]:
-    """The rows (2**p vectors of 2**q lanes) as one row-major matrix, transposed, in vectors of 2**q lanes.
+    """The matrix whose rows are 2**p vectors of 2**q lanes, transposed, in vectors of 2**q lanes.
 
-    Each round interleaves row i with row i + half: the top bit of the row number becomes the lowest bit of the
-    flat position, so that p rounds exchange row and column bits.
+    Each round interleaves row i with row i + half: the top bit of the row number becomes the
+    lowest bit of the flat position, so that p rounds exchange row and column bits.
     """
     vectors = list(rows)
     lanes = vectors[0].type.lanes
@@ -132,8 +133,8 @@ def lane_sums(e: Emitter, vectors: Sequence[Reg]) -> Reg:
     if size > lanes:
         raise NotImplementedError(f"sums of {count} vectors of {lanes} lanes at once")
     opcode = "fadd" if vectors[0].type.is_float else "add"
-    # A round with distance d halves the number of vectors: lanes with bit d of their number clear take
-    # the sums of lanes l and l + d of the first of a pair, the others those of the second.
+    # A round with distance d halves the number of vectors: lanes with bit d of their number clear
+    # take the sums of lanes l and l + d of the first of a pair, the others those of the second.
     distance = 1
     while len(work) > 1:
         near = [i if not i & distance else lanes + i - distance for i in range(lanes)]

@@ -1,7 +1,8 @@
-"""Copies an operand of a contraction into panels: per tile, per k, the tile's elements side by side.
+"""Copies an operand into panels: per tile and k, the tile's elements side by side.
 
-A panel is read front to back by the multiply-add loops, whatever the operand's own layout. Elements are
-widened to the accumulator's type on the way; a short last tile of columns is filled up with zeros.
+A panel is read front to back by the multiply-add loops, whatever the operand's own layout.
+Elements are widened to the accumulator's type on the way; a short last tile of columns is filled
+up with zeros.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from flambeau.execute.cpu.contraction_spec import (
     Axis,
     load_element,
     operand_pointer,
+    store_lanes,
     weighted_sum,
 )
 from flambeau.execute.cpu.emit import Emitter, Reg, Type
@@ -120,7 +122,7 @@ def _copy_row(e: Emitter, p: Packing, at: Reg, to: Reg) -> None:
             continue
         lanes = p.lanes if room == p.lanes else width
         value = load_element(e, e.gep(at, p.element, e.i64(start)), p.element, lanes, width)
-        e.store(place, value)
+        store_lanes(e, place, value)
 
 
 def _gather_row(e: Emitter, p: Packing, at: Reg, to: Reg) -> None:
@@ -174,11 +176,11 @@ def _block(e: Emitter, p: Packing, at: Reg, to: Reg, first: Reg, count: int) -> 
         offset = weighted_sum(e, [(first, p.stride), (e.i64(r), p.stride)])
         rows.append(load_element(e, e.gep(at, p.element, offset), p.element, p.lanes, p.lanes))
     size = 1 << (count - 1).bit_length()
-    rows += [e.const(0, rows[0].type)] * (size - count)
+    rows += [rows[-1]] * (size - count)
     flat = transposed(e, rows)
     per_vector = p.lanes // size
     for k in range(p.lanes):
         vector, piece = divmod(k, per_vector)
         value = lane_range(e, flat[vector], piece * size, count)
         offset = weighted_sum(e, [(first, 1), (e.i64(k), p.size)])
-        e.store(e.gep(to, p.accumulator, offset), value)
+        store_lanes(e, e.gep(to, p.accumulator, offset), value)

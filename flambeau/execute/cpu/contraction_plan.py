@@ -1,7 +1,7 @@
-"""Decides how a contraction is computed: form, lane axis, register tile, packing, split of the sum.
+"""Decides how a contraction is computed: form, lane axis, tile, packing, split of the sum.
 
-`choose` tries a few hundred candidates on a small cost model (cycles of one core) and returns the cheapest.
-Nothing here depends on the number of threads.
+`choose` tries a few hundred candidates on a small cost model (cycles of one core) and returns the
+cheapest. Nothing here depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ FEW_ROWS = 6
 PARALLEL_FLOPS = 2_000_000
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
+STRIP_BYTES = 1 << 15  # Most of a usual level-1 cache.
 LATENCY = 4  # Cycles of a fused multiply-add.
 PAGE = 4096
+FAR = 512  # Bytes between successive k from which on prefetching hardware loses track.
 LARGEST_PACK = 1 << 28  # Bytes; beyond it, packing needs a reason the model does not see.
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a contraction is computed. Axes are named by their position in Contraction.axes, -1 for none.
+    """How to compute a contraction. Axes go by their position in Contraction.axes, -1 for none.
 
-    swap: the roles of A and B (m and n) are exchanged, and all that follows is meant after the exchange.
-    dot: lanes run along the innermost k axis, `unroll` chunks side by side, and are summed at the end;
-    otherwise they run along `col`. A register tile has `rows` indices of `row` by `cols` vectors along `col`
-    (indices of `col` for dot). parts: into how many pieces the sum is cut.
+    swap: the roles of A and B (m and n) are exchanged, and all that follows is meant after the
+    exchange. dot: lanes run along the innermost k axis, `unroll` chunks side by side, and are
+    summed at the end; otherwise they run along `col`. A register tile has `rows` indices of `row`
+    by `cols` vectors along `col` (indices of `col` for dot). parts: into how many pieces the sum
+    is cut.
     """
 
     swap: bool
@@ -59,7 +62,7 @@ class Roles:
 
     @property
     def k_axes(self) -> tuple[Axis, ...]:
-        """k axes from the longest stride to the shortest; an axis of unit stride in both comes last."""
+        """k axes from the longest stride to the shortest; one of unit stride in both comes last."""
         axes = [axis for axis in self.axes.values() if axis.kind == "k"]
         return tuple(sorted(axes, key=lambda x: ((x.a, x.b) == (1, 1), -max(abs(x.a), abs(x.b)))))
 
@@ -88,7 +91,7 @@ def joined(axes: Sequence[Axis]) -> tuple[Axis, ...]:
 
 
 def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
-    """The cheapest way the cost model knows to compute a contraction (no extent is 0, except of k)."""
+    """The cheapest way the cost model knows (no extent is 0, except of k)."""
     lanes = vector_bits // (8 * BYTES[spec.accumulator])
     best: Choice | None = None
     for swap in (False, True):
@@ -121,7 +124,7 @@ def _row_axes(roles: Roles, col: int) -> list[int]:
 
 
 def _lane_axes(roles: Roles) -> list[int]:
-    """Axes that lanes may run along: of B, or a batch axis whose elements are neighbours everywhere."""
+    """Axes that lanes may run along: of B, or a batch axis of neighbours in both operands."""
     batch = [p for p in roles.of("batch") if (roles.axes[p].a, roles.axes[p].b) == (1, 1)]
     return roles.of("n") + batch or [-1]
 
@@ -209,13 +212,13 @@ def tiles(extent: int, size: int) -> list[tuple[int, int]]:
 
 
 def _step_cycles(roles: Roles, choice: Choice, rows: int, cols: int) -> float:
-    """One multiply-add of a tile: two arithmetic and two load ports, six instructions at a time."""
+    """One multiply-add of a tile: two arithmetic and two load ports, six instructions."""
     fmas, loads, unroll = rows * cols, _loads(roles, choice, rows, cols), choice.unroll
-    return max(fmas / 2, loads / 2, LATENCY / unroll, (fmas + loads + 4) / 5.5)
+    return max(fmas / 2, loads / 1.6, LATENCY / unroll, (fmas + loads + 4) / 5.5)
 
 
 def _loads(roles: Roles, choice: Choice, rows: int, cols: int) -> int:
-    """Loads per step of a tile: of each operand, one per index of the tile along which it varies."""
+    """Loads per step of a tile: per operand, one for each index along which it varies."""
     row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
     total = 0
     for side in ("a", "b"):
@@ -296,14 +299,14 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
     inner = min((abs(getattr(axis, side)) for axis in roles.k_axes), default=0) * size
     wide = spec.element in FLOATS
     if side == "b":
-        far = choice.cols * (6.0 if inner and inner % PAGE == 0 else 1.0 if inner >= 1024 else 0.3)
+        far = choice.cols * (6.0 if inner and inner % PAGE == 0 else 1.5 if inner >= FAR else 0.3)
         return steps * (far + choice.cols * wide)
     row_stride = _strides(roles, choice)[0]
     cost = choice.rows * (2.0 if wide else 0.0)
     if inner > 64 and row_stride > 64:
         cost += choice.rows * 0.7
-    elif inner >= 1024:
-        cost += 3.0 if inner % 2048 == 0 else 0.5
+    elif inner >= FAR:
+        cost += 6.0 if inner % 2048 == 0 else 3.0
     elif row_stride % PAGE == 0 and choice.rows > 6:
         cost += choice.rows * 0.5
     return steps * cost
@@ -325,11 +328,13 @@ def _pack_cycles(roles: Roles, choice: Choice, side: str) -> float:
     rate = {"copy": 0.25, "transpose": 0.5, "element": 3.0}[mode]
     if side == "a" and mode == "copy":
         rate = 0.5
+    if elements * BYTES[roles.spec.accumulator] > PANEL_BYTES:
+        rate += 0.8
     return elements * rate + 100 + (2000 if elements > 4096 else 0)
 
 
 def pack_mode(roles: Roles, position: int, side: str, lanes: int) -> str:
-    """How an operand is packed along an axis: rows copied, blocks transposed, or element by element."""
+    """How an operand is packed along an axis: rows copied, blocks transposed, or by element."""
     if getattr(roles.axes[position], side) == 1:
         return "copy"
     inner = side_k_axes(roles, side)[-1:]
@@ -348,12 +353,12 @@ def _span(roles: Roles, side: str) -> int:
     """About how many bytes of an operand a contraction reads."""
     axes = [axis for axis in roles.axes.values() if getattr(axis, side) != 0]
     count = prod(axis.extent for axis in axes)
-    reach = 1 + sum((axis.extent - 1) * abs(getattr(axis, side)) for axis in axes)
+    reach: int = 1 + sum((axis.extent - 1) * abs(getattr(axis, side)) for axis in axes)
     return min(count, reach) * BYTES[roles.spec.element]
 
 
 def _parts(roles: Roles, choice: Choice) -> int:
-    """Into how many pieces to cut the sum: for tasks where tiles are few, for caches where k is long."""
+    """Into how many pieces to cut the sum: for tasks if tiles are few, for caches if k is long."""
     rows, cols = _extents(roles, choice)
     columns = choice.cols * (1 if choice.dot else choice.lanes)
     count = -(-rows // choice.rows) * -(-cols // columns) * _outer_count(roles, choice)
@@ -365,8 +370,11 @@ def _parts(roles: Roles, choice: Choice) -> int:
         read = _span(roles, "a") + _span(roles, "b")
         if read > 2 * PANEL_BYTES:
             parts = max(parts, min(-(-read // BLOCK_BYTES), depth // 128))
-    elif not choice.dot:
-        panel = roles.k_extent * columns * BYTES[roles.spec.accumulator]
-        if panel > PANEL_BYTES and rows > choice.rows:
-            parts = max(parts, -(-panel // PANEL_BYTES))
+    elif not choice.dot and rows > choice.rows:
+        # A strip of B as wide as a tile is read once per tile of rows.
+        strip = roles.k_extent * columns * BYTES[roles.spec.accumulator]
+        inner = min((abs(axis.b) for axis in roles.k_axes), default=0)
+        if not choice.pack_b and inner * BYTES[roles.spec.element] >= FAR:
+            parts = max(parts, min(-(-strip // STRIP_BYTES), depth // 64))
+        parts = max(parts, -(-strip // PANEL_BYTES) if strip > PANEL_BYTES else 1)
     return max(1, min(parts, 64))

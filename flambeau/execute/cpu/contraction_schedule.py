@@ -1,7 +1,8 @@
 """A contraction's loops and addresses once it is decided how to compute it.
 
-`Schedule` resolves a `Choice`: the tiles of the row and the column axis, the loops around them, the loops
-of the sum, and where each operand lies (in place or packed) with its strides in that place.
+`Schedule` resolves a `Choice`: the tiles of the row and the column axis, the loops around them,
+the loops of the sum, and where each operand lies (in place or packed) with its strides in that
+place.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among ta
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """The tiles of an axis: `widths` of a whole tile's units, and of the last tile (() if it is whole).
+    """The tiles of an axis: `widths` of a whole tile's units, of the last one's (() if whole).
 
     A unit is a vector (lanes per unit in `widths`) or a single index (1).
     """
@@ -72,10 +73,10 @@ def tiling(extent: int, unit: int, units: int) -> Tiling:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Where an operand is read: pointer operand `number` plus `offset` bytes, and element strides there.
+    """Where an operand is read: pointer operand `number` plus `offset` bytes, and its strides.
 
-    outer: per loop around the tiles; row_tile, col_tile: from one tile to the next; row, col: between the
-    indices of a tile (0 where the operand does not vary); k: per loop of the sum.
+    outer: per loop around the tiles; row_tile, col_tile: from one tile to the next; row, col:
+    between the indices of a tile (0 where the operand does not vary); k: per loop of the sum.
     """
 
     number: int
@@ -184,7 +185,7 @@ class Schedule:
         return (level, extents[level], parts) if parts > 1 else (-1, 0, 1)
 
     def _partial_strides(self) -> dict[int, int]:
-        """Strides of the buffer of partial sums: loops around the tiles, row, col; PARTS: its size."""
+        """Strides of the buffer of partial sums, per result axis; under PARTS: its size."""
         strides, total = {}, 1
         for position in reversed([*self.outer, self.choice.row, self.choice.col]):
             if position >= 0:
@@ -224,5 +225,5 @@ class Schedule:
         return int(getattr(self.roles.axes[position], side)) if position >= 0 else 0
 
     def out_positions(self) -> Sequence[int]:
-        """Positions (in Contraction.axes) of the result's axes, in the order of the callback's index."""
+        """Positions in Contraction.axes of the result's axes, in the callback's order."""
         return [p for p, axis in enumerate(self.spec.axes) if axis.kind != "k"]

@@ -2,9 +2,9 @@
 
     out[b.., m.., n..] = sum over k.. of A[b.., m.., k..] * B[b.., n.., k..]
 
-Each axis has an element stride in A, in B and in out. Matrix products of any transposition, convolutions
-and both of their gradients are contractions that differ in strides only: a convolution's windows are
-axes that share memory, a flipped filter is a negative stride.
+Each axis has an element stride in A, in B and in out. Matrix products of any transposition,
+convolutions and both of their gradients are contractions that differ in strides only: a
+convolution's windows are axes that share memory, a flipped filter is a negative stride.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ A, B, SCRATCH, DESTINATION = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One loop of a contraction: `a`, `b`, `out` are its element strides, 0 where it does not occur.
+    """One loop of a contraction: its element strides in A, B and out, 0 where it does not occur.
 
     kind: "batch" (in A, B and out), "m" (A and out), "n" (B and out) or "k" (A and B; summed over).
     Strides may be negative and axes may overlap in memory, except in out.
@@ -98,11 +98,11 @@ class Contraction:
 
 @dataclass(frozen=True, slots=True)
 class KernelCode:
-    """An LLVM module with `i64 @kernel(ptr %table, ptr %args, i64 %first, i64 %last)`, and its shape.
+    """A module with `i64 @kernel(ptr %table, ptr %args, i64 %first, i64 %last)`.
 
-    Tasks first .. last - 1 of 0 .. tasks - 1 are independent pieces; the result does not depend on who runs
-    which. `scratch_bytes` is what operand 2 must offer (64-byte aligned), shared by all kernels of the
-    contraction and not kept afterwards.
+    Tasks first .. last - 1 of 0 .. tasks - 1 are independent pieces; the result does not depend
+    on who runs which. `scratch_bytes` is what operand 2 must offer (64-byte aligned), shared by
+    all kernels of the contraction and not kept afterwards.
     """
 
     text: str
@@ -115,10 +115,11 @@ class KernelCode:
 class StoreCallback(Protocol):
     """Takes a finished piece of the result: emits what is done with it, stores included.
 
-    index: an i64 per result axis (Contraction.out_axes). The piece covers value.type.lanes consecutive
-    indices along result axis number `lane_axis`, beginning at index[lane_axis]. `value` is in the
-    accumulator's type, not yet rounded to out_element. Called in functions that have the parameters
-    %table and %args (see `operand_pointer`), inside loops, and more than once per kernel.
+    index: an i64 per result axis (Contraction.out_axes). The piece covers value.type.lanes
+    consecutive indices along result axis number `lane_axis`, beginning at index[lane_axis].
+    `value` is in the accumulator's type, not yet rounded to out_element. Called in functions that
+    have the parameters %table and %args (see `operand_pointer`), inside loops, and more than once
+    per kernel.
     """
 
     def __call__(self, e: Emitter, index: Sequence[Reg], value: Reg, lane_axis: int) -> None: ...
@@ -127,8 +128,8 @@ class StoreCallback(Protocol):
 def operand_pointer(e: Emitter, table: Reg, args: Reg, number: int) -> Reg:
     """The address of operand `number`: table[args[2 number]] + args[2 number + 1] bytes.
 
-    The loads are marked invariant (tables do not change under a running kernel), so that stores in between
-    do not make LLVM repeat them.
+    The loads are marked invariant (tables do not change under a running kernel), so that stores
+    in between do not make LLVM repeat them.
     """
     e.declarations["!0"] = "!0 = !{}"
     words = []
@@ -144,7 +145,7 @@ TABLE, ARGS = Reg("%table", PTR), Reg("%args", PTR)
 
 
 def plain_store(spec: Contraction) -> StoreCallback:
-    """The callback that only stores: to operand 3, at the strides of out, rounded to out_element."""
+    """The callback that only stores: to operand 3, at out's strides, rounded to out_element."""
     axes = spec.out_axes
     narrow = FLOATS.get(spec.out_element)
     memory = "i16" if spec.out_element == "bfloat" else spec.out_element
@@ -156,7 +157,7 @@ def plain_store(spec: Contraction) -> StoreCallback:
             value = elements.to_memory(e, elements.rounded(e, value, narrow), narrow)
         lanes = value.type.lanes
         if lanes == 1 or axes[lane_axis].out == 1:
-            e.store(pointer, value)
+            store_lanes(e, pointer, value)
             return
         for lane in range(lanes):
             place = e.gep(pointer, memory, e.i64(lane * axes[lane_axis].out))
@@ -168,9 +169,10 @@ def plain_store(spec: Contraction) -> StoreCallback:
 def collapse(spec: Contraction) -> tuple[Contraction, tuple[tuple[int, ...], ...]]:
     """Merges neighbouring axes that are one in memory; also says which axes each result came from.
 
-    Two axes of a kind merge when, in A, B and out alike, the first's stride is the second's extent times the
-    second's stride. Axes of extent 1 are dropped. The store callback of the merged contraction gets the merged
-    axes' indices: an outer axis' index is the merged one divided by the inner extents.
+    Two axes of a kind merge when, in A, B and out alike, the first's stride is the second's
+    extent times the second's stride. Axes of extent 1 are dropped. The store callback of the
+    merged contraction gets the merged axes' indices: an outer axis' index is the merged one
+    divided by the inner extents.
     """
     axes: list[Axis] = []
     origins: list[tuple[int, ...]] = []
@@ -237,3 +239,21 @@ def load_element(e: Emitter, pointer: Reg, element: str, lanes: int, width: int)
     if element in FLOATS:
         value = elements.from_memory(e, value, FLOATS[element])
     return value
+
+
+def store_lanes(e: Emitter, pointer: Reg, value: Reg) -> None:
+    """Stores a vector of any number of lanes, in one instruction where the machine can mask lanes.
+
+    LLVM takes several times as long to compile stores of, say, ten lanes.
+    """
+    lanes, element = value.type.lanes, value.type.element
+    size = 1 << (lanes - 1).bit_length()
+    if size == lanes or e.vector_bits < 256 or BYTES[element] < 4:
+        e.store(pointer, value)
+        return
+    whole = e.shuffle(value, value, [i if i < lanes else -1 for i in range(size)])
+    mask = e.vector_const([int(i < lanes) for i in range(size)], "i1")
+    align = Reg(str(value.type.bits // 8), Type("i32"))
+    letter = "f" if value.type.is_float else "i"
+    name = f"llvm.masked.store.v{size}{letter}{value.type.bits}.p0"
+    e.call(name, None, [whole, pointer, align, mask])

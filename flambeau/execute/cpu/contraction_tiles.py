@@ -1,7 +1,8 @@
 """The register tiles of a contraction: multiply-add loops and what becomes of their sums.
 
-A tile is an internal function per shape (whole and last tiles), called from the loops around it. Outer form: a
-vector of B times a broadcast element of A. Dot form: a vector of B times a vector of A, lanes added up last.
+A tile is an internal function per shape (whole and last tiles), called from the loops around it.
+Outer form: a vector of B times a broadcast element of A. Dot form: a vector of B times a vector
+of A, lanes added up last.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Storing:
 
 
 class TileFunction:
-    """Emits the function of one tile shape: `rows` rows by the vectors (dot: columns) in `widths`."""
+    """Emits the function of a tile shape: `rows` by the vectors (dot: columns) in `widths`."""
 
     def __init__(
         self, e: Emitter, s: Schedule, rows: int, widths: tuple[int, ...], storing: Storing
@@ -104,7 +105,7 @@ class TileFunction:
         return loop.carried
 
     def _lane_loop(self, a: Reg, b: Reg, sums: list[Reg]) -> list[Reg]:
-        """The innermost loop of the dot form: `unroll` chunks of lanes at a time, then what is left."""
+        """The innermost loop of the dot form: `unroll` chunks at a time, then what is left."""
         e, s = self.e, self.s
         extent, chunk = s.k_loops[-1].extent, s.chunk
         supers = extent // chunk
@@ -166,7 +167,7 @@ class TileFunction:
         v: int,
         width: int,
     ) -> Reg:
-        """What an operand contributes to row r and vector v: a vector, or one element in all lanes."""
+        """What an operand gives to row r and vector v: a vector, or one element in all lanes."""
         e, dot = self.e, self.s.choice.dot
         key = (r if operand.row else 0, v if operand.col else 0)
         if key in made:
@@ -240,7 +241,7 @@ class TileFunction:
                 self._stacked_piece(rows.index, e.i64(whole), len(widths), size, widths[-1])
 
     def _stacked_piece(self, row: Reg, column: Reg, count: int, size: int, width: int) -> None:
-        """Takes piece (row, column) back from the stack, `size` lanes each, and stores `width` of them."""
+        """Takes piece (row, column), of `size` lanes, off the stack and stores `width` of them."""
         assert self.stack is not None
         place = weighted_sum(self.e, [(row, count * size), (column, size)])
         pointer = self.e.gep(self.stack, self.accumulator, place)

@@ -41,7 +41,8 @@ class PoolScatter(Primitive):
         result = np.zeros(ct.shape[:lead] + attrs["extents"], ct.dtype)
         view = window_view(result, attrs["sizes"], attrs["steps"], attrs["dilations"], writeable=True)
         for number, offsets in enumerate(np.ndindex(*attrs["sizes"])):
-            view[(..., *offsets)] += np.where(place == number, ct, 0).astype(ct.dtype)
+            index = (..., *offsets)
+            view[index] += np.where(place == number, ct, 0).astype(ct.dtype)
         return result
 
 

@@ -31,6 +31,8 @@ from flambeau.ops.value import Shape, Value
 
 # Inlined code larger than this (vector instructions, loads) gets a buffer.
 LARGEST_BODY, MOST_LEAVES = 120, 16
+# How many values may be nested in inlined code: tracing it recurses.
+DEEPEST_BODY = 80
 # What may be recomputed by every reader instead of stored.
 CHEAP_BODY = 3
 # Spaces up to this size are fused even if they share no operand.
@@ -93,18 +95,21 @@ def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value
     stored: set[Value] = set()
     cost: dict[Value, int] = {}
     leaves: dict[Value, int] = {}
+    depth: dict[Value, int] = {}
 
     def store(v: Value) -> None:
         v = same_elements(v)
         if v.primitive.name == "input" and v.attrs["role"] == "base":
             return
         stored.add(v)
-        cost[v], leaves[v] = 0, 1
+        cost[v], leaves[v], depth[v] = 0, 1, 0
 
     for v in nodes:
         _operands_stored(v, store, stored, cost)
         cost[v], leaves[v] = _inlined_size(v, cost, leaves)
-        if must_store(v) or cost[v] > LARGEST_BODY or leaves[v] > MOST_LEAVES:
+        depth[v] = 1 + max((depth[x] for x in v.inputs), default=0)
+        if must_store(v) or cost[v] > LARGEST_BODY or leaves[v] > MOST_LEAVES or (
+                depth[v] > DEEPEST_BODY):
             store(v)
     for v in outputs:
         store(v)
@@ -463,8 +468,6 @@ class Grouper:
         mine = [n for b, found in loads.items() for n in found
                 if self.home.get(self.owner[b]) is group]
         first, address = self.owner[id(mine[0].data[0])], mine[0].data[1]
-        if self.buffers[first].strides is not None:
-            return None
         moved = self._aligned(position, address, first)
         if moved is None:
             return None
@@ -479,14 +482,15 @@ class Grouper:
         return moved
 
     def _aligned(self, position: Position, address: Expression, producer: Value) -> Position | None:
-        target = self.place[producer]
-        if address == target.flat:
+        target, buffer = self.place[producer], self.buffers[producer]
+        if address == buffer.address(target):
             return position
-        if address == position.flat:
+        read = buffer.position(address)
+        if read.flat == position.flat:
             return Position(position.shape, flat=target.flat)
         # A permutation: each axis of the producer is read along one variable of the reader.
         change: dict[int, Expression] = {}
-        for there, here in zip(target.dims, Position(producer.shape, flat=address).dims, strict=True):
+        for there, here in zip(target.dims, read.dims, strict=True):
             if not here.terms and not there.terms:
                 continue
             variable = here.single

@@ -55,6 +55,7 @@ class KernelCode:
     tasks: int = 1
     parallel: bool = False
     checks: bool = False
+    label: str = ""
 
 
 def ordered_nodes(roots: Iterable[Node], forward: dict[int, Node]) -> list[Node]:
@@ -255,7 +256,7 @@ class KernelWriter:
         inside, fill = self.emit(node.args[0]), self.emit(node.args[1])
         lanes = max(condition.type.lanes, inside.type.lanes, fill.type.lanes)
         if lanes > 1:
-            condition, inside, fill = map(self.spread, (condition, inside, fill))
+            inside, fill = self.spread(inside), self.spread(fill)
         return self.e.select(condition, inside, fill)
 
     def _emit_index(self, node: Node) -> Reg:
@@ -434,7 +435,11 @@ class KernelWriter:
         start = self.index(relative if stride == 1 else relative.plus(1 - lanes), scalar=True)
         place = e.gep(pointer, dtype.llvm, start)
         mask = self.mask
-        if allowed is not None:
+        if allowed is not None and allowed.type.lanes == 1 and mask is None and buffer.size >= lanes:
+            # The same for all lanes: where not allowed, read the buffer's first elements instead.
+            base = self._bases.get(id(buffer), 0)
+            place = e.gep(pointer, dtype.llvm, e.select(allowed, start, e.i64(-base)))
+        elif allowed is not None:
             mask = self.spread(allowed) if mask is None else e.op("and", mask, self.spread(allowed))
         if mask is None:
             raw = e.load(place, type_)

@@ -103,6 +103,23 @@ def has_checks(group: Group, forward: dict[int, Node]) -> bool:
 
 def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     """The steps of one group, in order."""
+    steps = _steps(group, low)
+    for step in steps:
+        if isinstance(step, KernelCode):
+            step.label = describe(group)
+    return steps
+
+
+def describe(group: Group) -> str:
+    """What a group computes: its anchors, the number of fused values, its loops."""
+    names = [a.value.primitive.name for a in group.anchors]
+    names += [m.value.primitive.name for m in group.members]
+    kept = "x".join(str(v.extent) for v in group.kept)
+    folded = "x".join(str(v.extent) for v in group.folded)
+    return f"{group.kind} {'+'.join(names)} [{kept}]{f' over [{folded}]' if folded else ''}"
+
+
+def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "host":
         return [_host_step(group.anchors[0].value, low)]
     if group.kind == "scatter":

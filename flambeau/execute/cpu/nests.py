@@ -103,6 +103,7 @@ def choose_nest(variables: list[Variable], nodes: Sequence[Node], stores: Sequen
                 lanes: int) -> Nest:
     """Joins, picks the lane variable, and orders the rest by the first store's strides."""
     expressions = expressions_of(nodes, stores)
+    variables = sorted(variables, key=lambda v: -abs(stores[0].address.coefficient(v)))
     variables, rename = join(variables, expressions)
     if not variables:
         return Nest([], None, rename)

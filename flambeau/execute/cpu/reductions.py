@@ -96,6 +96,9 @@ def _points(variables: Sequence[Variable]) -> int:
 def _cut(folded: list[Variable], nodes: Sequence[Node]
          ) -> tuple[Variable, Variable, list[Variable], dict[int, Expression]] | None:
     """(chunk variable, rest variable, all folded variables, renames) that cut the outermost fold loop."""
+    loads = [n.data[1] for n in nodes if n.kind == "load"]
+    if loads:
+        folded = sorted(folded, key=lambda v: -max(abs(x.coefficient(v)) for x in loads))
     joined, rename = join(folded, expressions_of(nodes, []))
     outer = joined[0]
     parts = next((n for n in (16, 8, 12, 10, 14, 15, 9, 20, 24) if outer.extent % n == 0), 0)
@@ -171,6 +174,9 @@ class _Plan:
         expressions = expressions_of(self.nodes, self.stores)
         if rename:
             expressions = [self.writer.renamed(x) for x in expressions]
+        loads = [self.writer.renamed(n.data[1]) for n in self.body if n.kind == "load"]
+        if loads:
+            folded = sorted(folded, key=lambda v: -max(abs(x.coefficient(v)) for x in loads))
         kept, kept_names = join(kept, expressions)
         folded, folded_names = join(folded, expressions)
         joined = kept_names | folded_names

@@ -1,0 +1,91 @@
+"""In which order the axes of stored values lie in memory.
+
+Note [Batch innermost]
+Convolutions and poolings of small images with few channels have no long contiguous run to vectorise along, but a
+training batch is one: with the batch axis innermost (C, H, W, N in memory for a value [N, C, H, W]) every
+load and store of a convolution, a pooling, an activation and their gradients is a whole vector, window offsets
+stay scalar, and weights are broadcast. Values between the program's inputs and outputs are stored so where a
+convolution over a batch of at least MIN_BATCH images made them; inputs are converted once by a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flambeau.core.shapes import contiguous_strides
+from flambeau.execute.cpu.body import view_position
+from flambeau.execute.cpu.fusion import space_position
+from flambeau.ops.primitive import ELEMENTWISE
+from flambeau.ops.value import Value
+
+MIN_BATCH = 16
+CARRIERS = ("pad", "slice", "max_pool", "max_pool_index", "max_pool_take", "pool_scatter", "fold",
+            "flip", "reshape", "expand", "concat")
+
+
+def batch_innermost(nodes: Sequence[Value]) -> tuple[set[Value], set[Value]]:
+    """(values to lay out with axis 0 innermost if they are stored, values to store for it)."""
+    carried: set[Value] = set()
+    copies: set[Value] = set()
+    for v in nodes:
+        if v.ndim < 2 or v.shape[0] < MIN_BATCH:
+            continue
+        if v.primitive.name == "conv":
+            x = v.inputs[0]
+            if not keeps_batch_axis(x):
+                continue
+            carried.add(v)
+            if x not in carried:
+                carried.add(x)
+                copies.add(x)
+        elif v.primitive.family == ELEMENTWISE or v.primitive.name in CARRIERS:
+            if v.ndim >= 3 and any(x in carried and x.shape[:1] == v.shape[:1] for x in v.inputs):
+                carried.add(v)
+    _add_flat_gradients(nodes, carried)
+    return carried, copies
+
+
+def keeps_batch_axis(v: Value) -> bool:
+    """Whether axis 0 of a convolution's operand is axis 0 of what lies below its views.
+
+    It is not in a weight gradient, where channels take the place of images.
+    """
+    position = space_position(v.shape)
+    batch = position.dims[0]
+    while v.primitive.name in ("permute", "pad", "slice", "expand", "flip", "reshape"):
+        if v.primitive.name in ("permute", "slice", "expand", "flip"):
+            moved = view_position(v, position)
+            assert moved is not None
+            position = moved
+        elif v.primitive.name == "reshape":
+            if v.inputs[0].shape[:1] != v.shape[:1]:
+                return position.dims[0] == batch
+            position = position.reshaped(v.inputs[0].shape)
+        v = v.inputs[0]
+        if not position.dims:
+            return False
+    return bool(position.dims[0] == batch)
+
+
+def _add_flat_gradients(nodes: Sequence[Value], carried: set[Value]) -> None:
+    """Matrix products [N, features] that are only read as the gradient of batch-innermost images."""
+    readers: dict[Value, list[Value]] = {}
+    for v in nodes:
+        for x in v.inputs:
+            readers.setdefault(x, []).append(v)
+    for v in nodes:
+        if v.primitive.name != "dot" or v.ndim != 2 or v.shape[0] < MIN_BATCH:
+            continue
+        users = readers.get(v, [])
+        if users and all(u.primitive.name == "reshape" and u.ndim >= 3 and u.shape[0] == v.shape[0]
+                         and _read_by(u, readers, carried) for u in users):
+            carried.add(v)
+
+
+def _read_by(v: Value, readers: dict[Value, list[Value]], carried: set[Value]) -> bool:
+    return any(u in carried for u in readers.get(v, []))
+
+
+def innermost_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a dense layout with axis 0 innermost."""
+    return (1, *[s * shape[0] for s in contiguous_strides(shape[1:])])

@@ -1,0 +1,712 @@
+"""Activation functions, softmax and vector norms, with torch.nn.functional's signatures.
+
+Half types are computed in float32 and rounded once. A branch that `where` does not take is kept free of
+infinities, since its derivative is multiplied by zero, not skipped.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.functional import pointwise
+from flambeau.functional.neural import (
+    axis,
+    column,
+    constant,
+    float_operand,
+    not_a_tensor,
+    not_implemented,
+    number,
+    selected,
+    widened,
+)
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import reduction as rd
+from flambeau.ops import source, view
+from flambeau.ops.value import Shape, Value
+from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.recorder import binary, in_place, record, unary
+from flambeau.tensor.tensor import Tensor
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+class Activation:
+    """An elementwise op and its in-place form, from one function of a value in working precision."""
+
+    __slots__ = ("name", "op", "write")
+
+    def __init__(
+        self,
+        name: str,
+        kernel: str | None,
+        function: Callable[..., Value],
+        grad_name: str,
+        write_grad_name: str | None = None,
+        preserves: bool = True,
+    ) -> None:
+        def apply(x: Value, *attributes: Any) -> Value:
+            if kernel is None:  # any real dtype
+                return ar.cast(function(widened(x), *attributes), x.dtype)
+            return ar.cast(function(float_operand(x, kernel), *attributes), x.dtype)
+
+        self.name = name
+        self.op = PureOp(name, apply, grad_name, preserves=preserves)
+        self.write = InplaceOp(name + "_", apply, write_grad_name or grad_name)
+
+    def __call__(self, input: Tensor, inplace: bool, attributes: Any = None) -> Any:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor(self.name, input)
+        if inplace:
+            return in_place(self.write, input, (), attributes)
+        return unary(self.op, input, attributes)
+
+
+# ---- their meaning -----------------------------------------------------------------------------------
+
+
+def _relu(x: Value) -> Value:
+    zero = ar.zeros_like(x)
+    return el.where(el.le(x, zero), zero, x)
+
+
+def _hardtanh(x: Value, low: Any, high: Any) -> Value:
+    below, above = (constant(number("hardtanh", "min_val", low), x), constant(number("hardtanh", "max_val", high), x))
+    return el.where(el.le(x, below), below, el.where(el.ge(x, above), above, x))
+
+
+def _leaky_relu(x: Value, slope: Any) -> Value:
+    slope = number("leaky_relu", "negative_slope", slope)
+    return el.where(ar.gt(x, 0), x, x * slope)
+
+
+def _exponential_unit(x: Value, alpha: float, scale: float, rate: float) -> Value:
+    """scale * (x > 0 ? x : alpha * (exp(rate * x) - 1))"""
+    positive = ar.gt(x, 0)
+    inner = el.where(positive, ar.zeros_like(x), x)
+    inner = inner if rate == 1.0 else inner * rate
+    negative = el.expm1(inner)
+    negative = negative if alpha * scale == 1.0 else negative * (alpha * scale)
+    return el.where(positive, x if scale == 1.0 else x * scale, negative)
+
+
+def _elu(x: Value, alpha: Any) -> Value:
+    return _exponential_unit(x, number("elu", "alpha", alpha), 1.0, 1.0)
+
+
+def _selu(x: Value) -> Value:
+    return _exponential_unit(x, SELU_ALPHA, SELU_SCALE, 1.0)
+
+
+def _celu(x: Value, alpha: Any) -> Value:
+    alpha = number("celu", "alpha", alpha)
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _exponential_unit(x, alpha, 1.0, 1.0 / alpha)
+
+
+def _gelu(x: Value, approximate: str) -> Value:
+    if approximate == "none":
+        return (el.erf(x * math.sqrt(0.5)) + 1.0) * (x * 0.5)
+    if approximate != "tanh":
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+    return (el.tanh(inner) + 1.0) * (x * 0.5)
+
+
+def _silu(x: Value) -> Value:
+    return x * el.sigmoid(x)
+
+
+def softplus_value(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
+    """log(1 + exp(beta x)) / beta; x itself where beta x is above the threshold."""
+    scaled = x if beta == 1.0 else x * beta
+    large = ar.gt(scaled, threshold)
+    small = el.log1p(el.exp(el.where(large, ar.zeros_like(x), scaled)))
+    return el.where(large, x, small if beta == 1.0 else small / beta)
+
+
+def log_sigmoid_value(x: Value) -> Value:
+    """log(sigmoid(x)), exact in both tails; its derivative at 0 is one half from each term's symmetry."""
+    return el.minimum(x, ar.zeros_like(x)) - el.log1p(el.exp(el.neg(el.abs_(x))))
+
+
+def _softplus(x: Value, beta: Any, threshold: Any) -> Value:
+    return softplus_value(
+        x, number("softplus", "beta", beta), number("softplus", "threshold", threshold)
+    )
+
+
+def _mish(x: Value) -> Value:
+    return x * el.tanh(softplus_value(x))
+
+
+def _clamped(x: Value, low: float, high: float) -> Value:
+    """Limited to [low, high]; no gradient at and beyond the limits."""
+    return _hardtanh(x, low, high)
+
+
+def _hardsigmoid(x: Value) -> Value:
+    return el.div(_clamped(x + 3.0, 0.0, 6.0), constant(6.0, x))
+
+
+def _hardswish(x: Value) -> Value:
+    return el.div(x * _clamped(x + 3.0, 0.0, 6.0), constant(6.0, x))
+
+
+def _hardshrink(x: Value, lambd: Any) -> Value:
+    limit = number("hardshrink", "lambd", lambd)
+    inside = ar.logical_and(ar.ge(x, -limit), ar.le(x, limit))
+    return el.where(inside, ar.zeros_like(x), x)
+
+
+def _softshrink(x: Value, lambd: Any) -> Value:
+    limit = number("softshrink", "lambd", lambd)
+    highest = dtypes.finfo(x.dtype).max
+    if not 0 <= limit <= highest:
+        raise RuntimeError(
+            f"lambda must be in range [0, {highest:g}] for input dtype {x.dtype.scalar_name}, "
+            f"but found {limit:g}"
+        )
+    inside = ar.logical_and(ar.ge(x, -limit), ar.le(x, limit))
+    return el.where(inside, x * 0.0, el.where(ar.gt(x, 0), x - limit, x + limit))
+
+
+def _tanhshrink(x: Value) -> Value:
+    x = ar.cast(x, ar.float_dtype(x))
+    return x - el.tanh(x)
+
+
+def _softsign(x: Value) -> Value:
+    x = ar.cast(x, ar.float_dtype(x))
+    return x / (el.abs_(x) + 1.0)
+
+
+def _threshold(x: Value, threshold: Any, value: Any) -> Value:
+    limit = constant(number("threshold", "threshold", threshold), x)
+    return el.where(el.le(x, limit), constant(number("threshold", "value", value), x), x)
+
+
+RELU = Activation("relu", None, _relu, "ReluBackward0")
+HARDTANH = Activation("hardtanh", None, _hardtanh, "HardtanhBackward0")
+LEAKY_RELU = Activation(
+    "leaky_relu", "leaky_relu_cpu", _leaky_relu, "LeakyReluBackward0", "LeakyReluBackward1"
+)
+ELU = Activation("elu", "elu_cpu", _elu, "EluBackward0", "EluBackward1")
+SELU = Activation("selu", "elu_cpu", _selu, "EluBackward0", "EluBackward1")
+CELU = Activation("celu", "elu_cpu", _celu, "CeluBackward0", "CeluBackward1")
+GELU = Activation("gelu", "GeluKernelImpl", _gelu, "GeluBackward0")
+SILU = Activation("silu", "silu_cpu", _silu, "SiluBackward0")
+MISH = Activation("mish", "mish_cpu", _mish, "MishBackward0")
+HARDSIGMOID = Activation("hardsigmoid", "hardsigmoid_cpu", _hardsigmoid, "HardsigmoidBackward0")
+HARDSWISH = Activation("hardswish", "hardswish_cpu", _hardswish, "HardswishBackward0")
+HARDSHRINK = Activation("hardshrink", "hardshrink_cpu", _hardshrink, "HardshrinkBackward0")
+SOFTSHRINK = Activation("softshrink", "softshrink_check", _softshrink, "SoftshrinkBackward0")
+SOFTPLUS = Activation("softplus", "softplus_cpu", _softplus, "SoftplusBackward0")
+LOGSIGMOID = Activation(
+    "logsigmoid", "log_sigmoid_cpu", log_sigmoid_value, "LogSigmoidBackward0", preserves=False
+)
+THRESHOLD = Activation(
+    "threshold", None, _threshold, "ThresholdBackward0", "ThresholdBackward1"
+)
+TANHSHRINK = PureOp("tanhshrink", _tanhshrink, "SubBackward0", preserves=True)
+SOFTSIGN = PureOp("softsign", _softsign, "DivBackward0", preserves=True)
+RELU_OP, ELU_OP = RELU.op, ELU.op
+
+
+# ---- the functions -----------------------------------------------------------------------------------
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(0, x), elementwise."""
+    if inplace or not isinstance(input, Tensor):
+        return RELU(input, inplace)
+    return unary(RELU_OP, input)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(0, x), 6), elementwise."""
+    return HARDTANH(input, inplace, (0.0, 6.0))
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where positive, negative_slope * x elsewhere."""
+    return LEAKY_RELU(input, inplace, (negative_slope,))
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where positive, alpha * (exp(x) - 1) elsewhere."""
+    if inplace or not isinstance(input, Tensor):
+        return ELU(input, inplace, (alpha,))
+    return unary(ELU_OP, input, (alpha,))
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """The self-normalising exponential unit (Klambauer et al. 2017)."""
+    return SELU(input, inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
+    return CELU(input, inplace, (alpha,))
+
+
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """x times the standard normal distribution function of x (or its tanh approximation)."""
+    return GELU(input, False, (approximate,))
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * sigmoid(x)."""
+    return SILU(input, inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * tanh(softplus(x))."""
+    return MISH(input, inplace)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """x limited to [min_val, max_val]; no gradient at the limits."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return HARDTANH(input, inplace, (min_val, max_val))
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(0, x + 3), 6) / 6."""
+    return HARDSIGMOID(input, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * hardsigmoid(x)."""
+    return HARDSWISH(input, inplace)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x, or 0 where |x| <= lambd."""
+    return HARDSHRINK(input, False, (lambd,))
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by lambd; 0 where |x| <= lambd."""
+    return SOFTSHRINK(input, False, (lambd,))
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return unary(TANHSHRINK, input)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
+    return SOFTPLUS(input, False, (beta, threshold))
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return unary(SOFTSIGN, input)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x))."""
+    return LOGSIGMOID(input, False)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where above the threshold, `value` elsewhere."""
+    return THRESHOLD(input, inplace, (threshold, value))
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """leaky_relu with the mean of the slopes lower and upper (random slopes: not implemented)."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    if training:
+        raise NotImplementedError("rrelu(training=True), with random slopes, is not implemented")
+    return RRELU(input, inplace, ((lower + upper) / 2,))
+
+
+RRELU = Activation(
+    "rrelu",
+    "leaky_relu_cpu",
+    _leaky_relu,
+    "RreluWithNoiseBackward0",
+    "RreluWithNoiseBackward1",
+    preserves=False,
+)
+
+
+def _prelu(x: Value, weight: Value) -> Value:
+    if x.dtype is not weight.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {x.dtype.scalar_name} and "
+            f"{weight.dtype.scalar_name}"
+        )
+    if weight.size != 1:
+        if not x.ndim:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        channels = x.shape[1] if x.ndim > 1 else 1
+        if channels != weight.size:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.size} and channel size = {channels}."
+            )
+    if weight.ndim > 1:
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
+        )
+    wide, slope = float_operand(x, "prelu_cpu"), widened(weight)
+    ones = (1,) * max(x.ndim - 2, 0)
+    shape = (weight.size, *ones) if weight.size != 1 else (1,) * x.ndim
+    slope = ar.expand(column(slope, shape), x.shape)
+    return ar.cast(el.where(ar.gt(wide, 0), wide, wide * slope), x.dtype)
+
+
+PRELU = PureOp("prelu", _prelu, "PreluKernelBackward0", preserves=True)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where positive, weight * x elsewhere; one weight, or one per channel (dimension 1)."""
+    return binary(PRELU, input, weight)
+
+
+def _glu(x: Value, dim: int) -> Value:
+    if not x.ndim:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    a = axis(dim, x.ndim)
+    extent = x.shape[a]
+    if extent % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {a} is size {extent}")
+    wide = float_operand(x, "glu_cpu")
+    size = tuple(extent // 2 if i == a else n for i, n in enumerate(x.shape))
+    steps, starts = (1,) * x.ndim, (0,) * x.ndim
+    half = tuple(extent // 2 if i == a else 0 for i in range(x.ndim))
+    first = view.slice_(wide, starts=starts, sizes=size, steps=steps)
+    gate = view.slice_(wide, starts=half, sizes=size, steps=steps)
+    return ar.cast(first * el.sigmoid(gate), x.dtype)
+
+
+GLU = PureOp("glu", _glu, "GluBackward0")
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along dim times the sigmoid of the second."""
+    return unary(GLU, input, (dim,))
+
+
+# ---- softmax -----------------------------------------------------------------------------------------
+
+
+def shifted(x: Value, a: int) -> Value:
+    """x minus its maximum along an axis; the maximum is a constant to the derivative (it cancels)."""
+    top = source.detach(rd.max_(source.detach(x) if x.tracked else x, axes=(a,)))
+    return x - rd.spread(top, x, (a,))
+
+
+def softmax_value(x: Value, a: int) -> Value:
+    """exp(x) / sum(exp(x)): with r = 1 / sum the derivative is e (r ct - r^2 sum(e ct)), one reduction."""
+    if not x.size:
+        return x
+    e = el.exp(shifted(x, a))
+    return e * rd.spread(el.reciprocal(rd.sum_(e, axes=(a,))), e, (a,))
+
+
+def log_softmax_value(x: Value, a: int) -> Value:
+    """x - log(sum(exp(x)))."""
+    if not x.size:
+        return x
+    s = shifted(x, a)
+    return s - rd.spread(el.log(rd.sum_(el.exp(s), axes=(a,))), s, (a,))
+
+
+def _softmax_op(name: str, function: Callable[[Value, int], Value], grad_name: str) -> PureOp:
+    def apply(x: Value, dim: int, dtype: DType | None, negated: bool) -> Value:
+        a = axis(dim, x.ndim)
+        if dtype is not None:
+            x = ar.cast(x, dtype)
+        if not x.dtype.is_floating_point:
+            last = "_lastdim" if a == max(x.ndim - 1, 0) else ""
+            raise not_implemented(f"{name}{last}_kernel_impl", x.dtype)
+        wide = column(widened(x), x.shape or (1,))
+        result = function(el.neg(wide) if negated else wide, a)
+        return ar.cast(column(result, x.shape), x.dtype)
+
+    return PureOp(name, apply, grad_name)
+
+
+SOFTMAX = _softmax_op("softmax", softmax_value, "SoftmaxBackward0")
+LOG_SOFTMAX = _softmax_op("log_softmax", log_softmax_value, "LogSoftmaxBackward0")
+
+
+def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as "
+        "an argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
+    """exp(x) / sum(exp(x)) along dim; in `dtype` if given."""
+    if dim is None:
+        dim = _implicit_dim("softmax", input.ndim, _stacklevel)
+    return unary(SOFTMAX, input, (dim, dtype, False))
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
+    """log(softmax(x)) along dim; in `dtype` if given."""
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
+    return unary(LOG_SOFTMAX, input, (dim, dtype, False))
+
+
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
+) -> Tensor:
+    """softmax of -x along dim."""
+    if dim is None:
+        dim = _implicit_dim("softmin", input.ndim, _stacklevel)
+    return unary(SOFTMAX, input, (dim, dtype, True))
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A sample of the relaxed (or, if hard, the one-hot) categorical distribution of logits."""
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    from flambeau.functional import creation, randomness
+
+    noise = randomness.METHODS["exponential_"](creation.empty_like(logits))
+    return binary(GUMBEL, logits, noise, (float(tau), bool(hard), dim))
+
+
+def _gumbel(logits: Value, noise: Value, tau: float, hard: bool, dim: int) -> Value:
+    a = axis(dim, logits.ndim)
+    soft = softmax_value((logits - el.log(noise)) / tau, a)
+    if not hard:
+        return soft
+    places = source.iota(size=soft.shape[a])
+    places = column(places, tuple(n if i == a else 1 for i, n in enumerate(soft.shape)))
+    best = rd.spread(rd.argmax(soft, axes=(a,)), soft, (a,))
+    one_hot = ar.cast(el.eq(*ar.broadcast(places, best)), soft.dtype)
+    return source.relink(one_hot, soft)
+
+
+GUMBEL = PureOp("gumbel_softmax", _gumbel, "SoftmaxBackward0")
+
+
+# ---- norms -------------------------------------------------------------------------------------------
+
+
+def norm_value(x: Value, p: float, axes: Shape) -> Value:
+    """The p-norm over axes (which disappear); its derivative at zero is zero."""
+    size = el.abs_(x)
+    if p == math.inf:
+        return rd.max_(size, axes=axes)
+    if p == -math.inf:
+        return rd.min_(size, axes=axes)
+    if p == 0:
+        return rd.sum_(ar.cast(ar.ne(x, 0), x.dtype), axes=axes)
+    if p == 1:
+        return rd.sum_(size, axes=axes)
+    if p == 2:
+        total = rd.sum_(x * x, axes=axes)
+        zero = ar.eq(total, 0)
+        root = el.sqrt(el.where(zero, constant(1.0, total), total))
+        return el.where(zero, ar.zeros_like(total), root)
+    empty = ar.eq(size, 0)  # |0|^p has an infinite derivative for p < 1
+    powers = el.pow_(el.where(empty, constant(1.0, size), size), constant(p, size))
+    total = rd.sum_(el.where(empty, ar.zeros_like(powers), powers), axes=axes)
+    zero = ar.eq(total, 0)
+    safe = el.where(zero, constant(1.0, total), total)
+    return el.where(zero, ar.zeros_like(total), el.pow_(safe, constant(1 / p, total)))
+
+
+def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{x.dtype.scalar_name}"
+        )
+    dims = dim if isinstance(dim, tuple) else (dim,)
+    axes = tuple(sorted(axis(d, x.ndim) for d in dims))
+    wide = widened(x)
+    length = norm_value(wide, p, axes)
+    least = constant(eps, length)
+    length = el.where(el.lt(length, least), least, length)
+    return ar.cast(el.div(wide, rd.spread(length, wide, axes)), x.dtype)
+
+
+NORMALIZE = PureOp("normalize", _normalize, "DivBackward0", preserves=True)
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
+) -> Tensor:
+    """x / max(p-norm of x along dim, eps)."""
+    result = unary(NORMALIZE, input, (float(p), tuple(dim) if isinstance(dim, list) else dim, float(eps)))
+    return result if out is None else pointwise.write_out(result, out)
+
+
+def cosine_value(x1: Value, x2: Value, a: int, eps: float) -> Value:
+    """sum(x1 x2) / (max(|x1|, eps) max(|x2|, eps)) along an axis; clamping does not stop the gradient."""
+    parts = []
+    for x in (x1, x2):
+        length = norm_value(x, 2.0, (a,))
+        clamped = el.maximum(source.detach(length), constant(eps, length))
+        length = source.relink(clamped, length) if length.tracked else clamped
+        parts.append(el.div(x, rd.spread(length, x, (a,))))
+    return rd.sum_(parts[0] * parts[1], axes=(a,))
+
+
+def _cosine_similarity(x1: Value, x2: Value, dim: int, eps: float) -> Value:
+    dtype = ar.promoted_dtype(x1, x2)
+    if not dtype.is_floating_point:
+        raise RuntimeError(
+            f"expected common dtype to be floating point, yet common dtype is {dtype.scalar_name}"
+        )
+    left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
+    return ar.cast(cosine_value(left, right, axis(dim, left.ndim), eps), dtype)
+
+
+COSINE = PureOp("cosine_similarity", _cosine_similarity, "SumBackward1")
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between x1 and x2 along dim (broadcast)."""
+    return binary(COSINE, x1, x2, (dim, float(eps)))
+
+
+def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = False) -> Value:
+    """The p-norm of x1 - x2 + eps along the last axis."""
+    dtype = ar.promoted_dtype(x1, x2)
+    left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
+    last = left.ndim - 1
+    result = norm_value(left - right + eps, p, (last,))
+    if keepdim:
+        result = column(result, (*result.shape, 1))
+    return ar.cast(result, dtype)
+
+
+PAIRWISE = PureOp("pairwise_distance", distance_value, "NormBackward1")
+
+
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 along the last dimension."""
+    return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
+
+
+# ---- in place ----------------------------------------------------------------------------------------
+
+
+def relu_(input: Tensor) -> Tensor:
+    """relu in place."""
+    return relu(input, True)
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """leaky_relu in place."""
+    return leaky_relu(input, negative_slope, True)
+
+
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """elu in place."""
+    return elu(input, alpha, True)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """selu in place."""
+    return selu(input, True)
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """celu in place."""
+    return celu(input, alpha, True)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """hardtanh in place."""
+    return hardtanh(input, min_val, max_val, True)
+
+
+def threshold_(input: Tensor, threshold_: float, value: float) -> Tensor:
+    """threshold in place."""
+    return threshold(input, threshold_, value, True)
+
+
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
+    """rrelu in place."""
+    return rrelu(input, lower, upper, training, True)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return pointwise.sigmoid(input)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return pointwise.tanh(input)
+
+
+def _method_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    return softmax(self, dim, dtype=dtype)
+
+
+def _method_log_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    return log_softmax(self, dim, dtype=dtype)
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "relu": relu,
+    "relu_": relu_,
+    "softmax": _method_softmax,
+    "log_softmax": _method_log_softmax,
+    "prelu": prelu,
+    "hardshrink": hardshrink,
+}
+
+# Names of the torch namespace; torch.nn.functional has them all.
+__all__ = [
+    "celu",
+    "celu_",
+    "cosine_similarity",
+    "hardshrink",
+    "log_softmax",
+    "pairwise_distance",
+    "prelu",
+    "relu",
+    "relu_",
+    "rrelu",
+    "rrelu_",
+    "selu",
+    "selu_",
+    "softmax",
+    "threshold",
+    "threshold_",
+]

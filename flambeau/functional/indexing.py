@@ -1,0 +1,500 @@
+"""Tensor[...] and its assignment, with PyTorch's rules; index_put.
+
+The basic part of an index (integers, slices, None, ...) is a view; masks become index tensors on the host; index
+tensors gather through `take` over the rows of the indexed dimensions.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from flambeau.core import dtypes
+from flambeau.core.shapes import broadcast_shapes, element_count
+from flambeau.functional import gathering, views
+from flambeau.functional.gathering import (
+    argwhere,
+    bounded,
+    gather,
+    index_add,
+    index_copy,
+    index_fill,
+    index_select,
+    masked_fill,
+    masked_scatter,
+    masked_select,
+    nonzero,
+    put,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    take,
+    take_along_dim,
+)
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import indexed
+from flambeau.ops import view as vw
+from flambeau.ops.value import Value
+from flambeau.record.events import InplaceOp, PureOp, ViewOp
+from flambeau.record.recorder import in_place, record
+from flambeau.tensor.tensor import Tensor, from_array
+
+# The names of the torch namespace.
+__all__ = """
+argwhere gather index_add index_copy index_fill index_put index_put_ index_select masked_fill masked_scatter
+masked_select nonzero put scatter scatter_add scatter_reduce take take_along_dim
+""".split()
+
+NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+BAD_INDEX = ("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+             "(got {})")
+
+
+# ---- reading an index --------------------------------------------------------------------------------
+
+
+def as_items(index: Any) -> tuple[Any, ...]:
+    """The parts of an index; a list that holds more than numbers stands for a tuple, as PyTorch has it."""
+    if type(index) is tuple:
+        return index
+    if isinstance(index, list) and len(index) < 32 and any(
+            part is None or part is Ellipsis or isinstance(part, (slice, list, tuple, Tensor, np.ndarray))
+            for part in index):
+        return tuple(index)
+    if isinstance(index, tuple):
+        return tuple(index)
+    return (index,)
+
+
+def as_index_tensor(part: Any) -> Tensor:
+    """A list, range or array of indices (or a mask) as a tensor."""
+    if isinstance(part, (list, tuple, range)):
+        part = np.array([]) if not len(part) else _array_of(part)
+    if part.size == 0 and part.dtype == np.float64:
+        part = part.astype(np.int64)
+    if part.dtype.kind == "b":
+        return from_array(part, dtypes.bool_)
+    if part.dtype == np.uint8:
+        return from_array(part, dtypes.uint8)
+    if part.dtype.kind in "iu":
+        return from_array(part.astype(np.int64), dtypes.int64)
+    raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+
+
+def _array_of(part: Any) -> Any:
+    if any(isinstance(p, Tensor) for p in part):
+        part = [p.tolist() if isinstance(p, Tensor) else p for p in part]
+    if any(isinstance(p, str) for p in part):
+        raise TypeError("new(): invalid data type 'str'")
+    try:
+        return np.array(part)
+    except ValueError as error:
+        raise ValueError(f"an index list must not be ragged: {error}") from None
+
+
+class Plan:
+    """An index taken apart: the slices of each source axis, the axes kept, and the index tensors.
+
+    `advanced` holds (place among the dimensions that the basic part leaves, tensor): a mask covers as many
+    places as it has dimensions.
+    """
+
+    __slots__ = ("advanced", "kept", "last", "rank", "shape", "sizes", "starts", "steps", "trivial")
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.starts: list[int] = []
+        self.sizes: list[int] = []
+        self.steps: list[int] = []
+        self.kept: list[int] = []
+        self.advanced: list[tuple[int, Tensor]] = []
+        self.last = "alias"
+        self.trivial = True
+
+    def whole(self, count: int) -> None:
+        """Keeps the next `count` source axes as they are."""
+        for axis in range(len(self.starts), len(self.starts) + count):
+            self.starts.append(0)
+            self.sizes.append(self.shape[axis])
+            self.steps.append(1)
+            self.kept.append(axis)
+
+    def new_axis(self) -> None:
+        self.kept.append(-1 - len(self.starts))
+        self.last, self.trivial = "unsqueeze", False
+
+    def integer(self, index: int) -> None:
+        axis = len(self.starts)
+        extent = self.shape[axis]
+        if not -extent <= index < extent:
+            raise IndexError(f"index {index} is out of bounds for dimension {len(self.kept)} with size {extent}")
+        self.starts.append(index + extent if index < 0 else index)
+        self.sizes.append(1)
+        self.steps.append(1)
+        self.last, self.trivial = "select", False
+
+    def slice(self, part: slice) -> None:
+        axis = len(self.starts)
+        extent = self.shape[axis]
+        step = 1 if part.step is None else _bound(part.step)
+        if step <= 0:
+            raise ValueError("step must be greater than zero")
+        start, stop, _ = slice(None if part.start is None else _bound(part.start),
+                               None if part.stop is None else _bound(part.stop)).indices(extent)
+        size = max(-(-(stop - start) // step), 0)
+        self.starts.append(start)
+        self.sizes.append(size)
+        self.steps.append(step)
+        self.kept.append(axis)
+        if size != extent:
+            self.last, self.trivial = "slice", False
+
+    def tensor(self, index: Tensor) -> None:
+        rank = len(index._meta.shape) if is_mask(index) else 1
+        if rank == 0:  # a 0-d mask indexes a new dimension of extent 1
+            self.new_axis()
+            self.advanced.append((len(self.kept) - 1, views.reshape(index, (1,))))
+            return
+        self.advanced.append((len(self.kept), index))
+        self.whole(rank)
+
+
+def is_mask(index: Tensor) -> bool:
+    return index.dtype.kind == "b" or index.dtype is dtypes.uint8
+
+
+def _bound(value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+
+
+def plan_of(shape: tuple[int, ...], items: tuple[Any, ...]) -> Plan:
+    """Takes an index apart. IndexError in PyTorch's words for a wrong one."""
+    items = tuple([_normal(part) for part in items])
+    used = sum(_axes_used(part) for part in items)
+    if used > len(shape):
+        if not shape and len(items) == 1 and isinstance(items[0], int) and not isinstance(items[0], bool):
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
+                             "in C++ to convert a 0-dim tensor to a number")
+        _check_masks(shape, items)
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    plan, rest = Plan(shape), len(shape) - used
+    for part in items:
+        if type(part) is int:
+            plan.integer(part)
+        elif type(part) is slice:
+            plan.slice(part)
+        elif part is None:
+            plan.new_axis()
+        elif part is Ellipsis:
+            plan.whole(rest)
+            rest = 0
+        else:
+            plan.tensor(part)
+    plan.whole(len(shape) - len(plan.starts))
+    return plan
+
+
+def _normal(part: Any) -> Any:
+    """An int, a slice, None, Ellipsis or a tensor with dimensions (a 0-d mask stays a tensor)."""
+    kind = type(part)
+    if kind is int or kind is slice or part is None or part is Ellipsis:
+        return part
+    if kind is bool or isinstance(part, np.bool_):
+        return from_array(np.asarray(bool(part)), dtypes.bool_)
+    if isinstance(part, Tensor):
+        if part.dtype.kind not in "bi" or part.dtype in (dtypes.uint16, dtypes.uint32, dtypes.uint64):
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return int(part.item()) if not part._meta.shape and not is_mask(part) else part
+    if isinstance(part, (list, tuple, range)):
+        return as_index_tensor(part)
+    if isinstance(part, np.ndarray):
+        if part.shape:
+            return as_index_tensor(part)
+        return _normal(part.item())
+    if isinstance(part, str):
+        raise TypeError("new(): invalid data type 'str'")
+    try:
+        return operator.index(part)
+    except TypeError:
+        raise IndexError(BAD_INDEX.format(kind.__name__)) from None
+
+
+def _axes_used(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    if isinstance(part, Tensor) and is_mask(part):
+        return len(part._meta.shape)
+    return 1
+
+
+def _check_masks(shape: tuple[int, ...], items: tuple[Any, ...]) -> None:
+    for part in items:
+        if isinstance(part, Tensor) and is_mask(part) and len(part._meta.shape) > len(shape):
+            raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+
+
+def check_mask(shape: tuple[int, ...], place: int, mask: Tensor) -> None:
+    """IndexError where a mask's extents are not those of the dimensions it stands for."""
+    for axis, extent in enumerate(mask._meta.shape):
+        if place + axis >= len(shape) or shape[place + axis] != extent:
+            raise IndexError(f"The shape of the mask {list(mask._meta.shape)} at index {axis} does not match the "
+                             f"shape of the indexed tensor {list(shape)} at index {place + axis}")
+
+
+_OPS = {"select": views.SELECT, "slice": views.SLICE, "unsqueeze": views.NEW_AXIS}
+
+
+def basic(x: Tensor, plan: Plan) -> Tensor:
+    """The view that the basic part of an index shows."""
+    if plan.trivial:
+        return x if plan.advanced else views.show(views.ALIAS, x, ())
+    op: ViewOp = _OPS[plan.last]
+    return views.show(op, x, (tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), tuple(plan.kept)))
+
+
+def getitem(self: Tensor, index: Any) -> Tensor:
+    """self[index]: a view for basic indices, a copy where index tensors or masks take part."""
+    shape = self._meta.shape
+    if type(index) is int and shape:
+        extent = shape[0]
+        if not -extent <= index < extent:
+            raise IndexError(f"index {index} is out of bounds for dimension 0 with size {extent}")
+        return views.show(views.SELECT_ONE, self, (0, index + extent if index < 0 else index))
+    plan = plan_of(tuple(shape), as_items(index))
+    shown = basic(self, plan)
+    if not plan.advanced:
+        return shown
+    places, tensors = index_tensors(tuple(shown._meta.shape), plan.advanced)
+    made: Tensor = record(INDEX, (shown, tensors), (places,))
+    return made
+
+
+def index_tensors(shape: tuple[int, ...], advanced: list[tuple[int, Tensor]]) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The indexed dimensions and an integer tensor for each; masks are read on the host."""
+    places: list[int] = []
+    tensors: list[Tensor] = []
+    for place, index in advanced:
+        if not is_mask(index):
+            places.append(place)
+            tensors.append(index)
+            continue
+        check_mask(shape, place, index)
+        for axis, hits in enumerate(np.nonzero(np.asarray(index._values()))):
+            places.append(place + axis)
+            tensors.append(from_array(hits.astype(np.int64), dtypes.int64))
+    return tuple(places), tensors
+
+
+# ---- gathering and writing by index tensors ----------------------------------------------------------
+
+
+def common_shape(tensors: list[Value]) -> tuple[int, ...]:
+    try:
+        return broadcast_shapes(*[v.shape for v in tensors])
+    except RuntimeError:
+        shapes = ", ".join(str(list(v.shape)) for v in tensors)
+        raise IndexError("shape mismatch: indexing tensors could not be broadcast together with shapes "
+                         f"{shapes}") from None
+
+
+def row_order(rank: int, places: tuple[int, ...]) -> tuple[int, ...]:
+    """The indexed dimensions in front of the others."""
+    return (*places, *[a for a in range(rank) if a not in places])
+
+
+def rows_of(x: Value, places: tuple[int, ...]) -> Value:
+    """x with its indexed dimensions in front and flat: the rows that an index picks from."""
+    order = row_order(x.ndim, places)
+    if order != tuple(range(x.ndim)):
+        x = vw.permute(x, order=order)
+    if len(places) == 1:
+        return x
+    count = element_count(x.shape[:len(places)])
+    return vw.reshape(x, shape=(count, *x.shape[len(places):]))
+
+
+def row_numbers(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Value:
+    """The flat row number of each element of the broadcast index tensors (negative ones from the end)."""
+    shape = common_shape(tensors)
+    if element_count(shape) and any(not x.shape[p] for p in places):
+        raise IndexError("index is out of bounds for dimension with size 0")
+    numbers = [ar.expand(ar.cast(v, dtypes.int64), shape) for v in tensors]
+    if len(places) == 1 or not element_count(shape):
+        return numbers[0]
+    total: Value | None = None
+    for number, place in zip(numbers, places, strict=True):
+        number = bounded(number, x.shape[place], "index")
+        total = number if total is None else total * x.shape[place] + number
+    assert total is not None
+    return total
+
+
+def result_place(places: tuple[int, ...]) -> int:
+    """Where the index's dimensions go: to the first indexed one if these are neighbours, else in front."""
+    together = all(b == a + 1 for a, b in zip(places, places[1:]))  # noqa: B905
+    return places[0] if together else 0
+
+
+def _index(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Value:
+    numbers = row_numbers(x, tensors, places)
+    taken = indexed.take(rows_of(x, places), numbers, what="index")
+    lead, at = numbers.ndim, result_place(places)
+    if at == 0:
+        return taken
+    order = (*range(lead, lead + at), *range(lead), *range(lead + at, taken.ndim))
+    return vw.permute(taken, order=order)
+
+
+def _index_put(x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...], accumulate: bool) -> Value:
+    if rows.dtype is not x.dtype:
+        raise RuntimeError("Index put requires the source and destination dtypes match, got "
+                           f"{x.dtype.scalar_name} for the destination and {rows.dtype.scalar_name} for the source.")
+    numbers, flat = row_numbers(x, tensors, places), rows_of(x, places)
+    lead, at = numbers.ndim, result_place(places)
+    rest = flat.shape[1:]
+    wanted = rest[:at] + numbers.shape + rest[at:]
+    if rows.ndim > len(wanted) or any(n not in (1, m) for n, m in zip(rows.shape[::-1], wanted[::-1])):  # noqa: B905
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(rows.shape)} cannot be broadcast to indexing "
+                           f"result of shape {list(wanted)}")
+    rows = ar.expand(rows, wanted)
+    if at:
+        rows = vw.permute(rows, order=(*range(at, at + lead), *range(at), *range(at + lead, rows.ndim)))
+    write = indexed.put_add if accumulate else indexed.put_set
+    order = row_order(x.ndim, places)
+    result = vw.reshape(write(flat, numbers, rows, what="index"), shape=tuple(x.shape[a] for a in order))
+    return vw.permute(result, order=tuple(order.index(a) for a in range(x.ndim)))
+
+
+def _index_put_cast(x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...],
+                    accumulate: bool) -> Value:
+    """Assignment converts a number to the target's dtype."""
+    return _index_put(x, tensors, ar.cast(rows, x.dtype), places, accumulate)
+
+
+def _where_put(x: Value, mask: Value, value: Value) -> Value:
+    """x with `value` (broadcast against x, or its number) where a mask of x's first dimensions holds."""
+    mask = vw.reshape(ar.to_bool(mask), shape=mask.shape + (1,) * (x.ndim - mask.ndim))
+    return el.where(ar.expand(mask, x.shape), ar.expand(ar.cast(value, x.dtype), x.shape), x)
+
+
+INDEX = PureOp("index", _index)
+INDEX_PUT = PureOp("index_put", _index_put)
+INDEX_PUT_ = InplaceOp("index_put_", _index_put, "IndexPutBackward0")
+ASSIGN = InplaceOp("index_put_", _index_put_cast, "IndexPutBackward0")
+ASSIGN_MASKED = InplaceOp("index_put_", _where_put, "IndexPutBackward0")
+
+
+# ---- assignment --------------------------------------------------------------------------------------
+
+
+def setitem(self: Tensor, index: Any, value: Any) -> None:
+    """self[index] = value: a number, a tensor or what makes one; it broadcasts and converts."""
+    from flambeau.functional.inplace import copy_, fill_
+
+    plan = plan_of(tuple(self._meta.shape), as_items(index))
+    shown = basic(self, plan)
+    if not isinstance(value, (Tensor, *NUMBERS)):
+        from flambeau.functional.creation import tensor
+
+        value = tensor(value, dtype=self.dtype)
+    if not plan.advanced:
+        if isinstance(value, Tensor):
+            copy_(shown, without_leading_ones(value, len(shown._meta.shape)))
+        else:
+            fill_(shown, value)
+        return
+    if isinstance(value, Tensor):
+        _same_kind(self, value)
+    shape = tuple(shown._meta.shape)
+    if len(plan.advanced) == 1 and is_mask(plan.advanced[0][1]) and plan.advanced[0][0] == 0:
+        mask = plan.advanced[0][1]
+        check_mask(shape, 0, mask)
+        fitting = _value_per_row(value, shape[len(mask._meta.shape):])
+        if fitting is not None:
+            in_place(ASSIGN_MASKED, shown, (mask, fitting))
+            return
+    places, tensors = index_tensors(shape, plan.advanced)
+    if isinstance(value, Tensor):
+        value = without_leading_ones(value, len(shape) - len(places) + max(len(v._meta.shape) for v in tensors))
+    in_place(ASSIGN, shown, (tensors, value), (places, False))
+
+
+def _same_kind(target: Tensor, value: Tensor) -> None:
+    """PyTorch converts a 0-d value and refuses other dtypes."""
+    if value.dtype is not target.dtype and value._meta.shape:
+        raise RuntimeError("Index put requires the source and destination dtypes match, got "
+                           f"{target.dtype.scalar_name} for the destination and {value.dtype.scalar_name} for the "
+                           "source.")
+
+
+def _value_per_row(value: Any, rest: tuple[int, ...]) -> Any:
+    """The value if it is the same for all rows that a mask picks, so that nobody has to count them; else None."""
+    if not isinstance(value, Tensor):
+        return value
+    shape = tuple(value._meta.shape)
+    if len(shape) == len(rest) + 1 and shape[0] == 1:
+        shape = shape[1:]
+        value = views.reshape(value, shape)
+    if len(shape) > len(rest) or any(n not in (1, m) for n, m in zip(shape[::-1], rest[::-1])):  # noqa: B905
+        return None
+    return value
+
+
+def without_leading_ones(value: Tensor, rank: int) -> Tensor:
+    """The value without dimensions of extent 1 in front that the target does not have."""
+    shape = tuple(value._meta.shape)
+    drop = 0
+    while len(shape) - drop > rank and shape[drop] == 1:
+        drop += 1
+    return views.reshape(value, shape[drop:]) if drop else value
+
+
+# ---- index_put ---------------------------------------------------------------------------------------
+
+
+def _put_operands(self: Tensor, indices: Any) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The dimensions and tensors of index_put's tuple; None leaves a dimension out."""
+    if isinstance(indices, Tensor) or not isinstance(indices, Sequence):
+        raise TypeError(f"index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
+                        f"{type(indices).__name__}")
+    advanced, at = [], 0
+    for index in indices:
+        if index is None:
+            at += 1
+            continue
+        if index.dtype.kind not in "bi":
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        advanced.append((at, index))
+        at += len(index._meta.shape) if is_mask(index) else 1
+    if at > len(self._meta.shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(self._meta.shape)} (got {at})")
+    if not advanced:
+        raise IndexError("index_put_(): at least one index must be a tensor")
+    return index_tensors(tuple(self._meta.shape), advanced)
+
+
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with values written (or added) at input[indices]; None stands for a whole dimension."""
+    places, tensors = _put_operands(input, indices)
+    made: Tensor = record(INDEX_PUT, (input, tensors, values), (places, bool(accumulate)))
+    return made
+
+
+def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """index_put in place."""
+    places, tensors = _put_operands(self, indices)
+    in_place(INDEX_PUT_, self, (tensors, values), (places, bool(accumulate)))
+    return self
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "__getitem__": getitem, "__setitem__": setitem, "index_put": index_put, "index_put_": index_put_,
+    **gathering.METHODS,
+}

@@ -1,0 +1,253 @@
+"""Several tensors into one: concatenation, stacks, grids."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.core.shapes import broadcast_shapes, wrap_axis
+from flambeau.functional.views import expand, flatten, permute, reshape, unsqueeze
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import view as vw
+from flambeau.ops.value import Value
+from flambeau.record.events import PureOp
+from flambeau.record.recorder import record
+from flambeau.tensor.tensor import Tensor
+
+
+def _cat(parts: list[Value], axis: int) -> Value:
+    dtype = ar.promoted_dtype(*parts)
+    # PyTorch leaves 1-d tensors without elements out, whatever the rank of the others.
+    used = [v for v in parts if v.shape != (0,)] or parts[:1]
+    first = used[0]
+    axis = wrap_axis(axis, first.ndim)
+    for number, value in enumerate(parts):
+        if value.shape == (0,):
+            continue
+        if value.ndim != first.ndim:
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {value.ndim}")
+        for a, (want, have) in enumerate(zip(first.shape, value.shape, strict=True)):
+            if a != axis and want != have:
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {axis}. Expected size {want} "
+                                   f"but got size {have} for tensor number {number} in the list.")
+    values = [ar.cast(v, dtype) for v in used]
+    return vw.concat(*values, axis=axis) if len(values) > 1 else values[0]
+
+
+def _stack(parts: list[Value], axis: int) -> Value:
+    dtype, shape = ar.promoted_dtype(*parts), parts[0].shape
+    for number, value in enumerate(parts):
+        if value.shape != shape:
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                               f"{list(value.shape)} at entry {number}")
+    axis = wrap_axis(axis, len(shape) + 1)
+    thick = shape[:axis] + (1,) + shape[axis:]
+    return vw.concat(*[vw.reshape(ar.cast(v, dtype), shape=thick) for v in parts], axis=axis)
+
+
+CAT = PureOp("cat", _cat)
+STACK = PureOp("stack", _stack)
+
+
+def checked_tensors(name: str, tensors: Any) -> list[Tensor]:
+    """A list of tensors, or PyTorch's TypeError."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    parts = list(tensors)
+    for place, part in enumerate(parts):
+        if not isinstance(part, Tensor):
+            raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(part).__name__}")
+    return parts
+
+
+def _delivered(result: Tensor, out: Tensor | None) -> Tensor:
+    if out is None:
+        return result
+    from flambeau.functional.pointwise import write_out
+
+    return write_out(result, out)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The tensors one after another along an existing dimension, promoted to a common dtype."""
+    parts = checked_tensors("cat", tensors)
+    if not parts:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    if any(not part._meta.shape for part in parts):
+        place = next(i for i, part in enumerate(parts) if not part._meta.shape)
+        raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
+    return _delivered(record(CAT, (parts,), (dim,)), out)
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Tensors of one shape along a new dimension."""
+    parts = checked_tensors("stack", tensors)
+    if not parts:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    return _delivered(record(STACK, (parts,), (dim,)), out)
+
+
+def _nonempty(name: str, tensors: Any) -> list[Tensor]:
+    parts = checked_tensors(name, tensors)
+    if not parts:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return parts
+
+
+def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """cat along the second dimension (the first of 1-d tensors)."""
+    parts = [atleast_1d(part) for part in _nonempty("hstack", tensors)]
+    return cat(parts, 0 if len(parts[0]._meta.shape) == 1 else 1, out=out)
+
+
+def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """cat of at least 2-d tensors along the first dimension."""
+    return cat([atleast_2d(part) for part in _nonempty("vstack", tensors)], 0, out=out)
+
+
+row_stack = vstack
+
+
+def dstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """cat of at least 3-d tensors along the third dimension."""
+    return cat([atleast_3d(part) for part in _nonempty("dstack", tensors)], 2, out=out)
+
+
+def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """hstack in which vectors are columns."""
+    parts = _nonempty("column_stack", tensors)
+    columns = [reshape(p, (p.numel(), 1)) if len(p._meta.shape) < 2 else p for p in parts]
+    return cat(columns, 1, out=out)
+
+
+def _each(function: Callable[[Tensor], Tensor], tensors: tuple[Any, ...]) -> Any:
+    if len(tensors) == 1:
+        if isinstance(tensors[0], Tensor):
+            return function(tensors[0])
+        tensors = tuple(tensors[0])
+    return tuple(function(part) for part in tensors)
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Each tensor with at least one dimension (a view)."""
+    return _each(lambda x: x if x._meta.shape else reshape(x, (1,)), tensors)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Each tensor with at least two dimensions (a view); new ones come first."""
+    def apply(x: Tensor) -> Tensor:
+        rank = len(x._meta.shape)
+        return x if rank >= 2 else unsqueeze(x, 0) if rank else reshape(x, (1, 1))
+    return _each(apply, tensors)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with at least three dimensions (a view); a vector lies along the second."""
+    def apply(x: Tensor) -> Tensor:
+        rank = len(x._meta.shape)
+        if rank == 0:
+            return reshape(x, (1, 1, 1))
+        if rank == 1:
+            return unsqueeze(unsqueeze(x, 0), -1)
+        return unsqueeze(x, -1) if rank == 2 else x
+    return _each(apply, tensors)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """Views of the tensors, broadcast to their common shape."""
+    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+        tensors = tuple(tensors[0])
+    shape = broadcast_shapes(*[tuple(part._meta.shape) for part in tensors])
+    return tuple(expand(part, shape) for part in tensors)
+
+
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Coordinate grids (views) of vectors; 'ij' by default, 'xy' swaps the first two dimensions."""
+    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+        tensors = tuple(tensors[0])
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError("torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: " + str(indexing))
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    for part in tensors:
+        if len(part._meta.shape) > 1:
+            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
+                               f"{len(part._meta.shape)}D tensor")
+        if part.dtype is not tensors[0].dtype:
+            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    swap = indexing == "xy" and len(tensors) > 1
+    if swap:
+        tensors = (tensors[1], tensors[0], *tensors[2:])
+    shape = tuple(part.numel() for part in tensors)
+    grids = [expand(reshape(part, tuple(shape[a] if a == axis else 1 for a in range(len(shape)))), shape)
+             for axis, part in enumerate(tensors)]
+    if swap:
+        order = (1, 0, *range(2, len(shape)))
+        grids = [permute(grids[1], order), permute(grids[0], order), *[permute(g, order) for g in grids[2:]]]
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All tuples of one element of each vector, one per row."""
+    if len(tensors) == 1:
+        return reshape(tensors[0], (-1,))
+    for part in tensors:
+        if len(part._meta.shape) != 1:
+            raise RuntimeError("Expect a 1D vector, but got shape " + str(list(part._meta.shape)))
+    return stack([flatten(grid) for grid in meshgrid(*tensors, indexing="ij")], 1)
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All combinations of r elements of a vector, one per row."""
+    from flambeau.functional.creation import tensor
+    from flambeau.functional.indexing import index_select
+
+    if len(input._meta.shape) != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._meta.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = list(pick(range(input.numel()), r))
+    if not rows or not r:
+        from flambeau.functional.creation import empty
+
+        return empty(len(rows) if r else 0, r, dtype=input.dtype) if r else empty(0, dtype=input.dtype)
+    places = tensor([place for row in rows for place in row])
+    return reshape(index_select(input, 0, places), (len(rows), r))
+
+
+def _block_diag(parts: list[Value]) -> Value:
+    dtype = ar.promoted_dtype(*parts)
+    rows = sum(part.shape[0] for part in parts)
+    at, bands = 0, []
+    for part in parts:
+        width = part.shape[1]
+        before = at
+        at += width
+        bands.append((part, before))
+    made = [vw.pad(ar.cast(part, dtype), low=(0, before), high=(0, at - before - part.shape[1]), interior=(0, 0),
+                   value=0) for part, before in bands]
+    result = vw.concat(*made, axis=0) if len(made) > 1 else made[0]
+    assert result.shape == (rows, at)
+    return result
+
+
+BLOCK_DIAG = PureOp("block_diag", _block_diag)
+
+
+def block_diag(*tensors: Any) -> Tensor:
+    """A matrix with the given matrices (vectors are rows) along its diagonal and zeros elsewhere."""
+    for part in tensors:
+        if len(part._meta.shape) > 2:
+            raise RuntimeError("torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                               f"{tensors.index(part)} has {len(part._meta.shape)} dimensions")
+    if not tensors:
+        from flambeau.functional.creation import empty
+
+        return empty(1, 0)
+    made: Tensor = record(BLOCK_DIAG, ([atleast_2d(part) for part in tensors],))
+    return made

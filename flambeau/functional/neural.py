@@ -1,0 +1,215 @@
+"""What the neural-network functions share: events named by their operands, working precision, argument forms."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import reduction as rd
+from flambeau.ops import source, view
+from flambeau.ops.value import Shape, Value
+from flambeau.record import recorder
+from flambeau.record.events import PureOp, operand_value
+from flambeau.record.trace import Trace
+from flambeau.tensor.tensor import Tensor
+
+REDUCTIONS = ("none", "mean", "sum")
+HALVES = (dtypes.float16, dtypes.bfloat16)
+LOCAL = recorder.LOCAL
+new = object.__new__
+
+
+class NamedOp(PureOp):
+    """A pure op whose grad_fn is named after its operands: `naming(*operands, *attributes)`."""
+
+    __slots__ = ("naming",)
+
+    def __init__(
+        self, name: str, function: Callable[..., Any], naming: Callable[..., str], **options: Any
+    ) -> None:
+        super().__init__(name, function, **options)
+        self.naming = naming
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        operands = [operand_value(trace, part) for part in key[1:-1]]
+        attributes = key[-1] or ()
+        result = self.function(*operands, *attributes)
+        name = self.naming(*operands, *attributes)
+        for value in result if isinstance(result, tuple) else (result,):
+            if any(value is operand for operand in operands):
+                value = view.reshape(value, shape=value.shape)
+            trace.new_tensor(value, grad_name=name)
+
+
+def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) -> Any:
+    """Records op(x, y, z; attributes) of three tensors with one result (the recorder's hot path)."""
+    rec = LOCAL.rec
+    try:
+        key = (
+            op,
+            x._num if x._rec is rec else recorder.enter(rec, x),
+            y._num if y._rec is rec else recorder.enter(rec, y),
+            z._num if z._rec is rec else recorder.enter(rec, z),
+            attributes,
+        )
+        state = rec.state.next.get(key) or recorder.miss(rec, key)
+    except recorder.Flushed:
+        return ternary(op, x, y, z, attributes)
+    rec.state = state
+    out = new(Tensor)
+    out._meta = state.meta
+    out._rec = rec
+    out._num = state.number
+    rec.handles.append(out)
+    return out
+
+
+# ---- arguments ---------------------------------------------------------------------------------------
+
+
+def not_a_tensor(name: str, given: Any, argument: str = "input", position: int = 1) -> TypeError:
+    """The TypeError for an operand that is no tensor."""
+    return TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+        f"{type(given).__name__}"
+    )
+
+
+def number(name: str, argument: str, given: Any) -> float:
+    """A static number as a float; a TypeError for tensors and others."""
+    if isinstance(given, (int, float)) or (
+        not isinstance(given, Tensor) and getattr(given, "shape", None) == ()
+    ):
+        return float(given)
+    raise TypeError(f"{name}(): argument '{argument}' must be Number, not {type(given).__name__}")
+
+
+def hashable(given: Any) -> Any:
+    """A list of sizes as a tuple; anything else as it is."""
+    return tuple(given) if given.__class__ is list else given
+
+
+def sizes(given: Any, rank: int, what: str, op: str) -> Shape:
+    """One integer or `rank` of them, as a tuple."""
+    parts = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    for part in parts:
+        if isinstance(part, float) or not hasattr(part, "__index__"):
+            raise TypeError(
+                f"{op}(): argument '{what}' must be tuple of ints, but found element of type "
+                f"{type(part).__name__}"
+            )
+    if len(parts) == 1:
+        parts *= rank
+    if len(parts) != rank:
+        raise RuntimeError(
+            f"{op}: {what} must either be a single int, or a tuple of {rank} ints, but got {given}"
+        )
+    return tuple(int(part) for part in parts)
+
+
+def axis(dim: int, ndim: int) -> int:
+    """A dimension counted from 0; IndexError out of range."""
+    extent = max(ndim, 1)
+    if not -extent <= dim < extent:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})"
+        )
+    return dim % extent
+
+
+# ---- precision ---------------------------------------------------------------------------------------
+
+
+def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
+    """PyTorch's error for a kernel without this dtype."""
+    return NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'")
+
+
+def float_operand(x: Value, kernel: str) -> Value:
+    """The operand in working precision (float32 for half types); NotImplementedError unless floating."""
+    if not x.dtype.is_floating_point:
+        raise not_implemented(kernel, x.dtype)
+    return widened(x)
+
+
+def widened(x: Value) -> Value:
+    """Half types as float32, in which PyTorch's kernels compute them."""
+    return ar.cast(x, dtypes.float32) if x.dtype in HALVES else x
+
+
+def widened_dtype(dtype: DType) -> DType:
+    return dtypes.float32 if dtype in HALVES else dtype
+
+
+def mean(x: Value, axes: Shape) -> Value:
+    """The mean over axes."""
+    count = 1
+    for a in axes:
+        count *= x.shape[a]
+    return divided(rd.sum_(x, axes=axes), count)
+
+
+def divided(x: Value, count: float) -> Value:
+    """x / count by a constant; NaN for 0 / 0."""
+    return el.div(x, ar.full_like(x, float(count)))
+
+
+def column(x: Value, shape: Shape) -> Value:
+    """`x` with the extents of `shape`, where some are 1 (a reshape), ready to broadcast."""
+    return view.reshape(x, shape=shape)
+
+
+def constant(value: float, x: Value) -> Value:
+    """A constant of the dtype and shape of x."""
+    return ar.full(x.shape, value, x.dtype)
+
+
+def selected(condition: Value, a: Value, b: Value) -> Value:
+    """where() with both branches broadcast."""
+    return el.where(*ar.broadcast(condition, a, b))
+
+
+# ---- losses ------------------------------------------------------------------------------------------
+
+
+def reduced(x: Value, reduction: str) -> Value:
+    """A loss's elements reduced: none, mean or sum."""
+    if reduction == "none":
+        return x
+    axes = tuple(range(x.ndim))
+    if reduction == "mean":
+        return mean(x, axes)
+    if reduction == "sum":
+        return rd.sum_(x, axes=axes)
+    raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
+    """The reduction that the deprecated arguments ask for, with PyTorch's warning."""
+    average = True if size_average is None else size_average
+    chosen = "none" if reduce is False else ("mean" if average else "sum")
+    warnings.warn(
+        "size_average and reduce args will be deprecated, please use reduction="
+        f"'{chosen}' instead.",
+        stacklevel=3,
+    )
+    return chosen
+
+
+def warn_of_broadcasting(input: Tensor, target: Tensor) -> None:
+    """PyTorch's warning for a target of another size."""
+    warnings.warn(
+        f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+        "This will likely lead to incorrect results due to broadcasting. "
+        "Please ensure they have the same size.",
+        stacklevel=3,
+    )
+
+
+def scalar_zero(dtype: DType) -> Value:
+    return source.constant(0, dtype)

@@ -1,0 +1,68 @@
+"""Getting the samples of one batch and collating them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flambeau.utils.data._utils.collate import default_collate
+from flambeau.utils.data.dataset import gather, is_gathered
+
+
+@dataclass
+class Source:
+    """What a fetcher reads, and how it makes batches of it."""
+
+    dataset: Any
+    iterable: bool
+    auto_collation: bool
+    collate: Callable[[Any], Any]
+    drop_last: bool
+
+
+class Fetcher:
+    """Fetches batches from one dataset (for an iterable one: continues one iteration)."""
+
+    def __init__(self, source: Source, dataset: Any) -> None:
+        self.source = source
+        self.dataset = dataset
+        self.iterator = iter(dataset) if source.iterable else None
+        self.ended = False
+        self.gathers = (
+            not source.iterable
+            and source.auto_collation
+            and source.collate is default_collate
+            and is_gathered(dataset)
+        )
+
+    def fetch(self, indices: Any) -> Any:
+        """Return the batch of `indices`; StopIteration where an iterable dataset has ended."""
+        if self.iterator is not None:
+            return self._next(indices)
+        if self.gathers:
+            batch = gather(self.dataset, indices)
+            if batch is not None:
+                return batch
+        if not self.source.auto_collation:
+            return self.source.collate(self.dataset[indices])
+        if callable(getattr(self.dataset, "__getitems__", None)):
+            return self.source.collate(self.dataset.__getitems__(indices))
+        return self.source.collate([self.dataset[i] for i in indices])
+
+    def _next(self, indices: Any) -> Any:
+        if self.ended:
+            raise StopIteration
+        assert self.iterator is not None
+        if not self.source.auto_collation:
+            return self.source.collate(next(self.iterator))
+        samples = []
+        for _ in indices:
+            try:
+                samples.append(next(self.iterator))
+            except StopIteration:
+                self.ended = True
+                break
+        if not samples or (self.source.drop_last and len(samples) < len(indices)):
+            raise StopIteration
+        return self.source.collate(samples)

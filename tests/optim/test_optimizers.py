@@ -1,0 +1,276 @@
+"""The optimisers against PyTorch's, bit for bit, over several steps."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from flambeau import optim as ours  # noqa: E402
+from flambeau.optim import updates  # noqa: E402
+
+pytestmark = pytest.mark.parity
+theirs = torch.optim
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.01, "maximize": True}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.03}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.03}),
+    ("SGD", {"lr": torch.tensor(0.05), "momentum": 0.9}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
+    ("Adam", {"betas": (0.3, 0.5), "amsgrad": True, "maximize": True}),
+    ("Adam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Adam", {"lr": torch.tensor(0.02)}),
+    ("AdamW", {"lr": 0.01}),
+    ("AdamW", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.2}),
+    ("RMSprop", {}),
+    ("RMSprop", {"alpha": 0.7, "weight_decay": 0.1, "maximize": True}),
+    ("RMSprop", {"momentum": 0.9}),
+    ("RMSprop", {"momentum": 0.9, "centered": True, "alpha": 0.4}),
+    ("Adagrad", {}),
+    (
+        "Adagrad",
+        {"lr": 0.2, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.3},
+    ),
+]
+SHAPES = [(5, 7), (33,), (), (2, 3, 4)]
+
+
+def _params(dtype: Any = torch.float32) -> list[Any]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(s, generator=generator).to(dtype).requires_grad_() for s in SHAPES]
+
+
+def _give_grads(step: int, *lists: list[Any]) -> None:
+    generator = torch.Generator().manual_seed(100 + step)
+    for i, shape in enumerate(SHAPES):
+        grad = torch.randn(shape, generator=generator)
+        for params in lists:
+            # One parameter joins later: its step count differs.
+            params[i].grad = None if i == 1 and step < 2 else grad.to(params[i].dtype).clone()
+
+
+def _run(optimizer: Any, params: list[Any], steps: range) -> None:
+    for step in steps:
+        _give_grads(step, params)
+        optimizer.step()
+
+
+def _same(first: list[Any], second: list[Any]) -> None:
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def _same_state(first: dict[str, Any], second: dict[str, Any]) -> None:
+    assert list(first["state"]) == list(second["state"])
+    for key, mine in first["state"].items():
+        other = second["state"][key]
+        assert list(mine) == list(other)
+        for name, value in mine.items():
+            torch.testing.assert_close(value, other[name], rtol=0, atol=0)
+    assert first["param_groups"] == second["param_groups"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_steps_are_pytorchs(name: str, options: dict[str, Any], dtype: Any) -> None:
+    mine, other = _params(dtype), _params(dtype)
+    first = getattr(ours, name)(mine, **options)
+    second = getattr(theirs, name)(other, **options)
+    assert repr(first) == repr(second)
+    _run(first, mine, range(5))
+    _run(second, other, range(5))
+    _same(mine, other)
+    _same_state(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_signature(name: str) -> None:
+    mine = inspect.signature(getattr(ours, name).__init__).parameters.values()
+    other = inspect.signature(getattr(theirs, name).__init__).parameters.values()
+    assert [(p.name, p.kind, p.default) for p in mine] == [
+        (p.name, p.kind, p.default) for p in other
+    ]
+
+
+class _NumPy:
+    @staticmethod
+    def fma(a: Any, b: Any, c: Any) -> Any:
+        wide = np.float64(np.float32(a)) * np.float64(np.float32(b))
+        # Exact product; the one double rounding of the sum almost never shows in float32.
+        return (wide + np.float64(c)).astype(np.float32)
+
+    @staticmethod
+    def fma_array(a: Any, b: Any, c: Any) -> Any:
+        wide = np.asarray(a, np.float32).astype(np.float64) * np.asarray(b, np.float32)
+        return (wide + np.asarray(c, np.float64)).astype(np.float32)
+
+    sqrt = staticmethod(np.sqrt)
+    maximum = staticmethod(np.maximum)
+
+
+def test_rules_work_on_numpy_arrays() -> None:
+    ops = _NumPy()
+    ops.fma = ops.fma_array  # type: ignore[method-assign]
+    generator = np.random.default_rng(3)
+    start = generator.standard_normal(200).astype(np.float32)
+    grads = generator.standard_normal((4, 200)).astype(np.float32)
+    param = torch.tensor(start, requires_grad=True)
+    reference = theirs.AdamW([param], lr=0.01, amsgrad=True, weight_decay=0.1)
+    state: tuple[Any, ...] = (start, *(np.zeros_like(start) for _ in range(3)))
+    for t, grad in enumerate(grads, 1):
+        param.grad = torch.tensor(grad)
+        reference.step()
+        state = updates.adam_update(
+            ops,
+            state[0],
+            grad,
+            *state[1:],
+            decay=1 - 0.01 * 0.1,
+            weight_decay=0.1,
+            beta1=0.9,
+            beta2=0.999,
+            step_size=0.01 / (1 - 0.9**t),
+            bias_correction2_sqrt=(1 - 0.999**t) ** 0.5,
+            eps=1e-8,
+            amsgrad=True,
+            maximize=False,
+            decoupled_weight_decay=True,
+        )
+        assert all(part.dtype == np.float32 for part in state)
+    np.testing.assert_array_equal(state[0], param.detach().numpy())
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_state_dict_travels_both_ways(name: str, options: dict[str, Any]) -> None:
+    mine, other = _params(), _params()
+    first = getattr(ours, name)(mine, **options)
+    _run(first, mine, range(3))
+    with torch.no_grad():
+        for a, b in zip(mine, other, strict=True):
+            b.copy_(a)
+    second = getattr(theirs, name)(other, **options)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    back = [p.detach().clone().requires_grad_() for p in mine]
+    third = getattr(ours, name)(back, **options)
+    third.load_state_dict(copy.deepcopy(second.state_dict()))
+    for optimizer, params in ((first, mine), (second, other), (third, back)):
+        _run(optimizer, params, range(3, 5))
+    _same(mine, other)
+    _same(mine, back)
+
+
+def test_step_count_is_seen_and_can_be_changed() -> None:
+    params = _params()
+    optimizer = ours.Adam(params)
+    _run(optimizer, params, range(2, 4))
+    kept = optimizer.state[params[0]]
+    assert kept["step"].item() == 2.0
+    assert kept["step"].dtype == torch.float32
+    _run(optimizer, params, range(4, 5))
+    assert kept["step"].item() == 3.0
+    kept["step"].fill_(10)
+    _run(optimizer, params, range(5, 6))
+    assert kept["step"].item() == 11.0
+    saved = optimizer.state_dict()["state"][0]["step"]
+    _run(optimizer, params, range(6, 7))
+    assert saved.item() == 11.0
+
+
+def test_optimizer_survives_pickle_and_deepcopy() -> None:
+    params = _params()
+    optimizer = ours.Adam(params, lr=0.1)
+    _run(optimizer, params, range(2, 4))
+    for other in (pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)):
+        copies = other.param_groups[0]["params"]
+        assert copies[0] is not params[0]
+        _run(other, copies, range(4, 6))
+    _run(optimizer, params, range(4, 6))
+    _same(params, copies)
+
+
+def test_hooks_closure_and_zero_grad() -> None:
+    params = _params()
+    optimizer = ours.SGD(params, lr=0.1)
+    seen: list[str] = []
+    handle = optimizer.register_step_pre_hook(lambda *_: seen.append("pre"))
+    optimizer.register_step_post_hook(lambda *_: seen.append("post"))
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = sum((p * p).sum() for p in params)
+        loss.backward()
+        return loss
+
+    first = optimizer.step(closure)
+    handle.remove()
+    second = optimizer.step(closure)
+    assert seen == ["pre", "post", "post"]
+    assert second < first
+    optimizer.zero_grad(set_to_none=False)
+    assert all(p.grad is not None and not p.grad.any() for p in params)
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in params)
+
+
+def test_groups_have_their_own_options() -> None:
+    mine, other = _params(), _params()
+    made = []
+    for namespace, params in ((ours, mine), (theirs, other)):
+        groups = [{"params": params[:2]}, {"params": params[2], "lr": 0.5, "momentum": 0.0}]
+        optimizer = namespace.SGD(groups, lr=0.1, momentum=0.9)
+        optimizer.add_param_group({"params": params[3:], "weight_decay": 0.1})
+        _run(optimizer, params, range(4))
+        made.append(optimizer)
+    _same(mine, other)
+    assert repr(made[0]) == repr(made[1])
+    _same_state(made[0].state_dict(), made[1].state_dict())
+
+
+def test_named_parameters() -> None:
+    named = list(torch.nn.Linear(3, 2).named_parameters())
+    first, second = ours.SGD(named, lr=0.1), theirs.SGD(named, lr=0.1)
+    assert first.state_dict() == second.state_dict()
+
+
+_LEAF = torch.zeros(2, requires_grad=True)
+MISTAKES: list[tuple[str, Any, dict[str, Any]]] = [
+    ("SGD", _LEAF, {}),
+    ("SGD", [], {}),
+    ("SGD", [_LEAF * 2], {}),
+    ("SGD", [3], {}),
+    ("SGD", [{"params": {_LEAF}}], {}),
+    ("SGD", [{"params": [_LEAF]}, {"params": [_LEAF]}], {}),
+    ("SGD", [_LEAF], {"lr": -1.0}),
+    ("SGD", [_LEAF], {"momentum": -1.0}),
+    ("SGD", [_LEAF], {"nesterov": True}),
+    ("Adam", [_LEAF], {"betas": (1.0, 0.9)}),
+    ("Adam", [_LEAF], {"betas": (0.9, -0.1)}),
+    ("Adam", [_LEAF], {"eps": -1.0}),
+    ("Adam", [_LEAF], {"fused": True, "foreach": True}),
+    ("RMSprop", [_LEAF], {"alpha": -1.0}),
+    ("Adagrad", [_LEAF], {"lr_decay": -1.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "options"), MISTAKES)
+def test_mistake_raises_what_pytorch_raises(name: str, params: Any, options: Any) -> None:
+    with pytest.raises(Exception) as expected:  # noqa: PT011
+        getattr(theirs, name)(copy.copy(params), **options)
+    with pytest.raises(expected.type) as raised:
+        getattr(ours, name)(copy.copy(params), **options)
+    assert str(raised.value) == str(expected.value)
+
+
+def test_differentiable_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="differentiable"):
+        ours.Adam([_LEAF], differentiable=True)

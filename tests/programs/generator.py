@@ -1,0 +1,543 @@
+"""Random whole programs: a seed gives a program, the same one everywhere.
+
+The generator keeps a rough account of the tensors (shape, dtype, whether a gradient is wanted), so that most
+statements are valid; a few are wrong on purpose, and others turn out wrong: both sides must then raise alike.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from .program import Block, Line, Program, Statement
+from .statements import (
+    REDUCTIONS,
+    UNARY,
+    broadcast,
+    chosen_shape,
+    index_of,
+    numbers,
+    shape_of_reduction,
+    view_of,
+)
+
+Shape = tuple[int, ...]
+FLOATS = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Var:
+    """What is known of a variable: an expectation, not a promise."""
+
+    name: str
+    shape: Shape
+    dtype: str
+    grad: bool = False
+    leaf: bool = True
+    spread: bool = False  # expanded: elements may share memory
+
+    @property
+    def floating(self) -> bool:
+        return self.dtype in FLOATS
+
+    @property
+    def size(self) -> int:
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+def generate(seed: int, length: int = 24) -> Program:
+    """A program of about `length` statements."""
+    return Program(Generator(random.Random(seed)).program(length), seed)
+
+
+class Generator:
+    """Writes statements and keeps the account of variables."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.vars: dict[str, Var] = {}
+        self.arrays: dict[str, str] = {}  # NumPy array: the tensor it may alias
+        self.functions: dict[str, tuple[Var, ...]] = {}
+        self.out: list[Statement] = []
+        self.grad_mode = True
+        self.depth = 0
+        self.loops: list[str] = []
+        self.count = 0
+
+    def program(self, length: int) -> tuple[Statement, ...]:
+        self.leaf()
+        self.leaf()
+        self.create()
+        while len(self.out) < length:
+            self.statement()
+        return tuple(self.out)
+
+    # ---- pieces ------------------------------------------------------------------------------------
+
+    def line(self, text: str, data: object = None, *, observed: bool = False) -> None:
+        self.out.append(Line(text, data, observed))
+
+    def name(self, prefix: str = "x") -> str:
+        """A new name, or (rebinding it) one in use."""
+        names = [n for n in self.vars if n[0] == prefix]
+        if prefix == "x" and len(names) > 3 and self.rng.random() < 0.3:
+            return self.rng.choice(names)
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    def pick(self, test: Callable[[Var], bool] = lambda v: True) -> Var | None:
+        """A variable that passes the test, later ones more likely."""
+        found = [v for v in self.vars.values() if test(v)]
+        if not found:
+            return None
+        return self.rng.choice(found if self.rng.random() < 0.5 else found[-3:])
+
+    def keep(self, var: Var) -> None:
+        self.vars.pop(var.name, None)
+        self.vars[var.name] = var
+
+    def result(self, text: str, shape: Shape, dtype: str, *sources: Var, leaf: bool = False,
+               spread: bool = False) -> Var:
+        """`name = text` and the account of it."""
+        grad = self.grad_mode and dtype in FLOATS and any(v.grad for v in sources)
+        var = Var(self.name(), shape, dtype, grad, leaf or not grad, spread)
+        self.line(f"{var.name} = {text}")
+        self.keep(var)
+        return var
+
+    def scalar(self) -> str:
+        """A Python number, sometimes one that changes from step to step."""
+        choices = ["0.5", "2", "1.0", "1", "-0.75", "True", "3", "0.25 + 0.5 * run", "1 + run", "1.5", "-1"]
+        if self.loops:
+            i = self.rng.choice(self.loops)
+            choices += [f"0.5 * {i}", i, f"(1 - {i})", f"0.1 + 0.2 * {i}"] * 2
+        text = self.rng.choice(choices)
+        return f"({text})" if " " in text or text[0] == "-" else text
+
+    def partner(self, x: Var) -> Var:
+        """A variable whose shape broadcasts with that of x (x itself where there is none)."""
+        return self.pick(lambda v: broadcast(v.shape, x.shape) is not None and v.dtype != "bool") or x
+
+    # ---- one statement -----------------------------------------------------------------------------
+
+    def statement(self) -> None:
+        kinds: list[tuple[float, Callable[[], None]]] = [
+            (2, self.create), (2, self.leaf), (5, self.unary), (9, self.binary), (5, self.with_number),
+            (8, self.view), (5, self.write), (4, self.write_index), (3, self.read_index), (5, self.reduce),
+            (3, self.matmul), (2, self.where), (2, self.join), (3, self.copy), (4, self.backward),
+            (2, self.grad_of), (2, self.zero_grads), (2, self.read_grad), (1.5, self.hook), (5, self.observe),
+            (2, self.to_numpy), (2, self.write_array), (1, self.require), (2, self.update), (1.5, self.wrong),
+            (1, self.delete), (1, self.draw), (1, self.convert), (1.5, self.call)]
+        if self.depth < 2:
+            kinds += [(3, self.loop), (2, self.mode_block), (1.5, self.if_block), (2, self.train)]
+        before = len(self.out)
+        while len(self.out) == before:
+            self.rng.choices([k for _, k in kinds], [w for w, _ in kinds])[0]()
+
+    def create(self) -> None:
+        shape = chosen_shape(self.rng)
+        dtype = self.rng.choice(["float32"] * 5 + ["float64", "float64", "int64", "int64", "bool"])
+        var = Var(self.name(), shape, dtype)
+        form = self.rng.random()
+        if form < 0.65:
+            self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype})",
+                      numbers(self.rng, shape, dtype))
+        else:
+            maker = self.rng.choice([f"zeros({shape}", f"ones({shape}", f"full({shape}, 3"])
+            self.line(f"{var.name} = torch.{maker}, dtype=torch.{dtype})")
+        self.keep(var)
+
+    def leaf(self) -> None:
+        shape = chosen_shape(self.rng)
+        dtype = self.rng.choice(["float32", "float32", "float32", "float64"])
+        var = Var(self.name(), shape, dtype, True)
+        self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype}, requires_grad=True)",
+                  numbers(self.rng, shape, dtype))
+        self.keep(var)
+
+    def unary(self) -> None:
+        x = self.pick(lambda v: v.floating)
+        if x:
+            self.result(self.rng.choice(UNARY).format(x.name), x.shape, x.dtype, x)
+
+    def binary(self) -> None:
+        x = self.pick(lambda v: v.dtype != "bool")
+        if not x:
+            return
+        y = self.partner(x)
+        shape = broadcast(x.shape, y.shape)
+        if shape is None:
+            return
+        dtype = max(x.dtype, y.dtype, key=("bool", "int64", "float32", "float64").index)
+        form = self.rng.choice(["{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} * {1}", "torch.maximum({0}, {1})",
+                                "{0} / ({1}.abs() + 1)", "torch.minimum({0}, {1})", "{0} < {1}", "{0} == {1}",
+                                "{0} >= {1}"])
+        if "<" in form or "=" in form:
+            dtype = "bool"
+        elif "/" in form and dtype == "int64":
+            dtype = "float32"
+        self.result(form.format(x.name, y.name), shape, dtype, x, y)
+
+    def with_number(self) -> None:
+        x = self.pick(lambda v: v.dtype != "bool")
+        if x:
+            s = self.scalar()
+            form = self.rng.choice(["{0} * {1}", "{0} + {1}", "{1} - {0}", "{1} * {0}", "{0} / 2.0",
+                                    "torch.add({0}, {0}, alpha={1})", "{0}.clamp(max={1})", "{0} ** 2"])
+            floating = x.floating or "/" in form or ("." in s and "{1}" in form and "clamp" not in form)
+            dtype = x.dtype if x.floating else "float32" if floating else x.dtype
+            self.result(form.format(x.name, s), x.shape, dtype, x)
+
+    def view(self) -> None:
+        x = self.pick()
+        if x:
+            text, shape, spread = view_of(self.rng, x.name, x.shape)
+            self.result(text, shape, x.dtype, x, spread=x.spread or spread)
+
+    def write(self) -> None:
+        """In place, through a base or a view of it."""
+        x = self.writable()
+        if not x:
+            return
+        y = self.pick(lambda v: broadcast(v.shape, x.shape) == x.shape and v.dtype == x.dtype)
+        s = self.scalar() if x.floating else "2"
+        forms = ["{0}.mul_({1})", "{0} += {1}", "{0}.fill_({1})", "{0}.zero_()", "{0} -= {1}"]
+        if x.floating:
+            forms += ["{0}.clamp_(-1, 1)", "{0}.tanh_()", "{0}.relu_()", "{0}.sigmoid_()"]
+        if y and y.name != x.name:
+            forms += ["{0}.add_({2})", "{0}.mul_({2})", "{0}.copy_({2})", "{0} *= {2}", "{0}.sub_({2}, alpha={1})",
+                      "{0}.add_({2}, alpha={1})"] * 2
+        text = self.rng.choice(forms)
+        through = x.name
+        if text[3] == "." and self.rng.random() < 0.3:
+            through, shape, spread = view_of(self.rng, x.name, x.shape)
+            if spread or "{2}" in text:
+                through = x.name
+        self.line(text.format(through, s, y.name if y else ""))
+        if y and "{2}" in text and y.grad and self.grad_mode and not x.grad:
+            self.keep(replace(x, grad=True, leaf=False))
+
+    def writable(self) -> Var | None:
+        wrong = self.rng.random() < 0.05
+        return self.pick(lambda v: v.dtype != "bool" and (wrong or not (
+            v.spread or (v.grad and v.leaf and self.grad_mode))))
+
+    def write_index(self) -> None:
+        x = self.writable()
+        if not x or not x.shape:
+            return
+        s = self.scalar() if x.floating else "1"
+        y = self.pick(lambda v: not v.shape and v.dtype == x.dtype)
+        value = y.name if y and self.rng.random() < 0.4 else s
+        index = index_of(self.rng, x.name, x.shape)
+        self.line(self.rng.choice([f"{x.name}[{index}] = {value}", f"{x.name}[{index}] += {value}",
+                                   f"{x.name}[{index}] *= {value}"]))
+        if value != s and y and y.grad and self.grad_mode and not x.grad:
+            self.keep(replace(x, grad=True, leaf=False))
+
+    def read_index(self) -> None:
+        x = self.pick(lambda v: bool(v.shape))
+        if not x:
+            return
+        forms = [(f"{x.name}[[0, -1]]", (2, *x.shape[1:])), (f"{x.name}[..., 0]", x.shape[:-1]),
+                 (f"{x.name}[torch.tensor([0, 0, -1])]", (3, *x.shape[1:])),
+                 (f"{x.name}.index_select(0, torch.tensor([0, 0]))", (2, *x.shape[1:])),
+                 (f"{x.name}[{x.name} > 0].sum()", ())]
+        if len(x.shape) > 1:
+            forms += [(f"{x.name}[[0, -1], [0, 0]]", (2, *x.shape[2:])),
+                      (f"{x.name}.gather(1, torch.zeros_like({x.name}, dtype=torch.int64))", x.shape),
+                      (f"{x.name}[:, [0]]", (x.shape[0], 1, *x.shape[2:]))]
+        text, shape = self.rng.choice(forms)
+        dtype = "int64" if x.dtype == "bool" and "sum" in text else x.dtype
+        self.result(text, shape, dtype, x)
+
+    def reduce(self) -> None:
+        x = self.pick(lambda v: v.floating)
+        if not x:
+            return
+        form = self.rng.choice(REDUCTIONS)
+        text, shape, dtype = shape_of_reduction(self.rng, form, x.name, x.shape)
+        self.result(text, shape, dtype or x.dtype, x)
+
+    def matmul(self) -> None:
+        x = self.pick(lambda v: v.floating and len(v.shape) >= 1)
+        if not x:
+            return
+        inner = x.shape[-1]
+        y = self.pick(lambda v: v.dtype == x.dtype and len(v.shape) == 2 and v.shape[0] == inner)
+        if y:
+            self.result(f"{x.name} @ {y.name}", (*x.shape[:-1], y.shape[1]), x.dtype, x, y)
+        elif len(x.shape) >= 2:
+            self.result(f"{x.name} @ {x.name}.transpose(-1, -2)", (*x.shape[:-1], x.shape[-2]), x.dtype, x)
+        else:
+            self.result(f"{x.name}.dot({x.name})", (), x.dtype, x)
+
+    def where(self) -> None:
+        x = self.pick(lambda v: v.floating)
+        if not x:
+            return
+        mask = self.pick(lambda v: v.dtype == "bool" and broadcast(v.shape, x.shape) == x.shape)
+        y = self.pick(lambda v: v.dtype == x.dtype and broadcast(v.shape, x.shape) == x.shape)
+        test = mask.name if mask else f"{x.name} > 0.25"
+        other = y.name if y and self.rng.random() < 0.7 else "0.5"
+        sources = (x, y) if y and other == y.name else (x,)
+        self.result(f"torch.where({test}, {x.name}, {other})", x.shape, x.dtype, *sources)
+
+    def join(self) -> None:
+        x = self.pick(lambda v: bool(v.shape))
+        if not x:
+            return
+        y = self.pick(lambda v: v.shape == x.shape and v.dtype == x.dtype) or x
+        if self.rng.random() < 0.5:
+            axis = self.rng.randrange(len(x.shape))
+            shape = list(x.shape)
+            shape[axis] *= 2
+            self.result(f"torch.cat([{x.name}, {y.name}], dim={axis})", tuple(shape), x.dtype, x, y)
+        else:
+            self.result(f"torch.stack([{x.name}, {y.name}])", (2, *x.shape), x.dtype, x, y)
+
+    def copy(self) -> None:
+        x = self.pick()
+        if x:
+            form = self.rng.choice(["{}.clone()", "{}.detach()", "{}.data", "{}.detach().clone()",
+                                    "{}.contiguous()", "{}"])
+            sources = () if "detach" in form or "data" in form else (x,)
+            self.result(form.format(x.name), x.shape, x.dtype, *sources, leaf=form == "{}" and x.leaf)
+
+    def draw(self) -> None:
+        shape = chosen_shape(self.rng)
+        if self.rng.random() < 0.4:
+            self.line(f"torch.manual_seed({self.rng.randrange(100)})")
+        else:
+            self.line(f"torch.manual_seed({self.rng.randrange(5)})")
+            self.result(f"torch.{self.rng.choice(['rand', 'randn'])}({shape})", shape, "float32")
+
+    def convert(self) -> None:
+        x = self.pick(lambda v: v.dtype != "bool")
+        if x:
+            dtype = self.rng.choice(["float32", "float64"])
+            form = self.rng.choice(["{}.to(torch.{})", "{}.type(torch.{})"])
+            self.result(form.format(x.name, dtype), x.shape, dtype, x)
+
+    # ---- autograd ----------------------------------------------------------------------------------
+
+    def root(self) -> tuple[Var | None, str]:
+        """A tensor with history and the text of a scalar made of it."""
+        x = self.pick(lambda v: v.grad and v.floating and (not v.leaf or self.rng.random() < 0.3))
+        if not x:
+            return None, ""
+        other = self.pick(lambda v: v.grad and v.dtype == x.dtype and broadcast(v.shape, x.shape) is not None)
+        if other and self.rng.random() < 0.5:
+            return x, f"({x.name} * {other.name}).sum()"
+        return x, self.rng.choice([f"{x.name}.sum()", f"({x.name} * {x.name}).mean()", f"{x.name}.tanh().sum()"])
+
+    def backward(self) -> None:
+        x, text = self.root()
+        if x:
+            keep = self.rng.choice(["", "", "retain_graph=True"])
+            form = self.rng.random()
+            if form < 0.2:
+                self.line(f"{x.name}.backward(torch.ones_like({x.name})"
+                          + (f", {keep}" if keep else "") + ")")
+            elif form < 0.3:
+                self.line(f"torch.autograd.backward([{text}, {x.name}.sum()])")
+            elif form < 0.4:
+                self.result(text, (), x.dtype, x)
+                self.line(f"{list(self.vars)[-1]}.backward({keep})")
+            else:
+                self.line(f"{text}.backward({keep})")
+
+    def leaves(self) -> list[Var]:
+        return [v for v in self.vars.values() if v.grad and v.leaf]
+
+    def grad_of(self) -> None:
+        x, text = self.root()
+        wanted = self.pick(lambda v: v.grad)
+        if x and wanted:
+            options = self.rng.choice(["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"])
+            double = "create_graph" in options
+            before, self.grad_mode = self.grad_mode, self.grad_mode and double
+            self.result(f"torch.autograd.grad({text}, {wanted.name}{options})[0]", wanted.shape,
+                        wanted.dtype, wanted)
+            self.grad_mode = before
+
+    def zero_grads(self) -> None:
+        for x in self.leaves()[:2]:
+            form = self.rng.choice(["{0}.grad = None", "{0}.grad is None or {0}.grad.zero_()"])
+            self.line(form.format(x.name))
+
+    def read_grad(self) -> None:
+        leaves = self.leaves()
+        if leaves:
+            x = self.rng.choice(leaves)
+            if self.rng.random() < 0.3:
+                self.line(f"{x.name}.grad", observed=True)
+            else:
+                form = self.rng.choice(["{0}.grad", "{0}.grad * 2", "{0}.grad.clone()"])
+                self.result(form.format(x.name), x.shape, x.dtype)
+
+    def hook(self) -> None:
+        x = self.pick(lambda v: v.grad)
+        if not x:
+            return
+        form = self.rng.choice(["h{1} = {0}.register_hook(lambda g: g * 2)", "{0}.retain_grad()",
+                                "h{1} = {0}.register_hook(lambda g: g * float(g.sum() > 0))",
+                                "h{1} = {0}.register_hook(lambda g: None)", "h{1}.remove()"])
+        number = self.rng.randrange(3)
+        self.line(form.format(x.name, number))
+
+    def require(self) -> None:
+        x = self.pick(lambda v: v.floating and v.leaf)
+        if x:
+            flag = self.rng.choice(["True", "False", "run != 1"])
+            self.line(f"{x.name}.requires_grad_({flag})")
+            self.keep(replace(x, grad=flag != "False"))
+
+    def update(self) -> None:
+        """An optimizer's step by hand."""
+        leaves = self.leaves()[:3]
+        if leaves:
+            rate = self.scalar()
+            self.out.append(Block("with torch.no_grad()", tuple(
+                Line(f"{x.name} -= {rate} * {x.name}.grad") for x in leaves)))
+
+    def train(self) -> None:
+        """A training loop: forward, backward, update, with something else in between."""
+        rng = self.rng
+        w = self.pick(lambda v: v.grad and v.leaf and v.size > 0)
+        if not w or self.loops:
+            return
+        self.loops.append("i")
+        outer, self.out = self.out, []
+        self.depth += 1
+        data = self.pick(lambda v: v.floating and broadcast(v.shape, w.shape) is not None) or w
+        loss = f"(({w.name} * {data.name} - {self.scalar()}) ** 2).mean()"
+        x = self.result(loss, (), w.dtype, w)
+        if rng.random() < 0.6:
+            self.statement()
+        zero = rng.choice(["{0}.grad = None", "{0}.grad is None or {0}.grad.zero_()", "{0}.grad"])
+        self.line(zero.format(w.name))
+        self.line(f"{x.name}.backward()")
+        self.out.append(Block("with torch.no_grad()", (
+            Line(f"{w.name} -= 0.1 * {w.name}.grad"),)))
+        if rng.random() < 0.5:
+            self.statement()
+        if rng.random() < 0.4:
+            self.line(f"{x.name}.item()", observed=True)
+        self.depth -= 1
+        self.loops.pop()
+        outer.append(Block(f"for i in range({rng.randint(3, 6)})", tuple(self.out)))
+        self.out = outer
+
+    # ---- the world outside -------------------------------------------------------------------------
+
+    def observe(self) -> None:
+        x = self.pick()
+        if not x:
+            return
+        forms = ["{}.tolist()", "{}", "{}.sum().item()", "bool(({} > 0).any())", "({0}.shape, {0}.stride())",
+                 "{}.requires_grad", "len({})"]
+        self.line(self.rng.choice(forms).format(x.name), observed=True)
+
+    def to_numpy(self) -> None:
+        x = self.pick(lambda v: v.dtype != "bool")
+        if not x:
+            return
+        name = self.name("n")
+        if self.arrays and self.rng.random() < 0.3:
+            array = self.rng.choice(list(self.arrays))
+            source = self.vars.get(self.arrays[array])
+            if source:
+                var = Var(self.name(), source.shape, source.dtype)
+                self.line(f"{var.name} = torch.from_numpy({array})")
+                self.keep(var)
+            return
+        self.line(f"{name} = {x.name}{'.detach()' if x.grad else ''}.numpy()")
+        self.arrays[name] = x.name
+
+    def write_array(self) -> None:
+        if not self.arrays:
+            return
+        array = self.rng.choice(list(self.arrays))
+        if self.rng.random() < 0.2:
+            self.line(f"del {array}")
+            del self.arrays[array]
+            return
+        form = self.rng.choice(["{}[...] = 1", "{} += 1", "{}[0:1] = 2", "np.multiply({0}, 2, out={0})"])
+        self.line(form.format(array))
+
+    def delete(self) -> None:
+        if len(self.vars) > 4:
+            name = self.rng.choice(list(self.vars))
+            del self.vars[name]
+            self.line(f"del {name}")
+
+    def wrong(self) -> None:
+        x = self.pick()
+        if x:
+            forms = ["{} + torch.zeros(7, 5)", "{}.reshape(7, 5)", "{}.sum(dim=9)", "{}[99]", "{}.expand(1, 1)",
+                     "{}.backward()", "torch.cat([{}, torch.zeros(7, 5)])", "{}.transpose(0, 5)", "{} @ {}[0]",
+                     "{}.view(5, -1 if run == 1 else 7)", "{}.numpy()", "{}.squeeze(9)", "float({})",
+                     "{}.add_(torch.zeros(6, 7))", "{}.unsqueeze(12)", "{}.bernoulli_(torch.ones(9))[1]"][:15]
+            form = self.rng.choice(forms)
+            self.line(form.replace("{}", x.name))
+
+    # ---- compound statements -----------------------------------------------------------------------
+
+    def inner(self, header: str, count: int) -> None:
+        """A block of `count` statements; what the account knew before it holds after it too."""
+        outer, self.out = self.out, []
+        known = dict(self.vars)
+        self.depth += 1
+        while len(self.out) < count:
+            self.statement()
+        self.depth -= 1
+        outer.append(Block(header, tuple(self.out)))
+        self.out = outer
+        if header.startswith("if"):
+            self.vars = {n: v for n, v in known.items() if n in self.vars}
+
+    def loop(self) -> None:
+        name = "ij"[len(self.loops)]
+        self.loops.append(name)
+        self.inner(f"for {name} in range({self.rng.randint(3, 6)})", self.rng.randint(2, 7))
+        self.loops.pop()
+
+    def mode_block(self) -> None:
+        mode = self.rng.choice(["no_grad()", "no_grad()", "enable_grad()", "set_grad_enabled(run != 1)"])
+        before, self.grad_mode = self.grad_mode, mode == "enable_grad()"
+        self.inner(f"with torch.{mode}", self.rng.randint(1, 4))
+        self.grad_mode = before
+
+    def if_block(self) -> None:
+        tests = ["run == 1", "run != 1", "run == 2"]
+        if self.loops:
+            tests += [f"{self.loops[-1]} == 1", f"{self.loops[-1]} != 2", f"{self.loops[-1]} % 2 == 0"] * 2
+        x = self.pick(lambda v: v.floating)
+        if x:
+            tests.append(f"{x.name}.sum() > 0.3")
+        self.inner(f"if {self.rng.choice(tests)}", self.rng.randint(1, 3))
+
+    def call(self) -> None:
+        """A function of the program, made where there is none, called (often again)."""
+        x = self.pick(lambda v: v.floating)
+        if not x:
+            return
+        if not self.functions or self.rng.random() < 0.3:
+            name = f"f{len(self.functions)}"
+            self.functions[name] = (x,)
+            self.line(self.function(name))
+        name = self.rng.choice(list(self.functions))
+        self.result(f"{name}({x.name}, {self.scalar()})", x.shape, x.dtype, x)
+
+    def function(self, name: str) -> str:
+        lines = [f"def {name}(a, s):", "    b = a * s"]
+        choices: Sequence[str] = ("b = torch.tanh(a + b)", "c = b.detach()", "b = b + a.sum()", "b = b.clone()",
+                                  "b *= 0.5", "a = b - a", "b.mul_(s)", "a = a.reshape(-1).reshape(b.shape)",
+                                  "if b.sum() > 0: b = b - 1", "b = torch.where(a > b, a, b)")
+        lines += [f"    {self.rng.choice(choices)}" for _ in range(self.rng.randint(1, 4))]
+        return "\n".join([*lines, "    return b"])

@@ -1,0 +1,80 @@
+"""Random whole programs against PyTorch: op by op, compiled at once, and recognised when they come again.
+
+FLAMBEAU_PROGRAMS says how many (the default is for every day). A failure prints the shrunk program as a script;
+tools/soak.py runs on for as long as wanted.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import pytest
+
+import flambeau
+
+from .compare import check_run
+from .generator import generate
+from .modes import mode
+from .program import Program, run, script
+from .shrink import shrink
+
+pytestmark = pytest.mark.parity
+
+PROGRAMS = int(os.environ.get("FLAMBEAU_PROGRAMS", "300"))
+BATCH = 25
+RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3}
+EVERY = {"sync": 4, "reference": 1, "compiled": 5, "recognised": 1}  # of how many programs a mode takes one
+
+
+@lru_cache(maxsize=4 * BATCH)
+def expected(seed: int, number: int) -> list[Any]:
+    import torch
+
+    return run(generate(seed), torch, number)
+
+
+def first_difference(program: Program, name: str, wanted: Any) -> str | None:
+    """What is wrong with a program in a mode, or None."""
+    import torch
+
+    with mode(name):
+        for number in range(RUNS[name]):
+            words = check_run(program, torch, wanted(number), flambeau, number)
+            if words:
+                return f"run {number}: {words}"
+    return None
+
+
+def shrunk_report(seed: int, name: str) -> str:
+    """The smallest program found with a difference, as a script, and the difference."""
+    import torch
+
+    def difference(program: Program) -> str | None:
+        return first_difference(program, name, lambda number: run(program, torch, number))
+
+    small = shrink(generate(seed), lambda program: difference(program) is not None, attempts=400)
+    words = difference(small)
+    number = int(words.split(":")[0].removeprefix("run ")) if words else 0
+    failing = [where for where, what in run(small, torch, number)
+               if isinstance(what, str) and what.endswith("Error")]
+    return f"seed {seed}, mode {name}: {words}\n\n{script(small, number=number, failing=failing)}"
+
+
+@pytest.mark.parametrize("name", list(RUNS))
+@pytest.mark.parametrize("batch", range((PROGRAMS + BATCH - 1) // BATCH))
+def test_same_as_pytorch(batch: int, name: str) -> None:
+    seeds = range(batch * BATCH, min((batch + 1) * BATCH, PROGRAMS), EVERY[name])
+    failed = [seed for seed in seeds
+              if first_difference(generate(seed), name, lambda number, seed=seed: expected(seed, number))]
+    assert not failed, f"seeds {failed} differ in mode {name}; the first, shrunk:\n{shrunk_report(failed[0], name)}"
+
+
+def test_programs_are_reproducible_and_agree_with_themselves() -> None:
+    import torch
+
+    for seed in range(20):
+        program = generate(seed)
+        assert program == generate(seed)
+        assert check_run(program, torch, run(program, torch), torch, 0) is None
