@@ -11,9 +11,12 @@ import pytest
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
+from flambeau.execute.cpu.expansion import expand_primitives
 from flambeau.execute.cpu.memory import allocate
 from flambeau.execute.reference.executor import decode, execute, to_array
 from flambeau.graph.program import Program, Update
+from flambeau.graph.simplify import simplify
+from flambeau.graph.verify import ProgramError, verify
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import contraction, elementwise, indexed, ordered, reduction, source, view, window
 from flambeau.ops import randomness
@@ -66,6 +69,9 @@ class Builder:
               tolerance: float = 4.0) -> CompiledProgram:
         """Both executors; results and updated bases must agree to `tolerance` units of precision."""
         program = self.program(results, updates)
+        verify(program)
+        verify(simplify(program))
+        verify(expand_primitives(simplify(program)))
         compiled = compile_program(program)
         expected_bases = [a.copy() for _, a in self.bases]
         expected = execute(program, expected_bases, [v for _, v in self.scalars])
@@ -526,3 +532,70 @@ def test_deep_and_wide_programs() -> None:
     for _ in range(60):
         wide = wide + elementwise.tanh(wide * y)
     b.check([deep, wide, view.permute(wide, order=(1, 0))], tolerance=1e4)
+
+
+# ---- simplification and verification -------------------------------------------------------------
+
+
+def test_in_place_writes_read_back_vanish() -> None:
+    b = Builder()
+    x = b.random((30,))
+    base = b.flat[0]
+    row = view.as_strided(base, shape=(5,), strides=(1,), offset=10)
+    written = view.strided_scatter(base, row + 1.0, strides=(1,), offset=10)
+    again = view.as_strided(written, shape=(5,), strides=(1,), offset=10)
+    program = simplify(b.program([again * 2.0, x]))
+    assert all(v.primitive.name != "strided_scatter" for v in program.nodes())
+    b.check([again * 2.0, x], [(0, view.strided_scatter(written, again * 3.0, strides=(1,), offset=10))])
+
+
+def test_equal_values_and_constants_are_joined() -> None:
+    b = Builder()
+    x = b.random((4, 5))
+    two = ar.full((4, 5), 2.0, dtypes.float32) * ar.full((4, 5), 1.0, dtypes.float32)
+    a = elementwise.exp(x * two) * 1.0
+    c = elementwise.exp(x * 2.0)
+    program = simplify(b.program([a + c]))
+    assert sum(v.primitive.name == "exp" for v in program.nodes()) == 1
+    assert sum(v.primitive.name == "mul" for v in program.nodes()) == 1
+    b.check([a + c])
+
+
+def test_zero_keeps_its_sign() -> None:
+    b = Builder()
+    x = b.data(np.array([-0.0, 0.0, 1.0]), dtypes.float32)
+    results = [x + 0.0, x - 0.0, x * 1.0, elementwise.neg(elementwise.neg(x))]
+    program = b.program([1.0 / v for v in results])
+    got, _, _ = run(compile_program(program), program, [a for _, a in b.bases], [])
+    expected = execute(program, [a for _, a in b.bases], [])
+    for a, c in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, c)
+
+
+def test_verifier_refuses_broken_programs() -> None:
+    b = Builder()
+    x = b.random((4, 5))
+    wrong = Value(x.primitive, x.inputs, x.attrs, (5, 4), x.dtype, False)
+    with pytest.raises(ProgramError, match="should be"):
+        verify(b.program([wrong]))
+    with pytest.raises(ProgramError, match="updated twice"):
+        verify(b.program([], [(0, b.flat[0]), (0, b.flat[0])]))
+    outside = view.as_strided(b.flat[0], shape=(4, 5), strides=(5, 1), offset=1)
+    with pytest.raises(ProgramError, match="reaches"):
+        verify(b.program([outside]))
+
+
+def test_equal_kernels_share_their_text() -> None:
+    b = Builder()
+    results = [elementwise.tanh(b.random((n,)) * 3.0) for n in (50, 6000, 7001)]
+    compiled = b.check(results)
+    assert len({k.text for k in compiled.kernels}) == 1
+
+
+def test_fusion_keeps_kernels_few() -> None:
+    b = Builder()
+    x, w, bias = b.random((32, 9)), b.random((16, 9)), b.random((16,))
+    out = contraction.dot(x, view.permute(w, order=(1, 0))) + ar.expand(bias, (32, 16))
+    y = elementwise.tanh(ar.maximum(out, 0.0))
+    compiled = b.check([y, out], tolerance=64.0)
+    assert len({k.label for k in compiled.kernels}) == 1

@@ -25,6 +25,7 @@ from flambeau.execute.cpu.contraction_spec import (
     StoreCallback,
     load_element,
     operand_pointer,
+    store_lanes,
     weighted_sum,
 )
 from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type
@@ -287,7 +288,7 @@ class TileFunction:
                 index[position] = weighted_sum(e, [(index[position], 1), (offset, 1)])
         if s.parts > 1:
             terms = [(index[p], stride) for p, stride in s.partial_strides.items()]
-            e.store(e.gep(self.partial, self.accumulator, weighted_sum(e, terms)), value)
+            store_lanes(e, e.gep(self.partial, self.accumulator, weighted_sum(e, terms)), value)
             return
         give(e, s, self.storing, index, value, s.choice.col if along_columns else s.choice.row)
 

@@ -127,7 +127,7 @@ def task_span(nest: Nest, tasks: int, lanes: int) -> tuple[int, int | None]:
     if tasks == 1 or outer.extent == 1:
         return 1, None
     chunk = -(-outer.extent // tasks)
-    if len(nest.loops) == 1:
+    if outer is nest.lane:
         chunk = -(-chunk // lanes) * lanes
     tasks = -(-outer.extent // chunk)
     return (tasks, chunk) if tasks > 1 else (1, None)

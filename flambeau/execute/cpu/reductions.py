@@ -32,7 +32,6 @@ from flambeau.execute.cpu.nests import (
     join,
     lane_count,
     lane_score,
-    task_count,
 )
 from flambeau.execute.cpu.pointwise import (
     bytes_moved,
@@ -44,6 +43,8 @@ from flambeau.execute.cpu.pointwise import (
 
 LAST_INDEX = (1 << 63) - 1
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+# A heavy kernel with fewer tasks than this has its fold cut.
+ENOUGH_TASKS = 4
 # Fresh accumulators in the innermost loop pay from this many folded elements on.
 LONG_FOLD = 2048
 
@@ -69,16 +70,12 @@ def reduction_kernels(kept: list[Variable], folded: list[Variable], folds: Seque
                       stores: Sequence[Store], forward: dict[int, Node], tracer: Tracer,
                       scratch: Callable[[DType, int], Buffer], vector_bits: int) -> list[KernelCode]:
     """The kernels of a group of reductions over the same variables; two where a long fold is cut."""
-    nodes = fold_nodes(folds, forward)
-    kept_points, folded_points = _points(kept), _points(folded)
-    lanes = lane_count(nodes, [], vector_bits)
-    heavy = kept_points * folded_points * max(
-        body_cost(nodes) / lanes / 4, bytes_moved(nodes, []) / 12) > PARALLEL_THRESHOLD
-    if heavy and kept_points < 2 * TASKS and not any(f.positional for f in folds):
-        cut = _cut(folded, nodes)
+    plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
+    heavy = plan.time > PARALLEL_THRESHOLD and plan.tasks < ENOUGH_TASKS
+    if heavy and not any(f.positional for f in folds):
+        cut = _cut(folded, plan.body)
         if cut is not None:
             return _two_stages(kept, cut, folds, stores, forward, tracer, scratch, vector_bits)
-    plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
     return [plan.kernel()]
 
 
@@ -207,19 +204,25 @@ class _Plan:
         if accesses:
             inner.sort(key=lambda v: -max(abs(x.coefficient(v)) for x in accesses))
         self.inner = [*inner, self.lane] if self.horizontal and self.lane is not None else inner
+        self._choose_tasks()
+
+    def _choose_tasks(self) -> None:
+        loops = list(self.outer)
+        if self.lane is not None and not self.horizontal:
+            loops.append(self.lane)
+        points = self.total[0] * max(self.total[1], 1)
+        vectors = body_cost(self.body) / self.lanes / 4
+        self.time = points * max(vectors, bytes_moved(self.body, []) / 12)
+        self.tasks = 1
+        self.span: int | None = None
+        if loops and self.time > PARALLEL_THRESHOLD:
+            self.tasks, self.span = task_span(Nest(loops, None if self.horizontal else self.lane),
+                                              TASKS, self.lanes)
 
     # ---- emission --------------------------------------------------------------------------------
 
     def kernel(self) -> KernelCode:
-        writer = self.writer
-        loops = list(self.outer)
-        if self.lane is not None and not self.horizontal:
-            loops.append(self.lane)
-        per_result = body_cost(self.body) * max(self.total[1], 1)
-        moved = bytes_moved(self.body, []) * max(self.total[1], 1)
-        tasks = task_count(self.total[0], per_result, self.lanes, moved) if loops else 1
-        nest = Nest(loops, None)
-        tasks, span = task_span(nest, tasks, self.lanes) if loops else (1, None)
+        writer, tasks, span = self.writer, self.tasks, self.span
         with writer.kernel(self.checks) as (first, last):
             writer.declare_operands(self.nodes, self.stores)
             if self.total[0]:

@@ -1,0 +1,147 @@
+"""Flambeau: PyTorch programs, compiled, in pure Python. `import flambeau as torch`, or `flambeau run script.py`."""
+
+from __future__ import annotations
+
+import builtins as _builtins
+import importlib as _importlib
+import math as _math
+from typing import Any as _Any
+
+from flambeau.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from flambeau.core import dtypes as _dtypes
+from flambeau.core.device import device, get_default_device, set_default_device
+from flambeau.core.dtypes import DType as dtype  # noqa: N813  (PyTorch's name)
+from flambeau.core.dtypes import finfo, get_default_dtype, iinfo, set_default_dtype
+from flambeau.core.layout import Layout as layout  # noqa: N813
+from flambeau.core.layout import MemoryFormat as memory_format  # noqa: N813
+from flambeau.core.layout import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    preserve_format,
+    sparse_coo,
+    sparse_csr,
+    strided,
+)
+from flambeau.core.promotion import can_cast, promote_types
+from flambeau.core.size import Size
+from flambeau.functional import binding as _binding
+from flambeau.tensor.printing import set_printoptions
+from flambeau.tensor.tensor import Tensor, is_tensor
+
+__version__ = "2.13.0+flambeau"
+FLAMBEAU_VERSION = "0.1.0"
+
+inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
+newaxis = None
+
+_binding.bind()
+globals().update(_binding.namespace())
+globals().update(_dtypes.BY_NAME)
+bool = _dtypes.bool_  # noqa: A001  (torch.bool)
+
+# Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
+_SUBMODULES = frozenset({
+    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft",
+    "func", "hub", "jit", "linalg", "metrics", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "random",
+    "serialization", "sparse", "special", "testing", "types", "utils", "version", "vision"})
+_ELSEWHERE = {
+    "Generator": ("flambeau.functional.randomness", "Generator"),
+    "default_generator": ("flambeau.functional.randomness", "default_generator"),
+    "compile": ("flambeau.compiler", "compile"),
+    "save": ("flambeau.serialization", "save"),
+    "load": ("flambeau.serialization", "load"),
+    "explain": ("flambeau.compiler", "explain"),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    module, attribute = _ELSEWHERE.get(name, (f"flambeau.{name}", None))
+    if name in _SUBMODULES or attribute is not None:
+        try:
+            found = _importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            raise AttributeError(f"flambeau has no torch.{name} yet") from None
+        return found if attribute is None else getattr(found, attribute)
+    raise AttributeError(f"module 'torch' has no attribute '{name}' (flambeau does not have it, or not yet)")
+
+
+def is_floating_point(input: Tensor) -> _builtins.bool:  # noqa: A002
+    """Whether the tensor's dtype is a float dtype."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> _builtins.bool:  # noqa: A002
+    """Whether the tensor's dtype is complex."""
+    return input.is_complex()
+
+
+def numel(input: Tensor) -> _builtins.int:  # noqa: A002
+    """Number of elements."""
+    return input.numel()
+
+
+def is_nonzero(input: Tensor) -> _builtins.bool:  # noqa: A002
+    """Whether a one-element tensor is not zero."""
+    return _builtins.bool(input)
+
+
+def result_type(tensor1: _Any, tensor2: _Any) -> dtype:
+    """The dtype that arithmetic of the two would have."""
+    from flambeau.core.promotion import result_dtype
+
+    return result_dtype([(v.dtype, v.ndim == 0) if isinstance(v, Tensor) else type(v) for v in (tensor1, tensor2)])
+
+
+def set_num_threads(count: _builtins.int) -> None:
+    """How many threads compiled programs may use."""
+    from flambeau.execute.cpu import pool
+
+    pool.set_num_threads(count)
+
+
+def get_num_threads() -> _builtins.int:
+    """How many threads compiled programs may use."""
+    from flambeau.execute.cpu import pool
+
+    return pool.get_num_threads()
+
+
+def set_num_interop_threads(count: _builtins.int) -> None:
+    """Accepted for PyTorch's sake: programs run one after another."""
+
+
+def use_deterministic_algorithms(mode: _builtins.bool, *, warn_only: _builtins.bool = False) -> None:
+    """Accepted: Flambeau's programs are always deterministic."""
+
+
+def are_deterministic_algorithms_enabled() -> _builtins.bool:
+    """True: Flambeau's programs are always deterministic."""
+    return True
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accepted: float32 products are always computed in full float32."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"Invalid float32 matmul precision: {precision}")
+
+
+def get_float32_matmul_precision() -> str:
+    """The precision of float32 products: always the highest."""
+    return "highest"
+
+
+def typename(obj: _Any) -> str:
+    """The type's name; for tensors PyTorch's legacy one."""
+    if isinstance(obj, Tensor):
+        return str(obj.type())
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
