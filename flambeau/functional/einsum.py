@@ -1,7 +1,8 @@
 """Einstein summation: an equation of labels, reduced to permutes, products and batched dots.
 
-Operands are contracted from left to right. Labels are letters; the axes of an ellipsis are numbered from the right
-with negative numbers, so that ellipses of different length align as broadcasting has it.
+Operands are contracted from left to right. Labels are letters; the axes of an ellipsis are numbered
+from the right with negative numbers, so that ellipses of different length align as broadcasting
+has it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def _letters(term: str, where: str) -> list[str]:
             raise RuntimeError(f"einsum(): found '.' {where} that is not part of any ellipsis")
         if not (letter.isascii() and letter.isalpha()):
             raise RuntimeError(
-                f"einsum(): invalid subscript given at index {at} in the equation string, subscripts must be in "
+                f"einsum(): invalid subscript given at index {at} in the equation string, "
+                "subscripts must be in "
                 "[a-zA-Z]"
             )
         parts.append(letter)
@@ -71,13 +73,15 @@ def _term(term: str, rank: int, place: int) -> Labels:
     if "..." not in parts:
         if named != rank:
             raise RuntimeError(
-                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of "
+                f"einsum(): the number of subscripts in the equation ({named}) does not match "
+                "the number of "
                 f"dimensions ({rank}) for operand {place} and no ellipsis was given"
             )
         return tuple(parts)
     if named > rank:
         raise RuntimeError(
-            f"einsum(): the number of subscripts in the equation ({named}) is more than the number of "
+            f"einsum(): the number of subscripts in the equation ({named}) is more than the "
+            "number of "
             f"dimensions ({rank}) for operand {place}"
         )
     at = parts.index("...")
@@ -94,7 +98,8 @@ def _output(term: str, covered: list[int], operands: list[Labels]) -> Labels:
             continue
         if part not in known:
             raise RuntimeError(
-                f"einsum(): output subscript {part} does not appear in the equation for any input operand"
+                f"einsum(): output subscript {part} does not appear in the equation for any "
+                "input operand"
             )
         if part in result:
             raise RuntimeError(
@@ -125,18 +130,21 @@ def _check_extents(operands: list[Value], terms: list[Labels]) -> None:
         for label, n in zip(labels, x.shape, strict=True):
             if own.setdefault(label, n) != n:
                 raise RuntimeError(
-                    f"einsum(): subscript {label} is repeated for operand {place} but the sizes don't match, "
+                    f"einsum(): subscript {label} is repeated for operand {place} but the sizes "
+                    "don't match, "
                     f"{n} != {own[label]}"
                 )
             have = extents.get(label, 1)
             if n not in (1, have) and have != 1:
                 if isinstance(label, int):
                     raise RuntimeError(
-                        f"The size of tensor a ({have}) must match the size of tensor b ({n}) at non-singleton "
+                        f"The size of tensor a ({have}) must match the size of tensor b ({n}) at "
+                        "non-singleton "
                         f"dimension {label}"
                     )
                 raise RuntimeError(
-                    f"einsum(): subscript {label} has size {n} for operand {place} which does not broadcast "
+                    f"einsum(): subscript {label} has size {n} for operand {place} which does "
+                    "not broadcast "
                     f"with previously seen size {have}"
                 )
             extents[label] = have if n == 1 else n
@@ -194,7 +202,7 @@ def _contract(
 
 
 def _dot(a: Value, b: Value, batch: int, summed: int) -> Value:
-    """a [batch.., mine.., summed..] times b [batch.., summed.., yours..]; extents of 1 broadcast."""
+    """a [batch.., mine.., summed..] times b [batch.., summed.., yours..]; 1s broadcast."""
     if a.dtype is not b.dtype:
         raise RuntimeError(
             f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"

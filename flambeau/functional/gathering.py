@@ -8,7 +8,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, wrap_axis
-from flambeau.functional.views import reshape
+from flambeau.functional.views import reshape, t
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed, source
@@ -538,10 +538,9 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
         found = np.nonzero(array if array.shape else array.reshape(1))
         return tuple(from_array(places.astype(np.int64), dtypes.int64) for places in found)
     if not array.shape:
-        places = np.zeros((int(bool(array)), 0), np.int64)
-    else:
-        places = np.stack(np.nonzero(array), 1).astype(np.int64)
-    return delivered(from_array(places, dtypes.int64), out)
+        return delivered(from_array(np.zeros((int(bool(array)), 0), np.int64), dtypes.int64), out)
+    # PyTorch's result has the strides of a transposed rank x n matrix.
+    return delivered(t(from_array(np.stack(np.nonzero(array)).astype(np.int64), dtypes.int64)), out)
 
 
 def argwhere(input: Tensor) -> Tensor:

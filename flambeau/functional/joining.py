@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core.shapes import broadcast_shapes, wrap_axis
-from flambeau.functional.views import expand, flatten, permute, reshape, unsqueeze
+from flambeau.functional.views import expand, flatten, reshape, unsqueeze
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
@@ -186,8 +186,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     grids = [expand(reshape(part, tuple(shape[a] if a == axis else 1 for a in range(len(shape)))), shape)
              for axis, part in enumerate(tensors)]
     if swap:
-        order = (1, 0, *range(2, len(shape)))
-        grids = [permute(grids[1], order), permute(grids[0], order), *[permute(g, order) for g in grids[2:]]]
+        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 

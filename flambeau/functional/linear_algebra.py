@@ -1,33 +1,32 @@
-"""Products of matrices and vectors, einsum, and what is made of them; all in terms of one batched dot."""
+"""Products of matrices and vectors, and what is made of them, in terms of one batched dot."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, broadcast_shapes, wrap_axis
 from flambeau.functional.einsum import einsum_of
+from flambeau.functional.folding import checked
+from flambeau.functional.geometry import cdist, cross, linalg_cross, trace, tril, tril_, triu, triu_
 from flambeau.functional.pointwise import write_out
-from flambeau.functional.reduction import checked, safe_root, vector_norm_of, wide
 from flambeau.ops import arithmetic as ar
-from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
-from flambeau.ops import source, view
+from flambeau.ops import view
 from flambeau.ops.contraction import dot as batched_dot
-from flambeau.ops.contraction import swap_last
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
-from flambeau.record.recorder import binary, in_place, record, unary
+from flambeau.record.recorder import binary, in_place, record
 from flambeau.tensor.tensor import Tensor
 
 # ---- checks --------------------------------------------------------------------------------------
 
 _C_NAMES = {
-    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
-    "int64": "long", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short",
+    "int32": "int", "int64": "long", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
     "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
     "uint16": "unsigned short", "uint32": "unsigned int", "uint64": "unsigned long",
 }  # fmt: skip
@@ -42,7 +41,8 @@ def _check_matrices(a: Value, b: Value) -> None:
     if a.shape[-1] != b.shape[-2]:
         rows = math.prod(a.shape[:-1])
         raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})"
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1]} and "
+            f"{b.shape[-2]}x{b.shape[-1]})"
         )
     if a.dtype is not b.dtype:
         raise RuntimeError(
@@ -79,7 +79,8 @@ def _dot(a: Value, b: Value) -> Value:
         )
     if a.shape != b.shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{a.size}] and src [{b.size}] to have the same number "
+            f"inconsistent tensor size, expected tensor [{a.size}] and src [{b.size}] to have "
+            "the same number "
             f"of elements, but got {a.size} and {b.size} elements respectively"
         )
     _refuse_bool("dot", a)
@@ -92,7 +93,8 @@ def _mv(a: Value, b: Value) -> Value:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {a.ndim}, {b.ndim}")
     if a.shape[1] != b.shape[0]:
         raise RuntimeError(
-            f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
+            f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec "
+            f"({b.shape[0]})"
         )
     if a.dtype is not b.dtype:
         raise RuntimeError(
@@ -186,7 +188,8 @@ def _tensordot(a: Value, b: Value, left: tuple[int, ...], right: tuple[int, ...]
             a = view.reshape(a, shape=(*a.shape[:i], 1, *a.shape[i:]))
         elif a.shape[i] != b.shape[j]:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {p} and second "
+                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim "
+                f"{p} and second "
                 f"has size {b.shape[j]} in dim {q}"
             )
         pairs.append((i, j))
@@ -227,7 +230,7 @@ KRON = PureOp("kron", _kron, "UnsafeViewBackward0")
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The matrix product: vectors are rows on the left and columns on the right, leading axes broadcast.
+    """The matrix product: a vector is a row (left) or a column (right), leading axes broadcast.
 
     RuntimeError for shapes that do not fit and for different dtypes.
     """
@@ -290,7 +293,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
-    """Sums of products over `dims`: so many last axes of a with first of b, or two lists of axes."""
+    """Sums of products over `dims`: so many last axes of a and first of b, or two lists."""
     checked("tensordot", b, "b", 2)
     if isinstance(dims, Tensor):
         dims = dims.tolist()
@@ -316,7 +319,7 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def _blend(
     x: Value, product: Value, beta: Operand | None, alpha: Operand | None, ignore: bool
 ) -> Value:
-    """beta x + alpha product; None stands for 1; `ignore` leaves x out (beta 0: its NaN must not show)."""
+    """beta x + alpha product; None stands for 1; `ignore` (beta 0) leaves x and its NaN out."""
     shape = product.shape
     fits = x.ndim <= product.ndim and all(
         n in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False)
@@ -340,7 +343,8 @@ def _blend(
 def _expand_error(have: Shape, target: Shape) -> str:
     if len(have) > len(target):
         return (
-            f"expand({list(have)}, size={list(target)}): the number of sizes provided ({len(target)}) must be "
+            f"expand({list(have)}, size={list(target)}): the number of sizes provided "
+            f"({len(target)}) must be "
             f"greater or equal to the number of dimensions in the tensor ({len(have)})"
         )
     for at in range(1, len(have) + 1):
@@ -348,8 +352,10 @@ def _expand_error(have: Shape, target: Shape) -> str:
             axis = len(target) - at
             break
     return (
-        f"The expanded size of the tensor ({target[axis]}) must match the existing size ({have[-at]}) at "
-        f"non-singleton dimension {axis}.  Target sizes: {list(target)}.  Tensor sizes: {list(have)}"
+        f"The expanded size of the tensor ({target[axis]}) must match the existing size "
+        f"({have[-at]}) at "
+        f"non-singleton dimension {axis}.  Target sizes: {list(target)}.  Tensor sizes: "
+        f"{list(have)}"
     )
 
 
@@ -364,11 +370,28 @@ def _addbmm_product(a: Value, b: Value) -> Value:
     return batched_dot(left, view.reshape(b, shape=(count * depth, b.shape[2])))
 
 
+def _addmm_product(a: Value, b: Value) -> Value:
+    if a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] and a.dtype is not b.dtype:
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {a.dtype.scalar_name} and "
+            f"{b.dtype.scalar_name}"
+        )
+    return _mm(a, b)
+
+
 def _addr_product(a: Value, b: Value) -> Value:
     for place, x in enumerate((a, b), 1):
         if x.ndim != 1:
             raise RuntimeError(f"addr: Expected 1-D argument vec{place}, but got {x.ndim}-D")
     return _outer(a, b)
+
+
+def _refuse_float_factors(dtype: DType, beta: Operand | None, alpha: Operand | None) -> None:
+    for name, factor in (("beta", beta), ("alpha", alpha)):
+        if dtype.kind in "bi" and isinstance(factor, Value) and factor.dtype.kind in "fc":
+            raise RuntimeError(
+                f"For integral input tensors, argument {name} must not be a floating point number."
+            )
 
 
 def _added(
@@ -379,6 +402,8 @@ def _added(
     def function(
         x: Value, a: Value, b: Value, beta: Operand | None, alpha: Operand | None, ignore: bool
     ) -> Value:
+        if name == "addr":
+            _refuse_float_factors(ar.promoted_dtype(x, a, b), beta, alpha)
         return _blend(x, product(a, b), beta, alpha, ignore)
 
     op = PureOp(name, function)
@@ -404,7 +429,7 @@ def _added(
 def _added_operands(
     name: str, names: tuple[str, str], operands: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], tuple[bool]]:
-    """(first, second, beta, alpha) of positional and named arguments; a factor of 1 becomes None."""
+    """(first, second, beta, alpha) of the arguments; a factor of 1 becomes None."""
     values = dict(zip(names, operands, strict=False))
     if len(operands) > 2:
         raise TypeError(f"{name}() takes 3 positional arguments but {len(operands) + 1} were given")
@@ -424,7 +449,7 @@ def _added_operands(
     )
 
 
-addmm, addmm_ = _added("addmm", _mm, "mat1", "mat2")
+addmm, addmm_ = _added("addmm", _addmm_product, "mat1", "mat2")
 addmv, addmv_ = _added("addmv", _mv, "mat", "vec")
 addbmm, addbmm_ = _added("addbmm", _addbmm_product, "batch1", "batch2")
 baddbmm, baddbmm_ = _added("baddbmm", _bmm, "batch1", "batch2")
@@ -443,17 +468,19 @@ def _multi_dot(operands: list[Value]) -> Value:
     if last.ndim == 1:
         chain[-1] = view.reshape(last, shape=(last.size, 1))
     for place, x in enumerate(chain):
+        which = "first" if place == 0 else "last"
         if x.ndim != 2:
             raise RuntimeError(
                 f"multi_dot(): tensor {place} must be 2D but got {operands[place].ndim}D"
                 if 0 < place < len(chain) - 1
-                else f"multi_dot(): the {'first' if place == 0 else 'last'} tensor must be 1D or 2D but got "
+                else f"multi_dot(): the {which} tensor must be 1D or 2D but got "
                 f"{operands[place].ndim}D"
             )
-    for place, (a, b) in enumerate(zip(chain, chain[1:], strict=False)):
+    for place, (a, b) in enumerate(itertools.pairwise(chain)):
         if a.shape[1] != b.shape[0]:
             raise RuntimeError(
-                f"multi_dot(): tensors {place} and {place + 1} with shapes {list(operands[place].shape)} and "
+                f"multi_dot(): tensors {place} and {place + 1} with shapes "
+                f"{list(operands[place].shape)} and "
                 f"{list(operands[place + 1].shape)} cannot be multiplied"
             )
     result = _chain(chain, _cheapest_splits([*(x.shape[0] for x in chain), chain[-1].shape[1]]))
@@ -506,7 +533,10 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def einsum(equation: Any, *operands: Any) -> Tensor:
-    """Sums of products by labels: `einsum("bij,bjk->bik", x, y)`, or operands and lists of numbers in turn."""
+    """Sums of products by labels: `einsum("bij,bjk->bik", x, y)`.
+
+    The labels may also be lists of numbers, each after its operand.
+    """
     if not isinstance(equation, str):
         equation, operands = _from_sublists((equation, *operands))
     elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
@@ -541,183 +571,9 @@ def _from_sublists(parts: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     return equation, tuple(parts[2 * i] for i in range(count))
 
 
-# ---- parts of matrices ---------------------------------------------------------------------------
-
-
-def _triangle(x: Value, diagonal: int, lower: bool) -> Value:
-    if x.ndim < 2:
-        raise RuntimeError(
-            f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions"
-        )
-    rows, columns = x.shape[-2:]
-    row = view.reshape(source.iota(size=rows), shape=(rows, 1))
-    offset = ar.sub(source.iota(size=columns), row)
-    keep = ar.le(offset, diagonal) if lower else ar.ge(offset, diagonal)
-    return el.where(ar.expand(keep, x.shape), x, ar.zeros_like(x))
-
-
-def _trace(x: Value) -> Value:
-    if x.ndim != 2:
-        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
-    rows, columns = x.shape
-    flat = view.reshape(x, shape=(x.size,))
-    diagonal = view.slice_(flat, starts=(0,), sizes=(min(rows, columns),), steps=(columns + 1,))
-    dtype: DType = x.dtype if x.dtype.kind in "fc" else dtypes.int64
-    return red.sum_(ar.cast(diagonal, dtype), axes=(0,))
-
-
-TRIL, TRIU = PureOp("tril", _triangle, preserves=True), PureOp("triu", _triangle, preserves=True)
-TRIL_, TRIU_ = (
-    InplaceOp("tril_", _triangle, "TrilBackward0"),
-    InplaceOp("triu_", _triangle, "TriuBackward0"),
-)
-TRACE = PureOp("trace", _trace)
-
-
-def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The elements on and below a diagonal of each matrix, zero elsewhere."""
-    return write_out(unary(TRIL, checked("tril", input), (int(diagonal), True)), out)
-
-
-def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The elements on and above a diagonal of each matrix, zero elsewhere."""
-    return write_out(unary(TRIU, checked("triu", input), (int(diagonal), False)), out)
-
-
-def tril_(self: Tensor, diagonal: int = 0) -> Tensor:
-    """tril in place."""
-    return cast(Tensor, in_place(TRIL_, self, (), (int(diagonal), True)))
-
-
-def triu_(self: Tensor, diagonal: int = 0) -> Tensor:
-    """triu in place."""
-    return cast(Tensor, in_place(TRIU_, self, (), (int(diagonal), False)))
-
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal; integers give int64."""
-    return cast(Tensor, unary(TRACE, checked("trace", input)))
-
-
-# ---- geometry ------------------------------------------------------------------------------------
-
-
-def _cross(a: Value, b: Value, dim: int | None) -> Value:
-    if a.ndim != b.ndim:
-        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
-    if dim is None:
-        shape = broadcast_shapes(a.shape, b.shape)
-        if 3 not in shape:
-            raise RuntimeError("no dimension of size 3 in input")
-        axis = shape.index(3)
-    else:
-        axis = wrap_axis(dim, a.ndim)
-    if a.shape[axis] != 3 or b.shape[axis] != 3:
-        raise RuntimeError(
-            f"linalg.cross: inputs dimension {-1 if dim is None else dim} must have length 3. Got "
-            f"{a.shape[axis]} and {b.shape[axis]}"
-        )
-    dtype = ar.promoted_dtype(a, b)
-    a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
-    return ar.sub(
-        ar.mul(_rotated(a, axis, 1), _rotated(b, axis, 2)),
-        ar.mul(_rotated(a, axis, 2), _rotated(b, axis, 1)),
-    )
-
-
-def _rotated(x: Value, axis: int, by: int) -> Value:
-    """Elements `by`, `by` + 1, .. around an axis of extent 3."""
-    parts = []
-    for start, count in ((by, 3 - by), (0, by)):
-        starts = tuple(start if a == axis else 0 for a in range(x.ndim))
-        sizes = tuple(count if a == axis else n for a, n in enumerate(x.shape))
-        parts.append(view.slice_(x, starts=starts, sizes=sizes, steps=(1,) * x.ndim))
-    return view.concat(*parts, axis=axis)
-
-
-def _check_points(a: Value, b: Value) -> None:
-    for place, x in enumerate((a, b), 1):
-        if x.ndim < 2:
-            raise RuntimeError(f"cdist only supports at least 2D tensors, X{place} got: {x.ndim}D")
-        if x.dtype.kind != "f":
-            raise RuntimeError(
-                f"cdist only supports floating-point dtypes, X{place} got: {x.dtype.scalar_name}"
-            )
-    if a.shape[-1] != b.shape[-1]:
-        raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
-        )
-
-
-def _cdist(a: Value, b: Value, p: float, by_product: bool | None) -> Value:
-    """Distances of all pairs of rows; Euclidean ones of many rows through a matrix product."""
-    _check_points(a, b)
-    dtype = ar.promoted_dtype(a, b)
-    a, b = wide(ar.cast(a, dtype)), wide(ar.cast(b, dtype))
-    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = ar.expand(a, (*batch, *a.shape[-2:])), ar.expand(b, (*batch, *b.shape[-2:]))
-    rows, columns, depth = a.shape[-2], b.shape[-2], a.shape[-1]
-    if not depth:
-        return ar.full((*batch, rows, columns), 0, dtype)
-    if by_product is None:
-        by_product = rows > 25 or columns > 25
-    if p == 2 and by_product:
-        last = (a.ndim - 1,)
-        left = view.reshape(red.sum_(ar.mul(a, a), axes=last), shape=(*batch, rows, 1))
-        right = view.reshape(red.sum_(ar.mul(b, b), axes=last), shape=(*batch, 1, columns))
-        square = ar.sub(ar.add(left, right), ar.mul(batched_dot(a, swap_last(b)), 2.0))
-        zero = ar.zeros_like(square)
-        return ar.cast(safe_root(el.where(el.lt(square, zero), zero, square)), dtype)
-    apart = ar.sub(
-        view.reshape(a, shape=(*batch, rows, 1, depth)),
-        view.reshape(b, shape=(*batch, 1, columns, depth)),
-    )
-    return ar.cast(vector_norm_of(apart, p, (-1,), False), dtype)
-
-
-CROSS = PureOp("cross", _cross, "LinalgCrossBackward0")
-CDIST = PureOp("cdist", _cdist)
-_CDIST_MODES = {
-    "use_mm_for_euclid_dist_if_necessary": None,
-    "use_mm_for_euclid_dist": True,
-    "donot_use_mm_for_euclid_dist": False,
-}
-
-
-def cross(
-    input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
-) -> Tensor:
-    """The vector product along `dim` (the first axis of extent 3 unless told)."""
-    checked("cross", other, "other", 2)
-    return write_out(binary(CROSS, checked("cross", input), other, (dim,)), out)
-
-
-def linalg_cross(
-    input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None
-) -> Tensor:
-    """The vector product along `dim` (`linalg.cross`)."""
-    return cross(input, other, dim, out=out)
-
-
-def cdist(
-    x1: Tensor,
-    x2: Tensor,
-    p: float = 2.0,
-    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
-) -> Tensor:
-    """The p-norm distances between the rows of [.., n, d] and of [.., m, d]: [.., n, m]."""
-    if p < 0:
-        raise RuntimeError("cdist only supports non-negative p values")
-    if compute_mode not in _CDIST_MODES:
-        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    checked("cdist", x2, "x2", 2)
-    attributes = (float(p), _CDIST_MODES[compute_mode])
-    return cast(Tensor, binary(CDIST, checked("cdist", x1, "x1"), x2, attributes))
-
-
 METHODS: dict[str, Callable[..., Any]] = {
-    "matmul": matmul, "__matmul__": matmul_operator, "__rmatmul__": reflected_matmul, "mm": mm, "bmm": bmm,
-    "mv": mv, "dot": dot, "vdot": vdot, "inner": inner, "outer": outer, "ger": ger, "kron": kron,
+    "matmul": matmul, "__matmul__": matmul_operator, "__rmatmul__": reflected_matmul, "mm": mm,
+    "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "inner": inner, "outer": outer, "ger": ger, "kron": kron,
     "addmm": addmm, "addmm_": addmm_, "addmv": addmv, "addmv_": addmv_, "addbmm": addbmm,
     "addbmm_": addbmm_, "baddbmm": baddbmm, "baddbmm_": baddbmm_, "addr": addr, "addr_": addr_,
     "trace": trace, "tril": tril, "tril_": tril_, "triu": triu, "triu_": triu_, "cross": cross,

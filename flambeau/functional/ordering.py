@@ -1,7 +1,7 @@
 """Scans and sorts along an axis, what is chosen by rank, and sets and counts of values.
 
-`unique`, `unique_consecutive`, `bincount` and `histc` have results whose shape or range depends on the data: they are
-computed on the host at once and are not differentiable.
+`unique`, `unique_consecutive`, `bincount` and `histc` have results whose shape or range depends on
+the data: they are computed on the host at once and are not differentiable.
 """
 
 from __future__ import annotations
@@ -14,23 +14,32 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import wrap_axis
-from flambeau.functional.pointwise import write_out
-from flambeau.functional.reduction import (
+from flambeau.functional.folding import (
     checked,
     dim_of,
     dtype_of,
-    is_nan,
     numpy_names,
+    part,
     picked,
-    refuse_empty,
     result_type,
     take_along,
     wide,
+    without,
     write_outs,
+)
+from flambeau.functional.pointwise import write_out
+from flambeau.functional.ranking import (
+    bucketize,
+    median,
+    mode,
+    nanmedian,
+    nanquantile,
+    quantile,
+    searchsorted,
 )
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
-from flambeau.ops import indexed, ordered, source, view
+from flambeau.ops import ordered, view
 from flambeau.ops import reduction as red
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
@@ -137,12 +146,6 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 # ---- differences and integrals -------------------------------------------------------------------
 
 
-def _part(x: Value, axis: int, start: int, stop: int) -> Value:
-    starts = tuple(start if a == axis else 0 for a in range(x.ndim))
-    sizes = tuple(stop - start if a == axis else n for a, n in enumerate(x.shape))
-    return view.slice_(x, starts=starts, sizes=sizes, steps=(1,) * x.ndim)
-
-
 def _diff(x: Value, before: Value | None, after: Value | None, n: int, dim: int) -> Value:
     if not x.shape:
         raise RuntimeError("diff expects input to be at least one-dimensional")
@@ -158,7 +161,7 @@ def _diff(x: Value, before: Value | None, after: Value | None, n: int, dim: int)
         x = view.concat(*[ar.cast(v, dtype) for v in parts], axis=axis)
     n = min(n, x.shape[axis])
     for _ in range(n):
-        late, early = _part(x, axis, 1, x.shape[axis]), _part(x, axis, 0, x.shape[axis] - 1)
+        late, early = part(x, axis, 1, x.shape[axis]), part(x, axis, 0, x.shape[axis] - 1)
         x = el.ne(late, early) if x.dtype.kind == "b" else ar.sub(late, early)
     return x
 
@@ -171,16 +174,14 @@ def _trapezoid(y: Value, x: Value | None, dx: Operand | None, dim: int, cumulati
             x = view.reshape(x, shape=tuple(count if a == axis else 1 for a in range(y.ndim)))
         while x.ndim < y.ndim:
             x = view.reshape(x, shape=(1, *x.shape))
-        step: Operand = ar.sub(
-            _part(x, axis, 1, x.shape[axis]), _part(x, axis, 0, x.shape[axis] - 1)
-        )
+        step: Operand = ar.sub(part(x, axis, 1, x.shape[axis]), part(x, axis, 0, x.shape[axis] - 1))
     else:
         assert dx is not None
         step = dx
     if count < 2:
         rest = y.shape[:axis] + ((0,) if cumulative else ()) + y.shape[axis + 1 :]
         return ar.full(rest, 0, ar.float_dtype(y))
-    pairs = ar.add(_part(y, axis, 0, count - 1), _part(y, axis, 1, count))
+    pairs = ar.add(part(y, axis, 0, count - 1), part(y, axis, 1, count))
     areas = ar.div(ar.mul(pairs, step), 2.0)
     return ordered.cumsum(areas, axis=axis) if cumulative else red.sum_(areas, axes=(axis,))
 
@@ -192,8 +193,8 @@ CUMULATIVE_TRAPEZOID = PureOp("cumulative_trapezoid", _trapezoid, "CumsumBackwar
 
 @numpy_names
 def diff(
-    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None,
-    *, out: Tensor | None = None,
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
+    append: Tensor | None = None, *, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The n-th differences of neighbours along `dim` (of bool: where they differ)."""
     if n < 0:
@@ -210,7 +211,7 @@ def _area(op: PureOp, y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
 
 
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
-    """The trapezoidal integral of y along `dim`, at the points `x` or at steps of `dx` (1 unless told)."""
+    """The trapezoidal integral of y along `dim`, at the points `x` or at steps of `dx`."""
     return _area(TRAPEZOID, y, x, dx, dim)
 
 
@@ -248,7 +249,7 @@ def _topk(x: Value, k: int, dim: int, largest: bool) -> tuple[Value, Value]:
         raise RuntimeError("selected index k out of range")
     if not x.shape:
         return x, ar.full((), 0, dtypes.int64)
-    index = _part(ordered.argsort(x, axis=axis, descending=largest), axis, 0, k)
+    index = part(ordered.argsort(x, axis=axis, descending=largest), axis, 0, k)
     return take_along(x, index, axis), index
 
 
@@ -259,13 +260,8 @@ def _kthvalue(x: Value, k: int, dim: int, keepdim: bool) -> tuple[Value, Value]:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     if not x.shape:
         return x, ar.full((), 0, dtypes.int64)
-    index = _part(ordered.argsort(x, axis=axis, descending=False), axis, k - 1, k)
-    return picked(x, _without(index, axis), axis, keepdim)
-
-
-def _without(x: Value, axis: int) -> Value:
-    """x without an axis of extent 1."""
-    return view.reshape(x, shape=x.shape[:axis] + x.shape[axis + 1 :])
+    index = part(ordered.argsort(x, axis=axis, descending=False), axis, k - 1, k)
+    return picked(x, without(index, axis), axis, keepdim)
 
 
 SORT, STABLE_SORT = (
@@ -318,7 +314,7 @@ def topk(
     *,
     out: Any = None,
 ) -> Any:
-    """(values, indices) of the k largest or smallest along `dim`; in order, also where that is not asked for."""
+    """(values, indices) of the k largest or smallest along `dim`, always in order."""
     attributes = (int(k), dim_of("topk", dim), bool(largest))
     return TopkResult(write_outs(record_many(TOPK, (checked("topk", input),), attributes), out))
 
@@ -332,301 +328,6 @@ def kthvalue(
     return KthvalueResult(
         write_outs(record_many(KTHVALUE, (checked("kthvalue", input),), attributes), out)
     )
-
-
-# ---- medians, modes, quantiles -------------------------------------------------------------------
-
-
-def _count(flags: Value, axis: int) -> Value:
-    return red.sum_(ar.cast(flags, dtypes.int64), axes=(axis,))
-
-
-def _median_index(x: Value, axis: int, ignore_nan: bool) -> Value:
-    """The index along `axis` of the lower median: of all elements, NaN if any is; or of those that are not NaN."""
-    n = x.shape[axis]
-    order = ordered.argsort(x, axis=axis, descending=False)
-    nan = is_nan(x)
-    if nan is None:
-        return _without(_part(order, axis, (n - 1) // 2, (n - 1) // 2 + 1), axis)
-    known = ar.sub(n, _count(nan, axis))  # NaN sort last: the first of them stands here
-    if ignore_nan:
-        place = ar.maximum(ar.binary(el.floor_divide, ar.sub(known, 1), 2), 0)
-    else:
-        place = ar.where(ar.lt(known, n), known, ar.full_like(known, (n - 1) // 2))
-    place = view.reshape(place, shape=red.kept(x, (axis,)))
-    return _without(take_along(order, place, axis), axis)
-
-
-def _median_along(x: Value, name: str, dim: int, keepdim: bool) -> tuple[Value, Value]:
-    if x.dtype.kind == "b":
-        raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
-    axis = wrap_axis(dim, x.ndim)
-    if not x.shape:
-        return x, ar.full((), 0, dtypes.int64)
-    refuse_empty("median", x, (axis,))
-    return picked(x, _median_index(x, axis, name == "nanmedian"), axis, keepdim)
-
-
-def _median(x: Value, name: str) -> Value:
-    """The median of all elements; those equal to it share its gradient."""
-    if x.dtype.kind == "b":
-        raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
-    if not x.size:
-        return ar.full(
-            (), float("nan") if x.dtype.kind == "f" else dtypes.iinfo(x.dtype).min, x.dtype
-        )
-    flat = view.reshape(x, shape=(x.size,))
-    value = picked(source.detach(flat), _median_index(flat, 0, name == "nanmedian"), 0, False)[0]
-    if not x.tracked:
-        return value
-    same = ar.logical_or(ar.eq(flat, value), ar.logical_and(el.ne(flat, flat), ar.ne(value, value)))
-    share = ar.div(ar.cast(same, x.dtype), red.sum_(ar.cast(same, x.dtype), axes=(0,)))
-    return source.relink(value, red.sum_(ar.mul(flat, share), axes=(0,)))
-
-
-def _mode(x: Value, dim: int, keepdim: bool) -> tuple[Value, Value]:
-    """The longest run of the sorted row: its value (the least of several), the last index of it."""
-    axis = wrap_axis(dim, x.ndim)
-    if not x.shape:
-        return x, ar.full((), 0, dtypes.int64)
-    refuse_empty("mode", x, (axis,))
-    n = x.shape[axis]
-    order = ordered.argsort(x, axis=axis, descending=False)
-    row = take_along(source.detach(x), order, axis)
-    shape = tuple(n if a == axis else 1 for a in range(x.ndim))
-    place = ar.expand(view.reshape(source.iota(size=n), shape=shape), x.shape)
-    first = ar.full(red.kept(x, (axis,)), True, dtypes.bool_)
-    starts = view.concat(
-        first, el.ne(_part(row, axis, 1, n), _part(row, axis, 0, n - 1)), axis=axis
-    )
-    start = ordered.cum_argmax(ar.where(starts, place, ar.full_like(place, -1)), axis=axis)
-    longest = red.argmax(ar.sub(place, start), axes=(axis,))
-    index = take_along(order, view.reshape(longest, shape=red.kept(x, (axis,))), axis)
-    return picked(x, _without(index, axis), axis, keepdim)
-
-
-INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
-
-
-def _quantile(
-    x: Value, q: Value, dim: int | None, keepdim: bool, interpolation: str, ignore_nan: bool
-) -> Value:
-    name = "nanquantile" if ignore_nan else "quantile"
-    if x.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
-    if not x.size:
-        raise RuntimeError(f"{name}() input tensor must be non-empty")
-    rank = x.ndim
-    axis = 0 if dim is None else wrap_axis(dim, rank)
-    rest = () if dim is None else x.shape[:axis] + x.shape[axis + 1 :]
-    if dim is None or not rank:
-        rows = view.reshape(x, shape=(x.size,))
-    else:
-        rows = view.permute(x, order=(*(a for a in range(rank) if a != axis), axis))
-    n, last = rows.shape[-1], rows.ndim - 1
-    count = q.shape[0] if q.shape else 1
-    row = take_along(rows, ordered.argsort(rows, axis=last, descending=False), last)
-    nan = ar.cast(el.ne(rows, rows), dtypes.int64)
-    bad = view.reshape(red.sum_(nan, axes=(last,)), shape=(*rows.shape[:-1], 1))
-    weights = ar.cast(view.reshape(q, shape=(count,)), x.dtype)
-    if ignore_nan:
-        spot = ar.mul(weights, ar.maximum(ar.cast(ar.sub(n - 1, bad), x.dtype), 0.0))
-    else:
-        spot = ar.where(
-            ar.gt(bad, 0), ar.full((), float(n - 1), x.dtype), ar.mul(weights, float(n - 1))
-        )
-    result = _between(row, spot, last, interpolation)
-    shape: tuple[int, ...] = rest
-    if keepdim:
-        shape = (1,) * rank if dim is None else red.kept(x, (axis,)) if rank else ()
-    if not q.shape:
-        return view.reshape(result, shape=shape)
-    order = (last, *range(last))
-    return view.reshape(view.permute(result, order=order), shape=(count, *shape))
-
-
-def _between(row: Value, spot: Value, axis: int, interpolation: str) -> Value:
-    """Elements of sorted rows at fractional places."""
-    spot = source.detach(spot)
-    if interpolation in ("lower", "higher", "nearest"):
-        rounded = {"lower": el.floor, "higher": el.ceil, "nearest": el.round_}[interpolation](spot)
-        return take_along(row, ar.cast(rounded, dtypes.int64), axis)
-    low = el.floor(spot)
-    weight = ar.full_like(spot, 0.5) if interpolation == "midpoint" else ar.sub(spot, low)
-    below = take_along(row, ar.cast(low, dtypes.int64), axis)
-    above = take_along(row, ar.cast(el.ceil(spot), dtypes.int64), axis)
-    near = ar.lt(weight, 0.5)
-    span = ar.sub(above, below)
-    return el.where(near, below + weight * span, above - span * (1.0 - weight))
-
-
-MEDIAN, MEDIAN_DIM = PureOp("median", _median), PureOp("median", _median_along, "MedianBackward1")
-NANMEDIAN = PureOp("nanmedian", _median)
-NANMEDIAN_DIM = PureOp("nanmedian", _median_along, "NanmedianBackward1")
-MODE = PureOp("mode", _mode)
-QUANTILE = PureOp("quantile", _quantile, "SqueezeBackward4")
-MedianResult = result_type("median", "values", "indices")
-NanmedianResult = result_type("nanmedian", "values", "indices")
-ModeResult = result_type("mode", "values", "indices")
-
-
-@numpy_names
-def median(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
-    """The lower median of all elements, or (values, indices) along `dim`; NaN if any element is."""
-    if dim is None:
-        return write_out(unary(MEDIAN, checked("median", input), ("median",)), out)
-    attributes = ("median", dim_of("median", dim), bool(keepdim))
-    return MedianResult(
-        write_outs(record_many(MEDIAN_DIM, (checked("median", input),), attributes), out)
-    )
-
-
-@numpy_names
-def nanmedian(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
-    """The lower median of the elements that are not NaN, or (values, indices) along `dim`."""
-    if dim is None:
-        return write_out(unary(NANMEDIAN, checked("nanmedian", input), ("nanmedian",)), out)
-    attributes = ("nanmedian", dim_of("nanmedian", dim), bool(keepdim))
-    results = record_many(NANMEDIAN_DIM, (checked("nanmedian", input),), attributes)
-    return NanmedianResult(write_outs(results, out))
-
-
-@numpy_names
-def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
-    """(the most frequent value along `dim`, the least of several; its last index)."""
-    attributes = (dim_of("mode", dim), bool(keepdim))
-    return ModeResult(write_outs(record_many(MODE, (checked("mode", input),), attributes), out))
-
-
-def _checked_q(name: str, input: Tensor, q: Any) -> Any:
-    if not isinstance(q, Tensor):
-        if not 0 <= q <= 1:
-            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {float(q):g}")
-        return float(q)
-    if q.ndim > 1:
-        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
-    if q.dtype is not input.dtype:
-        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-    values = q._values()
-    if not ((values >= 0) & (values <= 1)).all():
-        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
-    return q
-
-
-def _quantiles(
-    name: str,
-    input: Tensor,
-    q: Any,
-    dim: Any,
-    keepdim: bool,
-    interpolation: str,
-    out: Tensor | None,
-) -> Tensor:
-    if interpolation not in INTERPOLATIONS:
-        raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
-            f"{interpolation}"
-        )
-    q = _checked_q(name, checked(name, input), q)
-    dims = None if dim is None else dim_of(name, dim)
-    attributes = (dims, bool(keepdim), interpolation, name == "nanquantile")
-    return write_out(record(QUANTILE, (input, q), attributes), out)
-
-
-@numpy_names
-def quantile(
-    input: Tensor, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear",
-    out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """The q-quantiles (q in [0, 1], a number or a 1-d tensor: then the first axis) along `dim`."""
-    return _quantiles("quantile", input, q, dim, keepdim, interpolation, out)
-
-
-@numpy_names
-def nanquantile(
-    input: Tensor, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear",
-    out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """`quantile` of the elements that are not NaN."""
-    return _quantiles("nanquantile", input, q, dim, keepdim, interpolation, out)
-
-
-# ---- searching -----------------------------------------------------------------------------------
-
-
-def _search(rows: Value, x: Value, order: Value | None, right: bool, dtype: DType) -> Value:
-    """How many elements of each sorted row are below (or, right, at most) x: a binary search by halves."""
-    shape = x.shape
-    if rows.ndim > 1 and rows.shape[:-1] != x.shape[:-1]:
-        raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-            "boundaries tensor and input value tensor must match, but we got boundaries tensor "
-            f"{list(rows.shape)} and input value tensor {list(x.shape)}"
-        )
-    common = ar.promoted_dtype(rows, x)
-    if order is not None:
-        rows = take_along(rows, order, rows.ndim - 1)
-    rows, x = ar.cast(rows, common), ar.cast(x, common)
-    n = rows.shape[-1]
-    low = ar.full(shape, 0, dtypes.int64)
-    if not n or not x.size:
-        return ar.cast(low, dtype)
-    if rows.ndim == 1:
-        x = view.reshape(x, shape=(x.size,))
-        low = ar.full(x.shape, 0, dtypes.int64)
-    high = ar.full_like(low, n)
-    for _ in range(n.bit_length()):
-        middle = ar.binary(el.floor_divide, ar.add(low, high), 2)
-        element = take_along(rows, ar.minimum(middle, n - 1), rows.ndim - 1)
-        # Negated comparisons: a NaN is beyond every element.
-        beyond = ar.logical_not(el.gt(element, x) if right else el.ge(element, x))
-        active = el.lt(low, high)
-        low, high = (
-            ar.where(ar.logical_and(active, beyond), ar.add(middle, 1), low),
-            ar.where(ar.logical_and(active, ar.logical_not(beyond)), middle, high),
-        )
-    return ar.cast(view.reshape(low, shape=shape), dtype)
-
-
-SEARCHSORTED = PureOp("searchsorted", _search)
-
-
-def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
-    side: str | None = None, out: Tensor | None = None, sorter: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Where `input` would be inserted into sorted rows: before equal elements, or (right) after them."""
-    if side not in (None, "left", "right"):
-        raise RuntimeError(
-            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
-        )
-    if side == "left" and right:
-        raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
-            "was True"
-        )
-    right = bool(right) or side == "right"
-    checked("searchsorted", sorted_sequence, "sorted_sequence")
-    if not isinstance(input, Tensor):
-        input = from_array(
-            np.asarray(input), dtypes.float64 if isinstance(input, float) else dtypes.int64
-        )
-    dtype = dtypes.int32 if out_int32 else dtypes.int64
-    return write_out(record(SEARCHSORTED, (sorted_sequence, input, sorter), (right, dtype)), out)
-
-
-def bucketize(
-    input: Any,
-    boundaries: Tensor,
-    *,
-    out_int32: bool = False,
-    right: bool = False,
-    out: Tensor | None = None,
-) -> Tensor:
-    """The bucket of each element between sorted 1-d boundaries."""
-    if checked("bucketize", boundaries, "boundaries", 2).ndim != 1:
-        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
 # ---- sets and counts, on the host ----------------------------------------------------------------
@@ -651,7 +352,7 @@ def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:  # fmt: skip
-    """The distinct elements (or slices along `dim`), in order; their places in the input, their counts."""
+    """The distinct elements (or slices along `dim`) in order; each input's place; the counts."""
     array = checked("unique", input)._values()
     axis = None if dim is None else wrap_axis(dim, input.ndim)
     if axis is not None and not array.ndim:
@@ -670,14 +371,14 @@ def unique(
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The elements (or slices along `dim`) that differ from the one before; places and counts as `unique`."""
+    """The elements (or slices along `dim`) that differ from the one before; as `unique`."""
     array = checked("unique_consecutive", input)._values()
     axis = None if dim is None else wrap_axis(dim, input.ndim)
     shape = array.shape if axis is None else (array.shape[axis],)
     rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis, 0)
     n = rows.shape[0]
     starts = np.ones(n, bool)
-    if n:
+    if n > 1:
         starts[1:] = (rows[1:] != rows[:-1]).reshape(n - 1, -1).any(axis=1)
     values = rows[starts] if axis is None else np.moveaxis(rows[starts], 0, axis)
     places = np.flatnonzero(starts)
@@ -710,7 +411,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 def histc(
     input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Tensor | None = None
 ) -> Tensor:
-    """Counts of elements in `bins` equal intervals of [min, max] (of the data's range if both are 0)."""
+    """Counts in `bins` equal intervals of [min, max] (of the data's range if both are 0)."""
     if checked("histc", input).dtype.kind != "f":
         raise NotImplementedError(
             f"\"histogram_cpu\" not implemented for '{input.dtype.scalar_name}'"

@@ -7,7 +7,7 @@ of its program, and the order of draws is the order of events.
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +51,7 @@ class Generator:
 
     def seed(self) -> int:
         """Starts the stream over from a random seed, which is returned."""
-        seed = secrets.randbits(64)
+        seed = int.from_bytes(os.urandom(8), "little")
         self._state = _state_tensor(seed)
         return seed
 

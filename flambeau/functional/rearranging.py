@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
-from flambeau.core.layout import contiguous_format
-from flambeau.core.shapes import Shape, is_contiguous, wrap_axis
-from flambeau.functional.views import diagonal, flatten, integer, integers, reshape
+from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
+from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed, source
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
-from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.events import Event, InplaceOp, PureOp
 from flambeau.record.recorder import in_place, record, unary, with_scalar
+from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor, from_array
 
 # ---- repeats -----------------------------------------------------------------------------------------
@@ -165,19 +165,26 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     return made
 
 
-def _rot90(x: Value, k: int, a: int, b: int) -> Value:
-    order = list(range(x.ndim))
-    order[a], order[b] = b, a
-    if k == 0:
-        return x
-    if k == 1:
-        return vw.permute(vw.flip(x, axes=(b,)), order=tuple(order))
-    if k == 2:
-        return vw.flip(x, axes=tuple(sorted((a, b))))
-    return vw.permute(vw.flip(x, axes=(a,)), order=tuple(order))
+class Rot90Op(Event):
+    """A quarter turn, k times: a flip in the operand's memory order, then a transposed layout of it."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        k, a, b = key[2]
+        meta = trace.tensors[key[1]].meta
+        x = trace.read(key[1])
+        order = list(range(x.ndim))
+        if k % 2:
+            order[a], order[b] = b, a
+        axes = {0: (), 1: (b,), 2: tuple(sorted((a, b))), 3: (a,)}[k]
+        dense = dense_strides_like(meta.shape, meta.strides)
+        strides = tuple(dense[axis] for axis in order)
+        turned = vw.permute(vw.flip(x, axes=axes), order=tuple(order))
+        trace.new_tensor(turned, strides=strides, grad_name=self.grad_name)
 
 
-ROT90 = PureOp("rot90", _rot90)
+ROT90 = Rot90Op("rot90")
 
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
@@ -382,6 +389,7 @@ def _take_axis(x: Value, axis: int, order: list[int]) -> Value:
     return vw.concat(*runs, axis=axis) if len(runs) > 1 else runs[0]
 
 
+PAD_NOTHING = PureOp("constant_pad_nd", lambda x: x, preserves=True)
 PAD_ZERO = PureOp("constant_pad_nd", _pad_zero)
 PAD_VALUE = PureOp("constant_pad_nd", _pad_constant)
 PAD_CIRCULAR = PureOp("pad", lambda x, widths: _pad_by_place(x, widths, "circular"), "CopySlices")
@@ -404,7 +412,9 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> T
                            f"padding length {len(widths)} and input of dimension {rank}")
     made: Tensor
     if mode == "constant":
-        if value is None or (not isinstance(value, Tensor) and value == 0):
+        if not any(widths):
+            made = unary(PAD_NOTHING, input)
+        elif value is None or (not isinstance(value, Tensor) and value == 0):
             made = unary(PAD_ZERO, input, (widths,))
         elif isinstance(value, (bool, int, float)):
             made = with_scalar(PAD_VALUE, input, value, (widths,))

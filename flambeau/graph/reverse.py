@@ -29,6 +29,7 @@ class Reverse:
         self.histories: dict[int, Value] = {}
         self.captured: dict[Value, Value] = {}
         self.wanted: set[Value] = set()
+        self.required: set[Value] | None = None  # what the pass is confined to (see `required_for`)
         self.cuts: dict[Value, Callable[[Value], Iterable[tuple[Value, Value]] | None]] = {}
         self.cut: Value | None = None
         self._visit = visit
@@ -36,7 +37,7 @@ class Reverse:
 
     def seed(self, value: Value, cotangent: Value) -> None:
         """Adds to the cotangent of a value."""
-        if not value.tracked:
+        if not value.tracked or (self.required is not None and value not in self.required):
             return
         have = self.cotangents.get(value)
         if have is None:
@@ -86,7 +87,7 @@ class Reverse:
             _accumulate(self.leaves, value.attrs["leaf"], ct)
         elif name == "history":
             _accumulate(self.histories, value.attrs["frame"], ct)
-        else:
+        elif self.required is None or not self.required.isdisjoint(value.inputs):
             self._differentiate(value, ct)
 
     def _differentiate(self, value: Value, ct: Value) -> None:
@@ -133,3 +134,27 @@ def forward_uses(results: list[Value], before: int, ct: Value) -> list[Value]:
                 seen.add(operand)
                 stack.append(operand)
     return used
+
+
+def required_for(roots: Iterable[Value], is_end: Callable[[Value], bool],
+                 cuts: dict[Value, tuple[Value | None, ...]]) -> set[Value]:
+    """The tracked values between the roots and the ends: what a pass for those ends alone differentiates.
+
+    `cuts` gives the operands of values whose derivative is Python code.
+    """
+    seen = {value for value in roots if value.tracked}
+    stack = list(seen)
+    operands: dict[Value, list[Value]] = {}
+    while stack:
+        value = stack.pop()
+        inputs = cuts.get(value, value.inputs)
+        operands[value] = [v for v in inputs if v is not None and v.tracked]
+        for operand in operands[value]:
+            if operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    found: set[Value] = set()
+    for value in sorted(seen, key=lambda v: v.order):
+        if is_end(value) or any(operand in found for operand in operands[value]):
+            found.add(value)
+    return found

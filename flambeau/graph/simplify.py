@@ -1,8 +1,8 @@
 """Rewrites of programs that never change a result: Program -> Program.
 
-One walk, operands first: each value is rebuilt from its rewritten operands, the rules of its primitive are
-tried until none applies, and equal values become one. Every rule is exact, NaN, infinities and the sign of
-zero included.
+One walk, operands first: each value is rebuilt from its rewritten operands, the rules of its
+primitive are tried until none applies, and equal values become one. Every rule is exact, NaN,
+infinities and the sign of zero included.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Rule = Callable[[Value, tuple[Value, ...]], "Value | None"]
 
 
 class Rewriter:
-    """Applies a rule to every value of a program, operands first; what does not change stays as it is."""
+    """Applies a rule to every value of a program, operands first; what does not change stays as it
+    is.
+    """
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -37,8 +39,9 @@ class Rewriter:
         if all(self.new[v] is v for v in program.outputs()):
             return program
         updates = tuple(Update(u.base, self.new[u.value]) for u in program.updates)
-        return Program(program.bases, program.scalars, tuple(self.new[v] for v in program.results),
-                       updates)
+        return Program(
+            program.bases, program.scalars, tuple(self.new[v] for v in program.results), updates
+        )
 
     def value(self, v: Value) -> Value:
         inputs = tuple([self.new[x] for x in v.inputs])
@@ -56,7 +59,9 @@ def rebuilt(v: Value, inputs: tuple[Value, ...]) -> Value:
 
 
 def simplify(program: Program) -> Program:
-    """The program with links removed, constants folded, trivial operations gone and equal values joined."""
+    """The program with links removed, constants folded, trivial operations gone and equal values
+    joined.
+    """
     return Rewriter(_Simplifier()).program(program)
 
 
@@ -77,9 +82,15 @@ class _Simplifier:
             if better.inputs:
                 better = rebuilt(better, tuple([self.unique(x) for x in better.inputs]))
             v = better
-        key = (v.primitive.name, tuple([x.order for x in v.inputs]), v.shape, v.dtype.index,
-               tuple([(k, repr(a) if isinstance(a, (float, complex)) else a)
-                      for k, a in v.attrs.items()]))
+        key = (
+            v.primitive.name,
+            tuple([x.order for x in v.inputs]),
+            v.shape,
+            v.dtype.index,
+            tuple(
+                [(k, repr(a) if isinstance(a, (float, complex)) else a) for k, a in v.attrs.items()]
+            ),
+        )
         try:
             return self.seen.setdefault(key, v)
         except TypeError:  # an attribute without a hash
@@ -197,7 +208,9 @@ def _cast(v: Value) -> Value | None:
 
 
 def _holds(inner: DType, outer: DType) -> bool:
-    """Whether every value of `inner` survives in `outer`, and casts on from there as from `inner` itself."""
+    """Whether every value of `inner` survives in `outer`, and casts on from there as from `inner`
+    itself.
+    """
     if inner.kind == "f" and outer.kind == "f":
         if outer.itemsize == inner.itemsize:
             return inner is outer
@@ -244,8 +257,10 @@ def _slice(v: Value) -> Value | None:
         return x
     if x.primitive.name == "slice":
         inner = x.attrs
-        starts = tuple(s + t * a for s, t, a in zip(
-            inner["starts"], inner["steps"], attrs["starts"], strict=True))
+        starts = tuple(
+            s + t * a
+            for s, t, a in zip(inner["starts"], inner["steps"], attrs["starts"], strict=True)
+        )
         steps = tuple(t * b for t, b in zip(inner["steps"], attrs["steps"], strict=True))
         return view.slice_(x.inputs[0], starts=starts, steps=steps, sizes=attrs["sizes"])
     return None
@@ -270,7 +285,8 @@ def _as_strided(v: Value) -> Value | None:
     if not v.size:
         return None
     if x.primitive.name == "strided_scatter" and _same_layout(
-            x.inputs[1].shape, x.attrs, v.shape, attrs):
+        x.inputs[1].shape, x.attrs, v.shape, attrs
+    ):
         return x.inputs[1]
     whole = x.size == v.size and not attrs["offset"]
     if whole and is_contiguous(v.shape, strides):
@@ -291,24 +307,47 @@ def _strided_scatter(v: Value) -> Value | None:
         order = memory_order(rows.shape, strides)
         return view.reshape(view.permute(rows, order=order), shape=v.shape)
     if x.primitive.name == "strided_scatter" and _same_layout(
-            x.inputs[1].shape, x.attrs, rows.shape, v.attrs):
+        x.inputs[1].shape, x.attrs, rows.shape, v.attrs
+    ):
         return view.strided_scatter(x.inputs[0], rows, strides=strides, offset=offset)
-    if rows.primitive.name == "as_strided" and rows.inputs[0] is x and _same_layout(
-            rows.shape, rows.attrs, rows.shape, v.attrs):
+    if (
+        rows.primitive.name == "as_strided"
+        and rows.inputs[0] is x
+        and _same_layout(rows.shape, rows.attrs, rows.shape, v.attrs)
+    ):
         return x
     return None
 
 
-def _same_layout(shape: tuple[int, ...], attrs: dict[str, Any], other: tuple[int, ...],
-                 others: dict[str, Any]) -> bool:
+def _same_layout(
+    shape: tuple[int, ...], attrs: dict[str, Any], other: tuple[int, ...], others: dict[str, Any]
+) -> bool:
     if shape != other or attrs["offset"] != others["offset"]:
         return False
-    return all(n == 1 or a == b for n, a, b in zip(shape, attrs["strides"], others["strides"],
-                                                    strict=True))
+    return all(
+        n == 1 or a == b for n, a, b in zip(shape, attrs["strides"], others["strides"], strict=True)
+    )
 
 
 RULES: dict[str, Callable[[Value], Value | None]] = {
-    "detach": _link, "leaf": _link, "history": _link, "relink": _link, "mul": _mul, "add": _add,
-    "sub": _sub, "div": _div, "neg": _neg, "where": _where, "cast": _cast, "reshape": _reshape,
-    "permute": _permute, "expand": _expand, "slice": _slice, "pad": _pad, "flip": _flip,
-    "concat": _concat, "as_strided": _as_strided, "strided_scatter": _strided_scatter}
+    "detach": _link,
+    "leaf": _link,
+    "history": _link,
+    "relink": _link,
+    "mul": _mul,
+    "add": _add,
+    "sub": _sub,
+    "div": _div,
+    "neg": _neg,
+    "where": _where,
+    "cast": _cast,
+    "reshape": _reshape,
+    "permute": _permute,
+    "expand": _expand,
+    "slice": _slice,
+    "pad": _pad,
+    "flip": _flip,
+    "concat": _concat,
+    "as_strided": _as_strided,
+    "strided_scatter": _strided_scatter,
+}

@@ -73,7 +73,9 @@ def _verify_outputs(program: Program) -> None:
     for update in program.updates:
         dtype, extent = program.bases[update.base]
         if update.value.dtype is not dtype or update.value.shape != (extent,):
-            raise ProgramError(f"base {update.base} ({dtype.name}[{extent}]) takes {update.value!r}")
+            raise ProgramError(
+                f"base {update.base} ({dtype.name}[{extent}]) takes {update.value!r}"
+            )
         if update.base in written:
             raise ProgramError(f"base {update.base} is updated twice")
         written.add(update.base)

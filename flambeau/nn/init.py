@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.nn._torch import Generator, Tensor, linalg, no_grad, randperm
+from flambeau.nn._torch import Generator, Tensor, empty_like, linalg, no_grad, randperm
 
 _LINEAR = (
     "linear",
@@ -82,7 +82,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Fill with draws from the normal distribution cut off at a and b (inverse transform)."""
+    """Fill with draws from the normal distribution cut off at a and b (by rejection)."""
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
@@ -91,17 +91,45 @@ def trunc_normal_(
         )
 
     def below(x: float) -> float:
-        return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+        return (1.0 + math.erf((x - mean) / std / math.sqrt(2.0))) / 2.0
 
     with no_grad():
-        low = below((a - mean) / std)
-        high = below((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        tensor.clamp_(min=a, max=b)
-        return tensor
+        # PyTorch proposes from the normal distribution where enough of it lies inside.
+        if below(b) - below(a) > 0.3:
+            _propose_normal(tensor, mean, std, a, b, generator)
+        else:
+            _propose_uniform(tensor, mean, std, a, b, generator)
+    return tensor
+
+
+def _propose_normal(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Generator | None
+) -> None:
+    """Draw normally; draw all anew as long as any is outside, and replace those outside."""
+    # The bounds as the tensor's dtype can hold them.
+    low, high = (float(tensor.new_tensor(bound).item()) for bound in (a, b))
+    tensor.normal_(mean, std, generator=generator)
+    while bool((outside := (tensor < low).logical_or(tensor > high)).any()):
+        again = empty_like(tensor).normal_(mean, std, generator=generator)
+        tensor.copy_(again.where(outside, tensor))
+
+
+def _propose_uniform(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Generator | None
+) -> None:
+    """Draw uniformly; accept with the density relative to its highest value inside."""
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+
+    def refused(drawn: Tensor) -> Tensor:
+        density = drawn.clone().sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        return empty_like(drawn).uniform_(generator=generator).log_().gt(density)
+
+    tensor.uniform_(a, b, generator=generator)
+    pending = refused(tensor)
+    while bool(pending.any()):
+        again = empty_like(tensor).uniform_(a, b, generator=generator)
+        tensor.copy_(again.where(pending, tensor))
+        pending = pending.logical_and(refused(again))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -144,7 +172,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         tensor.zero_()
         for group in range(groups):
             for channel in range(min(per_group, sizes[1])):
-                tensor[(group * per_group + channel, channel, *centre)] = 1
+                place = (group * per_group + channel, channel, *centre)
+                tensor[place] = 1
     return tensor
 
 

@@ -75,8 +75,9 @@ class Conv(Primitive):
         n, g, c = x.shape[:3]
         # [N, G, C, *OS, *K] -> [G, N*OS, C*K]
         order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
-        columns = windows.transpose(order).reshape(g, n * int(np.prod(space)), -1)
-        weights = w.reshape(g, w.shape[1], -1).transpose(0, 2, 1)
+        depth = c * int(np.prod(kernel))
+        columns = windows.transpose(order).reshape(g, n * int(np.prod(space)), depth)
+        weights = w.reshape(g, w.shape[1], depth).transpose(0, 2, 1)
         result = np.matmul(columns, weights).reshape(g, n, *space, w.shape[1])
         result = result.transpose(1, 0, 2 + rank, *range(2, 2 + rank))
         return result.astype(np.float16) if half else np.ascontiguousarray(result)

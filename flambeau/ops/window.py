@@ -27,7 +27,7 @@ def winners(x: Array, sizes: Shape, steps: Shape, dilations: Shape) -> Array:
     """The row-major place in its window of each window's winner."""
     rank = len(sizes)
     view = window_view(np.ascontiguousarray(x), sizes, steps, dilations)
-    return np.asarray(view.reshape(*view.shape[:view.ndim - rank], -1).argmax(-1))
+    return np.asarray(view.reshape(*view.shape[:view.ndim - rank], int(np.prod(sizes))).argmax(-1))
 
 
 class MaxPool(Primitive):
@@ -86,7 +86,7 @@ class MaxPoolTake(Primitive):
         first = winners(x, **attrs)
         view = window_view(np.ascontiguousarray(other), attrs["sizes"], attrs["steps"], attrs["dilations"])
         rank = len(attrs["sizes"])
-        rows = view.reshape(*view.shape[:view.ndim - rank], -1)
+        rows = view.reshape(*view.shape[:view.ndim - rank], int(np.prod(sizes)))
         return np.take_along_axis(rows, first[..., None], -1)[..., 0]
 
 

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from flambeau.nn._torch import Tensor, no_grad, zeros_like
-from flambeau.optim.stepping import RuleOptimizer, check_execution, check_lr, check_range
+from flambeau.optim.stepping import (
+    RuleOptimizer,
+    check_execution,
+    check_lr,
+    check_range,
+    lr_arithmetic,
+)
 from flambeau.optim.updates import adagrad_update
 
 
@@ -63,10 +69,10 @@ class Adagrad(RuleOptimizer):
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         self._start(group)
-        lr = float(group["lr"])
+        lr, number = lr_arithmetic(group["lr"])
         for count, members in self._cohorts(params).items():
             scalars = {
-                "step_size": lr / (1 + (count - 1) * group["lr_decay"]),
+                "step_size": float(lr / number(1 + (count - 1) * group["lr_decay"])),
                 "weight_decay": group["weight_decay"],
                 "eps": group["eps"],
             }

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from flambeau.nn._torch import Tensor, zeros_like
-from flambeau.optim.stepping import RuleOptimizer, check_execution, check_lr, check_range
+from flambeau.optim.stepping import (
+    RuleOptimizer,
+    check_execution,
+    check_lr,
+    check_range,
+    lr_arithmetic,
+)
 from flambeau.optim.updates import adam_update
 
 
@@ -77,7 +83,7 @@ class Adam(RuleOptimizer):
                 state["exp_avg_sq"] = zeros_like(param)
                 if amsgrad:
                     state["max_exp_avg_sq"] = zeros_like(param)
-        lr = float(group["lr"])
+        lr, number = lr_arithmetic(group["lr"])
         beta1, beta2 = (float(beta) for beta in group["betas"])
         weight_decay = group["weight_decay"]
         flags = {
@@ -87,11 +93,11 @@ class Adam(RuleOptimizer):
         }
         for count, members in self._cohorts(params).items():
             scalars = {
-                "decay": 1 - lr * weight_decay,
+                "decay": float(number(1) - lr * number(weight_decay)),
                 "weight_decay": weight_decay,
                 "beta1": beta1,
                 "beta2": beta2,
-                "step_size": lr / (1 - beta1**count),
+                "step_size": float(lr / number(1 - beta1**count)),
                 "bias_correction2_sqrt": (1 - beta2**count) ** 0.5,
                 "eps": group["eps"],
             }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.nn._torch import Tensor, enable_grad
+import numpy as np
+
+from flambeau.nn._torch import Tensor, enable_grad, float32
 from flambeau.optim.engine import Rule, apply_updates
 from flambeau.optim.optimizer import Optimizer
 
@@ -16,6 +18,16 @@ def check_lr(lr: Any) -> None:
         raise ValueError("Tensor lr must be 1-element")
     if not lr >= 0.0:
         raise ValueError(f"Invalid learning rate: {lr}")
+
+
+def lr_arithmetic(lr: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the learning rate as a number, and the type that further arithmetic on it has.
+
+    PyTorch computes with a learning rate that is a float32 tensor in float32, not in double.
+    """
+    if isinstance(lr, Tensor) and lr.dtype == float32:
+        return np.float32(lr.item()), np.float32
+    return float(lr), float
 
 
 def check_range(value: Any, message: str, below: float | None = None) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-# A NumPy array, a tensor, or a symbolic value of a recording.
+# A NumPy array, a tensor, or a symbolic value of a recording; None for state not in use.
 Value = Any
 
 
@@ -59,7 +59,7 @@ def sgd_update(
     ops: Arithmetic,
     param: Value,
     grad: Value,
-    momentum_buffer: Value | None,
+    momentum_buffer: Value,
     *,
     lr: float,
     momentum: float,
@@ -68,7 +68,7 @@ def sgd_update(
     nesterov: bool,
     maximize: bool,
     first: bool,
-) -> tuple[Value, Value | None]:
+) -> tuple[Value, Value]:
     """Return (param, momentum buffer) after a step of SGD; `first`: there is no buffer yet."""
     if maximize:
         grad = -grad
@@ -89,7 +89,7 @@ def adam_update(
     grad: Value,
     exp_avg: Value,
     exp_avg_sq: Value,
-    max_exp_avg_sq: Value | None,
+    max_exp_avg_sq: Value,
     *,
     decay: float,
     weight_decay: float,
@@ -101,7 +101,7 @@ def adam_update(
     amsgrad: bool,
     maximize: bool,
     decoupled_weight_decay: bool,
-) -> tuple[Value, Value, Value, Value | None]:
+) -> tuple[Value, Value, Value, Value]:
     """Return (param, averages...) after a step of Adam or AdamW; `decay` is 1 - lr weight_decay."""
     if maximize:
         grad = -grad
@@ -126,8 +126,8 @@ def rmsprop_update(
     param: Value,
     grad: Value,
     square_avg: Value,
-    grad_avg: Value | None,
-    momentum_buffer: Value | None,
+    grad_avg: Value,
+    momentum_buffer: Value,
     *,
     lr: float,
     alpha: float,
@@ -136,7 +136,7 @@ def rmsprop_update(
     momentum: float,
     centered: bool,
     maximize: bool,
-) -> tuple[Value, Value, Value | None, Value | None]:
+) -> tuple[Value, Value, Value, Value]:
     """Return (param, averages..., momentum buffer) after a step of RMSprop."""
     if maximize:
         grad = -grad

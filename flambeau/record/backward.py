@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import is_dense
 from flambeau.graph.program import reachable
-from flambeau.graph.reverse import Reverse
+from flambeau.graph.reverse import Reverse, required_for
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
@@ -134,6 +134,7 @@ class _Pass:
     used: list[tuple[int, Value]] = field(default_factory=list)
     imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
     cut: tuple[tuple[int, int], Value] | None = None
+    required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
 
     def reverse(self, position: int) -> Reverse:
         """The differentiator of the trace (position -1) or of a frame of the chain."""
@@ -147,7 +148,66 @@ class _Pass:
             cuts = self.chain.links[position].trace.cuts
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
+        self.restrict(pass_, position, cuts)
         return pass_
+
+    def restrict(self, pass_: Reverse, position: int, cuts: list[Any]) -> None:
+        required = pass_.required = self.required.get(position)
+        for value, inputs in cuts if required is not None else ():
+            if inputs is not None and not any(v in required for v in inputs if v is not None):
+                pass_.cuts[value] = lambda ct: ()
+
+    def confine(self, roots: list[Value], wanted: list[Any]) -> tuple[int, ...]:
+        """Keeps the pass to what lies between the roots and the inputs.
+
+        Returns the history inputs on the way whose frames are not known yet.
+        """
+        entered: dict[int, tuple[int, Value]] = {}  # what stands behind history inputs of this recording
+        needed: set[tuple[int, Value]] = set()  # (position, value) that lead to an input
+        if self.chain is not None:
+            entered = {h: (position, value) for h, position, value in self.chain.entries}
+            self._confine_chain(needed)
+        unknown: set[int] = set()
+        leaves = {what for kind, what in wanted if kind == "leaf"}
+        values = {what for kind, what in wanted if kind == "value"}
+
+        def is_end(value: Value) -> bool:
+            if value in values:
+                return True
+            if value.primitive.name == "leaf":
+                return value.attrs["leaf"] in leaves
+            if value.primitive.name != "history" or value.attrs["frame"] < 0:
+                return False
+            number = value.attrs["frame"]
+            if number not in entered:
+                unknown.add(number)
+                return True
+            return entered[number] in needed
+
+        self.required[-1] = required_for(roots, is_end, _cut_inputs(self.trace))
+        return tuple(sorted(unknown))
+
+    def _confine_chain(self, needed: set[tuple[int, Value]]) -> None:
+        chain = self.chain
+        assert chain is not None
+        for position in range(len(chain.links) - 1, -1, -1):  # the earliest program first
+            link = chain.links[position]
+            ends = {what for places in chain.wanted for at, what in places if at == position}
+            roots = [value for _, at, value in chain.entries if at == position]
+            roots += [value for one in chain.links for at, value in one.parents if at == position]
+
+            def is_end(value: Value, link: Link = link, ends: set[Any] = ends) -> bool:
+                if value in ends:
+                    return True
+                if value.primitive.name == "leaf":
+                    return value.attrs["leaf"] in ends
+                if value.primitive.name != "history" or value.attrs["frame"] < 0:
+                    return False
+                return link.parents[value.attrs["frame"]] in needed
+
+            found = required_for(roots, is_end, _cut_inputs(link.trace))
+            self.required[position] = found
+            needed.update((position, value) for value in found)
 
     def _visit(self, position: int, value: Value, used: list[Value]) -> None:
         freed = self.trace.freed if position < 0 else self.chain.links[position].freed  # type: ignore[union-attr]
@@ -183,6 +243,10 @@ class _Pass:
         return read
 
     reads: list[tuple[int, Value]] = field(default_factory=list)
+
+
+def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
+    return {value: inputs for value, inputs in trace.cuts if inputs is not None}
 
 
 def imported(value: Value, recurse: Any, read: Any) -> Value:
@@ -223,8 +287,13 @@ class BackwardOp(Event):
                  for place, numbers in replaced}
         pass_ = _Pass(trace, chain, given, create_graph)
         first = pass_.reverse(-1)
-        self._seed(trace, first, roots, cotangents, create_graph)
         wanted = self._wanted(trace, first, inputs)
+        if inputs is not None:
+            unknown = pass_.confine([trace.tracked_value(root) for root in roots], wanted)
+            if unknown:
+                return NeedChain(unknown)
+            pass_.restrict(first, -1, trace.cuts)
+        self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
         if first.cut is not None:
             return self._stop(trace, pass_, -1, first)
@@ -444,6 +513,7 @@ def enter_with_history(rec: recorder.Recording, tensor: Handle) -> int:
         rec.bases.append((plan.snapshot(tensor), 0))
     elif len(key) == 2:
         storage.recording, storage.base, storage.offset = rec, len(rec.bases), offset
+        storage.dtype = meta.dtype
         rec.bases.append((storage, offset))
     rec.frames = [*rec.frames, (tensor._frame, tensor._source)]
     tensor._rec = rec

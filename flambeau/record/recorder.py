@@ -11,7 +11,7 @@ recording cut short by an exception in between is recognised by `settle` and tak
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
 from flambeau.record.events import ALIAS, DETACH, GRAD_MODE, step
@@ -104,11 +104,14 @@ def enter(rec: Recording, tensor: Handle) -> int:
         storage.recording = rec
         storage.base = len(rec.bases)
         storage.offset = offset
+        storage.dtype = meta.dtype
         rec.bases.append((storage, offset))
     else:
         distance = tensor._offset * meta.dtype.itemsize - storage.offset
-        if distance < 0 or distance % meta.dtype.itemsize:
-            _flush_and_raise()
+        if distance < 0:
+            _enter_first(tensor)
+        if meta.dtype is not storage.dtype:
+            return _enter_other_dtype(rec, tensor)
         key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
         state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
@@ -392,9 +395,21 @@ def _settle_other(other: Recording) -> None:
         other.state = DEAD
 
 
-def _flush_and_raise() -> None:
+def _enter_first(tensor: Handle) -> NoReturn:
+    """A tensor that starts in front of what the recording knows of its storage enters a new recording first."""
     flush()
+    enter(LOCAL.rec, tensor)
     raise Flushed
+
+
+def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
+    """Bytes that the recording knows as another dtype: a new recording, or a copy where one op takes both."""
+    if rec.state.depth > len(rec.bases):
+        flush()
+        raise Flushed
+    storage = tensor._storage
+    assert storage is not None
+    return _enter_exposed(rec, tensor, storage)
 
 
 def settle(rec: Recording) -> None:

@@ -46,7 +46,7 @@ class Storage:
     memory at any time. `recording` and `base` say where the storage stands in the recording under way.
     """
 
-    __slots__ = ("__weakref__", "base", "buffer", "exposed", "foreign", "offset", "recording", "version")
+    __slots__ = ("__weakref__", "base", "buffer", "dtype", "exposed", "foreign", "offset", "recording", "version")
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
@@ -55,6 +55,7 @@ class Storage:
         self.foreign: Any = None  # the NumPy array whose memory this is
         self.recording: Any = None
         self.base = -1
+        self.dtype: DType | None = None  # and the dtype, with
         self.offset = 0  # the byte offset by which the recording under way knows this storage
 
     @property

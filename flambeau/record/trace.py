@@ -270,6 +270,11 @@ class Trace:
         whole = offset == 0 and value.size == storage.size and is_dense(shape, strides)
         if whole:
             flat = flatten(value, shape, strides)
+            if tensor.meta.requires_grad and self.grad_mode and not flat.tracked:
+                # Overwritten by a constant: still part of the graph, with a gradient of zero.
+                past = view.strided_scatter(self.flat(group), flat, strides=(1,), offset=0)
+                flat = source.relink(flat, past) if past.tracked else flat
+                whole = whole and not past.tracked
         else:
             old = self.flat(group)
             if not self.grad_mode:

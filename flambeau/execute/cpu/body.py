@@ -1,8 +1,9 @@
-"""Kernel bodies: what one element of a value is, as a graph of loads and operations at symbolic positions.
+"""Kernel bodies: what one element of a value is, as a graph of loads and operations at symbolic
+positions.
 
-`Tracer.value(v, position)` inlines elementwise primitives at the same position and views by changing the
-position, down to loads from buffers. Nodes are shared: the same operation on the same operands is one node,
-whichever kernels use it.
+`Tracer.value(v, position)` inlines elementwise primitives at the same position and views by
+changing the position, down to loads from buffers. Nodes are shared: the same operation on the same
+operands is one node, whichever kernels use it.
 """
 
 from __future__ import annotations
@@ -34,14 +35,20 @@ Guard = tuple[Condition, ...]
 class Buffer:
     """Memory that holds a value: `strides` (elements, per axis) or None for row-major order.
 
-    `kind` is "base", "result", "arena" or "scalars"; `place` its number (or the arena's byte offset, set by
-    the memory plan).
+    `kind` is "base", "result", "arena" or "scalars"; `place` its number (or the arena's byte
+    offset, set by the memory plan).
     """
 
     __slots__ = ("dtype", "kind", "place", "shape", "size", "strides")
 
-    def __init__(self, dtype: DType, shape: Shape, kind: str = "arena", place: int = 0,
-                 strides: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        dtype: DType,
+        shape: Shape,
+        kind: str = "arena",
+        place: int = 0,
+        strides: tuple[int, ...] | None = None,
+    ) -> None:
         self.dtype = dtype
         self.shape = shape
         self.kind = kind
@@ -78,12 +85,21 @@ class Buffer:
 
 
 class Node:
-    """One operation of a body. `kind`: load, literal, scalar, position, op, guarded, index, result."""
+    """One operation of a body. `kind`: load, literal, scalar, position, op, guarded, index,
+    result.
+    """
 
     __slots__ = ("args", "cost", "data", "dtype", "kind", "number", "variables")
 
-    def __init__(self, number: int, kind: str, dtype: DType, args: tuple[Node, ...], data: Any,
-                 variables: frozenset[Variable]) -> None:
+    def __init__(
+        self,
+        number: int,
+        kind: str,
+        dtype: DType,
+        args: tuple[Node, ...],
+        data: Any,
+        variables: frozenset[Variable],
+    ) -> None:
         self.number = number
         self.kind = kind
         self.dtype = dtype
@@ -117,8 +133,15 @@ class Tracer:
 
     # ---- nodes -----------------------------------------------------------------------------------
 
-    def node(self, kind: str, dtype: DType, args: tuple[Node, ...], data: Any, key: Any,
-             expressions: Sequence[Expression] = ()) -> Node:
+    def node(
+        self,
+        kind: str,
+        dtype: DType,
+        args: tuple[Node, ...],
+        data: Any,
+        key: Any,
+        expressions: Sequence[Expression] = (),
+    ) -> Node:
         full = (kind, dtype.index, tuple([a.number for a in args]), key)
         have = self._nodes.get(full)
         if have is None:
@@ -135,12 +158,19 @@ class Tracer:
         return self.node("literal", dtype, (), value, repr(value))
 
     def op(self, name: str, dtype: DType, *args: Node, guard: Guard = ()) -> Node:
-        return self.node("op", dtype, args, (name, guard), (name, guard_key(guard)),
-                         [c[0] for c in guard])
+        return self.node(
+            "op", dtype, args, (name, guard), (name, guard_key(guard)), [c[0] for c in guard]
+        )
 
     def load(self, buffer: Buffer, address: Expression, guard: Guard = ()) -> Node:
-        return self.node("load", buffer.dtype, (), (buffer, address, guard),
-                         (id(buffer), address.key, guard_key(guard)), [address, *[c[0] for c in guard]])
+        return self.node(
+            "load",
+            buffer.dtype,
+            (),
+            (buffer, address, guard),
+            (id(buffer), address.key, guard_key(guard)),
+            [address, *[c[0] for c in guard]],
+        )
 
     def index(self, expression: Expression) -> Node:
         if not expression.terms:
@@ -154,8 +184,9 @@ class Tracer:
         return node
 
     def guarded(self, guard: Guard, inside: Node, fill: Node) -> Node:
-        return self.node("guarded", inside.dtype, (inside, fill), guard, guard_key(guard),
-                         [c[0] for c in guard])
+        return self.node(
+            "guarded", inside.dtype, (inside, fill), guard, guard_key(guard), [c[0] for c in guard]
+        )
 
     # ---- values ----------------------------------------------------------------------------------
 
@@ -248,25 +279,34 @@ def view_position(v: Value, position: Position) -> Position | None:
     elif name == "expand":
         dims = [constant(0) if n == 1 else e for e, n in zip(position.dims, x.shape, strict=True)]
     elif name == "slice":
-        dims = [e.times(step).plus(start) for e, start, step in
-                zip(position.dims, v.attrs["starts"], v.attrs["steps"], strict=True)]
+        dims = [
+            e.times(step).plus(start)
+            for e, start, step in zip(
+                position.dims, v.attrs["starts"], v.attrs["steps"], strict=True
+            )
+        ]
     elif name == "flip":
-        dims = [e.times(-1).plus(n - 1) if a in v.attrs["axes"] else e
-                for a, (e, n) in enumerate(zip(position.dims, x.shape, strict=True))]
+        dims = [
+            e.times(-1).plus(n - 1) if a in v.attrs["axes"] else e
+            for a, (e, n) in enumerate(zip(position.dims, x.shape, strict=True))
+        ]
     elif name == "windows":
         rank = len(v.attrs["sizes"])
         lead = x.ndim - rank
         at = position.dims
-        dims = [*at[:lead], *window_dims(v.attrs, at[lead:lead + rank], at[lead + rank:])]
+        dims = [*at[:lead], *window_dims(v.attrs, at[lead : lead + rank], at[lead + rank :])]
     else:
         return None
     return Position(x.shape, dims)
 
 
-def window_dims(attrs: dict[str, Any], places: Sequence[Expression],
-                offsets: Sequence[Expression]) -> list[Expression]:
-    return [p.times(s) + w.times(d) for p, w, s, d in
-            zip(places, offsets, attrs["steps"], attrs["dilations"], strict=True)]
+def window_dims(
+    attrs: dict[str, Any], places: Sequence[Expression], offsets: Sequence[Expression]
+) -> list[Expression]:
+    return [
+        p.times(s) + w.times(d)
+        for p, w, s, d in zip(places, offsets, attrs["steps"], attrs["dilations"], strict=True)
+    ]
 
 
 def _view(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
@@ -278,7 +318,9 @@ def _view(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
 def _pad(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     x, attrs = v.inputs[0], v.attrs
     dims, conditions = [], []
-    for e, n, low, inner in zip(position.dims, x.shape, attrs["low"], attrs["interior"], strict=True):
+    for e, n, low, inner in zip(
+        position.dims, x.shape, attrs["low"], attrs["interior"], strict=True
+    ):
         place = e.plus(-low)
         if inner:
             conditions.append((place, 0, (n - 1) * (inner + 1)))
@@ -311,19 +353,23 @@ def _concat(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
         if inside is None:
             continue
         element = t.value(x, Position(x.shape, dims), inside)
-        result = element if result is None or inside == guard else t.guarded(inside, element, result)
+        result = (
+            element if result is None or inside == guard else t.guarded(inside, element, result)
+        )
     return t.literal(0, v.dtype) if result is None else result
 
 
 def _take(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     x, index = v.inputs
-    place = row_index(t, x, index, Position(index.shape, position.dims[:index.ndim]), v.attrs["what"],
-                      guard)
-    return t.value(x, Position(x.shape, (place, *position.dims[index.ndim:])), guard)
+    place = row_index(
+        t, x, index, Position(index.shape, position.dims[: index.ndim]), v.attrs["what"], guard
+    )
+    return t.value(x, Position(x.shape, (place, *position.dims[index.ndim :])), guard)
 
 
-def row_index(t: Tracer, x: Value, index: Value, position: Position, what: str,
-              guard: Guard = ()) -> Expression:
+def row_index(
+    t: Tracer, x: Value, index: Value, position: Position, what: str, guard: Guard = ()
+) -> Expression:
     """The checked run-time row number that `index` holds at `position`."""
     raw = t.value(index, position, guard)
     count = x.shape[0]
@@ -332,8 +378,14 @@ def row_index(t: Tracer, x: Value, index: Value, position: Position, what: str,
         if expression.low >= 0 and expression.high < count:
             return expression
     data = (count, what == "index", guard)
-    node = t.node("index", dtypes.int64, (raw,), data, (count, data[1], guard_key(guard)),
-                  [c[0] for c in guard])
+    node = t.node(
+        "index",
+        dtypes.int64,
+        (raw,),
+        data,
+        (count, data[1], guard_key(guard)),
+        [c[0] for c in guard],
+    )
     return of(Runtime(node, count)) if count > 1 else Expression(0, ((Runtime(node, 2), 1),))
 
 
@@ -341,8 +393,9 @@ def window_elements(attrs: dict[str, Any]) -> list[tuple[int, ...]]:
     return list(itertools.product(*[range(n) for n in attrs["sizes"]]))
 
 
-def window_loads(t: Tracer, x: Value, attrs: dict[str, Any], position: Position,
-                 guard: Guard) -> list[Node]:
+def window_loads(
+    t: Tracer, x: Value, attrs: dict[str, Any], position: Position, guard: Guard
+) -> list[Node]:
     """The elements of `x` in the window at `position` (of the windows' shape), row-major."""
     lead = x.ndim - len(attrs["sizes"])
     loads = []
@@ -363,8 +416,11 @@ def _max_pool(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
 def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     """max_pool_index, or max_pool_take with the elements of the second operand for the places."""
     loads = window_loads(t, v.inputs[0], v.attrs, position, guard)
-    picks = ([t.literal(i, dtypes.int64) for i in range(len(loads))] if len(v.inputs) == 1 else
-             window_loads(t, v.inputs[1], v.attrs, position, guard))
+    picks = (
+        [t.literal(i, dtypes.int64) for i in range(len(loads))]
+        if len(v.inputs) == 1
+        else window_loads(t, v.inputs[1], v.attrs, position, guard)
+    )
     best, pick = loads[0], picks[0]
     for other, candidate in zip(loads[1:], picks[1:], strict=True):
         wins = t.op("beats", dtypes.bool_, other, best)
@@ -374,22 +430,27 @@ def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Nod
 
 
 def _pool_scatter(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
-    """Of `fold` and `pool_scatter`: for each window element, the window that has it here, added up."""
+    """Of `fold` and `pool_scatter`: for each window element, the window that has it here, added
+    up.
+    """
     attrs = v.attrs
-    apart = all(s >= n and d == 1 for s, n, d in zip(
-        attrs["steps"], attrs["sizes"], attrs["dilations"], strict=True))
+    apart = all(
+        s >= n and d == 1
+        for s, n, d in zip(attrs["steps"], attrs["sizes"], attrs["dilations"], strict=True)
+    )
     if apart and len(v.inputs) == 2 and v.inputs[1].size:
         return _pool_scatter_apart(t, v, position, guard)
     rank = len(attrs["sizes"])
     lead = v.ndim - rank
     source = v.inputs[-1]
-    windows = source.shape[lead:lead + rank]
+    windows = source.shape[lead : lead + rank]
     total: Node | None = None
     zero = t.literal(0, v.dtype)
     for number, place in enumerate(window_elements(attrs)):
         dims, conditions = [], []
-        for e, w, n, s, d in zip(position.dims[lead:], place, windows, attrs["steps"],
-                                 attrs["dilations"], strict=True):
+        for e, w, n, s, d in zip(
+            position.dims[lead:], place, windows, attrs["steps"], attrs["dilations"], strict=True
+        ):
             here = e.plus(-w * d)
             conditions += [(here % s, 0, 0), (here, 0, (n - 1) * s)]
             dims.append(here // s)
@@ -415,8 +476,9 @@ def _pool_scatter_apart(t: Tracer, v: Value, position: Position, guard: Guard) -
     attrs, (winners, source) = v.attrs, v.inputs
     lead = v.ndim - len(attrs["sizes"])
     dims, conditions, place = [], [], constant(0)
-    for e, n, size, step in zip(position.dims[lead:], source.shape[lead:], attrs["sizes"],
-                                attrs["steps"], strict=True):
+    for e, n, size, step in zip(
+        position.dims[lead:], source.shape[lead:], attrs["sizes"], attrs["steps"], strict=True
+    ):
         window, inside = e // step, e % step
         conditions += [(window, 0, n - 1), (inside, 0, size - 1)]
         place = place.times(size) + inside
@@ -426,7 +488,11 @@ def _pool_scatter_apart(t: Tracer, v: Value, position: Position, guard: Guard) -
     if allowed is None:
         return zero
     at = Position(source.shape, (*position.dims[:lead], *dims))
-    here = t.op("cast", winners.dtype, t.index(place)) if winners.dtype.itemsize < 8 else t.index(place)
+    here = (
+        t.op("cast", winners.dtype, t.index(place))
+        if winners.dtype.itemsize < 8
+        else t.index(place)
+    )
     hit = t.op("eq", dtypes.bool_, t.value(winners, at, allowed), here)
     element = t.op("where", v.dtype, hit, t.value(source, at, allowed), zero)
     return element if allowed == guard else t.guarded(allowed, element, zero)
@@ -454,12 +520,30 @@ def _strided_scatter(t: Tracer, v: Value, position: Position, guard: Guard) -> N
 
 
 RULES: dict[str, Callable[[Tracer, Value, Position, Guard], Node]] = {
-    "constant": _constant, "input": _input, "iota": _iota, "detach": _same, "leaf": _same,
-    "history": _same, "relink": _same, "reshape": _reshape, "permute": _view, "expand": _view,
-    "slice": _view, "flip": _view, "as_strided": _view, "windows": _view, "pad": _pad,
-    "concat": _concat, "take": _take, "max_pool": _max_pool, "max_pool_index": _max_pool_pick,
-    "max_pool_take": _max_pool_pick, "fold": _pool_scatter, "pool_scatter": _pool_scatter,
-    "strided_scatter": _strided_scatter}
+    "constant": _constant,
+    "input": _input,
+    "iota": _iota,
+    "detach": _same,
+    "leaf": _same,
+    "history": _same,
+    "relink": _same,
+    "reshape": _reshape,
+    "permute": _view,
+    "expand": _view,
+    "slice": _view,
+    "flip": _view,
+    "as_strided": _view,
+    "windows": _view,
+    "pad": _pad,
+    "concat": _concat,
+    "take": _take,
+    "max_pool": _max_pool,
+    "max_pool_index": _max_pool_pick,
+    "max_pool_take": _max_pool_pick,
+    "fold": _pool_scatter,
+    "pool_scatter": _pool_scatter,
+    "strided_scatter": _strided_scatter,
+}
 
 
 def row_major(shape: Shape) -> tuple[int, ...]:

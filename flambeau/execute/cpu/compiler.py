@@ -1,7 +1,7 @@
 """The CPU compiler: a program in, kernels and their calls out.
 
-The passes, in order: simplify; choose what is stored; group into kernels; decide which updates are written in
-place; order the groups; plan the arena; emit each group's kernels; link.
+The passes, in order: simplify; choose what is stored; group into kernels; decide which updates are
+written in place; order the groups; plan the arena; emit each group's kernels; link.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.shapes import memory_order
 from flambeau.execute.cpu import engine, fusion, layouts, runtime
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.expansion import expand_primitives
+from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.lower import (
     Destination,
     HostStep,
@@ -28,7 +30,6 @@ from flambeau.execute.cpu.lower import (
     lower_group,
     ordered_groups,
 )
-from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
@@ -51,9 +52,10 @@ class Segment:
 class CompiledProgram:
     """Machine code for a program.
 
-    The pointer table has a slot per base, per result, one for the run-time scalars (8 bytes each: float64,
-    int64, bool as int64) and one for the arena (`arena_bytes`, 64-byte aligned). `blob` is the program that
-    `runtime.call_run` takes. If `segments` holds host steps, only `run` executes the whole.
+    The pointer table has a slot per base, per result, one for the run-time scalars (8 bytes each:
+    float64, int64, bool as int64) and one for the arena (`arena_bytes`, 64-byte aligned). `blob`
+    is the program that `runtime.call_run` takes. If `segments` holds host steps, only `run`
+    executes the whole.
     """
 
     program: Program
@@ -74,13 +76,21 @@ class CompiledProgram:
     def address(self) -> int:
         return int(self.blob.ctypes.data)
 
-    def run(self, base_addresses: Sequence[int], result_addresses: Sequence[int], scalars_address: int,
-            arena_address: int) -> int:
-        """Executes the program; 0, or the word that `runtime.failure` explains (nothing was updated then).
+    def run(
+        self,
+        base_addresses: Sequence[int],
+        result_addresses: Sequence[int],
+        scalars_address: int,
+        arena_address: int,
+    ) -> int:
+        """Executes the program; 0, or the word that `runtime.failure` explains (nothing was
+        updated then).
 
         A host step raises what its primitive raises.
         """
-        table = np.array([*base_addresses, *result_addresses, scalars_address, arena_address], np.int64)
+        table = np.array(
+            [*base_addresses, *result_addresses, scalars_address, arena_address], np.int64
+        )
         return self.run_table(table)
 
     def run_table(self, table: Any) -> int:
@@ -89,16 +99,19 @@ class CompiledProgram:
             if segment.host is not None:
                 _run_host(segment.host, self, table)
                 continue
-            code = runtime.call_run(table.ctypes.data, self.address + 8 * segment.start,
-                                    release_gil=self.parallel)
+            code = runtime.call_run(
+                table.ctypes.data, self.address + 8 * segment.start, release_gil=self.parallel
+            )
             if code:
                 return code
         return 0
 
 
 def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
-    arrays = [decode(_array(b, compiled, table).reshape(x.shape), x.dtype)
-              for b, x in zip(step.operands, step.value.inputs, strict=True)]
+    arrays = [
+        decode(_row_major(b, _array(b, compiled, table)).reshape(x.shape), x.dtype)
+        for b, x in zip(step.operands, step.value.inputs, strict=True)
+    ]
     v = step.value
     with np.errstate(all="ignore"):
         result = v.primitive.reference(*arrays, **v.attrs)
@@ -107,6 +120,15 @@ def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
     stored = np.ascontiguousarray(encode(result, v.dtype)).ravel()
     for buffer in step.results:
         _array(buffer, compiled, table)[:] = stored
+
+
+def _row_major(buffer: Buffer, memory: Any) -> Any:
+    """The elements of a buffer as an array of its value's shape."""
+    if buffer.strides is None:
+        return memory
+    order = memory_order(buffer.shape, buffer.strides)
+    inner = memory.reshape([buffer.shape[a] for a in order])
+    return inner.transpose([order.index(a) for a in range(len(order))])
 
 
 def _array(buffer: Buffer, compiled: CompiledProgram, table: Any) -> Any:
@@ -133,7 +155,9 @@ class _Compiler:
         self.program = program
         self.vector_bits = vector_bits
         self.buffers: dict[Value, Buffer] = {}
-        self.bases = [Buffer(dtype, (size,), "base", i) for i, (dtype, size) in enumerate(program.bases)]
+        self.bases = [
+            Buffer(dtype, (size,), "base", i) for i, (dtype, size) in enumerate(program.bases)
+        ]
         self.destinations: dict[Value, list[Destination]] = {}
         self.updates: list[tuple[Value, Destination]] = []
         self.copies: list[tuple[Value, Destination]] = []
@@ -174,16 +198,22 @@ class _Compiler:
         if self.is_base(value, update.base):
             return None
         if value.primitive.name == "strided_scatter" and self.is_base(
-                fusion.same_elements(value.inputs[0]), update.base):
+            fusion.same_elements(value.inputs[0]), update.base
+        ):
             rows = value.inputs[1]
             core = self.output_core(rows)
             if not fusion.is_host(core) and core.primitive.name not in fusion.SCATTERS:
-                return core, Destination(base, rows.shape, value.attrs["strides"], value.attrs["offset"])
+                return core, Destination(
+                    base, rows.shape, value.attrs["strides"], value.attrs["offset"]
+                )
         return self.output_core(value), Destination(base, update.value.shape)
 
     def is_base(self, value: Value, number: int) -> bool:
-        return (value.primitive.name == "input" and value.attrs["role"] == "base"
-                and value.attrs["index"] == number)
+        return (
+            value.primitive.name == "input"
+            and value.attrs["role"] == "base"
+            and value.attrs["index"] == number
+        )
 
     # ---- passes ----------------------------------------------------------------------------------
 
@@ -197,7 +227,8 @@ class _Compiler:
         stored |= copies
         for v in nodes:
             if v in stored:
-                strides = layouts.innermost_strides(v.shape) if v in inverted else None
+                turned = v in inverted and not fusion.is_host(v)
+                strides = layouts.innermost_strides(v.shape) if turned else None
                 self.buffers[v] = Buffer(v.dtype, v.shape, strides=strides)
         for v, found in self.destinations.items():
             if self.buffers[v].strides is None:
@@ -214,30 +245,48 @@ class _Compiler:
         low = Lowering(self.tracer, self.buffers, self.destinations, needed, self.vector_bits)
         return self.lower(grouper, low, nodes_of)
 
-    def place_updates(self, grouper: fusion.Grouper, forward: dict[int, dict[int, Node]],
-                      nodes_of: dict[int, list[Node]]) -> None:
+    def place_updates(
+        self,
+        grouper: fusion.Grouper,
+        forward: dict[int, dict[int, Node]],
+        nodes_of: dict[int, list[Node]],
+    ) -> None:
         """Chooses for each update: written by the kernel that computes it, or copied at the end."""
         failing = [g for g in grouper.groups if has_checks(g, forward[g.number])]
         for value, destination in self.updates:
             group = grouper.home[value]
             if self.can_write(value, destination, group, grouper, failing, nodes_of):
                 self.destinations.setdefault(value, []).append(destination)
-                before = [g.number for g in grouper.groups
-                          if id(destination.buffer) in g.reads or g in failing]
+                before = [
+                    g.number
+                    for g in grouper.groups
+                    if id(destination.buffer) in g.reads or g in failing
+                ]
                 grouper.link(group, set(before) - {group.number})
             else:
                 self.copies.append((value, destination))
 
-    def can_write(self, value: Value, destination: Destination, group: fusion.Group,
-                  grouper: fusion.Grouper, failing: list[fusion.Group],
-                  nodes_of: dict[int, list[Node]]) -> bool:
-        """Whether the group may overwrite the base: all other readers and all checks can come before it."""
+    def can_write(
+        self,
+        value: Value,
+        destination: Destination,
+        group: fusion.Group,
+        grouper: fusion.Grouper,
+        failing: list[fusion.Group],
+        nodes_of: dict[int, list[Node]],
+    ) -> bool:
+        """Whether the group may overwrite the base: all other readers and all checks can come
+        before it.
+        """
         if group in failing or group.kind in ("scatter", "host"):
             return False
         base = destination.buffer
         for other in (*grouper.groups,):
-            if other is not group and (id(base) in other.reads or other in failing) and (
-                    other.before & group.bit):
+            if (
+                other is not group
+                and (id(base) in other.reads or other in failing)
+                and (other.before & group.bit)
+            ):
                 return False
         if id(base) not in group.reads:
             return True
@@ -245,12 +294,18 @@ class _Compiler:
         loads = [n for n in nodes_of[group.number] if n.kind == "load" and n.data[0] is base]
         if any(n.data[1] != own or n.data[2] for n in loads):
             return False
-        inside = {n.number for a in group.anchors for r in (a.body, a.place) if r is not None
-                  for n in ordered_nodes([r], {})}
+        inside = {
+            n.number
+            for a in group.anchors
+            for r in (a.body, a.place)
+            if r is not None
+            for n in ordered_nodes([r], {})
+        }
         return not any(n.number in inside for n in loads)
 
-    def needed_buffers(self, groups: Sequence[fusion.Group],
-                       nodes_of: dict[int, list[Node]]) -> set[int]:
+    def needed_buffers(
+        self, groups: Sequence[fusion.Group], nodes_of: dict[int, list[Node]]
+    ) -> set[int]:
         """Ids of the buffers that must be written: results, and what other kernels load."""
         needed = {id(b) for b in self.buffers.values() if b.kind == "result"}
         for group in groups:
@@ -260,12 +315,15 @@ class _Compiler:
         needed |= {id(self.buffers[v]) for v, _ in self.copies}
         return needed
 
-    def lower(self, grouper: fusion.Grouper, low: Lowering, nodes_of: dict[int, list[Node]]
-              ) -> tuple[list[KernelCode | HostStep], int]:
+    def lower(
+        self, grouper: fusion.Grouper, low: Lowering, nodes_of: dict[int, list[Node]]
+    ) -> tuple[list[KernelCode | HostStep], int]:
         steps: list[KernelCode | HostStep] = []
         first: dict[int, int] = {}
         last: dict[int, int] = {}
-        arena = {id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed}
+        arena = {
+            id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
+        }
         for number, group in enumerate(ordered_groups(grouper.groups)):
             low.scratch.clear()
             steps += lower_group(group, low)
@@ -294,17 +352,21 @@ class _Compiler:
         return pointwise_kernel(fusion.space_variables(value.shape), [store], {}, self.vector_bits)
 
 
-def compile_program(program: Program) -> CompiledProgram:
-    """Compiles a program for this machine; parts without native code become host steps."""
+def compile_program(program: Program, *, vector_bits: int | None = None) -> CompiledProgram:
+    """Compiles a program for this machine; parts without native code become host steps.
+
+    `vector_bits` overrides the width of the vectors that kernels are written with.
+    """
     clock = [time.perf_counter()]
     simple = expand_primitives(simplify(program))
     clock.append(time.perf_counter())
-    compiler = _Compiler(simple, Target.host().vector_bits)
+    compiler = _Compiler(simple, vector_bits or Target.host().vector_bits)
     steps, arena_bytes = compiler.compile()
     clock.append(time.perf_counter())
     kernels = [s for s in steps if isinstance(s, KernelCode)]
-    addresses = dict(zip(map(id, kernels), engine.kernel_addresses([k.text for k in kernels]),
-                         strict=True))
+    addresses = dict(
+        zip(map(id, kernels), engine.kernel_addresses([k.text for k in kernels]), strict=True)
+    )
     words: list[int] = []
     segments: list[Segment] = []
     for step in steps:
@@ -320,8 +382,16 @@ def compile_program(program: Program) -> CompiledProgram:
     clock.append(time.perf_counter())
     timings = dict(zip(("simplify", "lower", "link"), np.diff(clock).tolist(), strict=True))
     slots = len(program.bases) + len(program.results) + 2
-    return CompiledProgram(simple, np.array(words, np.int64), segments, slots, arena_bytes,
-                           any(k.parallel for k in kernels), kernels, timings)
+    return CompiledProgram(
+        simple,
+        np.array(words, np.int64),
+        segments,
+        slots,
+        arena_bytes,
+        any(k.parallel for k in kernels),
+        kernels,
+        timings,
+    )
 
 
 def _operand_words(operand: Operand, program: Program) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Elementwise primitives as LLVM IR, per dtype, on registers of any lane count.
 
-Registers hold bool as i1, integers at their width, float16 and bfloat16 widened to float (each arithmetic
-result is rounded to the type at once, as PyTorch's CPU kernels and the reference executor do).
+Registers hold bool as i1, integers at their width, float16 and bfloat16 widened to float (each
+arithmetic result is rounded to the type at once, as PyTorch's CPU kernels and the reference
+executor do).
 """
 
 from __future__ import annotations
@@ -11,14 +12,53 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu.emit import F32, F64, I1, I16, I32, I64, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import F32, I32, I64, Emitter, Reg, Type
 
 # Roughly how many simple vector instructions an operation takes.
-COSTS = {"exp": 12, "log": 14, "tanh": 16, "sigmoid": 16, "sin": 20, "cos": 20, "pow": 45, "erf": 20,
-         "sqrt": 5, "rsqrt": 10, "div": 5, "reciprocal": 5, "floor_divide": 30, "remainder": 30,
-         "fmod": 25, "trunc_divide": 10, "cast": 1, "neg": 1}
-CHEAP = {"add", "sub", "mul", "neg", "maximum", "minimum", "where", "eq", "ne", "lt", "le", "gt", "ge",
-         "cast", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "abs", "fma", "beats", "sign"}
+COSTS = {
+    "exp": 12,
+    "log": 14,
+    "tanh": 16,
+    "sigmoid": 16,
+    "sin": 20,
+    "cos": 20,
+    "pow": 45,
+    "erf": 20,
+    "sqrt": 5,
+    "rsqrt": 10,
+    "div": 5,
+    "reciprocal": 5,
+    "floor_divide": 30,
+    "remainder": 30,
+    "fmod": 25,
+    "trunc_divide": 10,
+    "cast": 1,
+    "neg": 1,
+}
+CHEAP = {
+    "add",
+    "sub",
+    "mul",
+    "neg",
+    "maximum",
+    "minimum",
+    "where",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "cast",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "bitwise_not",
+    "abs",
+    "fma",
+    "beats",
+    "sign",
+}
 
 
 def cost_of(name: str) -> int:
@@ -49,12 +89,16 @@ def from_memory(e: Emitter, value: Reg, dtype: DType) -> Reg:
         return e.cast("fpext", value, "float")
     if dtype.name == "bfloat16":
         wide = e.cast("zext", value, "i32")
-        return e.bitcast(e.op("shl", wide, e.const(16, wide.type)), F32.with_lanes(value.type.lanes))
+        return e.bitcast(
+            e.op("shl", wide, e.const(16, wide.type)), F32.with_lanes(value.type.lanes)
+        )
     return value
 
 
 def to_memory(e: Emitter, value: Reg, dtype: DType) -> Reg:
-    """A register value in the form it is stored (float16 and bfloat16 values are rounded already)."""
+    """A register value in the form it is stored (float16 and bfloat16 values are rounded
+    already).
+    """
     if dtype.kind == "b":
         return e.cast("zext", value, "i8")
     if dtype.name == "float16":
@@ -140,7 +184,9 @@ def compare(e: Emitter, name: str, dtype: DType, a: Reg, b: Reg) -> Reg:
 
 
 def _beats(e: Emitter, dtype: DType, new: Reg, best: Reg) -> Reg:
-    """Whether `new` is a larger element than `best`, NaN being largest and the first of equals staying."""
+    """Whether `new` is a larger element than `best`, NaN being largest and the first of equals
+    staying.
+    """
     larger = compare(e, "gt", dtype, new, best)
     if dtype.kind != "f":
         return larger
@@ -162,8 +208,14 @@ def _bool_op(e: Emitter, name: str, args: list[Reg]) -> Reg:
     raise NotImplementedError(f"{name} of bool")
 
 
-INTEGER_INSTRUCTIONS = {"add": "add", "sub": "sub", "mul": "mul", "bitwise_and": "and",
-                        "bitwise_or": "or", "bitwise_xor": "xor"}
+INTEGER_INSTRUCTIONS = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+}
 
 
 def _integer_op(e: Emitter, name: str, dtype: DType, args: list[Reg]) -> Reg:
@@ -202,7 +254,9 @@ def _integer_sign(e: Emitter, name: str, dtype: DType, a: Reg) -> Reg:
 
 
 def _integer_division(e: Emitter, name: str, dtype: DType, a: Reg, b: Reg) -> Reg:
-    """The caller has checked for zero divisors; here they divide by one, and -1 avoids the trap of MIN / -1."""
+    """The caller has checked for zero divisors; here they divide by one, and -1 avoids the trap of
+    MIN / -1.
+    """
     one, zero = e.const(1, a.type), e.const(0, a.type)
     rest = name in ("remainder", "fmod")
     if not dtype.is_signed:
@@ -265,9 +319,16 @@ def _signed(value: int, bits: int) -> int:
 
 
 FLOAT_INSTRUCTIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-FLOAT_INTRINSICS = {"sqrt": "llvm.sqrt", "floor": "llvm.floor", "ceil": "llvm.ceil",
-                    "trunc": "llvm.trunc", "round": "llvm.roundeven", "abs": "llvm.fabs",
-                    "copysign": "llvm.copysign", "fma": "llvm.fma"}
+FLOAT_INTRINSICS = {
+    "sqrt": "llvm.sqrt",
+    "floor": "llvm.floor",
+    "ceil": "llvm.ceil",
+    "trunc": "llvm.trunc",
+    "round": "llvm.roundeven",
+    "abs": "llvm.fabs",
+    "copysign": "llvm.copysign",
+    "fma": "llvm.fma",
+}
 
 
 def _float_op(e: Emitter, name: str, args: list[Reg]) -> Reg:
@@ -305,8 +366,11 @@ def _minimum(e: Emitter, a: Reg, b: Reg) -> Reg:
 
 def _sign(e: Emitter, a: Reg) -> Reg:
     zero, one = e.const(0.0, a.type), e.const(1.0, a.type)
-    signed = e.select(e.cmp("fcmp olt", a, zero), e.const(-1.0, a.type), e.select(
-        e.cmp("fcmp ogt", a, zero), one, zero))
+    signed = e.select(
+        e.cmp("fcmp olt", a, zero),
+        e.const(-1.0, a.type),
+        e.select(e.cmp("fcmp ogt", a, zero), one, zero),
+    )
     return e.select(e.cmp("fcmp uno", a, a), a, signed)
 
 
@@ -362,11 +426,17 @@ def _materialised(e: Emitter, constant: Reg) -> Reg:
 
 
 FLOAT_RULES: dict[str, Callable[..., Reg]] = {
-    "maximum": _maximum, "minimum": _minimum, "sign": _sign, "fmod": _fmod, "remainder": _remainder,
-    "floor_divide": _floor_divide, "nextafter": _nextafter,
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "sign": _sign,
+    "fmod": _fmod,
+    "remainder": _remainder,
+    "floor_divide": _floor_divide,
+    "nextafter": _nextafter,
     "reciprocal": lambda e, a: e.op("fdiv", e.const(1.0, a.type), a),
     "rsqrt": lambda e, a: e.op("fdiv", e.const(1.0, a.type), e.intrinsic("llvm.sqrt", a)),
-    "trunc_divide": lambda e, a, b: e.intrinsic("llvm.trunc", e.op("fdiv", a, b))}
+    "trunc_divide": lambda e, a, b: e.intrinsic("llvm.trunc", e.op("fdiv", a, b)),
+}
 
 
 # ---- casts --------------------------------------------------------------------------------------
@@ -403,15 +473,17 @@ def _cast_float(e: Emitter, a: Reg, source: DType, to: DType) -> Reg:
             a = e.cast("fpext", a, "double")
         return a if to.itemsize > 2 else rounded(e, a, to)
     wide = I64.with_lanes(a.type.lanes)
-    limit = e.const(2.0 ** 63, a.type)
-    inside = e.op("and", e.cmp("fcmp olt", a, limit),
-                  e.cmp("fcmp oge", a, e.const(-(2.0 ** 63), a.type)))
+    limit = e.const(2.0**63, a.type)
+    inside = e.op(
+        "and", e.cmp("fcmp olt", a, limit), e.cmp("fcmp oge", a, e.const(-(2.0**63), a.type))
+    )
     whole = e.select(inside, e.cast("fptosi", a, "i64"), e.const(-(1 << 63), wide))
     if to.itemsize == 8:
         if to.is_signed:
             return whole
-        large = e.op("and", e.cmp("fcmp oge", a, limit),
-                     e.cmp("fcmp olt", a, e.const(2.0 ** 64, a.type)))
+        large = e.op(
+            "and", e.cmp("fcmp oge", a, limit), e.cmp("fcmp olt", a, e.const(2.0**64, a.type))
+        )
         return e.select(large, e.cast("fptoui", a, "i64"), whole)
     return e.cast("trunc", whole, f"i{8 * to.itemsize}")
 
@@ -425,7 +497,3 @@ def _float_to_odd(e: Emitter, a: Reg) -> Reg:
     above = e.cmp("fcmp ogt", e.intrinsic("llvm.fabs", back), e.intrinsic("llvm.fabs", a))
     odd = e.op("or", e.select(above, e.op("sub", bits, one), bits), one)
     return e.bitcast(e.select(e.cmp("fcmp one", back, a), odd, bits), near.type)
-
-
-__all__ = ["F64", "I1", "I16", "apply", "cast", "compare", "cost_of", "from_memory", "literal",
-           "memory_type", "register_type", "rounded", "to_memory"]

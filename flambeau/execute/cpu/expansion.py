@@ -2,9 +2,9 @@
 
 Note [Pooling gradients]
 `max_pool_gradient(x, ct)` looks at whole windows for each element it adds to. It becomes
-`pool_scatter(index, ct)` with `index = cast(max_pool_index(x), uint8)`: the place of each window's winner, one
-byte per window, which is computed where the pooling itself is. An element of the result then only compares a few
-bytes, and fuses with what follows (the mask of the activation).
+`pool_scatter(index, ct)` with `index = cast(max_pool_index(x), uint8)`: the place of each window's
+winner, one byte per window, which is computed where the pooling itself is. An element of the
+result then only compares a few bytes, and fuses with what follows (the mask of the activation).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from flambeau.ops.view import window_view
 
 
 class PoolScatter(Primitive):
-    """Adds each element of the second operand to the place in its window that the first operand names.
+    """Adds each element of the second operand to the place in its window that the first operand
+    names.
 
     attrs: those of the window family, and `extents`, those of the windowed axes of the result.
     """
@@ -39,7 +40,9 @@ class PoolScatter(Primitive):
         place, ct = arrays
         lead = ct.ndim - len(attrs["sizes"])
         result = np.zeros(ct.shape[:lead] + attrs["extents"], ct.dtype)
-        view = window_view(result, attrs["sizes"], attrs["steps"], attrs["dilations"], writeable=True)
+        view = window_view(
+            result, attrs["sizes"], attrs["steps"], attrs["dilations"], writeable=True
+        )
         for number, offsets in enumerate(np.ndindex(*attrs["sizes"])):
             index = (..., *offsets)
             view[index] += np.where(place == number, ct, 0).astype(ct.dtype)

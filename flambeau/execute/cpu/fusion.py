@@ -1,8 +1,9 @@
 """What is stored, and which values share a kernel.
 
-Pass 1 (`choose_stored`) picks the values that get a buffer; everything else is recomputed where it is used.
-Pass 2 (`Grouper`) puts stored values into groups, one kernel each: elementwise values join the reduction or
-contraction whose result they read at the same place, their own producers, or siblings over the same space.
+Pass 1 (`choose_stored`) picks the values that get a buffer; everything else is recomputed where it
+is used. Pass 2 (`Grouper`) puts stored values into groups, one kernel each: elementwise values
+join the reduction or contraction whose result they read at the same place, their own producers, or
+siblings over the same space.
 """
 
 from __future__ import annotations
@@ -70,8 +71,12 @@ def has_code(v: Value) -> bool:
     name, dtype = v.primitive.name, v.dtype
     if name in ("cast", "where", "beats") or name in elements.COMPARISONS or dtype.kind != "f":
         return True
-    if (name in elements.FLOAT_INSTRUCTIONS or name in elements.FLOAT_INTRINSICS
-            or name in elements.FLOAT_RULES or name == "neg"):
+    if (
+        name in elements.FLOAT_INSTRUCTIONS
+        or name in elements.FLOAT_INTRINSICS
+        or name in elements.FLOAT_RULES
+        or name == "neg"
+    ):
         return True
     from flambeau.execute.cpu.math_functions import FUNCTIONS
 
@@ -79,7 +84,9 @@ def has_code(v: Value) -> bool:
 
 
 def same_elements(v: Value) -> Value:
-    """The value that `v` shows in the same row-major order (reshapes and autograd's links removed)."""
+    """The value that `v` shows in the same row-major order (reshapes and autograd's links
+    removed).
+    """
     while v.primitive.name in ALIASES:
         v = v.inputs[0]
     return v
@@ -108,8 +115,12 @@ def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value
         _operands_stored(v, store, stored, cost)
         cost[v], leaves[v] = _inlined_size(v, cost, leaves)
         depth[v] = 1 + max((depth[x] for x in v.inputs), default=0)
-        if must_store(v) or cost[v] > LARGEST_BODY or leaves[v] > MOST_LEAVES or (
-                depth[v] > DEEPEST_BODY):
+        if (
+            must_store(v)
+            or cost[v] > LARGEST_BODY
+            or leaves[v] > MOST_LEAVES
+            or (depth[v] > DEEPEST_BODY)
+        ):
             store(v)
     for v in outputs:
         store(v)
@@ -176,11 +187,16 @@ def _contraction_core(v: Value) -> Value:
         position, core = moved, core.inputs[0]
     assert position is not None
     affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
-    return core if affine and core.size <= 2 * v.size or core.primitive.name == "input" and affine else v
+    return (
+        core
+        if (affine and core.size <= 2 * v.size) or (core.primitive.name == "input" and affine)
+        else v
+    )
 
 
-def _store_shared(nodes: Sequence[Value], stored: set[Value], cost: dict[Value, int],
-                  leaves: dict[Value, int]) -> None:
+def _store_shared(
+    nodes: Sequence[Value], stored: set[Value], cost: dict[Value, int], leaves: dict[Value, int]
+) -> None:
     """Stores what several stored values would recompute, unless it is cheap."""
     readers: dict[Value, set[Value]] = {}
     for v in reversed(nodes):
@@ -222,9 +238,9 @@ def space_variables(shape: Shape, first: int = 0) -> list[Variable]:
 class Group:
     """Values computed by one kernel: `kind` is pointwise, fold, scatter or host.
 
-    `kept` are the variables of the space the members share; `folded` those that the anchors (reductions and
-    contractions) sum over. `members` are elementwise values with their positions and nodes. `before` is the
-    bit set of the groups this one depends on, directly or not.
+    `kept` are the variables of the space the members share; `folded` those that the anchors
+    (reductions and contractions) sum over. `members` are elementwise values with their positions
+    and nodes. `before` is the bit set of the groups this one depends on, directly or not.
     """
 
     number: int
@@ -292,8 +308,11 @@ class Grouper:
 
     def dependencies(self, loads: set[int]) -> set[int]:
         """Numbers of the groups that write the buffers (given by id)."""
-        return {self.home[self.owner[b]].number for b in loads if b in self.owner
-                and self.owner[b] in self.home}
+        return {
+            self.home[self.owner[b]].number
+            for b in loads
+            if b in self.owner and self.owner[b] in self.home
+        }
 
     def mask(self, numbers: set[int]) -> int:
         result = 0
@@ -302,10 +321,14 @@ class Grouper:
         return result
 
     def can_join(self, group: Group, needs: set[int]) -> bool:
-        return all(n == group.number or not self.groups[n].before >> group.number & 1 for n in needs)
+        return all(
+            n == group.number or not self.groups[n].before >> group.number & 1 for n in needs
+        )
 
     def link(self, group: Group, needs: set[int]) -> None:
-        """Makes `group` depend on others; their own dependencies are taken over by whoever needs it."""
+        """Makes `group` depend on others; their own dependencies are taken over by whoever needs
+        it.
+        """
         mask = self.mask(needs - {group.number})
         if mask & ~group.before:
             group.before |= mask
@@ -313,7 +336,9 @@ class Grouper:
                 if other.before & group.bit:
                     other.before |= mask
 
-    def new_group(self, kind: str, kept: list[Variable], folded: list[Variable] | None = None) -> Group:
+    def new_group(
+        self, kind: str, kept: list[Variable], folded: list[Variable] | None = None
+    ) -> Group:
         group = Group(len(self.groups), kind, kept, folded or [])
         self.groups.append(group)
         return group
@@ -352,8 +377,9 @@ class Grouper:
         group.size += len(ordered_nodes(parts, {}))
         self._settle(v, group, anchor.position, reads)
 
-    def _sibling_fold(self, kept: list[Variable], folded: list[Variable], reads: set[int],
-                      needs: set[int]) -> Group | None:
+    def _sibling_fold(
+        self, kept: list[Variable], folded: list[Variable], reads: set[int], needs: set[int]
+    ) -> Group | None:
         points = 1
         for variable in (*kept, *folded):
             points *= variable.extent
@@ -363,8 +389,12 @@ class Grouper:
             if group.multiplies:
                 continue
             related = points <= SMALL_SPACE or bool(reads & group.reads)
-            if related and group.size < LARGEST_EPILOGUE and group.number not in needs and (
-                    self.can_join(group, needs)):
+            if (
+                related
+                and group.size < LARGEST_EPILOGUE
+                and group.number not in needs
+                and (self.can_join(group, needs))
+            ):
                 return group
         return None
 
@@ -387,8 +417,9 @@ class Grouper:
             return Anchor(v, position, body, place, result), kept, folded
         return self._contraction_anchor(v, position, kept, result)
 
-    def _contraction_anchor(self, v: Value, position: Position, kept: list[Variable],
-                            result: Node) -> tuple[Anchor, list[Variable], list[Variable]]:
+    def _contraction_anchor(
+        self, v: Value, position: Position, kept: list[Variable], result: Node
+    ) -> tuple[Anchor, list[Variable], list[Variable]]:
         t = self.tracer
         a, b = v.inputs
         if v.primitive.name == "dot":
@@ -400,8 +431,12 @@ class Grouper:
             inner = space_position(b.shape[2:], FOLDED)
             image, group, channel, *space = position.dims
             into, *offsets = inner.dims
-            spread = [p.times(s) + w.times(d) for p, w, s, d in
-                      zip(space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True)]
+            spread = [
+                p.times(s) + w.times(d)
+                for p, w, s, d in zip(
+                    space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True
+                )
+            ]
             left = t.value(a, Position(a.shape, (image, group, into, *spread)))
             right = t.value(b, Position(b.shape, (group, channel, into, *offsets)))
         body = product(t, left, right)
@@ -426,8 +461,9 @@ class Grouper:
         group.size += len(nodes)
         self._settle(v, group, position, reads)
 
-    def _group_for(self, v: Value, position: Position, nodes: list[Node], reads: set[int],
-                   needs: set[int]) -> tuple[Group, Position] | None:
+    def _group_for(
+        self, v: Value, position: Position, nodes: list[Node], reads: set[int], needs: set[int]
+    ) -> tuple[Group, Position] | None:
         loads: dict[int, list[Node]] = {}
         for node in nodes:
             if node.kind == "load" and id(node.data[0]) in self.owner:
@@ -457,24 +493,33 @@ class Grouper:
         limit = LARGEST_GROUP if group.kind == "pointwise" else LARGEST_EPILOGUE
         return group.size + size <= limit and self.can_join(group, needs)
 
-    def _mapped(self, v: Value, position: Position, group: Group,
-                loads: dict[int, list[Node]]) -> Position | None:
-        """v's position in the group's space, if it reads the group's values exactly where they are made."""
+    def _mapped(
+        self, v: Value, position: Position, group: Group, loads: dict[int, list[Node]]
+    ) -> Position | None:
+        """v's position in the group's space, if it reads the group's values exactly where they are
+        made.
+        """
         points = 1
         for variable in group.kept:
             points *= variable.extent
         if points != v.size or not points:
             return None
-        mine = [n for b, found in loads.items() for n in found
-                if self.home.get(self.owner[b]) is group]
+        mine = [
+            n for b, found in loads.items() for n in found if self.home.get(self.owner[b]) is group
+        ]
         first, address = self.owner[id(mine[0].data[0])], mine[0].data[1]
         moved = self._aligned(position, address, first)
         if moved is None:
             return None
         if moved is not position:
             nodes = ordered_nodes([self.tracer.inlined(v, moved)], {})
-            mine = [n for n in nodes if n.kind == "load" and id(n.data[0]) in self.owner
-                    and self.home.get(self.owner[id(n.data[0])]) is group]
+            mine = [
+                n
+                for n in nodes
+                if n.kind == "load"
+                and id(n.data[0]) in self.owner
+                and self.home.get(self.owner[id(n.data[0])]) is group
+            ]
         for load in mine:
             value = self.owner[id(load.data[0])]
             if load.data[2] or load.data[1] != self.buffers[value].address(self.place[value]):
@@ -502,8 +547,9 @@ class Grouper:
         mine = [e.single for e in position.dims if e.terms]
         if any(m is None or m.number not in change for m in mine) or len(mine) != len(change):
             return None
-        return Position(position.shape, [e.replaced(lambda x: change.get(x.number))
-                                         for e in position.dims])
+        return Position(
+            position.shape, [e.replaced(lambda x: change.get(x.number)) for e in position.dims]
+        )
 
     def _settle(self, v: Value, group: Group, position: Position, reads: set[int]) -> None:
         self.link(group, self.dependencies(reads))

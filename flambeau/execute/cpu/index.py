@@ -1,8 +1,8 @@
 """Index expressions: integer algebra over loop variables with known ranges.
 
-An `Expression` is `constant + sum(coefficient * atom)`. Atoms are loop variables, quotients and remainders by
-constants (which reshapes make; most of them vanish by ranges), and run-time indices. Equal expressions
-compare equal, so tuples of them are dictionary keys.
+An `Expression` is `constant + sum(coefficient * atom)`. Atoms are loop variables, quotients and
+remainders by constants (which reshapes make; most of them vanish by ranges), and run-time indices.
+Equal expressions compare equal, so tuples of them are dictionary keys.
 """
 
 from __future__ import annotations
@@ -216,8 +216,9 @@ def _collected(offset: int, terms: Iterable[tuple[Atom, int]]) -> Expression:
     return Expression(offset, tuple([found[k] for k in sorted(found) if found[k][1]]))
 
 
-def _recombined(found: dict[Key, tuple[Atom, int]]
-                ) -> tuple[dict[Key, tuple[Atom, int]], Expression | None]:
+def _recombined(
+    found: dict[Key, tuple[Atom, int]],
+) -> tuple[dict[Key, tuple[Atom, int]], Expression | None]:
     """c * d * (x // d) + c * (x % d) becomes c * x, once; the second result is that c * x."""
     for key, (rest, coefficient) in found.items():
         if not isinstance(rest, Rest) or not coefficient:
@@ -236,11 +237,12 @@ def _divided(value: Expression, divisor: int) -> tuple[Expression, Expression]:
     """(value // divisor, value % divisor), as simple as the ranges allow."""
     if divisor == 1:
         return value, ZERO
-    if 0 <= value.low and value.high < divisor:
+    if value.low >= 0 and value.high < divisor:
         return ZERO, value
     whole = tuple([(a, c // divisor) for a, c in value.terms if c % divisor == 0])
-    rest = Expression(value.constant % divisor,
-                      tuple([(a, c) for a, c in value.terms if c % divisor]))
+    rest = Expression(
+        value.constant % divisor, tuple([(a, c) for a, c in value.terms if c % divisor])
+    )
     quotient = Expression(value.constant // divisor, whole)
     if rest.low // divisor == rest.high // divisor:
         step = rest.low // divisor
@@ -249,9 +251,11 @@ def _divided(value: Expression, divisor: int) -> tuple[Expression, Expression]:
         if step == 1:
             continue
         small = Expression(rest.constant % step, tuple([(a, c) for a, c in rest.terms if c % step]))
-        if 0 <= small.low and small.high < step:
-            large = Expression(rest.constant // step,
-                               tuple([(a, c // step) for a, c in rest.terms if c % step == 0]))
+        if small.low >= 0 and small.high < step:
+            large = Expression(
+                rest.constant // step,
+                tuple([(a, c // step) for a, c in rest.terms if c % step == 0]),
+            )
             upper, lower = _divided(large, divisor // step)
             return quotient + upper, lower.times(step) + small
     return quotient + _quotient_atom(rest, divisor), _rest_atom(rest, divisor)
@@ -274,17 +278,26 @@ def _rest_atom(value: Expression, divisor: int) -> Expression:
 
 
 class Position:
-    """A place in a value of a shape: an index per axis, or the row-major place, each made when needed."""
+    """A place in a value of a shape: an index per axis, or the row-major place, each made when
+    needed.
+    """
 
     __slots__ = ("_dims", "_flat", "key", "shape")
 
-    def __init__(self, shape: Sequence[int], dims: Sequence[Expression] | None = None,
-                 flat: Expression | None = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dims: Sequence[Expression] | None = None,
+        flat: Expression | None = None,
+    ) -> None:
         self.shape = tuple(shape)
         self._dims = None if dims is None else tuple(dims)
         self._flat = flat
-        self.key: Key = ((0, *[d.key for d in self._dims]) if self._dims is not None
-                         else (1, flat.key if flat is not None else None))
+        self.key: Key = (
+            (0, *[d.key for d in self._dims])
+            if self._dims is not None
+            else (1, flat.key if flat is not None else None)
+        )
 
     @property
     def dims(self) -> tuple[Expression, ...]:
@@ -327,5 +340,6 @@ def linear(dims: Sequence[Expression], strides: Sequence[int], offset: int = 0) 
 
 def loop_position(shape: Sequence[int], first: int = 0) -> Position:
     """The position whose axis a is loop variable number first + a (0 for axes of extent 1)."""
-    return Position(shape, [of(Variable(first + a, n)) if n != 1 else ZERO
-                            for a, n in enumerate(shape)])
+    return Position(
+        shape, [of(Variable(first + a, n)) if n != 1 else ZERO for a, n in enumerate(shape)]
+    )

@@ -1,11 +1,12 @@
 """In which order the axes of stored values lie in memory.
 
 Note [Batch innermost]
-Convolutions and poolings of small images with few channels have no long contiguous run to vectorise along, but a
-training batch is one: with the batch axis innermost (C, H, W, N in memory for a value [N, C, H, W]) every
-load and store of a convolution, a pooling, an activation and their gradients is a whole vector, window offsets
-stay scalar, and weights are broadcast. Values between the program's inputs and outputs are stored so where a
-convolution over a batch of at least MIN_BATCH images made them; inputs are converted once by a copy.
+Convolutions and poolings of small images with few channels have no long contiguous run to
+vectorise along, but a training batch is one: with the batch axis innermost (C, H, W, N in memory
+for a value [N, C, H, W]) every load and store of a convolution, a pooling, an activation and their
+gradients is a whole vector, window offsets stay scalar, and weights are broadcast. Values between
+the program's inputs and outputs are stored so where a convolution over a batch of at least
+MIN_BATCH images made them; inputs are converted once by a copy.
 """
 
 from __future__ import annotations
@@ -19,8 +20,19 @@ from flambeau.ops.primitive import ELEMENTWISE
 from flambeau.ops.value import Value
 
 MIN_BATCH = 16
-CARRIERS = ("pad", "slice", "max_pool", "max_pool_index", "max_pool_take", "pool_scatter", "fold",
-            "flip", "reshape", "expand", "concat")
+CARRIERS = (
+    "pad",
+    "slice",
+    "max_pool",
+    "max_pool_index",
+    "max_pool_take",
+    "pool_scatter",
+    "fold",
+    "flip",
+    "reshape",
+    "expand",
+    "concat",
+)
 
 
 def batch_innermost(nodes: Sequence[Value]) -> tuple[set[Value], set[Value]]:
@@ -38,9 +50,11 @@ def batch_innermost(nodes: Sequence[Value]) -> tuple[set[Value], set[Value]]:
             if x not in carried:
                 carried.add(x)
                 copies.add(x)
-        elif v.primitive.family == ELEMENTWISE or v.primitive.name in CARRIERS:
-            if v.ndim >= 3 and any(x in carried and x.shape[:1] == v.shape[:1] for x in v.inputs):
-                carried.add(v)
+            continue
+        carries = v.primitive.family == ELEMENTWISE or v.primitive.name in CARRIERS
+        batch = v.shape[:1]
+        if carries and v.ndim >= 3 and any(x in carried and x.shape[:1] == batch for x in v.inputs):
+            carried.add(v)
     _add_flat_gradients(nodes, carried)
     return carried, copies
 
@@ -68,7 +82,9 @@ def keeps_batch_axis(v: Value) -> bool:
 
 
 def _add_flat_gradients(nodes: Sequence[Value], carried: set[Value]) -> None:
-    """Matrix products [N, features] that are only read as the gradient of batch-innermost images."""
+    """Matrix products [N, features] that are only read as the gradient of batch-innermost
+    images.
+    """
     readers: dict[Value, list[Value]] = {}
     for v in nodes:
         for x in v.inputs:
@@ -77,8 +93,13 @@ def _add_flat_gradients(nodes: Sequence[Value], carried: set[Value]) -> None:
         if v.primitive.name != "dot" or v.ndim != 2 or v.shape[0] < MIN_BATCH:
             continue
         users = readers.get(v, [])
-        if users and all(u.primitive.name == "reshape" and u.ndim >= 3 and u.shape[0] == v.shape[0]
-                         and _read_by(u, readers, carried) for u in users):
+        if users and all(
+            u.primitive.name == "reshape"
+            and u.ndim >= 3
+            and u.shape[0] == v.shape[0]
+            and _read_by(u, readers, carried)
+            for u in users
+        ):
             carried.add(v)
 
 

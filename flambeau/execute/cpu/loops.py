@@ -1,7 +1,8 @@
 """From body nodes to vector IR: the state of a kernel under construction.
 
-A `KernelWriter` knows the kernel's operands (pointers found through its argument words), the registers of the
-loop variables, which variable runs along the lanes, and what has been computed at each loop level.
+A `KernelWriter` knows the kernel's operands (pointers found through its argument words), the
+registers of the loop variables, which variable runs along the lanes, and what has been computed at
+each loop level.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Store:
 
 @dataclass(frozen=True)
 class Operand:
-    """What an argument pair of a kernel names: a buffer from an element on, or run-time scalar `scalar`."""
+    """What an argument pair of a kernel names: a buffer from an element on, or run-time scalar
+    `scalar`.
+    """
 
     buffer: Buffer | None
     offset: int = 0
@@ -59,7 +62,9 @@ class KernelCode:
 
 
 def ordered_nodes(roots: Iterable[Node], forward: dict[int, Node]) -> list[Node]:
-    """The nodes that `roots` need, operands first; loads that are forwarded give way to their source."""
+    """The nodes that `roots` need, operands first; loads that are forwarded give way to their
+    source.
+    """
     seen: set[int] = set()
     result: list[Node] = []
 
@@ -105,8 +110,13 @@ def node_expressions(node: Node) -> list[Expression]:
 class KernelWriter:
     """Emits body nodes inside the loops that a kernel's skeleton opens."""
 
-    def __init__(self, vector_bits: int, nodes: Sequence[Node], stores: Sequence[Store],
-                 forward: dict[int, Node]) -> None:
+    def __init__(
+        self,
+        vector_bits: int,
+        nodes: Sequence[Node],
+        stores: Sequence[Store],
+        forward: dict[int, Node],
+    ) -> None:
         self.e = Emitter(vector_bits)
         self.forward = forward
         self.operands: list[Operand] = []
@@ -151,7 +161,9 @@ class KernelWriter:
             self.pointer(store.buffer)
 
     def pointer(self, buffer: Buffer) -> Reg:
-        """The address of the buffer's first element that the kernel touches (see `_lowest_constants`)."""
+        """The address of the buffer's first element that the kernel touches (see
+        `_lowest_constants`).
+        """
         return self._pointer(id(buffer), Operand(buffer, self._bases.get(id(buffer), 0)))
 
     def _pointer(self, key: object, operand: Operand) -> Reg:
@@ -166,7 +178,9 @@ class KernelWriter:
         return have
 
     def restart(self, e: Emitter, lane: Variable | None, lanes: int) -> None:
-        """Begins a piece of code of its own elsewhere (an epilogue): only the operands' numbers stay."""
+        """Begins a piece of code of its own elsewhere (an epilogue): only the operands' numbers
+        stay.
+        """
         self.e = e
         self._pointers = {}
         self.registers = {}
@@ -175,8 +189,9 @@ class KernelWriter:
 
     def argument_word(self, number: int) -> Reg:
         """Argument word `number` after the operand pairs (all operands must be declared)."""
-        return self.e.load(self.e.gep(self._args, "i64", self.e.i64(2 * len(self.operands) + number)),
-                           I64)
+        return self.e.load(
+            self.e.gep(self._args, "i64", self.e.i64(2 * len(self.operands) + number)), I64
+        )
 
     # ---- scopes ----------------------------------------------------------------------------------
 
@@ -190,7 +205,10 @@ class KernelWriter:
     def hoist(self, nodes: Sequence[Node], bound: set[int]) -> None:
         """Emits the nodes that depend on bound loop variables only."""
         for node in nodes:
-            if all(v.number in bound for v in node.variables) and node.kind not in ("literal", "result"):
+            if all(v.number in bound for v in node.variables) and node.kind not in (
+                "literal",
+                "result",
+            ):
                 self.emit(node)
 
     def emit(self, node: Node) -> Reg:
@@ -305,7 +323,7 @@ class KernelWriter:
             elif isinstance(atom, Runtime):
                 if self.emit(atom.node).type.lanes > 1:
                     return None
-            elif self.lane is not None and self.depends_on_lane(atom.inner):  # type: ignore[attr-defined]
+            elif isinstance(atom, (Quotient, Rest)) and self.depends_on_lane(atom.inner):
                 return None
         return stride
 
@@ -358,7 +376,7 @@ class KernelWriter:
         if lift:
             inner = e.op("add", inner, e.const(lift * divisor, inner.type))
         small = inner
-        narrow = atom.inner.high + lift * divisor < 2 ** 31
+        narrow = atom.inner.high + lift * divisor < 2**31
         if narrow:
             small = e.cast("trunc", inner, "i32")
         by = e.const(divisor, small.type)
@@ -426,16 +444,24 @@ class KernelWriter:
         return elements.from_memory(e, self._gather(pointer, buffer, places), dtype)
 
     def _uniform(self, address: Expression) -> bool:
-        return all(self.emit(a.node).type.lanes == 1 for a, _ in address.terms if isinstance(a, Runtime))
+        return all(
+            self.emit(a.node).type.lanes == 1 for a, _ in address.terms if isinstance(a, Runtime)
+        )
 
-    def _load_run(self, buffer: Buffer, pointer: Reg, relative: Expression, stride: int,
-                  allowed: Reg | None) -> Reg:
+    def _load_run(
+        self, buffer: Buffer, pointer: Reg, relative: Expression, stride: int, allowed: Reg | None
+    ) -> Reg:
         e, dtype, lanes = self.e, buffer.dtype, self.lanes
         type_ = elements.memory_type(dtype, lanes)
         start = self.index(relative if stride == 1 else relative.plus(1 - lanes), scalar=True)
         place = e.gep(pointer, dtype.llvm, start)
         mask = self.mask
-        if allowed is not None and allowed.type.lanes == 1 and mask is None and buffer.size >= lanes:
+        if (
+            allowed is not None
+            and allowed.type.lanes == 1
+            and mask is None
+            and buffer.size >= lanes
+        ):
             # The same for all lanes: where not allowed, read the buffer's first elements instead.
             base = self._bases.get(id(buffer), 0)
             place = e.gep(pointer, dtype.llvm, e.select(allowed, start, e.i64(-base)))
@@ -468,8 +494,9 @@ class KernelWriter:
             pointers = e.gep(pointer, buffer.dtype.llvm, places)
             name = f"llvm.masked.gather.v{type_.lanes}{suffix(type_)}.v{type_.lanes}p0"
             every = Reg("splat (i1 true)", Type("i1", type_.lanes))
-            return e.call(name, type_, [pointers, Reg(str(type_.bits // 8), Type("i32")), every,
-                                        zero(type_)])
+            return e.call(
+                name, type_, [pointers, Reg(str(type_.bits // 8), Type("i32")), every, zero(type_)]
+            )
         result = zero(type_)
         for lane in range(type_.lanes):
             place = e.gep(pointer, buffer.dtype.llvm, e.extract(places, lane))
@@ -477,7 +504,9 @@ class KernelWriter:
         return result
 
     def store_all(self, stores: Sequence[Store]) -> None:
-        """Makes all stores once everything is computed: an update may overwrite what others load."""
+        """Makes all stores once everything is computed: an update may overwrite what others
+        load.
+        """
         for store in stores:
             self.emit(store.node)
         for store in stores:
@@ -520,7 +549,8 @@ def suffix(type_: Type) -> str:
 def _lowest_constants(nodes: Sequence[Node], stores: Sequence[Store]) -> dict[int, int]:
     """The smallest constant part of the addresses used on each buffer.
 
-    It moves from the code into the arguments, so that kernels that differ only by it share their text.
+    It moves from the code into the arguments, so that kernels that differ only by it share their
+    text.
     """
     lowest: dict[int, int] = {}
     pairs = [(n.data[0], n.data[1]) for n in nodes if n.kind == "load"]

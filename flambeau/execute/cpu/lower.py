@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group, space_position, space_variables
-from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, linear
+from flambeau.execute.cpu.index import Expression, Position, linear
 from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.products import contraction_kernels
@@ -19,7 +19,9 @@ from flambeau.ops.value import Value
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an output goes besides its own buffer: a layout over `buffer` for a value of `shape`."""
+    """Where an output goes besides its own buffer: a layout over `buffer` for a value of
+    `shape`.
+    """
 
     buffer: Buffer
     shape: tuple[int, ...]
@@ -125,8 +127,12 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
     forward = forwards(group, low.tracer, low.buffers)
-    stores = [s for a in group.anchors if a.result is not None
-              for s in low.stores(a.value, a.position, a.result)]
+    stores = [
+        s
+        for a in group.anchors
+        if a.result is not None
+        for s in low.stores(a.value, a.position, a.result)
+    ]
     stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
     if not stores or any(v.extent == 0 for v in group.kept):
         return []
@@ -135,21 +141,34 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     return _fold_kernels(group, stores, forward, low)
 
 
-def _fold_kernels(group: Group, stores: list[Store], forward: dict[int, Node],
-                  low: Lowering) -> list[KernelCode | HostStep]:
+def _fold_kernels(
+    group: Group, stores: list[Store], forward: dict[int, Node], low: Lowering
+) -> list[KernelCode | HostStep]:
     if group.anchors[0].value.primitive.family == CONTRACTION:
         kernels = contraction_kernels(group, stores, forward, low.new_scratch, low.vector_bits)
         if kernels is not None:
             return [*kernels]
     folds = [_fold(a) for a in group.anchors]
-    return [*reduction_kernels(group.kept, group.folded, folds, stores, forward, low.tracer,
-                               low.new_scratch, low.vector_bits)]
+    return [
+        *reduction_kernels(
+            group.kept,
+            group.folded,
+            folds,
+            stores,
+            forward,
+            low.tracer,
+            low.new_scratch,
+            low.vector_bits,
+        )
+    ]
 
 
 def _fold(anchor: Anchor) -> Fold:
     assert anchor.body is not None and anchor.result is not None
     name = anchor.value.primitive.name
-    return Fold("sum" if name in ("dot", "conv") else name, anchor.body, anchor.result, anchor.place)
+    return Fold(
+        "sum" if name in ("dot", "conv") else name, anchor.body, anchor.result, anchor.place
+    )
 
 
 def _host_step(v: Value, low: Lowering) -> HostStep:
@@ -163,7 +182,9 @@ def _host_step(v: Value, low: Lowering) -> HostStep:
     results = [low.buffers[v]] if id(low.buffers[v]) in low.needed else []
     for destination in low.destinations.get(v, ()):
         if destination.buffer is not low.buffers[v]:
-            assert destination.strides is None and not destination.offset, "host steps write whole buffers"
+            assert destination.strides is None and not destination.offset, (
+                "host steps write whole buffers"
+            )
             results.append(destination.buffer)
     return HostStep(v, tuple(operands), tuple(results))
 
@@ -185,8 +206,11 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
     for target in targets if v.size else []:
         position = space_position(v.shape)
         old = tracer.value(v.inputs[0], position)
-        kernels.append(pointwise_kernel(space_variables(v.shape), [Store(*target(position), old)], {},
-                                        low.vector_bits))
+        kernels.append(
+            pointwise_kernel(
+                space_variables(v.shape), [Store(*target(position), old)], {}, low.vector_bits
+            )
+        )
         if name == "strided_scatter":
             kernels += _strided_writes(v, target, low)
         else:
@@ -194,20 +218,25 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
     return kernels
 
 
-def _strided_writes(v: Value, target: Callable[[Position], tuple[Buffer, Expression]],
-                    low: Lowering) -> list[KernelCode]:
+def _strided_writes(
+    v: Value, target: Callable[[Position], tuple[Buffer, Expression]], low: Lowering
+) -> list[KernelCode]:
     rows = v.inputs[1]
     if not rows.size:
         return []
     position = space_position(rows.shape)
     place = Position(v.shape, flat=linear(position.dims, v.attrs["strides"], v.attrs["offset"]))
     node = low.tracer.value(rows, position)
-    return [pointwise_kernel(space_variables(rows.shape), [Store(*target(place), node)], {},
-                             low.vector_bits)]
+    return [
+        pointwise_kernel(
+            space_variables(rows.shape), [Store(*target(place), node)], {}, low.vector_bits
+        )
+    ]
 
 
-def _row_writes(v: Value, target: Callable[[Position], tuple[Buffer, Expression]],
-                low: Lowering) -> list[KernelCode]:
+def _row_writes(
+    v: Value, target: Callable[[Position], tuple[Buffer, Expression]], low: Lowering
+) -> list[KernelCode]:
     """Rows added or written in the order of their indices."""
     x, index, rows = v.inputs
     if not rows.size:
@@ -221,8 +250,11 @@ def _row_writes(v: Value, target: Callable[[Position], tuple[Buffer, Expression]
     if v.primitive.name == "put_add":
         node = tracer.op("add", v.dtype, tracer.load(buffer, address), node)
     rest = space_variables(x.shape[1:], FOLDED)
-    return [nest_kernel(space_variables(index.shape), rest, [Store(buffer, address, node)],
-                        low.vector_bits)]
+    return [
+        nest_kernel(
+            space_variables(index.shape), rest, [Store(buffer, address, node)], low.vector_bits
+        )
+    ]
 
 
 def ordered_groups(groups: Sequence[Group]) -> list[Group]:
@@ -240,7 +272,3 @@ def ordered_groups(groups: Sequence[Group]) -> list[Group]:
         assert len(rest) < len(waiting), "a cycle among the groups"
         waiting = rest
     return result
-
-
-__all__ = ["ZERO", "Destination", "HostStep", "Lowering", "Variable", "forwards", "group_nodes",
-           "has_checks", "lower_group", "ordered_groups"]

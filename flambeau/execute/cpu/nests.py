@@ -1,4 +1,6 @@
-"""Which loops a kernel runs: joining variables, the order of the loops, the one along the lanes, the tasks."""
+"""Which loops a kernel runs: joining variables, the order of the loops, the one along the lanes,
+the tasks.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ STRIDED, OPAQUE = 0.12, 0.08
 
 @dataclass
 class Nest:
-    """Loops, outermost first; `lane` is among them. `rename` maps joined variables to their new forms."""
+    """Loops, outermost first; `lane` is among them. `rename` maps joined variables to their new
+    forms.
+    """
 
     loops: list[Variable]
     lane: Variable | None
@@ -30,11 +34,14 @@ def expressions_of(nodes: Sequence[Node], stores: Sequence[Store]) -> list[Expre
     return [x for n in nodes for x in node_expressions(n)] + [s.address for s in stores]
 
 
-def join(variables: list[Variable], expressions: Sequence[Expression]
-         ) -> tuple[list[Variable], dict[int, Expression]]:
+def join(
+    variables: list[Variable], expressions: Sequence[Expression]
+) -> tuple[list[Variable], dict[int, Expression]]:
     """Joins neighbours that every expression steps through as one (outer = extent * inner)."""
     fixed = {a.number for x in expressions for a in x.nested() if isinstance(a, Variable)}
-    steps = {x.key: {a.number: c for a, c in x.terms if isinstance(a, Variable)} for x in expressions}
+    steps = {
+        x.key: {a.number: c for a, c in x.terms if isinstance(a, Variable)} for x in expressions
+    }
     tables = list(steps.values())
     result: list[Variable] = []
     groups: list[list[Variable]] = []
@@ -71,8 +78,9 @@ def access_quality(expression: Expression, variable: Variable) -> float:
     for atom, coefficient in expression.terms:
         if isinstance(atom, Variable) and atom.number == variable.number:
             step = coefficient
-        elif isinstance(atom, Runtime) and any(v.number == variable.number
-                                               for v in atom.node.variables):
+        elif isinstance(atom, Runtime) and any(
+            v.number == variable.number for v in atom.node.variables
+        ):
             return OPAQUE
     if step == 0:
         return 0.9
@@ -94,13 +102,15 @@ def lane_count(nodes: Sequence[Node], stores: Sequence[Store], vector_bits: int)
         if node.kind not in ("literal", "position"):
             bits = max(bits, elements.register_type(node.dtype).bits)
     if all(s.buffer.dtype.itemsize == 1 for s in stores) and all(
-            n.dtype.itemsize == 1 for n in nodes if n.kind != "literal"):
+        n.dtype.itemsize == 1 for n in nodes if n.kind != "literal"
+    ):
         bits = 16
     return max(vector_bits // bits, 1)
 
 
-def choose_nest(variables: list[Variable], nodes: Sequence[Node], stores: Sequence[Store],
-                lanes: int) -> Nest:
+def choose_nest(
+    variables: list[Variable], nodes: Sequence[Node], stores: Sequence[Store], lanes: int
+) -> Nest:
     """Joins, picks the lane variable, and orders the rest by the first store's strides."""
     expressions = expressions_of(nodes, stores)
     variables = sorted(variables, key=lambda v: -abs(stores[0].address.coefficient(v)))

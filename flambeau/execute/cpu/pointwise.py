@@ -1,4 +1,6 @@
-"""Kernels that write elements independently of each other: fused elementwise code, views, gathers."""
+"""Kernels that write elements independently of each other: fused elementwise code, views,
+gathers.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ from flambeau.execute.cpu.nests import (
 )
 
 
-def pointwise_kernel(variables: list[Variable], stores: Sequence[Store], forward: dict[int, Node],
-                     vector_bits: int) -> KernelCode:
+def pointwise_kernel(
+    variables: list[Variable], stores: Sequence[Store], forward: dict[int, Node], vector_bits: int
+) -> KernelCode:
     """One nest over `variables` that makes all stores."""
     nodes = ordered_nodes([s.node for s in stores], forward)
     lanes = lane_count(nodes, stores, vector_bits)
@@ -41,8 +44,15 @@ def pointwise_kernel(variables: list[Variable], stores: Sequence[Store], forward
 
 
 def needs_checks(nodes: Sequence[Node]) -> bool:
-    return any(n.kind == "index" or (n.kind == "op" and n.dtype.kind == "i" and n.data[0] in (
-        "floor_divide", "trunc_divide", "remainder", "fmod")) for n in nodes)
+    return any(
+        n.kind == "index"
+        or (
+            n.kind == "op"
+            and n.dtype.kind == "i"
+            and n.data[0] in ("floor_divide", "trunc_divide", "remainder", "fmod")
+        )
+        for n in nodes
+    )
 
 
 def bytes_moved(nodes: Sequence[Node], stores: Sequence[Store]) -> float:
@@ -50,8 +60,9 @@ def bytes_moved(nodes: Sequence[Node], stores: Sequence[Store]) -> float:
     return loaded + sum(s.buffer.dtype.itemsize for s in stores)
 
 
-def is_flat(variable: Variable, nodes: Sequence[Node], stores: Sequence[Store],
-            writer: KernelWriter) -> bool:
+def is_flat(
+    variable: Variable, nodes: Sequence[Node], stores: Sequence[Store], writer: KernelWriter
+) -> bool:
     """Whether every access is contiguous or uniform: the length can then be an argument."""
     if any(n.kind in ("guarded", "index", "position") for n in nodes) or variable.extent < 2:
         return False
@@ -64,9 +75,18 @@ def is_flat(variable: Variable, nodes: Sequence[Node], stores: Sequence[Store],
     return all(writer.renamed(s.address).coefficient(variable) == 1 for s in stores)
 
 
-def _flat_loop(writer: KernelWriter, variable: Variable, nodes: list[Node], stores: Sequence[Store],
-               lanes: int, tasks: int, bounds: tuple[Reg, Reg]) -> int:
-    """A loop whose length is argument word 0, with `word 1` elements per task; the last vector is masked."""
+def _flat_loop(
+    writer: KernelWriter,
+    variable: Variable,
+    nodes: list[Node],
+    stores: Sequence[Store],
+    lanes: int,
+    tasks: int,
+    bounds: tuple[Reg, Reg],
+) -> int:
+    """A loop whose length is argument word 0, with `word 1` elements per task; the last vector is
+    masked.
+    """
     e = writer.e
     chunk = -(-variable.extent // tasks)
     chunk = -(-chunk // 64) * 64
@@ -94,8 +114,15 @@ def _flat_loop(writer: KernelWriter, variable: Variable, nodes: list[Node], stor
     return tasks
 
 
-def _static_nest(writer: KernelWriter, nest: Nest, nodes: list[Node], stores: Sequence[Store],
-                 lanes: int, tasks: int, bounds: tuple[Reg, Reg]) -> int:
+def _static_nest(
+    writer: KernelWriter,
+    nest: Nest,
+    nodes: list[Node],
+    stores: Sequence[Store],
+    lanes: int,
+    tasks: int,
+    bounds: tuple[Reg, Reg],
+) -> int:
     if not nest.loops:
         writer.store_all(stores)
         return 1
@@ -133,8 +160,9 @@ def task_span(nest: Nest, tasks: int, lanes: int) -> tuple[int, int | None]:
     return (tasks, chunk) if tasks > 1 else (1, None)
 
 
-def limit_registers(writer: KernelWriter, variable: Variable, span: int | None,
-                    bounds: tuple[Reg, Reg]) -> tuple[Reg, Reg]:
+def limit_registers(
+    writer: KernelWriter, variable: Variable, span: int | None, bounds: tuple[Reg, Reg]
+) -> tuple[Reg, Reg]:
     """The range of a loop: all of it, or that of the tasks asked for."""
     e = writer.e
     if span is None:
@@ -144,9 +172,17 @@ def limit_registers(writer: KernelWriter, variable: Variable, span: int | None,
     return start, e.intrinsic("llvm.smin", stop, e.i64(variable.extent))
 
 
-def lane_loop(writer: KernelWriter, variable: Variable, lanes: int, span: int | None,
-              bounds: tuple[Reg, Reg], body: object) -> None:
-    """Vectors of `lanes` along `variable`, then one shorter vector for the rest of a static extent."""
+def lane_loop(
+    writer: KernelWriter,
+    variable: Variable,
+    lanes: int,
+    span: int | None,
+    bounds: tuple[Reg, Reg],
+    body: object,
+) -> None:
+    """Vectors of `lanes` along `variable`, then one shorter vector for the rest of a static
+    extent.
+    """
     assert callable(body)
     e, extent = writer.e, variable.extent
     writer.lane, writer.lanes = variable, lanes
@@ -180,9 +216,12 @@ def lane_loop(writer: KernelWriter, variable: Variable, lanes: int, span: int | 
     writer.lanes, writer.lane = 1, None
 
 
-def nest_kernel(outer: list[Variable], inner: list[Variable], stores: Sequence[Store],
-                vector_bits: int) -> KernelCode:
-    """Stores made strictly in the order of the outer variables; lanes run along the last inner one only."""
+def nest_kernel(
+    outer: list[Variable], inner: list[Variable], stores: Sequence[Store], vector_bits: int
+) -> KernelCode:
+    """Stores made strictly in the order of the outer variables; lanes run along the last inner one
+    only.
+    """
     places = [a.node for s in stores for a in s.address.atoms() if isinstance(a, Runtime)]
     nodes = ordered_nodes([*places, *[s.node for s in stores]], {})
     lanes = lane_count(nodes, stores, vector_bits) if inner and inner[-1].extent >= 4 else 1
@@ -191,5 +230,7 @@ def nest_kernel(outer: list[Variable], inner: list[Variable], stores: Sequence[S
     checks = needs_checks(nodes)
     with writer.kernel(checks) as bounds:
         writer.declare_operands(nodes, stores)
-        _static_nest(writer, Nest(loops, loops[-1] if loops else None), nodes, stores, lanes, 1, bounds)
+        _static_nest(
+            writer, Nest(loops, loops[-1] if loops else None), nodes, stores, lanes, 1, bounds
+        )
     return KernelCode(writer.e.module(), writer.operands, writer.words, 1, False, checks)

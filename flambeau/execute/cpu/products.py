@@ -1,4 +1,6 @@
-"""Groups of a contraction and its epilogue: the bridge from bodies to `contraction.emit_contraction`."""
+"""Groups of a contraction and its epilogue: the bridge from bodies to
+`contraction.emit_contraction`.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,16 @@ from flambeau.execute.cpu.nests import body_cost
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
 
 
-def contraction_kernels(group: Group, stores: Sequence[Store], forward: dict[int, Node],
-                        scratch: Callable[[DType, int], Buffer], vector_bits: int
-                        ) -> list[KernelCode] | None:
-    """The kernels of a group whose anchor is a contraction; None if its operands are not plain reads."""
+def contraction_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Callable[[DType, int], Buffer],
+    vector_bits: int,
+) -> list[KernelCode] | None:
+    """The kernels of a group whose anchor is a contraction; None if its operands are not plain
+    reads.
+    """
     anchor = group.anchors[0]
     left, right = anchor.operands
     element = anchor.value.dtype.llvm
@@ -30,7 +38,9 @@ def contraction_kernels(group: Group, stores: Sequence[Store], forward: dict[int
         return None
     if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
         return None
-    spec = Contraction(_axes(group, left.data[1], right.data[1], stores[0].address), element, element)
+    spec = Contraction(
+        _axes(group, left.data[1], right.data[1], stores[0].address), element, element
+    )
     epilogue = _Epilogue(group, stores, forward, vector_bits)
     codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
     operands = [_operand(left), _operand(right)]
@@ -42,8 +52,11 @@ def contraction_kernels(group: Group, stores: Sequence[Store], forward: dict[int
 
 def is_plain(node: Node) -> bool:
     """Whether an operand is a load at an affine address, always within bounds."""
-    return (node.kind == "load" and not node.data[2]
-            and all(isinstance(a, Variable) for a, _ in node.data[1].terms))
+    return (
+        node.kind == "load"
+        and not node.data[2]
+        and all(isinstance(a, Variable) for a, _ in node.data[1].terms)
+    )
 
 
 def _operand(node: Node) -> Operand:
@@ -58,15 +71,18 @@ def _axes(group: Group, left: Expression, right: Expression, out: Expression) ->
         kind = "batch" if a and b else "n" if b else "m"
         axes.append(Axis(kind, variable.extent, a, b, out.coefficient(variable)))
     for variable in group.folded:
-        axes.append(Axis("k", variable.extent, left.coefficient(variable), right.coefficient(variable), 0))
+        axes.append(
+            Axis("k", variable.extent, left.coefficient(variable), right.coefficient(variable), 0)
+        )
     return tuple(axes)
 
 
 class _Epilogue:
     """The store callback: what is done with a piece of the result, stores included."""
 
-    def __init__(self, group: Group, stores: Sequence[Store], forward: dict[int, Node],
-                 vector_bits: int) -> None:
+    def __init__(
+        self, group: Group, stores: Sequence[Store], forward: dict[int, Node], vector_bits: int
+    ) -> None:
         anchor = group.anchors[0]
         assert anchor.result is not None
         self.result = anchor.result

@@ -1,8 +1,10 @@
-"""Reduction kernels: folds over loop variables, with fused producers (the body) and consumers (the epilogue).
+"""Reduction kernels: folds over loop variables, with fused producers (the body) and consumers (the
+epilogue).
 
-Lanes run either along a folded variable (partial results per lane, combined at the end) or along a kept one (a
-vector of results). Long folds are cut into a fixed number of chunks, whatever the number of threads, and
-sums start afresh in each innermost loop: both keep rounding errors small and results reproducible.
+Lanes run either along a folded variable (partial results per lane, combined at the end) or along a
+kept one (a vector of results). Long folds are cut into a fixed number of chunks, whatever the
+number of threads, and sums start afresh in each innermost loop: both keep rounding errors small
+and results reproducible.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ LONG_FOLD = 2048
 
 @dataclass(frozen=True)
 class Fold:
-    """One reduction of a kernel: `body` is the folded element, `result` the node that stands for the outcome.
+    """One reduction of a kernel: `body` is the folded element, `result` the node that stands for
+    the outcome.
 
     `place` is the folded index (for argmax and argmin).
     """
@@ -66,10 +69,19 @@ class Fold:
         return self.name in ("argmax", "argmin")
 
 
-def reduction_kernels(kept: list[Variable], folded: list[Variable], folds: Sequence[Fold],
-                      stores: Sequence[Store], forward: dict[int, Node], tracer: Tracer,
-                      scratch: Callable[[DType, int], Buffer], vector_bits: int) -> list[KernelCode]:
-    """The kernels of a group of reductions over the same variables; two where a long fold is cut."""
+def reduction_kernels(
+    kept: list[Variable],
+    folded: list[Variable],
+    folds: Sequence[Fold],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    tracer: Tracer,
+    scratch: Callable[[DType, int], Buffer],
+    vector_bits: int,
+) -> list[KernelCode]:
+    """The kernels of a group of reductions over the same variables; two where a long fold is
+    cut.
+    """
     plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
     heavy = plan.time > PARALLEL_THRESHOLD and plan.tasks < ENOUGH_TASKS
     if heavy and not any(f.positional for f in folds):
@@ -90,9 +102,12 @@ def _points(variables: Sequence[Variable]) -> int:
     return count
 
 
-def _cut(folded: list[Variable], nodes: Sequence[Node]
-         ) -> tuple[Variable, Variable, list[Variable], dict[int, Expression]] | None:
-    """(chunk variable, rest variable, all folded variables, renames) that cut the outermost fold loop."""
+def _cut(
+    folded: list[Variable], nodes: Sequence[Node]
+) -> tuple[Variable, Variable, list[Variable], dict[int, Expression]] | None:
+    """(chunk variable, rest variable, all folded variables, renames) that cut the outermost fold
+    loop.
+    """
     loads = [n.data[1] for n in nodes if n.kind == "load"]
     if loads:
         folded = sorted(folded, key=lambda v: -max(abs(x.coefficient(v)) for x in loads))
@@ -106,16 +121,25 @@ def _cut(folded: list[Variable], nodes: Sequence[Node]
     chunk = Variable(outer.number + 1000, parts)
     rest = Variable(outer.number + 2000, outer.extent // parts)
     whole = of(chunk).times(rest.extent) + of(rest)
-    rename = {n: x.replaced(lambda v: whole if v.number == outer.number else None)
-              for n, x in rename.items()}
+    rename = {
+        n: x.replaced(lambda v: whole if v.number == outer.number else None)
+        for n, x in rename.items()
+    }
     rename[outer.number] = whole
     remaining = [v for v in (rest, *joined[1:]) if v.extent > 1]
     return chunk, rest, remaining, rename
 
 
-def _two_stages(kept: list[Variable], cut: tuple[Variable, Variable, list[Variable], dict[int, Expression]],
-                folds: Sequence[Fold], stores: Sequence[Store], forward: dict[int, Node], tracer: Tracer,
-                scratch: Callable[[DType, int], Buffer], vector_bits: int) -> list[KernelCode]:
+def _two_stages(
+    kept: list[Variable],
+    cut: tuple[Variable, Variable, list[Variable], dict[int, Expression]],
+    folds: Sequence[Fold],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    tracer: Tracer,
+    scratch: Callable[[DType, int], Buffer],
+    vector_bits: int,
+) -> list[KernelCode]:
     chunk, _, remaining, rename = cut
     place, count = Expression(0, ()), 1
     for variable in reversed(kept):
@@ -129,8 +153,15 @@ def _two_stages(kept: list[Variable], cut: tuple[Variable, Variable, list[Variab
         partial = tracer.result(("partial", fold.result.number), dtype, frozenset([chunk, *kept]))
         first_stores.append((Fold(fold.name, fold.body, partial), Store(buffer, address, partial)))
         second_folds.append(Fold(fold.name, tracer.load(buffer, address), fold.result))
-    first = _Plan([chunk, *kept], remaining, [f for f, _ in first_stores], [s for _, s in first_stores],
-                  forward, vector_bits, rename)
+    first = _Plan(
+        [chunk, *kept],
+        remaining,
+        [f for f, _ in first_stores],
+        [s for _, s in first_stores],
+        forward,
+        vector_bits,
+        rename,
+    )
     second = _Plan(kept, [chunk], second_folds, stores, forward, vector_bits)
     return [first.kernel(), second.kernel()]
 
@@ -145,14 +176,22 @@ def accumulator_dtype(dtype: DType) -> DType:
 class _Plan:
     """Loop choices and emission of one reduction kernel."""
 
-    def __init__(self, kept: list[Variable], folded: list[Variable], folds: Sequence[Fold],
-                 stores: Sequence[Store], forward: dict[int, Node], vector_bits: int,
-                 rename: dict[int, Expression] | None = None) -> None:
+    def __init__(
+        self,
+        kept: list[Variable],
+        folded: list[Variable],
+        folds: Sequence[Fold],
+        stores: Sequence[Store],
+        forward: dict[int, Node],
+        vector_bits: int,
+        rename: dict[int, Expression] | None = None,
+    ) -> None:
         self.folds = folds
         self.stores = stores
         self.body = fold_nodes(folds, forward)
-        self.epilogue = [n for n in ordered_nodes([s.node for s in stores], forward)
-                         if n.kind != "result"]
+        self.epilogue = [
+            n for n in ordered_nodes([s.node for s in stores], forward) if n.kind != "result"
+        ]
         results = {f.result.number for f in folds}
         covered = {n.number for n in self.body}
         self.epilogue = [n for n in self.epilogue if n.number not in results | covered]
@@ -165,8 +204,13 @@ class _Plan:
         folded = folded if self.total[1] else []
         self._choose_loops(kept, folded, rename or {}, vector_bits)
 
-    def _choose_loops(self, kept: list[Variable], folded: list[Variable],
-                      rename: dict[int, Expression], vector_bits: int) -> None:
+    def _choose_loops(
+        self,
+        kept: list[Variable],
+        folded: list[Variable],
+        rename: dict[int, Expression],
+        vector_bits: int,
+    ) -> None:
         self.writer.rename = rename
         expressions = expressions_of(self.nodes, self.stores)
         if rename:
@@ -216,8 +260,9 @@ class _Plan:
         self.tasks = 1
         self.span: int | None = None
         if loops and self.time > PARALLEL_THRESHOLD:
-            self.tasks, self.span = task_span(Nest(loops, None if self.horizontal else self.lane),
-                                              TASKS, self.lanes)
+            self.tasks, self.span = task_span(
+                Nest(loops, None if self.horizontal else self.lane), TASKS, self.lanes
+            )
 
     # ---- emission --------------------------------------------------------------------------------
 
@@ -228,7 +273,9 @@ class _Plan:
             if self.total[0]:
                 writer.hoist(self.early, set())
                 self._kept_loops(0, span, (first, last))
-        return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, self.checks)
+        return KernelCode(
+            writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, self.checks
+        )
 
     def _kept_loops(self, level: int, span: int | None, bounds: tuple[Reg, Reg]) -> None:
         writer = self.writer
@@ -272,8 +319,10 @@ class _Plan:
             return [a.folded(writer) for a in state]
         variable = self.inner[level]
         if level < len(self.inner) - 1:
-            with e.loop(e.i64(0), e.i64(variable.extent), carried=_registers(state)) as loop, (
-                    writer.scope()):
+            with (
+                e.loop(e.i64(0), e.i64(variable.extent), carried=_registers(state)) as loop,
+                writer.scope(),
+            ):
                 writer.registers[variable.number] = loop.index
                 writer.hoist(self.body, self._bound_inner(level + 1))
                 inside = self._fold_loops(level + 1, _with_registers(state, loop.carried))
@@ -281,8 +330,9 @@ class _Plan:
             return _with_registers(state, loop.carried)
         if self.total[1] > LONG_FOLD and not any(f.positional for f in self.folds):
             fresh = [Accumulator.identity(writer, fold) for fold in self.folds]
-            return [a.joined(e, b) for a, b in
-                    zip(state, self._blocks(variable, fresh), strict=True)]
+            return [
+                a.joined(e, b) for a, b in zip(state, self._blocks(variable, fresh), strict=True)
+            ]
         return self._innermost(variable, e.i64(0), variable.extent, state)
 
     def _bound_inner(self, count: int) -> set[int]:
@@ -303,16 +353,21 @@ class _Plan:
             start = e.op("mul nsw", loop.index, e.i64(block))
             fresh = [Accumulator.identity(self.writer, fold) for fold in self.folds]
             inside = self._innermost(variable, start, block, fresh)
-            joined = [a.joined(e, b) for a, b in
-                      zip(_with_registers(state, loop.carried), inside, strict=True)]
+            joined = [
+                a.joined(e, b)
+                for a, b in zip(_with_registers(state, loop.carried), inside, strict=True)
+            ]
             loop.yield_(_registers(joined))
         state = _with_registers(state, loop.carried)
         rest = variable.extent - whole * block
         return self._innermost(variable, e.i64(whole * block), rest, state) if rest else state
 
-    def _innermost(self, variable: Variable, start: Reg, count: int,
-                   state: list[Accumulator]) -> list[Accumulator]:
-        """`count` steps of the last loop from `start` on: several accumulators, then single steps."""
+    def _innermost(
+        self, variable: Variable, start: Reg, count: int, state: list[Accumulator]
+    ) -> list[Accumulator]:
+        """`count` steps of the last loop from `start` on: several accumulators, then single
+        steps.
+        """
         writer, e = self.writer, self.writer.e
         if self.horizontal:
             writer.lane, writer.lanes = variable, self.lanes
@@ -322,8 +377,10 @@ class _Plan:
         state = [a.widened(writer) for a in state]
         stop = _moved(e, start, many * width * unroll)
         if unroll > 1 and many:
-            copies = [state] + [[Accumulator.identity(writer, f).widened(writer) for f in self.folds]
-                                for _ in range(unroll - 1)]
+            copies = [state] + [
+                [Accumulator.identity(writer, f).widened(writer) for f in self.folds]
+                for _ in range(unroll - 1)
+            ]
             copies = self._steps(variable, start, stop, width, copies)
             state = copies[0]
             for other in copies[1:]:
@@ -349,8 +406,9 @@ class _Plan:
             return 1
         return 4 if vectors >= 4 and len(self.body) <= 16 else 2 if vectors >= 2 else 1
 
-    def _steps(self, variable: Variable, start: Reg, stop: Reg, width: int,
-               copies: list[list[Accumulator]]) -> list[list[Accumulator]]:
+    def _steps(
+        self, variable: Variable, start: Reg, stop: Reg, width: int, copies: list[list[Accumulator]]
+    ) -> list[list[Accumulator]]:
         """A loop that folds one vector (or row) into each copy of the accumulators per turn."""
         writer, e = self.writer, self.writer.e
         flat = [r for state in copies for r in _registers(state)]
@@ -358,17 +416,20 @@ class _Plan:
         with e.loop(start, stop, width * len(copies), carried=flat) as loop:
             following: list[Reg] = []
             for number, state in enumerate(copies):
-                carried = loop.carried[number * size:(number + 1) * size]
+                carried = loop.carried[number * size : (number + 1) * size]
                 with writer.scope():
                     place = loop.index
                     if number:
                         place = e.op("add nsw", place, e.i64(number * width))
                     writer.registers[variable.number] = place
-                    following += _registers([a.folded(writer)
-                                             for a in _with_registers(state, carried)])
+                    following += _registers(
+                        [a.folded(writer) for a in _with_registers(state, carried)]
+                    )
             loop.yield_(following)
-        return [_with_registers(state, loop.carried[n * size:(n + 1) * size])
-                for n, state in enumerate(copies)]
+        return [
+            _with_registers(state, loop.carried[n * size : (n + 1) * size])
+            for n, state in enumerate(copies)
+        ]
 
 
 def independent(nodes: Sequence[Node], results: set[int], forward: dict[int, Node]) -> list[Node]:
@@ -376,8 +437,11 @@ def independent(nodes: Sequence[Node], results: set[int], forward: dict[int, Nod
     late = set(results)
     early = []
     for node in nodes:
-        needs = [n.number for n in ordered_nodes([node], forward)] if node_expressions(node) else [
-            forwarded(a, forward).number for a in node.args]
+        needs = (
+            [n.number for n in ordered_nodes([node], forward)]
+            if node_expressions(node)
+            else [forwarded(a, forward).number for a in node.args]
+        )
         if late.isdisjoint(needs):
             early.append(node)
         else:
@@ -403,15 +467,27 @@ class Accumulator:
         type_ = elements.register_type(fold.body.dtype, writer.lanes)
         value = writer.e.const(_identity_value(fold), type_)
         if fold.positional:
-            return Accumulator(fold, (value, writer.e.const(LAST_INDEX, I64.with_lanes(writer.lanes))))
+            return Accumulator(
+                fold, (value, writer.e.const(LAST_INDEX, I64.with_lanes(writer.lanes)))
+            )
         return Accumulator(fold, (value,))
 
     def widened(self, writer: KernelWriter) -> Accumulator:
         """In all lanes; a constant (the identity) may still have one."""
-        return Accumulator(self.fold, tuple([
-            r if r.type.lanes == writer.lanes else Reg(
-                r.name if r.name.startswith("splat") else f"splat ({r.type} {r.name})",
-                r.type.with_lanes(writer.lanes)) for r in self.registers]))
+        return Accumulator(
+            self.fold,
+            tuple(
+                [
+                    r
+                    if r.type.lanes == writer.lanes
+                    else Reg(
+                        r.name if r.name.startswith("splat") else f"splat ({r.type} {r.name})",
+                        r.type.with_lanes(writer.lanes),
+                    )
+                    for r in self.registers
+                ]
+            ),
+        )
 
     def folded(self, writer: KernelWriter) -> Accumulator:
         """With the body's element at the current position."""
@@ -445,14 +521,19 @@ class Accumulator:
         fold, dtype = self.fold, self.fold.body.dtype
         a, b = self.registers[0], other.registers[0]
         if not fold.positional:
-            combined = elements.apply(e, COMBINE[fold.name], _combined_dtype(dtype), (dtype, dtype), [a, b])
+            combined = elements.apply(
+                e, COMBINE[fold.name], _combined_dtype(dtype), (dtype, dtype), [a, b]
+            )
             return Accumulator(fold, (combined,))
         i, j = self.registers[1], other.registers[1]
         predicate = "gt" if fold.name == "argmax" else "lt"
         if dtype.kind == "f":
             wins = e.op("and", e.cmp(f"fcmp u{predicate}", b, a), e.cmp("fcmp ord", a, a))
-            equal = e.op("or", e.cmp("fcmp oeq", a, b), e.op(
-                "and", e.cmp("fcmp uno", a, a), e.cmp("fcmp uno", b, b)))
+            equal = e.op(
+                "or",
+                e.cmp("fcmp oeq", a, b),
+                e.op("and", e.cmp("fcmp uno", a, a), e.cmp("fcmp uno", b, b)),
+            )
         else:
             wins = elements.compare(e, predicate, dtype, b, a)
             equal = e.cmp("icmp eq", a, b)
@@ -509,7 +590,7 @@ def _with_registers(state: Sequence[Accumulator], registers: Sequence[Reg]) -> l
     result, at = [], 0
     for accumulator in state:
         count = len(accumulator.registers)
-        result.append(Accumulator(accumulator.fold, tuple(registers[at:at + count])))
+        result.append(Accumulator(accumulator.fold, tuple(registers[at : at + count])))
         at += count
     return result
 

@@ -91,9 +91,9 @@ class Sequential(_Indexed):
     def __init__(self, *args: Any) -> None:
         super().__init__()
         named = args[0] if len(args) == 1 and isinstance(args[0], OrderedDict) else None
-        items = named.items() if named is not None else enumerate(args)
+        items: Any = named.items() if named is not None else enumerate(args)
         for key, module in items:
-            self.add_module(key if named is not None else str(key), module)
+            self.add_module(str(key) if named is None else key, module)
 
     def forward(self, input: Any) -> Any:
         """Return the last module's result."""

@@ -125,4 +125,8 @@ class ConversionMixin:
 
     def share_memory(self: Self) -> Self:
         """Move every tensor to shared memory."""
-        return self._apply(lambda t: t.share_memory_())
+
+        def share(t: Any) -> Any:
+            return t.share_memory_()
+
+        return self._apply(share)

@@ -56,7 +56,9 @@ class Unflatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the input with `dim` split."""
-        return input.unflatten(self.dim, self.unflattened_size)
+        unflatten: Any = input.unflatten
+        split: Tensor = unflatten(self.dim, self.unflattened_size)
+        return split
 
     def extra_repr(self) -> str:
         """Return the dimension and its new sizes."""

@@ -79,7 +79,8 @@ def _through(see: Callable[[tuple[Any, ...]], Any], args: tuple[Any, ...]) -> tu
         return tuple(full[place] for place in places)
 
     result = list(args)
-    for place, passed in zip(places, _Boundary.apply(seen, *(args[i] for i in places))):
+    apply: Any = _Boundary.apply
+    for place, passed in zip(places, apply(seen, *(args[i] for i in places))):
         result[place] = passed
     return tuple(result)
 

@@ -79,7 +79,10 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooked:
             return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
+        if kwargs:
+            return self.forward(*args, **kwargs)
+        # Without the merging of an empty dictionary: this is the path of every layer.
+        return self.forward(*args)
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         ran: set[int] = set()

@@ -41,7 +41,7 @@ class _MaxPoolNd(Module):
         self.stride = stride if stride is not None else kernel_size
         self.padding = padding
         self.dilation = dilation
-        self.return_indices = return_indices
+        self.return_indices: Any = return_indices
         self.ceil_mode = ceil_mode
 
     def extra_repr(self) -> str:
@@ -229,7 +229,7 @@ class _AdaptiveMaxPoolNd(Module):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = output_size
-        self.return_indices = return_indices
+        self.return_indices: Any = return_indices
 
     def extra_repr(self) -> str:
         """Return the size of the result."""

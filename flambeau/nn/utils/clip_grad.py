@@ -24,7 +24,7 @@ def get_total_norm(
     with no_grad():
         first = tensors[0].device
         norms = [linalg.vector_norm(t, norm_type).to(first) for t in tensors]
-        total = linalg.vector_norm(stack(norms), norm_type)
+        total: Tensor = linalg.vector_norm(stack(norms), norm_type)
     if error_if_nonfinite and bool(total.isnan().logical_or(total.isinf())):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "

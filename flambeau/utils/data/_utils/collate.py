@@ -33,7 +33,7 @@ def default_convert(data: Any) -> Any:
 
 
 def _like(model: Any, new: Any) -> Any:
-    """Return `new` (a dict or list) as a container of the model's type, if it lets itself be one."""
+    """Return `new` (a dict or list) as a container of the model's type, if it can be one."""
     try:
         if isinstance(model, collections.abc.MutableMapping):
             clone: Any = copy.copy(model)

@@ -1,0 +1,195 @@
+"""Triangles and traces of matrices, vector products, distances between points."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import broadcast_shapes, wrap_axis
+from flambeau.functional.folding import checked, safe_root, wide
+from flambeau.functional.moments import vector_norm_of
+from flambeau.functional.pointwise import write_out
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import reduction as red
+from flambeau.ops import source, view
+from flambeau.ops.contraction import dot as batched_dot
+from flambeau.ops.contraction import swap_last
+from flambeau.ops.value import Value
+from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.recorder import binary, in_place, unary
+from flambeau.tensor.tensor import Tensor
+
+# ---- parts of matrices ---------------------------------------------------------------------------
+
+
+def _triangle(x: Value, diagonal: int, lower: bool) -> Value:
+    if x.ndim < 2:
+        raise RuntimeError(
+            f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions"
+        )
+    rows, columns = x.shape[-2:]
+    row = view.reshape(source.iota(size=rows), shape=(rows, 1))
+    offset = ar.sub(source.iota(size=columns), row)
+    keep = ar.le(offset, diagonal) if lower else ar.ge(offset, diagonal)
+    return el.where(ar.expand(keep, x.shape), x, ar.zeros_like(x))
+
+
+def _trace(x: Value) -> Value:
+    if x.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
+    rows, columns = x.shape
+    flat = view.reshape(x, shape=(x.size,))
+    diagonal = view.slice_(flat, starts=(0,), sizes=(min(rows, columns),), steps=(columns + 1,))
+    dtype: DType = x.dtype if x.dtype.kind in "fc" else dtypes.int64
+    return red.sum_(ar.cast(diagonal, dtype), axes=(0,))
+
+
+TRIL, TRIU = PureOp("tril", _triangle, preserves=True), PureOp("triu", _triangle, preserves=True)
+TRIL_, TRIU_ = (
+    InplaceOp("tril_", _triangle, "TrilBackward0"),
+    InplaceOp("triu_", _triangle, "TriuBackward0"),
+)
+TRACE = PureOp("trace", _trace)
+
+
+def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The elements on and below a diagonal of each matrix, zero elsewhere."""
+    return write_out(unary(TRIL, checked("tril", input), (int(diagonal), True)), out)
+
+
+def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The elements on and above a diagonal of each matrix, zero elsewhere."""
+    return write_out(unary(TRIU, checked("triu", input), (int(diagonal), False)), out)
+
+
+def tril_(self: Tensor, diagonal: int = 0) -> Tensor:
+    """tril in place."""
+    return cast(Tensor, in_place(TRIL_, self, (), (int(diagonal), True)))
+
+
+def triu_(self: Tensor, diagonal: int = 0) -> Tensor:
+    """triu in place."""
+    return cast(Tensor, in_place(TRIU_, self, (), (int(diagonal), False)))
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal; integers give int64."""
+    return cast(Tensor, unary(TRACE, checked("trace", input)))
+
+
+# ---- geometry ------------------------------------------------------------------------------------
+
+
+def _cross(a: Value, b: Value, dim: int | None) -> Value:
+    if a.ndim != b.ndim:
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    if dim is None:
+        shape = broadcast_shapes(a.shape, b.shape)
+        if 3 not in shape:
+            raise RuntimeError("no dimension of size 3 in input")
+        axis = shape.index(3)
+    else:
+        axis = wrap_axis(dim, a.ndim)
+    if a.shape[axis] != 3 or b.shape[axis] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {-1 if dim is None else dim} must have length 3. Got "
+            f"{a.shape[axis]} and {b.shape[axis]}"
+        )
+    dtype = ar.promoted_dtype(a, b)
+    a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
+    return ar.sub(
+        ar.mul(_rotated(a, axis, 1), _rotated(b, axis, 2)),
+        ar.mul(_rotated(a, axis, 2), _rotated(b, axis, 1)),
+    )
+
+
+def _rotated(x: Value, axis: int, by: int) -> Value:
+    """Elements `by`, `by` + 1, .. around an axis of extent 3."""
+    parts = []
+    for start, count in ((by, 3 - by), (0, by)):
+        starts = tuple(start if a == axis else 0 for a in range(x.ndim))
+        sizes = tuple(count if a == axis else n for a, n in enumerate(x.shape))
+        parts.append(view.slice_(x, starts=starts, sizes=sizes, steps=(1,) * x.ndim))
+    return view.concat(*parts, axis=axis)
+
+
+def _check_points(a: Value, b: Value) -> None:
+    for place, x in enumerate((a, b), 1):
+        if x.ndim < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, X{place} got: {x.ndim}D")
+        if x.dtype.kind != "f":
+            raise RuntimeError(
+                f"cdist only supports floating-point dtypes, X{place} got: {x.dtype.scalar_name}"
+            )
+    if a.shape[-1] != b.shape[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
+        )
+
+
+def _cdist(a: Value, b: Value, p: float, by_product: bool | None) -> Value:
+    """Distances of all pairs of rows; Euclidean ones of many rows through a matrix product."""
+    _check_points(a, b)
+    dtype = ar.promoted_dtype(a, b)
+    a, b = wide(ar.cast(a, dtype)), wide(ar.cast(b, dtype))
+    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = ar.expand(a, (*batch, *a.shape[-2:])), ar.expand(b, (*batch, *b.shape[-2:]))
+    rows, columns, depth = a.shape[-2], b.shape[-2], a.shape[-1]
+    if not depth:
+        return ar.full((*batch, rows, columns), 0, dtype)
+    if by_product is None:
+        by_product = rows > 25 or columns > 25
+    if p == 2 and by_product:
+        last = (a.ndim - 1,)
+        left = view.reshape(red.sum_(ar.mul(a, a), axes=last), shape=(*batch, rows, 1))
+        right = view.reshape(red.sum_(ar.mul(b, b), axes=last), shape=(*batch, 1, columns))
+        square = ar.sub(ar.add(left, right), ar.mul(batched_dot(a, swap_last(b)), 2.0))
+        zero = ar.zeros_like(square)
+        return ar.cast(safe_root(el.where(el.lt(square, zero), zero, square)), dtype)
+    apart = ar.sub(
+        view.reshape(a, shape=(*batch, rows, 1, depth)),
+        view.reshape(b, shape=(*batch, 1, columns, depth)),
+    )
+    return ar.cast(vector_norm_of(apart, p, (-1,), False), dtype)
+
+
+CROSS = PureOp("cross", _cross, "LinalgCrossBackward0")
+CDIST = PureOp("cdist", _cdist)
+_CDIST_MODES = {
+    "use_mm_for_euclid_dist_if_necessary": None,
+    "use_mm_for_euclid_dist": True,
+    "donot_use_mm_for_euclid_dist": False,
+}
+
+
+def cross(
+    input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """The vector product along `dim` (the first axis of extent 3 unless told)."""
+    checked("cross", other, "other", 2)
+    return write_out(binary(CROSS, checked("cross", input), other, (dim,)), out)
+
+
+def linalg_cross(
+    input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None
+) -> Tensor:
+    """The vector product along `dim` (`linalg.cross`)."""
+    return cross(input, other, dim, out=out)
+
+
+def cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:
+    """The p-norm distances between the rows of [.., n, d] and of [.., m, d]: [.., n, m]."""
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    if compute_mode not in _CDIST_MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    checked("cdist", x2, "x2", 2)
+    attributes = (float(p), _CDIST_MODES[compute_mode])
+    return cast(Tensor, binary(CDIST, checked("cdist", x1, "x1"), x2, attributes))

@@ -1,0 +1,251 @@
+"""Moments and norms: variance, deviation, p-norms, distances, log-sum-exp.
+
+Half precision is folded in float32.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import warnings
+from typing import Any, cast
+
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import wrap_axes
+from flambeau.functional.folding import (
+    Dims,
+    checked,
+    dims_of,
+    dtype_of,
+    extent,
+    folded,
+    numpy_names,
+    safe_root,
+    wide,
+)
+from flambeau.functional.pointwise import write_out
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import reduction as red
+from flambeau.ops import source, view
+from flambeau.ops.value import Value
+from flambeau.record.events import PureOp
+from flambeau.record.recorder import record, record_many, unary
+from flambeau.tensor.tensor import Tensor
+
+# ---- moments -------------------------------------------------------------------------------------
+
+
+MOMENT_NAMES = {
+    "var": "std and var", "std": "std and var", "var_mean": "var_mean",
+    "std_mean": "std_mean",
+}  # fmt: skip
+
+
+def _moments(
+    x: Value, name: str, dims: Dims, keepdim: bool, correction: float
+) -> tuple[Value, Value]:
+    """(variance or deviation, mean) in the operand's dtype."""
+    if x.dtype.kind not in "fc":
+        raise RuntimeError(f"{MOMENT_NAMES[name]} only support floating point and complex dtypes")
+    if x.dtype.is_complex:
+        raise NotImplementedError(f"{name} of complex tensors is not supported yet")
+    axes = wrap_axes(dims, x.ndim)
+    count = extent(x, axes)
+    if count - correction <= 0:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction "
+            "factor (input numel divided by output numel).",
+            stacklevel=2,
+        )
+    data = wide(x)
+    center = ar.div(folded(red.sum_, data, axes, True), float(count))
+    distance = ar.sub(data, center)
+    total = folded(red.sum_, ar.mul(distance, distance), axes, keepdim)
+    spread = ar.div(total, builtins.max(count - correction, 0.0))
+    if name.startswith("std"):
+        spread = safe_root(spread)
+    return ar.cast(spread, x.dtype), ar.cast(view.reshape(center, shape=spread.shape), x.dtype)
+
+
+VAR = PureOp("var", lambda x, *rest: _moments(x, "var", *rest)[0])
+STD = PureOp("std", lambda x, *rest: _moments(x, "std", *rest)[0])
+VAR_MEAN = PureOp("var_mean", lambda x, *rest: _moments(x, "var_mean", *rest))
+STD_MEAN = PureOp("std_mean", lambda x, *rest: _moments(x, "std_mean", *rest))
+
+
+def _moment_attributes(
+    name: str, dim: Any, unbiased: bool | None, keepdim: bool, correction: Any
+) -> tuple[Dims, bool, float]:
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        raise TypeError(f"{name}() received both unbiased and correction; give one")
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    return dims_of(name, dim), bool(keepdim), float(correction)
+
+
+@numpy_names
+def var(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: Any = None, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The variance over `dim`, divided by n - correction (1 unless told)."""
+    attributes = _moment_attributes("var", dim, unbiased, keepdim, correction)
+    return write_out(unary(VAR, checked("var", input), attributes), out)
+
+
+@numpy_names
+def std(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: Any = None, out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The standard deviation over `dim`: the root of `var`; its gradient at 0 is 0."""
+    attributes = _moment_attributes("std", dim, unbiased, keepdim, correction)
+    return write_out(unary(STD, checked("std", input), attributes), out)
+
+
+@numpy_names
+def var_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: Any = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(variance, mean) over `dim`."""
+    attributes = _moment_attributes("var_mean", dim, unbiased, keepdim, correction)
+    first, second = record_many(VAR_MEAN, (checked("var_mean", input),), attributes)
+    return first, second
+
+
+@numpy_names
+def std_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: Any = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(standard deviation, mean) over `dim`."""
+    attributes = _moment_attributes("std_mean", dim, unbiased, keepdim, correction)
+    first, second = record_many(STD_MEAN, (checked("std_mean", input),), attributes)
+    return first, second
+
+
+# ---- norms ---------------------------------------------------------------------------------------
+
+
+def _power_norm(size: Value, p: float, axes: tuple[int, ...], keepdim: bool) -> Value:
+    """(sum size^p)^(1/p) of non-negative values; no gradient flows where the base is 0."""
+    zero = el.eq(size, ar.zeros_like(size))
+    one = ar.full_like(size, 1)
+    nothing = ar.full_like(size, 0.0 if p > 0 else math.inf)
+    powers = el.where(zero, nothing, el.pow_(el.where(zero, one, size), ar.full_like(size, p)))
+    total = folded(red.sum_, powers, axes, keepdim)
+    empty = ar.eq(total, 0.0)
+    root = el.pow_(el.where(empty, ar.full_like(total, 1), total), ar.full_like(total, 1 / p))
+    return el.where(empty, ar.full_like(total, 0.0 if p > 0 else math.inf), root)
+
+
+def vector_norm_of(
+    x: Value, p: float, dims: Dims, keepdim: bool, dtype: DType | None = None
+) -> Value:
+    """The p-norm over axes of a value."""
+    if x.dtype.kind not in "fc":
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{x.dtype.scalar_name}"
+        )
+    result_dtype = (dtype or x.dtype).to_real()
+    x = wide(ar.cast(x, dtype or x.dtype))
+    axes = wrap_axes(dims, x.ndim)
+    if p == 2:
+        square = ar.mul(x, x) if not x.dtype.is_complex else el.real(ar.mul(x, ar.conj(x)))
+        return ar.cast(safe_root(folded(red.sum_, square, axes, keepdim)), result_dtype)
+    size = el.abs_(x)
+    if p == 0:
+        norm = folded(red.sum_, ar.cast(ar.to_bool(size), size.dtype), axes, keepdim)
+    elif p == 1:
+        norm = folded(red.sum_, size, axes, keepdim)
+    elif math.isinf(p):
+        if not extent(x, axes):
+            raise RuntimeError(
+                f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the "
+                "operation does "
+                "not have an identity"
+            )
+        norm = folded(red.max_ if p > 0 else red.min_, size, axes, keepdim)
+    else:
+        norm = _power_norm(size, p, axes, keepdim)
+    return ar.cast(norm, result_dtype)
+
+
+def _dist(a: Value, b: Value, p: float) -> Value:
+    if ar.promoted_dtype(a, b).kind not in "fc":
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. Got "
+            f"{ar.promoted_dtype(a, b).scalar_name.capitalize()} instead."
+        )
+    return vector_norm_of(ar.sub(a, b), p, None, False)
+
+
+NORM = PureOp("norm", vector_norm_of, "LinalgVectorNormBackward0")
+DIST = PureOp("dist", _dist)
+
+
+@numpy_names
+def norm(
+    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False,
+    out: Tensor | None = None, dtype: Any = None,
+) -> Tensor:  # fmt: skip
+    """The p-norm of the elements over `dim` (2 unless told, any number, inf or -inf)."""
+    if p == "nuc":
+        raise NotImplementedError("norm with p='nuc' (the nuclear norm) is not supported yet")
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
+    order = 2.0 if p is None or p == "fro" else float(p)
+    attributes = (order, dims_of("norm", dim), bool(keepdim), dtype_of(dtype))
+    return write_out(unary(NORM, checked("norm", input), attributes), out)
+
+
+@numpy_names
+def vector_norm(
+    input: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The vector norm of order `ord` over `dim` (`linalg.vector_norm`)."""
+    attributes = (float(ord), dims_of("vector_norm", dim), bool(keepdim), dtype_of(dtype))
+    return write_out(unary(NORM, checked("linalg_vector_norm", input), attributes), out)
+
+
+def dist(input: Tensor, other: Tensor, p: Any = 2) -> Tensor:
+    """The p-norm of input - other."""
+    checked("dist", other, "other", 2)
+    return cast(Tensor, record(DIST, (checked("dist", input), other), (float(p),)))
+
+
+def _logsumexp(x: Value, dims: Dims, keepdim: bool) -> Value:
+    x = ar.cast(x, ar.float_dtype(x))
+    axes = wrap_axes(dims, x.ndim)
+    if not extent(x, axes):
+        shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+        return ar.full(red.kept(x, axes) if keepdim else shape, -math.inf, x.dtype)
+    data = wide(x)
+    high = source.detach(folded(red.max_, data, axes, True))
+    high = ar.where(ar.eq(el.abs_(high), math.inf), ar.zeros_like(high), high)
+    total = folded(red.sum_, el.exp(ar.sub(data, high)), axes, True)
+    result = ar.add(el.log(total), high)
+    if not keepdim:
+        result = view.reshape(
+            result, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes)
+        )
+    return ar.cast(result, x.dtype)
+
+
+LOGSUMEXP = PureOp("logsumexp", _logsumexp)
+
+
+@numpy_names
+def logsumexp(
+    input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
+    """log(sum(exp(x))) over `dim`, without overflow."""
+    attributes = (dims_of("logsumexp", dim), bool(keepdim))
+    return write_out(unary(LOGSUMEXP, checked("logsumexp", input), attributes), out)
