@@ -332,8 +332,10 @@ def _index_fill(x: Value, index: Value, value: Value, axis: int) -> Value:
 INDEX_ADD, INDEX_ADD_ = PureOp("index_add", _index_add), InplaceOp("index_add_", _index_add, "IndexAddBackward0")
 INDEX_COPY = PureOp("index_copy", _index_copy)
 INDEX_COPY_ = InplaceOp("index_copy_", _index_copy, "IndexCopyBackward0")
-INDEX_FILL = PureOp("index_fill", _index_fill)
-INDEX_FILL_ = InplaceOp("index_fill_", _index_fill, "IndexFillBackward0")
+# By whether the value is a tensor.
+INDEX_FILL = {False: PureOp("index_fill", _index_fill), True: PureOp("index_fill", _index_fill, "IndexFillBackward1")}
+INDEX_FILL_ = {False: InplaceOp("index_fill_", _index_fill, "IndexFillBackward0"),
+               True: InplaceOp("index_fill_", _index_fill, "IndexFillBackward1")}
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1,
@@ -361,13 +363,13 @@ def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) in the slices at `index` of a dimension."""
-    made: Tensor = record(INDEX_FILL, (input, index, value), (dim,))
+    made: Tensor = record(INDEX_FILL[isinstance(value, Tensor)], (input, index, value), (dim,))
     return made
 
 
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """index_fill in place."""
-    in_place(INDEX_FILL_, self, (index, value), (dim,))
+    in_place(INDEX_FILL_[isinstance(value, Tensor)], self, (index, value), (dim,))
     return self
 
 
@@ -460,18 +462,21 @@ def _type_name(dtype: Any) -> str:
 
 
 MASKED_FILL = PureOp("masked_fill", _masked_fill, preserves=True)
+MASKED_FILL_TENSOR = PureOp("masked_fill", _masked_fill, "MaskedFillBackward1", preserves=True)
 MASKED_FILL_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward0")
+MASKED_FILL_TENSOR_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward1")
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
-    made: Tensor = record(MASKED_FILL, (input, mask, value))
+    op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
+    made: Tensor = record(op, (input, mask, value))
     return made
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """masked_fill in place."""
-    in_place(MASKED_FILL_, self, (mask, value))
+    in_place(MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value))
     return self
 
 

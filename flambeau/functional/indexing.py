@@ -131,7 +131,7 @@ class Plan:
         axis = len(self.starts)
         extent = self.shape[axis]
         if not -extent <= index < extent:
-            raise IndexError(f"index {index} is out of bounds for dimension {len(self.kept)} with size {extent}")
+            raise IndexError(f"index {index} is out of bounds for dimension {axis} with size {extent}")
         self.starts.append(index + extent if index < 0 else index)
         self.sizes.append(1)
         self.steps.append(1)
@@ -395,18 +395,19 @@ ASSIGN_MASKED = InplaceOp("index_put_", _where_put, "IndexPutBackward0")
 
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
-    """self[index] = value: a number, a tensor or what makes one; it broadcasts and converts."""
+    """self[index] = value: a number or a tensor, broadcast and converted. TypeError for anything else."""
     from flambeau.functional.inplace import copy_, fill_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = basic(self, plan)
     if not isinstance(value, (Tensor, *NUMBERS)):
-        from flambeau.functional.creation import tensor
-
-        value = tensor(value, dtype=self.dtype)
+        module = "numpy." if isinstance(value, np.ndarray) else ""
+        raise TypeError(f"can't assign a {module}{type(value).__name__} to a torch.{self.dtype.scalar_name}Tensor")
     if not plan.advanced:
         if isinstance(value, Tensor):
-            copy_(shown, without_leading_ones(value, len(shown._meta.shape)))
+            wanted = tuple(shown._meta.shape)
+            value = without_leading_ones(value, len(wanted))
+            copy_(shown, value if value._meta.shape == wanted else views.expand(value, wanted))
         else:
             fill_(shown, value)
         return

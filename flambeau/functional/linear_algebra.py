@@ -26,7 +26,8 @@ from flambeau.tensor.tensor import Tensor
 
 _C_NAMES = {
     "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short",
-    "int32": "int", "int64": "long", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
+    "int32": "int", "int64": "long", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "float32": "float",
     "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
     "uint16": "unsigned short", "uint32": "unsigned int", "uint64": "unsigned long",
 }  # fmt: skip
@@ -410,7 +411,10 @@ def _added(
     write = InplaceOp(name + "_", function, op.grad_name)
 
     def apply(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
-        others, attributes = _added_operands(name, (first, second), operands, named)
+        if not named and len(operands) == 2 and type(operands[0]) is type(operands[1]) is Tensor:
+            others, attributes = (*operands, None, None), (False,)
+        else:
+            others, attributes = _added_operands(name, (first, second), operands, named)
         return write_out(record(op, (checked(name, input), *others), attributes), out)
 
     def apply_(self: Tensor, *operands: Any, **named: Any) -> Tensor:
@@ -573,7 +577,8 @@ def _from_sublists(parts: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
 
 METHODS: dict[str, Callable[..., Any]] = {
     "matmul": matmul, "__matmul__": matmul_operator, "__rmatmul__": reflected_matmul, "mm": mm,
-    "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "inner": inner, "outer": outer, "ger": ger, "kron": kron,
+    "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "inner": inner, "outer": outer, "ger": ger,
+    "kron": kron,
     "addmm": addmm, "addmm_": addmm_, "addmv": addmv, "addmv_": addmv_, "addbmm": addbmm,
     "addbmm_": addbmm_, "baddbmm": baddbmm, "baddbmm_": baddbmm_, "addr": addr, "addr_": addr_,
     "trace": trace, "tril": tril, "tril_": tril_, "triu": triu, "triu_": triu_, "cross": cross,

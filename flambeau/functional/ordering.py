@@ -433,8 +433,9 @@ def histc(
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "cumsum": cumsum, "cumsum_": cumsum_, "cumprod": cumprod, "cumprod_": cumprod_, "cummax": cummax,
-    "cummin": cummin, "logcumsumexp": logcumsumexp, "diff": diff, "sort": sort, "argsort": argsort,
+    "cumsum": cumsum, "cumsum_": cumsum_, "cumprod": cumprod, "cumprod_": cumprod_,
+    "cummax": cummax, "cummin": cummin,
+    "logcumsumexp": logcumsumexp, "diff": diff, "sort": sort, "argsort": argsort,
     "msort": msort, "topk": topk, "kthvalue": kthvalue, "median": median, "nanmedian": nanmedian,
     "mode": mode, "quantile": quantile, "nanquantile": nanquantile, "unique": unique,
     "unique_consecutive": unique_consecutive, "bincount": bincount, "histc": histc,

@@ -57,6 +57,8 @@ class ViewsOp(Event):
 
     __slots__ = ()
 
+    aliases = True
+
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         tensor = trace.tensors[key[1]]
         value = trace.tracked_value(key[1])

@@ -1,43 +1,36 @@
 """The one door through which `nn`, `optim` and `utils.data` reach the tensor floor."""
 
-import torch.nn.functional as F
-from torch import (
-    Generator,
-    Size,
-    Tensor,
+from flambeau import linalg
+from flambeau.autograd.function import Function
+from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from flambeau.core.device import device
+from flambeau.core.dtypes import DType as dtype  # noqa: N813  (PyTorch's name)
+from flambeau.core.dtypes import float32, float64, get_default_dtype, int64
+from flambeau.core.size import Size
+from flambeau.functional.creation import (
     arange,
     as_tensor,
-    cat,
-    device,
-    dtype,
     empty,
     empty_like,
-    enable_grad,
-    float32,
-    float64,
-    get_default_dtype,
-    int64,
-    is_grad_enabled,
-    is_tensor,
-    linalg,
-    manual_seed,
-    maximum,
-    multinomial,
-    no_grad,
     ones,
     ones_like,
-    rand,
-    randint,
-    randperm,
-    set_grad_enabled,
-    stack,
     tensor,
     tril_indices,
     zeros,
     zeros_like,
 )
-from torch.autograd import Function
-from torch.nn import Buffer, Parameter
+from flambeau.functional.pointwise import maximum
+from flambeau.functional.randomness import (
+    Generator,
+    manual_seed,
+    multinomial,
+    rand,
+    randint,
+    randperm,
+)
+from flambeau.functional.shaping import cat, stack
+from flambeau.nn import functional as F  # noqa: N812  (PyTorch's name)
+from flambeau.tensor.tensor import Buffer, Parameter, Tensor, is_tensor
 
 __all__ = [
     "Buffer",

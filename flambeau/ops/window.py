@@ -86,7 +86,7 @@ class MaxPoolTake(Primitive):
         first = winners(x, **attrs)
         view = window_view(np.ascontiguousarray(other), attrs["sizes"], attrs["steps"], attrs["dilations"])
         rank = len(attrs["sizes"])
-        rows = view.reshape(*view.shape[:view.ndim - rank], int(np.prod(sizes)))
+        rows = view.reshape(*view.shape[:view.ndim - rank], int(np.prod(attrs["sizes"])))
         return np.take_along_axis(rows, first[..., None], -1)[..., 0]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from flambeau.nn._torch import Tensor, float32, tensor
 from flambeau.nn.modules.hooks import RemovableHandle
 from flambeau.nn.modules.state import type_name
+from flambeau.record.recorder import LOCAL
 
 _HOOK_TABLES = (
     "_optimizer_step_pre_hooks",
@@ -185,13 +186,18 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop (or, with `set_to_none=False`, zero) the gradients."""
+        if set_to_none:
+            capture = LOCAL.capture
+            for group in self.param_groups:
+                for param in group["params"]:
+                    param._grad = None
+                if capture is not None:
+                    capture.cleared.update(map(id, group["params"]))
+            return
         for group in self.param_groups:
             for param in group["params"]:
                 grad = param.grad
                 if grad is None:
-                    continue
-                if set_to_none:
-                    param.grad = None
                     continue
                 if grad.grad_fn is not None:
                     grad.detach_()

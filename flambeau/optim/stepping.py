@@ -10,6 +10,7 @@ import numpy as np
 from flambeau.nn._torch import Tensor, enable_grad, float32
 from flambeau.optim.engine import Rule, apply_updates
 from flambeau.optim.optimizer import Optimizer
+from flambeau.record import recorder
 
 
 def check_lr(lr: Any) -> None:
@@ -62,15 +63,21 @@ class RuleOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        local = recorder.LOCAL
+        capture = local.capture
+        first = len(local.rec.scalars)
         exposed = self._exposed
         if exposed:
             self._read_steps()
         for group in self.param_groups:
-            params = [param for param in group["params"] if param.grad is not None]
+            params = [param for param in group["params"] if param._grad is not None]
             if params:
                 self._step_group(group, params)
         if exposed:
             self._write_steps()
+        if capture is not None:
+            capture.optimizers.append((self, first, len(local.rec.scalars) - first))
+        recorder.end_step()
         return loss
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:

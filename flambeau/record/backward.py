@@ -339,7 +339,7 @@ class BackwardOp(Event):
             tensor = trace.tensors[number]
             if not tensor.meta.requires_grad:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
-            if tensor.group.leaf is not None and trace.leaves[tensor.group.leaf] == number:
+            if tensor.group.leaf is not None and tensor.meta.is_leaf:
                 found.append(("leaf", tensor.group.leaf))
             else:
                 value = trace.tracked_value(number)
@@ -516,8 +516,9 @@ def enter_with_history(rec: recorder.Recording, tensor: Handle) -> int:
         storage.dtype = meta.dtype
         rec.bases.append((storage, offset))
     rec.frames = [*rec.frames, (tensor._frame, tensor._source)]
-    tensor._rec = rec
-    tensor._num = number
+    if storage is not None:
+        tensor._rec = rec
+        tensor._num = number
     rec.handles.append(tensor)
     return number
 

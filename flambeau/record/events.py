@@ -24,6 +24,8 @@ class Event:
 
     __slots__ = ("grad_name", "name")
 
+    aliases = False  # whether results are views of the first operand
+
     def __init__(self, name: str, grad_name: str | None = None) -> None:
         self.name = name
         self.grad_name = grad_name or f"{''.join(w.capitalize() for w in name.split('_'))}Backward0"
@@ -101,7 +103,9 @@ class InplaceOp(Event):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         target = key[1]
         trace.check_writable(target)
-        first = [trace.read(target)] if self.reads else [trace.tensors[target].meta]
+        first: list[Any] = [trace.tensors[target].meta]
+        if self.reads:
+            first = [trace.read_before_write(target) if trace.grad_mode else trace.read(target)]
         others = [operand_value(trace, part) for part in key[2:-1]]
         result = self.function(*first, *others, *(key[-1] or ()))
         trace.write(target, fitted(result, trace.tensors[target].meta), grad_name=self.grad_name)
@@ -140,6 +144,8 @@ class ViewOp(Event):
 
     __slots__ = ("layout", "value")
 
+    aliases = True
+
     def __init__(self, name: str, layout: Callable[..., Layout], value: Callable[..., Value],
                  grad_name: str | None = None) -> None:
         super().__init__(name, grad_name)
@@ -159,6 +165,8 @@ class DetachOp(Event):
     """An alias outside the graph."""
 
     __slots__ = ()
+
+    aliases = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         tensor = trace.tensors[key[1]]
@@ -274,6 +282,15 @@ class AliasOp(Event):
         trace.enter_alias(key[1], key[2], key[3])
 
 
+class AgainOp(Event):
+    """A leaf that has entered before (number key[2]) enters with another state of its data."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_again(key[1], key[2])
+
+
 class EnterOp(Event):
     """A tensor enters over a storage new to the recording (the key is its meta alone)."""
 
@@ -285,6 +302,7 @@ class EnterOp(Event):
 
 ENTER = EnterOp("enter")
 ALIAS = AliasOp("alias")
+AGAIN = AgainOp("again")
 DETACH = DetachOp("detach")
 REQUIRE_GRAD = RequireGradOp("requires_grad_")
 GRAD_MODE = GradModeOp("set_grad_enabled")

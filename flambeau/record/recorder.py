@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
-from flambeau.record.events import ALIAS, DETACH, GRAD_MODE, step
+from flambeau.record.events import AGAIN, ALIAS, DETACH, GRAD_MODE, step
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.storage import Storage
@@ -29,6 +29,20 @@ new = object.__new__
 
 class Flushed(Exception):
     """The recording was flushed before the event was recorded: record it again."""
+
+    def again(self, event: Any) -> Any:
+        return event()
+
+
+class Shown(Flushed):
+    """A view of memory that NumPy sees is made at once, so that it is a view of that very memory."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__()
+        self.storage = storage
+
+    def again(self, event: Any) -> Any:
+        return _write_exposed([self.storage], event)
 
 
 class Recording:
@@ -87,13 +101,16 @@ def set_handle_class(cls: type[Any]) -> None:
 # ---- the hot path ------------------------------------------------------------------------------------
 
 
-def enter(rec: Recording, tensor: Handle) -> int:
-    """Brings a tensor into the recording; returns its number."""
+def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
+    """Brings a tensor into the recording, for `op` if that may alias it; returns its number."""
     storage = tensor._storage
+    if storage is not None and storage.exposed and storage.still_exposed():
+        if op is not None and op.aliases:
+            raise Shown(storage)
+        if tensor._frame is None:
+            return _enter_exposed(rec, tensor)
     if storage is None or tensor._frame is not None:
         return _enter_slowly(rec, tensor)
-    if storage.exposed and storage.still_exposed():
-        return _enter_exposed(rec, tensor, storage)
     meta = tensor._meta
     if storage.recording is not rec:
         if storage.recording is not None and not storage.recording.done:
@@ -126,10 +143,10 @@ def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
     """Records op(x; attributes) with one result."""
     rec = LOCAL.rec
     try:
-        key = (op, x._num if x._rec is rec else enter(rec, x), attributes)
+        key = (op, x._num if x._rec is rec else enter(rec, x, op), attributes)
         state = rec.state.next.get(key) or miss(rec, key)
-    except Flushed:
-        return unary(op, x, attributes)
+    except Flushed as reason:
+        return reason.again(lambda: unary(op, x, attributes))
     rec.state = state
     out = new(_handle_class)
     out._meta = state.meta
@@ -253,6 +270,10 @@ def record(op: Any, operands: Any, attributes: Any = None) -> Any:
 
 def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
     """Records an event with any number of results."""
+    if op.aliases:
+        storage = operands[0]._storage
+        if storage is not None and storage.exposed and storage.still_exposed():
+            return Shown(storage).again(lambda: record_many(op, operands, attributes))  # type: ignore[no-any-return]
     return results(*advance(op, operands, attributes))
 
 
@@ -330,7 +351,7 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
 
 
 def _entering(key: Any) -> bool:
-    return isinstance(key, Meta) or key[0] is ALIAS
+    return isinstance(key, Meta) or key[0] is ALIAS or key[0] is AGAIN
 
 
 def trace_of(rec: Recording) -> Trace:
@@ -375,14 +396,20 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
     return enter_with_history(rec, tensor)
 
 
-def _enter_exposed(rec: Recording, tensor: Handle, storage: Storage) -> int:
+def _enter_exposed(rec: Recording, tensor: Handle) -> int:
     """Memory that NumPy may write behind our back: what the op reads is copied now, at every use."""
-    key = tensor._meta
+    key: Any = tensor._meta
+    if key.requires_grad:
+        known, number = tensor.__dict__.get("_entered", (None, 0))
+        if known is rec:
+            key = (AGAIN, key, number)  # the same leaf
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
     rec.state = state
     rec.bases.append((plans.snapshot(tensor), 0))
     rec.handles.append(tensor)
+    if key is tensor._meta and key.requires_grad:
+        tensor.__dict__["_entered"] = rec, number
     return number
 
 
@@ -407,9 +434,7 @@ def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
     if rec.state.depth > len(rec.bases):
         flush()
         raise Flushed
-    storage = tensor._storage
-    assert storage is not None
-    return _enter_exposed(rec, tensor, storage)
+    return _enter_exposed(rec, tensor)
 
 
 def settle(rec: Recording) -> None:

@@ -93,7 +93,7 @@ class Trace:
         self.histories: list[Any] = []  # what each history input stands for
         self.leaves: list[int] = []  # tensor number of each leaf
         self.entered: set[int] = set()  # tensors that came from outside
-        self.origins: dict[Value, tuple[StorageRecord, int, str]] = {}
+        self.origins: dict[Value, tuple[StorageRecord, int, str] | None] = {}  # None: a value of its own
         self.freed: set[Value] = set()
         self.cuts: list[tuple[Value, tuple[Value | None, ...] | None]] = []  # Python code in the graph
         self.event = ""
@@ -115,6 +115,16 @@ class Trace:
         if reach > storage.size:
             self._widen(storage, reach)
         return self._enter(meta.replaced(offset=offset), storage)
+
+    def enter_again(self, meta: Meta, number: int) -> TensorRecord:
+        """Leaf tensor `number`, whose memory others may have written since, enters with new data."""
+        record = self.enter(meta.replaced(requires_grad=False))
+        group = record.group
+        group.leaf = self.tensors[number].group.leaf
+        assert group.leaf is not None and group.flat is None
+        group.flat = source.leaf(self.data(record.storage), group.leaf)
+        record.meta = meta
+        return record
 
     def _enter(self, meta: Meta, storage: StorageRecord) -> TensorRecord:
         if storage.data is None:
@@ -257,6 +267,13 @@ class Trace:
             detached = source.detach(value)
             return detached
         return value
+
+    def read_before_write(self, number: int) -> Value:
+        """What an in-place op reads of its target: its derivative may use it after the write (PyTorch clones it)."""
+        value = self.read(number)
+        kept = view.reshape(value, shape=value.shape)
+        self.origins[kept] = None
+        return kept
 
     def write(self, number: int, value: Value, *, grad_name: str = "CopySlices") -> None:
         """In-place write through a tensor: a new version of its storage."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flambeau.core import dtypes
+from flambeau.core import dtypes, random_streams
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
 from flambeau.execute.cpu.expansion import expand_primitives
@@ -764,3 +764,33 @@ def test_fusion_keeps_kernels_few() -> None:
     y = elementwise.tanh(ar.maximum(out, 0.0))
     compiled = b.check([y, out], tolerance=64.0)
     assert len({k.label for k in compiled.kernels}) == 1
+
+
+# ---- random draws --------------------------------------------------------------------------------
+
+
+def test_draws_and_generator_states() -> None:
+    b = Builder()
+    seeded = np.asarray(random_streams.seed_state(7))
+    state = b.data(seeded, dtypes.uint32)
+    b.bases[0][1][...] = seeded
+    state = b.flat[0]
+    x = b.random((40, 5))
+
+    def draw(kind: str, count: int, dtype: DType, **parameters: Any) -> Value:
+        nonlocal state
+        attrs = {"kind": kind, "count": count, "dtype": dtype}
+        attrs["parameters"] = tuple(sorted(parameters.items()))
+        values = randomness.random_draw(state, **attrs)
+        state = randomness.random_advance(state, **attrs)
+        return values
+
+    keep = view.reshape(draw("bernoulli", 200, dtypes.bool_, p=0.75), shape=(40, 5))
+    normal = draw("normal_float32", 64, dtypes.float32)
+    uniform = draw("uniform32", 33, dtypes.float32)
+    few = draw("normal_float32", 5, dtypes.float32)
+    b.check(
+        [x * ar.cast(keep, dtypes.float32), keep, normal + 1.0, uniform, few, state],
+        [(0, state)],
+        tolerance=16.0,
+    )

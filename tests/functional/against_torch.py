@@ -1,4 +1,4 @@
-"""What the tests of op functions share: the same case run in PyTorch and in Flambeau, and compared."""
+"""What the tests of op functions share: a case run in PyTorch and in Flambeau, and compared."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def check_error(case: Case, *tensors: Any) -> None:
     """The same exception with the same words."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(Exception) as theirs:  # noqa: PT011, B017
+        with pytest.raises(Exception) as theirs:
             case(torch, *tensors)
         with pytest.raises(theirs.type, match="^" + re.escape(str(theirs.value).split("\n")[0])):
             case(MINE, *[mine_of(t) for t in tensors])

@@ -20,15 +20,18 @@ from against_torch import (  # noqa: E402
     mine_of,
     same,
 )
+
 from flambeau.functional import linear_algebra  # noqa: E402
 from flambeau.functional.creation import complex as make_complex  # noqa: E402
 
 pytestmark = pytest.mark.parity
 
 SHAPES = [
-    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((5, 2, 3), (3,)),
+    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
+    ((5, 2, 3), (3,)),
     ((3,), (5, 3, 4)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((5, 2, 3), (1, 3, 4)),
-    ((6, 1, 2, 3), (5, 3, 4)), ((6, 5, 2, 3), (3,)), ((1, 1), (1, 1)), ((2, 0), (0, 3)), ((0, 3), (3, 2)),
+    ((6, 1, 2, 3), (5, 3, 4)), ((6, 5, 2, 3), (3,)), ((1, 1), (1, 1)), ((2, 0), (0, 3)),
+    ((0, 3), (3, 2)),
     ((0, 2, 3), (3, 4)), ((4, 0, 3), (4, 3, 2)),
 ]  # fmt: skip
 
@@ -87,15 +90,18 @@ PRODUCTS: dict[str, tuple[Case, list[tuple[int, ...]]]] = {
     "inner scalar": (lambda t, a, b: t.inner(a, b), [(), (3,)]),
     "addmm": (lambda t, x, a, b: t.addmm(x, a, b), [(2, 4), (2, 3), (3, 4)]),
     "addmm row": (lambda t, x, a, b: t.addmm(x, a, b, beta=0.5, alpha=2), [(4,), (2, 3), (3, 4)]),
-    "addmm alpha": (lambda t, x, a, b: t.addmm(x, mat1=a, mat2=b, alpha=-1.5), [(1, 4), (2, 3), (3, 4)]),
+    "addmm alpha": (lambda t, x, a, b: t.addmm(x, mat1=a, mat2=b, alpha=-1.5),
+        [(1, 4), (2, 3), (3, 4)]),
     "addmv": (lambda t, x, a, b: t.addmv(x, a, b, alpha=3), [(2,), (2, 3), (3,)]),
     "addbmm": (lambda t, x, a, b: t.addbmm(x, a, b, beta=2), [(2, 4), (5, 2, 3), (5, 3, 4)]),
-    "baddbmm": (lambda t, x, a, b: t.baddbmm(x, a, b, beta=2, alpha=0.5), [(2, 4), (5, 2, 3), (5, 3, 4)]),
+    "baddbmm": (lambda t, x, a, b: t.baddbmm(x, a, b, beta=2, alpha=0.5),
+        [(2, 4), (5, 2, 3), (5, 3, 4)]),
     "addr": (lambda t, x, a, b: t.addr(x, a, b, alpha=0.5), [(3, 4), (3,), (4,)]),
     "tensordot": (lambda t, a, b: t.tensordot(a, b), [(2, 3, 4), (3, 4, 5)]),
     "tensordot 1": (lambda t, a, b: t.tensordot(a, b, 1), [(2, 3), (3, 4, 5)]),
     "tensordot 0": (lambda t, a, b: t.tensordot(a, b, dims=0), [(2, 3), (4,)]),
-    "tensordot dims": (lambda t, a, b: t.tensordot(a, b, dims=([0, 2], [-1, 0])), [(2, 3, 4), (4, 5, 2)]),
+    "tensordot dims": (lambda t, a, b: t.tensordot(a, b, dims=([0, 2], [-1, 0])),
+        [(2, 3, 4), (4, 5, 2)]),
     "kron": (lambda t, a, b: t.kron(a, b), [(2, 3), (3, 2)]),
     "kron ranks": (lambda t, a, b: t.kron(a, b), [(2,), (2, 3, 2)]),
     "chain_matmul": (lambda t, a, b, c: t.chain_matmul(a, b, c), [(2, 3), (3, 6), (6, 4)]),
@@ -145,15 +151,21 @@ def test_integer_products(name: str) -> None:
 
 
 EQUATIONS: list[tuple[str, list[tuple[int, ...]]]] = [
-    ("ij,jk->ik", [(2, 3), (3, 4)]), ("ij,jk", [(2, 3), (3, 4)]), ("ij->ji", [(2, 3)]), ("ij->", [(2, 3)]),
-    ("ba", [(2, 3)]), ("ii->i", [(3, 3)]), ("ii", [(3, 3)]), ("iij->ji", [(3, 3, 2)]), ("i,j->ij", [(2,), (3,)]),
-    ("i,i->", [(3,), (3,)]), ("ij,ij->ij", [(2, 3), (2, 3)]), ("bij,bjk->bik", [(5, 2, 3), (5, 3, 4)]),
+    ("ij,jk->ik", [(2, 3), (3, 4)]), ("ij,jk", [(2, 3), (3, 4)]), ("ij->ji", [(2, 3)]),
+    ("ij->", [(2, 3)]),
+    ("ba", [(2, 3)]), ("ii->i", [(3, 3)]), ("ii", [(3, 3)]), ("iij->ji", [(3, 3, 2)]),
+    ("i,j->ij", [(2,), (3,)]),
+    ("i,i->", [(3,), (3,)]), ("ij,ij->ij", [(2, 3), (2, 3)]),
+    ("bij,bjk->bik", [(5, 2, 3), (5, 3, 4)]),
     ("bij,jk->bik", [(5, 2, 3), (3, 4)]), ("...ij,...jk->...ik", [(5, 2, 3), (5, 3, 4)]),
-    ("...ij,...jk->...ik", [(2, 1, 2, 3), (5, 3, 4)]), ("...i->...", [(2, 3, 4)]), ("i...,i...->...", [(2, 3), (2, 3)]),
+    ("...ij,...jk->...ik", [(2, 1, 2, 3), (5, 3, 4)]), ("...i->...", [(2, 3, 4)]),
+    ("i...,i...->...", [(2, 3), (2, 3)]),
     ("bhqd,bhkd->bhqk", [(2, 3, 4, 5), (2, 3, 6, 5)]), ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
-    ("i,ij,j->", [(2,), (2, 3), (3,)]), ("ab,bc,ca->", [(2, 3), (3, 4), (4, 2)]), ("ij,kl->ik", [(2, 3), (4, 5)]),
+    ("i,ij,j->", [(2,), (2, 3), (3,)]), ("ab,bc,ca->", [(2, 3), (3, 4), (4, 2)]),
+    ("ij,kl->ik", [(2, 3), (4, 5)]),
     ("ij,j->i", [(2, 3), (1,)]), ("ij,ij->i", [(2, 3), (1, 3)]), ("aB,Ba->a", [(2, 3), (3, 2)]),
-    ("  i j , j k -> i k ", [(2, 3), (3, 4)]), ("ijk,ijl,ijm->klm", [(2, 3, 2), (2, 3, 4), (2, 3, 5)]),
+    ("  i j , j k -> i k ", [(2, 3), (3, 4)]),
+    ("ijk,ijl,ijm->klm", [(2, 3, 2), (2, 3, 4), (2, 3, 5)]),
     (",i->i", [(), (3,)]),
 ]  # fmt: skip
 

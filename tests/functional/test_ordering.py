@@ -19,6 +19,7 @@ from against_torch import (  # noqa: E402
     mine_of,
     same,
 )
+
 from flambeau.functional import ordering  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -69,7 +70,8 @@ OTHERS: dict[str, Case] = {
     ),
 }
 EVERY = {**DIFFERENTIABLE, **OTHERS}
-INTEGRAL = ["cumsum", "cumprod", "cummax", "cummin", "diff", "diff ends", "sort stable", "argsort last", "median",
+INTEGRAL = ["cumsum", "cumprod", "cummax", "cummin", "diff", "diff ends", "sort stable",
+            "argsort last", "median",
             "median dim", "nanmedian", "mode", "unique all", "unique_consecutive"]  # fmt: skip
 FLOAT_ONLY = ("quantile", "nanquantile")
 
@@ -147,7 +149,8 @@ def test_quantile_of_tensors(weights: tuple[int, ...]) -> None:
     x = draw(3, 4, 2)
     for case in (
         lambda t, x, q: t.quantile(x, q), lambda t, x, q: t.quantile(x, q, dim=1),
-        lambda t, x, q: t.quantile(x, q, dim=-1, keepdim=True), lambda t, x, q: t.quantile(x, q, keepdim=True),
+        lambda t, x, q: t.quantile(x, q, dim=-1, keepdim=True), lambda t, x,
+        q: t.quantile(x, q, keepdim=True),
     ):  # fmt: skip
         check_values(case, x, q, strides=False)
 

@@ -1,4 +1,4 @@
-"""Reductions against PyTorch: values, dtypes, strides, gradients of first and second order, errors."""
+"""Reductions against PyTorch: values, dtypes, strides, gradients of both orders, errors."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from against_torch import (  # noqa: E402
     mine_of,
     same,
 )
+
 from flambeau.core import dtypes  # noqa: E402
 from flambeau.functional import reduction  # noqa: E402
 from flambeau.functional.creation import complex as make_complex  # noqa: E402
@@ -96,8 +97,10 @@ OTHERS: dict[str, Case] = {
     "allclose": lambda t, x: t.allclose(x, t.mul(x, 1 + 1e-7)),
     "equal": lambda t, x: (t.equal(x, x), t.equal(x, t.add(x, 1))),
 }
-INTEGRAL = ["sum", "sum dims", "sum dtype", "mean dtype", "prod", "prod dim", "amax", "max", "max dim", "min dim",
-            "aminmax", "nansum", "logsumexp", "argmax", "argmin dim", "all", "all dim", "any dims", "count_nonzero",
+INTEGRAL = ["sum", "sum dims", "sum dtype", "mean dtype", "prod", "prod dim", "amax", "max",
+            "max dim", "min dim",
+            "aminmax", "nansum", "logsumexp", "argmax", "argmin dim", "all", "all dim",
+            "any dims", "count_nonzero",
             "isclose", "equal"]  # fmt: skip
 EVERY = {**DIFFERENTIABLE, **OTHERS}
 ONE_AXIS_REPEATED = {
@@ -179,11 +182,16 @@ def test_gradient_of_logsumexp_at_minus_infinity() -> None:
 def test_empty() -> None:
     x = torch.empty(0, 3)
     cases: list[Case] = [
-        lambda t, x: t.sum(x), lambda t, x: t.sum(x, 0), lambda t, x: t.sum(x, 1), lambda t, x: t.mean(x),
-        lambda t, x: t.mean(x, 0), lambda t, x: t.prod(x, 0), lambda t, x: t.amax(x, 1), lambda t, x: t.max(x, 1),
-        lambda t, x: t.argmax(x, 1), lambda t, x: t.all(x), lambda t, x: t.any(x, 0), lambda t, x: t.std(x),
-        lambda t, x: t.var(x, 0), lambda t, x: t.norm(x), lambda t, x: t.logsumexp(x, 0), lambda t, x: t.nansum(x),
-        lambda t, x: t.count_nonzero(x, 0), lambda t, x: t.equal(x, x), lambda t, x: t.all(x, 0, keepdim=True),
+        lambda t, x: t.sum(x), lambda t, x: t.sum(x, 0), lambda t, x: t.sum(x, 1), lambda t,
+        x: t.mean(x),
+        lambda t, x: t.mean(x, 0), lambda t, x: t.prod(x, 0), lambda t, x: t.amax(x, 1), lambda t,
+        x: t.max(x, 1),
+        lambda t, x: t.argmax(x, 1), lambda t, x: t.all(x), lambda t, x: t.any(x, 0), lambda t,
+        x: t.std(x),
+        lambda t, x: t.var(x, 0), lambda t, x: t.norm(x), lambda t, x: t.logsumexp(x, 0),
+        lambda t, x: t.nansum(x),
+        lambda t, x: t.count_nonzero(x, 0), lambda t, x: t.equal(x, x), lambda t,
+        x: t.all(x, 0, keepdim=True),
     ]  # fmt: skip
     for case in cases:
         check_values(case, x)

@@ -16,6 +16,8 @@ import numpy as np
 PLAIN = (bool, int, float, str, type(None))
 MISSING = "(a name it uses does not exist)"
 UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
+SAVED = "RuntimeError (a saved value was overwritten or freed)"
+SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
 AMBIGUOUS = ("view was created in", "is a view and its base or another view", "is a view and is being modified")
 
 
@@ -108,6 +110,8 @@ def _run_line(trial: Trial, line: Line) -> None:
         what = MISSING
     except Exception as error:
         what = _name_of(error)
+        if "backward(" in line.text:
+            _drop_gradients(trial.env)
     trial.seen.append((line.text, what))
     try:
         trial.seen.append(("flags", _flags(trial.env)))
@@ -118,7 +122,16 @@ def _run_line(trial: Trial, line: Line) -> None:
 def _name_of(error: Exception) -> str:
     if any(words in str(error) for words in AMBIGUOUS):
         raise Ambiguous
+    if any(words in str(error) for words in SAVED_WORDS):
+        return SAVED
     return type(error).__name__
+
+
+def _drop_gradients(env: dict[str, Any]) -> None:
+    """A backward that fails may have reached some leaves already: which ones is nobody's promise."""
+    for name, value in env.items():
+        if _is_variable(name) and getattr(value, "is_leaf", False):
+            value.grad = None
 
 
 def _run_block(trial: Trial, block: Block) -> None:

@@ -36,6 +36,7 @@ from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.executor import decode, encode
 from flambeau.graph.program import Program, Update, reachable
 from flambeau.graph.simplify import simplify
+from flambeau.ops.primitive import RANDOM
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
 
@@ -202,7 +203,8 @@ class _Compiler:
         ):
             rows = value.inputs[1]
             core = self.output_core(rows)
-            if not fusion.is_host(core) and core.primitive.name not in fusion.SCATTERS:
+            whole = fusion.is_host(core) or core.primitive.family == RANDOM
+            if not whole and core.primitive.name not in fusion.SCATTERS:
                 return core, Destination(
                     base, rows.shape, value.attrs["strides"], value.attrs["offset"]
                 )
@@ -278,7 +280,7 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "host"):
+        if group in failing or group.kind in ("scatter", "draw", "host"):
             return False
         base = destination.buffer
         for other in (*grouper.groups,):
@@ -310,7 +312,7 @@ class _Compiler:
         needed = {id(b) for b in self.buffers.values() if b.kind == "result"}
         for group in groups:
             needed |= {id(n.data[0]) for n in nodes_of[group.number] if n.kind == "load"}
-            if group.kind == "host":
+            if group.kind in ("draw", "host"):
                 needed |= group.reads
         needed |= {id(self.buffers[v]) for v, _ in self.copies}
         return needed

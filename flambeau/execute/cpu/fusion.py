@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, view_position
+from flambeau.execute.cpu.draws import draw_key, is_native_draw
 from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, of
 from flambeau.execute.cpu.loops import ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks
@@ -53,8 +54,10 @@ def is_host(v: Value) -> bool:
         return False
     if v.dtype.is_complex or any(x.dtype.is_complex for x in v.inputs):
         return True
-    if family in (SCAN, SORT, RANDOM, HOST):
+    if family in (SCAN, SORT, HOST):
         return True
+    if family == RANDOM:
+        return not is_native_draw(v)
     if family == REDUCTION:
         return name not in ("sum", "prod") and not v.inputs[0].size
     if family == ELEMENTWISE:
@@ -94,7 +97,7 @@ def same_elements(v: Value) -> Value:
 
 def must_store(v: Value) -> bool:
     family, name = v.primitive.family, v.primitive.name
-    return family in (CONTRACTION, REDUCTION) or name in SCATTERS or is_host(v)
+    return family in (CONTRACTION, REDUCTION, RANDOM) or name in SCATTERS or is_host(v)
 
 
 def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value]:
@@ -147,7 +150,7 @@ def _operands_stored(v: Value, store: object, stored: set[Value], cost: dict[Val
     """Marks the operands that the kernel of `v` must find in memory."""
     assert callable(store)
     name = v.primitive.name
-    if is_host(v):
+    if is_host(v) or v.primitive.family == RANDOM:
         for x in v.inputs:
             store(x)
     elif v.primitive.family == CONTRACTION:
@@ -236,7 +239,7 @@ def space_variables(shape: Shape, first: int = 0) -> list[Variable]:
 
 @dataclass(eq=False)
 class Group:
-    """Values computed by one kernel: `kind` is pointwise, fold, scatter or host.
+    """Values computed by one kernel: `kind` is pointwise, fold, scatter, draw or host.
 
     `kept` are the variables of the space the members share; `folded` those that the anchors
     (reductions and contractions) sum over. `members` are elementwise values with their positions
@@ -297,6 +300,8 @@ class Grouper:
         """Gives a stored value its group."""
         if is_host(v):
             self._add_whole(v, "host")
+        elif v.primitive.family == RANDOM:
+            self._add_draw(v)
         elif v.primitive.name in SCATTERS:
             self._add_whole(v, "scatter")
         elif v.primitive.family in (REDUCTION, CONTRACTION):
@@ -350,7 +355,7 @@ class Grouper:
         operands = []
         reads: set[int] = set()
         for x in v.inputs:
-            if kind == "host":
+            if kind in ("host", "draw"):
                 buffer = self.tracer.find(same_elements(x))
                 assert buffer is not None, x
                 reads.add(id(buffer))
@@ -360,6 +365,15 @@ class Grouper:
             reads |= loaded_buffers([node])
         group.anchors.append(Anchor(v, space_position(v.shape), None, None, None, tuple(operands)))
         self._settle(v, group, group.anchors[0].position, reads)
+
+    def _add_draw(self, v: Value) -> None:
+        """A draw's values and its next state come from one kernel."""
+        for group in self.groups:
+            if group.kind == "draw" and draw_key(group.anchors[0].value) == draw_key(v):
+                group.anchors.append(Anchor(v, space_position(v.shape), None, None, None))
+                self._settle(v, group, group.anchors[-1].position, set())
+                return
+        self._add_whole(v, "draw")
 
     # ---- folds -----------------------------------------------------------------------------------
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
-from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group, space_position, space_variables
+from flambeau.execute.cpu.draws import draw_kernel, values_dtype
+from flambeau.execute.cpu.fusion import (
+    FOLDED,
+    Anchor,
+    Group,
+    same_elements,
+    space_position,
+    space_variables,
+)
 from flambeau.execute.cpu.index import Expression, Position, linear
 from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
@@ -124,6 +132,8 @@ def describe(group: Group) -> str:
 def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "host":
         return [_host_step(group.anchors[0].value, low)]
+    if group.kind == "draw":
+        return [*_draw(group, low)]
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
     forward = forwards(group, low.tracer, low.buffers)
@@ -172,8 +182,6 @@ def _fold(anchor: Anchor) -> Fold:
 
 
 def _host_step(v: Value, low: Lowering) -> HostStep:
-    from flambeau.execute.cpu.fusion import same_elements
-
     operands = []
     for x in v.inputs:
         buffer = low.tracer.find(same_elements(x))
@@ -187,6 +195,32 @@ def _host_step(v: Value, low: Lowering) -> HostStep:
             )
             results.append(destination.buffer)
     return HostStep(v, tuple(operands), tuple(results))
+
+
+def _draw(group: Group, low: Lowering) -> list[KernelCode]:
+    """One kernel for the values and the state after them, then copies for further destinations."""
+    first = group.anchors[0].value
+    before = low.tracer.find(same_elements(first.inputs[0]))
+    assert before is not None
+    found: dict[str, Buffer] = {}
+    copies = []
+    for anchor in group.anchors:
+        v = anchor.value
+        buffer = found[v.primitive.name] = low.buffers[v]
+        node = low.tracer.load(buffer, buffer.address(anchor.position))
+        for destination in low.destinations.get(v, ()):
+            if destination.buffer is not buffer:
+                address = destination.address(anchor.position)
+                copies.append((v, Store(destination.buffer, address, node)))
+    after = found.get("random_advance") or low.new_scratch(before.dtype, before.size)
+    values = found.get("random_draw") or low.new_scratch(
+        values_dtype(first.attrs["kind"]), first.attrs["count"]
+    )
+    bits = low.vector_bits
+    return [
+        draw_kernel(first, before, after, values, bits),
+        *[pointwise_kernel(space_variables(v.shape), [s], {}, bits) for v, s in copies if v.size],
+    ]
 
 
 # ---- scatters -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.nn._torch import Function, Tensor, is_grad_enabled, is_tensor
+from flambeau.record.changes import CHANGES
 
 _ids = itertools.count()
 
@@ -26,10 +27,12 @@ class RemovableHandle:
 
     def __init__(self, hooks: Any, *, extra: tuple[Any, ...] = ()) -> None:
         self.id = next(_ids)
+        CHANGES.count += 1
         self._tables = tuple(weakref.ref(t) for t in (hooks, *extra))
 
     def remove(self) -> None:
         """Take the hook away; doing so twice is allowed."""
+        CHANGES.count += 1
         for reference in self._tables:
             table = reference()
             if table is not None:

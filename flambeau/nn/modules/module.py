@@ -10,6 +10,7 @@ from flambeau.nn._torch import Buffer, Parameter, Tensor
 from flambeau.nn.modules import hooks
 from flambeau.nn.modules.conversion import ConversionMixin
 from flambeau.nn.modules.hooks import BackwardWatch, RemovableHandle
+from flambeau.record.changes import CHANGES
 from flambeau.nn.modules.registry import Registry
 from flambeau.nn.modules.state import StateMixin, type_name
 from flambeau.nn.modules.tree import TreeMixin
@@ -254,6 +255,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        CHANGES.count += 1
         own = self.__dict__
         if not isinstance(value, (Tensor, Module)) and not any(
             name in own.get(registry, ()) for registry in _REGISTRIES

@@ -16,6 +16,8 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from flambeau.record.changes import CHANGES
+
 _MISSING = object()
 
 
@@ -41,11 +43,13 @@ class Registry(dict[str, Any]):
             owner.__dict__[key] = value
 
     def _hide(self, key: str, value: Any) -> None:
+        CHANGES.count += 1
         owner = self._owner()
         if owner is not None and owner.__dict__.get(key, _MISSING) is value:
             del owner.__dict__[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
+        CHANGES.count += 1
         super().__setitem__(key, value)
         self._show(key, value)
 

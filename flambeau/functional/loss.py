@@ -1,0 +1,683 @@
+"""Loss functions with torch.nn.functional's signatures: each is one event.
+
+Note: the loss of a class index
+    loss[n] = -w[t[n]] * logp[n, t[n]]. The element is picked by comparing a counter with the target and summing, not
+    by a gather: fused with the softmax it costs nothing extra, and its derivative is a `where` instead of a scatter.
+    The weights are gathered with `take(what="target")`, which is where a target out of range raises IndexError.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.functional.activation import (
+    cosine_value,
+    distance_value,
+    log_sigmoid_value,
+    log_softmax_value,
+)
+from flambeau.functional.neural import (
+    NamedOp,
+    column,
+    constant,
+    divided,
+    float_operand,
+    legacy_reduction,
+    mean,
+    not_a_tensor,
+    not_implemented,
+    number,
+    reduced,
+    warn_of_broadcasting,
+    widened,
+)
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import reduction as rd
+from flambeau.ops import source, view
+from flambeau.ops.indexed import take
+from flambeau.ops.randomness import require
+from flambeau.ops.value import Shape, Value
+from flambeau.record.events import PureOp
+from flambeau.record.recorder import binary, record
+from flambeau.tensor.tensor import Tensor
+
+Flag = bool | None
+NAMES = {"none": 0, "mean": 1, "sum": 2}
+
+
+def _named(none: str, mean: str, sum_: str) -> Callable[..., str]:
+    """A grad_fn name by the reduction, which is the first attribute of every loss."""
+    names = {"none": none, "mean": mean, "sum": sum_}
+    return lambda *parts: next(names[p] for p in parts if isinstance(p, str) and p in names)
+
+
+REDUCTION_NAMES = ("MeanBackward0", "SumBackward0")
+
+
+def _same_dtype(x: Value, target: Value, name: str) -> tuple[Value, Value, Any]:
+    """Both operands promoted, widened and broadcast, and the dtype of the result."""
+    dtype = ar.promoted_dtype(x, target)
+    if not dtype.is_floating_point:
+        raise not_implemented(name, dtype)
+    left, right = ar.broadcast(widened(ar.cast(x, dtype)), widened(ar.cast(target, dtype)))
+    return left, right, dtype
+
+
+# ---- regression --------------------------------------------------------------------------------------
+
+
+def _difference_loss(name: str, loss: Callable[..., Value], *, averaged_by_weight: bool) -> Callable[..., Value]:
+    """A loss of x - target; the mean of weighted elements is by weight or by count."""
+
+    def apply(x: Value, target: Value, weight: Value | None, reduction: str, *attributes: Any) -> Value:
+        left, right, dtype = _same_dtype(x, target, name)
+        value = loss(left - right, *attributes)
+        if weight is None:
+            return ar.cast(reduced(value, reduction), dtype)
+        if weight.shape != x.shape:
+            raise ValueError("Weights and input must have the same size.")
+        weight = ar.cast(weight, value.dtype)
+        weighted = value * weight
+        if reduction == "mean" and averaged_by_weight:
+            return ar.cast(reduced(weighted, "sum") / reduced(weight, "sum"), dtype)
+        return ar.cast(reduced(weighted, reduction), dtype)
+
+    return apply
+
+
+def _square(d: Value) -> Value:
+    return d * d
+
+
+def _smooth_l1(d: Value, beta: Any) -> Value:
+    beta = number("smooth_l1_loss", "beta", beta)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    size = el.abs_(d)
+    if beta == 0:
+        return size
+    return el.where(ar.lt(size, beta), d * d * (0.5 / beta), size - 0.5 * beta)
+
+
+def _huber(d: Value, delta: Any) -> Value:
+    delta = number("huber_loss", "delta", delta)
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    size = el.abs_(d)
+    return el.where(ar.le(size, delta), d * d * 0.5, (size - 0.5 * delta) * delta)
+
+
+def _mse_name(x: Value, t: Value, weight: Value | None, reduction: str, *rest: Any) -> str:
+    if weight is None:
+        return "MseLossBackward0"
+    return {"none": "MulBackward0", "mean": "DivBackward0", "sum": "SumBackward0"}[reduction]
+
+
+def _plain(function: Callable[..., Value]) -> Callable[..., Value]:
+    """Without the weight operand: what the hot path records."""
+    return lambda x, target, *attributes: function(x, target, None, *attributes)
+
+
+_mse = _difference_loss("mse_cpu", _square, averaged_by_weight=True)
+_l1 = _difference_loss("abs_cpu", el.abs_, averaged_by_weight=True)
+_smooth = _difference_loss("smooth_l1_cpu", _smooth_l1, averaged_by_weight=False)
+_hub = _difference_loss("huber_cpu", _huber, averaged_by_weight=False)
+MSE = PureOp("mse_loss", _plain(_mse), "MseLossBackward0")
+MSE_WEIGHTED = NamedOp("mse_loss", _mse, _mse_name)
+L1 = NamedOp("l1_loss", _plain(_l1), _named("AbsBackward0", *REDUCTION_NAMES))
+L1_WEIGHTED = NamedOp("l1_loss", _l1, _named("MulBackward0", "DivBackward0", "SumBackward0"))
+SMOOTH_L1 = PureOp("smooth_l1_loss", _plain(_smooth), "SmoothL1LossBackward0")
+HUBER = PureOp("huber_loss", _plain(_hub), "HuberLossBackward0")
+HUBER_WEIGHTED = NamedOp("huber_loss", _hub, _named("MulBackward0", *REDUCTION_NAMES))
+
+
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Flag = None,
+    reduce: Flag = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """(input - target)^2, reduced; a weighted mean divides by the sum of the weights."""
+    if not isinstance(input, Tensor):
+        raise not_a_tensor("mse_loss", input)
+    if input._meta.shape != target._meta.shape:
+        warn_of_broadcasting(input, target)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    if weight is None:
+        return binary(MSE, input, target, (reduction,))
+    return record(MSE_WEIGHTED, (input, target, weight), (reduction,))
+
+
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Flag = None,
+    reduce: Flag = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """|input - target|, reduced; a weighted mean divides by the sum of the weights."""
+    if input._meta.shape != target._meta.shape:
+        warn_of_broadcasting(input, target)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    if weight is None:
+        return binary(L1, input, target, (reduction,))
+    return record(L1_WEIGHTED, (input, target, weight), (reduction,))
+
+
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Flag = None,
+    reduce: Flag = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, of d = input - target."""
+    if input._meta.shape != target._meta.shape:
+        warn_of_broadcasting(input, target)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    if beta == 0:
+        return binary(L1, input, target, (reduction,))
+    return binary(SMOOTH_L1, input, target, (reduction, beta))
+
+
+def huber_loss(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """d^2 / 2 where |d| <= delta, delta (|d| - delta / 2) elsewhere, of d = input - target."""
+    if input._meta.shape != target._meta.shape:
+        warn_of_broadcasting(input, target)
+    if weight is None:
+        return binary(HUBER, input, target, (reduction, delta))
+    return record(HUBER_WEIGHTED, (input, target, weight), (reduction, delta))
+
+
+# ---- classes -----------------------------------------------------------------------------------------
+
+
+def _check_classes(x: Value, target: Value, weight: Value | None) -> None:
+    """Shapes of log-probabilities [N, C, *] (or [C]) and class indices [N, *] (or [])."""
+    if not x.ndim:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if x.ndim > 1 and (target.ndim == 0 or x.shape[0] != target.shape[0]):
+        raise ValueError(
+            f"Expected input batch_size ({x.shape[0]}) to match target batch_size "
+            f"({target.shape[0] if target.ndim else 0})."
+        )
+    if x.ndim <= 2 and target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if x.ndim == 1 and target.ndim == 1 and target.shape[0] != 1:
+        raise ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}"
+        )
+    wanted = (x.shape[0], *x.shape[2:])
+    if x.ndim > 2 and target.shape != wanted:
+        raise RuntimeError(f"Expected target size {list(wanted)}, got {list(target.shape)}")
+    if target.dtype not in (dtypes.int64, dtypes.uint8):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {target.dtype.scalar_name}"
+        )
+    classes = x.shape[0] if x.ndim == 1 else x.shape[1]
+    if weight is None:
+        return
+    if weight.shape != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight "
+            f"tensor of shape: {list(weight.shape)}"
+        )
+    if weight.dtype is not x.dtype:
+        raise RuntimeError(
+            f"expected scalar type {x.dtype.scalar_name} but found {weight.dtype.scalar_name}"
+        )
+
+
+def _class_axis(x: Value) -> int:
+    return 0 if x.ndim == 1 else 1
+
+
+def _along_classes(x: Value, per_class: Value) -> Value:
+    """[C] broadcast to the shape of x."""
+    a = _class_axis(x)
+    shape = tuple(n if i == a else 1 for i, n in enumerate(x.shape))
+    return ar.expand(column(per_class, shape), x.shape)
+
+
+def _nll_parts(
+    logp: Value, target: Value, weight: Value | None, ignore_index: int
+) -> tuple[Value, Value, Value]:
+    """Per position: the weighted loss, its weight (0 where ignored), and whether it is ignored."""
+    a = _class_axis(logp)
+    classes = logp.shape[a]
+    places = logp.shape[:a] + logp.shape[a + 1 :]
+    t = view.reshape(ar.cast(target, dtypes.int64), shape=places)
+    ignored = ar.eq(t, ignore_index)
+    t = el.where(ignored, ar.zeros_like(t), t)
+    weights = ar.full((classes,), 1.0, logp.dtype) if weight is None else widened(weight)
+    if not classes:
+        w = ar.full(places, 0.0, logp.dtype)
+    else:
+        w = take(weights, t, what="target")
+        w = el.where(ignored, ar.zeros_like(w), w)
+    shape = places[:a] + (1,) + places[a:]
+    counter = _along_classes(logp, source.iota(size=classes))
+    hit = el.eq(counter, ar.expand(column(t, shape), logp.shape))
+    picked = rd.sum_(el.where(hit, logp, ar.zeros_like(logp)), axes=(a,))
+    # An ignored position must stay 0 even where its log-probability is infinite.
+    loss = el.where(ignored, ar.zeros_like(w), el.neg(picked) * w)
+    return loss, w, ignored
+
+
+def _weighted(loss: Value, w: Value, reduction: str) -> Value:
+    if reduction == "mean":
+        return reduced(loss, "sum") / reduced(w, "sum")
+    return reduced(loss, reduction)
+
+
+def _nll(x: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int) -> Value:
+    _check_classes(x, target, weight)
+    logp = float_operand(x, "nll_loss_out_frame" if x.ndim <= 2 else "nll_loss2d_forward_out_frame")
+    loss, w, _ = _nll_parts(logp, target, weight, ignore_index)
+    if reduction == "none":
+        loss = view.reshape(loss, shape=target.shape if x.ndim > 1 else ())
+    return ar.cast(_weighted(loss, w, reduction), x.dtype)
+
+
+def _nll_name(x: Value, target: Value, weight: Value | None, reduction: str, *rest: Any) -> str:
+    if x.ndim <= 2:
+        return "NllLossBackward0"
+    return "ViewBackward0" if reduction == "none" and x.ndim != 4 else "NllLoss2DBackward0"
+
+
+def _smoothed(
+    logp: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int, smoothing: float
+) -> Value:
+    """The loss against (1 - s) one-hot + s / C."""
+    a = _class_axis(logp)
+    loss, w, ignored = _nll_parts(logp, target, weight, ignore_index)
+    scaled = logp if weight is None else logp * _along_classes(logp, widened(weight))
+    spread = el.neg(rd.sum_(scaled, axes=(a,)))
+    spread = el.where(ignored, ar.zeros_like(spread), spread)
+    share = smoothing / max(logp.shape[a], 1)
+    return _weighted(loss, w, reduction) * (1.0 - smoothing) + _weighted(spread, w, reduction) * share
+
+
+def _probabilities(
+    logp: Value, target: Value, weight: Value | None, reduction: str, smoothing: float
+) -> Value:
+    """The loss against a distribution over the classes."""
+    a = _class_axis(logp)
+    classes = logp.shape[a]
+    target = ar.cast(target, logp.dtype)
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / classes
+    terms = logp * target
+    if weight is not None:
+        terms = terms * _along_classes(logp, ar.cast(weight, logp.dtype))
+    if reduction == "none":
+        return el.neg(rd.sum_(terms, axes=(a,)))
+    total = el.neg(reduced(terms, "sum"))
+    if reduction == "sum":
+        return total
+    if reduction != "mean":
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return divided(total, logp.size / max(classes, 1))
+
+
+def _by_probability(x: Value, target: Value) -> bool:
+    return x.shape == target.shape
+
+
+def _cross_entropy(
+    x: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int, smoothing: Any
+) -> Value:
+    smoothing = number("cross_entropy", "label_smoothing", smoothing)
+    if not 0 <= smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing:g}")
+    if _by_probability(x, target):
+        if not target.dtype.is_floating_point:
+            raise RuntimeError(
+                "Expected floating point type for target with class probabilities, got "
+                f"{target.dtype.scalar_name}"
+            )
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
+    if not x.ndim:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if not x.dtype.is_floating_point:
+        last = "_lastdim" if x.ndim <= 2 else ""
+        raise not_implemented(f"log_softmax{last}_kernel_impl", x.dtype)
+    if _by_probability(x, target):
+        classes = x.shape[_class_axis(x)]
+        if weight is not None and weight.shape != (classes,):
+            raise RuntimeError(
+                "cross_entropy: weight tensor should be defined either for all "
+                f"{classes} classes or no classes but got weight tensor of shape: {list(weight.shape)}"
+            )
+        logp = log_softmax_value(widened(x), _class_axis(x))
+        return ar.cast(_probabilities(logp, target, weight, reduction, smoothing), x.dtype)
+    _check_classes(x, target, weight)
+    logp = log_softmax_value(widened(x), _class_axis(x))
+    if smoothing:
+        result = _smoothed(logp, target, weight, reduction, ignore_index, smoothing)
+    else:
+        loss, w, _ = _nll_parts(logp, target, weight, ignore_index)
+        result = _weighted(loss, w, reduction)
+    if reduction == "none":
+        result = view.reshape(result, shape=target.shape if x.ndim > 1 else ())
+    return ar.cast(result, x.dtype)
+
+
+def _cross_entropy_name(
+    x: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int, smoothing: float
+) -> str:
+    if _by_probability(x, target):
+        return "DivBackward1" if reduction == "mean" else "NegBackward0"
+    return "AddBackward0" if smoothing else _nll_name(x, target, weight, reduction)
+
+
+CROSS_ENTROPY = NamedOp(
+    "cross_entropy",
+    lambda x, target, *attributes: _cross_entropy(x, target, None, *attributes),
+    lambda x, target, *attributes: _cross_entropy_name(x, target, None, *attributes),
+)
+CROSS_ENTROPY_WEIGHTED = NamedOp("cross_entropy", _cross_entropy, _cross_entropy_name)
+NLL = NamedOp("nll_loss", _nll, _nll_name)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Flag = None,
+    ignore_index: int = -100,
+    reduce: Flag = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-log softmax(input)[target]: logits [N, C, *] or [C], class indices or probabilities."""
+    if not isinstance(input, Tensor):
+        raise not_a_tensor("cross_entropy", input)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    attributes = (reduction, ignore_index, label_smoothing)
+    if weight is None:
+        return binary(CROSS_ENTROPY, input, target, attributes)
+    return record(CROSS_ENTROPY_WEIGHTED, (input, target, weight), attributes)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Flag = None,
+    ignore_index: int = -100,
+    reduce: Flag = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-input[target]: log-probabilities [N, C, *] or [C] at class indices."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    return record(NLL, (input, target, weight), (reduction, ignore_index))
+
+
+# ---- two classes -------------------------------------------------------------------------------------
+
+SATURATED = 1e-12
+
+
+def _bce_history(x: Value, t: Value) -> Value:
+    """What the loss is differentiated as: (x - t) / max(x (1 - x), 1e-12), finite at x = 0 and 1."""
+    saturated = ar.lt(source.detach(x * (1.0 - x)), SATURATED)
+    inner = el.where(saturated, constant(0.5, x), x)
+    logs = el.neg(t * el.log(inner) + (1.0 - t) * el.log(1.0 - inner))
+    fixed = source.detach(t) if t.tracked else t
+    edge = (x * x * 0.5 - x * fixed) * (1.0 / SATURATED)
+    return el.where(saturated, edge, logs)
+
+
+def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
+    """-(t log x + (1 - t) log(1 - x)), logarithms not below -100."""
+    if not x.dtype.is_floating_point:
+        raise not_implemented("binary_cross_entropy", x.dtype)
+    for other in (target, weight):
+        if other is not None and other.dtype is not x.dtype:
+            raise RuntimeError(
+                f"Found dtype {other.dtype.scalar_name} but expected {x.dtype.scalar_name}"
+            )
+    wide, t = widened(x), widened(target)
+    plain, plain_t = (source.detach(v) if v.tracked else v for v in (wide, t))
+    least = constant(-100.0, plain)
+    up, down = el.maximum(el.log(plain), least), el.maximum(el.log1p(el.neg(plain)), least)
+    loss = (plain_t - 1.0) * down - plain_t * up
+    if wide.tracked or t.tracked:
+        loss = source.relink(loss, _bce_history(wide, t))
+    if weight is not None:
+        loss = loss * ar.expand(widened(weight), loss.shape)
+    result = ar.cast(reduced(loss, reduction), x.dtype)
+    outside = ar.logical_not(ar.logical_and(ar.ge(plain, 0), ar.le(plain, 1)))
+    count = rd.sum_(ar.cast(outside, dtypes.int64), axes=tuple(range(x.ndim)))
+    message = "all elements of input should be between 0 and 1"
+    return require(result, ar.eq(count, 0), error=("RuntimeError", message))
+
+
+def _bce_logits(
+    x: Value, target: Value, weight: Value | None, pos_weight: Value | None, reduction: str
+) -> Value:
+    """(1 - t) x - (1 + (p - 1) t) log sigmoid(x)."""
+    if not x.dtype.is_floating_point or not target.dtype.is_floating_point:
+        raise RuntimeError(
+            f"result type {x.dtype.scalar_name} can't be cast to the desired output type "
+            f"{target.dtype.scalar_name}"
+        )
+    left, t, dtype = _same_dtype(x, target, "binary_cross_entropy_with_logits")
+    log_sigmoid = log_sigmoid_value(left)
+    if pos_weight is not None:
+        share = (ar.cast(pos_weight, left.dtype) - 1.0) * t + 1.0
+        log_sigmoid = log_sigmoid * share
+    loss = (1.0 - t) * left - log_sigmoid
+    if weight is not None:
+        loss = loss * ar.cast(weight, left.dtype)
+    return ar.cast(reduced(loss, reduction), dtype)
+
+
+BCE = PureOp(
+    "binary_cross_entropy",
+    lambda x, target, reduction: _bce(x, target, None, reduction),
+    "BinaryCrossEntropyBackward0",
+)
+BCE_WEIGHTED = PureOp("binary_cross_entropy", _bce, "BinaryCrossEntropyBackward0")
+BCE_LOGITS = PureOp(
+    "binary_cross_entropy_with_logits", _bce_logits, "BinaryCrossEntropyWithLogitsBackward0"
+)
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Flag = None,
+    reduce: Flag = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-(t log x + (1 - t) log(1 - x)) of probabilities; RuntimeError when run if x is outside [0, 1]."""
+    if not isinstance(input, Tensor):
+        raise not_a_tensor("binary_cross_entropy", input)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    if input._meta.shape != target._meta.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
+        )
+    if weight is None:
+        return binary(BCE, input, target, (reduction,))
+    return record(BCE_WEIGHTED, (input, target, weight), (reduction,))
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Flag = None,
+    reduce: Flag = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """binary_cross_entropy of sigmoid(input), exact for large logits; pos_weight scales t = 1."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    if input._meta.shape != target._meta.shape:
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    return record(BCE_LOGITS, (input, target, weight, pos_weight), (reduction,))
+
+
+# ---- distributions -----------------------------------------------------------------------------------
+
+
+def _xlogx(x: Value) -> Value:
+    zero = ar.eq(x, 0)
+    return el.where(zero, ar.zeros_like(x), x * el.log(el.where(zero, constant(1.0, x), x)))
+
+
+def _kl_div(x: Value, target: Value, reduction: str, log_target: bool) -> Value:
+    left, t, dtype = _same_dtype(x, target, "kl_div")
+    loss = el.exp(t) * (t - left) if log_target else _xlogx(t) - t * left
+    if reduction == "batchmean":
+        total = reduced(loss, "sum")
+        return ar.cast(divided(total, x.shape[0]) if x.ndim else total, dtype)
+    return ar.cast(reduced(loss, reduction), dtype)
+
+
+def _kl_name(x: Value, t: Value, reduction: str, log_target: bool) -> str:
+    names = {"mean": "MeanBackward0", "sum": "SumBackward0", "batchmean": "DivBackward0"}
+    return names.get(reduction, "MulBackward0" if log_target else "SubBackward0")
+
+
+KL_DIV = NamedOp("kl_div", _kl_div, _kl_name)
+
+
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: Flag = None,
+    reduce: Flag = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """target (log target - input), with input (and target if log_target) as log-probabilities."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    elif reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+            stacklevel=2,
+        )
+    return binary(KL_DIV, input, target, (reduction, bool(log_target)))
+
+
+def _poisson(x: Value, target: Value, reduction: str, log_input: bool, full: bool, eps: float) -> Value:
+    left, t, dtype = _same_dtype(x, target, "poisson_nll_loss")
+    loss = el.exp(left) - t * left if log_input else left - t * el.log(left + eps)
+    if full:
+        above = ar.gt(t, 1)
+        safe = el.where(above, t, constant(2.0, t))
+        stirling = safe * el.log(safe) - safe + el.log(safe * (2 * math.pi)) * 0.5
+        loss = loss + el.where(above, stirling, ar.zeros_like(t))
+    return ar.cast(reduced(loss, reduction), dtype)
+
+
+POISSON = NamedOp("poisson_nll_loss", _poisson, _named("SubBackward0", *REDUCTION_NAMES))
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: Flag = None,
+    eps: float = 1e-8,
+    reduce: Flag = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood of counts with (log) rate input; full adds Stirling's term."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(size_average, reduce)
+    return binary(POISSON, input, target, (reduction, bool(log_input), bool(full), float(eps)))
+
+
+def _gaussian(x: Value, target: Value, variance: Any, reduction: str, full: bool, eps: float) -> Value:
+    left, t, dtype = _same_dtype(x, target, "gaussian_nll_loss")
+    spread = ar.as_value(variance, left.dtype)
+    if spread.shape != left.shape and spread.shape:
+        if spread.shape == left.shape[:-1]:
+            spread = column(spread, (*spread.shape, 1))
+        elif spread.shape[:-1] != left.shape[:-1] or spread.shape[-1] != 1:
+            raise ValueError("var is of incorrect size")
+    spread = require(
+        spread, ar.ge(spread, 0), error=("ValueError", "var has negative entry/entries")
+    )
+    clamped = el.maximum(source.detach(spread), constant(eps, spread))
+    spread = source.relink(clamped, spread) if spread.tracked else clamped
+    spread = ar.expand(spread, left.shape)
+    difference = left - t
+    loss = (el.log(spread) + difference * difference / spread) * 0.5
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    return ar.cast(reduced(loss, reduction), dtype)
+
+
+GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, _named("MulBackward0", *REDUCTION_NAMES))
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood of target under normals (input, var); var is not below eps."""
+    if reduction not in NAMES:
+        raise ValueError(f"{reduction} is not valid")
+    if isinstance(var, float) and var < 0:
+        raise ValueError("var has negative entry/entries")
+    return record(GAUSSIAN, (input, target, var), (reduction, bool(full), float(eps)))
+
+
+# The margin losses stand in a file of their own.
+from flambeau.functional.margin import (  # noqa: E402
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+
+METHODS: dict[str, Callable[..., Any]] = {}
+
+# Names of the torch namespace: none; torch.nn.functional has them.
+__all__: list[str] = []
