@@ -15,6 +15,7 @@ from flambeau.record.backward import (
     Done,
     Frame,
     NeedChain,
+    check_imports,
     describe_chain,
     take_imports,
 )
@@ -129,6 +130,11 @@ def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any,
             if chain is not None:
                 return rec, None, True
             continue
+        try:
+            check_imports(state.extra, frames)
+        except RuntimeError:
+            rec.trace = None  # it may have gone on to the state that is not entered
+            raise
         rec.state = state
         return rec, state, False
 

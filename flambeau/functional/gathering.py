@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, wrap_axis
-from flambeau.functional.views import reshape, t
+from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed, source
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
-from flambeau.record.recorder import in_place, record, record_many
-from flambeau.tensor.tensor import Tensor, from_array
+from flambeau.record.recorder import in_place, record
+from flambeau.tensor.tensor import Tensor
 
 NUMBERS = (bool, int, float, complex)
 INDEX_DTYPES = (dtypes.int32, dtypes.int64)
@@ -52,7 +51,7 @@ def _ranked(x: Value) -> Value:
     return x if x.shape else vw.reshape(x, shape=(1,))
 
 
-# ---- gather, scatter ---------------------------------------------------------------------------------
+# ---- gather, scatter -----------------------------------------------------------------------------
 
 
 def flat_places(x: Value, index: Value, axis: int, what: str) -> Value:
@@ -64,13 +63,15 @@ def flat_places(x: Value, index: Value, axis: int, what: str) -> Value:
             place = bounded(index, x.shape[a], f"{what} {axis}")
         else:
             shape = tuple(n if b == a else 1 for b, n in enumerate(index.shape))
-            place = ar.expand(vw.reshape(source.iota(size=index.shape[a]), shape=shape), index.shape)
+            place = ar.expand(
+                vw.reshape(source.iota(size=index.shape[a]), shape=shape), index.shape
+            )
         total = total + place * step
         step *= x.shape[a]
     return total
 
 
-def _flat(x: Value) -> Value:
+def flat_value(x: Value) -> Value:
     return vw.reshape(x, shape=(x.size,))
 
 
@@ -81,10 +82,12 @@ def _check_gather(x: Value, index: Value, axis: int) -> None:
         return
     if max(index.ndim, 1) != max(x.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-    for a, (n, m) in enumerate(zip(index.shape, x.shape)):  # noqa: B905  (0-d counts as one element)
+    for a, (n, m) in enumerate(zip(index.shape, x.shape)):
         if a != axis and n > m:
-            raise RuntimeError(f"Size does not match at dimension {a} expected index {list(index.shape)} to be no "
-                               f"larger than self {list(x.shape)} apart from dimension {axis}")
+            raise RuntimeError(
+                f"Size does not match at dimension {a} expected index {list(index.shape)} to be no "
+                f"larger than self {list(x.shape)} apart from dimension {axis}"
+            )
 
 
 def _gather(x: Value, index: Value, axis: int) -> Value:
@@ -93,15 +96,16 @@ def _gather(x: Value, index: Value, axis: int) -> Value:
     if not index.size:
         return ar.full(index.shape, 0, x.dtype)
     places = flat_places(_ranked(x), _ranked(index), axis, "gather")
-    return vw.reshape(indexed.take(_flat(x), places, what="gather"), shape=index.shape)
+    return vw.reshape(indexed.take(flat_value(x), places, what="gather"), shape=index.shape)
 
 
 GATHER = PureOp("gather", _gather)
 
 
-def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
-           out: Tensor | None = None) -> Tensor:
-    """out[i][j] = input[index[i][j]][j] for dim 0, and so on. RuntimeError for an index out of range."""
+def gather(
+    input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
+) -> Tensor:
+    """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
     if sparse_grad:
         raise NotImplementedError("gather() with sparse_grad=True: there are no sparse gradients")
     return delivered(record(GATHER, (input, index), (dim,)), out)
@@ -118,14 +122,20 @@ def _check_scatter(x: Value, index: Value, src: Value | None, axis: int, name: s
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     if src is not None and max(index.ndim, 1) != max(src.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
-    bad = any(a != axis and n > m for a, (n, m) in enumerate(zip(index.shape, x.shape)))  # noqa: B905
+    bad = any(a != axis and n > m for a, (n, m) in enumerate(zip(index.shape, x.shape)))
     if src is None:
         if bad:
-            raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart "
-                               f"from dimension {axis}")
-    elif bad or any(n > m for n, m in zip(index.shape, src.shape)):  # noqa: B905
-        raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from "
-                           f"dimension {axis} and to be no larger size than src {list(src.shape)}")
+            raise RuntimeError(
+                f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} "
+                f"apart "
+                f"from dimension {axis}"
+            )
+    elif bad or any(n > m for n, m in zip(index.shape, src.shape)):
+        raise RuntimeError(
+            f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart "
+            f"from "
+            f"dimension {axis} and to be no larger size than src {list(src.shape)}"
+        )
 
 
 def _window(src: Value, index: Value) -> Value:
@@ -137,7 +147,7 @@ def _window(src: Value, index: Value) -> Value:
 
 
 def _scatter(x: Value, index: Value, src: Any, axis: int, mode: str) -> Value:
-    """mode: "set", "add", "multiply", or scatter_reduce's "sum", "prod", "mean", "amax", "amin" and whether "+self"."""
+    """mode: "set", "add", "multiply"; or a kind of scatter_reduce, with "+self" or without."""
     axis = wrap_axis(axis, x.ndim)
     tensor = src.shape != () or not _is_number(src)
     _check_scatter(x, index, src if tensor else None, axis, "scatter")
@@ -145,7 +155,7 @@ def _scatter(x: Value, index: Value, src: Any, axis: int, mode: str) -> Value:
         return x
     rows = _window(src, index) if tensor else ar.expand(ar.cast(src, x.dtype), _ranked(index).shape)
     places = flat_places(_ranked(x), _ranked(index), axis, "scatter")
-    return vw.reshape(_folded(_flat(x), places, rows, mode), shape=x.shape)
+    return vw.reshape(_folded(flat_value(x), places, rows, mode), shape=x.shape)
 
 
 def _is_number(value: Value) -> bool:
@@ -159,8 +169,14 @@ def _folded(flat: Value, places: Value, rows: Value, mode: str) -> Value:
     if kind in ("multiply", "prod", "amax", "amin"):
         if flat.dtype.is_complex:
             raise NotImplementedError(f"scatter with reduce={kind!r} of a complex tensor")
-        return indexed.put_reduce(flat, places, rows, reduce="prod" if kind == "multiply" else kind,
-                                  include_self=kind == "multiply" or bool(include), what="scatter")
+        return indexed.put_reduce(
+            flat,
+            places,
+            rows,
+            reduce="prod" if kind == "multiply" else kind,
+            include_self=kind == "multiply" or bool(include),
+            what="scatter",
+        )
     if kind in ("sum", "mean") and not include:
         zero = ar.full(places.shape, 0, flat.dtype)
         flat = indexed.put_set(flat, places, zero, what="scatter")
@@ -169,7 +185,9 @@ def _folded(flat: Value, places: Value, rows: Value, mode: str) -> Value:
         return total
     start = ar.full(flat.shape, 1, dtypes.int64)
     if not include:
-        start = indexed.put_set(start, places, ar.full(places.shape, 0, dtypes.int64), what="scatter")
+        start = indexed.put_set(
+            start, places, ar.full(places.shape, 0, dtypes.int64), what="scatter"
+        )
     count = indexed.put_add(start, places, ar.full(places.shape, 1, dtypes.int64), what="scatter")
     count = ar.maximum(count, 1)
     if flat.dtype.is_floating_point or flat.dtype.is_complex:
@@ -202,23 +220,39 @@ def _scatter_source(src: Any, value: Any) -> Any:
     return value if src is None else src
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None,
-            out: Tensor | None = None) -> Tensor:
-    """A copy with elements of src (or a value) written at index along dim; reduce is "add" or "multiply"."""
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """A copy with src (or a value) written, added or multiplied (`reduce`) at index along dim."""
     operand, mode = _scatter_source(src, value), _scatter_mode(reduce)
     op = SCATTER if isinstance(operand, Tensor) else SCATTER_VALUE
     return delivered(record(op, (input, index, operand), (dim, mode)), out)
 
 
-def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
-             reduce: Any = None) -> Tensor:
+def scatter_(
+    self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
+) -> Tensor:
     """scatter in place."""
     operand, mode = _scatter_source(src, value), _scatter_mode(reduce)
-    in_place(SCATTER_ if isinstance(operand, Tensor) else SCATTER_VALUE_, self, (index, operand), (dim, mode))
+    in_place(
+        SCATTER_ if isinstance(operand, Tensor) else SCATTER_VALUE_,
+        self,
+        (index, operand),
+        (dim, mode),
+    )
     return self
 
 
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None) -> Tensor:
+def scatter_add(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None
+) -> Tensor:
     """A copy with elements of src added at index along dim."""
     return delivered(record(SCATTER_ADD, (input, index, src), (dim, "add")), out)
 
@@ -231,25 +265,36 @@ def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def _reduce_mode(reduce: str, include_self: bool) -> str:
     if reduce not in _REDUCTIONS:
-        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        )
     return reduce + ("+self" if include_self else "")
 
 
-def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *,
-                   include_self: bool = True, out: Tensor | None = None) -> Tensor:
+def scatter_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+    out: Tensor | None = None,
+) -> Tensor:
     """A copy with elements of src folded in at index along dim: sum, prod, mean, amax or amin."""
     mode = _reduce_mode(reduce, include_self)
     return delivered(record(SCATTER_REDUCE, (input, index, src), (dim, mode)), out)
 
 
-def scatter_reduce_(self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *,
-                    include_self: bool = True) -> Tensor:
+def scatter_reduce_(
+    self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """scatter_reduce in place."""
     in_place(SCATTER_REDUCE_, self, (index, src), (dim, _reduce_mode(reduce, include_self)))
     return self
 
 
-# ---- whole slices along a dimension ------------------------------------------------------------------
+# ---- whole slices along a dimension --------------------------------------------------------------
 
 
 def _index_select(x: Value, index: Value, axis: int) -> Value:
@@ -260,8 +305,9 @@ def _index_select(x: Value, index: Value, axis: int) -> Value:
     axis = wrap_axis(axis, x.ndim)
     if not x.shape:
         if index.size != 1:
-            raise RuntimeError("index_select(): Index to scalar can have only 1 value, got "
-                               f"{index.size} value(s)")
+            raise RuntimeError(
+                f"index_select(): Index to scalar can have only 1 value, got {index.size} value(s)"
+            )
         return vw.reshape(indexed.take(_ranked(x), _ranked(index), what="index_select"), shape=())
     index = _ranked(ar.cast(index, dtypes.int64))
     return from_front(indexed.take(to_front(x, axis), index, what="index_select"), axis)
@@ -281,36 +327,50 @@ def _index_rows(x: Value, index: Value, rows: Value, axis: int, name: str) -> tu
     if index.ndim > 1:
         raise IndexError(f"{name}_(): Index should have dimension 1 or 0 (got {index.ndim})")
     if name == "index_copy" and index.dtype is not dtypes.int64:
-        raise RuntimeError("index_copy_(): Expected a long tensor for index, but got "
-                           f"{index.dtype.scalar_name}")
+        raise RuntimeError(
+            f"index_copy_(): Expected a long tensor for index, but got {index.dtype.scalar_name}"
+        )
     if index.dtype not in INDEX_DTYPES:
-        raise RuntimeError(f"{name}_(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_name}")
+        raise RuntimeError(
+            f"{name}_(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_name}"
+        )
     if rows.dtype is not x.dtype:
         if name == "index_add":
             raise RuntimeError("index_add_(): self and source must have the same scalar type")
-        raise RuntimeError("index_copy_(): self and source expected to have the same dtype, but got (self) "
-                           f"{x.dtype.scalar_name} and (source) {rows.dtype.scalar_name}")
+        raise RuntimeError(
+            "index_copy_(): self and source expected to have the same dtype, but got (self) "
+            f"{x.dtype.scalar_name} and (source) {rows.dtype.scalar_name}"
+        )
     axis = wrap_axis(axis, x.ndim)
     have = rows.shape[axis] if axis < rows.ndim else 1
     if have != index.size:
         tail = f": ({have}), for dim: {axis}" if name == "index_add" else f" ({have})"
-        raise kind(f"{name}_(): Number of indices ({index.size}) should be equal to source.size(dim){tail}")
-    if rows.shape[:axis] + rows.shape[axis + 1:] != x.shape[:axis] + x.shape[axis + 1:]:
-        raise RuntimeError(f"{name}_(): source of shape {list(rows.shape)} must match self of shape {list(x.shape)} "
-                           f"outside of dimension {axis}")
+        raise kind(
+            f"{name}_(): Number of indices ({index.size}) should be equal to source.size(dim){tail}"
+        )
+    if rows.shape[:axis] + rows.shape[axis + 1 :] != x.shape[:axis] + x.shape[axis + 1 :]:
+        raise RuntimeError(
+            f"{name}_(): source of shape {list(rows.shape)} must match self of shape "
+            f"{list(x.shape)} "
+            f"outside of dimension {axis}"
+        )
     return axis, bounded(_ranked(index), x.shape[axis] if x.shape else 1, f"{name} {axis}")
 
 
 def _index_add(x: Value, index: Value, rows: Value, alpha: Any, axis: int) -> Value:
     axis, places = _index_rows(x, index, rows, axis, "index_add")
     added = to_front(_ranked(ar.mul(rows, alpha)), axis)
-    result = indexed.put_add(to_front(_ranked(x), axis), places, ar.cast(added, x.dtype), what="index_add")
+    result = indexed.put_add(
+        to_front(_ranked(x), axis), places, ar.cast(added, x.dtype), what="index_add"
+    )
     return vw.reshape(from_front(result, axis), shape=x.shape)
 
 
 def _index_copy(x: Value, index: Value, rows: Value, axis: int) -> Value:
     axis, places = _index_rows(x, index, rows, axis, "index_copy")
-    result = indexed.put_set(to_front(_ranked(x), axis), places, to_front(_ranked(rows), axis), what="index_copy")
+    result = indexed.put_set(
+        to_front(_ranked(x), axis), places, to_front(_ranked(rows), axis), what="index_copy"
+    )
     return vw.reshape(from_front(result, axis), shape=x.shape)
 
 
@@ -320,26 +380,45 @@ def _index_fill(x: Value, index: Value, value: Value, axis: int) -> Value:
     if index.ndim > 1:
         raise IndexError("Index has to be a vector/scalar")
     if value.shape:
-        raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                           f"{value.ndim} dimension(s).")
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
     axis = wrap_axis(axis, x.ndim)
     front = to_front(_ranked(x), axis)
     index = _ranked(ar.cast(index, dtypes.int64))
     rows = ar.expand(ar.cast(value, x.dtype), index.shape + front.shape[1:])
-    return vw.reshape(from_front(indexed.put_set(front, index, rows, what="index"), axis), shape=x.shape)
+    return vw.reshape(
+        from_front(indexed.put_set(front, index, rows, what="index"), axis), shape=x.shape
+    )
 
 
-INDEX_ADD, INDEX_ADD_ = PureOp("index_add", _index_add), InplaceOp("index_add_", _index_add, "IndexAddBackward0")
+INDEX_ADD, INDEX_ADD_ = (
+    PureOp("index_add", _index_add),
+    InplaceOp("index_add_", _index_add, "IndexAddBackward0"),
+)
 INDEX_COPY = PureOp("index_copy", _index_copy)
 INDEX_COPY_ = InplaceOp("index_copy_", _index_copy, "IndexCopyBackward0")
 # By whether the value is a tensor.
-INDEX_FILL = {False: PureOp("index_fill", _index_fill), True: PureOp("index_fill", _index_fill, "IndexFillBackward1")}
-INDEX_FILL_ = {False: InplaceOp("index_fill_", _index_fill, "IndexFillBackward0"),
-               True: InplaceOp("index_fill_", _index_fill, "IndexFillBackward1")}
+INDEX_FILL = {
+    False: PureOp("index_fill", _index_fill),
+    True: PureOp("index_fill", _index_fill, "IndexFillBackward1"),
+}
+INDEX_FILL_ = {
+    False: InplaceOp("index_fill_", _index_fill, "IndexFillBackward0"),
+    True: InplaceOp("index_fill_", _index_fill, "IndexFillBackward1"),
+}
 
 
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1,
-              out: Tensor | None = None) -> Tensor:
+def index_add(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    *,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """A copy with alpha * source's slices added to those at `index` of a dimension."""
     return delivered(record(INDEX_ADD, (input, index, source, alpha), (dim,)), out)
 
@@ -350,7 +429,9 @@ def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     return self
 
 
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None) -> Tensor:
+def index_copy(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
+) -> Tensor:
     """A copy with source's slices in place of those at `index` of a dimension."""
     return delivered(record(INDEX_COPY, (input, index, source), (dim,)), out)
 
@@ -373,17 +454,19 @@ def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return self
 
 
-# ---- flat indices ------------------------------------------------------------------------------------
+# ---- flat indices --------------------------------------------------------------------------------
 
 
 def _from_end(index: Value, count: int, name: str) -> Value:
     if index.dtype is not dtypes.int64:
-        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype.scalar_name}")
+        raise RuntimeError(
+            f"{name}(): Expected a long tensor for index, but got {index.dtype.scalar_name}"
+        )
     return ar.where(ar.lt(index, 0), index + count, index)
 
 
 def _take(x: Value, index: Value) -> Value:
-    return indexed.take(_flat(x), _from_end(index, x.size, "take"), what="take")
+    return indexed.take(flat_value(x), _from_end(index, x.size, "take"), what="take")
 
 
 TAKE = PureOp("take", _take)
@@ -396,14 +479,18 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def _put(x: Value, index: Value, rows: Value, accumulate: bool) -> Value:
     if rows.dtype is not x.dtype:
-        raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
-                           f"{x.dtype.scalar_name} and source.dtype = {rows.dtype.scalar_name}")
+        raise RuntimeError(
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{x.dtype.scalar_name} and source.dtype = {rows.dtype.scalar_name}"
+        )
     if rows.size != index.size:
-        raise RuntimeError("put_(): Expected source and index to have the same number of elements, but got "
-                           f"source.numel() = {rows.size}, index.numel() = {index.size}")
+        raise RuntimeError(
+            "put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {rows.size}, index.numel() = {index.size}"
+        )
     write = indexed.put_add if accumulate else indexed.put_set
-    places = _from_end(_flat(index), x.size, "put_")
-    return vw.reshape(write(_flat(x), places, _flat(rows), what="take"), shape=x.shape)
+    places = _from_end(flat_value(index), x.size, "put_")
+    return vw.reshape(write(flat_value(x), places, flat_value(rows), what="take"), shape=x.shape)
 
 
 PUT, PUT_ = PureOp("put", _put), InplaceOp("put_", _put, "PutBackward0")
@@ -421,145 +508,53 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return self
 
 
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
-    """Elements along a dimension at `indices`, both broadcast against each other elsewhere; flat without dim."""
+def take_along_dim(
+    input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """Elements at `indices` along a dimension (broadcast elsewhere), or of the flat tensor."""
     from flambeau.functional.views import expand
 
     if indices.dtype is not dtypes.int64:
-        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
-                           f"{indices.dtype.scalar_name}")
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{indices.dtype.scalar_name}"
+        )
     if dim is None:
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)), out=out)
     shape, places = tuple(input._meta.shape), tuple(indices._meta.shape)
     if len(shape) != len(places):
-        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
-                           f"got {len(shape)} dimensions for input, and {len(places)} dimensions for indices")
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, "
+            "but "
+            f"got {len(shape)} dimensions for input, and {len(places)} dimensions for indices"
+        )
     axis = wrap_axis(dim, len(shape))
-    rest = broadcast_shapes(tuple(1 if a == axis else n for a, n in enumerate(shape)),
-                            tuple(1 if a == axis else n for a, n in enumerate(places)))
+    rest = broadcast_shapes(
+        tuple(1 if a == axis else n for a, n in enumerate(shape)),
+        tuple(1 if a == axis else n for a, n in enumerate(places)),
+    )
     whole = tuple(shape[axis] if a == axis else n for a, n in enumerate(rest))
     wanted = tuple(places[axis] if a == axis else n for a, n in enumerate(rest))
     return gather(expand(input, whole), axis, expand(indices, wanted), out=out)
 
 
-# ---- masks -------------------------------------------------------------------------------------------
-
-
-def _masked_fill(x: Value, mask: Value, value: Value) -> Value:
-    if mask.dtype.kind != "b":
-        raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype "
-                           f"{_type_name(mask.dtype)}")
-    if value.shape:
-        raise RuntimeError("masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                           f"{value.ndim} dimension(s).")
-    shape = broadcast_shapes(x.shape, mask.shape)
-    return el.where(ar.expand(mask, shape), ar.expand(ar.cast(value, x.dtype), shape), ar.expand(x, shape))
-
-
-def _type_name(dtype: Any) -> str:
-    names = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "uint8": "unsigned char"}
-    return names.get(dtype.name, dtype.name)
-
-
-MASKED_FILL = PureOp("masked_fill", _masked_fill, preserves=True)
-MASKED_FILL_TENSOR = PureOp("masked_fill", _masked_fill, "MaskedFillBackward1", preserves=True)
-MASKED_FILL_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward0")
-MASKED_FILL_TENSOR_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward1")
-
-
-def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
-    op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
-    made: Tensor = record(op, (input, mask, value))
-    return made
-
-
-def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """masked_fill in place."""
-    in_place(MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value))
-    return self
-
-
-def _pick(x: Value, places: Value) -> Value:
-    return indexed.take(_flat(x), places, what="index")
-
-
-MASKED_SELECT = PureOp("masked_select", _pick)
-
-
-def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The elements where the mask holds, 1-d. Reads the mask on the host."""
-    from flambeau.functional.views import expand
-
-    if mask.dtype.kind != "b":
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
-    hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
-    places = from_array(hits, dtypes.int64)
-    return delivered(record(MASKED_SELECT, (expand(input, shape), places)), out)
-
-
-def _masked_scatter(x: Value, places: Value, rows: Value) -> Value:
-    if rows.dtype is not x.dtype:
-        raise RuntimeError("masked_scatter_: expected self and source to have same dtypes but got "
-                           f"{x.dtype.scalar_name} and {rows.dtype.scalar_name}")
-    if rows.size < places.size:
-        raise RuntimeError("Number of elements of source < number of ones in mask")
-    used = vw.slice_(_flat(rows), starts=(0,), sizes=places.shape, steps=(1,))
-    return vw.reshape(indexed.put_set(_flat(x), places, used, what="index"), shape=x.shape)
-
-
-MASKED_SCATTER = PureOp("masked_scatter", _masked_scatter)
-MASKED_SCATTER_ = InplaceOp("masked_scatter_", _masked_scatter, "MaskedScatterBackward0")
-
-
-def _mask_places(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if mask.dtype.kind != "b":
-        raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype "
-                           f"{_type_name(mask.dtype)}")
-    hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
-    return from_array(hits, dtypes.int64)
-
-
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """A copy with source's elements, in order, where the mask holds. Reads the mask on the host."""
-    from flambeau.functional.views import expand
-
-    shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
-    made: Tensor = record(MASKED_SCATTER, (expand(input, shape), _mask_places(mask, shape), source))
-    return made
-
-
-def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """masked_scatter in place."""
-    in_place(MASKED_SCATTER_, self, (_mask_places(mask, tuple(self._meta.shape)), source))
-    return self
-
-
-def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
-    """The indices of elements that are not zero, n x rank (as_tuple: one vector per dimension). Reads the data."""
-    array = np.asarray(input._values())
-    if as_tuple:
-        found = np.nonzero(array if array.shape else array.reshape(1))
-        return tuple(from_array(places.astype(np.int64), dtypes.int64) for places in found)
-    if not array.shape:
-        return delivered(from_array(np.zeros((int(bool(array)), 0), np.int64), dtypes.int64), out)
-    # PyTorch's result has the strides of a transposed rank x n matrix.
-    return delivered(t(from_array(np.stack(np.nonzero(array)).astype(np.int64), dtypes.int64)), out)
-
-
-def argwhere(input: Tensor) -> Tensor:
-    """nonzero."""
-    found: Tensor = nonzero(input)
-    return found
-
-
-METHODS = {
-    "gather": gather, "scatter": scatter, "scatter_": scatter_, "scatter_add": scatter_add,
-    "scatter_add_": scatter_add_, "scatter_reduce": scatter_reduce, "scatter_reduce_": scatter_reduce_,
-    "index_select": index_select, "index_add": index_add, "index_add_": index_add_, "index_copy": index_copy,
-    "index_copy_": index_copy_, "index_fill": index_fill, "index_fill_": index_fill_, "take": take, "put": put,
-    "put_": put_, "take_along_dim": take_along_dim, "masked_fill": masked_fill, "masked_fill_": masked_fill_,
-    "masked_select": masked_select, "masked_scatter": masked_scatter, "masked_scatter_": masked_scatter_,
-    "nonzero": nonzero, "argwhere": argwhere,
+METHODS: dict[str, Callable[..., Any]] = {
+    "gather": gather,
+    "scatter": scatter,
+    "scatter_": scatter_,
+    "scatter_add": scatter_add,
+    "scatter_add_": scatter_add_,
+    "scatter_reduce": scatter_reduce,
+    "scatter_reduce_": scatter_reduce_,
+    "index_select": index_select,
+    "index_add": index_add,
+    "index_add_": index_add_,
+    "index_copy": index_copy,
+    "index_copy_": index_copy_,
+    "index_fill": index_fill,
+    "index_fill_": index_fill_,
+    "take": take,
+    "put": put,
+    "put_": put_,
+    "take_along_dim": take_along_dim,
 }

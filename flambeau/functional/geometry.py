@@ -1,4 +1,4 @@
-"""Triangles and traces of matrices, vector products, distances between points."""
+"""Traces of matrices, vector products, distances between points."""
 
 from __future__ import annotations
 
@@ -13,27 +13,15 @@ from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
-from flambeau.ops import source, view
+from flambeau.ops import view
 from flambeau.ops.contraction import dot as batched_dot
 from flambeau.ops.contraction import swap_last
 from flambeau.ops.value import Value
-from flambeau.record.events import InplaceOp, PureOp
-from flambeau.record.recorder import binary, in_place, unary
+from flambeau.record.events import PureOp
+from flambeau.record.recorder import binary, unary
 from flambeau.tensor.tensor import Tensor
 
 # ---- parts of matrices ---------------------------------------------------------------------------
-
-
-def _triangle(x: Value, diagonal: int, lower: bool) -> Value:
-    if x.ndim < 2:
-        raise RuntimeError(
-            f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions"
-        )
-    rows, columns = x.shape[-2:]
-    row = view.reshape(source.iota(size=rows), shape=(rows, 1))
-    offset = ar.sub(source.iota(size=columns), row)
-    keep = ar.le(offset, diagonal) if lower else ar.ge(offset, diagonal)
-    return el.where(ar.expand(keep, x.shape), x, ar.zeros_like(x))
 
 
 def _trace(x: Value) -> Value:
@@ -46,32 +34,7 @@ def _trace(x: Value) -> Value:
     return red.sum_(ar.cast(diagonal, dtype), axes=(0,))
 
 
-TRIL, TRIU = PureOp("tril", _triangle, preserves=True), PureOp("triu", _triangle, preserves=True)
-TRIL_, TRIU_ = (
-    InplaceOp("tril_", _triangle, "TrilBackward0"),
-    InplaceOp("triu_", _triangle, "TriuBackward0"),
-)
 TRACE = PureOp("trace", _trace)
-
-
-def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The elements on and below a diagonal of each matrix, zero elsewhere."""
-    return write_out(unary(TRIL, checked("tril", input), (int(diagonal), True)), out)
-
-
-def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The elements on and above a diagonal of each matrix, zero elsewhere."""
-    return write_out(unary(TRIU, checked("triu", input), (int(diagonal), False)), out)
-
-
-def tril_(self: Tensor, diagonal: int = 0) -> Tensor:
-    """tril in place."""
-    return cast(Tensor, in_place(TRIL_, self, (), (int(diagonal), True)))
-
-
-def triu_(self: Tensor, diagonal: int = 0) -> Tensor:
-    """triu in place."""
-    return cast(Tensor, in_place(TRIU_, self, (), (int(diagonal), False)))
 
 
 def trace(input: Tensor) -> Tensor:

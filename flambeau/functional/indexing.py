@@ -1,38 +1,41 @@
 """Tensor[...] and its assignment, with PyTorch's rules; index_put.
 
-The basic part of an index (integers, slices, None, ...) is a view; masks become index tensors on the host; index
-tensors gather through `take` over the rows of the indexed dimensions.
+The basic part of an index (integers, slices, None, ...) is a view; masks become index tensors on
+the host; index tensors gather through `take` over the rows of the indexed dimensions.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, element_count
-from flambeau.functional import gathering, views
+from flambeau.functional import gathering, masking, views
 from flambeau.functional.gathering import (
-    argwhere,
     bounded,
     gather,
     index_add,
     index_copy,
     index_fill,
     index_select,
-    masked_fill,
-    masked_scatter,
-    masked_select,
-    nonzero,
     put,
     scatter,
     scatter_add,
     scatter_reduce,
     take,
     take_along_dim,
+)
+from flambeau.functional.masking import (
+    argwhere,
+    masked_fill,
+    masked_scatter,
+    masked_select,
+    nonzero,
 )
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -44,26 +47,52 @@ from flambeau.record.recorder import in_place, record
 from flambeau.tensor.tensor import Tensor, from_array
 
 # The names of the torch namespace.
-__all__ = """
-argwhere gather index_add index_copy index_fill index_put index_put_ index_select masked_fill masked_scatter
-masked_select nonzero put scatter scatter_add scatter_reduce take take_along_dim
-""".split()
+__all__ = [
+    "argwhere",
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "index_put_",
+    "index_select",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
+    "nonzero",
+    "put",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "take",
+    "take_along_dim",
+]
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
-BAD_INDEX = ("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
-             "(got {})")
+BAD_INDEX = (
+    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+    "indices "
+    "(got {})"
+)
 
 
-# ---- reading an index --------------------------------------------------------------------------------
+# ---- reading an index ----------------------------------------------------------------------------
 
 
 def as_items(index: Any) -> tuple[Any, ...]:
-    """The parts of an index; a list that holds more than numbers stands for a tuple, as PyTorch has it."""
+    """The parts of an index; as in PyTorch, a list of more than numbers stands for a tuple."""
     if type(index) is tuple:
         return index
-    if isinstance(index, list) and len(index) < 32 and any(
-            part is None or part is Ellipsis or isinstance(part, (slice, list, tuple, Tensor, np.ndarray))
-            for part in index):
+    if (
+        isinstance(index, list)
+        and len(index) < 32
+        and any(
+            part is None
+            or part is Ellipsis
+            or isinstance(part, (slice, list, tuple, Tensor, np.ndarray))
+            for part in index
+        )
+    ):
         return tuple(index)
     if isinstance(index, tuple):
         return tuple(index)
@@ -99,8 +128,8 @@ def _array_of(part: Any) -> Any:
 class Plan:
     """An index taken apart: the slices of each source axis, the axes kept, and the index tensors.
 
-    `advanced` holds (place among the dimensions that the basic part leaves, tensor): a mask covers as many
-    places as it has dimensions.
+    `advanced` holds (place among the dimensions that the basic part leaves, tensor): a mask covers
+    as many places as it has dimensions.
     """
 
     __slots__ = ("advanced", "kept", "last", "rank", "shape", "sizes", "starts", "steps", "trivial")
@@ -131,7 +160,9 @@ class Plan:
         axis = len(self.starts)
         extent = self.shape[axis]
         if not -extent <= index < extent:
-            raise IndexError(f"index {index} is out of bounds for dimension {axis} with size {extent}")
+            raise IndexError(
+                f"index {index} is out of bounds for dimension {axis} with size {extent}"
+            )
         self.starts.append(index + extent if index < 0 else index)
         self.sizes.append(1)
         self.steps.append(1)
@@ -143,8 +174,10 @@ class Plan:
         step = 1 if part.step is None else _bound(part.step)
         if step <= 0:
             raise ValueError("step must be greater than zero")
-        start, stop, _ = slice(None if part.start is None else _bound(part.start),
-                               None if part.stop is None else _bound(part.stop)).indices(extent)
+        start, stop, _ = slice(
+            None if part.start is None else _bound(part.start),
+            None if part.stop is None else _bound(part.stop),
+        ).indices(extent)
         size = max(-(-(stop - start) // step), 0)
         self.starts.append(start)
         self.sizes.append(size)
@@ -171,7 +204,9 @@ def _bound(value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method"
+        ) from None
 
 
 def plan_of(shape: tuple[int, ...], items: tuple[Any, ...]) -> Plan:
@@ -179,9 +214,17 @@ def plan_of(shape: tuple[int, ...], items: tuple[Any, ...]) -> Plan:
     items = tuple([_normal(part) for part in items])
     used = sum(_axes_used(part) for part in items)
     if used > len(shape):
-        if not shape and len(items) == 1 and isinstance(items[0], int) and not isinstance(items[0], bool):
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
-                             "in C++ to convert a 0-dim tensor to a number")
+        if (
+            not shape
+            and len(items) == 1
+            and isinstance(items[0], int)
+            and not isinstance(items[0], bool)
+        ):
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
+                "`tensor.item<T>()` "
+                "in C++ to convert a 0-dim tensor to a number"
+            )
         _check_masks(shape, items)
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
     plan, rest = Plan(shape), len(shape) - used
@@ -209,7 +252,11 @@ def _normal(part: Any) -> Any:
     if kind is bool or isinstance(part, np.bool_):
         return from_array(np.asarray(bool(part)), dtypes.bool_)
     if isinstance(part, Tensor):
-        if part.dtype.kind not in "bi" or part.dtype in (dtypes.uint16, dtypes.uint32, dtypes.uint64):
+        if part.dtype.kind not in "bi" or part.dtype in (
+            dtypes.uint16,
+            dtypes.uint32,
+            dtypes.uint64,
+        ):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         return int(part.item()) if not part._meta.shape and not is_mask(part) else part
     if isinstance(part, (list, tuple, range)):
@@ -244,8 +291,11 @@ def check_mask(shape: tuple[int, ...], place: int, mask: Tensor) -> None:
     """IndexError where a mask's extents are not those of the dimensions it stands for."""
     for axis, extent in enumerate(mask._meta.shape):
         if place + axis >= len(shape) or shape[place + axis] != extent:
-            raise IndexError(f"The shape of the mask {list(mask._meta.shape)} at index {axis} does not match the "
-                             f"shape of the indexed tensor {list(shape)} at index {place + axis}")
+            raise IndexError(
+                f"The shape of the mask {list(mask._meta.shape)} at index {axis} does not match "
+                f"the "
+                f"shape of the indexed tensor {list(shape)} at index {place + axis}"
+            )
 
 
 _OPS = {"select": views.SELECT, "slice": views.SLICE, "unsqueeze": views.NEW_AXIS}
@@ -256,7 +306,9 @@ def basic(x: Tensor, plan: Plan) -> Tensor:
     if plan.trivial:
         return x if plan.advanced else views.show(views.ALIAS, x, ())
     op: ViewOp = _OPS[plan.last]
-    return views.show(op, x, (tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), tuple(plan.kept)))
+    return views.show(
+        op, x, (tuple(plan.starts), tuple(plan.sizes), tuple(plan.steps), tuple(plan.kept))
+    )
 
 
 def getitem(self: Tensor, index: Any) -> Tensor:
@@ -276,7 +328,9 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     return made
 
 
-def index_tensors(shape: tuple[int, ...], advanced: list[tuple[int, Tensor]]) -> tuple[tuple[int, ...], list[Tensor]]:
+def index_tensors(
+    shape: tuple[int, ...], advanced: list[tuple[int, Tensor]]
+) -> tuple[tuple[int, ...], list[Tensor]]:
     """The indexed dimensions and an integer tensor for each; masks are read on the host."""
     places: list[int] = []
     tensors: list[Tensor] = []
@@ -292,7 +346,7 @@ def index_tensors(shape: tuple[int, ...], advanced: list[tuple[int, Tensor]]) ->
     return tuple(places), tensors
 
 
-# ---- gathering and writing by index tensors ----------------------------------------------------------
+# ---- gathering and writing by index tensors ------------------------------------------------------
 
 
 def common_shape(tensors: list[Value]) -> tuple[int, ...]:
@@ -300,8 +354,9 @@ def common_shape(tensors: list[Value]) -> tuple[int, ...]:
         return broadcast_shapes(*[v.shape for v in tensors])
     except RuntimeError:
         shapes = ", ".join(str(list(v.shape)) for v in tensors)
-        raise IndexError("shape mismatch: indexing tensors could not be broadcast together with shapes "
-                         f"{shapes}") from None
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+        ) from None
 
 
 def row_order(rank: int, places: tuple[int, ...]) -> tuple[int, ...]:
@@ -316,12 +371,12 @@ def rows_of(x: Value, places: tuple[int, ...]) -> Value:
         x = vw.permute(x, order=order)
     if len(places) == 1:
         return x
-    count = element_count(x.shape[:len(places)])
-    return vw.reshape(x, shape=(count, *x.shape[len(places):]))
+    count = element_count(x.shape[: len(places)])
+    return vw.reshape(x, shape=(count, *x.shape[len(places) :]))
 
 
 def row_numbers(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Value:
-    """The flat row number of each element of the broadcast index tensors (negative ones from the end)."""
+    """The flat row number of each element of the broadcast index tensors."""
     shape = common_shape(tensors)
     if element_count(shape) and any(not x.shape[p] for p in places):
         raise IndexError("index is out of bounds for dimension with size 0")
@@ -337,8 +392,8 @@ def row_numbers(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Valu
 
 
 def result_place(places: tuple[int, ...]) -> int:
-    """Where the index's dimensions go: to the first indexed one if these are neighbours, else in front."""
-    together = all(b == a + 1 for a, b in zip(places, places[1:]))  # noqa: B905
+    """Where the index's dimensions go: to the first indexed of neighbours, else in front."""
+    together = all(b == a + 1 for a, b in pairwise(places))
     return places[0] if together else 0
 
 
@@ -352,34 +407,49 @@ def _index(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Value:
     return vw.permute(taken, order=order)
 
 
-def _index_put(x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...], accumulate: bool) -> Value:
+def _index_put(
+    x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...], accumulate: bool
+) -> Value:
     if rows.dtype is not x.dtype:
-        raise RuntimeError("Index put requires the source and destination dtypes match, got "
-                           f"{x.dtype.scalar_name} for the destination and {rows.dtype.scalar_name} for the source.")
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{x.dtype.scalar_name} for the destination and {rows.dtype.scalar_name} for the "
+            f"source."
+        )
     numbers, flat = row_numbers(x, tensors, places), rows_of(x, places)
     lead, at = numbers.ndim, result_place(places)
     rest = flat.shape[1:]
     wanted = rest[:at] + numbers.shape + rest[at:]
-    if rows.ndim > len(wanted) or any(n not in (1, m) for n, m in zip(rows.shape[::-1], wanted[::-1])):  # noqa: B905
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(rows.shape)} cannot be broadcast to indexing "
-                           f"result of shape {list(wanted)}")
+    if rows.ndim > len(wanted) or any(
+        n not in (1, m) for n, m in zip(rows.shape[::-1], wanted[::-1])
+    ):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(rows.shape)} cannot be broadcast to "
+            f"indexing "
+            f"result of shape {list(wanted)}"
+        )
     rows = ar.expand(rows, wanted)
     if at:
-        rows = vw.permute(rows, order=(*range(at, at + lead), *range(at), *range(at + lead, rows.ndim)))
+        rows = vw.permute(
+            rows, order=(*range(at, at + lead), *range(at), *range(at + lead, rows.ndim))
+        )
     write = indexed.put_add if accumulate else indexed.put_set
     order = row_order(x.ndim, places)
-    result = vw.reshape(write(flat, numbers, rows, what="index"), shape=tuple(x.shape[a] for a in order))
+    result = vw.reshape(
+        write(flat, numbers, rows, what="index"), shape=tuple(x.shape[a] for a in order)
+    )
     return vw.permute(result, order=tuple(order.index(a) for a in range(x.ndim)))
 
 
-def _index_put_cast(x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...],
-                    accumulate: bool) -> Value:
+def _index_put_cast(
+    x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...], accumulate: bool
+) -> Value:
     """Assignment converts a number to the target's dtype."""
     return _index_put(x, tensors, ar.cast(rows, x.dtype), places, accumulate)
 
 
 def _where_put(x: Value, mask: Value, value: Value) -> Value:
-    """x with `value` (broadcast against x, or its number) where a mask of x's first dimensions holds."""
+    """x with `value` (broadcast against x) where a mask of x's first dimensions holds."""
     mask = vw.reshape(ar.to_bool(mask), shape=mask.shape + (1,) * (x.ndim - mask.ndim))
     return el.where(ar.expand(mask, x.shape), ar.expand(ar.cast(value, x.dtype), x.shape), x)
 
@@ -391,18 +461,21 @@ ASSIGN = InplaceOp("index_put_", _index_put_cast, "IndexPutBackward0")
 ASSIGN_MASKED = InplaceOp("index_put_", _where_put, "IndexPutBackward0")
 
 
-# ---- assignment --------------------------------------------------------------------------------------
+# ---- assignment ----------------------------------------------------------------------------------
 
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
-    """self[index] = value: a number or a tensor, broadcast and converted. TypeError for anything else."""
+    """self[index] = value: a number or a tensor, broadcast and converted."""
     from flambeau.functional.inplace import copy_, fill_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = basic(self, plan)
     if not isinstance(value, (Tensor, *NUMBERS)):
         module = "numpy." if isinstance(value, np.ndarray) else ""
-        raise TypeError(f"can't assign a {module}{type(value).__name__} to a torch.{self.dtype.scalar_name}Tensor")
+        raise TypeError(
+            f"can't assign a {module}{type(value).__name__} to a "
+            f"torch.{self.dtype.scalar_name}Tensor"
+        )
     if not plan.advanced:
         if isinstance(value, Tensor):
             wanted = tuple(shown._meta.shape)
@@ -417,33 +490,37 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if len(plan.advanced) == 1 and is_mask(plan.advanced[0][1]) and plan.advanced[0][0] == 0:
         mask = plan.advanced[0][1]
         check_mask(shape, 0, mask)
-        fitting = _value_per_row(value, shape[len(mask._meta.shape):])
+        fitting = _value_per_row(value, shape[len(mask._meta.shape) :])
         if fitting is not None:
             in_place(ASSIGN_MASKED, shown, (mask, fitting))
             return
     places, tensors = index_tensors(shape, plan.advanced)
     if isinstance(value, Tensor):
-        value = without_leading_ones(value, len(shape) - len(places) + max(len(v._meta.shape) for v in tensors))
+        value = without_leading_ones(
+            value, len(shape) - len(places) + max(len(v._meta.shape) for v in tensors)
+        )
     in_place(ASSIGN, shown, (tensors, value), (places, False))
 
 
 def _same_kind(target: Tensor, value: Tensor) -> None:
     """PyTorch converts a 0-d value and refuses other dtypes."""
     if value.dtype is not target.dtype and value._meta.shape:
-        raise RuntimeError("Index put requires the source and destination dtypes match, got "
-                           f"{target.dtype.scalar_name} for the destination and {value.dtype.scalar_name} for the "
-                           "source.")
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{target.dtype.scalar_name} for the destination and {value.dtype.scalar_name} for the "
+            "source."
+        )
 
 
 def _value_per_row(value: Any, rest: tuple[int, ...]) -> Any:
-    """The value if it is the same for all rows that a mask picks, so that nobody has to count them; else None."""
+    """The value if it is the same for all rows a mask picks (nobody has to count them), or None."""
     if not isinstance(value, Tensor):
         return value
     shape = tuple(value._meta.shape)
     if len(shape) == len(rest) + 1 and shape[0] == 1:
         shape = shape[1:]
         value = views.reshape(value, shape)
-    if len(shape) > len(rest) or any(n not in (1, m) for n, m in zip(shape[::-1], rest[::-1])):  # noqa: B905
+    if len(shape) > len(rest) or any(n not in (1, m) for n, m in zip(shape[::-1], rest[::-1])):
         return None
     return value
 
@@ -457,14 +534,16 @@ def without_leading_ones(value: Tensor, rank: int) -> Tensor:
     return views.reshape(value, shape[drop:]) if drop else value
 
 
-# ---- index_put ---------------------------------------------------------------------------------------
+# ---- index_put -----------------------------------------------------------------------------------
 
 
 def _put_operands(self: Tensor, indices: Any) -> tuple[tuple[int, ...], list[Tensor]]:
     """The dimensions and tensors of index_put's tuple; None leaves a dimension out."""
     if isinstance(indices, Tensor) or not isinstance(indices, Sequence):
-        raise TypeError(f"index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
-                        f"{type(indices).__name__}")
+        raise TypeError(
+            f"index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
+            f"{type(indices).__name__}"
+        )
     advanced, at = [], 0
     for index in indices:
         if index is None:
@@ -475,14 +554,16 @@ def _put_operands(self: Tensor, indices: Any) -> tuple[tuple[int, ...], list[Ten
         advanced.append((at, index))
         at += len(index._meta.shape) if is_mask(index) else 1
     if at > len(self._meta.shape):
-        raise IndexError(f"too many indices for tensor of dimension {len(self._meta.shape)} (got {at})")
+        raise IndexError(
+            f"too many indices for tensor of dimension {len(self._meta.shape)} (got {at})"
+        )
     if not advanced:
         raise IndexError("index_put_(): at least one index must be a tensor")
     return index_tensors(tuple(self._meta.shape), advanced)
 
 
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """A copy with values written (or added) at input[indices]; None stands for a whole dimension."""
+    """A copy with values written (or added) at input[indices]; None: a whole dimension."""
     places, tensors = _put_operands(input, indices)
     made: Tensor = record(INDEX_PUT, (input, tensors, values), (places, bool(accumulate)))
     return made
@@ -496,6 +577,10 @@ def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "__getitem__": getitem, "__setitem__": setitem, "index_put": index_put, "index_put_": index_put_,
+    "__getitem__": getitem,
+    "__setitem__": setitem,
+    "index_put": index_put,
+    "index_put_": index_put_,
     **gathering.METHODS,
+    **masking.METHODS,
 }

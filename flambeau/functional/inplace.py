@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.core.layout import channels_last, channels_last_strides, contiguous_format, preserve_format
+from flambeau.core.layout import (
+    channels_last,
+    channels_last_strides,
+    contiguous_format,
+    preserve_format,
+)
 from flambeau.core.shapes import broadcast_shapes, storage_extent
-from flambeau.functional import views
+from flambeau.functional import parts, views
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -20,34 +25,43 @@ from flambeau.record.recorder import LOCAL, in_place
 from flambeau.record.storage import allocate
 from flambeau.tensor.tensor import Tensor
 
-# ---- elements ----------------------------------------------------------------------------------------
+# ---- elements ------------------------------------------------------------------------------------
 
 
 def _copied(meta: Meta, value: Value) -> Value:
     if value.shape != meta.shape:
         shape = broadcast_shapes(tuple(meta.shape), value.shape)
         if shape != tuple(meta.shape):
-            raise RuntimeError(f"output with shape {list(meta.shape)} doesn't match the broadcast shape {list(shape)}")
+            raise RuntimeError(
+                f"output with shape {list(meta.shape)} doesn't match the broadcast shape "
+                f"{list(shape)}"
+            )
     return value
 
 
 def _filled(meta: Meta, value: Value) -> Value:
     if value.shape:
-        raise RuntimeError("fill_ only supports 0-dimension value tensor but got tensor with "
-                           f"{value.ndim} dimensions.")
+        raise RuntimeError(
+            "fill_ only supports 0-dimension value tensor but got tensor with "
+            f"{value.ndim} dimensions."
+        )
     return value
 
 
 COPY = CopyOp("copy_", _copied, "CopyBackwards", reads=False)
 FILL = CopyOp("fill_", _filled, "FillBackward0", reads=False)
 FILL_TENSOR = CopyOp("fill_", _filled, "FillBackward1", reads=False)
-ZERO = CopyOp("zero_", lambda meta: ar.full(tuple(meta.shape), 0, meta.dtype), "ZeroBackward0", reads=False)
+ZERO = CopyOp(
+    "zero_", lambda meta: ar.full(tuple(meta.shape), 0, meta.dtype), "ZeroBackward0", reads=False
+)
 
 
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Overwrites this tensor with src, broadcast and converted."""
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
     if src is not self:
         in_place(COPY, self, (src,))
     return self
@@ -59,8 +73,11 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         in_place(FILL_TENSOR, self, (value,))
         return self
     if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
-        raise TypeError(f"fill_() received an invalid combination of arguments - got ({type(value).__name__}), but "
-                        "expected one of:\n * (Tensor value)\n * (Number value)\n")
+        raise TypeError(
+            f"fill_() received an invalid combination of arguments - got "
+            f"({type(value).__name__}), but "
+            "expected one of:\n * (Tensor value)\n * (Number value)\n"
+        )
     in_place(FILL, self, (value,))
     return self
 
@@ -88,16 +105,18 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     step = sum(self._meta.strides)
     size = min(shape)
     start = self.storage_offset()
-    fill_(views.as_strided(self, (size,), (step,), start), fill_value)
+    fill_(parts.as_strided(self, (size,), (step,), start), fill_value)
     if wrap and len(shape) == 2 and shape[0] > shape[1] + 1:
         rows, columns = self._meta.strides
         for row in range(shape[1] + 1, shape[0], shape[1] + 1):
             count = min(shape[1], shape[0] - row)
-            fill_(views.as_strided(self, (count,), (rows + columns,), start + row * rows), fill_value)
+            fill_(
+                parts.as_strided(self, (count,), (rows + columns,), start + row * rows), fill_value
+            )
     return self
 
 
-# ---- the tensor itself -------------------------------------------------------------------------------
+# ---- the tensor itself ---------------------------------------------------------------------------
 
 
 def become(self: Tensor, other: Tensor) -> Tensor:
@@ -121,7 +140,9 @@ def become(self: Tensor, other: Tensor) -> Tensor:
 
 def _reshaped_in_place(self: Tensor, function: Callable[..., Tensor], *args: Any) -> Tensor:
     if self._meta.requires_grad and self._meta.is_leaf and LOCAL.grad_mode:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
     return become(self, function(self, *args))
 
 
@@ -147,15 +168,17 @@ def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """as_strided of the tensor itself."""
-    return _reshaped_in_place(self, views.as_strided, size, stride, storage_offset)
+    return _reshaped_in_place(self, parts.as_strided, size, stride, storage_offset)
 
 
 def set_data(tensor: Tensor, value: Any) -> None:
-    """tensor.data = value: the same object, with the value's storage; requires_grad, grad and hooks stay."""
+    """tensor.data = value: the same object over the value's storage; grad and hooks stay."""
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if tensor._meta.requires_grad and not (value.dtype.is_floating_point or value.dtype.is_complex):
-        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        )
     meta = tensor._meta
     # Pending programs still know the tensor by its old place: they run before it gets the new one.
     tensor._settled()
@@ -165,8 +188,15 @@ def set_data(tensor: Tensor, value: Any) -> None:
     new, offset = value._meta, value._offset
     tensor._storage, tensor._offset = value._storage, offset
     tensor._rec, tensor._num = None, -1
-    tensor._meta = meta_of(new.dtype, tuple(new.shape), tuple(new.strides), 0, meta.requires_grad, meta.is_leaf,
-                           meta.grad_name)
+    tensor._meta = meta_of(
+        new.dtype,
+        tuple(new.shape),
+        tuple(new.strides),
+        0,
+        meta.requires_grad,
+        meta.is_leaf,
+        meta.grad_name,
+    )
 
 
 def set_(self: Tensor, source: Tensor) -> Tensor:
@@ -190,11 +220,13 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
 
 
 def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -> Tensor:
-    """Gives the tensor another shape over the same storage, which grows where it must (new elements are not set)."""
+    """Another shape over the same storage, which grows where it must (new elements not set)."""
     shape = integers(sizes, "resize_")
     if any(n < 0 for n in shape):
-        raise RuntimeError(f"Trying to create tensor with negative dimension {next(n for n in shape if n < 0)}: "
-                           f"{list(shape)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {next(n for n in shape if n < 0)}: "
+            f"{list(shape)}"
+        )
     if self._meta.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     if shape == tuple(self._meta.shape) and memory_format in (contiguous_format, preserve_format):
@@ -208,20 +240,33 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -
         if storage.exposed and storage.still_exposed():
             raise RuntimeError("Trying to resize storage that is not resizable")
         grown = allocate(needed)
-        np.asarray(grown)[:storage.nbytes] = np.asarray(storage.buffer)[:storage.nbytes]
+        np.asarray(grown)[: storage.nbytes] = np.asarray(storage.buffer)[: storage.nbytes]
         storage.buffer = grown
     self._meta, self._rec, self._num = meta, None, -1
     return self
 
 
-def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = contiguous_format) -> Tensor:
+def resize_as_(
+    self: Tensor, the_template: Tensor, *, memory_format: Any = contiguous_format
+) -> Tensor:
     """resize_ to another tensor's shape."""
     return resize_(self, tuple(the_template._meta.shape), memory_format=memory_format)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "copy_": copy_, "fill_": fill_, "zero_": zero_, "fill_diagonal_": fill_diagonal_, "unsqueeze_": unsqueeze_,
-    "squeeze_": squeeze_, "t_": t_, "transpose_": transpose_, "swapaxes_": transpose_, "swapdims_": transpose_,
-    "as_strided_": as_strided_, "set_": set_, "resize_": resize_, "resize_as_": resize_as_,
+    "copy_": copy_,
+    "fill_": fill_,
+    "zero_": zero_,
+    "fill_diagonal_": fill_diagonal_,
+    "unsqueeze_": unsqueeze_,
+    "squeeze_": squeeze_,
+    "t_": t_,
+    "transpose_": transpose_,
+    "swapaxes_": transpose_,
+    "swapdims_": transpose_,
+    "as_strided_": as_strided_,
+    "set_": set_,
+    "resize_": resize_,
+    "resize_as_": resize_as_,
 }
 __all__ = ["fill", "fill_", "zero_"]

@@ -26,11 +26,15 @@ def _cat(parts: list[Value], axis: int) -> Value:
         if value.shape == (0,):
             continue
         if value.ndim != first.ndim:
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {value.ndim}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {first.ndim} and {value.ndim}"
+            )
         for a, (want, have) in enumerate(zip(first.shape, value.shape, strict=True)):
             if a != axis and want != have:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {axis}. Expected size {want} "
-                                   f"but got size {have} for tensor number {number} in the list.")
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {axis}. Expected size {want} "
+                    f"but got size {have} for tensor number {number} in the list."
+                )
     values = [ar.cast(v, dtype) for v in used]
     return vw.concat(*values, axis=axis) if len(values) > 1 else values[0]
 
@@ -39,8 +43,10 @@ def _stack(parts: list[Value], axis: int) -> Value:
     dtype, shape = ar.promoted_dtype(*parts), parts[0].shape
     for number, value in enumerate(parts):
         if value.shape != shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                               f"{list(value.shape)} at entry {number}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                f"{list(value.shape)} at entry {number}"
+            )
     axis = wrap_axis(axis, len(shape) + 1)
     thick = shape[:axis] + (1,) + shape[axis:]
     return vw.concat(*[vw.reshape(ar.cast(v, dtype), shape=thick) for v in parts], axis=axis)
@@ -53,11 +59,15 @@ STACK = PureOp("stack", _stack)
 def checked_tensors(name: str, tensors: Any) -> list[Tensor]:
     """A list of tensors, or PyTorch's TypeError."""
     if isinstance(tensors, Tensor):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
+        )
     parts = list(tensors)
     for place, part in enumerate(parts):
         if not isinstance(part, Tensor):
-            raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(part).__name__}")
+            raise TypeError(
+                f"expected Tensor as element {place} in argument 0, but got {type(part).__name__}"
+            )
     return parts
 
 
@@ -139,14 +149,17 @@ def atleast_1d(*tensors: Any) -> Any:
 
 def atleast_2d(*tensors: Any) -> Any:
     """Each tensor with at least two dimensions (a view); new ones come first."""
+
     def apply(x: Tensor) -> Tensor:
         rank = len(x._meta.shape)
         return x if rank >= 2 else unsqueeze(x, 0) if rank else reshape(x, (1, 1))
+
     return _each(apply, tensors)
 
 
 def atleast_3d(*tensors: Any) -> Any:
     """Each tensor with at least three dimensions (a view); a vector lies along the second."""
+
     def apply(x: Tensor) -> Tensor:
         rank = len(x._meta.shape)
         if rank == 0:
@@ -154,6 +167,7 @@ def atleast_3d(*tensors: Any) -> Any:
         if rank == 1:
             return unsqueeze(unsqueeze(x, 0), -1)
         return unsqueeze(x, -1) if rank == 2 else x
+
     return _each(apply, tensors)
 
 
@@ -170,21 +184,27 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
         tensors = tuple(tensors[0])
     if indexing not in (None, "ij", "xy"):
-        raise RuntimeError("torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: " + str(indexing))
+        raise RuntimeError(
+            'torch.meshgrid: indexing must be one of "xy" or "ij", but received: ' + str(indexing)
+        )
     if not tensors:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     for part in tensors:
         if len(part._meta.shape) > 1:
-            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
-                               f"{len(part._meta.shape)}D tensor")
+            raise RuntimeError(
+                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
+                f"{len(part._meta.shape)}D tensor"
+            )
         if part.dtype is not tensors[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
     swap = indexing == "xy" and len(tensors) > 1
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
     shape = tuple(part.numel() for part in tensors)
-    grids = [expand(reshape(part, tuple(shape[a] if a == axis else 1 for a in range(len(shape)))), shape)
-             for axis, part in enumerate(tensors)]
+    grids = [
+        expand(reshape(part, tuple(shape[a] if a == axis else 1 for a in range(len(shape)))), shape)
+        for axis, part in enumerate(tensors)
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -214,7 +234,9 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if not rows or not r:
         from flambeau.functional.creation import empty
 
-        return empty(len(rows) if r else 0, r, dtype=input.dtype) if r else empty(0, dtype=input.dtype)
+        return (
+            empty(len(rows) if r else 0, r, dtype=input.dtype) if r else empty(0, dtype=input.dtype)
+        )
     places = tensor([place for row in rows for place in row])
     return reshape(index_select(input, 0, places), (len(rows), r))
 
@@ -228,8 +250,16 @@ def _block_diag(parts: list[Value]) -> Value:
         before = at
         at += width
         bands.append((part, before))
-    made = [vw.pad(ar.cast(part, dtype), low=(0, before), high=(0, at - before - part.shape[1]), interior=(0, 0),
-                   value=0) for part, before in bands]
+    made = [
+        vw.pad(
+            ar.cast(part, dtype),
+            low=(0, before),
+            high=(0, at - before - part.shape[1]),
+            interior=(0, 0),
+            value=0,
+        )
+        for part, before in bands
+    ]
     result = vw.concat(*made, axis=0) if len(made) > 1 else made[0]
     assert result.shape == (rows, at)
     return result
@@ -239,11 +269,13 @@ BLOCK_DIAG = PureOp("block_diag", _block_diag)
 
 
 def block_diag(*tensors: Any) -> Tensor:
-    """A matrix with the given matrices (vectors are rows) along its diagonal and zeros elsewhere."""
+    """A matrix of zeros with the given matrices (vectors are rows) along its diagonal."""
     for part in tensors:
         if len(part._meta.shape) > 2:
-            raise RuntimeError("torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
-                               f"{tensors.index(part)} has {len(part._meta.shape)} dimensions")
+            raise RuntimeError(
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                f"{tensors.index(part)} has {len(part._meta.shape)} dimensions"
+            )
     if not tensors:
         from flambeau.functional.creation import empty
 

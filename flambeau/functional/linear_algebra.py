@@ -11,7 +11,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, broadcast_shapes, wrap_axis
 from flambeau.functional.einsum import einsum_of
 from flambeau.functional.folding import checked
-from flambeau.functional.geometry import cdist, cross, linalg_cross, trace, tril, tril_, triu, triu_
+from flambeau.functional.geometry import cdist, cross, linalg_cross, trace
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
@@ -581,7 +581,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "kron": kron,
     "addmm": addmm, "addmm_": addmm_, "addmv": addmv, "addmv_": addmv_, "addbmm": addbmm,
     "addbmm_": addbmm_, "baddbmm": baddbmm, "baddbmm_": baddbmm_, "addr": addr, "addr_": addr_,
-    "trace": trace, "tril": tril, "tril_": tril_, "triu": triu, "triu_": triu_, "cross": cross,
+    "trace": trace, "cross": cross,
 }  # fmt: skip
 __all__ = [
     *(name for name in METHODS if not name.endswith("_")),

@@ -14,21 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.functional.activation import (
-    cosine_value,
-    distance_value,
-    log_sigmoid_value,
-    log_softmax_value,
-)
+from flambeau.functional.activation import log_sigmoid_value, log_softmax_value
 from flambeau.functional.neural import (
+    REDUCTION_NAMES,
+    REDUCTIONS,
     NamedOp,
     column,
     constant,
     divided,
     float_operand,
     legacy_reduction,
-    mean,
     not_a_tensor,
+    named,
     not_implemented,
     number,
     reduced,
@@ -41,22 +38,12 @@ from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.indexed import take
 from flambeau.ops.randomness import require
-from flambeau.ops.value import Shape, Value
+from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
 from flambeau.record.recorder import binary, record
 from flambeau.tensor.tensor import Tensor
 
 Flag = bool | None
-NAMES = {"none": 0, "mean": 1, "sum": 2}
-
-
-def _named(none: str, mean: str, sum_: str) -> Callable[..., str]:
-    """A grad_fn name by the reduction, which is the first attribute of every loss."""
-    names = {"none": none, "mean": mean, "sum": sum_}
-    return lambda *parts: next(names[p] for p in parts if isinstance(p, str) and p in names)
-
-
-REDUCTION_NAMES = ("MeanBackward0", "SumBackward0")
 
 
 def _same_dtype(x: Value, target: Value, name: str) -> tuple[Value, Value, Any]:
@@ -129,11 +116,11 @@ _smooth = _difference_loss("smooth_l1_cpu", _smooth_l1, averaged_by_weight=False
 _hub = _difference_loss("huber_cpu", _huber, averaged_by_weight=False)
 MSE = PureOp("mse_loss", _plain(_mse), "MseLossBackward0")
 MSE_WEIGHTED = NamedOp("mse_loss", _mse, _mse_name)
-L1 = NamedOp("l1_loss", _plain(_l1), _named("AbsBackward0", *REDUCTION_NAMES))
-L1_WEIGHTED = NamedOp("l1_loss", _l1, _named("MulBackward0", "DivBackward0", "SumBackward0"))
+L1 = NamedOp("l1_loss", _plain(_l1), named("AbsBackward0", *REDUCTION_NAMES))
+L1_WEIGHTED = NamedOp("l1_loss", _l1, named("MulBackward0", "DivBackward0", "SumBackward0"))
 SMOOTH_L1 = PureOp("smooth_l1_loss", _plain(_smooth), "SmoothL1LossBackward0")
 HUBER = PureOp("huber_loss", _plain(_hub), "HuberLossBackward0")
-HUBER_WEIGHTED = NamedOp("huber_loss", _hub, _named("MulBackward0", *REDUCTION_NAMES))
+HUBER_WEIGHTED = NamedOp("huber_loss", _hub, named("MulBackward0", *REDUCTION_NAMES))
 
 
 def mse_loss(
@@ -605,7 +592,7 @@ def _poisson(x: Value, target: Value, reduction: str, log_input: bool, full: boo
     return ar.cast(reduced(loss, reduction), dtype)
 
 
-POISSON = NamedOp("poisson_nll_loss", _poisson, _named("SubBackward0", *REDUCTION_NAMES))
+POISSON = NamedOp("poisson_nll_loss", _poisson, named("SubBackward0", *REDUCTION_NAMES))
 
 
 def poisson_nll_loss(
@@ -630,7 +617,9 @@ def _gaussian(x: Value, target: Value, variance: Any, reduction: str, full: bool
     if spread.shape != left.shape and spread.shape:
         if spread.shape == left.shape[:-1]:
             spread = column(spread, (*spread.shape, 1))
-        elif spread.shape[:-1] != left.shape[:-1] or spread.shape[-1] != 1:
+        elif spread.ndim != left.ndim or 1 != sum(
+            b for a, b in zip(left.shape, spread.shape, strict=True) if a != b
+        ):
             raise ValueError("var is of incorrect size")
     spread = require(
         spread, ar.ge(spread, 0), error=("ValueError", "var has negative entry/entries")
@@ -645,7 +634,7 @@ def _gaussian(x: Value, target: Value, variance: Any, reduction: str, full: bool
     return ar.cast(reduced(loss, reduction), dtype)
 
 
-GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, _named("MulBackward0", *REDUCTION_NAMES))
+GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, named("MulBackward0", *REDUCTION_NAMES))
 
 
 def gaussian_nll_loss(
@@ -657,7 +646,7 @@ def gaussian_nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log-likelihood of target under normals (input, var); var is not below eps."""
-    if reduction not in NAMES:
+    if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not valid")
     if isinstance(var, float) and var < 0:
         raise ValueError("var has negative entry/entries")

@@ -11,7 +11,7 @@ from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
-from flambeau.ops import source, view
+from flambeau.ops import view
 from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
 from flambeau.record.events import PureOp, operand_value
@@ -189,6 +189,15 @@ def reduced(x: Value, reduction: str) -> Value:
     raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
+REDUCTION_NAMES = ("MeanBackward0", "SumBackward0")
+
+
+def named(none: str, mean: str, sum_: str) -> Callable[..., str]:
+    """A loss's grad_fn name by its reduction, the first text among the attributes."""
+    names = {"none": none, "mean": mean, "sum": sum_}
+    return lambda *parts: next(names[part] for part in parts if isinstance(part, str))
+
+
 def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
     """The reduction that the deprecated arguments ask for, with PyTorch's warning."""
     average = True if size_average is None else size_average
@@ -209,7 +218,3 @@ def warn_of_broadcasting(input: Tensor, target: Tensor) -> None:
         "Please ensure they have the same size.",
         stacklevel=3,
     )
-
-
-def scalar_zero(dtype: DType) -> Value:
-    return source.constant(0, dtype)

@@ -339,6 +339,8 @@ def _scaled(function: Callable[[Operand, Operand], Value]) -> Callable[[Operand,
         kind = ar.promoted_dtype(alpha).kind
         if dtype.kind in "ib" and kind in "fc":
             raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+        if kind == "b" and dtype.kind != "b":
+            raise RuntimeError("Boolean alpha only supported for Boolean results.")
         return function(ar.as_value(a, dtype), ar.mul(ar.as_value(b, dtype), ar.as_value(alpha, dtype)))
     return apply
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from flambeau.record.recorder import in_place, record, unary, with_scalar
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor, from_array
 
-# ---- repeats -----------------------------------------------------------------------------------------
+# ---- repeats -------------------------------------------------------------------------------------
 
 
 def _repeat(x: Value, repeats: Shape) -> Value:
@@ -38,10 +38,15 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     """The tensor repeated along each dimension; further counts in front make new dimensions."""
     counts = integers(repeats, "repeat", "repeats")
     if len(counts) < len(self._meta.shape):
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
+        )
     if any(count < 0 for count in counts):
-        raise RuntimeError(f"Trying to create tensor with negative dimension "
-                           f"{next(c for c in counts if c < 0)}: {list(counts)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension "
+            f"{next(c for c in counts if c < 0)}: {list(counts)}"
+        )
     made: Tensor = unary(REPEAT, self, (counts,))
     return made
 
@@ -53,17 +58,18 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 
 
 def _interleave(x: Value, count: int, axis: int) -> Value:
-    thin = x.shape[:axis + 1] + (1,) + x.shape[axis + 1:]
-    thick = x.shape[:axis + 1] + (count,) + x.shape[axis + 1:]
-    whole = x.shape[:axis] + (x.shape[axis] * count,) + x.shape[axis + 1:]
+    thin = x.shape[: axis + 1] + (1,) + x.shape[axis + 1 :]
+    thick = x.shape[: axis + 1] + (count,) + x.shape[axis + 1 :]
+    whole = x.shape[:axis] + (x.shape[axis] * count,) + x.shape[axis + 1 :]
     return vw.reshape(ar.expand(vw.reshape(x, shape=thin), thick), shape=whole)
 
 
 INTERLEAVE = PureOp("repeat_interleave", _interleave, "ViewBackward0")
 
 
-def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *,
-                      output_size: int | None = None) -> Tensor:
+def repeat_interleave(
+    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
     """Each element of a dimension (or of the flat tensor) repeated in place.
 
     Counts in a tensor are read on the host; alone, a tensor of counts gives each index repeated.
@@ -93,8 +99,10 @@ def _repeated_places(repeats: Tensor, extent: int, output_size: int | None) -> T
     if repeats.dtype not in (dtypes.int32, dtypes.int64):
         raise RuntimeError("repeats has to be Long or Int tensor")
     if counts.size != 1 and counts.size != extent:
-        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = "
-                           f"{counts.size} and input.size(0) = {extent}")
+        raise RuntimeError(
+            f"repeats must have the same size as input along dim, but got repeats.size(0) = "
+            f"{counts.size} and input.size(0) = {extent}"
+        )
     if (counts < 0).any():
         raise RuntimeError("repeats can not be negative")
     places = np.repeat(np.arange(extent), np.broadcast_to(counts.reshape(-1), (extent,)))
@@ -103,7 +111,7 @@ def _repeated_places(repeats: Tensor, extent: int, output_size: int | None) -> T
     return from_array(places.astype(np.int64), dtypes.int64)
 
 
-# ---- flips, rolls, turns -----------------------------------------------------------------------------
+# ---- flips, rolls, turns -------------------------------------------------------------------------
 
 FLIP = PureOp("flip", lambda x, axes: vw.flip(x, axes=axes) if axes else x, preserves=True)
 
@@ -113,8 +121,11 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     rank = len(input._meta.shape)
     axes = tuple(sorted(wrap_axis(d, rank) for d in integers(dims, "flip", "dims")))
     if len(set(axes)) != len(axes):
-        raise RuntimeError(f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the list of "
-                           "dims")
+        raise RuntimeError(
+            f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the list "
+            f"of "
+            "dims"
+        )
     made: Tensor = unary(FLIP, input, (axes if rank else (),))
     return made
 
@@ -140,7 +151,9 @@ def _roll(x: Value, shifts: Shape, axes: Shape) -> Value:
         extent = x.shape[axis]
         shift = shift % extent if extent else 0
         if shift:
-            x = vw.concat(part(x, axis, extent - shift, shift), part(x, axis, 0, extent - shift), axis=axis)
+            x = vw.concat(
+                part(x, axis, extent - shift, shift), part(x, axis, 0, extent - shift), axis=axis
+            )
     return x
 
 
@@ -159,14 +172,16 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     amounts = integers((shifts,), "roll", "shifts")
     given = () if dims is None else integers((dims,), "roll", "dims")
     axes = tuple(wrap_axis(d, len(input._meta.shape)) for d in given)
-    if not axes and len(amounts) != 1 or axes and len(amounts) != len(axes):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}")
+    if (not axes and len(amounts) != 1) or (axes and len(amounts) != len(axes)):
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}"
+        )
     made: Tensor = unary(ROLL, input, (amounts, axes))
     return made
 
 
 class Rot90Op(Event):
-    """A quarter turn, k times: a flip in the operand's memory order, then a transposed layout of it."""
+    """A quarter turn, k times: a flip in the operand's memory order, then a transposed layout."""
 
     __slots__ = ()
 
@@ -196,12 +211,14 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {rank}")
     a, b = (wrap_axis(d, rank) for d in dims)
     if a == b:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     made: Tensor = unary(ROT90, input, (k % 4, a, b))
     return made
 
 
-# ---- triangles and diagonals -------------------------------------------------------------------------
+# ---- triangles and diagonals ---------------------------------------------------------------------
 
 
 def _triangle(x: Value, k: int, lower: bool) -> Value:
@@ -258,8 +275,13 @@ def _diag_embed(x: Value, k: int, a: int, b: int) -> Value:
     whole = (*x.shape, n)
     square = el.where(ar.expand(on, whole), ar.expand(square, whole), ar.full(whole, 0, x.dtype))
     rest = (0,) * (x.ndim - 1)
-    square = vw.pad(square, low=(*rest, top, left), high=(*rest, size - n - top, size - n - left),
-                    interior=(0,) * (x.ndim + 1), value=0)
+    square = vw.pad(
+        square,
+        low=(*rest, top, left),
+        high=(*rest, size - n - top, size - n - left),
+        interior=(0,) * (x.ndim + 1),
+        value=0,
+    )
     order, rank = [0] * (x.ndim + 1), x.ndim + 1
     others = iter(range(rank - 2))
     for axis in range(rank):
@@ -271,7 +293,7 @@ DIAG_EMBED = PureOp("diag_embed", _diag_embed)
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Square matrices (over dim1 and dim2 of the result) with the last dimension as their diagonal."""
+    """Square matrices (dim1, dim2 of the result) with the last dimension as their diagonal."""
     rank = len(input._meta.shape) + 1
     a, b = wrap_axis(dim1, rank), wrap_axis(dim2, rank)
     if a == b:
@@ -285,14 +307,14 @@ DIAGONAL_COPY = PureOp("diagonal_copy", lambda x: x, "DiagonalBackward0_copy")
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with the vector on its diagonal, or a matrix's diagonal (a copy)."""
-    from flambeau.functional import views
+    from flambeau.functional import parts
 
     rank = len(input._meta.shape)
     if rank not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {rank}D")
     if rank == 1:
         return diag_embed(input, diagonal)
-    made: Tensor = unary(DIAGONAL_COPY, views.diagonal(input, diagonal))
+    made: Tensor = unary(DIAGONAL_COPY, parts.diagonal(input, diagonal))
     return made
 
 
@@ -301,7 +323,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(flatten(input), offset)
 
 
-# ---- padding -----------------------------------------------------------------------------------------
+# ---- padding -------------------------------------------------------------------------------------
 
 
 def _pad_constant(x: Value, value: Value, widths: Shape) -> Value:
@@ -309,9 +331,12 @@ def _pad_constant(x: Value, value: Value, widths: Shape) -> Value:
     low, high = pad_amounts(x.ndim, widths)
     for axis in range(x.ndim):
         if x.shape[axis] + low[axis] + high[axis] < 0:
-            raise RuntimeError(f"The input size {x.shape[axis]}, plus negative padding {low[axis]} and "
-                               f"{high[axis]}, resulted in a negative output size, which is invalid. Check dimension "
-                               f"{axis} of your input.")
+            raise RuntimeError(
+                f"The input size {x.shape[axis]}, plus negative padding {low[axis]} and "
+                f"{high[axis]}, resulted in a negative output size, which is invalid. Check "
+                f"dimension "
+                f"{axis} of your input."
+            )
     if value.primitive is source.constant_:
         return vw.pad(x, low=low, high=high, interior=(0,) * x.ndim, value=value.attrs["value"])
     padded = vw.pad(x, low=low, high=high, interior=(0,) * x.ndim, value=0)
@@ -379,7 +404,7 @@ def _take_axis(x: Value, axis: int, order: list[int]) -> Value:
         size = stop - start
         if step == 0:
             one = part(x, axis, order[start], 1)
-            run = ar.expand(one, x.shape[:axis] + (size,) + x.shape[axis + 1:])
+            run = ar.expand(one, x.shape[:axis] + (size,) + x.shape[axis + 1 :])
         elif step == -1 and size > 1:
             run = vw.flip(part(x, axis, order[stop - 1], size), axes=(axis,))
         else:
@@ -393,14 +418,26 @@ PAD_NOTHING = PureOp("constant_pad_nd", lambda x: x, preserves=True)
 PAD_ZERO = PureOp("constant_pad_nd", _pad_zero)
 PAD_VALUE = PureOp("constant_pad_nd", _pad_constant)
 PAD_CIRCULAR = PureOp("pad", lambda x, widths: _pad_by_place(x, widths, "circular"), "CopySlices")
-PAD_REFLECT = {d: PureOp("reflection_pad", lambda x, widths: _pad_by_place(x, widths, "reflect"),
-                         f"ReflectionPad{d}DBackward0") for d in (1, 2, 3)}
-PAD_REPLICATE = {d: PureOp("replication_pad", lambda x, widths: _pad_by_place(x, widths, "replicate"),
-                           f"ReplicationPad{d}DBackward0") for d in (1, 2, 3)}
+PAD_REFLECT = {
+    d: PureOp(
+        "reflection_pad",
+        lambda x, widths: _pad_by_place(x, widths, "reflect"),
+        f"ReflectionPad{d}DBackward0",
+    )
+    for d in (1, 2, 3)
+}
+PAD_REPLICATE = {
+    d: PureOp(
+        "replication_pad",
+        lambda x, widths: _pad_by_place(x, widths, "replicate"),
+        f"ReplicationPad{d}DBackward0",
+    )
+    for d in (1, 2, 3)
+}
 
 
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:
-    """`input` padded: `pad` holds (low, high) of the last dimension, then of the one before, ...
+    """`input` padded: `pad` holds (low, high) of the last dimension, of the one before, ...
 
     mode is "constant" (any rank; negative widths cut), "reflect", "replicate" or "circular".
     """
@@ -408,8 +445,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> T
     if len(widths) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(widths) > 2 * rank:
-        raise RuntimeError("Padding length should be less than or equal to two times the input dimension but got "
-                           f"padding length {len(widths)} and input of dimension {rank}")
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got "
+            f"padding length {len(widths)} and input of dimension {rank}"
+        )
     made: Tensor
     if mode == "constant":
         if not any(widths):
@@ -422,34 +461,48 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> T
             made = record(PAD_VALUE, (input, value), (widths,))
         return made
     if value is not None and value != 0:
-        raise ValueError(f"Padding mode \"{mode}\" doesn't take in value argument")
+        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     _check_padding(input, widths, mode)
     if mode == "circular":
         made = unary(PAD_CIRCULAR, input, (widths,))
     else:
-        made = unary((PAD_REFLECT if mode == "reflect" else PAD_REPLICATE)[len(widths) // 2], input, (widths,))
+        made = unary(
+            (PAD_REFLECT if mode == "reflect" else PAD_REPLICATE)[len(widths) // 2],
+            input,
+            (widths,),
+        )
     return made
 
 
 def _check_padding(input: Tensor, widths: Shape, mode: str) -> None:
     shape, padded = input._meta.shape, len(widths) // 2
     if not (1 <= padded <= 3 and len(shape) in (padded + 1, padded + 2)):
-        raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+        raise NotImplementedError(
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
+        )
     for place in range(padded):
         axis = len(shape) - 1 - place
         low, high, extent = widths[2 * place], widths[2 * place + 1], shape[axis]
         if mode == "reflect" and (low >= extent or high >= extent):
-            raise RuntimeError(f"Argument #{4 + 2 * place}: Padding size should be less than the corresponding input "
-                               f"dimension, but got: padding ({low}, {high}) at dimension {axis} of input "
-                               f"{list(shape)}")
+            raise RuntimeError(
+                f"Argument #{4 + 2 * place}: Padding size should be less than the corresponding "
+                f"input "
+                f"dimension, but got: padding ({low}, {high}) at dimension {axis} of input "
+                f"{list(shape)}"
+            )
         if mode == "circular" and (low > extent or high > extent):
             raise RuntimeError("Padding value causes wrapping around more than once.")
         if extent == 0:
-            raise RuntimeError(f"Expected a non-empty dimension {axis} to pad, but got input of shape {list(shape)}")
+            raise RuntimeError(
+                f"Expected a non-empty dimension {axis} to pad, but got input of shape "
+                f"{list(shape)}"
+            )
         if extent + low + high < 1:
-            raise RuntimeError(f"Padding ({low}, {high}) leaves nothing of dimension {axis} of input {list(shape)}")
+            raise RuntimeError(
+                f"Padding ({low}, {high}) leaves nothing of dimension {axis} of input {list(shape)}"
+            )
 
 
 def _one_hot(index: Value, count: int) -> Value:
@@ -462,7 +515,7 @@ ONE_HOT = PureOp("one_hot", _one_hot)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """A last dimension of zeros with a one at each element's class. Without num_classes the data is read."""
+    """A last dimension of zeros, one at each class. Without num_classes the data is read."""
     if tensor.dtype is not dtypes.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     count = integer(num_classes, "one_hot", "num_classes")
@@ -471,14 +524,29 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         count = int(tensor._values().max()) + 1
     elif count < 1:
-        raise RuntimeError("num_classes should be positive" if tensor.numel() else
-                           "Can not infer total number of classes from empty tensor.")
+        raise RuntimeError(
+            "num_classes should be positive"
+            if tensor.numel()
+            else "Can not infer total number of classes from empty tensor."
+        )
     made: Tensor = unary(ONE_HOT, tensor, (count,))
     return made
 
 
-METHODS = {
-    "repeat": repeat, "tile": tile, "repeat_interleave": repeat_interleave, "flip": flip, "fliplr": fliplr,
-    "flipud": flipud, "roll": roll, "rot90": rot90, "tril": tril, "triu": triu, "tril_": tril_, "triu_": triu_,
-    "diag_embed": diag_embed, "diag": diag, "diagflat": diagflat,
+METHODS: dict[str, Callable[..., Any]] = {
+    "repeat": repeat,
+    "tile": tile,
+    "repeat_interleave": repeat_interleave,
+    "flip": flip,
+    "fliplr": fliplr,
+    "flipud": flipud,
+    "roll": roll,
+    "rot90": rot90,
+    "tril": tril,
+    "triu": triu,
+    "tril_": tril_,
+    "triu_": triu_,
+    "diag_embed": diag_embed,
+    "diag": diag,
+    "diagflat": diagflat,
 }

@@ -1,12 +1,11 @@
-"""Ops on shapes: views (`views`), joins (`joining`) and rearrangements (`rearranging`), by PyTorch's names."""
+"""Ops on shapes: views (`views`, `parts`), joins (`joining`), rearrangements (`rearranging`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.functional import joining, rearranging, views
-from flambeau.functional.creation import contiguous
+from flambeau.functional import parts, rearranging, views
 from flambeau.functional.joining import (
     atleast_1d,
     atleast_2d,
@@ -26,6 +25,17 @@ from flambeau.functional.joining import (
     stack,
     vstack,
 )
+from flambeau.functional.parts import (
+    as_strided,
+    chunk,
+    diagonal,
+    split,
+    split_with_sizes,
+    tensor_split,
+    unbind,
+    view_as_real,
+)
+from flambeau.functional.parts import unfold as unfold
 from flambeau.functional.rearranging import (
     diag,
     diag_embed,
@@ -33,9 +43,6 @@ from flambeau.functional.rearranging import (
     flip,
     fliplr,
     flipud,
-    one_hot,
-    pad,
-    repeat,
     repeat_interleave,
     roll,
     rot90,
@@ -43,14 +50,14 @@ from flambeau.functional.rearranging import (
     tril,
     triu,
 )
+
+# Ops that are methods or live in torch.nn.functional, under one roof with the others.
+from flambeau.functional.rearranging import one_hot as one_hot
+from flambeau.functional.rearranging import pad as pad
+from flambeau.functional.rearranging import repeat as repeat
 from flambeau.functional.views import (
     adjoint,
-    as_strided,
     broadcast_to,
-    chunk,
-    diagonal,
-    expand,
-    expand_as,
     flatten,
     moveaxis,
     movedim,
@@ -58,33 +65,78 @@ from flambeau.functional.views import (
     permute,
     ravel,
     reshape,
-    reshape_as,
     select,
-    split,
-    split_with_sizes,
     squeeze,
     swapaxes,
     swapdims,
     t,
-    tensor_split,
     transpose,
-    unbind,
     unflatten,
-    unfold,
     unsqueeze,
-    view,
-    view_as,
-    view_as_real,
 )
+from flambeau.functional.views import expand as expand
+from flambeau.functional.views import expand_as as expand_as
+from flambeau.functional.views import reshape_as as reshape_as
+from flambeau.functional.views import view as view
+from flambeau.functional.views import view_as as view_as
 
 # The names of the torch namespace.
-__all__ = """
-adjoint as_strided atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cartesian_prod cat chunk
-column_stack combinations concat concatenate diag diag_embed diagflat diagonal dstack flatten flip fliplr flipud hstack
-meshgrid moveaxis movedim narrow permute ravel repeat_interleave reshape roll rot90 row_stack select split
-split_with_sizes squeeze stack swapaxes swapdims t tensor_split tile transpose tril triu unbind unflatten unsqueeze
-view_as_real vstack
-""".split()
+__all__ = [
+    "adjoint",
+    "as_strided",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
+    "broadcast_tensors",
+    "broadcast_to",
+    "cartesian_prod",
+    "cat",
+    "chunk",
+    "column_stack",
+    "combinations",
+    "concat",
+    "concatenate",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "dstack",
+    "flatten",
+    "flip",
+    "fliplr",
+    "flipud",
+    "hstack",
+    "meshgrid",
+    "moveaxis",
+    "movedim",
+    "narrow",
+    "permute",
+    "ravel",
+    "repeat_interleave",
+    "reshape",
+    "roll",
+    "rot90",
+    "row_stack",
+    "select",
+    "split",
+    "split_with_sizes",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "tensor_split",
+    "tile",
+    "transpose",
+    "tril",
+    "triu",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+    "view_as_real",
+    "vstack",
+]
 
-METHODS: dict[str, Callable[..., Any]] = {**views.METHODS, **rearranging.METHODS}
+METHODS: dict[str, Callable[..., Any]] = {**views.METHODS, **parts.METHODS, **rearranging.METHODS}
 PROPERTIES: dict[str, Callable[[Any], Any]] = dict(views.PROPERTIES)

@@ -1,16 +1,15 @@
 """Views: the same memory under another layout. Writing through one shows in all.
 
-On a tensor that holds its data and has no part in autograd a view is made at once; elsewhere it is an event.
+On a tensor that holds its data, outside autograd, a view is made at once; elsewhere it is an event.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shapes import (
@@ -19,26 +18,30 @@ from flambeau.core.shapes import (
     contiguous_strides,
     element_count,
     infer_size,
-    storage_extent,
     view_strides,
     wrap_axis,
 )
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
-from flambeau.record.events import Event, Layout, PureOp, ViewOp
+from flambeau.record.events import Layout, PureOp, ViewOp
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, alias, record_many, unary
-from flambeau.record.trace import Trace
+from flambeau.record.recorder import LOCAL, alias, unary
 from flambeau.tensor.tensor import Tensor
 
-INCOMPATIBLE = ("view size is not compatible with input tensor's size and stride (at least one dimension spans "
-                "across two contiguous subspaces). Use .reshape(...) instead.")
+INCOMPATIBLE = (
+    "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+    "across two contiguous subspaces). Use .reshape(...) instead."
+)
 
 
 def free(x: Tensor) -> bool:
     """Whether a view of x needs no event: x holds its data and autograd does not watch."""
-    return x._rec is not LOCAL.rec and x._storage is not None and not (x._meta.requires_grad and LOCAL.grad_mode)
+    return (
+        x._rec is not LOCAL.rec
+        and x._storage is not None
+        and not (x._meta.requires_grad and LOCAL.grad_mode)
+    )
 
 
 def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
@@ -52,44 +55,7 @@ def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     return shown
 
 
-class ViewsOp(Event):
-    """Several views at once: the parts of an axis, of the given sizes, with or without the axis itself."""
-
-    __slots__ = ()
-
-    aliases = True
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        tensor = trace.tensors[key[1]]
-        value = trace.tracked_value(key[1])
-        for attributes in _part_attributes(tensor.meta.shape, *key[2]):
-            layout = basic_layout(*tensor.layout, *attributes)
-            trace.new_view(tensor, *layout, basic_value(value, *attributes), self.grad_name)
-
-
-def show_parts(op: ViewsOp, x: Tensor, axis: int, sizes: Shape, drop: bool = False) -> tuple[Tensor, ...]:
-    """The parts of an axis as views."""
-    if not free(x):
-        return tuple(record_many(op, (x,), (axis, sizes, drop)))
-    meta, made = x._meta, []
-    for attributes in _part_attributes(meta.shape, axis, sizes, drop):
-        shape, strides, offset = basic_layout(meta.shape, meta.strides, x._offset, *attributes)
-        made.append(alias(x, meta_of(meta.dtype, shape, strides), offset))
-    return tuple(made)
-
-
-def _part_attributes(shape: Shape, axis: int, sizes: Shape, drop: bool) -> list[tuple[Any, ...]]:
-    start, parts = 0, []
-    kept = tuple(a for a in range(len(shape)) if not (drop and a == axis))
-    for size in sizes:
-        starts = tuple(start if a == axis else 0 for a in range(len(shape)))
-        part = tuple(size if a == axis else n for a, n in enumerate(shape))
-        parts.append((starts, part, (1,) * len(shape), kept))
-        start += size
-    return parts
-
-
-# ---- arguments ---------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 
 def integer(value: Any, name: str, argument: str) -> int:
@@ -99,12 +65,18 @@ def integer(value: Any, name: str, argument: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}(): argument '{argument}' must be int, not {type(value).__name__}") from None
+        raise TypeError(
+            f"{name}(): argument '{argument}' must be int, not {type(value).__name__}"
+        ) from None
 
 
 def integers(given: tuple[Any, ...], name: str, argument: str = "size") -> Shape:
     """Sizes or axes given one by one or as one sequence."""
-    if len(given) == 1 and not isinstance(given[0], (int, Tensor)) and isinstance(given[0], Sequence):
+    if (
+        len(given) == 1
+        and not isinstance(given[0], (int, Tensor))
+        and isinstance(given[0], Sequence)
+    ):
         given = tuple(given[0])
     for value in given:
         if type(value) is not int:
@@ -112,12 +84,19 @@ def integers(given: tuple[Any, ...], name: str, argument: str = "size") -> Shape
     return given
 
 
-# ---- slices, selections, new axes --------------------------------------------------------------------
+# ---- slices, selections, new axes ----------------------------------------------------------------
 
 
-def basic_layout(shape: Shape, strides: Strides, offset: int, starts: Shape, sizes: Shape, steps: Shape,
-                 kept: Shape) -> Layout:
-    """Slices on every axis, then the `kept` axes in order; -1 - a is a new axis in front of source axis a."""
+def basic_layout(
+    shape: Shape,
+    strides: Strides,
+    offset: int,
+    starts: Shape,
+    sizes: Shape,
+    steps: Shape,
+    kept: Shape,
+) -> Layout:
+    """Slices on every axis, then the `kept` axes; -1 - a is a new axis in front of source axis a."""
     offset += sum(start * stride for start, stride in zip(starts, strides, strict=True))
     new_shape, new_strides = [], []
     for axis in kept:
@@ -145,20 +124,30 @@ ALIAS = ViewOp("alias", lambda shape, strides, offset: (shape, strides, offset),
 
 
 def _select_layout(shape: Shape, strides: Strides, offset: int, axis: int, index: int) -> Layout:
-    return shape[:axis] + shape[axis + 1:], strides[:axis] + strides[axis + 1:], offset + index * strides[axis]
+    return (
+        shape[:axis] + shape[axis + 1 :],
+        strides[:axis] + strides[axis + 1 :],
+        offset + index * strides[axis],
+    )
 
 
 def _select_value(x: Value, axis: int, index: int) -> Value:
     starts = tuple(index if a == axis else 0 for a in range(x.ndim))
     sizes = tuple(1 if a == axis else n for a, n in enumerate(x.shape))
-    return vw.reshape(vw.slice_(x, starts=starts, sizes=sizes, steps=(1,) * x.ndim),
-                      shape=x.shape[:axis] + x.shape[axis + 1:])
+    return vw.reshape(
+        vw.slice_(x, starts=starts, sizes=sizes, steps=(1,) * x.ndim),
+        shape=x.shape[:axis] + x.shape[axis + 1 :],
+    )
 
 
-def _narrow_layout(shape: Shape, strides: Strides, offset: int, axis: int, start: int, size: int,
-                   step: int) -> Layout:
-    return (shape[:axis] + (size,) + shape[axis + 1:],
-            strides[:axis] + (strides[axis] * step,) + strides[axis + 1:], offset + start * strides[axis])
+def _narrow_layout(
+    shape: Shape, strides: Strides, offset: int, axis: int, start: int, size: int, step: int
+) -> Layout:
+    return (
+        shape[:axis] + (size,) + shape[axis + 1 :],
+        strides[:axis] + (strides[axis] * step,) + strides[axis + 1 :],
+        offset + start * strides[axis],
+    )
 
 
 def _narrow_value(x: Value, axis: int, start: int, size: int, step: int) -> Value:
@@ -181,7 +170,10 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     axis = wrap_axis(dim, len(shape))
     if not -shape[axis] <= at < shape[axis]:
-        raise IndexError(f"select(): index {at} out of range for tensor of size {list(shape)} at dimension {axis}")
+        raise IndexError(
+            f"select(): index {at} out of range for tensor of size {list(shape)} at dimension "
+            f"{axis}"
+        )
     return show(SELECT_ONE, input, (axis, at + shape[axis] if at < 0 else at))
 
 
@@ -191,11 +183,18 @@ def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:
     if not shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     axis = wrap_axis(dim, len(shape))
-    at, size, extent = integer(start, "narrow", "start"), integer(length, "narrow", "length"), shape[axis]
+    at, size, extent = (
+        integer(start, "narrow", "start"),
+        integer(length, "narrow", "length"),
+        shape[axis],
+    )
     if size < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -extent <= at <= extent:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-extent}, {extent}], but got {at})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-extent}, {extent}], but got "
+            f"{at})"
+        )
     if at < 0:
         at += extent
     if at + size > extent:
@@ -213,8 +212,11 @@ def _unsqueeze_layout(shape: Shape, strides: Strides, offset: int, axis: int) ->
     return shape[:axis] + (1,) + shape[axis:], strides[:axis] + (step,) + strides[axis:], offset
 
 
-UNSQUEEZE = ViewOp("unsqueeze", _unsqueeze_layout,
-                   lambda x, axis: vw.reshape(x, shape=x.shape[:axis] + (1,) + x.shape[axis:]))
+UNSQUEEZE = ViewOp(
+    "unsqueeze",
+    _unsqueeze_layout,
+    lambda x, axis: vw.reshape(x, shape=x.shape[:axis] + (1,) + x.shape[axis:]),
+)
 
 
 def _squeezed(shape: Shape, axes: Shape | None) -> list[int]:
@@ -243,13 +245,15 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     if isinstance(dim, Sequence):
         axes = tuple(wrap_axis(integer(d, "squeeze", "dim"), rank) for d in dim)
         if len(set(axes)) != len(axes):
-            raise RuntimeError(f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the "
-                               "list of dims")
+            raise RuntimeError(
+                f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the "
+                "list of dims"
+            )
         return show(SQUEEZE_SOME, input, (axes,))
     return show(SQUEEZE_ONE, input, ((wrap_axis(integer(dim, "squeeze", "dim"), rank),),))
 
 
-# ---- reshape -----------------------------------------------------------------------------------------
+# ---- reshape -------------------------------------------------------------------------------------
 
 
 def _view_layout(shape: Shape, strides: Strides, offset: int, sizes: Shape) -> Layout:
@@ -275,7 +279,7 @@ def _reshaping(shape: Shape, strides: Strides, sizes: Shape) -> tuple[tuple[Shap
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The elements in row-major order under another shape: a view where strides allow, else a copy."""
+    """The elements in row-major order under another shape: a view if strides allow, else a copy."""
     meta = input._meta
     attributes, views = _reshaping(meta.shape, meta.strides, integers(shape, "reshape", "shape"))
     if views:
@@ -285,7 +289,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 
 def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
-    """A view under another shape, or of the same bytes as another dtype. RuntimeError where it needs a copy."""
+    """A view under another shape, or of the bytes as another dtype. RuntimeError if it needs a copy."""
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], DType)):
         return view_dtype(self, shape[0] if dtype is None else dtype)
     meta = self._meta
@@ -297,7 +301,7 @@ def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tens
 
 
 def view_dtype(self: Tensor, dtype: DType) -> Tensor:
-    """The same bytes as elements of another dtype (the last dimension grows or shrinks); outside autograd."""
+    """The bytes as another dtype, outside autograd; the last dimension grows or shrinks."""
     self._settled()
     meta, old, new = self._meta, self._meta.dtype.itemsize, dtype.itemsize
     shape, strides, offset = tuple(meta.shape), tuple(meta.strides), self._offset
@@ -313,14 +317,20 @@ def view_dtype(self: Tensor, dtype: DType) -> Tensor:
     elif old < new:
         ratio = new // old
         if shape[-1] % ratio:
-            raise RuntimeError(f"self.size(-1) must be divisible by {ratio} {words}, but got {shape[-1]}")
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {ratio} {words}, but got {shape[-1]}"
+            )
         if offset % ratio:
-            raise RuntimeError(f"self.storage_offset() must be divisible by {ratio} {words}, but got {offset}")
+            raise RuntimeError(
+                f"self.storage_offset() must be divisible by {ratio} {words}, but got {offset}"
+            )
         if strides[-1] != 1:
             raise RuntimeError(f"self.stride(-1) must be 1 {words}, but got {strides[-1]}")
         for axis, stride in enumerate(strides[:-1]):
             if stride % ratio:
-                raise RuntimeError(f"self.stride({axis}) must be divisible by {ratio} {words}, but got {stride}")
+                raise RuntimeError(
+                    f"self.stride({axis}) must be divisible by {ratio} {words}, but got {stride}"
+                )
         shape, offset = (*shape[:-1], shape[-1] // ratio), offset // ratio
         strides = (*[s // ratio for s in strides[:-1]], 1)
     made: Tensor = alias(self, meta_of(dtype, shape, strides), offset)
@@ -347,7 +357,9 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if first == last:
         return input
-    return reshape(input, (*shape[:first], element_count(shape[first:last + 1]), *shape[last + 1:]))
+    return reshape(
+        input, (*shape[:first], element_count(shape[first : last + 1]), *shape[last + 1 :])
+    )
 
 
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
@@ -361,9 +373,11 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     except RuntimeError as error:
         if "only one dimension" in str(error):
             raise
-        raise RuntimeError(f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {axis} "
-                           f"({shape[axis]}) in the input tensor") from None
-    return view(input, (*shape[:axis], *parts, *shape[axis + 1:]))
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {axis} "
+            f"({shape[axis]}) in the input tensor"
+        ) from None
+    return view(input, (*shape[:axis], *parts, *shape[axis + 1 :]))
 
 
 def ravel(input: Tensor) -> Tensor:
@@ -373,7 +387,7 @@ def ravel(input: Tensor) -> Tensor:
     return view(contiguous(input, contiguous_format), (-1,))
 
 
-# ---- axes in another order ---------------------------------------------------------------------------
+# ---- axes in another order -----------------------------------------------------------------------
 
 
 def _permute_layout(shape: Shape, strides: Strides, offset: int, order: Shape) -> Layout:
@@ -393,9 +407,12 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     """The view whose dimension i is dims[i] of the input."""
     rank, given = len(input._meta.shape), integers(dims, "permute", "dims")
     if len(given) != rank:
-        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
-                           f"of the desired ordering of dimensions i.e. input.dim() = {rank} is not equal to "
-                           f"len(dims) = {len(given)}")
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length "
+            f"of the desired ordering of dimensions i.e. input.dim() = {rank} is not equal to "
+            f"len(dims) = {len(given)}"
+        )
     order = tuple([wrap_axis(d, rank) for d in given])
     if len(set(order)) != rank:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -432,7 +449,9 @@ def matrix_transpose(self: Tensor) -> Tensor:
     """Tensor.mT: the view with the last two dimensions swapped."""
     rank = len(self._meta.shape)
     if rank < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {rank}-D tensor.")
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {rank}-D tensor."
+        )
     return transpose(self, -2, -1)
 
 
@@ -440,7 +459,9 @@ def hermitian(self: Tensor) -> Tensor:
     """Tensor.H: the conjugate transpose of a matrix."""
     rank = len(self._meta.shape)
     if rank not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor.")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor."
+        )
     return adjoint(self) if rank else self
 
 
@@ -449,18 +470,25 @@ def adjoint(input: Tensor) -> Tensor:
     from flambeau.functional.creation import conj
 
     if len(input._meta.shape) < 2:
-        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got "
-                           f"{len(input._meta.shape)}-D tensor.")
+        raise RuntimeError(
+            "tensor.adjoint() is only supported on matrices or batches of matrices. Got "
+            f"{len(input._meta.shape)}-D tensor."
+        )
     return conj(transpose(input, -2, -1))
 
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """The view with the source dimensions at the destination places; the others keep their order."""
+    """The view with source dimensions at the destinations; the others keep their order."""
     rank = len(input._meta.shape)
-    first, last = integers((source,), "movedim", "source"), integers((destination,), "movedim", "destination")
+    first, last = (
+        integers((source,), "movedim", "source"),
+        integers((destination,), "movedim", "destination"),
+    )
     if len(first) != len(last):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(first)} dims) should "
-                           f"contain the same number of dims as destination ({list(last)} dims)")
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(first)} dims) should "
+            f"contain the same number of dims as destination ({list(last)} dims)"
+        )
     sources, places = [wrap_axis(d, rank) for d in first], [wrap_axis(d, rank) for d in last]
     for words, axes, given in (("source", sources, first), ("destination", places, last)):
         if len(set(axes)) != len(axes):
@@ -477,7 +505,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 moveaxis = movedim
 
 
-# ---- expand ------------------------------------------------------------------------------------------
+# ---- expand --------------------------------------------------------------------------------------
 
 
 def _expand_layout(shape: Shape, strides: Strides, offset: int, sizes: Shape) -> Layout:
@@ -492,14 +520,18 @@ def _expand_layout(shape: Shape, strides: Strides, offset: int, sizes: Shape) ->
             extent, stride = 1, new_shape[axis + 1] * new_strides[axis + 1] if after else 1
         if wanted == -1:
             if axis < lead:
-                raise RuntimeError("The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
-                                   f"dimension {axis}")
+                raise RuntimeError(
+                    "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                    f"dimension {axis}"
+                )
             wanted = extent
         if extent != wanted:
             if extent != 1:
-                raise RuntimeError(f"The expanded size of the tensor ({wanted}) must match the existing size "
-                                   f"({extent}) at non-singleton dimension {axis}.  Target sizes: {list(sizes)}.  "
-                                   f"Tensor sizes: {list(shape)}")
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({wanted}) must match the existing size "
+                    f"({extent}) at non-singleton dimension {axis}.  Target sizes: {list(sizes)}.  "
+                    f"Tensor sizes: {list(shape)}"
+                )
             stride = 0
         new_shape[axis], new_strides[axis] = wanted, stride
     return tuple(new_shape), tuple(new_strides), offset
@@ -514,11 +546,17 @@ EXPAND = ViewOp("expand", _expand_layout, _expand_value)
 
 def expand(input: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """A view with dimensions of extent 1 repeated (stride 0); -1 keeps an extent."""
-    wanted, shape = integers(sizes if size is None else (size,), "expand", "size"), input._meta.shape
+    wanted, shape = (
+        integers(sizes if size is None else (size,), "expand", "size"),
+        input._meta.shape,
+    )
     if len(wanted) < len(shape):
         raise RuntimeError(
-            f"expand({_legacy_name(input)}{{{list(shape)}}}, size={list(wanted)}): the number of sizes provided "
-            f"({len(wanted)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})")
+            f"expand({_legacy_name(input)}{{{list(shape)}}}, size={list(wanted)}): the number of "
+            f"sizes provided "
+            f"({len(wanted)}) must be greater or equal to the number of dimensions in the tensor "
+            f"({len(shape)})"
+        )
     return show(EXPAND, input, (wanted,))
 
 
@@ -536,227 +574,33 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
     return expand(input, size)
 
 
-# ---- parts -------------------------------------------------------------------------------------------
-
-SPLIT = ViewsOp("split")
-SPLIT_SIZES = ViewsOp("split_with_sizes")
-UNBIND = ViewsOp("unbind")
-PARTS = ViewsOp("slice")
-
-
-def _axis_of_parts(input: Tensor, dim: int, name: str) -> tuple[int, int]:
-    shape = input._meta.shape
-    if not shape:
-        raise RuntimeError(f"{name} expects at least a 1-dimensional tensor")
-    axis = wrap_axis(dim, len(shape))
-    return axis, shape[axis]
-
-
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts of a dimension: of one size (the last may be smaller) or of given sizes."""
-    if isinstance(split_size_or_sections, Sequence):
-        return split_with_sizes(tensor, split_size_or_sections, dim)
-    axis, extent = _axis_of_parts(tensor, dim, "split")
-    size = integer(split_size_or_sections, "split", "split_size")
-    if size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    if size == 0 and extent:
-        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {extent}")
-    sizes = tuple(min(size, extent - at) for at in range(0, extent, size)) if size and extent else (extent,)
-    return show_parts(SPLIT, tensor, axis, sizes)
-
-
-def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts of a dimension of the given sizes, which must add up to it."""
-    axis, extent = _axis_of_parts(input, dim, "split_with_sizes")
-    sizes = integers((split_sizes,), "split_with_sizes", "split_sizes")
-    if any(size < 0 for size in sizes):
-        raise RuntimeError("split_with_sizes expects split_sizes have only non-negative entries, but got "
-                           f"split_sizes={list(sizes)}")
-    if sum(sizes) != extent:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {extent} (input tensor's size at "
-                           f"dimension {axis}), but got split_sizes={list(sizes)}")
-    return show_parts(SPLIT_SIZES, input, axis, sizes)
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views of consecutive parts of equal size (the last may be smaller)."""
-    axis, extent = _axis_of_parts(input, dim, "chunk")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    if not extent:
-        return split_with_sizes(input, [0] * chunks, axis)
-    return split(input, -(-extent // chunks), axis)
-
-
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of parts of a dimension: a number of nearly equal ones, or cut at indices."""
-    if not input._meta.shape:
-        raise RuntimeError(f"tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    axis = wrap_axis(dim, len(input._meta.shape))
-    extent = input._meta.shape[axis]
-    if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, Sequence):
-        cuts = [slice(None, integer(i, "tensor_split", "indices")).indices(extent)[1]
-                for i in indices_or_sections]
-        views = []
-        for start, stop in zip([0, *cuts], [*cuts, extent], strict=True):
-            views.append(show(NARROW, input, (axis, min(start, extent), max(stop - start, 0), 1)))
-        return tuple(views)
-    sections = integer(indices_or_sections, "tensor_split", "sections")
-    if sections <= 0:
-        raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
-    least, more = divmod(extent, sections)
-    return show_parts(PARTS, input, axis, (least + 1,) * more + (least,) * (sections - more))
-
-
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """A view for each index of a dimension, without the dimension."""
-    shape = input._meta.shape
-    if not shape:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    axis = wrap_axis(dim, len(shape))
-    return show_parts(UNBIND, input, axis, (1,) * shape[axis], True)
-
-
-# ---- diagonals, windows, any strides -----------------------------------------------------------------
-
-
-def _diagonal_layout(shape: Shape, strides: Strides, offset: int, k: int, a: int, b: int) -> Layout:
-    rows, columns = (shape[a], shape[b] - k) if k >= 0 else (shape[a] + k, shape[b])
-    size = max(min(rows, columns), 0)
-    if size:
-        offset += k * strides[b] if k >= 0 else -k * strides[a]
-    rest = [axis for axis in range(len(shape)) if axis not in (a, b)]
-    return ((*[shape[axis] for axis in rest], size),
-            (*[strides[axis] for axis in rest], strides[a] + strides[b]), offset)
-
-
-def _diagonal_value(x: Value, k: int, a: int, b: int) -> Value:
-    shape, strides, offset = _diagonal_layout(x.shape, contiguous_strides(x.shape), 0, k, a, b)
-    return vw.as_strided(vw.reshape(x, shape=(x.size,)), shape=shape, strides=strides, offset=offset)
-
-
-DIAGONAL = ViewOp("diagonal", _diagonal_layout, _diagonal_value)
-
-
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The view of a diagonal of two dimensions, as the last dimension."""
-    rank = len(input._meta.shape)
-    a, b = wrap_axis(dim1, rank), wrap_axis(dim2, rank)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return show(DIAGONAL, input, (offset, a, b))
-
-
-def _unfold_layout(shape: Shape, strides: Strides, offset: int, axis: int, size: int, step: int) -> Layout:
-    if not shape:
-        return (size,), (1,), offset
-    places = (shape[axis] - size) // step + 1
-    return ((*shape[:axis], places, *shape[axis + 1:], size),
-            (*strides[:axis], strides[axis] * step, *strides[axis + 1:], strides[axis]), offset)
-
-
-def _unfold_value(x: Value, axis: int, size: int, step: int) -> Value:
-    if not x.shape:
-        return vw.reshape(x, shape=(size,)) if size else vw.slice_(vw.reshape(x, shape=(1,)), starts=(0,),
-                                                                   sizes=(0,), steps=(1,))
-    shape, strides, offset = _unfold_layout(x.shape, contiguous_strides(x.shape), 0, axis, size, step)
-    if not size:
-        return vw.as_strided(vw.reshape(x, shape=(x.size,)), shape=shape, strides=strides, offset=offset)
-    last = tuple(a for a in range(x.ndim) if a != axis) + (axis,)
-    slid = vw.windows(vw.permute(x, order=last), sizes=(size,), steps=(step,), dilations=(1,))
-    rest = iter(range(x.ndim - 1))
-    order = tuple(x.ndim - 1 if a == axis else next(rest) for a in range(x.ndim))
-    return vw.permute(slid, order=(*order, x.ndim))
-
-
-UNFOLD = ViewOp("unfold", _unfold_layout, _unfold_value)
-
-
-def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """The view of all windows of `size` elements, `step` apart, of a dimension; the window comes last."""
-    shape = self._meta.shape
-    axis = wrap_axis(dimension, len(shape))
-    extent = shape[axis] if shape else 1
-    if size < 0:
-        raise RuntimeError(f"size is {size} but must be >= 0")
-    if size > extent:
-        raise RuntimeError(f"maximum size for tensor at dimension {axis} is {extent} but size is {size}")
-    if step <= 0:
-        raise RuntimeError(f"step is {step} but must be > 0")
-    return show(UNFOLD, self, (axis, size, step))
-
-
-class AsStridedOp(Event):
-    """Any layout over the storage; the attributes are shape, strides and the offset from the operand's own."""
-
-    __slots__ = ()
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        tensor = trace.tensors[key[1]]
-        shape, strides, distance = key[2]
-        offset = tensor.meta.offset + distance
-        reach = offset + storage_extent(shape, strides)
-        if tensor.storage.base is not None and reach > tensor.storage.size:
-            trace._widen(tensor.storage, reach)
-        if offset < 0:
-            raise NotImplementedError("as_strided() in front of a view whose storage's earlier elements are not "
-                                      "part of the recording: apply it to the view's base")
-        _check_reach(shape, strides, offset, tensor.storage.size, tensor.meta.dtype)
-        trace.new_view(tensor, shape, strides, offset, None, self.grad_name)
-
-
-def _check_reach(shape: Shape, strides: Strides, offset: int, available: int, dtype: DType) -> None:
-    extent = storage_extent(shape, strides)
-    if extent and offset + extent > available:
-        raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and itemsize "
-            f"{dtype.itemsize} requiring a storage size of {(offset + extent) * dtype.itemsize} are out of bounds "
-            f"for storage of size {available * dtype.itemsize}")
-
-
-AS_STRIDED = AsStridedOp("as_strided")
-
-
-def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """A view with any shape, strides and storage offset, in elements."""
-    shape, strides = integers((size,), "as_strided", "size"), integers((stride,), "as_strided", "stride")
-    if len(shape) != len(strides):
-        raise RuntimeError(f"mismatch in length of strides and shape")
-    if any(s < 0 for s in strides):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: "
-                           f"{list(strides)}")
-    current = input.storage_offset()
-    offset = current if storage_offset is None else storage_offset
-    if input._storage is not None:
-        available = input._storage.nbytes // input.dtype.itemsize
-        _check_reach(shape, strides, offset, available, input.dtype)
-    if free(input):
-        made: Tensor = alias(input, meta_of(input.dtype, shape, strides), offset)
-        return made
-    shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
-    return shown
-
-
-def view_as_real(input: Tensor) -> Tensor:
-    """A real copy of a complex tensor with a last dimension of (real, imaginary)."""
-    if not input.is_complex():
-        raise RuntimeError(f"view_as_real is only supported for complex tensors")
-    if input.requires_grad and LOCAL.grad_mode:
-        raise NotImplementedError("view_as_real() of a tensor that requires grad")
-    half = dtypes.float32 if input.dtype is dtypes.complex64 else dtypes.float64
-    return view_dtype(unsqueeze(input, -1), half)
-
-
-METHODS = {
-    "select": select, "narrow": narrow, "unsqueeze": unsqueeze, "squeeze": squeeze, "reshape": reshape,
-    "view": view, "view_as": view_as, "reshape_as": reshape_as, "flatten": flatten, "unflatten": unflatten,
-    "ravel": ravel, "permute": permute, "transpose": transpose, "swapaxes": swapaxes, "swapdims": swapdims, "t": t,
-    "adjoint": adjoint, "movedim": movedim, "moveaxis": moveaxis, "expand": expand, "expand_as": expand_as,
-    "broadcast_to": broadcast_to, "split": split, "split_with_sizes": split_with_sizes, "chunk": chunk,
-    "tensor_split": tensor_split, "unbind": unbind, "diagonal": diagonal, "unfold": unfold,
-    "as_strided": as_strided,
+METHODS: dict[str, Callable[..., Any]] = {
+    "select": select,
+    "narrow": narrow,
+    "unsqueeze": unsqueeze,
+    "squeeze": squeeze,
+    "reshape": reshape,
+    "view": view,
+    "view_as": view_as,
+    "reshape_as": reshape_as,
+    "flatten": flatten,
+    "unflatten": unflatten,
+    "ravel": ravel,
+    "permute": permute,
+    "transpose": transpose,
+    "swapaxes": swapaxes,
+    "swapdims": swapdims,
+    "t": t,
+    "adjoint": adjoint,
+    "movedim": movedim,
+    "moveaxis": moveaxis,
+    "expand": expand,
+    "expand_as": expand_as,
+    "broadcast_to": broadcast_to,
 }
-PROPERTIES = {"T": reverse_axes, "mT": matrix_transpose, "H": hermitian, "mH": adjoint}
+PROPERTIES: dict[str, Callable[[Any], Any]] = {
+    "T": reverse_axes,
+    "mT": matrix_transpose,
+    "H": hermitian,
+    "mH": adjoint,
+}

@@ -213,7 +213,7 @@ class _Pass:
         freed = self.trace.freed if position < 0 else self.chain.links[position].freed  # type: ignore[union-attr]
         if value in freed:
             raise RuntimeError(FREED)
-        if used:
+        if not all(_from_scalars(v) for v in used):
             self.used.append((position, value))
         if position < 0:
             for forward in used:
@@ -243,6 +243,14 @@ class _Pass:
         return read
 
     reads: list[tuple[int, Value]] = field(default_factory=list)
+
+
+def _from_scalars(value: Value) -> bool:
+    """Whether a 0-d value rests on Python numbers alone: those are never freed."""
+    while not value.shape and len(value.inputs) == 1:
+        value = value.inputs[0]
+    primitive = value.primitive
+    return primitive.name == "constant" or (primitive is source.input_ and value.attrs["role"] == "scalar")
 
 
 def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
@@ -557,21 +565,21 @@ def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
     return Chain(links, entries, tuple(wanted)), frames
 
 
+def check_imports(done: Any, frames: list[Frame]) -> None:
+    """RuntimeError where a saved value that the pass reads was overwritten since."""
+    for position, value in done.imports if isinstance(done, (Done, Cut)) else ():
+        entry = frames[position].saved.get(value)
+        if entry is not None and entry[0].version != entry[2]:
+            raise RuntimeError(overwritten("", value.dtype, value.shape, entry[0].version, entry[2]))
+
+
 def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame]) -> None:
     """Hands the saved values that a pass reads to the recording, and frees what it has used up."""
     for position, value in done.imports:
         if done.create_graph and value.tracked:
             rec.frames = [*rec.frames, (frames[position], value)]
         entry = frames[position].saved.get(value)
-        if entry is None:
-            rec.bases.append((_nothing(value), 0))
-            continue
-        storage, offset, version = entry
-        if storage.version != version:
-            message = overwritten("", value.dtype, value.shape, storage.version, version)
-            rec.bases.append((storage, offset))
-            raise RuntimeError(message)
-        rec.bases.append((storage, offset))
+        rec.bases.append((_nothing(value), 0) if entry is None else entry[:2])
     for position, values in done.freed if isinstance(done, Done) else ():
         frames[position].freed = frames[position].freed | values
 

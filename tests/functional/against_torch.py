@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from flambeau.autograd.engine import grad  # noqa: E402
 from flambeau.core import dtypes  # noqa: E402
-from flambeau.functional import linear_algebra, ordering, pointwise, reduction  # noqa: E402
+from flambeau.functional import linear_algebra, ordering, pointwise, reduction, shaping  # noqa: E402
 from flambeau.functional.pointwise import mul  # noqa: E402
 from flambeau.tensor.tensor import from_array  # noqa: E402
 
@@ -28,7 +28,7 @@ class Mine:
     int64, int32, bool, bfloat16 = dtypes.int64, dtypes.int32, dtypes.bool_, dtypes.bfloat16
 
     def __getattr__(self, name: str) -> Any:
-        for module in (reduction, ordering, linear_algebra):
+        for module in (reduction, ordering, linear_algebra, shaping):
             if name in module.__all__:
                 return getattr(module, name)
         return getattr(pointwise, name)

@@ -1,4 +1,4 @@
-"""Indexing, gathers, scatters and masks against PyTorch: values, strides, gradients, aliasing, errors."""
+"""Indexing, gathers, scatters, masks against PyTorch: values, gradients, writes, errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import MINE, Case, check_error, check_gradients, check_values, draw, mine_of, same  # noqa: E402
+from against_torch import (  # noqa: E402
+    MINE,
+    Case,
+    check_error,
+    check_gradients,
+    check_values,
+    draw,
+    mine_of,
+    same,
+)
+
 from flambeau.functional import binding, creation, indexing, inplace, shaping  # noqa: E402
 from flambeau.record import recorder  # noqa: E402
 
@@ -25,12 +35,13 @@ MINE.uint8 = creation.dtypes.uint8
 
 
 def case(text: str) -> Case:
-    """A row of a table: x [3, 4], y [2, 3, 4], z [5]; i = [0, -1, 1], j = [[1], [0]], m a mask of x."""
+    """A row of a table: x [3, 4], y [2, 3, 4], z [5]; i, j indices, m a mask of x."""
     made = eval(f"lambda t, x, y, z, i, j, m: {text}", {"np": np})
 
     def run(t: Any, x: Any, y: Any, z: Any) -> Any:
         mask = t.tensor((np.arange(12).reshape(3, 4) % 3 == 1).tolist())
         return made(t, x, y, z, t.tensor([0, -1, 1]), t.tensor([[1], [0]]), mask)
+
     return run
 
 
@@ -223,13 +234,18 @@ t.zeros(6).fill_diagonal_(1.)
 
 
 def tensors(dtype: Any = None) -> list[Any]:
-    return [draw(3, 4, dtype=dtype), draw(2, 3, 4, dtype=dtype, seed=1), draw(5, dtype=dtype, seed=2)]
+    return [
+        draw(3, 4, dtype=dtype),
+        draw(2, 3, 4, dtype=dtype, seed=1),
+        draw(5, dtype=dtype, seed=2),
+    ]
 
 
 def _with_operands(text: str) -> Case:
     def run(t: Any, x: Any, y: Any, z: Any) -> list[Any]:
         result = case(text)(t, x, y, z)
         return [result * result, x * 1.0, y * 1.0, z * 1.0]
+
     return run
 
 
@@ -242,7 +258,9 @@ def test_value_and_gradients(text: str) -> None:
     check_gradients(_with_operands(text), *tensors(), names=False)
 
 
-@pytest.mark.parametrize("text", [f for f in GETITEM + FUNCTIONS if not any(word in f for word in RENAMED)])
+@pytest.mark.parametrize(
+    "text", [f for f in GETITEM + FUNCTIONS if not any(word in f for word in RENAMED)]
+)
 def test_grad_names(text: str) -> None:
     theirs = case(text)(torch, *[x.requires_grad_() for x in tensors()])
     ours = case(text)(MINE, *[mine_of(x).requires_grad_() for x in tensors()])
@@ -272,7 +290,9 @@ def test_repeated_factors_of_a_product_with_zeros() -> None:
         theirs, ours = rows.clone().requires_grad_(), mine_of(rows).requires_grad_()
         start = draw(2, 4, seed=5)
         start.scatter_reduce(1, index, theirs, "prod", include_self=include).backward(ct)
-        mine_of(start).scatter_reduce(1, mine_of(index), ours, "prod", include_self=include).backward(mine_of(ct))
+        mine_of(start).scatter_reduce(
+            1, mine_of(index), ours, "prod", include_self=include
+        ).backward(mine_of(ct))
         same(ours.grad, theirs.grad, "gradient of a product with zeros")
 
 
@@ -334,8 +354,16 @@ def test_writes(text: str, history: str) -> None:
             x = x * 2
         other = x[:, 1:]
         mask = t.tensor((np.arange(12).reshape(3, 4) % 3 == 1).tolist())
-        names = {"t": t, "x": x, "y": y, "z": z, "m": mask, "i": t.tensor([0, -1, 1]), "j": t.tensor([[1], [0]]),
-                 "np": np}
+        names = {
+            "t": t,
+            "x": x,
+            "y": y,
+            "z": z,
+            "m": mask,
+            "i": t.tensor([0, -1, 1]),
+            "j": t.tensor([[1], [0]]),
+            "np": np,
+        }
         exec(text, names)
         results = [x, other * 1]
         if history == "graph":
@@ -366,7 +394,7 @@ def test_random_indices() -> None:
     x = mine_of(data)
     for _ in range(60):
         parts: list[Any] = []
-        for extent in (4, 5, 3)[:rng.integers(1, 4)]:
+        for extent in (4, 5, 3)[: rng.integers(1, 4)]:
             kind = rng.integers(6)
             if kind == 0:
                 parts.append(int(rng.integers(-extent, extent)))

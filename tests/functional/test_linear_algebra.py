@@ -21,7 +21,7 @@ from against_torch import (  # noqa: E402
     same,
 )
 
-from flambeau.functional import linear_algebra  # noqa: E402
+from flambeau.functional import linear_algebra, shaping  # noqa: E402
 from flambeau.functional.creation import complex as make_complex  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -218,7 +218,7 @@ def test_in_place() -> None:
     assert linear_algebra.addmm_(ours, mine_of(a), mine_of(b), beta=0.5) is ours
     same(ours, torch.addmm(x, a, b, beta=0.5), "addmm_")
     for name in ("tril_", "triu_"):
-        getattr(linear_algebra, name)(ours, 1)
+        shaping.METHODS[name](ours, 1)
     same(ours, torch.addmm(x, a, b, beta=0.5).tril(1).triu(1), "triangles")
     with pytest.raises(RuntimeError, match="broadcast shape"):
         linear_algebra.addmm_(mine_of(draw(4)), mine_of(a), mine_of(b))

@@ -1,4 +1,4 @@
-"""Shapes, views, joins and rearrangements against PyTorch: values, strides, gradients, aliasing, errors."""
+"""Shapes, views, joins and rearrangements against PyTorch: values, gradients, aliasing, errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import MINE, Case, check_error, check_gradients, check_values, draw, mine_of, same  # noqa: E402
+from against_torch import (  # noqa: E402
+    MINE,
+    Case,
+    check_error,
+    check_gradients,
+    check_values,
+    draw,
+    mine_of,
+    same,
+)
+
 from flambeau.functional import binding, creation, indexing, shaping  # noqa: E402
 from flambeau.record import recorder  # noqa: E402
 
@@ -158,7 +168,15 @@ F(t).pad(y[None], (1, 2, 2, 1), mode='replicate')
 F(t).pad(y[None], (1, 2, 2, 1), mode='circular')
 F(t).pad(y[None, None], (1, 2, 2, 1, 1, 1), mode='reflect')
 """.strip().split("\n")
-OTHER_NAMES = {"circular", "repeat_interleave", "meshgrid", "cartesian_prod", "combinations", "column_stack", "mode"}
+OTHER_NAMES = {
+    "circular",
+    "repeat_interleave",
+    "meshgrid",
+    "cartesian_prod",
+    "combinations",
+    "column_stack",
+    "mode",
+}
 
 PLAIN = """
 t.cat([x, t.tensor([])])
@@ -238,7 +256,11 @@ x.movedim((0, 1), (0,))
 
 
 def tensors(dtype: Any = None) -> list[Any]:
-    return [draw(3, 4, dtype=dtype), draw(2, 3, 4, dtype=dtype, seed=1), draw(5, dtype=dtype, seed=2)]
+    return [
+        draw(3, 4, dtype=dtype),
+        draw(2, 3, 4, dtype=dtype, seed=1),
+        draw(5, dtype=dtype, seed=2),
+    ]
 
 
 @pytest.mark.parametrize("text", DIFFERENTIABLE)
@@ -250,7 +272,9 @@ def test_value_and_gradients(text: str) -> None:
     else:
         check_values(case(text), *turned)
     names = not any(word in text for word in OTHER_NAMES)
-    check_gradients(lambda t, x, y, z: _all_used(case(text)(t, x, y, z), x, y, z), *tensors(), names=False)
+    check_gradients(
+        lambda t, x, y, z: _all_used(case(text)(t, x, y, z), x, y, z), *tensors(), names=False
+    )
     if names:
         check_names(text)
 
@@ -263,8 +287,11 @@ def _all_used(result: Any, *operands: Any) -> list[Any]:
 def check_names(text: str) -> None:
     theirs = case(text)(torch, *[x.requires_grad_() for x in tensors()])
     ours = case(text)(MINE, *[mine_of(x).requires_grad_() for x in tensors()])
-    for a, b in zip(ours if isinstance(ours, tuple) else [ours], theirs if isinstance(theirs, tuple) else [theirs],
-                    strict=True):
+    for a, b in zip(
+        ours if isinstance(ours, tuple) else [ours],
+        theirs if isinstance(theirs, tuple) else [theirs],
+        strict=True,
+    ):
         if not b.is_leaf:
             assert a._meta.grad_name == type(b.grad_fn).__name__
 

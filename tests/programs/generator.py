@@ -361,7 +361,9 @@ class Generator:
             options = self.rng.choice(["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"])
             double = "create_graph" in options
             before, self.grad_mode = self.grad_mode, self.grad_mode and double
-            self.result(f"torch.autograd.grad({text}, {wanted.name}{options})[0]", wanted.shape,
+            # (a copy, because PyTorch's gradients may be expanded scalars)
+            copied = "clone(memory_format=torch.contiguous_format)"
+            self.result(f"torch.autograd.grad({text}, {wanted.name}{options})[0].{copied}", wanted.shape,
                         wanted.dtype, wanted)
             self.grad_mode = before
 

@@ -37,6 +37,8 @@ LARGEST_BODY, MOST_LEAVES = 120, 16
 DEEPEST_BODY = 80
 # What may be recomputed by every reader instead of stored.
 CHEAP_BODY = 3
+# An operand this many times smaller than what reads it costs nothing to read again.
+SMALL_OPERAND = 8
 # Spaces up to this size are fused even if they share no operand.
 SMALL_SPACE = 4096
 LARGEST_GROUP, LARGEST_EPILOGUE = 160, 80
@@ -143,6 +145,8 @@ def _inlined_size(v: Value, cost: dict[Value, int], leaves: dict[Value, int]) ->
     seen = dict.fromkeys(v.inputs)
     total = own + times * (sum(cost[x] for x in seen) + (1 if times > 1 else 0))
     reads = sum(leaves[x] for x in seen)
+    if name == "expand" and v.inputs[0].size * SMALL_OPERAND <= v.size:
+        reads = 0  # a broadcast operand stays in registers or in the nearest cache
     return total + (1 if name in ("pad", "concat", "take") else 0), reads
 
 
@@ -198,19 +202,33 @@ def _contraction_core(v: Value) -> Value:
 
 
 def _store_shared(
-    nodes: Sequence[Value], stored: set[Value], cost: dict[Value, int], leaves: dict[Value, int]
+    nodes: Sequence[Value],
+    stored: set[Value],
+    cost: dict[Value, int],
+    leaves: dict[Value, int],
 ) -> None:
     """Stores what several stored values would recompute, unless it is cheap."""
     readers: dict[Value, set[Value]] = {}
+    chosen: set[Value] = set()
     for v in reversed(nodes):
         mine = readers.get(v, set())
-        if v not in stored and len(mine) > 1 and v.primitive.family == ELEMENTWISE and v.size > 1:
-            cheap = cost[v] <= CHEAP_BODY and leaves[v] <= 1
-            if not cheap:
-                stored.add(v)
+        shared = len(mine) > 1 and v.primitive.family == ELEMENTWISE and v.size > 1
+        if shared and v not in stored and (cost[v] > CHEAP_BODY or leaves[v] > 1):
+            stored.add(v)
+            chosen.add(v)
         source = {v} if v in stored else mine
         for x in v.inputs:
             readers.setdefault(x, set()).update(source)
+    # Readers were decided before their operands: what is cheap now that those are stored is not.
+    for v in nodes:
+        if v in stored and v not in chosen:
+            continue
+        cost[v], leaves[v] = _inlined_size(v, cost, leaves)
+        if v in chosen:
+            if cost[v] <= CHEAP_BODY and leaves[v] <= 1:
+                stored.discard(v)
+            else:
+                cost[v], leaves[v] = 0, 1
 
 
 # ---- spaces --------------------------------------------------------------------------------------

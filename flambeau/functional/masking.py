@@ -1,0 +1,156 @@
+"""Masks: fills, selections, the places of what is not zero. Counting reads the mask on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import broadcast_shapes
+from flambeau.functional.gathering import delivered, flat_value
+from flambeau.functional.views import expand, t
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import indexed
+from flambeau.ops import view as vw
+from flambeau.ops.value import Value
+from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.recorder import in_place, record
+from flambeau.tensor.tensor import Tensor, from_array
+
+
+def _masked_fill(x: Value, mask: Value, value: Value) -> Value:
+    if mask.dtype.kind != "b":
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype "
+            f"{_type_name(mask.dtype)}"
+        )
+    if value.shape:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
+    shape = broadcast_shapes(x.shape, mask.shape)
+    return el.where(
+        ar.expand(mask, shape), ar.expand(ar.cast(value, x.dtype), shape), ar.expand(x, shape)
+    )
+
+
+def _type_name(dtype: DType) -> str:
+    names = {
+        "float32": "float",
+        "float64": "double",
+        "int64": "long int",
+        "int32": "int",
+        "uint8": "unsigned char",
+    }
+    return names.get(dtype.name, dtype.name)
+
+
+MASKED_FILL = PureOp("masked_fill", _masked_fill, preserves=True)
+MASKED_FILL_TENSOR = PureOp("masked_fill", _masked_fill, "MaskedFillBackward1", preserves=True)
+MASKED_FILL_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward0")
+MASKED_FILL_TENSOR_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward1")
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
+    op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
+    made: Tensor = record(op, (input, mask, value))
+    return made
+
+
+def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """masked_fill in place."""
+    in_place(
+        MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value)
+    )
+    return self
+
+
+def _pick(x: Value, places: Value) -> Value:
+    return indexed.take(flat_value(x), places, what="index")
+
+
+MASKED_SELECT = PureOp("masked_select", _pick)
+
+
+def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elements where the mask holds, 1-d. Reads the mask on the host."""
+    if mask.dtype.kind != "b":
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
+    hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
+    places = from_array(hits, dtypes.int64)
+    return delivered(record(MASKED_SELECT, (expand(input, shape), places)), out)
+
+
+def _masked_scatter(x: Value, places: Value, rows: Value) -> Value:
+    if rows.dtype is not x.dtype:
+        raise RuntimeError(
+            "masked_scatter_: expected self and source to have same dtypes but got "
+            f"{x.dtype.scalar_name} and {rows.dtype.scalar_name}"
+        )
+    if rows.size < places.size:
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    used = vw.slice_(flat_value(rows), starts=(0,), sizes=places.shape, steps=(1,))
+    return vw.reshape(indexed.put_set(flat_value(x), places, used, what="index"), shape=x.shape)
+
+
+MASKED_SCATTER = PureOp("masked_scatter", _masked_scatter)
+MASKED_SCATTER_ = InplaceOp("masked_scatter_", _masked_scatter, "MaskedScatterBackward0")
+
+
+def _mask_places(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if mask.dtype.kind != "b":
+        raise RuntimeError(
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{_type_name(mask.dtype)}"
+        )
+    hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
+    return from_array(hits, dtypes.int64)
+
+
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy with source's elements, in order, where the mask holds. Reads the mask on the host."""
+    shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
+    made: Tensor = record(MASKED_SCATTER, (expand(input, shape), _mask_places(mask, shape), source))
+    return made
+
+
+def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """masked_scatter in place."""
+    in_place(MASKED_SCATTER_, self, (_mask_places(mask, tuple(self._meta.shape)), source))
+    return self
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
+    """Indices of what is not zero, n x rank (as_tuple: a vector per axis). Reads the data."""
+    array = np.asarray(input._values())
+    if as_tuple:
+        found = np.nonzero(array if array.shape else array.reshape(1))
+        return tuple(from_array(places.astype(np.int64), dtypes.int64) for places in found)
+    if not array.shape:
+        return delivered(from_array(np.zeros((int(bool(array)), 0), np.int64), dtypes.int64), out)
+    # PyTorch's result has the strides of a transposed rank x n matrix.
+    return delivered(t(from_array(np.stack(np.nonzero(array)).astype(np.int64), dtypes.int64)), out)
+
+
+def argwhere(input: Tensor) -> Tensor:
+    """nonzero."""
+    found: Tensor = nonzero(input)
+    return found
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "masked_fill": masked_fill,
+    "masked_fill_": masked_fill_,
+    "masked_select": masked_select,
+    "masked_scatter": masked_scatter,
+    "masked_scatter_": masked_scatter_,
+    "nonzero": nonzero,
+    "argwhere": argwhere,
+}
