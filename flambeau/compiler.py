@@ -89,7 +89,7 @@ class Kept:
                 tensor = tensors[number]
                 offset = tensor._offset * tensor._meta.dtype.itemsize
             storage = tensor._storage
-            if storage is None or storage.exposed or tensor._frame is not None:
+            if storage is None or storage.exposed or tensor._family is not None and tensor._family.frame is not None:
                 return MISS
             bases.append((storage, offset))
         if len({id(storage) for storage, _ in bases}) != len(bases):

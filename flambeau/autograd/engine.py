@@ -174,6 +174,8 @@ def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
     """Gives gradients to leaves: a first one as it is, a further one added."""
     have, new = [], []
     for leaf, gradient in pairs:
+        if leaf._meta.is_leaf and not leaf._meta.requires_grad:
+            continue  # switched off since
         if leaf._hooks:
             gradient = run_hooks(leaf._hooks, gradient)
         if leaf._grad is None:
@@ -206,6 +208,10 @@ class HookCut:
 
     def run(self, gradient: Any) -> tuple[Any, ...]:
         return (run_hooks(self.hooks, gradient),)
+
+    def again(self) -> HookCut:
+        """The same hooks for another place of the graph."""
+        return HookCut(self.hooks)
 
 
 def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
@@ -243,7 +249,8 @@ def register_hook(tensor: Any, hook: Any) -> RemovableHandle:
     if tensor._hooks is None:
         tensor._hooks = {}
         if not tensor.is_leaf:
-            mark_cut(tensor, None, HookCut(tensor._hooks))
+            tensor._cut = HookCut(tensor._hooks)
+            mark_cut(tensor, None, tensor._cut)
     handle = RemovableHandle(tensor._hooks)
     tensor._hooks[handle.id] = hook
     return handle

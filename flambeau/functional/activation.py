@@ -1,7 +1,7 @@
 """Activation functions, softmax and vector norms, with torch.nn.functional's signatures.
 
-Half types are computed in float32 and rounded once. A branch that `where` does not take is kept free of
-infinities, since its derivative is multiplied by zero, not skipped.
+Half types are computed in float32 and rounded once. A branch that `where` does not take is kept
+free of infinities, since its derivative is multiplied by zero, not skipped.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from flambeau.core.dtypes import DType
 from flambeau.functional import pointwise
 from flambeau.functional.neural import (
     axis,
+    binary,
     column,
     constant,
     float_operand,
+    in_place,
     not_a_tensor,
     not_implemented,
     number,
-    selected,
+    record,
+    unary,
     widened,
 )
 from flambeau.ops import arithmetic as ar
@@ -31,14 +34,13 @@ from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.value import Shape, Value
 from flambeau.record.events import InplaceOp, PureOp
-from flambeau.record.recorder import binary, in_place, record, unary
 from flambeau.tensor.tensor import Tensor
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
 class Activation:
-    """An elementwise op and its in-place form, from one function of a value in working precision."""
+    """An elementwise op and its in-place form, from one function in working precision."""
 
     __slots__ = ("name", "op", "write")
 
@@ -60,7 +62,7 @@ class Activation:
         self.op = PureOp(name, apply, grad_name, preserves=preserves)
         self.write = InplaceOp(name + "_", apply, write_grad_name or grad_name)
 
-    def __call__(self, input: Tensor, inplace: bool, attributes: Any = None) -> Any:
+    def __call__(self, input: Tensor, inplace: bool, attributes: Any = None) -> Tensor:
         if not isinstance(input, Tensor):
             raise not_a_tensor(self.name, input)
         if inplace:
@@ -68,7 +70,7 @@ class Activation:
         return unary(self.op, input, attributes)
 
 
-# ---- their meaning -----------------------------------------------------------------------------------
+# ---- their meaning ------------------------------------------------------------------------------
 
 
 def _relu(x: Value) -> Value:
@@ -77,7 +79,10 @@ def _relu(x: Value) -> Value:
 
 
 def _hardtanh(x: Value, low: Any, high: Any) -> Value:
-    below, above = (constant(number("hardtanh", "min_val", low), x), constant(number("hardtanh", "max_val", high), x))
+    below, above = (
+        constant(number("hardtanh", "min_val", low), x),
+        constant(number("hardtanh", "max_val", high), x),
+    )
     return el.where(el.le(x, below), below, el.where(el.ge(x, above), above, x))
 
 
@@ -133,7 +138,7 @@ def softplus_value(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Valu
 
 
 def log_sigmoid_value(x: Value) -> Value:
-    """log(sigmoid(x)), exact in both tails; its derivative at 0 is one half from each term's symmetry."""
+    """log(sigmoid(x)), exact in both tails; at 0 the derivative is that of `minimum`, 1/2."""
     return el.minimum(x, ar.zeros_like(x)) - el.log1p(el.exp(el.neg(el.abs_(x))))
 
 
@@ -212,15 +217,13 @@ SOFTPLUS = Activation("softplus", "softplus_cpu", _softplus, "SoftplusBackward0"
 LOGSIGMOID = Activation(
     "logsigmoid", "log_sigmoid_cpu", log_sigmoid_value, "LogSigmoidBackward0", preserves=False
 )
-THRESHOLD = Activation(
-    "threshold", None, _threshold, "ThresholdBackward0", "ThresholdBackward1"
-)
+THRESHOLD = Activation("threshold", None, _threshold, "ThresholdBackward0", "ThresholdBackward1")
 TANHSHRINK = PureOp("tanhshrink", _tanhshrink, "SubBackward0", preserves=True)
 SOFTSIGN = PureOp("softsign", _softsign, "DivBackward0", preserves=True)
 RELU_OP, ELU_OP = RELU.op, ELU.op
 
 
-# ---- the functions -----------------------------------------------------------------------------------
+# ---- the functions ------------------------------------------------------------------------------
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -409,17 +412,17 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return unary(GLU, input, (dim,))
 
 
-# ---- softmax -----------------------------------------------------------------------------------------
+# ---- softmax ------------------------------------------------------------------------------------
 
 
 def shifted(x: Value, a: int) -> Value:
-    """x minus its maximum along an axis; the maximum is a constant to the derivative (it cancels)."""
+    """x minus its maximum along an axis, which is a constant to the derivative (it cancels)."""
     top = source.detach(rd.max_(source.detach(x) if x.tracked else x, axes=(a,)))
     return x - rd.spread(top, x, (a,))
 
 
 def softmax_value(x: Value, a: int) -> Value:
-    """exp(x) / sum(exp(x)): with r = 1 / sum the derivative is e (r ct - r^2 sum(e ct)), one reduction."""
+    """exp(x) / sum(exp(x)); with r = 1 / sum, the derivative is e (r ct - r^2 sum(e ct))."""
     if not x.size:
         return x
     e = el.exp(shifted(x, a))
@@ -455,7 +458,8 @@ LOG_SOFTMAX = _softmax_op("log_softmax", log_softmax_value, "LogSoftmaxBackward0
 
 def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as "
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as "
         "an argument.",
         stacklevel=stacklevel,
     )
@@ -516,7 +520,7 @@ def _gumbel(logits: Value, noise: Value, tau: float, hard: bool, dim: int) -> Va
 GUMBEL = PureOp("gumbel_softmax", _gumbel, "SoftmaxBackward0")
 
 
-# ---- norms -------------------------------------------------------------------------------------------
+# ---- norms --------------------------------------------------------------------------------------
 
 
 def norm_value(x: Value, p: float, axes: Shape) -> Value:
@@ -565,12 +569,14 @@ def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
     """x / max(p-norm of x along dim, eps)."""
-    result = unary(NORMALIZE, input, (float(p), tuple(dim) if isinstance(dim, list) else dim, float(eps)))
+    result = unary(
+        NORMALIZE, input, (float(p), tuple(dim) if isinstance(dim, list) else dim, float(eps))
+    )
     return result if out is None else pointwise.write_out(result, out)
 
 
 def cosine_value(x1: Value, x2: Value, a: int, eps: float) -> Value:
-    """sum(x1 x2) / (max(|x1|, eps) max(|x2|, eps)) along an axis; clamping does not stop the gradient."""
+    """x1 x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; clamping passes the gradient."""
     parts = []
     for x in (x1, x2):
         length = norm_value(x, 2.0, (a,))
@@ -619,7 +625,7 @@ def pairwise_distance(
     return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
 
 
-# ---- in place ----------------------------------------------------------------------------------------
+# ---- in place -----------------------------------------------------------------------------------
 
 
 def relu_(input: Tensor) -> Tensor:
@@ -666,16 +672,18 @@ def rrelu_(
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return pointwise.sigmoid(input)
+    result: Tensor = pointwise.sigmoid(input)
+    return result
 
 
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent."""
-    return pointwise.tanh(input)
+    result: Tensor = pointwise.tanh(input)
+    return result
 
 
 def _method_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    return softmax(self, dim, dtype=dtype)
+    return unary(SOFTMAX, self, (dim, dtype, False))
 
 
 def _method_log_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:

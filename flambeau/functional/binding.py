@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.functional import (
+    activation,
     creation,
+    folding,
     indexing,
     inplace,
     linear_algebra,
@@ -58,7 +60,8 @@ def bind() -> None:
     """Makes the functions methods of Tensor. Runs once, when flambeau is imported."""
     for name in POINTWISE_METHODS:
         setattr(Tensor, name, getattr(pointwise, name))
-    for module in (creation, randomness, reduction, ordering, linear_algebra, shaping, indexing, inplace):
+    for module in (creation, randomness, reduction, ordering, linear_algebra, shaping, indexing, inplace,
+                   activation):
         for name, function in module.METHODS.items():
             setattr(Tensor, name, function)
         for name, function in getattr(module, "PROPERTIES", {}).items():
@@ -108,6 +111,8 @@ def namespace() -> dict[str, Any]:
             and getattr(v, "__module__", "").startswith("flambeau.functional")]
         for name in public:
             names[name] = getattr(module, name)
+    names["return_types"] = folding.RETURN_TYPES
+    names.update({name: getattr(activation, name) for name in activation.__all__})
     names["range"] = creation.range_
     names.update(creation.LEGACY_TYPES)
     return names

@@ -1,6 +1,7 @@
-"""Convolutions, their transposes, unfold and fold, and the linear maps, with torch.nn.functional's signatures.
+"""Convolutions, their transposes, unfold and fold, and the linear maps.
 
-Everything is the primitive `conv` (or `dot`) between pads and reshapes; groups are an axis of its operands.
+Everything is the primitive `conv` (or `dot`) between pads and reshapes; groups are an axis of its
+operands.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from typing import Any
 
 from flambeau.functional.neural import (
     NamedOp,
+    binary,
     column,
     hashable,
     not_a_tensor,
     not_implemented,
+    record,
     sizes,
     ternary,
+    unary,
 )
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
 from flambeau.ops.contraction import conv, dot
 from flambeau.ops.value import Shape, Value
 from flambeau.record.events import PureOp
-from flambeau.record.recorder import binary, record, unary
 from flambeau.tensor.tensor import Tensor
 
-# ---- linear ------------------------------------------------------------------------------------------
+# ---- linear -------------------------------------------------------------------------------------
 
 
 def _check_linear(x: Value, w: Value, b: Value | None) -> None:
@@ -37,10 +40,13 @@ def _check_linear(x: Value, w: Value, b: Value | None) -> None:
     rows = math.prod(x.shape[:-1])
     if not x.ndim or x.shape[-1] != w.shape[-1]:
         if w.ndim == 1:
-            raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{x.shape[-1]}), vec ({w.shape[0]})")
+            raise RuntimeError(
+                f"size mismatch, got input ({rows}), mat ({rows}x{x.shape[-1]}), vec ({w.shape[0]})"
+            )
         inner = x.shape[-1] if x.ndim else 1
         raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{inner} and {w.shape[1]}x{w.shape[0]})"
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{inner} and "
+            f"{w.shape[1]}x{w.shape[0]})"
         )
     if x.dtype is not w.dtype:
         raise RuntimeError(
@@ -104,7 +110,8 @@ def _bilinear(x1: Value, x2: Value, w: Value, b: Value | None) -> Value:
         )
     if (x1.shape[-1], x2.shape[-1]) != w.shape[1:]:
         raise RuntimeError(
-            f"bilinear(): inputs of {x1.shape[-1]} and {x2.shape[-1]} features do not match the weight "
+            f"bilinear(): inputs of {x1.shape[-1]} and {x2.shape[-1]} features do not match the "
+            "weight "
             f"of size {list(w.shape)}"
         )
     if not (x1.dtype is x2.dtype is w.dtype):
@@ -131,7 +138,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return record(BILINEAR, (input1, input2, weight, bias))
 
 
-# ---- convolution -------------------------------------------------------------------------------------
+# ---- convolution --------------------------------------------------------------------------------
 
 
 def _matching(given: Any, rank: int, what: str) -> Shape:
@@ -148,11 +155,13 @@ def _matching(given: Any, rank: int, what: str) -> Shape:
 def _check_operands(name: str, x: Value, w: Value, b: Value | None, rank: int) -> None:
     if w.ndim != rank + 2:
         raise RuntimeError(
-            f"{name}: expected a {rank + 2}-dimensional weight, but got weight of size {list(w.shape)}"
+            f"{name}: expected a {rank + 2}-dimensional weight, but got weight of size "
+            f"{list(w.shape)}"
         )
     if x.ndim not in (rank + 1, rank + 2):
         raise RuntimeError(
-            f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got input of "
+            f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got "
+            "input of "
             f"size: {list(x.shape)}"
         )
     for other in (w, b):
@@ -184,7 +193,8 @@ def _check_channels(x: Value, w: Value, b: Value | None, groups: int, transposed
     channels = w.shape[0] if transposed else w.shape[1] * groups
     if w.shape[0] % groups or w.shape[0] < groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got "
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            "but got "
             f"weight of size [{list(w.shape)}] instead"
         )
     if x.shape[1] != channels:
@@ -241,7 +251,14 @@ def _by(parts: Shape) -> str:
 
 
 def convolution_value(
-    x: Value, w: Value, b: Value | None, stride: Any, padding: Any, dilation: Any, groups: int, rank: int
+    x: Value,
+    w: Value,
+    b: Value | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    rank: int,
 ) -> Value:
     """x [N, G C, *S] (or unbatched), w [G O, C, *K], b [G O] -> [N, G O, *OS]."""
     name = f"conv{rank}d"
@@ -281,7 +298,7 @@ def transposed_value(
     dilation: Any,
     rank: int,
 ) -> Value:
-    """The adjoint of a convolution: x [N, G O, *S] (or unbatched), w [G O, C, *K] -> [N, G C, *OS]."""
+    """The adjoint of a convolution: x [N, G O, *S] (or unbatched), w [G O, C, *K]."""
     name = f"conv_transpose{rank}d"
     _check_operands(name, x, w, b, rank)
     steps, pads = _matching(stride, rank, "stride"), _matching(padding, rank, "padding")
@@ -303,7 +320,8 @@ def transposed_value(
     )
     if any(extent < 1 for extent in space):
         raise RuntimeError(
-            f"Given input size per channel: {_by(batched.shape[2:])}. Calculated output size per channel: "
+            f"Given input size per channel: {_by(batched.shape[2:])}. Calculated output size per "
+            "channel: "
             f"{_by(space)}. Output size is too small"
         )
     grouped = view.reshape(batched, shape=(n, groups, c // groups, *batched.shape[2:]))
@@ -323,13 +341,13 @@ def _output_padding_error(extra: Shape, steps: Shape, dilations: Shape) -> str:
         for what, values in (("output_padding", extra), ("stride", steps), ("dilation", dilations))
         for n, value in zip(names, values, strict=True)
     ]
-    return (
-        "output padding must be smaller than either stride or dilation, but got " + " ".join(parts)
+    return "output padding must be smaller than either stride or dilation, but got " + " ".join(
+        parts
     )
 
 
 def _convolution_op(rank: int, transposed: bool) -> NamedOp:
-    function = transposed_value if transposed else convolution_value
+    function: Callable[..., Value] = transposed_value if transposed else convolution_value
 
     def apply(x: Value, w: Value, b: Value | None, *attributes: Any) -> Value:
         return function(x, w, b, *attributes, rank)
@@ -347,7 +365,7 @@ CONV2D = CONV[2]
 
 def _convolve(
     op: NamedOp, input: Tensor, weight: Tensor, bias: Tensor | None, attributes: tuple[Any, ...]
-) -> Any:
+) -> Tensor:
     if not isinstance(input, Tensor):
         raise not_a_tensor(op.name, input)
     for part in attributes:
@@ -416,14 +434,20 @@ def _transposed(rank: int) -> Callable[..., Tensor]:
         return result
 
     apply.__name__ = apply.__qualname__ = op.name
-    apply.__doc__ = f"The adjoint of conv{rank}d, upsampling by the stride; weight [C, O / groups, *K]."
+    apply.__doc__ = (
+        f"The adjoint of conv{rank}d, upsampling by the stride; weight [C, O / groups, *K]."
+    )
     return apply
 
 
-conv_transpose1d, conv_transpose2d, conv_transpose3d = _transposed(1), _transposed(2), _transposed(3)
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (
+    _transposed(1),
+    _transposed(2),
+    _transposed(3),
+)
 
 
-# ---- unfold and fold ---------------------------------------------------------------------------------
+# ---- unfold and fold ----------------------------------------------------------------------------
 
 
 def _unfold(x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
@@ -437,14 +461,18 @@ def _unfold(x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> 
     blocks = _blocks(x.shape[-2:], k, d, p, s)
     if any(n < 1 for n in blocks):
         raise RuntimeError(
-            f"Given input with spatial size {x.shape[-2:]}, kernel_size={k}, dilation={d}, padding={p}, "
-            f"calculated shape of the array of sliding blocks as {blocks}, but its components must be at "
+            f"Given input with spatial size {x.shape[-2:]}, kernel_size={k}, dilation={d}, "
+            f"padding={p}, "
+            f"calculated shape of the array of sliding blocks as {blocks}, but its components "
+            "must be at "
             "least one."
         )
     if not x.dtype.is_floating_point:
         raise not_implemented("im2col_out_cpu", x.dtype)
     lead, c = x.shape[:-3], x.shape[-3]
-    windows = view.windows(_pad_space(x, p, p), sizes=k, steps=s, dilations=d)  # [.., C, OH, OW, KH, KW]
+    windows = view.windows(
+        _pad_space(x, p, p), sizes=k, steps=s, dilations=d
+    )  # [.., C, OH, OW, KH, KW]
     n = len(lead)
     order = (*range(n + 1), n + 3, n + 4, n + 1, n + 2)
     shape = (*lead, c * k[0] * k[1], blocks[0] * blocks[1])
@@ -460,7 +488,8 @@ def _blocks(space: Shape, k: Shape, d: Shape, p: Shape, s: Shape) -> Shape:
 def _fold(x: Value, output: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
     if x.ndim not in (2, 3):
         raise RuntimeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
+            "non-zero "
             f"dimensions for input, but got: {list(x.shape)}"
         )
     out = sizes(output, 2, "output_size", "fold")
@@ -469,14 +498,17 @@ def _fold(x: Value, output: Any, kernel: Any, dilation: Any, padding: Any, strid
     rows, count = x.shape[-2:]
     if rows % (k[0] * k[1]):
         raise RuntimeError(
-            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
+            "but got "
             f"input.size(1)={rows} and kernel_size={k}."
         )
     blocks = _blocks(out, k, d, p, s)
     if blocks[0] * blocks[1] != count:
         raise RuntimeError(
-            f"Given output_size={out}, kernel_size={k}, dilation={d}, padding={p}, stride={s}, expected "
-            f"size of input's dimension 2 to match the calculated number of sliding blocks {blocks[0]} * "
+            f"Given output_size={out}, kernel_size={k}, dilation={d}, padding={p}, stride={s}, "
+            "expected "
+            f"size of input's dimension 2 to match the calculated number of sliding blocks "
+            f"{blocks[0]} * "
             f"{blocks[1]} = {blocks[0] * blocks[1]}, but got input.size(2)={count}."
         )
     if not x.dtype.is_floating_point:

@@ -134,7 +134,7 @@ def become(self: Tensor, other: Tensor) -> Tensor:
     else:
         self._rec, self._num = None, -1
     self._meta, self._storage, self._offset = other._meta, other._storage, other._offset
-    self._frame, self._source = other._frame, other._source
+    self._family, self._origin = other._family, other._origin
     return self
 
 

@@ -1,9 +1,10 @@
 """Loss functions with torch.nn.functional's signatures: each is one event.
 
 Note: the loss of a class index
-    loss[n] = -w[t[n]] * logp[n, t[n]]. The element is picked by comparing a counter with the target and summing, not
-    by a gather: fused with the softmax it costs nothing extra, and its derivative is a `where` instead of a scatter.
-    The weights are gathered with `take(what="target")`, which is where a target out of range raises IndexError.
+    loss[n] = -w[t[n]] * logp[n, t[n]]. The element is picked by comparing a counter with the target
+    and summing, not by a gather: fused with the softmax it costs nothing extra, and its derivative
+    is a `where` instead of a scatter. The weights are gathered with `take(what="target")`, which is
+    where a target out of range raises IndexError.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from flambeau.functional.neural import (
     REDUCTION_NAMES,
     REDUCTIONS,
     NamedOp,
+    binary,
     column,
     constant,
     divided,
     float_operand,
     legacy_reduction,
-    not_a_tensor,
     named,
+    not_a_tensor,
     not_implemented,
     number,
+    record,
     reduced,
     warn_of_broadcasting,
     widened,
@@ -40,7 +43,6 @@ from flambeau.ops.indexed import take
 from flambeau.ops.randomness import require
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
-from flambeau.record.recorder import binary, record
 from flambeau.tensor.tensor import Tensor
 
 Flag = bool | None
@@ -55,13 +57,17 @@ def _same_dtype(x: Value, target: Value, name: str) -> tuple[Value, Value, Any]:
     return left, right, dtype
 
 
-# ---- regression --------------------------------------------------------------------------------------
+# ---- regression ---------------------------------------------------------------------------------
 
 
-def _difference_loss(name: str, loss: Callable[..., Value], *, averaged_by_weight: bool) -> Callable[..., Value]:
+def _difference_loss(
+    name: str, loss: Callable[..., Value], *, averaged_by_weight: bool
+) -> Callable[..., Value]:
     """A loss of x - target; the mean of weighted elements is by weight or by count."""
 
-    def apply(x: Value, target: Value, weight: Value | None, reduction: str, *attributes: Any) -> Value:
+    def apply(
+        x: Value, target: Value, weight: Value | None, reduction: str, *attributes: Any
+    ) -> Value:
         left, right, dtype = _same_dtype(x, target, name)
         value = loss(left - right, *attributes)
         if weight is None:
@@ -194,7 +200,7 @@ def huber_loss(
     return record(HUBER_WEIGHTED, (input, target, weight), (reduction, delta))
 
 
-# ---- classes -----------------------------------------------------------------------------------------
+# ---- classes ------------------------------------------------------------------------------------
 
 
 def _check_classes(x: Value, target: Value, weight: Value | None) -> None:
@@ -224,7 +230,8 @@ def _check_classes(x: Value, target: Value, weight: Value | None) -> None:
         return
     if weight.shape != (classes,):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {classes} classes or no classes but got weight "
+            f"weight tensor should be defined either for all {classes} classes or no classes but "
+            "got weight "
             f"tensor of shape: {list(weight.shape)}"
         )
     if weight.dtype is not x.dtype:
@@ -291,7 +298,12 @@ def _nll_name(x: Value, target: Value, weight: Value | None, reduction: str, *re
 
 
 def _smoothed(
-    logp: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int, smoothing: float
+    logp: Value,
+    target: Value,
+    weight: Value | None,
+    reduction: str,
+    ignore_index: int,
+    smoothing: float,
 ) -> Value:
     """The loss against (1 - s) one-hot + s / C."""
     a = _class_axis(logp)
@@ -300,7 +312,9 @@ def _smoothed(
     spread = el.neg(rd.sum_(scaled, axes=(a,)))
     spread = el.where(ignored, ar.zeros_like(spread), spread)
     share = smoothing / max(logp.shape[a], 1)
-    return _weighted(loss, w, reduction) * (1.0 - smoothing) + _weighted(spread, w, reduction) * share
+    return (
+        _weighted(loss, w, reduction) * (1.0 - smoothing) + _weighted(spread, w, reduction) * share
+    )
 
 
 def _probabilities(
@@ -353,7 +367,8 @@ def _cross_entropy(
         if weight is not None and weight.shape != (classes,):
             raise RuntimeError(
                 "cross_entropy: weight tensor should be defined either for all "
-                f"{classes} classes or no classes but got weight tensor of shape: {list(weight.shape)}"
+                f"{classes} classes or no classes but got weight tensor of shape: "
+                f"{list(weight.shape)}"
             )
         logp = log_softmax_value(widened(x), _class_axis(x))
         return ar.cast(_probabilities(logp, target, weight, reduction, smoothing), x.dtype)
@@ -370,7 +385,12 @@ def _cross_entropy(
 
 
 def _cross_entropy_name(
-    x: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int, smoothing: float
+    x: Value,
+    target: Value,
+    weight: Value | None,
+    reduction: str,
+    ignore_index: int,
+    smoothing: float,
 ) -> str:
     if _by_probability(x, target):
         return "DivBackward1" if reduction == "mean" else "NegBackward0"
@@ -422,13 +442,13 @@ def nll_loss(
     return record(NLL, (input, target, weight), (reduction, ignore_index))
 
 
-# ---- two classes -------------------------------------------------------------------------------------
+# ---- two classes --------------------------------------------------------------------------------
 
 SATURATED = 1e-12
 
 
 def _bce_history(x: Value, t: Value) -> Value:
-    """What the loss is differentiated as: (x - t) / max(x (1 - x), 1e-12), finite at x = 0 and 1."""
+    """What has the derivative (x - t) / max(x (1 - x), 1e-12), finite at x = 0 and 1."""
     saturated = ar.lt(source.detach(x * (1.0 - x)), SATURATED)
     inner = el.where(saturated, constant(0.5, x), x)
     logs = el.neg(t * el.log(inner) + (1.0 - t) * el.log(1.0 - inner))
@@ -501,14 +521,15 @@ def binary_cross_entropy(
     reduce: Flag = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """-(t log x + (1 - t) log(1 - x)) of probabilities; RuntimeError when run if x is outside [0, 1]."""
+    """-(t log x + (1 - t) log(1 - x)); RuntimeError when run if an x is outside [0, 1]."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("binary_cross_entropy", input)
     if size_average is not None or reduce is not None:
         reduction = legacy_reduction(size_average, reduce)
     if input._meta.shape != target._meta.shape:
         raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}) is "
             "deprecated. Please ensure they have the same size."
         )
     if weight is None:
@@ -535,7 +556,7 @@ def binary_cross_entropy_with_logits(
     return record(BCE_LOGITS, (input, target, weight, pos_weight), (reduction,))
 
 
-# ---- distributions -----------------------------------------------------------------------------------
+# ---- distributions ------------------------------------------------------------------------------
 
 
 def _xlogx(x: Value) -> Value:
@@ -574,14 +595,17 @@ def kl_div(
     elif reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
-            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math "
+            "definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
     return binary(KL_DIV, input, target, (reduction, bool(log_target)))
 
 
-def _poisson(x: Value, target: Value, reduction: str, log_input: bool, full: bool, eps: float) -> Value:
+def _poisson(
+    x: Value, target: Value, reduction: str, log_input: bool, full: bool, eps: float
+) -> Value:
     left, t, dtype = _same_dtype(x, target, "poisson_nll_loss")
     loss = el.exp(left) - t * left if log_input else left - t * el.log(left + eps)
     if full:
@@ -592,7 +616,13 @@ def _poisson(x: Value, target: Value, reduction: str, log_input: bool, full: boo
     return ar.cast(reduced(loss, reduction), dtype)
 
 
-POISSON = NamedOp("poisson_nll_loss", _poisson, named("SubBackward0", *REDUCTION_NAMES))
+def _poisson_name(
+    x: Value, t: Value, reduction: str, log_input: bool, full: bool, eps: float
+) -> str:
+    return named("AddBackward0" if full else "SubBackward0", *REDUCTION_NAMES)(reduction)
+
+
+POISSON = NamedOp("poisson_nll_loss", _poisson, _poisson_name)
 
 
 def poisson_nll_loss(
@@ -611,14 +641,17 @@ def poisson_nll_loss(
     return binary(POISSON, input, target, (reduction, bool(log_input), bool(full), float(eps)))
 
 
-def _gaussian(x: Value, target: Value, variance: Any, reduction: str, full: bool, eps: float) -> Value:
+def _gaussian(
+    x: Value, target: Value, variance: Any, reduction: str, full: bool, eps: float
+) -> Value:
     left, t, dtype = _same_dtype(x, target, "gaussian_nll_loss")
     spread = ar.as_value(variance, left.dtype)
     if spread.shape != left.shape and spread.shape:
         if spread.shape == left.shape[:-1]:
             spread = column(spread, (*spread.shape, 1))
-        elif spread.ndim != left.ndim or 1 != sum(
-            b for a, b in zip(left.shape, spread.shape, strict=True) if a != b
+        elif (
+            spread.ndim != left.ndim
+            or sum(b for a, b in zip(left.shape, spread.shape, strict=True) if a != b) != 1
         ):
             raise ValueError("var is of incorrect size")
     spread = require(
@@ -634,7 +667,11 @@ def _gaussian(x: Value, target: Value, variance: Any, reduction: str, full: bool
     return ar.cast(reduced(loss, reduction), dtype)
 
 
-GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, named("MulBackward0", *REDUCTION_NAMES))
+def _gaussian_name(x: Value, t: Value, v: Value, reduction: str, full: bool, eps: float) -> str:
+    return named("AddBackward0" if full else "MulBackward0", *REDUCTION_NAMES)(reduction)
+
+
+GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, _gaussian_name)
 
 
 def gaussian_nll_loss(
@@ -652,19 +689,6 @@ def gaussian_nll_loss(
         raise ValueError("var has negative entry/entries")
     return record(GAUSSIAN, (input, target, var), (reduction, bool(full), float(eps)))
 
-
-# The margin losses stand in a file of their own.
-from flambeau.functional.margin import (  # noqa: E402
-    cosine_embedding_loss,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    soft_margin_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
 
 METHODS: dict[str, Callable[..., Any]] = {}
 

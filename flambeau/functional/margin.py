@@ -11,6 +11,7 @@ from flambeau.functional.neural import (
     REDUCTION_NAMES,
     REDUCTIONS,
     NamedOp,
+    binary,
     column,
     divided,
     float_operand,
@@ -18,6 +19,7 @@ from flambeau.functional.neural import (
     mean,
     named,
     number,
+    record,
     reduced,
     widened,
 )
@@ -28,7 +30,6 @@ from flambeau.ops import source, view
 from flambeau.ops.randomness import require
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
-from flambeau.record.recorder import binary, record
 from flambeau.tensor.tensor import Tensor
 
 Flag = bool | None
@@ -51,7 +52,7 @@ def _wide(*operands: Value) -> tuple[list[Value], Any]:
     return ar.broadcast(*[widened(ar.cast(v, dtype)) for v in operands]), dtype
 
 
-# ---- pairs -------------------------------------------------------------------------------------------
+# ---- pairs --------------------------------------------------------------------------------------
 
 
 def _hinge_embedding(x: Value, target: Value, reduction: str, margin: Any) -> Value:
@@ -84,7 +85,8 @@ def _cosine_embedding(x1: Value, x2: Value, target: Value, reduction: str, margi
     wanted = 2 if target.ndim == 1 else 1
     if x1.ndim != wanted or x2.ndim != wanted:
         raise RuntimeError(
-            f"{target.ndim}D target tensor expects {wanted}D input tensors, but found inputs with sizes "
+            f"{target.ndim}D target tensor expects {wanted}D input tensors, but found inputs "
+            "with sizes "
             f"{list(x1.shape)} and {list(x2.shape)}."
         )
     dtype = ar.promoted_dtype(x1, x2)
@@ -101,7 +103,9 @@ def _cosine_embedding(x1: Value, x2: Value, target: Value, reduction: str, margi
     return ar.cast(reduced(near + far, reduction), dtype)
 
 
-COSINE = NamedOp("cosine_embedding_loss", _cosine_embedding, named("AddBackward0", *REDUCTION_NAMES))
+COSINE = NamedOp(
+    "cosine_embedding_loss", _cosine_embedding, named("AddBackward0", *REDUCTION_NAMES)
+)
 
 
 def cosine_embedding_loss(
@@ -122,7 +126,8 @@ def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin:
     if not x1.ndim == x2.ndim == target.ndim:
         shapes = [f"torch.Size({list(v.shape)})" for v in (x1, x2, target)]
         raise RuntimeError(
-            "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            "input1: "
             f"{shapes[0]}, input2: {shapes[1]}, target: {shapes[2]} "
         )
     (left, right, t), dtype = _wide(x1, x2, target)
@@ -130,7 +135,9 @@ def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin:
     return ar.cast(reduced(loss, reduction), dtype)
 
 
-RANKING = NamedOp("margin_ranking_loss", _margin_ranking, named("ClampMinBackward0", *REDUCTION_NAMES))
+RANKING = NamedOp(
+    "margin_ranking_loss", _margin_ranking, named("ClampMinBackward0", *REDUCTION_NAMES)
+)
 
 
 def margin_ranking_loss(
@@ -166,7 +173,7 @@ def soft_margin_loss(
     return binary(SOFT, input, target, (_reduction(size_average, reduce, reduction),))
 
 
-# ---- classes -----------------------------------------------------------------------------------------
+# ---- classes ------------------------------------------------------------------------------------
 
 
 def _rows(x: Value) -> Value:
@@ -182,8 +189,10 @@ def _multi_margin(
     n, classes = rows.shape
     if target.ndim > 1 or target.size != n:
         raise RuntimeError(
-            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples "
-            f"(batch size). Expected target size [{n}], but got {list(target.shape)}. Input has shape "
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of "
+            "input samples "
+            f"(batch size). Expected target size [{n}], but got {list(target.shape)}. Input has "
+            "shape "
             f"{list(x.shape)}."
         )
     if target.dtype is not dtypes.int64:
@@ -263,9 +272,7 @@ def _multilabel_margin(x: Value, target: Value, reduction: str) -> Value:
     return ar.cast(reduced(total, reduction), x.dtype)
 
 
-MULTILABEL = PureOp(
-    "multilabel_margin_loss", _multilabel_margin, "MultilabelMarginLossBackward0"
-)
+MULTILABEL = PureOp("multilabel_margin_loss", _multilabel_margin, "MultilabelMarginLossBackward0")
 
 
 def multilabel_margin_loss(
@@ -275,15 +282,13 @@ def multilabel_margin_loss(
     reduce: Flag = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """sum over labels y (target up to its first -1) and other classes i of max(0, 1 - (x[y] - x[i])) / C."""
+    """max(0, 1 - x[y] + x[i]) / C summed over labels y (target up to its first -1) and others i."""
     return binary(MULTILABEL, input, target, (_reduction(size_average, reduce, reduction),))
 
 
 def _multilabel_soft(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
     (left, t), dtype = _wide(x, target)
-    loss = el.neg(
-        t * log_sigmoid_value(left) + (1.0 - t) * log_sigmoid_value(el.neg(left))
-    )
+    loss = el.neg(t * log_sigmoid_value(left) + (1.0 - t) * log_sigmoid_value(el.neg(left)))
     if weight is not None:
         loss = loss * ar.cast(weight, loss.dtype)
     last = loss.ndim - 1
@@ -308,16 +313,25 @@ def multilabel_soft_margin_loss(
     return record(MULTILABEL_SOFT, (input, target, weight), (reduction,))
 
 
-# ---- triplets ----------------------------------------------------------------------------------------
+# ---- triplets -----------------------------------------------------------------------------------
 
 
 def _triplet(
-    anchor: Value, positive: Value, negative: Value, reduction: str, margin: float, p: float, eps: float, swap: bool
+    anchor: Value,
+    positive: Value,
+    negative: Value,
+    reduction: str,
+    margin: float,
+    p: float,
+    eps: float,
+    swap: bool,
 ) -> Value:
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, "
-            f"but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            "dimensions, "
+            f"but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative "
+            f"{negative.ndim}D inputs"
         )
     near = distance_value(anchor, positive, p, eps)
     far = distance_value(anchor, negative, p, eps)
@@ -384,3 +398,9 @@ def triplet_margin_with_distance_loss(
     if swap:
         far = minimum(far, distance(positive, negative))
     return binary(TRIPLET_OF_DISTANCES, near, far, (reduction, float(margin)))
+
+
+METHODS: dict[str, Callable[..., Any]] = {}
+
+# Names of the torch namespace: none; torch.nn.functional has them.
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What the neural-network functions share: events named by their operands, working precision, argument forms."""
+"""What the neural-network functions share: named events, working precision, argument forms."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ HALVES = (dtypes.float16, dtypes.bfloat16)
 LOCAL = recorder.LOCAL
 new = object.__new__
 
+# The recorder, which knows handles only, as what it is here: it gives tensors.
+unary: Callable[..., Tensor] = recorder.unary
+binary: Callable[..., Tensor] = recorder.binary
+record: Callable[..., Tensor] = recorder.record
+in_place: Callable[..., Tensor] = recorder.in_place
+
 
 class NamedOp(PureOp):
     """A pure op whose grad_fn is named after its operands: `naming(*operands, *attributes)`."""
@@ -46,8 +52,8 @@ class NamedOp(PureOp):
             trace.new_tensor(value, grad_name=name)
 
 
-def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) -> Any:
-    """Records op(x, y, z; attributes) of three tensors with one result (the recorder's hot path)."""
+def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) -> Tensor:
+    """Records op(x, y, z; attributes) of three tensors with one result (hot path)."""
     rec = LOCAL.rec
     try:
         key = (
@@ -61,15 +67,15 @@ def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) ->
     except recorder.Flushed:
         return ternary(op, x, y, z, attributes)
     rec.state = state
-    out = new(Tensor)
-    out._meta = state.meta
+    out: Tensor = new(Tensor)
+    out._meta = state.metas[0]
     out._rec = rec
     out._num = state.number
     rec.handles.append(out)
     return out
 
 
-# ---- arguments ---------------------------------------------------------------------------------------
+# ---- arguments ----------------------------------------------------------------------------------
 
 
 def not_a_tensor(name: str, given: Any, argument: str = "input", position: int = 1) -> TypeError:
@@ -117,12 +123,13 @@ def axis(dim: int, ndim: int) -> int:
     extent = max(ndim, 1)
     if not -extent <= dim < extent:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})"
+            f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but "
+            f"got {dim})"
         )
     return dim % extent
 
 
-# ---- precision ---------------------------------------------------------------------------------------
+# ---- precision ----------------------------------------------------------------------------------
 
 
 def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
@@ -131,7 +138,7 @@ def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
 
 
 def float_operand(x: Value, kernel: str) -> Value:
-    """The operand in working precision (float32 for half types); NotImplementedError unless floating."""
+    """The operand in working precision; NotImplementedError unless floating."""
     if not x.dtype.is_floating_point:
         raise not_implemented(kernel, x.dtype)
     return widened(x)
@@ -174,7 +181,7 @@ def selected(condition: Value, a: Value, b: Value) -> Value:
     return el.where(*ar.broadcast(condition, a, b))
 
 
-# ---- losses ------------------------------------------------------------------------------------------
+# ---- losses -------------------------------------------------------------------------------------
 
 
 def reduced(x: Value, reduction: str) -> Value:
@@ -213,7 +220,8 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
 def warn_of_broadcasting(input: Tensor, target: Tensor) -> None:
     """PyTorch's warning for a target of another size."""
     warnings.warn(
-        f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+        f"Using a target size ({target.shape}) that is different to the input size "
+        f"({input.shape}). "
         "This will likely lead to incorrect results due to broadcasting. "
         "Please ensure they have the same size.",
         stacklevel=3,

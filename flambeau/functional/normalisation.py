@@ -1,10 +1,10 @@
 """Batch, layer, group, instance, root-mean-square and local response normalisation.
 
 Note: the variance and its derivative
-    With m the mean, var = mean((x - m)^2). Differentiated as it stands, m's share of the gradient is a reduction
-    that waits for another one. For any constant c, var = mean((x - c)^2) - (m - c)^2 exactly; with c = m detached
-    the last term is 0 and carries the right derivatives of every order, and all reductions of the backward pass
-    read the data at the same time.
+    With m the mean, var = mean((x - m)^2). Differentiated as it stands, m's share of the gradient
+    is a reduction that waits for another one. For any constant c, var = mean((x - c)^2) - (m - c)^2
+    exactly; with c = m detached the last term is 0 and carries the right derivatives of every
+    order, and all reductions of the backward pass read the data at the same time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from flambeau.functional.neural import (
     mean,
     not_a_tensor,
     not_implemented,
+    record,
+    unary,
     widened,
 )
 from flambeau.ops import arithmetic as ar
@@ -31,7 +33,6 @@ from flambeau.ops import source, view
 from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
 from flambeau.record.events import Event, PureOp, operand_value
-from flambeau.record.recorder import record
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -55,7 +56,7 @@ def _scaled(x: Value, scale: Value | None, shift: Value | None) -> Value:
     return x if shift is None else x + shift
 
 
-# ---- batch and instance ------------------------------------------------------------------------------
+# ---- batch and instance -------------------------------------------------------------------------
 
 
 class StatisticsOp(Event):
@@ -125,7 +126,8 @@ def _batch_norm_training(
     count = _check_batch_norm(x, w, b, running_mean, running_var)
     if count <= 1:
         raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size torch.Size({list(x.shape)})"
+            f"Expected more than 1 value per channel when training, got input size "
+            f"torch.Size({list(x.shape)})"
         )
     axes = (0, *range(2, x.ndim))
     wide = widened(x)
@@ -202,7 +204,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each channel (dimension 1): by its own moments, which update the running ones, or by those."""
+    """Normalises each channel (dimension 1), by its moments in training, else by running ones."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("batch_norm", input)
     if not training:
@@ -267,7 +269,7 @@ def instance_norm(
     return record(INSTANCE_NORM_EVAL, (input, weight, bias, running_mean, running_var), (eps,))
 
 
-# ---- layer, group, root mean square ------------------------------------------------------------------
+# ---- layer, group, root mean square -------------------------------------------------------------
 
 
 def _check_normalized(
@@ -276,7 +278,8 @@ def _check_normalized(
     """The axes of normalized_shape."""
     if not shape:
         raise RuntimeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
+            "one element, "
             "but got normalized_shape = []"
         )
     for name, value in (("weight", w), ("bias", b)):
@@ -288,7 +291,8 @@ def _check_normalized(
     if x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
         wanted = dimensions + ", ".join(map(str, shape))
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [{wanted}], but got input of "
+            f"Given normalized_shape={list(shape)}, expected input with shape [{wanted}], but "
+            "got input of "
             f"size{list(x.shape)}"
         )
     return tuple(range(x.ndim - len(shape), x.ndim))
@@ -359,7 +363,7 @@ RMS_NORM = PureOp("rms_norm", _rms_norm, "MulBackward0")
 def rms_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) over the last axes, times weight (eps: the dtype's, unless given)."""
+    """x / sqrt(mean(x^2) + eps) over the last axes, times weight (eps: the dtype's by default)."""
     shape = _shape_argument("rms_norm", normalized_shape)
     return record(RMS_NORM, (input, weight), (shape, eps))
 
@@ -376,13 +380,15 @@ def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: fl
         )
     if c % groups:
         raise RuntimeError(
-            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            "Expected number of channels in input to be divisible by num_groups, but got input "
+            "of shape "
             f"{list(x.shape)} and num_groups={groups}"
         )
     for name, value in (("weight", w), ("bias", b)):
         if value is not None and value.shape != (c,):
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
+                f"Expected {name} to be a vector of size equal to the number of channels in "
+                "input, but got "
                 f"{name} of shape {list(value.shape)} and input of shape {list(x.shape)}"
             )
     if not x.dtype.is_floating_point:
@@ -421,9 +427,13 @@ def _local_response(x: Value, size: int, alpha: float, beta: float, k: float) ->
     high = [0] * x.ndim
     low[1], high[1] = size // 2, (size - 1) // 2
     wide = widened(x)
-    squares = view.pad(wide * wide, low=tuple(low), high=tuple(high), interior=(0,) * x.ndim, value=0)
+    squares = view.pad(
+        wide * wide, low=tuple(low), high=tuple(high), interior=(0,) * x.ndim, value=0
+    )
     last = (0, *range(2, x.ndim), 1)
-    windows = view.windows(view.permute(squares, order=last), sizes=(size,), steps=(1,), dilations=(1,))
+    windows = view.windows(
+        view.permute(squares, order=last), sizes=(size,), steps=(1,), dilations=(1,)
+    )
     total = divided(rd.sum_(windows, axes=(x.ndim,)), size)
     total = view.permute(total, order=(0, x.ndim - 1, *range(1, x.ndim - 1)))
     scale = el.pow_(total * alpha + k, constant(beta, total))
@@ -438,7 +448,7 @@ def local_response_norm(
 ) -> Tensor:
     """x / (k + alpha * mean of the squares of `size` neighbouring channels) ^ beta."""
     attributes = (int(size), float(alpha), float(beta), float(k))
-    return recorder.unary(LOCAL_RESPONSE, input, attributes)
+    return unary(LOCAL_RESPONSE, input, attributes)
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

@@ -23,7 +23,7 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Event, Layout, ViewOp
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, alias, record_many, unary
+from flambeau.record.recorder import LOCAL, record_many, unary, view_alias
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -52,7 +52,7 @@ def show_parts(
     meta, made = x._meta, []
     for attributes in _part_attributes(meta.shape, axis, sizes, drop):
         shape, strides, offset = basic_layout(meta.shape, meta.strides, x._offset, *attributes)
-        made.append(alias(x, meta_of(meta.dtype, shape, strides), offset))
+        made.append(view_alias(x, meta_of(meta.dtype, shape, strides), offset))
     return tuple(made)
 
 
@@ -84,7 +84,7 @@ def _axis_of_parts(input: Tensor, dim: int, name: str) -> tuple[int, int]:
 
 
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts of a dimension: of one size (the last may be less) or given ones."""
+    """Views of consecutive parts of a dimension: of one size (the last may be less) or given."""
     if isinstance(split_size_or_sections, Sequence):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     axis, extent = _axis_of_parts(tensor, dim, "split")
@@ -258,6 +258,7 @@ class AsStridedOp(Event):
     """Any layout over the storage; attributes: shape, strides, offset from the operand's own."""
 
     __slots__ = ()
+    aliases = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         tensor = trace.tensors[key[1]]
@@ -309,7 +310,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         available = input._storage.nbytes // input.dtype.itemsize
         _check_reach(shape, strides, offset, available, input.dtype)
     if free(input):
-        made: Tensor = alias(input, meta_of(input.dtype, shape, strides), offset)
+        made: Tensor = view_alias(input, meta_of(input.dtype, shape, strides), offset)
         return made
     shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
     return shown

@@ -229,6 +229,9 @@ def _bool_arithmetic(name: str, a: Operand, b: Operand) -> None:
     if ar.promoted_dtype(a, b).kind == "b" and name == "sub":
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")
+    if name == "sub" and "b" in (ar.promoted_dtype(a).kind, ar.promoted_dtype(b).kind):
+        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+                           "invert a mask, use the `~` or `logical_not()` operator instead.")
 
 
 def _sub(a: Operand, b: Operand) -> Value:

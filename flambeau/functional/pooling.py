@@ -1,7 +1,8 @@
 """Pooling over the last one, two or three axes, with torch.nn.functional's signatures.
 
-Maxima are the window primitives of `flambeau.ops.window`; means are sums over `windows` (a reshape where windows tile
-the axis). Adaptive pools whose windows differ in size gather them into equal blocks first.
+Maxima are the window primitives of `flambeau.ops.window`; means are sums over `windows` (a reshape
+where windows tile the axis). Adaptive pools whose windows differ in
+size gather them into equal blocks first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from flambeau.functional.neural import (
     divided,
     hashable,
     not_a_tensor,
+    record,
     sizes,
+    unary,
     widened,
 )
 from flambeau.ops import arithmetic as ar
@@ -30,7 +33,7 @@ from flambeau.ops.randomness import require
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.window import max_pool, max_pool_index
 from flambeau.record.events import PureOp
-from flambeau.record.recorder import record, record_many, unary
+from flambeau.record.recorder import record_many
 from flambeau.tensor.tensor import Tensor
 
 
@@ -50,7 +53,15 @@ class Geometry:
 
     def high(self, space: Shape) -> Shape:
         """What to add behind each axis so that every window fits."""
-        spans = zip(self.positions, self.stride, self.kernel, self.dilation, self.padding, space, strict=True)
+        spans = zip(
+            self.positions,
+            self.stride,
+            self.kernel,
+            self.dilation,
+            self.padding,
+            space,
+            strict=True,
+        )
         return tuple(max((o - 1) * s + d * (k - 1) + 1 - p - n, 0) for o, s, k, d, p, n in spans)
 
 
@@ -70,7 +81,8 @@ def _geometry(
         raise RuntimeError("stride should not be zero")
     if any(n <= 0 for n in (*k, *s, *d)):
         raise RuntimeError(
-            f"{name}: kernel size, stride and dilation should be greater than zero, but got kernel_size={k}, "
+            f"{name}: kernel size, stride and dilation should be greater than zero, but got "
+            f"kernel_size={k}, "
             f"stride={s}, dilation={d}"
         )
     for one_p, one_k, one_d in zip(p, k, d, strict=True):
@@ -115,7 +127,8 @@ def _check_rank(name: str, x: Value) -> None:
         return
     if name == "max_pool1d":
         raise RuntimeError(
-            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, "
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size "
+            "for input, "
             f"but got:{list(x.shape)}"
         )
     if "adaptive" in name:
@@ -124,7 +137,8 @@ def _check_rank(name: str, x: Value) -> None:
         )
     if name == "avg_pool1d":
         raise RuntimeError(
-            f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while "
+            f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 "
+            "'self' (while "
             "checking arguments for avg_pool1d)"
         )
     raise RuntimeError(
@@ -148,7 +162,7 @@ def _padded(x: Value, g: Geometry, fill: float) -> Value:
     return view.pad(x, low=lead + g.padding, high=lead + high, interior=(0,) * x.ndim, value=fill)
 
 
-# ---- maxima ------------------------------------------------------------------------------------------
+# ---- maxima -------------------------------------------------------------------------------------
 
 
 def _axis_numbers(extent: int, a: int, rank: int) -> Value:
@@ -174,9 +188,7 @@ def _flat_index(inside: Value, starts: list[Value], g: Geometry, space: Shape) -
     return flat
 
 
-def _max_pool(
-    name: str, with_indices: bool
-) -> Callable[[Value, Any, Any, Any, Any, bool], Any]:
+def _max_pool(name: str, with_indices: bool) -> Callable[[Value, Any, Any, Any, Any, bool], Any]:
     rank = int(name[-2])
 
     def apply(
@@ -232,7 +244,7 @@ def _max_pool_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any
         attributes = (kernel_size, stride, padding, dilation, ceil_mode)
         for part in attributes:
             if part.__class__ is list:
-                attributes = tuple([hashable(part) for part in attributes])  # type: ignore[assignment]
+                attributes = tuple([hashable(part) for part in attributes])
                 break
         if return_indices:
             return tuple(record_many(indexed, (input,), attributes))
@@ -247,11 +259,15 @@ def _max_pool_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        result: tuple[Tensor, Tensor] = pool(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+        result: tuple[Tensor, Tensor] = pool(
+            input, kernel_size, stride, padding, dilation, ceil_mode, True
+        )
         return result
 
     pool.__name__ = pool.__qualname__ = name
-    pool.__doc__ = "The largest element of each window of the last axes; also its flat index if asked."
+    pool.__doc__ = (
+        "The largest element of each window of the last axes; also its flat index if asked."
+    )
     with_indices.__name__ = with_indices.__qualname__ = name + "_with_indices"
     with_indices.__doc__ = f"{name} and the flat index of each maximum."
     return pool, with_indices
@@ -262,7 +278,7 @@ max_pool2d, max_pool2d_with_indices = _max_pool_function(2)
 max_pool3d, max_pool3d_with_indices = _max_pool_function(3)
 
 
-# ---- means -------------------------------------------------------------------------------------------
+# ---- means --------------------------------------------------------------------------------------
 
 
 def _window_sums(x: Value, g: Geometry) -> Value:
@@ -289,11 +305,11 @@ def _window_counts(g: Geometry, space: Shape, include_pad: bool, dtype: DType) -
     for a in range(rank):
         n, k, s, p = space[a], g.kernel[a], g.stride[a], g.padding[a]
         low, limit = (-p, n + p) if include_pad else (0, n)
-        lengths = [
-            min(i * s - p + k, limit) - max(i * s - p, low) for i in range(g.positions[a])
-        ]
+        lengths = [min(i * s - p + k, limit) - max(i * s - p, low) for i in range(g.positions[a])]
         if len(set(lengths)) == 1:
-            counts = ar.mul(counts, lengths[0]) if isinstance(counts, Value) else counts * lengths[0]
+            counts = (
+                ar.mul(counts, lengths[0]) if isinstance(counts, Value) else counts * lengths[0]
+            )
             continue
         start = ar.sub(ar.mul(_axis_numbers(g.positions[a], a, rank), s), p)
         length = ar.sub(ar.minimum(ar.add(start, k), limit), ar.maximum(start, low))
@@ -320,7 +336,9 @@ def _avg_pool(name: str) -> Callable[..., Value]:
         if divisor is not None:
             counts: Value | int = divisor
         else:
-            counts = _window_counts(g, x.shape[-len(g.kernel) :], bool(count_include_pad), wide.dtype)
+            counts = _window_counts(
+                g, x.shape[-len(g.kernel) :], bool(count_include_pad), wide.dtype
+            )
         if not x.dtype.is_floating_point:  # as PyTorch: integers truncate
             return ar.binary(el.trunc_divide, total, counts)
         return ar.cast(ar.div(total, counts), x.dtype)
@@ -329,7 +347,9 @@ def _avg_pool(name: str) -> Callable[..., Value]:
 
 
 AVG_POOL = {
-    rank: PureOp(f"avg_pool{rank}d", _avg_pool(f"avg_pool{rank}d"), _pool_grad_name(f"avg_pool{rank}d"))
+    rank: PureOp(
+        f"avg_pool{rank}d", _avg_pool(f"avg_pool{rank}d"), _pool_grad_name(f"avg_pool{rank}d")
+    )
     for rank in (1, 2, 3)
 }
 
@@ -390,7 +410,8 @@ def _lp_pool(name: str) -> Callable[..., Value]:
 
 
 LP_POOL = {
-    rank: PureOp(f"lp_pool{rank}d", _lp_pool(f"lp_pool{rank}d"), "PowBackward0") for rank in (1, 2, 3)
+    rank: PureOp(f"lp_pool{rank}d", _lp_pool(f"lp_pool{rank}d"), "PowBackward0")
+    for rank in (1, 2, 3)
 }
 
 
@@ -398,7 +419,11 @@ def _lp_pool_function(rank: int) -> Callable[..., Tensor]:
     op = LP_POOL[rank]
 
     def pool(
-        input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+        input: Tensor,
+        norm_type: float,
+        kernel_size: Any,
+        stride: Any = None,
+        ceil_mode: bool = False,
     ) -> Tensor:
         attributes = (float(norm_type), hashable(kernel_size), hashable(stride), ceil_mode)
         return unary(op, input, attributes)
@@ -411,7 +436,7 @@ def _lp_pool_function(rank: int) -> Callable[..., Tensor]:
 lp_pool1d, lp_pool2d, lp_pool3d = (_lp_pool_function(rank) for rank in (1, 2, 3))
 
 
-# ---- adaptive ----------------------------------------------------------------------------------------
+# ---- adaptive -----------------------------------------------------------------------------------
 
 
 def _outputs(name: str, x: Value, output_size: Any) -> Shape:
@@ -424,7 +449,7 @@ def _outputs(name: str, x: Value, output_size: Any) -> Shape:
 
 
 def _blocks(x: Value, out: Shape, fill: float) -> tuple[Value, Shape]:
-    """Windows of unequal size gathered into equal blocks along the last axes, short ones filled up."""
+    """Windows of unequal size gathered into equal blocks along the last axes, filled up."""
     rank = len(out)
     lead = x.ndim - rank
     lengths = []
@@ -475,7 +500,9 @@ def _adaptive_max(name: str, with_indices: bool) -> Callable[[Value, Any], Any]:
         out = _outputs(name, x, output_size)
         rank, space = len(out), x.shape[-len(out) :]
         if 0 in space:
-            raise RuntimeError(f"{name}(): Expected input to have non-zero size for non-batch dimensions")
+            raise RuntimeError(
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions"
+            )
         blocks, kernel = _blocks(x, out, _lowest(x.dtype))
         g = Geometry(kernel, kernel, (0,) * rank, (1,) * rank, out)
         result = max_pool(blocks, **g.window)
@@ -533,7 +560,7 @@ adaptive_max_pool2d, adaptive_max_pool2d_with_indices = _adaptive_max_function(2
 adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _adaptive_max_function(3)
 
 
-# ---- max_unpool --------------------------------------------------------------------------------------
+# ---- max_unpool ---------------------------------------------------------------------------------
 
 
 def _max_unpool(x: Value, indices: Value, *space: int) -> Value:
@@ -601,7 +628,9 @@ def _max_unpool_function(rank: int) -> Callable[..., Tensor]:
         return record(op, (input, indices), _unpool_size(input, k, s, p, output_size))
 
     unpool.__name__ = unpool.__qualname__ = name
-    unpool.__doc__ = "The partial inverse of max_pool: maxima put back at their indices, zeros elsewhere."
+    unpool.__doc__ = (
+        "The partial inverse of max_pool: maxima put back at their indices, zeros elsewhere."
+    )
     return unpool
 
 
@@ -621,4 +650,11 @@ def fractional_max_pool3d(*arguments: Any, **options: Any) -> Any:
 METHODS: dict[str, Callable[..., Any]] = {}
 
 # Names of the torch namespace.
-__all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d"]
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "avg_pool1d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+]

@@ -26,7 +26,7 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Layout, PureOp, ViewOp
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, alias, unary
+from flambeau.record.recorder import LOCAL, alias, unary, view_alias
 from flambeau.tensor.tensor import Tensor
 
 INCOMPATIBLE = (
@@ -49,7 +49,7 @@ def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     if free(x):
         meta = x._meta
         shape, strides, offset = op.layout(meta.shape, meta.strides, x._offset, *attributes)
-        made: Tensor = alias(x, meta_of(meta.dtype, shape, strides), offset)
+        made: Tensor = view_alias(x, meta_of(meta.dtype, shape, strides), offset)
         return made
     shown: Tensor = unary(op, x, attributes)
     return shown
@@ -96,7 +96,7 @@ def basic_layout(
     steps: Shape,
     kept: Shape,
 ) -> Layout:
-    """Slices on every axis, then the `kept` axes; -1 - a is a new axis in front of source axis a."""
+    """Slices on every axis, then the `kept` axes; -1 - a: a new axis in front of source axis a."""
     offset += sum(start * stride for start, stride in zip(starts, strides, strict=True))
     new_shape, new_strides = [], []
     for axis in kept:
@@ -289,7 +289,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 
 def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
-    """A view under another shape, or of the bytes as another dtype. RuntimeError if it needs a copy."""
+    """A view under another shape, or of the bytes as another dtype; or RuntimeError."""
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], DType)):
         return view_dtype(self, shape[0] if dtype is None else dtype)
     meta = self._meta

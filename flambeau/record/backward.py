@@ -28,7 +28,7 @@ from flambeau.record.storage import Storage
 from flambeau.record.trace import StorageRecord, Trace, layout_value, saved_origin
 
 if TYPE_CHECKING:
-    from flambeau.record.handle import Handle
+    from flambeau.record.handle import Family, Handle
 
 
 class Frame:
@@ -51,6 +51,7 @@ class NeedChain:
     """The pass has reached history: record it again with the chain of these history inputs."""
 
     histories: tuple[int, ...]
+    provisional = True  # no work of its own: the event that follows does it
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Chain:
     links: tuple[Link, ...]
     entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
     wanted: tuple[tuple[tuple[int, Any], ...], ...] = ()  # per input: (chain position, leaf number or value)
+    passes: tuple[bool, ...] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
 
 
 FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have "
@@ -99,15 +101,23 @@ FREED = ("Trying to backward through the graph a second time (or directly access
 
 
 class HistoryOp(Event):
-    """A tensor with history in an earlier program enters; key = (op, meta[, base, offset])."""
+    """A tensor with history in an earlier program enters; key = (op, *arguments of Trace.enter_history)."""
 
     __slots__ = ()
+    enters = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        if len(key) == 2:
-            trace.enter(key[1])
-        else:
-            trace.enter_alias(key[1], key[2], key[3])
+        trace.enter_history(*key[1:])
+
+
+class MemberOp(Event):
+    """A tensor enters that shares history with one that has: key = (op, meta, number of that, distance)."""
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_member(*key[1:])
 
 
 class MarkCutOp(Event):
@@ -133,6 +143,7 @@ class _Pass:
     wanted: dict[int, Value] = field(default_factory=dict)
     used: list[tuple[int, Value]] = field(default_factory=list)
     imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
+    sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
 
@@ -169,7 +180,7 @@ class _Pass:
             self._confine_chain(needed)
         unknown: set[int] = set()
         leaves = {what for kind, what in wanted if kind == "leaf"}
-        values = {what for kind, what in wanted if kind == "value"}
+        values = {what for kind, what in wanted if kind != "leaf"}
 
         def is_end(value: Value) -> bool:
             if value in values:
@@ -213,7 +224,7 @@ class _Pass:
         freed = self.trace.freed if position < 0 else self.chain.links[position].freed  # type: ignore[union-attr]
         if value in freed:
             raise RuntimeError(FREED)
-        if not all(_from_scalars(v) for v in used):
+        if not all(_from_scalars(self.sources.get(v, v)) for v in used):
             self.used.append((position, value))
         if position < 0:
             for forward in used:
@@ -228,6 +239,7 @@ class _Pass:
         if found is None:
             found = imported(value, lambda v: self._import(position, v), lambda v: self._read(position, v))
             self.imports[position, value] = found
+            self.sources[found] = value
         return found
 
     def _read(self, position: int, value: Value) -> Value:
@@ -246,8 +258,8 @@ class _Pass:
 
 
 def _from_scalars(value: Value) -> bool:
-    """Whether a 0-d value rests on Python numbers alone: those are never freed."""
-    while not value.shape and len(value.inputs) == 1:
+    """Whether a value is a Python number, converted and expanded: those are never freed."""
+    while len(value.inputs) == 1:
         value = value.inputs[0]
     primitive = value.primitive
     return primitive.name == "constant" or (primitive is source.input_ and value.attrs["role"] == "scalar")
@@ -341,7 +353,7 @@ class BackwardOp(Event):
             first.seed(value, ar.cast(given, value.dtype))
 
     def _wanted(self, trace: Trace, first: Reverse, inputs: Any) -> list[Any]:
-        """What the inputs' cotangents are filed under: ("leaf", n) or ("value", v)."""
+        """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), or ("history", v) from outside."""
         found: list[Any] = []
         for number in inputs or ():
             tensor = trace.tensors[number]
@@ -352,7 +364,8 @@ class BackwardOp(Event):
             else:
                 value = trace.tracked_value(number)
                 first.wanted.add(value)
-                found.append(("value", value))
+                outside = number in trace.entered and trace.unchanged(tensor.group)
+                found.append(("history" if outside else "value", value))
         return found
 
     def _stop(self, trace: Trace, pass_: _Pass, position: int, reverse: Reverse) -> Cut:
@@ -369,8 +382,8 @@ class BackwardOp(Event):
         for number, ct in zip(inputs, cotangents, strict=True):
             if ct is not None:
                 tensor = trace.tensors[number]
-                _new_gradient(trace, ct, tensor if ct.shape != tensor.meta.shape or ct.ndim == 1 and (
-                    tensor.group.leaf is not None) else None, create_graph)
+                flat = tensor.group.leaf is not None and tensor.meta.is_leaf
+                _new_gradient(trace, ct, tensor if flat else None, create_graph)
         unused = tuple(ct is None for ct in cotangents)
         return Done((), unused, imports, create_graph, freed, tuple(trace.leaves))
 
@@ -394,10 +407,12 @@ def _input_cotangents(first: Reverse, wanted: list[Any], leaves: dict[Any, Value
         if kind == "leaf":
             parts.append(leaves.get((-1, what)))
             parts += [leaves.get(at) for at in elsewhere]
-        elif elsewhere:  # a history input passes all it gets on to its frame
-            parts += [captured.get(at) for at in elsewhere]
         else:
-            parts.append(first.captured.get(what))
+            passed = kind == "history" and chain is not None and chain.passes[place]
+            if not passed:
+                parts.append(first.captured.get(what))
+            if kind == "history":
+                parts += [captured.get(at) for at in elsewhere]
         total: Value | None = None
         for part in parts:
             if part is not None:
@@ -494,41 +509,89 @@ class AccumulateOp(Event):
 BACKWARD = BackwardOp("backward")
 ACCUMULATE = AccumulateOp("accumulate")
 HISTORY = HistoryOp("history")
+MEMBER = MemberOp("member")
 MARK_CUT = MarkCutOp("hook")
 
 
-def enter_with_history(rec: recorder.Recording, tensor: Handle) -> int:
-    """Brings a tensor of an earlier program, history and all, into the recording."""
-    storage, meta = tensor._storage, tensor._meta
-    assert storage is not None
+def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
+    """Brings a tensor that shares history with others, or has it in an earlier program, into the recording."""
+    storage, family = tensor._storage, tensor._family
+    assert storage is not None and family is not None
     if storage.exposed and storage.still_exposed():
-        storage = None
-    offset = tensor._offset * meta.dtype.itemsize
-    if storage is None or storage.recording is not rec:
-        key: Any = (HISTORY, meta)
+        return _enter_snapshot(rec, tensor, family)
+    if storage.recording is not None and storage.recording is not rec and not storage.recording.done:
+        recorder._settle_other(storage.recording)
+    leaf = family.leaf
+    if leaf is not None and leaf._storage is storage and leaf._meta.requires_grad and leaf._meta.is_leaf:
+        family.number = leaf._num if leaf._rec is rec else recorder.enter(rec, leaf)
+        family.rec = rec
+    itemsize = tensor._meta.dtype.itemsize
+    offset = tensor._offset * itemsize
+    if family.rec is rec and storage.recording is rec:
+        if offset < storage.offset:
+            recorder._enter_first(tensor)
+        key: Any = (MEMBER, tensor._meta, family.number, (offset - storage.offset) // itemsize)
+    elif family.frame is None:
+        family.number = recorder._enter_data(rec, tensor, storage)
+        family.rec = rec
+        return family.number
     else:
-        distance = offset - storage.offset
-        if distance < 0 or distance % meta.dtype.itemsize:
-            recorder.flush()
-            raise recorder.Flushed
-        key = (HISTORY, meta, storage.base, distance // meta.dtype.itemsize)
+        key = _history_key(rec, tensor, family, storage)
     state = rec.state.next.get(key) or recorder.miss(rec, key)
     number = rec.state.count
     rec.state = state
-    if storage is None:
-        from flambeau.record import plan
+    if key[0] is HISTORY:
+        if len(key) == 4:
+            storage.recording, storage.base, storage.offset = rec, len(rec.bases), family.start
+            storage.dtype = tensor._meta.dtype
+            rec.bases.append((storage, family.start))
+        rec.frames = [*rec.frames, (family.frame, family.source)]
+        family.rec, family.number = rec, number
+    assert state.meta is not None
+    tensor._meta = state.meta.at_zero
+    tensor._rec = rec
+    tensor._num = number
+    rec.handles.append(tensor)
+    if tensor._hooks and tensor._origin is not None and not tensor._origin[2]:
+        _mark_hooks(rec, tensor)
+    return number
 
-        rec.bases.append((plan.snapshot(tensor), 0))
-    elif len(key) == 2:
-        storage.recording, storage.base, storage.offset = rec, len(rec.bases), offset
-        storage.dtype = meta.dtype
-        rec.bases.append((storage, offset))
-    rec.frames = [*rec.frames, (tensor._frame, tensor._source)]
-    if storage is not None:
-        tensor._rec = rec
-        tensor._num = number
+
+def _history_key(rec: recorder.Recording, tensor: Handle, family: Family, storage: Storage) -> Any:
+    if not tensor._meta.requires_grad:
+        tensor._meta = recorder.written_meta(tensor._meta)
+    meta = tensor._meta
+    itemsize = meta.dtype.itemsize
+    key = (HISTORY, meta, family.source.size, (tensor._offset * itemsize - family.start) // itemsize)
+    if storage.recording is not rec:
+        return key
+    if family.start < storage.offset:
+        recorder._enter_first(tensor)
+    return (*key, storage.base, (family.start - storage.offset) // itemsize)
+
+
+def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> int:
+    """Memory that NumPy may write behind our back: what the op reads is copied now, at every use."""
+    from flambeau.record import plan
+
+    meta = tensor._meta = tensor._meta if tensor._meta.requires_grad else recorder.written_meta(tensor._meta)
+    itemsize = meta.dtype.itemsize
+    size = family.source.size
+    key = (HISTORY, meta, size, (tensor._offset * itemsize - family.start) // itemsize)
+    state = rec.state.next.get(key) or recorder.miss(rec, key)
+    number = rec.state.count
+    rec.state = state
+    assert tensor._storage is not None
+    rec.bases.append((plan.snapshot(tensor._storage, family.start, size * itemsize), 0))
+    rec.frames = [*rec.frames, (family.frame, family.source)]
     rec.handles.append(tensor)
     return number
+
+
+def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
+    key = (MARK_CUT, tensor._num, None)
+    rec.state = rec.state.next.get(key) or recorder.miss(rec, key)
+    rec.cuts = [*rec.cuts, tensor._cut.again()]
 
 
 def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
@@ -554,15 +617,17 @@ def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
     place = {id(frame): position for position, frame in enumerate(frames)}
     links = tuple(Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents)) for f in frames)
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
-    wanted = []
+    wanted, passes = [], []
     for tensor in inputs or ():
         places: list[tuple[int, Any]] = [
             (position, number) for position, frame in enumerate(frames)
             for number, leaf in enumerate(frame.leaves) if leaf is tensor]
-        if tensor._frame is not None and id(tensor._frame) in place:
-            places.append((place[id(tensor._frame)], tensor._source))
+        known = tensor._origin is not None and id(tensor._origin[0]) in place
+        if known:
+            places.append((place[id(tensor._origin[0])], tensor._origin[1]))
         wanted.append(tuple(places))
-    return Chain(links, entries, tuple(wanted)), frames
+        passes.append(known and tensor._origin[2])
+    return Chain(links, entries, tuple(wanted), tuple(passes)), frames
 
 
 def check_imports(done: Any, frames: list[Frame]) -> None:

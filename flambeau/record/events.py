@@ -25,6 +25,7 @@ class Event:
     __slots__ = ("grad_name", "name")
 
     aliases = False  # whether results are views of the first operand
+    enters = False  # whether the event only brings a tensor into the recording
 
     def __init__(self, name: str, grad_name: str | None = None) -> None:
         self.name = name
@@ -277,6 +278,7 @@ class AliasOp(Event):
     """A tensor enters over a storage that is already part of the recording."""
 
     __slots__ = ()
+    enters = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         trace.enter_alias(key[1], key[2], key[3])
@@ -286,6 +288,7 @@ class AgainOp(Event):
     """A leaf that has entered before (number key[2]) enters with another state of its data."""
 
     __slots__ = ()
+    enters = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         trace.enter_again(key[1], key[2])

@@ -8,12 +8,32 @@ from flambeau.record.meta import Meta
 from flambeau.record.storage import Storage
 
 
+class Family:
+    """Tensors over one storage that share autograd history, beyond the recording that made them so.
+
+    `frame` and `source` are the earlier program and the flat value there of the memory from byte `start` on (None
+    where there is no history). `leaf`: the leaf whose views they are. `base`: a weak reference to the tensor whose
+    views they are otherwise. `number` is that of a member in the recording `rec`.
+    """
+
+    __slots__ = ("base", "frame", "leaf", "number", "rec", "source", "start")
+
+    def __init__(self, base: Any = None) -> None:
+        self.base = base
+        self.frame: Any = None
+        self.source: Any = None
+        self.start = 0
+        self.leaf: Any = None
+        self.rec: Any = None
+        self.number = -1
+
+
 class Handle:
     """A tensor as the user holds it.
 
     `_meta` says what it is; `_rec` and `_num` where it stands in the recording under way. A tensor that holds
-    data has `_storage` and `_offset` (in elements); one whose history lies in an earlier program has `_frame`
-    and `_source`, its number there. The three slots that ops touch are slots; the others default on the class.
+    data has `_storage` and `_offset` (in elements). `_family` says with whom it shares history; `_origin` where it
+    stands in the program that made it: (frame, its value there, whether the family's gradient passes that value). The three slots that ops touch are slots; the others default on the class.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_meta", "_num", "_rec")
@@ -25,7 +45,8 @@ class Handle:
     _storage: Storage | None = None
     _offset: int = 0
     _grad: Any = None
-    _frame: Any = None
-    _source: int = -1
+    _family: Family | None = None
+    _origin: Any = None
     _hooks: Any = None
+    _cut: Any = None
     _failure: str | None = None

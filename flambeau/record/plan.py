@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import storage_extent
 from flambeau.execute import reference
-from flambeau.graph.program import Program, Update
+from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
+from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate
@@ -59,28 +61,59 @@ _ticks = itertools.count(1)
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
-    __slots__ = ("cuts", "leaves", "saved", "tensors", "trace")
+    __slots__ = ("leaves", "saved", "trace")
 
-    def __init__(self, trace: Trace, saved: list[tuple[Value, str, int, int, int]], leaves: list[int],
-                 tensors: list[tuple[int, Value]]) -> None:
+    def __init__(self, trace: Trace, saved: list[tuple[Value, str, int, int, int]], leaves: list[int]) -> None:
         self.trace = trace
         self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
         self.leaves = leaves
-        self.tensors = tensors  # (number, its value) of every live tensor with history
+
+
+class FamilySpec:
+    """Live tensors that share history: their numbers, and how they go on doing so (see Family).
+
+    `flat` is their memory's value where it has new history, `base` where it lies (-1: in a result); `leaf` the number
+    of the leaf whose views they are; `origins` are (number, its value, whether flat's gradient passes that value).
+    """
+
+    __slots__ = ("base", "flat", "leaf", "numbers", "origins")
+
+    def __init__(self, numbers: list[int], flat: Value | None, base: int, leaf: int,
+                 origins: list[tuple[int, Value, bool]]) -> None:
+        self.numbers = numbers
+        self.flat = flat
+        self.base = base
+        self.leaf = leaf
+        self.origins = origins
+
+    def join(self, rec: Recording, frame: Any) -> None:
+        """Makes the tensors members of one family."""
+        handles = [rec.handles[number] for number in self.numbers]
+        family = next((h._family for h in handles if h._family is not None), None) or Family(weakref.ref(handles[0]))
+        for handle in handles:
+            handle._family = family
+        if self.leaf >= 0:
+            family.leaf = rec.handles[self.leaf]
+        if self.flat is not None:
+            family.frame, family.source = frame, self.flat
+            family.start = rec.bases[self.base][1] if self.base >= 0 else 0
+        for number, value, passes in self.origins:
+            rec.handles[number]._origin = frame, value, passes
 
 
 class Plan:
     """A program and its connections to the recording."""
 
-    __slots__ = ("__weakref__", "cache", "compiled", "depth", "frame", "live", "program", "result_bytes",
+    __slots__ = ("__weakref__", "cache", "compiled", "depth", "families", "frame", "live", "program", "result_bytes",
                  "runs", "scalar_kinds", "writes")
 
     def __init__(self, program: Program, live: list[tuple[int, int, Meta, int]], writes: list[tuple[int, int]],
-                 frame: FrameSpec | None, depth: int) -> None:
+                 frame: FrameSpec | None, families: list[FamilySpec], depth: int) -> None:
         self.program = program
         self.live = live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         self.writes = writes  # (base, how often written)
         self.frame = frame
+        self.families = families
         self.depth = depth
         self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
         self.cache: list[Storage] = []
@@ -113,8 +146,10 @@ class Plan:
                 tensor._storage = storage
                 tensor._offset = offset + start // meta.dtype.itemsize
             tensor._meta = meta
-        if self.frame is not None:
-            self.make_frame(rec, storages)
+        if self.families:
+            frame = self.make_frame(rec, storages) if self.frame is not None else None
+            for family in self.families:
+                family.join(rec, frame)
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
@@ -154,7 +189,7 @@ class Plan:
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += time.perf_counter() - start
 
-    def make_frame(self, rec: Recording, storages: list[Storage]) -> None:
+    def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         from flambeau.record.backward import Frame
 
         spec = self.frame
@@ -166,12 +201,8 @@ class Plan:
             else:
                 storage, start = rec.bases[index]
                 saved[value] = (storage, start + offset, storage.version)
-        frame = Frame(spec.trace, saved, [rec.handles[n] for n in spec.leaves], list(rec.frames),
-                      list(rec.cuts), frozenset(spec.trace.freed))
-        for number, value in spec.tensors:
-            tensor = rec.handles[number]
-            tensor._frame = frame
-            tensor._source = value
+        return Frame(spec.trace, saved, [rec.handles[n] for n in spec.leaves], list(rec.frames),
+                     list(rec.cuts), frozenset(spec.trace.freed))
 
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
@@ -256,25 +287,51 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
             assert storage.base is not None
             updates.append(Update(storage.base, trace.data(storage)))
             writes.append((storage.base, storage.version))
-    frame = _frame_spec(trace, live, results, places)
+    families = _family_specs(trace, live)
+    frame = _frame_spec(trace, [f.flat for f in families if f.flat is not None], results, places)
     program = Program(tuple((s.dtype, s.size) for s in trace.bases), tuple(trace.scalars), tuple(results),
                       tuple(updates))
-    return Plan(program, targets, writes, frame, depth)
+    return Plan(program, targets, writes, frame, families, depth)
 
 
-def _frame_spec(trace: Trace, live: tuple[int, ...], results: list[Value],
+def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
+    """The live tensors that share history, with each other or with an earlier program."""
+    groups: dict[int, list[int]] = {}
+    for number in live:
+        groups.setdefault(id(trace.tensors[number].group), []).append(number)
+    specs = []
+    for numbers in groups.values():
+        tensors = [trace.tensors[number] for number in numbers]
+        group = tensors[0].group
+        base = -1 if group.storage.base is None else group.storage.base
+        views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
+        if not views:
+            if len(numbers) > 1 and group.leaf is None and any(n not in trace.entered for n in numbers):
+                specs.append(FamilySpec(numbers, None, base, -1, []))
+            continue
+        if group.leaf is not None:
+            leaf = trace.leaves[group.leaf]
+            origins = [(t.number, trace.tracked_value(t.number), False) for t in views]
+            specs += [FamilySpec([t.number], trace.flat(group), base, leaf, [origin])
+                      for t, origin in zip(views, origins, strict=True) if t.number not in trace.entered]
+            continue
+        flat = trace.flat(group)
+        changed = not trace.unchanged(group)
+        passed = set(reachable([flat]))
+        origins = [(t.number, value, value in passed) for t in views
+                   for value in [trace.tracked_value(t.number)] if changed or t.number not in trace.entered]
+        specs.append(FamilySpec([t.number for t in tensors], flat if changed else None, base, -1, origins))
+    return specs
+
+
+def _frame_spec(trace: Trace, flats: list[Value], results: list[Value],
                 places: dict[int, int]) -> FrameSpec | None:
-    """What the live tensors' history needs once the program has run."""
+    """What the history of flat values needs once the program has run."""
     from flambeau.record.backward import saved_values
 
-    tensors = []
-    for number in live:
-        meta = trace.tensors[number].meta
-        if meta.requires_grad and not meta.is_leaf:
-            tensors.append((number, trace.tracked_value(number)))
-    if not tensors:
+    if not flats:
         return None
-    needed, _ = saved_values(trace, [value for _, value in tensors])
+    needed, _ = saved_values(trace, flats)
     whole = {}
     for tensor in trace.tensors:
         if id(tensor.storage) in places and tensor.meta.offset == 0 and (
@@ -294,7 +351,7 @@ def _frame_spec(trace: Trace, live: tuple[int, ...], results: list[Value],
             continue
         saved.append((value, "result", len(results), 0, 0))
         results.append(flatten(value, value.shape, meta_strides(value)))
-    return FrameSpec(trace, saved, list(trace.leaves), tensors)
+    return FrameSpec(trace, saved, list(trace.leaves))
 
 
 def meta_strides(value: Value) -> tuple[int, ...]:
@@ -329,13 +386,16 @@ def work(program: Program) -> int:
     return total
 
 
-def snapshot(tensor: Handle) -> Storage:
+def snapshot_of(tensor: Handle) -> Storage:
     """A copy of the elements a tensor's layout spans."""
     meta = tensor._meta
-    source = tensor._storage
-    assert source is not None
-    size = storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize
-    start = tensor._offset * meta.dtype.itemsize
+    assert tensor._storage is not None
+    return snapshot(tensor._storage, tensor._offset * meta.dtype.itemsize,
+                    storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize)
+
+
+def snapshot(source: Storage, start: int, size: int) -> Storage:
+    """A copy of `size` bytes of a storage."""
     copy = Storage(allocate(size))
     np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start:start + size]
     return copy

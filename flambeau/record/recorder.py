@@ -11,10 +11,12 @@ recording cut short by an exception in between is recognised by `settle` and tak
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
 from flambeau.record.events import AGAIN, ALIAS, DETACH, GRAD_MODE, step
+from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.storage import Storage
@@ -107,10 +109,14 @@ def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
     if storage is not None and storage.exposed and storage.still_exposed():
         if op is not None and op.aliases:
             raise Shown(storage)
-        if tensor._frame is None:
+        if tensor._family is None or tensor._family.frame is None:
             return _enter_exposed(rec, tensor)
-    if storage is None or tensor._frame is not None:
+    if storage is None or tensor._family is not None:
         return _enter_slowly(rec, tensor)
+    return _enter_data(rec, tensor, storage)
+
+
+def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
     meta = tensor._meta
     if storage.recording is not rec:
         if storage.recording is not None and not storage.recording.done:
@@ -316,7 +322,17 @@ def _write_exposed(storages: list[Storage], write: Any) -> Any:
 
 def apply_effects(rec: Recording, state: State) -> None:
     for number, meta in state.effects:
-        rec.handles[number]._meta = meta if rec.handles[number]._storage is None else meta.at_zero
+        handle = rec.handles[number]
+        handle._meta = meta if handle._storage is None else meta.at_zero
+        if handle._family is not None and meta.requires_grad and not meta.is_leaf:
+            base = handle._family.base and handle._family.base()
+            if base is not None and base._rec is not rec and base._meta.is_leaf:
+                base._meta = written_meta(base._meta)
+
+
+def written_meta(meta: Meta) -> Meta:
+    """The meta of a tensor whose memory was given history through another one."""
+    return meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
 
 
 # ---- the slow path -----------------------------------------------------------------------------------
@@ -324,7 +340,7 @@ def apply_effects(rec: Recording, state: State) -> None:
 
 def miss(rec: Recording, key: Any) -> State:
     """The state after an event that this place has not seen yet. Raises Flushed when it must flush first."""
-    if rec.state.ended or (OPTIONS.sync and rec.state.depth and not _entering(key)) or must_flush(rec):
+    if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
         flush()
         raise Flushed
     trace = trace_of(rec)
@@ -348,10 +364,12 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.number = first
     state.count = len(trace.tensors)
     state.extra = extra
+    if not _entering(state.key) and not getattr(extra, "provisional", False):
+        state.ops += 1
 
 
 def _entering(key: Any) -> bool:
-    return isinstance(key, Meta) or key[0] is ALIAS or key[0] is AGAIN
+    return isinstance(key, Meta) or key[0].enters
 
 
 def trace_of(rec: Recording) -> Trace:
@@ -391,9 +409,9 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
                                + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else ""))
         _settle_other(other)
         return enter(rec, tensor)
-    from flambeau.record.backward import enter_with_history
+    from flambeau.record.backward import enter_member
 
-    return enter_with_history(rec, tensor)
+    return enter_member(rec, tensor)
 
 
 def _enter_exposed(rec: Recording, tensor: Handle) -> int:
@@ -406,7 +424,7 @@ def _enter_exposed(rec: Recording, tensor: Handle) -> int:
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
     rec.state = state
-    rec.bases.append((plans.snapshot(tensor), 0))
+    rec.bases.append((plans.snapshot_of(tensor), 0))
     rec.handles.append(tensor)
     if key is tensor._meta and key.requires_grad:
         tensor.__dict__["_entered"] = rec, number
@@ -431,7 +449,7 @@ def _enter_first(tensor: Handle) -> NoReturn:
 
 def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
     """Bytes that the recording knows as another dtype: a new recording, or a copy where one op takes both."""
-    if rec.state.depth > len(rec.bases):
+    if rec.state.ops:
         flush()
         raise Flushed
     return _enter_exposed(rec, tensor)
@@ -494,6 +512,16 @@ def detach(x: Handle) -> Any:
     return unary(DETACH, x)
 
 
+def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
+    """An alias that autograd knows as a view: history written through one of the two is that of both."""
+    out = alias(x, meta, offset)
+    if not x._meta.requires_grad:
+        if x._family is None:
+            x._family = Family(weakref.ref(x))
+        out._family = x._family
+    return out
+
+
 def alias(x: Handle, meta: Meta, offset: int) -> Any:
     """A tensor over the storage of x (which holds data) with another layout; nothing is recorded."""
     out = new(_handle_class)
@@ -503,3 +531,19 @@ def alias(x: Handle, meta: Meta, offset: int) -> Any:
     out._storage = x._storage
     out._offset = offset
     return out
+
+
+def _synchronous(function: Any) -> Any:
+    """The recording function with a flush behind each op (FLAMBEAU_SYNC=1)."""
+
+    def record_and_run(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        flush()
+        return result
+
+    return record_and_run
+
+
+if OPTIONS.sync:
+    unary, binary, with_scalar, record, record_many, in_place, group_update = map(_synchronous, (
+        unary, binary, with_scalar, record, record_many, in_place, group_update))

@@ -126,37 +126,67 @@ class Trace:
         record.meta = meta
         return record
 
+    def enter_history(self, meta: Meta, size: int, distance: int, base: int = -1, at: int = 0) -> TensorRecord:
+        """A tensor with history in an earlier program, `distance` elements into `size` whose history that is.
+
+        They start `at` elements into a base that has entered before, else they are a new one.
+        """
+        if base < 0:
+            storage = StorageRecord(meta.dtype, size, len(self.bases))
+            storage.data = source.program_input("base", len(self.bases), (size,), meta.dtype)
+            self.bases.append(storage)
+        else:
+            storage = self.bases[base]
+            if at + size > storage.size:
+                self._widen(storage, at + size)
+        data = self.data(storage)
+        if (at, size) != (0, storage.size):
+            data = view.slice_(data, starts=(at,), sizes=(size,), steps=(1,))
+        group = Group(storage)
+        group.flat = source.history(data, len(self.histories), data)
+        self.histories.append(len(self.tensors))
+        if (at, size) != (0, storage.size):
+            grown = view.pad(group.flat, low=(at,), high=(storage.size - at - size,), interior=(0,), value=0)
+            group.flat = source.relink(self.data(storage), grown)
+        return self._enter_into(group, meta.replaced(offset=at + distance))
+
+    def enter_member(self, meta: Meta, number: int, distance: int) -> TensorRecord:
+        """A tensor that shares the history of tensor `number`, `distance` elements into their base."""
+        group = self.tensors[number].group
+        reach = distance + storage_extent(meta.shape, meta.strides)
+        if reach > group.storage.size:
+            self._widen(group.storage, reach)
+        if group.leaf is None and self.flat(group).tracked and not meta.requires_grad:
+            meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
+        return self._enter_into(group, meta.replaced(offset=distance))
+
+    def _enter_into(self, group: Group, meta: Meta) -> TensorRecord:
+        record = TensorRecord(len(self.tensors), meta, group.storage, group)
+        self.entered.add(record.number)
+        self.tensors.append(record)
+        return record
+
+    def unchanged(self, group: Group) -> bool:
+        """Whether the group's history is still the one that it entered with."""
+        flat = self.flat(group)
+        while flat.primitive.name in ("relink", "pad"):
+            flat = flat.inputs[1 if flat.primitive.name == "relink" else 0]
+        return flat.primitive.name == "history" and flat.attrs["frame"] >= 0
+
     def _enter(self, meta: Meta, storage: StorageRecord) -> TensorRecord:
         if storage.data is None:
             storage.data = source.program_input("base", storage.base, (storage.size,), storage.dtype)
         number = len(self.tensors)
         group = Group(storage)
         if meta.requires_grad:
-            if meta.is_leaf:
-                group.leaf = len(self.leaves)
-                self.leaves.append(number)
-                group.flat = source.leaf(storage.data, group.leaf)
-            else:
-                self._enter_history(group, meta)
-                self.histories.append(number)
+            assert meta.is_leaf, meta
+            group.leaf = len(self.leaves)
+            self.leaves.append(number)
+            group.flat = source.leaf(storage.data, group.leaf)
         record = TensorRecord(number, meta, storage, group)
         self.entered.add(number)
         self.tensors.append(record)
         return record
-
-    def _enter_history(self, group: Group, meta: Meta) -> None:
-        """The history of a tensor is that of its elements in their logical order, whatever its layout."""
-        storage, layout = group.storage, (meta.shape, meta.strides, meta.offset)
-        assert storage.data is not None
-        data = layout_value(_untracked(storage.data), *layout)
-        value = source.history(data, len(self.histories), data)
-        group.values[layout] = value
-        self.origins[value] = (storage, storage.version, meta.grad_name or "")
-        if meta.offset == 0 and value.size == storage.size and is_dense(meta.shape, meta.strides):
-            group.flat = flatten(value, meta.shape, meta.strides)
-        else:
-            group.flat = view.strided_scatter(_untracked(storage.data), value, strides=meta.strides,
-                                              offset=meta.offset)
 
     def _widen(self, storage: StorageRecord, size: int) -> None:
         """An alias reaches further than the base was known to: rebuild its values over more elements."""

@@ -21,7 +21,7 @@ class State:
     """
 
     __slots__ = ("count", "depth", "effects", "ended", "extra", "key", "meta", "metas", "next", "number",
-                 "parent", "plans", "tick", "trace")
+                 "ops", "parent", "plans", "tick", "trace")
 
     def __init__(self, parent: State | None, key: Any) -> None:
         self.parent = parent
@@ -30,6 +30,7 @@ class State:
         self.plans: dict[Any, Any] = {}
         self.count = parent.count if parent else 0
         self.depth = parent.depth + 1 if parent else 0
+        self.ops = parent.ops if parent else 0  # events that are not mere entries of tensors
         self.number = self.count
         self.meta: Meta | None = None
         self.metas: tuple[Meta, ...] = ()

@@ -330,6 +330,7 @@ class Tensor(Handle):
         rec = recorder.LOCAL.rec
         if self._storage is not None and self._rec is not rec:
             self._meta = meta.replaced(requires_grad=requires_grad)
+            self._family = None
             return self
         while True:
             rec = recorder.LOCAL.rec
@@ -341,6 +342,7 @@ class Tensor(Handle):
                 continue
             rec.state = state
             recorder.apply_effects(rec, state)
+            self._family = None
             return self
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -370,7 +372,7 @@ class Tensor(Handle):
         other._settled()
         self._storage, self._offset, self._rec = other._storage, other._offset, None
         self._meta = other._meta
-        self._frame = None
+        self._family = self._origin = None
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Activations, softmax and norms against PyTorch: values, dtypes, strides, grad_fn, both orders of derivatives."""
+"""Activations, softmax and norms against PyTorch: values, strides, grad_fn, two derivatives."""
 
 from __future__ import annotations
 
@@ -83,7 +83,11 @@ def assert_same(
 def assert_second_order(
     want_grads: Any, have_grads: Any, leaves: list[tuple[Any, Any]], rtol: float, atol: float
 ) -> None:
-    outs = [(w, h) for w, h in zip(want_grads, have_grads, strict=True) if w is not None and w.requires_grad]
+    outs = [
+        (w, h)
+        for w, h in zip(want_grads, have_grads, strict=True)
+        if w is not None and w.requires_grad
+    ]
     cts = [pair(RNG.standard_normal(w.shape).astype(numbers(w).dtype), False) for w, _ in outs]
     if not outs:
         return
@@ -167,7 +171,9 @@ def test_gelu_tanh() -> None:
 
 
 # Where derivatives jump, where exponentials overflow, and what is no number.
-SPECIAL = np.array([-3, 3, 0, 6, -1, 1, 0.5, -0.5, 20, 200, -200, np.inf, -np.inf, np.nan], np.float32)
+SPECIAL = np.array(
+    [-3, 3, 0, 6, -1, 1, 0.5, -0.5, 20, 200, -200, np.inf, -np.inf, np.nan], np.float32
+)
 OVERFLOWING = {"gelu", "mish", "silu", "hardswish", "softsign", "logsigmoid"}
 
 
@@ -199,7 +205,11 @@ def test_elementwise_keeps_memory_order_and_halves(name: str, arguments: tuple[A
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [(n, a) for n, a in ELEMENTWISE if n in "leaky_relu elu hardswish mish silu relu6 threshold".split()],
+    [
+        (n, a)
+        for n, a in ELEMENTWISE
+        if n in "leaky_relu elu hardswish mish silu relu6 threshold".split()
+    ],
 )
 def test_in_place(name: str, arguments: tuple[Any, ...]) -> None:
     t, m = pair(normal(3, 4))
@@ -216,10 +226,22 @@ def test_in_place(name: str, arguments: tuple[Any, ...]) -> None:
 
 
 REFUSED: list[tuple[str, tuple[Any, ...]]] = [
-    ("leaky_relu", ()), ("elu", ()), ("gelu", ()), ("silu", ()), ("mish", ()), ("hardsigmoid", ()),
-    ("hardswish", ()), ("hardshrink", ()), ("softplus", ()), ("logsigmoid", ()), ("softmax", (1,)),
-    ("softmax", (0,)), ("log_softmax", (1,)), ("glu", ()), ("normalize", ()),
-]  # fmt: skip
+    ("leaky_relu", ()),
+    ("elu", ()),
+    ("gelu", ()),
+    ("silu", ()),
+    ("mish", ()),
+    ("hardsigmoid", ()),
+    ("hardswish", ()),
+    ("hardshrink", ()),
+    ("softplus", ()),
+    ("logsigmoid", ()),
+    ("softmax", (1,)),
+    ("softmax", (0,)),
+    ("log_softmax", (1,)),
+    ("glu", ()),
+    ("normalize", ()),
+]
 
 
 @pytest.mark.parametrize(("name", "arguments"), REFUSED)
@@ -248,7 +270,7 @@ MISTAKES: list[tuple[str, Callable[[Any, Any], Any]]] = [
 
 @pytest.mark.parametrize("mistake", [m for _, m in MISTAKES], ids=[n for n, _ in MISTAKES])
 def test_mistakes_in_pytorch_words(mistake: Callable[[Any, Any], Any]) -> None:
-    with pytest.raises(Exception) as want:  # noqa: PT011
+    with pytest.raises(Exception) as want:
         mistake(F, lambda *s: pair(normal(*s))[0])
     with pytest.raises(want.type) as have:
         mistake(fa, lambda *s: pair(normal(*s))[1])
@@ -256,7 +278,9 @@ def test_mistakes_in_pytorch_words(mistake: Callable[[Any, Any], Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
-@pytest.mark.parametrize(("shape", "dim"), [((), 0), ((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), -2), ((2, 0), 1)])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((), 0), ((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), -2), ((2, 0), 1)]
+)
 def test_softmax(name: str, shape: tuple[int, ...], dim: int) -> None:
     def of(functional: Any) -> Callable[[Any], Any]:
         return lambda x: getattr(functional, name)(x, dim)
@@ -285,11 +309,17 @@ VECTORS: list[tuple[str, Callable[..., Any], list[Any]]] = [
     ("cosine", lambda f, x, y: f.cosine_similarity(x, y), [normal(3, 4), normal(3, 4)]),
     ("cosine dim", lambda f, x, y: f.cosine_similarity(x, y, dim=0), [normal(3, 4), normal(1, 4)]),
     ("distance", lambda f, x, y: f.pairwise_distance(x, y), [normal(3, 4), normal(3, 4)]),
-    ("distance p=1", lambda f, x, y: f.pairwise_distance(x, y, p=1.0, keepdim=True), [normal(3, 4), normal(4)]),
-]  # fmt: skip
+    (
+        "distance p=1",
+        lambda f, x, y: f.pairwise_distance(x, y, p=1.0, keepdim=True),
+        [normal(3, 4), normal(4)],
+    ),
+]
 
 
-@pytest.mark.parametrize(("function", "operands"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS])
+@pytest.mark.parametrize(
+    ("function", "operands"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS]
+)
 def test_vectors(function: Callable[..., Any], operands: list[Any]) -> None:
     assert_same(
         lambda *v: function(fa, *v),

@@ -12,7 +12,15 @@ from flambeau.functional import convolution as fc
 
 pytestmark = pytest.mark.parity
 
-LINEAR = [((4,), True), ((3, 4), True), ((2, 3, 4), True), ((0, 4), True), ((4,), False), ((3, 4), False), ((2, 3, 4), False)]
+LINEAR = [
+    ((4,), True),
+    ((3, 4), True),
+    ((2, 3, 4), True),
+    ((0, 4), True),
+    ((4,), False),
+    ((3, 4), False),
+    ((2, 3, 4), False),
+]
 
 
 @pytest.mark.parametrize(("shape", "bias"), LINEAR)
@@ -24,7 +32,9 @@ def test_linear(shape: tuple[int, ...], bias: bool) -> None:
 def test_bilinear_and_one_row() -> None:
     assert_same(fc.linear, F.linear, [normal(2, 4), normal(4)])
     assert_same(fc.bilinear, F.bilinear, [normal(3, 4), normal(3, 5), normal(2, 4, 5), normal(2)])
-    assert_same(fc.bilinear, F.bilinear, [normal(3, 2, 4), normal(3, 2, 5), normal(2, 4, 5)], named=False)
+    assert_same(
+        fc.bilinear, F.bilinear, [normal(3, 2, 4), normal(3, 2, 5), normal(2, 4, 5)], named=False
+    )
 
 
 CONVOLUTIONS: list[tuple[int, tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
@@ -38,7 +48,7 @@ CONVOLUTIONS: list[tuple[int, tuple[int, ...], tuple[int, ...], bool, dict[str, 
     (2, (2, 4, 6, 6), (4, 1, 3, 3), True, {"groups": 4, "padding": "valid"}),
     (2, (0, 3, 6, 6), (4, 3, 3, 3), True, {}),
     (3, (1, 2, 4, 5, 4), (3, 2, 2, 3, 2), True, {"stride": (1, 2, 1), "padding": 1}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("rank", "x", "w", "bias", "options"), CONVOLUTIONS)
@@ -59,7 +69,7 @@ TRANSPOSED: list[tuple[int, tuple[int, ...], tuple[int, ...], bool, dict[str, An
     (2, (2, 3, 4, 5), (3, 4, 3, 2), True, {"stride": 2, "padding": 1, "output_padding": 1}),
     (2, (2, 4, 4, 5), (4, 3, 3, 3), False, {"groups": 2, "dilation": 2, "stride": (3, 1)}),
     (3, (1, 2, 3, 2, 3), (2, 2, 2, 3, 2), True, {"stride": 2, "padding": (0, 1, 1)}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("rank", "x", "w", "bias", "options"), TRANSPOSED)
@@ -100,7 +110,10 @@ MISTAKES: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("kernel too large", lambda f, x: f.conv2d(x(1, 3, 2, 2), x(2, 3, 3, 3))),
     ("rank", lambda f, x: f.conv2d(x(3, 2), x(2, 3, 3, 3))),
     ("bias", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), x(3))),
-    ("same with stride", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), padding="same", stride=2)),
+    (
+        "same with stride",
+        lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), padding="same", stride=2),
+    ),
     ("stride 0", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), stride=0)),
     ("padding -1", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), padding=-1)),
     ("strides", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), stride=(1, 2, 3))),
@@ -109,16 +122,19 @@ MISTAKES: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("dilation 0", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), dilation=0)),
     ("groups 0", lambda f, x: f.conv2d(x(1, 3, 5, 5), x(2, 3, 3, 3), groups=0)),
     ("transposed channels", lambda f, x: f.conv_transpose2d(x(1, 4, 5, 5), x(3, 2, 3, 3))),
-    ("output padding", lambda f, x: f.conv_transpose2d(x(1, 3, 5, 5), x(3, 2, 3, 3), output_padding=2)),
+    (
+        "output padding",
+        lambda f, x: f.conv_transpose2d(x(1, 3, 5, 5), x(3, 2, 3, 3), output_padding=2),
+    ),
     ("fold blocks", lambda f, x: f.fold(x(1, 12, 15), (5, 5), 2)),
     ("fold rows", lambda f, x: f.fold(x(1, 13, 16), (5, 5), 2)),
     ("unfold too large", lambda f, x: f.unfold(x(1, 3, 2, 2), 3)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("mistake", [m for _, m in MISTAKES], ids=[n for n, _ in MISTAKES])
 def test_mistakes_in_pytorch_words(mistake: Callable[[Any, Any], Any]) -> None:
-    with pytest.raises(Exception) as want:  # noqa: PT011
+    with pytest.raises(Exception) as want:
         mistake(F, lambda *s: pair(normal(*s))[0])
     with pytest.raises(want.type) as have:
         mistake(fc, lambda *s: pair(normal(*s))[1])
@@ -130,3 +146,44 @@ def test_dtypes_must_agree() -> None:
         fc.linear(pair(normal(3, 4, dtype="float64"))[1], pair(normal(5, 4))[1])
     with pytest.raises(RuntimeError, match="expected scalar type Double but found Float"):
         fc.conv2d(pair(normal(1, 3, 5, 5, dtype="float64"))[1], pair(normal(2, 3, 3, 3))[1])
+
+
+SHUFFLES = [
+    ("pixel_shuffle", (2, 8, 3, 2), 2),
+    ("pixel_unshuffle", (2, 4, 6), 2),
+    ("channel_shuffle", (2, 6, 2, 3), 3),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "count"), SHUFFLES)
+def test_shuffles(name: str, shape: tuple[int, ...], count: int) -> None:
+    from flambeau.functional import channels
+
+    def of(module: Any) -> Callable[[Any], Any]:
+        return lambda x: getattr(module, name)(x, count)
+
+    assert_same(of(channels), of(F), [normal(*shape)])
+    with pytest.raises(RuntimeError) as want:
+        getattr(F, name)(pair(normal(1, 5, 3, 3))[0], 2)
+    with pytest.raises(RuntimeError) as have:
+        getattr(channels, name)(pair(normal(1, 5, 3, 3))[1], 2)
+    assert str(have.value) == str(want.value)
+
+
+def test_the_public_names_and_signatures_are_those_of_pytorch() -> None:
+    import inspect
+
+    from flambeau.nn import functional
+
+    for name in functional.__all__:
+        theirs, mine = getattr(F, name), getattr(functional, name)
+        try:
+            wanted = inspect.signature(theirs).parameters
+        except (TypeError, ValueError):
+            continue  # written in C++, or dispatched on an argument
+        if any(p.kind is p.VAR_POSITIONAL for p in wanted.values()):
+            continue
+        have = inspect.signature(mine).parameters
+        assert list(have) == list(wanted), name
+        for key, parameter in wanted.items():
+            assert have[key].default == parameter.default, (name, key)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_neural_activation import F, RNG, assert_close, assert_same, normal, pair, torch
+from test_neural_activation import RNG, F, assert_close, assert_same, normal, pair, torch
 
 from flambeau.functional import activation as fa
-from flambeau.functional import loss as fl
+from flambeau.nn import functional as fl
 
 pytestmark = pytest.mark.parity
 
@@ -64,12 +64,20 @@ LOSSES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("cross_entropy", [X, classes(4, 3).astype(np.uint8)], {}),
     ("cross_entropy", [X, np.array([1, 2, 1])], {"weight": 4, "ignore_index": 2}),
     ("cross_entropy", [X, classes(4, 3)], {"label_smoothing": 0.2}),
-    ("cross_entropy", [X, np.array([1, 2, 1])], {"weight": 4, "ignore_index": 2, "label_smoothing": 0.2}),
+    (
+        "cross_entropy",
+        [X, np.array([1, 2, 1])],
+        {"weight": 4, "ignore_index": 2, "label_smoothing": 0.2},
+    ),
     ("cross_entropy", [wide(4), np.array(1)], {}),
     ("cross_entropy", [wide(2, 4, 3), classes(4, 2, 3)], {}),
     ("cross_entropy", [wide(2, 4, 3, 2), classes(4, 2, 3, 2)], {"weight": 4}),
     ("cross_entropy", [X, distribution(3, 4)], {}),
-    ("cross_entropy", [wide(2, 4, 3), distribution(2, 4, 3)], {"weight": 4, "label_smoothing": 0.1}),
+    (
+        "cross_entropy",
+        [wide(2, 4, 3), distribution(2, 4, 3)],
+        {"weight": 4, "label_smoothing": 0.1},
+    ),
     ("binary_cross_entropy", [chance(3, 4), chance(3, 4)], {}),
     ("binary_cross_entropy", [chance(3, 4), chance(3, 4)], {"weight": 2}),
     ("binary_cross_entropy_with_logits", [X * 5, chance(3, 4)], {}),
@@ -93,11 +101,20 @@ LOSSES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("triplet_margin_loss", [X, Y, wide(3, 4)], {}),
     ("triplet_margin_loss", [X, Y, wide(3, 4)], {"p": 1.0, "swap": True, "margin": 2.0}),
     ("triplet_margin_with_distance_loss", [X, Y, wide(3, 4)], {"swap": True}),
-]  # fmt: skip
+]
 
 # PyTorch has no second derivative of these, or one that differs from the derivative of its first.
 FIRST_ORDER = {"multi_margin_loss", "multilabel_margin_loss"}
-NO_TARGET_GRADIENT = ("nll_loss", "cross_entropy", "margin", "hinge", "cosine", "poisson", "kl_div", "soft")
+NO_TARGET_GRADIENT = (
+    "nll_loss",
+    "cross_entropy",
+    "margin",
+    "hinge",
+    "cosine",
+    "poisson",
+    "kl_div",
+    "soft",
+)
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
@@ -147,16 +164,27 @@ def test_saturated_probabilities_have_pytorch_gradients() -> None:
 def test_logits_at_zero_and_far_out() -> None:
     x = np.array([0.0, 0.0, 200.0, -200.0, 1e4, -1e4], np.float32)
     y = np.array([0.0, 1.0, 1.0, 1.0, 0.0, 0.0], np.float32)
-    for name in ("binary_cross_entropy_with_logits", "soft_margin_loss"):
-        assert_same(getattr(fl, name), getattr(F, name), [x, y], second=False)
+    assert_same(
+        fl.binary_cross_entropy_with_logits,
+        F.binary_cross_entropy_with_logits,
+        [x, y],
+        second=False,
+    )
+    t, m = pair(np.float32([0.0, 0.0, 20.0, -20.0]))  # beyond, PyTorch's own soft margin overflows
+    side, mine = pair(2 * y[:4] - 1, False)
+    want, have = F.soft_margin_loss(t, side), fl.soft_margin_loss(m, mine)
+    assert_close(have, want)
+    want.backward()
+    have.backward()
+    assert_close(m.grad, t.grad)
 
 
 def test_everything_ignored_is_nan_and_empty_sums_are_zero() -> None:
-    t, m = pair(np.full(3, 2))
-    x, mx = pair(X)
+    m = pair(np.full(3, 2))[1]
+    mx = pair(X)[1]
     assert np.isnan(fl.cross_entropy(mx, m, ignore_index=2)._values())
     assert fl.cross_entropy(mx, m, ignore_index=2, reduction="sum").tolist() == 0.0
-    t, m = pair(normal(0, 4))
+    m = pair(normal(0, 4))[1]
     assert fl.mse_loss(m, m.detach(), reduction="sum").tolist() == 0.0
     assert np.isnan(fl.mse_loss(m, m.detach())._values())
 
@@ -197,9 +225,16 @@ MISTAKES: list[tuple[str, Callable[[Any, Any, Any], Any]]] = [
     ("batch", lambda f, x, c: f.cross_entropy(x(3, 4), c(np.array([0, 1])))),
     ("out of bounds", lambda f, x, c: f.cross_entropy(x(3, 4), c(np.array([0, 1, 10]))).tolist()),
     ("negative", lambda f, x, c: f.cross_entropy(x(3, 4), c(np.array([0, 1, -1]))).tolist()),
-    ("out of bounds, smoothed", lambda f, x, c: f.cross_entropy(
-        x(3, 4), c(np.array([0, 1, 10])), label_smoothing=0.1).tolist()),
-    ("out of bounds, spatial", lambda f, x, c: f.nll_loss(x(1, 4, 1, 2), c(np.array([[[0, 10]]]))).tolist()),
+    (
+        "out of bounds, smoothed",
+        lambda f, x, c: f.cross_entropy(
+            x(3, 4), c(np.array([0, 1, 10])), label_smoothing=0.1
+        ).tolist(),
+    ),
+    (
+        "out of bounds, spatial",
+        lambda f, x, c: f.nll_loss(x(1, 4, 1, 2), c(np.array([[[0, 10]]]))).tolist(),
+    ),
     ("int32", lambda f, x, c: f.cross_entropy(x(3, 4), c(T.astype(np.int32)))),
     ("float", lambda f, x, c: f.cross_entropy(x(3, 4), c(T.astype(np.float32)))),
     ("column", lambda f, x, c: f.cross_entropy(x(3, 4), c(T.reshape(3, 1)))),
@@ -216,22 +251,34 @@ MISTAKES: list[tuple[str, Callable[[Any, Any, Any], Any]]] = [
     ("logits dtype", lambda f, x, c: f.binary_cross_entropy_with_logits(x(3), c(T))),
     ("cosine target", lambda f, x, c: f.cosine_embedding_loss(x(3, 4), x(3, 4), x(3, 4))),
     ("ranking", lambda f, x, c: f.margin_ranking_loss(x(3, 4), x(3, 4), x(3))),
-    ("negative variance", lambda f, x, c: f.gaussian_nll_loss(x(3), x(3), c(-np.ones(3, np.float32))).tolist()),
-    ("variance", lambda f, x, c: f.gaussian_nll_loss(x(3, 4), x(3, 4), c(np.ones((3, 5), np.float32)))),
+    (
+        "negative variance",
+        lambda f, x, c: f.gaussian_nll_loss(x(3), x(3), c(-np.ones(3, np.float32))).tolist(),
+    ),
+    (
+        "variance",
+        lambda f, x, c: f.gaussian_nll_loss(x(3, 4), x(3, 4), c(np.ones((3, 5), np.float32))),
+    ),
     ("margin p", lambda f, x, c: f.multi_margin_loss(x(3, 4), c(T), p=3)),
-    ("margin target", lambda f, x, c: f.multi_margin_loss(x(3, 4), c(np.array([0, 1, 9]))).tolist()),
+    (
+        "margin target",
+        lambda f, x, c: f.multi_margin_loss(x(3, 4), c(np.array([0, 1, 9]))).tolist(),
+    ),
     ("margin size", lambda f, x, c: f.multi_margin_loss(x(3, 4), c(np.array([0, 1])))),
     ("labels", lambda f, x, c: f.multilabel_margin_loss(x(3, 4), c(np.array([0, 1])))),
-    ("labels out", lambda f, x, c: f.multilabel_margin_loss(x(3, 4), c(np.full((3, 4), 9))).tolist()),
+    (
+        "labels out",
+        lambda f, x, c: f.multilabel_margin_loss(x(3, 4), c(np.full((3, 4), 9))).tolist(),
+    ),
     ("triplet", lambda f, x, c: f.triplet_margin_loss(x(3, 4), x(3, 4), x(4))),
     ("triplet margin", lambda f, x, c: f.triplet_margin_loss(x(3), x(3), x(3), margin=-1)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("mistake", [m for _, m in MISTAKES], ids=[n for n, _ in MISTAKES])
 @pytest.mark.filterwarnings("ignore:Using a target size")
 def test_mistakes_in_pytorch_words(mistake: Callable[..., Any]) -> None:
-    with pytest.raises(Exception) as want:  # noqa: PT011
+    with pytest.raises(Exception) as want:
         mistake(F, lambda *s: pair(normal(*s), False)[0], lambda a: pair(a, False)[0])
     with pytest.raises(want.type) as have:
         mistake(fl, lambda *s: pair(normal(*s), False)[1], lambda a: pair(a, False)[1])

@@ -19,10 +19,26 @@ def wide(*shape: int) -> Any:
 
 
 NORMS: list[tuple[str, Callable[..., Any], list[Any]]] = [
-    ("batch 2-d", lambda f, x, w, b: f.batch_norm(x, None, None, w, b, True), [wide(5, 4), wide(4), wide(4)]),
-    ("batch 4-d", lambda f, x, w, b: f.batch_norm(x, None, None, w, b, True), [wide(3, 4, 2, 3), wide(4), wide(4)]),
-    ("batch plain", lambda f, x: f.batch_norm(x, None, None, training=True, eps=0.1), [wide(3, 4, 5)]),
-    ("batch weight", lambda f, x, w: f.batch_norm(x, None, None, w, training=True), [wide(3, 4, 5), wide(4)]),
+    (
+        "batch 2-d",
+        lambda f, x, w, b: f.batch_norm(x, None, None, w, b, True),
+        [wide(5, 4), wide(4), wide(4)],
+    ),
+    (
+        "batch 4-d",
+        lambda f, x, w, b: f.batch_norm(x, None, None, w, b, True),
+        [wide(3, 4, 2, 3), wide(4), wide(4)],
+    ),
+    (
+        "batch plain",
+        lambda f, x: f.batch_norm(x, None, None, training=True, eps=0.1),
+        [wide(3, 4, 5)],
+    ),
+    (
+        "batch weight",
+        lambda f, x, w: f.batch_norm(x, None, None, w, training=True),
+        [wide(3, 4, 5), wide(4)],
+    ),
     ("layer", lambda f, x, w, b: f.layer_norm(x, (4,), w, b), [wide(2, 3, 4), wide(4), wide(4)]),
     ("layer 2", lambda f, x, w: f.layer_norm(x, [3, 4], w), [wide(2, 3, 4), wide(3, 4)]),
     ("layer plain", lambda f, x: f.layer_norm(x, (4,), eps=0.2), [wide(3, 4)]),
@@ -30,19 +46,30 @@ NORMS: list[tuple[str, Callable[..., Any], list[Any]]] = [
     ("rms eps", lambda f, x: f.rms_norm(x, (3, 4), eps=0.1), [wide(2, 3, 4)]),
     ("group", lambda f, x, w, b: f.group_norm(x, 2, w, b), [wide(3, 4, 5), wide(4), wide(4)]),
     ("group 4-d", lambda f, x: f.group_norm(x, 3), [wide(2, 6, 2, 3)]),
-    ("instance", lambda f, x, w, b: f.instance_norm(x, weight=w, bias=b), [wide(2, 4, 5), wide(4), wide(4)]),
+    (
+        "instance",
+        lambda f, x, w, b: f.instance_norm(x, weight=w, bias=b),
+        [wide(2, 4, 5), wide(4), wide(4)],
+    ),
     ("instance 4-d", lambda f, x: f.instance_norm(x), [wide(2, 4, 2, 3)]),
     ("response", lambda f, x: f.local_response_norm(x, 3, 0.5, 0.75, 2.0), [wide(2, 5, 3)]),
     ("response even", lambda f, x: f.local_response_norm(x, 2), [wide(2, 5, 3, 2)]),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("function", "operands"), [n[1:] for n in NORMS], ids=[n[0] for n in NORMS])
+@pytest.mark.parametrize(
+    ("function", "operands"), [n[1:] for n in NORMS], ids=[n[0] for n in NORMS]
+)
 def test_norms(function: Callable[..., Any], operands: list[Any]) -> None:
     assert_same(lambda *v: function(fn, *v), lambda *v: function(F, *v), operands, atol=1e-5)
     half = [o.astype(np.float32) for o in operands]
     assert_same(
-        lambda *v: function(fn, *v), lambda *v: function(F, *v), half, second=False, rtol=1e-3, atol=1e-4
+        lambda *v: function(fn, *v),
+        lambda *v: function(F, *v),
+        half,
+        second=False,
+        rtol=1e-3,
+        atol=1e-4,
     )
 
 
@@ -98,12 +125,12 @@ MISTAKES: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("no instance statistics", lambda f, x: f.instance_norm(x(2, 4, 3), use_input_stats=False)),
     ("rms shape", lambda f, x: f.rms_norm(x(3, 4), (5,))),
     ("response rank", lambda f, x: f.local_response_norm(x(2, 4), 3)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("mistake", [m for _, m in MISTAKES], ids=[n for n, _ in MISTAKES])
 def test_mistakes_in_pytorch_words(mistake: Callable[[Any, Any], Any]) -> None:
-    with pytest.raises(Exception) as want:  # noqa: PT011
+    with pytest.raises(Exception) as want:
         mistake(F, lambda *s: pair(normal(*s), False)[0])
     with pytest.raises(want.type) as have:
         mistake(fn, lambda *s: pair(normal(*s), False)[1])

@@ -42,7 +42,7 @@ POOLS: list[tuple[str, tuple[int, ...], tuple[Any, ...], dict[str, Any]]] = [
     ("adaptive_max_pool2d", (2, 3, 8, 8), (2,), {}),
     ("adaptive_max_pool2d", (3, 8, 7), ((5, 3),), {}),
     ("adaptive_max_pool3d", (2, 2, 4, 5, 6), ((2, 3, 4),), {}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "shape", "arguments", "options"), POOLS)
@@ -56,13 +56,18 @@ def test_pools(name: str, shape: Any, arguments: Any, options: dict[str, Any]) -
     assert_same(of(fp), of(F), [data])
     if "max" in name:
         rounded = np.round(data)  # ties: the first largest element wins
-        assert_same(of(fp, return_indices=True), of(F, return_indices=True), [rounded], second=False)
+        assert_same(
+            of(fp, return_indices=True), of(F, return_indices=True), [rounded], second=False
+        )
 
 
 def test_maximum_of_infinities_integers_and_halves() -> None:
     lowest = np.full((1, 1, 4, 4), -np.inf, np.float32)
     t, m = pair(lowest, False)
-    want, have = F.max_pool2d(t, 3, 2, 1, return_indices=True), fp.max_pool2d(m, 3, 2, 1, return_indices=True)
+    want, have = (
+        F.max_pool2d(t, 3, 2, 1, return_indices=True),
+        fp.max_pool2d(m, 3, 2, 1, return_indices=True),
+    )
     assert_close(have[0], want[0])
     assert_close(have[1], want[1])
     t, m = pair(np.arange(32).reshape(2, 1, 4, 4) * -1)
@@ -89,7 +94,9 @@ def test_unpool(rank: str, shape: Any, arguments: Any, size: Any) -> None:
         values = values.detach()
 
     def of(functional: Any) -> Callable[[Any, Any], Any]:
-        return lambda x, i: getattr(functional, f"max_unpool{rank}")(x, i, *arguments, output_size=size)
+        return lambda x, i: getattr(functional, f"max_unpool{rank}")(
+            x, i, *arguments, output_size=size
+        )
 
     needs_unique = values.detach().numpy()
     assert_same(of(fp), of(F), [needs_unique, indices.numpy()], second=arguments != (3, 2))
@@ -110,12 +117,12 @@ MISTAKES: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("1-d padding", lambda f, x: f.max_pool1d(x(1, 1, 4), 2, padding=2)),
     ("3-d rank", lambda f, x: f.max_pool3d(x(4, 4), 2)),
     ("1-d mean too small", lambda f, x: f.avg_pool1d(x(1, 1, 1), 2)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("mistake", [m for _, m in MISTAKES], ids=[n for n, _ in MISTAKES])
 def test_mistakes_in_pytorch_words(mistake: Callable[[Any, Any], Any]) -> None:
-    with pytest.raises(Exception) as want:  # noqa: PT011
+    with pytest.raises(Exception) as want:
         mistake(F, lambda *s: pair(normal(*s))[0])
     with pytest.raises(want.type) as have:
         mistake(fp, lambda *s: pair(normal(*s))[1])

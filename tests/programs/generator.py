@@ -36,6 +36,7 @@ class Var:
     grad: bool = False
     leaf: bool = True
     spread: bool = False  # expanded: elements may share memory
+    view: bool = False
 
     @property
     def floating(self) -> bool:
@@ -101,10 +102,10 @@ class Generator:
         self.vars[var.name] = var
 
     def result(self, text: str, shape: Shape, dtype: str, *sources: Var, leaf: bool = False,
-               spread: bool = False) -> Var:
+               spread: bool = False, view: bool = False) -> Var:
         """`name = text` and the account of it."""
         grad = self.grad_mode and dtype in FLOATS and any(v.grad for v in sources)
-        var = Var(self.name(), shape, dtype, grad, leaf or not grad, spread)
+        var = Var(self.name(), shape, dtype, grad, leaf or not grad, spread, view)
         self.line(f"{var.name} = {text}")
         self.keep(var)
         return var
@@ -143,7 +144,7 @@ class Generator:
         dtype = self.rng.choice(["float32"] * 5 + ["float64", "float64", "int64", "int64", "bool"])
         var = Var(self.name(), shape, dtype)
         form = self.rng.random()
-        if form < 0.65:
+        if form < 0.65 and var.size:
             self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype})",
                       numbers(self.rng, shape, dtype))
         else:
@@ -153,6 +154,7 @@ class Generator:
 
     def leaf(self) -> None:
         shape = chosen_shape(self.rng)
+        shape = shape if 0 not in shape else (2, 3)
         dtype = self.rng.choice(["float32", "float32", "float32", "float64"])
         var = Var(self.name(), shape, dtype, True)
         self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype}, requires_grad=True)",
@@ -196,7 +198,9 @@ class Generator:
         x = self.pick()
         if x:
             text, shape, spread = view_of(self.rng, x.name, x.shape)
-            self.result(text, shape, x.dtype, x, spread=x.spread or spread)
+            if x.grad and not self.grad_mode:
+                text += ".clone()"  # PyTorch calls such a view a leaf that requires a gradient
+            self.result(text, shape, x.dtype, x, spread=x.spread or spread, view=True)
 
     def write(self) -> None:
         """In place, through a base or a view of it."""
@@ -240,7 +244,7 @@ class Generator:
             self.keep(replace(x, grad=True, leaf=False))
 
     def read_index(self) -> None:
-        x = self.pick(lambda v: bool(v.shape))
+        x = self.pick(lambda v: bool(v.size and v.shape))
         if not x:
             return
         forms = [(f"{x.name}[[0, -1]]", (2, *x.shape[1:])), (f"{x.name}[..., 0]", x.shape[:-1]),
@@ -303,7 +307,7 @@ class Generator:
     def copy(self) -> None:
         x = self.pick()
         if x:
-            form = self.rng.choice(["{}.clone()", "{}.detach()", "{}.data", "{}.detach().clone()",
+            form = self.rng.choice(["{}.clone()", "{}.detach()", "{}.data.clone()", "{}.detach().clone()",
                                     "{}.contiguous()", "{}"])
             sources = () if "detach" in form or "data" in form else (x,)
             self.result(form.format(x.name), x.shape, x.dtype, *sources, leaf=form == "{}" and x.leaf)
@@ -356,7 +360,7 @@ class Generator:
 
     def grad_of(self) -> None:
         x, text = self.root()
-        wanted = self.pick(lambda v: v.grad)
+        wanted = self.pick(lambda v: v.grad and not v.view)
         if x and wanted:
             options = self.rng.choice(["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"])
             double = "create_graph" in options
@@ -393,11 +397,14 @@ class Generator:
         self.line(form.format(x.name, number))
 
     def require(self) -> None:
-        x = self.pick(lambda v: v.floating and v.leaf)
+        """A new leaf, or a flag set to what it is."""
+        x = self.pick(lambda v: v.floating)
         if x:
             flag = self.rng.choice(["True", "False", "run != 1"])
-            self.line(f"{x.name}.requires_grad_({flag})")
-            self.keep(replace(x, grad=flag != "False"))
+            made = self.result(f"{x.name}.detach().clone().requires_grad_({flag})", x.shape, x.dtype)
+            self.keep(replace(made, grad=flag != "False"))
+            if self.rng.random() < 0.3:
+                self.line(f"{made.name}.requires_grad_({flag})")
 
     def update(self) -> None:
         """An optimizer's step by hand."""
@@ -446,7 +453,8 @@ class Generator:
         self.line(self.rng.choice(forms).format(x.name), observed=True)
 
     def to_numpy(self) -> None:
-        x = self.pick(lambda v: v.dtype != "bool")
+        # (Writes to memory that a graph has saved: PyTorch does not see them, nor is it said what they do.)
+        x = self.pick(lambda v: v.dtype != "bool" and not v.grad)
         if not x:
             return
         name = self.name("n")
@@ -458,7 +466,7 @@ class Generator:
                 self.line(f"{var.name} = torch.from_numpy({array})")
                 self.keep(var)
             return
-        self.line(f"{name} = {x.name}{'.detach()' if x.grad else ''}.numpy()")
+        self.line(f"{name} = {x.name}.numpy()")
         self.arrays[name] = x.name
 
     def write_array(self) -> None:

@@ -42,6 +42,7 @@ SMALL_OPERAND = 8
 # Spaces up to this size are fused even if they share no operand.
 SMALL_SPACE = 4096
 LARGEST_GROUP, LARGEST_EPILOGUE = 160, 80
+MOST_SIBLINGS = 32  # groups over one space that are tried
 FOLDED = 100  # numbers of folded variables start here
 ALIASES = ("reshape", "detach", "leaf", "history", "relink")
 WINDOWED = ("max_pool", "max_pool_index", "max_pool_take", "windows", "fold", "pool_scatter")
@@ -311,6 +312,7 @@ class Grouper:
         self.buffers = buffers
         self.owner = {id(b): v for v, b in buffers.items()}
         self.groups: list[Group] = []
+        self.spaces: dict[tuple[Variable, ...], list[Group]] = {}
         self.home: dict[Value, Group] = {}
         self.place: dict[Value, Position] = {}
 
@@ -364,6 +366,7 @@ class Grouper:
     ) -> Group:
         group = Group(len(self.groups), kind, kept, folded or [])
         self.groups.append(group)
+        self.spaces.setdefault(tuple(kept), []).append(group)
         return group
 
     # ---- whole kernels ---------------------------------------------------------------------------
@@ -415,7 +418,7 @@ class Grouper:
         points = 1
         for variable in (*kept, *folded):
             points *= variable.extent
-        for group in reversed(self.groups):
+        for group in self.spaces.get(tuple(kept), [])[: -MOST_SIBLINGS - 1 : -1]:
             if group.kind != "fold" or group.kept != kept or group.folded != folded:
                 continue
             if group.multiplies:
@@ -512,7 +515,7 @@ class Grouper:
             if mapped is not None:
                 return group, mapped
         variables = space_variables(v.shape)
-        for group in reversed(self.groups[-24:]):
+        for group in self.spaces.get(tuple(variables), [])[: -MOST_SIBLINGS - 1 : -1]:
             if group.kind != "pointwise" or group.number in tried or group.kept != variables:
                 continue
             if not v.size or group.number in needs or not self._fits(group, len(nodes), needs):

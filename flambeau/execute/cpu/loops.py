@@ -122,7 +122,7 @@ class KernelWriter:
         self.operands: list[Operand] = []
         self.words: list[int] = []
         self._places: dict[object, int] = {}
-        self._bases = _lowest_constants(nodes, stores)
+        self._bases = lowest_constants(nodes, stores)
         self._pointers: dict[object, Reg] = {}
         self.registers: dict[int, Reg] = {}
         self.rename: dict[int, Expression] = {}
@@ -162,7 +162,7 @@ class KernelWriter:
 
     def pointer(self, buffer: Buffer) -> Reg:
         """The address of the buffer's first element that the kernel touches (see
-        `_lowest_constants`).
+        `lowest_constants`).
         """
         return self._pointer(id(buffer), Operand(buffer, self._bases.get(id(buffer), 0)))
 
@@ -546,7 +546,7 @@ def suffix(type_: Type) -> str:
     return {"half": "f16", "float": "f32", "double": "f64"}.get(type_.element, type_.element)
 
 
-def _lowest_constants(nodes: Sequence[Node], stores: Sequence[Store]) -> dict[int, int]:
+def lowest_constants(nodes: Sequence[Node], stores: Sequence[Store]) -> dict[int, int]:
     """The smallest constant part of the addresses used on each buffer.
 
     It moves from the code into the arguments, so that kernels that differ only by it share their

@@ -18,6 +18,7 @@ from flambeau.execute.cpu.nests import (
     lane_count,
     task_count,
 )
+from flambeau.execute.cpu.templates import Signature, from_template
 
 
 def pointwise_kernel(
@@ -25,6 +26,20 @@ def pointwise_kernel(
 ) -> KernelCode:
     """One nest over `variables` that makes all stores."""
     nodes = ordered_nodes([s.node for s in stores], forward)
+    signature = Signature(nodes, stores, forward)
+    extra = ("pointwise", vector_bits, tuple([v.key for v in variables]))
+    return from_template(
+        signature, extra, lambda: _emitted(variables, nodes, stores, forward, vector_bits)
+    )
+
+
+def _emitted(
+    variables: list[Variable],
+    nodes: list[Node],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    vector_bits: int,
+) -> KernelCode:
     lanes = lane_count(nodes, stores, vector_bits)
     nest = choose_nest(variables, nodes, stores, lanes)
     points = 1

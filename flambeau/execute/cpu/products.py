@@ -17,6 +17,7 @@ from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.nests import body_cost
+from flambeau.execute.cpu.templates import TEMPLATES, Signature
 
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
 
@@ -41,12 +42,22 @@ def contraction_kernels(
     spec = Contraction(
         _axes(group, left.data[1], right.data[1], stores[0].address), element, element
     )
-    epilogue = _Epilogue(group, stores, forward, vector_bits)
-    codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
-    operands = [_operand(left), _operand(right)]
+    nodes = ordered_nodes([s.node for s in stores], forward)
+    signature = Signature(nodes, stores, forward)
+    key = ("contraction", spec, vector_bits, tuple([v.key for v in group.kept]), signature.key)
+    known = TEMPLATES.get(key) if signature.key is not None else None
+    if known is None:
+        epilogue = _Epilogue(group, nodes, stores, forward, vector_bits)
+        codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
+        outer = epilogue.writer.operands[RESERVED:]
+        if signature.key is not None:
+            TEMPLATES.put(key, (codes, [signature.role(o) for o in outer]))
+    else:
+        codes, roles = known
+        outer = [signature.operand(role) for role in roles]
     needed = max((c.scratch_bytes for c in codes), default=0)
-    memory = scratch(dtypes.uint8, max(needed, 1))
-    operands += [Operand(memory), *epilogue.writer.operands[RESERVED:]]
+    memory = Operand(scratch(dtypes.uint8, max(needed, 1)))
+    operands = [_operand(left), _operand(right), memory, *outer]
     return [KernelCode(c.text, operands, [], c.tasks, c.parallel) for c in codes]
 
 
@@ -81,14 +92,18 @@ class _Epilogue:
     """The store callback: what is done with a piece of the result, stores included."""
 
     def __init__(
-        self, group: Group, stores: Sequence[Store], forward: dict[int, Node], vector_bits: int
+        self,
+        group: Group,
+        nodes: list[Node],
+        stores: Sequence[Store],
+        forward: dict[int, Node],
+        vector_bits: int,
     ) -> None:
         anchor = group.anchors[0]
         assert anchor.result is not None
         self.result = anchor.result
         self.variables = group.kept
         self.stores = stores
-        nodes = ordered_nodes([s.node for s in stores], forward)
         self.writer = KernelWriter(vector_bits, nodes, stores, forward)
         self.writer.operands = [Operand(None)] * RESERVED
         self.size = int(body_cost(nodes)) + 4 * len(stores)

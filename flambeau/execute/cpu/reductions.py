@@ -42,6 +42,7 @@ from flambeau.execute.cpu.pointwise import (
     needs_checks,
     task_span,
 )
+from flambeau.execute.cpu.templates import Signature, from_template
 
 LAST_INDEX = (1 << 63) - 1
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
@@ -88,7 +89,15 @@ def reduction_kernels(
         cut = _cut(folded, plan.body)
         if cut is not None:
             return _two_stages(kept, cut, folds, stores, forward, tracer, scratch, vector_bits)
-    return [plan.kernel()]
+    roots = [n for f in folds for n in (f.body, f.place) if n is not None]
+    nodes = ordered_nodes([*roots, *[f.result for f in folds], *[s.node for s in stores]], forward)
+    signature = Signature(nodes, stores, forward)
+    parts = [
+        (f.name, signature.place(f.body), signature.place(f.result), f.place is None) for f in folds
+    ]
+    spaces = tuple([v.key for v in kept]), tuple([v.key for v in folded])
+    extra = ("fold", vector_bits, spaces, tuple(parts))
+    return [from_template(signature, extra, plan.kernel)]
 
 
 def fold_nodes(folds: Sequence[Fold], forward: dict[int, Node]) -> list[Node]:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from flambeau.nn._torch import Tensor, as_tensor, float64, stack, tensor
+from flambeau.record.meta import meta_of
+from flambeau.record.storage import Storage, allocate
+from flambeau.tensor.tensor import from_storage
 
 _FOUND = (
     "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
@@ -51,11 +54,35 @@ def _like(model: Any, new: Any) -> Any:
         return new
 
 
+def stack_samples(samples: Any) -> Any:
+    """Stack equal tensors along a new first axis.
+
+    Samples that hold their data are copied here and now: recorded, each set of places in a data
+    set would be a stream of events of its own, never seen before.
+    """
+    first = samples[0]._meta
+    for sample in samples:
+        meta = sample._meta
+        if (
+            sample._storage is None
+            or meta.requires_grad
+            or meta.shape != first.shape
+            or meta.dtype is not first.dtype
+        ):
+            return stack(list(samples), 0)
+    shape = (len(samples), *first.shape)
+    storage = Storage(allocate(first.numel * len(samples) * first.dtype.itemsize))
+    out = storage.array(first.dtype).reshape(shape)
+    for place, sample in enumerate(samples):
+        out[place] = sample._array()
+    return from_storage(storage, meta_of(first.dtype, shape))
+
+
 def default_collate(batch: Any) -> Any:
     """Stack a list of samples: tensors, arrays, numbers, and dicts or sequences of these."""
     first = batch[0]
     if isinstance(first, Tensor):
-        return stack(list(batch), 0)
+        return stack_samples(batch)
     if isinstance(first, np.ndarray):
         if first.dtype.kind in "SUaO":
             raise TypeError(_FOUND.format(first.dtype))

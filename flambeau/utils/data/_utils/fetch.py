@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flambeau.record.recorder import flush
 from flambeau.utils.data._utils.collate import default_collate
 from flambeau.utils.data.dataset import gather, is_gathered
 
@@ -48,7 +49,20 @@ class Fetcher:
             return self.source.collate(self.dataset[indices])
         if callable(getattr(self.dataset, "__getitems__", None)):
             return self.source.collate(self.dataset.__getitems__(indices))
-        return self.source.collate([self.dataset[i] for i in indices])
+        return self.source.collate(self._samples(indices))
+
+    def _samples(self, indices: Any) -> list[Any]:
+        """The samples one by one; one whose making records ops is computed at once.
+
+        Which sample it is (an offset into the data) is then no part of a program, and a single
+        small program makes them all.
+        """
+        samples = []
+        for index in indices:
+            flush()
+            samples.append(self.dataset[index])
+        flush()
+        return samples
 
     def _next(self, indices: Any) -> Any:
         if self.ended:

@@ -1,0 +1,87 @@
+"""What the tests beside PyTorch share: one thing made in both libraries, and the two compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import flambeau  # noqa: E402
+
+LIBRARIES = (flambeau, torch)
+RTOL = {"float16": 1e-3, "bfloat16": 1.6e-2, "float32": 1.3e-6, "float64": 1e-7}
+ATOL = {"float16": 1e-5, "bfloat16": 1e-5, "float32": 1e-5, "float64": 1e-7}
+
+
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, (torch.Tensor, flambeau.Tensor))
+
+
+def dtype_name(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def array(tensor: Any) -> Any:
+    """A tensor of either library as a NumPy array (bfloat16 as float32)."""
+    tensor = tensor.detach().cpu()
+    if dtype_name(tensor) == "bfloat16":
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def given(library: Any, value: Any) -> Any:
+    """The value with its tensors, in whatever containers, as tensors of `library`; copies."""
+    if is_tensor(value):
+        if dtype_name(value) == "bfloat16":
+            return library.tensor(array(value)).bfloat16()
+        made = library.tensor(array(value))
+        return made.requires_grad_() if value.requires_grad else made
+    if isinstance(value, Mapping):
+        return {key: given(library, part) for key, part in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*[given(library, part) for part in value])
+    if isinstance(value, (list, tuple)):
+        return type(value)([given(library, part) for part in value])
+    return value
+
+
+def same(mine: Any, other: Any, *, rtol: float | None = None, atol: float | None = None) -> None:
+    """Asserts that a result of Flambeau is that of PyTorch: types, dtypes, shapes, values."""
+    if isinstance(other, torch.Tensor):
+        assert isinstance(mine, flambeau.Tensor), type(mine)
+        name = dtype_name(other)
+        assert dtype_name(mine) == name
+        assert tuple(mine.shape) == tuple(other.shape)
+        assert mine.requires_grad == other.requires_grad
+        np.testing.assert_allclose(
+            array(mine),
+            array(other),
+            rtol=RTOL.get(name, 0.0) if rtol is None else rtol,
+            atol=ATOL.get(name, 0.0) if atol is None else atol,
+        )
+    elif isinstance(other, Mapping):
+        assert list(mine) == list(other)
+        for key, part in other.items():
+            same(mine[key], part, rtol=rtol, atol=atol)
+    elif isinstance(other, (list, tuple)):
+        assert type(mine).__name__ == type(other).__name__
+        assert len(mine) == len(other)
+        for first, second in zip(mine, other):
+            same(first, second, rtol=rtol, atol=atol)
+    elif isinstance(other, torch.dtype):
+        assert str(mine) == str(other)
+    elif isinstance(other, (np.ndarray, np.generic)):
+        np.testing.assert_array_equal(mine, other)
+        assert mine.dtype == other.dtype
+    else:
+        assert type(mine).__name__ == type(other).__name__
+        assert mine == other or (mine != mine and other != other)
+
+
+def identical(mine: Any, other: Any) -> None:
+    """`same` to the last bit."""
+    same(mine, other, rtol=0.0, atol=0.0)
