@@ -17,10 +17,10 @@ from flambeau.autograd.modes import (
 )
 from flambeau.core import dtypes as _dtypes
 from flambeau.core.device import device, get_default_device, set_default_device
-from flambeau.core.dtypes import DType as dtype  # noqa: N813  (PyTorch's name)
+from flambeau.core.dtypes import DType as dtype
 from flambeau.core.dtypes import finfo, get_default_dtype, iinfo, set_default_dtype
-from flambeau.core.layout import Layout as layout  # noqa: N813
-from flambeau.core.layout import MemoryFormat as memory_format  # noqa: N813
+from flambeau.core.layout import Layout as layout
+from flambeau.core.layout import MemoryFormat as memory_format
 from flambeau.core.layout import (
     channels_last,
     channels_last_3d,
@@ -45,13 +45,43 @@ newaxis = None
 _binding.bind()
 globals().update(_binding.namespace())
 globals().update(_dtypes.BY_NAME)
-bool = _dtypes.bool_  # noqa: A001  (torch.bool)
+bool = _dtypes.bool_
 
 # Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
-_SUBMODULES = frozenset({
-    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft",
-    "func", "hub", "jit", "linalg", "metrics", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "random",
-    "serialization", "sparse", "special", "testing", "types", "utils", "version", "vision"})
+_SUBMODULES = frozenset(
+    {
+        "accelerator",
+        "amp",
+        "autograd",
+        "backends",
+        "compiler",
+        "cpu",
+        "cuda",
+        "distributed",
+        "distributions",
+        "fft",
+        "func",
+        "hub",
+        "jit",
+        "linalg",
+        "metrics",
+        "mps",
+        "multiprocessing",
+        "nn",
+        "onnx",
+        "optim",
+        "profiler",
+        "random",
+        "serialization",
+        "sparse",
+        "special",
+        "testing",
+        "types",
+        "utils",
+        "version",
+        "vision",
+    }
+)
 _ELSEWHERE = {
     "Generator": ("flambeau.functional.randomness", "Generator"),
     "default_generator": ("flambeau.functional.randomness", "default_generator"),
@@ -72,25 +102,27 @@ def __getattr__(name: str) -> _Any:
                 raise
             raise AttributeError(f"flambeau has no torch.{name} yet") from None
         return found if attribute is None else getattr(found, attribute)
-    raise AttributeError(f"module 'torch' has no attribute '{name}' (flambeau does not have it, or not yet)")
+    raise AttributeError(
+        f"module 'torch' has no attribute '{name}' (flambeau does not have it, or not yet)"
+    )
 
 
-def is_floating_point(input: Tensor) -> _builtins.bool:  # noqa: A002
+def is_floating_point(input: Tensor) -> _builtins.bool:
     """Whether the tensor's dtype is a float dtype."""
     return input.is_floating_point()
 
 
-def is_complex(input: Tensor) -> _builtins.bool:  # noqa: A002
+def is_complex(input: Tensor) -> _builtins.bool:
     """Whether the tensor's dtype is complex."""
     return input.is_complex()
 
 
-def numel(input: Tensor) -> _builtins.int:  # noqa: A002
+def numel(input: Tensor) -> _builtins.int:
     """Number of elements."""
     return input.numel()
 
 
-def is_nonzero(input: Tensor) -> _builtins.bool:  # noqa: A002
+def is_nonzero(input: Tensor) -> _builtins.bool:
     """Whether a one-element tensor is not zero."""
     return _builtins.bool(input)
 
@@ -99,7 +131,9 @@ def result_type(tensor1: _Any, tensor2: _Any) -> dtype:
     """The dtype that arithmetic of the two would have."""
     from flambeau.core.promotion import result_dtype
 
-    return result_dtype([(v.dtype, v.ndim == 0) if isinstance(v, Tensor) else type(v) for v in (tensor1, tensor2)])
+    return result_dtype(
+        [(v.dtype, v.ndim == 0) if isinstance(v, Tensor) else type(v) for v in (tensor1, tensor2)]
+    )
 
 
 def set_num_threads(count: _builtins.int) -> None:
@@ -120,7 +154,9 @@ def set_num_interop_threads(count: _builtins.int) -> None:
     """Accepted for PyTorch's sake: programs run one after another."""
 
 
-def use_deterministic_algorithms(mode: _builtins.bool, *, warn_only: _builtins.bool = False) -> None:
+def use_deterministic_algorithms(
+    mode: _builtins.bool, *, warn_only: _builtins.bool = False
+) -> None:
     """Accepted: Flambeau's programs are always deterministic."""
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from flambeau.functional.moments import vector_norm
 from flambeau.tensor.tensor import Tensor, from_array
 
-
 __all__ = ["QR", "norm", "qr", "vector_norm"]
 
 
@@ -20,15 +19,18 @@ class QR(NamedTuple):
     R: Any
 
 
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:  # noqa: A002, N803
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The vector norm; matrix norms are not there yet."""
-    if ord is not None and (not isinstance(ord, (int, float)) or (dim is None and A.dim() == 2) or (
-            isinstance(dim, tuple) and len(dim) == 2)):
+    if ord is not None and (
+        not isinstance(ord, (int, float))
+        or (dim is None and A.dim() == 2)
+        or (isinstance(dim, tuple) and len(dim) == 2)
+    ):
         raise NotImplementedError("linalg.norm: matrix norms are not supported yet")
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
 
 
-def qr(A: Tensor, mode: str = "reduced") -> QR:  # noqa: N803
+def qr(A: Tensor, mode: str = "reduced") -> QR:
     """The QR factorisation (NumPy's LAPACK); NotImplementedError for tensors that require a gradient."""
     if A.requires_grad:
         raise NotImplementedError("linalg.qr: the derivative is not supported yet; use A.detach()")

@@ -16,11 +16,24 @@ from flambeau.autograd.modes import (
 )
 from flambeau.tensor.tensor import Tensor
 
-__all__ = ["Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
-           "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 
-def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:  # noqa: N802
+def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
     """The tensor itself: what wrapped tensors before PyTorch 0.4."""
     if not isinstance(data, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
@@ -31,11 +44,13 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
 def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
     """Anomaly detection is not there yet; turning it off is accepted."""
     if mode:
-        raise NotImplementedError("autograd anomaly detection is not supported yet; FLAMBEAU_SYNC=1 runs each op at "
-                                  "once, which shows where a value first goes wrong")
+        raise NotImplementedError(
+            "autograd anomaly detection is not supported yet; FLAMBEAU_SYNC=1 runs each op at "
+            "once, which shows where a value first goes wrong"
+        )
 
 
-class detect_anomaly:  # noqa: N801  (PyTorch's name)
+class detect_anomaly:
     """Not supported yet."""
 
     def __init__(self, check_nan: bool = True) -> None:

@@ -34,8 +34,11 @@ class FunctionOp(Event):
         for value in values:
             piece = view.slice_(joined, starts=(start,), sizes=(value.size,), steps=(1,))
             start += value.size
-            trace.new_tensor(view.reshape(piece, shape=value.shape), strides=contiguous_strides(value.shape),
-                             grad_name=key[3][0])
+            trace.new_tensor(
+                view.reshape(piece, shape=value.shape),
+                strides=contiguous_strides(value.shape),
+                grad_name=key[3][0],
+            )
 
 
 def _plain(value: Value) -> Value:
@@ -48,8 +51,14 @@ FUNCTION = FunctionOp("function")
 class FunctionCut:
     """Runs a function's backward when a pass arrives at its outputs."""
 
-    def __init__(self, function: type[Function], context: Any, shapes: list[Any], places: list[int],
-                 needed: list[Any]) -> None:
+    def __init__(
+        self,
+        function: type[Function],
+        context: Any,
+        shapes: list[Any],
+        places: list[int],
+        needed: list[Any],
+    ) -> None:
         self.function = function
         self.context = context
         self.shapes = shapes  # of each output; None where it is not differentiable
@@ -71,15 +80,19 @@ class FunctionCut:
         given = given if isinstance(given, tuple) else (given,)
         name = f"{self.function.__name__}Backward"
         if len(given) < self.context.count:
-            raise RuntimeError(f"function {name} returned an incorrect number of gradients (expected "
-                               f"{self.context.count}, got {len(given)})")
+            raise RuntimeError(
+                f"function {name} returned an incorrect number of gradients (expected "
+                f"{self.context.count}, got {len(given)})"
+            )
         chosen = []
         for place, tensor in zip(self.places, self.needed, strict=True):
             result = given[place]
             if result is not None and tensor.requires_grad and result.shape != tensor.shape:
-                raise RuntimeError(f"Function {name} returned an invalid gradient at index {place} - got "
-                                   f"{list(result.shape)} but expected shape compatible with "
-                                   f"{list(tensor.shape)}")
+                raise RuntimeError(
+                    f"Function {name} returned an invalid gradient at index {place} - got "
+                    f"{list(result.shape)} but expected shape compatible with "
+                    f"{list(tensor.shape)}"
+                )
             chosen.append(result if tensor.requires_grad else None)
         return tuple(chosen)
 
@@ -99,7 +112,9 @@ class FunctionCtx:
         self._saved = tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
-        raise NotImplementedError("forward-mode derivatives of autograd.Function are not supported yet")
+        raise NotImplementedError(
+            "forward-mode derivatives of autograd.Function are not supported yet"
+        )
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -110,8 +125,10 @@ class FunctionCtx:
         self._nondifferentiable = tensors
 
     def mark_dirty(self, *tensors: Any) -> None:
-        raise NotImplementedError("autograd.Function: mark_dirty (in-place functions) is not supported yet; return a "
-                                  "new tensor")
+        raise NotImplementedError(
+            "autograd.Function: mark_dirty (in-place functions) is not supported yet; return a "
+            "new tensor"
+        )
 
     def set_materialize_grads(self, value: bool) -> None:
         """Accepted: missing output gradients are always zeros."""
@@ -124,7 +141,9 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Computes the outputs: forward(ctx, *args), or forward(*args) with `setup_context`."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -134,8 +153,10 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the inputs from those of the outputs."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
@@ -156,8 +177,13 @@ class Function:
     def _join(cls, ctx: FunctionCtx, args: tuple[Any, ...], output: Any) -> Any:
         outputs = list(output) if isinstance(output, (tuple, list)) else [output]
         plain = {id(t) for t in ctx._nondifferentiable}
-        chosen = [o for o in outputs if isinstance(o, Tensor) and id(o) not in plain
-                  and (o.dtype.is_floating_point or o.dtype.is_complex)]
+        chosen = [
+            o
+            for o in outputs
+            if isinstance(o, Tensor)
+            and id(o) not in plain
+            and (o.dtype.is_floating_point or o.dtype.is_complex)
+        ]
         if not chosen:
             return output
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
@@ -182,6 +208,5 @@ def once_differentiable(function: Any) -> Any:
     def wrapped(ctx: Any, *gradients: Any) -> Any:
         with no_grad():
             return function(ctx, *gradients)
+
     return wrapped
-
-

@@ -21,8 +21,9 @@ def _outputs(function: Callable[..., Any], inputs: tuple[Any, ...]) -> list[Any]
     return [o for o in found if isinstance(o, Tensor) and o.dtype.is_floating_point]
 
 
-def _numerical(function: Callable[..., Any], inputs: tuple[Any, ...], place: int, output: int,
-               eps: float) -> Any:
+def _numerical(
+    function: Callable[..., Any], inputs: tuple[Any, ...], place: int, output: int, eps: float
+) -> Any:
     base = inputs[place].detach()
     values = np.array(base._values(), np.float64)
     columns = []
@@ -32,13 +33,17 @@ def _numerical(function: Callable[..., Any], inputs: tuple[Any, ...], place: int
             shifted = values.copy()
             shifted[index] += sign * eps
             tensor = from_array(shifted.astype(base.dtype.numpy), base.dtype)
-            arguments = (*inputs[:place], tensor, *inputs[place + 1:])
-            moved.append(np.array(_outputs(function, arguments)[output].detach()._values(), np.float64))
+            arguments = (*inputs[:place], tensor, *inputs[place + 1 :])
+            moved.append(
+                np.array(_outputs(function, arguments)[output].detach()._values(), np.float64)
+            )
         columns.append(((moved[0] - moved[1]) / (2 * eps)).ravel())
     return np.stack(columns) if columns else np.zeros((0, 0))
 
 
-def _analytical(function: Callable[..., Any], inputs: tuple[Any, ...], place: int, output: int) -> Any:
+def _analytical(
+    function: Callable[..., Any], inputs: tuple[Any, ...], place: int, output: int
+) -> Any:
     result = _outputs(function, inputs)[output]
     rows = []
     for index in range(result.numel()):
@@ -46,23 +51,37 @@ def _analytical(function: Callable[..., Any], inputs: tuple[Any, ...], place: in
         seed[index] = 1
         cotangent = from_array(seed.reshape(tuple(result.shape)), result.dtype)
         found = grad(result, inputs[place], cotangent, retain_graph=True, allow_unused=True)[0]
-        rows.append(np.zeros(inputs[place].numel()) if found is None else np.array(found._values()).ravel())
+        rows.append(
+            np.zeros(inputs[place].numel()) if found is None else np.array(found._values()).ravel()
+        )
     return np.stack(rows, 1) if rows else np.zeros((inputs[place].numel(), 0))
 
 
-def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5,
-              rtol: float = 1e-3, raise_exception: bool = True, **options: Any) -> bool:
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
     """Compares gradients of `func` with central differences (use float64 inputs).
 
     Raises GradcheckError where they differ, or returns False with raise_exception=False.
     """
     if any(options.get(name) for name in ("check_forward_ad", "check_batched_grad", "fast_mode")):
-        raise NotImplementedError("gradcheck: forward AD, batched gradients and fast mode are not supported")
+        raise NotImplementedError(
+            "gradcheck: forward AD, batched gradients and fast mode are not supported"
+        )
     arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     checked = [i for i, t in enumerate(arguments) if isinstance(t, Tensor) and t.requires_grad]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them "
-                         "have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them "
+            "have requires_grad=True."
+        )
     for output in range(len(_outputs(func, arguments))):
         for place in checked:
             numerical = _numerical(func, arguments, place, output, eps)
@@ -70,27 +89,49 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
             if not np.allclose(analytical, numerical, rtol, atol):
                 if not raise_exception:
                     return False
-                raise GradcheckError(f"Jacobian mismatch for output {output} with respect to input {place},\n"
-                                     f"numerical:{numerical}\nanalytical:{analytical}\n")
+                raise GradcheckError(
+                    f"Jacobian mismatch for output {output} with respect to input {place},\n"
+                    f"numerical:{numerical}\nanalytical:{analytical}\n"
+                )
     return True
 
 
-def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6,
-                  atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True, **options: Any) -> bool:
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
     """Checks second derivatives: gradcheck of the gradient."""
     arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     places = [i for i, t in enumerate(arguments) if isinstance(t, Tensor) and t.requires_grad]
 
     def first_order(*values: Any) -> Any:
-        live = [v if v.requires_grad else v.requires_grad_() if i in places else v
-                for i, v in enumerate(values)]
+        live = [
+            v if v.requires_grad else v.requires_grad_() if i in places else v
+            for i, v in enumerate(values)
+        ]
         outputs = _outputs(func, tuple(live))
         given = grad_outputs
         if given is None:
             rng = np.random.default_rng(0)
-            given = [from_array(rng.standard_normal(tuple(o.shape)).astype(o.dtype.numpy), o.dtype)
-                     for o in outputs]
+            given = [
+                from_array(rng.standard_normal(tuple(o.shape)).astype(o.dtype.numpy), o.dtype)
+                for o in outputs
+            ]
         return grad(outputs, [live[i] for i in places], given, create_graph=True, allow_unused=True)
 
-    return gradcheck(first_order, arguments, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception,
-                     **options)
+    return gradcheck(
+        first_order,
+        arguments,
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        **options,
+    )

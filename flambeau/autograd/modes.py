@@ -40,6 +40,7 @@ class _Mode:
             function.__init__ = self(function.__init__)  # type: ignore[misc]
             return function
         if inspect.isgeneratorfunction(function):
+
             @functools.wraps(function)
             def generate(*args: Any, **kwargs: Any) -> Any:
                 generator = function(*args, **kwargs)
@@ -66,16 +67,18 @@ class _Mode:
                                 item = generator.send(sent)
                             except StopIteration as stop:
                                 return stop.value
+
             return generate  # type: ignore[return-value]
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with self.clone():
                 return function(*args, **kwargs)
+
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_Mode):  # noqa: N801  (PyTorch's name)
+class no_grad(_Mode):
     """Inside, ops are not recorded for backward."""
 
     def __new__(cls, function: Any = None) -> Any:
@@ -89,7 +92,7 @@ class no_grad(_Mode):  # noqa: N801  (PyTorch's name)
         super().__init__(False)
 
 
-class enable_grad(_Mode):  # noqa: N801  (PyTorch's name)
+class enable_grad(_Mode):
     """Inside, ops are recorded for backward even within no_grad."""
 
     def __new__(cls, function: Any = None) -> Any:
@@ -103,7 +106,7 @@ class enable_grad(_Mode):  # noqa: N801  (PyTorch's name)
         super().__init__(True)
 
 
-class set_grad_enabled(_Mode):  # noqa: N801  (PyTorch's name)
+class set_grad_enabled(_Mode):
     """Sets grad mode at once; as a context manager, for its block."""
 
     def __init__(self, mode: bool) -> None:
@@ -124,7 +127,7 @@ class set_grad_enabled(_Mode):  # noqa: N801  (PyTorch's name)
         return super().__call__(function)
 
 
-class inference_mode(_Mode):  # noqa: N801  (PyTorch's name)
+class inference_mode(_Mode):
     """no_grad; tensors made inside are not marked as inference tensors (they may be used in autograd later)."""
 
     def __new__(cls, mode: Any = True) -> Any:

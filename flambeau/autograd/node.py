@@ -19,8 +19,10 @@ class Node:
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        raise NotImplementedError("grad_fn.next_functions is not supported yet: recorded graphs are values, see "
-                                  "docs/one_step.md")
+        raise NotImplementedError(
+            "grad_fn.next_functions is not supported yet: recorded graphs are values, see "
+            "docs/one_step.md"
+        )
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at 0x{id(self):x}>"

@@ -42,7 +42,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
                 raise RuntimeError(
                     f"The size of tensor a ({have}) must match the size of tensor b ({extent}) at "
                     f"non-singleton dimension {offset + axis}"
-                    + (f" (operand {number})" if number > 1 else ""))
+                    + (f" (operand {number})" if number > 1 else "")
+                )
             result[offset + axis] = extent
     return tuple(result)
 
@@ -121,7 +122,9 @@ def storage_extent(shape: Sequence[int], strides: Sequence[int]) -> int:
 
 def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether two places of the layout may share an element (exact for what views can make, bar as_strided)."""
-    axes = sorted((stride, extent) for extent, stride in zip(shape, strides, strict=True) if extent > 1)
+    axes = sorted(
+        (stride, extent) for extent, stride in zip(shape, strides, strict=True) if extent > 1
+    )
     reach = 0
     for stride, extent in axes:
         if stride <= reach:
@@ -173,8 +176,10 @@ def infer_size(shape: Sequence[int], count: int) -> Shape:
     result = list(shape)
     if hole is not None:
         if known == 0:
-            raise RuntimeError(f"cannot reshape tensor of {count} elements into shape {list(shape)} because "
-                               "the unspecified dimension size -1 can be any value and is ambiguous")
+            raise RuntimeError(
+                f"cannot reshape tensor of {count} elements into shape {list(shape)} because "
+                "the unspecified dimension size -1 can be any value and is ambiguous"
+            )
         if count % known == 0:
             result[hole] = count // known
             known = count
@@ -187,8 +192,10 @@ def wrap_axis(axis: int, rank: int) -> int:
     """A non-negative axis; IndexError in PyTorch's words when out of range."""
     bound = max(rank, 1)
     if not -bound <= axis < bound:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], "
-                         f"but got {axis})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], "
+            f"but got {axis})"
+        )
     return axis + bound if axis < 0 else axis
 
 

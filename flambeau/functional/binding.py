@@ -35,17 +35,30 @@ logical_or_ logical_xor logical_xor_ pow pow_ float_power clamp clamp_ clip clip
 addcmul addcmul_ addcdiv addcdiv_ round round_ nan_to_num
 """.split()
 
-NOT_PUBLIC = {"Tensor", "Any", "Callable", "Value", "Event", "PureOp", "InplaceOp", "CopyOp", "ViewOp", "Primitive"}
+NOT_PUBLIC = {
+    "Tensor",
+    "Any",
+    "Callable",
+    "Value",
+    "Event",
+    "PureOp",
+    "InplaceOp",
+    "CopyOp",
+    "ViewOp",
+    "Primitive",
+}
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     def apply(self: Any, other: Any) -> Any:
         return function(other, self)
+
     return apply
 
 
 def _operator(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """An operator gives other types their turn where the operand is nothing a tensor knows."""
+
     def apply(self: Any, other: Any) -> Any:
         try:
             return function(self, other)
@@ -53,6 +66,7 @@ def _operator(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
             if isinstance(other, (Tensor, *pointwise.NUMBERS)) or hasattr(other, "dtype"):
                 raise
             return NotImplemented
+
     return apply
 
 
@@ -60,8 +74,17 @@ def bind() -> None:
     """Makes the functions methods of Tensor. Runs once, when flambeau is imported."""
     for name in POINTWISE_METHODS:
         setattr(Tensor, name, getattr(pointwise, name))
-    for module in (creation, randomness, reduction, ordering, linear_algebra, shaping, indexing, inplace,
-                   activation):
+    for module in (
+        creation,
+        randomness,
+        reduction,
+        ordering,
+        linear_algebra,
+        shaping,
+        indexing,
+        inplace,
+        activation,
+    ):
         for name, function in module.METHODS.items():
             setattr(Tensor, name, function)
         for name, function in getattr(module, "PROPERTIES", {}).items():
@@ -69,28 +92,53 @@ def bind() -> None:
     Tensor.where = pointwise.where_method  # type: ignore[attr-defined]
     p = pointwise
     operators: dict[str, Callable[..., Any]] = {
-        "add": p.add, "sub": p.sub, "mul": p.mul, "truediv": p.div, "floordiv": p.floor_divide,
-        "mod": p.remainder, "pow": p.pow, "matmul": linear_algebra.matmul, "and": p.bitwise_and,
-        "or": p.bitwise_or, "xor": p.bitwise_xor, "lshift": p.bitwise_left_shift, "rshift": p.bitwise_right_shift}
+        "add": p.add,
+        "sub": p.sub,
+        "mul": p.mul,
+        "truediv": p.div,
+        "floordiv": p.floor_divide,
+        "mod": p.remainder,
+        "pow": p.pow,
+        "matmul": linear_algebra.matmul,
+        "and": p.bitwise_and,
+        "or": p.bitwise_or,
+        "xor": p.bitwise_xor,
+        "lshift": p.bitwise_left_shift,
+        "rshift": p.bitwise_right_shift,
+    }
     for name, function in operators.items():
         setattr(Tensor, f"__{name}__", _operator(function))
         setattr(Tensor, f"__r{name}__", _operator(_reflected(function)))
     inplace_operators: dict[str, Callable[..., Any]] = {
-        "add": p.add_, "sub": p.sub_, "mul": p.mul_, "truediv": p.div_, "floordiv": p.floor_divide_,
-        "mod": p.remainder_, "pow": p.pow_, "and": p.bitwise_and_, "or": p.bitwise_or_, "xor": p.bitwise_xor_}
+        "add": p.add_,
+        "sub": p.sub_,
+        "mul": p.mul_,
+        "truediv": p.div_,
+        "floordiv": p.floor_divide_,
+        "mod": p.remainder_,
+        "pow": p.pow_,
+        "and": p.bitwise_and_,
+        "or": p.bitwise_or_,
+        "xor": p.bitwise_xor_,
+    }
     for name, function in inplace_operators.items():
         setattr(Tensor, f"__i{name}__", function)
     for name in ("lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _operator(getattr(p, name)))
-    setattr(Tensor, "__eq__", _equality(p.eq))  # noqa: B010
-    setattr(Tensor, "__ne__", _equality(p.ne))  # noqa: B010
-    for name in ("add", "sub", "mul", "truediv"):  # the operators of every step, without the wrapper
+    setattr(Tensor, "__eq__", _equality(p.eq))
+    setattr(Tensor, "__ne__", _equality(p.ne))
+    for name in (
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+    ):  # the operators of every step, without the wrapper
         setattr(Tensor, f"__{name}__", operators[name])
-    setattr(Tensor, "__radd__", lambda self, other: p.add(other, self))  # noqa: B010
-    setattr(Tensor, "__neg__", p.neg)  # noqa: B010
-    setattr(Tensor, "__pos__", lambda self: self)  # noqa: B010
-    setattr(Tensor, "__abs__", p.abs)  # noqa: B010
-    setattr(Tensor, "__invert__", p.bitwise_not)  # noqa: B010
+    setattr(Tensor, "__radd__", lambda self, other: p.add(other, self))
+    setattr(Tensor, "__neg__", p.neg)
+    setattr(Tensor, "__pos__", lambda self: self)
+    setattr(Tensor, "__abs__", p.abs)
+    setattr(Tensor, "__invert__", p.bitwise_not)
 
 
 def _equality(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -98,17 +146,32 @@ def _equality(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
         if other is None or isinstance(other, (str, dict, set)):
             return NotImplemented
         return function(self, other)
+
     return apply
 
 
 def namespace() -> dict[str, Any]:
     """The functions of the torch namespace by name."""
     names: dict[str, Any] = {}
-    for module in (pointwise, shaping, indexing, reduction, ordering, linear_algebra, creation, randomness):
+    for module in (
+        pointwise,
+        shaping,
+        indexing,
+        reduction,
+        ordering,
+        linear_algebra,
+        creation,
+        randomness,
+    ):
         public = getattr(module, "__all__", None) or [
-            n for n, v in vars(module).items()
-            if callable(v) and not n.startswith("_") and n not in NOT_PUBLIC and not n.isupper()
-            and getattr(v, "__module__", "").startswith("flambeau.functional")]
+            n
+            for n, v in vars(module).items()
+            if callable(v)
+            and not n.startswith("_")
+            and n not in NOT_PUBLIC
+            and not n.isupper()
+            and getattr(v, "__module__", "").startswith("flambeau.functional")
+        ]
         for name in public:
             names[name] = getattr(module, name)
     names["return_types"] = folding.RETURN_TYPES

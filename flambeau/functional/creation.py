@@ -28,8 +28,8 @@ from flambeau.record import recorder
 from flambeau.record.events import Event, operand_value
 from flambeau.record.meta import meta_of
 from flambeau.record.recorder import record, unary
-from flambeau.record.storage import allocate, storage_from_array, storage_over_array
 from flambeau.record.storage import Storage as MemoryStorage
+from flambeau.record.storage import allocate, storage_from_array, storage_over_array
 from flambeau.record.trace import Trace
 from flambeau.tensor.literals import array_from_data
 from flambeau.tensor.tensor import Tensor, from_storage
@@ -64,11 +64,15 @@ def _zeros(shape: Shape, dtype: DType, fill: int) -> Value:
 def _arange(start: Value, step: Value, count: int, dtype: DType) -> Value:
     if dtype.is_floating_point:
         wide = dtypes.float64
-        value = ar.add(ar.as_value(start, wide), ar.mul(ar.as_value(step, wide),
-                                                        ar.cast(source.iota(size=count), wide)))
+        value = ar.add(
+            ar.as_value(start, wide),
+            ar.mul(ar.as_value(step, wide), ar.cast(source.iota(size=count), wide)),
+        )
         return ar.cast(value, dtype)
-    value = ar.add(ar.as_value(start, dtypes.int64), ar.mul(ar.as_value(step, dtypes.int64),
-                                                            source.iota(size=count)))
+    value = ar.add(
+        ar.as_value(start, dtypes.int64),
+        ar.mul(ar.as_value(step, dtypes.int64), source.iota(size=count)),
+    )
     return ar.cast(value, dtype)
 
 
@@ -96,8 +100,13 @@ FULL = MakeOp("full", _full)
 ZEROS = MakeOp("zeros", _zeros)
 ARANGE = MakeOp("arange", _arange)
 LINSPACE = MakeOp("linspace", _linspace)
-LOGSPACE = MakeOp("logspace", lambda start, end, steps, base, dtype: ar.cast(
-    ar.apply(el.pow_, (base, _linspace(start, end, steps, dtypes.float64)), dtypes.float64), dtype))
+LOGSPACE = MakeOp(
+    "logspace",
+    lambda start, end, steps, base, dtype: ar.cast(
+        ar.apply(el.pow_, (base, _linspace(start, end, steps, dtypes.float64)), dtypes.float64),
+        dtype,
+    ),
+)
 EYE = MakeOp("eye", _eye)
 
 
@@ -139,10 +148,14 @@ def shape_of(size: tuple[Any, ...], name: str) -> Shape:
         try:
             number = extent.__index__()
         except AttributeError:
-            raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                            f"{type(extent).__name__}") from None
+            raise TypeError(
+                f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                f"{type(extent).__name__}"
+            ) from None
         if number < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {number}: {list(size)}")
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {number}: {list(size)}"
+            )
         result.append(number)
     return tuple(result)
 
@@ -166,20 +179,44 @@ def _options(device: Any, layout: Any, pin_memory: Any) -> None:
 # ---- filled ------------------------------------------------------------------------------------------
 
 
-def zeros(*size: Any, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-          requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:
+def zeros(
+    *size: Any,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Tensor:
     """A tensor of zeros of the given shape."""
     _options(device, layout, pin_memory)
-    return finish(record(ZEROS, (), (shape_of(size or _named(names), "zeros"), checked_dtype(dtype), 0, None)),
-                  requires_grad, out)
+    return finish(
+        record(
+            ZEROS, (), (shape_of(size or _named(names), "zeros"), checked_dtype(dtype), 0, None)
+        ),
+        requires_grad,
+        out,
+    )
 
 
-def ones(*size: Any, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-         requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:
+def ones(
+    *size: Any,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Tensor:
     """A tensor of ones of the given shape."""
     _options(device, layout, pin_memory)
-    return finish(record(ZEROS, (), (shape_of(size or _named(names), "ones"), checked_dtype(dtype), 1, None)),
-                  requires_grad, out)
+    return finish(
+        record(ZEROS, (), (shape_of(size or _named(names), "ones"), checked_dtype(dtype), 1, None)),
+        requires_grad,
+        out,
+    )
 
 
 def _named(names: Any) -> tuple[Any, ...]:
@@ -188,21 +225,41 @@ def _named(names: Any) -> tuple[Any, ...]:
     return ()
 
 
-def full(size: Any, fill_value: Any, *, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
-         device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of one value; its dtype is the value's unless given."""
     _options(device, layout, pin_memory)
     if isinstance(fill_value, Tensor):
         dtype = fill_value.dtype if dtype is None else dtype
     elif dtype is None:
         dtype = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}.get(
-            type(fill_value), dtypes.get_default_dtype())
+            type(fill_value), dtypes.get_default_dtype()
+        )
     shape = shape_of((size,) if isinstance(size, (tuple, list)) else (tuple(size),), "full")
-    return finish(record(FULL, (fill_value,), (shape, checked_dtype(dtype), None)), requires_grad, out)
+    return finish(
+        record(FULL, (fill_value,), (shape, checked_dtype(dtype), None)), requires_grad, out
+    )
 
 
-def empty(*size: Any, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
-          requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:
+def empty(
+    *size: Any,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """A tensor whose values are not set."""
     _options(device, layout, pin_memory)
     kind, shape = checked_dtype(dtype), shape_of(size, "empty")
@@ -217,8 +274,16 @@ def uninitialised(shape: Shape, dtype: DType, strides: Any = None) -> Tensor:
     return from_storage(MemoryStorage(allocate(meta.numel * dtype.itemsize)), meta)
 
 
-def empty_strided(size: Any, stride: Any, *, dtype: Any = None, device: Any = None, layout: Any = None,
-                  requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """An uninitialised tensor of the given shape and strides."""
     from flambeau.core.shapes import storage_extent
 
@@ -235,44 +300,99 @@ def _like_strides(input: Tensor, memory_format: Any) -> Any:
     return channels_last_strides(input.shape) if memory_format is channels_last else None
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
-               requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Zeros of the shape and dtype of `input`."""
     _options(device, layout, None)
-    attributes = (tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype), 0,
-                  _like_strides(input, memory_format))
+    attributes = (
+        tuple(input.shape),
+        input.dtype if dtype is None else checked_dtype(dtype),
+        0,
+        _like_strides(input, memory_format),
+    )
     return finish(record(ZEROS, (), attributes), requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
-              requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Ones of the shape and dtype of `input`."""
     _options(device, layout, None)
-    attributes = (tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype), 1,
-                  _like_strides(input, memory_format))
+    attributes = (
+        tuple(input.shape),
+        input.dtype if dtype is None else checked_dtype(dtype),
+        1,
+        _like_strides(input, memory_format),
+    )
     return finish(record(ZEROS, (), attributes), requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
-              requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """One value in the shape and dtype of `input`."""
     _options(device, layout, None)
-    attributes = (tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype),
-                  _like_strides(input, memory_format))
+    attributes = (
+        tuple(input.shape),
+        input.dtype if dtype is None else checked_dtype(dtype),
+        _like_strides(input, memory_format),
+    )
     return finish(record(FULL, (fill_value,), attributes), requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None,
-               requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Uninitialised memory in the shape and dtype of `input`."""
     _options(device, layout, None)
-    return finish(uninitialised(tuple(input.shape), input.dtype if dtype is None else checked_dtype(dtype),
-                                _like_strides(input, memory_format)), requires_grad)
+    return finish(
+        uninitialised(
+            tuple(input.shape),
+            input.dtype if dtype is None else checked_dtype(dtype),
+            _like_strides(input, memory_format),
+        ),
+        requires_grad,
+    )
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = None, dtype: Any = None,
-           layout: Any = None, device: Any = None, requires_grad: bool = False,
-           pin_memory: bool = False) -> Tensor:
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """start, start + step, ... below end."""
     import math
 
@@ -289,7 +409,11 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = N
         dtype = dtypes.get_default_dtype() if floats else dtypes.int64
     kind = checked_dtype(dtype)
     if not kind.is_floating_point:
-        start, end, step = int(start), (math.ceil(end) if isinstance(end, float) else end), int(step)
+        start, end, step = (
+            int(start),
+            (math.ceil(end) if isinstance(end, float) else end),
+            int(step),
+        )
     count = max(0, math.ceil((end - start) / step))
     return finish(record(ARANGE, (start, step), (count, kind, None)), requires_grad, out)
 
@@ -302,39 +426,75 @@ def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
     return record(ARANGE, (start, step), (math.floor((end - start) / step) + 1, kind, None))
 
 
-def linspace(start: Any, end: Any, steps: int, *, out: Tensor | None = None, dtype: Any = None,
-             layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` evenly spaced values from start to end."""
     _options(device, layout, None)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     operands = tuple(float(v) for v in (start, end))
-    return finish(record(LINSPACE, operands, (int(steps), checked_dtype(dtype), None)), requires_grad, out)
+    return finish(
+        record(LINSPACE, operands, (int(steps), checked_dtype(dtype), None)), requires_grad, out
+    )
 
 
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Tensor | None = None,
-             dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` values base ** x for x evenly spaced from start to end."""
     _options(device, layout, None)
     attributes = (int(steps), float(base), checked_dtype(dtype), None)
     return finish(record(LOGSPACE, (float(start), float(end)), attributes), requires_grad, out)
 
 
-def eye(n: int, m: int | None = None, *, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
-        device: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     _options(device, layout, None)
-    return finish(record(EYE, (), (int(n), int(n if m is None else m), checked_dtype(dtype), None)),
-                  requires_grad, out)
+    return finish(
+        record(EYE, (), (int(n), int(n if m is None else m), checked_dtype(dtype), None)),
+        requires_grad,
+        out,
+    )
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """Indices of the lower triangle, 2 x n."""
     _options(device, None, None)
     return tensor(np.stack(np.tril_indices(row, offset, col)), dtype=dtype or dtypes.int64)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """Indices of the upper triangle, 2 x n."""
     _options(device, None, None)
     return tensor(np.stack(np.triu_indices(row, offset, col)), dtype=dtype or dtypes.int64)
@@ -343,17 +503,27 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 # ---- from data ---------------------------------------------------------------------------------------
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-           pin_memory: bool = False) -> Tensor:
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested sequences, arrays, tensors."""
     _options(device, None, pin_memory)
     kind = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, Tensor):
         import warnings
 
-        warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor("
-                      "sourceTensor).", UserWarning, stacklevel=2)
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor("
+            "sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
         copied = clone(recorder.detach(data))
         return finish(copied if kind is None else to_dtype(copied, kind), requires_grad)
     return finish(_from_literal(data, kind), requires_grad)
@@ -384,20 +554,27 @@ def from_numpy(ndarray: Any) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     kind = dtypes.from_numpy(ndarray.dtype)
     if any(s < 0 for s in ndarray.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative "
-                         "strides are not currently supported. (You can probably work around this by making a "
-                         "copy of your array  with array.copy().) ")
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().) "
+        )
     itemsize = ndarray.dtype.itemsize
     if any(s % itemsize for s in ndarray.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy "
-                         "array to reallocate the memory.")
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy "
+            "array to reallocate the memory."
+        )
     if not ndarray.flags.writeable:
         import warnings
 
-        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable tensors. "
-                      "This means writing to this tensor will result in undefined behavior. You may want to copy "
-                      "the array to protect its data or make it writable before converting it to a tensor.",
-                      UserWarning, stacklevel=2)
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. "
+            "This means writing to this tensor will result in undefined behavior. You may want to copy "
+            "the array to protect its data or make it writable before converting it to a tensor.",
+            UserWarning,
+            stacklevel=2,
+        )
     storage, offset = storage_over_array(ndarray)
     strides = tuple(s // itemsize for s in ndarray.strides)
     if ndarray.size == 0:
@@ -405,13 +582,16 @@ def from_numpy(ndarray: Any) -> Tensor:
     return from_storage(storage, meta_of(kind, ndarray.shape, strides), offset // itemsize)
 
 
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0,
-               requires_grad: bool = False) -> Tensor:
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
     """A 1-d tensor over a buffer's memory."""
     kind = checked_dtype(dtype)
     array = np.frombuffer(buffer, kind.numpy, count, offset)
     storage, start = storage_over_array(array)
-    return finish(from_storage(storage, meta_of(kind, array.shape), start // kind.itemsize), requires_grad)
+    return finish(
+        from_storage(storage, meta_of(kind, array.shape), start // kind.itemsize), requires_grad
+    )
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -428,7 +608,11 @@ def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -
     """torch.FloatTensor and its like: sizes, or data."""
     _options(device, None, None)
     if len(data) == 1 and isinstance(data[0], Tensor):
-        return recorder.detach(data[0]) if data[0].dtype is dtype else to_dtype(recorder.detach(data[0]), dtype)
+        return (
+            recorder.detach(data[0])
+            if data[0].dtype is dtype
+            else to_dtype(recorder.detach(data[0]), dtype)
+        )
     if len(data) == 1 and isinstance(data[0], Size):
         return uninitialised(tuple(data[0]), dtype)
     if len(data) == 1 and not isinstance(data[0], int):
@@ -467,7 +651,9 @@ class CloneOp(Event):
         strides = dense_strides_like(meta.shape, meta.strides)
         if key[2] is not None:
             strides = format_strides(meta.shape, key[2][0])
-        trace.new_tensor(view.reshape(value, shape=value.shape), strides=strides, grad_name="CloneBackward0")
+        trace.new_tensor(
+            view.reshape(value, shape=value.shape), strides=strides, grad_name="CloneBackward0"
+        )
 
 
 def format_strides(shape: Shape, memory_format: MemoryFormat) -> Any:
@@ -489,20 +675,30 @@ def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     return clone(input, memory_format=memory_format)
 
 
-def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,
-       copy: bool = False, memory_format: Any = None, other: Any = None) -> Tensor:
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+    other: Any = None,
+) -> Tensor:
     """The tensor with another dtype or device; itself when nothing changes."""
     for argument in args:
         if isinstance(argument, Tensor):
             other = argument
         elif isinstance(argument, DType) or argument in dtypes.FROM_PYTHON:
             dtype = argument
-        elif isinstance(argument, bool):
-            pass  # non_blocking, copy: nothing to wait for on the CPU
+        elif argument is None or isinstance(argument, bool):
+            pass  # no device; non_blocking, copy: nothing to wait for on the CPU
         elif isinstance(argument, (str, Device, int)):
             device = argument
         else:
-            raise TypeError(f"to() received an invalid combination of arguments - got ({type(argument).__name__})")
+            raise TypeError(
+                f"to() received an invalid combination of arguments - got ({type(argument).__name__})"
+            )
     if other is not None:
         dtype = other.dtype
     if device is not None:
@@ -517,11 +713,20 @@ def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_bloc
     return to_dtype(self, kind)
 
 
-_TYPE_NAMES = {dtypes.float32: "FloatTensor", dtypes.float64: "DoubleTensor", dtypes.float16: "HalfTensor",
-               dtypes.bfloat16: "BFloat16Tensor", dtypes.uint8: "ByteTensor", dtypes.int8: "CharTensor",
-               dtypes.int16: "ShortTensor", dtypes.int32: "IntTensor", dtypes.int64: "LongTensor",
-               dtypes.bool_: "BoolTensor", dtypes.complex64: "ComplexFloatTensor",
-               dtypes.complex128: "ComplexDoubleTensor"}
+_TYPE_NAMES = {
+    dtypes.float32: "FloatTensor",
+    dtypes.float64: "DoubleTensor",
+    dtypes.float16: "HalfTensor",
+    dtypes.bfloat16: "BFloat16Tensor",
+    dtypes.uint8: "ByteTensor",
+    dtypes.int8: "CharTensor",
+    dtypes.int16: "ShortTensor",
+    dtypes.int32: "IntTensor",
+    dtypes.int64: "LongTensor",
+    dtypes.bool_: "BoolTensor",
+    dtypes.complex64: "ComplexFloatTensor",
+    dtypes.complex128: "ComplexDoubleTensor",
+}
 
 
 class LegacyType(type):
@@ -565,6 +770,7 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 def _converter(kind: DType) -> Callable[..., Tensor]:
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
         return to_dtype(self, kind)
+
     convert.__doc__ = f"The tensor as {kind.name}."
     return convert
 
@@ -579,22 +785,33 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     return self
 
 
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Tensor:
     """The tensor on a GPU."""
     checked_device("cuda" if device is None else device)
     return self
 
 
 def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def method(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+    def method(
+        self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
+    ) -> Tensor:
         return make(*args, dtype=self.dtype if dtype is None else dtype, device=device, **kwargs)
+
     return method
 
 
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None,
-               requires_grad: bool = False) -> Tensor:
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor with a copy of `data` in this tensor's dtype."""
-    return tensor(data, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad)
+    return tensor(
+        data,
+        dtype=self.dtype if dtype is None else dtype,
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
 def new(self: Tensor, *data: Any, device: Any = None) -> Tensor:
@@ -602,12 +819,12 @@ def new(self: Tensor, *data: Any, device: Any = None) -> Tensor:
     return legacy_tensor(Tensor, self.dtype, data, device)
 
 
-def complex(real: Tensor, imag: Tensor) -> Tensor:  # noqa: A001  (PyTorch's name)
+def complex(real: Tensor, imag: Tensor) -> Tensor:
     """The complex tensor of two real ones."""
     return record(COMPLEX, (real, imag))
 
 
-from flambeau.record.events import PureOp  # noqa: E402
+from flambeau.record.events import PureOp
 
 COMPLEX = PureOp("complex", lambda a, b: el.complex_(*ar.broadcast(a, b)), "ComplexBackward0")
 REAL = PureOp("real", lambda x: el.real(x) if x.dtype.is_complex else x, "RealBackward0")
@@ -633,15 +850,33 @@ def conj(input: Tensor) -> Tensor:
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "clone": clone, "contiguous": contiguous, "to": to, "type": type_, "type_as": type_as, "cpu": cpu,
-    "cuda": cuda, "new_tensor": new_tensor, "new": new, "new_zeros": _new(zeros), "new_ones": _new(ones),
-    "new_full": _new(full), "new_empty": _new(empty), "conj": conj,
-    "float": _converter(dtypes.float32), "double": _converter(dtypes.float64), "half": _converter(dtypes.float16),
-    "bfloat16": _converter(dtypes.bfloat16), "int": _converter(dtypes.int32), "long": _converter(dtypes.int64),
-    "short": _converter(dtypes.int16), "char": _converter(dtypes.int8), "byte": _converter(dtypes.uint8),
-    "bool": _converter(dtypes.bool_), "cfloat": _converter(dtypes.complex64),
-    "cdouble": _converter(dtypes.complex128), "pin_memory": cpu, "share_memory_": cpu,
+    "clone": clone,
+    "contiguous": contiguous,
+    "to": to,
+    "type": type_,
+    "type_as": type_as,
+    "cpu": cpu,
+    "cuda": cuda,
+    "new_tensor": new_tensor,
+    "new": new,
+    "new_zeros": _new(zeros),
+    "new_ones": _new(ones),
+    "new_full": _new(full),
+    "new_empty": _new(empty),
+    "conj": conj,
+    "float": _converter(dtypes.float32),
+    "double": _converter(dtypes.float64),
+    "half": _converter(dtypes.float16),
+    "bfloat16": _converter(dtypes.bfloat16),
+    "int": _converter(dtypes.int32),
+    "long": _converter(dtypes.int64),
+    "short": _converter(dtypes.int16),
+    "char": _converter(dtypes.int8),
+    "byte": _converter(dtypes.uint8),
+    "bool": _converter(dtypes.bool_),
+    "cfloat": _converter(dtypes.complex64),
+    "cdouble": _converter(dtypes.complex128),
+    "pin_memory": cpu,
+    "share_memory_": cpu,
 }
 PROPERTIES: dict[str, Callable[[Any], Any]] = {"real": real, "imag": imag}
-
-

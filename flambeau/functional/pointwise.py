@@ -32,13 +32,17 @@ def write_out(result: Tensor, out: Tensor | None) -> Tensor:
         from flambeau.autograd.modes import is_grad_enabled
 
         if is_grad_enabled():
-            raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but "
-                               "one of the arguments requires grad.")
+            raise RuntimeError(
+                "functions with out=... arguments don't support automatic differentiation, but "
+                "one of the arguments requires grad."
+            )
     from flambeau.core.promotion import can_cast
 
     if not can_cast(result.dtype, out.dtype):
-        raise RuntimeError(f"result type {result.dtype.scalar_name} can't be cast to the desired output type "
-                           f"{out.dtype.scalar_name}")
+        raise RuntimeError(
+            f"result type {result.dtype.scalar_name} can't be cast to the desired output type "
+            f"{out.dtype.scalar_name}"
+        )
     if out.shape != result.shape:
         out.resize_(result.shape)
     return in_place(COPY, out, (result,))
@@ -60,15 +64,19 @@ def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
     return lambda x: primitive(x) if x.dtype.is_floating_point else x
 
 
-def _unary_op(name: str, function: Callable[[Value], Value], grad_name: str | None = None) -> tuple[Any, Any]:
+def _unary_op(
+    name: str, function: Callable[[Value], Value], grad_name: str | None = None
+) -> tuple[Any, Any]:
     """The out-of-place and the in-place form of a one-operand op."""
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
 
     def apply(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not "
-                            f"{type(input).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                f"{type(input).__name__}"
+            )
         result = unary(op, input)
         return result if out is None else write_out(result, out)
 
@@ -88,14 +96,16 @@ def _abs(x: Value) -> Value:
 
 def _neg(x: Value) -> Value:
     if x.dtype.kind == "b":
-        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
-                           "invert a mask, use the `~` or `logical_not()` operator instead.")
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
     return el.neg(x)
 
 
 def _bitwise_not(x: Value) -> Value:
     if x.dtype.kind not in "bi":
-        raise RuntimeError("bitwise_not_cpu not implemented for '{}'".format(x.dtype.scalar_name))
+        raise RuntimeError(f"bitwise_not_cpu not implemented for '{x.dtype.scalar_name}'")
     return el.bitwise_not(x)
 
 
@@ -112,7 +122,11 @@ def _isnan(x: Value) -> Value:
 
 
 def _isinf(x: Value) -> Value:
-    return ar.eq(el.abs_(x), float("inf")) if x.dtype.is_floating_point else ar.full(x.shape, False, dtypes.bool_)
+    return (
+        ar.eq(el.abs_(x), float("inf"))
+        if x.dtype.is_floating_point
+        else ar.full(x.shape, False, dtypes.bool_)
+    )
 
 
 def _isfinite(x: Value) -> Value:
@@ -181,14 +195,15 @@ logical_not, _ = _unary_op("logical_not", ar.logical_not)
 isnan, _ = _unary_op("isnan", _isnan)
 isinf, _ = _unary_op("isinf", _isinf)
 isfinite, _ = _unary_op("isfinite", _isfinite)
-positive = lambda input: input  # noqa: E731
+positive = lambda input: input
 
 
 # ---- binary ------------------------------------------------------------------------------------------
 
 
-def _binary_op(name: str, function: Callable[[Operand, Operand], Value],
-               grad_name: str | None = None) -> tuple[Any, Any, PureOp]:
+def _binary_op(
+    name: str, function: Callable[[Operand, Operand], Value], grad_name: str | None = None
+) -> tuple[Any, Any, PureOp]:
     """The out-of-place and the in-place form of a two-operand op, and its event."""
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
@@ -220,18 +235,28 @@ def checked_operand(name: str, operand: Any) -> Any:
     """A tensor or a Python number; NumPy scalars become numbers, others a TypeError in PyTorch's words."""
     if isinstance(operand, (Tensor, *NUMBERS)):
         return operand
-    if hasattr(operand, "dtype") and hasattr(operand, "item") and getattr(operand, "shape", None) == ():
+    if (
+        hasattr(operand, "dtype")
+        and hasattr(operand, "item")
+        and getattr(operand, "shape", None) == ()
+    ):
         return operand.item()
-    raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(operand).__name__}")
+    raise TypeError(
+        f"{name}(): argument 'other' (position 2) must be Tensor, not {type(operand).__name__}"
+    )
 
 
 def _bool_arithmetic(name: str, a: Operand, b: Operand) -> None:
     if ar.promoted_dtype(a, b).kind == "b" and name == "sub":
-        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                           "`logical_xor()` operator instead.")
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+            "`logical_xor()` operator instead."
+        )
     if name == "sub" and "b" in (ar.promoted_dtype(a).kind, ar.promoted_dtype(b).kind):
-        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-                           "invert a mask, use the `~` or `logical_not()` operator instead.")
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
 
 
 def _sub(a: Operand, b: Operand) -> Value:
@@ -253,6 +278,7 @@ def _bitwise(primitive: Primitive, name: str) -> Callable[[Operand, Operand], Va
         if dtype.kind not in "bi":
             raise RuntimeError(f"\"{name}_cpu\" not implemented for '{dtype.scalar_name}'")
         return ar.apply(primitive, (a, b), dtype)
+
     return apply
 
 
@@ -336,15 +362,22 @@ logical_or, logical_or_, _F = _binary_op("logical_or", _logical(el.bitwise_or))
 logical_xor, logical_xor_, _F = _binary_op("logical_xor", _logical(el.bitwise_xor))
 
 
-def _scaled(function: Callable[[Operand, Operand], Value]) -> Callable[[Operand, Operand, Operand], Value]:
+def _scaled(
+    function: Callable[[Operand, Operand], Value],
+) -> Callable[[Operand, Operand, Operand], Value]:
     def apply(a: Operand, b: Operand, alpha: Operand) -> Value:
         dtype = ar.promoted_dtype(a, b)
         kind = ar.promoted_dtype(alpha).kind
         if dtype.kind in "ib" and kind in "fc":
-            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+            raise RuntimeError(
+                "For integral input tensors, argument alpha must not be a floating point number."
+            )
         if kind == "b" and dtype.kind != "b":
             raise RuntimeError("Boolean alpha only supported for Boolean results.")
-        return function(ar.as_value(a, dtype), ar.mul(ar.as_value(b, dtype), ar.as_value(alpha, dtype)))
+        return function(
+            ar.as_value(a, dtype), ar.mul(ar.as_value(b, dtype), ar.as_value(alpha, dtype))
+        )
+
     return apply
 
 
@@ -404,11 +437,14 @@ DIV_MODE_ = InplaceOp("div_", lambda a, b, mode: _div_mode(a, b, mode), "DivBack
 
 def _rounding(mode: Any) -> None:
     if mode not in ("floor", "trunc"):
-        raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
-                           f"'{mode}'")
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'"
+        )
 
 
-def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+def div(
+    input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None
+) -> Tensor:
     """input / other; integers divide to floats unless rounding_mode is 'trunc' or 'floor'."""
     if rounding_mode is None:
         return _div_plain(input, other, out=out)
@@ -438,8 +474,11 @@ def power(a: Operand, b: Operand) -> Value:
 
 def power_of(x: Value, kind: str, exponent: Any) -> Value:
     """x ** exponent for a Python number known when recording; 0.5, 1, 2, 3, -1, .. by exact forms."""
-    number = float.fromhex(exponent) if kind == "float" else (
-        complex(exponent) if kind == "complex" else int(exponent))
+    number = (
+        float.fromhex(exponent)
+        if kind == "float"
+        else (complex(exponent) if kind == "complex" else int(exponent))
+    )
     dtype = ar.promoted_dtype(x, number)
     x = ar.cast(x, dtype)
     if kind == "int" and dtype.kind in "ib" and number < 0:
@@ -491,8 +530,10 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
     return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
 
 
-float_power = lambda input, exponent: pow(input.double() if isinstance(input, Tensor) else input,  # noqa: E731
-                                          exponent.double() if isinstance(exponent, Tensor) else exponent)
+float_power = lambda input, exponent: pow(
+    input.double() if isinstance(input, Tensor) else input,
+    exponent.double() if isinstance(exponent, Tensor) else exponent,
+)
 
 
 # ---- three operands ----------------------------------------------------------------------------------
@@ -544,15 +585,19 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 WHERE = PureOp("where", ar.where, preserves=True)
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+def where(
+    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
+) -> Any:
     """Elements of `input` where the condition holds, of `other` elsewhere; alone: the indices where it holds."""
     if input is None and other is None:
         from flambeau.functional.indexing import nonzero
 
         return nonzero(condition, as_tuple=True)
     if condition.dtype.kind != "b" and condition.dtype is not dtypes.uint8:
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype "
-                           f"{condition.dtype.scalar_name}")
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{condition.dtype.scalar_name}"
+        )
     return write_out(record(WHERE, (condition, input, other)), out)
 
 
@@ -564,7 +609,9 @@ def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     """start + w (end - start), from the nearer end as PyTorch has it."""
     dtype = ar.promoted_dtype(start, end)
-    a, b, w = ar.broadcast(ar.as_value(start, dtype), ar.as_value(end, dtype), ar.as_value(weight, dtype))
+    a, b, w = ar.broadcast(
+        ar.as_value(start, dtype), ar.as_value(end, dtype), ar.as_value(weight, dtype)
+    )
     near = ar.lt(el.abs_(w), 0.5)
     return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
 
@@ -585,17 +632,24 @@ def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.promoted_dtype(x, a, b)
-    return ar.add(ar.as_value(x, dtype), ar.mul(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)),
-                                               ar.as_value(b, dtype)))
+    return ar.add(
+        ar.as_value(x, dtype),
+        ar.mul(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)), ar.as_value(b, dtype)),
+    )
 
 
 def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.float_dtype(x, a, b)
-    return ar.add(ar.as_value(x, dtype), ar.div(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)),
-                                               ar.as_value(b, dtype)))
+    return ar.add(
+        ar.as_value(x, dtype),
+        ar.div(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)), ar.as_value(b, dtype)),
+    )
 
 
-ADDCMUL, ADDCDIV = PureOp("addcmul", _addcmul, preserves=True), PureOp("addcdiv", _addcdiv, preserves=True)
+ADDCMUL, ADDCDIV = (
+    PureOp("addcmul", _addcmul, preserves=True),
+    PureOp("addcdiv", _addcdiv, preserves=True),
+)
 ADDCMUL_ = InplaceOp("addcmul_", _addcmul, "AddcmulBackward0")
 ADDCDIV_ = InplaceOp("addcdiv_", _addcdiv, "AddcdivBackward0")
 
@@ -660,8 +714,9 @@ def _nan_to_num(x: Value, nan: float, posinf: float | None, neginf: float | None
 NAN_TO_NUM = PureOp("nan_to_num", _nan_to_num, preserves=True)
 
 
-def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None,
-               neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """NaN and infinities replaced by numbers (the dtype's limits by default)."""
     return unary(NAN_TO_NUM, input, (float(nan or 0.0), posinf, neginf))
 

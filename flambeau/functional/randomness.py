@@ -16,7 +16,14 @@ import numpy as np
 from flambeau.core import dtypes, random_streams
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import Shape, dense_strides_like, element_count, is_contiguous, is_dense, memory_order
+from flambeau.core.shapes import (
+    Shape,
+    dense_strides_like,
+    element_count,
+    is_contiguous,
+    is_dense,
+    memory_order,
+)
 from flambeau.functional.creation import checked_device, checked_dtype, finish, shape_of
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -93,7 +100,9 @@ def checked_seed(seed: Any) -> int:
     """A seed as 64 bits."""
     number = int(seed)
     if not -0x8000_0000_0000_0000 <= number <= 0xFFFF_FFFF_FFFF_FFFF:
-        raise RuntimeError("Overflow when unpacking long long" if number > 0 else "Overflow when unpacking long")
+        raise RuntimeError(
+            "Overflow when unpacking long long" if number > 0 else "Overflow when unpacking long"
+        )
     return number & 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -128,27 +137,38 @@ def set_rng_state(new_state: Tensor) -> None:
 # ---- draws -------------------------------------------------------------------------------------------
 
 
-def draw(state: Value, kind: str, count: int, parameters: tuple[tuple[str, Any], ...],
-         *operands: Value) -> tuple[Value, Value]:
+def draw(
+    state: Value, kind: str, count: int, parameters: tuple[tuple[str, Any], ...], *operands: Value
+) -> tuple[Value, Value]:
     """`count` values of a kind (1-d) and the state after them."""
     name = random_streams.result_dtype(kind, **dict(parameters))
-    attributes = {"kind": kind, "count": count, "parameters": parameters, "dtype": dtypes.BY_NAME[name]}
+    attributes = {
+        "kind": kind,
+        "count": count,
+        "parameters": parameters,
+        "dtype": dtypes.BY_NAME[name],
+    }
     if count == 0:
         return ar.full((0,), 0, dtypes.BY_NAME[name]), view.reshape(state, shape=state.shape)
-    return random_draw(state, *operands, **attributes), random_advance(state, *operands, **attributes)
+    return random_draw(state, *operands, **attributes), random_advance(
+        state, *operands, **attributes
+    )
 
 
 def _shaped(flat: Value, shape: Shape, dtype: DType) -> Value:
     return ar.cast(view.reshape(flat, shape=shape), dtype)
 
 
-def _make(state: Value, kind: str, shape: Shape, dtype: DType,
-          parameters: tuple[tuple[str, Any], ...]) -> tuple[Value, Value]:
+def _make(
+    state: Value, kind: str, shape: Shape, dtype: DType, parameters: tuple[tuple[str, Any], ...]
+) -> tuple[Value, Value]:
     flat, after = draw(state, kind, element_count(shape), parameters)
     return _shaped(flat, shape, dtype), after
 
 
-def _fill(state: Value, meta: Any, kind: str, parameters: tuple[tuple[str, Any], ...]) -> tuple[Value, Value]:
+def _fill(
+    state: Value, meta: Any, kind: str, parameters: tuple[tuple[str, Any], ...]
+) -> tuple[Value, Value]:
     """Values for an existing tensor, in the order of its memory."""
     flat, after = draw(state, kind, meta.numel, parameters)
     shape, strides = meta.shape, meta.strides
@@ -163,25 +183,34 @@ def _fill(state: Value, meta: Any, kind: str, parameters: tuple[tuple[str, Any],
 MAKE = RandomOp("random", _make)
 FILL = RandomInplaceOp("random_", _fill)
 
-_UNIFORM = {"float32": "uniform32", "float64": "uniform64", "float16": "uniform_float16",
-            "bfloat16": "uniform_bfloat16"}
+_UNIFORM = {
+    "float32": "uniform32",
+    "float64": "uniform64",
+    "float16": "uniform_float16",
+    "bfloat16": "uniform_bfloat16",
+}
 
 
 def _generator(generator: Generator | None) -> Tensor:
     return (default_generator if generator is None else generator)._state
 
 
-def _make_random(kind: str, shape: Shape, dtype: DType, parameters: dict[str, Any],
-                 generator: Generator | None) -> Tensor:
+def _make_random(
+    kind: str, shape: Shape, dtype: DType, parameters: dict[str, Any], generator: Generator | None
+) -> Tensor:
     attributes = (kind, shape, dtype, tuple(parameters.items()))
     return record(MAKE, (_generator(generator),), attributes)
 
 
-def _fill_random(self: Tensor, kind: str, parameters: dict[str, Any], generator: Generator | None) -> Tensor:
+def _fill_random(
+    self: Tensor, kind: str, parameters: dict[str, Any], generator: Generator | None
+) -> Tensor:
     operands = (_generator(generator), self)
     shown = self._storage
     if shown is not None and shown.exposed and shown.still_exposed():
-        return recorder._write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
+        return recorder._write_exposed(
+            [shown], lambda: _fill_random(self, kind, parameters, generator)
+        )
     rec, state = recorder.advance(FILL, operands, (kind, tuple(parameters.items())))
     recorder.apply_effects(rec, state)
     return self
@@ -193,41 +222,78 @@ def _float_kind(dtype: DType, name: str) -> str:
     return dtype.name
 
 
-def rand(*size: Any, generator: Generator | None = None, out: Tensor | None = None, dtype: Any = None,
-         layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """Uniform numbers in [0, 1)."""
     if device is not None:
         checked_device(device)
     kind = checked_dtype(dtype)
     name = _UNIFORM[_float_kind(kind, "check_uniform_bounds")]
-    return finish(_make_random(name, shape_of(size, "rand"), kind, {}, generator), requires_grad, out)
+    return finish(
+        _make_random(name, shape_of(size, "rand"), kind, {}, generator), requires_grad, out
+    )
 
 
-def _normal_parameters(dtype: DType, mean: float, std: float, contiguous: bool = True) -> dict[str, Any]:
+def _normal_parameters(
+    dtype: DType, mean: float, std: float, contiguous: bool = True
+) -> dict[str, Any]:
     return {"mean": float(mean), "std": float(std), "contiguous": contiguous}
 
 
-def randn(*size: Any, generator: Generator | None = None, out: Tensor | None = None, dtype: Any = None,
-          layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """Normal numbers of mean 0 and standard deviation 1."""
     if device is not None:
         checked_device(device)
     kind, shape = checked_dtype(dtype), shape_of(size, "randn")
     if kind.is_complex:
         part = kind.to_real()
-        flat = _make_random(f"normal_{part.name}", (*shape, 2), part,
-                            _normal_parameters(part, 0.0, 1 / math.sqrt(2)), generator)
+        flat = _make_random(
+            f"normal_{part.name}",
+            (*shape, 2),
+            part,
+            _normal_parameters(part, 0.0, 1 / math.sqrt(2)),
+            generator,
+        )
         from flambeau.functional.creation import complex as make_complex
 
         return finish(make_complex(flat[..., 0], flat[..., 1]), requires_grad, out)
     name = f"normal_{_float_kind(kind, 'normal_kernel_cpu')}"
-    return finish(_make_random(name, shape, kind, _normal_parameters(kind, 0.0, 1.0), generator), requires_grad,
-                  out)
+    return finish(
+        _make_random(name, shape, kind, _normal_parameters(kind, 0.0, 1.0), generator),
+        requires_grad,
+        out,
+    )
 
 
-def randint(low: Any, high: Any = None, size: Any = None, *, generator: Generator | None = None,
-            out: Tensor | None = None, dtype: Any = dtypes.int64, layout: Any = None, device: Any = None,
-            requires_grad: bool = False) -> Tensor:
+def randint(
+    low: Any,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = dtypes.int64,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Integers in [low, high)."""
     if size is None:
         low, high, size = 0, low, high
@@ -238,44 +304,82 @@ def randint(low: Any, high: Any = None, size: Any = None, *, generator: Generato
     kind = checked_dtype(dtype if dtype is not None else dtypes.int64)
     low, high = int(low), int(high)
     if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
     parameters = random_streams.range_attributes(kind.name, low, high)
-    return finish(_make_random("random_range", shape_of((size,), "randint"), kind, parameters, generator),
-                  requires_grad, out)
+    return finish(
+        _make_random("random_range", shape_of((size,), "randint"), kind, parameters, generator),
+        requires_grad,
+        out,
+    )
 
 
-def randperm(n: int, *, generator: Generator | None = None, out: Tensor | None = None,
-             dtype: Any = dtypes.int64, layout: Any = None, device: Any = None, requires_grad: bool = False,
-             pin_memory: bool = False) -> Tensor:
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = dtypes.int64,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A random permutation of 0 .. n - 1."""
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
-    return finish(_make_random("permutation", (int(n),), checked_dtype(dtype), {}, generator), requires_grad, out)
+    return finish(
+        _make_random("permutation", (int(n),), checked_dtype(dtype), {}, generator),
+        requires_grad,
+        out,
+    )
 
 
 def _like(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def like(input: Tensor, *args: Any, dtype: Any = None, layout: Any = None, device: Any = None,
-             requires_grad: bool = False, memory_format: Any = None, generator: Any = None) -> Tensor:
+    def like(
+        input: Tensor,
+        *args: Any,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        generator: Any = None,
+    ) -> Tensor:
         from flambeau.functional.creation import uninitialised
 
         kind = input.dtype if dtype is None else checked_dtype(dtype)
         strides = dense_strides_like(input.shape, input.stride())
-        return finish(make(uninitialised(tuple(input.shape), kind, strides), *args, generator), requires_grad)
+        return finish(
+            make(uninitialised(tuple(input.shape), kind, strides), *args, generator), requires_grad
+        )
+
     return like
 
 
 rand_like = _like(lambda t, generator: uniform_(t, generator=generator))
 randn_like = _like(lambda t, generator: normal_(t, generator=generator))
-randint_like = _like(lambda t, *bounds: random_(t, *((0, bounds[0]) if len(bounds) == 2 else bounds[:2])))
+randint_like = _like(
+    lambda t, *bounds: random_(t, *((0, bounds[0]) if len(bounds) == 2 else bounds[:2]))
+)
 
 
-def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None,
-             **bounds: Any) -> Tensor:
+def uniform_(
+    self: Tensor,
+    from_: float = 0.0,
+    to: float = 1.0,
+    *,
+    generator: Generator | None = None,
+    **bounds: Any,
+) -> Tensor:
     """Fills with uniform numbers in [from, to)."""
     low, high = float(bounds.pop("from", from_)), float(to)
     _no_more("uniform_", bounds)
     if low > high:
-        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
+        raise RuntimeError(
+            f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}"
+        )
     kind = _UNIFORM[_float_kind(self.dtype, "check_uniform_bounds")]
     return _fill_random(self, kind, {"low": low, "high": high}, generator)
 
@@ -285,12 +389,16 @@ def _no_more(name: str, arguments: dict[str, Any]) -> None:
         raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(arguments))}'")
 
 
-def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
     """Fills with normal numbers."""
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     kind = f"normal_{_float_kind(self.dtype, 'normal_kernel_cpu')}"
-    return _fill_random(self, kind, _normal_parameters(self.dtype, mean, std, self.is_contiguous()), generator)
+    return _fill_random(
+        self, kind, _normal_parameters(self.dtype, mean, std, self.is_contiguous()), generator
+    )
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
@@ -311,15 +419,18 @@ def _bernoulli_probabilities(state: Value, p: Value) -> tuple[Value, Value]:
     return ar.cast(el.lt(view.reshape(flat, shape=p.shape), compared), p.dtype), after
 
 
-BERNOULLI = RandomOp("bernoulli", lambda state, p: _bernoulli_probabilities(state, p), "BernoulliBackward0")
+BERNOULLI = RandomOp(
+    "bernoulli", lambda state, p: _bernoulli_probabilities(state, p), "BernoulliBackward0"
+)
 
 
 def _bernoulli_of(p: Tensor, generator: Generator | None) -> Tensor:
     return record(BERNOULLI, (_generator(generator), recorder.detach(p)))
 
 
-def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None,
-              out: Tensor | None = None) -> Tensor:
+def bernoulli(
+    input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Tensor | None = None
+) -> Tensor:
     """Ones with the probabilities that `input` holds, zeros elsewhere."""
     if p is not None:
         from flambeau.functional.creation import empty_like
@@ -337,7 +448,10 @@ def _filling(kind: str, *names: str) -> Callable[..., Tensor]:
                 _no_more(kind + "_", {name: value})
             parameters[name] = float(value)
         actual = {PARAMETER_NAMES.get(name, name): value for name, value in parameters.items()}
-        return _fill_random(self, kind, {**actual, "dtype": _float_kind(self.dtype, kind)}, generator)
+        return _fill_random(
+            self, kind, {**actual, "dtype": _float_kind(self.dtype, kind)}, generator
+        )
+
     fill.__name__ = kind + "_"
     fill.__doc__ = f"Fills with numbers of the {kind} distribution ({', '.join(names)})."
     return fill
@@ -345,33 +459,56 @@ def _filling(kind: str, *names: str) -> Callable[..., Tensor]:
 
 PARAMETER_NAMES = {"lambd": "rate"}
 FILL_DEFAULTS: dict[str, dict[str, float]] = {
-    "exponential": {"lambd": 1.0}, "cauchy": {"median": 0.0, "sigma": 1.0},
-    "log_normal": {"mean": 1.0, "std": 2.0}, "geometric": {}}
+    "exponential": {"lambd": 1.0},
+    "cauchy": {"median": 0.0, "sigma": 1.0},
+    "log_normal": {"mean": 1.0, "std": 2.0},
+    "geometric": {},
+}
 exponential_ = _filling("exponential", "lambd")
 cauchy_ = _filling("cauchy", "median", "sigma")
 log_normal_ = _filling("log_normal", "mean", "std")
 geometric_ = _filling("geometric", "p")
 
 
-def random_(self: Tensor, from_: int | None = None, to: int | None = None, *,
-            generator: Generator | None = None) -> Tensor:
+def random_(
+    self: Tensor,
+    from_: int | None = None,
+    to: int | None = None,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
     """Fills with integers: of the dtype's whole range, of [0, from), or of [from, to)."""
     if from_ is not None and to is None:
         from_, to = 0, from_
     if from_ is not None and to is not None and from_ >= to:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}")
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}"
+        )
     parameters = random_streams.range_attributes(self.dtype.name, from_, to)
     return _fill_random(self, "random_range", parameters, generator)
 
 
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None,
-           out: Tensor | None = None, dtype: Any = None, device: Any = None,
-           requires_grad: bool = False) -> Tensor:
+def normal(
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Normal numbers of the given means and standard deviations."""
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         kind = checked_dtype(dtype)
-        drawn = _make_random(f"normal_{_float_kind(kind, 'normal_kernel_cpu')}", shape_of((size,), "normal"), kind,
-                             _normal_parameters(kind, mean, std), generator)
+        drawn = _make_random(
+            f"normal_{_float_kind(kind, 'normal_kernel_cpu')}",
+            shape_of((size,), "normal"),
+            kind,
+            _normal_parameters(kind, mean, std),
+            generator,
+        )
         return finish(drawn, requires_grad, out)
     if isinstance(std, Tensor) and bool((std < 0).any()):
         raise RuntimeError("normal expects all elements of std >= 0.0")
@@ -383,19 +520,29 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator 
     return finish(noise * std + mean, False, out)
 
 
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
-                generator: Generator | None = None, out: Tensor | None = None) -> Tensor:
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Indices drawn by the weights in each row (weights need not sum to one)."""
     if not input.dtype.is_floating_point:
-        raise RuntimeError("multinomial only supports floating-point dtypes for input, got: "
-                           f"{input.dtype.scalar_name}")
+        raise RuntimeError(
+            "multinomial only supports floating-point dtypes for input, got: "
+            f"{input.dtype.scalar_name}"
+        )
     if input.dim() not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     categories = input.shape[-1]
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > categories:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
     weights = recorder.detach(input)
     values = weights._values()
     if not np.isfinite(values).all() or (values < 0).any():
@@ -403,9 +550,11 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
     if (values.sum(-1) <= 0).any():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     if replacement and num_samples > 1:
-        state = (default_generator if generator is None else generator)
+        state = default_generator if generator is None else generator
         rows = np.atleast_2d(values)
-        drawn, after = random_streams.draw_and_advance("multinomial", state._state._array(), num_samples, rows)
+        drawn, after = random_streams.draw_and_advance(
+            "multinomial", state._state._array(), num_samples, rows
+        )
         state._state = from_array(after, dtypes.uint32)
         result = from_array(np.asarray(drawn).reshape(*input.shape[:-1], num_samples), dtypes.int64)
         return finish(result, False, out)
@@ -424,7 +573,9 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Poisson counts with the rates that `input` holds."""
     state = default_generator if generator is None else generator
     rates = input._values()
-    drawn, after = random_streams.draw_and_advance("poisson", state._state._array(), rates.size, rates.ravel())
+    drawn, after = random_streams.draw_and_advance(
+        "poisson", state._state._array(), rates.size, rates.ravel()
+    )
     state._state = from_array(after, dtypes.uint32)
     return from_array(drawn.reshape(rates.shape), dtypes.float64).to(input.dtype)
 
@@ -453,7 +604,9 @@ class DropoutOp(Event):
             result = ar.mul(x, scale)
         name = "AddBackward0" if alpha else "MulBackward0"
         meta = trace.tensors[key[2]].meta
-        trace.new_tensor(result, strides=dense_strides_like(meta.shape, meta.strides), grad_name=name)
+        trace.new_tensor(
+            result, strides=dense_strides_like(meta.shape, meta.strides), grad_name=name
+        )
 
 
 def _alpha_dropout(x: Value, keep: Value, p: float) -> Value:
@@ -473,7 +626,9 @@ def _checked_probability(p: float) -> float:
     return float(p)
 
 
-def _dropout(input: Tensor, p: float, training: bool, inplace: bool, feature: bool, alpha: bool) -> Tensor:
+def _dropout(
+    input: Tensor, p: float, training: bool, inplace: bool, feature: bool, alpha: bool
+) -> Tensor:
     _checked_probability(p)
     if not training or p == 0.0 or input.numel() == 0:
         return input
@@ -493,24 +648,36 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return _dropout(input, p, training, inplace, False, False)
 
 
-def feature_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def feature_dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Zeroes whole channels (axis 1) with probability p, in training."""
     return _dropout(input, p, training, inplace, True, False)
 
 
-def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
     """Dropout that keeps mean and variance of SELU activations."""
     return _dropout(input, p, training, inplace, False, True)
 
 
-def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
-                          inplace: bool = False) -> Tensor:
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
     """Alpha dropout of whole channels."""
     return _dropout(input, p, training, inplace, True, True)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "uniform_": uniform_, "normal_": normal_, "bernoulli_": bernoulli_, "bernoulli": bernoulli,
-    "exponential_": exponential_, "cauchy_": cauchy_, "log_normal_": log_normal_, "geometric_": geometric_,
-    "random_": random_, "multinomial": multinomial,
+    "uniform_": uniform_,
+    "normal_": normal_,
+    "bernoulli_": bernoulli_,
+    "bernoulli": bernoulli,
+    "exponential_": exponential_,
+    "cauchy_": cauchy_,
+    "log_normal_": log_normal_,
+    "geometric_": geometric_,
+    "random_": random_,
+    "multinomial": multinomial,
 }

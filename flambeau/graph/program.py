@@ -44,16 +44,22 @@ class Program:
         return reachable(self.outputs())
 
     def __str__(self) -> str:
-        lines = [f"bases {[f'{d.name}[{n}]' for d, n in self.bases]}",
-                 f"scalars {[d.name for d in self.scalars]}"]
+        lines = [
+            f"bases {[f'{d.name}[{n}]' for d, n in self.bases]}",
+            f"scalars {[d.name for d in self.scalars]}",
+        ]
         names = {}
         for number, value in enumerate(self.nodes()):
             names[value] = f"%{number}"
             operands = ", ".join(names[v] for v in value.inputs)
-            attrs = ", ".join(f"{k}={v}" for k, v in value.attrs.items() if k not in ("shape", "source"))
+            attrs = ", ".join(
+                f"{k}={v}" for k, v in value.attrs.items() if k not in ("shape", "source")
+            )
             shape = "x".join(map(str, value.shape))
-            lines.append(f"  %{number}:{value.dtype.name}[{shape}] = {value.primitive.name}({operands}"
-                         f"{'; ' if operands and attrs else ''}{attrs})")
+            lines.append(
+                f"  %{number}:{value.dtype.name}[{shape}] = {value.primitive.name}({operands}"
+                f"{'; ' if operands and attrs else ''}{attrs})"
+            )
         lines += [f"  result {i} = {names[v]}" for i, v in enumerate(self.results)]
         lines += [f"  base {u.base} = {names[u.value]}" for u in self.updates]
         return "\n".join(lines)

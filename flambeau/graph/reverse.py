@@ -21,8 +21,11 @@ class Reverse:
     `seed`, then `run`.
     """
 
-    def __init__(self, visit: Callable[[Value, list[Value]], None] | None = None,
-                 translate: Callable[[Value], Value] | None = None) -> None:
+    def __init__(
+        self,
+        visit: Callable[[Value, list[Value]], None] | None = None,
+        translate: Callable[[Value], Value] | None = None,
+    ) -> None:
         self.cotangents: dict[Value, Value] = {}
         self.heap: list[tuple[int, Value]] = []
         self.leaves: dict[int, Value] = {}
@@ -97,8 +100,15 @@ class Reverse:
         before = _latest_order()
         cotangents = value.primitive.vjp(ct, out, *inputs, **value.attrs)
         if self._visit is not None:
-            used = forward_uses([c for c, operand in zip(cotangents, value.inputs, strict=True)
-                                 if c is not None and operand.tracked], before, ct)
+            used = forward_uses(
+                [
+                    c
+                    for c, operand in zip(cotangents, value.inputs, strict=True)
+                    if c is not None and operand.tracked
+                ],
+                before,
+                ct,
+            )
             self._visit(value, used)
         for operand, cotangent in zip(value.inputs, cotangents, strict=True):
             if cotangent is not None and operand.tracked:
@@ -136,8 +146,11 @@ def forward_uses(results: list[Value], before: int, ct: Value) -> list[Value]:
     return used
 
 
-def required_for(roots: Iterable[Value], is_end: Callable[[Value], bool],
-                 cuts: dict[Value, tuple[Value | None, ...]]) -> set[Value]:
+def required_for(
+    roots: Iterable[Value],
+    is_end: Callable[[Value], bool],
+    cuts: dict[Value, tuple[Value | None, ...]],
+) -> set[Value]:
     """The tracked values between the roots and the ends: what a pass for those ends alone differentiates.
 
     `cuts` gives the operands of values whose derivative is Python code.

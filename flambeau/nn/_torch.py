@@ -4,7 +4,7 @@ from flambeau import linalg
 from flambeau.autograd.function import Function
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from flambeau.core.device import device
-from flambeau.core.dtypes import DType as dtype  # noqa: N813  (PyTorch's name)
+from flambeau.core.dtypes import DType as dtype
 from flambeau.core.dtypes import float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
 from flambeau.functional.creation import (
@@ -29,7 +29,7 @@ from flambeau.functional.randomness import (
     randperm,
 )
 from flambeau.functional.shaping import cat, stack
-from flambeau.nn import functional as F  # noqa: N812  (PyTorch's name)
+from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Buffer, Parameter, Tensor, is_tensor
 
 __all__ = [

@@ -187,4 +187,4 @@ def zeros_like(x: Value) -> Value:
     return full_like(x, 0)
 
 
-from flambeau.ops import elementwise, source, view  # noqa: E402  (they use this module's functions)
+from flambeau.ops import elementwise, source, view

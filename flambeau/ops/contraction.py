@@ -26,7 +26,9 @@ class Dot(Primitive):
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         a, b = inputs
-        assert a.shape[:-2] == b.shape[:-2] and a.shape[-1] == b.shape[-2] and a.dtype is b.dtype, inputs
+        assert a.shape[:-2] == b.shape[:-2] and a.shape[-1] == b.shape[-2] and a.dtype is b.dtype, (
+            inputs
+        )
         return (*a.shape[:-1], b.shape[-1]), a.dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
@@ -54,14 +56,20 @@ class Conv(Primitive):
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         x, w = inputs
         assert x.shape[1] == w.shape[0] and x.shape[2] == w.shape[2] and x.dtype is w.dtype, inputs
-        space = tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(
-            x.shape[3:], w.shape[3:], attrs["strides"], attrs["dilations"], strict=True))
+        space = tuple(
+            (n - (k - 1) * d - 1) // s + 1
+            for n, k, s, d in zip(
+                x.shape[3:], w.shape[3:], attrs["strides"], attrs["dilations"], strict=True
+            )
+        )
         return (x.shape[0], x.shape[1], w.shape[1], *space), x.dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         x, w = inputs
-        return (conv_input_gradient(ct, w, x.shape[3:], **attrs),
-                conv_weight_gradient(ct, x, w.shape[3:], **attrs))
+        return (
+            conv_input_gradient(ct, w, x.shape[3:], **attrs),
+            conv_weight_gradient(ct, x, w.shape[3:], **attrs),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, w = arrays
@@ -70,8 +78,10 @@ class Conv(Primitive):
             x, w = x.astype(np.float32), w.astype(np.float32)
         rank = x.ndim - 3
         kernel = w.shape[3:]
-        windows = view.window_view(np.ascontiguousarray(x), kernel, attrs["strides"], attrs["dilations"])
-        space = windows.shape[3:3 + rank]
+        windows = view.window_view(
+            np.ascontiguousarray(x), kernel, attrs["strides"], attrs["dilations"]
+        )
+        space = windows.shape[3 : 3 + rank]
         n, g, c = x.shape[:3]
         # [N, G, C, *OS, *K] -> [G, N*OS, C*K]
         order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
@@ -83,19 +93,30 @@ class Conv(Primitive):
         return result.astype(np.float16) if half else np.ascontiguousarray(result)
 
 
-def conv_input_gradient(ct: Value, w: Value, space: Shape, strides: Shape, dilations: Shape) -> Value:
+def conv_input_gradient(
+    ct: Value, w: Value, space: Shape, strides: Shape, dilations: Shape
+) -> Value:
     """d/dx: the cotangent, spread out by the strides and padded, convolved with the flipped kernel."""
     rank = len(space)
     low = tuple((k - 1) * d for k, d in zip(w.shape[3:], dilations, strict=True))
-    high = tuple(n - ((o - 1) * s + 1) for n, o, s in zip(space, ct.shape[3:], strides, strict=True))
-    spread = view.pad(ct, low=(0, 0, 0, *low), high=(0, 0, 0, *high),
-                      interior=(0, 0, 0, *(s - 1 for s in strides)), value=0)
+    high = tuple(
+        n - ((o - 1) * s + 1) for n, o, s in zip(space, ct.shape[3:], strides, strict=True)
+    )
+    spread = view.pad(
+        ct,
+        low=(0, 0, 0, *low),
+        high=(0, 0, 0, *high),
+        interior=(0, 0, 0, *(s - 1 for s in strides)),
+        value=0,
+    )
     flipped = view.flip(w, axes=tuple(range(3, 3 + rank)))
     kernel = view.permute(flipped, order=(0, 2, 1, *range(3, 3 + rank)))
     return conv(spread, kernel, strides=(1,) * rank, dilations=dilations)
 
 
-def conv_weight_gradient(ct: Value, x: Value, kernel: Shape, strides: Shape, dilations: Shape) -> Value:
+def conv_weight_gradient(
+    ct: Value, x: Value, kernel: Shape, strides: Shape, dilations: Shape
+) -> Value:
     """d/dw: the input (channels as images) convolved with the cotangent (images as channels)."""
     rank = len(kernel)
     axes = tuple(range(3, 3 + rank))

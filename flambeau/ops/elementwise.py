@@ -33,8 +33,12 @@ class Elementwise(Primitive):
 class Unary(Elementwise):
     """A float function given by its NumPy ufunc and its derivative f'(x, f(x))."""
 
-    def __init__(self, name: str, function: Callable[..., Any],
-                 derivative: Callable[[Value, Value], Any] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        derivative: Callable[[Value, Value], Any] | None,
+    ) -> None:
         self.name = name  # type: ignore[misc]
         self._function = function
         self._derivative = derivative
@@ -63,8 +67,12 @@ class ZeroDerivative(Unary):
 class Binary(Elementwise):
     """A two-operand function: NumPy meaning and the two cotangents (given ct, a, b, out)."""
 
-    def __init__(self, name: str, function: Callable[..., Any],
-                 cotangents: Callable[[Value, Value, Value, Value], Cotangents] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        cotangents: Callable[[Value, Value, Value, Value], Cotangents] | None,
+    ) -> None:
         self.name = name  # type: ignore[misc]
         self._function = function
         self._cotangents = cotangents
@@ -161,6 +169,7 @@ def _vectorised(function: Callable[[float], float]) -> Callable[[Array], Array]:
     def apply(x: Array) -> Array:
         flat = [function(v) for v in np.asarray(x, np.float64).ravel().tolist()]
         return np.array(flat, np.float64).reshape(x.shape).astype(x.dtype)
+
     return apply
 
 
@@ -202,8 +211,11 @@ def _erfinv(x: float) -> float:
     if abs(x) < 1e-9:
         return x * math.sqrt(math.pi) / 2
     tail = (1 - abs(x)) / 2
-    y = -NormalDist().inv_cdf(tail) / math.sqrt(2) if tail < 0.4 else (
-        NormalDist().inv_cdf(0.5 + abs(x) / 2) / math.sqrt(2))
+    y = (
+        -NormalDist().inv_cdf(tail) / math.sqrt(2)
+        if tail < 0.4
+        else (NormalDist().inv_cdf(0.5 + abs(x) / 2) / math.sqrt(2))
+    )
     for _ in range(2):
         error = (math.erf(y) - abs(x)) if y < 1 else (1 - abs(x)) - math.erfc(y)
         y -= error / (2 / math.sqrt(math.pi) * math.exp(-y * y))
@@ -223,8 +235,9 @@ def _polygamma1(x: float) -> float:
     return total + 1 / x + z / 2 + z / x * (1 / 6 - z * (1 / 30 - z * (1 / 42 - z / 30)))
 
 
-def _unary(name: str, function: Callable[..., Any],
-           derivative: Callable[[Value, Value], Any] | None) -> Unary:
+def _unary(
+    name: str, function: Callable[..., Any], derivative: Callable[[Value, Value], Any] | None
+) -> Unary:
     return Unary(name, function, derivative)
 
 
@@ -241,7 +254,7 @@ log10 = _unary("log10", np.log10, lambda x, y: reciprocal(x * LN10))
 log1p = _unary("log1p", np.log1p, lambda x, y: reciprocal(x + 1.0))
 sqrt = _unary("sqrt", np.sqrt, lambda x, y: reciprocal(y * 2.0))
 rsqrt = _unary("rsqrt", lambda x: (1 / np.sqrt(x)).astype(x.dtype), lambda x, y: y * y * y * -0.5)
-reciprocal = _unary("reciprocal", lambda x: (np.ones((), x.dtype) / x), lambda x, y: neg(y * y))
+reciprocal = _unary("reciprocal", lambda x: np.ones((), x.dtype) / x, lambda x, y: neg(y * y))
 sin = _unary("sin", np.sin, lambda x, y: cos(x))
 cos = _unary("cos", np.cos, lambda x, y: neg(sin(x)))
 tan = _unary("tan", np.tan, lambda x, y: y * y + 1.0)
@@ -335,7 +348,10 @@ def _extremum_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangent
     """Each winner takes the cotangent; where the operands are equal each takes half."""
     half = ar.mul(ct, 0.5)
     tie, a_wins = eq(a, b), eq(a, out)
-    return (where(tie, half, _select(a_wins, ct)), where(tie, half, _select(ar.logical_not(a_wins), ct)))
+    return (
+        where(tie, half, _select(a_wins, ct)),
+        where(tie, half, _select(ar.logical_not(a_wins), ct)),
+    )
 
 
 def _pow_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
@@ -408,28 +424,44 @@ def _shift(left: bool) -> Callable[[Array, Array], Array]:
             return np.where(outside, 0, np.left_shift(a, amount)).astype(a.dtype)
         filled = np.where(a < 0, -1, 0).astype(a.dtype) if a.dtype.kind == "i" else np.zeros_like(a)
         return np.where(outside, filled, np.right_shift(a, amount)).astype(a.dtype)
+
     return apply
 
 
 add = Binary("add", _bool_safe(np.add, np.logical_or), lambda ct, a, b, out: (ct, ct))
 sub = Binary("sub", np.subtract, lambda ct, a, b, out: (ct, neg(ct)))
-mul = Binary("mul", _bool_safe(np.multiply, np.logical_and),
-             lambda ct, a, b, out: (ar.mul(ct, _conj(b)), ar.mul(ct, _conj(a))))
-div = Binary("div", np.true_divide,
-             lambda ct, a, b, out: (ar.div(ct, _conj(b)), ar.mul(neg(ct), _conj(ar.div(ar.div(a, b), b)))))
+mul = Binary(
+    "mul",
+    _bool_safe(np.multiply, np.logical_and),
+    lambda ct, a, b, out: (ar.mul(ct, _conj(b)), ar.mul(ct, _conj(a))),
+)
+div = Binary(
+    "div",
+    np.true_divide,
+    lambda ct, a, b, out: (ar.div(ct, _conj(b)), ar.mul(neg(ct), _conj(ar.div(ar.div(a, b), b)))),
+)
 floor_divide = Binary("floor_divide", _floor_divide, None)
 trunc_divide = Binary("trunc_divide", _trunc_divide, None)
-remainder = Binary("remainder", _remainder,
-                   lambda ct, a, b, out: (ct, ar.mul(neg(ct), floor(ar.div(a, b)))))
+remainder = Binary(
+    "remainder", _remainder, lambda ct, a, b, out: (ct, ar.mul(neg(ct), floor(ar.div(a, b))))
+)
 fmod = Binary("fmod", _fmod, lambda ct, a, b, out: (ct, ar.mul(neg(ct), trunc(ar.div(a, b)))))
 pow_ = Binary("pow", _int_pow, _pow_cotangents)
 maximum = Binary("maximum", np.maximum, _extremum_cotangents)
 minimum = Binary("minimum", np.minimum, _extremum_cotangents)
-atan2 = Binary("atan2", np.arctan2,
-               lambda ct, a, b, out: (ar.mul(ct, ar.div(b, a * a + b * b)),
-                                      ar.mul(ct, ar.div(neg(a), a * a + b * b))))
-copysign = Binary("copysign", np.copysign,
-                  lambda ct, a, b, out: (ar.mul(ct, _copysign_derivative(a, out)), ar.zeros_like(ct)))
+atan2 = Binary(
+    "atan2",
+    np.arctan2,
+    lambda ct, a, b, out: (
+        ar.mul(ct, ar.div(b, a * a + b * b)),
+        ar.mul(ct, ar.div(neg(a), a * a + b * b)),
+    ),
+)
+copysign = Binary(
+    "copysign",
+    np.copysign,
+    lambda ct, a, b, out: (ar.mul(ct, _copysign_derivative(a, out)), ar.zeros_like(ct)),
+)
 nextafter = Binary("nextafter", np.nextafter, None)
 
 

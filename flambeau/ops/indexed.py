@@ -36,14 +36,23 @@ def out_of_range(value: int, count: int, what: str) -> Exception:
     if name == "target":
         return IndexError(f"Target {value} is out of bounds.")
     if name in ("gather", "scatter", "index_add"):
-        return RuntimeError(f"index {value} is out of bounds for dimension {dim or 0} with size {count}")
+        return RuntimeError(
+            f"index {value} is out of bounds for dimension {dim or 0} with size {count}"
+        )
     if name == "index_copy":
-        return IndexError(f"index_copy_(): index {value} is out of bounds for dimension {dim or 0} with size {count}")
+        return IndexError(
+            f"index_copy_(): index {value} is out of bounds for dimension {dim or 0} with size {count}"
+        )
     if name == "take":
-        return IndexError(f"out of range: tried to access index {value} on a tensor of {count} elements.")
+        return IndexError(
+            f"out of range: tried to access index {value} on a tensor of {count} elements."
+        )
     if name == "one_hot":
-        return RuntimeError("Class values must be non-negative." if value < 0 else
-                            "Class values must be smaller than num_classes.")
+        return RuntimeError(
+            "Class values must be non-negative."
+            if value < 0
+            else "Class values must be smaller than num_classes."
+        )
     return IndexError(f"index out of range in self ({what}: index {value}, size {count})")
 
 
@@ -130,7 +139,11 @@ class PutReduce(Primitive):
         x, index, rows = inputs
         what, include = attrs["what"], attrs["include_self"]
         touched = ar.gt(put_add(ar.zeros_like(x), index, ar.full_like(rows, 1), what=what), 0)
-        kept = ar.full_like(x, 1) if include else ar.where(touched, ar.zeros_like(x), ar.full_like(x, 1))
+        kept = (
+            ar.full_like(x, 1)
+            if include
+            else ar.where(touched, ar.zeros_like(x), ar.full_like(x, 1))
+        )
         if attrs["reduce"] == "prod":
             return self._product(ct, out, x, index, rows, kept, what)
         own = ar.cast(el.eq(x, out), x.dtype) * kept
@@ -139,8 +152,9 @@ class PutReduce(Primitive):
         shared = ct / ar.where(ar.eq(count, 0), ar.full_like(count, 1), count)
         return own * shared, None, hits * take(shared, index, what=what)
 
-    def _product(self, ct: Value, out: Value, x: Value, index: Value, rows: Value, kept: Value,
-                 what: str) -> Cotangents:
+    def _product(
+        self, ct: Value, out: Value, x: Value, index: Value, rows: Value, kept: Value, what: str
+    ) -> Cotangents:
         one, own_zero = ar.full_like(x, 1), ar.logical_and(ar.eq(x, 0), ar.ne(kept, 0))
         row_zero = ar.eq(rows, 0)
         zeros = put_add(ar.cast(own_zero, x.dtype), index, ar.cast(row_zero, x.dtype), what=what)
@@ -176,4 +190,4 @@ put_add = PutAdd()
 put_set = PutSet()
 put_reduce = PutReduce()
 
-from flambeau.ops import elementwise as el  # noqa: E402  (derivatives)
+from flambeau.ops import elementwise as el

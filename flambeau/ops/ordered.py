@@ -46,7 +46,7 @@ class CumProd(Scan):
         # as a sum over a square of extent n; the quotient form serves where no factor is zero.
         x, axis = inputs[0], attrs["axis"]
         n = x.shape[axis]
-        rest = x.shape[:axis] + x.shape[axis + 1:]
+        rest = x.shape[:axis] + x.shape[axis + 1 :]
         last = tuple(a for a in range(x.ndim) if a != axis) + (axis,)
         rows = view.permute(x, order=last)
         square = ar.expand(view.reshape(rows, shape=(*rest, 1, n)), (*rest, n, n))
@@ -83,7 +83,7 @@ class CumArg(Scan):
         rows = np.moveaxis(arrays[0], attrs["axis"], 0)
         index = np.zeros(rows.shape, np.int64)
         for i in range(1, rows.shape[0]):
-            best = np.take_along_axis(rows, index[i - 1:i], 0)[0]
+            best = np.take_along_axis(rows, index[i - 1 : i], 0)[0]
             nan = np.isnan(best) if rows.dtype.kind in "fc" else np.zeros(best.shape, bool)
             new_nan = np.isnan(rows[i]) if rows.dtype.kind in "fc" else nan
             wins = (self._better(rows[i], best) & ~nan) | new_nan
@@ -132,4 +132,4 @@ cum_argmin = CumArg("cum_argmin", np.less_equal)
 logcumsumexp = LogCumSumExp()
 argsort = ArgSort()
 
-from flambeau.ops import reduction, source  # noqa: E402  (derivatives)
+from flambeau.ops import reduction, source

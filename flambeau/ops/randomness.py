@@ -43,7 +43,9 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
     from flambeau.core import random_streams
 
     parameters = dict(attrs["parameters"])
-    return random_streams.draw_and_advance(attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **parameters)
+    return random_streams.draw_and_advance(
+        attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **parameters
+    )
 
 
 class Require(Primitive):
@@ -63,8 +65,11 @@ class Require(Primitive):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         if not arrays[1].all():
             kind, message = attrs["error"]
-            raise {"RuntimeError": RuntimeError, "ValueError": ValueError, "IndexError": IndexError}[kind](
-                message)
+            raise {
+                "RuntimeError": RuntimeError,
+                "ValueError": ValueError,
+                "IndexError": IndexError,
+            }[kind](message)
         return np.asarray(arrays[0])
 
 

@@ -50,7 +50,7 @@ class Sum(Reduction):
             return x
         # NumPy sums pairwise only along the last axis; put the folded axes there for its accuracy.
         order = [a for a in range(x.ndim) if a not in axes] + list(axes)
-        rest = [x.shape[a] for a in order[:x.ndim - len(axes)]]
+        rest = [x.shape[a] for a in order[: x.ndim - len(axes)]]
         rows = x.transpose(order).reshape(*rest, math.prod(x.shape[a] for a in axes))
         return np.asarray(np.ascontiguousarray(rows).sum(axis=-1, dtype=x.dtype))
 
@@ -67,7 +67,9 @@ class Prod(Reduction):
         zeros = spread(sum_(ar.cast(zero, dtypes.int64), axes=axes), x, axes)
         others = ar.mul(spread(ct, x, axes), spread(prod(filled, axes=axes), x, axes))
         single = ar.logical_and(zero, ar.eq(zeros, 1))
-        return (ar.where(ar.eq(zeros, 0), others / filled, ar.where(single, others, ar.zeros_like(x))),)
+        return (
+            ar.where(ar.eq(zeros, 0), others / filled, ar.where(single, others, ar.zeros_like(x))),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         with np.errstate(all="ignore"):
@@ -115,4 +117,4 @@ min_ = Extremum("min", np.min)
 argmax = ArgExtremum("argmax", np.argmax)
 argmin = ArgExtremum("argmin", np.argmin)
 
-from flambeau.ops import view  # noqa: E402  (the derivatives need it; its own needs sum)
+from flambeau.ops import view

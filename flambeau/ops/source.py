@@ -33,8 +33,9 @@ class Constant(Primitive):
         if dtype.name == "bfloat16":
             return np.asarray(attrs["value"], np.float32)
         if dtype.kind in "iu" and not isinstance(attrs["value"], bool):
-            return np.asarray(int(attrs["value"]) & ((1 << (8 * dtype.itemsize)) - 1), np.uint64).astype(
-                dtype.numpy)
+            return np.asarray(
+                int(attrs["value"]) & ((1 << (8 * dtype.itemsize)) - 1), np.uint64
+            ).astype(dtype.numpy)
         return np.asarray(attrs["value"], dtype.numpy)
 
 
@@ -126,4 +127,6 @@ def leaf(data: Value, number: int) -> Value:
 
 def history(data: Value, frame: int, source: Value) -> Value:
     """`data` as the value `source` of an earlier program (number `frame` among this program's frames)."""
-    return Value(_history, (data,), {"frame": frame, "source": source}, data.shape, data.dtype, True)
+    return Value(
+        _history, (data,), {"frame": frame, "source": source}, data.shape, data.dtype, True
+    )

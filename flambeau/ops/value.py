@@ -29,8 +29,15 @@ class Value:
 
     __slots__ = ("attrs", "dtype", "inputs", "order", "primitive", "shape", "tracked")
 
-    def __init__(self, primitive: Primitive, inputs: tuple[Value, ...], attrs: dict[str, Any],
-                 shape: Shape, dtype: DType, tracked: bool) -> None:
+    def __init__(
+        self,
+        primitive: Primitive,
+        inputs: tuple[Value, ...],
+        attrs: dict[str, Any],
+        shape: Shape,
+        dtype: DType,
+        tracked: bool,
+    ) -> None:
         self.primitive = primitive
         self.inputs = inputs
         self.attrs = attrs
@@ -107,4 +114,4 @@ class Value:
 Scalar = bool | int | float | complex
 Operand = Value | Scalar
 
-from flambeau.ops import arithmetic  # noqa: E402  (operators need it; it needs Value)
+from flambeau.ops import arithmetic

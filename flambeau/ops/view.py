@@ -55,7 +55,10 @@ class Expand(View):
     name = "expand"
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
-        assert all(a in (1, b) for a, b in zip(inputs[0].shape, attrs["shape"], strict=True)), (inputs, attrs)
+        assert all(a in (1, b) for a, b in zip(inputs[0].shape, attrs["shape"], strict=True)), (
+            inputs,
+            attrs,
+        )
         return attrs["shape"], inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
@@ -76,14 +79,23 @@ class Slice(View):
         return attrs["sizes"], inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        shape, starts, steps, sizes = inputs[0].shape, attrs["starts"], attrs["steps"], attrs["sizes"]
-        high = tuple(n - s - (max(z - 1, 0) * t + (z > 0))
-                     for n, s, t, z in zip(shape, starts, steps, sizes, strict=True))
+        shape, starts, steps, sizes = (
+            inputs[0].shape,
+            attrs["starts"],
+            attrs["steps"],
+            attrs["sizes"],
+        )
+        high = tuple(
+            n - s - (max(z - 1, 0) * t + (z > 0))
+            for n, s, t, z in zip(shape, starts, steps, sizes, strict=True)
+        )
         return (pad(ct, low=starts, high=high, interior=tuple(t - 1 for t in steps), value=0),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        picks = tuple(slice(s, s + t * z, t) if z else slice(0, 0) for s, t, z in
-                      zip(attrs["starts"], attrs["steps"], attrs["sizes"], strict=True))
+        picks = tuple(
+            slice(s, s + t * z, t) if z else slice(0, 0)
+            for s, t, z in zip(attrs["starts"], attrs["steps"], attrs["sizes"], strict=True)
+        )
         return arrays[0][picks]
 
 
@@ -96,31 +108,48 @@ class Pad(View):
     name = "pad"
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
-        shape = tuple(low + high + n + max(n - 1, 0) * inner for n, low, high, inner in
-                      zip(inputs[0].shape, attrs["low"], attrs["high"], attrs["interior"], strict=True))
+        shape = tuple(
+            low + high + n + max(n - 1, 0) * inner
+            for n, low, high, inner in zip(
+                inputs[0].shape, attrs["low"], attrs["high"], attrs["interior"], strict=True
+            )
+        )
         if any(extent < 0 for extent in shape):
-            raise RuntimeError(f"pad: a negative padding cuts more than the tensor of shape "
-                               f"{list(inputs[0].shape)} has (low {attrs['low']}, high {attrs['high']})")
+            raise RuntimeError(
+                f"pad: a negative padding cuts more than the tensor of shape "
+                f"{list(inputs[0].shape)} has (low {attrs['low']}, high {attrs['high']})"
+            )
         return shape, inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         low, high = attrs["low"], attrs["high"]
         zero = (0,) * len(low)
         if any(n < 0 for n in (*low, *high)):
-            ct = pad(ct, low=tuple(max(-n, 0) for n in low), high=tuple(max(-n, 0) for n in high),
-                     interior=zero, value=0)
+            ct = pad(
+                ct,
+                low=tuple(max(-n, 0) for n in low),
+                high=tuple(max(-n, 0) for n in high),
+                interior=zero,
+                value=0,
+            )
         steps = tuple(n + 1 for n in attrs["interior"])
-        return (slice_(ct, starts=tuple(max(n, 0) for n in low), sizes=inputs[0].shape, steps=steps),)
+        return (
+            slice_(ct, starts=tuple(max(n, 0) for n in low), sizes=inputs[0].shape, steps=steps),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         low, high, interior = attrs["low"], attrs["high"], attrs["interior"]
         inner = tuple(n + max(n - 1, 0) * i for n, i in zip(arrays[0].shape, interior, strict=True))
         outer = tuple(n + max(a, 0) + max(b, 0) for n, a, b in zip(inner, low, high, strict=True))
         result = np.full(outer, attrs["value"], arrays[0].dtype)
-        place = tuple(slice(max(a, 0), max(a, 0) + n, i + 1)
-                      for a, n, i in zip(low, inner, interior, strict=True))
+        place = tuple(
+            slice(max(a, 0), max(a, 0) + n, i + 1)
+            for a, n, i in zip(low, inner, interior, strict=True)
+        )
         result[place] = arrays[0]
-        cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, outer, strict=True))
+        cut = tuple(
+            slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, outer, strict=True)
+        )
         return result[cut]
 
 
@@ -155,7 +184,9 @@ class Concat(View):
             starts = [0] * ct.ndim
             starts[axis] = start
             start += operand.shape[axis]
-            parts.append(slice_(ct, starts=tuple(starts), sizes=operand.shape, steps=(1,) * ct.ndim))
+            parts.append(
+                slice_(ct, starts=tuple(starts), sizes=operand.shape, steps=(1,) * ct.ndim)
+            )
         return parts
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
@@ -172,8 +203,11 @@ class AsStrided(View):
         return attrs["shape"], inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        return (strided_sum(ct, size=inputs[0].shape[0], strides=attrs["strides"],
-                            offset=attrs["offset"]),)
+        return (
+            strided_sum(
+                ct, size=inputs[0].shape[0], strides=attrs["strides"], offset=attrs["offset"]
+            ),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return strided_window(arrays[0], attrs["shape"], attrs["strides"], attrs["offset"])
@@ -208,11 +242,15 @@ class StridedSum(View):
         return (attrs["size"],), inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        return (as_strided(ct, shape=inputs[0].shape, strides=attrs["strides"], offset=attrs["offset"]),)
+        return (
+            as_strided(ct, shape=inputs[0].shape, strides=attrs["strides"], offset=attrs["offset"]),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         result = np.zeros(attrs["size"], arrays[0].dtype)
-        places = strided_window(np.arange(attrs["size"]), arrays[0].shape, attrs["strides"], attrs["offset"])
+        places = strided_window(
+            np.arange(attrs["size"]), arrays[0].shape, attrs["strides"], attrs["offset"]
+        )
         np.add.at(result, places.ravel(), arrays[0].ravel())
         return result
 
@@ -228,8 +266,12 @@ class Windows(View):
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         sizes = attrs["sizes"]
         lead = inputs[0].ndim - len(sizes)
-        positions = tuple((n - (z - 1) * d - 1) // s + 1 for n, z, s, d in zip(
-            inputs[0].shape[lead:], sizes, attrs["steps"], attrs["dilations"], strict=True))
+        positions = tuple(
+            (n - (z - 1) * d - 1) // s + 1
+            for n, z, s, d in zip(
+                inputs[0].shape[lead:], sizes, attrs["steps"], attrs["dilations"], strict=True
+            )
+        )
         return inputs[0].shape[:lead] + positions + sizes, inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
@@ -237,7 +279,9 @@ class Windows(View):
         return (fold(ct, extents=inputs[0].shape[lead:], **attrs),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return window_view(np.ascontiguousarray(arrays[0]), attrs["sizes"], attrs["steps"], attrs["dilations"])
+        return window_view(
+            np.ascontiguousarray(arrays[0]), attrs["sizes"], attrs["steps"], attrs["dilations"]
+        )
 
 
 class Fold(View):
@@ -250,7 +294,9 @@ class Fold(View):
         return inputs[0].shape[:lead] + attrs["extents"], inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        return (windows(ct, sizes=attrs["sizes"], steps=attrs["steps"], dilations=attrs["dilations"]),)
+        return (
+            windows(ct, sizes=attrs["sizes"], steps=attrs["steps"], dilations=attrs["dilations"]),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         sizes, rank = attrs["sizes"], len(attrs["sizes"])
@@ -271,16 +317,23 @@ def strided_window(flat: Array, shape: Shape, strides: tuple[int, ...], offset: 
     return np.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * step for s in strides))
 
 
-def window_view(array: Array, sizes: Shape, steps: Shape, dilations: Shape,
-                writeable: bool = False) -> Array:
+def window_view(
+    array: Array, sizes: Shape, steps: Shape, dilations: Shape, writeable: bool = False
+) -> Array:
     lead = array.ndim - len(sizes)
-    positions = tuple((n - (z - 1) * d - 1) // s + 1 for n, z, s, d in
-                      zip(array.shape[lead:], sizes, steps, dilations, strict=True))
+    positions = tuple(
+        (n - (z - 1) * d - 1) // s + 1
+        for n, z, s, d in zip(array.shape[lead:], sizes, steps, dilations, strict=True)
+    )
     outer = array.strides[lead:]
     return np.lib.stride_tricks.as_strided(
-        array, array.shape[:lead] + positions + sizes,
-        array.strides[:lead] + tuple(o * s for o, s in zip(outer, steps, strict=True))
-        + tuple(o * d for o, d in zip(outer, dilations, strict=True)), writeable=writeable)
+        array,
+        array.shape[:lead] + positions + sizes,
+        array.strides[:lead]
+        + tuple(o * s for o, s in zip(outer, steps, strict=True))
+        + tuple(o * d for o, d in zip(outer, dilations, strict=True)),
+        writeable=writeable,
+    )
 
 
 reshape = Reshape()
@@ -296,4 +349,4 @@ strided_sum = StridedSum()
 windows = Windows()
 fold = Fold()
 
-from flambeau.ops import reduction  # noqa: E402  (the derivative of expand)
+from flambeau.ops import reduction

@@ -19,15 +19,19 @@ from flambeau.ops.view import window_view
 
 def positions(x: Value, attrs: dict[str, Any]) -> Shape:
     lead = x.ndim - len(attrs["sizes"])
-    return x.shape[:lead] + tuple((n - (z - 1) * d - 1) // s + 1 for n, z, s, d in zip(
-        x.shape[lead:], attrs["sizes"], attrs["steps"], attrs["dilations"], strict=True))
+    return x.shape[:lead] + tuple(
+        (n - (z - 1) * d - 1) // s + 1
+        for n, z, s, d in zip(
+            x.shape[lead:], attrs["sizes"], attrs["steps"], attrs["dilations"], strict=True
+        )
+    )
 
 
 def winners(x: Array, sizes: Shape, steps: Shape, dilations: Shape) -> Array:
     """The row-major place in its window of each window's winner."""
     rank = len(sizes)
     view = window_view(np.ascontiguousarray(x), sizes, steps, dilations)
-    return np.asarray(view.reshape(*view.shape[:view.ndim - rank], int(np.prod(sizes))).argmax(-1))
+    return np.asarray(view.reshape(*view.shape[: view.ndim - rank], int(np.prod(sizes))).argmax(-1))
 
 
 class MaxPool(Primitive):
@@ -43,8 +47,9 @@ class MaxPool(Primitive):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         rank = len(attrs["sizes"])
-        view = window_view(np.ascontiguousarray(arrays[0]), attrs["sizes"], attrs["steps"],
-                           attrs["dilations"])
+        view = window_view(
+            np.ascontiguousarray(arrays[0]), attrs["sizes"], attrs["steps"], attrs["dilations"]
+        )
         return np.asarray(view.max(axis=tuple(range(view.ndim - rank, view.ndim))))
 
 
@@ -63,7 +68,9 @@ class MaxPoolGradient(Primitive):
         x, ct = arrays
         first = winners(x, **attrs)
         result = np.zeros(x.shape, ct.dtype)
-        view = window_view(result, attrs["sizes"], attrs["steps"], attrs["dilations"], writeable=True)
+        view = window_view(
+            result, attrs["sizes"], attrs["steps"], attrs["dilations"], writeable=True
+        )
         for number, place in enumerate(np.ndindex(*attrs["sizes"])):
             at = (..., *place)
             view[at] += np.where(first == number, ct, 0).astype(ct.dtype)
@@ -84,9 +91,11 @@ class MaxPoolTake(Primitive):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, other = arrays
         first = winners(x, **attrs)
-        view = window_view(np.ascontiguousarray(other), attrs["sizes"], attrs["steps"], attrs["dilations"])
+        view = window_view(
+            np.ascontiguousarray(other), attrs["sizes"], attrs["steps"], attrs["dilations"]
+        )
         rank = len(attrs["sizes"])
-        rows = view.reshape(*view.shape[:view.ndim - rank], int(np.prod(attrs["sizes"])))
+        rows = view.reshape(*view.shape[: view.ndim - rank], int(np.prod(attrs["sizes"])))
         return np.take_along_axis(rows, first[..., None], -1)[..., 0]
 
 

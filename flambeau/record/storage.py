@@ -87,7 +87,8 @@ class Storage:
 
 
 def _buffer_baseline() -> int:
-    return sys.getrefcount(Storage(allocate(0)).buffer)
+    storage = Storage(allocate(0))
+    return sys.getrefcount(storage.buffer)
 
 
 BUFFER_BASELINE = _buffer_baseline()

@@ -160,7 +160,9 @@ class Tensor(Handle):
             recorder.flush()
             storage = self._storage
             if storage is None:
-                raise RuntimeError(f"this tensor was never computed: {self._failure or 'its program failed'}")
+                raise RuntimeError(
+                    f"this tensor was never computed: {self._failure or 'its program failed'}"
+                )
         elif storage.recording is not None and not storage.recording.done:
             recorder._settle_other(storage.recording)
         return storage
@@ -173,8 +175,13 @@ class Tensor(Handle):
         flat = np.asarray(storage.buffer)
         if not meta.numel:
             return np.empty(meta.shape, meta.dtype.numpy)
-        return np.ndarray(meta.shape, meta.dtype.numpy, flat, self._offset * itemsize,
-                          tuple(s * itemsize for s in meta.strides))
+        return np.ndarray(
+            meta.shape,
+            meta.dtype.numpy,
+            flat,
+            self._offset * itemsize,
+            tuple(s * itemsize for s in meta.strides),
+        )
 
     def _values(self) -> Any:
         """The data for computing on the host: bfloat16 as float32."""
@@ -184,7 +191,9 @@ class Tensor(Handle):
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
         if self._meta.numel != 1:
-            raise RuntimeError(f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar")
+            raise RuntimeError(
+                f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar"
+            )
         return self._values().item()
 
     def tolist(self) -> Any:
@@ -195,8 +204,10 @@ class Tensor(Handle):
         """A NumPy array that shares the tensor's memory."""
         if self._meta.requires_grad:
             if not force:
-                raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use "
-                                   "tensor.detach().numpy() instead.")
+                raise RuntimeError(
+                    "Can't call numpy() on Tensor that requires grad. Use "
+                    "tensor.detach().numpy() instead."
+                )
         if self._meta.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
         array = self._array()
@@ -261,8 +272,10 @@ class Tensor(Handle):
     def __contains__(self, element: Any) -> bool:
         if isinstance(element, (Tensor, int, float, bool, complex)):
             return bool((self == element).any().item())
-        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-                           f"{type(element)}.")
+        raise RuntimeError(
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(element)}."
+        )
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         from flambeau.tensor.printing import tensor_repr
@@ -284,22 +297,30 @@ class Tensor(Handle):
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
                 "attribute won't be populated during autograd.backward(). If you indeed want the .grad field to "
-                "be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.", UserWarning,
-                stacklevel=2)
+                "be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type "
-                                f"\"{type(value).__name__}\"")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type "
+                    f'"{type(value).__name__}"'
+                )
             if value.shape != self.shape:
-                raise RuntimeError(f"assigned grad has data of a different size: expected {list(self.shape)}, "
-                                   f"got {list(value.shape)}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: expected {list(self.shape)}, "
+                    f"got {list(value.shape)}"
+                )
             if value.dtype is not self.dtype:
-                raise RuntimeError(f"assigned grad has data of a different type: expected {self.dtype}, "
-                                   f"got {value.dtype}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: expected {self.dtype}, "
+                    f"got {value.dtype}"
+                )
         if value is None and recorder.LOCAL.capture is not None:
             recorder.LOCAL.capture.cleared.add(id(self))
         self._grad = value
@@ -322,9 +343,11 @@ class Tensor(Handle):
         if meta.requires_grad == requires_grad:
             return self
         if not meta.is_leaf:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
-                               "computed variable in a subgraph that doesn't require differentiation use "
-                               "var_no_grad = var.detach().")
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
         if requires_grad and not (meta.dtype.is_floating_point or meta.dtype.is_complex):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         rec = recorder.LOCAL.rec
@@ -345,8 +368,13 @@ class Tensor(Handle):
             self._family = None
             return self
 
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-                 inputs: Any = None) -> None:
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
         """Adds the gradient of this (scalar) tensor to the `.grad` of the leaves it depends on."""
         from flambeau.autograd import engine
 
@@ -401,10 +429,12 @@ class Tensor(Handle):
         if id(self) in memo:
             return memo[id(self)]
         if not self._meta.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-                               "protocol at the moment.  If you were attempting to deepcopy a module, this may "
-                               "be because of a torch.nn.utils.weight_norm usage, see "
-                               "https://github.com/pytorch/pytorch/pull/103001")
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment.  If you were attempting to deepcopy a module, this may "
+                "be because of a torch.nn.utils.weight_norm usage, see "
+                "https://github.com/pytorch/pytorch/pull/103001"
+            )
         copied = from_array(self._array().copy(), self._meta.dtype)
         copied._meta = copied._meta.replaced(requires_grad=self._meta.requires_grad)
         out = _retype(copied, type(self))
@@ -417,7 +447,12 @@ class Tensor(Handle):
         return out
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (type(self), self._array().copy(), self._meta.dtype.name, self._meta.requires_grad)
+        return _rebuild, (
+            type(self),
+            self._array().copy(),
+            self._meta.dtype.name,
+            self._meta.requires_grad,
+        )
 
 
 class Parameter(Tensor):
@@ -429,7 +464,9 @@ class Parameter(Tensor):
         if data is None:
             data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
         if requires_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
-            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
         out = recorder.detach(data)
         out._settled()
         out = _retype(out, cls)

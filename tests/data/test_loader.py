@@ -13,8 +13,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.utils import data as ours  # noqa: E402
-from flambeau.utils.data import _utils  # noqa: E402
+import flambeau
+from beside_torch import LIBRARIES, given, identical
+from flambeau.utils import data as ours
+from flambeau.utils.data import _utils
 
 pytestmark = pytest.mark.parity
 theirs = torch.utils.data
@@ -24,11 +26,12 @@ Pair = collections.namedtuple("Pair", ["x", "y"])
 class Squares:
     """An indexed dataset; not ours nor PyTorch's, so that both accept it."""
 
-    def __init__(self, n: int = 23) -> None:
+    def __init__(self, n: int = 23, library: Any = flambeau) -> None:
         self.n = n
+        self.library = library
 
     def __getitem__(self, i: int) -> tuple[Any, int, dict[str, float]]:
-        return torch.full((2,), float(i * i)), i, {"half": i / 2}
+        return self.library.full((2,), float(i * i)), i, {"half": i / 2}
 
     def __len__(self) -> int:
         return self.n
@@ -37,29 +40,17 @@ class Squares:
 def _both(make: Any, seed: int = 4) -> tuple[list[Any], list[Any]]:
     """Run two epochs in each library from one seed; what the seed yields next is compared too."""
     results = []
-    for namespace in (ours, theirs):
-        torch.manual_seed(seed)
-        loader = make(namespace)
+    for library in LIBRARIES:
+        library.manual_seed(seed)
+        loader = make(library)
         batches = [list(loader), list(loader)]
-        results.append([*batches, torch.rand(3)])
+        results.append([*batches, library.rand(3)])
     return results[0], results[1]
 
 
-def _same(first: Any, second: Any) -> None:
-    assert type(first) is type(second)
-    if isinstance(first, torch.Tensor):
-        assert first.dtype == second.dtype
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
-    elif isinstance(first, dict):
-        assert list(first) == list(second)
-        for key in first:
-            _same(first[key], second[key])
-    elif isinstance(first, (list, tuple)):
-        assert len(first) == len(second)
-        for a, b in zip(first, second, strict=True):
-            _same(a, b)
-    else:
-        assert first == second
+def _equal(first: Any, second: Any) -> None:
+    """Two results of Flambeau."""
+    identical(first, given(torch, second))
 
 
 LOADERS: list[dict[str, Any]] = [
@@ -79,18 +70,19 @@ LOADERS: list[dict[str, Any]] = [
 def test_batches_are_pytorchs(options: dict[str, Any], kind: str, seeded: bool) -> None:
     x, y = torch.randn(23, 3), torch.arange(23)
 
-    def make(namespace: Any) -> Any:
-        dataset: Any = Squares()
+    def make(library: Any) -> Any:
+        data = library.utils.data
+        dataset: Any = Squares(library=library)
         if kind != "plain":
-            dataset = namespace.TensorDataset(x, y)
+            dataset = data.TensorDataset(given(library, x), given(library, y))
         if kind == "subset":
-            dataset = namespace.random_split(dataset, [0.7, 0.3])[0]
+            dataset = data.random_split(dataset, [0.7, 0.3])[0]
         if kind == "concat":
-            dataset = dataset + namespace.TensorDataset(x[:4], y[:4])
-        generator = torch.Generator().manual_seed(9) if seeded else None
-        return namespace.DataLoader(dataset, generator=generator, **options)
+            dataset = dataset + data.TensorDataset(given(library, x[:4]), given(library, y[:4]))
+        generator = library.Generator().manual_seed(9) if seeded else None
+        return data.DataLoader(dataset, generator=generator, **options)
 
-    _same(*_both(make))
+    identical(*_both(make))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -98,30 +90,31 @@ def test_batches_are_pytorchs(options: dict[str, Any], kind: str, seeded: bool) 
 def test_workers_change_nothing(workers: int, persistent: bool) -> None:
     results = []
     for options in ({}, {"num_workers": workers, "persistent_workers": persistent}):
-        torch.manual_seed(2)
+        flambeau.manual_seed(2)
         loader = ours.DataLoader(Squares(), batch_size=4, shuffle=True, **options)
         results.append([list(loader), list(loader)])
     # PyTorch draws the workers' seed once for all epochs of persistent workers.
-    _same(results[0][0], results[1][0])
+    _equal(results[0][0], results[1][0])
     if not persistent:
-        _same(results[0][1], results[1][1])
+        _equal(results[0][1], results[1][1])
 
 
 def test_persistent_workers_draw_what_pytorchs_draw() -> None:
-    def make(namespace: Any) -> Any:
-        return namespace.DataLoader(
-            Squares(9), batch_size=2, shuffle=True, num_workers=1, persistent_workers=True
+    def make(library: Any) -> Any:
+        squares = Squares(9, library)
+        return library.utils.data.DataLoader(
+            squares, batch_size=2, shuffle=True, num_workers=1, persistent_workers=True
         )
 
-    _same(*_both(make))
+    identical(*_both(make))
 
 
 def test_gathered_batch_is_a_copy() -> None:
-    x = torch.randn(6, 2)
+    x = flambeau.randn(6, 2)
     kept = x.clone()
     (batch,) = next(iter(ours.DataLoader(ours.TensorDataset(x), batch_size=3)))
     batch.zero_()
-    _same(x, kept)
+    _equal(x, kept)
 
 
 def test_tensor_dataset_takes_one_op_per_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,15 +126,15 @@ def test_tensor_dataset_takes_one_op_per_tensor(monkeypatch: pytest.MonkeyPatch)
             taken.append(index)
             return original(self, index)
 
-    x = torch.randn(10, 2)
+    x = flambeau.randn(10, 2)
     first = list(ours.DataLoader(ours.TensorDataset(x), batch_size=4))
     second = list(ours.DataLoader(Watched(x), batch_size=4))
-    _same(first, second)
+    _equal(first, second)
     # A subclass that chooses its samples is asked for each.
     assert taken == list(range(10))
     calls: list[Any] = []
     monkeypatch.setattr(ours.TensorDataset, "__len__", lambda self: 10)
-    monkeypatch.setattr(torch.Tensor, "__getitem__", lambda self, i: calls.append(i), raising=True)
+    monkeypatch.setattr(flambeau.Tensor, "__getitem__", lambda self, i: calls.append(i), raising=True)
     list(ours.DataLoader(ours.TensorDataset(x), batch_size=4))
     assert not calls
 
@@ -149,12 +142,12 @@ def test_tensor_dataset_takes_one_op_per_tensor(monkeypatch: pytest.MonkeyPatch)
 class _Count:
     """Mixed into each library's IterableDataset."""
 
-    def __init__(self, n: int, namespace: Any) -> None:
+    def __init__(self, n: int, data: Any) -> None:
         self.n = n
-        self.namespace = namespace
+        self.data = data
 
     def __iter__(self) -> Any:
-        info = self.namespace.get_worker_info()
+        info = self.data.get_worker_info()
         if info is None:
             return iter(range(self.n))
         return iter(range(info.id, self.n, info.num_workers))
@@ -167,13 +160,14 @@ def test_iterable_dataset(drop_last: bool, workers: int, batch_size: int | None)
     if batch_size is None and drop_last:
         return
     results = []
-    for namespace in (ours, theirs):
-        kind = type("Count", (_Count, namespace.IterableDataset), {})
-        loader = namespace.DataLoader(
-            kind(17, namespace), batch_size, num_workers=workers, drop_last=drop_last
+    for library in LIBRARIES:
+        data = library.utils.data
+        kind = type("Count", (_Count, data.IterableDataset), {})
+        loader = data.DataLoader(
+            kind(17, data), batch_size, num_workers=workers, drop_last=drop_last
         )
         results.append([list(loader), list(loader)])
-    _same(results[0], results[1])
+    identical(results[0], results[1])
 
 
 def test_worker_init_may_split_an_iterable_dataset() -> None:
@@ -285,9 +279,49 @@ BATCHES: list[list[Any]] = [
 
 @pytest.mark.parametrize("batch", BATCHES)
 def test_collate_and_convert(batch: list[Any]) -> None:
-    _same(ours.default_collate(batch), theirs.default_collate(batch))
-    _same(ours.default_convert(batch), theirs.default_convert(batch))
+    for name in ("default_collate", "default_convert"):
+        results = [getattr(lib.utils.data, name)(given(lib, batch)) for lib in LIBRARIES]
+        identical(*results)
     assert _utils.collate.default_collate is ours.default_collate
+
+
+def test_collate_takes_views_strides_and_gradients() -> None:
+    """Samples that are views, that need a gradient, that are not computed yet, that differ."""
+    x = torch.randn(6, 4, 3)
+    results = []
+    for library in LIBRARIES:
+        own = given(library, x)
+        leaf = given(library, x).requires_grad_()
+        stack = library.utils.data.default_collate
+        batch = stack([leaf[i] for i in (2, 0, 2)])
+        (batch * stack([own[i] for i in (1, 2, 3)])).sum().backward()
+        made = [stack([own[i].t() for i in (3, 1)]), stack([own[i] * 2 for i in (5, 4)])]
+        results.append([*made, leaf.grad, stack([own[0, 0, 0], own[1, 1, 1]])])
+        with pytest.raises(RuntimeError, match="equal size"):
+            stack([own[0], own[0, 1:]])
+    identical(*results)
+
+
+class Recorded:
+    """A dataset that computes its samples with ops; not ours nor PyTorch's."""
+
+    def __init__(self, library: Any) -> None:
+        generator = library.Generator().manual_seed(5)
+        self.x = library.randn(40, 3, generator=generator)
+        self.y = library.randint(0, 4, (40,), generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        return self.x[i] * 2 + self.y[i], self.y[i] / 4
+
+
+def test_samples_that_are_computed() -> None:
+    def make(library: Any) -> Any:
+        return library.utils.data.DataLoader(Recorded(library), batch_size=7, shuffle=True)
+
+    identical(*_both(make))
 
 
 @pytest.mark.parametrize("batch", [[object()], [[1, 2], [3]], [np.array(["a"])]])
@@ -317,13 +351,13 @@ SAMPLERS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize("seeded", [False, True])
 def test_sampler(name: str, args: Any, options: Any, seeded: bool) -> None:
     results = []
-    for namespace in (ours, theirs):
-        torch.manual_seed(8)
-        own = torch.Generator().manual_seed(6)
+    for library in LIBRARIES:
+        library.manual_seed(8)
+        own = library.Generator().manual_seed(6)
         extra = {"generator": own} if seeded and "andom" in name else {}
-        sampler = getattr(namespace, name)(*args, **options, **extra)
-        results.append([len(sampler), list(sampler), list(sampler), torch.rand(2), own.get_state()])
-    _same(results[0], results[1])
+        sampler = getattr(library.utils.data, name)(*args, **options, **extra)
+        results.append([len(sampler), list(sampler), list(sampler), library.rand(2), own.get_state()])
+    identical(results[0], results[1])
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -372,10 +406,11 @@ def test_loader_attributes_are_fixed() -> None:
 
 def test_random_split_and_stack() -> None:
     results = []
-    for namespace in (ours, theirs):
-        torch.manual_seed(1)
-        parts = namespace.random_split(Squares(10), [0.35, 0.35, 0.3])
-        stacked = namespace.StackDataset(a=Squares(3), b=range(3))
+    for library in LIBRARIES:
+        namespace = library.utils.data
+        library.manual_seed(1)
+        parts = namespace.random_split(Squares(10, library), [0.35, 0.35, 0.3])
+        stacked = namespace.StackDataset(a=Squares(3, library), b=range(3))
         results.append(
             [
                 [list(p.indices) for p in parts],
@@ -384,6 +419,6 @@ def test_random_split_and_stack() -> None:
                 namespace.StackDataset(range(3), range(3)).__getitems__([1, 2]),
             ]
         )
-    _same(results[0], results[1])
+    identical(*results)
     with pytest.raises(ValueError, match="Sum of input lengths"):
         ours.random_split(Squares(10), [3, 3])

@@ -144,8 +144,8 @@ def test_reduction_batchmean() -> None:
     for log_target in (False, True):
         options = {"reduction": "batchmean", "log_target": log_target}
         assert_same(
-            lambda x, y: fl.kl_div(x, y, **options),  # noqa: B023
-            lambda x, y: F.kl_div(x, y, **options),  # noqa: B023
+            lambda x, y: fl.kl_div(x, y, **options),
+            lambda x, y: F.kl_div(x, y, **options),
             [X, distribution(3, 4)],
         )
 
@@ -213,7 +213,7 @@ def test_warnings_in_pytorch_words(program: Callable[[Any, Any], Any]) -> None:
     for module, place in ((F, 0), (fl, 1)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            program(module, lambda *s: pair(normal(*s), False)[place])  # noqa: B023
+            program(module, lambda *s: pair(normal(*s), False)[place])
         messages.append([str(w.message) for w in caught])
     assert messages[0] == messages[1] and messages[1]
 

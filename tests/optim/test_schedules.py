@@ -10,10 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau import optim as ours  # noqa: E402
+import flambeau
+from beside_torch import LIBRARIES
+from flambeau import optim as ours
 
 pytestmark = pytest.mark.parity
-theirs = torch.optim
 
 
 def _half(epoch: int) -> float:
@@ -43,10 +44,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def _make(namespace: Any, kind: str = "SGD") -> Any:
-    params = [torch.zeros(2, requires_grad=True), torch.zeros(3, requires_grad=True)]
+def _make(library: Any, kind: str = "SGD") -> Any:
+    params = [library.zeros(2, requires_grad=True), library.zeros(3, requires_grad=True)]
     groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}]
-    return getattr(namespace, kind)(groups, lr=0.1, **({"momentum": 0.9} if kind == "SGD" else {}))
+    options = {"momentum": 0.9} if kind == "SGD" else {}
+    return getattr(library.optim, kind)(groups, lr=0.1, **options)
 
 
 def _options(optimizer: Any) -> list[dict[str, Any]]:
@@ -67,19 +69,19 @@ def _follow(optimizer: Any, scheduler: Any, epochs: int, *args: Any) -> list[Any
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_schedule_is_pytorchs(name: str, options: dict[str, Any], kind: str) -> None:
     traces = []
-    for namespace in (ours, theirs):
-        optimizer = _make(namespace, kind)
-        scheduler = getattr(namespace.lr_scheduler, name)(optimizer, **options)
+    for library in LIBRARIES:
+        optimizer = _make(library, kind)
+        scheduler = getattr(library.optim.lr_scheduler, name)(optimizer, **options)
         traces.append(_follow(optimizer, scheduler, 11))
     assert traces[0] == traces[1]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_schedule_continues_from_its_state(name: str, options: dict[str, Any]) -> None:
-    first = _make(ours)
+    first = _make(flambeau)
     scheduler = getattr(ours.lr_scheduler, name)(first, **options)
     _follow(first, scheduler, 4)
-    second = _make(ours)
+    second = _make(flambeau)
     other = getattr(ours.lr_scheduler, name)(second, **options)
     other.load_state_dict(copy.deepcopy(scheduler.state_dict()))
     second.load_state_dict(first.state_dict())
@@ -92,9 +94,9 @@ def test_reduce_on_plateau(mode: str, threshold_mode: str) -> None:
     generator = torch.Generator().manual_seed(1)
     metrics = torch.randn(40, generator=generator).tolist()
     traces = []
-    for namespace in (ours, theirs):
-        optimizer = _make(namespace)
-        scheduler = namespace.lr_scheduler.ReduceLROnPlateau(
+    for library in LIBRARIES:
+        optimizer = _make(library)
+        scheduler = library.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, mode, 0.5, 2, 0.1, threshold_mode, 1, [0.01, 0.2]
         )
         trace = []
@@ -105,8 +107,8 @@ def test_reduce_on_plateau(mode: str, threshold_mode: str) -> None:
     assert traces[0] == traces[1]
 
 
-def _combined(namespace: Any, optimizer: Any, kind: str) -> Any:
-    s = namespace.lr_scheduler
+def _combined(library: Any, optimizer: Any, kind: str) -> Any:
+    s = library.optim.lr_scheduler
     if kind == "chained":
         parts = [s.ConstantLR(optimizer, 0.1, 3), s.ExponentialLR(optimizer, 0.9)]
         return s.ChainedScheduler(parts)
@@ -121,27 +123,27 @@ def _combined(namespace: Any, optimizer: Any, kind: str) -> Any:
 @pytest.mark.parametrize("kind", ["chained", "sequential"])
 def test_combined(kind: str) -> None:
     traces = []
-    for namespace in (ours, theirs):
-        optimizer = _make(namespace)
+    for library in LIBRARIES:
+        optimizer = _make(library)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scheduler = _combined(namespace, optimizer, kind)
+            scheduler = _combined(library, optimizer, kind)
             traces.append(_follow(optimizer, scheduler, 11))
     assert traces[0] == traces[1]
 
 
 def test_tensor_learning_rate_is_changed_in_place() -> None:
-    for namespace in (ours, theirs):
-        lr = torch.tensor(0.4)
-        optimizer = namespace.SGD([torch.zeros(2, requires_grad=True)], lr=lr)
-        scheduler = namespace.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    for library in LIBRARIES:
+        lr = library.tensor(0.4)
+        optimizer = library.optim.SGD([library.zeros(2, requires_grad=True)], lr=lr)
+        scheduler = library.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
         optimizer.step()
         scheduler.step()
         assert lr.item() == pytest.approx(0.2)
 
 
 def test_warns_about_the_order() -> None:
-    optimizer = _make(ours)
+    optimizer = _make(flambeau)
     scheduler = ours.lr_scheduler.StepLR(optimizer, 1)
     with pytest.warns(UserWarning, match="before `optimizer.step"):
         scheduler.step()
@@ -152,10 +154,10 @@ def test_mistakes() -> None:
     with pytest.raises(TypeError, match="is not an Optimizer"):
         schedulers.StepLR(3, 1)
     with pytest.raises(ValueError, match="total_steps"):
-        schedulers.OneCycleLR(_make(ours), 0.1)
+        schedulers.OneCycleLR(_make(flambeau), 0.1)
     with pytest.raises(ValueError, match="Expected 2 lr_lambdas"):
-        schedulers.LambdaLR(_make(ours), [_half])
+        schedulers.LambdaLR(_make(flambeau), [_half])
     with pytest.raises(ValueError, match=r"Factor should be < 1\.0"):
-        schedulers.ReduceLROnPlateau(_make(ours), factor=1.0)
+        schedulers.ReduceLROnPlateau(_make(flambeau), factor=1.0)
     with pytest.raises(KeyError, match="initial_lr"):
-        schedulers.StepLR(_make(ours), 1, last_epoch=3)
+        schedulers.StepLR(_make(flambeau), 1, last_epoch=3)

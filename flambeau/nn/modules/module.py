@@ -10,10 +10,10 @@ from flambeau.nn._torch import Buffer, Parameter, Tensor
 from flambeau.nn.modules import hooks
 from flambeau.nn.modules.conversion import ConversionMixin
 from flambeau.nn.modules.hooks import BackwardWatch, RemovableHandle
-from flambeau.record.changes import CHANGES
 from flambeau.nn.modules.registry import Registry
 from flambeau.nn.modules.state import StateMixin, type_name
 from flambeau.nn.modules.tree import TreeMixin
+from flambeau.record.changes import CHANGES
 
 M = TypeVar("M", bound="Module")
 

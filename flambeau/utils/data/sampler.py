@@ -86,7 +86,7 @@ class RandomSampler(Sampler[int]):
         if self.replacement:
             left = self.num_samples
             for size in [32] * (left // 32) + [left % 32]:
-                drawn = randint(high=n, size=(size,), dtype=int64, generator=generator)
+                drawn = randint(0, n, (size,), dtype=int64, generator=generator)
                 yield from drawn.tolist()
             return
         for _ in range(self.num_samples // n):
