@@ -1,4 +1,7 @@
-"""Flambeau: PyTorch programs, compiled, in pure Python. `import flambeau as torch`, or `flambeau run script.py`."""
+"""Flambeau: PyTorch programs, compiled, in pure Python.
+
+`import flambeau as torch`, or `flambeau run script.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.linalg, as far as it is there: vector norms, and the QR factorisation of tensors without gradients."""
+"""torch.linalg, as far as it is there: vector norms, and QR of tensors without gradients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
 
 
 def qr(A: Tensor, mode: str = "reduced") -> QR:
-    """The QR factorisation (NumPy's LAPACK); NotImplementedError for tensors that require a gradient."""
+    """The QR factorisation (LAPACK); NotImplementedError where a gradient is required."""
     if A.requires_grad:
         raise NotImplementedError("linalg.qr: the derivative is not supported yet; use A.detach()")
     q, r = np.linalg.qr(A._values(), mode)

@@ -17,8 +17,8 @@ from flambeau.tensor.tensor import Tensor
 class FunctionOp(Event):
     """Outputs of a custom function join its inputs' graph: key = (op, outputs, inputs, (name,)).
 
-    The outputs' data are one flat value, the cut of the graph; the new tensors are its pieces, so that the
-    user's backward runs once, when the cotangents of all of them are known.
+    The outputs' data are one flat value, the cut of the graph; the new tensors are its pieces, so
+    that the user's backward runs once, when the cotangents of all of them are known.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Grad modes: no_grad, enable_grad, set_grad_enabled, inference_mode, as context managers and decorators."""
+"""Grad modes: no_grad, enable_grad, set_grad_enabled, inference_mode; managers and decorators."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
-    """no_grad; tensors made inside are not marked as inference tensors (they may be used in autograd later)."""
+    """no_grad; tensors made inside are no inference tensors (autograd may use them later)."""
 
     def __new__(cls, mode: Any = True) -> Any:
         self = object.__new__(cls)

@@ -88,7 +88,7 @@ def dense_strides_like(shape: Sequence[int], strides: Sequence[int]) -> Strides:
 
 
 def _preserving_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """Axes outermost first; broadcast axes (stride 0) keep their place, as PyTorch's TensorIterator has it."""
+    """Axes outermost first; broadcast axes (stride 0) keep their place, as in TensorIterator."""
     order = list(range(len(shape) - 1, -1, -1))
 
     def should_swap(a: int, b: int) -> int:
@@ -121,7 +121,7 @@ def storage_extent(shape: Sequence[int], strides: Sequence[int]) -> int:
 
 
 def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether two places of the layout may share an element (exact for what views can make, bar as_strided)."""
+    """Whether two places of the layout may share an element (exact for views, bar as_strided)."""
     axes = sorted(
         (stride, extent) for extent, stride in zip(shape, strides, strict=True) if extent > 1
     )
@@ -162,7 +162,7 @@ def view_strides(shape: Shape, strides: Strides, new_shape: Shape) -> Strides | 
 
 
 def infer_size(shape: Sequence[int], count: int) -> Shape:
-    """Replaces a single -1; RuntimeError in PyTorch's words where the sizes do not fit `count` elements."""
+    """Replaces a single -1; RuntimeError where the sizes do not fit `count` elements."""
     known, hole = 1, None
     for axis, extent in enumerate(shape):
         if extent == -1:

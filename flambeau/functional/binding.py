@@ -1,8 +1,9 @@
-"""Binds the op functions to `Tensor` as methods and operators, and lists the names of the torch namespace."""
+"""Binds the op functions to `Tensor` as methods and operators; lists the torch namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from flambeau.functional import (
@@ -21,32 +22,24 @@ from flambeau.functional import (
 from flambeau.tensor.tensor import Tensor
 
 POINTWISE_METHODS = """
-abs abs_ absolute absolute_ neg neg_ negative negative_ exp exp_ exp2 exp2_ expm1 expm1_ log log_ log2 log2_ log10
-log10_ log1p log1p_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ sin sin_ cos cos_ tan tan_ asin asin_ acos acos_
-atan atan_ sinh sinh_ cosh cosh_ tanh tanh_ asinh asinh_ acosh acosh_ atanh atanh_ arcsin arccos arctan arcsinh
-arccosh arctanh sigmoid sigmoid_ erf erf_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ floor floor_ ceil
-ceil_ trunc trunc_ fix fix_ frac frac_ sign sign_ sgn sgn_ square square_ relu relu_ bitwise_not bitwise_not_
-logical_not isnan isinf isfinite positive add add_ sub sub_ subtract subtract_ mul mul_ multiply multiply_ div div_
-divide divide_ true_divide true_divide_ floor_divide floor_divide_ remainder remainder_ fmod fmod_ maximum minimum fmax
-fmin atan2 atan2_ arctan2 copysign copysign_ nextafter nextafter_ hypot hypot_ xlogy xlogy_ logaddexp eq eq_ ne ne_ lt
-lt_ le le_ gt gt_ ge ge_ not_equal less less_equal greater greater_equal bitwise_and bitwise_and_ bitwise_or
-bitwise_or_ bitwise_xor bitwise_xor_ bitwise_left_shift bitwise_right_shift logical_and logical_and_ logical_or
-logical_or_ logical_xor logical_xor_ pow pow_ float_power clamp clamp_ clip clip_ clamp_min clamp_max lerp lerp_
-addcmul addcmul_ addcdiv addcdiv_ round round_ nan_to_num
+abs abs_ absolute absolute_ neg neg_ negative negative_ exp exp_ exp2 exp2_ expm1 expm1_ log log_
+log2 log2_ log10 log10_ log1p log1p_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ sin sin_ cos
+cos_ tan tan_ asin asin_ acos acos_ atan atan_ sinh sinh_ cosh cosh_ tanh tanh_ asinh asinh_ acosh
+acosh_ atanh atanh_ arcsin arccos arctan arcsinh arccosh arctanh sigmoid sigmoid_ erf erf_ erfc
+erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ floor floor_ ceil ceil_ trunc trunc_ fix fix_
+frac frac_ sign sign_ sgn sgn_ square square_ relu relu_ bitwise_not bitwise_not_ logical_not isnan
+isinf isfinite positive add add_ sub sub_ subtract subtract_ mul mul_ multiply multiply_ div div_
+divide divide_ true_divide true_divide_ floor_divide floor_divide_ remainder remainder_ fmod fmod_
+maximum minimum fmax fmin atan2 atan2_ arctan2 copysign copysign_ nextafter nextafter_ hypot hypot_
+xlogy xlogy_ logaddexp eq eq_ ne ne_ lt lt_ le le_ gt gt_ ge ge_ not_equal less less_equal greater
+greater_equal bitwise_and bitwise_and_ bitwise_or bitwise_or_ bitwise_xor bitwise_xor_
+bitwise_left_shift bitwise_right_shift logical_and logical_and_ logical_or logical_or_ logical_xor
+logical_xor_ pow pow_ float_power clamp clamp_ clip clip_ clamp_min clamp_max lerp lerp_ addcmul
+addcmul_ addcdiv addcdiv_ round round_ nan_to_num
 """.split()
 
-NOT_PUBLIC = {
-    "Tensor",
-    "Any",
-    "Callable",
-    "Value",
-    "Event",
-    "PureOp",
-    "InplaceOp",
-    "CopyOp",
-    "ViewOp",
-    "Primitive",
-}
+# Functions of `pointwise` that serve other modules.
+NOT_PUBLIC = {"checked_operand", "convert", "power", "power_of", "where_method", "write_out"}
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -125,20 +118,20 @@ def bind() -> None:
         setattr(Tensor, f"__i{name}__", function)
     for name in ("lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _operator(getattr(p, name)))
-    setattr(Tensor, "__eq__", _equality(p.eq))
-    setattr(Tensor, "__ne__", _equality(p.ne))
-    for name in (
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-    ):  # the operators of every step, without the wrapper
+    # The operators of every step, without the wrapper.
+    for name in ("add", "sub", "mul", "truediv"):
         setattr(Tensor, f"__{name}__", operators[name])
-    setattr(Tensor, "__radd__", lambda self, other: p.add(other, self))
-    setattr(Tensor, "__neg__", p.neg)
-    setattr(Tensor, "__pos__", lambda self: self)
-    setattr(Tensor, "__abs__", p.abs)
-    setattr(Tensor, "__invert__", p.bitwise_not)
+    others: dict[str, Callable[..., Any]] = {
+        "__radd__": _reflected(p.add),
+        "__eq__": _equality(p.eq),
+        "__ne__": _equality(p.ne),
+        "__neg__": p.neg,
+        "__pos__": p.positive,
+        "__abs__": p.abs,
+        "__invert__": p.bitwise_not,
+    }
+    for name, function in others.items():
+        setattr(Tensor, name, function)
 
 
 def _equality(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -164,13 +157,12 @@ def namespace() -> dict[str, Any]:
         randomness,
     ):
         public = getattr(module, "__all__", None) or [
-            n
-            for n, v in vars(module).items()
-            if callable(v)
-            and not n.startswith("_")
-            and n not in NOT_PUBLIC
-            and not n.isupper()
-            and getattr(v, "__module__", "").startswith("flambeau.functional")
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, FunctionType)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+            and name not in NOT_PUBLIC
         ]
         for name in public:
             names[name] = getattr(module, name)

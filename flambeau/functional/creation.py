@@ -25,7 +25,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
 from flambeau.record import recorder
-from flambeau.record.events import Event, operand_value
+from flambeau.record.events import Event, PureOp, operand_value
 from flambeau.record.meta import meta_of
 from flambeau.record.recorder import record, unary
 from flambeau.record.storage import Storage as MemoryStorage
@@ -110,7 +110,7 @@ LOGSPACE = MakeOp(
 EYE = MakeOp("eye", _eye)
 
 
-# ---- options -----------------------------------------------------------------------------------------
+# ---- options -------------------------------------------------------------------------------------
 
 
 def checked_device(given: Any) -> Device:
@@ -176,7 +176,7 @@ def _options(device: Any, layout: Any, pin_memory: Any) -> None:
         raise NotImplementedError(f"layout {layout} is not supported yet")
 
 
-# ---- filled ------------------------------------------------------------------------------------------
+# ---- filled --------------------------------------------------------------------------------------
 
 
 def zeros(
@@ -500,7 +500,7 @@ def triu_indices(
     return tensor(np.stack(np.triu_indices(row, offset, col)), dtype=dtype or dtypes.int64)
 
 
-# ---- from data ---------------------------------------------------------------------------------------
+# ---- from data -----------------------------------------------------------------------------------
 
 
 def tensor(
@@ -518,9 +518,9 @@ def tensor(
         import warnings
 
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor("
-            "sourceTensor).",
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than torch.tensor(sourceTensor).",
             UserWarning,
             stacklevel=2,
         )
@@ -569,9 +569,10 @@ def from_numpy(ndarray: Any) -> Tensor:
         import warnings
 
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. "
-            "This means writing to this tensor will result in undefined behavior. You may want to copy "
-            "the array to protect its data or make it writable before converting it to a tensor.",
+            "The given NumPy array is not writable, and PyTorch does not support non-writable "
+            "tensors. This means writing to this tensor will result in undefined behavior. You may "
+            "want to copy the array to protect its data or make it writable before converting it "
+            "to a tensor.",
             UserWarning,
             stacklevel=2,
         )
@@ -624,7 +625,7 @@ def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -
     return uninitialised(shape_of(data, "Tensor"), dtype)
 
 
-# ---- conversion --------------------------------------------------------------------------------------
+# ---- conversion ----------------------------------------------------------------------------------
 
 
 def to_dtype(input: Tensor, dtype: DType) -> Tensor:
@@ -697,7 +698,8 @@ def to(
             device = argument
         else:
             raise TypeError(
-                f"to() received an invalid combination of arguments - got ({type(argument).__name__})"
+                "to() received an invalid combination of arguments - got "
+                f"({type(argument).__name__})"
             )
     if other is not None:
         dtype = other.dtype
@@ -824,8 +826,6 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     return record(COMPLEX, (real, imag))
 
 
-from flambeau.record.events import PureOp
-
 COMPLEX = PureOp("complex", lambda a, b: el.complex_(*ar.broadcast(a, b)), "ComplexBackward0")
 REAL = PureOp("real", lambda x: el.real(x) if x.dtype.is_complex else x, "RealBackward0")
 IMAG = PureOp("imag", lambda x: el.imag(x), "ImagBackward0")
@@ -880,3 +880,11 @@ METHODS: dict[str, Callable[..., Any]] = {
     "share_memory_": cpu,
 }
 PROPERTIES: dict[str, Callable[[Any], Any]] = {"real": real, "imag": imag}
+
+# Names of the torch namespace.
+__all__ = [
+    "arange", "as_tensor", "asarray", "clone", "complex", "conj", "empty",
+    "empty_like", "empty_strided", "eye", "from_dlpack", "from_numpy", "frombuffer", "full",
+    "full_like", "imag", "linspace", "logspace", "ones", "ones_like", "real", "tensor",
+    "tril_indices", "triu_indices", "zeros", "zeros_like",
+]  # fmt: skip

@@ -1,6 +1,7 @@
 """Pointwise ops: arithmetic, comparison, math functions, with PyTorch's signatures.
 
-Each op is an event (`PureOp`) over a function of values; `out=` and in-place forms are made from the same function.
+Each op is an event (`PureOp`) over a function of values; `out=` and in-place forms are made from
+the same function.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def write_out(result: Tensor, out: Tensor | None) -> Tensor:
     return in_place(COPY, out, (result,))
 
 
-# ---- unary -------------------------------------------------------------------------------------------
+# ---- unary ---------------------------------------------------------------------------------------
 
 
 def _float_function(primitive: Primitive) -> Callable[[Value], Value]:
@@ -195,10 +196,14 @@ logical_not, _ = _unary_op("logical_not", ar.logical_not)
 isnan, _ = _unary_op("isnan", _isnan)
 isinf, _ = _unary_op("isinf", _isinf)
 isfinite, _ = _unary_op("isfinite", _isfinite)
-positive = lambda input: input
 
 
-# ---- binary ------------------------------------------------------------------------------------------
+def positive(input: Tensor) -> Tensor:
+    """`input` itself."""
+    return input
+
+
+# ---- binary --------------------------------------------------------------------------------------
 
 
 def _binary_op(
@@ -232,7 +237,7 @@ def _binary_op(
 
 
 def checked_operand(name: str, operand: Any) -> Any:
-    """A tensor or a Python number; NumPy scalars become numbers, others a TypeError in PyTorch's words."""
+    """A tensor or a Python number (NumPy scalars become one); TypeError for others."""
     if isinstance(operand, (Tensor, *NUMBERS)):
         return operand
     if (
@@ -254,8 +259,8 @@ def _bool_arithmetic(name: str, a: Operand, b: Operand) -> None:
         )
     if name == "sub" and "b" in (ar.promoted_dtype(a).kind, ar.promoted_dtype(b).kind):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-            "invert a mask, use the `~` or `logical_not()` operator instead."
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
         )
 
 
@@ -464,7 +469,7 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
 divide, divide_, true_divide, true_divide_ = div, div_, div, div_
 
 
-# ---- powers ------------------------------------------------------------------------------------------
+# ---- powers --------------------------------------------------------------------------------------
 
 
 def power(a: Operand, b: Operand) -> Value:
@@ -473,7 +478,7 @@ def power(a: Operand, b: Operand) -> Value:
 
 
 def power_of(x: Value, kind: str, exponent: Any) -> Value:
-    """x ** exponent for a Python number known when recording; 0.5, 1, 2, 3, -1, .. by exact forms."""
+    """x ** exponent, a number known when recording; 0.5, 1, 2, 3, -1, .. by exact forms."""
     number = (
         float.fromhex(exponent)
         if kind == "float"
@@ -530,13 +535,15 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
     return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
 
 
-float_power = lambda input, exponent: pow(
-    input.double() if isinstance(input, Tensor) else input,
-    exponent.double() if isinstance(exponent, Tensor) else exponent,
-)
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent, computed in float64."""
+    return pow(
+        input.double() if isinstance(input, Tensor) else input,
+        exponent.double() if isinstance(exponent, Tensor) else exponent,
+    )
 
 
-# ---- three operands ----------------------------------------------------------------------------------
+# ---- three operands ------------------------------------------------------------------------------
 
 
 def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
@@ -588,7 +595,7 @@ WHERE = PureOp("where", ar.where, preserves=True)
 def where(
     condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
 ) -> Any:
-    """Elements of `input` where the condition holds, of `other` elsewhere; alone: the indices where it holds."""
+    """`input` where the condition holds, `other` elsewhere; alone: the indices where it holds."""
     if input is None and other is None:
         from flambeau.functional.indexing import nonzero
 
@@ -721,7 +728,7 @@ def nan_to_num(
     return unary(NAN_TO_NUM, input, (float(nan or 0.0), posinf, neginf))
 
 
-# ---- conversion --------------------------------------------------------------------------------------
+# ---- conversion ----------------------------------------------------------------------------------
 
 
 def convert(input: Tensor, dtype: DType) -> Tensor:

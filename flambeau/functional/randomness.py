@@ -1,7 +1,7 @@
 """Random tensors and generators: PyTorch's CPU streams, recorded like every other op.
 
-A generator's state is a tensor that draws overwrite. So `manual_seed(0); rand(3)` inside a training step is part
-of its program, and the order of draws is the order of events.
+A generator's state is a tensor that draws overwrite. So `manual_seed(0); rand(3)` inside a training
+step is part of its program, and the order of draws is the order of events.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-# ---- draws -------------------------------------------------------------------------------------------
+# ---- draws ---------------------------------------------------------------------------------------
 
 
 def draw(
@@ -283,7 +283,7 @@ def randn(
 
 
 def randint(
-    low: Any,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     *,
@@ -299,6 +299,8 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
+    if low is None:
+        low = 0
     if device is not None:
         checked_device(device)
     kind = checked_dtype(dtype if dtype is not None else dtypes.int64)
@@ -580,11 +582,11 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     return from_array(drawn.reshape(rates.shape), dtypes.float64).to(input.dtype)
 
 
-# ---- dropout -----------------------------------------------------------------------------------------
+# ---- dropout -------------------------------------------------------------------------------------
 
 
 class DropoutOp(Event):
-    """x times a scaled Bernoulli mask: key = (op, generator, x, (p, leading axes that share a draw))."""
+    """x times a scaled Bernoulli mask: key = (op, generator, x, (p, axes that share a draw))."""
 
     __slots__ = ()
 
@@ -681,3 +683,11 @@ METHODS: dict[str, Callable[..., Any]] = {
     "random_": random_,
     "multinomial": multinomial,
 }
+
+# Names of the torch namespace.
+__all__ = [
+    "Generator", "alpha_dropout", "bernoulli", "dropout", "feature_alpha_dropout",
+    "feature_dropout", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
+    "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
+    "seed", "set_rng_state",
+]  # fmt: skip

@@ -1,7 +1,8 @@
 """A program as data: what is read, what is computed, what is written.
 
-A program reads memory bases (flat 1-d arrays) and run-time scalars, computes values, and writes results into new
-dense buffers and updates back into bases. It holds no data. Executors (reference, CPU, CUDA) run it.
+A program reads memory bases (flat 1-d arrays) and run-time scalars, computes values, and writes
+results into new dense buffers and updates back into bases. It holds no data. Executors (reference,
+CPU, CUDA) run it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from flambeau.ops.value import Value
 
 @dataclass(frozen=True)
 class Update:
-    """Base number `base` takes the elements of `value` (1-d, the base's whole extent) when the program ends."""
+    """Base number `base` takes the elements of `value` (1-d, its whole extent) at the end."""
 
     base: int
     value: Value
@@ -26,9 +27,10 @@ class Update:
 class Program:
     """`bases[k]` is (dtype, extent in elements) of `input(role="base", index=k)`, a 1-d value.
 
-    `scalars[i]` is the dtype (float64, int64, bool or complex128) of `input(role="scalar", index=i)`, a 0-d value.
-    `results` are written to new buffers in row-major order of their shapes. All reads see the bases as they
-    were before the program; an error raised while it runs leaves every base untouched.
+    `scalars[i]` is the dtype (float64, int64, bool or complex128) of `input(role="scalar",
+    index=i)`, a 0-d value. `results` are written to new buffers in row-major order of their shapes.
+    All reads see the bases as they were before the program; an error raised while it runs leaves
+    every base untouched.
     """
 
     bases: tuple[tuple[DType, int], ...]
@@ -66,7 +68,7 @@ class Program:
 
 
 def reachable(outputs: Iterable[Value]) -> list[Value]:
-    """The values the outputs depend on, themselves included, in creation order (operands come first)."""
+    """The values the outputs depend on, themselves included, operands first."""
     seen = set(outputs)
     stack = list(seen)
     while stack:

@@ -1,7 +1,7 @@
 """Reverse-mode differentiation of values: derivative rules applied from the outputs back.
 
-The cotangents are ordinary values, so gradients can be differentiated again. Values of earlier programs take part
-through `Imports`, which stands for what those programs saved.
+The cotangents are ordinary values, so gradients can be differentiated again. Values of earlier
+programs take part through `Imports`, which stands for what those programs saved.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from flambeau.ops import arithmetic as ar
-from flambeau.ops.value import Value
+from flambeau.ops.value import Value, latest_order
 
 
 class Reverse:
     """One backward pass over one program's values.
 
-    `sinks` maps a value to what wants its cotangent (leaves, history links, captured values); `visit` is told each
-    differentiated value and the forward values its derivative has used. A pass may be run in steps:
-    `seed`, then `run`.
+    `sinks` maps a value to what wants its cotangent (leaves, history links, captured values);
+    `visit` is told each differentiated value and the forward values its derivative has used. A pass
+    may be run in steps: `seed`, then `run`.
     """
 
     def __init__(
@@ -52,8 +52,9 @@ class Reverse:
     def run(self) -> None:
         """Propagates until nothing is left, or until a value whose derivative is not known here.
 
-        Such a value (`cut`) has an entry in `cuts`, which gives the cotangents of other values from its own, or
-        None where that takes Python code to run first: `cut` and its cotangent are left for the caller.
+        Such a value (`cut`) has an entry in `cuts`, which gives the cotangents of other values from
+        its own, or None where that takes Python code to run first: `cut` and its cotangent are left
+        for the caller.
         """
         while self.heap and self.cut is None:
             self.step()
@@ -97,7 +98,7 @@ class Reverse:
         translate = self._translate
         out = translate(value) if translate else value
         inputs = [translate(v) for v in value.inputs] if translate else list(value.inputs)
-        before = _latest_order()
+        before = latest_order()
         cotangents = value.primitive.vjp(ct, out, *inputs, **value.attrs)
         if self._visit is not None:
             used = forward_uses(
@@ -123,13 +124,6 @@ def _accumulate(into: dict[int, Value], key: int, ct: Value) -> None:
     into[key] = ct if have is None else ar.add(have, ct)
 
 
-def _latest_order() -> int:
-    from flambeau.core.dtypes import bool_
-    from flambeau.ops.source import constant
-
-    return constant(False, bool_).order
-
-
 def forward_uses(results: list[Value], before: int, ct: Value) -> list[Value]:
     """The values older than the mark that results made after it refer to, the cotangent apart."""
     seen, stack, used = set(results), list(results), []
@@ -151,7 +145,7 @@ def required_for(
     is_end: Callable[[Value], bool],
     cuts: dict[Value, tuple[Value | None, ...]],
 ) -> set[Value]:
-    """The tracked values between the roots and the ends: what a pass for those ends alone differentiates.
+    """The tracked values between the roots and the ends: all that a pass for those ends needs.
 
     `cuts` gives the operands of values whose derivative is Python code.
     """

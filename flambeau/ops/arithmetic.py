@@ -1,7 +1,7 @@
 """Arithmetic on values with PyTorch's promotion and broadcasting: what composites are written in.
 
-Python scalars are weak (they never raise the precision of a tensor of the same category); 0-d values are
-weaker than dimensioned ones. The rules are those of `flambeau.core.promotion`.
+Python scalars are weak (they never raise the precision of a tensor of the same category); 0-d
+values are weaker than dimensioned ones. The rules are those of `flambeau.core.promotion`.
 """
 
 from __future__ import annotations
@@ -187,4 +187,4 @@ def zeros_like(x: Value) -> Value:
     return full_like(x, 0)
 
 
-from flambeau.ops import elementwise, source, view
+from flambeau.ops import elementwise, source, view  # noqa: E402  (they use this module)

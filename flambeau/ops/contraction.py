@@ -1,4 +1,4 @@
-"""Contractions: sums of products. One matrix product and one convolution, closed under differentiation."""
+"""Sums of products: one matrix product, one convolution, closed under differentiation."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Dot(Primitive):
 class Conv(Primitive):
     """A valid cross-correlation: x [N, G, C, *S], w [G, O, C, *K] -> [N, G, O, *OS].
 
-    Padding is a `pad` before it; both gradients are convolutions again (see `vjp`), so every order of
-    differentiation stays within this primitive.
+    Padding is a `pad` before it; both gradients are convolutions again (see `vjp`), so every order
+    of differentiation stays within this primitive.
     """
 
     name, family = "conv", CONTRACTION
@@ -96,7 +96,7 @@ class Conv(Primitive):
 def conv_input_gradient(
     ct: Value, w: Value, space: Shape, strides: Shape, dilations: Shape
 ) -> Value:
-    """d/dx: the cotangent, spread out by the strides and padded, convolved with the flipped kernel."""
+    """d/dx: the cotangent, spread by the strides and padded, convolved with the flipped kernel."""
     rank = len(space)
     low = tuple((k - 1) * d for k, d in zip(w.shape[3:], dilations, strict=True))
     high = tuple(

@@ -1,7 +1,7 @@
 """Elementwise primitives: one result element from the operand elements at the same place.
 
-Operands of a primitive have equal shapes; equal dtypes too except where a rule says otherwise. Broadcasting,
-promotion and casts are explicit values that `flambeau.ops.arithmetic` inserts.
+Operands of a primitive have equal shapes; equal dtypes too except where a rule says otherwise.
+Broadcasting, promotion and casts are explicit values that `flambeau.ops.arithmetic` inserts.
 """
 
 from __future__ import annotations
@@ -344,14 +344,17 @@ def _select(condition: Value, ct: Value) -> Value:
     return where(condition, ct, ar.zeros_like(ct))
 
 
-def _extremum_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
-    """Each winner takes the cotangent; where the operands are equal each takes half."""
-    half = ar.mul(ct, 0.5)
-    tie, a_wins = eq(a, b), eq(a, out)
-    return (
-        where(tie, half, _select(a_wins, ct)),
-        where(tie, half, _select(ar.logical_not(a_wins), ct)),
-    )
+def _extremum_cotangents(loses: Callable[[Value, Value], Value]) -> Callable[..., Cotangents]:
+    """Who does not lose takes the cotangent; where the operands are equal each takes half."""
+
+    def cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
+        half, tie = ar.mul(ct, 0.5), eq(a, b)
+        return (
+            where(tie, half, _select(ar.logical_not(loses(a, b)), ct)),
+            where(tie, half, _select(ar.logical_not(loses(b, a)), ct)),
+        )
+
+    return cotangents
 
 
 def _pow_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
@@ -447,8 +450,8 @@ remainder = Binary(
 )
 fmod = Binary("fmod", _fmod, lambda ct, a, b, out: (ct, ar.mul(neg(ct), trunc(ar.div(a, b)))))
 pow_ = Binary("pow", _int_pow, _pow_cotangents)
-maximum = Binary("maximum", np.maximum, _extremum_cotangents)
-minimum = Binary("minimum", np.minimum, _extremum_cotangents)
+maximum = Binary("maximum", np.maximum, _extremum_cotangents(lambda x, y: lt(x, y)))
+minimum = Binary("minimum", np.minimum, _extremum_cotangents(lambda x, y: gt(x, y)))
 atan2 = Binary(
     "atan2",
     np.arctan2,

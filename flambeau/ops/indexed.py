@@ -1,6 +1,8 @@
-"""Gathers and scatters by run-time indices, over the first axis ("rows"). The rest is arithmetic on indices.
+"""Gathers and scatters by run-time indices, over the first axis ("rows").
 
-Indices are int64; negative ones count from the end. One out of range raises IndexError; `what` words it.
+The rest is arithmetic on indices.
+Indices are int64; negative ones count from the end. One out of range raises IndexError; `what`
+words it.
 """
 
 from __future__ import annotations
@@ -16,10 +18,9 @@ from flambeau.ops.value import Shape, Value
 
 
 def checked(index: Array, count: int, what: str) -> Array:
-    """Indices wrapped to 0 .. count - 1; IndexError (RuntimeError for gather and scatter) when out of range.
-
-    `what` is "index" (negative indices allowed), or the name of an op whose indices must not be negative, with the
-    dimension it words the error with ("gather 1").
+    """Indices wrapped to 0 .. count - 1; IndexError (or RuntimeError) when out of range.
+    `what` is "index" (negative indices allowed), or the name of an op whose indices must not be
+    negative, with the dimension it words the error with ("gather 1").
     """
     low = -count if what == "index" else 0
     bad = (index < low) | (index >= count)
@@ -41,7 +42,8 @@ def out_of_range(value: int, count: int, what: str) -> Exception:
         )
     if name == "index_copy":
         return IndexError(
-            f"index_copy_(): index {value} is out of bounds for dimension {dim or 0} with size {count}"
+            f"index_copy_(): index {value} is out of bounds for dimension {dim or 0} with size "
+            f"{count}"
         )
     if name == "take":
         return IndexError(
@@ -73,7 +75,7 @@ class Take(Primitive):
 
 
 class PutAdd(Primitive):
-    """x [n, *rest] with rows of the third operand added at index (repeated indices add up, in order)."""
+    """x [n, *rest] with the third operand's rows added at index (repeated ones in order)."""
 
     name, family = "put_add", INDEXED
 
@@ -97,7 +99,7 @@ class PutAdd(Primitive):
 
 
 class PutSet(Primitive):
-    """x [n, *rest] with rows of the third operand written at index (the last of equal indices stays)."""
+    """x [n, *rest] with the third operand's rows written at index (of equal ones the last)."""
 
     name, family = "put_set", INDEXED
 
@@ -123,9 +125,9 @@ class PutSet(Primitive):
 
 
 class PutReduce(Primitive):
-    """x [n] folded with the third operand's elements at index: `reduce` is "prod", "amax" or "amin".
-
-    With include_self False an element that takes part in a fold starts from nothing instead of itself.
+    """x [n] folded with the third operand at index: `reduce` is "prod", "amax" or "amin".
+    With include_self False an element that takes part in a fold starts from nothing instead of
+    itself.
     """
 
     name, family = "put_reduce", HOST
@@ -190,4 +192,4 @@ put_add = PutAdd()
 put_set = PutSet()
 put_reduce = PutReduce()
 
-from flambeau.ops import elementwise as el
+from flambeau.ops import elementwise as el  # noqa: E402  (derivatives)

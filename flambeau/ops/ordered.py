@@ -42,8 +42,8 @@ class CumProd(Scan):
     name = "cumprod"
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        # d out[j] / d x[i] = prod of x[..j] without x[i], for j >= i: exact also where factors are zero,
-        # as a sum over a square of extent n; the quotient form serves where no factor is zero.
+        # d out[j] / d x[i] = prod of x[..j] without x[i], for j >= i: exact also where factors are
+        # zero, as a sum over a square of extent n; the quotient serves where no factor is zero.
         x, axis = inputs[0], attrs["axis"]
         n = x.shape[axis]
         rest = x.shape[:axis] + x.shape[axis + 1 :]
@@ -68,7 +68,7 @@ class CumProd(Scan):
 
 
 class CumArg(Scan):
-    """The place of the last running maximum (or minimum) so far along `axis`; NaN wins and stays."""
+    """The place of the last running maximum (minimum) so far along `axis`; NaN wins and stays."""
 
     differentiable = False
 
@@ -132,4 +132,4 @@ cum_argmin = CumArg("cum_argmin", np.less_equal)
 logcumsumexp = LogCumSumExp()
 argsort = ArgSort()
 
-from flambeau.ops import reduction, source
+from flambeau.ops import reduction, source  # noqa: E402  (derivatives)

@@ -1,7 +1,7 @@
 """What a primitive is: a shape rule, a derivative and a NumPy meaning, side by side.
 
-Each primitive is one instance of a small class that states its `family`, the only thing compilers know of it
-apart from its name. See `flambeau.ops.catalogue` for the closed list.
+Each primitive is one instance of a small class that states its `family`, the only thing compilers
+know of it apart from its name. See `flambeau.ops.catalogue` for the closed list.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ Cotangents = Sequence[Value | None]
 class Primitive:
     """One entry of the vocabulary.
 
-    `rule` gives the result's shape and dtype, `vjp` the cotangents of the operands (None where there is none)
-    from the cotangent of the result, emitted as values; `reference` computes with NumPy arrays (bfloat16 operands
-    arrive as float32 arrays and the result is rounded by the executor).
+    `rule` gives the result's shape and dtype, `vjp` the cotangents of the operands (None where
+    there is none) from the cotangent of the result, emitted as values; `reference` computes with
+    NumPy arrays (bfloat16 operands arrive as float32 arrays and the result is rounded by the
+    executor).
     """
 
     name: ClassVar[str]

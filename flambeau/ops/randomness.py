@@ -1,7 +1,7 @@
 """Draws from PyTorch's CPU generator, as pure functions of its state; and run-time checks.
 
-The state is the uint32 array of `flambeau.core.random_streams`; a draw of kind `kind` gives its values, and
-`random_advance` with the same attributes gives the state after it.
+The state is the uint32 array of `flambeau.core.random_streams`; a draw of kind `kind` gives its
+values, and `random_advance` with the same attributes gives the state after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flambeau.ops.value import Shape, Value
 
 
 class RandomDraw(Primitive):
-    """`count` values of `kind` as a 1-d value of `dtype`; further operands are the kind's parameters."""
+    """`count` values of `kind`, 1-d, of `dtype`; further operands are the kind's parameters."""
 
     name, family, differentiable = "random_draw", RANDOM, False
 
@@ -51,7 +51,8 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
 class Require(Primitive):
     """The first operand, provided every element of the second (bool) is true; else an error.
 
-    `error` is (exception name, message): raised when the program runs, before anything is overwritten.
+    `error` is (exception name, message): raised when the program runs, before anything is
+    overwritten.
     """
 
     name, family = "require", HOST

@@ -117,4 +117,4 @@ min_ = Extremum("min", np.min)
 argmax = ArgExtremum("argmax", np.argmax)
 argmin = ArgExtremum("argmin", np.argmin)
 
-from flambeau.ops import view
+from flambeau.ops import view  # noqa: E402  (derivatives need it; its own need sum)

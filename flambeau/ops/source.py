@@ -1,4 +1,4 @@
-"""Values that come from nowhere in the program: inputs, constants, counters; and autograd's links."""
+"""Values without operands: inputs, constants, counters; and autograd's links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flambeau.ops.value import Scalar, Shape, Value
 
 
 class Input(Primitive):
-    """A run-time operand of the program: `role` and `index` say which (memory base, scalar, saved value)."""
+    """A run-time operand: `role` and `index` say which (memory base, scalar, saved value)."""
 
     name, family, differentiable = "input", SOURCE, False
 
@@ -64,7 +64,7 @@ class Leaf(Primitive):
 
 
 class History(Primitive):
-    """Marks data saved from an earlier program as its value `source` there: gradients flow on into it."""
+    """Marks data saved from an earlier program as its value `source`: gradients flow on there."""
 
     name, family = "history", VIEW
 
@@ -88,7 +88,7 @@ class Detach(Primitive):
 
 
 class Relink(Primitive):
-    """The first operand's data with the second operand's history (data overwritten behind autograd's back)."""
+    """The first operand's data with the second's history (overwritten behind autograd's back)."""
 
     name, family = "relink", VIEW
 
@@ -126,7 +126,7 @@ def leaf(data: Value, number: int) -> Value:
 
 
 def history(data: Value, frame: int, source: Value) -> Value:
-    """`data` as the value `source` of an earlier program (number `frame` among this program's frames)."""
+    """`data` as the value `source` of an earlier program, this program's frame number `frame`."""
     return Value(
         _history, (data,), {"frame": frame, "source": source}, data.shape, data.dtype, True
     )

@@ -1,9 +1,10 @@
 """Symbolic values: what primitives take and give.
 
-A `Value` is one node of a program: the primitive that makes it, its operands, its static attributes, and the
-shape and dtype that the primitive's rule gave it. Values are immutable and form a graph by reference alone; a
-program is whatever can be reached from its outputs. Derivative rules and composites are plain functions from
-values to values, so the same code serves first order, second order and compilation.
+A `Value` is one node of a program: the primitive that makes it, its operands, its static
+attributes, and the shape and dtype that the primitive's rule gave it. Values are immutable and form
+a graph by reference alone; a program is whatever can be reached from its outputs. Derivative rules
+and composites are plain functions from values to values, so the same code serves first order,
+second order and compilation.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ Shape = tuple[int, ...]
 _order = itertools.count()
 
 
+def latest_order() -> int:
+    """A mark in the order of creation: older values are below it, younger ones above."""
+    return next(_order)
+
+
 class Value:
     """A tensor-valued node: `primitive(*inputs, **attrs)`.
 
     `order` increases with creation, so operands always have a smaller order than their users.
-    `tracked` says whether a gradient may flow through it: some operand is tracked and the primitive has a
-    derivative.
+    `tracked` says whether a gradient may flow through it: some operand is tracked and the primitive
+    has a derivative.
     """
 
     __slots__ = ("attrs", "dtype", "inputs", "order", "primitive", "shape", "tracked")
@@ -114,4 +120,4 @@ class Value:
 Scalar = bool | int | float | complex
 Operand = Value | Scalar
 
-from flambeau.ops import arithmetic
+from flambeau.ops import arithmetic  # noqa: E402  (operators need it; it needs Value)

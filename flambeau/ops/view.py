@@ -100,8 +100,7 @@ class Slice(View):
 
 
 class Pad(View):
-    """Adds low[a] and high[a] elements of `value` around and interior[a] between the operand's elements.
-
+    """Adds low[a] and high[a] elements of `value` around and interior[a] between the elements.
     A negative low or high cuts instead.
     """
 
@@ -258,7 +257,8 @@ class StridedSum(View):
 class Windows(View):
     """Sliding windows over the last len(sizes) axes: shape (..., positions.., window..).
 
-    Position p and window element w of axis a show the operand's element p * steps[a] + w * dilations[a].
+    Position p and window element w of axis a show the operand's element p * steps[a] + w *
+    dilations[a].
     """
 
     name = "windows"
@@ -285,7 +285,7 @@ class Windows(View):
 
 
 class Fold(View):
-    """The adjoint of `windows`: overlapping window elements added up into axes of the given extents."""
+    """The adjoint of `windows`: overlapping elements added up into axes of the given extents."""
 
     name = "fold"
 
@@ -349,4 +349,4 @@ strided_sum = StridedSum()
 windows = Windows()
 fold = Fold()
 
-from flambeau.ops import reduction
+from flambeau.ops import reduction  # noqa: E402  (the derivative of expand)

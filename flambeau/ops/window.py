@@ -1,7 +1,8 @@
 """Max-pooling over sliding windows of the last axes, without index tensors.
 
-The operand is already padded (with -inf or the smallest integer); `sizes`, `steps`, `dilations` are those of
-`windows`. The winner of a window is its first largest element, in row-major order; NaN wins over all.
+The operand is already padded (with -inf or the smallest integer); `sizes`, `steps`, `dilations` are
+those of `windows`. The winner of a window is its first largest element, in row-major order; NaN
+wins over all.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class MaxPool(Primitive):
 
 
 class MaxPoolGradient(Primitive):
-    """Adds each element of the second operand (one per window) to its window's winner in the first."""
+    """Adds each element of the second operand (one per window) to its winner in the first."""
 
     name, family = "max_pool_gradient", WINDOW
 

@@ -76,7 +76,7 @@ class Adam(RuleOptimizer):
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         amsgrad = group["amsgrad"]
-        for param in params:
+        for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if "exp_avg" not in state:
                 state["exp_avg"] = zeros_like(param)

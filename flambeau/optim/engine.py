@@ -7,9 +7,10 @@ from typing import Any
 
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
+from flambeau.ops import view
 from flambeau.ops.value import Operand, Value
 from flambeau.record import recorder
-from flambeau.record.events import Event, fitted
+from flambeau.record.events import Event, Metas, fitted
 from flambeau.record.trace import Trace
 
 Rule = Callable[..., tuple[Any, ...]]
@@ -39,8 +40,35 @@ class ValueArithmetic:
 _VALUES = ValueArithmetic()
 
 
+class Statics:
+    """A rule with the hyper-parameters that choose its program, interned: equal ones are one object."""
+
+    __slots__ = ("changing", "items", "rule")
+
+    def __init__(self, rule: Rule, items: tuple[tuple[str, Any], ...], changing: tuple[str, ...]) -> None:
+        self.rule = rule
+        self.items = items
+        self.changing = changing
+
+
+_statics: dict[Any, Statics] = {}
+
+
+def statics_of(rule: Rule, scalars: Mapping[str, float], flags: Mapping[str, bool]) -> Statics:
+    """What of a step's hyper-parameters is fixed."""
+    key = (rule, *[value for name, value in scalars.items() if name not in CHANGING], *flags.values())
+    found = _statics.get(key)
+    if found is None:
+        items = (*[(n, v) for n, v in scalars.items() if n not in CHANGING], *flags.items())
+        changing = tuple(name for name in scalars if name in CHANGING)
+        if len(_statics) > 10_000:
+            _statics.clear()  # hyper-parameters that change all the time; programs are kept by the tree
+        found = _statics[key] = Statics(rule, items, changing)
+    return found
+
+
 class UpdateOp(Event):
-    """One step of an optimizer: key = (op, rule, count, tensors, statics, names of the scalars, reals).
+    """One step of an optimizer: key = (op, statics, number of parameters, tensors).
 
     `tensors` are the numbers of all parameters, then all gradients, then each parameter's states (None where one
     does not exist). States that the rule makes are new tensors, in order; `extra` says which.
@@ -49,17 +77,17 @@ class UpdateOp(Event):
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, rule, count, tensors, statics, names = key
+        _, statics, count, tensors = key
         mode, trace.grad_mode = trace.grad_mode, False
         try:
-            scalars = {name: trace.scalar(float) for name in names}
+            scalars = {name: trace.scalar(float) for name in statics.changing}
             width = len(tensors) // count - 2
             made = []
             for place in range(count):
                 states = tensors[2 * count + place * width:2 * count + (place + 1) * width]
                 param, grad = tensors[place], tensors[count + place]
                 values = [None if n is None else trace.read(n) for n in (param, grad, *states)]
-                new_param, *new_states = rule(_VALUES, *values, **scalars, **dict(statics))
+                new_param, *new_states = statics.rule(_VALUES, *values, **scalars, **dict(statics.items))
                 trace.write(param, fitted(new_param, trace.tensors[param].meta))
                 for which, (old, new) in enumerate(zip(states, new_states, strict=True)):
                     if new is None:
@@ -67,18 +95,26 @@ class UpdateOp(Event):
                     if old is not None:
                         trace.write(old, fitted(new, trace.tensors[old].meta))
                     else:
-                        trace.new_tensor(_own(new), strides=trace.tensors[param].meta.strides)
+                        # A node of its own: state made of a gradient must not be that gradient.
+                        own = view.reshape(new, shape=new.shape)
+                        trace.new_tensor(own, strides=trace.tensors[param].meta.strides)
                         made.append((place, which))
             return tuple(made)
         finally:
             trace.grad_mode = mode
 
 
-def _own(value: Value) -> Value:
-    """The value as a node of its own: state made of a gradient must not be that gradient."""
-    from flambeau.ops import view
+class Together:
+    """State tensors that enter a recording in one event, with the metas they had."""
 
-    return view.reshape(value, shape=value.shape)
+    __slots__ = ("metas", "tensors")
+
+    def __init__(self, states: Sequence[Any]) -> None:
+        self.tensors = [t for t in states if t is not None and t._storage is not None]
+        storages = {id(t._storage) for t in self.tensors}
+        if len(storages) != len(self.tensors):
+            self.tensors = []  # views of one storage enter one by one
+        self.metas = Metas([t._meta for t in self.tensors])
 
 
 UPDATE = UpdateOp("optimizer_step")
@@ -88,46 +124,44 @@ def apply_updates(
     rule: Rule,
     params: Sequence[Any],
     grads: Sequence[Any],
-    states: Sequence[Sequence[Any]],
+    states: Sequence[Any],
     scalars: Mapping[str, float],
     flags: Mapping[str, bool],
-) -> list[list[Any]]:
-    """Applies `rule` to every parameter, in place; returns the states.
+    kept: Together | None = None,
+) -> list[tuple[int, int, Any]]:
+    """Applies `rule` to every parameter, in place.
 
-    `states[i]` holds the state tensors of `params[i]` in the rule's order, None where one is not
-    in use or not there yet. Tensors that are there are overwritten; one that the rule makes is new
-    in what is returned. `scalars` may change from step to step, `flags` choose the program.
+    `states` are the state tensors of the parameters in turn, in the rule's order, None where one is not in use or
+    not there yet. Tensors that are there are overwritten; those that the rule makes are returned as (parameter,
+    which state, tensor). `scalars` may change from step to step, `flags` choose the program. `kept` are the states
+    as the caller has kept them from the step before.
     """
-    if recorder.LOCAL.replay is not None:
-        recorder.LOCAL.replay += [scalars[name] for name in scalars if name in CHANGING]
-        return states  # type: ignore[return-value]
-    flat = [*params, *grads]
-    for state in states:
-        flat += state
-    exposed = [t._storage for t in flat if t is not None and t._storage is not None and t._storage.exposed]
-    if any(storage.still_exposed() for storage in exposed):
-        shown = [storage for storage in exposed if storage.exposed]
-        result: list[list[Any]] = recorder._write_exposed(
+    statics = statics_of(rule, scalars, flags)
+    values = [scalars[name] for name in statics.changing]
+    local = recorder.LOCAL
+    if local.replay is not None:
+        local.replay += values
+        return []
+    flat = [*params, *grads, *states]
+    shown = [t._storage for t in flat if t is not None and t._storage is not None and t._storage.exposed
+             and t._storage.still_exposed()]
+    if shown:
+        result: list[tuple[int, int, Any]] = recorder._write_exposed(
             shown, lambda: apply_updates(rule, params, grads, states, scalars, flags))
         return result
-    names = tuple([name for name in scalars if name in CHANGING])
-    statics = (*[(name, value) for name, value in scalars.items() if name not in CHANGING], *flags.items())
     enter = recorder.enter
     while True:
-        rec = recorder.LOCAL.rec
+        rec = local.rec
         try:
+            if kept is not None and kept.tensors and kept.tensors[0]._rec is not rec:
+                recorder.enter_all(rec, kept.tensors, kept.metas)
             numbers = tuple([None if t is None else t._num if t._rec is rec else enter(rec, t) for t in flat])
-            key = (UPDATE, rule, len(params), numbers, statics, names)
-            state_after = rec.state.next.get(key) or recorder.miss(rec, key)
+            key = (UPDATE, statics, len(params), numbers)
+            after = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             continue
         break
-    rec.state = state_after
-    rec.scalars += [scalars[name] for name in names]
-    made = recorder.results(rec, state_after)
-    if not made:
-        return states  # type: ignore[return-value]
-    kept = [list(state) for state in states]
-    for (place, which), tensor in zip(state_after.extra, made, strict=True):
-        kept[place][which] = tensor
-    return kept
+    rec.state = after
+    rec.scalars += values
+    made = recorder.results(rec, after)
+    return [(place, which, tensor) for (place, which), tensor in zip(after.extra, made, strict=True)]

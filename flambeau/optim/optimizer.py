@@ -104,6 +104,10 @@ class Optimizer:
         self._state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self._counts: dict[Tensor, int] = {}
         self._written: dict[Tensor, tuple[Any, int]] = {}
+        # Per rule: the parameters of the last step and their state tensors, in order.
+        self._applied: dict[Any, tuple[list[Any], list[Any], Any]] = {}
+        # Parameters that step together and their common count, by the first one's id.
+        self._together: dict[int, list[Any]] = {}
         self._exposed = False
         self.param_groups: list[dict[str, Any]] = []
         groups: list[Any] = list(params)
@@ -126,12 +130,15 @@ class Optimizer:
     @state.setter
     def state(self, value: defaultdict[Any, dict[str, Any]]) -> None:
         self._state = value
+        self._applied.clear()
+        self._together.clear()
         self._counts.clear()
         self._written.clear()
         self._read_steps()
 
     def _write_steps(self) -> None:
         """Bring the `step` tensors up to what was counted."""
+        self._count_each()
         for param, count in self._counts.items():
             known = self._written.get(param)
             if known is not None and known[1] == count:
@@ -146,6 +153,7 @@ class Optimizer:
 
     def _read_steps(self) -> None:
         """Take over the `step` tensors that were put there or changed by somebody else."""
+        self._count_each()
         for param, state in self._state.items():
             step = state.get("step") if isinstance(state, dict) else None
             if step is None:
@@ -164,6 +172,7 @@ class Optimizer:
         """Return the state of `param`, with a step count of zero where it was empty."""
         state = self._state[param]
         if not state:
+            self._applied.clear()
             step = state["step"] = tensor(0.0, dtype=float32)
             self._counts[param] = 0
             self._written[param] = ((step, step._version), 0)
@@ -171,12 +180,31 @@ class Optimizer:
 
     def _cohorts(self, params: Sequence[Tensor]) -> dict[int, list[Tensor]]:
         """Count a step of every parameter; group them by their new count (mostly all the same)."""
+        known = self._together.get(id(params[0]))
+        if known is not None and known[0] == params:
+            known[1] += 1
+            return {known[1]: known[0]}
+        self._count_each()
         counts = self._counts
         cohorts: dict[int, list[Tensor]] = {}
         for param in params:
             count = counts[param] = counts[param] + 1
             cohorts.setdefault(count, []).append(param)
+        if len(cohorts) == 1 and not self._exposed:
+            self._together[id(params[0])] = [list(params), count]
         return cohorts
+
+    def _counted(self, params: Sequence[Tensor]) -> bool:
+        """Whether these parameters have stepped together before, and nothing has changed since."""
+        known = self._together.get(id(params[0]))
+        return known is not None and known[0] == params
+
+    def _count_each(self) -> None:
+        """Write the counts of parameters that step together into `_counts`."""
+        for params, count in self._together.values():
+            for param in params:
+                self._counts[param] = count
+        self._together.clear()
 
     # Steps
 
@@ -341,6 +369,8 @@ class Optimizer:
         for table in _HOOK_TABLES:
             own.setdefault(table, OrderedDict())
         own.setdefault("_counts", {})
+        own["_applied"] = {}
+        own["_together"] = {}
         own.setdefault("_written", {})
         own.setdefault("_exposed", False)
         for group in self.param_groups:

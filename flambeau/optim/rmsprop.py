@@ -48,7 +48,7 @@ class RMSprop(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        for param in params:
+        for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if "square_avg" not in state:
                 state["square_avg"] = zeros_like(param)

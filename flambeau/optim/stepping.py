@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.nn._torch import Tensor, enable_grad, float32
-from flambeau.optim.engine import Rule, apply_updates
+from flambeau.optim.engine import Rule, Together, apply_updates
 from flambeau.optim.optimizer import Optimizer
 from flambeau.record import recorder
 
@@ -92,10 +92,19 @@ class RuleOptimizer(Optimizer):
         flags: dict[str, bool],
     ) -> None:
         """Apply `rule` to `params`, whose state tensors go by `names`; keep the new state."""
-        states = [[self._state[p].get(name) for name in names] if names else [] for p in params]
-        grads = [param.grad for param in params]
-        results = apply_updates(rule, params, grads, states, scalars, flags)  # type: ignore[arg-type]
-        for param, before, after in zip(params, states, results):
-            for name, old, new in zip(names, before, after):
-                if new is not old:
-                    self._state[param][name] = new
+        cached = self._applied.get(rule)
+        together = None
+        if cached is not None and cached[0] == params and not self._exposed:
+            _, states, together = cached
+            if together is None:  # the second step in a row with these states
+                together = Together(states)
+                self._applied[rule] = (cached[0], states, together)
+        else:
+            states = [self._state[p].get(name) for p in params for name in names]
+            self._applied[rule] = (list(params), states, None)
+        grads = [param._grad for param in params]
+        made = apply_updates(rule, params, grads, states, scalars, flags, together)
+        for place, which, tensor in made:
+            self._state[params[place]][names[which]] = tensor
+        if made:
+            del self._applied[rule]

@@ -11,6 +11,7 @@ Note: one pass, or several
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event
-from flambeau.record.storage import Storage
+from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import StorageRecord, Trace, layout_value, saved_origin
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Cut:
     """The pass has reached Python code: (chain position or -1, cut number); its cotangent is the new tensor."""
 
     place: tuple[int, int]
-    imports: tuple[tuple[int, Value], ...]
+    imports: tuple[tuple[int, Value, bool], ...]
     create_graph: bool
 
 
@@ -69,7 +70,7 @@ class Done:
 
     leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
     unused: tuple[bool, ...] = ()
-    imports: tuple[tuple[int, Value], ...] = ()
+    imports: tuple[tuple[int, Value, bool], ...] = ()
     create_graph: bool = False
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
@@ -142,6 +143,7 @@ class _Pass:
     create_graph: bool
     wanted: dict[int, Value] = field(default_factory=dict)
     used: list[tuple[int, Value]] = field(default_factory=list)
+    visited: list[tuple[int, Value]] = field(default_factory=list)
     imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
@@ -224,6 +226,8 @@ class _Pass:
         freed = self.trace.freed if position < 0 else self.chain.links[position].freed  # type: ignore[union-attr]
         if value in freed:
             raise RuntimeError(FREED)
+        if value.primitive.family != VIEW:
+            self.visited.append((position, value))
         if not all(_from_scalars(self.sources.get(v, v)) for v in used):
             self.used.append((position, value))
         if position < 0:
@@ -232,6 +236,11 @@ class _Pass:
                 if origin is not None and origin[0].version != origin[1]:
                     raise RuntimeError(overwritten(origin[2], forward.dtype, forward.shape,
                                                    origin[0].version, origin[1]))
+
+    def event_of(self, position: int, value: Value) -> int:
+        """The event that made a value: its number in the trace of that position."""
+        trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
+        return bisect.bisect(trace.marks, value.order)
 
     def _import(self, position: int, value: Value) -> Value:
         """A value of an earlier program in this one: recomputed where that costs nothing, else read."""
@@ -247,14 +256,19 @@ class _Pass:
         record = StorageRecord(value.dtype, value.size, len(trace.bases))
         trace.bases.append(record)
         record.data = source.program_input("base", record.base, (value.size,), value.dtype)
-        self.reads.append((position, value))
+        self.reads.append((position, value, record.data))
         read = view.reshape(record.data, shape=value.shape)
         if self.create_graph and value.tracked:
             read = source.history(read, len(trace.histories), value)
             trace.histories.append((position, value))
         return read
 
-    reads: list[tuple[int, Value]] = field(default_factory=list)
+    reads: list[tuple[int, Value, Value]] = field(default_factory=list)
+
+    def taken(self, results: Any) -> tuple[tuple[int, Value, bool], ...]:
+        """The saved values that were looked at: (position, value, whether the results depend on it)."""
+        used = set(reachable(results)) if self.reads else set()
+        return tuple((position, value, data in used) for position, value, data in self.reads)
 
 
 def _from_scalars(value: Value) -> bool:
@@ -324,11 +338,12 @@ class BackwardOp(Event):
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
             return self._stop(trace, pass_, position, stopped)
-        imports = tuple(pass_.reads)
         freed = _mark_freed(pass_, retain_graph)
         if inputs is not None:
-            return self._finish_inputs(trace, inputs, _input_cotangents(first, wanted, leaves, captured, chain),
-                                       create_graph, imports, freed)
+            cotangents_ = _input_cotangents(first, wanted, leaves, captured, chain)
+            imports = pass_.taken([ct for ct in cotangents_ if ct is not None])
+            return self._finish_inputs(trace, inputs, cotangents_, create_graph, imports, freed)
+        imports = pass_.taken(leaves.values())
         return self._finish(trace, leaves, create_graph, imports, freed, chain)
 
     def _seed(self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool) -> None:
@@ -374,8 +389,9 @@ class BackwardOp(Event):
         cuts = trace.cuts if position < 0 else pass_.chain.links[position].trace.cuts  # type: ignore[union-attr]
         number = next(i for i, (v, _) in enumerate(cuts) if v is value and (
             (position, i) not in pass_.replaced))
-        _new_gradient(trace, reverse.cotangents[value], None, pass_.create_graph)
-        return Cut((position, number), tuple(pass_.reads), pass_.create_graph)
+        ct = reverse.cotangents[value]
+        _new_gradient(trace, ct, None, pass_.create_graph)
+        return Cut((position, number), pass_.taken([ct]), pass_.create_graph)
 
     def _finish_inputs(self, trace: Trace, inputs: Any, cotangents: list[Value | None], create_graph: bool,
                        imports: Any, freed: Any) -> Done:
@@ -474,8 +490,11 @@ def _reshaped(ct: Value, value: Value) -> Value:
 def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[Value]], ...]:
     if retain_graph:
         return ()
+    # Like PyTorch's nodes, an event's values are freed together: all that were passed, if one had saved anything.
+    events = {(position, pass_.event_of(position, value)) for position, value in pass_.used}
+    gone = [*pass_.used, *(v for v in pass_.visited if (v[0], pass_.event_of(*v)) in events)]
     elsewhere: dict[int, set[Value]] = {}
-    for position, value in pass_.used:
+    for position, value in gone:
         if position < 0:
             pass_.trace.freed.add(value)
         else:
@@ -506,6 +525,7 @@ class AccumulateOp(Event):
         trace.grad_mode = mode
 
 
+NOTHING = Storage(allocate(0))  # stands for values that derivatives look at but do not need
 BACKWARD = BackwardOp("backward")
 ACCUMULATE = AccumulateOp("accumulate")
 HISTORY = HistoryOp("history")
@@ -632,28 +652,22 @@ def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
 
 def check_imports(done: Any, frames: list[Frame]) -> None:
     """RuntimeError where a saved value that the pass reads was overwritten since."""
-    for position, value in done.imports if isinstance(done, (Done, Cut)) else ():
-        entry = frames[position].saved.get(value)
+    for position, value, needed in done.imports if isinstance(done, (Done, Cut)) else ():
+        entry = frames[position].saved.get(value) if needed else None
         if entry is not None and entry[0].version != entry[2]:
             raise RuntimeError(overwritten("", value.dtype, value.shape, entry[0].version, entry[2]))
 
 
 def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame]) -> None:
     """Hands the saved values that a pass reads to the recording, and frees what it has used up."""
-    for position, value in done.imports:
+    for position, value, needed in done.imports:
         if done.create_graph and value.tracked:
             rec.frames = [*rec.frames, (frames[position], value)]
-        entry = frames[position].saved.get(value)
-        rec.bases.append((_nothing(value), 0) if entry is None else entry[:2])
+        entry = frames[position].saved.get(value) if needed else None
+        assert entry is not None or not needed, value
+        rec.bases.append((NOTHING, 0) if entry is None else entry[:2])
     for position, values in done.freed if isinstance(done, Done) else ():
         frames[position].freed = frames[position].freed | values
-
-
-def _nothing(value: Value) -> Storage:
-    """Stands for a value whose derivative turned out not to need it."""
-    from flambeau.record.storage import allocate
-
-    return Storage(allocate(value.size * value.dtype.itemsize))
 
 
 def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:

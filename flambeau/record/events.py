@@ -12,7 +12,7 @@ from typing import Any
 from flambeau.core.promotion import can_cast
 from flambeau.core.shapes import Shape, Strides, contiguous_strides, dense_strides_like, is_contiguous
 from flambeau.ops import arithmetic as ar
-from flambeau.ops.value import Value
+from flambeau.ops.value import Value, latest_order
 from flambeau.record.meta import Meta
 from flambeau.record.trace import TensorRecord, Trace
 
@@ -303,7 +303,28 @@ class EnterOp(Event):
         trace.enter(key)
 
 
+class EnterAllOp(Event):
+    """Several tensors enter, each over a storage new to the recording: key = (op, Metas)."""
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: Any) -> None:
+        for meta in key[1].metas:
+            trace.enter(meta)
+
+
+class Metas:
+    """Some metas as one part of a key, compared by identity: whoever makes it keeps it."""
+
+    __slots__ = ("metas",)
+
+    def __init__(self, metas: list[Meta]) -> None:
+        self.metas = metas
+
+
 ENTER = EnterOp("enter")
+ENTER_ALL = EnterAllOp("enter_all")
 ALIAS = AliasOp("alias")
 AGAIN = AgainOp("again")
 DETACH = DetachOp("detach")
@@ -317,6 +338,7 @@ def step(trace: Trace, key: Any) -> Any:
         return ENTER.apply(trace, key)
     event: Event = key[0]
     trace.event = event.grad_name
+    trace.marks.append(latest_order())
     return event.apply(trace, key)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from flambeau.record.meta import Meta
@@ -12,20 +13,27 @@ class Family:
     """Tensors over one storage that share autograd history, beyond the recording that made them so.
 
     `frame` and `source` are the earlier program and the flat value there of the memory from byte `start` on (None
-    where there is no history). `leaf`: the leaf whose views they are. `base`: a weak reference to the tensor whose
-    views they are otherwise. `number` is that of a member in the recording `rec`.
+    where there is no history). `leaf`: the leaf whose views they are. `number` is that of a member in the recording
+    `rec`.
     """
 
-    __slots__ = ("base", "frame", "leaf", "number", "rec", "source", "start")
+    __slots__ = ("frame", "leaf", "members", "number", "rec", "source", "start")
 
-    def __init__(self, base: Any = None) -> None:
-        self.base = base
+    def __init__(self) -> None:
+        self.members: list[weakref.ref[Handle]] = []
         self.frame: Any = None
         self.source: Any = None
         self.start = 0
         self.leaf: Any = None
         self.rec: Any = None
         self.number = -1
+
+    def add(self, tensor: Handle) -> None:
+        """Makes a tensor known as a member; the dead ones are forgotten now and then."""
+        members = self.members
+        members.append(weakref.ref(tensor))
+        if len(members) & len(members) - 1 == 0:  # powers of two
+            self.members = [member for member in members if member() is not None]
 
 
 class Handle:

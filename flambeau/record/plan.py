@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +60,12 @@ _ticks = itertools.count(1)
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
-    __slots__ = ("leaves", "saved", "trace")
+    __slots__ = ("leaves", "saved", "spent", "trace")
 
-    def __init__(self, trace: Trace, saved: list[tuple[Value, str, int, int, int]], leaves: list[int]) -> None:
+    def __init__(self, trace: Trace, saved: list[tuple[Value, str, int, int, int]], leaves: list[int],
+                 spent: bool) -> None:
         self.trace = trace
+        self.spent = spent  # whether backward has been: nothing is left to differentiate
         self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
         self.leaves = leaves
 
@@ -72,15 +73,16 @@ class FrameSpec:
 class FamilySpec:
     """Live tensors that share history: their numbers, and how they go on doing so (see Family).
 
-    `flat` is their memory's value where it has new history, `base` where it lies (-1: in a result); `leaf` the number
+    `entered` are members that came from outside, alive or not. `flat` is their memory's value where it has new history, `base` where it lies (-1: in a result); `leaf` the number
     of the leaf whose views they are; `origins` are (number, its value, whether flat's gradient passes that value).
     """
 
-    __slots__ = ("base", "flat", "leaf", "numbers", "origins")
+    __slots__ = ("base", "entered", "flat", "leaf", "numbers", "origins")
 
-    def __init__(self, numbers: list[int], flat: Value | None, base: int, leaf: int,
+    def __init__(self, numbers: list[int], entered: list[int], flat: Value | None, base: int, leaf: int,
                  origins: list[tuple[int, Value, bool]]) -> None:
         self.numbers = numbers
+        self.entered = entered
         self.flat = flat
         self.base = base
         self.leaf = leaf
@@ -88,10 +90,11 @@ class FamilySpec:
 
     def join(self, rec: Recording, frame: Any) -> None:
         """Makes the tensors members of one family."""
-        handles = [rec.handles[number] for number in self.numbers]
-        family = next((h._family for h in handles if h._family is not None), None) or Family(weakref.ref(handles[0]))
-        for handle in handles:
-            handle._family = family
+        known = [rec.handles[number]._family for number in self.entered]
+        family = next((one for one in known if one is not None), None) or Family()
+        for number in self.numbers:
+            rec.handles[number]._family = family
+            family.add(rec.handles[number])
         if self.leaf >= 0:
             family.leaf = rec.handles[self.leaf]
         if self.flat is not None:
@@ -105,7 +108,7 @@ class Plan:
     """A program and its connections to the recording."""
 
     __slots__ = ("__weakref__", "cache", "compiled", "depth", "families", "frame", "live", "program", "result_bytes",
-                 "runs", "scalar_kinds", "writes")
+                 "runs", "spent_frame", "writes")
 
     def __init__(self, program: Program, live: list[tuple[int, int, Meta, int]], writes: list[tuple[int, int]],
                  frame: FrameSpec | None, families: list[FamilySpec], depth: int) -> None:
@@ -118,6 +121,7 @@ class Plan:
         self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
         self.cache: list[Storage] = []
         self.compiled: Any = None
+        self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
 
     def run(self, rec: Recording) -> None:
@@ -194,6 +198,10 @@ class Plan:
 
         spec = self.frame
         assert spec is not None
+        if spec.spent:
+            if self.spent_frame is None:
+                self.spent_frame = Frame(spec.trace, {}, [], [], [], frozenset(spec.trace.freed))
+            return self.spent_frame
         saved = {}
         for value, where, index, offset, _ in spec.saved:
             if where == "result":
@@ -213,9 +221,9 @@ def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
 
 def flush_recording(rec: Recording) -> None:
     """Runs a recording and marks it done."""
-    from flambeau.record import recorder
-
     if len(rec.handles) != rec.state.count:
+        from flambeau.record import recorder
+
         recorder.settle(rec)
     state = rec.state
     rec.done = True
@@ -304,15 +312,16 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         tensors = [trace.tensors[number] for number in numbers]
         group = tensors[0].group
         base = -1 if group.storage.base is None else group.storage.base
+        entered = [n for n in sorted(trace.entered) if trace.tensors[n].group is group]
         views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
         if not views:
             if len(numbers) > 1 and group.leaf is None and any(n not in trace.entered for n in numbers):
-                specs.append(FamilySpec(numbers, None, base, -1, []))
+                specs.append(FamilySpec(numbers, entered, None, base, -1, []))
             continue
         if group.leaf is not None:
             leaf = trace.leaves[group.leaf]
             origins = [(t.number, trace.tracked_value(t.number), False) for t in views]
-            specs += [FamilySpec([t.number], trace.flat(group), base, leaf, [origin])
+            specs += [FamilySpec([t.number], [], trace.flat(group), base, leaf, [origin])
                       for t, origin in zip(views, origins, strict=True) if t.number not in trace.entered]
             continue
         flat = trace.flat(group)
@@ -320,7 +329,7 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         passed = set(reachable([flat]))
         origins = [(t.number, value, value in passed) for t in views
                    for value in [trace.tracked_value(t.number)] if changed or t.number not in trace.entered]
-        specs.append(FamilySpec([t.number for t in tensors], flat if changed else None, base, -1, origins))
+        specs.append(FamilySpec(numbers, entered, flat if changed else None, base, -1, origins))
     return specs
 
 
@@ -331,7 +340,8 @@ def _frame_spec(trace: Trace, flats: list[Value], results: list[Value],
 
     if not flats:
         return None
-    needed, _ = saved_values(trace, flats)
+    needed, left = saved_values(trace, flats)
+    spent = not (left or needed or trace.cuts or trace.histories)
     whole = {}
     for tensor in trace.tensors:
         if id(tensor.storage) in places and tensor.meta.offset == 0 and (
@@ -351,7 +361,7 @@ def _frame_spec(trace: Trace, flats: list[Value], results: list[Value],
             continue
         saved.append((value, "result", len(results), 0, 0))
         results.append(flatten(value, value.shape, meta_strides(value)))
-    return FrameSpec(trace, saved, list(trace.leaves))
+    return FrameSpec(trace, saved, list(trace.leaves), spent)
 
 
 def meta_strides(value: Value) -> tuple[int, ...]:

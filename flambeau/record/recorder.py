@@ -11,11 +11,10 @@ recording cut short by an exception in between is recognised by `settle` and tak
 from __future__ import annotations
 
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
-from flambeau.record.events import AGAIN, ALIAS, DETACH, GRAD_MODE, step
+from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, DETACH, GRAD_MODE, Metas, step
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -143,6 +142,37 @@ def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
     tensor._num = number
     rec.handles.append(tensor)
     return number
+
+
+def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
+    """Brings tensors into the recording in one event, where none needs more than that; whether it did.
+
+    `metas` are theirs, as the caller has kept them: tensors that always enter together cost little then.
+    """
+    for tensor, meta in zip(tensors, metas.metas):  # noqa: B905  (equal by construction; this is a hot path)
+        storage = tensor._storage
+        if (storage is None or tensor._meta is not meta or storage.exposed or tensor._family is not None
+                or storage.recording is rec or (storage.recording is not None and not storage.recording.done)):
+            return False
+    key = (ENTER_ALL, metas)
+    state = rec.state.next.get(key) or miss(rec, key)
+    number, base = rec.state.count, len(rec.bases)
+    rec.state = state
+    bases, handles = rec.bases, rec.handles
+    for tensor in tensors:
+        storage = tensor._storage
+        meta = tensor._meta
+        storage.recording = rec
+        storage.base = base
+        storage.offset = offset = tensor._offset * meta.dtype.itemsize
+        storage.dtype = meta.dtype
+        bases.append((storage, offset))
+        base += 1
+        tensor._rec = rec
+        tensor._num = number
+        number += 1
+        handles.append(tensor)
+    return True
 
 
 def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
@@ -325,9 +355,10 @@ def apply_effects(rec: Recording, state: State) -> None:
         handle = rec.handles[number]
         handle._meta = meta if handle._storage is None else meta.at_zero
         if handle._family is not None and meta.requires_grad and not meta.is_leaf:
-            base = handle._family.base and handle._family.base()
-            if base is not None and base._rec is not rec and base._meta.is_leaf:
-                base._meta = written_meta(base._meta)
+            for reference in handle._family.members:
+                other = reference()
+                if other is not None and other._rec is not rec and not other._meta.requires_grad:
+                    other._meta = written_meta(other._meta)
 
 
 def written_meta(meta: Meta) -> Meta:
@@ -516,9 +547,12 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
     """An alias that autograd knows as a view: history written through one of the two is that of both."""
     out = alias(x, meta, offset)
     if not x._meta.requires_grad:
-        if x._family is None:
-            x._family = Family(weakref.ref(x))
-        out._family = x._family
+        family = x._family
+        if family is None:
+            family = x._family = Family()
+            family.add(x)
+        out._family = family
+        family.add(out)
     return out
 
 

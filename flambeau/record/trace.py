@@ -95,6 +95,7 @@ class Trace:
         self.entered: set[int] = set()  # tensors that came from outside
         self.origins: dict[Value, tuple[StorageRecord, int, str] | None] = {}  # None: a value of its own
         self.freed: set[Value] = set()
+        self.marks: list[int] = []  # where in the order of values each event begins
         self.cuts: list[tuple[Value, tuple[Value | None, ...] | None]] = []  # Python code in the graph
         self.event = ""
         self.changed: dict[int, Meta] = {}

@@ -1,7 +1,8 @@
-"""The tensor class: what a user holds. Its ops are functions of `flambeau.functional`, bound as methods."""
+"""The tensor class: what a user holds. Its methods are functions of `flambeau.functional`."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -18,6 +19,17 @@ from flambeau.record.meta import Meta, meta_of
 from flambeau.record.storage import Storage
 
 CPU = Device("cpu")
+# How to read one element at an address as a Python number (not the 16-bit floats, not complex).
+_READERS: dict[DType, Any] = {
+    dtypes.float32: ctypes.c_float.from_address,
+    dtypes.float64: ctypes.c_double.from_address,
+    dtypes.int64: ctypes.c_int64.from_address,
+    dtypes.int32: ctypes.c_int32.from_address,
+    dtypes.int16: ctypes.c_int16.from_address,
+    dtypes.int8: ctypes.c_int8.from_address,
+    dtypes.uint8: ctypes.c_uint8.from_address,
+    dtypes.bool_: ctypes.c_bool.from_address,
+}
 T = TypeVar("T", bound="Tensor")
 
 
@@ -27,7 +39,7 @@ class Tensor(Handle):
     __slots__ = ()
 
     def __new__(cls, *data: Any, device: Any = None) -> Any:
-        """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data as float32."""
+        """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data."""
         from flambeau.functional import creation
 
         return creation.legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
@@ -146,8 +158,7 @@ class Tensor(Handle):
             raise TypeError("len() of a 0-d tensor")
         return self._meta.shape[0]
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # by identity; stated because == is elementwise
 
     # ---- data ------------------------------------------------------------------------------------
 
@@ -194,7 +205,11 @@ class Tensor(Handle):
             raise RuntimeError(
                 f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar"
             )
-        return self._values().item()
+        reader = _READERS.get(self._meta.dtype)
+        if reader is None:
+            return self._values().item()
+        storage = self._settled()
+        return reader(storage.buffer.address + self._offset * self._meta.dtype.itemsize).value
 
     def tolist(self) -> Any:
         """The values as nested Python lists (a number for a 0-d tensor)."""
@@ -202,12 +217,11 @@ class Tensor(Handle):
 
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
-        if self._meta.requires_grad:
-            if not force:
-                raise RuntimeError(
-                    "Can't call numpy() on Tensor that requires grad. Use "
-                    "tensor.detach().numpy() instead."
-                )
+        if self._meta.requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use "
+                "tensor.detach().numpy() instead."
+            )
         if self._meta.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
         array = self._array()
@@ -295,9 +309,10 @@ class Tensor(Handle):
             import warnings
 
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-                "attribute won't be populated during autograd.backward(). If you indeed want the .grad field to "
-                "be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+                ".grad attribute won't be populated during autograd.backward(). If you indeed want "
+                "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+                "non-leaf Tensor.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -376,9 +391,7 @@ class Tensor(Handle):
         inputs: Any = None,
     ) -> None:
         """Adds the gradient of this (scalar) tensor to the `.grad` of the leaves it depends on."""
-        from flambeau.autograd import engine
-
-        engine.backward((self,), (gradient,), retain_graph, create_graph, inputs)
+        engine().backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
     def detach(self) -> Any:
         """The same data outside the graph."""
@@ -409,19 +422,15 @@ class Tensor(Handle):
 
     def retain_grad(self) -> None:
         """Keeps this non-leaf tensor's gradient in `.grad` when backward passes it."""
-        from flambeau.autograd import engine
-
-        engine.retain_grad(self)
+        engine().retain_grad(self)
 
     @property
     def retains_grad(self) -> bool:
         return bool(self.__dict__.get("_retains_grad"))
 
     def register_hook(self, hook: Any) -> Any:
-        """Calls hook(grad) when this tensor's gradient is computed; a returned tensor replaces it."""
-        from flambeau.autograd import engine
-
-        return engine.register_hook(self, hook)
+        """Calls hook(grad) when this gradient is computed; a returned tensor replaces it."""
+        return engine().register_hook(self, hook)
 
     # ---- copying and pickling --------------------------------------------------------------------
 
@@ -532,3 +541,18 @@ def is_tensor(obj: Any) -> bool:
 
 
 recorder.set_handle_class(Tensor)
+
+
+class _Later:
+    """Modules of this floor that need Tensor themselves, found at their first use."""
+
+    engine: Any = None
+
+
+def engine() -> Any:
+    """flambeau.autograd.engine."""
+    if _Later.engine is None:
+        from flambeau.autograd import engine as found
+
+        _Later.engine = found
+    return _Later.engine

@@ -523,16 +523,6 @@ def test_host_steps_in_between() -> None:
     b.check([running + 1.0, order + 1, checked * 2.0, elementwise.imag(c * c), c], tolerance=32.0)
 
 
-def test_require_raises_its_own_error() -> None:
-    b = Builder()
-    x = b.random((4, 9))
-    checked = randomness.require(x, x < -100.0, error=("ValueError", "too large"))
-    program = b.program([checked], [(0, view.reshape(x + 1.0, shape=(36,)))])
-    bases = [a for _, a in b.bases]
-    with pytest.raises(ValueError, match="too large"):
-        run(compile_program(program), program, bases, [])
-
-
 # ---- updates -------------------------------------------------------------------------------------
 
 
@@ -794,3 +784,54 @@ def test_draws_and_generator_states() -> None:
         [(0, state)],
         tolerance=16.0,
     )
+
+
+# ---- requirements --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (67,), (9, 33), (40, 300)], ids=str)
+def test_requirements_are_kernels(shape: tuple[int, ...]) -> None:
+    b = Builder(f"require{shape}")
+    x, y = b.random(shape), b.random(shape)
+    size = x.size
+    ok = ar.logical_and(x >= ar.full(shape, -50.0, dtypes.float32), ar.lt(x, 50.0))
+    z = randomness.require(x * y, ok, error=("RuntimeError", "out of range"))
+    total = reduction.sum_(z, axes=tuple(range(z.ndim)))
+    step = view.reshape(x - z * 0.5, shape=(size,))
+    compiled = b.check([z, total], [(0, step)])
+    assert compiled.native
+    program = b.program([z, total], [(0, step)])
+    bases = [a.copy() for _, a in b.bases]
+    for place in {0, size // 2, size - 1}:
+        spoilt = [bases[0].copy(), bases[1]]
+        spoilt[0][place] = 77.0
+        _, after, code = run(compiled, program, spoilt, [])
+        assert code != 0
+        for a, c in zip(after, spoilt, strict=True):
+            np.testing.assert_array_equal(a, c)
+
+
+def test_requirements_of_other_shapes() -> None:
+    b = Builder()
+    x, w = b.random((6, 8)), b.random((8, 5))
+    count = reduction.sum_(ar.cast(x > ar.full((6, 8), 90.0, dtypes.float32), dtypes.int64), axes=(0, 1))
+    y = contraction.dot(x, w)
+    z = randomness.require(y, ar.eq(count, 0), error=("ValueError", "too large"))
+    never = randomness.require(z, ar.full((0,), False, dtypes.bool_), error=("ValueError", "empty"))
+    flat = view.reshape(ar.full((48,), 2.0, dtypes.float32), shape=(48,))
+    compiled = b.check([never + 1.0], [(0, flat)])
+    assert compiled.native
+    program = b.program([never + 1.0], [(0, flat)])
+    spoilt = [b.bases[0][1] * 100, b.bases[1][1]]
+    _, after, code = run(compiled, program, spoilt, [])
+    assert code != 0
+    np.testing.assert_array_equal(after[0], spoilt[0])
+
+
+def test_a_requirement_that_never_holds() -> None:
+    b = Builder()
+    x = b.random((3,))
+    z = randomness.require(x, ar.full((3,), False, dtypes.bool_), error=("ValueError", "never"))
+    program = b.program([z])
+    _, _, code = run(compile_program(program), program, [a for _, a in b.bases], [])
+    assert code != 0

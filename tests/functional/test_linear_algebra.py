@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import (
+from against_torch import (  # noqa: E402
     MINE,
     Case,
     check_error,
@@ -21,8 +21,8 @@ from against_torch import (
     same,
 )
 
-from flambeau.functional import linear_algebra, shaping
-from flambeau.functional.creation import complex as make_complex
+from flambeau.functional import linear_algebra, shaping  # noqa: E402
+from flambeau.functional.creation import complex as make_complex  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

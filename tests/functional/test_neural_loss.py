@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,8 +145,8 @@ def test_reduction_batchmean() -> None:
     for log_target in (False, True):
         options = {"reduction": "batchmean", "log_target": log_target}
         assert_same(
-            lambda x, y: fl.kl_div(x, y, **options),
-            lambda x, y: F.kl_div(x, y, **options),
+            partial(fl.kl_div, **options),
+            partial(F.kl_div, **options),
             [X, distribution(3, 4)],
         )
 
@@ -213,7 +214,7 @@ def test_warnings_in_pytorch_words(program: Callable[[Any, Any], Any]) -> None:
     for module, place in ((F, 0), (fl, 1)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            program(module, lambda *s: pair(normal(*s), False)[place])
+            program(module, lambda *s, place=place: pair(normal(*s), False)[place])
         messages.append([str(w.message) for w in caught])
     assert messages[0] == messages[1] and messages[1]
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import (
+from against_torch import (  # noqa: E402
     MINE,
     Case,
     check_error,
@@ -20,7 +20,7 @@ from against_torch import (
     same,
 )
 
-from flambeau.functional import ordering
+from flambeau.functional import ordering  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

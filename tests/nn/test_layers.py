@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, identical, same
+from beside_torch import LIBRARIES, given, identical, same  # noqa: E402
 
-import flambeau
-import flambeau.nn as ours
-from flambeau.nn import modules
+import flambeau  # noqa: E402
+import flambeau.nn as ours  # noqa: E402
+from flambeau.nn import modules  # noqa: E402
 
 pytestmark = pytest.mark.parity
 theirs = torch.nn

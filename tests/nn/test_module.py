@@ -13,10 +13,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, same
+from beside_torch import LIBRARIES, given, same  # noqa: E402
 
-import flambeau
-import flambeau.nn as ours
+import flambeau  # noqa: E402
+import flambeau.nn as ours  # noqa: E402
 
 pytestmark = pytest.mark.parity
 theirs = torch.nn

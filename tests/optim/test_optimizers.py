@@ -12,10 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau
-from beside_torch import LIBRARIES, given, same
-from flambeau import optim as ours
-from flambeau.optim import updates
+from beside_torch import LIBRARIES, given, same  # noqa: E402
+
+import flambeau  # noqa: E402
+from flambeau import optim as ours  # noqa: E402
+from flambeau.optim import updates  # noqa: E402
 
 pytestmark = pytest.mark.parity
 theirs = torch.optim
@@ -77,7 +78,9 @@ def _same(first: list[Any], second: list[Any]) -> None:
 
 def _ulps(dtype: Any) -> dict[str, float]:
     """A few roundings: the compiled update may fuse a product with a sum where PyTorch does not."""
-    return {"rtol": 1e-6, "atol": 1e-7} if dtype is torch.float32 else {"rtol": 1e-13, "atol": 1e-15}
+    if dtype is torch.float32:
+        return {"rtol": 1e-6, "atol": 1e-7}
+    return {"rtol": 1e-13, "atol": 1e-15}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

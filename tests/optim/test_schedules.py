@@ -10,9 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau
-from beside_torch import LIBRARIES
-from flambeau import optim as ours
+from beside_torch import LIBRARIES  # noqa: E402
+
+import flambeau  # noqa: E402
+from flambeau import optim as ours  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

@@ -18,7 +18,7 @@ from flambeau.core.shapes import memory_order
 from flambeau.execute.cpu import engine, fusion, layouts, runtime
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
-from flambeau.execute.cpu.expansion import expand_primitives
+from flambeau.execute.cpu.expansion import prepared
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.lower import (
     Destination,
@@ -35,7 +35,6 @@ from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.executor import decode, encode
 from flambeau.graph.program import Program, Update, reachable
-from flambeau.graph.simplify import simplify
 from flambeau.ops.primitive import RANDOM
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
@@ -152,8 +151,9 @@ def _location(buffer: Buffer, program: Program) -> tuple[int, int]:
 
 
 class _Compiler:
-    def __init__(self, program: Program, vector_bits: int) -> None:
+    def __init__(self, program: Program, checks: Sequence[Value], vector_bits: int) -> None:
         self.program = program
+        self.checks = checks
         self.vector_bits = vector_bits
         self.buffers: dict[Value, Buffer] = {}
         self.bases = [
@@ -222,9 +222,9 @@ class _Compiler:
     def compile(self) -> tuple[list[KernelCode | HostStep], int]:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
-        nodes = reachable(outputs)
+        nodes = with_checks(reachable([*outputs, *self.checks]))
         stored = fusion.choose_stored(nodes, [v for v in outputs if v.primitive.name != "detach"])
-        stored |= set(outputs)
+        stored |= {*outputs, *self.checks}
         inverted, copies = layouts.batch_innermost(nodes)
         stored |= copies
         for v in nodes:
@@ -236,7 +236,7 @@ class _Compiler:
             if self.buffers[v].strides is None:
                 self.buffers[v] = found[0].buffer
                 found[0].buffer.shape = v.shape
-        grouper = fusion.Grouper(self.tracer, self.buffers)
+        grouper = fusion.Grouper(self.tracer, self.buffers, {v for v, _ in self.updates})
         for v in nodes:
             if v in stored:
                 grouper.add(v)
@@ -354,15 +354,25 @@ class _Compiler:
         return pointwise_kernel(fusion.space_variables(value.shape), [store], {}, self.vector_bits)
 
 
+def with_checks(nodes: Sequence[Value]) -> list[Value]:
+    """The nodes with each check right after what it checks."""
+    checks = {v.inputs[0]: v for v in nodes if v.primitive.name == "check"}
+    result = []
+    for v in nodes:
+        if v.primitive.name != "check":
+            result += [v, checks[v]] if v in checks else [v]
+    return result
+
+
 def compile_program(program: Program, *, vector_bits: int | None = None) -> CompiledProgram:
     """Compiles a program for this machine; parts without native code become host steps.
 
     `vector_bits` overrides the width of the vectors that kernels are written with.
     """
     clock = [time.perf_counter()]
-    simple = expand_primitives(simplify(program))
+    simple, checks = prepared(program)
     clock.append(time.perf_counter())
-    compiler = _Compiler(simple, vector_bits or Target.host().vector_bits)
+    compiler = _Compiler(simple, checks, vector_bits or Target.host().vector_bits)
     steps, arena_bytes = compiler.compile()
     clock.append(time.perf_counter())
     kernels = [s for s in steps if isinstance(s, KernelCode)]

@@ -58,6 +58,7 @@ CHEAP = {
     "fma",
     "beats",
     "sign",
+    "check",
 }
 
 

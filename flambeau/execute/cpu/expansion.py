@@ -5,10 +5,17 @@ Note [Pooling gradients]
 `pool_scatter(index, ct)` with `index = cast(max_pool_index(x), uint8)`: the place of each window's
 winner, one byte per window, which is computed where the pooling itself is. An element of the
 result then only compares a few bytes, and fuses with what follows (the mask of the activation).
+
+Note [Requirements]
+`require(x, condition)` is x, unless the condition fails somewhere: then the whole program does. So
+x itself takes its place, and the program gets an output of its own, `check(condition)`. A check is
+an elementwise value that is never written: its kernel reports an error where its operand is false.
+Kernels that write into bases come after all checks.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +23,9 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.graph.program import Program
-from flambeau.graph.simplify import Rewriter
+from flambeau.graph.simplify import Rewriter, constant_of, simplify
 from flambeau.ops import elementwise, window
-from flambeau.ops.primitive import WINDOW, Array, Primitive
+from flambeau.ops.primitive import ELEMENTWISE, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
 
@@ -49,7 +56,52 @@ class PoolScatter(Primitive):
         return result
 
 
+class Check(Primitive):
+    """Its bool operand, which a kernel requires to be true; see Note [Requirements]."""
+
+    name, family, differentiable = "check", ELEMENTWISE, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return arrays[0]
+
+
 pool_scatter = PoolScatter()
+check = Check()
+
+
+def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
+    """The program simplified, in primitives that have kernels, and the checks it must pass."""
+    without, conditions = _take_out_requirements(program)
+    count = len(program.results)
+    whole = replace(without, results=(*without.results, *conditions))
+    whole = expand_primitives(simplify(whole))
+    checks = {_below_broadcast(v): None for v in whole.results[count:] if v.size}
+    result = replace(whole, results=whole.results[:count])
+    return result, tuple([check(v) for v in checks if constant_of(v) is not True])
+
+
+def _take_out_requirements(program: Program) -> tuple[Program, tuple[Value, ...]]:
+    """The program without `require`, and the conditions."""
+    conditions: dict[Value, None] = {}
+
+    def rule(v: Value, inputs: tuple[Value, ...]) -> Value | None:
+        if v.primitive.name != "require":
+            return None
+        conditions[inputs[1]] = None
+        return inputs[0]
+
+    if all(v.primitive.name != "require" for v in program.nodes()):
+        return program, ()
+    return Rewriter(rule).program(program), tuple(conditions)
+
+
+def _below_broadcast(v: Value) -> Value:
+    while v.primitive.name in ("expand", "reshape", "permute"):
+        v = v.inputs[0]
+    return v
 
 
 def expand_primitives(program: Program) -> Program:

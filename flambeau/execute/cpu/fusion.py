@@ -274,6 +274,8 @@ class Group:
     before: int = 0
     size: int = 0
     reads: set[int] = field(default_factory=set)  # ids of the buffers that are loaded
+    checks: bool = False
+    updates: bool = False
 
     @property
     def bit(self) -> int:
@@ -307,9 +309,12 @@ class Member:
 class Grouper:
     """Puts the stored values of a program into groups, in the order of the program."""
 
-    def __init__(self, tracer: Tracer, buffers: dict[Value, Buffer]) -> None:
+    def __init__(
+        self, tracer: Tracer, buffers: dict[Value, Buffer], updates: set[Value] | None = None
+    ) -> None:
         self.tracer = tracer
         self.buffers = buffers
+        self.updates = updates or set()  # what is written into bases: no check shares its kernel
         self.owner = {id(b): v for v, b in buffers.items()}
         self.groups: list[Group] = []
         self.spaces: dict[tuple[Variable, ...], list[Group]] = {}
@@ -494,12 +499,15 @@ class Grouper:
             node = self.tracer.inlined(v, position)
         group.members.append(Member(v, position, node))
         group.size += len(nodes)
+        group.checks = group.checks or needs_checks(nodes)
+        group.updates = group.updates or v in self.updates
         self._settle(v, group, position, reads)
 
     def _group_for(
         self, v: Value, position: Position, nodes: list[Node], reads: set[int], needs: set[int]
     ) -> tuple[Group, Position] | None:
         loads: dict[int, list[Node]] = {}
+        checks, updates = needs_checks(nodes), v in self.updates
         for node in nodes:
             if node.kind == "load" and id(node.data[0]) in self.owner:
                 loads.setdefault(id(node.data[0]), []).append(node)
@@ -508,7 +516,7 @@ class Grouper:
             group = self.groups[number]
             if group.kind not in ("pointwise", "fold") or not self._fits(group, len(nodes), needs):
                 continue
-            if group.multiplies and needs_checks(nodes):
+            if checks and (group.multiplies or group.updates) or updates and group.checks:
                 continue
             tried.add(number)
             mapped = self._mapped(v, position, group, loads)
@@ -517,6 +525,8 @@ class Grouper:
         variables = space_variables(v.shape)
         for group in self.spaces.get(tuple(variables), [])[: -MOST_SIBLINGS - 1 : -1]:
             if group.kind != "pointwise" or group.number in tried or group.kept != variables:
+                continue
+            if checks and group.updates or updates and group.checks:
                 continue
             if not v.size or group.number in needs or not self._fits(group, len(nodes), needs):
                 continue

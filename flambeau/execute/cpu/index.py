@@ -305,7 +305,7 @@ class Position:
             assert self._flat is not None
             rest, result = self._flat, []
             for extent in reversed(self.shape):
-                if extent == 1:
+                if extent <= 1:
                     result.append(ZERO)
                     continue
                 result.append(rest % extent)

@@ -30,11 +30,15 @@ ERROR_CODE = 1
 
 @dataclass(frozen=True)
 class Store:
-    """An element to write: `node` goes to `address` of `buffer`."""
+    """An element to write: `node` goes to `address` of `buffer`.
+
+    With `unwritten`, the node is only evaluated (a check).
+    """
 
     buffer: Buffer
     address: Expression
     node: Node
+    unwritten: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,8 @@ class KernelWriter:
             elif node.kind == "scalar":
                 self._pointer(("scalar", node.data), Operand(None, scalar=node.data))
         for store in stores:
-            self.pointer(store.buffer)
+            if not store.unwritten:
+                self.pointer(store.buffer)
 
     def pointer(self, buffer: Buffer) -> Reg:
         """The address of the buffer's first element that the kernel touches (see
@@ -260,6 +265,9 @@ class KernelWriter:
         lanes = max(a.type.lanes for a in args)
         if lanes > 1:
             args = [self.spread(a) for a in args]
+        if name == "check":
+            self.fail_if(self.e.op("xor", args[0], self.e.const(True, args[0].type)))
+            return args[0]
         dtypes = tuple([forwarded(a, self.forward).dtype for a in node.args])
         if node.dtype.kind == "i" and name in ("floor_divide", "trunc_divide", "remainder", "fmod"):
             divisor = args[1]
@@ -510,7 +518,8 @@ class KernelWriter:
         for store in stores:
             self.emit(store.node)
         for store in stores:
-            self.store(store)
+            if not store.unwritten:
+                self.store(store)
 
     def store(self, store: Store) -> None:
         """Writes one element per lane."""

@@ -72,6 +72,8 @@ class Lowering:
         """All the places where an element of `v` is to be written."""
         buffer = self.buffers[v]
         result = []
+        if v.primitive.name == "check":
+            return [Store(buffer, buffer.address(position), node, unwritten=True)]
         if id(buffer) in self.needed:
             result.append(Store(buffer, buffer.address(position), node))
         for destination in self.destinations.get(v, ()):

@@ -63,8 +63,11 @@ def needs_checks(nodes: Sequence[Node]) -> bool:
         n.kind == "index"
         or (
             n.kind == "op"
-            and n.dtype.kind == "i"
-            and n.data[0] in ("floor_divide", "trunc_divide", "remainder", "fmod")
+            and (
+                n.data[0] == "check"
+                or n.dtype.kind == "i"
+                and n.data[0] in ("floor_divide", "trunc_divide", "remainder", "fmod")
+            )
         )
         for n in nodes
     )

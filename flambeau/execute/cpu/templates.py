@@ -60,6 +60,7 @@ class Signature:
                 self._buffer(s.buffer),
                 self._address(s.buffer, s.address),
                 self.place(s.node),
+                s.unwritten,
             )
             for s in stores
         ]
