@@ -21,7 +21,7 @@ from flambeau.core.dtypes import DType
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
 from flambeau.record.options import OPTIONS
-from flambeau.record.plan import Plan
+from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.recorder import LOCAL, Recording
 from flambeau.tensor.tensor import Tensor
 
@@ -56,7 +56,12 @@ def signature(value: Any, tensors: list[Tensor]) -> Any:
 
 
 class Kept:
-    """A call that can run without its body."""
+    """A call that can run without its body.
+
+    The first run goes through the plan, as a flush does. After it, as long as nobody else holds what the run before
+    has returned, everything is in place already: the same tensors and the same memory serve again, and a run is one
+    foreign call.
+    """
 
     def __init__(self, plan: Plan, state: Any, sources: list[tuple[int, Any, int]], scalars: list[Any],
                  capture: Capture, result: Any, gradients: list[tuple[Any, int]],
@@ -66,7 +71,7 @@ class Kept:
         self.sources = sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)
         self.captured = [tensor for _, tensor, _ in sources if tensor is not None]
         self.metas = [tensor._meta for tensor in self.captured]
-        self.arguments = [number for number, _, _ in sources if number >= 0]
+        self.given = [(slot, number) for slot, (number, _, _) in enumerate(sources) if number >= 0]
         self.scalars = scalars
         self.capture = capture
         self.result = result
@@ -75,50 +80,123 @@ class Kept:
         self.changes = CHANGES.count
         self.fresh = sorted({number for number, *_ in plan.live})
         self.count = state.count
+        self.ready: Ready | None = None
 
     def run(self, tensors: list[Tensor]) -> Any:
         """The call's result, or MISS when it rests on something that has changed."""
-        if self.changes != CHANGES.count:
+        if self.changes != CHANGES.count or [t._meta for t in self.captured] != self.metas:
             return MISS
-        captured = self.captured
-        if [t._meta for t in captured] != self.metas:
-            return MISS
+        for leaf, gradient in self.expected:
+            if leaf._grad is not gradient:
+                return MISS
+        ready = self.ready
+        if ready is not None and ready.holds(tensors):
+            scalars = self.scalars_now()
+            failed = ready.native.run_addresses(ready.slots, scalars, ready.events)
+            if failed:
+                self.explain(tensors, failed, scalars)
+            for storage in ready.written:
+                storage.version += 1
+            return rebuild(self.result, ready.handles, tensors)
+        return self.run_plan(tensors)
+
+    def scalars_now(self) -> list[Any]:
+        """The program's scalars for this call: those of optimizer steps are counted and computed anew."""
+        if not self.capture.optimizers:
+            return self.scalars
+        scalars = self.scalars.copy()
+        for optimizer, first, count in self.capture.optimizers:
+            scalars[first:first + count] = replayed_scalars(optimizer)
+        return scalars
+
+    def explain(self, tensors: list[Tensor], failed: int, scalars: list[Any]) -> None:
+        """Raises the exception for data that a kernel has refused."""
+        rec = Recording(self.state)
+        rec.bases = [((tensors[n] if n >= 0 else tensor)._storage,
+                      tensors[n]._offset * tensors[n]._meta.dtype.itemsize if n >= 0 else offset)
+                     for n, tensor, offset in self.sources]
+        rec.scalars = scalars
+        self.ready = None
+        self.plan.compiled.explain(rec, failed)
+
+    def run_plan(self, tensors: list[Tensor]) -> Any:
+        """A run that makes its result tensors."""
         bases = []
         for number, tensor, offset in self.sources:
             if number >= 0:
                 tensor = tensors[number]
                 offset = tensor._offset * tensor._meta.dtype.itemsize
             storage = tensor._storage
-            if storage is None or storage.exposed or tensor._family is not None and tensor._family.frame is not None:
+            if storage is None or storage.exposed or (
+                    tensor._family is not None and tensor._family.frame is not None):
                 return MISS
             bases.append((storage, offset))
         if len({id(storage) for storage, _ in bases}) != len(bases):
             return MISS
-        for leaf, gradient in self.expected:
-            if leaf._grad is not gradient:
-                return MISS
-        for leaf, _ in self.gradients:
-            leaf._grad = None
-        scalars = self.scalars
-        if self.capture.optimizers:
-            scalars = scalars.copy()
-            for optimizer, first, count in self.capture.optimizers:
-                scalars[first:first + count] = replayed_scalars(optimizer)
-        rec = Recording(self.state)
         handles: list[Any] = [None] * self.count
+        rec = Recording(self.state)
         for number in self.fresh:
             out = new(Tensor)
             out._rec = rec
             out._num = number
             handles[number] = out
-        rec.handles = handles
-        rec.bases = bases
-        rec.scalars = scalars
-        rec.done = True
-        self.plan.run(rec)
+        self.ready = None
         for leaf, number in self.gradients:
             leaf._grad = handles[number]
+        rec.handles, rec.bases, rec.scalars, rec.done = handles, bases, self.scalars_now(), True
+        self.plan.run(rec)
+        rec.handles, rec.bases = [], []
+        if self.plan.compiled is not None and self.plan.compiled.whole:
+            self.ready = Ready(self, handles, bases)
         return rebuild(self.result, handles, tensors)
+
+
+class Ready:
+    """The results and the memory of a kept call, to be used again."""
+
+    def __init__(self, kept: Kept, handles: list[Any], bases: list[Any]) -> None:
+        native = kept.plan.compiled
+        self.native = native
+        self.kept = kept
+        self.handles = handles
+        self.results = [handles[number] for number in kept.fresh]
+        self.memory = list(kept.plan.cache)
+        self.buffers = [storage.buffer for storage in self.memory]
+        self.storages = [tensor._storage for tensor in kept.captured]
+        self.taken = {id(storage) for storage in self.storages}
+        self.written = [bases[base][0] for base, count in kept.plan.writes for _ in range(count)]
+        self.given = kept.given
+        self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
+        self.slots: list[int] = native.addresses(bases, kept.plan.cache)
+        self.counts: Any = None  # references to the results and their memory when only this holds them
+        self.events = kept.state.depth
+
+    def holds(self, tensors: list[Tensor]) -> bool:
+        """Whether the memory of the run before is free and what it read is where it was."""
+        seen = (*map(getrefcount, self.results), *map(getrefcount, self.memory), *map(getrefcount, self.buffers))
+        if self.counts is None:
+            self.counts = self.baseline()
+        if seen != self.counts or [t._storage for t in self.kept.captured] != self.storages:
+            return False
+        for leaf, gradient in self.leaves:
+            if leaf._grad is not gradient:
+                return False
+        slots, taken = self.slots, self.taken
+        for slot, number in self.given:
+            tensor = tensors[number]
+            storage = tensor._storage
+            if storage is None or storage.exposed or id(storage) in taken or tensor._family is not None:
+                return False
+            slots[slot] = storage.buffer.address + tensor._offset * tensor._meta.dtype.itemsize
+        return len(self.given) < 2 or len({slots[slot] for slot, _ in self.given}) == len(self.given)
+
+    def baseline(self) -> tuple[int, ...]:
+        """The counts where nobody but this, the plan and the leaves holds anything."""
+        gradients = {id(gradient) for _, gradient in self.leaves}
+        holders = [2 + 2 * (id(t) in gradients) for t in self.results]  # handles, results; leaves and a leaf
+        per_storage = [sum(t._storage is s for t in self.results) for s in self.memory]
+        return (*[DEAD_COUNT - 1 + n for n in holders], *[DEAD_COUNT - 1 + 2 + n for n in per_storage],
+                *[DEAD_COUNT - 1 + 2 for _ in self.buffers])
 
 
 def replayed_scalars(optimizer: Any) -> list[float]:

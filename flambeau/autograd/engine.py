@@ -99,12 +99,7 @@ def run(roots: tuple[Any, ...], cotangents: tuple[Any, ...], retain_graph: bool,
         if isinstance(extra, Cut):
             position, number = extra.place
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
-            mode = recorder.LOCAL.grad_mode
-            recorder.set_grad_mode(create_graph)
-            try:
-                given = code.run(handles[0])
-            finally:
-                recorder.set_grad_mode(mode)
+            given = in_mode(create_graph, lambda code=code, g=handles[0]: code.run(g))
             replaced.append((code, given))
             continue
         return _deliver(rec, extra, handles, frames, inputs, create_graph)
@@ -153,15 +148,27 @@ def _deliver(rec: Any, done: Done, handles: list[Any], frames: list[Frame], inpu
     if inputs is not None:
         fresh = iter(handles)
         return [None if unused else next(fresh) for unused in done.unused]
-    pairs = []
+    pairs: dict[int, tuple[Any, Any]] = {}
     for (position, number), handle in zip(done.leaves, handles, strict=True):
         if position < 0:
             leaf = rec.handles[rec_leaf(rec, number)]
         else:
             leaf = frames[position].leaves[number]
-        pairs.append((leaf, handle))
-    accumulate(pairs, create_graph)
+        if id(leaf) in pairs:  # reached in several programs: one gradient, before hooks see it
+            handle = in_mode(create_graph, lambda x=pairs[id(leaf)][1], y=handle: x + y)
+        pairs[id(leaf)] = leaf, handle
+    accumulate(list(pairs.values()), create_graph)
     return []
+
+
+def in_mode(grad_mode: bool, function: Any) -> Any:
+    """Calls a function with grad mode on or off."""
+    before = recorder.LOCAL.grad_mode
+    recorder.set_grad_mode(grad_mode)
+    try:
+        return function()
+    finally:
+        recorder.set_grad_mode(before)
 
 
 def rec_leaf(rec: Any, number: int) -> int:
@@ -172,12 +179,13 @@ def rec_leaf(rec: Any, number: int) -> int:
 
 def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
     """Gives gradients to leaves: a first one as it is, a further one added."""
-    have, new = [], []
+    have: list[Any] = []
+    new: list[Any] = []
     for leaf, gradient in pairs:
         if leaf._meta.is_leaf and not leaf._meta.requires_grad:
             continue  # switched off since
         if leaf._hooks:
-            gradient = run_hooks(leaf._hooks, gradient)
+            gradient = in_mode(create_graph, lambda leaf=leaf, g=gradient: run_hooks(leaf._hooks, g))
         if leaf._grad is None:
             leaf._grad = gradient
         elif create_graph:
@@ -185,8 +193,12 @@ def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
         else:
             have.append(leaf._grad)
             new.append(gradient)
-        if leaf._hooks:
-            for hook in leaf.__dict__.get("_post_accumulate_hooks", {}).values():
+        after = leaf.__dict__.get("_post_accumulate_hooks") if leaf._hooks else None
+        if after:
+            if have:
+                recorder.group_update(ACCUMULATE, have, (new,))
+                have, new = [], []
+            for hook in list(after.values()):
                 hook(leaf)
     if have:
         recorder.group_update(ACCUMULATE, have, (new,))

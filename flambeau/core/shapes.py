@@ -78,7 +78,10 @@ def dense_strides_like(shape: Sequence[int], strides: Sequence[int]) -> Strides:
         return contiguous_strides(shape)
     if is_dense(shape, strides):
         return tuple(strides)
-    order = _preserving_order(shape, strides)
+    return _dense_in_order(shape, _preserving_order(shape, (strides,)))
+
+
+def _dense_in_order(shape: Sequence[int], order: Sequence[int]) -> Strides:
     result = [0] * len(shape)
     step = 1
     for axis in reversed(order):
@@ -87,16 +90,39 @@ def dense_strides_like(shape: Sequence[int], strides: Sequence[int]) -> Strides:
     return tuple(result)
 
 
-def _preserving_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+def elementwise_strides(shape: Shape, layouts: Sequence[tuple[Shape, Strides]]) -> Strides:
+    """Strides of an elementwise result of that shape whose operands (broadcast to it) have these layouts.
+
+    The rule is TensorIterator's: operands of one dense layout pass it on; else the axes are ordered by the
+    operands' strides, earlier operands first.
+    """
+    same = len({own for own, _ in layouts}) == 1 and layouts[0][0] == shape
+    if same and all(is_contiguous(*layout) for layout in layouts):
+        return contiguous_strides(shape)
+    if same and len({own for _, own in layouts}) == 1 and is_dense(*layouts[0]):
+        return layouts[0][1]
+    broadcast = []
+    for own, strides in layouts:
+        missing = len(shape) - len(own)
+        spread = [0 if n == 1 != shape[missing + a] else s
+                  for a, (n, s) in enumerate(zip(own, strides, strict=True))]
+        broadcast.append([0] * missing + spread)
+    return _dense_in_order(shape, _preserving_order(shape, broadcast))
+
+
+def _preserving_order(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> list[int]:
     """Axes outermost first; broadcast axes (stride 0) keep their place, as in TensorIterator."""
     order = list(range(len(shape) - 1, -1, -1))
 
     def should_swap(a: int, b: int) -> int:
-        if strides[a] == 0 or strides[b] == 0:
-            return 0
-        if strides[a] != strides[b]:
-            return -1 if strides[a] < strides[b] else 1
-        return 1 if shape[a] > shape[b] else 0
+        for strides in operands:
+            if strides[a] == 0 or strides[b] == 0:
+                continue
+            if strides[a] != strides[b]:
+                return -1 if strides[a] < strides[b] else 1
+            if shape[a] > shape[b]:
+                return 1
+        return 0
 
     for i in range(1, len(order)):
         at = i
@@ -118,6 +144,14 @@ def storage_extent(shape: Sequence[int], strides: Sequence[int]) -> int:
             return 0
         reach += (extent - 1) * stride
     return reach
+
+
+def overlaps_partly(first: tuple[Shape, Strides, int], second: tuple[Shape, Strides, int]) -> bool:
+    """Whether two layouts of one storage share some elements but are not the same (dense ones only)."""
+    if first == second or not (is_dense(*first[:2]) and is_dense(*second[:2])):
+        return False
+    sizes = element_count(first[0]), element_count(second[0])
+    return 0 not in sizes and first[2] < second[2] + sizes[1] and second[2] < first[2] + sizes[0]
 
 
 def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:

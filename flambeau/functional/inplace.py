@@ -62,8 +62,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
         )
-    if src is not self:
-        in_place(COPY, self, (src,))
+    in_place(COPY, self, (src,))
     return self
 
 

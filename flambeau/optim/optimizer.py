@@ -7,6 +7,7 @@ import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from operator import is_
 from typing import Any
 
 from flambeau.nn._torch import Tensor, float32, tensor
@@ -24,6 +25,11 @@ _HOOK_TABLES = (
 )
 _global_pre_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
 _global_post_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+
+
+def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two sequences hold the same objects (`==` of tensors is elementwise)."""
+    return len(a) == len(b) and all(map(is_, a, b))
 
 
 class _Required:
@@ -181,7 +187,7 @@ class Optimizer:
     def _cohorts(self, params: Sequence[Tensor]) -> dict[int, list[Tensor]]:
         """Count a step of every parameter; group them by their new count (mostly all the same)."""
         known = self._together.get(id(params[0]))
-        if known is not None and known[0] == params:
+        if known is not None and same(known[0], params):
             known[1] += 1
             return {known[1]: known[0]}
         self._count_each()
@@ -197,7 +203,7 @@ class Optimizer:
     def _counted(self, params: Sequence[Tensor]) -> bool:
         """Whether these parameters have stepped together before, and nothing has changed since."""
         known = self._together.get(id(params[0]))
-        return known is not None and known[0] == params
+        return known is not None and same(known[0], params)
 
     def _count_each(self) -> None:
         """Write the counts of parameters that step together into `_counts`."""

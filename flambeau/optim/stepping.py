@@ -9,7 +9,7 @@ import numpy as np
 
 from flambeau.nn._torch import Tensor, enable_grad, float32
 from flambeau.optim.engine import Rule, Together, apply_updates
-from flambeau.optim.optimizer import Optimizer
+from flambeau.optim.optimizer import Optimizer, same
 from flambeau.record import recorder
 
 
@@ -92,19 +92,20 @@ class RuleOptimizer(Optimizer):
         flags: dict[str, bool],
     ) -> None:
         """Apply `rule` to `params`, whose state tensors go by `names`; keep the new state."""
-        cached = self._applied.get(rule)
+        place_in_cache = (rule, id(params[0]))
+        cached = self._applied.get(place_in_cache)
         together = None
-        if cached is not None and cached[0] == params and not self._exposed:
+        if cached is not None and same(cached[0], params) and not self._exposed:
             _, states, together = cached
             if together is None:  # the second step in a row with these states
                 together = Together(states)
-                self._applied[rule] = (cached[0], states, together)
+                self._applied[place_in_cache] = (cached[0], states, together)
         else:
             states = [self._state[p].get(name) for p in params for name in names]
-            self._applied[rule] = (list(params), states, None)
+            self._applied[place_in_cache] = (list(params), states, None)
         grads = [param._grad for param in params]
         made = apply_updates(rule, params, grads, states, scalars, flags, together)
         for place, which, tensor in made:
             self._state[params[place]][names[which]] = tensor
         if made:
-            del self._applied[rule]
+            del self._applied[place_in_cache]

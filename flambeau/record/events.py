@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core.promotion import can_cast
-from flambeau.core.shapes import Shape, Strides, contiguous_strides, dense_strides_like, is_contiguous
+from flambeau.core.shapes import (
+    Shape,
+    Strides,
+    contiguous_strides,
+    dense_strides_like,
+    elementwise_strides,
+    is_contiguous,
+    overlaps_partly,
+)
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value, latest_order
 from flambeau.record.meta import Meta
@@ -52,14 +60,14 @@ def operand_value(trace: Trace, operand: Any) -> Any:
 
 def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strides | None:
     """The strides of an elementwise result: those of its operands made dense (PyTorch's preserve_format)."""
-    for operand in operands:
-        if isinstance(operand, int) and not isinstance(operand, bool):
-            meta = trace.tensors[operand].meta
-            if meta.shape == shape:
-                if is_contiguous(meta.shape, meta.strides):
-                    return None
-                return dense_strides_like(meta.shape, meta.strides)
-    return None
+    metas = [trace.tensors[o].meta for o in operands if isinstance(o, int) and not isinstance(o, bool)]
+    if not metas or all(is_contiguous(meta.shape, meta.strides) for meta in metas):
+        return None
+    if len(metas) == 1 and metas[0].shape == shape:
+        return dense_strides_like(shape, metas[0].strides)
+    if any(len(meta.shape) > len(shape) for meta in metas):
+        return None
+    return elementwise_strides(shape, [(meta.shape, meta.strides) for meta in metas])
 
 
 class PureOp(Event):
@@ -104,12 +112,26 @@ class InplaceOp(Event):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         target = key[1]
         trace.check_writable(target)
+        _check_overlap(trace, target, key[2:-1])
         first: list[Any] = [trace.tensors[target].meta]
         if self.reads:
             first = [trace.read_before_write(target) if trace.grad_mode else trace.read(target)]
         others = [operand_value(trace, part) for part in key[2:-1]]
         result = self.function(*first, *others, *(key[-1] or ()))
         trace.write(target, fitted(result, trace.tensors[target].meta), grad_name=self.grad_name)
+
+
+def _check_overlap(trace: Trace, target: int, operands: Sequence[Any]) -> None:
+    """RuntimeError where an operand lies partly in the memory that is written."""
+    written = trace.tensors[target]
+    for operand in operands:
+        if not isinstance(operand, int) or isinstance(operand, bool) or operand == target:
+            continue
+        other = trace.tensors[operand]
+        if other.storage is written.storage and overlaps_partly(other.layout, written.layout):
+            raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor "
+                               "refer to a single memory location. Please clone() the tensor before performing the "
+                               "operation.")
 
 
 def fitted(value: Value, meta: Meta) -> Value:
@@ -136,6 +158,7 @@ class CopyOp(InplaceOp):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         meta = trace.tensors[key[1]].meta
         trace.check_writable(key[1])
+        _check_overlap(trace, key[1], key[2:-1])
         value = self.function(meta, *[operand_value(trace, part) for part in key[2:-1]], *(key[-1] or ()))
         trace.write(key[1], fitted(ar.cast(value, meta.dtype), meta), grad_name=self.grad_name)
 

@@ -47,7 +47,8 @@ class NativeProgram:
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
         self.pack = struct.Struct(f"{slots}Q").pack_into
-        self.lock = threading.Lock()
+        lock = threading.Lock()
+        self.acquire, self.release = lock.acquire, lock.release
         self.table = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
         self.scalar_block = np.zeros(max(len(program.scalars), 1), np.uint64)
@@ -58,31 +59,40 @@ class NativeProgram:
         self.whole = self.compiled.native and bool(segments)
         self.arena_bytes = self.compiled.arena_bytes
 
-    def run(self, rec: Recording, storages: list[Storage]) -> None:
-        """Runs on the recording's bases; results go to the storages' buffers."""
-        start = perf_counter()
+    def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
+        """What stands in the table: bases, results, the scalars, the arena."""
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
             arena = ARENA.buffer = allocate(self.arena_bytes)
-        acquired = self.lock.acquire()
+        return [*[s.buffer.address + offset for s, offset in bases], *[s.buffer.address for s in storages],
+                self.scalar_address, arena.address]
+
+    def run(self, rec: Recording, storages: list[Storage]) -> None:
+        """Runs on the recording's bases; results go to the storages' buffers."""
+        failed = self.run_addresses(self.addresses(rec.bases, storages), rec.scalars, rec.state.depth)
+        if failed:
+            self.explain(rec, failed)
+
+    def run_addresses(self, addresses: list[int], scalars: list[Any], events: int) -> int:
+        """Runs on these addresses; not 0 where a kernel has refused its data."""
+        start = perf_counter()
+        acquire, release = self.acquire, self.release
+        acquire()
         try:
-            self.pack(self.table, 0, *[s.buffer.address + offset for s, offset in rec.bases],
-                      *[s.buffer.address for s in storages], self.scalar_address, arena.address)
-            if rec.scalars:
-                self.pack_scalars(self.scalar_block, 0, *rec.scalars)
+            self.pack(self.table, 0, *addresses)
+            if scalars:
+                self.pack_scalars(self.scalar_block, 0, *scalars)
             if self.whole:
-                failed = self.call(self.table_address, self.entry, get_num_threads() if self.parallel else 1)
+                failed: int = self.call(self.table_address, self.entry, get_num_threads() if self.parallel else 1)
             else:
                 failed = self.compiled.run_table(self.table)
         finally:
-            if acquired:
-                self.lock.release()
-        if failed:
-            self.explain(rec, failed)
+            release()
         statistics = STATISTICS
         statistics.compiled_runs += 1
-        statistics.compiled_events += rec.state.depth
+        statistics.compiled_events += events
         statistics.compiled_seconds += perf_counter() - start
+        return failed
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""

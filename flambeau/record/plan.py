@@ -411,11 +411,14 @@ def snapshot(source: Storage, start: int, size: int) -> Storage:
     return copy
 
 
+LONGEST_REPETITION = 768  # events looked back for a repetition: three times the longest loop body found
+
+
 def repeats(state: State) -> bool:
     """Whether the stream has just gone through the same events three times over (a loop without a flush)."""
     keys: list[Any] = []
     at: State | None = state
-    while at is not None and at.parent is not None:
+    while at is not None and at.parent is not None and len(keys) < LONGEST_REPETITION:
         key = at.key
         keys.append(key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None))
         at = at.parent

@@ -428,7 +428,7 @@ def must_flush(rec: Recording) -> bool:
     depth = rec.state.depth
     if depth >= OPTIONS.longest_recording:
         return True
-    return depth >= OPTIONS.loop_check and depth % 8 == 0 and plans.repeats(rec.state)
+    return depth >= OPTIONS.loop_check and depth % (depth // 8) == 0 and plans.repeats(rec.state)
 
 
 def _enter_slowly(rec: Recording, tensor: Handle) -> int:

@@ -364,7 +364,44 @@ def _take(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     place = row_index(
         t, x, index, Position(index.shape, position.dims[: index.ndim]), v.attrs["what"], guard
     )
-    return t.value(x, Position(x.shape, (place, *position.dims[index.ndim :])), guard)
+    element = t.value(x, Position(x.shape, (place, *position.dims[index.ndim :])), guard)
+    for atom, _ in place.terms:
+        # Equal rows are read without their number, which must be within bounds all the same.
+        if isinstance(atom, Runtime) and not depends_on(element, atom.node):
+            return t.op("checked", v.dtype, element, atom.node)
+    return element
+
+
+def depends_on(node: Node, other: Node) -> bool:
+    """Whether `node` needs `other`, as an operand or as an index."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if current is other:
+            return True
+        if current.number in seen:
+            continue
+        seen.add(current.number)
+        waiting += current.args
+        for expression in node_expressions(current):
+            waiting += [a.node for a in expression.atoms() if isinstance(a, Runtime)]
+    return False
+
+
+def node_expressions(node: Node) -> list[Expression]:
+    """The index expressions a node evaluates."""
+    if node.kind == "load":
+        return [node.data[1], *[c[0] for c in node.data[2]]]
+    if node.kind == "position":
+        return [node.data]
+    if node.kind == "guarded":
+        return [c[0] for c in node.data]
+    if node.kind == "op":
+        return [c[0] for c in node.data[1]]
+    if node.kind == "index":
+        return [c[0] for c in node.data[2]]
+    return []
 
 
 def row_index(

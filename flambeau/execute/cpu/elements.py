@@ -59,6 +59,7 @@ CHEAP = {
     "beats",
     "sign",
     "check",
+    "checked",
 }
 
 
@@ -152,6 +153,24 @@ def _round_half_constant(number: float, dtype: DType) -> float:
 def is_literal(register: Reg) -> bool:
     """Whether a register is a constant (and not a NaN)."""
     return not register.name.startswith("%") and "0x7FF8" not in register.name
+
+
+def lowest(dtype: DType) -> float | int | bool:
+    """What no element is below."""
+    if dtype.kind == "f":
+        return float("-inf")
+    if dtype.kind == "b":
+        return False
+    return -(1 << (8 * dtype.itemsize - 1)) if dtype.is_signed else 0
+
+
+def highest(dtype: DType) -> float | int | bool:
+    """What no element is above (as a constant's bits: -1 for unsigned integers)."""
+    if dtype.kind == "f":
+        return float("inf")
+    if dtype.kind == "b":
+        return True
+    return (1 << (8 * dtype.itemsize - 1)) - 1 if dtype.is_signed else -1
 
 
 # ---- operations ---------------------------------------------------------------------------------

@@ -23,9 +23,9 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.graph.program import Program
-from flambeau.graph.simplify import Rewriter, constant_of, simplify
-from flambeau.ops import elementwise, window
-from flambeau.ops.primitive import ELEMENTWISE, WINDOW, Array, Primitive
+from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
+from flambeau.ops import elementwise, reduction, view, window
+from flambeau.ops.primitive import ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
 
@@ -105,11 +105,15 @@ def _below_broadcast(v: Value) -> Value:
 
 
 def expand_primitives(program: Program) -> Program:
-    """The program with max_pool_gradient written out; unchanged if there is none."""
+    """The program with max_pool_gradient, and scans and sorts of single elements, written out."""
     return Rewriter(_expanded).program(program)
 
 
 def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
+    if v.primitive.family in (SCAN, SORT):
+        return _ordered(v, inputs)
+    if v.primitive.name == "strided_sum":
+        return _summed_first(v, inputs[0])
     if v.primitive.name != "max_pool_gradient":
         return None
     count = 1
@@ -120,3 +124,23 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
         index = elementwise.cast(index, dtype=dtypes.uint8)
     lead = v.ndim - len(v.attrs["sizes"])
     return pool_scatter(index, inputs[1], extents=v.shape[lead:], **v.attrs)
+
+
+def _ordered(v: Value, inputs: tuple[Value, ...]) -> Value | None:
+    """Scans and sorts along an axis of extent 1 (or of a 0-d value)."""
+    if v.size and v.ndim and v.shape[v.attrs["axis"]] > 1:
+        return None
+    if v.primitive.family == SORT or v.primitive.name in ("cum_argmax", "cum_argmin"):
+        return full(0, v)
+    return inputs[0]
+
+
+def _summed_first(v: Value, rows: Value) -> Value | None:
+    """A `strided_sum` that adds along axes which do not move sums along them first."""
+    strides = v.attrs["strides"]
+    still = tuple([a for a, n in enumerate(rows.shape) if n > 1 and not strides[a]])
+    if not still or not rows.size:
+        return None
+    total = reduction.sum_(rows, axes=still)
+    moving = tuple([s for a, s in enumerate(strides) if a not in still])
+    return view.strided_sum(total, size=v.shape[0], strides=moving, offset=v.attrs["offset"])

@@ -57,7 +57,7 @@ def is_host(v: Value) -> bool:
         return False
     if v.dtype.is_complex or any(x.dtype.is_complex for x in v.inputs):
         return True
-    if family in (SCAN, SORT, HOST):
+    if family == HOST:
         return True
     if family == RANDOM:
         return not is_native_draw(v)
@@ -70,7 +70,7 @@ def is_host(v: Value) -> bool:
         for extent in v.attrs["sizes"]:
             count *= extent
         return count > MOST_WINDOW_ELEMENTS
-    return name == "strided_sum"
+    return False
 
 
 def has_code(v: Value) -> bool:
@@ -100,7 +100,9 @@ def same_elements(v: Value) -> Value:
 
 def must_store(v: Value) -> bool:
     family, name = v.primitive.family, v.primitive.name
-    return family in (CONTRACTION, REDUCTION, RANDOM) or name in SCATTERS or is_host(v)
+    if family in (CONTRACTION, REDUCTION, RANDOM, SCAN, SORT) or name in SCATTERS:
+        return True
+    return is_host(v)
 
 
 def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value]:
@@ -331,6 +333,8 @@ class Grouper:
             self._add_whole(v, "scatter")
         elif v.primitive.family in (REDUCTION, CONTRACTION):
             self._add_fold(v)
+        elif v.primitive.family in (SCAN, SORT):
+            self._add_ordered(v)
         else:
             self._add_pointwise(v)
 
@@ -400,6 +404,20 @@ class Grouper:
                 self._settle(v, group, group.anchors[-1].position, set())
                 return
         self._add_whole(v, "draw")
+
+    def _add_ordered(self, v: Value) -> None:
+        """A scan or sort: the variable of its axis is the one folded variable."""
+        t = self.tracer
+        position = space_position(v.shape)
+        variables = space_variables(v.shape)
+        along = position.dims[v.attrs["axis"]].single
+        assert along is not None, v
+        body = t.value(v.inputs[0], position)
+        kept = [x for x in variables if x != along]
+        group = self.new_group("ordered", kept, [along])
+        result = t.result(("value", v.order), v.dtype, frozenset(variables))
+        group.anchors.append(Anchor(v, position, body, None, result))
+        self._settle(v, group, position, loaded_buffers([body]))
 
     # ---- folds -----------------------------------------------------------------------------------
 

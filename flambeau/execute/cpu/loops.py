@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flambeau.execute.cpu import elements
-from flambeau.execute.cpu.body import Buffer, Condition, Guard, Node
+from flambeau.execute.cpu.body import Buffer, Condition, Guard, Node, node_expressions
 from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I1, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.index import (
@@ -94,21 +94,6 @@ def forwarded(node: Node, forward: dict[int, Node]) -> Node:
     while node.number in forward:
         node = forward[node.number]
     return node
-
-
-def node_expressions(node: Node) -> list[Expression]:
-    """The index expressions a node evaluates."""
-    if node.kind == "load":
-        return [node.data[1], *[c[0] for c in node.data[2]]]
-    if node.kind == "position":
-        return [node.data]
-    if node.kind == "guarded":
-        return [c[0] for c in node.data]
-    if node.kind == "op":
-        return [c[0] for c in node.data[1]]
-    if node.kind == "index":
-        return [c[0] for c in node.data[2]]
-    return []
 
 
 class KernelWriter:
@@ -265,6 +250,8 @@ class KernelWriter:
         lanes = max(a.type.lanes for a in args)
         if lanes > 1:
             args = [self.spread(a) for a in args]
+        if name == "checked":
+            return args[0]
         if name == "check":
             self.fail_if(self.e.op("xor", args[0], self.e.const(True, args[0].type)))
             return args[0]

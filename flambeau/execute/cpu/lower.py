@@ -21,7 +21,9 @@ from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.products import contraction_kernels
 from flambeau.execute.cpu.reductions import Fold, reduction_kernels
-from flambeau.ops.primitive import CONTRACTION
+from flambeau.execute.cpu.scans import scan_kernel
+from flambeau.execute.cpu.sorts import sort_kernel
+from flambeau.ops.primitive import CONTRACTION, SCAN
 from flambeau.ops.value import Value
 
 
@@ -148,6 +150,8 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
     if not stores or any(v.extent == 0 for v in group.kept):
         return []
+    if group.kind == "ordered":
+        return [_ordered(group, stores, low)] if group.anchors[0].value.size else []
     if group.kind == "pointwise":
         return [pointwise_kernel(group.kept, stores, forward, low.vector_bits)]
     return _fold_kernels(group, stores, forward, low)
@@ -180,6 +184,19 @@ def _fold(anchor: Anchor) -> Fold:
     name = anchor.value.primitive.name
     return Fold(
         "sum" if name in ("dot", "conv") else name, anchor.body, anchor.result, anchor.place
+    )
+
+
+def _ordered(group: Group, stores: list[Store], low: Lowering) -> KernelCode:
+    (anchor,), (along,) = group.anchors, group.folded
+    v, body, result = anchor.value, anchor.body, anchor.result
+    assert body is not None and result is not None
+    if v.primitive.family == SCAN:
+        name = v.primitive.name
+        return scan_kernel(name, group.kept, along, body, result, stores, low.vector_bits)
+    descending = v.attrs["descending"]
+    return sort_kernel(
+        group.kept, along, descending, body, result, stores, low.new_scratch, low.vector_bits
     )
 
 
@@ -241,13 +258,17 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
     kernels: list[KernelCode] = []
     for target in targets if v.size else []:
         position = space_position(v.shape)
-        old = tracer.value(v.inputs[0], position)
+        old = (
+            tracer.literal(0, v.dtype)
+            if name == "strided_sum"
+            else tracer.value(v.inputs[0], position)
+        )
         kernels.append(
             pointwise_kernel(
                 space_variables(v.shape), [Store(*target(position), old)], {}, low.vector_bits
             )
         )
-        if name == "strided_scatter":
+        if name in ("strided_scatter", "strided_sum"):
             kernels += _strided_writes(v, target, low)
         else:
             kernels += _row_writes(v, target, low)
@@ -257,17 +278,23 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
 def _strided_writes(
     v: Value, target: Callable[[Position], tuple[Buffer, Expression]], low: Lowering
 ) -> list[KernelCode]:
-    rows = v.inputs[1]
+    """The writes of `strided_scatter`; those of `strided_sum` add, in order, and may overlap."""
+    rows, strides = v.inputs[-1], v.attrs["strides"]
     if not rows.size:
         return []
     position = space_position(rows.shape)
-    place = Position(v.shape, flat=linear(position.dims, v.attrs["strides"], v.attrs["offset"]))
+    place = Position(v.shape, flat=linear(position.dims, strides, v.attrs["offset"]))
+    buffer, address = target(place)
     node = low.tracer.value(rows, position)
-    return [
-        pointwise_kernel(
-            space_variables(rows.shape), [Store(*target(place), node)], {}, low.vector_bits
-        )
-    ]
+    variables = space_variables(rows.shape)
+    if v.primitive.name == "strided_scatter":
+        return [pointwise_kernel(variables, [Store(buffer, address, node)], {}, low.vector_bits)]
+    node = low.tracer.op("add", v.dtype, low.tracer.load(buffer, address), node)
+    # Lanes run along the last variable: its elements must be apart.
+    moving = [x for x in variables if address.coefficient(x)]
+    inner = [min(moving, key=lambda x: abs(address.coefficient(x)))] if moving else []
+    outer = [x for x in variables if x not in inner]
+    return [nest_kernel(outer, inner, [Store(buffer, address, node)], low.vector_bits)]
 
 
 def _row_writes(

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flambeau.execute.cpu import elements
-from flambeau.execute.cpu.body import Node
+from flambeau.execute.cpu.body import Node, node_expressions
 from flambeau.execute.cpu.index import Expression, Runtime, Variable, of
-from flambeau.execute.cpu.loops import Store, node_expressions
+from flambeau.execute.cpu.loops import Store
 
 # A kernel that takes longer than this (nanoseconds, estimated) is cut into TASKS pieces.
 PARALLEL_THRESHOLD = 25_000

@@ -4,9 +4,9 @@ gathers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from flambeau.execute.cpu.body import Node
+from flambeau.execute.cpu.body import Node, node_expressions
 from flambeau.execute.cpu.emit import Reg
 from flambeau.execute.cpu.index import Runtime, Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
@@ -144,26 +144,44 @@ def _static_nest(
     if not nest.loops:
         writer.store_all(stores)
         return 1
-    writer.hoist(nodes, set())
-    assert nest.lane is not None
-    bound: set[int] = {n for n, x in nest.rename.items() if not x.terms}
     tasks, span = task_span(nest, tasks, lanes)
+    kept_loops(writer, nest, nodes, lanes, span, bounds, lambda: writer.store_all(stores))
+    return tasks
 
-    def body(level: int) -> None:
-        variable = nest.loops[level]
-        limits = span if level == 0 else None
-        if level == len(nest.loops) - 1:
-            lane_loop(writer, variable, lanes, limits, bounds, lambda: writer.store_all(stores))
+
+def kept_loops(
+    writer: KernelWriter,
+    nest: Nest,
+    nodes: Sequence[Node],
+    lanes: int,
+    span: int | None,
+    bounds: tuple[Reg, Reg],
+    body: Callable[[], None],
+) -> None:
+    """The loops of a nest around a body; the lane variable, where there is one, comes last.
+
+    `span` is how many steps of the outermost loop a task has (None where there is one task).
+    """
+    writer.hoist(nodes, set())
+    bound: set[int] = {n for n, x in nest.rename.items() if not x.terms}
+
+    def level(number: int) -> None:
+        if number == len(nest.loops):
+            body()
+            return
+        variable = nest.loops[number]
+        limits = span if number == 0 else None
+        if variable is nest.lane:
+            lane_loop(writer, variable, lanes, limits, bounds, body)
             return
         start, stop = limit_registers(writer, variable, limits, bounds)
         with writer.e.loop(start, stop) as loop, writer.scope():
             writer.registers[variable.number] = loop.index
             bound.add(variable.number)
             writer.hoist(nodes, bound)
-            body(level + 1)
+            level(number + 1)
 
-    body(0)
-    return tasks
+    level(0)
 
 
 def task_span(nest: Nest, tasks: int, lanes: int) -> tuple[int, int | None]:
@@ -196,12 +214,11 @@ def lane_loop(
     lanes: int,
     span: int | None,
     bounds: tuple[Reg, Reg],
-    body: object,
+    body: Callable[[], None],
 ) -> None:
     """Vectors of `lanes` along `variable`, then one shorter vector for the rest of a static
     extent.
     """
-    assert callable(body)
     e, extent = writer.e, variable.extent
     writer.lane, writer.lanes = variable, lanes
     rest = extent % lanes
@@ -244,11 +261,27 @@ def nest_kernel(
     nodes = ordered_nodes([*places, *[s.node for s in stores]], {})
     lanes = lane_count(nodes, stores, vector_bits) if inner and inner[-1].extent >= 4 else 1
     loops = [*outer, *inner]
+    nest = Nest(loops, loops[-1] if loops else None)
     writer = KernelWriter(vector_bits, nodes, stores, {})
     checks = needs_checks(nodes)
+    steady = not_reading(nodes, {id(s.buffer) for s in stores})
     with writer.kernel(checks) as bounds:
         writer.declare_operands(nodes, stores)
-        _static_nest(
-            writer, Nest(loops, loops[-1] if loops else None), nodes, stores, lanes, 1, bounds
-        )
+        kept_loops(writer, nest, steady, lanes, None, bounds, lambda: writer.store_all(stores))
     return KernelCode(writer.e.module(), writer.operands, writer.words, 1, False, checks)
+
+
+def not_reading(nodes: Sequence[Node], buffers: set[int]) -> list[Node]:
+    """The nodes (operands first) that do not depend on the contents of some buffers."""
+    late: set[int] = set()
+    result = []
+    for node in nodes:
+        needs = [a.number for a in node.args]
+        for expression in node_expressions(node):
+            needs += [a.node.number for a in expression.atoms() if isinstance(a, Runtime)]
+        reads = node.kind == "load" and id(node.data[0]) in buffers
+        if reads or not late.isdisjoint(needs):
+            late.add(node.number)
+        else:
+            result.append(node)
+    return result

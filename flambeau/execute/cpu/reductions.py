@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
-from flambeau.execute.cpu.body import Buffer, Node, Tracer
+from flambeau.execute.cpu.body import Buffer, Node, Tracer, node_expressions
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.index import Expression, Variable, of
 from flambeau.execute.cpu.loops import (
@@ -22,7 +22,6 @@ from flambeau.execute.cpu.loops import (
     KernelWriter,
     Store,
     forwarded,
-    node_expressions,
     ordered_nodes,
 )
 from flambeau.execute.cpu.nests import (
@@ -580,15 +579,7 @@ def _identity_value(fold: Fold) -> float | int | bool:
         return 0
     if fold.name == "prod":
         return 1
-    largest = fold.name in ("max", "argmax")
-    if dtype.kind == "f":
-        return float("-inf") if largest else float("inf")
-    if dtype.kind == "b":
-        return not largest
-    bits = 8 * dtype.itemsize
-    if not dtype.is_signed:
-        return 0 if largest else -1
-    return -(1 << (bits - 1)) if largest else (1 << (bits - 1)) - 1
+    return elements.lowest(dtype) if fold.name in ("max", "argmax") else elements.highest(dtype)
 
 
 def _registers(state: Sequence[Accumulator]) -> list[Reg]:

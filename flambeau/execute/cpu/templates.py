@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from flambeau.execute.cpu.body import Buffer, Node, guard_key
+from flambeau.execute.cpu.body import Buffer, Node, guard_key, node_expressions
 from flambeau.execute.cpu.index import Expression, Runtime
 from flambeau.execute.cpu.loops import (
     KernelCode,
@@ -22,7 +22,6 @@ from flambeau.execute.cpu.loops import (
     Store,
     forwarded,
     lowest_constants,
-    node_expressions,
 )
 
 MOST_TEMPLATES = 2048

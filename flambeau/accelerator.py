@@ -1,0 +1,44 @@
+"""torch.accelerator: the GPU at hand, if any."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from flambeau.core.device import cuda_device_count
+from flambeau.core.device import device as Device  # noqa: N812  (a class)
+
+
+def is_available() -> bool:
+    """Whether there is an accelerator."""
+    return cuda_device_count() > 0
+
+
+def device_count() -> int:
+    """How many accelerators there are."""
+    return cuda_device_count()
+
+
+def current_accelerator(check_available: bool = False) -> Device | None:
+    """The kind of accelerator as a device without index; None where there is none."""
+    return Device("cuda") if is_available() else None
+
+
+def _refuse(name: str) -> NoReturn:
+    if not is_available():
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+    raise NotImplementedError(f"torch.accelerator.{name} is not implemented")
+
+
+def current_device_index() -> int:
+    """The index of the current accelerator. RuntimeError without one."""
+    _refuse("current_device_index")
+
+
+def set_device_index(device: Any) -> None:
+    """Makes an accelerator the current one. RuntimeError without one."""
+    _refuse("set_device_index")
+
+
+def synchronize(device: Any = None) -> None:
+    """Waits for the accelerator's work. RuntimeError without one."""
+    _refuse("synchronize")

@@ -1,0 +1,150 @@
+"""Scan kernels: running sums, products, extrema and log-sums along one axis, with a fused producer.
+
+Lanes run along another axis where one is contiguous. float32 runs in float64 (and the half types
+in float32), as PyTorch's CPU kernels do; what is written is rounded, what is carried on is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import elements
+from flambeau.execute.cpu.body import Node
+from flambeau.execute.cpu.emit import F64, I64, Emitter, Reg, Type
+from flambeau.execute.cpu.index import Variable
+from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
+from flambeau.execute.cpu.math_functions import FUNCTIONS
+from flambeau.execute.cpu.nests import Nest, body_cost, lane_count, task_count
+from flambeau.execute.cpu.pointwise import (
+    bytes_moved,
+    kept_loops,
+    needs_checks,
+    task_span,
+)
+from flambeau.execute.cpu.templates import Signature, from_template
+
+STEP_COST = {"logcumsumexp": 40.0}  # vector instructions of a step's latency; 8 for the others
+
+
+def scan_kernel(
+    name: str,
+    kept: list[Variable],
+    axis: Variable,
+    body: Node,
+    result: Node,
+    stores: Sequence[Store],
+    vector_bits: int,
+) -> KernelCode:
+    """The kernel of scan `name` along `axis`: `result` stands for an element of the outcome."""
+    nodes = ordered_nodes([body, *[s.node for s in stores]], {})
+    signature = Signature(nodes, stores, {})
+    spaces = (axis.key, tuple([v.key for v in kept]), signature.place(body))
+    extra = ("scan", name, vector_bits, spaces)
+    return from_template(
+        signature,
+        extra,
+        lambda: _emitted(name, kept, axis, body, result, nodes, stores, vector_bits),
+    )
+
+
+def _emitted(
+    name: str,
+    kept: list[Variable],
+    axis: Variable,
+    body: Node,
+    result: Node,
+    nodes: list[Node],
+    stores: Sequence[Store],
+    vector_bits: int,
+) -> KernelCode:
+    address = stores[0].address
+    outer = sorted(kept, key=lambda v: -abs(address.coefficient(v)))
+    lane = next((v for v in outer if address.coefficient(v) == 1 and v.extent >= 4), None)
+    if lane is not None:
+        outer = [*[v for v in outer if v is not lane], lane]
+    lanes = lane_count(nodes, stores, vector_bits) if lane is not None else 1
+    nest = Nest(outer, lane)
+    points = axis.extent
+    for variable in kept:
+        points *= variable.extent
+    cost = body_cost(nodes) + STEP_COST.get(name, 8.0)
+    tasks = task_count(points, cost, lanes, bytes_moved(nodes, stores)) if outer else 1
+    tasks, span = task_span(nest, tasks, lanes) if outer else (1, None)
+    writer = KernelWriter(vector_bits, nodes, stores, {})
+    checks = needs_checks(nodes)
+
+    def run() -> None:
+        e = writer.e
+        start = _start(e, name, body.dtype, writer.lanes)
+        with e.loop(e.i64(0), e.i64(axis.extent), carried=start) as loop, writer.scope():
+            writer.registers[axis.number] = loop.index
+            element = writer.vector(body)
+            state, outcome = _step(e, name, body.dtype, loop.carried, element, loop.index)
+            writer.scopes[-1][result.number] = elements.rounded(e, outcome, result.dtype)
+            writer.store_all(stores)
+            loop.yield_(state)
+
+    with writer.kernel(checks) as bounds:
+        writer.declare_operands(nodes, stores)
+        kept_loops(writer, nest, nodes, lanes, span, bounds, run)
+    return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)
+
+
+def _wide(dtype: DType, lanes: int) -> Type:
+    """The type that a scan's state is carried in."""
+    if dtype.name == "float32":
+        return F64.with_lanes(lanes)
+    return elements.register_type(dtype, lanes)
+
+
+def _start(e: Emitter, name: str, dtype: DType, lanes: int) -> list[Reg]:
+    type_ = elements.register_type(dtype, lanes)
+    if name == "cumsum":
+        # -0.0 + x is x, the sign of zero included.
+        return [e.const(-0.0 if dtype.kind == "f" else 0, _wide(dtype, lanes))]
+    if name == "cumprod":
+        return [e.const(1, _wide(dtype, lanes))]
+    if name == "logcumsumexp":
+        return [e.const(-math.inf, type_)]
+    best = elements.lowest(dtype) if name == "cum_argmax" else elements.highest(dtype)
+    return [e.const(best, type_), e.const(0, I64.with_lanes(lanes))]
+
+
+def _step(
+    e: Emitter, name: str, dtype: DType, state: Sequence[Reg], element: Reg, index: Reg
+) -> tuple[list[Reg], Reg]:
+    """(the state after an element, the outcome there)."""
+    total = state[0]
+    if name in ("cumsum", "cumprod"):
+        operation = "add" if name == "cumsum" else "mul"
+        if dtype.kind == "f":
+            if total.type != element.type:
+                element = e.cast("fpext", element, "double")
+            total = e.op(f"f{operation}", total, element)
+            narrow = elements.register_type(dtype).element
+            same = total.type.element == narrow
+            return [total], total if same else e.cast("fptrunc", total, narrow)
+        total = elements.apply(e, operation, dtype, (dtype, dtype), [total, element])
+        return [total], total
+    if name == "logcumsumexp":
+        total = _log_sum(e, total, element)
+        return [total], total
+    wins = elements.compare(e, "ge" if name == "cum_argmax" else "le", dtype, element, total)
+    if dtype.kind == "f":
+        wins = e.op("or", wins, e.cmp("fcmp uno", element, element))
+    here = e.splat(index, total.type.lanes)
+    place = e.select(wins, here, state[1])
+    return [e.select(wins, element, total), place], place
+
+
+def _log_sum(e: Emitter, a: Reg, b: Reg) -> Reg:
+    """log(exp(a) + exp(b))."""
+    larger = e.select(e.cmp("fcmp ogt", a, b), a, b)
+    apart = e.fneg(e.intrinsic("llvm.fabs", e.op("fsub", a, b)))
+    total = e.op("fadd", larger, FUNCTIONS["log1p"](e, FUNCTIONS["exp"](e, apart)))
+    # inf - inf is NaN, but equal operands have their sum.
+    twice = e.op("fadd", a, e.const(math.log(2.0), a.type))
+    total = e.select(e.cmp("fcmp oeq", a, b), twice, total)
+    return e.select(e.cmp("fcmp uno", a, b), e.op("fadd", a, b), total)
