@@ -17,6 +17,8 @@ from flambeau import mps as mps
 from flambeau import nn as nn
 from flambeau import optim as optim
 from flambeau import random as random
+from flambeau import serialization as serialization
+from flambeau import testing as testing
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau.autograd.modes import enable_grad as enable_grad
@@ -26,7 +28,6 @@ from flambeau.autograd.modes import is_inference_mode_enabled as is_inference_mo
 from flambeau.autograd.modes import no_grad as no_grad
 from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
 from flambeau.compiler import compile as compile
-from flambeau.compiler import explain as explain
 from flambeau.core.device import device as device
 from flambeau.core.device import get_default_device as get_default_device
 from flambeau.core.device import set_default_device as set_default_device
@@ -266,6 +267,8 @@ from flambeau.functional.views import t as t
 from flambeau.functional.views import transpose as transpose
 from flambeau.functional.views import unflatten as unflatten
 from flambeau.functional.views import unsqueeze as unsqueeze
+from flambeau.serialization import load as load
+from flambeau.serialization import save as save
 from flambeau.tensor.printing import set_printoptions as set_printoptions
 from flambeau.tensor.tensor import Tensor as Tensor
 from flambeau.tensor.tensor import is_tensor as is_tensor

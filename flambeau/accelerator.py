@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from flambeau.core.device import cuda_device_count
-from flambeau.core.device import device as Device  # noqa: N812  (a class)
+from flambeau.core.device import device as Device
 
 
 def is_available() -> bool:

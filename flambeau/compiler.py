@@ -20,9 +20,11 @@ from typing import Any
 from flambeau.core.dtypes import DType
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
+from flambeau.record.handle import Family
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.recorder import LOCAL, Recording
+from flambeau.record.storage import Storage, allocate
 from flambeau.tensor.tensor import Tensor
 
 PLAIN = (int, float, bool, str, bytes, type(None), DType)
@@ -34,7 +36,7 @@ class Capture:
     """What a recorded call does beside the recording."""
 
     def __init__(self) -> None:
-        self.optimizers: list[tuple[Any, int, int]] = []  # (optimizer, first scalar, scalars)
+        self.updates: list[Any] = []  # the optimizers' updates (flambeau.optim.stepping.Update)
         self.cleared: set[int] = set()  # ids of the leaves whose .grad the body has emptied
 
 
@@ -92,6 +94,8 @@ class Kept:
         ready = self.ready
         if ready is not None and ready.holds(tensors):
             scalars = self.scalars_now()
+            if scalars is None:
+                return MISS
             failed = ready.native.run_addresses(ready.slots, scalars, ready.events)
             if failed:
                 self.explain(tensors, failed, scalars)
@@ -100,13 +104,19 @@ class Kept:
             return rebuild(self.result, ready.handles, tensors)
         return self.run_plan(tensors)
 
-    def scalars_now(self) -> list[Any]:
-        """The program's scalars for this call: those of optimizer steps are counted and computed anew."""
-        if not self.capture.optimizers:
+    def scalars_now(self) -> list[Any] | None:
+        """The program's scalars for this call; those of optimizer steps are counted and computed anew.
+
+        None where an optimizer would now take another step than the recorded one.
+        """
+        if not self.capture.updates:
             return self.scalars
         scalars = self.scalars.copy()
-        for optimizer, first, count in self.capture.optimizers:
-            scalars[first:first + count] = replayed_scalars(optimizer)
+        if not all([update.optimizer.repeats(update) for update in self.capture.updates]):
+            return None
+        for update in self.capture.updates:
+            values = update.optimizer.replay(update)
+            scalars[update.scalar:update.scalar + len(values)] = values
         return scalars
 
     def explain(self, tensors: list[Tensor], failed: int, scalars: list[Any]) -> None:
@@ -133,6 +143,9 @@ class Kept:
             bases.append((storage, offset))
         if len({id(storage) for storage, _ in bases}) != len(bases):
             return MISS
+        scalars = self.scalars_now()
+        if scalars is None:
+            return MISS
         handles: list[Any] = [None] * self.count
         rec = Recording(self.state)
         for number in self.fresh:
@@ -143,7 +156,7 @@ class Kept:
         self.ready = None
         for leaf, number in self.gradients:
             leaf._grad = handles[number]
-        rec.handles, rec.bases, rec.scalars, rec.done = handles, bases, self.scalars_now(), True
+        rec.handles, rec.bases, rec.scalars, rec.done = handles, bases, scalars, True
         self.plan.run(rec)
         rec.handles, rec.bases = [], []
         if self.plan.compiled is not None and self.plan.compiled.whole:
@@ -160,14 +173,16 @@ class Ready:
         self.kept = kept
         self.handles = handles
         self.results = [handles[number] for number in kept.fresh]
-        self.memory = list(kept.plan.cache)
+        self.memory = kept.plan.cache
+        kept.plan.cache = []
         self.buffers = [storage.buffer for storage in self.memory]
+        self.metas = [tensor._meta for tensor in self.results]
         self.storages = [tensor._storage for tensor in kept.captured]
         self.taken = {id(storage) for storage in self.storages}
         self.written = [bases[base][0] for base, count in kept.plan.writes for _ in range(count)]
         self.given = kept.given
         self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
-        self.slots: list[int] = native.addresses(bases, kept.plan.cache)
+        self.slots: list[int] = native.addresses(bases, self.memory)
         self.counts: Any = None  # references to the results and their memory when only this holds them
         self.events = kept.state.depth
 
@@ -176,7 +191,10 @@ class Ready:
         seen = (*map(getrefcount, self.results), *map(getrefcount, self.memory), *map(getrefcount, self.buffers))
         if self.counts is None:
             self.counts = self.baseline()
-        if seen != self.counts or [t._storage for t in self.kept.captured] != self.storages:
+        if [t._storage for t in self.kept.captured] != self.storages or (
+                [t._meta for t in self.results] != self.metas):
+            return False
+        if seen != self.counts and not self.renew():
             return False
         for leaf, gradient in self.leaves:
             if leaf._grad is not gradient:
@@ -190,24 +208,42 @@ class Ready:
             slots[slot] = storage.buffer.address + tensor._offset * tensor._meta.dtype.itemsize
         return len(self.given) < 2 or len({slots[slot] for slot, _ in self.given}) == len(self.given)
 
+    def renew(self) -> bool:
+        """Gives outputs that are still held elsewhere new tensors and memory; whether all is free then."""
+        gradients = {id(gradient) for _, gradient in self.leaves}
+        start = self.native.base_count
+        for place, tensor in enumerate(self.results):
+            storage = tensor._storage
+            sharing = sum(t._storage is storage for t in self.results)
+            if id(tensor) in gradients or sharing != 1 or tensor._num < 0:
+                continue
+            index = [s is storage for s in self.memory].index(True)
+            out = new(Tensor)
+            out.__dict__.update(tensor.__dict__)
+            out._meta, out._rec, out._num = tensor._meta, tensor._rec, tensor._num
+            family = tensor._family
+            if family is not None:
+                out._family = Family()
+                out._family.frame, out._family.source = family.frame, family.source
+                out._family.start, out._family.leaf = family.start, family.leaf
+                out._family.add(out)
+            fresh = Storage(allocate(self.memory[index].nbytes))
+            out._storage = fresh
+            self.results[place] = self.handles[tensor._num] = out
+            self.memory[index], self.buffers[index] = fresh, fresh.buffer
+            self.slots[start + index] = fresh.buffer.address
+            del out, fresh, storage
+        tensor = None  # type: ignore[assignment]  (a local name counts as a holder)
+        seen = (*map(getrefcount, self.results), *map(getrefcount, self.memory), *map(getrefcount, self.buffers))
+        return seen == self.counts
+
     def baseline(self) -> tuple[int, ...]:
         """The counts where nobody but this, the plan and the leaves holds anything."""
         gradients = {id(gradient) for _, gradient in self.leaves}
         holders = [2 + 2 * (id(t) in gradients) for t in self.results]  # handles, results; leaves and a leaf
         per_storage = [sum(t._storage is s for t in self.results) for s in self.memory]
-        return (*[DEAD_COUNT - 1 + n for n in holders], *[DEAD_COUNT - 1 + 2 + n for n in per_storage],
+        return (*[DEAD_COUNT - 1 + n for n in holders], *[DEAD_COUNT - 1 + 1 + n for n in per_storage],
                 *[DEAD_COUNT - 1 + 2 for _ in self.buffers])
-
-
-def replayed_scalars(optimizer: Any) -> list[float]:
-    """An optimizer's step without its event: counts it and gives the scalars it would have recorded."""
-    LOCAL.replay = []
-    try:
-        optimizer.step()
-        found: list[float] = LOCAL.replay
-        return found
-    finally:
-        LOCAL.replay = None
 
 
 class _Place:
@@ -299,7 +335,8 @@ class Compiled:
             self.seen.pop(key, None)
             return result
         state, handles, bases, scalars = rec.state, rec.handles, list(rec.bases), list(rec.scalars)
-        own = {position for _, first, count in capture.optimizers for position in range(first, first + count)}
+        own = {position for update in capture.updates
+               for position in range(update.scalar, update.scalar + len(update.optimizer._changing(update.group, 2)))}
         fixed = tuple((type(s), s) for i, s in enumerate(scalars) if i not in own)
         mark = (state, fixed)
         if self.seen.get(key) == mark and len(self.kept) < self.LIMIT:

@@ -1,4 +1,4 @@
-"""torch.cuda as it is without a CUDA device: questions have answers, seeds are kept, work is refused."""
+"""torch.cuda as it is without a CUDA device: questions have answers, work is refused."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def get_device_properties(device: Any = None) -> Any:
     _refuse("get_device_properties")
 
 
-class device:  # noqa: N801  (PyTorch's name)
+class device:
     """A context in which a CUDA device is the current one. AssertionError on entry without one."""
 
     def __init__(self, device: Any) -> None:

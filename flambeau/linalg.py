@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,10 +30,12 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
 
 
-def qr(A: Tensor, mode: str = "reduced") -> QR:
+def qr(A: Tensor, mode: Literal["reduced", "complete"] = "reduced") -> QR:
     """The QR factorisation (LAPACK); NotImplementedError where a gradient is required."""
     if A.requires_grad:
         raise NotImplementedError("linalg.qr: the derivative is not supported yet; use A.detach()")
+    if mode not in ("reduced", "complete"):
+        raise NotImplementedError(f"linalg.qr: mode {mode!r} is not supported yet")
     q, r = np.linalg.qr(A._values(), mode)
     return QR(from_array(q, A.dtype), from_array(r, A.dtype))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import builtins
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -164,7 +165,7 @@ def parameter_texts(function: Callable[..., Any], imports: Imports, *, method: b
         if p.kind is p.KEYWORD_ONLY and not starred:
             texts.append("*")
         starred |= p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
-        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
         text = f"{stars}{p.name}: {annotation_text(p.annotation, function, imports)}"
         texts.append(text if p.default is p.empty else f"{text} = {default_text(p.default)}")
     return texts
@@ -247,7 +248,7 @@ def home_of(function: Any) -> str | None:
         return None
     source = ast.parse(inspect.getsource(module))
     defined = {n.name for n in source.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    return module.__name__ if function.__name__ in defined else None
+    return str(module.__name__) if function.__name__ in defined else None
 
 
 def root_members(imports: Imports) -> Iterable[tuple[str, Any]]:
@@ -289,10 +290,10 @@ def namespace_stub() -> str:
         elif isinstance(member, FunctionType):
             made.append((name, member))
     imports.export("flambeau.functional.folding", "RETURN_TYPES", "return_types")
-    for name, (module, attribute) in flambeau._ELSEWHERE.items():
-        if importlib.util.find_spec(module):
+    for name, (module, attribute) in vars(flambeau)["_ELSEWHERE"].items():
+        if importlib.util.find_spec(module) and hasattr(importlib.import_module(module), attribute):
             imports.export(module, attribute, name)
-    for name in flambeau._SUBMODULES:
+    for name in vars(flambeau)["_SUBMODULES"]:
         if importlib.util.find_spec(f"flambeau.{name}"):
             imports.export("flambeau", name, name)
     functions: list[str] = []

@@ -234,6 +234,39 @@ def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
     rec.cuts = [*rec.cuts, code]
 
 
+def cut_at(tensor: Any, cut: HookCut) -> None:
+    """Puts hooks at a tensor, in the recording and in the program that made it."""
+    tensor._cut = cut
+    rec = recorder.LOCAL.rec
+    origin = tensor._origin
+    if origin is not None and tensor._rec is rec:
+        trace = recorder.trace_of(rec)
+        if not trace.unchanged(trace.tensors[tensor._num].group):
+            origin = None  # overwritten since: a new tensor for autograd
+    if origin is not None:
+        origin[0].add_cut(origin[1], cut.again())
+        if origin[2]:
+            return
+        mark_cut(tensor, None, cut)
+        return
+    try:
+        joined, _ = recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s))
+    except _Ran:
+        cut_at(tensor, cut)
+        return
+    joined.cuts = [*joined.cuts, cut]
+
+
+class _Ran(Exception):
+    """The recording that made the tensor has run in the meantime."""
+
+
+def _hook_key(rec: Any, tensor: Any, before: Any, scalars: list[Any]) -> Any:
+    if rec is not before and tensor._origin is not None:
+        raise _Ran
+    return MARK_CUT, recorder.operand_key(rec, tensor, scalars), None
+
+
 class RemovableHandle:
     """Removes a hook: `handle.remove()`; as a context manager, at the end of its block."""
 
@@ -261,8 +294,7 @@ def register_hook(tensor: Any, hook: Any) -> RemovableHandle:
     if tensor._hooks is None:
         tensor._hooks = {}
         if not tensor.is_leaf:
-            tensor._cut = HookCut(tensor._hooks)
-            mark_cut(tensor, None, tensor._cut)
+            cut_at(tensor, HookCut(tensor._hooks))
     handle = RemovableHandle(tensor._hooks)
     tensor._hooks[handle.id] = hook
     return handle

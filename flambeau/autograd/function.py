@@ -66,7 +66,8 @@ class FunctionCut:
         self.needed = needed
 
     def run(self, gradient: Any) -> tuple[Any, ...]:
-        pieces, start = [], 0
+        pieces: list[Any] = []
+        start = 0
         for shape in self.shapes:
             if shape is None:
                 pieces.append(None)

@@ -37,7 +37,8 @@ class _Mode:
 
     def __call__(self, function: F) -> F:
         if inspect.isclass(function):
-            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            made: Any = function
+            made.__init__ = self(made.__init__)
             return function
         if inspect.isgeneratorfunction(function):
 

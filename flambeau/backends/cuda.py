@@ -1,4 +1,4 @@
-"""torch.backends.cuda: the flags that programs set; they are kept, and change nothing on the CPU."""
+"""torch.backends.cuda: flags that programs set; they are kept, and change nothing on the CPU."""
 
 from __future__ import annotations
 

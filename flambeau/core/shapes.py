@@ -104,8 +104,10 @@ def elementwise_strides(shape: Shape, layouts: Sequence[tuple[Shape, Strides]]) 
     broadcast = []
     for own, strides in layouts:
         missing = len(shape) - len(own)
-        spread = [0 if n == 1 != shape[missing + a] else s
-                  for a, (n, s) in enumerate(zip(own, strides, strict=True))]
+        spread = [
+            0 if n == 1 != shape[missing + a] else s
+            for a, (n, s) in enumerate(zip(own, strides, strict=True))
+        ]
         broadcast.append([0] * missing + spread)
     return _dense_in_order(shape, _preserving_order(shape, broadcast))
 

@@ -82,7 +82,6 @@ def bind() -> None:
             setattr(Tensor, name, function)
         for name, function in getattr(module, "PROPERTIES", {}).items():
             setattr(Tensor, name, property(function))
-    Tensor.where = pointwise.where_method  # type: ignore[attr-defined]
     p = pointwise
     operators: dict[str, Callable[..., Any]] = {
         "add": p.add,
@@ -122,6 +121,7 @@ def bind() -> None:
     for name in ("add", "sub", "mul", "truediv"):
         setattr(Tensor, f"__{name}__", operators[name])
     others: dict[str, Callable[..., Any]] = {
+        "where": p.where_method,
         "__radd__": _reflected(p.add),
         "__eq__": _equality(p.eq),
         "__ne__": _equality(p.ne),

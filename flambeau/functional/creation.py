@@ -24,14 +24,13 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
-from flambeau.record import recorder
 from flambeau.record.events import Event, PureOp, operand_value
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import record, unary
 from flambeau.record.storage import Storage as MemoryStorage
 from flambeau.record.storage import allocate, storage_from_array, storage_over_array
 from flambeau.record.trace import Trace
 from flambeau.tensor.literals import array_from_data
+from flambeau.tensor.recording import detach, record, unary
 from flambeau.tensor.tensor import Tensor, from_storage
 
 
@@ -116,13 +115,13 @@ EYE = MakeOp("eye", _eye)
 def checked_device(given: Any) -> Device:
     """The device asked for; raises where it is not there."""
     if given is None:
-        given = get_default_device()
-    elif not isinstance(given, Device):
-        given = Device(given)
-    if given.type != "cpu":
-        check_available(given)
-        raise NotImplementedError(f"tensors on {given} are not supported yet; use device='cpu'")
-    return given
+        device = get_default_device()
+    else:
+        device = given if isinstance(given, Device) else Device(given)
+    if device.type != "cpu":
+        check_available(device)
+        raise NotImplementedError(f"tensors on {device} are not supported yet; use device='cpu'")
+    return device
 
 
 def checked_dtype(given: Any) -> DType:
@@ -524,7 +523,7 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-        copied = clone(recorder.detach(data))
+        copied = clone(detach(data))
         return finish(copied if kind is None else to_dtype(copied, kind), requires_grad)
     return finish(_from_literal(data, kind), requires_grad)
 
@@ -600,7 +599,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     from flambeau.tensor import dlpack
 
     if isinstance(ext_tensor, Tensor):
-        return recorder.detach(ext_tensor)
+        return detach(ext_tensor)
     array, _ = dlpack.from_dlpack(ext_tensor)
     return from_numpy(array)
 
@@ -609,11 +608,7 @@ def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -
     """torch.FloatTensor and its like: sizes, or data."""
     _options(device, None, None)
     if len(data) == 1 and isinstance(data[0], Tensor):
-        return (
-            recorder.detach(data[0])
-            if data[0].dtype is dtype
-            else to_dtype(recorder.detach(data[0]), dtype)
-        )
+        return detach(data[0]) if data[0].dtype is dtype else to_dtype(detach(data[0]), dtype)
     if len(data) == 1 and isinstance(data[0], Size):
         return uninitialised(tuple(data[0]), dtype)
     if len(data) == 1 and not isinstance(data[0], int):

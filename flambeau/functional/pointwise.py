@@ -6,6 +6,7 @@ the same function.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,8 @@ from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import CopyOp, InplaceOp, PureOp
-from flambeau.record.recorder import binary as record_binary
-from flambeau.record.recorder import in_place, record, unary, with_scalar
+from flambeau.tensor.recording import binary as record_binary
+from flambeau.tensor.recording import in_place, record, unary, with_scalar
 from flambeau.tensor.tensor import Tensor
 
 NUMBERS = (bool, int, float, complex)
@@ -67,7 +68,7 @@ def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
 
 def _unary_op(
     name: str, function: Callable[[Value], Value], grad_name: str | None = None
-) -> tuple[Any, Any]:
+) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
     """The out-of-place and the in-place form of a one-operand op."""
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
@@ -92,7 +93,9 @@ def _unary_op(
 
 
 def _abs(x: Value) -> Value:
-    return x if x.dtype.kind == "b" else el.abs_(x)
+    if x.dtype.kind == "b":
+        raise NotImplementedError("\"abs_cpu\" not implemented for 'Bool'")
+    return el.abs_(x)
 
 
 def _neg(x: Value) -> Value:
@@ -141,6 +144,8 @@ def _frac(x: Value) -> Value:
 
 
 def _relu(x: Value) -> Value:
+    if x.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)
     return el.where(el.le(x, zero), zero, x)
 
@@ -208,7 +213,7 @@ def positive(input: Tensor) -> Tensor:
 
 def _binary_op(
     name: str, function: Callable[[Operand, Operand], Value], grad_name: str | None = None
-) -> tuple[Any, Any, PureOp]:
+) -> tuple[Callable[..., Tensor], Callable[..., Tensor], PureOp]:
     """The out-of-place and the in-place form of a two-operand op, and its event."""
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
@@ -486,7 +491,7 @@ def power_of(x: Value, kind: str, exponent: Any) -> Value:
     )
     dtype = ar.promoted_dtype(x, number)
     x = ar.cast(x, dtype)
-    if kind == "int" and dtype.kind in "ib" and number < 0:
+    if isinstance(number, int) and dtype.kind in "ib" and number < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     if number == 0:
         return ar.full(x.shape, 1, dtype)
@@ -497,7 +502,8 @@ def power_of(x: Value, kind: str, exponent: Any) -> Value:
     if number == 3:
         return x * x * x
     if dtype.is_floating_point:
-        exact = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}.get(number)
+        known: dict[complex, Primitive] = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}
+        exact = known.get(number)
         if exact is not None:
             return exact(x)
         if number == -2:
@@ -610,7 +616,8 @@ def where(
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """Elements of this tensor where the condition holds, of `other` elsewhere."""
-    return where(condition, self, other)
+    chosen: Tensor = where(condition, self, other)
+    return chosen
 
 
 def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
@@ -686,13 +693,12 @@ def _round(x: Value, decimals: int) -> Value:
         return x
     if decimals == 0:
         return el.round_(x)
-    scale = 10.0 ** builtin_abs(decimals)
+    scale = 10.0 ** builtins.abs(decimals)
     if decimals > 0:
         return ar.div(el.round_(ar.mul(x, scale)), scale)
     return ar.mul(el.round_(ar.div(x, scale)), scale)
 
 
-builtin_abs = __builtins__["abs"] if isinstance(__builtins__, dict) else __builtins__.abs
 ROUND = PureOp("round", _round, preserves=True)
 ROUND_ = InplaceOp("round_", _round, "RoundBackward0")
 

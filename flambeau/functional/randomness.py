@@ -32,8 +32,8 @@ from flambeau.ops.randomness import random_advance, random_draw
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event, RandomInplaceOp, RandomOp, operand_value
-from flambeau.record.recorder import record
 from flambeau.record.trace import Trace
+from flambeau.tensor.recording import record
 from flambeau.tensor.tensor import Tensor, from_array
 
 DEFAULT_SEED = 67280421310721
@@ -208,9 +208,8 @@ def _fill_random(
     operands = (_generator(generator), self)
     shown = self._storage
     if shown is not None and shown.exposed and shown.still_exposed():
-        return recorder._write_exposed(
-            [shown], lambda: _fill_random(self, kind, parameters, generator)
-        )
+        recorder._write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
+        return self
     rec, state = recorder.advance(FILL, operands, (kind, tuple(parameters.items())))
     recorder.apply_effects(rec, state)
     return self

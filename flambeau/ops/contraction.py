@@ -37,11 +37,9 @@ class Dot(Primitive):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         a, b = arrays
-        if a.dtype == np.float16:
-            return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
-        if a.dtype.kind == "b":
-            return np.matmul(a, b)
-        return np.matmul(a, b)
+        wide = np.float32 if a.dtype == np.float16 else a.dtype
+        product: Array = np.matmul(a.astype(wide, copy=False), b.astype(wide, copy=False))
+        return product.astype(a.dtype, copy=False)
 
 
 class Conv(Primitive):

@@ -162,7 +162,8 @@ class Fma(Elementwise):
 def _sigmoid(x: Array) -> Array:
     with np.errstate(over="ignore"):
         e = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
+        y: Array = np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
+        return y
 
 
 def _vectorised(function: Callable[[float], float]) -> Callable[[Array], Array]:
@@ -254,15 +255,17 @@ log10 = _unary("log10", np.log10, lambda x, y: reciprocal(x * LN10))
 log1p = _unary("log1p", np.log1p, lambda x, y: reciprocal(x + 1.0))
 sqrt = _unary("sqrt", np.sqrt, lambda x, y: reciprocal(y * 2.0))
 rsqrt = _unary("rsqrt", lambda x: (1 / np.sqrt(x)).astype(x.dtype), lambda x, y: y * y * y * -0.5)
-reciprocal = _unary("reciprocal", lambda x: np.ones((), x.dtype) / x, lambda x, y: neg(y * y))
+reciprocal: Unary = _unary(
+    "reciprocal", lambda x: np.ones((), x.dtype) / x, lambda x, y: neg(y * y)
+)
 sin = _unary("sin", np.sin, lambda x, y: cos(x))
-cos = _unary("cos", np.cos, lambda x, y: neg(sin(x)))
+cos: Unary = _unary("cos", np.cos, lambda x, y: neg(sin(x)))
 tan = _unary("tan", np.tan, lambda x, y: y * y + 1.0)
 asin = _unary("asin", np.arcsin, lambda x, y: rsqrt(1.0 - x * x))
 acos = _unary("acos", np.arccos, lambda x, y: neg(rsqrt(1.0 - x * x)))
 atan = _unary("atan", np.arctan, lambda x, y: reciprocal(x * x + 1.0))
 sinh = _unary("sinh", np.sinh, lambda x, y: cosh(x))
-cosh = _unary("cosh", np.cosh, lambda x, y: sinh(x))
+cosh: Unary = _unary("cosh", np.cosh, lambda x, y: sinh(x))
 tanh = _unary("tanh", np.tanh, lambda x, y: 1.0 - y * y)
 asinh = _unary("asinh", np.arcsinh, lambda x, y: rsqrt(x * x + 1.0))
 acosh = _unary("acosh", np.arccosh, lambda x, y: rsqrt(x * x - 1.0))
@@ -272,8 +275,8 @@ erf = _unary("erf", _vectorised(math.erf), lambda x, y: exp(neg(x * x)) * (2 / S
 erfc = _unary("erfc", _vectorised(math.erfc), lambda x, y: exp(neg(x * x)) * (-2 / SQRT_PI))
 erfinv = _unary("erfinv", _vectorised(_erfinv), lambda x, y: exp(y * y) * (SQRT_PI / 2))
 lgamma = _unary("lgamma", _vectorised(_lgamma), lambda x, y: digamma(x))
-digamma = _unary("digamma", _vectorised(_digamma), lambda x, y: trigamma(x))
-trigamma = _unary("trigamma", _vectorised(_polygamma1), None)
+digamma: Unary = _unary("digamma", _vectorised(_digamma), lambda x, y: trigamma(x))
+trigamma: Unary = _unary("trigamma", _vectorised(_polygamma1), None)
 
 floor = ZeroDerivative("floor", np.floor)
 ceil = ZeroDerivative("ceil", np.ceil)
@@ -404,7 +407,7 @@ def _refuse_zero(b: Array) -> None:
 def _int_pow(a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu":
         with np.errstate(all="ignore"):
-            positive = np.power(a, np.maximum(b, 0).astype(a.dtype))
+            positive: Array = np.power(a, np.maximum(b, 0).astype(a.dtype))
         if a.dtype.kind == "u" or not (b < 0).any():
             return positive
         sign_ = np.where(b % 2 == 0, 1, -1)
@@ -474,9 +477,9 @@ def _copysign_derivative(a: Value, out: Value) -> Value:
 
 eq = Compare("eq", np.equal)
 ne = Compare("ne", np.not_equal)
-lt = Compare("lt", np.less)
+lt: Compare = Compare("lt", np.less)
 le = Compare("le", np.less_equal)
-gt = Compare("gt", np.greater)
+gt: Compare = Compare("gt", np.greater)
 ge = Compare("ge", np.greater_equal)
 
 bitwise_and = Binary("bitwise_and", np.bitwise_and, None)

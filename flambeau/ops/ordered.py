@@ -122,7 +122,8 @@ class ArgSort(Primitive):
         if not attrs["descending"]:
             return np.argsort(x, axis=axis, kind="stable").astype(np.int64)
         backwards = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-        return np.flip(x.shape[axis] - 1 - backwards, axis).astype(np.int64)
+        places: Array = np.flip(x.shape[axis] - 1 - backwards, axis).astype(np.int64)
+        return places
 
 
 cumsum = CumSum()

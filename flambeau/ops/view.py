@@ -30,7 +30,8 @@ class Reshape(View):
         return (reshape(ct, shape=inputs[0].shape),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return arrays[0].reshape(attrs["shape"])
+        shape: Shape = attrs["shape"]
+        return arrays[0].reshape(shape)
 
 
 class Permute(View):
@@ -46,7 +47,8 @@ class Permute(View):
         return (permute(ct, order=tuple(order.index(a) for a in range(len(order)))),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return arrays[0].transpose(attrs["order"])
+        turned: Array = arrays[0].transpose(attrs["order"])
+        return turned
 
 
 class Expand(View):

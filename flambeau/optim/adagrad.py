@@ -78,3 +78,10 @@ class Adagrad(RuleOptimizer):
             }
             flags = {"maximize": group["maximize"]}
             self._apply(adagrad_update, members, ("sum",), scalars, flags)
+
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(group[name] for name in ("lr_decay", "weight_decay", "eps", "maximize"))
+
+    def _changing(self, group: dict[str, Any], count: int) -> list[float]:
+        lr, number = lr_arithmetic(group["lr"])
+        return [float(lr / number(1 + (count - 1) * group["lr_decay"]))]

@@ -104,6 +104,25 @@ class Adam(RuleOptimizer):
             names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
             self._apply(adam_update, members, names, scalars, flags)
 
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            group["betas"],
+            group["eps"],
+            group["weight_decay"],
+            group["amsgrad"],
+            group["maximize"],
+            group["decoupled_weight_decay"],
+        )
+
+    def _changing(self, group: dict[str, Any], count: int) -> list[float]:
+        lr, number = lr_arithmetic(group["lr"])
+        beta1, beta2 = group["betas"]
+        return [
+            float(number(1) - lr * number(group["weight_decay"])),
+            float(lr / number(1 - float(beta1) ** count)),
+            float((1 - float(beta2) ** count) ** 0.5),
+        ]
+
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""

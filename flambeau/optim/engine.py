@@ -139,9 +139,6 @@ def apply_updates(
     statics = statics_of(rule, scalars, flags)
     values = [scalars[name] for name in statics.changing]
     local = recorder.LOCAL
-    if local.replay is not None:
-        local.replay += values
-        return []
     flat = [*params, *grads, *states]
     shown = [t._storage for t in flat if t is not None and t._storage is not None and t._storage.exposed
              and t._storage.still_exposed()]

@@ -64,3 +64,12 @@ class RMSprop(RuleOptimizer):
         flags = {"centered": group["centered"], "maximize": group["maximize"]}
         names = ("square_avg", "grad_avg", "momentum_buffer")
         self._apply(rmsprop_update, params, names, scalars, flags)
+
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(
+            group[name]
+            for name in ("alpha", "eps", "weight_decay", "momentum", "centered", "maximize")
+        )
+
+    def _changing(self, group: dict[str, Any], count: int) -> list[float]:
+        return [float(group["lr"])]

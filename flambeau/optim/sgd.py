@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flambeau.nn._torch import Tensor
+from flambeau.optim.optimizer import same
 from flambeau.optim.stepping import RuleOptimizer, check_execution
 from flambeau.optim.updates import sgd_update
 
@@ -63,6 +64,12 @@ class SGD(RuleOptimizer):
         if momentum == 0:
             self._apply(_plain, params, (), scalars, flags)
             return
+        ready = self._applied.get((sgd_update, id(params[0])))
+        if ready is not None and not self._exposed and same(ready[0], params):
+            self._apply(
+                sgd_update, params, ("momentum_buffer",), scalars, {**flags, "first": False}
+            )
+            return
         fresh: list[Tensor] = []
         known: list[Tensor] = []
         for param in params:
@@ -73,6 +80,18 @@ class SGD(RuleOptimizer):
             self._apply(sgd_update, fresh, names, scalars, {**flags, "first": True})
         if known:
             self._apply(sgd_update, known, names, scalars, {**flags, "first": False})
+
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            group["maximize"],
+        )
+
+    def _changing(self, group: dict[str, Any], count: int) -> list[float]:
+        return [float(group["lr"])]
 
 
 def _plain(ops: Any, param: Any, grad: Any, **options: Any) -> tuple[Any]:

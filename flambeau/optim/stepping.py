@@ -54,8 +54,27 @@ def check_execution(
         )
 
 
+class Update:
+    """One application of a rule, as a compiled function remembers it."""
+
+    __slots__ = ("all", "counts", "first", "fixed", "group", "optimizer", "params", "scalar")
+
+    def __init__(self, optimizer: RuleOptimizer, group: dict[str, Any], params: Sequence[Tensor], counts: bool,
+                 scalar: int) -> None:
+        self.optimizer = optimizer
+        self.group = group
+        self.params = list(params)
+        self.all = list(group["params"])
+        self.first = id(params[0])
+        self.fixed = optimizer._fixed(group)
+        self.counts = counts  # whether the parameters are counted together
+        self.scalar = scalar  # where its scalars stand in the recording
+
+
 class RuleOptimizer(Optimizer):
     """An optimiser whose step applies one rule of `flambeau.optim.updates` to each group."""
+
+    _group: dict[str, Any]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
@@ -63,25 +82,47 @@ class RuleOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        local = recorder.LOCAL
-        capture = local.capture
-        first = len(local.rec.scalars)
         exposed = self._exposed
         if exposed:
             self._read_steps()
         for group in self.param_groups:
             params = [param for param in group["params"] if param._grad is not None]
             if params:
+                self._group = group
                 self._step_group(group, params)
         if exposed:
             self._write_steps()
-        if capture is not None:
-            capture.optimizers.append((self, first, len(local.rec.scalars) - first))
         recorder.end_step()
         return loss
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         raise NotImplementedError
+
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """The hyper-parameters of a group that choose its program."""
+        raise NotImplementedError
+
+    def _changing(self, group: dict[str, Any], count: int) -> list[float]:
+        """The run-time scalars of step number `count`, in the order of `_step_group`."""
+        raise NotImplementedError
+
+    def repeats(self, update: Update) -> bool:
+        """Whether the step that a compiled function remembers is the one that would be taken now."""
+        group = update.group
+        together = self._together.get(update.first)
+        if self._exposed or self._fixed(group) != update.fixed or not same(group["params"], update.all):
+            return False
+        if together is None:
+            return not update.counts
+        return update.counts and same(together[0], update.params)
+
+    def replay(self, update: Update) -> list[float]:
+        """Count a step that a compiled function repeats; return its scalars."""
+        together = self._together.get(update.first)
+        if together is None:
+            return self._changing(update.group, 0)
+        together[1] += 1
+        return self._changing(update.group, together[1])
 
     def _apply(
         self,
@@ -103,6 +144,10 @@ class RuleOptimizer(Optimizer):
         else:
             states = [self._state[p].get(name) for p in params for name in names]
             self._applied[place_in_cache] = (list(params), states, None)
+        capture = recorder.LOCAL.capture
+        if capture is not None:
+            capture.updates.append(Update(self, self._group, params, id(params[0]) in self._together,
+                                          len(recorder.LOCAL.rec.scalars)))
         grads = [param._grad for param in params]
         made = apply_updates(rule, params, grads, states, scalars, flags, together)
         for place, which, tensor in made:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import is_dense
+from flambeau.core.shapes import is_dense, storage_extent
 from flambeau.graph.program import reachable
 from flambeau.graph.reverse import Reverse, required_for
 from flambeau.ops import arithmetic as ar
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Frame:
     """A program that has run, as history: its trace, what it saved, its leaves, the frames before it."""
 
-    __slots__ = ("cuts", "freed", "leaves", "parents", "saved", "trace")
+    __slots__ = ("cuts", "freed", "late", "leaves", "parents", "saved", "trace")
 
     def __init__(self, trace: Trace, saved: dict[Value, tuple[Storage, int, int]], leaves: list[Any],
                  parents: list[tuple[Frame, Value]], cuts: list[Any], freed: frozenset[Value]) -> None:
@@ -45,6 +45,12 @@ class Frame:
         self.parents = parents  # per history input of the trace
         self.cuts = cuts  # per cut of the trace: what runs there
         self.freed = freed
+        self.late: tuple[Value, ...] = ()  # where hooks were added since: their code follows in `cuts`
+
+    def add_cut(self, value: Value, code: Any) -> None:
+        """Puts Python code at a value after the program has run."""
+        self.late = (*self.late, value)
+        self.cuts.append(code)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,11 @@ class Link:
     trace: Trace
     freed: frozenset[Value]
     parents: tuple[tuple[int, Value], ...]
+    late: tuple[Value, ...] = ()
+
+    @property
+    def cuts(self) -> list[tuple[Value, tuple[Value | None, ...] | None]]:
+        return self.trace.cuts + [(value, None) for value in self.late]
 
 
 @dataclass(frozen=True)
@@ -158,7 +169,7 @@ class _Pass:
             pass_ = Reverse(lambda value, used: self._visit(position, value, used),
                             lambda value: self._import(position, value))
             assert self.chain is not None
-            cuts = self.chain.links[position].trace.cuts
+            cuts = self.chain.links[position].cuts
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
@@ -386,7 +397,7 @@ class BackwardOp(Event):
     def _stop(self, trace: Trace, pass_: _Pass, position: int, reverse: Reverse) -> Cut:
         value = reverse.cut
         assert value is not None
-        cuts = trace.cuts if position < 0 else pass_.chain.links[position].trace.cuts  # type: ignore[union-attr]
+        cuts = trace.cuts if position < 0 else pass_.chain.links[position].cuts  # type: ignore[union-attr]
         number = next(i for i, (v, _) in enumerate(cuts) if v is value and (
             (position, i) not in pass_.replaced))
         ct = reverse.cotangents[value]
@@ -556,15 +567,15 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
         family.rec = rec
         return family.number
     else:
-        key = _history_key(rec, tensor, family, storage)
+        key, start = _history_key(rec, tensor, family, storage)
     state = rec.state.next.get(key) or recorder.miss(rec, key)
     number = rec.state.count
     rec.state = state
     if key[0] is HISTORY:
-        if len(key) == 4:
-            storage.recording, storage.base, storage.offset = rec, len(rec.bases), family.start
+        if len(key) == 6:
+            storage.recording, storage.base, storage.offset = rec, len(rec.bases), start
             storage.dtype = tensor._meta.dtype
-            rec.bases.append((storage, family.start))
+            rec.bases.append((storage, start))
         rec.frames = [*rec.frames, (family.frame, family.source)]
         family.rec, family.number = rec, number
     assert state.meta is not None
@@ -577,32 +588,35 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
     return number
 
 
-def _history_key(rec: recorder.Recording, tensor: Handle, family: Family, storage: Storage) -> Any:
+def _history_key(rec: recorder.Recording, tensor: Handle, family: Family, storage: Storage | None) -> tuple[Any, int]:
+    """The key with which a tensor enters with its history (without a storage over a copy), and its base's start."""
     if not tensor._meta.requires_grad:
         tensor._meta = recorder.written_meta(tensor._meta)
     meta = tensor._meta
-    itemsize = meta.dtype.itemsize
-    key = (HISTORY, meta, family.source.size, (tensor._offset * itemsize - family.start) // itemsize)
-    if storage.recording is not rec:
-        return key
-    if family.start < storage.offset:
-        recorder._enter_first(tensor)
-    return (*key, storage.base, (family.start - storage.offset) // itemsize)
+    itemsize, size = meta.dtype.itemsize, family.source.size
+    offset, end = tensor._offset * itemsize, family.start + family.source.size * itemsize
+    end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
+    start = min(offset, family.start)
+    known = storage is not None and storage.recording is rec
+    if known and storage is not None:
+        if start < storage.offset:
+            recorder._enter_first(tensor)
+        start = storage.offset
+    places = [(place - start) // itemsize for place in (offset, family.start, end)]
+    key = (HISTORY, meta, places[0], places[1], size, places[2])
+    return (*key, storage.base) if known and storage is not None else key, start
 
 
 def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> int:
     """Memory that NumPy may write behind our back: what the op reads is copied now, at every use."""
     from flambeau.record import plan
 
-    meta = tensor._meta = tensor._meta if tensor._meta.requires_grad else recorder.written_meta(tensor._meta)
-    itemsize = meta.dtype.itemsize
-    size = family.source.size
-    key = (HISTORY, meta, size, (tensor._offset * itemsize - family.start) // itemsize)
+    key, start = _history_key(rec, tensor, family, None)
     state = rec.state.next.get(key) or recorder.miss(rec, key)
     number = rec.state.count
     rec.state = state
     assert tensor._storage is not None
-    rec.bases.append((plan.snapshot(tensor._storage, family.start, size * itemsize), 0))
+    rec.bases.append((plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize), 0))
     rec.frames = [*rec.frames, (family.frame, family.source)]
     rec.handles.append(tensor)
     return number
@@ -635,7 +649,7 @@ def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
         visit(rec.frames[history][0])
     frames = order[::-1]
     place = {id(frame): position for position, frame in enumerate(frames)}
-    links = tuple(Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents)) for f in frames)
+    links = tuple(Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late) for f in frames)
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
     wanted, passes = [], []
     for tensor in inputs or ():

@@ -83,7 +83,6 @@ class Local(threading.local):
         self.grad_mode = True
         self.inference = False
         self.capture: Any = None  # what a compiled function under way collects
-        self.replay: Any = None  # while a kept call counts an optimizer's step: its scalars
 
 
 LOCAL = Local()

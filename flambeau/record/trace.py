@@ -127,19 +127,21 @@ class Trace:
         record.meta = meta
         return record
 
-    def enter_history(self, meta: Meta, size: int, distance: int, base: int = -1, at: int = 0) -> TensorRecord:
-        """A tensor with history in an earlier program, `distance` elements into `size` whose history that is.
+    def enter_history(self, meta: Meta, offset: int, at: int, size: int, extent: int,
+                      base: int = -1) -> TensorRecord:
+        """A tensor, `offset` elements into a base, with history in an earlier program.
 
-        They start `at` elements into a base that has entered before, else they are a new one.
+        The history is that of the `size` elements from `at` on. The base has entered before, else it is a new one;
+        it has `extent` elements at least.
         """
         if base < 0:
-            storage = StorageRecord(meta.dtype, size, len(self.bases))
-            storage.data = source.program_input("base", len(self.bases), (size,), meta.dtype)
+            storage = StorageRecord(meta.dtype, extent, len(self.bases))
+            storage.data = source.program_input("base", len(self.bases), (extent,), meta.dtype)
             self.bases.append(storage)
         else:
             storage = self.bases[base]
-            if at + size > storage.size:
-                self._widen(storage, at + size)
+            if extent > storage.size:
+                self._widen(storage, extent)
         data = self.data(storage)
         if (at, size) != (0, storage.size):
             data = view.slice_(data, starts=(at,), sizes=(size,), steps=(1,))
@@ -149,7 +151,7 @@ class Trace:
         if (at, size) != (0, storage.size):
             grown = view.pad(group.flat, low=(at,), high=(storage.size - at - size,), interior=(0,), value=0)
             group.flat = source.relink(self.data(storage), grown)
-        return self._enter_into(group, meta.replaced(offset=at + distance))
+        return self._enter_into(group, meta.replaced(offset=offset))
 
     def enter_member(self, meta: Meta, number: int, distance: int) -> TensorRecord:
         """A tensor that shares the history of tensor `number`, `distance` elements into their base."""

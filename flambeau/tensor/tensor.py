@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
@@ -32,8 +32,14 @@ _READERS: dict[DType, Any] = {
 }
 T = TypeVar("T", bound="Tensor")
 
+if TYPE_CHECKING:
+    # The methods that functional/binding.py binds; tools/make_stubs.py writes this stub.
+    from flambeau.tensor.methods import TensorMethods as Base
+else:
+    Base = Handle
 
-class Tensor(Handle):
+
+class Tensor(Base):
     """A multi-dimensional array with autograd, recorded: ops on it run when a value is needed."""
 
     __slots__ = ()
@@ -97,7 +103,13 @@ class Tensor(Handle):
     def nbytes(self) -> int:
         return self._meta.numel * self._meta.dtype.itemsize
 
-    def size(self, dim: int | None = None) -> Any:
+    @overload
+    def size(self) -> Size: ...
+
+    @overload
+    def size(self, dim: int) -> int: ...
+
+    def size(self, dim: int | None = None) -> Size | int:
         """The shape, or the extent of one dimension."""
         if dim is None:
             return self._meta.shape
@@ -122,7 +134,13 @@ class Tensor(Handle):
     def element_size(self) -> int:
         return self._meta.dtype.itemsize
 
-    def stride(self, dim: int | None = None) -> Any:
+    @overload
+    def stride(self) -> tuple[int, ...]: ...
+
+    @overload
+    def stride(self, dim: int) -> int: ...
+
+    def stride(self, dim: int | None = None) -> tuple[int, ...] | int:
         """The strides in elements, or one of them."""
         if dim is None:
             return self._meta.strides
@@ -491,6 +509,8 @@ class Buffer(Tensor):
 
     __slots__ = ()
 
+    persistent: bool
+
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         if data is None:
             data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
@@ -507,7 +527,7 @@ class Buffer(Tensor):
 def _retype(tensor: Any, cls: type) -> Any:
     if type(tensor) is cls:
         return tensor
-    out = object.__new__(cls)
+    out: Any = object.__new__(cls)
     out._meta, out._rec, out._num = tensor._meta, None, -1
     out._storage, out._offset = tensor._storage, tensor._offset
     return out

@@ -7,6 +7,7 @@ them: the tolerance grows with the number of steps. Models and rates are such th
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau
-from beside_torch import LIBRARIES, array, given, same
+from beside_torch import LIBRARIES, array, given, same  # noqa: E402
+
+import flambeau  # noqa: E402
 
 pytestmark = pytest.mark.parity
 Curve = list[float]
@@ -29,8 +31,6 @@ def _bench_models() -> Any:
     spec = importlib.util.spec_from_file_location("bench_models", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules["bench_models"] = module
     spec.loader.exec_module(module)
     return module
@@ -304,7 +304,7 @@ def train(library: Any, model: Any, optimizer: Any, x: Any, y: Any, steps: int) 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
 def test_training_moves_between_the_libraries(kind: str) -> None:
-    """PyTorch begins, Flambeau goes on from both state dicts, PyTorch ends; beside PyTorch alone."""
+    """PyTorch begins, Flambeau goes on from its state, PyTorch ends; beside PyTorch alone."""
     options = {"momentum": 0.9} if kind == "SGD" else {}
     torch.manual_seed(5)
     x, y = table(torch)

@@ -534,7 +534,7 @@ class Grouper:
             group = self.groups[number]
             if group.kind not in ("pointwise", "fold") or not self._fits(group, len(nodes), needs):
                 continue
-            if checks and (group.multiplies or group.updates) or updates and group.checks:
+            if (checks and (group.multiplies or group.updates)) or (updates and group.checks):
                 continue
             tried.add(number)
             mapped = self._mapped(v, position, group, loads)
@@ -544,7 +544,7 @@ class Grouper:
         for group in self.spaces.get(tuple(variables), [])[: -MOST_SIBLINGS - 1 : -1]:
             if group.kind != "pointwise" or group.number in tried or group.kept != variables:
                 continue
-            if checks and group.updates or updates and group.checks:
+            if (checks and group.updates) or (updates and group.checks):
                 continue
             if not v.size or group.number in needs or not self._fits(group, len(nodes), needs):
                 continue

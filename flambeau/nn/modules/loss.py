@@ -510,7 +510,7 @@ class CTCLoss(_Loss):
         self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
     ) -> Tensor:
         """Return the loss."""
-        return F.ctc_loss(
+        result: Tensor = F.ctc_loss(
             log_probs,
             targets,
             input_lengths,
@@ -519,3 +519,4 @@ class CTCLoss(_Loss):
             self.reduction,
             self.zero_infinity,
         )
+        return result

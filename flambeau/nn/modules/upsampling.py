@@ -35,7 +35,7 @@ class Upsample(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the interpolated input."""
-        return F.interpolate(
+        result: Tensor = F.interpolate(
             input,
             self.size,
             self.scale_factor,
@@ -43,6 +43,7 @@ class Upsample(Module):
             self.align_corners,
             recompute_scale_factor=self.recompute_scale_factor,
         )
+        return result
 
     def extra_repr(self) -> str:
         """Return the size and mode."""
