@@ -10,6 +10,7 @@ import importlib as _importlib
 import math as _math
 from typing import Any as _Any
 
+from flambeau import version as _version
 from flambeau.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -39,8 +40,7 @@ from flambeau.functional import binding as _binding
 from flambeau.tensor.printing import set_printoptions
 from flambeau.tensor.tensor import Tensor, is_tensor
 
-__version__ = "2.13.0+flambeau"
-FLAMBEAU_VERSION = "0.1.0"
+FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
 
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-__version__ = "2.13.0+flambeau"
+FLAMBEAU_VERSION = "0.1.0"
+__version__ = f"2.13.0+flambeau{FLAMBEAU_VERSION}"
 debug = False
 cuda: str | None = None
 hip: str | None = None

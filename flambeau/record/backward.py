@@ -136,6 +136,7 @@ class MarkCutOp(Event):
     """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input numbers)."""
 
     __slots__ = ()
+    enters = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         value = trace.tracked_value(key[1])
