@@ -49,6 +49,20 @@ _binding.bind()
 globals().update(_binding.namespace())
 globals().update(_dtypes.BY_NAME)
 bool = _dtypes.bool_
+# What `from flambeau import *` gives, with the names that were just bound.
+__all__ = [
+    "enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
+    "set_grad_enabled", "device", "get_default_device", "set_default_device", "dtype", "finfo",
+    "get_default_dtype", "iinfo", "set_default_dtype", "layout", "memory_format", "channels_last",
+    "channels_last_3d", "contiguous_format", "preserve_format", "sparse_coo", "sparse_csr",
+    "strided", "can_cast", "promote_types", "Size", "set_printoptions", "Tensor", "is_tensor",
+    "is_floating_point", "is_complex", "numel", "is_nonzero", "result_type",
+    "set_num_threads", "get_num_threads", "set_num_interop_threads",
+    "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+    "set_float32_matmul_precision", "get_float32_matmul_precision", "typename", "e", "inf", "nan",
+    "newaxis", "pi",
+]  # fmt: skip
+__all__ += [*_binding.namespace(), *_dtypes.BY_NAME]
 
 # Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
 _SUBMODULES = frozenset(

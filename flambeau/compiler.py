@@ -1,14 +1,14 @@
 """`compile`: a function's whole body as one program, without running the body again.
 
-The first calls record the body as always. When two calls in a row have taken the same path (same state of the tree,
-same scalars, same tensors captured), the call is kept: from then on, arguments of the same metadata run its plan at once.
-What the body did outside the recording is known and done again: gradients given to parameters, optimizer steps
-counted. Everything else the body did in Python (printing, appending to a list) does not happen again, as under
-`torch.compile`.
+The first calls record the body as always. When two calls in a row have taken the same path (same
+state of the tree, same scalars, same tensors captured), the call is kept: from then on, arguments
+of the same metadata run its plan at once. What the body did outside the recording is known and done
+again: gradients given to parameters, optimizer steps counted. Everything else the body did in
+Python (printing, appending to a list) does not happen again, as under `torch.compile`.
 
-A kept call is left, and the body recorded again, as soon as something it rests on has changed: a captured tensor was
-replaced or its metadata changed, a module was edited or switched between train and eval, a global or closure variable
-that is a plain value changed, grad mode.
+A kept call is left, and the body recorded again, as soon as something it rests on has changed: a
+captured tensor was replaced or its metadata changed, a module was edited or switched between train
+and eval, a global or closure variable that is a plain value changed, grad mode.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Capture:
 
 
 def signature(value: Any, tensors: list[Tensor]) -> Any:
-    """An argument as part of a key; its tensors are collected. None where it cannot be told apart."""
+    """An argument as part of a key; its tensors are collected."""
     if isinstance(value, Tensor):
         tensors.append(value)
         return value._meta
@@ -60,17 +60,27 @@ def signature(value: Any, tensors: list[Tensor]) -> Any:
 class Kept:
     """A call that can run without its body.
 
-    The first run goes through the plan, as a flush does. After it, as long as nobody else holds what the run before
-    has returned, everything is in place already: the same tensors and the same memory serve again, and a run is one
-    foreign call.
+    The first run goes through the plan, as a flush does. After it, as long as nobody else holds
+    what the run before has returned, everything is in place already: the same tensors and the same
+    memory serve again, and a run is one foreign call.
     """
 
-    def __init__(self, plan: Plan, state: Any, sources: list[tuple[int, Any, int]], scalars: list[Any],
-                 capture: Capture, result: Any, gradients: list[tuple[Any, int]],
-                 expected: list[tuple[Any, Any]]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        state: Any,
+        sources: list[tuple[int, Any, int]],
+        scalars: list[Any],
+        capture: Capture,
+        result: Any,
+        gradients: list[tuple[Any, int]],
+        expected: list[tuple[Any, Any]],
+    ) -> None:
         self.plan = plan
         self.state = state
-        self.sources = sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)
+        self.sources = (
+            sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)
+        )
         self.captured = [tensor for _, tensor, _ in sources if tensor is not None]
         self.metas = [tensor._meta for tensor in self.captured]
         self.given = [(slot, number) for slot, (number, _, _) in enumerate(sources) if number >= 0]
@@ -105,26 +115,31 @@ class Kept:
         return self.run_plan(tensors)
 
     def scalars_now(self) -> list[Any] | None:
-        """The program's scalars for this call; those of optimizer steps are counted and computed anew.
+        """The program's scalars for this call; those of optimizer steps are counted and computed
+        anew.
 
         None where an optimizer would now take another step than the recorded one.
         """
         if not self.capture.updates:
             return self.scalars
         scalars = self.scalars.copy()
-        if not all([update.optimizer.repeats(update) for update in self.capture.updates]):
+        if not all(update.optimizer.repeats(update) for update in self.capture.updates):
             return None
         for update in self.capture.updates:
             values = update.optimizer.replay(update)
-            scalars[update.scalar:update.scalar + len(values)] = values
+            scalars[update.scalar : update.scalar + len(values)] = values
         return scalars
 
     def explain(self, tensors: list[Tensor], failed: int, scalars: list[Any]) -> None:
         """Raises the exception for data that a kernel has refused."""
         rec = Recording(self.state)
-        rec.bases = [((tensors[n] if n >= 0 else tensor)._storage,
-                      tensors[n]._offset * tensors[n]._meta.dtype.itemsize if n >= 0 else offset)
-                     for n, tensor, offset in self.sources]
+        rec.bases = [
+            (
+                (tensors[n] if n >= 0 else tensor)._storage,
+                tensors[n]._offset * tensors[n]._meta.dtype.itemsize if n >= 0 else offset,
+            )
+            for n, tensor, offset in self.sources
+        ]
         rec.scalars = scalars
         self.ready = None
         self.plan.compiled.explain(rec, failed)
@@ -137,8 +152,11 @@ class Kept:
                 tensor = tensors[number]
                 offset = tensor._offset * tensor._meta.dtype.itemsize
             storage = tensor._storage
-            if storage is None or storage.exposed or (
-                    tensor._family is not None and tensor._family.frame is not None):
+            if (
+                storage is None
+                or storage.exposed
+                or (tensor._family is not None and tensor._family.frame is not None)
+            ):
                 return MISS
             bases.append((storage, offset))
         if len({id(storage) for storage, _ in bases}) != len(bases):
@@ -183,16 +201,23 @@ class Ready:
         self.given = kept.given
         self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
         self.slots: list[int] = native.addresses(bases, self.memory)
-        self.counts: Any = None  # references to the results and their memory when only this holds them
+        self.counts: Any = (
+            None  # references to the results and their memory when only this holds them
+        )
         self.events = kept.state.depth
 
     def holds(self, tensors: list[Tensor]) -> bool:
         """Whether the memory of the run before is free and what it read is where it was."""
-        seen = (*map(getrefcount, self.results), *map(getrefcount, self.memory), *map(getrefcount, self.buffers))
+        seen = (
+            *map(getrefcount, self.results),
+            *map(getrefcount, self.memory),
+            *map(getrefcount, self.buffers),
+        )
         if self.counts is None:
             self.counts = self.baseline()
         if [t._storage for t in self.kept.captured] != self.storages or (
-                [t._meta for t in self.results] != self.metas):
+            [t._meta for t in self.results] != self.metas
+        ):
             return False
         if seen != self.counts and not self.renew():
             return False
@@ -203,13 +228,22 @@ class Ready:
         for slot, number in self.given:
             tensor = tensors[number]
             storage = tensor._storage
-            if storage is None or storage.exposed or id(storage) in taken or tensor._family is not None:
+            if (
+                storage is None
+                or storage.exposed
+                or id(storage) in taken
+                or tensor._family is not None
+            ):
                 return False
             slots[slot] = storage.buffer.address + tensor._offset * tensor._meta.dtype.itemsize
-        return len(self.given) < 2 or len({slots[slot] for slot, _ in self.given}) == len(self.given)
+        return len(self.given) < 2 or len({slots[slot] for slot, _ in self.given}) == len(
+            self.given
+        )
 
     def renew(self) -> bool:
-        """Gives outputs that are still held elsewhere new tensors and memory; whether all is free then."""
+        """Gives outputs that are still held elsewhere new tensors and memory; whether all is free
+        then.
+        """
         gradients = {id(gradient) for _, gradient in self.leaves}
         start = self.native.base_count
         for place, tensor in enumerate(self.results):
@@ -234,16 +268,25 @@ class Ready:
             self.slots[start + index] = fresh.buffer.address
             del out, fresh, storage
         tensor = None  # type: ignore[assignment]  (a local name counts as a holder)
-        seen = (*map(getrefcount, self.results), *map(getrefcount, self.memory), *map(getrefcount, self.buffers))
+        seen = (
+            *map(getrefcount, self.results),
+            *map(getrefcount, self.memory),
+            *map(getrefcount, self.buffers),
+        )
         return seen == self.counts
 
     def baseline(self) -> tuple[int, ...]:
         """The counts where nobody but this, the plan and the leaves holds anything."""
         gradients = {id(gradient) for _, gradient in self.leaves}
-        holders = [2 + 2 * (id(t) in gradients) for t in self.results]  # handles, results; leaves and a leaf
+        holders = [
+            2 + 2 * (id(t) in gradients) for t in self.results
+        ]  # handles, results; leaves and a leaf
         per_storage = [sum(t._storage is s for t in self.results) for s in self.memory]
-        return (*[DEAD_COUNT - 1 + n for n in holders], *[DEAD_COUNT - 1 + 1 + n for n in per_storage],
-                *[DEAD_COUNT - 1 + 2 for _ in self.buffers])
+        return (
+            *[DEAD_COUNT - 1 + n for n in holders],
+            *[DEAD_COUNT - 1 + 1 + n for n in per_storage],
+            *[DEAD_COUNT - 1 + 2 for _ in self.buffers],
+        )
 
 
 class _Place:
@@ -300,11 +343,19 @@ class Compiled:
         if rec.state.ended:
             recorder.flush()
             rec = LOCAL.rec
-        if rec.state.parent is not None or OPTIONS.sync or getattr(LOCAL, "capture", None) is not None:
+        if (
+            rec.state.parent is not None
+            or OPTIONS.sync
+            or getattr(LOCAL, "capture", None) is not None
+        ):
             return self.function(*args, **kwargs)
         tensors: list[Tensor] = []
-        key: Any = (LOCAL.grad_mode, self.watched(), signature(args, tensors),
-                    signature(kwargs, tensors) if kwargs else None)
+        key: Any = (
+            LOCAL.grad_mode,
+            self.watched(),
+            signature(args, tensors),
+            signature(kwargs, tensors) if kwargs else None,
+        )
         kept = self.kept.get(key)
         if kept is not None:
             result = kept.run(tensors)
@@ -335,8 +386,13 @@ class Compiled:
             self.seen.pop(key, None)
             return result
         state, handles, bases, scalars = rec.state, rec.handles, list(rec.bases), list(rec.scalars)
-        own = {position for update in capture.updates
-               for position in range(update.scalar, update.scalar + len(update.optimizer._changing(update.group, 2)))}
+        own = {
+            position
+            for update in capture.updates
+            for position in range(
+                update.scalar, update.scalar + len(update.optimizer._changing(update.group, 2))
+            )
+        }
         fixed = tuple((type(s), s) for i, s in enumerate(scalars) if i not in own)
         mark = (state, fixed)
         if self.seen.get(key) == mark and len(self.kept) < self.LIMIT:
@@ -346,20 +402,41 @@ class Compiled:
         self.seen[key] = mark
         return result
 
-    def keep(self, rec: Recording, state: Any, handles: list[Any], bases: list[Any], scalars: list[Any],
-             capture: Capture, result: Any, tensors: list[Tensor]) -> Kept | None:
+    def keep(
+        self,
+        rec: Recording,
+        state: Any,
+        handles: list[Any],
+        bases: list[Any],
+        scalars: list[Any],
+        capture: Capture,
+        result: Any,
+        tensors: list[Tensor],
+    ) -> Kept | None:
         """The call as it can run again, or None where it cannot."""
         numbers = {id(handle): number for number, handle in enumerate(handles)}
         shape = template(result, numbers, tensors)
-        gradients = [(leaf, numbers[id(leaf._grad)]) for leaf in handles
-                     if leaf._meta.is_leaf and leaf._meta.requires_grad and leaf._storage is not None
-                     and leaf._grad is not None and id(leaf._grad) in numbers
-                     and leaf._grad._storage is None]
+        gradients = [
+            (leaf, numbers[id(leaf._grad)])
+            for leaf in handles
+            if leaf._meta.is_leaf
+            and leaf._meta.requires_grad
+            and leaf._storage is not None
+            and leaf._grad is not None
+            and id(leaf._grad) in numbers
+            and leaf._grad._storage is None
+        ]
         sources = _sources(handles, bases, tensors)
         expected = [(leaf, None) for leaf, _ in gradients if id(leaf) not in capture.cleared]
-        expected += [(leaf, leaf._grad) for leaf in handles if leaf._storage is not None and leaf._meta.is_leaf
-                     and leaf._grad is not None and leaf._grad._storage is not None
-                     and id(leaf._grad) in numbers]
+        expected += [
+            (leaf, leaf._grad)
+            for leaf in handles
+            if leaf._storage is not None
+            and leaf._meta.is_leaf
+            and leaf._grad is not None
+            and leaf._grad._storage is not None
+            and id(leaf._grad) in numbers
+        ]
         recorder.flush()
         plan = rec.plan
         if shape is MISS or sources is None or plan is None:
@@ -372,12 +449,16 @@ class Compiled:
         return Kept(plan, state, sources, scalars, capture, shape, gradients, expected)
 
 
-def _sources(handles: list[Any], bases: list[Any], tensors: list[Tensor]) -> list[tuple[int, Any, int]] | None:
+def _sources(
+    handles: list[Any], bases: list[Any], tensors: list[Tensor]
+) -> list[tuple[int, Any, int]] | None:
     """Where each base comes from: an argument, or a tensor captured by the body."""
     by_storage = {}
     for handle in handles:
         if handle._storage is not None:
-            by_storage.setdefault((id(handle._storage), handle._offset * handle._meta.dtype.itemsize), handle)
+            by_storage.setdefault(
+                (id(handle._storage), handle._offset * handle._meta.dtype.itemsize), handle
+            )
     sources: list[tuple[int, Any, int]] = []
     for storage, offset in bases:
         handle = by_storage.get((id(storage), offset))
@@ -398,16 +479,32 @@ def _watched(function: Any) -> tuple[tuple[Any, ...], tuple[str, ...], dict[str,
     return cells, names, function.__globals__
 
 
-def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor",
-            mode: str | None = None, options: Any = None, disable: bool = False) -> Any:
-    """A function (or module) that skips its Python body when called with arguments of known metadata.
+def compile(
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
+) -> Any:
+    """A function (or module) that skips its Python body when called with arguments of known
+    metadata.
 
-    On a module the result is the module itself: its calls are recognised as they are, and belong to the step
-    around them. Use it on the function of a whole training step for the full effect.
+    On a module the result is the module itself: its calls are recognised as they are, and belong to
+    the step around them. Use it on the function of a whole training step for the full effect.
     """
     if model is None:
-        return lambda function: compile(function, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
-                                        options=options, disable=disable)
+        return lambda function: compile(
+            function,
+            fullgraph=fullgraph,
+            dynamic=dynamic,
+            backend=backend,
+            mode=mode,
+            options=options,
+            disable=disable,
+        )
     if disable or not callable(model):
         return model
     if hasattr(model, "_parameters") and hasattr(model, "_modules"):
@@ -427,5 +524,3 @@ def reset() -> None:
 def is_compiling() -> bool:
     """False: bodies run in Python while they are recorded."""
     return False
-
-

@@ -10,7 +10,9 @@ import flambeau.optim as optim
 from flambeau.compiler import Compiled
 
 
-def training(compiled: bool, optimizer: str, dropout: bool = False) -> tuple[object, object, object]:
+def training(
+    compiled: bool, optimizer: str, dropout: bool = False
+) -> tuple[object, object, object]:
     """A step function of a small network, its model and its optimizer."""
     torch.manual_seed(0)
     layers = [nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ELU(), nn.Linear(8, 3)]
@@ -84,7 +86,9 @@ def test_gradients_held_by_the_caller_keep_their_values():
     assert weight.grad.tolist() != values
 
 
-@pytest.mark.parametrize("change", ["lr", "momentum", "eval", "freeze", "replace", "data", "global"])
+@pytest.mark.parametrize(
+    "change", ["lr", "momentum", "eval", "freeze", "replace", "data", "global"]
+)
 def test_changes_between_calls_are_noticed(change):
     results = []
     for compiled in (False, True):

@@ -22,8 +22,13 @@ from flambeau.record.backward import (
 from flambeau.tensor.tensor import Tensor
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None,
-             create_graph: bool = False, inputs: Any = None) -> None:
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """Adds to `.grad` of the leaves (or of `inputs`) the gradients of the sum of `tensors`."""
     roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
     given = _cotangents(grad_tensors, len(roots))
@@ -34,19 +39,71 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         if not chosen:
             raise RuntimeError("'inputs' argument to backward() cannot be empty.")
         found = run(roots, given, retain_graph, create_graph, chosen)
-        accumulate([(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph)
+        accumulate(
+            [(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph
+        )
+        return
+    if len(roots) == 1 and given[0] is None and known_pass(roots[0], create_graph, retain_graph):
         return
     run(roots, given, retain_graph, create_graph, None)
 
 
-def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
-         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
-         is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Any, ...]:
+def known_pass(root: Any, create_graph: bool, retain_graph: bool) -> bool:
+    """The common case at least cost: a pass recorded before, first gradients, no Python code.
+
+    Whether that is what it was; if not, nothing has happened.
+    """
+    rec = recorder.LOCAL.rec
+    if root._rec is not rec:
+        return False
+    key = (BACKWARD, (root._num,), (None,), (create_graph, retain_graph), None, (), None)
+    state = rec.state.next.get(key)
+    if state is None or type(state.extra) is not Done:
+        return False
+    targets = state.extra.targets
+    if targets is None or state.effects:
+        return False
+    handles = rec.handles
+    leaves = [handles[number] for number in targets]
+    for leaf in leaves:
+        if leaf._grad is not None or leaf._hooks or not leaf._meta.requires_grad:
+            return False
+    if len(set(leaves)) != len(leaves):
+        return False
+    rec.state = state
+    number = state.number
+    for leaf, meta in zip(leaves, state.metas, strict=True):
+        gradient = new(Tensor)
+        gradient._meta = meta
+        gradient._rec = rec
+        gradient._num = number
+        number += 1
+        handles.append(gradient)
+        leaf._grad = gradient
+    return True
+
+
+new = object.__new__
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`, as new tensors."""
     if not only_inputs:
         raise NotImplementedError("autograd.grad: only_inputs=False was removed; use backward()")
     if is_grads_batched:
-        raise NotImplementedError("autograd.grad: is_grads_batched=True is not supported yet; loop over the rows")
+        raise NotImplementedError(
+            "autograd.grad: is_grads_batched=True is not supported yet; loop over the rows"
+        )
     roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if allow_unused is None:
@@ -59,8 +116,10 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
 
         found = [zeros_like(t) if g is None else g for t, g in zip(wanted, found, strict=True)]
     elif not allow_unused and any(g is None for g in found):
-        raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
-                           "allow_unused=True if this is the desired behavior.")
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. Set "
+            "allow_unused=True if this is the desired behavior."
+        )
     return tuple(found)
 
 
@@ -75,17 +134,29 @@ def _cotangents(given: Any, count: int) -> tuple[Any, ...]:
     return result
 
 
-def run(roots: tuple[Any, ...], cotangents: tuple[Any, ...], retain_graph: bool, create_graph: bool,
-        inputs: tuple[Any, ...] | None) -> list[Any]:
-    """One backward pass; returns the inputs' gradients, or accumulates into the leaves without inputs."""
+def run(
+    roots: tuple[Any, ...],
+    cotangents: tuple[Any, ...],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: tuple[Any, ...] | None,
+) -> list[Any]:
+    """One backward pass; returns the inputs' gradients, or accumulates into the leaves without
+    inputs.
+    """
     replaced: list[tuple[Any, tuple[Any, ...]]] = []
     chain: Chain | None = None
     frames: list[Frame] = []
     chain_rec: Any = None
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
-            chain, frames = None, []  # a flush in between: what was left of the graph is history now
-        rec, state, moved = _record(roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain, frames)
+            chain, frames = (
+                None,
+                [],
+            )  # a flush in between: what was left of the graph is history now
+        rec, state, moved = _record(
+            roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain, frames
+        )
         if moved:
             chain, frames = None, []
             continue
@@ -105,8 +176,15 @@ def run(roots: tuple[Any, ...], cotangents: tuple[Any, ...], retain_graph: bool,
         return _deliver(rec, extra, handles, frames, inputs, create_graph)
 
 
-def _record(roots: Any, cotangents: Any, flags: Any, inputs: Any, replaced: Any, chain: Any,
-            frames: list[Frame]) -> Any:
+def _record(
+    roots: Any,
+    cotangents: Any,
+    flags: Any,
+    inputs: Any,
+    replaced: Any,
+    chain: Any,
+    frames: list[Frame],
+) -> Any:
     """Records the event; `moved` says that a flush came in between, so that places have changed."""
     while True:
         rec = recorder.LOCAL.rec
@@ -143,8 +221,9 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
     return None
 
 
-def _deliver(rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any,
-             create_graph: bool) -> list[Any]:
+def _deliver(
+    rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any, create_graph: bool
+) -> list[Any]:
     if inputs is not None:
         fresh = iter(handles)
         return [None if unused else next(fresh) for unused in done.unused]
@@ -185,7 +264,9 @@ def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
         if leaf._meta.is_leaf and not leaf._meta.requires_grad:
             continue  # switched off since
         if leaf._hooks:
-            gradient = in_mode(create_graph, lambda leaf=leaf, g=gradient: run_hooks(leaf._hooks, g))
+            gradient = in_mode(
+                create_graph, lambda leaf=leaf, g=gradient: run_hooks(leaf._hooks, g)
+            )
         if leaf._grad is None:
             leaf._grad = gradient
         elif create_graph:
@@ -228,9 +309,15 @@ class HookCut:
 
 def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
     """Makes Python code part of the graph at a tensor."""
-    rec, _ = recorder.advance_key(lambda r, s: (
-        MARK_CUT, recorder.operand_key(r, tensor, s),
-        None if inputs is None else tuple(None if t is None else recorder.operand_key(r, t, s) for t in inputs)))
+    rec, _ = recorder.advance_key(
+        lambda r, s: (
+            MARK_CUT,
+            recorder.operand_key(r, tensor, s),
+            None
+            if inputs is None
+            else tuple(None if t is None else recorder.operand_key(r, t, s) for t in inputs),
+        )
+    )
     rec.cuts = [*rec.cuts, code]
 
 

@@ -91,10 +91,11 @@ def _dense_in_order(shape: Sequence[int], order: Sequence[int]) -> Strides:
 
 
 def elementwise_strides(shape: Shape, layouts: Sequence[tuple[Shape, Strides]]) -> Strides:
-    """Strides of an elementwise result of that shape whose operands (broadcast to it) have these layouts.
+    """Strides of an elementwise result of that shape whose operands (broadcast to it) have these
+    layouts.
 
-    The rule is TensorIterator's: operands of one dense layout pass it on; else the axes are ordered by the
-    operands' strides, earlier operands first.
+    The rule is TensorIterator's: operands of one dense layout pass it on; else the axes are ordered
+    by the operands' strides, earlier operands first.
     """
     same = len({own for own, _ in layouts}) == 1 and layouts[0][0] == shape
     if same and all(is_contiguous(*layout) for layout in layouts):
@@ -149,7 +150,9 @@ def storage_extent(shape: Sequence[int], strides: Sequence[int]) -> int:
 
 
 def overlaps_partly(first: tuple[Shape, Strides, int], second: tuple[Shape, Strides, int]) -> bool:
-    """Whether two layouts of one storage share some elements but are not the same (dense ones only)."""
+    """Whether two layouts of one storage share some elements but are not the same (dense ones
+    only).
+    """
     if first == second or not (is_dense(*first[:2]) and is_dense(*second[:2])):
         return False
     sizes = element_count(first[0]), element_count(second[0])

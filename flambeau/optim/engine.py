@@ -1,4 +1,4 @@
-"""Applies an update rule to the parameters of a group: one recorded event, whatever their number."""
+"""Applies an update rule to the parameters of a group: one recorded event for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from flambeau.record.events import Event, Metas, fitted
 from flambeau.record.trace import Trace
 
 Rule = Callable[..., tuple[Any, ...]]
-# Scalars that change from step to step: run-time inputs of the program. The others choose the program.
+# Scalars that change from step to step: run-time inputs of the program. The others choose the
+# program.
 CHANGING = frozenset({"lr", "step_size", "bias_correction2_sqrt", "decay"})
 
 
@@ -41,11 +42,15 @@ _VALUES = ValueArithmetic()
 
 
 class Statics:
-    """A rule with the hyper-parameters that choose its program, interned: equal ones are one object."""
+    """A rule with the hyper-parameters that choose its program, interned: equal ones are one
+    object.
+    """
 
     __slots__ = ("changing", "items", "rule")
 
-    def __init__(self, rule: Rule, items: tuple[tuple[str, Any], ...], changing: tuple[str, ...]) -> None:
+    def __init__(
+        self, rule: Rule, items: tuple[tuple[str, Any], ...], changing: tuple[str, ...]
+    ) -> None:
         self.rule = rule
         self.items = items
         self.changing = changing
@@ -56,13 +61,18 @@ _statics: dict[Any, Statics] = {}
 
 def statics_of(rule: Rule, scalars: Mapping[str, float], flags: Mapping[str, bool]) -> Statics:
     """What of a step's hyper-parameters is fixed."""
-    key = (rule, *[value for name, value in scalars.items() if name not in CHANGING], *flags.values())
+    key = (
+        rule,
+        *[value for name, value in scalars.items() if name not in CHANGING],
+        *flags.values(),
+    )
     found = _statics.get(key)
     if found is None:
         items = (*[(n, v) for n, v in scalars.items() if n not in CHANGING], *flags.items())
         changing = tuple(name for name in scalars if name in CHANGING)
         if len(_statics) > 10_000:
-            _statics.clear()  # hyper-parameters that change all the time; programs are kept by the tree
+            # hyper-parameters that change all the time; programs are kept by the tree
+            _statics.clear()
         found = _statics[key] = Statics(rule, items, changing)
     return found
 
@@ -70,8 +80,9 @@ def statics_of(rule: Rule, scalars: Mapping[str, float], flags: Mapping[str, boo
 class UpdateOp(Event):
     """One step of an optimizer: key = (op, statics, number of parameters, tensors).
 
-    `tensors` are the numbers of all parameters, then all gradients, then each parameter's states (None where one
-    does not exist). States that the rule makes are new tensors, in order; `extra` says which.
+    `tensors` are the numbers of all parameters, then all gradients, then each parameter's states
+    (None where one does not exist). States that the rule makes are new tensors, in order; `extra`
+    says which.
     """
 
     __slots__ = ()
@@ -84,10 +95,12 @@ class UpdateOp(Event):
             width = len(tensors) // count - 2
             made = []
             for place in range(count):
-                states = tensors[2 * count + place * width:2 * count + (place + 1) * width]
+                states = tensors[2 * count + place * width : 2 * count + (place + 1) * width]
                 param, grad = tensors[place], tensors[count + place]
                 values = [None if n is None else trace.read(n) for n in (param, grad, *states)]
-                new_param, *new_states = statics.rule(_VALUES, *values, **scalars, **dict(statics.items))
+                new_param, *new_states = statics.rule(
+                    _VALUES, *values, **scalars, **dict(statics.items)
+                )
                 trace.write(param, fitted(new_param, trace.tensors[param].meta))
                 for which, (old, new) in enumerate(zip(states, new_states, strict=True)):
                     if new is None:
@@ -131,20 +144,28 @@ def apply_updates(
 ) -> list[tuple[int, int, Any]]:
     """Applies `rule` to every parameter, in place.
 
-    `states` are the state tensors of the parameters in turn, in the rule's order, None where one is not in use or
-    not there yet. Tensors that are there are overwritten; those that the rule makes are returned as (parameter,
-    which state, tensor). `scalars` may change from step to step, `flags` choose the program. `kept` are the states
-    as the caller has kept them from the step before.
+    `states` are the state tensors of the parameters in turn, in the rule's order, None where one is
+    not in use or not there yet. Tensors that are there are overwritten; those that the rule makes
+    are returned as (parameter, which state, tensor). `scalars` may change from step to step,
+    `flags` choose the program. `kept` are the states as the caller has kept them from the step
+    before.
     """
     statics = statics_of(rule, scalars, flags)
     values = [scalars[name] for name in statics.changing]
     local = recorder.LOCAL
     flat = [*params, *grads, *states]
-    shown = [t._storage for t in flat if t is not None and t._storage is not None and t._storage.exposed
-             and t._storage.still_exposed()]
+    shown = [
+        t._storage
+        for t in flat
+        if t is not None
+        and t._storage is not None
+        and t._storage.exposed
+        and t._storage.still_exposed()
+    ]
     if shown:
         result: list[tuple[int, int, Any]] = recorder._write_exposed(
-            shown, lambda: apply_updates(rule, params, grads, states, scalars, flags))
+            shown, lambda: apply_updates(rule, params, grads, states, scalars, flags)
+        )
         return result
     enter = recorder.enter
     while True:
@@ -152,7 +173,9 @@ def apply_updates(
         try:
             if kept is not None and kept.tensors and kept.tensors[0]._rec is not rec:
                 recorder.enter_all(rec, kept.tensors, kept.metas)
-            numbers = tuple([None if t is None else t._num if t._rec is rec else enter(rec, t) for t in flat])
+            numbers = tuple(
+                [None if t is None else t._num if t._rec is rec else enter(rec, t) for t in flat]
+            )
             key = (UPDATE, statics, len(params), numbers)
             after = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
@@ -161,4 +184,6 @@ def apply_updates(
     rec.state = after
     rec.scalars += values
     made = recorder.results(rec, after)
-    return [(place, which, tensor) for (place, which), tensor in zip(after.extra, made, strict=True)]
+    return [
+        (place, which, tensor) for (place, which), tensor in zip(after.extra, made, strict=True)
+    ]

@@ -59,8 +59,14 @@ class Update:
 
     __slots__ = ("all", "counts", "first", "fixed", "group", "optimizer", "params", "scalar")
 
-    def __init__(self, optimizer: RuleOptimizer, group: dict[str, Any], params: Sequence[Tensor], counts: bool,
-                 scalar: int) -> None:
+    def __init__(
+        self,
+        optimizer: RuleOptimizer,
+        group: dict[str, Any],
+        params: Sequence[Tensor],
+        counts: bool,
+        scalar: int,
+    ) -> None:
         self.optimizer = optimizer
         self.group = group
         self.params = list(params)
@@ -107,10 +113,14 @@ class RuleOptimizer(Optimizer):
         raise NotImplementedError
 
     def repeats(self, update: Update) -> bool:
-        """Whether the step that a compiled function remembers is the one that would be taken now."""
+        """Whether the step that a compiled function remembers is the one to take now."""
         group = update.group
         together = self._together.get(update.first)
-        if self._exposed or self._fixed(group) != update.fixed or not same(group["params"], update.all):
+        if (
+            self._exposed
+            or self._fixed(group) != update.fixed
+            or not same(group["params"], update.all)
+        ):
             return False
         if together is None:
             return not update.counts
@@ -146,8 +156,15 @@ class RuleOptimizer(Optimizer):
             self._applied[place_in_cache] = (list(params), states, None)
         capture = recorder.LOCAL.capture
         if capture is not None:
-            capture.updates.append(Update(self, self._group, params, id(params[0]) in self._together,
-                                          len(recorder.LOCAL.rec.scalars)))
+            capture.updates.append(
+                Update(
+                    self,
+                    self._group,
+                    params,
+                    id(params[0]) in self._together,
+                    len(recorder.LOCAL.rec.scalars),
+                )
+            )
         grads = [param._grad for param in params]
         made = apply_updates(rule, params, grads, states, scalars, flags, together)
         for place, which, tensor in made:

@@ -1,18 +1,20 @@
 """Backward passes as events, and histories that reach into programs that have already run.
 
 Note: one pass, or several
-    `loss.backward()` is one event when everything it differentiates lies in the recording. Two things make it
-    more. History in earlier programs: the event first answers which it has reached (`NeedChain`), and is recorded
-    again with a description of those programs, its `chain`. Python code on the way (hooks, custom functions): the
-    event stops there (`Cut`) with the cotangent as a tensor, the code runs, and the event is recorded again with
-    what the code gave for it. Each of these is a function of its key, and a flush in between does no harm: what is
-    left of the graph is then history. Work that the passes repeat is the compiler's to share.
+    `loss.backward()` is one event when everything it differentiates lies in the recording. Two
+    things make it more. History in earlier programs: the event first answers which it has reached
+    (`NeedChain`), and is recorded again with a description of those programs, its `chain`. Python
+    code on the way (hooks, custom functions): the event stops there (`Cut`) with the cotangent as a
+    tensor, the code runs, and the event is recorded again with what the code gave for it. Each of
+    these is a function of its key, and a flush in between does no harm: what is left of the graph
+    is then history. Work that the passes repeat is the compiler's to share.
 """
 
 from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flambeau.core.dtypes import DType
@@ -33,19 +35,31 @@ if TYPE_CHECKING:
 
 
 class Frame:
-    """A program that has run, as history: its trace, what it saved, its leaves, the frames before it."""
+    """A program that has run, as history: its trace, what it saved, its leaves, the frames before
+    it.
+    """
 
-    __slots__ = ("cuts", "freed", "late", "leaves", "parents", "saved", "trace")
+    __slots__ = ("cuts", "freed", "late", "leaves", "parents", "saved", "trace", "views")
 
-    def __init__(self, trace: Trace, saved: dict[Value, tuple[Storage, int, int]], leaves: list[Any],
-                 parents: list[tuple[Frame, Value]], cuts: list[Any], freed: frozenset[Value]) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        saved: dict[Value, tuple[Storage, int, int]],
+        leaves: list[Any],
+        parents: list[tuple[Frame, Value]],
+        cuts: list[Any],
+        freed: frozenset[Value],
+    ) -> None:
         self.trace = trace
         self.saved = saved  # value: (storage, byte offset, the storage's version then)
         self.leaves = leaves
         self.parents = parents  # per history input of the trace
         self.cuts = cuts  # per cut of the trace: what runs there
         self.freed = freed
-        self.late: tuple[Value, ...] = ()  # where hooks were added since: their code follows in `cuts`
+        # Where hooks were added since: their code follows in `cuts`.
+        self.late: tuple[Value, ...] = ()
+        # (weak reference, its value here) of tensors that entered with history.
+        self.views: list[tuple[Any, Value]] = []
 
     def add_cut(self, value: Value, code: Any) -> None:
         """Puts Python code at a value after the program has run."""
@@ -63,7 +77,9 @@ class NeedChain:
 
 @dataclass(frozen=True)
 class Cut:
-    """The pass has reached Python code: (chain position or -1, cut number); its cotangent is the new tensor."""
+    """The pass has reached Python code: (chain position or -1, cut number); its cotangent is the
+    new tensor.
+    """
 
     place: tuple[int, int]
     imports: tuple[tuple[int, Value, bool], ...]
@@ -72,7 +88,9 @@ class Cut:
 
 @dataclass(frozen=True)
 class Done:
-    """The pass is complete: a new tensor per leaf, and what it has freed and imported in other frames."""
+    """The pass is complete: a new tensor per leaf, and what it has freed and imported in other
+    frames.
+    """
 
     leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
     unused: tuple[bool, ...] = ()
@@ -81,10 +99,19 @@ class Done:
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
 
+    @cached_property
+    def targets(self) -> tuple[int, ...] | None:
+        """The leaves' tensor numbers, where the whole pass lies in this recording."""
+        if self.imports or self.freed or any(position >= 0 for position, _ in self.leaves):
+            return None
+        return tuple(self.leaf_numbers[number] for _, number in self.leaves)
+
 
 @dataclass(frozen=True)
 class Link:
-    """One frame of a chain, as a key sees it. `parents` are (chain position, value) per history input."""
+    """One frame of a chain, as a key sees it. `parents` are (chain position, value) per history
+    input.
+    """
 
     trace: Trace
     freed: frozenset[Value]
@@ -102,18 +129,26 @@ class Chain:
 
     links: tuple[Link, ...]
     entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
-    wanted: tuple[tuple[tuple[int, Any], ...], ...] = ()  # per input: (chain position, leaf number or value)
-    passes: tuple[bool, ...] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
+    wanted: tuple[
+        tuple[tuple[int, Any], ...], ...
+    ] = ()  # per input: (chain position, leaf number or value)
+    passes: tuple[
+        bool, ...
+    ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
 
 
-FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have "
-         "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-         "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
-         "if you need to access saved tensors after calling backward.")
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
 
 
 class HistoryOp(Event):
-    """A tensor with history in an earlier program enters; key = (op, *arguments of Trace.enter_history)."""
+    """A tensor with history in an earlier program enters; key = (op, *arguments of
+    Trace.enter_history).
+    """
 
     __slots__ = ()
     enters = True
@@ -123,7 +158,9 @@ class HistoryOp(Event):
 
 
 class MemberOp(Event):
-    """A tensor enters that shares history with one that has: key = (op, meta, number of that, distance)."""
+    """A tensor enters that shares history with one that has: key = (op, meta, number of that,
+    distance).
+    """
 
     __slots__ = ()
     enters = True
@@ -133,15 +170,20 @@ class MemberOp(Event):
 
 
 class MarkCutOp(Event):
-    """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input numbers)."""
+    """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input
+    numbers).
+    """
 
     __slots__ = ()
     enters = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         value = trace.tracked_value(key[1])
-        inputs = None if key[2] is None else tuple(
-            None if n is None else trace.tracked_value(n) for n in key[2])
+        inputs = (
+            None
+            if key[2] is None
+            else tuple(None if n is None else trace.tracked_value(n) for n in key[2])
+        )
         trace.cuts.append((value, inputs))
 
 
@@ -167,8 +209,10 @@ class _Pass:
             pass_ = Reverse(lambda value, used: self._visit(-1, value, used))
             cuts = self.trace.cuts
         else:
-            pass_ = Reverse(lambda value, used: self._visit(position, value, used),
-                            lambda value: self._import(position, value))
+            pass_ = Reverse(
+                lambda value, used: self._visit(position, value, used),
+                lambda value: self._import(position, value),
+            )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
         for number, (value, inputs) in enumerate(cuts):
@@ -187,7 +231,9 @@ class _Pass:
 
         Returns the history inputs on the way whose frames are not known yet.
         """
-        entered: dict[int, tuple[int, Value]] = {}  # what stands behind history inputs of this recording
+        entered: dict[
+            int, tuple[int, Value]
+        ] = {}  # what stands behind history inputs of this recording
         needed: set[tuple[int, Value]] = set()  # (position, value) that lead to an input
         if self.chain is not None:
             entered = {h: (position, value) for h, position, value in self.chain.entries}
@@ -246,8 +292,11 @@ class _Pass:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
                 if origin is not None and origin[0].version != origin[1]:
-                    raise RuntimeError(overwritten(origin[2], forward.dtype, forward.shape,
-                                                   origin[0].version, origin[1]))
+                    raise RuntimeError(
+                        overwritten(
+                            origin[2], forward.dtype, forward.shape, origin[0].version, origin[1]
+                        )
+                    )
 
     def event_of(self, position: int, value: Value) -> int:
         """The event that made a value: its number in the trace of that position."""
@@ -255,10 +304,14 @@ class _Pass:
         return bisect.bisect(trace.marks, value.order)
 
     def _import(self, position: int, value: Value) -> Value:
-        """A value of an earlier program in this one: recomputed where that costs nothing, else read."""
+        """A value of an earlier program in this one: recomputed where that costs nothing, else
+        read.
+        """
         found = self.imports.get((position, value))
         if found is None:
-            found = imported(value, lambda v: self._import(position, v), lambda v: self._read(position, v))
+            found = imported(
+                value, lambda v: self._import(position, v), lambda v: self._read(position, v)
+            )
             self.imports[position, value] = found
             self.sources[found] = value
         return found
@@ -278,7 +331,9 @@ class _Pass:
     reads: list[tuple[int, Value, Value]] = field(default_factory=list)
 
     def taken(self, results: Any) -> tuple[tuple[int, Value, bool], ...]:
-        """The saved values that were looked at: (position, value, whether the results depend on it)."""
+        """The saved values that were looked at: (position, value, whether the results depend on
+        it).
+        """
         used = set(reachable(results)) if self.reads else set()
         return tuple((position, value, data in used) for position, value, data in self.reads)
 
@@ -288,7 +343,9 @@ def _from_scalars(value: Value) -> bool:
     while len(value.inputs) == 1:
         value = value.inputs[0]
     primitive = value.primitive
-    return primitive.name == "constant" or (primitive is source.input_ and value.attrs["role"] == "scalar")
+    return primitive.name == "constant" or (
+        primitive is source.input_ and value.attrs["role"] == "scalar"
+    )
 
 
 def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
@@ -296,7 +353,9 @@ def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
 
 
 def imported(value: Value, recurse: Any, read: Any) -> Value:
-    """`value` of another program: constants as they are, views of imported values, else `read(value)`."""
+    """`value` of another program: constants as they are, views of imported values, else
+    `read(value)`.
+    """
     primitive = value.primitive
     if primitive.name in ("constant", "iota"):
         return value
@@ -307,30 +366,37 @@ def imported(value: Value, recurse: Any, read: Any) -> Value:
     return read(value)  # type: ignore[no-any-return]
 
 
-def _cut_rule(replaced: tuple[Value | None, ...] | None, value: Value,
-              inputs: tuple[Value | None, ...] | None) -> Any:
+def _cut_rule(
+    replaced: tuple[Value | None, ...] | None, value: Value, inputs: tuple[Value | None, ...] | None
+) -> Any:
     def rule(ct: Value) -> Any:
         if replaced is None:
             return None
         if inputs is None:
             return [(value, replaced[0])]
-        return [(v, c) for v, c in zip(inputs, replaced, strict=True) if v is not None and c is not None]
+        return [
+            (v, c) for v, c in zip(inputs, replaced, strict=True) if v is not None and c is not None
+        ]
+
     return rule
 
 
 class BackwardOp(Event):
     """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
 
-    roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..) for cuts
-    already run; chain None or a Chain. With inputs the new tensors are theirs, else there is one per leaf.
+    roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
+    for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
+    is one per leaf.
     """
 
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
         _, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain = key
-        given = {place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
-                 for place, numbers in replaced}
+        given = {
+            place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
+            for place, numbers in replaced
+        }
         pass_ = _Pass(trace, chain, given, create_graph)
         first = pass_.reverse(-1)
         wanted = self._wanted(trace, first, inputs)
@@ -358,12 +424,15 @@ class BackwardOp(Event):
         imports = pass_.taken(leaves.values())
         return self._finish(trace, leaves, create_graph, imports, freed, chain)
 
-    def _seed(self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool) -> None:
+    def _seed(
+        self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool
+    ) -> None:
         for number, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
             meta = trace.tensors[root].meta
             if not meta.requires_grad:
-                raise RuntimeError(f"element {number} of tensors does not require grad and does not have a "
-                                   "grad_fn")
+                raise RuntimeError(
+                    f"element {number} of tensors does not require grad and does not have a grad_fn"
+                )
             value = trace.tracked_value(root)
             if cotangent is None:
                 if meta.numel != 1:
@@ -375,12 +444,15 @@ class BackwardOp(Event):
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{number}] has a shape of "
                     f"torch.Size({list(given.shape)}) and output[{number}] has a shape of "
-                    f"torch.Size({list(value.shape)}).")
+                    f"torch.Size({list(value.shape)})."
+                )
             given = given if create_graph or not given.tracked else source.detach(given)
             first.seed(value, ar.cast(given, value.dtype))
 
     def _wanted(self, trace: Trace, first: Reverse, inputs: Any) -> list[Any]:
-        """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), or ("history", v) from outside."""
+        """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), or ("history", v)
+        from outside.
+        """
         found: list[Any] = []
         for number in inputs or ():
             tensor = trace.tensors[number]
@@ -399,14 +471,24 @@ class BackwardOp(Event):
         value = reverse.cut
         assert value is not None
         cuts = trace.cuts if position < 0 else pass_.chain.links[position].cuts  # type: ignore[union-attr]
-        number = next(i for i, (v, _) in enumerate(cuts) if v is value and (
-            (position, i) not in pass_.replaced))
+        number = next(
+            i
+            for i, (v, _) in enumerate(cuts)
+            if v is value and ((position, i) not in pass_.replaced)
+        )
         ct = reverse.cotangents[value]
         _new_gradient(trace, ct, None, pass_.create_graph)
         return Cut((position, number), pass_.taken([ct]), pass_.create_graph)
 
-    def _finish_inputs(self, trace: Trace, inputs: Any, cotangents: list[Value | None], create_graph: bool,
-                       imports: Any, freed: Any) -> Done:
+    def _finish_inputs(
+        self,
+        trace: Trace,
+        inputs: Any,
+        cotangents: list[Value | None],
+        create_graph: bool,
+        imports: Any,
+        freed: Any,
+    ) -> Done:
         for number, ct in zip(inputs, cotangents, strict=True):
             if ct is not None:
                 tensor = trace.tensors[number]
@@ -415,8 +497,15 @@ class BackwardOp(Event):
         unused = tuple(ct is None for ct in cotangents)
         return Done((), unused, imports, create_graph, freed, tuple(trace.leaves))
 
-    def _finish(self, trace: Trace, leaves: dict[Any, Value], create_graph: bool, imports: Any, freed: Any,
-                chain: Chain | None) -> Done:
+    def _finish(
+        self,
+        trace: Trace,
+        leaves: dict[Any, Value],
+        create_graph: bool,
+        imports: Any,
+        freed: Any,
+        chain: Chain | None,
+    ) -> Done:
         places = sorted(leaves)
         for place in places:
             position, number = place
@@ -425,9 +514,16 @@ class BackwardOp(Event):
         return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
 
 
-def _input_cotangents(first: Reverse, wanted: list[Any], leaves: dict[Any, Value],
-                      captured: dict[tuple[int, Value], Value], chain: Chain | None) -> list[Value | None]:
-    """Each input's cotangent: what arrived in this recording, and in the frames where it is known too."""
+def _input_cotangents(
+    first: Reverse,
+    wanted: list[Any],
+    leaves: dict[Any, Value],
+    captured: dict[tuple[int, Value], Value],
+    chain: Chain | None,
+) -> list[Value | None]:
+    """Each input's cotangent: what arrived in this recording, and in the frames where it is known
+    too.
+    """
     found: list[Value | None] = []
     for place, (kind, what) in enumerate(wanted):
         elsewhere = chain.wanted[place] if chain is not None else ()
@@ -466,8 +562,12 @@ def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> Non
     trace.grad_mode = mode
 
 
-def _run_chain(pass_: _Pass, reached: dict[int, Value], leaves: dict[Any, Value],
-               captured: dict[tuple[int, Value], Value]) -> Any:
+def _run_chain(
+    pass_: _Pass,
+    reached: dict[int, Value],
+    leaves: dict[Any, Value],
+    captured: dict[tuple[int, Value], Value],
+) -> Any:
     """Goes on through the frames; yields (position, differentiator) where one stops at a cut."""
     chain = pass_.chain
     if chain is None:
@@ -502,7 +602,8 @@ def _reshaped(ct: Value, value: Value) -> Value:
 def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[Value]], ...]:
     if retain_graph:
         return ()
-    # Like PyTorch's nodes, an event's values are freed together: all that were passed, if one had saved anything.
+    # Like PyTorch's nodes, an event's values are freed together: all that were passed, if one had
+    # saved anything.
     events = {(position, pass_.event_of(position, value)) for position, value in pass_.used}
     gone = [*pass_.used, *(v for v in pass_.visited if (v[0], pass_.event_of(*v)) in events)]
     elsewhere: dict[int, set[Value]] = {}
@@ -518,10 +619,11 @@ def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected
     """PyTorch's message for a saved value that was overwritten in place."""
     output = f", which is output 0 of {grad_name}," if grad_name else ""
     return (
-        "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version {version}; expected version "
-        f"{expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its "
-        "gradient, with torch.autograd.set_detect_anomaly(True).")
+        "one of the variables needed for gradient computation has been modified by an inplace "
+        f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version {version}; "
+        f"expected version {expected} instead. Hint: enable anomaly detection to find the operation "
+        "that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+    )
 
 
 class AccumulateOp(Event):
@@ -546,15 +648,26 @@ MARK_CUT = MarkCutOp("hook")
 
 
 def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
-    """Brings a tensor that shares history with others, or has it in an earlier program, into the recording."""
+    """Brings a tensor that shares history with others, or has it in an earlier program, into the
+    recording.
+    """
     storage, family = tensor._storage, tensor._family
     assert storage is not None and family is not None
     if storage.exposed and storage.still_exposed():
         return _enter_snapshot(rec, tensor, family)
-    if storage.recording is not None and storage.recording is not rec and not storage.recording.done:
+    if (
+        storage.recording is not None
+        and storage.recording is not rec
+        and not storage.recording.done
+    ):
         recorder._settle_other(storage.recording)
     leaf = family.leaf
-    if leaf is not None and leaf._storage is storage and leaf._meta.requires_grad and leaf._meta.is_leaf:
+    if (
+        leaf is not None
+        and leaf._storage is storage
+        and leaf._meta.requires_grad
+        and leaf._meta.is_leaf
+    ):
         family.number = leaf._num if leaf._rec is rec else recorder.enter(rec, leaf)
         family.rec = rec
     itemsize = tensor._meta.dtype.itemsize
@@ -584,19 +697,24 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
     tensor._rec = rec
     tensor._num = number
     rec.handles.append(tensor)
-    if tensor._hooks and tensor._origin is not None and not tensor._origin[2]:
+    if tensor._hooks and (tensor._origin is None or not tensor._origin[2]):
         _mark_hooks(rec, tensor)
     return number
 
 
-def _history_key(rec: recorder.Recording, tensor: Handle, family: Family, storage: Storage | None) -> tuple[Any, int]:
-    """The key with which a tensor enters with its history (without a storage over a copy), and its base's start."""
+def _history_key(
+    rec: recorder.Recording, tensor: Handle, family: Family, storage: Storage | None
+) -> tuple[Any, int]:
+    """The key with which a tensor enters with its history (without a storage over a copy), and its
+    base's start.
+    """
     if not tensor._meta.requires_grad:
         tensor._meta = recorder.written_meta(tensor._meta)
     meta = tensor._meta
     itemsize, size = meta.dtype.itemsize, family.source.size
     offset, end = tensor._offset * itemsize, family.start + family.source.size * itemsize
-    end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
+    if meta.numel:
+        end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
     start = min(offset, family.start)
     known = storage is not None and storage.recording is rec
     if known and storage is not None:
@@ -617,7 +735,9 @@ def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> 
     number = rec.state.count
     rec.state = state
     assert tensor._storage is not None
-    rec.bases.append((plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize), 0))
+    rec.bases.append(
+        (plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize), 0)
+    )
     rec.frames = [*rec.frames, (family.frame, family.source)]
     rec.handles.append(tensor)
     return number
@@ -629,8 +749,9 @@ def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
     rec.cuts = [*rec.cuts, tensor._cut.again()]
 
 
-def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
-                   inputs: tuple[Any, ...] | None) -> tuple[Chain, list[Frame]]:
+def describe_chain(
+    rec: recorder.Recording, histories: tuple[int, ...], inputs: tuple[Any, ...] | None
+) -> tuple[Chain, list[Frame]]:
     """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
     order: list[Frame] = []
     done: set[int] = set()
@@ -650,16 +771,29 @@ def describe_chain(rec: recorder.Recording, histories: tuple[int, ...],
         visit(rec.frames[history][0])
     frames = order[::-1]
     place = {id(frame): position for position, frame in enumerate(frames)}
-    links = tuple(Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late) for f in frames)
+    links = tuple(
+        Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late)
+        for f in frames
+    )
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
     wanted, passes = [], []
     for tensor in inputs or ():
         places: list[tuple[int, Any]] = [
-            (position, number) for position, frame in enumerate(frames)
-            for number, leaf in enumerate(frame.leaves) if leaf is tensor]
+            (position, number)
+            for position, frame in enumerate(frames)
+            for number, leaf in enumerate(frame.leaves)
+            if leaf is tensor
+        ]
         known = tensor._origin is not None and id(tensor._origin[0]) in place
         if known:
             places.append((place[id(tensor._origin[0])], tensor._origin[1]))
+        if not (known and tensor._origin[2]):
+            places += [
+                (position, value)
+                for position, frame in enumerate(frames)
+                for reference, value in frame.views
+                if reference() is tensor
+            ]
         wanted.append(tuple(places))
         passes.append(known and tensor._origin[2])
     return Chain(links, entries, tuple(wanted), tuple(passes)), frames
@@ -670,7 +804,9 @@ def check_imports(done: Any, frames: list[Frame]) -> None:
     for position, value, needed in done.imports if isinstance(done, (Done, Cut)) else ():
         entry = frames[position].saved.get(value) if needed else None
         if entry is not None and entry[0].version != entry[2]:
-            raise RuntimeError(overwritten("", value.dtype, value.shape, entry[0].version, entry[2]))
+            raise RuntimeError(
+                overwritten("", value.dtype, value.shape, entry[0].version, entry[2])
+            )
 
 
 def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame]) -> None:
@@ -686,7 +822,9 @@ def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame])
 
 
 def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
-    """What a later backward from any of the roots could read, and whether any derivative is left at all."""
+    """What a later backward from any of the roots could read, and whether any derivative is left at
+    all.
+    """
     pass_ = Reverse(None, None)
     needed: dict[Value, None] = {}
     placeholders: dict[Value, Value] = {}
@@ -727,5 +865,10 @@ def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None) -> Any:
     def rule(ct: Value) -> Any:
         if inputs is None:
             return [(value, ct)]
-        return [(v, source.program_input("ct", v.order, v.shape, v.dtype)) for v in inputs if v is not None]
+        return [
+            (v, source.program_input("ct", v.order, v.shape, v.dtype))
+            for v in inputs
+            if v is not None
+        ]
+
     return rule

@@ -1,4 +1,6 @@
-"""A counter of edits that recordings cannot see: modules changed, hooks added, train or eval switched."""
+"""A counter of edits that recordings cannot see: modules changed, hooks added, train or eval
+switched.
+"""
 
 from __future__ import annotations
 

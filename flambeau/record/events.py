@@ -1,7 +1,8 @@
 """The kinds of events that a recording is made of, and what each does to a trace.
 
-An event's key is (kind instance, operands.., attributes). An operand is a tensor's number, a Python number type (a
-run-time scalar), None, or a tuple of operands. `apply` is the slow path: it sees the key and the trace, nothing else.
+An event's key is (kind instance, operands.., attributes). An operand is a tensor's number, a Python
+number type (a run-time scalar), None, or a tuple of operands. `apply` is the slow path: it sees the
+key and the trace, nothing else.
 """
 
 from __future__ import annotations
@@ -59,8 +60,12 @@ def operand_value(trace: Trace, operand: Any) -> Any:
 
 
 def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strides | None:
-    """The strides of an elementwise result: those of its operands made dense (PyTorch's preserve_format)."""
-    metas = [trace.tensors[o].meta for o in operands if isinstance(o, int) and not isinstance(o, bool)]
+    """The strides of an elementwise result: those of its operands made dense (PyTorch's
+    preserve_format).
+    """
+    metas = [
+        trace.tensors[o].meta for o in operands if isinstance(o, int) and not isinstance(o, bool)
+    ]
     if not metas or all(is_contiguous(meta.shape, meta.strides) for meta in metas):
         return None
     if len(metas) == 1 and metas[0].shape == shape:
@@ -71,12 +76,18 @@ def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strid
 
 
 class PureOp(Event):
-    """Values in, values out: `function(*operands, *attributes)` returns a value or a tuple of them."""
+    """Values in, values out: `function(*operands, *attributes)` gives a value or a tuple of them."""
 
     __slots__ = ("function", "preserves")
 
-    def __init__(self, name: str, function: Callable[..., Any], grad_name: str | None = None, *,
-                 preserves: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        grad_name: str | None = None,
+        *,
+        preserves: bool = False,
+    ) -> None:
         super().__init__(name, grad_name)
         self.function = function
         self.preserves = preserves  # the result keeps the memory order of the operands
@@ -103,8 +114,14 @@ class InplaceOp(Event):
 
     __slots__ = ("function", "reads")
 
-    def __init__(self, name: str, function: Callable[..., Any], grad_name: str | None = None, *,
-                 reads: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        grad_name: str | None = None,
+        *,
+        reads: bool = True,
+    ) -> None:
         super().__init__(name, grad_name)
         self.function = function
         self.reads = reads  # whether the function takes the target's old value
@@ -129,23 +146,30 @@ def _check_overlap(trace: Trace, target: int, operands: Sequence[Any]) -> None:
             continue
         other = trace.tensors[operand]
         if other.storage is written.storage and overlaps_partly(other.layout, written.layout):
-            raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor "
-                               "refer to a single memory location. Please clone() the tensor before performing the "
-                               "operation.")
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor "
+                "refer to a single memory location. Please clone() the tensor before performing the "
+                "operation."
+            )
 
 
 def fitted(value: Value, meta: Meta) -> Value:
     """A result made to fit the tensor it is written to, or PyTorch's error."""
     if value.shape != meta.shape:
         if len(value.shape) > len(meta.shape) or any(
-                a not in (1, b) for a, b in zip(value.shape[::-1], meta.shape[::-1], strict=False)):
-            raise RuntimeError(f"output with shape {list(meta.shape)} doesn't match the broadcast shape "
-                               f"{list(value.shape)}")
+            a not in (1, b) for a, b in zip(value.shape[::-1], meta.shape[::-1], strict=False)
+        ):
+            raise RuntimeError(
+                f"output with shape {list(meta.shape)} doesn't match the broadcast shape "
+                f"{list(value.shape)}"
+            )
         value = ar.expand(value, meta.shape)
     if value.dtype is not meta.dtype:
         if not can_cast(value.dtype, meta.dtype):
-            raise RuntimeError(f"result type {value.dtype.scalar_name} can't be cast to the "
-                               f"desired output type {meta.dtype.scalar_name}")
+            raise RuntimeError(
+                f"result type {value.dtype.scalar_name} can't be cast to the "
+                f"desired output type {meta.dtype.scalar_name}"
+            )
         value = ar.cast(value, meta.dtype)
     return value
 
@@ -159,19 +183,28 @@ class CopyOp(InplaceOp):
         meta = trace.tensors[key[1]].meta
         trace.check_writable(key[1])
         _check_overlap(trace, key[1], key[2:-1])
-        value = self.function(meta, *[operand_value(trace, part) for part in key[2:-1]], *(key[-1] or ()))
+        value = self.function(
+            meta, *[operand_value(trace, part) for part in key[2:-1]], *(key[-1] or ())
+        )
         trace.write(key[1], fitted(ar.cast(value, meta.dtype), meta), grad_name=self.grad_name)
 
 
 class ViewOp(Event):
-    """A view: `layout(shape, strides, offset, *attributes)` and the value it shows, by structured views."""
+    """A view: `layout(shape, strides, offset, *attributes)` and the value it shows, by structured
+    views.
+    """
 
     __slots__ = ("layout", "value")
 
     aliases = True
 
-    def __init__(self, name: str, layout: Callable[..., Layout], value: Callable[..., Value],
-                 grad_name: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        layout: Callable[..., Layout],
+        value: Callable[..., Value],
+        grad_name: str | None = None,
+    ) -> None:
         super().__init__(name, grad_name)
         self.layout = layout
         self.value = value
@@ -215,14 +248,19 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
     if tensor.meta.requires_grad == flag:
         return
     group = Group(tensor.storage)
-    group.flat = source.detach(trace.data(tensor.storage)) if trace.data(tensor.storage).tracked else (
-        trace.data(tensor.storage))
+    group.flat = (
+        source.detach(trace.data(tensor.storage))
+        if trace.data(tensor.storage).tracked
+        else (trace.data(tensor.storage))
+    )
     if flag:
         group.leaf = len(trace.leaves)
         trace.leaves.append(tensor.number)
         group.flat = source.leaf(group.flat, group.leaf)
     tensor.group = group
-    trace.change_meta(tensor.number, tensor.meta.replaced(requires_grad=flag, is_leaf=True, grad_name=None))
+    trace.change_meta(
+        tensor.number, tensor.meta.replaced(requires_grad=flag, is_leaf=True, grad_name=None)
+    )
 
 
 class GradModeOp(Event):
@@ -235,18 +273,24 @@ class GradModeOp(Event):
 
 
 class RandomOp(Event):
-    """A draw: `function(state value, *operands, *attributes)` returns (results.., new generator state)."""
+    """A draw: `function(state value, *operands, *attributes)` returns (results.., new generator
+    state).
+    """
 
     __slots__ = ("function",)
 
-    def __init__(self, name: str, function: Callable[..., Any], grad_name: str | None = None) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any], grad_name: str | None = None
+    ) -> None:
         super().__init__(name, grad_name)
         self.function = function
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         generator = key[1]
         state = trace.read(generator)
-        result = self.function(state, *[operand_value(trace, p) for p in key[2:-1]], *(key[-1] or ()))
+        result = self.function(
+            state, *[operand_value(trace, p) for p in key[2:-1]], *(key[-1] or ())
+        )
         *values, after = result
         grad_mode, trace.grad_mode = trace.grad_mode, False
         trace.write(generator, after)
@@ -273,10 +317,11 @@ class RandomInplaceOp(RandomOp):
 
 
 class GroupUpdateOp(Event):
-    """Several tensors overwritten at once (an optimizer's step, `zero_grad`, clipping), outside autograd.
+    """Several tensors overwritten at once (an optimizer's step, `zero_grad`, clipping), outside
+    autograd.
 
-    key = (op, tuple of operands, attributes); `function(values, *attributes)` returns {place: new value}.
-    Places index the first operand tuple.
+    key = (op, tuple of operands, attributes); `function(values, *attributes)` returns {place: new
+    value}. Places index the first operand tuple.
     """
 
     __slots__ = ("function",)

@@ -12,9 +12,9 @@ from flambeau.record.storage import Storage
 class Family:
     """Tensors over one storage that share autograd history, beyond the recording that made them so.
 
-    `frame` and `source` are the earlier program and the flat value there of the memory from byte `start` on (None
-    where there is no history). `leaf`: the leaf whose views they are. `number` is that of a member in the recording
-    `rec`.
+    `frame` and `source` are the earlier program and the flat value there of the memory from byte
+    `start` on (None where there is no history). `leaf`: the leaf whose views they are. `number` is
+    that of a member in the recording `rec`.
     """
 
     __slots__ = ("frame", "leaf", "members", "number", "rec", "source", "start")
@@ -39,9 +39,11 @@ class Family:
 class Handle:
     """A tensor as the user holds it.
 
-    `_meta` says what it is; `_rec` and `_num` where it stands in the recording under way. A tensor that holds
-    data has `_storage` and `_offset` (in elements). `_family` says with whom it shares history; `_origin` where it
-    stands in the program that made it: (frame, its value there, whether the family's gradient passes that value). The three slots that ops touch are slots; the others default on the class.
+    `_meta` says what it is; `_rec` and `_num` where it stands in the recording under way. A tensor
+    that holds data has `_storage` and `_offset` (in elements). `_family` says with whom it shares
+    history; `_origin` where it stands in the program that made it: (frame, its value there, whether
+    the family's gradient passes that value). The three slots that ops touch are slots; the others
+    default on the class.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_meta", "_num", "_rec")

@@ -1,6 +1,7 @@
 """What is known of a tensor without looking at its data, interned: equal metas are one object.
 
-Identity is what makes recognition cheap: a tensor that enters a recording is one dictionary look-up by its meta.
+Identity is what makes recognition cheap: a tensor that enters a recording is one dictionary look-up
+by its meta.
 """
 
 from __future__ import annotations
@@ -17,12 +18,21 @@ _interned: dict[Any, Meta] = {}
 class Meta:
     """dtype, layout and autograd state of a tensor. Strides and offset are in elements.
 
-    `offset` is the offset in a storage made by the same recording; tensors that own their data keep theirs
-    beside (`Tensor._offset`), so that views at moving places of one storage share a meta.
+    `offset` is the offset in a storage made by the same recording; tensors that own their data keep
+    theirs beside (`Tensor._offset`), so that views at moving places of one storage share a meta.
     """
 
-    __slots__ = ("at_zero", "dtype", "grad_name", "is_leaf", "numel", "offset", "requires_grad", "shape",
-                 "strides")
+    __slots__ = (
+        "at_zero",
+        "dtype",
+        "grad_name",
+        "is_leaf",
+        "numel",
+        "offset",
+        "requires_grad",
+        "shape",
+        "strides",
+    )
 
     dtype: DType
     shape: Size
@@ -36,22 +46,45 @@ class Meta:
 
     def replaced(self, **changes: Any) -> Meta:
         """The meta with some fields changed."""
-        fields = {"dtype": self.dtype, "shape": self.shape, "strides": self.strides, "offset": self.offset,
-                  "requires_grad": self.requires_grad, "is_leaf": self.is_leaf, "grad_name": self.grad_name}
+        fields = {
+            "dtype": self.dtype,
+            "shape": self.shape,
+            "strides": self.strides,
+            "offset": self.offset,
+            "requires_grad": self.requires_grad,
+            "is_leaf": self.is_leaf,
+            "grad_name": self.grad_name,
+        }
         fields.update(changes)
         return meta_of(**fields)
 
     def __repr__(self) -> str:
-        return (f"<{self.dtype.name}{list(self.shape)} strides {list(self.strides)}+{self.offset}"
-                f"{' grad' if self.requires_grad else ''}{' leaf' if self.is_leaf else ''}>")
+        return (
+            f"<{self.dtype.name}{list(self.shape)} strides {list(self.strides)}+{self.offset}"
+            f"{' grad' if self.requires_grad else ''}{' leaf' if self.is_leaf else ''}>"
+        )
 
     def __reduce__(self) -> Any:
-        return meta_of, (self.dtype, tuple(self.shape), self.strides, self.offset, self.requires_grad,
-                         self.is_leaf, self.grad_name)
+        return meta_of, (
+            self.dtype,
+            tuple(self.shape),
+            self.strides,
+            self.offset,
+            self.requires_grad,
+            self.is_leaf,
+            self.grad_name,
+        )
 
 
-def meta_of(dtype: DType, shape: Shape, strides: Strides | None = None, offset: int = 0,
-            requires_grad: bool = False, is_leaf: bool = True, grad_name: str | None = None) -> Meta:
+def meta_of(
+    dtype: DType,
+    shape: Shape,
+    strides: Strides | None = None,
+    offset: int = 0,
+    requires_grad: bool = False,
+    is_leaf: bool = True,
+    grad_name: str | None = None,
+) -> Meta:
     """The one Meta with these fields (contiguous without strides)."""
     if strides is None:
         strides = contiguous_strides(shape)
@@ -64,7 +97,10 @@ def meta_of(dtype: DType, shape: Shape, strides: Strides | None = None, offset: 
         meta.dtype, meta.shape, meta.strides, meta.offset = dtype, Size(shape), strides, offset
         meta.requires_grad, meta.is_leaf, meta.grad_name = requires_grad, is_leaf, grad_name
         meta.numel = element_count(shape)
-        meta.at_zero = meta if offset == 0 else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf,
-                                                        grad_name)
+        meta.at_zero = (
+            meta
+            if offset == 0
+            else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name)
+        )
         _interned[key] = meta
     return meta

@@ -1,4 +1,6 @@
-"""A plan's compiled form: the table of addresses a native program runs on, filled anew for each run."""
+"""A plan's compiled form: the table of addresses a native program runs on, filled anew for each
+run.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class NativeProgram:
         releasing, holding = run_functions()
         self.call = releasing if self.compiled.parallel else holding
         self.parallel = self.compiled.parallel
-        self.pack_scalars = struct.Struct("".join(_SCALAR_CODES[d.kind] for d in program.scalars)).pack_into
+        self.pack_scalars = struct.Struct(
+            "".join(_SCALAR_CODES[d.kind] for d in program.scalars)
+        ).pack_into
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
         self.pack = struct.Struct(f"{slots}Q").pack_into
@@ -53,7 +57,8 @@ class NativeProgram:
         self.table_address = self.table.__array_interface__["data"][0]
         self.scalar_block = np.zeros(max(len(program.scalars), 1), np.uint64)
         self.scalar_address = self.scalar_block.__array_interface__["data"][0]
-        # One foreign call where the whole program is native; else the compiler's own walk over segments.
+        # One foreign call where the whole program is native; else the compiler's own walk over
+        # segments.
         segments = self.compiled.segments
         self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
         self.whole = self.compiled.native and bool(segments)
@@ -64,12 +69,18 @@ class NativeProgram:
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
             arena = ARENA.buffer = allocate(self.arena_bytes)
-        return [*[s.buffer.address + offset for s, offset in bases], *[s.buffer.address for s in storages],
-                self.scalar_address, arena.address]
+        return [
+            *[s.buffer.address + offset for s, offset in bases],
+            *[s.buffer.address for s in storages],
+            self.scalar_address,
+            arena.address,
+        ]
 
     def run(self, rec: Recording, storages: list[Storage]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers."""
-        failed = self.run_addresses(self.addresses(rec.bases, storages), rec.scalars, rec.state.depth)
+        failed = self.run_addresses(
+            self.addresses(rec.bases, storages), rec.scalars, rec.state.depth
+        )
         if failed:
             self.explain(rec, failed)
 
@@ -83,7 +94,9 @@ class NativeProgram:
             if scalars:
                 self.pack_scalars(self.scalar_block, 0, *scalars)
             if self.whole:
-                failed: int = self.call(self.table_address, self.entry, get_num_threads() if self.parallel else 1)
+                failed: int = self.call(
+                    self.table_address, self.entry, get_num_threads() if self.parallel else 1
+                )
             else:
                 failed = self.compiled.run_table(self.table)
         finally:
@@ -98,8 +111,12 @@ class NativeProgram:
         """A kernel refused its data: the reference executor raises the exception that says why."""
         from flambeau.record.plan import base_array
 
-        arrays = [base_array(s, offset, dtype, extent).copy() for (s, offset), (dtype, extent) in
-                  zip(rec.bases, self.program.bases, strict=True)]
+        arrays = [
+            base_array(s, offset, dtype, extent).copy()
+            for (s, offset), (dtype, extent) in zip(rec.bases, self.program.bases, strict=True)
+        ]
         reference.execute(self.program, arrays, rec.scalars)
-        raise RuntimeError(f"compiled program failed with code {code}, but the reference executor does not: please "
-                           "report this (FLAMBEAU_EXECUTOR=reference avoids it)")
+        raise RuntimeError(
+            f"compiled program failed with code {code}, but the reference executor does not: "
+            "please report this (FLAMBEAU_EXECUTOR=reference avoids it)"
+        )

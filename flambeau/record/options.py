@@ -10,11 +10,11 @@ from dataclasses import dataclass
 class Options:
     """How programs are recorded and run.
 
-    `sync`: each op runs at once in the reference executor (FLAMBEAU_SYNC=1).
-    `executor`: "auto", "reference" or "compiled" (FLAMBEAU_EXECUTOR).
-    `longest_recording`: events after which a recording runs in any case; `loop_check`: events from which
-    a repetition in the stream ends it. `warm_up`: runs of a small program in the reference executor
-    before it is compiled. `states`: how many states the tree may hold.
+    `sync`: each op runs at once in the reference executor (FLAMBEAU_SYNC=1). `executor`: "auto",
+    "reference" or "compiled" (FLAMBEAU_EXECUTOR). `longest_recording`: events after which a
+    recording runs in any case; `loop_check`: events from which a repetition in the stream ends it.
+    `warm_up`: runs of a small program in the reference executor before it is compiled. `states`:
+    how many states the tree may hold.
     """
 
     sync: bool = False

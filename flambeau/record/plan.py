@@ -1,8 +1,9 @@
-"""What a flush runs: the program of a place in the tree for a set of live tensors, and how it runs again.
+"""What a flush runs: the program of a place in the tree for a set of live tensors, and how it runs
+again.
 
-A plan is found by the reference counts of the recording's tensors, which say who is alive. It knows which storages
-the program writes, which tensors receive them, and what a later backward may need. It runs in the reference executor
-at first and as compiled code when it is heavy or comes back.
+A plan is found by the reference counts of the recording's tensors, which say who is alive. It knows
+which storages the program writes, which tensors receive them, and what a later backward may need.
+It runs in the reference executor at first and as compiled code when it is heavy or comes back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 getrefcount = sys.getrefcount
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
+HEAVY_PER_NODE = 5_000
 HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its first run
 
 
@@ -60,27 +63,43 @@ _ticks = itertools.count(1)
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
-    __slots__ = ("leaves", "saved", "spent", "trace")
+    __slots__ = ("leaves", "saved", "spent", "trace", "views")
 
-    def __init__(self, trace: Trace, saved: list[tuple[Value, str, int, int, int]], leaves: list[int],
-                 spent: bool) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        saved: list[tuple[Value, str, int, int, int]],
+        leaves: list[int],
+        spent: bool,
+        views: list[tuple[int, Value]],
+    ) -> None:
         self.trace = trace
+        self.views = views  # tensors that entered with history, and their values here
         self.spent = spent  # whether backward has been: nothing is left to differentiate
         self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
         self.leaves = leaves
+        self.views = views  # tensors that entered with history, and their values here
 
 
 class FamilySpec:
     """Live tensors that share history: their numbers, and how they go on doing so (see Family).
 
-    `entered` are members that came from outside, alive or not. `flat` is their memory's value where it has new history, `base` where it lies (-1: in a result); `leaf` the number
-    of the leaf whose views they are; `origins` are (number, its value, whether flat's gradient passes that value).
+    `entered` are members that came from outside, alive or not. `flat` is their memory's value where
+    it has new history, `base` where it lies (-1: in a result); `leaf` the number of the leaf whose
+    views they are; `origins` are (number, its value, whether flat's gradient passes that value).
     """
 
     __slots__ = ("base", "entered", "flat", "leaf", "numbers", "origins")
 
-    def __init__(self, numbers: list[int], entered: list[int], flat: Value | None, base: int, leaf: int,
-                 origins: list[tuple[int, Value, bool]]) -> None:
+    def __init__(
+        self,
+        numbers: list[int],
+        entered: list[int],
+        flat: Value | None,
+        base: int,
+        leaf: int,
+        origins: list[tuple[int, Value, bool]],
+    ) -> None:
         self.numbers = numbers
         self.entered = entered
         self.flat = flat
@@ -101,19 +120,40 @@ class FamilySpec:
             family.frame, family.source = frame, self.flat
             family.start = rec.bases[self.base][1] if self.base >= 0 else 0
         for number, value, passes in self.origins:
-            rec.handles[number]._origin = frame, value, passes
+            rec.handles[number]._origin = None if frame is None else (frame, value, passes)
 
 
 class Plan:
     """A program and its connections to the recording."""
 
-    __slots__ = ("__weakref__", "cache", "compiled", "depth", "families", "frame", "live", "program", "result_bytes",
-                 "runs", "spent_frame", "writes")
+    __slots__ = (
+        "__weakref__",
+        "cache",
+        "compiled",
+        "depth",
+        "families",
+        "frame",
+        "live",
+        "program",
+        "result_bytes",
+        "runs",
+        "spent_frame",
+        "writes",
+    )
 
-    def __init__(self, program: Program, live: list[tuple[int, int, Meta, int]], writes: list[tuple[int, int]],
-                 frame: FrameSpec | None, families: list[FamilySpec], depth: int) -> None:
+    def __init__(
+        self,
+        program: Program,
+        live: list[tuple[int, int, Meta, int]],
+        writes: list[tuple[int, int]],
+        frame: FrameSpec | None,
+        families: list[FamilySpec],
+        depth: int,
+    ) -> None:
         self.program = program
-        self.live = live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
+        self.live = (
+            live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
+        )
         self.writes = writes  # (base, how often written)
         self.frame = frame
         self.families = families
@@ -160,7 +200,10 @@ class Plan:
         cache = self.cache
         if cache:
             for place in range(len(cache)):
-                if getrefcount(cache[place]) > STORAGE_FREE or getrefcount(cache[place].buffer) > BUFFER_BASELINE:
+                if (
+                    getrefcount(cache[place]) > STORAGE_FREE
+                    or getrefcount(cache[place].buffer) > BUFFER_BASELINE
+                ):
                     cache[place] = Storage(allocate(self.result_bytes[place]))
             return cache
         self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
@@ -171,7 +214,7 @@ class Plan:
             return False
         if OPTIONS.executor == "compiled" or self.runs >= OPTIONS.warm_up:
             return True
-        return self.runs == 0 and work(self.program) >= HEAVY
+        return self.runs == 0 and heavy(self.program)
 
     def compile(self) -> Any:
         from flambeau.record.native import NativeProgram
@@ -184,11 +227,15 @@ class Plan:
 
     def run_reference(self, rec: Recording, storages: list[Storage]) -> None:
         start = time.perf_counter()
-        arrays = [base_array(storage, offset, dtype, extent) for (storage, offset), (dtype, extent) in
-                  zip(rec.bases, self.program.bases, strict=True)]
+        arrays = [
+            base_array(storage, offset, dtype, extent)
+            for (storage, offset), (dtype, extent) in zip(
+                rec.bases, self.program.bases, strict=True
+            )
+        ]
         results = reference.execute(self.program, arrays, rec.scalars)
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
-            storage.array(value.dtype)[:value.size] = array.ravel()
+            storage.array(value.dtype)[: value.size] = array.ravel()
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += time.perf_counter() - start
@@ -209,13 +256,21 @@ class Plan:
             else:
                 storage, start = rec.bases[index]
                 saved[value] = (storage, start + offset, storage.version)
-        return Frame(spec.trace, saved, [rec.handles[n] for n in spec.leaves], list(rec.frames),
-                     list(rec.cuts), frozenset(spec.trace.freed))
+        frame = Frame(
+            spec.trace,
+            saved,
+            [rec.handles[n] for n in spec.leaves],
+            list(rec.frames),
+            list(rec.cuts),
+            frozenset(spec.trace.freed),
+        )
+        frame.views = [(weakref.ref(rec.handles[n]), value) for n, value in spec.views]
+        return frame
 
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     """The elements of a program's base as a flat array in storage form."""
-    raw = np.asarray(storage.buffer)[offset:offset + extent * dtype.itemsize]
+    raw = np.asarray(storage.buffer)[offset : offset + extent * dtype.itemsize]
     return raw.view(dtype.numpy)
 
 
@@ -297,15 +352,19 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
             writes.append((storage.base, storage.version))
     families = _family_specs(trace, live)
     frame = _frame_spec(trace, [f.flat for f in families if f.flat is not None], results, places)
-    program = Program(tuple((s.dtype, s.size) for s in trace.bases), tuple(trace.scalars), tuple(results),
-                      tuple(updates))
+    program = Program(
+        tuple((s.dtype, s.size) for s in trace.bases),
+        tuple(trace.scalars),
+        tuple(results),
+        tuple(updates),
+    )
     return Plan(program, targets, writes, frame, families, depth)
 
 
 def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
     """The live tensors that share history, with each other or with an earlier program."""
     groups: dict[int, list[int]] = {}
-    for number in live:
+    for number in sorted({*live, *_written_members(trace)}):
         groups.setdefault(id(trace.tensors[number].group), []).append(number)
     specs = []
     for numbers in groups.values():
@@ -315,26 +374,50 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         entered = [n for n in sorted(trace.entered) if trace.tensors[n].group is group]
         views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
         if not views:
-            if len(numbers) > 1 and group.leaf is None and any(n not in trace.entered for n in numbers):
+            if (
+                len(numbers) > 1
+                and group.leaf is None
+                and any(n not in trace.entered for n in numbers)
+            ):
                 specs.append(FamilySpec(numbers, entered, None, base, -1, []))
             continue
         if group.leaf is not None:
             leaf = trace.leaves[group.leaf]
             origins = [(t.number, trace.tracked_value(t.number), False) for t in views]
-            specs += [FamilySpec([t.number], [], trace.flat(group), base, leaf, [origin])
-                      for t, origin in zip(views, origins, strict=True) if t.number not in trace.entered]
+            specs += [
+                FamilySpec([t.number], [], trace.flat(group), base, leaf, [origin])
+                for t, origin in zip(views, origins, strict=True)
+                if t.number not in trace.entered
+            ]
             continue
         flat = trace.flat(group)
         changed = not trace.unchanged(group)
         passed = set(reachable([flat]))
-        origins = [(t.number, value, value in passed) for t in views
-                   for value in [trace.tracked_value(t.number)] if changed or t.number not in trace.entered]
+        origins = [
+            (t.number, value, value in passed)
+            for t in views
+            for value in [trace.tracked_value(t.number)]
+            if changed or t.number not in trace.entered
+        ]
         specs.append(FamilySpec(numbers, entered, flat if changed else None, base, -1, origins))
     return specs
 
 
-def _frame_spec(trace: Trace, flats: list[Value], results: list[Value],
-                places: dict[int, int]) -> FrameSpec | None:
+def _written_members(trace: Trace) -> list[int]:
+    """Tensors with history whose memory got another one: their families outside must learn of it."""
+    found = []
+    for number in trace.entered:
+        tensor = trace.tensors[number]
+        meta, group = tensor.meta, tensor.group
+        if meta.requires_grad and not meta.is_leaf and group.leaf is None:
+            if not trace.unchanged(group):
+                found.append(number)
+    return found
+
+
+def _frame_spec(
+    trace: Trace, flats: list[Value], results: list[Value], places: dict[int, int]
+) -> FrameSpec | None:
     """What the history of flat values needs once the program has run."""
     from flambeau.record.backward import saved_values
 
@@ -344,11 +427,17 @@ def _frame_spec(trace: Trace, flats: list[Value], results: list[Value],
     spent = not (left or needed or trace.cuts or trace.histories)
     whole = {}
     for tensor in trace.tensors:
-        if id(tensor.storage) in places and tensor.meta.offset == 0 and (
-                tensor.meta.numel == tensor.storage.size):
+        if (
+            id(tensor.storage) in places
+            and tensor.meta.offset == 0
+            and (tensor.meta.numel == tensor.storage.size)
+        ):
             value = tensor.group.values.get(tensor.layout)
-            if value is not None and value.size == tensor.storage.size and tensor.meta.strides == (
-                    meta_strides(value)):
+            if (
+                value is not None
+                and value.size == tensor.storage.size
+                and tensor.meta.strides == (meta_strides(value))
+            ):
                 whole[value] = places[id(tensor.storage)]
     saved = []
     for value in needed:
@@ -361,7 +450,13 @@ def _frame_spec(trace: Trace, flats: list[Value], results: list[Value],
             continue
         saved.append((value, "result", len(results), 0, 0))
         results.append(flatten(value, value.shape, meta_strides(value)))
-    return FrameSpec(trace, saved, list(trace.leaves), spent)
+    views = []
+    for number in sorted(trace.entered):
+        tensor = trace.tensors[number]
+        value = tensor.group.values.get(tensor.layout)
+        if value is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
+            views.append((number, value))
+    return FrameSpec(trace, saved, list(trace.leaves), spent, views)
 
 
 def meta_strides(value: Value) -> tuple[int, ...]:
@@ -381,49 +476,54 @@ def _base_of(value: Value, trace: Trace) -> int | None:
     return None
 
 
-def work(program: Program) -> int:
-    """A rough count of the program's multiply-adds and elements."""
+def heavy(program: Program) -> bool:
+    """Whether a program is worth compiling before it has come back.
+
+    It must have work, counted in multiply-adds and elements, and enough of it for each node to
+    pay for compiling it.
+    """
+    nodes = program.nodes()
     total = 0
-    for value in program.nodes():
+    for value in nodes:
         name = value.primitive.name
         if name == "dot":
             total += value.size * value.inputs[0].shape[-1]
         elif name == "conv":
             kernel = value.inputs[1]
             total += value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))
+        elif name == "strided_scatter":
+            total += value.inputs[1].size
         else:
             total += value.size
-    return total
-
-
-def snapshot_of(tensor: Handle) -> Storage:
-    """A copy of the elements a tensor's layout spans."""
-    meta = tensor._meta
-    assert tensor._storage is not None
-    return snapshot(tensor._storage, tensor._offset * meta.dtype.itemsize,
-                    storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize)
+    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
 
 
 def snapshot(source: Storage, start: int, size: int) -> Storage:
     """A copy of `size` bytes of a storage."""
     copy = Storage(allocate(size))
-    np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start:start + size]
+    np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start : start + size]
     return copy
 
 
-LONGEST_REPETITION = 768  # events looked back for a repetition: three times the longest loop body found
+LONGEST_REPETITION = (
+    768  # events looked back for a repetition: three times the longest loop body found
+)
 
 
 def repeats(state: State) -> bool:
-    """Whether the stream has just gone through the same events three times over (a loop without a flush)."""
+    """Whether the stream has just gone through the same events three times over (a loop without a
+    flush).
+    """
     keys: list[Any] = []
     at: State | None = state
     while at is not None and at.parent is not None and len(keys) < LONGEST_REPETITION:
         key = at.key
-        keys.append(key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None))
+        keys.append(
+            key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None)
+        )
         at = at.parent
     for period in range(1, len(keys) // 3 + 1):
-        if keys[:period] == keys[period:2 * period] == keys[2 * period:3 * period]:
+        if keys[:period] == keys[period : 2 * period] == keys[2 * period : 3 * period]:
             segment = keys[:period]
             return not any(isinstance(k, Meta) and k.requires_grad for k in segment)
     return False
@@ -454,7 +554,9 @@ def report() -> str:
         return "Flambeau: nothing was computed."
     events = s.compiled_events + s.reference_events
     share = 100.0 * s.compiled_events / events if events else 0.0
-    return (f"Flambeau: {share:.1f} % of {events} recorded ops came from compiled programs "
-            f"({s.compiled_runs} runs of {s.compiled_programs} compiled programs, {s.reference_runs} runs in the "
-            f"reference executor; {s.compile_seconds:.2f} s compiling, {s.compiled_seconds:.2f} s in compiled "
-            f"code, {s.reference_seconds:.2f} s in NumPy).")
+    return (
+        f"Flambeau: {share:.1f} % of {events} recorded ops came from compiled programs "
+        f"({s.compiled_runs} runs of {s.compiled_programs} compiled programs, "
+        f"{s.reference_runs} runs in the reference executor; {s.compile_seconds:.2f} s compiling, "
+        f"{s.compiled_seconds:.2f} s in compiled code, {s.reference_seconds:.2f} s in NumPy)."
+    )

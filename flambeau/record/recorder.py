@@ -1,11 +1,13 @@
 """The recorder: an op costs a dictionary look-up on a path it knows.
 
-`unary`, `binary`, `record` and the others are the hot path. Each forms the event's key from the numbers of its
-operands, finds the next state, and makes the result from what the state knows. A miss goes to the slow path
-(`miss`), which replays the keys into a `Trace` and applies the new event there.
+`unary`, `binary`, `record` and the others are the hot path. Each forms the event's key from the
+numbers of its operands, finds the next state, and makes the result from what the state knows. A
+miss goes to the slow path (`miss`), which replays the keys into a `Trace` and applies the new event
+there.
 
-A recording is consistent at every bytecode: the state moves first, then the new handle is appended, so a
-recording cut short by an exception in between is recognised by `settle` and taken back to its last whole event.
+A recording is consistent at every bytecode: the state moves first, then the new handle is appended,
+so a recording cut short by an exception in between is recognised by `settle` and taken back to its
+last whole event.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Flushed(Exception):
 
 
 class Shown(Flushed):
-    """A view of memory that NumPy sees is made at once, so that it is a view of that very memory."""
+    """A view of memory that NumPy sees is made at once: a view of that very memory."""
 
     def __init__(self, storage: Storage) -> None:
         super().__init__()
@@ -49,7 +51,19 @@ class Shown(Flushed):
 class Recording:
     """The events since the last flush, as one thread sees them."""
 
-    __slots__ = ("__weakref__", "bases", "cuts", "done", "frames", "handles", "plan", "scalars", "state", "trace", "work")
+    __slots__ = (
+        "__weakref__",
+        "bases",
+        "cuts",
+        "done",
+        "frames",
+        "handles",
+        "plan",
+        "scalars",
+        "state",
+        "trace",
+        "work",
+    )
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -98,7 +112,8 @@ def set_handle_class(cls: type[Any]) -> None:
     _handle_class = cls
 
 
-# ---- the hot path ------------------------------------------------------------------------------------
+# ---- the hot path
+# ------------------------------------------------------------------------------------
 
 
 def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
@@ -144,14 +159,22 @@ def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
 
 
 def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
-    """Brings tensors into the recording in one event, where none needs more than that; whether it did.
+    """Brings tensors into the recording in one event, where none needs more than that; whether it
+    did.
 
-    `metas` are theirs, as the caller has kept them: tensors that always enter together cost little then.
+    `metas` are theirs, as the caller has kept them: tensors that always enter together cost little
+    then.
     """
     for tensor, meta in zip(tensors, metas.metas):  # noqa: B905  (equal by construction; this is a hot path)
         storage = tensor._storage
-        if (storage is None or tensor._meta is not meta or storage.exposed or tensor._family is not None
-                or storage.recording is rec or (storage.recording is not None and not storage.recording.done)):
+        if (
+            storage is None
+            or tensor._meta is not meta
+            or storage.exposed
+            or tensor._family is not None
+            or storage.recording is rec
+            or (storage.recording is not None and not storage.recording.done)
+        ):
             return False
     key = (ENTER_ALL, metas)
     state = rec.state.next.get(key) or miss(rec, key)
@@ -195,8 +218,12 @@ def binary(op: Any, x: Handle, y: Handle, attributes: Any = None) -> Any:
     """Records op(x, y; attributes) of two tensors with one result."""
     rec = LOCAL.rec
     try:
-        key = (op, x._num if x._rec is rec else enter(rec, x), y._num if y._rec is rec else enter(rec, y),
-               attributes)
+        key = (
+            op,
+            x._num if x._rec is rec else enter(rec, x),
+            y._num if y._rec is rec else enter(rec, y),
+            attributes,
+        )
         state = rec.state.next.get(key) or miss(rec, key)
     except Flushed:
         return binary(op, x, y, attributes)
@@ -209,12 +236,18 @@ def binary(op: Any, x: Handle, y: Handle, attributes: Any = None) -> Any:
     return out
 
 
-def with_scalar(op: Any, x: Handle, scalar: Any, attributes: Any = None, *, first: bool = False) -> Any:
+def with_scalar(
+    op: Any, x: Handle, scalar: Any, attributes: Any = None, *, first: bool = False
+) -> Any:
     """Records op(x, scalar) (or op(scalar, x)) where the scalar is a run-time input."""
     rec = LOCAL.rec
     try:
         number = x._num if x._rec is rec else enter(rec, x)
-        key = (op, type(scalar), number, attributes) if first else (op, number, type(scalar), attributes)
+        key = (
+            (op, type(scalar), number, attributes)
+            if first
+            else (op, number, type(scalar), attributes)
+        )
         state = rec.state.next.get(key) or miss(rec, key)
     except Flushed:
         return with_scalar(op, x, scalar, attributes, first=first)
@@ -325,8 +358,11 @@ def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None
 
 def group_update(op: Any, targets: Any, operands: Any, attributes: Any = None) -> None:
     """Records an event that overwrites several tensors (see GroupUpdateOp)."""
-    shown = [t._storage for t in targets
-             if t._storage is not None and t._storage.exposed and t._storage.still_exposed()]
+    shown = [
+        t._storage
+        for t in targets
+        if t._storage is not None and t._storage.exposed and t._storage.still_exposed()
+    ]
     if shown:
         _write_exposed(shown, lambda: group_update(op, targets, operands, attributes))
         return
@@ -365,11 +401,14 @@ def written_meta(meta: Meta) -> Meta:
     return meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
 
 
-# ---- the slow path -----------------------------------------------------------------------------------
+# ---- the slow path
+# -----------------------------------------------------------------------------------
 
 
 def miss(rec: Recording, key: Any) -> State:
-    """The state after an event that this place has not seen yet. Raises Flushed when it must flush first."""
+    """The state after an event that this place has not seen yet. Raises Flushed when it must flush
+    first.
+    """
     if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
         flush()
         raise Flushed
@@ -435,8 +474,10 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
     if tensor._storage is None:
         other = tensor._rec
         if other is None or other.done:
-            raise RuntimeError("this tensor was never computed: the statement that made it failed"
-                               + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else ""))
+            raise RuntimeError(
+                "this tensor was never computed: the statement that made it failed"
+                + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else "")
+            )
         _settle_other(other)
         return enter(rec, tensor)
     from flambeau.record.backward import enter_member
@@ -445,7 +486,7 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
 
 
 def _enter_exposed(rec: Recording, tensor: Handle) -> int:
-    """Memory that NumPy may write behind our back: what the op reads is copied now, at every use."""
+    """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
     key: Any = tensor._meta
     if key.requires_grad:
         known, number = tensor.__dict__.get("_entered", (None, 0))
@@ -471,14 +512,18 @@ def _settle_other(other: Recording) -> None:
 
 
 def _enter_first(tensor: Handle) -> NoReturn:
-    """A tensor that starts in front of what the recording knows of its storage enters a new recording first."""
+    """A tensor that starts in front of what the recording knows of its storage enters a new
+    recording first.
+    """
     flush()
     enter(LOCAL.rec, tensor)
     raise Flushed
 
 
 def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
-    """Bytes that the recording knows as another dtype: a new recording, or a copy where one op takes both."""
+    """Bytes that the recording knows as another dtype: a new recording, or a copy where one op
+    takes both.
+    """
     if rec.state.ops:
         flush()
         raise Flushed
@@ -489,7 +534,7 @@ def settle(rec: Recording) -> None:
     """Takes a recording that an exception cut between its two updates back to a whole event."""
     while len(rec.handles) != rec.state.count:
         if len(rec.handles) > rec.state.count or rec.state.parent is None:
-            del rec.handles[rec.state.count:]
+            del rec.handles[rec.state.count :]
             break
         rec.state = rec.state.parent
         rec.trace = None
@@ -538,12 +583,16 @@ def set_grad_mode(mode: bool) -> None:
 def detach(x: Handle) -> Any:
     """An alias of x outside the graph."""
     if x._rec is not LOCAL.rec and x._storage is not None:
-        return alias(x, x._meta.replaced(requires_grad=False, is_leaf=True, grad_name=None), x._offset)
+        return alias(
+            x, x._meta.replaced(requires_grad=False, is_leaf=True, grad_name=None), x._offset
+        )
     return unary(DETACH, x)
 
 
 def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
-    """An alias that autograd knows as a view: history written through one of the two is that of both."""
+    """An alias that autograd knows as a view: history written through one of the two is that of
+    both.
+    """
     out = alias(x, meta, offset)
     if not x._meta.requires_grad:
         family = x._family
@@ -556,7 +605,7 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
 
 
 def alias(x: Handle, meta: Meta, offset: int) -> Any:
-    """A tensor over the storage of x (which holds data) with another layout; nothing is recorded."""
+    """A tensor over the storage of x (which holds data), laid out anew; nothing is recorded."""
     out = new(_handle_class)
     out._meta = meta
     out._rec = None
@@ -578,5 +627,6 @@ def _synchronous(function: Any) -> Any:
 
 
 if OPTIONS.sync:
-    unary, binary, with_scalar, record, record_many, in_place, group_update = map(_synchronous, (
-        unary, binary, with_scalar, record, record_many, in_place, group_update))
+    unary, binary, with_scalar, record, record_many, in_place, group_update = map(
+        _synchronous, (unary, binary, with_scalar, record, record_many, in_place, group_update)
+    )

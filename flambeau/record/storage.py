@@ -14,7 +14,9 @@ ALIGNMENT = 64
 
 
 class Buffer:
-    """Memory with an address. Whoever shows it to others (NumPy, a program's cache) holds a reference."""
+    """Memory with an address. Whoever shows it to others (NumPy, a program's cache) holds a
+    reference.
+    """
 
     __slots__ = ("__weakref__", "address", "nbytes", "owner")
 
@@ -25,7 +27,12 @@ class Buffer:
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        return {"shape": (self.nbytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
+        return {
+            "shape": (self.nbytes,),
+            "typestr": "|u1",
+            "data": (self.address, False),
+            "version": 3,
+        }
 
 
 def allocate(nbytes: int) -> Buffer:
@@ -33,8 +40,9 @@ def allocate(nbytes: int) -> Buffer:
     try:
         raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     except MemoryError:
-        raise MemoryError(f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes."
-                          ) from None
+        raise MemoryError(
+            f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes."
+        ) from None
     start = raw.__array_interface__["data"][0]
     return Buffer(raw, start + -start % ALIGNMENT, nbytes)
 
@@ -42,11 +50,22 @@ def allocate(nbytes: int) -> Buffer:
 class Storage:
     """A tensor's memory: shared by all its views.
 
-    `version` counts in-place writes. `exposed` says that something outside (a NumPy array) may read or write the
-    memory at any time. `recording` and `base` say where the storage stands in the recording under way.
+    `version` counts in-place writes. `exposed` says that something outside (a NumPy array) may read
+    or write the memory at any time. `recording` and `base` say where the storage stands in the
+    recording under way.
     """
 
-    __slots__ = ("__weakref__", "base", "buffer", "dtype", "exposed", "foreign", "offset", "recording", "version")
+    __slots__ = (
+        "__weakref__",
+        "base",
+        "buffer",
+        "dtype",
+        "exposed",
+        "foreign",
+        "offset",
+        "recording",
+        "version",
+    )
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
@@ -65,14 +84,15 @@ class Storage:
     def array(self, dtype: DType) -> Array:
         """The memory as a flat array of `dtype` (storage form); it keeps the buffer alive."""
         count = self.buffer.nbytes // dtype.itemsize
-        return np.asarray(self.buffer)[:count * dtype.itemsize].view(dtype.numpy)
+        return np.asarray(self.buffer)[: count * dtype.itemsize].view(dtype.numpy)
 
     def still_exposed(self) -> bool:
         """Whether anybody outside still holds the memory; forgets the exposure when nobody does."""
         if self.foreign is not None:
             array = self.foreign
             while isinstance(array, np.ndarray):
-                # Held by: this storage or the array above it, the local name, getrefcount's argument.
+                # Held by: this storage or the array above it, the local name, getrefcount's
+                # argument.
                 if sys.getrefcount(array) > 3:
                     return True
                 if array.base is None:
@@ -103,7 +123,7 @@ def storage_from_array(array: Array) -> Storage:
 
 
 def storage_over_array(array: Array) -> tuple[Storage, int]:
-    """A storage that is the array's memory, and the byte offset of the array's first element in it."""
+    """A storage that is the array's memory, and the byte offset of the first element in it."""
     low, high = np.lib.array_utils.byte_bounds(array) if array.size else (0, 0)
     storage = Storage(Buffer(array, low, high - low))
     storage.exposed = True

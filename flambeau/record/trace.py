@@ -1,17 +1,18 @@
 """The symbolic recording: what the slow path knows at a place of the tree.
 
-A trace is built from event keys alone (see Note: only the key). Tensors view storages; autograd groups are
-the tensors that share a differentiable base. Data is a flat value per storage, history a flat value per group:
+A trace is built from event keys alone (see Note: only the key). Tensors view storages; autograd
+groups are the tensors that share a differentiable base. Data is a flat value per storage, history a
+flat value per group:
 
 Note: data and history
-    A storage's `data` is the value of its elements now. A group's `flat` is the same elements with the history
-    that autograd gives them. They part when data is overwritten behind autograd's back (under no_grad, through
-    a detached alias): the group then continues as relink(data, old history), the new numbers with the old
-    derivative, as PyTorch has it.
+    A storage's `data` is the value of its elements now. A group's `flat` is the same elements with
+    the history that autograd gives them. They part when data is overwritten behind autograd's back
+    (under no_grad, through a detached alias): the group then continues as relink(data, old
+    history), the new numbers with the old derivative, as PyTorch has it.
 
 Note: only the key
-    Everything an event does to a trace is a function of its key. So a trace can be made again from the keys on
-    the path to a state, and a stream that takes a known path needs no trace at all.
+    Everything an event does to a trace is a function of its key. So a trace can be made again from
+    the keys on the path to a state, and a stream that takes a known path needs no trace at all.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
 
-SCALAR_DTYPES: dict[type, DType] = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float64,
-                                    complex: dtypes.complex128}
+SCALAR_DTYPES: dict[type, DType] = {
+    bool: dtypes.bool_,
+    int: dtypes.int64,
+    float: dtypes.float64,
+    complex: dtypes.complex128,
+}
 
 
 class StorageRecord:
@@ -93,10 +98,14 @@ class Trace:
         self.histories: list[Any] = []  # what each history input stands for
         self.leaves: list[int] = []  # tensor number of each leaf
         self.entered: set[int] = set()  # tensors that came from outside
-        self.origins: dict[Value, tuple[StorageRecord, int, str] | None] = {}  # None: a value of its own
+        self.origins: dict[
+            Value, tuple[StorageRecord, int, str] | None
+        ] = {}  # None: a value of its own
         self.freed: set[Value] = set()
         self.marks: list[int] = []  # where in the order of values each event begins
-        self.cuts: list[tuple[Value, tuple[Value | None, ...] | None]] = []  # Python code in the graph
+        self.cuts: list[
+            tuple[Value, tuple[Value | None, ...] | None]
+        ] = []  # Python code in the graph
         self.event = ""
         self.changed: dict[int, Meta] = {}
 
@@ -110,15 +119,17 @@ class Trace:
         return self._enter(meta, storage)
 
     def enter_alias(self, meta: Meta, base: int, offset: int) -> TensorRecord:
-        """A tensor from outside over a storage that has entered before, `offset` elements further on."""
+        """A tensor from outside over a storage that has entered before, `offset` elements further
+        on.
+        """
         storage = self.bases[base]
         reach = offset + storage_extent(meta.shape, meta.strides)
-        if reach > storage.size:
+        if meta.numel and reach > storage.size:
             self._widen(storage, reach)
         return self._enter(meta.replaced(offset=offset), storage)
 
     def enter_again(self, meta: Meta, number: int) -> TensorRecord:
-        """Leaf tensor `number`, whose memory others may have written since, enters with new data."""
+        """Leaf tensor `number`, whose memory others may have written, enters with new data."""
         record = self.enter(meta.replaced(requires_grad=False))
         group = record.group
         group.leaf = self.tensors[number].group.leaf
@@ -127,12 +138,13 @@ class Trace:
         record.meta = meta
         return record
 
-    def enter_history(self, meta: Meta, offset: int, at: int, size: int, extent: int,
-                      base: int = -1) -> TensorRecord:
+    def enter_history(
+        self, meta: Meta, offset: int, at: int, size: int, extent: int, base: int = -1
+    ) -> TensorRecord:
         """A tensor, `offset` elements into a base, with history in an earlier program.
 
-        The history is that of the `size` elements from `at` on. The base has entered before, else it is a new one;
-        it has `extent` elements at least.
+        The history is that of the `size` elements from `at` on. The base has entered before, else
+        it is a new one; it has `extent` elements at least.
         """
         if base < 0:
             storage = StorageRecord(meta.dtype, extent, len(self.bases))
@@ -149,15 +161,17 @@ class Trace:
         group.flat = source.history(data, len(self.histories), data)
         self.histories.append(len(self.tensors))
         if (at, size) != (0, storage.size):
-            grown = view.pad(group.flat, low=(at,), high=(storage.size - at - size,), interior=(0,), value=0)
+            grown = view.pad(
+                group.flat, low=(at,), high=(storage.size - at - size,), interior=(0,), value=0
+            )
             group.flat = source.relink(self.data(storage), grown)
         return self._enter_into(group, meta.replaced(offset=offset))
 
     def enter_member(self, meta: Meta, number: int, distance: int) -> TensorRecord:
-        """A tensor that shares the history of tensor `number`, `distance` elements into their base."""
+        """A tensor with the history of tensor `number`, `distance` elements into their base."""
         group = self.tensors[number].group
         reach = distance + storage_extent(meta.shape, meta.strides)
-        if reach > group.storage.size:
+        if meta.numel and reach > group.storage.size:
             self._widen(group.storage, reach)
         if group.leaf is None and self.flat(group).tracked and not meta.requires_grad:
             meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
@@ -178,7 +192,9 @@ class Trace:
 
     def _enter(self, meta: Meta, storage: StorageRecord) -> TensorRecord:
         if storage.data is None:
-            storage.data = source.program_input("base", storage.base, (storage.size,), storage.dtype)
+            storage.data = source.program_input(
+                "base", storage.base, (storage.size,), storage.dtype
+            )
         number = len(self.tensors)
         group = Group(storage)
         if meta.requires_grad:
@@ -192,7 +208,9 @@ class Trace:
         return record
 
     def _widen(self, storage: StorageRecord, size: int) -> None:
-        """An alias reaches further than the base was known to: rebuild its values over more elements."""
+        """An alias reaches further than the base was known to: rebuild its values over more
+        elements.
+        """
         old, extent = storage.data, storage.size
         assert old is not None
         storage.size = size
@@ -203,17 +221,36 @@ class Trace:
             storage.data = view.strided_scatter(whole, old, strides=(1,), offset=0)
         for tensor in self.tensors:
             group = tensor.group
-            if group.storage is storage and group.flat is not None and group.flat.shape[0] == extent:
-                grown = view.pad(group.flat, low=(0,), high=(size - extent,), interior=(0,), value=0)
+            if (
+                group.storage is storage
+                and group.flat is not None
+                and group.flat.shape[0] == extent
+            ):
+                grown = view.pad(
+                    group.flat, low=(0,), high=(size - extent,), interior=(0,), value=0
+                )
                 group.flat = source.relink(storage.data, grown) if group.flat.tracked else None
 
-    def new_tensor(self, value: Value, *, strides: Strides | None = None, grad_name: str | None = None,
-                   leaf: bool = False) -> TensorRecord:
+    def new_tensor(
+        self,
+        value: Value,
+        *,
+        strides: Strides | None = None,
+        grad_name: str | None = None,
+        leaf: bool = False,
+    ) -> TensorRecord:
         """A tensor with a new storage that holds `value`, dense with the given strides."""
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
-        meta = meta_of(value.dtype, value.shape, strides, 0, value.tracked, not value.tracked,
-                       grad_name if value.tracked else None)
+        meta = meta_of(
+            value.dtype,
+            value.shape,
+            strides,
+            0,
+            value.tracked,
+            not value.tracked,
+            grad_name if value.tracked else None,
+        )
         storage = StorageRecord(value.dtype, value.size, None)
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
@@ -222,15 +259,33 @@ class Trace:
         self.tensors.append(record)
         return record
 
-    def new_view(self, parent: TensorRecord, shape: Shape, strides: Strides, offset: int,
-                 value: Value | None, grad_name: str | None, *, detached: bool = False) -> TensorRecord:
-        """A tensor over the same storage with another layout; `value` is its value if already known."""
+    def new_view(
+        self,
+        parent: TensorRecord,
+        shape: Shape,
+        strides: Strides,
+        offset: int,
+        value: Value | None,
+        grad_name: str | None,
+        *,
+        detached: bool = False,
+    ) -> TensorRecord:
+        """A tensor over the same storage with another layout; `value` is its value if already
+        known.
+        """
         group = parent.group
         tracked = parent.meta.requires_grad and self.grad_mode and not detached
         if detached or (parent.meta.requires_grad and not self.grad_mode):
             group = Group(parent.storage)
-        meta = meta_of(parent.meta.dtype, shape, strides, offset, tracked, not tracked,
-                       grad_name if tracked else None)
+        meta = meta_of(
+            parent.meta.dtype,
+            shape,
+            strides,
+            offset,
+            tracked,
+            not tracked,
+            grad_name if tracked else None,
+        )
         record = TensorRecord(len(self.tensors), meta, parent.storage, group)
         if value is not None and group is parent.group:
             group.values.setdefault(record.layout, value)
@@ -290,19 +345,24 @@ class Trace:
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)
             group.values[tensor.layout] = value
-            self.origins[value] = (tensor.storage, tensor.storage.version, tensor.meta.grad_name or "")
+            self.origins[value] = (
+                tensor.storage,
+                tensor.storage.version,
+                tensor.meta.grad_name or "",
+            )
         return value
 
     def read(self, number: int) -> Value:
         """The tensor's value as ops see it now."""
         value = self.tracked_value(number)
         if value.tracked and not self.grad_mode:
-            detached = source.detach(value)
-            return detached
+            return source.detach(value)
         return value
 
     def read_before_write(self, number: int) -> Value:
-        """What an in-place op reads of its target: its derivative may use it after the write (PyTorch clones it)."""
+        """What an in-place op reads of its target: its derivative may use it after the write
+        (PyTorch clones it).
+        """
         value = self.read(number)
         kept = view.reshape(value, shape=value.shape)
         self.origins[kept] = None
@@ -348,15 +408,22 @@ class Trace:
 
     def _mark_history(self, group: Group, written: int, grad_name: str) -> None:
         """Tensors of the group take on the history that the write gave their data."""
-        if group.leaf is not None or group.flat is None or not group.flat.tracked or not self.grad_mode:
+        if (
+            group.leaf is not None
+            or group.flat is None
+            or not group.flat.tracked
+            or not self.grad_mode
+        ):
             return
         for tensor in self.tensors:
             if tensor.group is group:
                 name = grad_name if tensor.number == written else "AsStridedBackward0"
                 if tensor.number != written and tensor.meta.requires_grad and tensor.meta.grad_name:
                     name = tensor.meta.grad_name
-                self.change_meta(tensor.number, tensor.meta.replaced(
-                    requires_grad=True, is_leaf=False, grad_name=name))
+                self.change_meta(
+                    tensor.number,
+                    tensor.meta.replaced(requires_grad=True, is_leaf=False, grad_name=name),
+                )
 
     def change_meta(self, number: int, meta: Meta) -> None:
         if self.tensors[number].meta is not meta:
@@ -368,13 +435,18 @@ class Trace:
         tensor = self.tensors[number]
         meta = tensor.meta
         if self.grad_mode and tensor.group.leaf is not None:
-            what = "a leaf Variable" if self.leaves[tensor.group.leaf] == number else (
-                "a view of a leaf Variable")
+            what = (
+                "a leaf Variable"
+                if self.leaves[tensor.group.leaf] == number
+                else ("a view of a leaf Variable")
+            )
             raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
         if overlaps_itself(meta.shape, meta.strides):
             raise RuntimeError(
-                "unsupported operation: more than one element of the written-to tensor refers to a single "
-                "memory location. Please clone() the tensor before performing the operation.")
+                "unsupported operation: more than one element of the written-to tensor refers to a "
+                "single "
+                "memory location. Please clone() the tensor before performing the operation."
+            )
 
     def take_changes(self) -> tuple[tuple[int, Meta], ...]:
         """The metas that the current event changed, forgotten."""

@@ -1,7 +1,8 @@
 """The memory of past steps: a tree of op streams.
 
-Each state is a place in a stream of events since the last flush. `next` maps an event's key to the state after
-it. A key holds everything the slow path is told of the event, so what a state says is true whenever it is reached.
+Each state is a place in a stream of events since the last flush. `next` maps an event's key to the
+state after it. A key holds everything the slow path is told of the event, so what a state says is
+true whenever it is reached.
 """
 
 from __future__ import annotations
@@ -14,14 +15,29 @@ from flambeau.record.meta import Meta
 class State:
     """A place in the tree.
 
-    `count` tensors have entered or been made so far; an event's new tensors are numbered from the count before
-    it, `metas` are theirs (`meta` and `number` for the usual one), `effects` are (tensor number, new meta) of
-    older tensors that the event changed. `plans` maps the live tensors at a flush here to what runs then.
-    `ended`: the next event starts a new recording.
+    `count` tensors have entered or been made so far; an event's new tensors are numbered from the
+    count before it, `metas` are theirs (`meta` and `number` for the usual one), `effects` are
+    (tensor number, new meta) of older tensors that the event changed. `plans` maps the live tensors
+    at a flush here to what runs then. `ended`: the next event starts a new recording.
     """
 
-    __slots__ = ("count", "depth", "effects", "ended", "extra", "key", "meta", "metas", "next", "number",
-                 "ops", "parent", "plans", "tick", "trace")
+    __slots__ = (
+        "count",
+        "depth",
+        "effects",
+        "ended",
+        "extra",
+        "key",
+        "meta",
+        "metas",
+        "next",
+        "number",
+        "ops",
+        "parent",
+        "plans",
+        "tick",
+        "trace",
+    )
 
     def __init__(self, parent: State | None, key: Any) -> None:
         self.parent = parent
@@ -35,9 +51,13 @@ class State:
         self.meta: Meta | None = None
         self.metas: tuple[Meta, ...] = ()
         self.effects: tuple[tuple[int, Meta], ...] = ()
-        self.extra: Any = None  # what the event's own wrapper needs to know (e.g. the leaves of a backward)
+        self.extra: Any = (
+            None  # what the event's own wrapper needs to know (e.g. the leaves of a backward)
+        )
         self.ended = False
-        self.trace: Any = None  # the symbolic recording at this place, kept where a flush has needed it
+        self.trace: Any = (
+            None  # the symbolic recording at this place, kept where a flush has needed it
+        )
         self.tick = 0
 
     def path(self) -> list[Any]:
@@ -50,7 +70,9 @@ class State:
 
 
 def prune(roots: list[State], keep: int) -> int:
-    """Drops the branches whose last flush is oldest until about `keep` states are left; returns how many are."""
+    """Drops the branches whose last flush is oldest until about `keep` states are left; returns how
+    many are.
+    """
     order: list[State] = []
     stack = list(roots)
     while stack:

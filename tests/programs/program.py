@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ MISSING = "(a name it uses does not exist)"
 UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
+NAMES = re.compile(r"[xnghf]\d+")
 AMBIGUOUS = ("view was created in", "is a view and its base or another view", "is a view and is being modified")
 
 
@@ -106,8 +108,6 @@ def _run_line(trial: Trial, line: Line) -> None:
     try:
         value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
         what = plain(value) if line.observed else None
-    except NameError:
-        what = MISSING
     except Exception as error:
         what = _name_of(error)
         if "backward(" in line.text:
@@ -120,6 +120,8 @@ def _run_line(trial: Trial, line: Line) -> None:
 
 
 def _name_of(error: Exception) -> str:
+    if isinstance(error, NameError) and NAMES.fullmatch(error.name or ""):
+        return MISSING
     if any(words in str(error) for words in AMBIGUOUS):
         raise Ambiguous
     if any(words in str(error) for words in SAVED_WORDS):
@@ -147,8 +149,7 @@ def _run_block(trial: Trial, block: Block) -> None:
         if words[0] == "if":
             value = bool(value)
     except Exception as error:
-        missing = isinstance(error, NameError)
-        trial.seen.append((block.header, MISSING if missing else _name_of(error)))
+        trial.seen.append((block.header, _name_of(error)))
         return
     trial.seen.append((block.header, value if words[0] == "if" else None))
     if words[0] == "if":

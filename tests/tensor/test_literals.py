@@ -262,12 +262,16 @@ GIVEN: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize("data", INFERRED, ids=lambda d: re.sub(" at 0x[0-9a-f]+", "", repr(d))[:40])
+@pytest.mark.parametrize(
+    "data", INFERRED, ids=lambda d: re.sub(" at 0x[0-9a-f]+", "", repr(d))[:40]
+)
 def test_inferred_against_torch(data: Any, torch: Any) -> None:
     assert ours(data, None) == theirs(torch, data, None)
 
 
-@pytest.mark.parametrize(("data", "name"), GIVEN, ids=lambda d: re.sub(" at 0x[0-9a-f]+", "", repr(d))[:40])
+@pytest.mark.parametrize(
+    ("data", "name"), GIVEN, ids=lambda d: re.sub(" at 0x[0-9a-f]+", "", repr(d))[:40]
+)
 def test_given_dtype_against_torch(data: Any, name: str, torch: Any) -> None:
     dtype = dtypes.BY_NAME[name]
     assert ours(data, dtype) == theirs(torch, data, dtype)

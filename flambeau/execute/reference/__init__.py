@@ -1,4 +1,6 @@
-"""The reference executor: a program run op by op in NumPy, the living definition of what programs mean."""
+"""The reference executor: a program run op by op in NumPy, the living definition of what programs
+mean.
+"""
 
 from flambeau.execute.reference.executor import execute, to_array
 

@@ -14,9 +14,11 @@ from flambeau.ops.value import Scalar, Value
 
 
 def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar]) -> list[Array]:
-    """Computes the program; returns the results as contiguous arrays and writes the updates into `bases`.
+    """Computes the program; returns the results as contiguous arrays and writes the updates into
+    `bases`.
 
-    `bases` are flat arrays in storage form (bfloat16 as uint16 bits). Nothing is written if a primitive raises.
+    `bases` are flat arrays in storage form (bfloat16 as uint16 bits). Nothing is written if a
+    primitive raises.
     """
     nodes = program.nodes()
     uses: dict[Value, int] = {}
@@ -34,19 +36,22 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
                 if not uses[operand]:
                     arrays.pop(operand, None)
         results = [np.array(encode(arrays[v], v.dtype), order="C") for v in program.results]
-        updates = [(u.base, np.array(encode(arrays[u.value], u.value.dtype))) for u in program.updates]
+        updates = [
+            (u.base, np.array(encode(arrays[u.value], u.value.dtype))) for u in program.updates
+        ]
     for base, array in updates:
-        bases[base][:array.size] = array.ravel()
+        bases[base][: array.size] = array.ravel()
     return results
 
 
-def evaluate(node: Value, arrays: dict[Value, Array], bases: Sequence[Array],
-             scalars: Sequence[Scalar]) -> Array:
+def evaluate(
+    node: Value, arrays: dict[Value, Array], bases: Sequence[Array], scalars: Sequence[Scalar]
+) -> Array:
     """One primitive on computed operands; bfloat16 values travel as float32 arrays."""
     if node.primitive.name == "input":
         index = node.attrs["index"]
         if node.attrs["role"] == "base":
-            return decode(bases[index][:node.shape[0]], node.dtype)
+            return decode(bases[index][: node.shape[0]], node.dtype)
         return np.asarray(scalars[index], node.dtype.numpy)
     result = node.primitive.reference(*[arrays[v] for v in node.inputs], **node.attrs)
     if node.dtype.name == "bfloat16":
