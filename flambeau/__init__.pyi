@@ -49,10 +49,8 @@ from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_
-from flambeau.functional.activation import cosine_similarity as cosine_similarity
 from flambeau.functional.activation import hardshrink as hardshrink
 from flambeau.functional.activation import log_softmax as log_softmax
-from flambeau.functional.activation import pairwise_distance as pairwise_distance
 from flambeau.functional.activation import prelu as prelu
 from flambeau.functional.activation import relu as relu
 from flambeau.functional.activation import relu_ as relu_
@@ -63,11 +61,13 @@ from flambeau.functional.activation import selu_ as selu_
 from flambeau.functional.activation import softmax as softmax
 from flambeau.functional.activation import threshold as threshold
 from flambeau.functional.activation import threshold_ as threshold_
+from flambeau.functional.conversion import clone as clone
+from flambeau.functional.conversion import complex as complex
+from flambeau.functional.conversion import conj as conj
+from flambeau.functional.conversion import imag as imag
+from flambeau.functional.conversion import real as real
 from flambeau.functional.creation import arange as arange
 from flambeau.functional.creation import as_tensor as as_tensor
-from flambeau.functional.creation import clone as clone
-from flambeau.functional.creation import complex as complex
-from flambeau.functional.creation import conj as conj
 from flambeau.functional.creation import empty as empty
 from flambeau.functional.creation import empty_like as empty_like
 from flambeau.functional.creation import empty_strided as empty_strided
@@ -77,13 +77,11 @@ from flambeau.functional.creation import from_numpy as from_numpy
 from flambeau.functional.creation import frombuffer as frombuffer
 from flambeau.functional.creation import full as full
 from flambeau.functional.creation import full_like as full_like
-from flambeau.functional.creation import imag as imag
 from flambeau.functional.creation import linspace as linspace
 from flambeau.functional.creation import logspace as logspace
 from flambeau.functional.creation import ones as ones
 from flambeau.functional.creation import ones_like as ones_like
 from flambeau.functional.creation import range_
-from flambeau.functional.creation import real as real
 from flambeau.functional.creation import tensor as tensor
 from flambeau.functional.creation import tril_indices as tril_indices
 from flambeau.functional.creation import triu_indices as triu_indices
@@ -253,6 +251,8 @@ from flambeau.functional.reduction import nanmean as nanmean
 from flambeau.functional.reduction import nansum as nansum
 from flambeau.functional.reduction import prod as prod
 from flambeau.functional.reduction import sum as sum
+from flambeau.functional.similarity import cosine_similarity as cosine_similarity
+from flambeau.functional.similarity import pairwise_distance as pairwise_distance
 from flambeau.functional.views import adjoint as adjoint
 from flambeau.functional.views import broadcast_to as broadcast_to
 from flambeau.functional.views import flatten as flatten

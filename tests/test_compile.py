@@ -42,7 +42,7 @@ def batches(count: int, size: int = 16) -> list[tuple[object, object]]:
 def test_a_compiled_step_trains_as_its_body_does(optimizer, dropout):
     losses = []
     for compiled in (False, True):
-        step, model, opt = training(compiled, optimizer, dropout)
+        step, _model, _opt = training(compiled, optimizer, dropout)
         data = batches(12)
         torch.manual_seed(2)
         losses.append([step(x, y).item() for x, y in data])

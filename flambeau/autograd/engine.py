@@ -38,7 +38,7 @@ def backward(
         chosen = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
         if not chosen:
             raise RuntimeError("'inputs' argument to backward() cannot be empty.")
-        found = run(roots, given, retain_graph, create_graph, chosen)
+        found = run(roots, given, retain_graph, create_graph, chosen, hooked=False)
         accumulate(
             [(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph
         )
@@ -140,6 +140,8 @@ def run(
     retain_graph: bool,
     create_graph: bool,
     inputs: tuple[Any, ...] | None,
+    *,
+    hooked: bool = True,
 ) -> list[Any]:
     """One backward pass; returns the inputs' gradients, or accumulates into the leaves without
     inputs.
@@ -148,14 +150,13 @@ def run(
     chain: Chain | None = None
     frames: list[Frame] = []
     chain_rec: Any = None
+    numbers: dict[Any, Any] = {}
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
-            chain, frames = (
-                None,
-                [],
-            )  # a flush in between: what was left of the graph is history now
+            chain, frames = None, []  # a flush in between: what was left is history now
+        flags = create_graph, retain_graph
         rec, state, moved = _record(
-            roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain, frames
+            roots, cotangents, flags, inputs, replaced, chain, frames, numbers
         )
         if moved:
             chain, frames = None, []
@@ -173,7 +174,7 @@ def run(
             given = in_mode(create_graph, lambda code=code, g=handles[0]: code.run(g))
             replaced.append((code, given))
             continue
-        return _deliver(rec, extra, handles, frames, inputs, create_graph)
+        return _deliver(rec, extra, handles, frames, inputs, create_graph, hooked)
 
 
 def _record(
@@ -184,14 +185,22 @@ def _record(
     replaced: Any,
     chain: Any,
     frames: list[Frame],
+    numbers: dict[Any, Any],
 ) -> Any:
-    """Records the event; `moved` says that a flush came in between, so that places have changed."""
+    """Records the event; `moved` says that a flush came in between, so that places have changed.
+
+    `numbers` keeps those of the tensors per recording: entering again could mean another copy.
+    """
     while True:
         rec = recorder.LOCAL.rec
         scalars: list[Any] = []
         try:
-            parts = [recorder.operand_key(rec, p, scalars) for p in (roots, cotangents)]
-            wanted = None if inputs is None else recorder.operand_key(rec, inputs, scalars)
+            if rec not in numbers:
+                numbers[rec] = [recorder.operand_key(rec, p, scalars) for p in (roots, cotangents)]
+                numbers[rec].append(
+                    None if inputs is None else recorder.operand_key(rec, inputs, scalars)
+                )
+            *parts, wanted = numbers[rec]
             places = []
             for code, given in replaced:
                 place = _place_of(code, rec, frames)
@@ -200,6 +209,7 @@ def _record(
             key = (BACKWARD, *parts, flags, wanted, tuple(places), chain)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
+            numbers.pop(rec, None)
             if chain is not None:
                 return rec, None, True
             continue
@@ -222,11 +232,17 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
 
 
 def _deliver(
-    rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any, create_graph: bool
+    rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any, create_graph: bool,
+    hooked: bool,
 ) -> list[Any]:
     if inputs is not None:
         fresh = iter(handles)
-        return [None if unused else next(fresh) for unused in done.unused]
+        found = [None if unused else next(fresh) for unused in done.unused]
+        for place, leaf in enumerate(inputs if hooked else ()):
+            if found[place] is not None and leaf.is_leaf and leaf._hooks:
+                hooks, given = leaf._hooks, found[place]
+                found[place] = in_mode(create_graph, lambda h=hooks, g=given: run_hooks(h, g))
+        return found
     pairs: dict[int, tuple[Any, Any]] = {}
     for (position, number), handle in zip(done.leaves, handles, strict=True):
         if position < 0:

@@ -1,4 +1,4 @@
-"""Activation functions, softmax and vector norms, with torch.nn.functional's signatures.
+"""Activation functions and softmax, with torch.nn.functional's signatures.
 
 Half types are computed in float32 and rounded once. A branch that `where` does not take is kept
 free of infinities, since its derivative is multiplied by zero, not skipped.
@@ -24,7 +24,6 @@ from flambeau.functional.neural import (
     not_a_tensor,
     not_implemented,
     number,
-    record,
     unary,
     widened,
 )
@@ -32,7 +31,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
-from flambeau.ops.value import Shape, Value
+from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.tensor import Tensor
 
@@ -520,111 +519,6 @@ def _gumbel(logits: Value, noise: Value, tau: float, hard: bool, dim: int) -> Va
 GUMBEL = PureOp("gumbel_softmax", _gumbel, "SoftmaxBackward0")
 
 
-# ---- norms --------------------------------------------------------------------------------------
-
-
-def norm_value(x: Value, p: float, axes: Shape) -> Value:
-    """The p-norm over axes (which disappear); its derivative at zero is zero."""
-    size = el.abs_(x)
-    if p == math.inf:
-        return rd.max_(size, axes=axes)
-    if p == -math.inf:
-        return rd.min_(size, axes=axes)
-    if p == 0:
-        return rd.sum_(ar.cast(ar.ne(x, 0), x.dtype), axes=axes)
-    if p == 1:
-        return rd.sum_(size, axes=axes)
-    if p == 2:
-        total = rd.sum_(x * x, axes=axes)
-        zero = ar.eq(total, 0)
-        root = el.sqrt(el.where(zero, constant(1.0, total), total))
-        return el.where(zero, ar.zeros_like(total), root)
-    empty = ar.eq(size, 0)  # |0|^p has an infinite derivative for p < 1
-    powers = el.pow_(el.where(empty, constant(1.0, size), size), constant(p, size))
-    total = rd.sum_(el.where(empty, ar.zeros_like(powers), powers), axes=axes)
-    zero = ar.eq(total, 0)
-    safe = el.where(zero, constant(1.0, total), total)
-    return el.where(zero, ar.zeros_like(total), el.pow_(safe, constant(1 / p, total)))
-
-
-def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
-    if not x.dtype.is_floating_point:
-        raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{x.dtype.scalar_name}"
-        )
-    dims = dim if isinstance(dim, tuple) else (dim,)
-    axes = tuple(sorted(axis(d, x.ndim) for d in dims))
-    wide = widened(x)
-    length = norm_value(wide, p, axes)
-    least = constant(eps, length)
-    length = el.where(el.lt(length, least), least, length)
-    return ar.cast(el.div(wide, rd.spread(length, wide, axes)), x.dtype)
-
-
-NORMALIZE = PureOp("normalize", _normalize, "DivBackward0", preserves=True)
-
-
-def normalize(
-    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
-) -> Tensor:
-    """x / max(p-norm of x along dim, eps)."""
-    result = unary(
-        NORMALIZE, input, (float(p), tuple(dim) if isinstance(dim, list) else dim, float(eps))
-    )
-    return result if out is None else pointwise.write_out(result, out)
-
-
-def cosine_value(x1: Value, x2: Value, a: int, eps: float) -> Value:
-    """x1 x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; clamping passes the gradient."""
-    parts = []
-    for x in (x1, x2):
-        length = norm_value(x, 2.0, (a,))
-        clamped = el.maximum(source.detach(length), constant(eps, length))
-        length = source.relink(clamped, length) if length.tracked else clamped
-        parts.append(el.div(x, rd.spread(length, x, (a,))))
-    return rd.sum_(parts[0] * parts[1], axes=(a,))
-
-
-def _cosine_similarity(x1: Value, x2: Value, dim: int, eps: float) -> Value:
-    dtype = ar.promoted_dtype(x1, x2)
-    if not dtype.is_floating_point:
-        raise RuntimeError(
-            f"expected common dtype to be floating point, yet common dtype is {dtype.scalar_name}"
-        )
-    left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
-    return ar.cast(cosine_value(left, right, axis(dim, left.ndim), eps), dtype)
-
-
-COSINE = PureOp("cosine_similarity", _cosine_similarity, "SumBackward1")
-
-
-def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between x1 and x2 along dim (broadcast)."""
-    return binary(COSINE, x1, x2, (dim, float(eps)))
-
-
-def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = False) -> Value:
-    """The p-norm of x1 - x2 + eps along the last axis."""
-    dtype = ar.promoted_dtype(x1, x2)
-    left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
-    last = left.ndim - 1
-    result = norm_value(left - right + eps, p, (last,))
-    if keepdim:
-        result = column(result, (*result.shape, 1))
-    return ar.cast(result, dtype)
-
-
-PAIRWISE = PureOp("pairwise_distance", distance_value, "NormBackward1")
-
-
-def pairwise_distance(
-    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
-) -> Tensor:
-    """The p-norm of x1 - x2 along the last dimension."""
-    return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
-
-
 # ---- in place -----------------------------------------------------------------------------------
 
 
@@ -703,10 +597,8 @@ METHODS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "celu",
     "celu_",
-    "cosine_similarity",
     "hardshrink",
     "log_softmax",
-    "pairwise_distance",
     "prelu",
     "relu",
     "relu_",

@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.functional import (
     activation,
+    conversion,
     creation,
     folding,
     indexing,
@@ -18,6 +19,7 @@ from flambeau.functional import (
     randomness,
     reduction,
     shaping,
+    similarity,
 )
 from flambeau.tensor.tensor import Tensor
 
@@ -68,6 +70,7 @@ def bind() -> None:
     for name in POINTWISE_METHODS:
         setattr(Tensor, name, getattr(pointwise, name))
     for module in (
+        conversion,
         creation,
         randomness,
         reduction,
@@ -153,6 +156,7 @@ def namespace() -> dict[str, Any]:
         reduction,
         ordering,
         linear_algebra,
+        conversion,
         creation,
         randomness,
     ):
@@ -167,7 +171,8 @@ def namespace() -> dict[str, Any]:
         for name in public:
             names[name] = getattr(module, name)
     names["return_types"] = folding.RETURN_TYPES
-    names.update({name: getattr(activation, name) for name in activation.__all__})
+    for module in (activation, similarity):
+        names.update({name: getattr(module, name) for name in module.__all__})
     names["range"] = creation.range_
     names.update(creation.LEGACY_TYPES)
     return names

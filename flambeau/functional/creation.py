@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, counted; and conversions of dtype and device."""
+"""Making tensors: from data, filled, counted; the legacy constructors."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
-from flambeau.core.device import check_available, get_default_device
-from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import (
-    MemoryFormat,
     channels_last,
     channels_last_strides,
-    contiguous_format,
     preserve_format,
 )
 from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
 from flambeau.core.size import Size
+from flambeau.functional.conversion import METHODS as CONVERSIONS
+from flambeau.functional.conversion import clone, to_dtype
+from flambeau.functional.options import (
+    checked_device,
+    checked_dtype,
+    checked_options,
+    finish,
+    shape_of,
+)
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
-from flambeau.record.events import Event, PureOp, operand_value
+from flambeau.record.events import Event, operand_value
 from flambeau.record.meta import meta_of
 from flambeau.record.storage import Storage as MemoryStorage
 from flambeau.record.storage import allocate, storage_from_array, storage_over_array
 from flambeau.record.trace import Trace
 from flambeau.tensor.literals import array_from_data
-from flambeau.tensor.recording import detach, record, unary
+from flambeau.tensor.recording import detach, record
 from flambeau.tensor.tensor import Tensor, from_storage
 
 
@@ -109,72 +114,6 @@ LOGSPACE = MakeOp(
 EYE = MakeOp("eye", _eye)
 
 
-# ---- options -------------------------------------------------------------------------------------
-
-
-def checked_device(given: Any) -> Device:
-    """The device asked for; raises where it is not there."""
-    if given is None:
-        device = get_default_device()
-    else:
-        device = given if isinstance(given, Device) else Device(given)
-    if device.type != "cpu":
-        check_available(device)
-        raise NotImplementedError(f"tensors on {device} are not supported yet; use device='cpu'")
-    return device
-
-
-def checked_dtype(given: Any) -> DType:
-    """A DType from a dtype or a Python type; None means the default."""
-    if given is None:
-        return dtypes.get_default_dtype()
-    if isinstance(given, DType):
-        return given
-    found = dtypes.FROM_PYTHON.get(given)
-    if found is None:
-        raise TypeError(f"dtype must be torch.dtype, not {type(given).__name__}")
-    return found
-
-
-def shape_of(size: tuple[Any, ...], name: str) -> Shape:
-    """A shape from `f(2, 3)`, `f((2, 3))` or `f(torch.Size)`."""
-    if len(size) == 1 and isinstance(size[0], (tuple, list, Size)):
-        size = tuple(size[0])
-    elif len(size) == 1 and isinstance(size[0], (Tensor, np.ndarray)) and size[0].ndim == 1:
-        size = tuple(size[0].tolist())
-    result = []
-    for extent in size:
-        try:
-            number = extent.__index__()
-        except AttributeError:
-            raise TypeError(
-                f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                f"{type(extent).__name__}"
-            ) from None
-        if number < 0:
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension {number}: {list(size)}"
-            )
-        result.append(number)
-    return tuple(result)
-
-
-def finish(tensor: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    """Applies `requires_grad` and `out`."""
-    if out is not None:
-        from flambeau.functional.pointwise import write_out
-
-        tensor = write_out(tensor, out)
-    return tensor.requires_grad_() if requires_grad else tensor
-
-
-def _options(device: Any, layout: Any, pin_memory: Any) -> None:
-    if device is not None:
-        checked_device(device)
-    if layout is not None and layout.name != "strided":
-        raise NotImplementedError(f"layout {layout} is not supported yet")
-
-
 # ---- filled --------------------------------------------------------------------------------------
 
 
@@ -189,7 +128,7 @@ def zeros(
     names: Any = None,
 ) -> Tensor:
     """A tensor of zeros of the given shape."""
-    _options(device, layout, pin_memory)
+    checked_options(device, layout, pin_memory)
     return finish(
         record(
             ZEROS, (), (shape_of(size or _named(names), "zeros"), checked_dtype(dtype), 0, None)
@@ -210,7 +149,7 @@ def ones(
     names: Any = None,
 ) -> Tensor:
     """A tensor of ones of the given shape."""
-    _options(device, layout, pin_memory)
+    checked_options(device, layout, pin_memory)
     return finish(
         record(ZEROS, (), (shape_of(size or _named(names), "ones"), checked_dtype(dtype), 1, None)),
         requires_grad,
@@ -236,7 +175,7 @@ def full(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of one value; its dtype is the value's unless given."""
-    _options(device, layout, pin_memory)
+    checked_options(device, layout, pin_memory)
     if isinstance(fill_value, Tensor):
         dtype = fill_value.dtype if dtype is None else dtype
     elif dtype is None:
@@ -260,7 +199,7 @@ def empty(
     memory_format: Any = None,
 ) -> Tensor:
     """A tensor whose values are not set."""
-    _options(device, layout, pin_memory)
+    checked_options(device, layout, pin_memory)
     kind, shape = checked_dtype(dtype), shape_of(size, "empty")
     strides = channels_last_strides(shape) if memory_format is channels_last else None
     tensor = uninitialised(shape, kind, strides)
@@ -286,7 +225,7 @@ def empty_strided(
     """An uninitialised tensor of the given shape and strides."""
     from flambeau.core.shapes import storage_extent
 
-    _options(device, layout, pin_memory)
+    checked_options(device, layout, pin_memory)
     kind = checked_dtype(dtype)
     meta = meta_of(kind, tuple(size), tuple(stride))
     memory = allocate(storage_extent(tuple(size), tuple(stride)) * kind.itemsize)
@@ -309,7 +248,7 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape and dtype of `input`."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     attributes = (
         tuple(input.shape),
         input.dtype if dtype is None else checked_dtype(dtype),
@@ -329,7 +268,7 @@ def ones_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape and dtype of `input`."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     attributes = (
         tuple(input.shape),
         input.dtype if dtype is None else checked_dtype(dtype),
@@ -350,7 +289,7 @@ def full_like(
     memory_format: Any = None,
 ) -> Tensor:
     """One value in the shape and dtype of `input`."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     attributes = (
         tuple(input.shape),
         input.dtype if dtype is None else checked_dtype(dtype),
@@ -369,7 +308,7 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uninitialised memory in the shape and dtype of `input`."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     return finish(
         uninitialised(
             tuple(input.shape),
@@ -395,7 +334,7 @@ def arange(
     """start, start + step, ... below end."""
     import math
 
-    _options(device, layout, pin_memory)
+    checked_options(device, layout, pin_memory)
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
@@ -437,7 +376,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced values from start to end."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     operands = tuple(float(v) for v in (start, end))
@@ -459,7 +398,7 @@ def logspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` values base ** x for x evenly spaced from start to end."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     attributes = (int(steps), float(base), checked_dtype(dtype), None)
     return finish(record(LOGSPACE, (float(start), float(end)), attributes), requires_grad, out)
 
@@ -475,7 +414,7 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
-    _options(device, layout, None)
+    checked_options(device, layout, None)
     return finish(
         record(EYE, (), (int(n), int(n if m is None else m), checked_dtype(dtype), None)),
         requires_grad,
@@ -487,7 +426,7 @@ def tril_indices(
     row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
 ) -> Tensor:
     """Indices of the lower triangle, 2 x n."""
-    _options(device, None, None)
+    checked_options(device, None, None)
     return tensor(np.stack(np.tril_indices(row, offset, col)), dtype=dtype or dtypes.int64)
 
 
@@ -495,7 +434,7 @@ def triu_indices(
     row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
 ) -> Tensor:
     """Indices of the upper triangle, 2 x n."""
-    _options(device, None, None)
+    checked_options(device, None, None)
     return tensor(np.stack(np.triu_indices(row, offset, col)), dtype=dtype or dtypes.int64)
 
 
@@ -511,7 +450,7 @@ def tensor(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested sequences, arrays, tensors."""
-    _options(device, None, pin_memory)
+    checked_options(device, None, pin_memory)
     kind = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, Tensor):
         import warnings
@@ -535,7 +474,7 @@ def _from_literal(data: Any, kind: DType | None) -> Tensor:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory where it can."""
-    _options(device, None, None)
+    checked_options(device, None, None)
     kind = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, np.ndarray):
         data = from_numpy(data)
@@ -606,7 +545,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -> Tensor:
     """torch.FloatTensor and its like: sizes, or data."""
-    _options(device, None, None)
+    checked_options(device, None, None)
     if len(data) == 1 and isinstance(data[0], Tensor):
         return detach(data[0]) if data[0].dtype is dtype else to_dtype(detach(data[0]), dtype)
     if len(data) == 1 and isinstance(data[0], Size):
@@ -620,94 +559,7 @@ def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -
     return uninitialised(shape_of(data, "Tensor"), dtype)
 
 
-# ---- conversion ----------------------------------------------------------------------------------
-
-
-def to_dtype(input: Tensor, dtype: DType) -> Tensor:
-    from flambeau.functional.pointwise import convert
-
-    return convert(input, dtype)
-
-
-def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
-    """A copy with its own memory; gradients flow through."""
-    if memory_format is preserve_format:
-        return unary(CLONE, input)
-    return unary(CLONE_AS, input, (memory_format,))
-
-
-class CloneOp(Event):
-    """A copy: dense in the operand's memory order, or in a memory format."""
-
-    __slots__ = ()
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        meta = trace.tensors[key[1]].meta
-        value = trace.read(key[1])
-        strides = dense_strides_like(meta.shape, meta.strides)
-        if key[2] is not None:
-            strides = format_strides(meta.shape, key[2][0])
-        trace.new_tensor(
-            view.reshape(value, shape=value.shape), strides=strides, grad_name="CloneBackward0"
-        )
-
-
-def format_strides(shape: Shape, memory_format: MemoryFormat) -> Any:
-    if memory_format is channels_last:
-        if len(shape) != 4:
-            raise RuntimeError("required rank 4 tensor to use channels_last format")
-        return channels_last_strides(shape)
-    return contiguous_strides(shape)
-
-
-CLONE = CloneOp("clone")
-CLONE_AS = CloneOp("clone")
-
-
-def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
-    """Itself when it lies contiguously in memory, else a copy that does."""
-    if input.is_contiguous(memory_format):
-        return input
-    return clone(input, memory_format=memory_format)
-
-
-def to(
-    self: Tensor,
-    *args: Any,
-    dtype: Any = None,
-    device: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-    memory_format: Any = None,
-    other: Any = None,
-) -> Tensor:
-    """The tensor with another dtype or device; itself when nothing changes."""
-    for argument in args:
-        if isinstance(argument, Tensor):
-            other = argument
-        elif isinstance(argument, DType) or argument in dtypes.FROM_PYTHON:
-            dtype = argument
-        elif argument is None or isinstance(argument, bool):
-            pass  # no device; non_blocking, copy: nothing to wait for on the CPU
-        elif isinstance(argument, (str, Device, int)):
-            device = argument
-        else:
-            raise TypeError(
-                "to() received an invalid combination of arguments - got "
-                f"({type(argument).__name__})"
-            )
-    if other is not None:
-        dtype = other.dtype
-    if device is not None:
-        checked_device(device)
-    kind = self.dtype if dtype is None else checked_dtype(dtype)
-    if len(args) >= 3 and args[-1] is True:
-        copy = True
-    if kind is self.dtype:
-        if memory_format is not None and not self.is_contiguous(memory_format):
-            return clone(self, memory_format=memory_format)
-        return clone(self) if copy else self
-    return to_dtype(self, kind)
+# ---- legacy types --------------------------------------------------------------------------------
 
 
 _TYPE_NAMES = {
@@ -764,32 +616,6 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     return to_dtype(self, checked_dtype(dtype))
 
 
-def _converter(kind: DType) -> Callable[..., Tensor]:
-    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to_dtype(self, kind)
-
-    convert.__doc__ = f"The tensor as {kind.name}."
-    return convert
-
-
-def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """The tensor in the dtype of `other`."""
-    return to_dtype(self, other.dtype)
-
-
-def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor on the CPU (itself)."""
-    return self
-
-
-def cuda(
-    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
-) -> Tensor:
-    """The tensor on a GPU."""
-    checked_device("cuda" if device is None else device)
-    return self
-
-
 def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(
         self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
@@ -816,70 +642,20 @@ def new(self: Tensor, *data: Any, device: Any = None) -> Tensor:
     return legacy_tensor(Tensor, self.dtype, data, device)
 
 
-def complex(real: Tensor, imag: Tensor) -> Tensor:
-    """The complex tensor of two real ones."""
-    return record(COMPLEX, (real, imag))
-
-
-COMPLEX = PureOp("complex", lambda a, b: el.complex_(*ar.broadcast(a, b)), "ComplexBackward0")
-REAL = PureOp("real", lambda x: el.real(x) if x.dtype.is_complex else x, "RealBackward0")
-IMAG = PureOp("imag", lambda x: el.imag(x), "ImagBackward0")
-CONJ = PureOp("conj", ar.conj, "ConjBackward0")
-
-
-def real(input: Tensor) -> Tensor:
-    """The real part."""
-    return unary(REAL, input) if input.is_complex() else input
-
-
-def imag(input: Tensor) -> Tensor:
-    """The imaginary part of a complex tensor."""
-    if not input.is_complex():
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return unary(IMAG, input)
-
-
-def conj(input: Tensor) -> Tensor:
-    """The complex conjugate."""
-    return unary(CONJ, input) if input.is_complex() else input
-
-
 METHODS: dict[str, Callable[..., Any]] = {
-    "clone": clone,
-    "contiguous": contiguous,
-    "to": to,
+    **CONVERSIONS,
     "type": type_,
-    "type_as": type_as,
-    "cpu": cpu,
-    "cuda": cuda,
     "new_tensor": new_tensor,
     "new": new,
     "new_zeros": _new(zeros),
     "new_ones": _new(ones),
     "new_full": _new(full),
     "new_empty": _new(empty),
-    "conj": conj,
-    "float": _converter(dtypes.float32),
-    "double": _converter(dtypes.float64),
-    "half": _converter(dtypes.float16),
-    "bfloat16": _converter(dtypes.bfloat16),
-    "int": _converter(dtypes.int32),
-    "long": _converter(dtypes.int64),
-    "short": _converter(dtypes.int16),
-    "char": _converter(dtypes.int8),
-    "byte": _converter(dtypes.uint8),
-    "bool": _converter(dtypes.bool_),
-    "cfloat": _converter(dtypes.complex64),
-    "cdouble": _converter(dtypes.complex128),
-    "pin_memory": cpu,
-    "share_memory_": cpu,
 }
-PROPERTIES: dict[str, Callable[[Any], Any]] = {"real": real, "imag": imag}
 
 # Names of the torch namespace.
 __all__ = [
-    "arange", "as_tensor", "asarray", "clone", "complex", "conj", "empty",
-    "empty_like", "empty_strided", "eye", "from_dlpack", "from_numpy", "frombuffer", "full",
-    "full_like", "imag", "linspace", "logspace", "ones", "ones_like", "real", "tensor",
-    "tril_indices", "triu_indices", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye", "from_dlpack",
+    "from_numpy", "frombuffer", "full", "full_like", "linspace", "logspace", "ones", "ones_like",
+    "tensor", "tril_indices", "triu_indices", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import contiguous_strides, wrap_axes
-from flambeau.functional.creation import checked_dtype
+from flambeau.functional.options import checked_dtype
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

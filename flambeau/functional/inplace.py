@@ -83,7 +83,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A copy of the tensor filled with a number or a 0-d tensor."""
-    from flambeau.functional.creation import clone
+    from flambeau.functional.conversion import clone
 
     return fill_(clone(input), value)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.functional.activation import distance_value, log_sigmoid_value
+from flambeau.functional.activation import log_sigmoid_value
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
     REDUCTIONS,
@@ -23,6 +23,7 @@ from flambeau.functional.neural import (
     reduced,
     widened,
 )
+from flambeau.functional.similarity import distance_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -386,8 +387,8 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """triplet_margin_loss with a distance function of two tensors (default: pairwise_distance)."""
-    from flambeau.functional.activation import pairwise_distance
     from flambeau.functional.pointwise import minimum
+    from flambeau.functional.similarity import pairwise_distance
 
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")

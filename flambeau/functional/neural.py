@@ -149,10 +149,6 @@ def widened(x: Value) -> Value:
     return ar.cast(x, dtypes.float32) if x.dtype in HALVES else x
 
 
-def widened_dtype(dtype: DType) -> DType:
-    return dtypes.float32 if dtype in HALVES else dtype
-
-
 def mean(x: Value, axes: Shape) -> Value:
     """The mean over axes."""
     count = 1

@@ -57,10 +57,6 @@ def _float_function(primitive: Primitive) -> Callable[[Value], Value]:
     return lambda x: ar.unary_float(primitive, x)
 
 
-def _same_function(primitive: Primitive) -> Callable[[Value], Value]:
-    return lambda x: primitive(x)
-
-
 def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
     """Rounding functions leave integers as they are."""
     return lambda x: primitive(x) if x.dtype.is_floating_point else x
@@ -148,10 +144,6 @@ def _relu(x: Value) -> Value:
         raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)
     return el.where(el.le(x, zero), zero, x)
-
-
-def _unary_float_or_complex(primitive: Primitive) -> Callable[[Value], Value]:
-    return _float_function(primitive)
 
 
 abs, abs_ = _unary_op("abs", _abs)

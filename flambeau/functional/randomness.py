@@ -24,7 +24,7 @@ from flambeau.core.shapes import (
     is_dense,
     memory_order,
 )
-from flambeau.functional.creation import checked_device, checked_dtype, finish, shape_of
+from flambeau.functional.options import checked_device, checked_dtype, finish, shape_of
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import view
@@ -270,7 +270,7 @@ def randn(
             _normal_parameters(part, 0.0, 1 / math.sqrt(2)),
             generator,
         )
-        from flambeau.functional.creation import complex as make_complex
+        from flambeau.functional.conversion import complex as make_complex
 
         return finish(make_complex(flat[..., 0], flat[..., 1]), requires_grad, out)
     name = f"normal_{_float_kind(kind, 'normal_kernel_cpu')}"

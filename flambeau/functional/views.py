@@ -382,7 +382,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 def ravel(input: Tensor) -> Tensor:
     """All elements in row-major order, 1-d; a view of a contiguous tensor."""
-    from flambeau.functional.creation import contiguous
+    from flambeau.functional.conversion import contiguous
 
     return view(contiguous(input, contiguous_format), (-1,))
 
@@ -467,7 +467,7 @@ def hermitian(self: Tensor) -> Tensor:
 
 def adjoint(input: Tensor) -> Tensor:
     """The conjugate with the last two dimensions swapped."""
-    from flambeau.functional.creation import conj
+    from flambeau.functional.conversion import conj
 
     if len(input._meta.shape) < 2:
         raise RuntimeError(

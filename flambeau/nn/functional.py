@@ -7,7 +7,6 @@ from typing import Any
 from flambeau.functional.activation import (
     celu,
     celu_,
-    cosine_similarity,
     elu,
     elu_,
     gelu,
@@ -23,8 +22,6 @@ from flambeau.functional.activation import (
     log_softmax,
     logsigmoid,
     mish,
-    normalize,
-    pairwise_distance,
     prelu,
     relu,
     relu6,
@@ -142,6 +139,7 @@ from flambeau.functional.rearranging import (
     one_hot,
     pad,
 )
+from flambeau.functional.similarity import cosine_similarity, normalize, pairwise_distance
 
 MISSING = """
 affine_grid conv_tbc ctc_loss grid_sample interpolate linear_cross_entropy

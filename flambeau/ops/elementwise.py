@@ -162,14 +162,14 @@ class Fma(Elementwise):
 def _sigmoid(x: Array) -> Array:
     with np.errstate(over="ignore"):
         e = np.exp(-np.abs(x))
-        y: Array = np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
-        return y
+        return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
 
 
 def _vectorised(function: Callable[[float], float]) -> Callable[[Array], Array]:
     def apply(x: Array) -> Array:
         flat = [function(v) for v in np.asarray(x, np.float64).ravel().tolist()]
-        return np.array(flat, np.float64).reshape(x.shape).astype(x.dtype)
+        values: Array = np.array(flat, np.float64).reshape(x.shape).astype(x.dtype)
+        return values
 
     return apply
 

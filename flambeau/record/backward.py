@@ -58,8 +58,8 @@ class Frame:
         self.freed = freed
         # Where hooks were added since: their code follows in `cuts`.
         self.late: tuple[Value, ...] = ()
-        # (weak reference, its value here) of tensors that entered with history.
-        self.views: list[tuple[Any, Value]] = []
+        # (weak reference, its value here, its family's changes) of tensors that entered with history.
+        self.views: list[tuple[Any, Value, int]] = []
 
     def add_cut(self, value: Value, code: Any) -> None:
         """Puts Python code at a value after the program has run."""
@@ -791,8 +791,9 @@ def describe_chain(
             places += [
                 (position, value)
                 for position, frame in enumerate(frames)
-                for reference, value in frame.views
-                if reference() is tensor
+                for reference, value, changes in frame.views
+                if reference() is tensor and tensor._family is not None
+                and tensor._family.changes == changes
             ]
         wanted.append(tuple(places))
         passes.append(known and tensor._origin[2])
@@ -846,18 +847,19 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
     pass_ = Reverse(None, translate)
     for value, inputs in trace.cuts:
         pass_.cuts[value] = _dry_cut(value, inputs)
-    ends: list[Value] = []
+    arrived: list[Value] = []  # cotangents of freed values: a pass for those alone may still come
     stop = trace.freed
     for number, root in enumerate(roots):
         pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
     while pass_.heap:
         value = pass_.heap[0][1]
         if value in stop:
+            arrived.append(pass_.cotangents[value])
             pass_._pop(value)
             continue
         pass_.step()
-    ends += list(pass_.leaves.values()) + list(pass_.histories.values())
-    used = [reads[v] for v in reachable(ends) if v in reads] if ends else []
+    ends = [*pass_.leaves.values(), *pass_.histories.values()]
+    used = [reads[v] for v in reachable([*ends, *arrived]) if v in reads]
     return used, bool(ends)
 
 

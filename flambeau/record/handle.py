@@ -17,10 +17,11 @@ class Family:
     that of a member in the recording `rec`.
     """
 
-    __slots__ = ("frame", "leaf", "members", "number", "rec", "source", "start")
+    __slots__ = ("changes", "frame", "leaf", "members", "number", "rec", "source", "start")
 
     def __init__(self) -> None:
         self.members: list[weakref.ref[Handle]] = []
+        self.changes = 0  # how often the memory was given another history
         self.frame: Any = None
         self.source: Any = None
         self.start = 0

@@ -118,6 +118,11 @@ class FamilySpec:
             family.leaf = rec.handles[self.leaf]
         if self.flat is not None:
             family.frame, family.source = frame, self.flat
+            family.changes += 1
+            for reference in family.members:
+                member = reference()
+                if member is not None:
+                    member._origin = None  # that was before the change
             family.start = rec.bases[self.base][1] if self.base >= 0 else 0
         for number, value, passes in self.origins:
             rec.handles[number]._origin = None if frame is None else (frame, value, passes)
@@ -264,7 +269,10 @@ class Plan:
             list(rec.cuts),
             frozenset(spec.trace.freed),
         )
-        frame.views = [(weakref.ref(rec.handles[n]), value) for n, value in spec.views]
+        for number, value in spec.views:
+            tensor = rec.handles[number]
+            changes = -1 if tensor._family is None else tensor._family.changes
+            frame.views.append((weakref.ref(tensor), value, changes))
         return frame
 
 
@@ -496,6 +504,17 @@ def heavy(program: Program) -> bool:
         else:
             total += value.size
     return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
+
+
+def snapshot_of(tensor: Handle) -> Storage:
+    """A copy of the elements a tensor's layout spans."""
+    meta = tensor._meta
+    assert tensor._storage is not None
+    return snapshot(
+        tensor._storage,
+        tensor._offset * meta.dtype.itemsize,
+        storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize,
+    )
 
 
 def snapshot(source: Storage, start: int, size: int) -> Storage:

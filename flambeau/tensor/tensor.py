@@ -235,7 +235,7 @@ class Tensor(Base):
 
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
-        if self._meta.requires_grad and not force:
+        if self._meta.requires_grad and recorder.LOCAL.grad_mode and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."

@@ -798,7 +798,7 @@ def test_requirements_are_kernels(shape: tuple[int, ...]) -> None:
     z = randomness.require(x * y, ok, error=("RuntimeError", "out of range"))
     total = reduction.sum_(z, axes=tuple(range(z.ndim)))
     step = view.reshape(x - z * 0.5, shape=(size,))
-    compiled = b.check([z, total], [(0, step)])
+    compiled = b.check([z, total], [(0, step)], tolerance=64.0)
     assert compiled.native
     program = b.program([z, total], [(0, step)])
     bases = [a.copy() for _, a in b.bases]

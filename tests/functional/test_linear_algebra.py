@@ -22,7 +22,7 @@ from against_torch import (  # noqa: E402
 )
 
 from flambeau.functional import linear_algebra, shaping  # noqa: E402
-from flambeau.functional.creation import complex as make_complex  # noqa: E402
+from flambeau.functional.conversion import complex as make_complex  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

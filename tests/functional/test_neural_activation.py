@@ -11,7 +11,7 @@ import pytest
 
 from flambeau.autograd.engine import grad
 from flambeau.core import dtypes
-from flambeau.functional import activation as fa
+from flambeau.nn import functional as fa
 from flambeau.tensor.tensor import Tensor, from_array
 
 torch = pytest.importorskip("torch")

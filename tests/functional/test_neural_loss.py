@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from test_neural_activation import RNG, F, assert_close, assert_same, normal, pair, torch
 
-from flambeau.functional import activation as fa
 from flambeau.nn import functional as fl
 
 pytestmark = pytest.mark.parity
@@ -291,7 +290,7 @@ def test_a_softmax_classifier_learns_as_in_pytorch() -> None:
     t, m = pair(normal(5, 7))
     target = classes(7, 5)
     tt, tm = pair(target)
-    loss = fl.nll_loss(fa.log_softmax(m, 1), tm)
+    loss = fl.nll_loss(fl.log_softmax(m, 1), tm)
     loss.backward()
     want = F.cross_entropy(t, tt)
     want.backward()

@@ -24,7 +24,7 @@ from against_torch import (  # noqa: E402
 
 from flambeau.core import dtypes  # noqa: E402
 from flambeau.functional import reduction  # noqa: E402
-from flambeau.functional.creation import complex as make_complex  # noqa: E402
+from flambeau.functional.conversion import complex as make_complex  # noqa: E402
 from flambeau.tensor.tensor import Tensor, from_array  # noqa: E402
 
 pytestmark = pytest.mark.parity

@@ -37,6 +37,7 @@ class Var:
     leaf: bool = True
     spread: bool = False  # expanded: elements may share memory
     view: bool = False
+    viewed: bool = False
 
     @property
     def floating(self) -> bool:
@@ -200,6 +201,7 @@ class Generator:
             text, shape, spread = view_of(self.rng, x.name, x.shape)
             if not self.grad_mode:
                 text += ".clone()"  # PyTorch calls such a view a leaf that requires a gradient
+            self.keep(replace(x, viewed=True))
             self.result(text, shape, x.dtype, x, spread=x.spread or spread, view=True)
 
     def write(self) -> None:
@@ -207,7 +209,8 @@ class Generator:
         x = self.writable()
         if not x:
             return
-        y = self.pick(lambda v: broadcast(v.shape, x.shape) == x.shape and v.dtype == x.dtype)
+        y = self.pick(lambda v: broadcast(v.shape, x.shape) == x.shape and v.dtype == x.dtype
+                      and not v.view)
         s = self.scalar() if x.floating else "2"
         forms = ["{0}.mul_({1})", "{0} += {1}", "{0}.fill_({1})", "{0}.zero_()", "{0} -= {1}"]
         if x.floating:
@@ -257,7 +260,13 @@ class Generator:
                       (f"{x.name}[:, [0]]", (x.shape[0], 1, *x.shape[2:]))]
         text, shape = self.rng.choice(forms)
         dtype = "int64" if x.dtype == "bool" and "sum" in text else x.dtype
-        self.result(text, shape, dtype, x)
+        if "..." not in text:
+            text += ".contiguous()"  # (the memory order of what an index picks is PyTorch's own)
+        elif not self.grad_mode:
+            text += ".clone()"
+        else:
+            self.keep(replace(x, viewed=True))
+        self.result(text, shape, dtype, x, view="..." in text)
 
     def reduce(self) -> None:
         x = self.pick(lambda v: v.floating)
@@ -310,7 +319,10 @@ class Generator:
             form = self.rng.choice(["{}.clone()", "{}.detach()", "{}.data.clone()", "{}.detach().clone()",
                                     "{}.contiguous()", "{}"])
             sources = () if "detach" in form or "data" in form else (x,)
-            self.result(form.format(x.name), x.shape, x.dtype, *sources, leaf=form == "{}" and x.leaf)
+            same = form in ("{}", "{}.contiguous()", "{}.detach()")
+            if same:
+                self.keep(replace(x, viewed=True))
+            self.result(form.format(x.name), x.shape, x.dtype, *sources, leaf=same and x.leaf, view=same)
 
     def draw(self) -> None:
         shape = chosen_shape(self.rng)
@@ -360,7 +372,8 @@ class Generator:
 
     def grad_of(self) -> None:
         x, text = self.root()
-        wanted = self.pick(lambda v: v.grad and not v.view)
+        # (Tensors with views that were written through: PyTorch derives the one from the other.)
+        wanted = self.pick(lambda v: v.grad and (v.leaf or not v.view and not v.viewed))
         if x and wanted:
             options = self.rng.choice(["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"])
             double = "create_graph" in options
@@ -448,7 +461,7 @@ class Generator:
         x = self.pick()
         if not x:
             return
-        forms = ["{}.tolist()", "{}", "{}.sum().item()", "bool(({} > 0).any())", "({0}.shape, {0}.stride())",
+        forms = ["{}.tolist()", "{}", "{}.sum().item()", "bool(({} > 0).any())", "({0}.shape, {0}.is_contiguous())",
                  "{}.requires_grad", "len({})"]
         self.line(self.rng.choice(forms).format(x.name), observed=True)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import array
 import collections
 import decimal
 import fractions
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 

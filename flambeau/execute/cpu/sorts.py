@@ -117,8 +117,8 @@ class _Row:
         keys, order = self.areas[0], self.areas[2]
         lanes = max(self.writer.e.vector_bits // self.key.bits, 2)
         whole = -(-count // lanes) * lanes
-        for place in range(count, whole):
-            e.store(e.gep(keys, self.key.element, e.i64(place)), e.const(-1, self.key))
+        for number in range(count, whole):
+            e.store(e.gep(keys, self.key.element, e.i64(number)), e.const(-1, self.key))
         with e.loop(e.i64(0), e.i64(count)) as loop:
             mine = e.splat(e.load(e.gep(keys, self.key.element, loop.index), self.key), lanes)
             here = e.splat(e.cast("trunc", loop.index, "i32"), lanes)
@@ -174,8 +174,8 @@ class _Row:
         """Counts the keys by byte; whether they differ in it."""
         e, count = self.writer.e, self.axis.extent
         zero = Reg("zeroinitializer", I32.with_lanes(16))
-        for place in range(0, DIGITS, 16):
-            e.store(e.gep(self.areas[4], "i32", e.i64(place)), zero)
+        for number in range(0, DIGITS, 16):
+            e.store(e.gep(self.areas[4], "i32", e.i64(number)), zero)
         with e.loop(e.i64(0), e.i64(count)) as loop:
             place = self._digit(e.load(self._key(keys, loop.index), self.key), shift)
             e.store(place, e.op("add", e.load(place, I32), e.const(1, I32)))

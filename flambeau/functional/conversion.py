@@ -1,0 +1,204 @@
+"""Conversions: copies, dtypes, devices, memory formats, and the parts of complex tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.core.device import device as Device
+from flambeau.core.dtypes import DType
+from flambeau.core.layout import (
+    MemoryFormat,
+    channels_last,
+    channels_last_strides,
+    contiguous_format,
+    preserve_format,
+)
+from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
+from flambeau.functional.options import checked_device, checked_dtype
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import view
+from flambeau.record.events import Event, PureOp
+from flambeau.record.trace import Trace
+from flambeau.tensor.recording import record, unary
+from flambeau.tensor.tensor import Tensor
+
+
+class CloneOp(Event):
+    """A copy: dense in the operand's memory order, or in a memory format."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        meta = trace.tensors[key[1]].meta
+        value = trace.read(key[1])
+        strides = dense_strides_like(meta.shape, meta.strides)
+        if key[2] is not None:
+            strides = format_strides(meta.shape, key[2][0])
+        trace.new_tensor(
+            view.reshape(value, shape=value.shape), strides=strides, grad_name="CloneBackward0"
+        )
+
+
+def format_strides(shape: Shape, memory_format: MemoryFormat) -> Any:
+    if memory_format is channels_last:
+        if len(shape) != 4:
+            raise RuntimeError("required rank 4 tensor to use channels_last format")
+        return channels_last_strides(shape)
+    return contiguous_strides(shape)
+
+
+CLONE = CloneOp("clone")
+
+
+CLONE_AS = CloneOp("clone")
+
+
+COMPLEX = PureOp("complex", lambda a, b: el.complex_(*ar.broadcast(a, b)), "ComplexBackward0")
+
+
+REAL = PureOp("real", lambda x: el.real(x) if x.dtype.is_complex else x, "RealBackward0")
+
+
+IMAG = PureOp("imag", lambda x: el.imag(x), "ImagBackward0")
+
+
+CONJ = PureOp("conj", ar.conj, "ConjBackward0")
+
+
+def to_dtype(input: Tensor, dtype: DType) -> Tensor:
+    from flambeau.functional.pointwise import convert
+
+    return convert(input, dtype)
+
+
+def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
+    """A copy with its own memory; gradients flow through."""
+    if memory_format is preserve_format:
+        return unary(CLONE, input)
+    return unary(CLONE_AS, input, (memory_format,))
+
+
+def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
+    """Itself when it lies contiguously in memory, else a copy that does."""
+    if input.is_contiguous(memory_format):
+        return input
+    return clone(input, memory_format=memory_format)
+
+
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+    other: Any = None,
+) -> Tensor:
+    """The tensor with another dtype or device; itself when nothing changes."""
+    for argument in args:
+        if isinstance(argument, Tensor):
+            other = argument
+        elif isinstance(argument, DType) or argument in dtypes.FROM_PYTHON:
+            dtype = argument
+        elif argument is None or isinstance(argument, bool):
+            pass  # no device; non_blocking, copy: nothing to wait for on the CPU
+        elif isinstance(argument, (str, Device, int)):
+            device = argument
+        else:
+            raise TypeError(
+                "to() received an invalid combination of arguments - got "
+                f"({type(argument).__name__})"
+            )
+    if other is not None:
+        dtype = other.dtype
+    if device is not None:
+        checked_device(device)
+    kind = self.dtype if dtype is None else checked_dtype(dtype)
+    if len(args) >= 3 and args[-1] is True:
+        copy = True
+    if kind is self.dtype:
+        if memory_format is not None and not self.is_contiguous(memory_format):
+            return clone(self, memory_format=memory_format)
+        return clone(self) if copy else self
+    return to_dtype(self, kind)
+
+
+def _converter(kind: DType) -> Callable[..., Tensor]:
+    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
+        return to_dtype(self, kind)
+
+    convert.__doc__ = f"The tensor as {kind.name}."
+    return convert
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype of `other`."""
+    return to_dtype(self, other.dtype)
+
+
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor on the CPU (itself)."""
+    return self
+
+
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Tensor:
+    """The tensor on a GPU."""
+    checked_device("cuda" if device is None else device)
+    return self
+
+
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """The complex tensor of two real ones."""
+    return record(COMPLEX, (real, imag))
+
+
+def real(input: Tensor) -> Tensor:
+    """The real part."""
+    return unary(REAL, input) if input.is_complex() else input
+
+
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part of a complex tensor."""
+    if not input.is_complex():
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return unary(IMAG, input)
+
+
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate."""
+    return unary(CONJ, input) if input.is_complex() else input
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "clone": clone,
+    "contiguous": contiguous,
+    "to": to,
+    "type_as": type_as,
+    "cpu": cpu,
+    "cuda": cuda,
+    "conj": conj,
+    "float": _converter(dtypes.float32),
+    "double": _converter(dtypes.float64),
+    "half": _converter(dtypes.float16),
+    "bfloat16": _converter(dtypes.bfloat16),
+    "int": _converter(dtypes.int32),
+    "long": _converter(dtypes.int64),
+    "short": _converter(dtypes.int16),
+    "char": _converter(dtypes.int8),
+    "byte": _converter(dtypes.uint8),
+    "bool": _converter(dtypes.bool_),
+    "cfloat": _converter(dtypes.complex64),
+    "cdouble": _converter(dtypes.complex128),
+    "pin_memory": cpu,
+    "share_memory_": cpu,
+}
+PROPERTIES: dict[str, Callable[[Any], Any]] = {"real": real, "imag": imag}
+
+# Names of the torch namespace.
+__all__ = ["clone", "complex", "conj", "imag", "real"]

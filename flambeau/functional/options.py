@@ -1,0 +1,79 @@
+"""The options that functions which make tensors share: dtype, device, layout, size, out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flambeau.core import dtypes
+from flambeau.core.device import check_available, get_default_device
+from flambeau.core.device import device as Device
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import Shape
+from flambeau.core.size import Size
+from flambeau.tensor.tensor import Tensor
+
+
+def checked_device(given: Any) -> Device:
+    """The device asked for; raises where it is not there."""
+    if given is None:
+        device = get_default_device()
+    else:
+        device = given if isinstance(given, Device) else Device(given)
+    if device.type != "cpu":
+        check_available(device)
+        raise NotImplementedError(f"tensors on {device} are not supported yet; use device='cpu'")
+    return device
+
+
+def checked_dtype(given: Any) -> DType:
+    """A DType from a dtype or a Python type; None means the default."""
+    if given is None:
+        return dtypes.get_default_dtype()
+    if isinstance(given, DType):
+        return given
+    found = dtypes.FROM_PYTHON.get(given)
+    if found is None:
+        raise TypeError(f"dtype must be torch.dtype, not {type(given).__name__}")
+    return found
+
+
+def shape_of(size: tuple[Any, ...], name: str) -> Shape:
+    """A shape from `f(2, 3)`, `f((2, 3))` or `f(torch.Size)`."""
+    if len(size) == 1 and isinstance(size[0], (tuple, list, Size)):
+        size = tuple(size[0])
+    elif len(size) == 1 and isinstance(size[0], (Tensor, np.ndarray)) and size[0].ndim == 1:
+        size = tuple(size[0].tolist())
+    result = []
+    for extent in size:
+        try:
+            number = extent.__index__()
+        except AttributeError:
+            raise TypeError(
+                f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                f"{type(extent).__name__}"
+            ) from None
+        if number < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {number}: {list(size)}"
+            )
+        result.append(number)
+    return tuple(result)
+
+
+def finish(tensor: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
+    """Applies `requires_grad` and `out`."""
+    if out is not None:
+        from flambeau.functional.pointwise import write_out
+
+        tensor = write_out(tensor, out)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def checked_options(device: Any, layout: Any, pin_memory: Any) -> None:
+    """Raises where the options ask for what is not there; all CPU memory counts as pinned."""
+    if device is not None:
+        checked_device(device)
+    if layout is not None and layout.name != "strided":
+        raise NotImplementedError(f"layout {layout} is not supported yet")
