@@ -133,13 +133,11 @@ class Kept:
     def explain(self, tensors: list[Tensor], failed: int, scalars: list[Any]) -> None:
         """Raises the exception for data that a kernel has refused."""
         rec = Recording(self.state)
-        rec.bases = [
-            (
-                (tensors[n] if n >= 0 else tensor)._storage,
-                tensors[n]._offset * tensors[n]._meta.dtype.itemsize if n >= 0 else offset,
-            )
-            for n, tensor, offset in self.sources
-        ]
+        for number, tensor, offset in self.sources:
+            if number >= 0:
+                tensor = tensors[number]
+                offset = tensor._offset * tensor._meta.dtype.itemsize
+            rec.bases.append((tensor._storage, offset))
         rec.scalars = scalars
         self.ready = None
         self.plan.compiled.explain(rec, failed)
@@ -267,13 +265,13 @@ class Ready:
             self.memory[index], self.buffers[index] = fresh, fresh.buffer
             self.slots[start + index] = fresh.buffer.address
             del out, fresh, storage
-        tensor = None  # type: ignore[assignment]  (a local name counts as a holder)
+        del tensor  # a local name counts as a holder
         seen = (
             *map(getrefcount, self.results),
             *map(getrefcount, self.memory),
             *map(getrefcount, self.buffers),
         )
-        return seen == self.counts
+        return bool(seen == self.counts)
 
     def baseline(self) -> tuple[int, ...]:
         """The counts where nobody but this, the plan and the leaves holds anything."""
@@ -453,7 +451,7 @@ def _sources(
     handles: list[Any], bases: list[Any], tensors: list[Tensor]
 ) -> list[tuple[int, Any, int]] | None:
     """Where each base comes from: an argument, or a tensor captured by the body."""
-    by_storage = {}
+    by_storage: dict[tuple[int, int], Any] = {}
     for handle in handles:
         if handle._storage is not None:
             by_storage.setdefault(

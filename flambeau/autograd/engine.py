@@ -17,7 +17,8 @@ from flambeau.record.backward import (
     NeedChain,
     check_imports,
     describe_chain,
-    take_imports,
+    free_used,
+    taken_imports,
 )
 from flambeau.tensor.tensor import Tensor
 
@@ -70,15 +71,11 @@ def known_pass(root: Any, create_graph: bool, retain_graph: bool) -> bool:
             return False
     if len(set(leaves)) != len(leaves):
         return False
-    rec.state = state
-    number = state.number
-    for leaf, meta in zip(leaves, state.metas, strict=True):
-        gradient = new(Tensor)
-        gradient._meta = meta
-        gradient._rec = rec
-        gradient._num = number
-        number += 1
-        handles.append(gradient)
+    try:
+        made = recorder.commit(rec, state)
+    except recorder.Flushed:
+        return False
+    for leaf, gradient in zip(leaves, made, strict=True):
         leaf._grad = gradient
     return True
 
@@ -155,10 +152,10 @@ def run(
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
             chain, frames = None, []  # a flush in between: what was left is history now
         flags = create_graph, retain_graph
-        rec, state, moved = _record(
+        rec, state, handles = _record(
             roots, cotangents, flags, inputs, replaced, chain, frames, numbers
         )
-        if moved:
+        if handles is None:
             chain, frames = None, []
             continue
         extra = state.extra
@@ -166,8 +163,6 @@ def run(
             chain, frames = describe_chain(rec, extra.histories, inputs)
             chain_rec = rec
             continue
-        handles = recorder.results(rec, state)
-        take_imports(rec, extra, frames)
         if isinstance(extra, Cut):
             position, number = extra.place
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
@@ -187,7 +182,7 @@ def _record(
     frames: list[Frame],
     numbers: dict[Any, Any],
 ) -> Any:
-    """Records the event; `moved` says that a flush came in between, so that places have changed.
+    """Records the event; returns its new handles, None where a flush in between has moved places.
 
     `numbers` keeps those of the tensors per recording: entering again could mean another copy.
     """
@@ -211,15 +206,22 @@ def _record(
         except recorder.Flushed:
             numbers.pop(rec, None)
             if chain is not None:
-                return rec, None, True
+                return rec, None, None
             continue
         try:
             check_imports(state.extra, frames)
         except RuntimeError:
             rec.trace = None  # it may have gone on to the state that is not entered
             raise
-        rec.state = state
-        return rec, state, False
+        try:
+            made = recorder.commit(rec, state, *taken_imports(state.extra, frames))
+        except recorder.Flushed:
+            numbers.pop(rec, None)
+            if chain is not None:
+                return rec, None, None
+            continue
+        free_used(state.extra, frames)
+        return rec, state, made
 
 
 def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | None:
@@ -232,7 +234,12 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
 
 
 def _deliver(
-    rec: Any, done: Done, handles: list[Any], frames: list[Frame], inputs: Any, create_graph: bool,
+    rec: Any,
+    done: Done,
+    handles: list[Any],
+    frames: list[Frame],
+    inputs: Any,
+    create_graph: bool,
     hooked: bool,
 ) -> list[Any]:
     if inputs is not None:
@@ -250,7 +257,8 @@ def _deliver(
         else:
             leaf = frames[position].leaves[number]
         if id(leaf) in pairs:  # reached in several programs: one gradient, before hooks see it
-            handle = in_mode(create_graph, lambda x=pairs[id(leaf)][1], y=handle: x + y)
+            first = pairs[id(leaf)][1]
+            handle = in_mode(create_graph, lambda x=first, y=handle: x + y)
         pairs[id(leaf)] = leaf, handle
     accumulate(list(pairs.values()), create_graph)
     return []
@@ -325,16 +333,16 @@ class HookCut:
 
 def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
     """Makes Python code part of the graph at a tensor."""
-    rec, _ = recorder.advance_key(
+    recorder.advance_key(
         lambda r, s: (
             MARK_CUT,
             recorder.operand_key(r, tensor, s),
             None
             if inputs is None
             else tuple(None if t is None else recorder.operand_key(r, t, s) for t in inputs),
-        )
+        ),
+        (code,),
     )
-    rec.cuts = [*rec.cuts, code]
 
 
 def cut_at(tensor: Any, cut: HookCut) -> None:
@@ -353,11 +361,9 @@ def cut_at(tensor: Any, cut: HookCut) -> None:
         mark_cut(tensor, None, cut)
         return
     try:
-        joined, _ = recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s))
+        recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))
     except _Ran:
         cut_at(tensor, cut)
-        return
-    joined.cuts = [*joined.cuts, cut]
 
 
 class _Ran(Exception):

@@ -190,9 +190,9 @@ class Function:
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         tensors = [args[i] for i in places]
         shapes = [tuple(o.shape) if any(o is c for c in chosen) else None for o in outputs]
-        rec, state = recorder.advance(FUNCTION, (chosen, tensors), (f"{cls.__name__}Backward",))
-        rec.cuts = [*rec.cuts, FunctionCut(cls, ctx, shapes, places, tensors)]
-        joined = iter(recorder.results(rec, state))
+        cut = FunctionCut(cls, ctx, shapes, places, tensors)
+        attributes = (f"{cls.__name__}Backward",)
+        joined = iter(recorder.advance(FUNCTION, (chosen, tensors), attributes, (cut,))[2])
         final = [next(joined) if any(o is c for c in chosen) else o for o in outputs]
         replaced = {id(old): new for old, new in zip(outputs, final, strict=True)}
         ctx._saved = tuple(replaced.get(id(t), t) for t in ctx._saved)

@@ -64,14 +64,14 @@ def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) ->
             attributes,
         )
         state = rec.state.next.get(key) or recorder.miss(rec, key)
+        out: Tensor = new(Tensor)
+        out._meta = state.metas[0]
+        out._rec = rec
+        out._num = state.number
+        rec.state = state
+        rec.handles.append(out)
     except recorder.Flushed:
         return ternary(op, x, y, z, attributes)
-    rec.state = state
-    out: Tensor = new(Tensor)
-    out._meta = state.metas[0]
-    out._rec = rec
-    out._num = state.number
-    rec.handles.append(out)
     return out
 
 

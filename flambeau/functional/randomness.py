@@ -210,8 +210,7 @@ def _fill_random(
     if shown is not None and shown.exposed and shown.still_exposed():
         recorder._write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
         return self
-    rec, state = recorder.advance(FILL, operands, (kind, tuple(parameters.items())))
-    recorder.apply_effects(rec, state)
+    recorder.advance(FILL, operands, (kind, tuple(parameters.items())))
     return self
 
 

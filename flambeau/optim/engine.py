@@ -178,12 +178,10 @@ def apply_updates(
             )
             key = (UPDATE, statics, len(params), numbers)
             after = rec.state.next.get(key) or recorder.miss(rec, key)
+            made = recorder.commit(rec, after, values)
         except recorder.Flushed:
             continue
         break
-    rec.state = after
-    rec.scalars += values
-    made = recorder.results(rec, after)
     return [
         (place, which, tensor) for (place, which), tensor in zip(after.extra, made, strict=True)
     ]

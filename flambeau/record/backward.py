@@ -58,7 +58,8 @@ class Frame:
         self.freed = freed
         # Where hooks were added since: their code follows in `cuts`.
         self.late: tuple[Value, ...] = ()
-        # (weak reference, its value here, its family's changes) of tensors that entered with history.
+        # (weak reference, its value here, its family's changes) of tensors that entered with
+        # history.
         self.views: list[tuple[Any, Value, int]] = []
 
     def add_cut(self, value: Value, code: Any) -> None:
@@ -222,7 +223,9 @@ class _Pass:
 
     def restrict(self, pass_: Reverse, position: int, cuts: list[Any]) -> None:
         required = pass_.required = self.required.get(position)
-        for value, inputs in cuts if required is not None else ():
+        if required is None:
+            return
+        for value, inputs in cuts:
             if inputs is not None and not any(v in required for v in inputs if v is not None):
                 pass_.cuts[value] = lambda ct: ()
 
@@ -620,9 +623,9 @@ def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected
     output = f", which is output 0 of {grad_name}," if grad_name else ""
     return (
         "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version {version}; "
-        f"expected version {expected} instead. Hint: enable anomaly detection to find the operation "
-        "that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version "
+        f"{version}; expected version {expected} instead. Hint: enable anomaly detection to find "
+        "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
     )
 
 
@@ -684,19 +687,27 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
         key, start = _history_key(rec, tensor, family, storage)
     state = rec.state.next.get(key) or recorder.miss(rec, key)
     number = rec.state.count
-    rec.state = state
-    if key[0] is HISTORY:
-        if len(key) == 6:
-            storage.recording, storage.base, storage.offset = rec, len(rec.bases), start
-            storage.dtype = tensor._meta.dtype
-            rec.bases.append((storage, start))
-        rec.frames = [*rec.frames, (family.frame, family.source)]
-        family.rec, family.number = rec, number
+    bases: Any = ()
+    frames = rec.frames
     assert state.meta is not None
-    tensor._meta = state.meta.at_zero
+    meta, dtype, place = state.meta.at_zero, tensor._meta.dtype, len(rec.bases)
+    if key[0] is HISTORY:
+        frames = [*frames, (family.frame, family.source)]
+        if len(key) == 6:
+            bases = ((storage, start),)
+            storage.recording = rec
+            storage.base = place
+            storage.offset = start
+            storage.dtype = dtype
+        family.rec = rec
+        family.number = number
+    tensor._meta = meta
     tensor._rec = rec
     tensor._num = number
-    rec.handles.append(tensor)
+    rec.state = state
+    rec.bases += bases
+    rec.frames = frames
+    rec.handles += (tensor,)
     if tensor._hooks and (tensor._origin is None or not tensor._origin[2]):
         _mark_hooks(rec, tensor)
     return number
@@ -733,20 +744,21 @@ def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> 
     key, start = _history_key(rec, tensor, family, None)
     state = rec.state.next.get(key) or recorder.miss(rec, key)
     number = rec.state.count
-    rec.state = state
     assert tensor._storage is not None
-    rec.bases.append(
-        (plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize), 0)
-    )
-    rec.frames = [*rec.frames, (family.frame, family.source)]
-    rec.handles.append(tensor)
+    copy = plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize)
+    bases = ((copy, 0),)
+    frames = [*rec.frames, (family.frame, family.source)]
+    rec.state = state
+    rec.bases += bases
+    rec.frames = frames
+    rec.handles += (tensor,)
     return number
 
 
 def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
     key = (MARK_CUT, tensor._num, None)
-    rec.state = rec.state.next.get(key) or recorder.miss(rec, key)
-    rec.cuts = [*rec.cuts, tensor._cut.again()]
+    state = rec.state.next.get(key) or recorder.miss(rec, key)
+    recorder.commit(rec, state, cuts=(tensor._cut.again(),))
 
 
 def describe_chain(
@@ -792,7 +804,8 @@ def describe_chain(
                 (position, value)
                 for position, frame in enumerate(frames)
                 for reference, value, changes in frame.views
-                if reference() is tensor and tensor._family is not None
+                if reference() is tensor
+                and tensor._family is not None
                 and tensor._family.changes == changes
             ]
         wanted.append(tuple(places))
@@ -810,14 +823,23 @@ def check_imports(done: Any, frames: list[Frame]) -> None:
             )
 
 
-def take_imports(rec: recorder.Recording, done: Done | Cut, frames: list[Frame]) -> None:
-    """Hands the saved values that a pass reads to the recording, and frees what it has used up."""
+def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[Any]]:
+    """No scalars, and the bases and frames of the saved values that a pass reads."""
+    bases: list[Any] = []
+    entered: list[Any] = []
+    if not isinstance(done, (Done, Cut)):
+        return (), bases, entered
     for position, value, needed in done.imports:
         if done.create_graph and value.tracked:
-            rec.frames = [*rec.frames, (frames[position], value)]
+            entered.append((frames[position], value))
         entry = frames[position].saved.get(value) if needed else None
         assert entry is not None or not needed, value
-        rec.bases.append((NOTHING, 0) if entry is None else entry[:2])
+        bases.append((NOTHING, 0) if entry is None else entry[:2])
+    return (), bases, entered
+
+
+def free_used(done: Any, frames: list[Frame]) -> None:
+    """Frees what a pass has used up in earlier programs."""
     for position, values in done.freed if isinstance(done, Done) else ():
         frames[position].freed = frames[position].freed | values
 

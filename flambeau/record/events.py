@@ -76,7 +76,7 @@ def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strid
 
 
 class PureOp(Event):
-    """Values in, values out: `function(*operands, *attributes)` gives a value or a tuple of them."""
+    """Values in, values out: `function(*operands, *attributes)` gives one value or a tuple."""
 
     __slots__ = ("function", "preserves")
 
@@ -147,8 +147,9 @@ def _check_overlap(trace: Trace, target: int, operands: Sequence[Any]) -> None:
         other = trace.tensors[operand]
         if other.storage is written.storage and overlaps_partly(other.layout, written.layout):
             raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor "
-                "refer to a single memory location. Please clone() the tensor before performing the "
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the "
                 "operation."
             )
 
@@ -227,7 +228,8 @@ class DetachOp(Event):
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         tensor = trace.tensors[key[1]]
-        trace.new_view(tensor, *tensor.layout, None, None, detached=True)
+        shape, strides, offset = tensor.layout
+        trace.new_view(tensor, shape, strides, offset, None, None, detached=True)
 
 
 class RequireGradOp(Event):

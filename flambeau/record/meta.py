@@ -46,7 +46,7 @@ class Meta:
 
     def replaced(self, **changes: Any) -> Meta:
         """The meta with some fields changed."""
-        fields = {
+        fields: dict[str, Any] = {
             "dtype": self.dtype,
             "shape": self.shape,
             "strides": self.strides,

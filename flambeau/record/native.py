@@ -53,9 +53,9 @@ class NativeProgram:
         self.pack = struct.Struct(f"{slots}Q").pack_into
         lock = threading.Lock()
         self.acquire, self.release = lock.acquire, lock.release
-        self.table = np.zeros(slots, np.int64)
+        self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
-        self.scalar_block = np.zeros(max(len(program.scalars), 1), np.uint64)
+        self.scalar_block: Any = np.zeros(max(len(program.scalars), 1), np.uint64)
         self.scalar_address = self.scalar_block.__array_interface__["data"][0]
         # One foreign call where the whole program is native; else the compiler's own walk over
         # segments.

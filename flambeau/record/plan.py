@@ -12,7 +12,7 @@ import itertools
 import sys
 import time
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate
-from flambeau.record.trace import StorageRecord, Trace, flatten
+from flambeau.record.trace import Trace, flatten
 from flambeau.record.tree import State
 
 if TYPE_CHECKING:
@@ -283,29 +283,47 @@ def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
 
 
 def flush_recording(rec: Recording) -> None:
-    """Runs a recording and marks it done."""
-    if len(rec.handles) != rec.state.count:
-        from flambeau.record import recorder
+    """Runs a recording and marks it done. Its own thread, if another, goes on with a new one."""
+    from flambeau.record.recorder import CLOSED, DEAD, Recording
 
-        recorder.settle(rec)
-    state = rec.state
-    rec.done = True
+    if rec.taken:
+        return  # under way further up the stack
+    work = Recording(rec.state)
+    work.handles, work.bases, work.scalars = rec.handles, rec.bases, rec.scalars
+    work.frames, work.cuts, work.trace = rec.frames, rec.cuts, rec.trace
+    rec.taken = True
+    rec.handles = rec.bases = rec.scalars = CLOSED
+    rec.state = DEAD
+    rec.trace = None
+    state = work.state
     state.tick = next(_ticks)
     try:
+        if not whole(work):
+            raise Interrupted("an exception in the middle of an operation has cut it short")
         if state.parent is not None:
-            counts = tuple(map(getrefcount, rec.handles))
+            counts = tuple(map(getrefcount, work.handles))
             plan = state.plans.get(counts)
             if plan is None:
-                plan = find_plan(rec, counts)
+                plan = find_plan(work, counts)
             rec.plan = plan
-            plan.run(rec)
+            plan.run(work)
+    except Interrupted as error:
+        fail(work, error)
     except BaseException as error:
-        fail(rec, error)
+        fail(work, error)
         raise
     finally:
-        rec.handles = []
-        rec.bases = []
-        rec.trace = None
+        rec.done = True
+
+
+class Interrupted(Exception):
+    """A recording that is not whole."""
+
+
+def whole(rec: Recording) -> bool:
+    """Whether the recording has all that its events have brought."""
+    lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
+    return len(rec.handles) == rec.state.count and lengths == rec.state.lengths
 
 
 def fail(rec: Recording, error: BaseException) -> None:
@@ -412,14 +430,14 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
 
 
 def _written_members(trace: Trace) -> list[int]:
-    """Tensors with history whose memory got another one: their families outside must learn of it."""
+    """Tensors with history whose memory got another one: their families must learn of it."""
     found = []
     for number in trace.entered:
         tensor = trace.tensors[number]
         meta, group = tensor.meta, tensor.group
-        if meta.requires_grad and not meta.is_leaf and group.leaf is None:
-            if not trace.unchanged(group):
-                found.append(number)
+        grown = meta.requires_grad and not meta.is_leaf and group.leaf is None
+        if grown and not trace.unchanged(group):
+            found.append(number)
     return found
 
 

@@ -5,18 +5,19 @@ numbers of its operands, finds the next state, and makes the result from what th
 miss goes to the slow path (`miss`), which replays the keys into a `Trace` and applies the new event
 there.
 
-A recording is consistent at every bytecode: the state moves first, then the new handle is appended,
-so a recording cut short by an exception in between is recognised by `settle` and taken back to its
-last whole event.
+Between the move of the state and the last list that grows with it nothing is called: CPython lets
+signals and other threads in only where something is, so a recording is whole whenever an exception
+or another thread comes in between. (A recording that is not whole all the same is not run.)
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
-from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, DETACH, GRAD_MODE, Metas, step
+from flambeau.record.events import AGAIN, ALIAS, DETACH, ENTER_ALL, GRAD_MODE, Metas, step
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -61,6 +62,7 @@ class Recording:
         "plan",
         "scalars",
         "state",
+        "taken",
         "trace",
         "work",
     )
@@ -74,25 +76,17 @@ class Recording:
         self.cuts: Any = ()  # the Python code at each cut; a list once there is one
         self.trace: Trace | None = None
         self.plan: Any = None  # what its flush has run
+        self.taken = False  # it runs, or has run
         self.done = False
 
 
 ROOTS = {True: State(None, True), False: State(None, False)}
 
 
-class _Threads:
-    """Whether more than one thread has recorded: only then recordings are settled under a lock."""
-
-    count = 0
-    several = False
-
-
 class Local(threading.local):
     """Per thread: the recording under way, and the modes."""
 
     def __init__(self) -> None:
-        _Threads.count += 1
-        _Threads.several = _Threads.count > 1
         self.rec = Recording(ROOTS[True])
         self.grad_mode = True
         self.inference = False
@@ -103,6 +97,16 @@ LOCAL = Local()
 DEAD = State(State(None, None), None)  # where another thread leaves a recording it had to run
 DEAD.ended = True
 _settling = threading.RLock()
+
+
+def _after_fork() -> None:
+    """The thread that held the lock does not exist in the child."""
+    global _settling
+    _settling = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 _handle_class: type[Any] = object
 
 
@@ -131,17 +135,20 @@ def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
 
 def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
     meta = tensor._meta
+    bases: Any = ()
     if storage.recording is not rec:
         if storage.recording is not None and not storage.recording.done:
             _settle_other(storage.recording)
         key: Any = meta
         state = rec.state.next.get(key) or miss(rec, key)
         offset = tensor._offset * meta.dtype.itemsize
+        bases = ((storage, offset),)
+        place = len(rec.bases)
+        number = rec.state.count
         storage.recording = rec
-        storage.base = len(rec.bases)
+        storage.base = place
         storage.offset = offset
         storage.dtype = meta.dtype
-        rec.bases.append((storage, offset))
     else:
         distance = tensor._offset * meta.dtype.itemsize - storage.offset
         if distance < 0:
@@ -150,11 +157,12 @@ def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
             return _enter_other_dtype(rec, tensor)
         key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
         state = rec.state.next.get(key) or miss(rec, key)
-    number = rec.state.count
-    rec.state = state
+        number = rec.state.count
     tensor._rec = rec
     tensor._num = number
-    rec.handles.append(tensor)
+    rec.state = state
+    rec.bases += bases
+    rec.handles += (tensor,)
     return number
 
 
@@ -165,7 +173,7 @@ def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
     `metas` are theirs, as the caller has kept them: tensors that always enter together cost little
     then.
     """
-    for tensor, meta in zip(tensors, metas.metas):  # noqa: B905  (equal by construction; this is a hot path)
+    for tensor, meta in zip(tensors, metas.metas):
         storage = tensor._storage
         if (
             storage is None
@@ -179,21 +187,19 @@ def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
     key = (ENTER_ALL, metas)
     state = rec.state.next.get(key) or miss(rec, key)
     number, base = rec.state.count, len(rec.bases)
+    bases: list[Any] = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in tensors]
     rec.state = state
-    bases, handles = rec.bases, rec.handles
-    for tensor in tensors:
-        storage = tensor._storage
-        meta = tensor._meta
+    rec.bases += bases
+    rec.handles += tensors
+    for tensor, (storage, offset) in zip(tensors, bases):
         storage.recording = rec
         storage.base = base
-        storage.offset = offset = tensor._offset * meta.dtype.itemsize
-        storage.dtype = meta.dtype
-        bases.append((storage, offset))
+        storage.offset = offset
+        storage.dtype = tensor._meta.dtype
         base += 1
         tensor._rec = rec
         tensor._num = number
         number += 1
-        handles.append(tensor)
     return True
 
 
@@ -203,14 +209,14 @@ def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
     try:
         key = (op, x._num if x._rec is rec else enter(rec, x, op), attributes)
         state = rec.state.next.get(key) or miss(rec, key)
+        out = new(_handle_class)
+        out._meta = state.meta
+        out._rec = rec
+        out._num = state.number
+        rec.state = state
+        rec.handles.append(out)
     except Flushed as reason:
         return reason.again(lambda: unary(op, x, attributes))
-    rec.state = state
-    out = new(_handle_class)
-    out._meta = state.meta
-    out._rec = rec
-    out._num = state.number
-    rec.handles.append(out)
     return out
 
 
@@ -225,14 +231,14 @@ def binary(op: Any, x: Handle, y: Handle, attributes: Any = None) -> Any:
             attributes,
         )
         state = rec.state.next.get(key) or miss(rec, key)
+        out = new(_handle_class)
+        out._meta = state.meta
+        out._rec = rec
+        out._num = state.number
+        rec.state = state
+        rec.handles.append(out)
     except Flushed:
         return binary(op, x, y, attributes)
-    rec.state = state
-    out = new(_handle_class)
-    out._meta = state.meta
-    out._rec = rec
-    out._num = state.number
-    rec.handles.append(out)
     return out
 
 
@@ -249,15 +255,15 @@ def with_scalar(
             else (op, number, type(scalar), attributes)
         )
         state = rec.state.next.get(key) or miss(rec, key)
+        out = new(_handle_class)
+        out._meta = state.meta
+        out._rec = rec
+        out._num = state.number
+        rec.state = state
+        rec.scalars += (scalar,)
+        rec.handles.append(out)
     except Flushed:
         return with_scalar(op, x, scalar, attributes, first=first)
-    rec.state = state
-    rec.scalars.append(scalar)
-    out = new(_handle_class)
-    out._meta = state.meta
-    out._rec = rec
-    out._num = state.number
-    rec.handles.append(out)
     return out
 
 
@@ -279,53 +285,73 @@ def operand_key(rec: Recording, operand: Any, scalars: list[Any]) -> Any:
 def _plain_number(operand: Any) -> tuple[Any, type]:
     for kind in (bool, int, float, complex):
         if isinstance(operand, kind):
-            return kind(operand), kind
+            converted: Any = kind(operand)  # type: ignore[arg-type]  (checked just above)
+            return converted, kind
     if hasattr(operand, "item"):
         value = operand.item()
         return value, type(value)
     raise TypeError(f"expected a tensor or a number, got {type(operand).__name__}")
 
 
-def advance(op: Any, operands: Any, attributes: Any = None) -> tuple[Recording, State]:
-    """Records an event of any operands; the caller makes the new handles (`results`)."""
-    while True:
-        rec = LOCAL.rec
-        scalars: list[Any] = []
-        try:
-            key = (op, *[operand_key(rec, operand, scalars) for operand in operands], attributes)
-            state = rec.state.next.get(key) or miss(rec, key)
-        except Flushed:
-            continue
-        rec.state = state
-        rec.scalars += scalars
-        return rec, state
+def advance(
+    op: Any, operands: Any, attributes: Any = None, cuts: Any = ()
+) -> tuple[Recording, State, list[Any]]:
+    """Records an event of any operands; the recording, the state after it, and its new handles."""
+    return advance_key(
+        lambda rec, scalars: (
+            op,
+            *[operand_key(rec, operand, scalars) for operand in operands],
+            attributes,
+        ),
+        cuts,
+    )
 
 
-def advance_key(make: Any) -> tuple[Recording, State]:
-    """Records an event whose key `make(recording, scalars)` forms."""
+def advance_key(make: Any, cuts: Any = ()) -> tuple[Recording, State, list[Any]]:
+    """Records an event whose key `make(recording, scalars)` forms; see `advance`."""
     while True:
         rec = LOCAL.rec
         scalars: list[Any] = []
         try:
             key = make(rec, scalars)
             state = rec.state.next.get(key) or miss(rec, key)
+            return rec, state, commit(rec, state, scalars, cuts=cuts)
         except Flushed:
             continue
-        rec.state = state
-        rec.scalars += scalars
-        return rec, state
 
 
-def results(rec: Recording, state: State) -> list[Any]:
-    """The new handles of an event."""
+def commit(
+    rec: Recording,
+    state: State,
+    scalars: Any = (),
+    bases: Any = (),
+    frames: Any = (),
+    cuts: Any = (),
+) -> list[Any]:
+    """Moves a recording to the state after an event, with all that the event brings; returns the
+    event's new handles.
+    """
     made = []
-    for place, meta in enumerate(state.metas):
+    number = state.number
+    for meta in state.metas:
         out = new(_handle_class)
         out._meta = meta
         out._rec = rec
-        out._num = state.number + place
-        rec.handles.append(out)
+        out._num = number
+        number += 1
         made.append(out)
+    if frames:
+        frames = [*rec.frames, *frames]
+    if cuts:
+        cuts = [*rec.cuts, *cuts]
+    rec.state = state
+    rec.scalars += scalars
+    rec.bases += bases
+    rec.handles += made
+    if frames:
+        rec.frames = frames
+    if cuts:
+        rec.cuts = cuts
     if state.effects:
         apply_effects(rec, state)
     return made
@@ -333,7 +359,7 @@ def results(rec: Recording, state: State) -> list[Any]:
 
 def record(op: Any, operands: Any, attributes: Any = None) -> Any:
     """Records an event with one result."""
-    return results(*advance(op, operands, attributes))[0]
+    return advance(op, operands, attributes)[2][0]
 
 
 def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
@@ -342,7 +368,7 @@ def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
         storage = operands[0]._storage
         if storage is not None and storage.exposed and storage.still_exposed():
             return Shown(storage).again(lambda: record_many(op, operands, attributes))  # type: ignore[no-any-return]
-    return results(*advance(op, operands, attributes))
+    return advance(op, operands, attributes)[2]
 
 
 def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None) -> Any:
@@ -350,9 +376,7 @@ def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None
     storage = target._storage
     if storage is not None and storage.exposed and storage.still_exposed():
         return _write_exposed([storage], lambda: in_place(op, target, operands, attributes))
-    rec, state = advance(op, (target, *operands), attributes)
-    if state.effects:
-        apply_effects(rec, state)
+    advance(op, (target, *operands), attributes)
     return target
 
 
@@ -366,9 +390,7 @@ def group_update(op: Any, targets: Any, operands: Any, attributes: Any = None) -
     if shown:
         _write_exposed(shown, lambda: group_update(op, targets, operands, attributes))
         return
-    rec, state = advance(op, (targets, *operands), attributes)
-    if state.effects:
-        apply_effects(rec, state)
+    advance(op, (targets, *operands), attributes)
 
 
 def _write_exposed(storages: list[Storage], write: Any) -> Any:
@@ -432,6 +454,7 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.meta = state.metas[0] if state.metas else None
     state.number = first
     state.count = len(trace.tensors)
+    state.lengths = tuple(map(len, (trace.bases, trace.scalars, trace.histories, trace.cuts)))
     state.extra = extra
     if not _entering(state.key) and not getattr(extra, "provisional", False):
         state.ops += 1
@@ -473,12 +496,13 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
     """A tensor of another recording, or one with history in an earlier program."""
     if tensor._storage is None:
         other = tensor._rec
-        if other is None or other.done:
+        if other is not None and not other.done:
+            _settle_other(other)
+        if tensor._storage is None:
             raise RuntimeError(
                 "this tensor was never computed: the statement that made it failed"
                 + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else "")
             )
-        _settle_other(other)
         return enter(rec, tensor)
     from flambeau.record.backward import enter_member
 
@@ -494,9 +518,10 @@ def _enter_exposed(rec: Recording, tensor: Handle) -> int:
             key = (AGAIN, key, number)  # the same leaf
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
+    bases = ((plans.snapshot_of(tensor), 0),)
     rec.state = state
-    rec.bases.append((plans.snapshot_of(tensor), 0))
-    rec.handles.append(tensor)
+    rec.bases += bases
+    rec.handles += (tensor,)
     if key is tensor._meta and key.requires_grad:
         tensor.__dict__["_entered"] = rec, number
     return number
@@ -505,10 +530,28 @@ def _enter_exposed(rec: Recording, tensor: Handle) -> int:
 def _settle_other(other: Recording) -> None:
     """Another thread's pending recording has to run before this thread can see its tensors."""
     with _settling:
-        if other.done:
-            return
-        plans.flush_recording(other)
-        other.state = DEAD
+        if not other.done:
+            plans.flush_recording(other)
+
+
+class Closed:
+    """Stands where the lists of a recording were that another thread has taken to run it.
+
+    Its own thread may be about to add an event: that event goes into a new recording.
+    """
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iadd__(self, more: Any) -> Any:
+        if LOCAL.rec.handles is CLOSED:
+            LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode])
+        raise Flushed
+
+    append = __iadd__
+
+
+CLOSED: Any = Closed()
 
 
 def _enter_first(tensor: Handle) -> NoReturn:
@@ -530,25 +573,12 @@ def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
     return _enter_exposed(rec, tensor)
 
 
-def settle(rec: Recording) -> None:
-    """Takes a recording that an exception cut between its two updates back to a whole event."""
-    while len(rec.handles) != rec.state.count:
-        if len(rec.handles) > rec.state.count or rec.state.parent is None:
-            del rec.handles[rec.state.count :]
-            break
-        rec.state = rec.state.parent
-        rec.trace = None
-
-
 def flush() -> None:
     """Runs what this thread has recorded; every live tensor has its data afterwards."""
     rec = LOCAL.rec
     if rec.state.parent is None:
         return
     LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode])
-    if not _Threads.several:
-        plans.flush_recording(rec)
-        return
     with _settling:
         if not rec.done:
             plans.flush_recording(rec)
@@ -565,19 +595,21 @@ def set_grad_mode(mode: bool) -> None:
     """Grad mode of this thread, as an event of the recording under way."""
     if mode == LOCAL.grad_mode:
         return
-    LOCAL.grad_mode = mode
     rec = LOCAL.rec
-    if rec.state.parent is None:
-        rec.state = ROOTS[mode]
-        return
-    key = (GRAD_MODE, mode)
     if rec.state.ended:
         flush()
-        return
-    try:
-        rec.state = rec.state.next.get(key) or miss(rec, key)
-    except Flushed:
-        return
+        rec = LOCAL.rec
+    if rec.state.parent is not None:
+        key = (GRAD_MODE, mode)
+        try:
+            state = rec.state.next.get(key) or miss(rec, key)
+        except Flushed:
+            rec = LOCAL.rec
+            state = ROOTS[mode]
+    else:
+        state = ROOTS[mode]
+    LOCAL.grad_mode = mode
+    rec.state = state
 
 
 def detach(x: Handle) -> Any:

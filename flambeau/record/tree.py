@@ -28,6 +28,7 @@ class State:
         "ended",
         "extra",
         "key",
+        "lengths",
         "meta",
         "metas",
         "next",
@@ -44,10 +45,12 @@ class State:
         self.key = key
         self.next: dict[Any, State] = {}
         self.plans: dict[Any, Any] = {}
-        self.count = parent.count if parent else 0
-        self.depth = parent.depth + 1 if parent else 0
-        self.ops = parent.ops if parent else 0  # events that are not mere entries of tensors
+        self.count: int = parent.count if parent else 0
+        self.depth: int = parent.depth + 1 if parent else 0
+        self.ops: int = parent.ops if parent else 0  # events that are not mere entries of tensors
         self.number = self.count
+        # How many bases, scalars, history inputs and cuts there are by now.
+        self.lengths: tuple[int, ...] = parent.lengths if parent else (0, 0, 0, 0)
         self.meta: Meta | None = None
         self.metas: tuple[Meta, ...] = ()
         self.effects: tuple[tuple[int, Meta], ...] = ()

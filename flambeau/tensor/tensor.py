@@ -394,10 +394,9 @@ class Tensor(Base):
                 number = self._num if self._rec is rec else recorder.enter(rec, self)
                 key = (REQUIRE_GRAD, number, requires_grad)
                 state = rec.state.next.get(key) or recorder.miss(rec, key)
+                recorder.commit(rec, state)
             except recorder.Flushed:
                 continue
-            rec.state = state
-            recorder.apply_effects(rec, state)
             self._family = None
             return self
 

@@ -14,8 +14,9 @@ JITTERS = 3
 AMPLIFIED = 100.0  # how much more than inputs wrong by 1e-6 a right result may be off
 
 
-def difference(expected: list[Any], actual: list[Any],
-               jittered: Callable[[], list[list[Any]]] = list) -> str | None:
+def difference(
+    expected: list[Any], actual: list[Any], jittered: Callable[[], list[list[Any]]] = list
+) -> str | None:
     """The first observation that differs, in words; None where all agree.
 
     `jittered` runs the reference on inputs with small errors: what those change is no mismatch.
@@ -49,8 +50,11 @@ def mismatch(program: Program, reference: Any, module: Any, runs: int = 1) -> st
     return None
 
 
-def check_run(program: Program, reference: Any, expected: list[Any], module: Any, number: int) -> str | None:
+def check_run(
+    program: Program, reference: Any, expected: list[Any], module: Any, number: int
+) -> str | None:
     """One run of the program with `module` against what the reference has shown."""
+
     def jittered() -> list[list[Any]]:
         return [run(program, reference, number, jitter) for jitter in range(JITTERS)]
 
@@ -58,7 +62,9 @@ def check_run(program: Program, reference: Any, expected: list[Any], module: Any
 
 
 def _differs(want: Any, got: Any, slack: float) -> str | None:
-    """In which way two observations differ, or None; numbers may be off by `slack` more than rounding."""
+    """In which way two observations differ, or None; numbers may be off by `slack` more than
+    rounding.
+    """
     if isinstance(want, (tuple, list)) and isinstance(got, (tuple, list)):
         if len(want) != len(got):
             return f"expected {want}, got {got}"

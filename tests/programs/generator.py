@@ -1,7 +1,8 @@
 """Random whole programs: a seed gives a program, the same one everywhere.
 
-The generator keeps a rough account of the tensors (shape, dtype, whether a gradient is wanted), so that most
-statements are valid; a few are wrong on purpose, and others turn out wrong: both sides must then raise alike.
+The generator keeps a rough account of the tensors (shape, dtype, whether a gradient is wanted), so
+that most statements are valid; a few are wrong on purpose, and others turn out wrong: both sides
+must then raise alike.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class Generator:
             self.statement()
         return tuple(self.out)
 
-    # ---- pieces ------------------------------------------------------------------------------------
+    # ---- pieces
+    # ------------------------------------------------------------------------------------
 
     def line(self, text: str, data: object = None, *, observed: bool = False) -> None:
         self.out.append(Line(text, data, observed))
@@ -102,8 +104,16 @@ class Generator:
         self.vars.pop(var.name, None)
         self.vars[var.name] = var
 
-    def result(self, text: str, shape: Shape, dtype: str, *sources: Var, leaf: bool = False,
-               spread: bool = False, view: bool = False) -> Var:
+    def result(
+        self,
+        text: str,
+        shape: Shape,
+        dtype: str,
+        *sources: Var,
+        leaf: bool = False,
+        spread: bool = False,
+        view: bool = False,
+    ) -> Var:
         """`name = text` and the account of it."""
         grad = self.grad_mode and dtype in FLOATS and any(v.grad for v in sources)
         var = Var(self.name(), shape, dtype, grad, leaf or not grad, spread, view)
@@ -113,7 +123,19 @@ class Generator:
 
     def scalar(self) -> str:
         """A Python number, sometimes one that changes from step to step."""
-        choices = ["0.5", "2", "1.0", "1", "-0.75", "True", "3", "0.25 + 0.5 * run", "1 + run", "1.5", "-1"]
+        choices = [
+            "0.5",
+            "2",
+            "1.0",
+            "1",
+            "-0.75",
+            "True",
+            "3",
+            "0.25 + 0.5 * run",
+            "1 + run",
+            "1.5",
+            "-1",
+        ]
         if self.loops:
             i = self.rng.choice(self.loops)
             choices += [f"0.5 * {i}", i, f"(1 - {i})", f"0.1 + 0.2 * {i}"] * 2
@@ -122,18 +144,45 @@ class Generator:
 
     def partner(self, x: Var) -> Var:
         """A variable whose shape broadcasts with that of x (x itself where there is none)."""
-        return self.pick(lambda v: broadcast(v.shape, x.shape) is not None and v.dtype != "bool") or x
+        return (
+            self.pick(lambda v: broadcast(v.shape, x.shape) is not None and v.dtype != "bool") or x
+        )
 
-    # ---- one statement -----------------------------------------------------------------------------
+    # ---- one statement
+    # -----------------------------------------------------------------------------
 
     def statement(self) -> None:
         kinds: list[tuple[float, Callable[[], None]]] = [
-            (2, self.create), (2, self.leaf), (5, self.unary), (9, self.binary), (5, self.with_number),
-            (8, self.view), (5, self.write), (4, self.write_index), (3, self.read_index), (5, self.reduce),
-            (3, self.matmul), (2, self.where), (2, self.join), (3, self.copy), (4, self.backward),
-            (2, self.grad_of), (2, self.zero_grads), (2, self.read_grad), (1.5, self.hook), (5, self.observe),
-            (2, self.to_numpy), (2, self.write_array), (1, self.require), (2, self.update), (1.5, self.wrong),
-            (1, self.delete), (1, self.draw), (1, self.convert), (1.5, self.call)]
+            (2, self.create),
+            (2, self.leaf),
+            (5, self.unary),
+            (9, self.binary),
+            (5, self.with_number),
+            (8, self.view),
+            (5, self.write),
+            (4, self.write_index),
+            (3, self.read_index),
+            (5, self.reduce),
+            (3, self.matmul),
+            (2, self.where),
+            (2, self.join),
+            (3, self.copy),
+            (4, self.backward),
+            (2, self.grad_of),
+            (2, self.zero_grads),
+            (2, self.read_grad),
+            (1.5, self.hook),
+            (5, self.observe),
+            (2, self.to_numpy),
+            (2, self.write_array),
+            (1, self.require),
+            (2, self.update),
+            (1.5, self.wrong),
+            (1, self.delete),
+            (1, self.draw),
+            (1, self.convert),
+            (1.5, self.call),
+        ]
         if self.depth < 2:
             kinds += [(3, self.loop), (2, self.mode_block), (1.5, self.if_block), (2, self.train)]
         before = len(self.out)
@@ -146,8 +195,10 @@ class Generator:
         var = Var(self.name(), shape, dtype)
         form = self.rng.random()
         if form < 0.65 and var.size:
-            self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype})",
-                      numbers(self.rng, shape, dtype))
+            self.line(
+                f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype})",
+                numbers(self.rng, shape, dtype),
+            )
         else:
             maker = self.rng.choice([f"zeros({shape}", f"ones({shape}", f"full({shape}, 3"])
             self.line(f"{var.name} = torch.{maker}, dtype=torch.{dtype})")
@@ -158,8 +209,10 @@ class Generator:
         shape = shape if 0 not in shape else (2, 3)
         dtype = self.rng.choice(["float32", "float32", "float32", "float64"])
         var = Var(self.name(), shape, dtype, True)
-        self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype}, requires_grad=True)",
-                  numbers(self.rng, shape, dtype))
+        self.line(
+            f"{var.name} = torch.tensor({{data}}, dtype=torch.{dtype}, requires_grad=True)",
+            numbers(self.rng, shape, dtype),
+        )
         self.keep(var)
 
     def unary(self) -> None:
@@ -176,9 +229,20 @@ class Generator:
         if shape is None:
             return
         dtype = max(x.dtype, y.dtype, key=("bool", "int64", "float32", "float64").index)
-        form = self.rng.choice(["{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} * {1}", "torch.maximum({0}, {1})",
-                                "{0} / ({1}.abs() + 1)", "torch.minimum({0}, {1})", "{0} < {1}", "{0} == {1}",
-                                "{0} >= {1}"])
+        form = self.rng.choice(
+            [
+                "{0} + {1}",
+                "{0} - {1}",
+                "{0} * {1}",
+                "{0} * {1}",
+                "torch.maximum({0}, {1})",
+                "{0} / ({1}.abs() + 1)",
+                "torch.minimum({0}, {1})",
+                "{0} < {1}",
+                "{0} == {1}",
+                "{0} >= {1}",
+            ]
+        )
         if "<" in form or "=" in form:
             dtype = "bool"
         elif "/" in form and dtype == "int64":
@@ -189,9 +253,21 @@ class Generator:
         x = self.pick(lambda v: v.dtype != "bool")
         if x:
             s = self.scalar()
-            form = self.rng.choice(["{0} * {1}", "{0} + {1}", "{1} - {0}", "{1} * {0}", "{0} / 2.0",
-                                    "torch.add({0}, {0}, alpha={1})", "{0}.clamp(max={1})", "{0} ** 2"])
-            floating = x.floating or "/" in form or ("." in s and "{1}" in form and "clamp" not in form)
+            form = self.rng.choice(
+                [
+                    "{0} * {1}",
+                    "{0} + {1}",
+                    "{1} - {0}",
+                    "{1} * {0}",
+                    "{0} / 2.0",
+                    "torch.add({0}, {0}, alpha={1})",
+                    "{0}.clamp(max={1})",
+                    "{0} ** 2",
+                ]
+            )
+            floating = (
+                x.floating or "/" in form or ("." in s and "{1}" in form and "clamp" not in form)
+            )
             dtype = x.dtype if x.floating else "float32" if floating else x.dtype
             self.result(form.format(x.name, s), x.shape, dtype, x)
 
@@ -209,19 +285,26 @@ class Generator:
         x = self.writable()
         if not x:
             return
-        y = self.pick(lambda v: broadcast(v.shape, x.shape) == x.shape and v.dtype == x.dtype
-                      and not v.view)
+        y = self.pick(
+            lambda v: broadcast(v.shape, x.shape) == x.shape and v.dtype == x.dtype and not v.view
+        )
         s = self.scalar() if x.floating else "2"
         forms = ["{0}.mul_({1})", "{0} += {1}", "{0}.fill_({1})", "{0}.zero_()", "{0} -= {1}"]
         if x.floating:
             forms += ["{0}.clamp_(-1, 1)", "{0}.tanh_()", "{0}.relu_()", "{0}.sigmoid_()"]
         if y and y.name != x.name:
-            forms += ["{0}.add_({2})", "{0}.mul_({2})", "{0}.copy_({2})", "{0} *= {2}", "{0}.sub_({2}, alpha={1})",
-                      "{0}.add_({2}, alpha={1})"] * 2
+            forms += [
+                "{0}.add_({2})",
+                "{0}.mul_({2})",
+                "{0}.copy_({2})",
+                "{0} *= {2}",
+                "{0}.sub_({2}, alpha={1})",
+                "{0}.add_({2}, alpha={1})",
+            ] * 2
         text = self.rng.choice(forms)
         through = x.name
         if text[3] == "." and self.rng.random() < 0.3:
-            through, shape, spread = view_of(self.rng, x.name, x.shape)
+            through, _, spread = view_of(self.rng, x.name, x.shape)
             if spread or "{2}" in text:
                 through = x.name
         self.line(text.format(through, s, y.name if y else ""))
@@ -230,8 +313,12 @@ class Generator:
 
     def writable(self) -> Var | None:
         wrong = self.rng.random() < 0.05
-        return self.pick(lambda v: v.dtype != "bool" and (wrong or not (
-            v.spread or (v.grad and v.leaf and self.grad_mode))))
+        return self.pick(
+            lambda v: (
+                v.dtype != "bool"
+                and (wrong or not (v.spread or (v.grad and v.leaf and self.grad_mode)))
+            )
+        )
 
     def write_index(self) -> None:
         x = self.writable()
@@ -241,8 +328,15 @@ class Generator:
         y = self.pick(lambda v: not v.shape and v.dtype == x.dtype)
         value = y.name if y and self.rng.random() < 0.4 else s
         index = index_of(self.rng, x.name, x.shape)
-        self.line(self.rng.choice([f"{x.name}[{index}] = {value}", f"{x.name}[{index}] += {value}",
-                                   f"{x.name}[{index}] *= {value}"]))
+        self.line(
+            self.rng.choice(
+                [
+                    f"{x.name}[{index}] = {value}",
+                    f"{x.name}[{index}] += {value}",
+                    f"{x.name}[{index}] *= {value}",
+                ]
+            )
+        )
         if value != s and y and y.grad and self.grad_mode and not x.grad:
             self.keep(replace(x, grad=True, leaf=False))
 
@@ -250,14 +344,19 @@ class Generator:
         x = self.pick(lambda v: bool(v.size and v.shape))
         if not x:
             return
-        forms = [(f"{x.name}[[0, -1]]", (2, *x.shape[1:])), (f"{x.name}[..., 0]", x.shape[:-1]),
-                 (f"{x.name}[torch.tensor([0, 0, -1])]", (3, *x.shape[1:])),
-                 (f"{x.name}.index_select(0, torch.tensor([0, 0]))", (2, *x.shape[1:])),
-                 (f"{x.name}[{x.name} > 0].sum()", ())]
+        forms = [
+            (f"{x.name}[[0, -1]]", (2, *x.shape[1:])),
+            (f"{x.name}[..., 0]", x.shape[:-1]),
+            (f"{x.name}[torch.tensor([0, 0, -1])]", (3, *x.shape[1:])),
+            (f"{x.name}.index_select(0, torch.tensor([0, 0]))", (2, *x.shape[1:])),
+            (f"{x.name}[{x.name} > 0].sum()", ()),
+        ]
         if len(x.shape) > 1:
-            forms += [(f"{x.name}[[0, -1], [0, 0]]", (2, *x.shape[2:])),
-                      (f"{x.name}.gather(1, torch.zeros_like({x.name}, dtype=torch.int64))", x.shape),
-                      (f"{x.name}[:, [0]]", (x.shape[0], 1, *x.shape[2:]))]
+            forms += [
+                (f"{x.name}[[0, -1], [0, 0]]", (2, *x.shape[2:])),
+                (f"{x.name}.gather(1, torch.zeros_like({x.name}, dtype=torch.int64))", x.shape),
+                (f"{x.name}[:, [0]]", (x.shape[0], 1, *x.shape[2:])),
+            ]
         text, shape = self.rng.choice(forms)
         dtype = "int64" if x.dtype == "bool" and "sum" in text else x.dtype
         if "..." not in text:
@@ -285,7 +384,9 @@ class Generator:
         if y:
             self.result(f"{x.name} @ {y.name}", (*x.shape[:-1], y.shape[1]), x.dtype, x, y)
         elif len(x.shape) >= 2:
-            self.result(f"{x.name} @ {x.name}.transpose(-1, -2)", (*x.shape[:-1], x.shape[-2]), x.dtype, x)
+            self.result(
+                f"{x.name} @ {x.name}.transpose(-1, -2)", (*x.shape[:-1], x.shape[-2]), x.dtype, x
+            )
         else:
             self.result(f"{x.name}.dot({x.name})", (), x.dtype, x)
 
@@ -316,13 +417,23 @@ class Generator:
     def copy(self) -> None:
         x = self.pick()
         if x:
-            form = self.rng.choice(["{}.clone()", "{}.detach()", "{}.data.clone()", "{}.detach().clone()",
-                                    "{}.contiguous()", "{}"])
+            form = self.rng.choice(
+                [
+                    "{}.clone()",
+                    "{}.detach()",
+                    "{}.data.clone()",
+                    "{}.detach().clone()",
+                    "{}.contiguous()",
+                    "{}",
+                ]
+            )
             sources = () if "detach" in form or "data" in form else (x,)
             same = form in ("{}", "{}.contiguous()", "{}.detach()")
             if same:
                 self.keep(replace(x, viewed=True))
-            self.result(form.format(x.name), x.shape, x.dtype, *sources, leaf=same and x.leaf, view=same)
+            self.result(
+                form.format(x.name), x.shape, x.dtype, *sources, leaf=same and x.leaf, view=same
+            )
 
     def draw(self) -> None:
         shape = chosen_shape(self.rng)
@@ -339,17 +450,22 @@ class Generator:
             form = self.rng.choice(["{}.to(torch.{})", "{}.type(torch.{})"])
             self.result(form.format(x.name, dtype), x.shape, dtype, x)
 
-    # ---- autograd ----------------------------------------------------------------------------------
+    # ---- autograd
+    # ----------------------------------------------------------------------------------
 
     def root(self) -> tuple[Var | None, str]:
         """A tensor with history and the text of a scalar made of it."""
         x = self.pick(lambda v: v.grad and v.floating and (not v.leaf or self.rng.random() < 0.3))
         if not x:
             return None, ""
-        other = self.pick(lambda v: v.grad and v.dtype == x.dtype and broadcast(v.shape, x.shape) is not None)
+        other = self.pick(
+            lambda v: v.grad and v.dtype == x.dtype and broadcast(v.shape, x.shape) is not None
+        )
         if other and self.rng.random() < 0.5:
             return x, f"({x.name} * {other.name}).sum()"
-        return x, self.rng.choice([f"{x.name}.sum()", f"({x.name} * {x.name}).mean()", f"{x.name}.tanh().sum()"])
+        return x, self.rng.choice(
+            [f"{x.name}.sum()", f"({x.name} * {x.name}).mean()", f"{x.name}.tanh().sum()"]
+        )
 
     def backward(self) -> None:
         x, text = self.root()
@@ -357,8 +473,11 @@ class Generator:
             keep = self.rng.choice(["", "", "retain_graph=True"])
             form = self.rng.random()
             if form < 0.2:
-                self.line(f"{x.name}.backward(torch.ones_like({x.name})"
-                          + (f", {keep}" if keep else "") + ")")
+                self.line(
+                    f"{x.name}.backward(torch.ones_like({x.name})"
+                    + (f", {keep}" if keep else "")
+                    + ")"
+                )
             elif form < 0.3:
                 self.line(f"torch.autograd.backward([{text}, {x.name}.sum()])")
             elif form < 0.4:
@@ -373,15 +492,21 @@ class Generator:
     def grad_of(self) -> None:
         x, text = self.root()
         # (Tensors with views that were written through: PyTorch derives the one from the other.)
-        wanted = self.pick(lambda v: v.grad and (v.leaf or not v.view and not v.viewed))
+        wanted = self.pick(lambda v: v.grad and (v.leaf or (not v.view and not v.viewed)))
         if x and wanted:
-            options = self.rng.choice(["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"])
+            options = self.rng.choice(
+                ["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"]
+            )
             double = "create_graph" in options
             before, self.grad_mode = self.grad_mode, self.grad_mode and double
             # (a copy, because PyTorch's gradients may be expanded scalars)
             copied = "clone(memory_format=torch.contiguous_format)"
-            self.result(f"torch.autograd.grad({text}, {wanted.name}{options})[0].{copied}", wanted.shape,
-                        wanted.dtype, wanted)
+            self.result(
+                f"torch.autograd.grad({text}, {wanted.name}{options})[0].{copied}",
+                wanted.shape,
+                wanted.dtype,
+                wanted,
+            )
             self.grad_mode = before
 
     def zero_grads(self) -> None:
@@ -403,9 +528,15 @@ class Generator:
         x = self.pick(lambda v: v.grad)
         if not x:
             return
-        form = self.rng.choice(["h{1} = {0}.register_hook(lambda g: g * 2)", "{0}.retain_grad()",
-                                "h{1} = {0}.register_hook(lambda g: g * float(g.sum() > 0))",
-                                "h{1} = {0}.register_hook(lambda g: None)", "h{1}.remove()"])
+        form = self.rng.choice(
+            [
+                "h{1} = {0}.register_hook(lambda g: g * 2)",
+                "{0}.retain_grad()",
+                "h{1} = {0}.register_hook(lambda g: g * float(g.sum() > 0))",
+                "h{1} = {0}.register_hook(lambda g: None)",
+                "h{1}.remove()",
+            ]
+        )
         number = self.rng.randrange(3)
         self.line(form.format(x.name, number))
 
@@ -414,7 +545,9 @@ class Generator:
         x = self.pick(lambda v: v.floating)
         if x:
             flag = self.rng.choice(["True", "False", "run != 1"])
-            made = self.result(f"{x.name}.detach().clone().requires_grad_({flag})", x.shape, x.dtype)
+            made = self.result(
+                f"{x.name}.detach().clone().requires_grad_({flag})", x.shape, x.dtype
+            )
             self.keep(replace(made, grad=flag != "False"))
             if self.rng.random() < 0.3:
                 self.line(f"{made.name}.requires_grad_({flag})")
@@ -424,8 +557,12 @@ class Generator:
         leaves = self.leaves()[:3]
         if leaves:
             rate = self.scalar()
-            self.out.append(Block("with torch.no_grad()", tuple(
-                Line(f"{x.name} -= {rate} * {x.name}.grad") for x in leaves)))
+            self.out.append(
+                Block(
+                    "with torch.no_grad()",
+                    tuple(Line(f"{x.name} -= {rate} * {x.name}.grad") for x in leaves),
+                )
+            )
 
     def train(self) -> None:
         """A training loop: forward, backward, update, with something else in between."""
@@ -444,8 +581,7 @@ class Generator:
         zero = rng.choice(["{0}.grad = None", "{0}.grad is None or {0}.grad.zero_()", "{0}.grad"])
         self.line(zero.format(w.name))
         self.line(f"{x.name}.backward()")
-        self.out.append(Block("with torch.no_grad()", (
-            Line(f"{w.name} -= 0.1 * {w.name}.grad"),)))
+        self.out.append(Block("with torch.no_grad()", (Line(f"{w.name} -= 0.1 * {w.name}.grad"),)))
         if rng.random() < 0.5:
             self.statement()
         if rng.random() < 0.4:
@@ -455,18 +591,27 @@ class Generator:
         outer.append(Block(f"for i in range({rng.randint(3, 6)})", tuple(self.out)))
         self.out = outer
 
-    # ---- the world outside -------------------------------------------------------------------------
+    # ---- the world outside
+    # -------------------------------------------------------------------------
 
     def observe(self) -> None:
         x = self.pick()
         if not x:
             return
-        forms = ["{}.tolist()", "{}", "{}.sum().item()", "bool(({} > 0).any())", "({0}.shape, {0}.is_contiguous())",
-                 "{}.requires_grad", "len({})"]
+        forms = [
+            "{}.tolist()",
+            "{}",
+            "{}.sum().item()",
+            "bool(({} > 0).any())",
+            "({0}.shape, {0}.is_contiguous())",
+            "{}.requires_grad",
+            "len({})",
+        ]
         self.line(self.rng.choice(forms).format(x.name), observed=True)
 
     def to_numpy(self) -> None:
-        # (Writes to memory that a graph has saved: PyTorch does not see them, nor is it said what they do.)
+        # (Writes to memory that a graph has saved: PyTorch does not see them, nor is it said what
+        # they do.)
         x = self.pick(lambda v: v.dtype != "bool" and not v.grad)
         if not x:
             return
@@ -490,7 +635,9 @@ class Generator:
             self.line(f"del {array}")
             del self.arrays[array]
             return
-        form = self.rng.choice(["{}[...] = 1", "{} += 1", "{}[0:1] = 2", "np.multiply({0}, 2, out={0})"])
+        form = self.rng.choice(
+            ["{}[...] = 1", "{} += 1", "{}[0:1] = 2", "np.multiply({0}, 2, out={0})"]
+        )
         self.line(form.format(array))
 
     def delete(self) -> None:
@@ -502,14 +649,29 @@ class Generator:
     def wrong(self) -> None:
         x = self.pick()
         if x:
-            forms = ["{} + torch.zeros(7, 5)", "{}.reshape(7, 5)", "{}.sum(dim=9)", "{}[99]", "{}.expand(1, 1)",
-                     "{}.backward()", "torch.cat([{}, torch.zeros(7, 5)])", "{}.transpose(0, 5)", "{} @ {}[0]",
-                     "{}.view(5, -1 if run == 1 else 7)", "{}.numpy()", "{}.squeeze(9)", "float({})",
-                     "{}.add_(torch.zeros(6, 7))", "{}.unsqueeze(12)", "{}.bernoulli_(torch.ones(9))[1]"][:15]
+            forms = [
+                "{} + torch.zeros(7, 5)",
+                "{}.reshape(7, 5)",
+                "{}.sum(dim=9)",
+                "{}[99]",
+                "{}.expand(1, 1)",
+                "{}.backward()",
+                "torch.cat([{}, torch.zeros(7, 5)])",
+                "{}.transpose(0, 5)",
+                "{} @ {}[0]",
+                "{}.view(5, -1 if run == 1 else 7)",
+                "{}.numpy()",
+                "{}.squeeze(9)",
+                "float({})",
+                "{}.add_(torch.zeros(6, 7))",
+                "{}.unsqueeze(12)",
+                "{}.bernoulli_(torch.ones(9))[1]",
+            ][:15]
             form = self.rng.choice(forms)
             self.line(form.replace("{}", x.name))
 
-    # ---- compound statements -----------------------------------------------------------------------
+    # ---- compound statements
+    # -----------------------------------------------------------------------
 
     def inner(self, header: str, count: int) -> None:
         """A block of `count` statements; what the account knew before it holds after it too."""
@@ -531,7 +693,9 @@ class Generator:
         self.loops.pop()
 
     def mode_block(self) -> None:
-        mode = self.rng.choice(["no_grad()", "no_grad()", "enable_grad()", "set_grad_enabled(run != 1)"])
+        mode = self.rng.choice(
+            ["no_grad()", "no_grad()", "enable_grad()", "set_grad_enabled(run != 1)"]
+        )
         before, self.grad_mode = self.grad_mode, mode == "enable_grad()"
         self.inner(f"with torch.{mode}", self.rng.randint(1, 4))
         self.grad_mode = before
@@ -539,7 +703,11 @@ class Generator:
     def if_block(self) -> None:
         tests = ["run == 1", "run != 1", "run == 2"]
         if self.loops:
-            tests += [f"{self.loops[-1]} == 1", f"{self.loops[-1]} != 2", f"{self.loops[-1]} % 2 == 0"] * 2
+            tests += [
+                f"{self.loops[-1]} == 1",
+                f"{self.loops[-1]} != 2",
+                f"{self.loops[-1]} % 2 == 0",
+            ] * 2
         x = self.pick(lambda v: v.floating)
         if x:
             tests.append(f"{x.name}.sum() > 0.3")
@@ -559,8 +727,17 @@ class Generator:
 
     def function(self, name: str) -> str:
         lines = [f"def {name}(a, s):", "    b = a * s"]
-        choices: Sequence[str] = ("b = torch.tanh(a + b)", "c = b.detach()", "b = b + a.sum()", "b = b.clone()",
-                                  "b *= 0.5", "a = b - a", "b.mul_(s)", "a = a.reshape(-1).reshape(b.shape)",
-                                  "if b.sum() > 0: b = b - 1", "b = torch.where(a > b, a, b)")
+        choices: Sequence[str] = (
+            "b = torch.tanh(a + b)",
+            "c = b.detach()",
+            "b = b + a.sum()",
+            "b = b.clone()",
+            "b *= 0.5",
+            "a = b - a",
+            "b.mul_(s)",
+            "a = a.reshape(-1).reshape(b.shape)",
+            "if b.sum() > 0: b = b - 1",
+            "b = torch.where(a > b, a, b)",
+        )
         lines += [f"    {self.rng.choice(choices)}" for _ in range(self.rng.randint(1, 4))]
         return "\n".join([*lines, "    return b"])

@@ -1,4 +1,4 @@
-"""Programs as data: lines of Python over named variables, run against any module with torch's API."""
+"""Programs as data: lines of Python over named variables, for any module with torch's API."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
 NAMES = re.compile(r"[xnghf]\d+")
-AMBIGUOUS = ("view was created in", "is a view and its base or another view", "is a view and is being modified")
+AMBIGUOUS = (
+    "view was created in",
+    "is a view and its base or another view",
+    "is a view and is being modified",
+)
 
 
 class Ambiguous(Exception):
-    """Views and in-place writes mixed across grad modes: PyTorch gives this no meaning, so nothing is compared."""
+    """Views and in-place writes mixed across grad modes: PyTorch gives this no meaning, so nothing
+    is compared.
+    """
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,9 @@ class Trial:
 def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
     """Everything observable about one run: [(where, what), ..].
 
-    `number` is the program's variable `run`, which also moves the numbers of new tensors: what one run does
-    differs a little from what the next one does. `jitter` seeds relative errors of 1e-6 in those numbers, to
-    learn how much of a difference rounding can make.
+    `number` is the program's variable `run`, which also moves the numbers of new tensors: what one
+    run does differs a little from what the next one does. `jitter` seeds relative errors of 1e-6 in
+    those numbers, to learn how much of a difference rounding can make.
     """
     trial = Trial(module, number, None if jitter is None else random.Random(jitter))
     trial.env = {"torch": module, "np": np, "run": number, "math": math}
@@ -130,7 +136,7 @@ def _name_of(error: Exception) -> str:
 
 
 def _drop_gradients(env: dict[str, Any]) -> None:
-    """A backward that fails may have reached some leaves already: which ones is nobody's promise."""
+    """A backward that fails may have reached some leaves already: which, nobody promises."""
     for name, value in env.items():
         if _is_variable(name) and getattr(value, "is_leaf", False):
             value.grad = None
@@ -174,7 +180,8 @@ def _moved(data: Any, number: int, jitter: random.Random | None) -> Any:
     return data if jitter is None else data * (1 + 1e-6 * jitter.uniform(-1, 1))
 
 
-# ---- what is seen ------------------------------------------------------------------------------------
+# ---- what is seen
+# ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -205,9 +212,15 @@ def plain(value: Any) -> Any:
 
 def _seen_tensor(tensor: Any) -> Seen:
     grad = tensor.grad if tensor.is_leaf or tensor.retains_grad else None
-    return Seen(str(tensor.dtype), tuple(tensor.shape), tuple(tensor.stride()), tensor.requires_grad,
-                tensor.is_leaf, tensor.detach().numpy().copy(),
-                None if grad is None else _seen_tensor(grad))
+    return Seen(
+        str(tensor.dtype),
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        tensor.requires_grad,
+        tensor.is_leaf,
+        tensor.detach().numpy().copy(),
+        None if grad is None else _seen_tensor(grad),
+    )
 
 
 def _is_variable(name: str) -> bool:
@@ -216,8 +229,11 @@ def _is_variable(name: str) -> bool:
 
 def _flags(env: dict[str, Any]) -> Any:
     """What is known of all tensors without looking at data: it must not end a recording."""
-    return tuple((name, value.requires_grad, value.is_leaf, tuple(value.shape))
-                 for name, value in env.items() if name[0] in "xg" and hasattr(value, "is_leaf"))
+    return tuple(
+        (name, value.requires_grad, value.is_leaf, tuple(value.shape))
+        for name, value in env.items()
+        if name[0] in "xg" and hasattr(value, "is_leaf")
+    )
 
 
 def _see_variables(trial: Trial) -> None:
@@ -231,28 +247,41 @@ def _see_variables(trial: Trial) -> None:
         trial.seen.append((name, what))
 
 
-# ---- printing ----------------------------------------------------------------------------------------
+# ---- printing
+# ----------------------------------------------------------------------------------------
 
 
-def script(program: Program, module: str = "flambeau", number: int = 0, failing: Iterable[str] = ()) -> str:
-    """The program as a Python script, for a bug report; statements in `failing` are in try blocks."""
+def script(
+    program: Program, module: str = "flambeau", number: int = 0, failing: Iterable[str] = ()
+) -> str:
+    """The program as a Python script; statements in `failing` are in try blocks."""
     lines = ["import numpy as np", f"import {module} as torch", "", f"run = {number}"]
     failed = set(failing)
     for depth, text, wrapped in _script_lines(program.statements, 0, number, failed):
         pad = "    " * depth
         if wrapped:
-            lines += [f"{pad}try:", *(f"{pad}    {part}" for part in text.split("\n")),
-                      f"{pad}except Exception as error:", f"{pad}    print(type(error).__name__, error)"]
+            lines += [
+                f"{pad}try:",
+                *(f"{pad}    {part}" for part in text.split("\n")),
+                f"{pad}except Exception as error:",
+                f"{pad}    print(type(error).__name__, error)",
+            ]
         else:
             lines += [pad + part for part in text.split("\n")]
-    names = sorted({w.split(" = ")[0] for w in _texts(program.statements) if " = " in w
-                    and _is_variable(w.split(" = ")[0])})
+    names = sorted(
+        {
+            w.split(" = ")[0]
+            for w in _texts(program.statements)
+            if " = " in w and _is_variable(w.split(" = ")[0])
+        }
+    )
     lines += [f"print({name!r}, {name})" for name in names]
     return "\n".join(lines) + "\n"
 
 
-def _script_lines(statements: Iterable[Statement], depth: int, number: int,
-                  failed: set[str]) -> Iterator[tuple[int, str, bool]]:
+def _script_lines(
+    statements: Iterable[Statement], depth: int, number: int, failed: set[str]
+) -> Iterator[tuple[int, str, bool]]:
     for statement in statements:
         if isinstance(statement, Line):
             text = statement.text.replace("{data}", repr(_moved(statement.data, number, None)))

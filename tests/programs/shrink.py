@@ -10,7 +10,9 @@ Path = tuple[int, ...]
 
 
 def shrink(program: Program, fails: Callable[[Program], bool], attempts: int = 2000) -> Program:
-    """Drops and unwraps statements as long as `fails` stays true; tries at most `attempts` programs."""
+    """Drops and unwraps statements as long as `fails` stays true; tries at most `attempts`
+    programs.
+    """
     left = attempts
     changed = True
     while changed and left > 0:
@@ -69,12 +71,13 @@ def _simpler(statement: Statement) -> Iterator[tuple[Statement, ...]]:
         yield (Block(" ".join([*words[:3], "range(2)"]), statement.body),)
 
 
-def _replaced(statements: tuple[Statement, ...], path: Path,
-              replacement: tuple[Statement, ...]) -> tuple[Statement, ...]:
+def _replaced(
+    statements: tuple[Statement, ...], path: Path, replacement: tuple[Statement, ...]
+) -> tuple[Statement, ...]:
     place = path[0]
     if len(path) == 1:
-        return statements[:place] + replacement + statements[place + 1:]
+        return statements[:place] + replacement + statements[place + 1 :]
     block = statements[place]
     assert isinstance(block, Block)
     inner = Block(block.header, _replaced(block.body, path[1:], replacement))
-    return (*statements[:place], inner, *statements[place + 1:])
+    return (*statements[:place], inner, *statements[place + 1 :])

@@ -7,12 +7,52 @@ from typing import Any
 
 Shape = tuple[int, ...]
 
-SHAPES: tuple[Shape, ...] = ((), (3,), (4,), (2, 3), (3, 3), (3, 4), (1, 4), (3, 1), (2, 3, 4), (0, 3), (1,))
-UNARY = ("-{}", "{}.abs()", "torch.tanh({})", "{}.sigmoid()", "{}.sin()", "{}.cos()", "torch.relu({})",
-         "torch.exp(-{}.abs())", "({}.abs() + 0.5).sqrt()", "{}.square()", "{}.clamp(-1, 1)",
-         "torch.log1p({}.abs())", "torch.nn.functional.softplus({})", "{}.exp().clamp(max=4)")
-REDUCTIONS = ("sum", "mean", "amax", "amin", "max", "min", "prod", "std", "logsumexp", "softmax", "cumsum",
-              "argmax", "norm", "log_softmax", "var")
+SHAPES: tuple[Shape, ...] = (
+    (),
+    (3,),
+    (4,),
+    (2, 3),
+    (3, 3),
+    (3, 4),
+    (1, 4),
+    (3, 1),
+    (2, 3, 4),
+    (0, 3),
+    (1,),
+)
+UNARY = (
+    "-{}",
+    "{}.abs()",
+    "torch.tanh({})",
+    "{}.sigmoid()",
+    "{}.sin()",
+    "{}.cos()",
+    "torch.relu({})",
+    "torch.exp(-{}.abs())",
+    "({}.abs() + 0.5).sqrt()",
+    "{}.square()",
+    "{}.clamp(-1, 1)",
+    "torch.log1p({}.abs())",
+    "torch.nn.functional.softplus({})",
+    "{}.exp().clamp(max=4)",
+)
+REDUCTIONS = (
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "max",
+    "min",
+    "prod",
+    "std",
+    "logsumexp",
+    "softmax",
+    "cumsum",
+    "argmax",
+    "norm",
+    "log_softmax",
+    "var",
+)
 
 
 def chosen_shape(rng: random.Random) -> Shape:
@@ -46,8 +86,10 @@ def broadcast(a: Shape, b: Shape) -> Shape | None:
 def view_of(rng: random.Random, name: str, shape: Shape) -> tuple[str, Shape, bool]:
     """A view's text, its shape, and whether its elements share memory."""
     rank = len(shape)
-    forms: list[tuple[str, Shape, bool]] = [(f"{name}.unsqueeze(0)", (1, *shape), False),
-                                            (f"{name}[None]", (1, *shape), False)]
+    forms: list[tuple[str, Shape, bool]] = [
+        (f"{name}.unsqueeze(0)", (1, *shape), False),
+        (f"{name}[None]", (1, *shape), False),
+    ]
     size = 1
     for extent in shape:
         size *= extent
@@ -58,10 +100,13 @@ def view_of(rng: random.Random, name: str, shape: Shape) -> tuple[str, Shape, bo
         forms += _axis_views(rng, name, shape)
     if rank >= 2:
         last = (*shape[:-2], shape[-1], shape[-2])
-        forms += [(f"{name}.transpose(-1, -2)", last, False), (f"{name}.mT", last, False),
-                  (f"{name}.permute({', '.join(map(str, reversed(range(rank))))})", shape[::-1], False),
-                  (f"{name}.diagonal()", (*shape[2:], min(shape[0], shape[1])), False),
-                  (f"{name}.movedim(0, -1)", (*shape[1:], shape[0]), False)] * 2
+        forms += [
+            (f"{name}.transpose(-1, -2)", last, False),
+            (f"{name}.mT", last, False),
+            (f"{name}.permute({', '.join(map(str, reversed(range(rank))))})", shape[::-1], False),
+            (f"{name}.diagonal()", (*shape[2:], min(shape[0], shape[1])), False),
+            (f"{name}.movedim(0, -1)", (*shape[1:], shape[0]), False),
+        ] * 2
     if 1 in shape:
         forms.append((f"{name}.squeeze()", tuple(n for n in shape if n != 1), False))
     if shape == (4,):
@@ -72,7 +117,7 @@ def view_of(rng: random.Random, name: str, shape: Shape) -> tuple[str, Shape, bo
 def _axis_views(rng: random.Random, name: str, shape: Shape) -> list[tuple[str, Shape, bool]]:
     axis = rng.randrange(len(shape))
     extent = shape[axis]
-    before, after = shape[:axis], shape[axis + 1:]
+    before, after = shape[:axis], shape[axis + 1 :]
     colons = ":, " * axis
     forms: list[tuple[str, Shape, bool]] = [
         (f"{name}[{colons}::2]", (*before, (extent + 1) // 2, *after), False),
@@ -80,24 +125,45 @@ def _axis_views(rng: random.Random, name: str, shape: Shape) -> list[tuple[str, 
         (f"{name}.flip({axis})", shape, False),
     ]
     if extent:
-        forms += [(f"{name}.select({axis}, {rng.randrange(extent)})", before + after, False),
-                  (f"{name}[{colons}-1]", before + after, False),
-                  (f"{name}.narrow({axis}, 0, {extent - extent // 2})", (*before, extent - extent // 2, *after),
-                   False),
-                  (f"{name}.unbind({axis})[0].clone()", before + after, False),
-                  (f"{name}.chunk(2, dim={axis})[0].clone()", (*before, (extent + 1) // 2, *after), False)]
+        forms += [
+            (f"{name}.select({axis}, {rng.randrange(extent)})", before + after, False),
+            (f"{name}[{colons}-1]", before + after, False),
+            (
+                f"{name}.narrow({axis}, 0, {extent - extent // 2})",
+                (*before, extent - extent // 2, *after),
+                False,
+            ),
+            (f"{name}.unbind({axis})[0].clone()", before + after, False),
+            (
+                f"{name}.chunk(2, dim={axis})[0].clone()",
+                (*before, (extent + 1) // 2, *after),
+                False,
+            ),
+        ]
     return forms
 
 
 def index_of(rng: random.Random, name: str, shape: Shape) -> str:
     """What stands in the brackets of an assignment."""
-    forms = ["0", "-1", "1:", "::2", "...", f"{name} > 0", "[0, -1]", "torch.tensor([0])", f"{name} < run"]
+    forms = [
+        "0",
+        "-1",
+        "1:",
+        "::2",
+        "...",
+        f"{name} > 0",
+        "[0, -1]",
+        "torch.tensor([0])",
+        f"{name} < run",
+    ]
     if len(shape) > 1:
         forms += ["0, 0", ":, 0", "0, 1:", "..., -1", "[0, -1], [0, 0]", ":, [0]"]
     return rng.choice(forms)
 
 
-def shape_of_reduction(rng: random.Random, name: str, x: str, shape: Shape) -> tuple[str, Shape, str | None]:
+def shape_of_reduction(
+    rng: random.Random, name: str, x: str, shape: Shape
+) -> tuple[str, Shape, str | None]:
     """A reduction's text, its shape and its dtype (None: that of x)."""
     rank = len(shape)
     axis = rng.randrange(rank) if rank else 0
@@ -107,7 +173,7 @@ def shape_of_reduction(rng: random.Random, name: str, x: str, shape: Shape) -> t
     if name == "norm" or (name not in ("logsumexp",) and (not rank or rng.random() < 0.4)):
         return f"{x}.{name}()", (), dtype
     keep = rng.random() < 0.3
-    out = (*shape[:axis], *((1,) if keep else ()), *shape[axis + 1:])
+    out = (*shape[:axis], *((1,) if keep else ()), *shape[axis + 1 :])
     text = f"{x}.{name}({axis}{', keepdim=True' if keep else ''})"
     if name in ("max", "min"):
         text += "[0]"

@@ -70,7 +70,8 @@ def in_threads(*work: Callable[[], None]) -> None:
         raise failures[0]
 
 
-# ---- threads -----------------------------------------------------------------------------------------
+# ---- threads
+# -----------------------------------------------------------------------------------------
 
 
 def test_threads_train_at_the_same_time() -> None:
@@ -140,7 +141,8 @@ def test_tensors_go_from_thread_to_thread_while_both_record() -> None:
     assert sums == [15.0] * 300
 
 
-# ---- fork --------------------------------------------------------------------------------------------
+# ---- fork
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -163,7 +165,8 @@ def test_fork_with_a_pending_recording() -> None:
     assert pending.item() == -2.0 and w.grad is None
 
 
-# ---- interrupts --------------------------------------------------------------------------------------
+# ---- interrupts
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
@@ -199,7 +202,8 @@ def test_an_interrupt_anywhere_leaves_a_usable_state(seed: int) -> None:
     assert caught > 30
 
 
-# ---- long runs ---------------------------------------------------------------------------------------
+# ---- long runs
+# ---------------------------------------------------------------------------------------
 
 
 def resident_bytes() -> int:

@@ -1,7 +1,8 @@
-"""Random whole programs against PyTorch: op by op, compiled at once, and recognised when they come again.
+"""Random whole programs against PyTorch: op by op, compiled at once, and recognised when they come
+again.
 
-FLAMBEAU_PROGRAMS says how many (the default is for every day). A failure prints the shrunk program as a script;
-tools/soak.py runs on for as long as wanted.
+FLAMBEAU_PROGRAMS says how many (the default is for every day). A failure prints the shrunk program
+as a script; tools/soak.py runs on for as long as wanted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.parity
 PROGRAMS = int(os.environ.get("FLAMBEAU_PROGRAMS", "300"))
 BATCH = 25
 RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3}
-EVERY = {"sync": 4, "reference": 1, "compiled": 5, "recognised": 1}  # of how many programs a mode takes one
+# of how many programs a mode takes one
+EVERY = {"sync": 4, "reference": 1, "compiled": 5, "recognised": 1}
 
 
 @lru_cache(maxsize=4 * BATCH)
@@ -57,8 +59,11 @@ def shrunk_report(seed: int, name: str) -> str:
     small = shrink(generate(seed), lambda program: difference(program) is not None, attempts=400)
     words = difference(small)
     number = int(words.split(":")[0].removeprefix("run ")) if words else 0
-    failing = [where for where, what in run(small, torch, number)
-               if isinstance(what, str) and what.endswith("Error")]
+    failing = [
+        where
+        for where, what in run(small, torch, number)
+        if isinstance(what, str) and what.endswith("Error")
+    ]
     return f"seed {seed}, mode {name}: {words}\n\n{script(small, number=number, failing=failing)}"
 
 
@@ -66,9 +71,15 @@ def shrunk_report(seed: int, name: str) -> str:
 @pytest.mark.parametrize("batch", range((PROGRAMS + BATCH - 1) // BATCH))
 def test_same_as_pytorch(batch: int, name: str) -> None:
     seeds = range(batch * BATCH, min((batch + 1) * BATCH, PROGRAMS), EVERY[name])
-    failed = [seed for seed in seeds
-              if first_difference(generate(seed), name, lambda number, seed=seed: expected(seed, number))]
-    assert not failed, f"seeds {failed} differ in mode {name}; the first, shrunk:\n{shrunk_report(failed[0], name)}"
+    failed = [
+        seed
+        for seed in seeds
+        if first_difference(generate(seed), name, lambda number, seed=seed: expected(seed, number))
+    ]
+    assert not failed, (
+        f"seeds {failed} differ in mode {name}; the first, shrunk:\n"
+        f"{shrunk_report(failed[0], name)}"
+    )
 
 
 def test_programs_are_reproducible_and_agree_with_themselves() -> None:

@@ -1,4 +1,5 @@
-"""What the recorder must notice: each program runs recorded, again and again, and op by op (OPTIONS.sync).
+"""What the recorder must notice: each program runs recorded, again and again, and op by op
+(OPTIONS.sync).
 
 The two must agree in every run, whatever changes between runs that look alike.
 """
@@ -34,8 +35,15 @@ def noted(value: Any) -> Any:
     """A result as plain data, with all that a program could ask of it."""
     if isinstance(value, fb.Tensor):
         grad = value.grad if value.is_leaf else None
-        return (str(value.dtype), tuple(value.shape), value.stride(), value.requires_grad, value.is_leaf,
-                value.detach().tolist(), None if grad is None else noted(grad))
+        return (
+            str(value.dtype),
+            tuple(value.shape),
+            value.stride(),
+            value.requires_grad,
+            value.is_leaf,
+            value.detach().tolist(),
+            None if grad is None else noted(grad),
+        )
     if isinstance(value, (list, tuple)):
         return [noted(part) for part in value]
     return value
@@ -55,12 +63,14 @@ def near(a: Any, b: Any) -> bool:
         if math.isnan(a) or math.isnan(b):
             return math.isnan(a) and math.isnan(b)
         same_sign = a != 0 or math.copysign(1, a) == math.copysign(1, b)
-        return a == b and same_sign or abs(a - b) <= 1e-6 + 1e-5 * abs(a)
+        return (a == b and same_sign) or abs(a - b) <= 1e-6 + 1e-5 * abs(a)
     return type(a) is type(b) and a == b
 
 
 def check(make: Callable[[], Body], runs: int = RUNS) -> list[Any]:
-    """Runs `make()`'s body 0, 1, .. recorded and op by op; the outcomes must be the same. Returns them."""
+    """Runs `make()`'s body 0, 1, .. recorded and op by op; the outcomes must be the same. Returns
+    them.
+    """
     with mode("sync"):
         body = make()
         wanted = [outcome(body, i) for i in range(runs)]
@@ -76,20 +86,38 @@ def leaf(*values: float) -> Any:
     return fb.tensor(list(values), requires_grad=True)
 
 
-# ---- what an operand is ------------------------------------------------------------------------------
+# ---- what an operand is
+# ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scalars", [
-    (1, 1.0, True, 2, False, 0), (0.0, -0.0, 0.0, -0.0), (1.0, float("nan"), float("inf"), -float("inf")),
-    (3, 3.5, -3, 2**40, -(2**62)), (np.float32(0.5), 0.5, np.int64(2), 2, np.bool_(True))])
+@pytest.mark.parametrize(
+    "scalars",
+    [
+        (1, 1.0, True, 2, False, 0),
+        (0.0, -0.0, 0.0, -0.0),
+        (1.0, float("nan"), float("inf"), -float("inf")),
+        (3, 3.5, -3, 2**40, -(2**62)),
+        (np.float32(0.5), 0.5, np.int64(2), 2, np.bool_(True)),
+    ],
+)
 def test_scalars(scalars: tuple[Any, ...]) -> None:
     def make() -> Body:
-        ints, floats, mask = fb.tensor([1, 2, -3]), fb.tensor([0.5, -2.0, 0.0]), fb.tensor([True, False])
+        ints, floats, mask = (
+            fb.tensor([1, 2, -3]),
+            fb.tensor([0.5, -2.0, 0.0]),
+            fb.tensor([True, False]),
+        )
 
         def body(i: int) -> Any:
             s = scalars[i % len(scalars)]
             kinds = [ints * s, floats * s, floats + s, mask * s, fb.full((2,), s)]
-            return [*kinds, 1 / (floats * s), fb.where(floats > 0, floats, s), floats.clone().fill_(s)]
+            return [
+                *kinds,
+                1 / (floats * s),
+                fb.where(floats > 0, floats, s),
+                floats.clone().fill_(s),
+            ]
+
         return body
 
     outcomes = check(make, 2 * len(scalars))
@@ -101,11 +129,14 @@ def test_dtypes_and_gradients_flip() -> None:
 
     def make() -> Body:
         def body(i: int) -> Any:
-            x = fb.tensor(data, dtype=(fb.float32, fb.float64, fb.float32)[i % 3], requires_grad=i % 2 == 0)
+            x = fb.tensor(
+                data, dtype=(fb.float32, fb.float64, fb.float32)[i % 3], requires_grad=i % 2 == 0
+            )
             y = (x * x).sum()
             if y.requires_grad:
                 y.backward()
             return x, y
+
         return body
 
     check(make)
@@ -116,10 +147,17 @@ def test_views_of_the_same_shape_are_not_mistaken() -> None:
         base = fb.arange(24.0).reshape(4, 6)
 
         def body(i: int) -> Any:
-            views = (base[:3, :3], base[1:, 3:], base.t()[:3, :3], base[::2].t()[::2].t(), base[0, :9:2])
+            views = (
+                base[:3, :3],
+                base[1:, 3:],
+                base.t()[:3, :3],
+                base[::2].t()[::2].t(),
+                base[0, :9:2],
+            )
             x, y = views[i % 5], views[(2 * i) % 4]
             x.mul_(1.5) if i % 2 else x.add_(1)
             return base.clone(), y.sum(), (x * 2)[..., 0]
+
         return body
 
     check(make, 10)
@@ -127,6 +165,7 @@ def test_views_of_the_same_shape_are_not_mistaken() -> None:
 
 def test_aliases() -> None:
     """The same op on two tensors, on one tensor twice, on a tensor and its view."""
+
     def make() -> Body:
         a, b = fb.ones(4), fb.full((4,), 3.0)
 
@@ -135,6 +174,7 @@ def test_aliases() -> None:
             x.add_(y)
             y.mul_(0.5)
             return a, b, x + y
+
         return body
 
     check(make, 10)
@@ -155,6 +195,7 @@ def test_parameters_are_replaced() -> None:
             with fb.no_grad():
                 held["w"] -= 0.1 * held["w"].grad
             return held["w"], loss
+
         return body
 
     check(make)
@@ -175,13 +216,15 @@ def test_hooks_come_and_go() -> None:
                 handles[0].remove()
             (y * y).sum().backward()
             return w, list(calls)
+
         return body
 
     outcomes = check(make)
     assert outcomes[1][1] == [1] and outcomes[5][1] == [1, 1, 1]
 
 
-# ---- what happens in between -------------------------------------------------------------------------
+# ---- what happens in between
+# -------------------------------------------------------------------------
 
 
 def test_exceptions_half_way() -> None:
@@ -201,13 +244,17 @@ def test_exceptions_half_way() -> None:
                 raise KeyError("the user's own")
             y.sum().backward()
             return w, y, seen
+
         return body
 
     assert check(make)[3] == "KeyError"
 
 
 def test_liveness() -> None:
-    """A tensor kept in one run and not in another: only what somebody holds is computed, and all of it."""
+    """A tensor kept in one run and not in another: only what somebody holds is computed, and all of
+    it.
+    """
+
     def make() -> Body:
         kept: list[Any] = []
 
@@ -221,6 +268,7 @@ def test_liveness() -> None:
                 kept.clear()
             total = out.sum().item()
             return total, [k * 1 for k in kept]
+
         return body
 
     check(make, 8)
@@ -239,6 +287,7 @@ def test_gradient_history_kept_or_not() -> None:
                 for one in losses:
                     one.backward()
             return value, w
+
         return body
 
     assert check(make)[5][1][-1] is not None
@@ -259,6 +308,7 @@ def test_numpy_writes_between_steps() -> None:
             view += 0.5
             x.mul_(2)
             return z, x * y, array.tolist(), other.tolist()
+
         return body
 
     check(make)
@@ -280,6 +330,7 @@ def test_generators() -> None:
                 (w * batch).sum().backward()
             fb.set_grad_enabled(True)
             return w
+
         return body
 
     check(make)
@@ -294,6 +345,7 @@ def test_random_numbers_go_on() -> None:
             if i == 2:
                 fb.manual_seed(9)
             return noise + fb.randn(3), fb.randint(0, 10, (2,))
+
         return body
 
     outcomes = check(make)
@@ -309,13 +361,15 @@ def test_grad_modes_at_the_same_place() -> None:
                 y = w * 3
             z = y + 1
             return y, z, z.requires_grad
+
         return body
 
     outcomes = check(make)
     assert [one[2] for one in outcomes[:2]] == [True, False]
 
 
-# ---- across recordings -------------------------------------------------------------------------------
+# ---- across recordings
+# -------------------------------------------------------------------------------
 
 
 def test_history_shared_by_views_survives_a_sync() -> None:
@@ -331,6 +385,7 @@ def test_history_shared_by_views_survives_a_sync() -> None:
             row.mul_(3)
             (x * x).sum().backward()
             return w, x, row
+
         return body
 
     assert check(make)[0][0][-1][5] == [[72.0, 144.0], [24.0, 32.0]]
@@ -349,6 +404,7 @@ def test_a_plain_base_takes_the_history_written_through_its_view() -> None:
             view.mul_(w)
             (base * base).sum().backward()
             return w, base
+
         return body
 
     outcomes = check(make)
@@ -371,12 +427,14 @@ def test_gradients_of_what_an_earlier_recording_computed() -> None:
             (first * first).sum().backward()
             (inner,) = fb.autograd.grad((h * w).sum(), h)
             return w, first, inner
+
         return body
 
     check(make, 12)
 
 
-# ---- how long it goes on -----------------------------------------------------------------------------
+# ---- how long it goes on
+# -----------------------------------------------------------------------------
 
 
 def test_a_recording_longer_than_the_limit() -> None:

@@ -223,20 +223,21 @@ class _Compiler:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
-        stored = fusion.choose_stored(nodes, [v for v in outputs if v.primitive.name != "detach"])
-        stored |= {*outputs, *self.checks}
-        inverted, copies = layouts.batch_innermost(nodes)
-        stored |= copies
+        layout = layouts.batch_innermost(nodes)
+        copied = [v for v in outputs if v.primitive.name != "detach"]
+        stored = fusion.choose_stored(nodes, copied, layout.unpadded)
+        stored |= {*outputs, *self.checks, *layout.copies}
         for v in nodes:
             if v in stored:
-                turned = v in inverted and not fusion.is_host(v)
+                turned = v in layout.innermost and not fusion.is_host(v)
                 strides = layouts.innermost_strides(v.shape) if turned else None
                 self.buffers[v] = Buffer(v.dtype, v.shape, strides=strides)
         for v, found in self.destinations.items():
             if self.buffers[v].strides is None:
                 self.buffers[v] = found[0].buffer
                 found[0].buffer.shape = v.shape
-        grouper = fusion.Grouper(self.tracer, self.buffers, {v for v, _ in self.updates})
+        updates = {v for v, _ in self.updates}
+        grouper = fusion.Grouper(self.tracer, self.buffers, updates, layout.unpadded)
         for v in nodes:
             if v in stored:
                 grouper.add(v)

@@ -61,10 +61,32 @@ class Roles:
         return [position for position, axis in self.axes.items() if axis.kind == kind]
 
     @property
+    def k_positions(self) -> list[int]:
+        """The k axes: banded ones, then from the longest stride to the shortest; one of unit stride
+        in both comes last.
+        """
+        banded = {band.k for band in self.spec.bands}
+
+        def rank(p: int) -> tuple[bool, bool, int]:
+            axis = self.axes[p]
+            return (axis.a, axis.b) == (1, 1), p not in banded, -max(abs(axis.a), abs(axis.b))
+
+        return sorted(self.of("k"), key=rank)
+
+    @property
     def k_axes(self) -> tuple[Axis, ...]:
-        """k axes from the longest stride to the shortest; one of unit stride in both comes last."""
-        axes = [axis for axis in self.axes.values() if axis.kind == "k"]
-        return tuple(sorted(axes, key=lambda x: ((x.a, x.b) == (1, 1), -max(abs(x.a), abs(x.b)))))
+        """The k axes in the order of their loops, outermost first."""
+        return tuple([self.axes[p] for p in self.k_positions])
+
+    @property
+    def fixed(self) -> set[int]:
+        """Axes of the result that bands depend on: a tile has one index of them."""
+        return {band.out for band in self.spec.bands}
+
+    @property
+    def whole_side(self) -> str:
+        """The operand that bands leave gaps in, which is never packed ("" without bands)."""
+        return ("b" if self.swap else "a") if self.spec.bands else ""
 
     @property
     def k_extent(self) -> int:
@@ -99,25 +121,30 @@ def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
         for choice in _candidates(roles, lanes, registers):
             if best is None or choice.cycles < best.cycles:
                 best = choice
-    assert best is not None
+    if best is None:
+        raise NotImplementedError("no way to compute this contraction without packing padding")
     return replace(best, parts=_parts(roles_of(spec, best.swap), best))
 
 
 def _candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
     yield from _outer_candidates(roles, lanes, registers)
     k_axes = roles.k_axes
+    banded = {band.k for band in roles.spec.bands}
+    if k_axes and roles.k_positions[-1] in banded:
+        return
     if k_axes and (k_axes[-1].a, k_axes[-1].b) == (1, 1) and not roles.swap:
         yield from _dot_candidates(roles, lanes, registers)
 
 
 def _row_axes(roles: Roles, col: int) -> list[int]:
     """Axes that a tile's rows may run along: of A; where that has few, any other of the result."""
-    rows = roles.of("m")
+    rows = [p for p in roles.of("m") if p not in roles.fixed]
     chosen = {p for p in rows if roles.axes[p].out == 1}
     if rows:
         chosen.add(max(rows, key=lambda p: roles.axes[p].extent))
     if not any(roles.axes[p].extent >= FEW_ROWS for p in chosen):
-        others = [p for p in roles.of("n") + roles.of("batch") if p != col]
+        free = [p for p in roles.of("n") + roles.of("batch") if p not in roles.fixed]
+        others = [p for p in free if p != col]
         if others:
             chosen.add(max(others, key=lambda p: roles.axes[p].extent))
     return sorted(chosen) or [-1]
@@ -126,7 +153,7 @@ def _row_axes(roles: Roles, col: int) -> list[int]:
 def _lane_axes(roles: Roles) -> list[int]:
     """Axes that lanes may run along: of B, or a batch axis of neighbours in both operands."""
     batch = [p for p in roles.of("batch") if (roles.axes[p].a, roles.axes[p].b) == (1, 1)]
-    return roles.of("n") + batch or [-1]
+    return [p for p in roles.of("n") + batch if p not in roles.fixed] or [-1]
 
 
 def _tile_rows(extent: int, most: int) -> set[int]:
@@ -160,14 +187,14 @@ def _packings(roles: Roles, choice: Choice) -> Iterator[Choice]:
     """The candidate with both operands where they are, or packed where that pays (or is needed)."""
     row, col = roles.axes.get(choice.row), roles.axes.get(choice.col)
     must = choice.lanes > 1 and col is not None and col.b != 1
-    if must and row is not None and row.b:
+    if must and ((row is not None and row.b) or roles.whole_side == "b"):
         return
     packs = []
     cycles = _tile_cycles(roles, choice) + _store_cycles(roles, choice)
     for side in ("a", "b"):
         direct = _direct_cycles(roles, choice, side)
         packed = _pack_cycles(roles, choice, side)
-        pack = (must and side == "b") or packed < direct
+        pack = (must and side == "b") or (packed < direct and side != roles.whole_side)
         packs.append(pack)
         cycles += packed if pack else direct
     yield replace(choice, pack_a=packs[0], pack_b=packs[1], cycles=cycles)
@@ -178,7 +205,7 @@ def _dot_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice
     size = min(lanes, 1 << (extent - 1).bit_length())
     if size == 1 or extent == 0:
         return
-    for col in roles.of("n") or [-1]:
+    for col in [p for p in roles.of("n") if p not in roles.fixed] or [-1]:
         columns = roles.axes[col].extent if col >= 0 else 1
         for cols in (1, 2, 3, 4, 5, 6, 7, 8):
             if cols > min(columns, size):

@@ -17,11 +17,10 @@ from flambeau.execute.cpu.contraction_plan import (
     TASKS,
     Choice,
     Roles,
-    joined,
     roles_of,
     stores_rows,
 )
-from flambeau.execute.cpu.contraction_spec import BYTES, SCRATCH, Axis, Contraction
+from flambeau.execute.cpu.contraction_spec import BYTES, SCRATCH, Band, Contraction
 
 PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
 LINE = 64
@@ -101,6 +100,7 @@ class KLoop:
     extent: int
     a: int
     b: int
+    band: Band | None = None
 
 
 class Schedule:
@@ -162,10 +162,16 @@ class Schedule:
         return Operand(SCRATCH, offset, self.spec.accumulator, outer, *strides, k)
 
     def _k_loops(self) -> tuple[KLoop, ...]:
-        extents = [axis.extent for axis in self.roles.k_axes]
-        pairs = zip(extents, self.a.k, self.b.k, strict=True)
-        loops = joined([Axis("k", extent, a, b, 0) for extent, a, b in pairs])
-        return tuple([KLoop(loop.extent, loop.a, loop.b) for loop in loops])
+        bands = {band.k: band for band in self.spec.bands}
+        loops: list[KLoop] = []
+        for p, a, b in zip(self.roles.k_positions, self.a.k, self.b.k, strict=True):
+            extent, band = self.roles.axes[p].extent, bands.get(p)
+            last = loops[-1] if loops else None
+            if last and not band and not last.band and (last.a, last.b) == (extent * a, extent * b):
+                loops[-1] = KLoop(last.extent * extent, a, b)
+            else:
+                loops.append(KLoop(extent, a, b, band))
+        return tuple(loops)
 
     @property
     def chunk(self) -> int:

@@ -57,15 +57,37 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """Where A is there along one of its axes, which an axis of the result and a k axis walk.
+
+    With indices i and j of the axes at positions `out` (-1: i is 0) and `k`, only the terms with
+    low <= i * step + j * spread < low + size are part of the sum; A is not read elsewhere.
+    """
+
+    out: int
+    k: int
+    step: int
+    spread: int
+    low: int
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.spread < 1:
+            raise ValueError(f"a band's spread is at least 1, not {self.spread}")
+
+
+@dataclass(frozen=True, slots=True)
 class Contraction:
     """The axes of a contraction and the LLVM elements of its operands and of its result.
 
     half and bfloat operands accumulate in float; integers in their own type, modulo 2**bits.
+    `bands` leave out terms in which A would be padding.
     """
 
     axes: tuple[Axis, ...]
     element: str = "float"
     out_element: str = "float"
+    bands: tuple[Band, ...] = ()
 
     def __post_init__(self) -> None:
         for element in (self.element, self.out_element):
@@ -174,6 +196,8 @@ def collapse(spec: Contraction) -> tuple[Contraction, tuple[tuple[int, ...], ...
     merged contraction gets the merged axes' indices: an outer axis' index is the merged one
     divided by the inner extents.
     """
+    if spec.bands:
+        raise NotImplementedError("merging the axes of a contraction with bands")
     axes: list[Axis] = []
     origins: list[tuple[int, ...]] = []
     for number, axis in enumerate(spec.axes):

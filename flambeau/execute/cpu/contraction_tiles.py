@@ -22,6 +22,7 @@ from flambeau.execute.cpu.contraction_spec import (
     ARGS,
     SCRATCH,
     TABLE,
+    Band,
     StoreCallback,
     load_element,
     operand_pointer,
@@ -99,11 +100,28 @@ class TileFunction:
         bounds = (e.i64(0), e.i64(k.extent))
         if level == s.part_level:
             bounds = (self.first, self.last)
+        if k.band is not None:
+            bounds = self._within(k.band, bounds)
         with e.loop(*bounds, carried=sums) as loop:
             at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
             at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
             loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
         return loop.carried
+
+    def _within(self, band: Band, bounds: tuple[Reg, Reg]) -> tuple[Reg, Reg]:
+        """The part of a loop's range that a band leaves at this tile."""
+        e = self.e
+        low, high = e.i64(band.low), e.i64(band.low + band.size - 1 + band.spread)
+        if band.out >= 0:
+            start = e.op("mul nsw", self.index[band.out], e.i64(band.step))
+            low, high = e.op("sub nsw", low, start), e.op("sub nsw", high, start)
+        zero, spread = e.i64(0), e.i64(band.spread)
+        low = e.op("add nsw", e.intrinsic("llvm.smax", low, zero), e.i64(band.spread - 1))
+        high = e.intrinsic("llvm.smax", high, zero)
+        if band.spread > 1:
+            low, high = e.op("udiv", low, spread), e.op("udiv", high, spread)
+        first = e.intrinsic("llvm.smax", low, bounds[0])
+        return first, e.intrinsic("llvm.smin", high, bounds[1])
 
     def _lane_loop(self, a: Reg, b: Reg, sums: list[Reg]) -> list[Reg]:
         """The innermost loop of the dot form: `unroll` chunks at a time, then what is left."""

@@ -1,8 +1,9 @@
 """Writes LLVM IR as text: typed registers, vector operations, structured loops.
 
-Every CPU kernel family emits its code through `Emitter`. It knows nothing of ops or graphs: it spells
-LLVM instructions, keeps names unique and deterministic (equal kernels give equal text, the key of the
-kernel cache), declares the intrinsics that are used, and keeps float flags explicit per instruction.
+Every CPU kernel family emits its code through `Emitter`. It knows nothing of ops or graphs: it
+spells LLVM instructions, keeps names unique and deterministic (equal kernels give equal text, the
+key of the kernel cache), declares the intrinsics that are used, and keeps float flags explicit per
+instruction.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def round_to_float32(value: float) -> float:
 
 @dataclass
 class Loop:
-    """A running loop: its counter, its loop-carried registers, and (after it) their final values."""
+    """A running loop: its counter, its loop-carried registers, after it their final values."""
 
     index: Reg
     carried: list[Reg]
@@ -116,11 +117,13 @@ class Emitter:
     # ---- functions -------------------------------------------------------------------------------
 
     @contextmanager
-    def function(self, name: str, result: str, parameters: Sequence[tuple[str, Type]],
-                 attributes: str = "") -> Iterator[list[Reg]]:
+    def function(
+        self, name: str, result: str, parameters: Sequence[tuple[str, Type]], attributes: str = ""
+    ) -> Iterator[list[Reg]]:
         """Opens `define result @name(parameters)`; the body must end with `ret`.
 
-        A parameter is (name, type); write extra parameter attributes after the name: ("a noalias", PTR).
+        A parameter is (name, type); write extra parameter attributes after the name: ("a noalias",
+        PTR).
         """
         registers, spelled = [], []
         for spec, type_ in parameters:
@@ -172,7 +175,9 @@ class Emitter:
     # ---- arithmetic ------------------------------------------------------------------------------
 
     def op(self, opcode: str, a: Reg, b: Reg) -> Reg:
-        """A two-operand instruction with operands of one type: `op("fadd", a, b)`, `op("add nsw", ...)`."""
+        """A two-operand instruction with operands of one type: `op("fadd", a, b)`, `op("add nsw",
+        ...)`.
+        """
         assert a.type == b.type, (opcode, a, b)
         return self.temp(a.type, f"{opcode} {a.typed}, {b.name}")
 
@@ -196,8 +201,9 @@ class Emitter:
     def bitcast(self, a: Reg, to: Type) -> Reg:
         return self.temp(to, f"bitcast {a.typed} to {to}")
 
-    def call(self, name: str, result: Type | None, arguments: Sequence[Reg], *,
-             declared: bool = False) -> Reg:
+    def call(
+        self, name: str, result: Type | None, arguments: Sequence[Reg], *, declared: bool = False
+    ) -> Reg:
         """Calls `@name`, declaring it unless it is defined in this module."""
         spelled = "void" if result is None else str(result)
         if not declared and name not in self.declarations:
@@ -210,10 +216,11 @@ class Emitter:
         return self.temp(result, text)
 
     def intrinsic(self, name: str, *arguments: Reg) -> Reg:
-        """An overloaded intrinsic of the first argument's type: `intrinsic("llvm.fma", a, b, c)`."""
+        """An intrinsic overloaded for the first argument's type: `intrinsic("llvm.fma", a, b, c)`."""
         type_ = arguments[0].type
         suffix = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}.get(
-            type_.element, type_.element)
+            type_.element, type_.element
+        )
         lanes = f"v{type_.lanes}" if type_.lanes > 1 else ""
         return self.call(f"{name}.{lanes}{suffix}", type_, arguments)
 
@@ -228,7 +235,9 @@ class Emitter:
             return scalar
         to = scalar.type.with_lanes(lanes)
         one = self.temp(to, f"insertelement {to} poison, {scalar.typed}, i32 0")
-        return self.temp(to, f"shufflevector {one.typed}, {to} poison, <{lanes} x i32> zeroinitializer")
+        return self.temp(
+            to, f"shufflevector {one.typed}, {to} poison, <{lanes} x i32> zeroinitializer"
+        )
 
     def extract(self, vector: Reg, lane: int) -> Reg:
         return self.temp(vector.type.with_lanes(1), f"extractelement {vector.typed}, i32 {lane}")
@@ -244,21 +253,29 @@ class Emitter:
 
     def lane_numbers(self, lanes: int, element: str = "i64") -> Reg:
         """<0, 1, ..., lanes - 1>."""
-        return self.vector_const(range(lanes), element) if lanes > 1 else self.const(0, Type(element))
+        return (
+            self.vector_const(range(lanes), element) if lanes > 1 else self.const(0, Type(element))
+        )
 
     # ---- memory ----------------------------------------------------------------------------------
 
     def gep(self, pointer: Reg, element: str, index: Reg) -> Reg:
         """pointer + index * sizeof(element); a vector of indices gives a vector of pointers."""
-        return self.temp(Type("ptr", index.type.lanes),
-                         f"getelementptr {element}, ptr {pointer.name}, {index.typed}")
+        return self.temp(
+            Type("ptr", index.type.lanes),
+            f"getelementptr {element}, ptr {pointer.name}, {index.typed}",
+        )
 
     def load(self, pointer: Reg, type_: Type, align: int | None = None) -> Reg:
         """Loads `type_` (i1 is stored as a byte: load i8 and truncate)."""
-        return self.temp(type_, f"load {type_}, ptr {pointer}, align {align or max(1, type_.bits // 8)}")
+        return self.temp(
+            type_, f"load {type_}, ptr {pointer}, align {align or max(1, type_.bits // 8)}"
+        )
 
     def store(self, pointer: Reg, value: Reg, align: int | None = None) -> None:
-        self.line(f"store {value.typed}, ptr {pointer}, align {align or max(1, value.type.bits // 8)}")
+        self.line(
+            f"store {value.typed}, ptr {pointer}, align {align or max(1, value.type.bits // 8)}"
+        )
 
     def alloca(self, type_: Type, count: int, align: int = 64) -> Reg:
         return self.temp(PTR, f"alloca [{count} x {type_}], align {align}")
@@ -284,11 +301,13 @@ class Emitter:
         return self.temp(type_, f"phi {type_} {arms}")
 
     @contextmanager
-    def loop(self, start: Reg, stop: Reg, step: int = 1,
-             carried: Sequence[Reg] = ()) -> Iterator[Loop]:
+    def loop(
+        self, start: Reg, stop: Reg, step: int = 1, carried: Sequence[Reg] = ()
+    ) -> Iterator[Loop]:
         """for index in range(start, stop, step), with loop-carried registers.
 
-        Call `loop.yield_(values)` in the body; after the `with`, `loop.carried` holds the final values.
+        Call `loop.yield_(values)` in the body; after the `with`, `loop.carried` holds the final
+        values.
         """
         before, head, body, done = self._block, self.label(), self.label(), self.label()
         self.branch(head)
@@ -310,8 +329,10 @@ class Emitter:
         self.branch(head)
         assert len(state.next) == len(names), "a loop with carried registers must yield_ them"
         phis = [f"  {index} = phi {index.type} [ {start}, %{before} ], [ {following}, %{latch} ]"]
-        phis += [f"  {n} = phi {n.type} [ {first}, %{before} ], [ {new}, %{latch} ]"
-                 for n, first, new in zip(names, carried, state.next, strict=True)]
+        phis += [
+            f"  {n} = phi {n.type} [ {first}, %{before} ], [ {new}, %{latch} ]"
+            for n, first, new in zip(names, carried, state.next, strict=True)
+        ]
         self.lines[slot:slot] = phis
         self.open_block(done)
 

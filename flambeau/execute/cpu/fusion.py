@@ -8,7 +8,7 @@ siblings over the same space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
@@ -17,6 +17,7 @@ from flambeau.execute.cpu.body import Buffer, Node, Tracer, view_position
 from flambeau.execute.cpu.draws import draw_key, is_native_draw
 from flambeau.execute.cpu.index import ZERO, Expression, Position, Variable, of
 from flambeau.execute.cpu.loops import ordered_nodes
+from flambeau.execute.cpu.padding import padding_of
 from flambeau.execute.cpu.pointwise import needs_checks
 from flambeau.ops.primitive import (
     CONTRACTION,
@@ -105,8 +106,10 @@ def must_store(v: Value) -> bool:
     return is_host(v)
 
 
-def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value]:
-    """The values that are computed into a buffer."""
+def choose_stored(
+    nodes: Sequence[Value], outputs: Sequence[Value], unpadded: set[Value]
+) -> set[Value]:
+    """The values that are computed into a buffer; `unpadded` convolutions need no padded images."""
     stored: set[Value] = set()
     cost: dict[Value, int] = {}
     leaves: dict[Value, int] = {}
@@ -120,7 +123,7 @@ def choose_stored(nodes: Sequence[Value], outputs: Sequence[Value]) -> set[Value
         cost[v], leaves[v], depth[v] = 0, 1, 0
 
     for v in nodes:
-        _operands_stored(v, store, stored, cost)
+        _operands_stored(v, store, cost, unpadded)
         cost[v], leaves[v] = _inlined_size(v, cost, leaves)
         depth[v] = 1 + max((depth[x] for x in v.inputs), default=0)
         if (
@@ -153,15 +156,19 @@ def _inlined_size(v: Value, cost: dict[Value, int], leaves: dict[Value, int]) ->
     return total + (1 if name in ("pad", "concat", "take") else 0), reads
 
 
-def _operands_stored(v: Value, store: object, stored: set[Value], cost: dict[Value, int]) -> None:
+def _operands_stored(
+    v: Value, store: Callable[[Value], None], cost: dict[Value, int], unpadded: set[Value]
+) -> None:
     """Marks the operands that the kernel of `v` must find in memory."""
-    assert callable(store)
     name = v.primitive.name
     if is_host(v) or v.primitive.family == RANDOM:
         for x in v.inputs:
             store(x)
     elif v.primitive.family == CONTRACTION:
-        for x in v.inputs:
+        padding = padding_of(v) if v in unpadded else None
+        if padding is not None:
+            store(padding.image)
+        for x in v.inputs[padding is not None :]:
             store(_contraction_core(x))
     elif v.primitive.family == WINDOW or name in WINDOWED:
         for x in v.inputs:
@@ -299,6 +306,9 @@ class Anchor:
     place: Node | None
     result: Node | None
     operands: tuple[Node, ...] = ()
+    # Per band (see contraction_spec.Band): its two variables (None for an axis of one index), then
+    # step, spread, low and size.
+    bands: tuple[tuple[Variable | None, Variable, int, int, int, int], ...] = ()
 
 
 @dataclass(eq=False)
@@ -312,11 +322,16 @@ class Grouper:
     """Puts the stored values of a program into groups, in the order of the program."""
 
     def __init__(
-        self, tracer: Tracer, buffers: dict[Value, Buffer], updates: set[Value] | None = None
+        self,
+        tracer: Tracer,
+        buffers: dict[Value, Buffer],
+        updates: set[Value],
+        unpadded: set[Value],
     ) -> None:
         self.tracer = tracer
         self.buffers = buffers
-        self.updates = updates or set()  # what is written into bases: no check shares its kernel
+        self.updates = updates  # what is written into bases: no check shares its kernel
+        self.unpadded = unpadded
         self.owner = {id(b): v for v, b in buffers.items()}
         self.groups: list[Group] = []
         self.spaces: dict[tuple[Variable, ...], list[Group]] = {}
@@ -423,7 +438,7 @@ class Grouper:
 
     def _add_fold(self, v: Value) -> None:
         anchor, kept, folded = self._fold_anchor(v)
-        parts = [n for n in (anchor.body, anchor.place) if n is not None]
+        parts = [n for n in (anchor.body, anchor.place, *anchor.operands) if n is not None]
         reads = loaded_buffers(parts)
         needs = self.dependencies(reads)
         group = None
@@ -495,11 +510,46 @@ class Grouper:
                     space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True
                 )
             ]
-            left = t.value(a, Position(a.shape, (image, group, into, *spread)))
+            place = Position(a.shape, (image, group, into, *spread))
+            left = t.value(a, place)
             right = t.value(b, Position(b.shape, (group, channel, into, *offsets)))
         body = product(t, left, right)
         folded = space_variables(inner.shape, FOLDED)
-        return Anchor(v, position, body, None, result, (left, right)), kept, folded
+        anchor = Anchor(v, position, body, None, result, (left, right))
+        if v in self.unpadded and left.kind == "guarded":
+            self._leave_out_padding(anchor, place, position.dims[3:], inner.dims[1:])
+        return anchor, kept, folded
+
+    def _leave_out_padding(
+        self,
+        anchor: Anchor,
+        place: Position,
+        space: Sequence[Expression],
+        offsets: Sequence[Expression],
+    ) -> None:
+        """Makes the contraction's kernel read the images themselves, within bands."""
+        v = anchor.value
+        padding = padding_of(v)
+        assert padding is not None
+        image, dims = padding.image, [ZERO] * len(place.dims)
+        for axis, dim, low in zip(padding.order, place.dims, padding.low, strict=True):
+            if axis >= 0:
+                dims[axis] = dim.plus(-low)
+        left = self.tracer.value(image, Position(image.shape, dims))
+        bands = []
+        for axis, (out, k) in enumerate(zip(space, offsets, strict=True)):
+            if padding.order[3 + axis] < 0:
+                continue
+            low, size = padding.low[3 + axis], image.shape[padding.order[3 + axis]]
+            dim = place.dims[3 + axis]
+            if low <= dim.low and dim.high < low + size:
+                continue
+            along = k.single
+            assert along is not None
+            step, spread = v.attrs["strides"][axis], v.attrs["dilations"][axis]
+            bands.append((out.single, along, step, spread, low, size))
+        anchor.operands = (left, anchor.operands[1])
+        anchor.bands = tuple(bands)
 
     # ---- pointwise -------------------------------------------------------------------------------
 

@@ -7,16 +7,24 @@ for a value [N, C, H, W]) every load and store of a convolution, a pooling, an a
 gradients is a whole vector, window offsets stay scalar, and weights are broadcast. Values between
 the program's inputs and outputs are stored so where a convolution over a batch of at least
 MIN_BATCH images made them; inputs are converted once by a copy.
+
+Note [Left-out padding]
+The zeros around padded images need neither be stored nor multiplied: the loops over the kernel's
+rows and columns stop where the padding begins. That takes tiles which lie at one place of the
+image, as they do with the batch innermost. An input gradient (a convolution of the cotangent,
+padded by the kernel's extent) does half the work then, or less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flambeau.core.shapes import contiguous_strides
 from flambeau.execute.cpu.body import view_position
 from flambeau.execute.cpu.fusion import space_position
-from flambeau.ops.primitive import ELEMENTWISE
+from flambeau.execute.cpu.padding import extents, padding_of
+from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, WINDOW
 from flambeau.ops.value import Value
 
 MIN_BATCH = 16
@@ -35,18 +43,36 @@ CARRIERS = (
 )
 
 
-def batch_innermost(nodes: Sequence[Value]) -> tuple[set[Value], set[Value]]:
-    """(values to lay out with axis 0 innermost if they are stored, values to store for it)."""
+@dataclass(frozen=True)
+class Layouts:
+    """What is stored with the batch innermost (if it is stored), what must be stored for it, and
+    which convolutions read images without their padding (Note [Left-out padding]).
+    """
+
+    innermost: set[Value]
+    copies: set[Value]
+    unpadded: set[Value]
+
+
+def batch_innermost(nodes: Sequence[Value]) -> Layouts:
+    """Chooses the layouts of a program's values."""
     carried: set[Value] = set()
     copies: set[Value] = set()
+    unpadded: set[Value] = set()
     for v in nodes:
         if v.ndim < 2 or v.shape[0] < MIN_BATCH:
             continue
         if v.primitive.name == "conv":
             x = v.inputs[0]
             if not keeps_batch_axis(x):
+                if _is_weight_gradient(v, carried, copies):
+                    unpadded.add(v)
                 continue
             carried.add(v)
+            padding = padding_of(v)
+            if padding is not None and _found_whole(padding.image, carried, copies):
+                unpadded.add(v)
+                x = padding.image
             if x not in carried:
                 carried.add(x)
                 copies.add(x)
@@ -56,7 +82,32 @@ def batch_innermost(nodes: Sequence[Value]) -> tuple[set[Value], set[Value]]:
         if carries and v.ndim >= 3 and any(x in carried and x.shape[:1] == batch for x in v.inputs):
             carried.add(v)
     _add_flat_gradients(nodes, carried)
-    return carried, copies
+    return Layouts(carried, copies, unpadded)
+
+
+def _found_whole(image: Value, carried: set[Value], copies: set[Value]) -> bool:
+    """Whether images are stored, or can be, as they are and not through views."""
+    return image not in carried or image in copies or not is_view(image)
+
+
+def is_view(v: Value) -> bool:
+    """Whether a value shows others, or parts of them; axes of extent 1 do not count."""
+    while v.primitive.name == "reshape" and extents(v) == extents(v.inputs[0]):
+        v = v.inputs[0]
+    return v.primitive.family not in (ELEMENTWISE, CONTRACTION, WINDOW)
+
+
+def _is_weight_gradient(v: Value, carried: set[Value], copies: set[Value]) -> bool:
+    """Whether a padded convolution sums over the innermost batch axis of both operands."""
+    padding = padding_of(v)
+    if padding is None or padding.order[2] != 0 or padding.image not in carried:
+        return False
+    if not _found_whole(padding.image, carried, copies):
+        return False
+    weights, axis = v.inputs[1], 2
+    while weights.primitive.name == "permute":
+        weights, axis = weights.inputs[0], weights.attrs["order"][axis]
+    return axis == 0 and weights in carried and not is_view(weights)
 
 
 def keeps_batch_axis(v: Value) -> bool:

@@ -65,8 +65,10 @@ def needs_checks(nodes: Sequence[Node]) -> bool:
             n.kind == "op"
             and (
                 n.data[0] == "check"
-                or (n.dtype.kind == "i"
-                and n.data[0] in ("floor_divide", "trunc_divide", "remainder", "fmod"))
+                or (
+                    n.dtype.kind == "i"
+                    and n.data[0] in ("floor_divide", "trunc_divide", "remainder", "fmod")
+                )
             )
         )
         for n in nodes

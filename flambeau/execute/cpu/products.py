@@ -11,7 +11,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
-from flambeau.execute.cpu.contraction_spec import ACCUMULATORS
+from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Variable
@@ -39,9 +39,8 @@ def contraction_kernels(
         return None
     if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
         return None
-    spec = Contraction(
-        _axes(group, left.data[1], right.data[1], stores[0].address), element, element
-    )
+    axes = _axes(group, left.data[1], right.data[1], stores[0].address)
+    spec = Contraction(axes, element, element, _bands(group))
     nodes = ordered_nodes([s.node for s in stores], forward)
     signature = Signature(nodes, stores, forward)
     key = ("contraction", spec, vector_bits, tuple([v.key for v in group.kept]), signature.key)
@@ -86,6 +85,17 @@ def _axes(group: Group, left: Expression, right: Expression, out: Expression) ->
             Axis("k", variable.extent, left.coefficient(variable), right.coefficient(variable), 0)
         )
     return tuple(axes)
+
+
+def _bands(group: Group) -> tuple[Band, ...]:
+    """The bands of the anchor, with variables as positions among the axes."""
+    place = {v.number: i for i, v in enumerate((*group.kept, *group.folded))}
+    return tuple(
+        [
+            Band(-1 if out is None else place[out.number], place[k.number], *numbers)
+            for out, k, *numbers in group.anchors[0].bands
+        ]
+    )
 
 
 class _Epilogue:

@@ -1,0 +1,54 @@
+"""Zeros around the images of a convolution, which its kernels can leave out.
+
+See Note [Left-out padding] in layouts.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flambeau.ops.value import Value
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The zeros around a convolution's images: `image` is what they surround.
+
+    order: the image's axis for each axis of the convolution's operand, -1 for an axis that it has
+    not (of extent 1); low: zeros before, per axis of the operand.
+    """
+
+    image: Value
+    order: tuple[int, ...]
+    low: tuple[int, ...]
+
+
+def padding_of(v: Value) -> Padding | None:
+    """The padding of the spatial axes of convolution `v`, if loops over its kernel can stop at it."""
+    x, order = v.inputs[0], tuple(range(v.inputs[0].ndim))
+    while True:
+        if x.primitive.name == "permute":
+            inner = x.attrs["order"]
+        elif x.primitive.name == "reshape" and extents(x) == extents(x.inputs[0]):
+            loops = iter([a for a, n in enumerate(x.inputs[0].shape) if n != 1])
+            inner = [-1 if n == 1 else next(loops) for n in x.shape]
+        else:
+            break
+        x, order = x.inputs[0], tuple([inner[a] if a >= 0 else -1 for a in order])
+    attrs = x.attrs
+    if x.primitive.name != "pad" or any(attrs["interior"]) or attrs["value"] != 0:
+        return None
+    image = x.inputs[0]
+    if not x.size or not image.size:
+        return None
+    kernel = (1, 1, 1, *v.inputs[1].shape[3:])
+    movable = {axis for axis, extent in zip(order, kernel, strict=True) if extent > 1}
+    for axis, zeros in enumerate(zip(attrs["low"], attrs["high"], strict=True)):
+        if any(zeros) and axis not in movable:
+            return None
+    return Padding(image, order, tuple([attrs["low"][a] if a >= 0 else 0 for a in order]))
+
+
+def extents(v: Value) -> list[int]:
+    """The extents of the axes that are loops."""
+    return [n for n in v.shape if n != 1]
