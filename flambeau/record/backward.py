@@ -625,7 +625,8 @@ def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version "
         f"{version}; expected version {expected} instead. Hint: enable anomaly detection to find "
-        "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        "the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True)."
     )
 
 
@@ -738,7 +739,7 @@ def _history_key(
 
 
 def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> int:
-    """Memory that NumPy may write behind our back: what the op reads is copied now, at every use."""
+    """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
     from flambeau.record import plan
 
     key, start = _history_key(rec, tensor, family, None)

@@ -283,10 +283,10 @@ def operand_key(rec: Recording, operand: Any, scalars: list[Any]) -> Any:
 
 
 def _plain_number(operand: Any) -> tuple[Any, type]:
-    for kind in (bool, int, float, complex):
+    kinds: tuple[Any, ...] = (bool, int, float, complex)
+    for kind in kinds:
         if isinstance(operand, kind):
-            converted: Any = kind(operand)  # type: ignore[arg-type]  (checked just above)
-            return converted, kind
+            return kind(operand), kind
     if hasattr(operand, "item"):
         value = operand.item()
         return value, type(value)
@@ -454,7 +454,8 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.meta = state.metas[0] if state.metas else None
     state.number = first
     state.count = len(trace.tensors)
-    state.lengths = tuple(map(len, (trace.bases, trace.scalars, trace.histories, trace.cuts)))
+    tables: tuple[Any, ...] = (trace.bases, trace.scalars, trace.histories, trace.cuts)
+    state.lengths = tuple(len(table) for table in tables)
     state.extra = extra
     if not _entering(state.key) and not getattr(extra, "provisional", False):
         state.ops += 1
@@ -498,7 +499,8 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
         other = tensor._rec
         if other is not None and not other.done:
             _settle_other(other)
-        if tensor._storage is None:
+        settled: Any = tensor._storage
+        if settled is None:
             raise RuntimeError(
                 "this tensor was never computed: the statement that made it failed"
                 + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else "")

@@ -216,7 +216,7 @@ class Emitter:
         return self.temp(result, text)
 
     def intrinsic(self, name: str, *arguments: Reg) -> Reg:
-        """An intrinsic overloaded for the first argument's type: `intrinsic("llvm.fma", a, b, c)`."""
+        """An intrinsic for the first argument's type: `intrinsic("llvm.fma", a, b, c)`."""
         type_ = arguments[0].type
         suffix = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}.get(
             type_.element, type_.element

@@ -24,7 +24,7 @@ class Padding:
 
 
 def padding_of(v: Value) -> Padding | None:
-    """The padding of the spatial axes of convolution `v`, if loops over its kernel can stop at it."""
+    """The padding of the spatial axes of convolution `v`, if its loops can stop there."""
     x, order = v.inputs[0], tuple(range(v.inputs[0].ndim))
     while True:
         if x.primitive.name == "permute":
