@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.shapes import memory_order
-from flambeau.execute.cpu import engine, fusion, layouts, runtime
+from flambeau.execute.cpu import engine, fusion, layouts, runtime, storing
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.expansion import prepared
+from flambeau.execute.cpu.index import space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.lower import (
     Destination,
@@ -190,21 +191,21 @@ class _Compiler:
 
     def output_core(self, value: Value) -> Value:
         """The value to store for an output; inputs are copied through a value of their own."""
-        core = fusion.same_elements(value)
+        core = storing.same_elements(value)
         return detach(core) if core.primitive.family == "source" else core
 
     def update_target(self, update: Update) -> tuple[Value, Destination] | None:
         """What is written where for an update; None where the base keeps its contents."""
-        value, base = fusion.same_elements(update.value), self.bases[update.base]
+        value, base = storing.same_elements(update.value), self.bases[update.base]
         if self.is_base(value, update.base):
             return None
         if value.primitive.name == "strided_scatter" and self.is_base(
-            fusion.same_elements(value.inputs[0]), update.base
+            storing.same_elements(value.inputs[0]), update.base
         ):
             rows = value.inputs[1]
             core = self.output_core(rows)
-            whole = fusion.is_host(core) or core.primitive.family == RANDOM
-            if not whole and core.primitive.name not in fusion.SCATTERS:
+            whole = storing.is_host(core) or core.primitive.family == RANDOM
+            if not whole and core.primitive.name not in storing.SCATTERS:
                 return core, Destination(
                     base, rows.shape, value.attrs["strides"], value.attrs["offset"]
                 )
@@ -225,11 +226,11 @@ class _Compiler:
         nodes = with_checks(reachable([*outputs, *self.checks]))
         layout = layouts.batch_innermost(nodes)
         copied = [v for v in outputs if v.primitive.name != "detach"]
-        stored = fusion.choose_stored(nodes, copied, layout.unpadded)
+        stored = storing.choose_stored(nodes, copied, layout.unpadded)
         stored |= {*outputs, *self.checks, *layout.copies}
         for v in nodes:
             if v in stored:
-                turned = v in layout.innermost and not fusion.is_host(v)
+                turned = v in layout.innermost and not storing.is_host(v)
                 strides = layouts.innermost_strides(v.shape) if turned else None
                 self.buffers[v] = Buffer(v.dtype, v.shape, strides=strides)
         for v, found in self.destinations.items():
@@ -348,11 +349,11 @@ class _Compiler:
         return steps, plan_arena(lifetimes)
 
     def copy_kernel(self, value: Value, destination: Destination) -> KernelCode:
-        position = fusion.space_position(value.shape)
+        position = space_position(value.shape)
         buffer = self.buffers[value]
         node = self.tracer.load(buffer, buffer.address(position))
         store = Store(destination.buffer, destination.address(position), node)
-        return pointwise_kernel(fusion.space_variables(value.shape), [store], {}, self.vector_bits)
+        return pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
 
 
 def with_checks(nodes: Sequence[Value]) -> list[Value]:

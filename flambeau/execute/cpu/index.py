@@ -338,8 +338,19 @@ def linear(dims: Sequence[Expression], strides: Sequence[int], offset: int = 0) 
     return _collected(total, terms)
 
 
-def loop_position(shape: Sequence[int], first: int = 0) -> Position:
-    """The position whose axis a is loop variable number first + a (0 for axes of extent 1)."""
-    return Position(
-        shape, [of(Variable(first + a, n)) if n != 1 else ZERO for a, n in enumerate(shape)]
-    )
+def space_position(shape: Sequence[int], first: int = 0) -> Position:
+    """The position with one loop variable per axis of extent over 1, numbered from `first` on."""
+    dims: list[Expression] = []
+    number = first
+    for extent in shape:
+        if extent == 1:
+            dims.append(ZERO)
+        else:
+            dims.append(of(Variable(number, extent)))
+            number += 1
+    return Position(shape, dims)
+
+
+def space_variables(shape: Sequence[int], first: int = 0) -> list[Variable]:
+    extents = [n for n in shape if n != 1]
+    return [Variable(first + i, n) for i, n in enumerate(extents)]

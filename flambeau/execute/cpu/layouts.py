@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from flambeau.core.shapes import contiguous_strides
 from flambeau.execute.cpu.body import view_position
-from flambeau.execute.cpu.fusion import space_position
+from flambeau.execute.cpu.index import space_position
 from flambeau.execute.cpu.padding import extents, padding_of
 from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, WINDOW
 from flambeau.ops.value import Value
@@ -60,13 +60,14 @@ def batch_innermost(nodes: Sequence[Value]) -> Layouts:
     copies: set[Value] = set()
     unpadded: set[Value] = set()
     for v in nodes:
+        if v.primitive.name == "conv" and _is_weight_gradient(v, carried, copies):
+            unpadded.add(v)
+            continue
         if v.ndim < 2 or v.shape[0] < MIN_BATCH:
             continue
         if v.primitive.name == "conv":
             x = v.inputs[0]
             if not keeps_batch_axis(x):
-                if _is_weight_gradient(v, carried, copies):
-                    unpadded.add(v)
                 continue
             carried.add(v)
             padding = padding_of(v)

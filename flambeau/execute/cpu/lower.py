@@ -8,21 +8,15 @@ from dataclasses import dataclass, field
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.draws import draw_kernel, values_dtype
-from flambeau.execute.cpu.fusion import (
-    FOLDED,
-    Anchor,
-    Group,
-    same_elements,
-    space_position,
-    space_variables,
-)
-from flambeau.execute.cpu.index import Expression, Position, linear
+from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
+from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.products import contraction_kernels
 from flambeau.execute.cpu.reductions import Fold, reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
+from flambeau.execute.cpu.storing import same_elements
 from flambeau.ops.primitive import CONTRACTION, SCAN
 from flambeau.ops.value import Value
 

@@ -47,7 +47,12 @@ def contraction_kernels(
     known = TEMPLATES.get(key) if signature.key is not None else None
     if known is None:
         epilogue = _Epilogue(group, nodes, stores, forward, vector_bits)
-        codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
+        try:
+            codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
+        except NotImplementedError:
+            if not spec.bands:
+                raise
+            return None  # no tile fits between the bands: the general loops have guards
         outer = epilogue.writer.operands[RESERVED:]
         if signature.key is not None:
             TEMPLATES.put(key, (codes, [signature.role(o) for o in outer]))

@@ -1,0 +1,226 @@
+"""Which values are stored: they get a buffer; everything else is recomputed where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flambeau.execute.cpu import elements
+from flambeau.execute.cpu.body import view_position
+from flambeau.execute.cpu.draws import is_native_draw
+from flambeau.execute.cpu.index import Position, Variable, space_position
+from flambeau.execute.cpu.padding import padding_of
+from flambeau.ops.primitive import (
+    CONTRACTION,
+    ELEMENTWISE,
+    HOST,
+    RANDOM,
+    REDUCTION,
+    SCAN,
+    SORT,
+    SOURCE,
+    WINDOW,
+)
+from flambeau.ops.value import Value
+
+# Inlined code larger than this (vector instructions, loads) gets a buffer.
+LARGEST_BODY, MOST_LEAVES = 120, 16
+# How many values may be nested in inlined code: tracing it recurses.
+DEEPEST_BODY = 80
+# What may be recomputed by every reader instead of stored.
+CHEAP_BODY = 3
+# An operand this many times smaller than what reads it costs nothing to read again.
+SMALL_OPERAND = 8
+ALIASES = ("reshape", "detach", "leaf", "history", "relink")
+WINDOWED = ("max_pool", "max_pool_index", "max_pool_take", "windows", "fold", "pool_scatter")
+MOST_WINDOW_ELEMENTS = 64
+SCATTERS = ("put_add", "put_set", "strided_scatter", "strided_sum")
+
+
+def is_host(v: Value) -> bool:
+    """Whether the reference executor computes this value (between native kernels)."""
+    family, name = v.primitive.family, v.primitive.name
+    if name == "input":
+        return False
+    if v.dtype.is_complex or any(x.dtype.is_complex for x in v.inputs):
+        return True
+    if family == HOST:
+        return True
+    if family == RANDOM:
+        return not is_native_draw(v)
+    if family == REDUCTION:
+        return name not in ("sum", "prod") and not v.inputs[0].size
+    if family == ELEMENTWISE:
+        return not has_code(v)
+    if name in WINDOWED and name != "windows":
+        count = 1
+        for extent in v.attrs["sizes"]:
+            count *= extent
+        return count > MOST_WINDOW_ELEMENTS
+    return False
+
+
+def has_code(v: Value) -> bool:
+    name, dtype = v.primitive.name, v.dtype
+    if name in ("cast", "where", "beats") or name in elements.COMPARISONS or dtype.kind != "f":
+        return True
+    if (
+        name in elements.FLOAT_INSTRUCTIONS
+        or name in elements.FLOAT_INTRINSICS
+        or name in elements.FLOAT_RULES
+        or name == "neg"
+    ):
+        return True
+    from flambeau.execute.cpu.math_functions import FUNCTIONS
+
+    return name in FUNCTIONS
+
+
+def same_elements(v: Value) -> Value:
+    """The value that `v` shows in the same row-major order (reshapes and autograd's links
+    removed).
+    """
+    while v.primitive.name in ALIASES:
+        v = v.inputs[0]
+    return v
+
+
+def must_store(v: Value) -> bool:
+    family, name = v.primitive.family, v.primitive.name
+    if family in (CONTRACTION, REDUCTION, RANDOM, SCAN, SORT) or name in SCATTERS:
+        return True
+    return is_host(v)
+
+
+def choose_stored(
+    nodes: Sequence[Value], outputs: Sequence[Value], unpadded: set[Value]
+) -> set[Value]:
+    """The values that are computed into a buffer; `unpadded` convolutions need no padded images."""
+    stored: set[Value] = set()
+    cost: dict[Value, int] = {}
+    leaves: dict[Value, int] = {}
+    depth: dict[Value, int] = {}
+
+    def store(v: Value) -> None:
+        v = same_elements(v)
+        if v.primitive.name == "input" and v.attrs["role"] == "base":
+            return
+        stored.add(v)
+        cost[v], leaves[v], depth[v] = 0, 1, 0
+
+    for v in nodes:
+        _operands_stored(v, store, cost, unpadded)
+        cost[v], leaves[v] = _inlined_size(v, cost, leaves)
+        depth[v] = 1 + max((depth[x] for x in v.inputs), default=0)
+        if (
+            must_store(v)
+            or cost[v] > LARGEST_BODY
+            or leaves[v] > MOST_LEAVES
+            or (depth[v] > DEEPEST_BODY)
+        ):
+            store(v)
+    for v in outputs:
+        store(v)
+    _store_shared(nodes, stored, cost, leaves)
+    return stored
+
+
+def _inlined_size(v: Value, cost: dict[Value, int], leaves: dict[Value, int]) -> tuple[int, int]:
+    name = v.primitive.name
+    if v.primitive.family == SOURCE:
+        return 0, 1 if name == "input" else 0
+    own = elements.cost_of(name) if v.primitive.family == ELEMENTWISE else 0
+    times = 1
+    if name in WINDOWED and name != "windows":
+        for extent in v.attrs["sizes"]:
+            times *= extent
+    seen = dict.fromkeys(v.inputs)
+    total = own + times * (sum(cost[x] for x in seen) + (1 if times > 1 else 0))
+    reads = sum(leaves[x] for x in seen)
+    if name == "expand" and v.inputs[0].size * SMALL_OPERAND <= v.size:
+        reads = 0  # a broadcast operand stays in registers or in the nearest cache
+    return total + (1 if name in ("pad", "concat", "take") else 0), reads
+
+
+def _operands_stored(
+    v: Value, store: Callable[[Value], None], cost: dict[Value, int], unpadded: set[Value]
+) -> None:
+    """Marks the operands that the kernel of `v` must find in memory."""
+    name = v.primitive.name
+    if is_host(v) or v.primitive.family == RANDOM:
+        for x in v.inputs:
+            store(x)
+    elif v.primitive.family == CONTRACTION:
+        padding = padding_of(v) if v in unpadded else None
+        if padding is not None:
+            store(padding.image)
+        for x in v.inputs[padding is not None :]:
+            store(_contraction_core(x))
+    elif v.primitive.family == WINDOW or name in WINDOWED:
+        for x in v.inputs:
+            core = _below_views(x)
+            if cost[core] > 2 and core.primitive.family == ELEMENTWISE:
+                store(core)
+    elif name == "take":
+        core = _below_views(v.inputs[0])
+        if cost[core] > 8:
+            store(core)
+    elif name == "expand":
+        x = same_elements(v.inputs[0])
+        if cost[x] >= 10 and 1 < x.size * 8 <= v.size and x.size > 1:
+            store(x)
+
+
+def _below_views(v: Value) -> Value:
+    while v.primitive.family == "view" and len(v.inputs) == 1 and v.primitive.name != "fold":
+        v = v.inputs[0]
+    return v
+
+
+def _contraction_core(v: Value) -> Value:
+    """What to store so that `v` can be read with strides: below the views if they are plain."""
+    core = v
+    position: Position | None = space_position(v.shape)
+    plain = ("reshape", "permute", "expand", "slice", "flip", "as_strided", *ALIASES)
+    while core.primitive.name in plain:
+        assert position is not None
+        moved = view_position(core, position)
+        if moved is None:
+            return v
+        position, core = moved, core.inputs[0]
+    assert position is not None
+    affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
+    return (
+        core
+        if (affine and core.size <= 2 * v.size) or (core.primitive.name == "input" and affine)
+        else v
+    )
+
+
+def _store_shared(
+    nodes: Sequence[Value],
+    stored: set[Value],
+    cost: dict[Value, int],
+    leaves: dict[Value, int],
+) -> None:
+    """Stores what several stored values would recompute, unless it is cheap."""
+    readers: dict[Value, set[Value]] = {}
+    chosen: set[Value] = set()
+    for v in reversed(nodes):
+        mine = readers.get(v, set())
+        shared = len(mine) > 1 and v.primitive.family == ELEMENTWISE and v.size > 1
+        if shared and v not in stored and (cost[v] > CHEAP_BODY or leaves[v] > 1):
+            stored.add(v)
+            chosen.add(v)
+        source = {v} if v in stored else mine
+        for x in v.inputs:
+            readers.setdefault(x, set()).update(source)
+    # Readers were decided before their operands: what is cheap now that those are stored is not.
+    for v in nodes:
+        if v in stored and v not in chosen:
+            continue
+        cost[v], leaves[v] = _inlined_size(v, cost, leaves)
+        if v in chosen:
+            if cost[v] <= CHEAP_BODY and leaves[v] <= 1:
+                stored.discard(v)
+            else:
+                cost[v], leaves[v] = 0, 1

@@ -1,0 +1,62 @@
+"""Convolutions that leave out the padding of their images, against the reference executor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from against_reference import Builder
+
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import (
+    contraction,
+    elementwise,
+    reduction,
+    view,
+)
+
+# ---- padded convolutions -------------------------------------------------------------------------
+
+PADDED = [
+    # channels, groups, out, space, kernel, padding (low, high per axis), strides, dilations
+    (3, 1, 8, (9, 7), (3, 3), ((1, 1), (1, 1)), (1, 1), (1, 1)),
+    (4, 2, 6, (8, 8), (5, 3), ((4, 4), (2, 0)), (1, 2), (1, 1)),
+    (2, 1, 7, (6, 10), (3, 4), ((2, 3), (0, 5)), (2, 1), (2, 3)),
+    (8, 1, 3, (1, 5), (3, 3), ((1, 1), (1, 1)), (1, 1), (1, 1)),
+    (5, 1, 4, (3, 3), (7, 2), ((6, 6), (0, 0)), (1, 1), (1, 1)),
+    (6, 3, 9, (7, 7), (3, 3), ((-1, 2), (2, -2)), (1, 1), (1, 1)),
+    (4, 1, 4, (6, 6), (1, 3), ((1, 1), (1, 1)), (1, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("batch", [3, 16, 37])
+@pytest.mark.parametrize("case", PADDED, ids=str)
+def test_padded_convolutions_and_their_gradients(case: Any, batch: int) -> None:
+    channels, groups, out, space, kernel, padding, strides, dilations = case
+    b = Builder(f"{case}{batch}")
+    x = b.random((batch, channels, *space))
+    y = elementwise.maximum(x, ar.full_like(x, 0.1)) * 2.0  # computed, not an input
+    w = b.random((groups, out // groups, channels // groups, *kernel))
+    for image in (x, y):
+        zeros = ((0, 0), (0, 0), *padding)
+        low, high = tuple(z[0] for z in zeros), tuple(z[1] for z in zeros)
+        padded = view.pad(image, low=low, high=high, interior=(0, 0, 0, 0), value=0)
+        shape = (batch, groups, channels // groups, *padded.shape[2:])
+        grouped = view.reshape(padded, shape=shape)
+        result = contraction.conv(grouped, w, strides=strides, dilations=dilations)
+        ct = result * 0.5 + 1.0
+        dx = contraction.conv_input_gradient(ct, w, padded.shape[2:], strides, dilations)
+        dw = contraction.conv_weight_gradient(ct, grouped, kernel, strides, dilations)
+        assert b.check([result, dx, dw], tolerance=64.0).native
+        assert b.check([elementwise.tanh(result + dw.shape[0])], tolerance=64.0).native
+
+
+def test_left_out_padding_of_images_that_others_read() -> None:
+    b = Builder()
+    x = b.random((16, 2, 6, 6))
+    padded = view.pad(x, low=(0, 0, 1, 1), high=(0, 0, 1, 1), interior=(0, 0, 0, 0), value=0)
+    grouped = view.reshape(padded, shape=(16, 1, 2, 8, 8))
+    first, second = b.random((1, 5, 2, 3, 3)), b.random((1, 6, 2, 1, 1))
+    a = contraction.conv(grouped, first, strides=(1, 1), dilations=(1, 1))
+    c = contraction.conv(grouped, second, strides=(1, 1), dilations=(1, 1))
+    b.check([a, c, padded * 2.0, reduction.sum_(padded, axes=(0, 2))], tolerance=64.0)
