@@ -702,13 +702,14 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
             storage.dtype = dtype
         family.rec = rec
         family.number = number
+    entered = (tensor,)
     tensor._meta = meta
     tensor._rec = rec
     tensor._num = number
     rec.state = state
     rec.bases += bases
     rec.frames = frames
-    rec.handles += (tensor,)
+    rec.handles += entered
     if tensor._hooks and (tensor._origin is None or not tensor._origin[2]):
         _mark_hooks(rec, tensor)
     return number
@@ -749,10 +750,11 @@ def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> 
     copy = plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize)
     bases = ((copy, 0),)
     frames = [*rec.frames, (family.frame, family.source)]
+    entered = (tensor,)
     rec.state = state
     rec.bases += bases
     rec.frames = frames
-    rec.handles += (tensor,)
+    rec.handles += entered
     return number
 
 

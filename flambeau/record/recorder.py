@@ -5,15 +5,18 @@ numbers of its operands, finds the next state, and makes the result from what th
 miss goes to the slow path (`miss`), which replays the keys into a `Trace` and applies the new event
 there.
 
-Between the move of the state and the last list that grows with it nothing is called: CPython lets
-signals and other threads in only where something is, so a recording is whole whenever an exception
-or another thread comes in between. (A recording that is not whole all the same is not run.)
+Between the move of the state and the last list that grows with it nothing is called and nothing
+allocated that the garbage collector tracks: CPython lets signals and other threads in only where
+something is called, so a recording is whole whenever an exception or another thread comes in
+between. (Where it is not all the same, as under a debugger, another thread waits a moment for it;
+one that stays so is not run.)
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
@@ -158,11 +161,12 @@ def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
         key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
         state = rec.state.next.get(key) or miss(rec, key)
         number = rec.state.count
+    entered = (tensor,)
     tensor._rec = rec
     tensor._num = number
     rec.state = state
     rec.bases += bases
-    rec.handles += (tensor,)
+    rec.handles += entered
     return number
 
 
@@ -259,8 +263,9 @@ def with_scalar(
         out._meta = state.meta
         out._rec = rec
         out._num = state.number
+        scalars = (scalar,)
         rec.state = state
-        rec.scalars += (scalar,)
+        rec.scalars += scalars
         rec.handles.append(out)
     except Flushed:
         return with_scalar(op, x, scalar, attributes, first=first)
@@ -520,10 +525,10 @@ def _enter_exposed(rec: Recording, tensor: Handle) -> int:
             key = (AGAIN, key, number)  # the same leaf
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
-    bases = ((plans.snapshot_of(tensor), 0),)
+    bases, entered = ((plans.snapshot_of(tensor), 0),), (tensor,)
     rec.state = state
     rec.bases += bases
-    rec.handles += (tensor,)
+    rec.handles += entered
     if key is tensor._meta and key.requires_grad:
         tensor.__dict__["_entered"] = rec, number
     return number
@@ -531,6 +536,10 @@ def _enter_exposed(rec: Recording, tensor: Handle) -> int:
 
 def _settle_other(other: Recording) -> None:
     """Another thread's pending recording has to run before this thread can see its tensors."""
+    for _ in range(1000):
+        if other.taken or plans.whole(other):
+            break
+        time.sleep(1e-4)  # its thread is in the middle of an operation
     with _settling:
         if not other.done:
             plans.flush_recording(other)

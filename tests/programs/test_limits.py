@@ -170,6 +170,7 @@ def test_fork_with_a_pending_recording() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a finalizer
 @pytest.mark.parametrize("seed", range(3))
 def test_an_interrupt_anywhere_leaves_a_usable_state(seed: int) -> None:
     rng = random.Random(seed)
