@@ -170,9 +170,10 @@ def test_fork_with_a_pending_recording() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a finalizer
 @pytest.mark.parametrize("seed", range(3))
-def test_an_interrupt_anywhere_leaves_a_usable_state(seed: int) -> None:
+def test_an_interrupt_anywhere_leaves_a_usable_state(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = random.Random(seed)
     wanted = expected(seed, 7)
     kept = fb.tensor([1.0, 2.0, 3.0])
@@ -181,6 +182,8 @@ def test_an_interrupt_anywhere_leaves_a_usable_state(seed: int) -> None:
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
+    # An interrupt in a finalizer is lost, as everywhere in Python: nothing to report.
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         for _ in range(60):
