@@ -94,6 +94,8 @@ class PureOp(Event):
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         operands = [operand_value(trace, part) for part in key[1:-1]]
+        if trace.autocast is not None:
+            operands = trace.autocast.cast(self.name, operands)
         result = self.function(*operands, *(key[-1] or ()))
         for value in result if isinstance(result, tuple) else (result,):
             strides = result_strides(trace, key[1:-1], value.shape) if self.preserves else None
@@ -393,6 +395,15 @@ class Metas:
         self.metas = metas
 
 
+class AutocastOp(Event):
+    """Autocast set to the policy key[1] (None: off) in the middle of a recording."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.autocast = key[1]
+
+
 ENTER = EnterOp("enter")
 ENTER_ALL = EnterAllOp("enter_all")
 ALIAS = AliasOp("alias")
@@ -400,6 +411,7 @@ AGAIN = AgainOp("again")
 DETACH = DetachOp("detach")
 REQUIRE_GRAD = RequireGradOp("requires_grad_")
 GRAD_MODE = GradModeOp("set_grad_enabled")
+AUTOCAST = AutocastOp("autocast")
 
 
 def step(trace: Trace, key: Any) -> Any:

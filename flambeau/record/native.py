@@ -51,8 +51,7 @@ class NativeProgram:
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
         self.pack = struct.Struct(f"{slots}Q").pack_into
-        lock = threading.Lock()
-        self.acquire, self.release = lock.acquire, lock.release
+        self.lock = threading.Lock()
         self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
         self.scalar_block: Any = np.zeros(max(len(program.scalars), 1), np.uint64)
@@ -87,9 +86,7 @@ class NativeProgram:
     def run_addresses(self, addresses: list[int], scalars: list[Any], events: int) -> int:
         """Runs on these addresses; not 0 where a kernel has refused its data."""
         start = perf_counter()
-        acquire, release = self.acquire, self.release
-        acquire()
-        try:
+        with self.lock:
             self.pack(self.table, 0, *addresses)
             if scalars:
                 self.pack_scalars(self.scalar_block, 0, *scalars)
@@ -99,8 +96,6 @@ class NativeProgram:
                 )
             else:
                 failed = self.compiled.run_table(self.table)
-        finally:
-            release()
         statistics = STATISTICS
         statistics.compiled_runs += 1
         statistics.compiled_events += events

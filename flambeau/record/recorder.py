@@ -20,7 +20,16 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
-from flambeau.record.events import AGAIN, ALIAS, DETACH, ENTER_ALL, GRAD_MODE, Metas, step
+from flambeau.record.events import (
+    AGAIN,
+    ALIAS,
+    AUTOCAST,
+    DETACH,
+    ENTER_ALL,
+    GRAD_MODE,
+    Metas,
+    step,
+)
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -83,7 +92,8 @@ class Recording:
         self.done = False
 
 
-ROOTS = {True: State(None, True), False: State(None, False)}
+# By grad mode; by (grad mode, policy) under autocast.
+ROOTS: dict[Any, State] = {True: State(None, True), False: State(None, False)}
 
 
 class Local(threading.local):
@@ -92,6 +102,7 @@ class Local(threading.local):
     def __init__(self) -> None:
         self.rec = Recording(ROOTS[True])
         self.grad_mode = True
+        self.autocast: Any = None  # the policy under autocast
         self.inference = False
         self.capture: Any = None  # what a compiled function under way collects
 
@@ -447,6 +458,7 @@ def miss(rec: Recording, key: Any) -> State:
     state = State(before, key)
     fill_state(state, trace, first, extra)
     before.next[key] = state
+    trace.state = state
     rec.trace = trace
     plans.note_new_state()
     return state
@@ -471,9 +483,13 @@ def _entering(key: Any) -> bool:
 
 
 def trace_of(rec: Recording) -> Trace:
-    """The trace at the recording's state: the one at hand, or the path's keys replayed."""
+    """The trace at the recording's state: the one at hand, or the path's keys replayed.
+
+    The one at hand is of another state after an interrupt between the two moves, and where another
+    thread has found the next states first.
+    """
     trace = rec.trace
-    if trace is None:
+    if trace is None or trace.state is not rec.state:
         trace = retrace(rec.state)
         rec.trace = trace
     return trace
@@ -483,10 +499,13 @@ def retrace(state: State) -> Trace:
     root = state
     while root.parent is not None:
         root = root.parent
-    trace = Trace(bool(root.key))
+    mode, policy = root.key if isinstance(root.key, tuple) else (root.key, None)
+    trace = Trace(bool(mode))
+    trace.autocast = policy
     for key in state.path():
         step(trace, key)
         trace.take_changes()
+    trace.state = state
     return trace
 
 
@@ -556,7 +575,7 @@ class Closed:
 
     def __iadd__(self, more: Any) -> Any:
         if LOCAL.rec.handles is CLOSED:
-            LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode])
+            LOCAL.rec = Recording(root_state())
         raise Flushed
 
     append = __iadd__
@@ -589,7 +608,7 @@ def flush() -> None:
     rec = LOCAL.rec
     if rec.state.parent is None:
         return
-    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode])
+    LOCAL.rec = Recording(root_state())
     with _settling:
         if not rec.done:
             plans.flush_recording(rec)
@@ -602,24 +621,45 @@ def end_step() -> None:
         rec.state.ended = True
 
 
+def root_state() -> State:
+    """Where a recording begins in the modes of this thread."""
+    return _root_of(LOCAL.grad_mode, LOCAL.autocast)
+
+
+def _root_of(grad_mode: bool, autocast: Any) -> State:
+    if autocast is None:
+        return ROOTS[grad_mode]
+    key = (grad_mode, autocast)
+    return ROOTS.get(key) or ROOTS.setdefault(key, State(None, key))
+
+
 def set_grad_mode(mode: bool) -> None:
     """Grad mode of this thread, as an event of the recording under way."""
-    if mode == LOCAL.grad_mode:
-        return
+    if mode != LOCAL.grad_mode:
+        _set_modes(mode, LOCAL.autocast, (GRAD_MODE, mode))
+
+
+def set_autocast(policy: Any) -> None:
+    """Autocast of this thread, as an event of the recording under way; None turns it off."""
+    if policy is not LOCAL.autocast:
+        _set_modes(LOCAL.grad_mode, policy, (AUTOCAST, policy))
+
+
+def _set_modes(grad_mode: bool, autocast: Any, key: Any) -> None:
     rec = LOCAL.rec
     if rec.state.ended:
         flush()
         rec = LOCAL.rec
+    state = None
     if rec.state.parent is not None:
-        key = (GRAD_MODE, mode)
         try:
             state = rec.state.next.get(key) or miss(rec, key)
         except Flushed:
             rec = LOCAL.rec
-            state = ROOTS[mode]
-    else:
-        state = ROOTS[mode]
-    LOCAL.grad_mode = mode
+    if state is None:
+        state = _root_of(grad_mode, autocast)
+    LOCAL.grad_mode = grad_mode
+    LOCAL.autocast = autocast
     rec.state = state
 
 

@@ -92,6 +92,7 @@ class Trace:
 
     def __init__(self, grad_mode: bool) -> None:
         self.grad_mode = grad_mode
+        self.autocast: Any = None  # what casts the operands of an op, where autocast is on
         self.tensors: list[TensorRecord] = []
         self.bases: list[StorageRecord] = []
         self.scalars: list[DType] = []
@@ -108,6 +109,7 @@ class Trace:
         ] = []  # Python code in the graph
         self.event = ""
         self.changed: dict[int, Meta] = {}
+        self.state: Any = None  # which state of the tree this is the trace of
 
     # ---- tensors in and out ----------------------------------------------------------------------
 

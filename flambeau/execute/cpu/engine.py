@@ -48,6 +48,27 @@ class Engine:
         Raises KernelCompileError naming the first text that LLVM refuses.
         """
         keys = [object_key(text, self.target) for text in texts]
+        known = [self._loads.get((key, symbols)) for key in keys]
+        loaded = [future.result() for future in known if future is not None and future.done()]
+        if len(loaded) == len(keys):
+            return loaded
+        if threading.current_thread() is not threading.main_thread():
+            return self._load(texts, keys, symbols)
+        # Ctrl-C reaches the main thread alone: nothing must cut short what handles LLVM's objects.
+        outcome: Future[list[list[int]]] = Future()
+
+        def load() -> None:
+            try:
+                outcome.set_result(self._load(texts, keys, symbols))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        threading.Thread(target=load, name="flambeau-load").start()
+        return outcome.result()
+
+    def _load(
+        self, texts: Sequence[str], keys: list[bytes], symbols: Symbols
+    ) -> list[list[int]]:
         mine: dict[bytes, str] = {}
         with self.lock:
             for key, text in zip(keys, texts, strict=True):

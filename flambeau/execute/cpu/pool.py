@@ -115,11 +115,12 @@ class _Workers:
                 thread = threading.Thread(
                     target=loaded.worker, args=(index,), name=f"flambeau-{index}", daemon=True
                 )
+                self.threads.append(thread)  # first: an interrupt may come out of `start`
                 try:
                     thread.start()
                 except RuntimeError:  # No more threads: the ones there are will do.
+                    self.threads.pop()
                     break
-                self.threads.append(thread)
             loaded.state[runner.WORKERS] = len(self.threads)
             loaded.state[runner.ASKED] = wanted
 
@@ -136,7 +137,8 @@ class _Workers:
             loaded.state[runner.WORKERS] = 0
             loaded.stop()
             for thread in self.threads:
-                thread.join()
+                if thread.is_alive():
+                    thread.join()
 
 
 _workers = _Workers()
