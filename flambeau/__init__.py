@@ -90,6 +90,7 @@ _SUBMODULES = frozenset(
         "profiler",
         "random",
         "serialization",
+        "signal",
         "sparse",
         "special",
         "testing",
@@ -106,6 +107,22 @@ _ELSEWHERE = {
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.compiler", "explain"),
+    "autocast": ("flambeau.amp.autocast_mode", "autocast"),
+    "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
+    **{
+        name: ("flambeau.amp.autocast_mode", name)
+        for name in (
+            "is_autocast_enabled",
+            "set_autocast_enabled",
+            "get_autocast_dtype",
+            "set_autocast_dtype",
+            "is_autocast_cache_enabled",
+            "set_autocast_cache_enabled",
+            "clear_autocast_cache",
+            "autocast_increment_nesting",
+            "autocast_decrement_nesting",
+        )
+    },
 }
 
 

@@ -3,24 +3,43 @@
 import builtins as _builtins
 from builtins import bool as _bool
 from builtins import float as _float
+from builtins import int as _int
 from builtins import str as _str
+from builtins import tuple as _tuple
 from typing import Any
 
 from flambeau import accelerator as accelerator
+from flambeau import amp as amp
 from flambeau import autograd as autograd
 from flambeau import backends as backends
 from flambeau import compiler as compiler
 from flambeau import cpu as cpu
 from flambeau import cuda as cuda
+from flambeau import distributions as distributions
+from flambeau import fft as fft
+from flambeau import jit as jit
 from flambeau import linalg as linalg
 from flambeau import mps as mps
 from flambeau import nn as nn
 from flambeau import optim as optim
 from flambeau import random as random
 from flambeau import serialization as serialization
+from flambeau import signal as signal
+from flambeau import special as special
 from flambeau import testing as testing
 from flambeau import utils as utils
 from flambeau import version as version
+from flambeau.amp.autocast_mode import autocast as autocast
+from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
+from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
+from flambeau.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+from flambeau.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
+from flambeau.amp.autocast_mode import is_autocast_cache_enabled as is_autocast_cache_enabled
+from flambeau.amp.autocast_mode import is_autocast_enabled as is_autocast_enabled
+from flambeau.amp.autocast_mode import set_autocast_cache_enabled as set_autocast_cache_enabled
+from flambeau.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
+from flambeau.amp.autocast_mode import set_autocast_enabled as set_autocast_enabled
+from flambeau.amp.grad_scaler import GradScaler as GradScaler
 from flambeau.autograd.modes import enable_grad as enable_grad
 from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled
@@ -61,11 +80,33 @@ from flambeau.functional.activation import selu_ as selu_
 from flambeau.functional.activation import softmax as softmax
 from flambeau.functional.activation import threshold as threshold
 from flambeau.functional.activation import threshold_ as threshold_
+from flambeau.functional.channels import channel_shuffle as channel_shuffle
+from flambeau.functional.channels import pixel_shuffle as pixel_shuffle
+from flambeau.functional.channels import pixel_unshuffle as pixel_unshuffle
+from flambeau.functional.complex_numbers import angle as angle
+from flambeau.functional.complex_numbers import complex as complex
+from flambeau.functional.complex_numbers import conj as conj
+from flambeau.functional.complex_numbers import conj_physical as conj_physical
+from flambeau.functional.complex_numbers import conj_physical_ as conj_physical_
+from flambeau.functional.complex_numbers import imag as imag
+from flambeau.functional.complex_numbers import is_conj as is_conj
+from flambeau.functional.complex_numbers import is_neg as is_neg
+from flambeau.functional.complex_numbers import polar as polar
+from flambeau.functional.complex_numbers import real as real
+from flambeau.functional.complex_numbers import resolve_conj as resolve_conj
+from flambeau.functional.complex_numbers import resolve_neg as resolve_neg
+from flambeau.functional.complex_numbers import view_as_complex as view_as_complex
+from flambeau.functional.complex_numbers import view_as_real as view_as_real
 from flambeau.functional.conversion import clone as clone
-from flambeau.functional.conversion import complex as complex
-from flambeau.functional.conversion import conj as conj
-from flambeau.functional.conversion import imag as imag
-from flambeau.functional.conversion import real as real
+from flambeau.functional.convolution import bilinear as bilinear
+from flambeau.functional.convolution import conv1d as conv1d
+from flambeau.functional.convolution import conv2d as conv2d
+from flambeau.functional.convolution import conv3d as conv3d
+from flambeau.functional.counting import histogram as histogram
+from flambeau.functional.counting import histogramdd as histogramdd
+from flambeau.functional.counting import isin as isin
+from flambeau.functional.counting import nonzero_static as nonzero_static
+from flambeau.functional.counting import unravel_index as unravel_index
 from flambeau.functional.creation import arange as arange
 from flambeau.functional.creation import as_tensor as as_tensor
 from flambeau.functional.creation import empty as empty
@@ -87,6 +128,36 @@ from flambeau.functional.creation import tril_indices as tril_indices
 from flambeau.functional.creation import triu_indices as triu_indices
 from flambeau.functional.creation import zeros as zeros
 from flambeau.functional.creation import zeros_like as zeros_like
+from flambeau.functional.direct import adaptive_max_pool1d as adaptive_max_pool1d
+from flambeau.functional.direct import affine_grid_generator as affine_grid_generator
+from flambeau.functional.direct import alpha_dropout_ as alpha_dropout_
+from flambeau.functional.direct import batch_norm as batch_norm
+from flambeau.functional.direct import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from flambeau.functional.direct import constant_pad_nd as constant_pad_nd
+from flambeau.functional.direct import convolution as convolution
+from flambeau.functional.direct import cosine_embedding_loss as cosine_embedding_loss
+from flambeau.functional.direct import ctc_loss as ctc_loss
+from flambeau.functional.direct import dropout_ as dropout_
+from flambeau.functional.direct import embedding as embedding
+from flambeau.functional.direct import feature_alpha_dropout_ as feature_alpha_dropout_
+from flambeau.functional.direct import feature_dropout_ as feature_dropout_
+from flambeau.functional.direct import grid_sampler as grid_sampler
+from flambeau.functional.direct import group_norm as group_norm
+from flambeau.functional.direct import hinge_embedding_loss as hinge_embedding_loss
+from flambeau.functional.direct import instance_norm as instance_norm
+from flambeau.functional.direct import kl_div as kl_div
+from flambeau.functional.direct import layer_norm as layer_norm
+from flambeau.functional.direct import margin_ranking_loss as margin_ranking_loss
+from flambeau.functional.direct import poisson_nll_loss as poisson_nll_loss
+from flambeau.functional.direct import triplet_margin_loss as triplet_margin_loss
+from flambeau.functional.elementary import frexp as frexp
+from flambeau.functional.elementary import logit as logit
+from flambeau.functional.elementary import logit_ as logit_
+from flambeau.functional.elementary import mvlgamma as mvlgamma
+from flambeau.functional.factorisation import cholesky as cholesky
+from flambeau.functional.factorisation import lu as lu
+from flambeau.functional.factorisation import qr as qr
+from flambeau.functional.factorisation import svd as svd
 from flambeau.functional.folding import RETURN_TYPES
 from flambeau.functional.gathering import gather as gather
 from flambeau.functional.gathering import index_add as index_add
@@ -105,6 +176,10 @@ from flambeau.functional.geometry import linalg_cross as linalg_cross
 from flambeau.functional.geometry import trace as trace
 from flambeau.functional.indexing import index_put as index_put
 from flambeau.functional.indexing import index_put_ as index_put_
+from flambeau.functional.inplace import fill as fill
+from flambeau.functional.inplace import fill_ as fill_
+from flambeau.functional.inplace import resize_as_ as resize_as_
+from flambeau.functional.inplace import zero_ as zero_
 from flambeau.functional.joining import atleast_1d as atleast_1d
 from flambeau.functional.joining import atleast_2d as atleast_2d
 from flambeau.functional.joining import atleast_3d as atleast_3d
@@ -132,11 +207,20 @@ from flambeau.functional.linear_algebra import mv as mv
 from flambeau.functional.linear_algebra import outer as outer
 from flambeau.functional.linear_algebra import tensordot as tensordot
 from flambeau.functional.linear_algebra import vdot as vdot
+from flambeau.functional.linear_loss import conv_tbc as conv_tbc
 from flambeau.functional.masking import argwhere as argwhere
 from flambeau.functional.masking import masked_fill as masked_fill
 from flambeau.functional.masking import masked_scatter as masked_scatter
 from flambeau.functional.masking import masked_select as masked_select
 from flambeau.functional.masking import nonzero as nonzero
+from flambeau.functional.matrix_functions import matrix_exp as matrix_exp
+from flambeau.functional.matrix_functions import matrix_power as matrix_power
+from flambeau.functional.matrix_functions import pinverse as pinverse
+from flambeau.functional.matrix_functions import vander as vander
+from flambeau.functional.memory import TypedStorage as TypedStorage
+from flambeau.functional.memory import UntypedStorage as UntypedStorage
+from flambeau.functional.memory import empty_permuted as empty_permuted
+from flambeau.functional.memory import is_storage as is_storage
 from flambeau.functional.moments import dist as dist
 from flambeau.functional.moments import logsumexp as logsumexp
 from flambeau.functional.moments import norm as norm
@@ -145,6 +229,7 @@ from flambeau.functional.moments import std_mean as std_mean
 from flambeau.functional.moments import var as var
 from flambeau.functional.moments import var_mean as var_mean
 from flambeau.functional.moments import vector_norm as vector_norm
+from flambeau.functional.normalisation import rms_norm as rms_norm
 from flambeau.functional.ordering import argsort as argsort
 from flambeau.functional.ordering import bincount as bincount
 from flambeau.functional.ordering import cummax as cummax
@@ -162,6 +247,12 @@ from flambeau.functional.ordering import topk as topk
 from flambeau.functional.ordering import trapezoid as trapezoid
 from flambeau.functional.ordering import unique as unique
 from flambeau.functional.ordering import unique_consecutive as unique_consecutive
+from flambeau.functional.overwriting import as_strided_scatter as as_strided_scatter
+from flambeau.functional.overwriting import diagonal_scatter as diagonal_scatter
+from flambeau.functional.overwriting import index_reduce as index_reduce
+from flambeau.functional.overwriting import select_scatter as select_scatter
+from flambeau.functional.overwriting import slice_inverse as slice_inverse
+from flambeau.functional.overwriting import slice_scatter as slice_scatter
 from flambeau.functional.parts import as_strided as as_strided
 from flambeau.functional.parts import chunk as chunk
 from flambeau.functional.parts import diagonal as diagonal
@@ -169,7 +260,6 @@ from flambeau.functional.parts import split as split
 from flambeau.functional.parts import split_with_sizes as split_with_sizes
 from flambeau.functional.parts import tensor_split as tensor_split
 from flambeau.functional.parts import unbind as unbind
-from flambeau.functional.parts import view_as_real as view_as_real
 from flambeau.functional.pointwise import add as add
 from flambeau.functional.pointwise import add_ as add_
 from flambeau.functional.pointwise import addcdiv as addcdiv
@@ -179,13 +269,17 @@ from flambeau.functional.pointwise import addcmul_ as addcmul_
 from flambeau.functional.pointwise import clamp as clamp
 from flambeau.functional.pointwise import clamp_ as clamp_
 from flambeau.functional.pointwise import clamp_max as clamp_max
+from flambeau.functional.pointwise import clamp_max_ as clamp_max_
 from flambeau.functional.pointwise import clamp_min as clamp_min
+from flambeau.functional.pointwise import clamp_min_ as clamp_min_
 from flambeau.functional.pointwise import div as div
 from flambeau.functional.pointwise import div_ as div_
 from flambeau.functional.pointwise import float_power as float_power
+from flambeau.functional.pointwise import float_power_ as float_power_
 from flambeau.functional.pointwise import lerp as lerp
 from flambeau.functional.pointwise import lerp_ as lerp_
 from flambeau.functional.pointwise import nan_to_num as nan_to_num
+from flambeau.functional.pointwise import nan_to_num_ as nan_to_num_
 from flambeau.functional.pointwise import positive as positive
 from flambeau.functional.pointwise import pow as pow
 from flambeau.functional.pointwise import pow_ as pow_
@@ -195,6 +289,7 @@ from flambeau.functional.pointwise import rsub as rsub
 from flambeau.functional.pointwise import sub as sub
 from flambeau.functional.pointwise import sub_ as sub_
 from flambeau.functional.pointwise import where as where
+from flambeau.functional.pooling import avg_pool1d as avg_pool1d
 from flambeau.functional.randomness import Generator as Generator
 from flambeau.functional.randomness import alpha_dropout as alpha_dropout
 from flambeau.functional.randomness import bernoulli as bernoulli
@@ -221,6 +316,9 @@ from flambeau.functional.ranking import nanmedian as nanmedian
 from flambeau.functional.ranking import nanquantile as nanquantile
 from flambeau.functional.ranking import quantile as quantile
 from flambeau.functional.ranking import searchsorted as searchsorted
+from flambeau.functional.rarer import broadcast_shapes as broadcast_shapes
+from flambeau.functional.rarer import is_same_size as is_same_size
+from flambeau.functional.rarer import scalar_tensor as scalar_tensor
 from flambeau.functional.rearranging import diag as diag
 from flambeau.functional.rearranging import diag_embed as diag_embed
 from flambeau.functional.rearranging import diagflat as diagflat
@@ -251,8 +349,28 @@ from flambeau.functional.reduction import nanmean as nanmean
 from flambeau.functional.reduction import nansum as nansum
 from flambeau.functional.reduction import prod as prod
 from flambeau.functional.reduction import sum as sum
+from flambeau.functional.short_time import istft as istft
+from flambeau.functional.short_time import stft as stft
 from flambeau.functional.similarity import cosine_similarity as cosine_similarity
 from flambeau.functional.similarity import pairwise_distance as pairwise_distance
+from flambeau.functional.similarity import pdist as pdist
+from flambeau.functional.slopes import gradient as gradient
+from flambeau.functional.solving import cholesky_inverse as cholesky_inverse
+from flambeau.functional.solving import cholesky_solve as cholesky_solve
+from flambeau.functional.solving import det as det
+from flambeau.functional.solving import geqrf as geqrf
+from flambeau.functional.solving import inverse as inverse
+from flambeau.functional.solving import logdet as logdet
+from flambeau.functional.solving import lu_solve as lu_solve
+from flambeau.functional.solving import lu_unpack as lu_unpack
+from flambeau.functional.solving import orgqr as orgqr
+from flambeau.functional.solving import ormqr as ormqr
+from flambeau.functional.solving import slogdet as slogdet
+from flambeau.functional.solving import triangular_solve as triangular_solve
+from flambeau.functional.special_functions import polygamma as polygamma
+from flambeau.functional.statistics import corrcoef as corrcoef
+from flambeau.functional.statistics import cov as cov
+from flambeau.functional.statistics import renorm as renorm
 from flambeau.functional.views import adjoint as adjoint
 from flambeau.functional.views import broadcast_to as broadcast_to
 from flambeau.functional.views import flatten as flatten
@@ -267,6 +385,11 @@ from flambeau.functional.views import t as t
 from flambeau.functional.views import transpose as transpose
 from flambeau.functional.views import unflatten as unflatten
 from flambeau.functional.views import unsqueeze as unsqueeze
+from flambeau.functional.windows import bartlett_window as bartlett_window
+from flambeau.functional.windows import blackman_window as blackman_window
+from flambeau.functional.windows import hamming_window as hamming_window
+from flambeau.functional.windows import hann_window as hann_window
+from flambeau.functional.windows import kaiser_window as kaiser_window
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
 from flambeau.tensor.printing import set_printoptions as set_printoptions
@@ -327,6 +450,7 @@ ger = outer
 layout = Layout
 memory_format = MemoryFormat
 moveaxis = movedim
+native_channel_shuffle = channel_shuffle
 range = range_
 return_types = RETURN_TYPES
 row_stack = vstack
@@ -337,6 +461,9 @@ swapdims = transpose
 trapz = trapezoid
 true_divide = div
 true_divide_ = div_
+unsafe_chunk = chunk
+unsafe_split = split
+unsafe_split_with_sizes = split_with_sizes
 
 def is_floating_point(input: Tensor) -> _builtins.bool:
     """Whether the tensor's dtype is a float dtype."""
@@ -403,6 +530,9 @@ def acosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def acosh_(self: Tensor) -> Tensor:
     """acosh in place."""
 
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """Means over windows that divide the last axes into output_size parts."""
+
 def addbmm(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
     """beta * input + alpha * (product of `batch1` and `batch2`); beta 0 ignores the input."""
 
@@ -415,17 +545,32 @@ def addmv(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -
 def addr(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
     """beta * input + alpha * (product of `vec1` and `vec2`); beta 0 ignores the input."""
 
+def alias_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `alias` shows, in its own memory."""
+
 def arccos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acos of `input` (a new tensor of its shape)."""
+
+def arccos_(self: Tensor) -> Tensor:
+    """acos in place."""
 
 def arccosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acosh of `input` (a new tensor of its shape)."""
 
+def arccosh_(self: Tensor) -> Tensor:
+    """acosh in place."""
+
 def arcsin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asin of `input` (a new tensor of its shape)."""
 
+def arcsin_(self: Tensor) -> Tensor:
+    """asin in place."""
+
 def arcsinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asinh of `input` (a new tensor of its shape)."""
+
+def arcsinh_(self: Tensor) -> Tensor:
+    """asinh in place."""
 
 def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atan of `input` (a new tensor of its shape)."""
@@ -433,8 +578,20 @@ def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def arctan2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atan2 of `input` and `other`, broadcast and promoted."""
 
+def arctan2_(self: Tensor, other: Any) -> Tensor:
+    """atan2 in place: `other` must broadcast to this tensor's shape."""
+
+def arctan_(self: Tensor) -> Tensor:
+    """atan in place."""
+
 def arctanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atanh of `input` (a new tensor of its shape)."""
+
+def arctanh_(self: Tensor) -> Tensor:
+    """atanh in place."""
+
+def as_strided_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `as_strided` shows, in its own memory."""
 
 def asin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asin of `input` (a new tensor of its shape)."""
@@ -478,6 +635,9 @@ def bitwise_and_(self: Tensor, other: Any) -> Tensor:
 def bitwise_left_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_left_shift of `input` and `other`, broadcast and promoted."""
 
+def bitwise_left_shift_(self: Tensor, other: Any) -> Tensor:
+    """bitwise_left_shift in place: `other` must broadcast to this tensor's shape."""
+
 def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_not of `input` (a new tensor of its shape)."""
 
@@ -493,6 +653,9 @@ def bitwise_or_(self: Tensor, other: Any) -> Tensor:
 def bitwise_right_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_right_shift of `input` and `other`, broadcast and promoted."""
 
+def bitwise_right_shift_(self: Tensor, other: Any) -> Tensor:
+    """bitwise_right_shift in place: `other` must broadcast to this tensor's shape."""
+
 def bitwise_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_xor of `input` and `other`, broadcast and promoted."""
 
@@ -504,6 +667,42 @@ def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def ceil_(self: Tensor) -> Tensor:
     """ceil in place."""
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: _int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """The adjoint of conv1d, upsampling by the stride; weight [C, O / groups, *K]."""
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: _int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """The adjoint of conv2d, upsampling by the stride; weight [C, O / groups, *K]."""
+
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: _int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """The adjoint of conv3d, upsampling by the stride; weight [C, O / groups, *K]."""
 
 def copysign(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise copysign of `input` and `other`, broadcast and promoted."""
@@ -523,11 +722,29 @@ def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def cosh_(self: Tensor) -> Tensor:
     """cosh in place."""
 
+def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise deg2rad of `input` (a new tensor of its shape)."""
+
+def deg2rad_(self: Tensor) -> Tensor:
+    """deg2rad in place."""
+
+def detach_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `detach` shows, in its own memory."""
+
+def diagonal_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `diagonal` shows, in its own memory."""
+
 def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise digamma of `input` (a new tensor of its shape)."""
 
 def digamma_(self: Tensor) -> Tensor:
     """digamma in place."""
+
+def dsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
+    """Parts along one dimension: so many equal ones, or cut at indices (views)."""
+
+def eig(*args: Any, **kwargs: Any) -> Any:
+    """Removed from PyTorch: RuntimeError."""
 
 def eq(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise eq of `input` and `other`, broadcast and promoted."""
@@ -564,6 +781,9 @@ def exp2_(self: Tensor) -> Tensor:
 
 def exp_(self: Tensor) -> Tensor:
     """exp in place."""
+
+def expand_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `expand` shows, in its own memory."""
 
 def expm1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise expm1 of `input` (a new tensor of its shape)."""
@@ -607,6 +827,12 @@ def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def frac_(self: Tensor) -> Tensor:
     """frac in place."""
 
+def gcd(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise gcd of `input` and `other`, broadcast and promoted."""
+
+def gcd_(self: Tensor, other: Any) -> Tensor:
+    """gcd in place: `other` must broadcast to this tensor's shape."""
+
 def ge(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
 
@@ -616,8 +842,14 @@ def ge_(self: Tensor, other: Any) -> Tensor:
 def greater(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
+def greater_(self: Tensor, other: Any) -> Tensor:
+    """gt in place: `other` must broadcast to this tensor's shape."""
+
 def greater_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
+
+def greater_equal_(self: Tensor, other: Any) -> Tensor:
+    """ge in place: `other` must broadcast to this tensor's shape."""
 
 def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
@@ -625,11 +857,29 @@ def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def gt_(self: Tensor, other: Any) -> Tensor:
     """gt in place: `other` must broadcast to this tensor's shape."""
 
+def heaviside(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise heaviside of `input` and `other`, broadcast and promoted."""
+
+def hsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
+    """Parts along one dimension: so many equal ones, or cut at indices (views)."""
+
 def hypot(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise hypot of `input` and `other`, broadcast and promoted."""
 
 def hypot_(self: Tensor, other: Any) -> Tensor:
     """hypot in place: `other` must broadcast to this tensor's shape."""
+
+def i0(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise i0 of `input` (a new tensor of its shape)."""
+
+def i0_(self: Tensor) -> Tensor:
+    """i0 in place."""
+
+def igamma(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise igamma of `input` and `other`, broadcast and promoted."""
+
+def igammac(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise igammac of `input` and `other`, broadcast and promoted."""
 
 def isfinite(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise isfinite of `input` (a new tensor of its shape)."""
@@ -640,6 +890,27 @@ def isinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def isnan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise isnan of `input` (a new tensor of its shape)."""
 
+def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise isneginf of `input` (a new tensor of its shape)."""
+
+def isposinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise isposinf of `input` (a new tensor of its shape)."""
+
+def isreal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise isreal of `input` (a new tensor of its shape)."""
+
+def lcm(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise lcm of `input` and `other`, broadcast and promoted."""
+
+def lcm_(self: Tensor, other: Any) -> Tensor:
+    """lcm in place: `other` must broadcast to this tensor's shape."""
+
+def ldexp(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise ldexp of `input` and `other`, broadcast and promoted."""
+
+def ldexp_(self: Tensor, other: Any) -> Tensor:
+    """ldexp in place: `other` must broadcast to this tensor's shape."""
+
 def le(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise le of `input` and `other`, broadcast and promoted."""
 
@@ -649,8 +920,14 @@ def le_(self: Tensor, other: Any) -> Tensor:
 def less(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lt of `input` and `other`, broadcast and promoted."""
 
+def less_(self: Tensor, other: Any) -> Tensor:
+    """lt in place: `other` must broadcast to this tensor's shape."""
+
 def less_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise le of `input` and `other`, broadcast and promoted."""
+
+def less_equal_(self: Tensor, other: Any) -> Tensor:
+    """le in place: `other` must broadcast to this tensor's shape."""
 
 def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lgamma of `input` (a new tensor of its shape)."""
@@ -685,6 +962,9 @@ def log_(self: Tensor) -> Tensor:
 def logaddexp(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logaddexp of `input` and `other`, broadcast and promoted."""
 
+def logaddexp2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise logaddexp2 of `input` and `other`, broadcast and promoted."""
+
 def logical_and(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_and of `input` and `other`, broadcast and promoted."""
 
@@ -693,6 +973,9 @@ def logical_and_(self: Tensor, other: Any) -> Tensor:
 
 def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_not of `input` (a new tensor of its shape)."""
+
+def logical_not_(self: Tensor) -> Tensor:
+    """logical_not in place."""
 
 def logical_or(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_or of `input` and `other`, broadcast and promoted."""
@@ -706,11 +989,61 @@ def logical_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def logical_xor_(self: Tensor, other: Any) -> Tensor:
     """logical_xor in place: `other` must broadcast to this tensor's shape."""
 
+def lstsq(*args: Any, **kwargs: Any) -> Any:
+    """Removed from PyTorch: RuntimeError."""
+
 def lt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lt of `input` and `other`, broadcast and promoted."""
 
 def lt_(self: Tensor, other: Any) -> Tensor:
     """lt in place: `other` must broadcast to this tensor's shape."""
+
+def matrix_rank(*args: Any, **kwargs: Any) -> Any:
+    """Removed from PyTorch: RuntimeError."""
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: _bool = False,
+    return_indices: _bool = False,
+) -> Any:
+    """The largest element of each window of the last axes; also its flat index if asked."""
+
+def max_pool1d_with_indices(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: _bool = False,
+    return_indices: _bool = False,
+) -> _tuple[Tensor, Tensor]:
+    """max_pool1d and the flat index of each maximum."""
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: _bool = False,
+    return_indices: _bool = False,
+) -> Any:
+    """The largest element of each window of the last axes; also its flat index if asked."""
+
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: _bool = False,
+    return_indices: _bool = False,
+) -> Any:
+    """The largest element of each window of the last axes; also its flat index if asked."""
 
 def maximum(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise maximum of `input` and `other`, broadcast and promoted."""
@@ -729,6 +1062,9 @@ def multiply(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 
 def multiply_(self: Tensor, other: Any) -> Tensor:
     """mul in place: `other` must broadcast to this tensor's shape."""
+
+def narrow_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `narrow` shows, in its own memory."""
 
 def ne(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ne of `input` and `other`, broadcast and promoted."""
@@ -756,6 +1092,18 @@ def nextafter_(self: Tensor, other: Any) -> Tensor:
 
 def not_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ne of `input` and `other`, broadcast and promoted."""
+
+def not_equal_(self: Tensor, other: Any) -> Tensor:
+    """ne in place: `other` must broadcast to this tensor's shape."""
+
+def permute_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `permute` shows, in its own memory."""
+
+def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise rad2deg of `input` (a new tensor of its shape)."""
+
+def rad2deg_(self: Tensor) -> Tensor:
+    """rad2deg in place."""
 
 def rand_like(
     input: Tensor,
@@ -805,6 +1153,9 @@ def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def rsqrt_(self: Tensor) -> Tensor:
     """rsqrt in place."""
 
+def select_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `select` shows, in its own memory."""
+
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sgn of `input` (a new tensor of its shape)."""
 
@@ -823,17 +1174,38 @@ def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def sign_(self: Tensor) -> Tensor:
     """sign in place."""
 
+def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise signbit of `input` (a new tensor of its shape)."""
+
 def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sin of `input` (a new tensor of its shape)."""
 
 def sin_(self: Tensor) -> Tensor:
     """sin in place."""
 
+def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elementwise sinc of `input` (a new tensor of its shape)."""
+
+def sinc_(self: Tensor) -> Tensor:
+    """sinc in place."""
+
 def sinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sinh of `input` (a new tensor of its shape)."""
 
 def sinh_(self: Tensor) -> Tensor:
     """sinh in place."""
+
+def slice_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `slice` shows, in its own memory."""
+
+def solve(*args: Any, **kwargs: Any) -> Any:
+    """Removed from PyTorch: RuntimeError."""
+
+def split_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `split` shows, in its own memory."""
+
+def split_with_sizes_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `split_with_sizes` shows, in its own memory."""
 
 def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sqrt of `input` (a new tensor of its shape)."""
@@ -847,6 +1219,15 @@ def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def square_(self: Tensor) -> Tensor:
     """square in place."""
 
+def squeeze_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `squeeze` shows, in its own memory."""
+
+def symeig(*args: Any, **kwargs: Any) -> Any:
+    """Removed from PyTorch: RuntimeError."""
+
+def t_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `t` shows, in its own memory."""
+
 def tan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise tan of `input` (a new tensor of its shape)."""
 
@@ -859,11 +1240,32 @@ def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def tanh_(self: Tensor) -> Tensor:
     """tanh in place."""
 
+def transpose_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `transpose` shows, in its own memory."""
+
 def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise trunc of `input` (a new tensor of its shape)."""
 
 def trunc_(self: Tensor) -> Tensor:
     """trunc in place."""
+
+def unbind_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `unbind` shows, in its own memory."""
+
+def unfold_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `unfold` shows, in its own memory."""
+
+def unsqueeze_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `unsqueeze` shows, in its own memory."""
+
+def view_as_real_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `view_as_real` shows, in its own memory."""
+
+def view_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    """A copy of what `view` shows, in its own memory."""
+
+def vsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
+    """Parts along one dimension: so many equal ones, or cut at indices (views)."""
 
 def xlogy(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise xlogy of `input` and `other`, broadcast and promoted."""

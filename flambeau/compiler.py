@@ -90,7 +90,9 @@ class Kept:
         self.gradients = gradients  # (leaf, tensor number)
         self.expected = expected  # (leaf, what its .grad must be)
         self.changes = CHANGES.count
-        self.fresh = sorted({number for number, *_ in plan.live})
+        made = {number: meta for number, _, meta, _ in plan.live}
+        self.fresh = sorted(made)
+        self.made = sorted(made.items())
         self.count = state.count
         self.ready: Ready | None = None
 
@@ -164,8 +166,9 @@ class Kept:
             return MISS
         handles: list[Any] = [None] * self.count
         rec = Recording(self.state)
-        for number in self.fresh:
+        for number, meta in self.made:
             out = new(Tensor)
+            out._meta = meta
             out._rec = rec
             out._num = number
             handles[number] = out
@@ -350,6 +353,7 @@ class Compiled:
         tensors: list[Tensor] = []
         key: Any = (
             LOCAL.grad_mode,
+            LOCAL.autocast,
             self.watched(),
             signature(args, tensors),
             signature(kwargs, tensors) if kwargs else None,

@@ -25,3 +25,14 @@ def current_device() -> str:
 def synchronize(device: Any = None) -> None:
     """Computes what has been recorded."""
     flush()
+
+
+__path__: list[str] = []  # so that `import torch.cpu.amp` may ask below it
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        from flambeau.amp import cpu as amp
+
+        return amp
+    raise AttributeError(f"module 'torch.cpu' has no attribute '{name}'")

@@ -231,3 +231,14 @@ ShortTensor = _legacy_type("ShortTensor")
 IntTensor = _legacy_type("IntTensor")
 LongTensor = _legacy_type("LongTensor")
 BoolTensor = _legacy_type("BoolTensor")
+
+
+__path__: list[str] = []  # so that `import torch.cuda.amp` may ask below it
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        from flambeau.amp import cuda as amp
+
+        return amp
+    raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

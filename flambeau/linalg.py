@@ -1,44 +1,88 @@
-"""torch.linalg, as far as it is there: vector norms, and QR of tensors without gradients."""
+"""torch.linalg: factorisations, systems, norms and functions of (batches of) matrices."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from flambeau.functional.factorisation import (
+    LinAlgError,
+    cholesky_ex,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    lu_factor,
+    lu_factor_ex,
+    svdvals,
+)
+from flambeau.functional.factorisation import linalg_cholesky as cholesky
+from flambeau.functional.factorisation import linalg_lu as lu
+from flambeau.functional.factorisation import linalg_qr as qr
+from flambeau.functional.factorisation import linalg_svd as svd
+from flambeau.functional.linear_algebra import linalg_cross as cross
+from flambeau.functional.linear_algebra import matmul, multi_dot
+from flambeau.functional.matrix_functions import (
+    cond,
+    lstsq,
+    matrix_exp,
+    matrix_norm,
+    matrix_power,
+    matrix_rank,
+    norm,
+    pinv,
+    tensorinv,
+    tensorsolve,
+    vecdot,
+)
+from flambeau.functional.matrix_functions import linalg_vander as vander
 from flambeau.functional.moments import vector_norm
-from flambeau.tensor.tensor import Tensor, from_array
+from flambeau.functional.parts import diagonal as _diagonal
+from flambeau.functional.solving import (
+    householder_product,
+    inv,
+    inv_ex,
+    solve_ex,
+    solve_triangular,
+)
+from flambeau.functional.solving import linalg_det as det
+from flambeau.functional.solving import linalg_lu_solve as lu_solve
+from flambeau.functional.solving import linalg_slogdet as slogdet
+from flambeau.functional.solving import linalg_solve as solve
+from flambeau.tensor.tensor import Tensor
 
-__all__ = ["QR", "norm", "qr", "vector_norm"]
-
-
-class QR(NamedTuple):
-    """The factors of a QR factorisation."""
-
-    Q: Any
-    R: Any
-
-
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The vector norm; matrix norms are not there yet."""
-    if ord is not None and (
-        not isinstance(ord, (int, float))
-        or (dim is None and A.dim() == 2)
-        or (isinstance(dim, tuple) and len(dim) == 2)
-    ):
-        raise NotImplementedError("linalg.norm: matrix norms are not supported yet")
-    return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
-
-
-def qr(A: Tensor, mode: Literal["reduced", "complete"] = "reduced") -> QR:
-    """The QR factorisation (LAPACK); NotImplementedError where a gradient is required."""
-    if A.requires_grad:
-        raise NotImplementedError("linalg.qr: the derivative is not supported yet; use A.detach()")
-    if mode not in ("reduced", "complete"):
-        raise NotImplementedError(f"linalg.qr: mode {mode!r} is not supported yet")
-    q, r = np.linalg.qr(A._values(), mode)
-    return QR(from_array(q, A.dtype), from_array(r, A.dtype))
+__all__ = [
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh",
+    "eigvals", "eigvalsh", "householder_product", "inv", "inv_ex", "ldl_factor", "ldl_factor_ex",
+    "ldl_solve", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp",
+    "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet",
+    "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve",
+    "vander", "vecdot", "vector_norm",
+]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"flambeau has no torch.linalg.{name} yet")
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """A view of a diagonal of the last two axes (unless told), as the last axis."""
+    return _diagonal(A, offset, dim1, dim2)
+
+
+def _no_ldl(name: str) -> Any:
+    raise NotImplementedError(f"linalg.{name}: the LDL factorisation is not supported yet")
+
+
+def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
+    """NotImplementedError: NumPy has no LDL factorisation."""
+    return _no_ldl("ldl_factor")
+
+
+def ldl_factor_ex(
+    A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None
+) -> Any:
+    """NotImplementedError: NumPy has no LDL factorisation."""
+    return _no_ldl("ldl_factor_ex")
+
+
+def ldl_solve(
+    LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False, out: Any = None
+) -> Any:
+    """NotImplementedError: NumPy has no LDL factorisation."""
+    return _no_ldl("ldl_solve")

@@ -30,7 +30,7 @@ def array(tensor: Any) -> Any:
     tensor = tensor.detach().cpu()
     if dtype_name(tensor) == "bfloat16":
         tensor = tensor.float()
-    return tensor.numpy()
+    return tensor.numpy(force=True)
 
 
 def given(library: Any, value: Any) -> Any:

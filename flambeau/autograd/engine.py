@@ -44,21 +44,22 @@ def backward(
             [(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph
         )
         return
-    if len(roots) == 1 and given[0] is None and known_pass(roots[0], create_graph, retain_graph):
-        return
     run(roots, given, retain_graph, create_graph, None)
 
 
-def known_pass(root: Any, create_graph: bool, retain_graph: bool) -> bool:
-    """The common case at least cost: a pass recorded before, first gradients, no Python code.
+PLAIN = (None,), (False, False), None, (), None
+
+
+def known_pass(root: Any) -> bool:
+    """`root.backward()` in the common case at least cost: a pass recorded before, first gradients,
+    no Python code.
 
     Whether that is what it was; if not, nothing has happened.
     """
     rec = recorder.LOCAL.rec
     if root._rec is not rec:
         return False
-    key = (BACKWARD, (root._num,), (None,), (create_graph, retain_graph), None, (), None)
-    state = rec.state.next.get(key)
+    state = rec.state.next.get((BACKWARD, (root._num,), *PLAIN))
     if state is None or type(state.extra) is not Done:
         return False
     targets = state.extra.targets
@@ -75,7 +76,7 @@ def known_pass(root: Any, create_graph: bool, retain_graph: bool) -> bool:
         made = recorder.commit(rec, state)
     except recorder.Flushed:
         return False
-    for leaf, gradient in zip(leaves, made, strict=True):
+    for leaf, gradient in zip(leaves, made):
         leaf._grad = gradient
     return True
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+
+from flambeau.core import settings
 
 USAGE = """\
 usage: flambeau run [--report] script.py [arguments ...]
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(rest: list[str]) -> int:
-    report = os.environ.get("FLAMBEAU_REPORT", "") not in ("", "0")
+    report = settings.report_wanted()
     while rest and rest[0].startswith("-") and rest[0] != "-":
         option = rest.pop(0)
         if option == "--report":

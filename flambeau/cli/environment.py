@@ -8,8 +8,7 @@ import platform
 from collections.abc import Callable
 from functools import partial
 
-# Settings by environment variable that change what a run does.
-_PREFIX = "FLAMBEAU_"
+from flambeau.core import settings
 
 
 def version() -> str:
@@ -86,5 +85,4 @@ def _cache() -> str:
 
 
 def _settings() -> list[tuple[str, Callable[[], str]]]:
-    names = sorted(name for name in os.environ if name.startswith(_PREFIX))
-    return [(name, partial(str, os.environ[name])) for name in names]
+    return [(name, partial(str, value)) for name, value in settings.named().items()]

@@ -21,6 +21,13 @@ _NN_FILES = (
     "transformer upsampling"
 ).split()
 _OPTIM_FILES = "adadelta adagrad adam adamax adamw asgd nadam optimizer radam rmsprop sgd".split()
+_DISTRIBUTION_FILES = (
+    "bernoulli beta binomial categorical cauchy chi2 dirichlet exponential exp_family gamma "
+    "geometric gumbel half_cauchy half_normal inverse_gamma kumaraswamy laplace log_normal "
+    "logistic_normal mixture_same_family multinomial negative_binomial normal one_hot_categorical "
+    "pareto poisson relaxed_bernoulli relaxed_categorical studentT transformed_distribution "
+    "uniform von_mises weibull fishersnedecor"
+).split()
 _DATA_FILES = "dataloader dataset sampler".split()
 
 GATHERED: dict[str, str] = {
@@ -28,6 +35,10 @@ GATHERED: dict[str, str] = {
     "torch.nn.parameter": "flambeau.nn",
     **{f"torch.nn.modules.{name}": "flambeau.nn" for name in _NN_FILES},
     **{f"torch.optim.{name}": "flambeau.optim" for name in _OPTIM_FILES},
+    "torch.distributions.utils": "flambeau.distributions.parameters",
+    **{f"torch.distributions.{name}": "flambeau.distributions" for name in _DISTRIBUTION_FILES},
+    "torch.cuda.amp": "flambeau.amp.cuda",
+    "torch.cpu.amp": "flambeau.amp.cpu",
     **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},
 }
 

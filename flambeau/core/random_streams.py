@@ -131,6 +131,8 @@ def draw_and_advance(
         default 32 for a span below 2**28, else 64. Cast to 16-bit floats by way of float32
       permutation -> int64: of 0 .. n - 1 (NotImplementedError from 2**32 / 20 elements on)
       poisson, operand rates (n of them, any float dtype) -> float64
+      uniform_where(low=0, high=1), operand mask (n bools) -> float64: uniform64 where the mask is
+        true, one after the other; 1 elsewhere
       multinomial, operand weights (rows, categories) of float32 or float64 (16-bit floats as
         float32) -> int64: n samples with replacement per row, rows * n values
 
@@ -223,6 +225,15 @@ def _uniform64(
         return np.where(part == high, low, part)
 
     return in_chunks(mapped, values, values), after
+
+
+def _uniform_where(
+    state: Words, n: int, mask: Array, *, low: float = 0.0, high: float = 1.0
+) -> tuple[Float64, Words]:
+    drawn, after = _uniform64(state, int(np.count_nonzero(mask)), low=low, high=high)
+    result = np.ones(n, np.float64)
+    result[mask.ravel()] = drawn
+    return result, after
 
 
 def _uniform16(dtype: str) -> Draw:
@@ -487,6 +498,7 @@ KINDS: dict[str, Kind] = {
     "uniform64": Kind(_uniform64, _words_each(2), "float64"),
     "uniform_float16": Kind(_uniform16("float16"), _words_each(1), "float16"),
     "uniform_bfloat16": Kind(_uniform16("bfloat16"), _words_each(1), "bfloat16"),
+    "uniform_where": Kind(_uniform_where, _by_drawing(_uniform_where), "float64"),
     "normal_float32": _normal("float32"),
     "normal_float64": _normal("float64"),
     "normal_float16": _normal("float16"),

@@ -27,6 +27,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
+from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -259,9 +260,10 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return CELU(input, inplace, (alpha,))
 
 
-def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
     """x times the standard normal distribution function of x (or its tanh approximation)."""
-    return GELU(input, False, (approximate,))
+    result = GELU(input, False, (approximate,))
+    return result if out is None else write_out(result, out)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -293,14 +295,16 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return HARDSWISH(input, inplace)
 
 
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """x, or 0 where |x| <= lambd."""
-    return HARDSHRINK(input, False, (lambd,))
+    result = HARDSHRINK(input, False, (lambd,))
+    return result if out is None else write_out(result, out)
 
 
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """x moved towards 0 by lambd; 0 where |x| <= lambd."""
-    return SOFTSHRINK(input, False, (lambd,))
+    result = SOFTSHRINK(input, False, (lambd,))
+    return result if out is None else write_out(result, out)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -308,9 +312,12 @@ def tanhshrink(input: Tensor) -> Tensor:
     return unary(TANHSHRINK, input)
 
 
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+def softplus(
+    input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None
+) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
-    return SOFTPLUS(input, False, (beta, threshold))
+    result = SOFTPLUS(input, False, (beta, threshold))
+    return result if out is None else write_out(result, out)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -318,9 +325,10 @@ def softsign(input: Tensor) -> Tensor:
     return unary(SOFTSIGN, input)
 
 
-def logsigmoid(input: Tensor) -> Tensor:
+def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """log(sigmoid(x))."""
-    return LOGSIGMOID(input, False)
+    result = LOGSIGMOID(input, False)
+    return result if out is None else write_out(result, out)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
@@ -335,11 +343,13 @@ def rrelu(
     training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    """leaky_relu with the mean of the slopes lower and upper (random slopes: not implemented)."""
+    """leaky_relu with the mean of the slopes lower and upper; in training each is drawn between."""
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if training:
-        raise NotImplementedError("rrelu(training=True), with random slopes, is not implemented")
+        from flambeau.functional.drawing import randomly_sloped
+
+        return randomly_sloped(input, float(lower), float(upper), inplace)
     return RRELU(input, inplace, ((lower + upper) / 2,))
 
 

@@ -8,18 +8,33 @@ from typing import Any
 
 from flambeau.functional import (
     activation,
+    complex_numbers,
     conversion,
+    counting,
     creation,
+    direct,
+    elementary,
+    factorisation,
     folding,
     indexing,
     inplace,
     linear_algebra,
+    matrix_functions,
+    memory,
     ordering,
+    overwriting,
     pointwise,
     randomness,
+    rarer,
     reduction,
     shaping,
+    short_time,
     similarity,
+    slopes,
+    solving,
+    special_functions,
+    statistics,
+    windows,
 )
 from flambeau.tensor.tensor import Tensor
 
@@ -37,7 +52,9 @@ xlogy xlogy_ logaddexp eq eq_ ne ne_ lt lt_ le le_ gt gt_ ge ge_ not_equal less 
 greater_equal bitwise_and bitwise_and_ bitwise_or bitwise_or_ bitwise_xor bitwise_xor_
 bitwise_left_shift bitwise_right_shift logical_and logical_and_ logical_or logical_or_ logical_xor
 logical_xor_ pow pow_ float_power clamp clamp_ clip clip_ clamp_min clamp_max lerp lerp_ addcmul
-addcmul_ addcdiv addcdiv_ round round_ nan_to_num
+addcmul_ addcdiv addcdiv_ round round_ nan_to_num nan_to_num_ arcsin_ arccos_ arctan_ arcsinh_
+arccosh_ arctanh_ arctan2_ not_equal_ less_ less_equal_ greater_ greater_equal_ logical_not_
+bitwise_left_shift_ bitwise_right_shift_ clamp_min_ clamp_max_ float_power_
 """.split()
 
 # Functions of `pointwise` that serve other modules.
@@ -76,15 +93,29 @@ def bind() -> None:
         reduction,
         ordering,
         linear_algebra,
+        factorisation,
+        solving,
+        matrix_functions,
         shaping,
         indexing,
         inplace,
         activation,
+        counting,
+        elementary,
+        overwriting,
+        memory,
+        rarer,
+        complex_numbers,
+        special_functions,
+        short_time,
+        statistics,
     ):
         for name, function in module.METHODS.items():
             setattr(Tensor, name, function)
         for name, function in getattr(module, "PROPERTIES", {}).items():
-            setattr(Tensor, name, property(function))
+            setattr(
+                Tensor, name, function if isinstance(function, property) else property(function)
+            )
     p = pointwise
     operators: dict[str, Callable[..., Any]] = {
         "add": p.add,
@@ -156,9 +187,24 @@ def namespace() -> dict[str, Any]:
         reduction,
         ordering,
         linear_algebra,
+        factorisation,
+        solving,
+        matrix_functions,
         conversion,
         creation,
         randomness,
+        counting,
+        elementary,
+        inplace,
+        memory,
+        overwriting,
+        rarer,
+        slopes,
+        complex_numbers,
+        special_functions,
+        short_time,
+        statistics,
+        windows,
     ):
         public = getattr(module, "__all__", None) or [
             name
@@ -171,8 +217,9 @@ def namespace() -> dict[str, Any]:
         for name in public:
             names[name] = getattr(module, name)
     names["return_types"] = folding.RETURN_TYPES
-    for module in (activation, similarity):
+    for module in (activation, similarity, direct):
         names.update({name: getattr(module, name) for name in module.__all__})
+    names.update(matrix_functions.REMOVED_NAMES)
     names["range"] = creation.range_
     names.update(creation.LEGACY_TYPES)
     return names

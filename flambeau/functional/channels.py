@@ -107,13 +107,9 @@ def _check_probability(p: float) -> None:
 
 def _of_one_sample(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
     """Dropout of the channels of an input without a batch axis."""
-    if inplace:
-        raise NotImplementedError(
-            "channel dropout in place without a batch axis is not implemented"
-        )
     from flambeau.functional.shaping import squeeze, unsqueeze
 
-    result: Tensor = squeeze(feature_dropout(unsqueeze(input, 0), p, training), 0)
+    result: Tensor = squeeze(feature_dropout(unsqueeze(input, 0), p, training, inplace), 0)
     return result
 
 

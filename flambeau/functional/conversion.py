@@ -120,16 +120,34 @@ def to(
     kind = self.dtype if dtype is None else checked_dtype(dtype)
     if len(args) >= 3 and args[-1] is True:
         copy = True
+    if kind is self.dtype and not copy:
+        return formatted(self, memory_format)
+    if memory_format is None or memory_format is preserve_format:
+        return clone(self) if kind is self.dtype else to_dtype(self, kind)
     if kind is self.dtype:
-        if memory_format is not None and not self.is_contiguous(memory_format):
-            return clone(self, memory_format=memory_format)
-        return clone(self) if copy else self
-    return to_dtype(self, kind)
+        return clone(self, memory_format=memory_format)
+    return formatted(to_dtype(self, kind), memory_format, exactly=True)
+
+
+def formatted(self: Tensor, memory_format: Any, exactly: bool = False) -> Tensor:
+    """The tensor in a memory format; itself where it is channels_last and that is wanted.
+
+    `exactly`: also where dense memory in another order was asked to be contiguous.
+    """
+    if memory_format is None or memory_format is preserve_format:
+        return self
+    if memory_format is contiguous_format and not exactly:
+        return self
+    if self.is_contiguous(memory_format):
+        return self
+    return clone(self, memory_format=memory_format)
 
 
 def _converter(kind: DType) -> Callable[..., Tensor]:
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to_dtype(self, kind)
+        if memory_format is None:
+            return to_dtype(self, kind)
+        return to(self, kind, memory_format=memory_format)
 
     convert.__doc__ = f"The tensor as {kind.name}."
     return convert

@@ -22,6 +22,7 @@ from flambeau.functional.neural import (
     ternary,
     unary,
 )
+from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
 from flambeau.ops.contraction import conv, dot
@@ -94,10 +95,14 @@ def _linear_name(x: Value, w: Value, b: Value | None = None) -> str:
 LINEAR = NamedOp("linear", linear_value, _linear_name)
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """input @ weight^T + bias: [.., in] and [out, in] give [.., out]."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("linear", input)
+    if out is not None:
+        return write_out(linear(input, weight, bias), out)
     if bias is None:
         return binary(LINEAR, input, weight)
     return ternary(LINEAR, input, weight, bias)

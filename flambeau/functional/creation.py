@@ -338,6 +338,9 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    for bound in (start, end):
+        if bound - bound != 0:
+            raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and start > end) or (step < 0 and start < end):
@@ -346,13 +349,13 @@ def arange(
         floats = any(isinstance(v, float) for v in (start, end, step))
         dtype = dtypes.get_default_dtype() if floats else dtypes.int64
     kind = checked_dtype(dtype)
-    if not kind.is_floating_point:
-        start, end, step = (
-            int(start),
-            (math.ceil(end) if isinstance(end, float) else end),
-            int(step),
-        )
+    if kind is dtypes.int64:
+        start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise ValueError("step must be nonzero")
     count = max(0, math.ceil((end - start) / step))
+    if not kind.is_floating_point:
+        start, step = int(start), int(step)
     return finish(record(ARANGE, (start, step), (count, kind, None)), requires_grad, out)
 
 
@@ -362,6 +365,33 @@ def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
 
     kind = checked_dtype(dtype)
     return record(ARANGE, (start, step), (math.floor((end - start) / step) + 1, kind, None))
+
+
+def _steps(name: str, start: Any, end: Any, steps: Any) -> int:
+    """The number of steps, with the errors of linspace and logspace."""
+    if isinstance(steps, float) or not hasattr(steps, "__index__"):
+        kinds = ", ".join(type(v).__name__ for v in (start, end, steps))
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
+    ranks = [
+        f"{which} with {bound.ndim} dimension(s)"
+        for which, bound in (("start", start), ("end", end))
+        if isinstance(bound, Tensor) and bound.ndim
+    ]
+    if ranks:
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got "
+            f"{' and '.join(ranks)}."
+        )
+    if int(steps) < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    return int(steps)
+
+
+def _ends(start: Any, end: Any, kind: DType) -> tuple[float, float]:
+    """The first and last value; those of integers are truncated before anything is computed."""
+    if kind.kind == "i":
+        start, end = int(start), int(end)
+    return float(start), float(end)
 
 
 def linspace(
@@ -377,11 +407,10 @@ def linspace(
 ) -> Tensor:
     """`steps` evenly spaced values from start to end."""
     checked_options(device, layout, None)
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    operands = tuple(float(v) for v in (start, end))
+    steps = _steps("linspace", start, end, steps)
+    kind = checked_dtype(dtype)
     return finish(
-        record(LINSPACE, operands, (int(steps), checked_dtype(dtype), None)), requires_grad, out
+        record(LINSPACE, _ends(start, end, kind), (steps, kind, None)), requires_grad, out
     )
 
 
@@ -399,8 +428,10 @@ def logspace(
 ) -> Tensor:
     """`steps` values base ** x for x evenly spaced from start to end."""
     checked_options(device, layout, None)
-    attributes = (int(steps), float(base), checked_dtype(dtype), None)
-    return finish(record(LOGSPACE, (float(start), float(end)), attributes), requires_grad, out)
+    steps = _steps("logspace", start, end, steps)
+    kind = checked_dtype(dtype)
+    attributes = (steps, float(base), kind, None)
+    return finish(record(LOGSPACE, _ends(start, end, kind), attributes), requires_grad, out)
 
 
 def eye(
@@ -415,6 +446,9 @@ def eye(
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     checked_options(device, layout, None)
+    for name, extent in (("n", n), ("m", n if m is None else m)):
+        if extent < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {extent}")
     return finish(
         record(EYE, (), (int(n), int(n if m is None else m), checked_dtype(dtype), None)),
         requires_grad,

@@ -6,21 +6,25 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.autograd.modes import no_grad
 from flambeau.core import dtypes
 from flambeau.functional.neural import (
     binary,
     column,
     divided,
+    in_place,
     not_a_tensor,
+    widened,
 )
+from flambeau.functional.similarity import norm_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
-from flambeau.ops.indexed import put_add, take
+from flambeau.ops.indexed import put_add, put_reduce, take
 from flambeau.ops.randomness import require
 from flambeau.ops.value import Value
-from flambeau.record.events import PureOp
+from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.recorder import record_many
 from flambeau.tensor.tensor import Tensor
 
@@ -34,21 +38,55 @@ def _check_indices(index: Value, op: str) -> None:
         )
 
 
-def _rows(weight: Value, index: Value, padding_idx: int | None) -> Value:
-    """weight[index]; rows at padding_idx pass no gradient."""
+def _counts(places: Value, rows: int) -> Value:
+    """How often each of `rows` indices occurs."""
+    none = ar.full((rows,), 0, dtypes.int64)
+    return put_add(none, places, ar.full(places.shape, 1, dtypes.int64), what="embedding")
+
+
+def _rows(weight: Value, index: Value, padding_idx: int | None, by_frequency: bool) -> Value:
+    """weight[index]; rows at padding_idx pass no gradient, others, by_frequency, their share."""
     places = ar.cast(index, dtypes.int64)
     rows = take(weight, places, what="embedding")
-    if padding_idx is None or not rows.tracked:
+    if not rows.tracked or (padding_idx is None and not by_frequency):
         return rows
-    at = ar.expand(column(ar.eq(places, padding_idx), (*places.shape, 1)), rows.shape)
-    return source.relink(source.detach(rows), el.where(at, ar.zeros_like(rows), rows))
+    linked, each = rows, (*places.shape, 1)
+    if by_frequency:
+        often = take(_counts(places, weight.shape[0]), places, what="embedding")
+        linked = linked / ar.expand(column(ar.cast(often, rows.dtype), each), rows.shape)
+    if padding_idx is not None:
+        at = ar.expand(column(ar.eq(places, padding_idx), each), rows.shape)
+        linked = el.where(at, ar.zeros_like(rows), linked)
+    return source.relink(source.detach(rows), linked)
 
 
-def _embedding(weight: Value, index: Value, padding_idx: int | None) -> Value:
+def _embedding(
+    weight: Value, index: Value, padding_idx: int | None, by_frequency: bool = False
+) -> Value:
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(index, "embedding")
-    return _rows(weight, index, padding_idx)
+    return _rows(weight, index, padding_idx, by_frequency)
+
+
+def _renormed(weight: Value, index: Value, max_norm: float, p: float) -> Value:
+    """The table with every row that is looked up scaled down to a p-norm of at most max_norm."""
+    _check_indices(index, "embedding_renorm_")
+    used = ar.gt(_counts(ar.cast(index, dtypes.int64), weight.shape[0]), 0)
+    length = norm_value(widened(weight), p, (1,))
+    scale = el.div(ar.full_like(length, max_norm), length + 1e-7)
+    long = ar.logical_and(used, ar.gt(length, max_norm))
+    scale = ar.cast(el.where(long, scale, ar.full_like(scale, 1.0)), weight.dtype)
+    return weight * ar.expand(column(scale, (weight.shape[0], 1)), weight.shape)
+
+
+RENORM_ = InplaceOp("embedding_renorm_", _renormed, "EmbeddingRenormBackward0")
+
+
+def _renorm(weight: Tensor, input: Tensor, max_norm: float | None, norm_type: float) -> None:
+    if max_norm is not None:
+        with no_grad():
+            in_place(RENORM_, weight, (input,), (float(max_norm), float(norm_type)))
 
 
 EMBEDDING = PureOp("embedding", _embedding, "EmbeddingBackward0")
@@ -84,9 +122,9 @@ def embedding(
     if padding_idx is not None:
         padding_idx = _checked_padding(padding_idx, weight._meta.shape[0])
     if max_norm is not None or scale_grad_by_freq or sparse:
-        _refuse(
-            "embedding", max_norm=max_norm, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
-        )
+        _refuse("embedding", sparse=sparse)
+        _renorm(weight, input, max_norm, norm_type)
+        return binary(EMBEDDING, weight, input, (padding_idx, bool(scale_grad_by_freq)))
     return binary(EMBEDDING, weight, input, (padding_idx,))
 
 
@@ -101,11 +139,12 @@ def _bag(
     mode: str,
     padding_idx: int | None,
     with_end: bool,
+    by_frequency: bool,
 ) -> Value:
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(index, "embedding_bag")
-    rows = _rows(weight, index, padding_idx)  # [.., D]
+    rows = _rows(weight, index, padding_idx, by_frequency)  # [.., D]
     kept = ar.full(index.shape, 1.0, weight.dtype)
     if padding_idx is not None:
         kept = ar.cast(ar.ne(index, padding_idx), weight.dtype)
@@ -133,12 +172,29 @@ def _bag(
     place = column(source.iota(size=count), (count, 1))
     reached = ar.cast(el.le(*ar.broadcast(starts, place)), dtypes.int64)
     owner = ar.sub(rd.sum_(reached, axes=(1,)), 1)
+    if mode == "max":
+        return _bag_maxima(rows, owner, bags, kept if padding_idx is not None else None)
     total = put_add(ar.full((bags, weight.shape[1]), 0.0, weight.dtype), owner, rows, what="index")
     if mode == "sum":
         return total
     counts = put_add(ar.full((bags,), 0.0, weight.dtype), owner, kept, what="index")
     counts = el.maximum(counts, ar.full_like(counts, 1.0))
     return el.div(total, ar.expand(column(counts, (bags, 1)), total.shape))
+
+
+def _bag_maxima(rows: Value, owner: Value, bags: int, kept: Value | None) -> Value:
+    """[bags, D]: the largest elements of each bag's rows [L, D]; zeros for empty bags."""
+    count, width = rows.shape
+    if kept is not None:
+        at = ar.expand(column(ar.ne(kept, 0), (count, 1)), rows.shape)
+        rows = el.where(at, rows, ar.full_like(rows, -math.inf))
+    places = ar.add(ar.mul(column(owner, (count, 1)), width), source.iota(size=width))
+    lowest = ar.full((bags * width,), -math.inf, rows.dtype)
+    flat = view.reshape(rows, shape=(count * width,))
+    places = view.reshape(places, shape=(count * width,))
+    best = put_reduce(lowest, places, flat, reduce="amax", include_self=True, what="index")
+    best = el.where(ar.eq(best, -math.inf), ar.zeros_like(best), best)
+    return view.reshape(best, shape=(bags, width))
 
 
 def _square_bags(
@@ -181,9 +237,9 @@ def embedding_bag(
     """Sums, means or maxima of rows: bags are input [B, N], or begin at offsets in input [L]."""
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
-    _refuse(
-        "embedding_bag", max_norm=max_norm, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
-    )
+    _refuse("embedding_bag", sparse=sparse)
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError(
@@ -212,9 +268,9 @@ def embedding_bag(
                 "supported for "
                 f"mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
             )
-    if mode == "max" and offsets is not None:
-        raise NotImplementedError("embedding_bag(mode='max') with offsets is not implemented")
-    attributes = (mode, _checked_padding(padding_idx, weight.shape[0]), bool(include_last_offset))
+    _renorm(weight, input, max_norm, norm_type)
+    padding = _checked_padding(padding_idx, weight.shape[0])
+    attributes = (mode, padding, bool(include_last_offset), bool(scale_grad_by_freq))
     result: Tensor = record_many(BAG, (weight, input, offsets, per_sample_weights), attributes)[0]
     return result
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.core.shapes import broadcast_shapes, wrap_axis
+from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -28,6 +28,33 @@ def delivered(result: Tensor, out: Tensor | None) -> Tensor:
     from flambeau.functional.pointwise import write_out
 
     return write_out(result, out)
+
+
+def refuse_shared(out: Tensor | None, *inputs: Tensor) -> None:
+    """RuntimeError where `out` shows an element twice, or shares memory with an input."""
+    if out is None:
+        return
+    if any(s == 0 and n > 1 for n, s in zip(out.shape, out.stride())):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+    storage = out._settled()
+    for given in inputs:
+        if out._meta.numel and given._meta.numel and given._settled() is storage:
+            mine, others = (_reach(t) for t in (out, given))
+            if mine.start < others.stop and others.start < mine.stop:
+                raise RuntimeError(
+                    "unsupported operation: some elements of the input tensor and the written-to "
+                    "tensor refer to a single memory location. Please clone() the tensor before "
+                    "performing the operation."
+                )
+
+
+def _reach(tensor: Tensor) -> range:
+    """The elements of its storage that a tensor may touch."""
+    start = tensor.storage_offset()
+    return range(start, start + storage_extent(tuple(tensor.shape), tensor.stride()))
 
 
 def bounded(index: Value, count: int, what: str) -> Value:
@@ -76,10 +103,10 @@ def flat_value(x: Value) -> Value:
 
 
 def _check_gather(x: Value, index: Value, axis: int) -> None:
-    if index.dtype not in INDEX_DTYPES:
-        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
     if not index.size:
         return
+    if index.dtype not in INDEX_DTYPES:
+        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
     if max(index.ndim, 1) != max(x.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for a, (n, m) in enumerate(zip(index.shape, x.shape)):
@@ -94,7 +121,8 @@ def _gather(x: Value, index: Value, axis: int) -> Value:
     axis = wrap_axis(axis, x.ndim)
     _check_gather(x, index, axis)
     if not index.size:
-        return ar.full(index.shape, 0, x.dtype)
+        nothing = vw.slice_(flat_value(x), starts=(0,), sizes=(0,), steps=(1,))
+        return vw.reshape(nothing, shape=index.shape)
     places = flat_places(_ranked(x), _ranked(index), axis, "gather")
     return vw.reshape(indexed.take(flat_value(x), places, what="gather"), shape=index.shape)
 
@@ -108,6 +136,7 @@ def gather(
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
     if sparse_grad:
         raise NotImplementedError("gather() with sparse_grad=True: there are no sparse gradients")
+    refuse_shared(out, input, index)
     return delivered(record(GATHER, (input, index), (dim,)), out)
 
 
@@ -318,6 +347,7 @@ INDEX_SELECT = PureOp("index_select", _index_select)
 
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The slices at `index` (a vector, no negative entries) of a dimension."""
+    refuse_shared(out, input, index)
     return delivered(record(INDEX_SELECT, (input, index), (dim,)), out)
 
 
@@ -385,12 +415,14 @@ def _index_fill(x: Value, index: Value, value: Value, axis: int) -> Value:
             f"{value.ndim} dimension(s)."
         )
     axis = wrap_axis(axis, x.ndim)
-    front = to_front(_ranked(x), axis)
     index = _ranked(ar.cast(index, dtypes.int64))
-    rows = ar.expand(ar.cast(value, x.dtype), index.shape + front.shape[1:])
-    return vw.reshape(
-        from_front(indexed.put_set(front, index, rows, what="index"), axis), shape=x.shape
-    )
+    extent = x.shape[axis] if x.shape else 1
+    untouched = ar.full((extent,), False, dtypes.bool_)
+    hit = ar.full(index.shape, True, dtypes.bool_)
+    filled = indexed.put_set(untouched, index, hit, what="index")
+    along = tuple(extent if a == axis else 1 for a in range(x.ndim))
+    mask = ar.expand(vw.reshape(filled, shape=along), x.shape)
+    return el.where(mask, ar.expand(ar.cast(value, x.dtype), x.shape), x)
 
 
 INDEX_ADD, INDEX_ADD_ = (
@@ -470,10 +502,12 @@ def _take(x: Value, index: Value) -> Value:
 
 
 TAKE = PureOp("take", _take)
+FROM_END = PureOp("from_end", lambda index, count: _from_end(index, count, "take_along_dim"))
 
 
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements of the flat tensor, in the index's shape."""
+    refuse_shared(out, input, index)
     return delivered(record(TAKE, (input, index)), out)
 
 
@@ -535,6 +569,7 @@ def take_along_dim(
     )
     whole = tuple(shape[axis] if a == axis else n for a, n in enumerate(rest))
     wanted = tuple(places[axis] if a == axis else n for a, n in enumerate(rest))
+    indices = record(FROM_END, (indices,), (shape[axis],))
     return gather(expand(input, whole), axis, expand(indices, wanted), out=out)
 
 

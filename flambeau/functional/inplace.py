@@ -15,6 +15,7 @@ from flambeau.core.layout import (
 )
 from flambeau.core.shapes import broadcast_shapes, storage_extent
 from flambeau.functional import parts, views
+from flambeau.functional.options import refuse_overflow
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -77,6 +78,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             f"({type(value).__name__}), but "
             "expected one of:\n * (Tensor value)\n * (Number value)\n"
         )
+    refuse_overflow(value, self.dtype)
     in_place(FILL, self, (value,))
     return self
 
@@ -268,4 +270,4 @@ METHODS: dict[str, Callable[..., Any]] = {
     "resize_": resize_,
     "resize_as_": resize_as_,
 }
-__all__ = ["fill", "fill_", "zero_"]
+__all__ = ["fill", "fill_", "resize_as_", "zero_"]

@@ -6,13 +6,16 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.core.shapes import broadcast_shapes, wrap_axis
+from flambeau.core.dtypes import int64
+from flambeau.core.layout import channels_last_strides, is_channels_last
+from flambeau.core.shapes import broadcast_shapes, is_contiguous, wrap_axis
 from flambeau.functional.views import expand, flatten, reshape, unsqueeze
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
 from flambeau.record.recorder import record
+from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
 
@@ -52,7 +55,25 @@ def _stack(parts: list[Value], axis: int) -> Value:
     return vw.concat(*[vw.reshape(ar.cast(v, dtype), shape=thick) for v in parts], axis=axis)
 
 
-CAT = PureOp("cat", _cat)
+class CatOp(PureOp):
+    """Tensors that all lie in channels_last memory give one that does."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        value = self.function([trace.read(number) for number in key[1]], *key[-1])
+        metas = [trace.tensors[number].meta for number in key[1]]
+        channels = all(
+            is_channels_last(m.shape, m.strides) and not is_contiguous(m.shape, m.strides)
+            for m in metas
+        )
+        if len(metas) == 1:
+            value = vw.reshape(value, shape=value.shape)
+        strides = channels_last_strides(value.shape) if channels else None
+        trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
+
+
+CAT = CatOp("cat", _cat)
 STACK = PureOp("stack", _stack)
 
 
@@ -87,6 +108,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     if any(not part._meta.shape for part in parts):
         place = next(i for i, part in enumerate(parts) if not part._meta.shape)
         raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
+    if out is not None:
+        from flambeau.functional.gathering import refuse_shared
+
+        refuse_shared(out, *parts)
     return _delivered(record(CAT, (parts,), (dim,)), out)
 
 
@@ -230,14 +255,12 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = list(pick(range(input.numel()), r))
-    if not rows or not r:
+    if not r:
         from flambeau.functional.creation import empty
 
-        return (
-            empty(len(rows) if r else 0, r, dtype=input.dtype) if r else empty(0, dtype=input.dtype)
-        )
-    places = tensor([place for row in rows for place in row])
+        return empty(0, dtype=input.dtype)
+    rows = list(pick(range(input.numel()), r))
+    places = tensor([place for row in rows for place in row], dtype=int64)
     return reshape(index_select(input, 0, places), (len(rows), r))
 
 

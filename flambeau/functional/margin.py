@@ -181,13 +181,35 @@ def _rows(x: Value) -> Value:
     return x if x.ndim == 2 else view.reshape(x, shape=(1, x.size))
 
 
+def _check_reduction(reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
+def _check_matrix(x: Value) -> None:
+    """A vector or matrix of scores, of which only the batch may be empty."""
+    if x.ndim > 2 or (x.ndim and not x.shape[-1]):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(x.shape)}"
+        )
+
+
 def _multi_margin(
     x: Value, target: Value, weight: Value | None, reduction: str, p: int, margin: Any
 ) -> Value:
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    _check_reduction(reduction)
+    if weight is not None and weight.ndim != 1:
+        raise ValueError("weight must be one-dimensional")
+    _check_matrix(x)
     rows = _rows(float_operand(x, "multi_margin_loss"))
     n, classes = rows.shape
+    if weight is not None and weight.shape != (classes,):
+        raise RuntimeError(
+            f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
+        )
     if target.ndim > 1 or target.size != n:
         raise RuntimeError(
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of "
@@ -198,8 +220,6 @@ def _multi_margin(
         )
     if target.dtype is not dtypes.int64:
         raise RuntimeError(f"expected scalar type Long but found {target.dtype.scalar_name}")
-    if weight is not None and weight.shape != (classes,):
-        raise RuntimeError(f"inconsistent weight size: {list(weight.shape)}")
     t = view.reshape(target, shape=(n, 1))
     valid = ar.logical_and(ar.ge(t, 0), ar.lt(t, classes))
     t = require(t, valid, error=("RuntimeError", "target out of range"))
@@ -236,6 +256,8 @@ def multi_margin_loss(
 
 
 def _multilabel_margin(x: Value, target: Value, reduction: str) -> Value:
+    _check_reduction(reduction)
+    _check_matrix(x)
     if target.shape != x.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(x.shape)}"

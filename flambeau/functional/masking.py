@@ -10,7 +10,8 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes
-from flambeau.functional.gathering import delivered, flat_value
+from flambeau.functional.gathering import delivered, flat_value, refuse_shared
+from flambeau.functional.options import refuse_overflow
 from flambeau.functional.views import expand, t
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -59,12 +60,14 @@ MASKED_FILL_TENSOR_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackwar
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
     op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
+    refuse_overflow(value, input.dtype)
     made: Tensor = record(op, (input, mask, value))
     return made
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """masked_fill in place."""
+    refuse_overflow(value, self.dtype)
     in_place(
         MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value)
     )
@@ -82,6 +85,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     """The elements where the mask holds, 1-d. Reads the mask on the host."""
     if mask.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    refuse_shared(out, input, mask)
     shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
     hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
     places = from_array(hits, dtypes.int64)

@@ -45,11 +45,9 @@ MOMENT_NAMES = {
 def _moments(
     x: Value, name: str, dims: Dims, keepdim: bool, correction: float
 ) -> tuple[Value, Value]:
-    """(variance or deviation, mean) in the operand's dtype."""
+    """(variance or deviation, mean) in the operand's dtype (a real variance of complex numbers)."""
     if x.dtype.kind not in "fc":
         raise RuntimeError(f"{MOMENT_NAMES[name]} only support floating point and complex dtypes")
-    if x.dtype.is_complex:
-        raise NotImplementedError(f"{name} of complex tensors is not supported yet")
     axes = wrap_axes(dims, x.ndim)
     count = extent(x, axes)
     if count - correction <= 0:
@@ -62,11 +60,14 @@ def _moments(
     data = wide(x)
     center = ar.div(folded(red.sum_, data, axes, True), float(count))
     distance = ar.sub(data, center)
-    total = folded(red.sum_, ar.mul(distance, distance), axes, keepdim)
+    square = ar.mul(distance, ar.conj(distance))
+    square = el.real(square) if x.dtype.is_complex else square
+    total = folded(red.sum_, square, axes, keepdim)
     spread = ar.div(total, builtins.max(count - correction, 0.0))
     if name.startswith("std"):
         spread = safe_root(spread)
-    return ar.cast(spread, x.dtype), ar.cast(view.reshape(center, shape=spread.shape), x.dtype)
+    center = ar.cast(view.reshape(center, shape=spread.shape), x.dtype)
+    return ar.cast(spread, x.dtype.to_real()), center
 
 
 VAR = PureOp("var", lambda x, *rest: _moments(x, "var", *rest)[0])
@@ -161,7 +162,9 @@ def vector_norm_of(
         return ar.cast(safe_root(folded(red.sum_, square, axes, keepdim)), result_dtype)
     size = el.abs_(x)
     if p == 0:
-        norm = folded(red.sum_, ar.cast(ar.to_bool(size), size.dtype), axes, keepdim)
+        # The sign is 0 where it is used; through it the gradient is zero instead of missing.
+        ones = el.where(ar.to_bool(size), ar.full_like(size, 1), el.sign(size))
+        norm = folded(red.sum_, ones, axes, keepdim)
     elif p == 1:
         norm = folded(red.sum_, size, axes, keepdim)
     elif math.isinf(p):

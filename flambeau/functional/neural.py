@@ -8,10 +8,12 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.layout import channels_last_strides
+from flambeau.core.shapes import is_contiguous
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
-from flambeau.ops import view
+from flambeau.ops import source, view
 from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
 from flambeau.record.events import PureOp, operand_value
@@ -43,6 +45,8 @@ class NamedOp(PureOp):
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         operands = [operand_value(trace, part) for part in key[1:-1]]
+        if trace.autocast is not None:
+            operands = trace.autocast.cast(self.name, operands)
         attributes = key[-1] or ()
         result = self.function(*operands, *attributes)
         name = self.naming(*operands, *attributes)
@@ -50,6 +54,33 @@ class NamedOp(PureOp):
             if any(value is operand for operand in operands):
                 value = view.reshape(value, shape=value.shape)
             trace.new_tensor(value, grad_name=name)
+
+
+class ImageOp(PureOp):
+    """A pure op on images [N, C, *space]: a channels-last first operand gives such results."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        operands = [operand_value(trace, part) for part in key[1:-1]]
+        if trace.autocast is not None:
+            operands = trace.autocast.cast(self.name, operands)
+        result = self.function(*operands, *(key[-1] or ()))
+        meta = trace.tensors[key[1]].meta
+        last = in_channels_last(meta.shape, meta.strides)
+        for value in result if isinstance(result, tuple) else (result,):
+            strides = channels_last_strides(value.shape) if last and value.ndim > 3 else None
+            if any(value is operand for operand in operands):
+                value = view.reshape(value, shape=value.shape)
+            trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
+
+
+def in_channels_last(shape: Shape, strides: Shape) -> bool:
+    """Whether images lie in memory with the channels innermost (and not in row-major order)."""
+    if len(shape) not in (4, 5) or is_contiguous(shape, strides):
+        return False
+    want = channels_last_strides(shape)
+    return all(n == 1 or s == w for n, s, w in zip(shape, strides, want, strict=True))
 
 
 def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) -> Tensor:
@@ -170,6 +201,15 @@ def column(x: Value, shape: Shape) -> Value:
 def constant(value: float, x: Value) -> Value:
     """A constant of the dtype and shape of x."""
     return ar.full(x.shape, value, x.dtype)
+
+
+def zeros_from(x: Value, shape: Shape) -> Value:
+    """Zeros of `shape` that belong to x's history all the same (its gradient is zero)."""
+    zeros = ar.full(shape, 0.0, x.dtype)
+    if not x.tracked:
+        return zeros
+    nothing = rd.sum_(x * 0.0, axes=tuple(range(x.ndim)))
+    return source.relink(zeros, ar.expand(nothing, shape))
 
 
 def selected(condition: Value, a: Value, b: Value) -> Value:

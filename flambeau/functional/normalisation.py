@@ -15,11 +15,13 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.neural import (
+    LOCAL,
     NamedOp,
     column,
     constant,
     divided,
     mean,
+    new,
     not_a_tensor,
     not_implemented,
     record,
@@ -32,7 +34,7 @@ from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
-from flambeau.record.events import Event, PureOp, operand_value
+from flambeau.record.events import Event, Metas, PureOp, operand_value
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -62,8 +64,9 @@ def _scaled(x: Value, scale: Value | None, shift: Value | None) -> Value:
 class StatisticsOp(Event):
     """A normalisation that overwrites its running statistics: one new tensor, up to two writes.
 
-    key = (op, x, weight, bias, running mean, running variance, momentum, attributes);
-    `function(*operands, *attributes)` gives (result, new mean or None, new variance or None).
+    key = (op, x, weight, bias, running mean, running variance, [number of batches,] momentum,
+    attributes); `function(*operands, *attributes)` gives the result and the new statistics (None
+    where there are none).
     """
 
     __slots__ = ("function",)
@@ -77,7 +80,7 @@ class StatisticsOp(Event):
         result, *statistics = self.function(*operands, *key[-1])
         grad_mode, trace.grad_mode = trace.grad_mode, False
         try:
-            for target, value in zip(key[4:6], statistics, strict=True):
+            for target, value in zip(key[4:-2], statistics, strict=True):
                 if target is not None:
                     trace.write(target, ar.cast(value, trace.tensors[target].meta.dtype))
         finally:
@@ -124,7 +127,7 @@ def _batch_norm_training(
     eps: float,
 ) -> tuple[Value, Value | None, Value | None]:
     count = _check_batch_norm(x, w, b, running_mean, running_var)
-    if count <= 1:
+    if count == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size "
             f"torch.Size({list(x.shape)})"
@@ -136,7 +139,10 @@ def _batch_norm_training(
     if w is not None:
         scale = scale * ar.cast(w, scale.dtype)
     result = _scaled(centred, _per_channel(scale, wide), _per_channel(b, wide))
-    unbiased = variance * (count / (count - 1))
+    unbiased = variance * (count / (count - 1)) if count else variance
+    if not count:  # nothing was seen: the running statistics stay
+        m = m if running_mean is None else running_mean
+        unbiased = variance if running_var is None else running_var
     return (
         ar.cast(result, x.dtype),
         _blend(running_mean, m, momentum),
@@ -178,6 +184,21 @@ def _batch_norm_evaluating(
     return ar.cast(_scaled(wide - m, spread_scale, _per_channel(b, wide)), x.dtype)
 
 
+def _batch_norm_counting(
+    x: Value,
+    w: Value,
+    b: Value,
+    running_mean: Value,
+    running_var: Value,
+    batches: Value,
+    momentum: Value,
+    eps: float,
+) -> tuple[Value | None, ...]:
+    made = _batch_norm_training(x, w, b, running_mean, running_var, momentum, eps)
+    return (*made, ar.add(batches, 1))
+
+
+COUNTING_BATCH_NORM = StatisticsOp("batch_norm", _batch_norm_counting, "NativeBatchNormBackward0")
 BATCH_NORM = StatisticsOp("batch_norm", _batch_norm_training, "NativeBatchNormBackward0")
 BATCH_NORM_EVAL = PureOp("batch_norm", _batch_norm_evaluating, "NativeBatchNormBackward0")
 
@@ -212,6 +233,67 @@ def batch_norm(
     operands = (input, weight, bias, running_mean, running_var, momentum)
     result: Tensor = _update(BATCH_NORM, operands, (eps,))
     return result
+
+
+_KNOWN_METAS: dict[Any, Metas] = {}
+
+
+def _enter_running(rec: recorder.Recording, running: list[Tensor]) -> bool:
+    """Brings running statistics into the recording in one event; whether it did."""
+    metas = tuple([t._meta for t in running])
+    if len({id(t._storage) for t in running}) != len(running):
+        return False  # views of one storage enter one by one
+    if len(_KNOWN_METAS) > 10_000:
+        _KNOWN_METAS.clear()
+    known = _KNOWN_METAS.get(metas) or _KNOWN_METAS.setdefault(metas, Metas(list(metas)))
+    return recorder.enter_all(rec, running, known)  # type: ignore[arg-type]
+
+
+def batch_norm_step(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    running: list[Tensor],
+    momentum: float,
+    eps: float,
+) -> Tensor | None:
+    """Batch normalisation in training that also counts the batch, in one event (hot path).
+
+    `running` are the mean, the variance and the number of batches. None where the case is not the
+    common one; nothing has happened then.
+    """
+    mean, variance, batches = running
+    rec = LOCAL.rec
+    try:
+        if mean._rec is not rec and not _enter_running(rec, running):
+            return None
+        if not (variance._rec is batches._rec is rec):
+            return None
+        key = (
+            COUNTING_BATCH_NORM,
+            x._num if x._rec is rec else recorder.enter(rec, x),
+            weight._num if weight._rec is rec else recorder.enter(rec, weight),
+            bias._num if bias._rec is rec else recorder.enter(rec, bias),
+            mean._num,
+            variance._num,
+            batches._num,
+            float,
+            (eps,),
+        )
+        state = rec.state.next.get(key) or recorder.miss(rec, key)
+        out: Tensor = new(Tensor)
+        out._meta = state.metas[0]
+        out._rec = rec
+        out._num = state.number
+        scalars = (momentum,)
+        rec.state = state
+        rec.scalars += scalars
+        rec.handles.append(out)
+    except recorder.Flushed:
+        return batch_norm_step(x, weight, bias, running, momentum, eps)
+    if state.effects:
+        recorder.apply_effects(rec, state)
+    return out
 
 
 def _instance_norm_own(

@@ -77,3 +77,29 @@ def checked_options(device: Any, layout: Any, pin_memory: Any) -> None:
         checked_device(device)
     if layout is not None and layout.name != "strided":
         raise NotImplementedError(f"layout {layout} is not supported yet")
+
+
+_C_NAMES = {
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
+}  # fmt: skip
+
+
+def refuse_overflow(value: Any, dtype: DType) -> None:
+    """RuntimeError where a Python number does not fit a dtype (tensors are not looked at)."""
+    kind = type(value)
+    if (kind is not float and kind is not int and kind is not complex) or dtype.kind in "bc":
+        return
+    if kind is complex:
+        fits, value = value.imag == 0, value.real
+    else:
+        fits = True
+    if dtype.kind == "f":
+        fits = fits and (value - value != 0 or abs(value) <= dtypes.finfo(dtype).max)
+    else:
+        limits = dtypes.iinfo(dtype)
+        low = limits.min if dtype.is_signed else -limits.max
+        fits = fits and low <= value <= limits.max
+    if not fits:
+        name = _C_NAMES.get(dtype.name, dtype.name)
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")

@@ -37,6 +37,7 @@ from flambeau.functional.ranking import (
     quantile,
     searchsorted,
 )
+from flambeau.functional.views import movedim
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import ordered, view
@@ -150,6 +151,8 @@ def _diff(x: Value, before: Value | None, after: Value | None, n: int, dim: int)
     if not x.shape:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     axis = wrap_axis(dim, x.ndim)
+    if n == 0:
+        return x  # PyTorch's, whatever is to be prepended or appended
     parts = [v for v in (before, x, after) if v is not None]
     if len(parts) > 1:
         for v in parts:
@@ -348,6 +351,13 @@ def _set_results(values: Tensor, inverse: Any, counts: Any) -> Any:
     return results[0] if len(results) == 1 else tuple(results)
 
 
+def _slices_first(values: Any, input: Tensor, axis: int | None) -> Tensor:
+    """The values as a tensor whose slices along `axis` lie one after another, as PyTorch's do."""
+    if not axis:
+        return _host(values, input)
+    return movedim(_host(np.moveaxis(values, axis, 0), input), 0, axis)
+
+
 def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
@@ -362,7 +372,7 @@ def unique(
     )
     shape = array.shape if axis is None else (array.shape[axis],)
     return _set_results(
-        _host(values, input),
+        _slices_first(values, input, axis),
         inverse.reshape(shape) if return_inverse else None,
         counts if return_counts else None,
     )
@@ -380,10 +390,12 @@ def unique_consecutive(
     starts = np.ones(n, bool)
     if n > 1:
         starts[1:] = (rows[1:] != rows[:-1]).reshape(n - 1, -1).any(axis=1)
-    values = rows[starts] if axis is None else np.moveaxis(rows[starts], 0, axis)
+    values = rows[starts]
+    if axis is not None and array.ndim:
+        values = np.moveaxis(values, 0, axis)
     places = np.flatnonzero(starts)
     return _set_results(
-        _host(values, input),
+        _slices_first(values, input, axis),
         (np.cumsum(starts) - 1).reshape(shape) if return_inverse else None,
         np.diff(np.append(places, n)) if return_counts else None,
     )

@@ -110,6 +110,8 @@ def _bitwise_not(x: Value) -> Value:
 
 
 def _square(x: Value) -> Value:
+    if x.dtype.kind == "b":
+        x = ar.cast(x, dtypes.int64)
     return ar.mul(x, x)
 
 
@@ -173,6 +175,14 @@ asinh, asinh_ = _unary_op("asinh", _float_function(el.asinh))
 acosh, acosh_ = _unary_op("acosh", _float_function(el.acosh))
 atanh, atanh_ = _unary_op("atanh", _float_function(el.atanh))
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+arcsin_, arccos_, arctan_, arcsinh_, arccosh_, arctanh_ = (
+    asin_,
+    acos_,
+    atan_,
+    asinh_,
+    acosh_,
+    atanh_,
+)
 sigmoid, sigmoid_ = _unary_op("sigmoid", _float_function(el.sigmoid))
 erf, erf_ = _unary_op("erf", _float_function(el.erf))
 erfc, erfc_ = _unary_op("erfc", _float_function(el.erfc))
@@ -189,7 +199,7 @@ sgn, sgn_ = _unary_op("sgn", _sign)
 square, square_ = _unary_op("square", _square, "PowBackward0")
 relu, relu_ = _unary_op("relu", _relu)
 bitwise_not, bitwise_not_ = _unary_op("bitwise_not", _bitwise_not)
-logical_not, _ = _unary_op("logical_not", ar.logical_not)
+logical_not, logical_not_ = _unary_op("logical_not", ar.logical_not)
 isnan, _ = _unary_op("isnan", _isnan)
 isinf, _ = _unary_op("isinf", _isinf)
 isfinite, _ = _unary_op("isfinite", _isfinite)
@@ -204,21 +214,33 @@ def positive(input: Tensor) -> Tensor:
 
 
 def _binary_op(
-    name: str, function: Callable[[Operand, Operand], Value], grad_name: str | None = None
+    name: str,
+    function: Callable[[Operand, Operand], Value],
+    grad_name: str | None = None,
+    *,
+    numbers: str = "both",
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor], PureOp]:
-    """The out-of-place and the in-place form of a two-operand op, and its event."""
+    """The out-of-place and the in-place form of a two-operand op, and its event.
+
+    `numbers` says which operand of the function may be a Python number: "both" (one of them),
+    "second" or "none". (The in-place form takes what the function takes as second.)
+    """
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
 
     def apply(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         if isinstance(input, Tensor):
             kind = type(other)
-            if kind is float or kind is int or kind is bool:
-                result = with_scalar(op, input, other)
-            elif isinstance(other, Tensor):
+            if kind is Tensor or isinstance(other, Tensor):
                 result = record_binary(op, input, other)
+            elif numbers == "none":
+                raise _not_a_tensor(name, "other", 2, other)
+            elif kind is float or kind is int or kind is bool:
+                result = with_scalar(op, input, other)
             else:
                 result = record(op, (input, checked_operand(name, other)))
+        elif numbers != "both" or not isinstance(other, Tensor):
+            raise _not_a_tensor(name, "input", 1, input)
         else:
             result = record(op, (checked_operand(name, input), other))
         return result if out is None else write_out(result, out)
@@ -243,8 +265,13 @@ def checked_operand(name: str, operand: Any) -> Any:
         and getattr(operand, "shape", None) == ()
     ):
         return operand.item()
-    raise TypeError(
-        f"{name}(): argument 'other' (position 2) must be Tensor, not {type(operand).__name__}"
+    raise _not_a_tensor(name, "other", 2, operand)
+
+
+def _not_a_tensor(name: str, argument: str, position: int, operand: Any) -> TypeError:
+    return TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+        f"{type(operand).__name__}"
     )
 
 
@@ -295,13 +322,13 @@ def _maximum(a: Operand, b: Operand) -> Value:
 def _fmax(a: Operand, b: Operand) -> Value:
     dtype = ar.promoted_dtype(a, b)
     x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
-    return el.where(el.ne(y, y), x, el.where(el.ne(x, x), y, el.maximum(x, y)))
+    return el.where(ar.logical_or(el.ge(x, y), el.ne(y, y)), x, y)
 
 
 def _fmin(a: Operand, b: Operand) -> Value:
     dtype = ar.promoted_dtype(a, b)
     x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
-    return el.where(el.ne(y, y), x, el.where(el.ne(x, x), y, el.minimum(x, y)))
+    return el.where(ar.logical_or(el.le(x, y), el.ne(y, y)), x, y)
 
 
 def _float_binary(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
@@ -335,33 +362,38 @@ _div_plain, _div_plain_, DIV = _binary_op("div", ar.div)
 multiply, multiply_ = mul, mul_
 floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide)
 remainder, remainder_, REMAINDER = _binary_op("remainder", _remainder)
-fmod, fmod_, _F = _binary_op("fmod", lambda a, b: ar.binary(el.fmod, a, b))
-maximum, _, MAXIMUM = _binary_op("maximum", _maximum)
-minimum, _, MINIMUM = _binary_op("minimum", ar.minimum)
-fmax, _, _F = _binary_op("fmax", _fmax)
-fmin, _, _F = _binary_op("fmin", _fmin)
-atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2))
-arctan2 = atan2
-copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign))
-nextafter, nextafter_, _F = _binary_op("nextafter", _float_binary(el.nextafter))
-hypot, hypot_, _F = _binary_op("hypot", _hypot)
+fmod, fmod_, _F = _binary_op("fmod", lambda a, b: ar.binary(el.fmod, a, b), numbers="second")
+maximum, _, MAXIMUM = _binary_op("maximum", _maximum, numbers="none")
+minimum, _, MINIMUM = _binary_op("minimum", ar.minimum, numbers="none")
+fmax, _, _F = _binary_op("fmax", _fmax, numbers="none")
+fmin, _, _F = _binary_op("fmin", _fmin, numbers="none")
+atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2), numbers="none")
+arctan2, arctan2_ = atan2, atan2_
+copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign), numbers="second")
+nextafter, nextafter_, _F = _binary_op("nextafter", _float_binary(el.nextafter), numbers="none")
+hypot, hypot_, _F = _binary_op("hypot", _hypot, numbers="none")
 xlogy, xlogy_, _F = _binary_op("xlogy", _xlogy)
-logaddexp, _, _F = _binary_op("logaddexp", _logaddexp)
-eq, eq_, EQ = _binary_op("eq", ar.eq)
-ne, ne_, NE = _binary_op("ne", ar.ne)
-lt, lt_, LT = _binary_op("lt", ar.lt)
-le, le_, LE = _binary_op("le", ar.le)
-gt, gt_, GT = _binary_op("gt", ar.gt)
-ge, ge_, GE = _binary_op("ge", ar.ge)
+logaddexp, _, _F = _binary_op("logaddexp", _logaddexp, numbers="none")
+eq, eq_, EQ = _binary_op("eq", ar.eq, numbers="second")
+ne, ne_, NE = _binary_op("ne", ar.ne, numbers="second")
+lt, lt_, LT = _binary_op("lt", ar.lt, numbers="second")
+le, le_, LE = _binary_op("le", ar.le, numbers="second")
+gt, gt_, GT = _binary_op("gt", ar.gt, numbers="second")
+ge, ge_, GE = _binary_op("ge", ar.ge, numbers="second")
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
 bitwise_and, bitwise_and_, _F = _binary_op("bitwise_and", _bitwise(el.bitwise_and, "bitwise_and"))
 bitwise_or, bitwise_or_, _F = _binary_op("bitwise_or", _bitwise(el.bitwise_or, "bitwise_or"))
 bitwise_xor, bitwise_xor_, _F = _binary_op("bitwise_xor", _bitwise(el.bitwise_xor, "bitwise_xor"))
-bitwise_left_shift, _, _F = _binary_op("bitwise_left_shift", _bitwise(el.shift_left, "lshift"))
-bitwise_right_shift, _, _F = _binary_op("bitwise_right_shift", _bitwise(el.shift_right, "rshift"))
-logical_and, logical_and_, _F = _binary_op("logical_and", _logical(el.bitwise_and))
-logical_or, logical_or_, _F = _binary_op("logical_or", _logical(el.bitwise_or))
-logical_xor, logical_xor_, _F = _binary_op("logical_xor", _logical(el.bitwise_xor))
+bitwise_left_shift, bitwise_left_shift_, _F = _binary_op(
+    "bitwise_left_shift", _bitwise(el.shift_left, "lshift")
+)
+bitwise_right_shift, bitwise_right_shift_, _F = _binary_op(
+    "bitwise_right_shift", _bitwise(el.shift_right, "rshift")
+)
+logical_and, logical_and_, _F = _binary_op("logical_and", _logical(el.bitwise_and), numbers="none")
+logical_or, logical_or_, _F = _binary_op("logical_or", _logical(el.bitwise_or), numbers="none")
+logical_xor, logical_xor_, _F = _binary_op("logical_xor", _logical(el.bitwise_xor), numbers="none")
 
 
 def _scaled(
@@ -424,6 +456,8 @@ subtract, subtract_ = sub, sub_
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """other - alpha * input."""
+    if not isinstance(input, Tensor):
+        raise _not_a_tensor("rsub", "input", 1, input)
     return sub(other, input, alpha=alpha)
 
 
@@ -520,6 +554,8 @@ def _exponent(value: Any) -> tuple[str, Any]:
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """input ** exponent, elementwise."""
     if isinstance(exponent, Tensor) or not isinstance(input, Tensor):
+        if not isinstance(exponent, Tensor):
+            raise _not_a_tensor("pow", "input", 1, input)
         result = record(POW, (checked_operand("pow", input), exponent))
     else:
         result = unary(POW_SCALAR, input, _exponent(checked_operand("pow", exponent)))
@@ -533,12 +569,32 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
     return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
 
 
-def float_power(input: Any, exponent: Any) -> Tensor:
-    """input ** exponent, computed in float64."""
-    return pow(
-        input.double() if isinstance(input, Tensor) else input,
-        exponent.double() if isinstance(exponent, Tensor) else exponent,
-    )
+def _powered(name: str, input: Any, exponent: Any) -> tuple[Any, Any]:
+    """The operands of float_power: tensors in float64 (complex128 where one is complex)."""
+    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
+        raise _not_a_tensor(name, "input", 1, input)
+    both = (input, exponent)
+    wide = dtypes.float64
+    if builtins.any(v.is_complex() if isinstance(v, Tensor) else type(v) is complex for v in both):
+        wide = dtypes.complex128
+    a, b = (convert(v, wide) if isinstance(v, Tensor) else v for v in both)
+    return a, b
+
+
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent, computed in float64 (complex128)."""
+    return pow(*_powered("float_power", input, exponent), out=out)
+
+
+def float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """float_power in place: the tensor must hold float64 or complex128."""
+    base, power_ = _powered("float_power_", self, exponent)
+    if base.dtype is not self.dtype:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {self.dtype.scalar_name} but the "
+            f"operation's result requires dtype {base.dtype.scalar_name}"
+        )
+    return pow_(self, power_)
 
 
 # ---- three operands ------------------------------------------------------------------------------
@@ -577,14 +633,28 @@ def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
 clip, clip_ = clamp, clamp_
 
 
-def clamp_min(input: Tensor, min: Any) -> Tensor:
+def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """Elements not below min."""
-    return clamp(input, min=min)
+    if not isinstance(input, Tensor):
+        raise _not_a_tensor("clamp_min", "input", 1, input)
+    return write_out(record(CLAMP, (input, min, None)), out)
 
 
-def clamp_max(input: Tensor, max: Any) -> Tensor:
+def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """Elements not above max."""
-    return clamp(input, max=max)
+    if not isinstance(input, Tensor):
+        raise _not_a_tensor("clamp_max", "input", 1, input)
+    return write_out(record(CLAMP, (input, None, max)), out)
+
+
+def clamp_min_(self: Tensor, min: Any) -> Tensor:
+    """Raises elements below min to it, in place."""
+    return in_place(CLAMP_, self, (min, None))
+
+
+def clamp_max_(self: Tensor, max: Any) -> Tensor:
+    """Lowers elements above max to it, in place."""
+    return in_place(CLAMP_, self, (None, max))
 
 
 WHERE = PureOp("where", ar.where, preserves=True)
@@ -626,9 +696,9 @@ LERP = PureOp("lerp", _lerp, preserves=True)
 LERP_ = InplaceOp("lerp_", _lerp, "LerpBackward0")
 
 
-def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input)."""
-    return record(LERP, (input, end, weight))
+    return write_out(record(LERP, (input, end, weight)), out)
 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
@@ -660,14 +730,18 @@ ADDCMUL_ = InplaceOp("addcmul_", _addcmul, "AddcmulBackward0")
 ADDCDIV_ = InplaceOp("addcdiv_", _addcdiv, "AddcdivBackward0")
 
 
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcmul(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """input + value * tensor1 * tensor2."""
-    return record(ADDCMUL, (input, tensor1, tensor2, value))
+    return write_out(record(ADDCMUL, (input, tensor1, tensor2, value)), out)
 
 
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """input + value * tensor1 / tensor2."""
-    return record(ADDCDIV, (input, tensor1, tensor2, value))
+    return write_out(record(ADDCDIV, (input, tensor1, tensor2, value)), out)
 
 
 def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
@@ -717,13 +791,33 @@ def _nan_to_num(x: Value, nan: float, posinf: float | None, neginf: float | None
 
 
 NAN_TO_NUM = PureOp("nan_to_num", _nan_to_num, preserves=True)
+NAN_TO_NUM_ = InplaceOp("nan_to_num_", _nan_to_num, "NanToNumBackward0")
+
+
+def _replacements(
+    nan: float | None, posinf: float | None, neginf: float | None
+) -> tuple[float, float | None, float | None]:
+    high, low = (None if v is None else float(v) for v in (posinf, neginf))
+    return float(nan or 0.0), high, low
 
 
 def nan_to_num(
-    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    input: Tensor,
+    nan: float | None = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
     """NaN and infinities replaced by numbers (the dtype's limits by default)."""
-    return unary(NAN_TO_NUM, input, (float(nan or 0.0), posinf, neginf))
+    return write_out(unary(NAN_TO_NUM, input, _replacements(nan, posinf, neginf)), out)
+
+
+def nan_to_num_(
+    self: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """nan_to_num in place."""
+    return in_place(NAN_TO_NUM_, self, (), _replacements(nan, posinf, neginf))
 
 
 # ---- conversion ----------------------------------------------------------------------------------

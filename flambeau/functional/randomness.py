@@ -424,8 +424,17 @@ BERNOULLI = RandomOp(
 )
 
 
+def _without_slope(drawn: Tensor, *parameters: Any) -> Tensor:
+    """The draw as PyTorch has it: the parameters' gradients exist and are zero."""
+    for given in parameters:
+        if isinstance(given, Tensor) and given.requires_grad and recorder.LOCAL.grad_mode:
+            drawn = drawn + given.sign() * 0
+    return drawn
+
+
 def _bernoulli_of(p: Tensor, generator: Generator | None) -> Tensor:
-    return record(BERNOULLI, (_generator(generator), recorder.detach(p)))
+    drawn: Tensor = record(BERNOULLI, (_generator(generator), recorder.detach(p)))
+    return _without_slope(drawn, p)
 
 
 def bernoulli(
@@ -517,7 +526,8 @@ def normal(
     shape = (mean + std).shape
     kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
     noise = normal_(uninitialised(tuple(shape), kind), generator=generator)
-    return finish(noise * std + mean, False, out)
+    plain = [recorder.detach(v) if isinstance(v, Tensor) else v for v in (std, mean)]
+    return finish(_without_slope(noise * plain[0] + plain[1], mean, std), False, out)
 
 
 def multinomial(

@@ -23,6 +23,7 @@ from flambeau.functional.folding import (
     write_outs,
 )
 from flambeau.functional.pointwise import write_out
+from flambeau.functional.views import movedim
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import ordered, source, view
@@ -137,13 +138,11 @@ def _quantile(
         shape = (1,) * rank if dim is None else red.kept(x, (axis,)) if rank else ()
     if not q.shape:
         return view.reshape(result, shape=shape)
-    order = (last, *range(last))
-    return view.reshape(view.permute(result, order=order), shape=(count, *shape))
+    return view.reshape(result, shape=(*shape, count))
 
 
 def _between(row: Value, spot: Value, axis: int, interpolation: str) -> Value:
     """Elements of sorted rows at fractional places."""
-    spot = source.detach(spot)
     if interpolation in ("lower", "higher", "nearest"):
         rounded = {"lower": el.floor, "higher": el.ceil, "nearest": el.round_}[interpolation](spot)
         return take_along(row, ar.cast(rounded, dtypes.int64), axis)
@@ -227,7 +226,9 @@ def _quantiles(
     q = _checked_q(name, checked(name, input), q)
     dims = None if dim is None else dim_of(name, dim)
     attributes = (dims, bool(keepdim), interpolation, name == "nanquantile")
-    return write_out(record(QUANTILE, (input, q), attributes), out)
+    found: Tensor = record(QUANTILE, (input, q), attributes)
+    several = isinstance(q, Tensor) and q.ndim > 0  # then their axis is the first
+    return write_out(movedim(found, -1, 0) if several else found, out)
 
 
 @numpy_names

@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
+from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -116,10 +117,11 @@ def _repeated_places(repeats: Tensor, extent: int, output_size: int | None) -> T
 FLIP = PureOp("flip", lambda x, axes: vw.flip(x, axes=axes) if axes else x, preserves=True)
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """The elements in reverse order along dimensions."""
+def flip(input: Tensor, *axes_: Any, dims: Any = None) -> Tensor:
+    """The elements in reverse order along dimensions `dims` (a tuple, or several numbers)."""
     rank = len(input._meta.shape)
-    axes = tuple(sorted(wrap_axis(d, rank) for d in integers(dims, "flip", "dims")))
+    given = axes_ if dims is None else (dims,)
+    axes = tuple(sorted(wrap_axis(d, rank) for d in integers(given, "flip", "dims")))
     if len(set(axes)) != len(axes):
         raise RuntimeError(
             f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the list "
@@ -239,18 +241,16 @@ def _matrix(input: Tensor, name: str) -> None:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
 
 
-def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The lower triangles of matrices, zeros elsewhere."""
     _matrix(input, "tril")
-    made: Tensor = unary(TRIL, input, (diagonal,))
-    return made
+    return delivered(unary(TRIL, input, (diagonal,)), out)
 
 
-def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The upper triangles of matrices, zeros elsewhere."""
     _matrix(input, "triu")
-    made: Tensor = unary(TRIU, input, (diagonal,))
-    return made
+    return delivered(unary(TRIU, input, (diagonal,)), out)
 
 
 def tril_(self: Tensor, diagonal: int = 0) -> Tensor:
@@ -305,7 +305,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 DIAGONAL_COPY = PureOp("diagonal_copy", lambda x: x, "DiagonalBackward0_copy")
 
 
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """A matrix with the vector on its diagonal, or a matrix's diagonal (a copy)."""
     from flambeau.functional import parts
 
@@ -313,9 +313,8 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if rank not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {rank}D")
     if rank == 1:
-        return diag_embed(input, diagonal)
-    made: Tensor = unary(DIAGONAL_COPY, parts.diagonal(input, diagonal))
-    return made
+        return delivered(diag_embed(input, diagonal), out)
+    return delivered(unary(DIAGONAL_COPY, parts.diagonal(input, diagonal)), out)
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
@@ -382,8 +381,9 @@ def places(extent: int, low: int, high: int, mode: str) -> list[int]:
     for place in range(-low, extent + high):
         if mode == "replicate":
             place = min(max(place, 0), extent - 1)
-        elif mode == "circular":
-            place %= extent
+        elif mode == "circular":  # what a negative width cuts off is not repeated
+            first = max(-low, 0)
+            place = first + (place - first) % (extent - first - max(-high, 0))
         else:
             period = 2 * (extent - 1)
             place = abs(place) % period if period else 0

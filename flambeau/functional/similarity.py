@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from flambeau.core import dtypes
 from flambeau.functional import pointwise
 from flambeau.functional.neural import (
+    HALVES,
     axis,
     binary,
     column,
     constant,
+    not_implemented,
     record,
     unary,
     widened,
+    zeros_from,
 )
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source
+from flambeau.ops.indexed import take
 from flambeau.ops.value import Shape, Value
 from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
@@ -56,11 +61,12 @@ def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
         )
     dims = dim if isinstance(dim, tuple) else (dim,)
     axes = tuple(sorted(axis(d, x.ndim) for d in dims))
-    wide = widened(x)
+    wide = column(widened(x), x.shape or (1,))
     length = norm_value(wide, p, axes)
     least = constant(eps, length)
     length = el.where(el.lt(length, least), least, length)
-    return ar.cast(el.div(wide, rd.spread(length, wide, axes)), x.dtype)
+    result = el.div(wide, rd.spread(length, wide, axes))
+    return ar.cast(column(result, x.shape), x.dtype)
 
 
 NORMALIZE = PureOp("normalize", _normalize, "DivBackward0", preserves=True)
@@ -94,7 +100,9 @@ def _cosine_similarity(x1: Value, x2: Value, dim: int, eps: float) -> Value:
             f"expected common dtype to be floating point, yet common dtype is {dtype.scalar_name}"
         )
     left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
-    return ar.cast(cosine_value(left, right, axis(dim, left.ndim), eps), dtype)
+    a = axis(dim, left.ndim)
+    left, right = (column(x, x.shape or (1,)) for x in (left, right))
+    return ar.cast(cosine_value(left, right, a, eps), dtype)
 
 
 COSINE = PureOp("cosine_similarity", _cosine_similarity, "SumBackward1")
@@ -126,5 +134,47 @@ def pairwise_distance(
     return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
 
 
+def _pairs(n: int) -> tuple[Value, Value]:
+    """The rows i < j of each of the n (n - 1) / 2 pairs, ordered by i, then j."""
+    number = source.iota(size=n * (n - 1) // 2)
+
+    def start(i: Value) -> Value:  # the number of the first pair of row i
+        return ar.sub(ar.mul(i, n), ar.binary(el.floor_divide, ar.mul(i, ar.add(i, 1)), 2))
+
+    place = ar.cast(number, dtypes.float64)
+    root = el.sqrt(ar.add(ar.mul(place, -8.0), float((2 * n - 1) ** 2)))
+    i = ar.cast(el.floor(ar.mul(ar.sub(2.0 * n - 1.0, root), 0.5)), dtypes.int64)
+    i = ar.where(ar.gt(start(i), number), ar.sub(i, 1), i)  # the root is rounded
+    i = ar.where(ar.le(start(ar.add(i, 1)), number), ar.add(i, 1), i)
+    return i, ar.add(ar.add(ar.sub(number, start(i)), i), 1)
+
+
+def _pdist(x: Value, p: float) -> Value:
+    if x.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {x.ndim}D")
+    if not x.dtype.is_floating_point:
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if x.dtype in HALVES:
+        raise not_implemented("pdist", x.dtype)
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    n, width = x.shape
+    if n < 2 or not width:
+        return zeros_from(x, (n * (n - 1) // 2,))
+    i, j = _pairs(n)
+    result = norm_value(take(x, i, what="index") - take(x, j, what="index"), p, (1,))
+    if x.tracked and not result.tracked:  # the number of differences has no slope
+        return source.relink(result, zeros_from(x, result.shape))
+    return result
+
+
+PDIST = PureOp("pdist", _pdist, "PdistBackward0")
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm distance of every pair of rows of [N, M], as [N (N - 1) / 2], upper triangle."""
+    return unary(PDIST, input, (float(p),))
+
+
 # Names of the torch namespace.
-__all__ = ["cosine_similarity", "pairwise_distance"]
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]

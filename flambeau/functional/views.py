@@ -183,6 +183,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:
     if not shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     axis = wrap_axis(dim, len(shape))
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.kind not in "i"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     at, size, extent = (
         integer(start, "narrow", "start"),
         integer(length, "narrow", "length"),

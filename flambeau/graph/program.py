@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from flambeau.core.dtypes import DType
 from flambeau.ops.value import Value
@@ -65,6 +66,13 @@ class Program:
         lines += [f"  result {i} = {names[v]}" for i, v in enumerate(self.results)]
         lines += [f"  base {u.base} = {names[u.value]}" for u in self.updates]
         return "\n".join(lines)
+
+
+def scalar_words(scalars: Sequence[DType]) -> list[int]:
+    """Where each run-time scalar begins in the block that holds them, in words of 8 bytes, and the
+    block's length: a complex128 takes two words, any other one.
+    """
+    return list(accumulate((1 + dtype.is_complex for dtype in scalars), initial=0))
 
 
 def reachable(outputs: Iterable[Value]) -> list[Value]:

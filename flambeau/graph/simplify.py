@@ -17,7 +17,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import is_contiguous, is_dense, memory_order
 from flambeau.graph.program import Program, Update
 from flambeau.ops import elementwise, source, view
-from flambeau.ops.primitive import ELEMENTWISE
+from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, REDUCTION, SCAN, SORT, VIEW, WINDOW
 from flambeau.ops.value import Value
 
 # A rule gives the replacement of a value whose operands have been rewritten, or None to keep it.
@@ -99,6 +99,10 @@ class _Simplifier:
 
 def simpler(v: Value) -> Value | None:
     """One step of simplification of a value whose operands are simple; None if there is none."""
+    if not v.size or not all(x.size for x in v.inputs):
+        better = _without_elements(v)
+        if better is not None:
+            return better
     rule = RULES.get(v.primitive.name)
     better = rule(v) if rule is not None else None
     if better is None and v.primitive.family == ELEMENTWISE:
@@ -159,6 +163,35 @@ def _is(v: Value, number: float) -> bool:
     if value is None or isinstance(value, complex) or value != number:
         return False
     return bool(value) or v.dtype.kind != "f" or not np.signbit(float(value))
+
+
+# ---- nothing at all ------------------------------------------------------------------------------
+
+EMPTY_FAMILIES = (ELEMENTWISE, VIEW, REDUCTION, CONTRACTION, WINDOW, SCAN, SORT)
+
+
+def _without_elements(v: Value) -> Value | None:
+    """A value without elements is a constant; so is what is folded from such values.
+
+    Loops over nothing must not survive: what does not change in them is loaded before they begin.
+    """
+    name, family = v.primitive.name, v.primitive.family
+    if name in ("put_add", "put_set") and not v.inputs[1].size:
+        return v.inputs[0]
+    if constant_of(v) is not None or not v.inputs:
+        return None
+    if not v.size:
+        no_index = name == "take" and not v.inputs[1].size
+        return full(_number(0, v.dtype), v) if family in EMPTY_FAMILIES or no_index else None
+    if name == "concat":
+        return view.concat(*[x for x in v.inputs if x.size], axis=v.attrs["axis"])
+    if name in ("sum", "dot", "conv", "strided_sum", "fold"):
+        return full(_number(0, v.dtype), v)
+    return full(_number(1, v.dtype), v) if name == "prod" else None
+
+
+def _number(value: int, dtype: DType) -> Any:
+    return np.asarray(value).astype(dtype.numpy).item()
 
 
 # ---- arithmetic ---------------------------------------------------------------------------------

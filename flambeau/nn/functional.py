@@ -42,6 +42,17 @@ from flambeau.functional.activation import (
     threshold,
     threshold_,
 )
+from flambeau.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
 from flambeau.functional.attention import (
     scaled_dot_product_attention,
 )
@@ -66,9 +77,19 @@ from flambeau.functional.convolution import (
     linear,
     unfold,
 )
+from flambeau.functional.drawing import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from flambeau.functional.embedding import (
     embedding,
     embedding_bag,
+)
+from flambeau.functional.linear_loss import (
+    conv_tbc,
+    linear_cross_entropy,
 )
 from flambeau.functional.loss import (
     binary_cross_entropy,
@@ -103,20 +124,9 @@ from flambeau.functional.normalisation import (
     rms_norm,
 )
 from flambeau.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool1d_with_indices,
-    adaptive_max_pool2d,
-    adaptive_max_pool2d_with_indices,
-    adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
-    fractional_max_pool2d,
-    fractional_max_pool3d,
     lp_pool1d,
     lp_pool2d,
     lp_pool3d,
@@ -126,9 +136,6 @@ from flambeau.functional.pooling import (
     max_pool2d_with_indices,
     max_pool3d,
     max_pool3d_with_indices,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
 )
 from flambeau.functional.randomness import (
     alpha_dropout,
@@ -139,11 +146,33 @@ from flambeau.functional.rearranging import (
     one_hot,
     pad,
 )
-from flambeau.functional.similarity import cosine_similarity, normalize, pairwise_distance
+from flambeau.functional.resizing import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from flambeau.functional.sampling import (
+    affine_grid,
+    grid_sample,
+)
+from flambeau.functional.sequence_loss import (
+    ctc_loss,
+)
+from flambeau.functional.similarity import (
+    cosine_similarity,
+    normalize,
+    pairwise_distance,
+    pdist,
+)
+from flambeau.functional.unpooling import (
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 
 MISSING = """
-affine_grid conv_tbc ctc_loss grid_sample interpolate linear_cross_entropy
-multi_head_attention_forward pdist upsample upsample_bilinear upsample_nearest
+multi_head_attention_forward
 """.split()
 
 
@@ -163,6 +192,7 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -177,12 +207,14 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -194,10 +226,13 @@ __all__ = [
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -208,12 +243,14 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -241,6 +278,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
@@ -270,4 +308,7 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

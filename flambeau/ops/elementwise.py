@@ -64,6 +64,29 @@ class ZeroDerivative(Unary):
         return (ar.zeros_like(ct),)
 
 
+class Sign(ZeroDerivative):
+    """-1, 0 or 1; of a complex operand x / |x|, and 0 of 0."""
+
+    def __init__(self) -> None:
+        super().__init__("sign", np.sign)
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        if not out.dtype.is_complex:
+            return super().vjp(ct, out, *inputs, **attrs)
+        size = abs_(inputs[0])
+        zero = eq(size, ar.zeros_like(size))
+        along = ar.mul(real(ar.mul(ct, _conj(out))), out)
+        slope = ar.div(ct - along, where(zero, ar.full_like(size, 1), size))
+        return (where(zero, ar.zeros_like(ct), slope),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0]
+        if x.dtype.kind != "c":
+            return np.asarray(np.sign(x))
+        size = np.abs(x)
+        return np.asarray(np.divide(x, size, out=np.zeros_like(x), where=size != 0))
+
+
 class Binary(Elementwise):
     """A two-operand function: NumPy meaning and the two cotangents (given ct, a, b, out)."""
 
@@ -160,6 +183,8 @@ class Fma(Elementwise):
 
 
 def _sigmoid(x: Array) -> Array:
+    if x.dtype.kind == "c":
+        return np.asarray(1 / (1 + np.exp(-x)), x.dtype)
     with np.errstate(over="ignore"):
         e = np.exp(-np.abs(x))
         return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
@@ -236,6 +261,12 @@ def _polygamma1(x: float) -> float:
     return total + 1 / x + z / 2 + z / x * (1 / 6 - z * (1 / 30 - z * (1 / 42 - z / 30)))
 
 
+def _tetragamma(x: Value) -> Value:
+    from flambeau.ops import special  # which is made of this module's classes
+
+    return special.zeta(ar.full_like(x, 3), x) * -2.0
+
+
 def _unary(
     name: str, function: Callable[..., Any], derivative: Callable[[Value, Value], Any] | None
 ) -> Unary:
@@ -276,13 +307,13 @@ erfc = _unary("erfc", _vectorised(math.erfc), lambda x, y: exp(neg(x * x)) * (-2
 erfinv = _unary("erfinv", _vectorised(_erfinv), lambda x, y: exp(y * y) * (SQRT_PI / 2))
 lgamma = _unary("lgamma", _vectorised(_lgamma), lambda x, y: digamma(x))
 digamma: Unary = _unary("digamma", _vectorised(_digamma), lambda x, y: trigamma(x))
-trigamma: Unary = _unary("trigamma", _vectorised(_polygamma1), None)
+trigamma: Unary = _unary("trigamma", _vectorised(_polygamma1), lambda x, y: _tetragamma(x))
 
 floor = ZeroDerivative("floor", np.floor)
 ceil = ZeroDerivative("ceil", np.ceil)
 trunc = ZeroDerivative("trunc", np.trunc)
 round_ = ZeroDerivative("round", np.rint)
-sign = ZeroDerivative("sign", np.sign)
+sign = Sign()
 
 
 class Abs(Unary):
@@ -371,6 +402,11 @@ def _pow_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
     return da, db
 
 
+def _no_slope(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
+    """Of a piecewise constant function: the gradient exists and is zero."""
+    return ar.zeros_like(ct), ar.zeros_like(ct)
+
+
 def _floor_divide(a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu":
         _refuse_zero(b)
@@ -446,8 +482,8 @@ div = Binary(
     np.true_divide,
     lambda ct, a, b, out: (ar.div(ct, _conj(b)), ar.mul(neg(ct), _conj(ar.div(ar.div(a, b), b)))),
 )
-floor_divide = Binary("floor_divide", _floor_divide, None)
-trunc_divide = Binary("trunc_divide", _trunc_divide, None)
+floor_divide = Binary("floor_divide", _floor_divide, _no_slope)
+trunc_divide = Binary("trunc_divide", _trunc_divide, _no_slope)
 remainder = Binary(
     "remainder", _remainder, lambda ct, a, b, out: (ct, ar.mul(neg(ct), floor(ar.div(a, b))))
 )

@@ -55,7 +55,7 @@ class CumProd(Scan):
         products = cumprod(without, axis=len(rest) + 1)  # [.., i, j]
         later = ar.ge(source.iota(size=n), view.reshape(source.iota(size=n), shape=(n, 1)))
         cts = view.reshape(view.permute(ct, order=last), shape=(*rest, 1, n))
-        terms = ar.where(later, products * cts, ar.zeros_like(products))
+        terms = ar.where(later, ar.conj(products) * cts, ar.zeros_like(products))
         total = reduction.sum_(terms, axes=(len(rest) + 1,))
         back = [0] * x.ndim
         for place, a in enumerate(last):
@@ -97,10 +97,17 @@ class LogCumSumExp(Scan):
     name = "logcumsumexp"
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        axes = (attrs["axis"],)
-        scaled = ar.mul(ct, el.exp(el.neg(out)))
-        total = view.flip(cumsum(view.flip(scaled, axes=axes), **attrs), axes=axes)
-        return (total * el.exp(inputs[0]),)
+        # The sum over j >= i of ct[j] exp(x[i] - out[j]), in logarithms: exp(x) alone overflows.
+        up = self._share(ct, out, inputs[0], attrs["axis"])
+        return (up - self._share(el.neg(ct), out, inputs[0], attrs["axis"]),)
+
+    def _share(self, ct: Value, out: Value, x: Value, axis: int) -> Value:
+        """What the positive cotangents contribute."""
+        some = ar.gt(ct, 0)
+        least = ar.full_like(ct, dtypes.finfo(ct.dtype).min)
+        logs = ar.where(some, el.log(ar.where(some, ct, ar.full_like(ct, 1))), least)
+        turned = view.flip(logs - out, axes=(axis,))
+        return el.exp(view.flip(logcumsumexp(turned, axis=axis), axes=(axis,)) + x)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         with np.errstate(all="ignore"):

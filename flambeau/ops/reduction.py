@@ -65,11 +65,10 @@ class Prod(Reduction):
         zero = el.eq(x, ar.zeros_like(x))
         filled = el.where(zero, ar.full_like(x, 1), x)
         zeros = spread(sum_(ar.cast(zero, dtypes.int64), axes=axes), x, axes)
-        others = ar.mul(spread(ct, x, axes), spread(prod(filled, axes=axes), x, axes))
+        others = ar.mul(spread(ct, x, axes), ar.conj(spread(prod(filled, axes=axes), x, axes)))
         single = ar.logical_and(zero, ar.eq(zeros, 1))
-        return (
-            ar.where(ar.eq(zeros, 0), others / filled, ar.where(single, others, ar.zeros_like(x))),
-        )
+        only = ar.where(single, others, ar.zeros_like(x))
+        return (ar.where(ar.eq(zeros, 0), others / ar.conj(filled), only),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         with np.errstate(all="ignore"):

@@ -5,18 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flambeau.core.dtypes import float64
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import view
 from flambeau.ops.value import Operand, Value
 from flambeau.record import recorder
-from flambeau.record.events import Event, Metas, fitted
+from flambeau.record.events import Event, fitted
+from flambeau.record.recorder import Together
 from flambeau.record.trace import Trace
 
 Rule = Callable[..., tuple[Any, ...]]
 # Scalars that change from step to step: run-time inputs of the program. The others choose the
 # program.
-CHANGING = frozenset({"lr", "step_size", "bias_correction2_sqrt", "decay"})
+CHANGING = frozenset(
+    {
+        "bias_correction1",
+        "bias_correction2",
+        "bias_correction2_sqrt",
+        "complement",
+        "decay",
+        "gradient_share",
+        "lr",
+        "momentum_share",
+        "mu",
+        "mu_next",
+        "new_eta",
+        "new_mu",
+        "rectification",
+        "relative",
+        "step_size",
+        "weight",
+    }
+)
 
 
 class ValueArithmetic:
@@ -33,9 +54,44 @@ class ValueArithmetic:
         return el.sqrt(x)
 
     @staticmethod
-    def maximum(x: Value, y: Value) -> Value:
+    def maximum(x: Operand, y: Operand) -> Value:
         """The larger of each pair."""
         return ar.maximum(x, y)
+
+    @staticmethod
+    def minimum(x: Operand, y: Operand) -> Value:
+        """The smaller of each pair."""
+        return ar.minimum(x, y)
+
+    @staticmethod
+    def absolute(x: Value) -> Value:
+        """The absolute value."""
+        return el.abs_(x)
+
+    @staticmethod
+    def sign(x: Value) -> Value:
+        """-1, 0 or 1; NaN for NaN."""
+        return el.sign(x)
+
+    @staticmethod
+    def where(condition: Value, x: Operand, y: Operand) -> Value:
+        """x where the condition holds, else y."""
+        return ar.where(condition, x, y)
+
+    @staticmethod
+    def equal(x: Operand, y: Operand) -> Value:
+        """Whether x = y, elementwise."""
+        return ar.eq(x, y)
+
+    @staticmethod
+    def double(x: Value) -> Value:
+        """The same number in float64, as PyTorch's `.item()` gives it to Python."""
+        return ar.cast(x, float64)
+
+    @staticmethod
+    def alike(x: Value, y: Value) -> Value:
+        """x in the dtype of y, as PyTorch rounds a Python number that meets a tensor."""
+        return ar.cast(x, y.dtype)
 
 
 _VALUES = ValueArithmetic()
@@ -77,6 +133,21 @@ def statics_of(rule: Rule, scalars: Mapping[str, float], flags: Mapping[str, boo
     return found
 
 
+def _ruled(rule: Rule, values: list[Any], options: dict[str, Any]) -> list[Any]:
+    """The rule applied; complex parameters are pairs of real ones that share their real states."""
+    if not values[0].dtype.is_complex:
+        return list(rule(_VALUES, *values, **options))
+    halves = []
+    for part in (el.real, el.imag):
+        chosen = [part(v) if v is not None and v.dtype.is_complex else v for v in values]
+        halves.append(rule(_VALUES, *chosen, **options))
+    given = [values[0], *values[2:]]
+    return [
+        el.complex_(a, b) if a is not None and (v is None or v.dtype.is_complex) else a
+        for v, a, b in zip(given, *halves, strict=True)
+    ]
+
+
 class UpdateOp(Event):
     """One step of an optimizer: key = (op, statics, number of parameters, tensors).
 
@@ -98,8 +169,8 @@ class UpdateOp(Event):
                 states = tensors[2 * count + place * width : 2 * count + (place + 1) * width]
                 param, grad = tensors[place], tensors[count + place]
                 values = [None if n is None else trace.read(n) for n in (param, grad, *states)]
-                new_param, *new_states = statics.rule(
-                    _VALUES, *values, **scalars, **dict(statics.items)
+                new_param, *new_states = _ruled(
+                    statics.rule, values, {**scalars, **dict(statics.items)}
                 )
                 trace.write(param, fitted(new_param, trace.tensors[param].meta))
                 for which, (old, new) in enumerate(zip(states, new_states, strict=True)):
@@ -115,19 +186,6 @@ class UpdateOp(Event):
             return tuple(made)
         finally:
             trace.grad_mode = mode
-
-
-class Together:
-    """State tensors that enter a recording in one event, with the metas they had."""
-
-    __slots__ = ("metas", "tensors")
-
-    def __init__(self, states: Sequence[Any]) -> None:
-        self.tensors = [t for t in states if t is not None and t._storage is not None]
-        storages = {id(t._storage) for t in self.tensors}
-        if len(storages) != len(self.tensors):
-            self.tensors = []  # views of one storage enter one by one
-        self.metas = Metas([t._meta for t in self.tensors])
 
 
 UPDATE = UpdateOp("optimizer_step")
@@ -152,36 +210,59 @@ def apply_updates(
     """
     statics = statics_of(rule, scalars, flags)
     values = [scalars[name] for name in statics.changing]
+    return record_updates(statics, values, params, grads, states, kept)
+
+
+def record_updates(
+    statics: Statics,
+    values: list[float],
+    params: Sequence[Any],
+    grads: Sequence[Any],
+    states: Sequence[Any],
+    kept: Together | None,
+) -> list[tuple[int, int, Any]]:
+    """`apply_updates` with the scalars that change from step to step in `values`."""
     local = recorder.LOCAL
     flat = [*params, *grads, *states]
-    shown = [
-        t._storage
-        for t in flat
-        if t is not None
-        and t._storage is not None
-        and t._storage.exposed
-        and t._storage.still_exposed()
-    ]
-    if shown:
-        result: list[tuple[int, int, Any]] = recorder._write_exposed(
-            shown, lambda: apply_updates(rule, params, grads, states, scalars, flags)
-        )
-        return result
-    enter = recorder.enter
     while True:
         rec = local.rec
         try:
             if kept is not None and kept.tensors and kept.tensors[0]._rec is not rec:
-                recorder.enter_all(rec, kept.tensors, kept.metas)
-            numbers = tuple(
-                [None if t is None else t._num if t._rec is rec else enter(rec, t) for t in flat]
-            )
-            key = (UPDATE, statics, len(params), numbers)
+                kept.enter(rec)
+            numbers = [t._num for t in flat if t is not None and t._rec is rec]
+            if len(numbers) < len(flat):  # some are not there, or have not entered yet
+                shown = _shown(flat, rec)
+                if shown:
+                    again = (statics, values, params, grads, states, None)
+                    result: list[tuple[int, int, Any]] = recorder._write_exposed(
+                        shown, lambda again=again: record_updates(*again)
+                    )
+                    return result
+                enter = recorder.enter
+                numbers = [
+                    None if t is None else t._num if t._rec is rec else enter(rec, t) for t in flat
+                ]
+            key = (UPDATE, statics, len(params), tuple(numbers))
             after = rec.state.next.get(key) or recorder.miss(rec, key)
             made = recorder.commit(rec, after, values)
         except recorder.Flushed:
             continue
         break
+    if not made:
+        return []
     return [
         (place, which, tensor) for (place, which), tensor in zip(after.extra, made, strict=True)
+    ]
+
+
+def _shown(tensors: Sequence[Any], rec: Any) -> list[Any]:
+    """Storages that NumPy can see (what has entered the recording is not such)."""
+    return [
+        t._storage
+        for t in tensors
+        if t is not None
+        and t._rec is not rec
+        and t._storage is not None
+        and t._storage.exposed
+        and t._storage.still_exposed()
     ]

@@ -227,6 +227,7 @@ class Optimizer:
                     param._grad = None
                 if capture is not None:
                     capture.cleared.update(map(id, group["params"]))
+            self._step_begins()
             return
         for group in self.param_groups:
             for param in group["params"]:
@@ -238,6 +239,9 @@ class Optimizer:
                 else:
                     grad.requires_grad_(False)
                 grad.zero_()
+
+    def _step_begins(self) -> None:
+        """Hook for `zero_grad`: a training step probably begins here."""
 
     # Groups
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from flambeau.nn._torch import Tensor, enable_grad, float32
-from flambeau.optim.engine import Rule, Together, apply_updates
+from flambeau.nn._torch import Tensor, enable_grad, float32, no_grad, zeros_like
+from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
 from flambeau.record import recorder
+from flambeau.record.recorder import Together
+
+FEW = 8  # tensors that enter one by one at less cost
 
 
-def check_lr(lr: Any) -> None:
+def check_lr(lr: Any, message: str = "Invalid learning rate") -> None:
     """Raise ValueError for a learning rate that is none."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
     if not lr >= 0.0:
-        raise ValueError(f"Invalid learning rate: {lr}")
+        raise ValueError(f"{message}: {lr}")
 
 
 def lr_arithmetic(lr: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -35,6 +38,12 @@ def check_range(value: Any, message: str, below: float | None = None) -> None:
     """Raise ValueError(message: value) unless 0 <= value (< below)."""
     if not value >= 0.0 or (below is not None and not value < below):
         raise ValueError(f"{message}: {value}")
+
+
+def check_betas(betas: Any) -> None:
+    """Raise ValueError unless both decay rates are in [0, 1)."""
+    for i in range(2):
+        check_range(betas[i], f"Invalid beta parameter at index {i}", 1.0)
 
 
 def check_execution(
@@ -81,13 +90,22 @@ class RuleOptimizer(Optimizer):
     """An optimiser whose step applies one rule of `flambeau.optim.updates` to each group."""
 
     _group: dict[str, Any]
+    # The applications of the last step, where they are all there is to a step: (update, what is
+    # fixed of it, its place in `_applied`, what stands there).
+    _known: list[tuple[Update, Any, Any, Any]] | None = None
+    _applications: list[tuple[Update, Any, Any, Any]] | None = None
+    _entering: Together | None = None  # parameters and states of the last step
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
+        if closure is None and self._known is not None and self._step_as_known(self._known):
+            recorder.end_step()
+            return None
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        self._applications = []
         exposed = self._exposed
         if exposed:
             self._read_steps()
@@ -96,10 +114,58 @@ class RuleOptimizer(Optimizer):
             if params:
                 self._group = group
                 self._step_group(group, params)
+        applications = self._applications
+        self._known = applications if len(applications) == len(self.param_groups) else None
+        self._entering = None
         if exposed:
             self._write_steps()
         recorder.end_step()
         return loss
+
+    def _step_begins(self) -> None:
+        """What the step is going to use enters the recording in one event."""
+        local = recorder.LOCAL
+        rec = local.rec
+        if self._known is None or rec.state.parent is not None or local.capture is not None:
+            return
+        kept = self._entering
+        if kept is None:
+            states = [entry[1] for _, _, _, entry in self._known]
+            params = [update.params for update, _, _, _ in self._known]
+            kept = self._entering = Together([t for part in (*params, *states) for t in part])
+        if len(kept.tensors) >= FEW:
+            try:
+                kept.enter(rec)
+            except recorder.Flushed:
+                return
+
+    def _step_as_known(self, known: list[tuple[Update, Any, Any, Any]]) -> bool:
+        """The common case at least cost: what the last step did, again. Whether that is right; if
+        not, nothing has happened.
+        """
+        if recorder.LOCAL.capture is not None or len(known) != len(self.param_groups):
+            return False
+        gradients = []
+        for group, (update, _, place, entry) in zip(self.param_groups, known, strict=True):
+            if (
+                update.group is not group
+                or (self._counts and not update.counts)  # each parameter has a count of its own
+                or self._applied.get(place) is not entry
+                or not self.repeats(update)
+            ):
+                return False
+            found = []
+            for param in update.all:
+                grad = param._grad
+                if grad is not None:
+                    found.append(grad)
+            some = len(found) < len(update.all) or len(found) != len(update.params)
+            if some and not same([p for p in update.all if p._grad is not None], update.params):
+                return False
+            gradients.append(found)
+        for (update, statics, _, entry), grads in zip(known, gradients, strict=True):
+            record_updates(statics, self.replay(update), update.params, grads, *entry[1:])
+        return True
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         raise NotImplementedError
@@ -155,19 +221,59 @@ class RuleOptimizer(Optimizer):
             states = [self._state[p].get(name) for p in params for name in names]
             self._applied[place_in_cache] = (list(params), states, None)
         capture = recorder.LOCAL.capture
+        update = Update(
+            self,
+            self._group,
+            params,
+            id(params[0]) in self._together,
+            len(recorder.LOCAL.rec.scalars),
+        )
         if capture is not None:
-            capture.updates.append(
-                Update(
-                    self,
-                    self._group,
-                    params,
-                    id(params[0]) in self._together,
-                    len(recorder.LOCAL.rec.scalars),
-                )
-            )
+            capture.updates.append(update)
         grads = [param._grad for param in params]
-        made = apply_updates(rule, params, grads, states, scalars, flags, together)
+        statics = statics_of(rule, scalars, flags)
+        values = [scalars[name] for name in statics.changing]
+        made = record_updates(statics, values, params, grads, states, together)
         for place, which, tensor in made:
             self._state[params[place]][names[which]] = tensor
         if made:
             del self._applied[place_in_cache]
+        elif together is not None and self._applications is not None:
+            entry = self._applied[place_in_cache]
+            self._applications.append((update, statics, place_in_cache, entry))
+
+
+class CountedOptimizer(RuleOptimizer):
+    """An optimiser given by one rule and what a step number makes of its hyper-parameters."""
+
+    _rule: ClassVar[Rule]
+    _names: ClassVar[tuple[str, ...]]  # the rule's states, in its order
+
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
+        """The state of a parameter that has not stepped yet."""
+        return {name: zeros_like(param) for name in self._names}
+
+    def _constants(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The hyper-parameters that choose the program."""
+        raise NotImplementedError
+
+    def _scalars(self, group: dict[str, Any], count: int) -> dict[str, float]:
+        """The run-time scalars of step number `count`."""
+        raise NotImplementedError
+
+    def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        for param in () if self._counted(params) else params:
+            state = self._start_counting(param)
+            if len(state) == 1:
+                with no_grad():
+                    state.update(self._new_state(group, param))
+        constants = self._constants(group)
+        for count, members in self._cohorts(params).items():
+            scalars = {**self._scalars(group, count), **constants}
+            self._apply(type(self)._rule, members, self._names, scalars, {})
+
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(self._constants(group).values())
+
+    def _changing(self, group: dict[str, Any], count: int) -> list[float]:
+        return list(self._scalars(group, count).values())

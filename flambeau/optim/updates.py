@@ -33,8 +33,34 @@ class Arithmetic(Protocol):
     def maximum(self, x: Value, y: Value) -> Value:
         """Return the larger of each pair, NaN where either is."""
 
+    def minimum(self, x: Value, y: Value) -> Value:
+        """Return the smaller of each pair, NaN where either is."""
 
-def _lerp(ops: Arithmetic, start: Value, end: Value, weight: float) -> Value:
+    def absolute(self, x: Value) -> Value:
+        """Return |x|."""
+
+    def sign(self, x: Value) -> Value:
+        """Return -1, 0 or 1, NaN for NaN."""
+
+    def where(self, condition: Value, x: Value, y: Value) -> Value:
+        """Return x where the condition holds, else y."""
+
+    def equal(self, x: Value, y: Value) -> Value:
+        """Return whether x = y, elementwise."""
+
+    def double(self, x: Value) -> Value:
+        """Return the same number in float64."""
+
+    def alike(self, x: Value, y: Value) -> Value:
+        """Return x in the dtype of y."""
+
+
+def squared_average(ops: Arithmetic, average: Value, x: Value, beta: float) -> Value:
+    """Return beta average + (1 - beta) x^2."""
+    return ops.fma(x * (1 - beta), x, average * beta)
+
+
+def lerp(ops: Arithmetic, start: Value, end: Value, weight: float) -> Value:
     """Return start + weight (end - start), computed from the nearer end."""
     if weight < 0.5:
         return ops.fma(end - start, weight, start)
@@ -51,7 +77,8 @@ def _one_minus(weight: float, like: Value) -> float:
     return 1 - weight
 
 
-def _decayed(ops: Arithmetic, param: Value, grad: Value, weight_decay: float) -> Value:
+def decayed(ops: Arithmetic, param: Value, grad: Value, weight_decay: float) -> Value:
+    """Return the gradient with that of weight decay, weight_decay * param."""
     return grad if weight_decay == 0 else ops.fma(param, weight_decay, grad)
 
 
@@ -72,7 +99,7 @@ def sgd_update(
     """Return (param, momentum buffer) after a step of SGD; `first`: there is no buffer yet."""
     if maximize:
         grad = -grad
-    grad = _decayed(ops, param, grad, weight_decay)
+    grad = decayed(ops, param, grad, weight_decay)
     if momentum != 0:
         if first:
             # The buffer is a copy of the gradient; a value has no need to be copied.
@@ -110,7 +137,7 @@ def adam_update(
             param = param * decay
         else:
             grad = ops.fma(param, weight_decay, grad)
-    exp_avg = _lerp(ops, exp_avg, grad, 1 - beta1)
+    exp_avg = lerp(ops, exp_avg, grad, 1 - beta1)
     exp_avg_sq = ops.fma(grad * (1 - beta2), grad, exp_avg_sq * beta2)
     second = exp_avg_sq
     if amsgrad:
@@ -140,11 +167,11 @@ def rmsprop_update(
     """Return (param, averages..., momentum buffer) after a step of RMSprop."""
     if maximize:
         grad = -grad
-    grad = _decayed(ops, param, grad, weight_decay)
+    grad = decayed(ops, param, grad, weight_decay)
     square_avg = ops.fma(grad * (1 - alpha), grad, square_avg * alpha)
     variance = square_avg
     if centered:
-        grad_avg = _lerp(ops, grad_avg, grad, 1 - alpha)
+        grad_avg = lerp(ops, grad_avg, grad, 1 - alpha)
         variance = ops.fma(-grad_avg, grad_avg, square_avg)
     deviation = ops.sqrt(variance) + eps
     if momentum > 0:
@@ -169,7 +196,7 @@ def adagrad_update(
     """Return (param, sum of squares) after a step of Adagrad; step_size = lr/(1+(t-1) lr_decay)."""
     if maximize:
         grad = -grad
-    grad = _decayed(ops, param, grad, weight_decay)
+    grad = decayed(ops, param, grad, weight_decay)
     total = ops.fma(grad, grad, total)
     deviation = ops.sqrt(total) + eps
     return param + (grad * -step_size) / deviation, total

@@ -665,6 +665,12 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
         and not storage.recording.done
     ):
         recorder._settle_other(storage.recording)
+    if storage.recording is rec and storage.dtype is not tensor._meta.dtype:
+        # The recording knows these bytes as another dtype (a view of a complex tensor's parts).
+        if rec.state.ops:
+            recorder.flush()
+            raise recorder.Flushed
+        return _enter_snapshot(rec, tensor, family)
     leaf = family.leaf
     if (
         leaf is not None
@@ -681,7 +687,11 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
             recorder._enter_first(tensor)
         key: Any = (MEMBER, tensor._meta, family.number, (offset - storage.offset) // itemsize)
     elif family.frame is None:
-        family.number = recorder._enter_data(rec, tensor, storage)
+        tensor._family = None  # enters as a tensor without one
+        try:
+            family.number = recorder.enter(rec, tensor)
+        finally:
+            tensor._family = family
         family.rec = rec
         return family.number
     else:
@@ -870,9 +880,11 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
 
     reads: dict[Value, Value] = {}
     pass_ = Reverse(None, translate)
+    # Cotangents that Python's code receives, or of freed values: a pass for those alone may still
+    # come.
+    arrived: list[Value] = []
     for value, inputs in trace.cuts:
-        pass_.cuts[value] = _dry_cut(value, inputs)
-    arrived: list[Value] = []  # cotangents of freed values: a pass for those alone may still come
+        pass_.cuts[value] = _dry_cut(value, inputs, arrived)
     stop = trace.freed
     for number, root in enumerate(roots):
         pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
@@ -888,10 +900,11 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
     return used, bool(ends)
 
 
-def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None) -> Any:
+def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None, arrived: list[Value]) -> Any:
     def rule(ct: Value) -> Any:
         if inputs is None:
             return [(value, ct)]
+        arrived.append(ct)
         return [
             (v, source.program_input("ct", v.order, v.shape, v.dtype))
             for v in inputs

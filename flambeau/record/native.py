@@ -13,14 +13,14 @@ import numpy as np
 
 from flambeau.execute import reference
 from flambeau.execute.cpu.pool import get_num_threads
-from flambeau.graph.program import Program
+from flambeau.graph.program import Program, scalar_words
 from flambeau.record.plan import STATISTICS
 from flambeau.record.storage import Buffer, Storage, allocate
 
 if TYPE_CHECKING:
     from flambeau.record.recorder import Recording
 
-_SCALAR_CODES = {"b": "q", "i": "q", "f": "d"}
+_SCALAR_CODES = {"b": "q", "i": "q", "f": "d", "c": "dd"}
 
 
 class _Arena(threading.local):
@@ -31,6 +31,14 @@ class _Arena(threading.local):
 
 
 ARENA = _Arena()
+
+
+def _in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
+    """The scalars, complex ones as two."""
+    found: list[Any] = []
+    for dtype, number in zip(program.scalars, scalars, strict=True):
+        found += (number.real, number.imag) if dtype.is_complex else (number,)
+    return found
 
 
 class NativeProgram:
@@ -54,7 +62,8 @@ class NativeProgram:
         self.lock = threading.Lock()
         self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
-        self.scalar_block: Any = np.zeros(max(len(program.scalars), 1), np.uint64)
+        self.has_complex = any(d.is_complex for d in program.scalars)
+        self.scalar_block: Any = np.zeros(max(scalar_words(program.scalars)[-1], 1), np.uint64)
         self.scalar_address = self.scalar_block.__array_interface__["data"][0]
         # One foreign call where the whole program is native; else the compiler's own walk over
         # segments.
@@ -68,18 +77,15 @@ class NativeProgram:
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
             arena = ARENA.buffer = allocate(self.arena_bytes)
-        return [
-            *[s.buffer.address + offset for s, offset in bases],
-            *[s.buffer.address for s in storages],
-            self.scalar_address,
-            arena.address,
-        ]
+        found = [s.buffer.address + offset for s, offset in bases]
+        found += [s.buffer.address for s in storages]
+        found += (self.scalar_address, arena.address)
+        return found
 
     def run(self, rec: Recording, storages: list[Storage]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers."""
-        failed = self.run_addresses(
-            self.addresses(rec.bases, storages), rec.scalars, rec.state.depth
-        )
+        addresses = self.addresses(rec.bases, storages)
+        failed = self.run_addresses(addresses, rec.scalars, rec.state.depth)
         if failed:
             self.explain(rec, failed)
 
@@ -89,6 +95,8 @@ class NativeProgram:
         with self.lock:
             self.pack(self.table, 0, *addresses)
             if scalars:
+                if self.has_complex:
+                    scalars = _in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
             if self.whole:
                 failed: int = self.call(

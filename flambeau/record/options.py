@@ -1,9 +1,10 @@
-"""Environment variables that govern recording, read once."""
+"""What governs recording: the environment (see core/settings.py), asked once, and limits."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+
+from flambeau.core import settings
 
 
 @dataclass
@@ -26,10 +27,7 @@ class Options:
 
 
 def from_environment() -> Options:
-    executor = os.environ.get("FLAMBEAU_EXECUTOR", "auto")
-    if executor not in ("auto", "reference", "compiled"):
-        raise ValueError(f"FLAMBEAU_EXECUTOR must be auto, reference or compiled, got {executor!r}")
-    return Options(sync=os.environ.get("FLAMBEAU_SYNC", "0") not in ("", "0"), executor=executor)
+    return Options(sync=settings.synchronous(), executor=settings.executor())
 
 
 OPTIONS = from_environment()

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from flambeau.record.recorder import Recording
 
 getrefcount = sys.getrefcount
+reference_to = weakref.ref
+new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
 HEAVY_PER_NODE = 5_000
@@ -89,7 +91,7 @@ class FamilySpec:
     views they are; `origins` are (number, its value, whether flat's gradient passes that value).
     """
 
-    __slots__ = ("base", "entered", "flat", "leaf", "numbers", "origins")
+    __slots__ = ("alone", "base", "entered", "flat", "leaf", "numbers", "origin", "origins")
 
     def __init__(
         self,
@@ -106,6 +108,27 @@ class FamilySpec:
         self.base = base
         self.leaf = leaf
         self.origins = origins
+        # The common case: one result, and nobody else.
+        self.alone = len(numbers) == 1 and not entered and flat is not None and base == leaf == -1
+        self.origin: Any = None  # that one's origin in the frame of all runs
+
+    def join_alone(self, rec: Recording, frame: Any) -> None:
+        """`join` where the family has one member and the frame is that of all runs."""
+        if self.origin is None:
+            number = self.numbers[0]
+            found: list[Any] = [(frame, v, passes) for n, v, passes in self.origins if n == number]
+            self.origin = found or [None]
+        tensor = rec.handles[self.numbers[0]]
+        family = new(Family)
+        family.members = [reference_to(tensor)]
+        family.changes = 1
+        family.frame = frame
+        family.source = self.flat
+        family.start = 0
+        family.leaf = family.rec = None
+        family.number = -1
+        tensor._family = family
+        tensor._origin = self.origin[0]
 
     def join(self, rec: Recording, frame: Any) -> None:
         """Makes the tensors members of one family."""
@@ -138,7 +161,10 @@ class Plan:
         "depth",
         "families",
         "frame",
+        "free",
+        "fresh",
         "live",
+        "others",
         "program",
         "result_bytes",
         "runs",
@@ -165,6 +191,9 @@ class Plan:
         self.depth = depth
         self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
         self.cache: list[Storage] = []
+        self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
+        self.fresh: list[tuple[int, int]] = []
+        self.others = live
         self.compiled: Any = None
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
@@ -185,7 +214,11 @@ class Plan:
         for base, count in self.writes:
             rec.bases[base][0].version += count
         handles = rec.handles
-        for number, index, meta, offset in self.live:
+        if self.runs == 1:
+            self.sort_live(handles)
+        for number, index in self.fresh:
+            handles[number]._storage = storages[index]
+        for number, index, meta, offset in self.others:
             tensor = handles[number]
             if index >= 0:
                 tensor._storage = storages[index]
@@ -197,13 +230,39 @@ class Plan:
             tensor._meta = meta
         if self.families:
             frame = self.make_frame(rec, storages) if self.frame is not None else None
+            spent = frame is not None and frame is self.spent_frame
             for family in self.families:
-                family.join(rec, frame)
+                if spent and family.alone:
+                    family.join_alone(rec, frame)
+                else:
+                    family.join(rec, frame)
+
+    def sort_live(self, handles: list[Any]) -> None:
+        """Tells the new results that need their storage alone from the other live tensors."""
+        self.fresh, self.others = [], []
+        for number, index, meta, offset in self.live:
+            tensor = handles[number]
+            known = tensor.__dict__
+            if (
+                index >= 0
+                and not offset
+                and tensor._meta is meta
+                and not ("_storage" in known or "_offset" in known)
+            ):
+                self.fresh.append((number, index))
+            else:
+                self.others.append((number, index, meta, offset))
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
         cache = self.cache
         if cache:
+            if list(map(getrefcount, cache)) == self.free:
+                for storage in cache:
+                    if getrefcount(storage.buffer) > BUFFER_BASELINE:
+                        break
+                else:
+                    return cache
             for place in range(len(cache)):
                 if (
                     getrefcount(cache[place]) > STORAGE_FREE
@@ -217,6 +276,8 @@ class Plan:
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
             return False
+        if any(dtype.is_complex for dtype in self.program.scalars):
+            return False  # native programs know no complex run-time numbers
         if OPTIONS.executor == "compiled" or self.runs >= OPTIONS.warm_up:
             return True
         return self.runs == 0 and heavy(self.program)
@@ -282,38 +343,26 @@ def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     return raw.view(dtype.numpy)
 
 
-def flush_recording(rec: Recording) -> None:
-    """Runs a recording and marks it done. Its own thread, if another, goes on with a new one."""
-    from flambeau.record.recorder import CLOSED, DEAD, Recording
-
-    if rec.taken:
-        return  # under way further up the stack
-    work = Recording(rec.state)
-    work.handles, work.bases, work.scalars = rec.handles, rec.bases, rec.scalars
-    work.frames, work.cuts, work.trace = rec.frames, rec.cuts, rec.trace
-    rec.taken = True
-    rec.handles = rec.bases = rec.scalars = CLOSED
-    rec.state = DEAD
-    rec.trace = None
-    state = work.state
+def run_recording(rec: Recording) -> Plan | None:
+    """Runs what has been recorded; the plan that did."""
+    state = rec.state
     state.tick = next(_ticks)
+    plan: Plan | None = None
     try:
-        if not whole(work):
+        # As `whole` says.
+        lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
+        if lengths != state.lengths or len(rec.handles) != state.count:
             raise Interrupted("an exception in the middle of an operation has cut it short")
         if state.parent is not None:
-            counts = tuple(map(getrefcount, work.handles))
-            plan = state.plans.get(counts)
-            if plan is None:
-                plan = find_plan(work, counts)
-            rec.plan = plan
-            plan.run(work)
+            counts = tuple(map(getrefcount, rec.handles))
+            plan = state.plans.get(counts) or find_plan(rec, counts)
+            plan.run(rec)
     except Interrupted as error:
-        fail(work, error)
+        fail(rec, error)
     except BaseException as error:
-        fail(work, error)
+        fail(rec, error)
         raise
-    finally:
-        rec.done = True
+    return plan
 
 
 class Interrupted(Exception):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.record import plan as plans
@@ -137,48 +138,91 @@ def set_handle_class(cls: type[Any]) -> None:
 def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
     """Brings a tensor into the recording, for `op` if that may alias it; returns its number."""
     storage = tensor._storage
-    if storage is not None and storage.exposed and storage.still_exposed():
-        if op is not None and op.aliases:
-            raise Shown(storage)
-        if tensor._family is None or tensor._family.frame is None:
-            return _enter_exposed(rec, tensor)
-    if storage is None or tensor._family is not None:
-        return _enter_slowly(rec, tensor)
-    return _enter_data(rec, tensor, storage)
-
-
-def _enter_data(rec: Recording, tensor: Handle, storage: Storage) -> int:
+    if storage is None or storage.exposed or tensor._family is not None:
+        return _enter_slowly(rec, tensor, op)
+    other = storage.recording
+    if other is not None and not other.done:
+        if other is rec:
+            return _enter_alias(rec, tensor, storage)
+        _settle_other(other)
     meta = tensor._meta
-    bases: Any = ()
-    if storage.recording is not rec:
-        if storage.recording is not None and not storage.recording.done:
-            _settle_other(storage.recording)
-        key: Any = meta
-        state = rec.state.next.get(key) or miss(rec, key)
-        offset = tensor._offset * meta.dtype.itemsize
-        bases = ((storage, offset),)
-        place = len(rec.bases)
-        number = rec.state.count
-        storage.recording = rec
-        storage.base = place
-        storage.offset = offset
-        storage.dtype = meta.dtype
-    else:
-        distance = tensor._offset * meta.dtype.itemsize - storage.offset
-        if distance < 0:
-            _enter_first(tensor)
-        if meta.dtype is not storage.dtype:
-            return _enter_other_dtype(rec, tensor)
-        key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
-        state = rec.state.next.get(key) or miss(rec, key)
-        number = rec.state.count
+    before = rec.state
+    state = before.next.get(meta) or miss(rec, meta)
+    offset = tensor._offset * meta.dtype.itemsize if tensor._offset else 0
+    base = ((storage, offset),)
     entered = (tensor,)
-    tensor._rec = rec
-    tensor._num = number
+    storage.base = before.lengths[0]
+    storage.offset = offset
+    storage.dtype = meta.dtype
+    storage.recording = tensor._rec = rec
+    tensor._num = number = before.count
     rec.state = state
-    rec.bases += bases
+    rec.bases += base
     rec.handles += entered
     return number
+
+
+def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
+    """A tensor over a storage that has entered before."""
+    meta = tensor._meta
+    distance = tensor._offset * meta.dtype.itemsize - storage.offset
+    if distance < 0:
+        _enter_first(tensor)
+    if meta.dtype is not storage.dtype:
+        return _enter_other_dtype(rec, tensor)
+    key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
+    state = rec.state.next.get(key) or miss(rec, key)
+    entered = (tensor,)
+    tensor._rec = rec
+    tensor._num = number = rec.state.count
+    rec.state = state
+    rec.handles += entered
+    return number
+
+
+class Together:
+    """Tensors that enter recordings in one event, as they were when this was made."""
+
+    __slots__ = ("bases", "metas", "rows", "tensors")
+
+    def __init__(self, tensors: Sequence[Any]) -> None:
+        self.tensors = [t for t in tensors if t is not None and t._storage is not None]
+        storages = {id(t._storage) for t in self.tensors}
+        if len(storages) != len(self.tensors):
+            self.tensors = []  # views of one storage enter one by one
+        self.metas = Metas([t._meta for t in self.tensors])
+        self.bases = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in self.tensors]
+        self.rows = [(t, t._meta, t._storage, t._offset) for t in self.tensors]
+
+    def enter(self, rec: Recording) -> bool:
+        """Brings the tensors into the recording; whether it did (see `enter_all`)."""
+        for tensor, meta, storage, offset in self.rows:
+            other = storage.recording
+            if (
+                tensor._storage is not storage
+                or tensor._meta is not meta
+                or tensor._offset != offset
+                or storage.exposed
+                or tensor._family is not None
+                or (other is not None and not other.done)
+            ):
+                return False
+        key = (ENTER_ALL, self.metas)
+        state = rec.state.next.get(key) or miss(rec, key)
+        number, base = rec.state.count, len(rec.bases)
+        rec.state = state
+        rec.bases += self.bases
+        rec.handles += self.tensors
+        for (tensor, meta, storage, _), (_, start) in zip(self.rows, self.bases):
+            storage.recording = rec
+            storage.base = base
+            storage.offset = start
+            storage.dtype = meta.dtype
+            base += 1
+            tensor._rec = rec
+            tensor._num = number
+            number += 1
+        return True
 
 
 def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
@@ -517,9 +561,12 @@ def must_flush(rec: Recording) -> bool:
     return depth >= OPTIONS.loop_check and depth % (depth // 8) == 0 and plans.repeats(rec.state)
 
 
-def _enter_slowly(rec: Recording, tensor: Handle) -> int:
-    """A tensor of another recording, or one with history in an earlier program."""
-    if tensor._storage is None:
+def _enter_slowly(rec: Recording, tensor: Handle, op: Any = None) -> int:
+    """A tensor of another recording, one that NumPy sees, or one with history in an earlier
+    program.
+    """
+    storage = tensor._storage
+    if storage is None:
         other = tensor._rec
         if other is not None and not other.done:
             _settle_other(other)
@@ -529,6 +576,13 @@ def _enter_slowly(rec: Recording, tensor: Handle) -> int:
                 "this tensor was never computed: the statement that made it failed"
                 + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else "")
             )
+        return enter(rec, tensor)
+    if storage.exposed and storage.still_exposed():
+        if op is not None and op.aliases:
+            raise Shown(storage)
+        if tensor._family is None or tensor._family.frame is None:
+            return _enter_exposed(rec, tensor)
+    elif tensor._family is None:
         return enter(rec, tensor)
     from flambeau.record.backward import enter_member
 
@@ -560,8 +614,21 @@ def _settle_other(other: Recording) -> None:
             break
         time.sleep(1e-4)  # its thread is in the middle of an operation
     with _settling:
-        if not other.done:
-            plans.flush_recording(other)
+        if other.taken:
+            return  # it has run, or is under way further up the stack
+        work = new(Recording)
+        # Nothing is called from here on: the thread that records goes on in between.
+        work.state = other.state
+        work.handles, work.bases, work.scalars = other.handles, other.bases, other.scalars
+        work.frames, work.cuts, work.trace = other.frames, other.cuts, other.trace
+        other.taken = True
+        other.handles = other.bases = other.scalars = CLOSED
+        other.state = DEAD
+        other.trace = None
+        try:
+            other.plan = plans.run_recording(work)
+        finally:
+            other.done = True
 
 
 class Closed:
@@ -608,10 +675,20 @@ def flush() -> None:
     rec = LOCAL.rec
     if rec.state.parent is None:
         return
-    LOCAL.rec = Recording(root_state())
+    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode] if LOCAL.autocast is None else root_state())
     with _settling:
-        if not rec.done:
-            plans.flush_recording(rec)
+        if rec.taken:
+            return  # another thread has run it
+        rec.taken = True
+        try:
+            rec.plan = plans.run_recording(rec)
+        finally:
+            # An operation further up the stack that was about to add to it starts again.
+            rec.handles = rec.bases = rec.scalars = CLOSED
+            rec.frames = rec.cuts = ()
+            rec.state = DEAD
+            rec.trace = None
+            rec.done = True
 
 
 def end_step() -> None:

@@ -5,10 +5,12 @@ from builtins import float as _float
 from builtins import int as _int
 from builtins import str as _str
 from builtins import tuple as _tuple
-from collections.abc import Sequence
+from builtins import type as _type
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core.dtypes import DType
+from flambeau.functional.memory import TypedStorage, UntypedStorage
 from flambeau.functional.randomness import Generator
 from flambeau.record.handle import Handle
 from flambeau.tensor.tensor import Tensor
@@ -25,6 +27,7 @@ class TensorMethods(Handle):
     def __abs__(self) -> Tensor: ...
     def __add__(self, other: Any) -> Tensor: ...
     def __and__(self, other: Any) -> Tensor: ...
+    def __delitem__(self, other: Any) -> Tensor: ...
     def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]  # not a bool
     def __floordiv__(self, other: Any) -> Tensor: ...
     def __ge__(self, other: Any) -> Tensor: ...
@@ -54,6 +57,7 @@ class TensorMethods(Handle):
     def __pow__(self, other: Any) -> Tensor: ...
     def __radd__(self, other: Any) -> Tensor: ...
     def __rand__(self, other: Any) -> Tensor: ...
+    def __reversed__(self, other: Any) -> Tensor: ...
     def __rfloordiv__(self, other: Any) -> Tensor: ...
     def __rlshift__(self, other: Any) -> Tensor: ...
     def __rmatmul__(self, other: Any) -> Tensor: ...
@@ -70,6 +74,16 @@ class TensorMethods(Handle):
     def __sub__(self, other: Any) -> Tensor: ...
     def __truediv__(self, other: Any) -> Tensor: ...
     def __xor__(self, other: Any) -> Tensor: ...
+    @property
+    def _has_symbolic_sizes_strides(self) -> Any: ...
+    def _indices(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
+    def _is_view(self) -> _bool:
+        """Whether the tensor was made as a view of another one's history."""
+    def _is_zerotensor(self, *args: Any) -> _bool:
+        """False: tensors here are in plain memory of this process."""
+    def _typed_storage(self) -> TypedStorage:
+        """The tensor's storage, as elements of its dtype."""
     def abs(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise abs of `input` (a new tensor of its shape)."""
     def abs_(self) -> Tensor:
@@ -94,11 +108,15 @@ class TensorMethods(Handle):
         """beta * input + alpha * (product of `batch1` and `batch2`); beta 0 ignores the input."""
     def addbmm_(self, *operands: Any, **named: Any) -> Tensor:
         """addbmm in place."""
-    def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    def addcdiv(
+        self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+    ) -> Tensor:
         """input + value * tensor1 / tensor2."""
     def addcdiv_(self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
         """addcdiv in place."""
-    def addcmul(self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    def addcmul(
+        self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+    ) -> Tensor:
         """input + value * tensor1 * tensor2."""
     def addcmul_(self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
         """addcmul in place."""
@@ -128,22 +146,40 @@ class TensorMethods(Handle):
         """The smallest element over `dim`; ties share the gradient."""
     def aminmax(self, *, dim: Any = None, keepdim: _bool = False, out: Any = None) -> Any:
         """(min, max) over one axis or all."""
+    def angle(self, *, out: Tensor | None = None) -> Tensor:
+        """The angles in radians, in (-pi, pi]; 0 or pi for real numbers."""
     def any(self, dim: Any = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """Whether some element over `dim` is true (uint8 stays uint8)."""
+    def apply_(self, callable: Callable[[Any], Any]) -> Tensor:
+        """Every element replaced by a Python function of it, in place. Slow."""
     def arccos(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise acos of `input` (a new tensor of its shape)."""
+    def arccos_(self) -> Tensor:
+        """acos in place."""
     def arccosh(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise acosh of `input` (a new tensor of its shape)."""
+    def arccosh_(self) -> Tensor:
+        """acosh in place."""
     def arcsin(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise asin of `input` (a new tensor of its shape)."""
+    def arcsin_(self) -> Tensor:
+        """asin in place."""
     def arcsinh(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise asinh of `input` (a new tensor of its shape)."""
+    def arcsinh_(self) -> Tensor:
+        """asinh in place."""
     def arctan(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise atan of `input` (a new tensor of its shape)."""
     def arctan2(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise atan2 of `input` and `other`, broadcast and promoted."""
+    def arctan2_(self, other: Any) -> Tensor:
+        """atan2 in place: `other` must broadcast to this tensor's shape."""
+    def arctan_(self) -> Tensor:
+        """atan in place."""
     def arctanh(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise atanh of `input` (a new tensor of its shape)."""
+    def arctanh_(self) -> Tensor:
+        """atanh in place."""
     def argmax(
         self, dim: Any = None, keepdim: _bool = False, *, out: Tensor | None = None
     ) -> Tensor:
@@ -167,6 +203,12 @@ class TensorMethods(Handle):
         """A view with any shape, strides and storage offset, in elements."""
     def as_strided_(self, size: Any, stride: Any, storage_offset: _int | None = None) -> Tensor:
         """as_strided of the tensor itself."""
+    def as_strided_scatter(
+        self, src: Tensor, size: Any, stride: Any, storage_offset: _int | None = None
+    ) -> Tensor:
+        """A copy with src in place of input.as_strided(size, stride, storage_offset)."""
+    def as_subclass(self, cls: _type) -> Any:
+        """The same data as an instance of a subclass of Tensor."""
     def asin(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise asin of `input` (a new tensor of its shape)."""
     def asin_(self) -> Tensor:
@@ -207,6 +249,8 @@ class TensorMethods(Handle):
         """bitwise_and in place: `other` must broadcast to this tensor's shape."""
     def bitwise_left_shift(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise bitwise_left_shift of `input` and `other`, broadcast and promoted."""
+    def bitwise_left_shift_(self, other: Any) -> Tensor:
+        """bitwise_left_shift in place: `other` must broadcast to this tensor's shape."""
     def bitwise_not(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise bitwise_not of `input` (a new tensor of its shape)."""
     def bitwise_not_(self) -> Tensor:
@@ -217,6 +261,8 @@ class TensorMethods(Handle):
         """bitwise_or in place: `other` must broadcast to this tensor's shape."""
     def bitwise_right_shift(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise bitwise_right_shift of `input` and `other`, broadcast and promoted."""
+    def bitwise_right_shift_(self, other: Any) -> Tensor:
+        """bitwise_right_shift in place: `other` must broadcast to this tensor's shape."""
     def bitwise_xor(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise bitwise_xor of `input` and `other`, broadcast and promoted."""
     def bitwise_xor_(self, other: Any) -> Tensor:
@@ -231,6 +277,8 @@ class TensorMethods(Handle):
         """The tensor as uint8."""
     def cauchy_(self, *args: Any, generator: Generator | None = None, **named: Any) -> Tensor:
         """Fills with numbers of the cauchy distribution (median, sigma)."""
+    def ccol_indices(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
     def cdouble(self, memory_format: Any = None) -> Tensor:
         """The tensor as complex128."""
     def ceil(self, *, out: Tensor | None = None) -> Tensor:
@@ -239,26 +287,50 @@ class TensorMethods(Handle):
         """ceil in place."""
     def cfloat(self, memory_format: Any = None) -> Tensor:
         """The tensor as complex64."""
+    def chalf(self, memory_format: Any = None) -> Tensor:
+        """Refused: there is no complex dtype of half precision."""
     def char(self, memory_format: Any = None) -> Tensor:
         """The tensor as int8."""
+    def cholesky(self, upper: _bool = False, *, out: Tensor | None = None) -> Tensor:
+        """L with L L^H = input, or the upper U with U^H U = input; LinAlgError if there is none."""
+    def cholesky_inverse(self, upper: _bool = False, *, out: Tensor | None = None) -> Tensor:
+        """The inverse of a matrix from its Cholesky factor."""
+    def cholesky_solve(
+        self, L: Tensor, upper: _bool = False, *, out: Tensor | None = None
+    ) -> Tensor:
+        """X of A X = input from A's Cholesky factor."""
     def chunk(self, chunks: _int, dim: _int = 0) -> _tuple[Tensor, ...]:
         """At most `chunks` views of consecutive parts of equal size (the last may be smaller)."""
     def clamp(self, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
         """Elements limited to [min, max]; either bound may be None."""
     def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
         """Limits elements to [min, max] in place."""
-    def clamp_max(self, max: Any) -> Tensor:
+    def clamp_max(self, max: Any, *, out: Tensor | None = None) -> Tensor:
         """Elements not above max."""
-    def clamp_min(self, min: Any) -> Tensor:
+    def clamp_max_(self, max: Any) -> Tensor:
+        """Lowers elements above max to it, in place."""
+    def clamp_min(self, min: Any, *, out: Tensor | None = None) -> Tensor:
         """Elements not below min."""
+    def clamp_min_(self, min: Any) -> Tensor:
+        """Raises elements below min to it, in place."""
     def clip(self, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
         """Elements limited to [min, max]; either bound may be None."""
     def clip_(self, min: Any = None, max: Any = None) -> Tensor:
         """Limits elements to [min, max] in place."""
     def clone(self, *, memory_format: Any = ...) -> Tensor:
         """A copy with its own memory; gradients flow through."""
+    def coalesce(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
+    def col_indices(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
     def conj(self) -> Tensor:
-        """The complex conjugate."""
+        """The complex conjugate (a copy); a real tensor itself."""
+    def conj_physical(self, *, out: Tensor | None = None) -> Tensor:
+        """The complex conjugate as a new tensor; a real tensor itself."""
+    def conj_physical_(self) -> Tensor:
+        """The complex conjugate in place."""
+    def const_data_ptr(self) -> _int:
+        """The address of the first element."""
     def contiguous(self, memory_format: Any = ...) -> Tensor:
         """Itself when it lies contiguously in memory, else a copy that does."""
     def copy_(self, src: Any, non_blocking: _bool = False) -> Tensor:
@@ -267,6 +339,8 @@ class TensorMethods(Handle):
         """The elementwise copysign of `input` and `other`, broadcast and promoted."""
     def copysign_(self, other: Any) -> Tensor:
         """copysign in place: `other` must broadcast to this tensor's shape."""
+    def corrcoef(self) -> Tensor:
+        """The correlation coefficients of the variables in the rows of `input`, within [-1, 1]."""
     def cos(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise cos of `input` (a new tensor of its shape)."""
     def cos_(self) -> Tensor:
@@ -277,10 +351,21 @@ class TensorMethods(Handle):
         """cosh in place."""
     def count_nonzero(self, dim: Any = None) -> Tensor:
         """How many elements along `dim` are not zero, as int64."""
+    def cov(
+        self,
+        *,
+        correction: _int = 1,
+        fweights: Tensor | None = None,
+        aweights: Tensor | None = None,
+    ) -> Tensor:
+        """The covariance matrix of the variables in the rows of `input`, observations in
+        columns."""
     def cpu(self, memory_format: Any = None) -> Tensor:
         """The tensor on the CPU (itself)."""
     def cross(self, other: Tensor, dim: _int | None = None, *, out: Tensor | None = None) -> Tensor:
         """The vector product along `dim` (the first axis of extent 3 unless told)."""
+    def crow_indices(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
     def cuda(
         self, device: Any = None, non_blocking: _bool = False, memory_format: Any = None
     ) -> Tensor:
@@ -297,7 +382,16 @@ class TensorMethods(Handle):
         """Running sums along `dim`; integers and bool give int64."""
     def cumsum_(self, dim: _int, *, dtype: Any = None) -> Tensor:
         """cumsum in place."""
-    def diag(self, diagonal: _int = 0) -> Tensor:
+    def deg2rad(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise deg2rad of `input` (a new tensor of its shape)."""
+    def deg2rad_(self) -> Tensor:
+        """deg2rad in place."""
+    def dense_dim(self) -> _int: ...
+    def dequantize(self, *args: Any, **options: Any) -> Tensor:
+        """The tensor itself: it is strided and holds plain numbers already."""
+    def det(self) -> Tensor:
+        """The determinants of square matrices."""
+    def diag(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
         """A matrix with the vector on its diagonal, or a matrix's diagonal (a copy)."""
     def diag_embed(self, offset: _int = 0, dim1: _int = -2, dim2: _int = -1) -> Tensor:
         """Square matrices (dim1, dim2 of the result) with the last dimension as their diagonal."""
@@ -305,6 +399,10 @@ class TensorMethods(Handle):
         """A matrix with all elements on its diagonal."""
     def diagonal(self, offset: _int = 0, dim1: _int = 0, dim2: _int = 1) -> Tensor:
         """The view of a diagonal of two dimensions, as the last dimension."""
+    def diagonal_scatter(
+        self, src: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1
+    ) -> Tensor:
+        """A copy with src in place of input.diagonal(offset, dim1, dim2)."""
     def diff(
         self,
         n: _int = 1,
@@ -319,6 +417,8 @@ class TensorMethods(Handle):
         """The elementwise digamma of `input` (a new tensor of its shape)."""
     def digamma_(self) -> Tensor:
         """digamma in place."""
+    def dim_order(self, *, ambiguity_check: Any = False) -> _tuple[_int, ...]:
+        """The dimensions from the one with the greatest stride to the one with the least."""
     def dist(self, other: Tensor, p: Any = 2) -> Tensor:
         """The p-norm of input - other."""
     def div(
@@ -337,6 +437,10 @@ class TensorMethods(Handle):
         """The inner product of two vectors."""
     def double(self, memory_format: Any = None) -> Tensor:
         """The tensor as float64."""
+    def dsplit(self, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
+        """Parts along one dimension: so many equal ones, or cut at indices (views)."""
+    def eig(self, *args: Any, **options: Any) -> Any:
+        """Removed from PyTorch: use torch.linalg.eig."""
     def eq(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise eq of `input` and `other`, broadcast and promoted."""
     def eq_(self, other: Any) -> Tensor:
@@ -384,16 +488,18 @@ class TensorMethods(Handle):
         """trunc in place."""
     def flatten(self, start_dim: _int = 0, end_dim: _int = -1) -> Tensor:
         """Dimensions start_dim .. end_dim as one; a view where strides allow."""
-    def flip(self, *dims: Any) -> Tensor:
-        """The elements in reverse order along dimensions."""
+    def flip(self, *axes_: Any, dims: Any = None) -> Tensor:
+        """The elements in reverse order along dimensions `dims` (a tuple, or several numbers)."""
     def fliplr(self) -> Tensor:
         """The columns in reverse order."""
     def flipud(self) -> Tensor:
         """The rows in reverse order."""
     def float(self, memory_format: Any = None) -> Tensor:
         """The tensor as float32."""
-    def float_power(self, exponent: Any) -> Tensor:
-        """input ** exponent, computed in float64."""
+    def float_power(self, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+        """input ** exponent, computed in float64 (complex128)."""
+    def float_power_(self, exponent: Any) -> Tensor:
+        """float_power in place: the tensor must hold float64 or complex128."""
     def floor(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise floor of `input` (a new tensor of its shape)."""
     def floor_(self) -> Tensor:
@@ -414,41 +520,90 @@ class TensorMethods(Handle):
         """The elementwise frac of `input` (a new tensor of its shape)."""
     def frac_(self) -> Tensor:
         """frac in place."""
+    def frexp(self, *, out: Any = None) -> Any:
+        """(mantissa, exponent): x = mantissa 2^exponent with 0.5 <= |mantissa| < 1."""
     def gather(
         self, dim: _int, index: Tensor, *, sparse_grad: _bool = False, out: Tensor | None = None
     ) -> Tensor:
         """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
+    def gcd(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise gcd of `input` and `other`, broadcast and promoted."""
+    def gcd_(self, other: Any) -> Tensor:
+        """gcd in place: `other` must broadcast to this tensor's shape."""
     def ge(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise ge of `input` and `other`, broadcast and promoted."""
     def ge_(self, other: Any) -> Tensor:
         """ge in place: `other` must broadcast to this tensor's shape."""
     def geometric_(self, *args: Any, generator: Generator | None = None, **named: Any) -> Tensor:
         """Fills with numbers of the geometric distribution (p)."""
+    def geqrf(self, *, out: Any = None) -> Any:
+        """(a, tau): R and the reflectors of Q in one matrix, as LAPACK packs them."""
     def ger(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """All products of an element of one vector with one of another: [n, m]."""
+    @property
+    def grad_dtype(self) -> Any: ...
     def greater(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise gt of `input` and `other`, broadcast and promoted."""
+    def greater_(self, other: Any) -> Tensor:
+        """gt in place: `other` must broadcast to this tensor's shape."""
     def greater_equal(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise ge of `input` and `other`, broadcast and promoted."""
+    def greater_equal_(self, other: Any) -> Tensor:
+        """ge in place: `other` must broadcast to this tensor's shape."""
     def gt(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise gt of `input` and `other`, broadcast and promoted."""
     def gt_(self, other: Any) -> Tensor:
         """gt in place: `other` must broadcast to this tensor's shape."""
     def half(self, memory_format: Any = None) -> Tensor:
         """The tensor as float16."""
-    def hardshrink(self, lambd: _float = 0.5) -> Tensor:
+    def hardshrink(self, lambd: _float = 0.5, *, out: Tensor | None = None) -> Tensor:
         """x, or 0 where |x| <= lambd."""
+    def hash_tensor(self, *args: Any, **options: Any) -> Any:
+        """Refused: hash_tensor is not supported."""
+    def heaviside(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise heaviside of `input` and `other`, broadcast and promoted."""
+    def heaviside_(self, other: Any) -> Tensor:
+        """heaviside in place: `other` must broadcast to this tensor's shape."""
     def histc(
         self, bins: _int = 100, min: Any = 0, max: Any = 0, *, out: Tensor | None = None
     ) -> Tensor:
         """Counts in `bins` equal intervals of [min, max] (of the data's range if both are 0)."""
+    def histogram(
+        self,
+        bins: Any,
+        *,
+        range: Sequence[_float] | None = None,
+        weight: Tensor | None = None,
+        density: _bool = False,
+        out: Any = None,
+    ) -> Any:
+        """(counts, edges) of all elements; `bins` is a number of equal bins or a vector of
+        edges."""
+    def hsplit(self, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
+        """Parts along one dimension: so many equal ones, or cut at indices (views)."""
+    def hspmm(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
     def hypot(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise hypot of `input` and `other`, broadcast and promoted."""
     def hypot_(self, other: Any) -> Tensor:
         """hypot in place: `other` must broadcast to this tensor's shape."""
+    def i0(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise i0 of `input` (a new tensor of its shape)."""
+    def i0_(self) -> Tensor:
+        """i0 in place."""
+    def igamma(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise igamma of `input` and `other`, broadcast and promoted."""
+    def igamma_(self, other: Any) -> Tensor:
+        """igamma in place: `other` must broadcast to this tensor's shape."""
+    def igammac(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise igammac of `input` and `other`, broadcast and promoted."""
+    def igammac_(self, other: Any) -> Tensor:
+        """igammac in place: `other` must broadcast to this tensor's shape."""
     @property
     def imag(self) -> Tensor:
-        """The imaginary part of a complex tensor."""
+        """The imaginary parts of a complex tensor, as a view."""
+    def index(self, *args: Any, **options: Any) -> Any:
+        """Refused: first-class dimensions are not supported."""
     def index_add(
         self, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Tensor | None = None
     ) -> Tensor:
@@ -469,12 +624,68 @@ class TensorMethods(Handle):
         """A copy with values written (or added) at input[indices]; None: a whole dimension."""
     def index_put_(self, indices: Any, values: Tensor, accumulate: _bool = False) -> Tensor:
         """index_put in place."""
+    def index_reduce(
+        self,
+        dim: _int,
+        index: Tensor,
+        source: Tensor,
+        reduce: _str,
+        *,
+        include_self: _bool = True,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """A copy with source's slices folded into those at `index` of a dimension."""
+    def index_reduce_(
+        self, dim: _int, index: Tensor, source: Tensor, reduce: _str, *, include_self: _bool = True
+    ) -> Tensor:
+        """index_reduce in place."""
     def index_select(self, dim: _int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         """The slices at `index` (a vector, no negative entries) of a dimension."""
+    def indices(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
     def inner(self, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Sums of products over the last axes of both."""
     def int(self, memory_format: Any = None) -> Tensor:
         """The tensor as int32."""
+    def int_repr(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
+    def inverse(self, *, out: Tensor | None = None) -> Tensor:
+        """The inverse of square matrices; LinAlgError where one is singular."""
+    def ipu(self, *args: Any, **options: Any) -> Any: ...
+    def is_coalesced(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
+    def is_conj(self) -> _bool:
+        """False: conjugation is never lazy."""
+    def is_distributed(self, *args: Any) -> _bool:
+        """False: tensors here are in plain memory of this process."""
+    def is_inference(self, *args: Any) -> _bool:
+        """False: tensors here are in plain memory of this process."""
+    @property
+    def is_ipu(self) -> Any: ...
+    @property
+    def is_maia(self) -> Any: ...
+    @property
+    def is_mtia(self) -> Any: ...
+    def is_neg(self) -> _bool:
+        """False: negation is never lazy."""
+    def is_nonzero(self) -> _bool:
+        """Whether the only element is not zero."""
+    def is_pinned(self, *args: Any) -> _bool:
+        """False: tensors here are in plain memory of this process."""
+    def is_same_size(self, other: Tensor) -> _bool:
+        """Whether both have the same shape."""
+    def is_set_to(self, tensor: Tensor) -> _bool:
+        """Whether both show the same elements of one storage in the same layout."""
+    def is_shared(self, *args: Any) -> _bool:
+        """False: tensors here are in plain memory of this process."""
+    @property
+    def is_sparse_csr(self) -> Any: ...
+    @property
+    def is_vulkan(self) -> Any: ...
+    @property
+    def is_xla(self) -> Any: ...
+    @property
+    def is_xpu(self) -> Any: ...
     def isclose(
         self, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False
     ) -> Tensor:
@@ -485,22 +696,53 @@ class TensorMethods(Handle):
         """The elementwise isinf of `input` (a new tensor of its shape)."""
     def isnan(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise isnan of `input` (a new tensor of its shape)."""
+    def isneginf(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise isneginf of `input` (a new tensor of its shape)."""
+    def isposinf(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise isposinf of `input` (a new tensor of its shape)."""
+    def isreal(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise isreal of `input` (a new tensor of its shape)."""
+    def istft(
+        self,
+        n_fft: _int,
+        hop_length: _int | None = None,
+        win_length: _int | None = None,
+        window: Tensor | None = None,
+        center: _bool = True,
+        normalized: _bool = False,
+        onesided: _bool | None = None,
+        length: _int | None = None,
+        return_complex: _bool = False,
+    ) -> Tensor:
+        """The signal of which `stft` gave the transforms, by weighted overlap-add."""
     def kron(self, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         """The Kronecker product."""
     def kthvalue(self, k: _int, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
         """(value, index) of the k-th smallest along `dim`, k counted from 1."""
+    def lcm(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise lcm of `input` and `other`, broadcast and promoted."""
+    def lcm_(self, other: Any) -> Tensor:
+        """lcm in place: `other` must broadcast to this tensor's shape."""
+    def ldexp(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise ldexp of `input` and `other`, broadcast and promoted."""
+    def ldexp_(self, other: Any) -> Tensor:
+        """ldexp in place: `other` must broadcast to this tensor's shape."""
     def le(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise le of `input` and `other`, broadcast and promoted."""
     def le_(self, other: Any) -> Tensor:
         """le in place: `other` must broadcast to this tensor's shape."""
-    def lerp(self, end: Tensor, weight: Any) -> Tensor:
+    def lerp(self, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
         """input + weight * (end - input)."""
     def lerp_(self, end: Tensor, weight: Any) -> Tensor:
         """lerp in place."""
     def less(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise lt of `input` and `other`, broadcast and promoted."""
+    def less_(self, other: Any) -> Tensor:
+        """lt in place: `other` must broadcast to this tensor's shape."""
     def less_equal(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise le of `input` and `other`, broadcast and promoted."""
+    def less_equal_(self, other: Any) -> Tensor:
+        """le in place: `other` must broadcast to this tensor's shape."""
     def lgamma(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise lgamma of `input` (a new tensor of its shape)."""
     def lgamma_(self) -> Tensor:
@@ -526,14 +768,20 @@ class TensorMethods(Handle):
     def log_softmax(self, dim: _int, dtype: DType | None = None) -> Tensor: ...
     def logaddexp(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise logaddexp of `input` and `other`, broadcast and promoted."""
+    def logaddexp2(self, other: Any, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise logaddexp2 of `input` and `other`, broadcast and promoted."""
     def logcumsumexp(self, dim: _int, *, out: Tensor | None = None) -> Tensor:
         """log of the running sums of exponentials along `dim`."""
+    def logdet(self) -> Tensor:
+        """The logarithm of the determinants: NaN where one is negative, -inf where it is 0."""
     def logical_and(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise logical_and of `input` and `other`, broadcast and promoted."""
     def logical_and_(self, other: Any) -> Tensor:
         """logical_and in place: `other` must broadcast to this tensor's shape."""
     def logical_not(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise logical_not of `input` (a new tensor of its shape)."""
+    def logical_not_(self) -> Tensor:
+        """logical_not in place."""
     def logical_or(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise logical_or of `input` and `other`, broadcast and promoted."""
     def logical_or_(self, other: Any) -> Tensor:
@@ -542,20 +790,34 @@ class TensorMethods(Handle):
         """The elementwise logical_xor of `input` and `other`, broadcast and promoted."""
     def logical_xor_(self, other: Any) -> Tensor:
         """logical_xor in place: `other` must broadcast to this tensor's shape."""
+    def logit(self, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
+        """log(x / (1 - x)) with x limited to [eps, 1 - eps] where eps is given."""
+    def logit_(self, eps: _float | None = None) -> Tensor:
+        """logit in place."""
     def logsumexp(self, dim: Any, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """log(sum(exp(x))) over `dim`, without overflow."""
     def long(self, memory_format: Any = None) -> Tensor:
         """The tensor as int64."""
+    def lstsq(self, *args: Any, **options: Any) -> Any:
+        """Removed from PyTorch: use torch.linalg.lstsq."""
     def lt(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise lt of `input` and `other`, broadcast and promoted."""
     def lt_(self, other: Any) -> Tensor:
         """lt in place: `other` must broadcast to this tensor's shape."""
+    def lu(self, pivot: _bool = True, get_infos: _bool = False, out: Any = None) -> Any:
+        """(LU, pivots from 1), and with `get_infos` what failed: the legacy form of `lu_factor`."""
+    def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """X of A X = input from what `lu_factor` gave."""
     @property
     def mH(self) -> Tensor:
         """The conjugate with the last two dimensions swapped."""
     @property
     def mT(self) -> Tensor:
         """Tensor.mT: the view with the last two dimensions swapped."""
+    def map2_(self, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+        """Every element replaced by callable(it, x's, y's), in place. Slow."""
+    def map_(self, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+        """Every element replaced by callable(it, the other tensor's), in place. Slow."""
     def masked_fill(self, mask: Tensor, value: Any) -> Tensor:
         """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
     def masked_fill_(self, mask: Tensor, value: Any) -> Tensor:
@@ -570,6 +832,10 @@ class TensorMethods(Handle):
     def matmul(self, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         """The matrix product: a vector is a row (left) or a column (right), leading axes
         broadcast."""
+    def matrix_exp(self) -> Tensor:
+        """The exponentials of square matrices."""
+    def matrix_power(self, n: _int, *, out: Tensor | None = None) -> Tensor:
+        """The matrix times itself, n times; its inverse for negative n."""
     def max(
         self, dim: Any = None, keepdim: _bool = False, *, other: Any = None, out: Any = None
     ) -> Any:
@@ -599,12 +865,15 @@ class TensorMethods(Handle):
         """The product of two matrices [n, m] and [m, p]."""
     def mode(self, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
         """(the most frequent value along `dim`, the least of several; its last index)."""
+    def module_load(self, other: Tensor, assign: _bool = False) -> Tensor:
+        """How Module.load_state_dict brings `other` into this tensor: detached, or a copy of it."""
     def moveaxis(self, source: Any, destination: Any) -> Tensor:
         """The view with source dimensions at the destinations; the others keep their order."""
     def movedim(self, source: Any, destination: Any) -> Tensor:
         """The view with source dimensions at the destinations; the others keep their order."""
     def msort(self, *, out: Tensor | None = None) -> Tensor:
         """Sorted along the first axis."""
+    def mtia(self, *args: Any, **options: Any) -> Any: ...
     def mul(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise mul of `input` and `other`, broadcast and promoted."""
     def mul_(self, other: Any) -> Tensor:
@@ -624,10 +893,25 @@ class TensorMethods(Handle):
         """mul in place: `other` must broadcast to this tensor's shape."""
     def mv(self, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
         """The product of a matrix [n, m] and a vector [m]."""
+    def mvlgamma(self, p: _int, *, out: Tensor | None = None) -> Tensor:
+        """The logarithm of the multivariate gamma function of dimension p."""
+    def mvlgamma_(self, p: _int) -> Tensor:
+        """mvlgamma in place."""
+    @property
+    def name(self) -> Any: ...
     def nan_to_num(
-        self, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None
+        self,
+        nan: _float | None = 0.0,
+        posinf: _float | None = None,
+        neginf: _float | None = None,
+        *,
+        out: Tensor | None = None,
     ) -> Tensor:
         """NaN and infinities replaced by numbers (the dtype's limits by default)."""
+    def nan_to_num_(
+        self, nan: _float | None = 0.0, posinf: _float | None = None, neginf: _float | None = None
+    ) -> Tensor:
+        """nan_to_num in place."""
     def nanmean(
         self,
         dim: Any = None,
@@ -661,6 +945,8 @@ class TensorMethods(Handle):
     def narrow(self, dim: _int, start: Any, length: Any) -> Tensor:
         """`length` elements of a dimension from `start` on, as a view. RuntimeError past the
         end."""
+    def narrow_copy(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        """A copy of what `narrow` shows, in its own memory."""
     def ne(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise ne of `input` and `other`, broadcast and promoted."""
     def ne_(self, other: Any) -> Tensor:
@@ -678,6 +964,18 @@ class TensorMethods(Handle):
     def new_empty(
         self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
     ) -> Tensor: ...
+    def new_empty_strided(
+        self,
+        size: Any,
+        stride: Any,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: _bool = False,
+        requires_grad: _bool = False,
+    ) -> Tensor:
+        """An uninitialised tensor with these sizes and strides, by default of this dtype."""
     def new_full(
         self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
     ) -> Tensor: ...
@@ -697,6 +995,10 @@ class TensorMethods(Handle):
         """nextafter in place: `other` must broadcast to this tensor's shape."""
     def nonzero(self, *, as_tuple: _bool = False, out: Tensor | None = None) -> Any:
         """Indices of what is not zero, n x rank (as_tuple: a vector per axis). Reads the data."""
+    def nonzero_static(
+        self, *, size: _int, fill_value: _int = -1, out: Tensor | None = None
+    ) -> Tensor:
+        """The first `size` rows of nonzero(input), filled up with fill_value. Reads the data."""
     def norm(
         self,
         p: Any = "fro",
@@ -712,12 +1014,32 @@ class TensorMethods(Handle):
         """Fills with normal numbers."""
     def not_equal(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise ne of `input` and `other`, broadcast and promoted."""
+    def not_equal_(self, other: Any) -> Tensor:
+        """ne in place: `other` must broadcast to this tensor's shape."""
+    def orgqr(self, input2: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """`linalg.householder_product`."""
+    def ormqr(
+        self,
+        tau: Tensor,
+        other: Tensor,
+        left: _bool = True,
+        transpose: _bool = False,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Q other (other Q, Q^H other) with the square Q of `geqrf`."""
     def outer(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """All products of an element of one vector with one of another: [n, m]."""
     def permute(self, *dims: Any) -> Tensor:
         """The view whose dimension i is dims[i] of the input."""
     def pin_memory(self, memory_format: Any = None) -> Tensor:
         """The tensor on the CPU (itself)."""
+    def pinverse(self, rcond: _float = 1e-15) -> Tensor:
+        """The pseudo-inverse; singular values up to rcond * largest count as zero."""
+    def polygamma(self, input: Any, *, out: Tensor | None = None) -> Tensor:
+        """The n-th derivative of the digamma function."""
+    def polygamma_(self, n: _int) -> Tensor:
+        """polygamma in place."""
     def positive(self) -> Tensor:
         """`input` itself."""
     def pow(self, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -739,6 +1061,20 @@ class TensorMethods(Handle):
         """A copy with elements of source written (or added) at flat indices."""
     def put_(self, index: Tensor, source: Tensor, accumulate: _bool = False) -> Tensor:
         """put in place."""
+    def q_per_channel_axis(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
+    def q_per_channel_scales(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
+    def q_per_channel_zero_points(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
+    def q_scale(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
+    def q_zero_point(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
+    def qr(self, some: _bool = True, *, out: Any = None) -> Any:
+        """(Q, R) with Q R = input; Q is square unless `some`."""
+    def qscheme(self, *args: Any, **options: Any) -> Any:
+        """Refused: quantized tensors are not supported."""
     def quantile(
         self,
         q: Any,
@@ -750,6 +1086,10 @@ class TensorMethods(Handle):
     ) -> Tensor:
         """The q-quantiles (q in [0, 1], a number or a 1-d tensor: then the first axis) along
         `dim`."""
+    def rad2deg(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise rad2deg of `input` (a new tensor of its shape)."""
+    def rad2deg_(self) -> Tensor:
+        """rad2deg in place."""
     def random_(
         self,
         from_: _int | None = None,
@@ -762,11 +1102,15 @@ class TensorMethods(Handle):
         """All elements in row-major order, 1-d; a view of a contiguous tensor."""
     @property
     def real(self) -> Tensor:
-        """The real part."""
+        """The real parts, as a view; a real tensor itself."""
     def reciprocal(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise reciprocal of `input` (a new tensor of its shape)."""
     def reciprocal_(self) -> Tensor:
         """reciprocal in place."""
+    def record_stream(self, stream: Any) -> None:
+        """Accepted: nothing runs beside the program on the CPU."""
+    def reinforce(self, *args: Any, **options: Any) -> Any:
+        """Removed from PyTorch: use torch.distributions."""
     def relu(self, inplace: _bool = False) -> Tensor:
         """max(0, x), elementwise."""
     def relu_(self) -> Tensor:
@@ -775,6 +1119,10 @@ class TensorMethods(Handle):
         """The elementwise remainder of `input` and `other`, broadcast and promoted."""
     def remainder_(self, other: Any) -> Tensor:
         """remainder in place: `other` must broadcast to this tensor's shape."""
+    def renorm(self, p: _float, dim: _int, maxnorm: _float, *, out: Tensor | None = None) -> Tensor:
+        """Each slice along `dim` scaled down to a p-norm of at most `maxnorm`."""
+    def renorm_(self, p: _float, dim: _int, maxnorm: _float) -> Tensor:
+        """renorm in place."""
     def repeat(self, *repeats: Any) -> Tensor:
         """The tensor repeated along each dimension; further counts in front make new dimensions."""
     def repeat_interleave(
@@ -786,10 +1134,20 @@ class TensorMethods(Handle):
         copy."""
     def reshape_as(self, other: Tensor) -> Tensor:
         """self.reshape(other.size())."""
+    def resize(self, *args: Any) -> Tensor:
+        """resize_ of a view (deprecated in PyTorch)."""
     def resize_(self, *sizes: Any, memory_format: Any = ...) -> Tensor:
         """Another shape over the same storage, which grows where it must (new elements not set)."""
+    def resize_as(self, *args: Any) -> Tensor:
+        """resize_as_ of a view (deprecated in PyTorch)."""
     def resize_as_(self, the_template: Tensor, *, memory_format: Any = ...) -> Tensor:
         """resize_ to another tensor's shape."""
+    def resize_as_sparse_(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def resolve_conj(self) -> Tensor:
+        """The tensor itself: conjugation is never lazy."""
+    def resolve_neg(self) -> Tensor:
+        """The tensor itself: negation is never lazy."""
     def roll(self, shifts: Any, dims: Any = None) -> Tensor:
         """The elements moved along dimensions (or along the flat tensor), round the end."""
     def rot90(self, k: _int = 1, dims: Sequence[_int] = ...) -> Tensor:
@@ -798,6 +1156,8 @@ class TensorMethods(Handle):
         """Rounded half to even, to a number of decimals."""
     def round_(self, *, decimals: _int = 0) -> Tensor:
         """round in place."""
+    def row_indices(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
     def rsqrt(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise rsqrt of `input` (a new tensor of its shape)."""
     def rsqrt_(self) -> Tensor:
@@ -842,6 +1202,8 @@ class TensorMethods(Handle):
         """scatter_reduce in place."""
     def select(self, dim: _int, index: Any) -> Tensor:
         """The view at one index of a dimension, without the dimension. IndexError out of range."""
+    def select_scatter(self, src: Tensor, dim: _int, index: _int) -> Tensor:
+        """A copy with src in place of input.select(dim, index)."""
     def set_(self, source: Tensor) -> Tensor:
         """Makes this tensor share the source's storage and layout."""
     def sgn(self, *, out: Tensor | None = None) -> Tensor:
@@ -860,19 +1222,59 @@ class TensorMethods(Handle):
         """The elementwise sign of `input` (a new tensor of its shape)."""
     def sign_(self) -> Tensor:
         """sign in place."""
+    def signbit(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise signbit of `input` (a new tensor of its shape)."""
     def sin(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise sin of `input` (a new tensor of its shape)."""
     def sin_(self) -> Tensor:
         """sin in place."""
+    def sinc(self, *, out: Tensor | None = None) -> Tensor:
+        """The elementwise sinc of `input` (a new tensor of its shape)."""
+    def sinc_(self) -> Tensor:
+        """sinc in place."""
     def sinh(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise sinh of `input` (a new tensor of its shape)."""
     def sinh_(self) -> Tensor:
         """sinh in place."""
+    def slice_inverse(
+        self,
+        src: Tensor,
+        dim: _int = 0,
+        start: _int | None = None,
+        end: _int | None = None,
+        step: _int = 1,
+    ) -> Tensor:
+        """The view of src of whose slice this tensor is the size: this tensor, if src has its
+        size."""
+    def slice_scatter(
+        self,
+        src: Tensor,
+        dim: _int = 0,
+        start: _int | None = None,
+        end: _int | None = None,
+        step: _int = 1,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """A copy with src in place of elements start:end:step of a dimension."""
+    def slogdet(self, *, out: Any = None) -> Any:
+        """(sign, log of the absolute value) of the determinants of square matrices."""
+    def smm(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
     def softmax(self, dim: _int, dtype: DType | None = None) -> Tensor: ...
+    def solve(self, *args: Any, **options: Any) -> Any:
+        """Removed from PyTorch: use torch.linalg.solve."""
     def sort(
         self, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Any = None
     ) -> Any:
         """(sorted values, indices) along `dim`, always stable; NaN is the largest."""
+    def sparse_dim(self) -> Any: ...
+    def sparse_mask(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def sparse_resize_(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def sparse_resize_and_clear_(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
     def split(self, split_size_or_sections: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
         """Views of consecutive parts of a dimension: of one size (the last may be less) or
         given."""
@@ -890,6 +1292,8 @@ class TensorMethods(Handle):
         """A view without the dimensions of extent 1 (all, or those of `dim`)."""
     def squeeze_(self, dim: Any = None) -> Tensor:
         """squeeze of the tensor itself."""
+    def sspaddmm(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
     def std(
         self,
         dim: Any = None,
@@ -900,6 +1304,24 @@ class TensorMethods(Handle):
         out: Tensor | None = None,
     ) -> Tensor:
         """The standard deviation over `dim`: the root of `var`; its gradient at 0 is 0."""
+    def stft(
+        self,
+        n_fft: _int,
+        hop_length: _int | None = None,
+        win_length: _int | None = None,
+        window: Tensor | None = None,
+        center: _bool = True,
+        pad_mode: _str = "reflect",
+        normalized: _bool = False,
+        onesided: _bool | None = None,
+        return_complex: _bool | None = None,
+        align_to_window: _bool | None = None,
+    ) -> Tensor:
+        """The Fourier transforms of overlapping windows: [.., frequency, frame], complex."""
+    def storage(self) -> TypedStorage:
+        """The tensor's storage, as elements of its dtype."""
+    def storage_type(self) -> Any:
+        """The legacy class of the tensor's storage."""
     def sub(self, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
         """input - alpha * other, broadcast and promoted."""
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
@@ -917,6 +1339,10 @@ class TensorMethods(Handle):
         out: Tensor | None = None,
     ) -> Tensor:
         """The sum over `dim`; integers and bool give int64."""
+    def sum_to_size(self, *size: Any) -> Tensor:
+        """Summed where `size` has 1 or nothing: what undoes a broadcast from `size`."""
+    def svd(self, some: _bool = True, compute_uv: _bool = True, *, out: Any = None) -> Any:
+        """(U, S, V) with U diag(S) V^H = input; without `compute_uv` U and V are zeros."""
     def swapaxes(self, dim0: _int, dim1: _int) -> Tensor:
         """The view with two dimensions swapped."""
     def swapaxes_(self, dim0: _int, dim1: _int) -> Tensor:
@@ -925,6 +1351,8 @@ class TensorMethods(Handle):
         """The view with two dimensions swapped."""
     def swapdims_(self, dim0: _int, dim1: _int) -> Tensor:
         """transpose of the tensor itself."""
+    def symeig(self, *args: Any, **options: Any) -> Any:
+        """Removed from PyTorch: use torch.linalg.eigh."""
     def t(self) -> Tensor:
         """The transposed view of a matrix; vectors and numbers stay."""
     def t_(self) -> Tensor:
@@ -958,6 +1386,24 @@ class TensorMethods(Handle):
         other: Any = None,
     ) -> Tensor:
         """The tensor with another dtype or device; itself when nothing changes."""
+    def to_dense(self, dtype: Any = None, *, masked_grad: Any = None) -> Tensor:
+        """The tensor itself (in `dtype` if given): it is dense already."""
+    def to_mkldnn(self, *args: Any, **options: Any) -> Any:
+        """Refused: the layout mkldnn is not supported."""
+    def to_padded_tensor(self, *args: Any, **options: Any) -> Any:
+        """Refused: nested tensors are not supported."""
+    def to_sparse(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def to_sparse_bsc(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def to_sparse_bsr(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def to_sparse_coo(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def to_sparse_csc(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
+    def to_sparse_csr(self, *args: Any, **options: Any) -> Any:
+        """Refused: sparse tensors are not supported."""
     def topk(
         self,
         k: _int,
@@ -974,11 +1420,21 @@ class TensorMethods(Handle):
         """The view with two dimensions swapped."""
     def transpose_(self, dim0: _int, dim1: _int) -> Tensor:
         """transpose of the tensor itself."""
-    def tril(self, diagonal: _int = 0) -> Tensor:
+    def triangular_solve(
+        self,
+        A: Tensor,
+        upper: _bool = True,
+        transpose: _bool = False,
+        unitriangular: _bool = False,
+        *,
+        out: Any = None,
+    ) -> Any:
+        """(X, A) with A X = input: the legacy form of `linalg.solve_triangular`."""
+    def tril(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
         """The lower triangles of matrices, zeros elsewhere."""
     def tril_(self, diagonal: _int = 0) -> Tensor:
         """tril in place."""
-    def triu(self, diagonal: _int = 0) -> Tensor:
+    def triu(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
         """The upper triangles of matrices, zeros elsewhere."""
     def triu_(self, diagonal: _int = 0) -> Tensor:
         """triu in place."""
@@ -1025,10 +1481,21 @@ class TensorMethods(Handle):
         self, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None
     ) -> Any:
         """The elements (or slices along `dim`) that differ from the one before; as `unique`."""
+    def unsafe_chunk(self, chunks: _int, dim: _int = 0) -> _tuple[Tensor, ...]:
+        """At most `chunks` views of consecutive parts of equal size (the last may be smaller)."""
+    def unsafe_split(self, split_size_or_sections: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
+        """Views of consecutive parts of a dimension: of one size (the last may be less) or
+        given."""
+    def unsafe_split_with_sizes(self, split_sizes: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
+        """Views of consecutive parts of a dimension of the given sizes, which must add up to it."""
     def unsqueeze(self, dim: _int) -> Tensor:
         """A view with a new dimension of extent 1 at `dim`."""
     def unsqueeze_(self, dim: _int) -> Tensor:
         """unsqueeze of the tensor itself."""
+    def untyped_storage(self) -> UntypedStorage:
+        """The tensor's storage, as bytes."""
+    def values(self, *args: Any, **options: Any) -> Any:
+        """Refused, as by PyTorch where the tensor is not sparse."""
     def var(
         self,
         dim: Any = None,
@@ -1045,11 +1512,16 @@ class TensorMethods(Handle):
         """A view under another shape, or of the bytes as another dtype; or RuntimeError."""
     def view_as(self, other: Tensor) -> Tensor:
         """self.view(other.size())."""
+    @property
+    def volatile(self) -> Any: ...
+    def vsplit(self, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
+        """Parts along one dimension: so many equal ones, or cut at indices (views)."""
     def where(self, condition: Tensor, other: Any) -> Tensor:
         """Elements of this tensor where the condition holds, of `other` elsewhere."""
     def xlogy(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise xlogy of `input` and `other`, broadcast and promoted."""
     def xlogy_(self, other: Any) -> Tensor:
         """xlogy in place: `other` must broadcast to this tensor's shape."""
+    def xpu(self, *args: Any, **options: Any) -> Any: ...
     def zero_(self) -> Tensor:
         """Overwrites this tensor with zeros."""

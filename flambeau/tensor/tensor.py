@@ -408,6 +408,15 @@ class Tensor(Base):
         inputs: Any = None,
     ) -> None:
         """Adds the gradient of this (scalar) tensor to the `.grad` of the leaves it depends on."""
+        known = _Later.engine
+        if (
+            known is not None
+            and gradient is None
+            and inputs is None
+            and not (retain_graph or create_graph)
+            and known.known_pass(self)
+        ):
+            return
         engine().backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
     def detach(self) -> Any:

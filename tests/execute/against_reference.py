@@ -13,7 +13,7 @@ from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
 from flambeau.execute.cpu.expansion import expand_primitives
 from flambeau.execute.cpu.memory import allocate
 from flambeau.execute.reference.executor import decode, execute, to_array
-from flambeau.graph.program import Program, Update
+from flambeau.graph.program import Program, Update, scalar_words
 from flambeau.graph.simplify import simplify
 from flambeau.graph.verify import verify
 from flambeau.ops import (
@@ -79,6 +79,7 @@ class Builder:
         results: list[Value],
         updates: list[tuple[int, Value]] | None = None,
         tolerance: float = 4.0,
+        vector_bits: int | None = None,
     ) -> CompiledProgram:
         """Both executors; results and updated bases must agree to `tolerance` units of
         precision.
@@ -87,7 +88,7 @@ class Builder:
         verify(program)
         verify(simplify(program))
         verify(expand_primitives(simplify(program)))
-        compiled = compile_program(program)
+        compiled = compile_program(program, vector_bits=vector_bits)
         expected_bases = [a.copy() for _, a in self.bases]
         expected = execute(program, expected_bases, [v for _, v in self.scalars])
         got, got_bases, code = run(
@@ -111,10 +112,11 @@ def run(
         memory.ndarray(array.dtype, array.shape)[...] = array
         memories.append(memory)
     outs = [allocate(max(v.size * v.dtype.itemsize, 1)) for v in program.results]
-    words = allocate(8 * max(len(scalars), 1))
-    for i, (dtype, number) in enumerate(zip(program.scalars, scalars, strict=True)):
-        kind = np.float64 if dtype.kind == "f" else np.int64
-        words.ndarray(kind, (1,), 8 * i)[0] = number
+    *places, length = scalar_words(program.scalars)
+    words = allocate(8 * max(length, 1))
+    for place, dtype, number in zip(places, program.scalars, scalars, strict=True):
+        kind = {"f": np.float64, "c": np.complex128}.get(dtype.kind, np.int64)
+        words.ndarray(kind, (1,), 8 * place)[0] = number
     arena = allocate(max(compiled.arena_bytes, 1))
     arena.ndarray(np.uint8, (max(compiled.arena_bytes, 1),))[...] = (
         0xFF  # NaN where nothing was written

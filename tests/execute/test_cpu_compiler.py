@@ -120,6 +120,14 @@ def test_run_time_scalars() -> None:
     b.check([x * lr, x * ar.cast(n, dtypes.float32), ar.where(on, x, x * 2.0), lr, n])
 
 
+def test_complex_scalars_beside_others() -> None:
+    b = Builder()
+    x, lr = b.random((5, 9)), b.scalar(0.125, dtypes.float64)
+    c, n = b.scalar(1.5 - 2.5j, dtypes.complex128), b.scalar(7, dtypes.int64)
+    z = ar.mul(ar.cast(x, dtypes.complex128), ar.expand(c, (5, 9)))
+    b.check([x * lr, elementwise.real(z), elementwise.imag(z), z, c, x * ar.cast(n, x.dtype)])
+
+
 def test_division_by_zero_is_reported_and_nothing_is_updated() -> None:
     b = Builder()
     x = b.data(np.arange(20), dtypes.int64)

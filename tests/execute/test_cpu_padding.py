@@ -13,6 +13,7 @@ from flambeau.ops import (
     elementwise,
     reduction,
     view,
+    window,
 )
 
 # ---- padded convolutions -------------------------------------------------------------------------
@@ -60,3 +61,26 @@ def test_left_out_padding_of_images_that_others_read() -> None:
     a = contraction.conv(grouped, first, strides=(1, 1), dilations=(1, 1))
     c = contraction.conv(grouped, second, strides=(1, 1), dilations=(1, 1))
     b.check([a, c, padded * 2.0, reduction.sum_(padded, axes=(0, 2))], tolerance=64.0)
+
+
+@pytest.mark.parametrize("space", [(8, 8), (1, 6), (2, 1), (2, 6)], ids=str)
+def test_cotangents_of_pooled_images_are_not_padded(space: tuple[int, int]) -> None:
+    """As in a network: the cotangent has four axes, its convolution five."""
+    b = Builder(str(space))
+    kernel = (min(3, space[0]), min(3, space[1]))
+    x, w = b.random((32, 1, 4, *space)), b.random((1, 6, 4, *kernel))
+    out = contraction.conv(x, w, strides=(1, 1), dilations=(1, 1))
+    images = view.reshape(out, shape=(32, 6, *out.shape[3:]))
+    attrs = {"sizes": (1, 2) if images.shape[3] > 1 else (1, 1), "steps": (1, 2)}
+    pooled = window.max_pool(images, **attrs, dilations=(1, 1))
+    ct = window.max_pool_gradient(images, elementwise.tanh(pooled), **attrs, dilations=(1, 1))
+    whole = view.reshape(ct, shape=out.shape)
+    dx = contraction.conv_input_gradient(whole, w, space, (1, 1), (1, 1))
+    below = view.reshape(dx, shape=(32, 4, *space)) * 2.0
+    dw = contraction.conv_weight_gradient(whole, x, kernel, (1, 1), (1, 1))
+    compiled = b.check([elementwise.tanh(below), dw], tolerance=64.0)
+    labels = [code.label for code in compiled.kernels]
+    one_row = out.shape[3] == 1 < kernel[0]  # its axis is not there to be padded
+    assert any("pad" in label for label in labels) == one_row
+    convolutions = [code.text for code in compiled.kernels if "conv" in code.label]
+    assert len(convolutions) >= 3 and all("@tiles" in text for text in convolutions)

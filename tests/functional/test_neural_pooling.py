@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_neural_activation import F, assert_close, assert_same, normal, pair, torch
 
-from flambeau.functional import pooling as fp
+from flambeau.nn import functional as fp
 
 pytestmark = pytest.mark.parity
 

@@ -38,8 +38,8 @@ FLOORS = {
 FLOORS |= dict.fromkeys(
     [
         *("accelerator", "amp", "backends", "compiler", "cpu", "cuda", "fft", "func", "hub", "jit"),
-        *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "sparse", "special"),
-        *("testing", "types", "version"),
+        *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
+        *("distributions", "special", "testing", "types", "version"),
     ],
     6,
 )

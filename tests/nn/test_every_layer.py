@@ -145,19 +145,6 @@ for _dims in (1, 2, 3):
         LAYERS.append((f"{_kind}Pad{_dims}d", {"padding": _each}, [_image]))
 
 
-# Functions that are not there yet: the layer says so.
-LATER = {"Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "RReLU", "CTCLoss"}
-
-
-def _rows(table: list[Any]) -> list[Any]:
-    """The table's rows as parameters; those that are not there yet may say so."""
-    refused = pytest.mark.xfail(raises=(NotImplementedError, AttributeError), strict=False)
-    return [
-        pytest.param(*row, marks=refused) if row[0] in LATER or "max_norm" in row[1] else row
-        for row in table
-    ]
-
-
 def _pair(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
     made = []
     for library in LIBRARIES:
@@ -172,7 +159,7 @@ def _inputs(shapes: Any, generator: Any) -> list[Any]:
     return [torch.randint(0, 7, (3, 2), generator=generator)]
 
 
-@pytest.mark.parametrize(("name", "options", "shapes"), _rows(LAYERS))
+@pytest.mark.parametrize(("name", "options", "shapes"), LAYERS)
 @pytest.mark.parametrize("training", [True, False])
 def test_layer_is_pytorchs(name: str, options: Any, shapes: Any, training: bool) -> None:
     mine, other = _pair(name, options)
@@ -190,7 +177,7 @@ def test_layer_is_pytorchs(name: str, options: Any, shapes: Any, training: bool)
     _same_state(mine, other)
 
 
-@pytest.mark.parametrize(("name", "options", "shapes"), _rows(LAYERS))
+@pytest.mark.parametrize(("name", "options", "shapes"), LAYERS)
 def test_gradients_are_pytorchs(name: str, options: Any, shapes: Any) -> None:
     """Of a random cotangent, for the inputs and the parameters."""
     mine, other = _pair(name, options)
@@ -269,7 +256,7 @@ def _loss_inputs(kind: str) -> list[Any]:
     return tables[kind]
 
 
-@pytest.mark.parametrize(("name", "options", "kind"), _rows(LOSSES))
+@pytest.mark.parametrize(("name", "options", "kind"), LOSSES)
 def test_loss_is_pytorchs(name: str, options: Any, kind: str) -> None:
     inputs = _loss_inputs(kind)
     results = []

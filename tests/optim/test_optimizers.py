@@ -46,7 +46,30 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         "Adagrad",
         {"lr": 0.2, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.3},
     ),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.3, "rho": 0.5, "eps": 1e-4, "weight_decay": 0.1, "maximize": True}),
+    ("Adadelta", {"lr": torch.tensor(0.3), "foreach": True}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.1, "betas": (0.4, 0.7), "weight_decay": 0.1, "maximize": True}),
+    ("Adamax", {"lr": torch.tensor(0.02), "foreach": False}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.1, "betas": (0.4, 0.7), "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {"momentum_decay": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("NAdam", {"lr": torch.tensor(0.02)}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.1, "betas": (0.4, 0.7), "weight_decay": 0.1, "maximize": True}),
+    ("RAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": torch.tensor(0.02)}),
+    ("ASGD", {}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 2.0, "weight_decay": 0.1}),
+    ("ASGD", {"lr": torch.tensor(0.02), "t0": 1.0, "maximize": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.3, 1.7), "step_sizes": (0.05, 0.2), "maximize": True}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.1, "beta2_decay": -0.4, "d": 1.5, "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.3, "eps": (1e-3, 0.1), "maximize": True}),
 ]
+ALL = [name for name in theirs.__all__ if isinstance(getattr(theirs, name), type)]
 SHAPES = [(5, 7), (33,), (), (2, 3, 4)]
 
 
@@ -99,7 +122,7 @@ def test_steps_are_pytorchs(name: str, options: dict[str, Any], dtype: Any) -> N
     same(state, their_state, **_ulps(dtype))
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", ALL)
 def test_signature(name: str) -> None:
     mine = inspect.signature(getattr(ours, name).__init__).parameters.values()
     other = inspect.signature(getattr(theirs, name).__init__).parameters.values()
@@ -166,7 +189,9 @@ def test_state_dict_travels_both_ways(name: str, options: dict[str, Any]) -> Non
     _run(third, back, range(3, 5))
     _run(second, other, range(3, 5), torch)
     same(mine, other, **_ulps(torch.float32))
-    _same(mine, back)
+    same(back, other, **_ulps(torch.float32))
+    if name != "Adafactor":  # sums are not rounded alike by each executor
+        _same(mine, back)
 
 
 def test_step_count_is_seen_and_can_be_changed() -> None:
@@ -259,6 +284,17 @@ MISTAKES: list[tuple[str, Any, dict[str, Any]]] = [
     ("Adam", ["leaf"], {"fused": True, "foreach": True}),
     ("RMSprop", ["leaf"], {"alpha": -1.0}),
     ("Adagrad", ["leaf"], {"lr_decay": -1.0}),
+    ("Adadelta", ["leaf"], {"rho": 1.5}),
+    ("Adamax", ["leaf"], {"betas": (0.5, 1.0)}),
+    ("NAdam", ["leaf"], {"momentum_decay": -1.0}),
+    ("RAdam", ["leaf"], {"lr": -1.0}),
+    ("ASGD", ["leaf"], {"weight_decay": -1.0}),
+    ("Rprop", ["leaf"], {"etas": (0.5, 0.9)}),
+    ("Adafactor", ["leaf"], {"d": 0.5}),
+    ("Adafactor", ["leaf"], {"beta2_decay": 0.5}),
+    ("Adafactor", ["leaf"], {"lr": -0.5}),
+    ("Muon", ["leaf"], {}),
+    ("Muon", ["leaf"], {"adjust_lr_fn": "other"}),
 ]
 
 

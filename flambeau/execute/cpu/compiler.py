@@ -35,7 +35,7 @@ from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.executor import decode, encode
-from flambeau.graph.program import Program, Update, reachable
+from flambeau.graph.program import Program, Update, reachable, scalar_words
 from flambeau.ops.primitive import RANDOM
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
@@ -110,7 +110,7 @@ class CompiledProgram:
 
 def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
     arrays = [
-        decode(_row_major(b, _array(b, compiled, table)).reshape(x.shape), x.dtype)
+        decode(_row_major(b, _array(b, compiled, table), x), x.dtype)
         for b, x in zip(step.operands, step.value.inputs, strict=True)
     ]
     v = step.value
@@ -123,13 +123,13 @@ def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
         _array(buffer, compiled, table)[:] = stored
 
 
-def _row_major(buffer: Buffer, memory: Any) -> Any:
-    """The elements of a buffer as an array of its value's shape."""
+def _row_major(buffer: Buffer, memory: Any, value: Value) -> Any:
+    """The elements of a buffer as an array of the shape of `value` (a base may be longer)."""
     if buffer.strides is None:
-        return memory
+        return memory[: value.size].reshape(value.shape)
     order = memory_order(buffer.shape, buffer.strides)
     inner = memory.reshape([buffer.shape[a] for a in order])
-    return inner.transpose([order.index(a) for a in range(len(order))])
+    return inner.transpose([order.index(a) for a in range(len(order))]).reshape(value.shape)
 
 
 def _array(buffer: Buffer, compiled: CompiledProgram, table: Any) -> Any:
@@ -410,6 +410,7 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
 
 def _operand_words(operand: Operand, program: Program) -> tuple[int, int]:
     if operand.buffer is None:
-        return len(program.bases) + len(program.results), 8 * operand.scalar
+        word = scalar_words(program.scalars)[operand.scalar]
+        return len(program.bases) + len(program.results), 8 * word
     slot, offset = _location(operand.buffer, program)
     return slot, offset + operand.offset * operand.buffer.dtype.itemsize

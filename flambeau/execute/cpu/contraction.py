@@ -36,7 +36,7 @@ from flambeau.execute.cpu.contraction_spec import (
     weighted_sum,
 )
 from flambeau.execute.cpu.contraction_tiles import Storing, emit_tiles, give
-from flambeau.execute.cpu.emit import I64, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import I64, Emitter, Reg, Type, vector_registers
 
 __all__ = [
     "ARGS",
@@ -82,13 +82,13 @@ def emit_contraction(
     Operands: 0 A, 1 B, 2 scratch (KernelCode.scratch_bytes), 3 and up what `store` uses; by
     default it stores to operand 3. `store_size`: roughly how many instructions the callback emits
     per piece, which decides whether they are repeated or looped over. `registers`: vector
-    registers of the machine (default: 32 with 512-bit vectors, else 16). `choice` overrides what
-    `choose` would pick. No kernels for an empty result.
+    registers of the machine (by default those that go with vectors of this width). `choice`
+    overrides what `choose` would pick. No kernels for an empty result.
     """
     if any(axis.extent == 0 for axis in spec.out_axes):
         return []
     if registers is None:
-        registers = 32 if vector_bits >= 512 else 16
+        registers = vector_registers(vector_bits)
     if store_size is None:
         store_size = PLAIN_STORE_SIZE if store is None else 8 * PLAIN_STORE_SIZE
     storing = Storing(plain_store(spec) if store is None else store, store_size)

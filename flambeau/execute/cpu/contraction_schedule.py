@@ -24,6 +24,7 @@ from flambeau.execute.cpu.contraction_spec import BYTES, SCRATCH, Band, Contract
 
 PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
 LINE = 64
+SHORT_SUM = 128
 PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among tasks.
 
 
@@ -200,11 +201,23 @@ class Schedule:
         strides[PARTS] = total
         return strides
 
+    @property
+    def along_rows(self) -> bool:
+        """Whether tiles follow each other along the result's rows in memory.
+
+        Where sums are short, results (and what is read with them) are most of the traffic.
+        """
+        col = self.col
+        return self.roles.k_extent <= SHORT_SUM and col is not None and col.out == 1
+
     def _dimensions(self) -> tuple[tuple[int, Dimension], ...]:
         """The loops around a tile, outermost first, cut into tasks."""
         axes = self.roles.axes
         keys = [p for p in self.outer if axes[p].kind != "m"]
         keys += [COLS, *[p for p in self.outer if axes[p].kind == "m"], ROWS]
+        if self.along_rows:
+            keys.remove(COLS)
+            keys.append(COLS)
         if self.parts > 1:
             keys = [PARTS, *keys]
         made = {COLS: self.cols.dimension, ROWS: self.rows.dimension}

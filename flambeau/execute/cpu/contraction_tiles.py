@@ -29,7 +29,7 @@ from flambeau.execute.cpu.contraction_spec import (
     store_lanes,
     weighted_sum,
 )
-from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused
 
 INLINE_STORES = 128  # Instructions of store callbacks in one tile before they go into a loop.
 
@@ -208,7 +208,7 @@ class TileFunction:
         e = self.e
         if not a.type.is_float:
             return e.op("add", e.op("mul", a, b), total)
-        if e.vector_bits >= 256:
+        if has_fused(e.vector_bits):
             return e.fma(a, b, total)
         return e.op("fadd", e.op("fmul", a, b), total)
 

@@ -80,7 +80,15 @@ def memory_type(dtype: DType, lanes: int = 1) -> Type:
     """The type as which elements of `dtype` are loaded and stored (bfloat16 as its bits)."""
     if dtype.name == "bfloat16":
         return Type("i16", lanes)
+    if dtype.is_complex:
+        # Native code only copies complex numbers: both halves as one integer.
+        return register_type(dtype, lanes)
     return Type(dtype.llvm, lanes)
+
+
+def memory_element(dtype: DType) -> str:
+    """LLVM's name of what an element of `dtype` takes in memory."""
+    return memory_type(dtype).element
 
 
 def from_memory(e: Emitter, value: Reg, dtype: DType) -> Reg:

@@ -8,13 +8,14 @@ instruction.
 
 from __future__ import annotations
 
+import platform
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 FLOAT_ELEMENTS = ("half", "bfloat", "float", "double")
-BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "ptr": 64}
+BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "i128": 128, "ptr": 64}
 BITS |= {"half": 16, "bfloat": 16, "float": 32, "double": 64}
 
 
@@ -100,6 +101,19 @@ class Loop:
     def yield_(self, values: Sequence[Reg]) -> None:
         """Gives the values the carried registers take in the next iteration."""
         self.next = list(values)
+
+
+AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
+
+
+def has_fused(vector_bits: int) -> bool:
+    """Whether machines with vectors of this width have fused multiply-adds (x86-64: AVX2)."""
+    return AARCH64 or vector_bits >= 256
+
+
+def vector_registers(vector_bits: int) -> int:
+    """How many vector registers machines with vectors of this width have."""
+    return 32 if AARCH64 or vector_bits >= 512 else 16
 
 
 class Emitter:
@@ -269,13 +283,12 @@ class Emitter:
     def load(self, pointer: Reg, type_: Type, align: int | None = None) -> Reg:
         """Loads `type_` (i1 is stored as a byte: load i8 and truncate)."""
         return self.temp(
-            type_, f"load {type_}, ptr {pointer}, align {align or max(1, type_.bits // 8)}"
+            type_, f"load {type_}, ptr {pointer}, align {align or max(1, min(type_.bits, 64) // 8)}"
         )
 
     def store(self, pointer: Reg, value: Reg, align: int | None = None) -> None:
-        self.line(
-            f"store {value.typed}, ptr {pointer}, align {align or max(1, value.type.bits // 8)}"
-        )
+        align = align or max(1, min(value.type.bits, 64) // 8)
+        self.line(f"store {value.typed}, ptr {pointer}, align {align}")
 
     def alloca(self, type_: Type, count: int, align: int = 64) -> Reg:
         return self.temp(PTR, f"alloca [{count} x {type_}], align {align}")

@@ -66,9 +66,7 @@ class Engine:
         threading.Thread(target=load, name="flambeau-load").start()
         return outcome.result()
 
-    def _load(
-        self, texts: Sequence[str], keys: list[bytes], symbols: Symbols
-    ) -> list[list[int]]:
+    def _load(self, texts: Sequence[str], keys: list[bytes], symbols: Symbols) -> list[list[int]]:
         mine: dict[bytes, str] = {}
         with self.lock:
             for key, text in zip(keys, texts, strict=True):

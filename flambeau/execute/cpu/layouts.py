@@ -119,7 +119,14 @@ def keeps_batch_axis(v: Value) -> bool:
     position = space_position(v.shape)
     batch = position.dims[0]
     while v.primitive.name in ("permute", "pad", "slice", "expand", "flip", "reshape"):
-        if v.primitive.name in ("permute", "slice", "expand", "flip"):
+        if v.primitive.name == "pad":
+            if batch not in position.dims:
+                return False
+            # The image has other extents: its own axes are followed from here on.
+            axis = position.dims.index(batch)
+            position = space_position(v.inputs[0].shape)
+            batch = position.dims[axis]
+        elif v.primitive.name in ("permute", "slice", "expand", "flip"):
             moved = view_position(v, position)
             assert moved is not None
             position = moved

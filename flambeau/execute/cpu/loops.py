@@ -426,7 +426,10 @@ class KernelWriter:
             place = self.index(relative)
             if allowed is not None:
                 place = e.select(allowed, place, e.i64(-base))
-            raw = e.load(e.gep(pointer, dtype.llvm, place), elements.memory_type(dtype))
+            raw = e.load(
+                e.gep(pointer, elements.memory_element(dtype), place),
+                elements.memory_type(dtype),
+            )
             return elements.from_memory(e, raw, dtype)
         if stride in (1, -1):
             return self._load_run(buffer, pointer, relative, stride, allowed)
@@ -449,7 +452,7 @@ class KernelWriter:
         e, dtype, lanes = self.e, buffer.dtype, self.lanes
         type_ = elements.memory_type(dtype, lanes)
         start = self.index(relative if stride == 1 else relative.plus(1 - lanes), scalar=True)
-        place = e.gep(pointer, dtype.llvm, start)
+        place = e.gep(pointer, elements.memory_element(dtype), start)
         mask = self.mask
         if (
             allowed is not None
@@ -459,7 +462,9 @@ class KernelWriter:
         ):
             # The same for all lanes: where not allowed, read the buffer's first elements instead.
             base = self._bases.get(id(buffer), 0)
-            place = e.gep(pointer, dtype.llvm, e.select(allowed, start, e.i64(-base)))
+            place = e.gep(
+                pointer, elements.memory_element(dtype), e.select(allowed, start, e.i64(-base))
+            )
         elif allowed is not None:
             mask = self.spread(allowed) if mask is None else e.op("and", mask, self.spread(allowed))
         if mask is None:
@@ -486,7 +491,7 @@ class KernelWriter:
     def _gather(self, pointer: Reg, buffer: Buffer, places: Reg) -> Reg:
         e, type_ = self.e, elements.memory_type(buffer.dtype, places.type.lanes)
         if type_.bits >= 32 and type_.lanes in (4, 8, 16):
-            pointers = e.gep(pointer, buffer.dtype.llvm, places)
+            pointers = e.gep(pointer, elements.memory_element(buffer.dtype), places)
             name = f"llvm.masked.gather.v{type_.lanes}{suffix(type_)}.v{type_.lanes}p0"
             every = Reg("splat (i1 true)", Type("i1", type_.lanes))
             return e.call(
@@ -494,7 +499,7 @@ class KernelWriter:
             )
         result = zero(type_)
         for lane in range(type_.lanes):
-            place = e.gep(pointer, buffer.dtype.llvm, e.extract(places, lane))
+            place = e.gep(pointer, elements.memory_element(buffer.dtype), e.extract(places, lane))
             result = e.insert(result, e.load(place, type_.with_lanes(1)), lane)
         return result
 
@@ -516,11 +521,18 @@ class KernelWriter:
         relative = address.plus(-base)
         value = elements.to_memory(e, self.vector(store.node), buffer.dtype)
         if self.lanes == 1:
-            e.store(e.gep(pointer, buffer.dtype.llvm, self.index(relative)), value)
+            e.store(
+                e.gep(pointer, elements.memory_element(buffer.dtype), self.index(relative)),
+                value,
+            )
             return
         stride = self.lane_stride(address)
         if stride == 1:
-            place = e.gep(pointer, buffer.dtype.llvm, self.index(relative, scalar=True))
+            place = e.gep(
+                pointer,
+                elements.memory_element(buffer.dtype),
+                self.index(relative, scalar=True),
+            )
             if self.mask is not None:
                 self.masked_store(place, value, self.mask)
             else:
@@ -529,7 +541,7 @@ class KernelWriter:
         assert self.mask is None and stride != 0, (store.address, stride)
         places = self.spread(self.index(relative))
         for lane in range(self.lanes):
-            place = e.gep(pointer, buffer.dtype.llvm, e.extract(places, lane))
+            place = e.gep(pointer, elements.memory_element(buffer.dtype), e.extract(places, lane))
             e.store(place, e.extract(value, lane))
 
 

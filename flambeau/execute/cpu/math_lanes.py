@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flambeau.execute.cpu.emit import Emitter, Reg, Type
+from flambeau.execute.cpu.emit import Emitter, Reg, Type, has_fused
 
 Number = float | int
 Pair = tuple["Lanes", "Lanes"]
@@ -38,7 +38,7 @@ class Lanes:
     @property
     def fused(self) -> bool:
         """Whether the target has a fused multiply-add instruction."""
-        return self.emitter.vector_bits >= 256
+        return has_fused(self.emitter.vector_bits)
 
     def like(self, value: Number | bool) -> Lanes:
         """A constant of this register's type."""

@@ -4,9 +4,7 @@ An entry is a file `<key>.kernel` in a directory that belongs to the user. Whate
 trusted (damaged, cut short, another key's, writable by others) counts as absent and is built again;
 whatever cannot be written is done without.
 
-Environment, read when the default cache is first used: FLAMBEAU_CACHE=0 switches it off,
-FLAMBEAU_CACHE_DIR names the directory (otherwise XDG_CACHE_HOME/flambeau or ~/.cache/flambeau),
-FLAMBEAU_CACHE_LIMIT_MB bounds its size in MiB (512).
+The environment (see core/settings.py) is asked when the default cache is first used.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ import time
 from functools import cache
 from pathlib import Path
 
+from flambeau.core import settings
 from flambeau.execute.cpu.target import Target, llvm_version
 
 FORMAT = (
@@ -173,12 +172,12 @@ def private_directory(path: Path) -> Path | None:
 
 
 def _candidate_directories() -> list[Path]:
-    named = os.environ.get("FLAMBEAU_CACHE_DIR")
+    named = settings.cache_directory()
     if named:
         return [Path(named)]
     found = []
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
+    base = settings.cache_home()
+    if base is not None:
         found.append(Path(base) / "flambeau")
     else:
         with contextlib.suppress(RuntimeError):
@@ -191,14 +190,11 @@ def _candidate_directories() -> list[Path]:
 @cache
 def default_cache() -> ObjectCache | None:
     """The process's cache on disk, or None if switched off or no directory can be used."""
-    if os.environ.get("FLAMBEAU_CACHE", "1") == "0":
+    if not settings.cache_wanted():
         return None
-    limit = DEFAULT_LIMIT
-    spelled = os.environ.get("FLAMBEAU_CACHE_LIMIT_MB")
-    if spelled:
-        if not spelled.isdecimal():
-            raise ValueError(f"FLAMBEAU_CACHE_LIMIT_MB must be a whole number, not {spelled!r}")
-        limit = int(spelled) << 20
+    limit = settings.cache_limit()
+    if limit is None:
+        limit = DEFAULT_LIMIT
     for candidate in _candidate_directories():
         directory = private_directory(candidate)
         if directory is not None:

@@ -25,16 +25,7 @@ class Padding:
 
 def padding_of(v: Value) -> Padding | None:
     """The padding of the spatial axes of convolution `v`, if its loops can stop there."""
-    x, order = v.inputs[0], tuple(range(v.inputs[0].ndim))
-    while True:
-        if x.primitive.name == "permute":
-            inner = x.attrs["order"]
-        elif x.primitive.name == "reshape" and extents(x) == extents(x.inputs[0]):
-            loops = iter([a for a, n in enumerate(x.inputs[0].shape) if n != 1])
-            inner = [-1 if n == 1 else next(loops) for n in x.shape]
-        else:
-            break
-        x, order = x.inputs[0], tuple([inner[a] if a >= 0 else -1 for a in order])
+    x, order = below_order(v.inputs[0], tuple(range(v.inputs[0].ndim)))
     attrs = x.attrs
     if x.primitive.name != "pad" or any(attrs["interior"]) or attrs["value"] != 0:
         return None
@@ -46,7 +37,27 @@ def padding_of(v: Value) -> Padding | None:
     for axis, zeros in enumerate(zip(attrs["low"], attrs["high"], strict=True)):
         if any(zeros) and axis not in movable:
             return None
-    return Padding(image, order, tuple([attrs["low"][a] if a >= 0 else 0 for a in order]))
+    low = tuple([attrs["low"][a] if a >= 0 else 0 for a in order])
+    below, other = below_order(image, order)
+    if any(a >= 0 > lost and x.shape[a] > 1 for a, lost in zip(order, other, strict=True)):
+        return None  # the image's extent there is 1: the padding is of an axis that is gone below
+    return Padding(below, other, low)
+
+
+def below_order(x: Value, order: tuple[int, ...]) -> tuple[Value, tuple[int, ...]]:
+    """What `x` shows with its axes in another order, and for each axis in `order` the axis there.
+
+    Axes of extent 1 come and go (-1 for those that are not there).
+    """
+    while True:
+        if x.primitive.name == "permute":
+            inner = x.attrs["order"]
+        elif x.primitive.name == "reshape" and extents(x) == extents(x.inputs[0]):
+            loops = iter([a for a, n in enumerate(x.inputs[0].shape) if n != 1])
+            inner = [-1 if n == 1 else next(loops) for n in x.shape]
+        else:
+            return x, order
+        x, order = x.inputs[0], tuple([inner[a] if a >= 0 else -1 for a in order])
 
 
 def extents(v: Value) -> list[int]:

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flambeau.core import settings
 from flambeau.execute.cpu import runner
 from flambeau.execute.cpu.engine import engine
 
@@ -219,15 +220,9 @@ def default_num_threads() -> int:
 
     Raises ValueError when FLAMBEAU_NUM_THREADS is not a positive number.
     """
-    spelled = os.environ.get("FLAMBEAU_NUM_THREADS", "").strip()
-    if spelled:
-        if not spelled.isdecimal() or int(spelled) == 0:
-            raise ValueError(f"FLAMBEAU_NUM_THREADS must be a positive number, not {spelled!r}")
-        return min(int(spelled), runner.MAX_WORKERS + 1)
-    # OMP_NUM_THREADS may list nested levels; what OpenMP would reject is not for us to complain of.
-    outer = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if outer.isdecimal() and int(outer) > 0:
-        return min(int(outer), runner.MAX_WORKERS + 1)
+    requested = settings.requested_threads()
+    if requested is not None:
+        return min(requested, runner.MAX_WORKERS + 1)
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.functional.normalisation import batch_norm_step
 from flambeau.nn import init
 from flambeau.nn._torch import F, Parameter, Tensor, empty, int64, ones, tensor, zeros
 from flambeau.nn.modules.module import Module
@@ -100,10 +101,27 @@ class _NormBase(Module):
 class _BatchNorm(_NormBase):
     """Batch normalisation over all dimensions but the channels (dimension 1)."""
 
+    def _common_step(self, input: Tensor) -> Tensor | None:
+        """The training step at least cost; None where the case is not the common one."""
+        buffers = self._buffers
+        running = [
+            buffers["running_mean"],
+            buffers["running_var"],
+            buffers["num_batches_tracked"],
+        ]
+        weight, bias, momentum = self.weight, self.bias, self.momentum
+        if weight is None or bias is None or momentum is None or input.__class__ is not Tensor:
+            return None
+        return batch_norm_step(input, weight, bias, running, float(momentum), self.eps)
+
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised input; training updates the running statistics."""
         self._check_input_dim(input)
         training = self.training
+        if training and self.track_running_stats and self.num_batches_tracked is not None:
+            result = self._common_step(input)
+            if result is not None:
+                return result
         momentum = self.momentum
         if training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)

@@ -1,0 +1,87 @@
+"""The environment variables that Flambeau listens to: read here and nowhere else.
+
+| variable | what it says |
+|---|---|
+| FLAMBEAU_SYNC=1 | each op runs at once, in the reference executor |
+| FLAMBEAU_EXECUTOR | auto, reference (nothing is compiled) or compiled (everything is, at once) |
+| FLAMBEAU_NUM_THREADS | threads of a program, its caller included; else OMP_NUM_THREADS |
+| FLAMBEAU_CACHE=0 | compiled kernels are not kept on disk |
+| FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
+| FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
+| FLAMBEAU_REPORT=1 | `flambeau run` ends with a report |
+
+Each function reads when it is called; its callers remember.
+"""
+
+from __future__ import annotations
+
+import os
+
+EXECUTORS = ("auto", "reference", "compiled")
+
+
+def _switched_on(name: str, default: str = "0") -> bool:
+    return os.environ.get(name, default) not in ("", "0")
+
+
+def synchronous() -> bool:
+    return _switched_on("FLAMBEAU_SYNC")
+
+
+def executor() -> str:
+    """One of EXECUTORS. Raises ValueError for anything else."""
+    name = os.environ.get("FLAMBEAU_EXECUTOR", "auto")
+    if name not in EXECUTORS:
+        raise ValueError(f"FLAMBEAU_EXECUTOR must be auto, reference or compiled, got {name!r}")
+    return name
+
+
+def requested_threads() -> int | None:
+    """The number of threads asked for, if any.
+
+    Raises ValueError when FLAMBEAU_NUM_THREADS is not a positive number.
+    """
+    spelled = os.environ.get("FLAMBEAU_NUM_THREADS", "").strip()
+    if spelled:
+        if not spelled.isdecimal() or int(spelled) == 0:
+            raise ValueError(f"FLAMBEAU_NUM_THREADS must be a positive number, not {spelled!r}")
+        return int(spelled)
+    # OMP_NUM_THREADS may list nested levels; what OpenMP would reject is not for us to complain of.
+    outer = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(outer) if outer.isdecimal() and int(outer) > 0 else None
+
+
+def cache_wanted() -> bool:
+    """Whether compiled kernels may be kept on disk."""
+    return os.environ.get("FLAMBEAU_CACHE", "1") != "0"
+
+
+def cache_directory() -> str | None:
+    """The directory for compiled kernels, where one is named."""
+    return os.environ.get("FLAMBEAU_CACHE_DIR") or None
+
+
+def cache_home() -> str | None:
+    """The user's directory for caches of all programs, where one is named."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return base if os.path.isabs(base) else None
+
+
+def cache_limit() -> int | None:
+    """The most bytes of kernels to keep, where said. Raises ValueError unless a whole number."""
+    spelled = os.environ.get("FLAMBEAU_CACHE_LIMIT_MB")
+    if not spelled:
+        return None
+    if not spelled.isdecimal():
+        raise ValueError(f"FLAMBEAU_CACHE_LIMIT_MB must be a whole number, not {spelled!r}")
+    return int(spelled) << 20
+
+
+def report_wanted() -> bool:
+    return _switched_on("FLAMBEAU_REPORT")
+
+
+def named() -> dict[str, str]:
+    """All variables of ours that are set."""
+    ours = sorted(name for name in os.environ if name.startswith("FLAMBEAU_"))
+    return {name: os.environ[name] for name in ours}

@@ -1,0 +1,94 @@
+"""Probability distributions, their transforms and divergences: PyTorch's torch.distributions."""
+
+from flambeau.distributions import constraints, transforms
+from flambeau.distributions.continuous import (
+    Cauchy,
+    Exponential,
+    Laplace,
+    Normal,
+    Uniform,
+    VonMises,
+)
+from flambeau.distributions.continuous_bernoulli import ContinuousBernoulli
+from flambeau.distributions.discrete import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Geometric,
+    Multinomial,
+    NegativeBinomial,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+    Poisson,
+)
+from flambeau.distributions.distribution import Distribution, ExponentialFamily
+from flambeau.distributions.gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, StudentT
+from flambeau.distributions.independent import Independent, MixtureSameFamily
+from flambeau.distributions.kl import kl_divergence, register_kl
+from flambeau.distributions.relaxed import (
+    ExpRelaxedCategorical,
+    LogitRelaxedBernoulli,
+    RelaxedBernoulli,
+    RelaxedOneHotCategorical,
+)
+from flambeau.distributions.transformed import (
+    Gumbel,
+    HalfCauchy,
+    HalfNormal,
+    InverseGamma,
+    Kumaraswamy,
+    LogisticNormal,
+    LogNormal,
+    Pareto,
+    TransformedDistribution,
+    Weibull,
+)
+from flambeau.distributions.transforms import *  # noqa: F403
+
+__all__ = [
+    "Bernoulli",
+    "Beta",
+    "Binomial",
+    "Categorical",
+    "Cauchy",
+    "Chi2",
+    "ContinuousBernoulli",
+    "Dirichlet",
+    "Distribution",
+    "ExpRelaxedCategorical",
+    "Exponential",
+    "ExponentialFamily",
+    "FisherSnedecor",
+    "Gamma",
+    "Geometric",
+    "Gumbel",
+    "HalfCauchy",
+    "HalfNormal",
+    "Independent",
+    "InverseGamma",
+    "Kumaraswamy",
+    "Laplace",
+    "LogNormal",
+    "LogisticNormal",
+    "LogitRelaxedBernoulli",
+    "MixtureSameFamily",
+    "Multinomial",
+    "NegativeBinomial",
+    "Normal",
+    "OneHotCategorical",
+    "OneHotCategoricalStraightThrough",
+    "Pareto",
+    "Poisson",
+    "RelaxedBernoulli",
+    "RelaxedOneHotCategorical",
+    "StudentT",
+    "TransformedDistribution",
+    "Uniform",
+    "VonMises",
+    "Weibull",
+    "constraints",
+    "kl_divergence",
+    "register_kl",
+    "transforms",
+]
+__all__ += transforms.__all__

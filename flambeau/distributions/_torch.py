@@ -1,0 +1,61 @@
+"""The one door through which the distributions reach the tensor floor."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flambeau import linalg
+from flambeau.autograd.function import Function
+from flambeau.autograd.modes import enable_grad, no_grad
+from flambeau.core.dtypes import finfo, float32, float64, get_default_dtype, int64
+from flambeau.core.size import Size
+from flambeau.functional import pointwise
+from flambeau.functional.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
+from flambeau.functional.randomness import (
+    bernoulli,
+    default_generator,
+    multinomial,
+    normal,
+    poisson,
+    rand,
+    randn,
+)
+from flambeau.functional.shaping import broadcast_tensors, cat, stack
+from flambeau.nn import functional as F
+from flambeau.tensor.tensor import Tensor
+
+# As it is with all three arguments.
+where: Callable[[Tensor, Any, Any], Tensor] = pointwise.where
+
+__all__ = [
+    "F",
+    "Function",
+    "Size",
+    "Tensor",
+    "arange",
+    "as_tensor",
+    "bernoulli",
+    "broadcast_tensors",
+    "cat",
+    "default_generator",
+    "empty",
+    "enable_grad",
+    "eye",
+    "finfo",
+    "float32",
+    "float64",
+    "full",
+    "get_default_dtype",
+    "int64",
+    "linalg",
+    "multinomial",
+    "no_grad",
+    "normal",
+    "ones",
+    "poisson",
+    "rand",
+    "randn",
+    "stack",
+    "tensor",
+    "where",
+    "zeros",
+]

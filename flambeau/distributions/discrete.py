@@ -1,0 +1,620 @@
+"""Distributions over integers and categories."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from flambeau.distributions import constraints, draws
+from flambeau.distributions._torch import (
+    F,
+    Size,
+    Tensor,
+    arange,
+    bernoulli,
+    finfo,
+    multinomial,
+    no_grad,
+    poisson,
+    tensor,
+    where,
+    zeros,
+)
+from flambeau.distributions.distribution import Distribution, ExponentialFamily
+from flambeau.distributions.gammas import Gamma
+from flambeau.distributions.parameters import (
+    binary_cross_entropy_with_logits,
+    broadcast_all,
+    given_one,
+    lazy_property,
+    logits_to_probs,
+    probs_to_logits,
+    shape_of,
+)
+
+
+class _Odds(Distribution):
+    """A success probability, given as `probs` or as log-odds `logits`; the other is computed."""
+
+    arg_constraints: ClassVar[Any] = {
+        "probs": constraints.unit_interval,
+        "logits": constraints.real,
+    }
+    _parameters: ClassVar[dict[str, int]] = {"probs": 0, "logits": 0}
+
+    def __init__(self, probs: Any, logits: Any, validate_args: bool | None) -> None:
+        self._given = given_one(probs=probs, logits=logits)
+        value = probs if self._given == "probs" else logits
+        (made,) = broadcast_all(value)
+        setattr(self, self._given, made)
+        super().__init__(shape_of(value), validate_args=validate_args)
+
+    @lazy_property
+    def logits(self) -> Tensor:
+        """Log-odds of success."""
+        return probs_to_logits(self.probs, is_binary=True)
+
+    @lazy_property
+    def probs(self) -> Tensor:
+        """Probability of success."""
+        return logits_to_probs(self.logits, is_binary=True)
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter that was given."""
+        return self._param.size()
+
+    @property
+    def _param(self) -> Tensor:
+        return self.__dict__[self._given]  # type: ignore[no-any-return]
+
+
+class Bernoulli(_Odds, ExponentialFamily):
+    """Bernoulli(probs) or Bernoulli(logits=...): 0 or 1."""
+
+    support = constraints.boolean
+    has_enumerate_support = True
+
+    def __init__(
+        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(probs, logits, validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """The probability."""
+        return self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        """0 or 1; NaN where both are as likely."""
+        mode = (self.probs >= 0.5).to(self.probs)
+        return where(self.probs == 0.5, mode * math.nan, mode)
+
+    @property
+    def variance(self) -> Tensor:
+        """p (1 - p)."""
+        return self.probs * (1 - self.probs)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Zeros and ones."""
+        with no_grad():
+            return bernoulli(self.probs.expand(tuple(self._extended_shape(sample_shape))))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        logits, value = broadcast_all(self.logits, value)
+        return -binary_cross_entropy_with_logits(logits, value)
+
+    def entropy(self) -> Tensor:
+        """The entropy."""
+        return binary_cross_entropy_with_logits(self.logits, self.probs)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """0 and 1."""
+        values = arange(2, dtype=self._param.dtype).reshape(-1, *(1,) * len(self._batch_shape))
+        return values.expand((-1, *self._batch_shape)) if expand else values
+
+
+class Geometric(_Odds):
+    """Geometric(probs): failures before the first success."""
+
+    support = constraints.nonnegative_integer
+
+    def __init__(
+        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(probs, logits, validate_args)
+        if self._validate_args and probs is not None and not bool((self.probs > 0).all()):
+            raise ValueError(
+                f"Expected parameter probs ({type(self.probs).__name__} of shape "
+                f"{tuple(self.probs.shape)}) of distribution {self!r} to be positive but found "
+                f"invalid values:\n{self.probs[~(self.probs > 0)]}"
+            )
+
+    @property
+    def mean(self) -> Tensor:
+        """1 / p - 1."""
+        return 1.0 / self.probs - 1.0
+
+    @property
+    def mode(self) -> Tensor:
+        """0."""
+        return self.probs * 0
+
+    @property
+    def variance(self) -> Tensor:
+        """(1 / p - 1) / p."""
+        return (1.0 / self.probs - 1.0) / self.probs
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """By inversion."""
+        shape = tuple(self._extended_shape(sample_shape))
+        from flambeau.distributions._torch import empty
+
+        with no_grad():
+            low = finfo(self.probs.dtype).tiny
+            u = empty(*shape, dtype=self.probs.dtype).uniform_(low, 1)
+            return (u.log() / (-self.probs).log1p()).floor()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        value, probs = broadcast_all(value, self.probs)
+        probs = where((probs == 1) & (value == 0), probs * 0, probs)
+        return value * (-probs).log1p() + self.probs.log()
+
+    def entropy(self) -> Tensor:
+        """The entropy."""
+        return binary_cross_entropy_with_logits(self.logits, self.probs) / self.probs
+
+
+class Categorical(Distribution):
+    """Categorical(probs) or (logits=...): an index along the last axis of the parameter."""
+
+    arg_constraints: ClassVar[Any] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
+    has_enumerate_support = True
+    _parameters: ClassVar[dict[str, int]] = {"probs": 1, "logits": 1}
+
+    def __init__(
+        self,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self._given = given_one(probs=probs, logits=logits)
+        given: Any = probs if self._given == "probs" else logits
+        if given.dim() < 1:
+            raise ValueError(f"`{self._given}` parameter must be at least one-dimensional.")
+        if self._given == "probs":
+            self.probs = given / given.sum(-1, keepdim=True)
+        else:
+            self.logits = given - given.logsumexp(dim=-1, keepdim=True)
+        self._num_events = self._param.size(-1)
+        super().__init__(self._param.shape[:-1], validate_args=validate_args)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
+        """The same distribution over a larger batch."""
+        new = super().expand(batch_shape, _instance)
+        new._num_events = self._num_events
+        return new
+
+    @property
+    def _param(self) -> Tensor:
+        return self.__dict__[self._given]  # type: ignore[no-any-return]
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter."""
+        return self._param.size()
+
+    @property
+    def support(self) -> Any:
+        """0 .. number of categories - 1."""
+        return constraints.integer_interval(0, self._num_events - 1)
+
+    @lazy_property
+    def logits(self) -> Tensor:
+        """Log-probabilities."""
+        return probs_to_logits(self.probs)
+
+    @lazy_property
+    def probs(self) -> Tensor:
+        """Probabilities."""
+        return logits_to_probs(self.logits)
+
+    @property
+    def mean(self) -> Tensor:
+        """NaN: categories have no order."""
+        return zeros(*self._batch_shape, dtype=self.probs.dtype) * math.nan
+
+    @property
+    def mode(self) -> Tensor:
+        """The most likely category."""
+        return self.probs.argmax(dim=-1)
+
+    @property
+    def variance(self) -> Tensor:
+        """NaN."""
+        return self.mean
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Indices (int64)."""
+        count = Size(sample_shape).numel()
+        rows = self.probs.detach().reshape(-1, self._num_events)
+        drawn = multinomial(rows, count, True).T
+        return drawn.reshape(tuple(self._extended_shape(sample_shape)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        from flambeau.distributions._torch import broadcast_tensors
+
+        index, table = broadcast_tensors(value.long().unsqueeze(-1), self.logits)
+        return table.gather(-1, index[..., :1]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """The entropy."""
+        logits = self.logits.clamp(min=finfo(self.logits.dtype).min)
+        return -(logits * self.probs).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All categories."""
+        values = arange(self._num_events).reshape(-1, *(1,) * len(self._batch_shape))
+        return values.expand((-1, *self._batch_shape)) if expand else values
+
+
+class OneHotCategorical(Distribution):
+    """Categories as one-hot vectors."""
+
+    arg_constraints: ClassVar[Any] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
+    support = constraints.one_hot
+    has_enumerate_support = True
+
+    def __init__(
+        self,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self._categorical = Categorical(probs, logits)
+        shape = self._categorical.param_shape
+        super().__init__(self._categorical.batch_shape, shape[-1:], validate_args=validate_args)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
+        """The same distribution over a larger batch."""
+        new = object.__new__(type(self)) if _instance is None else _instance
+        new._categorical = self._categorical.expand(batch_shape)
+        new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def probs(self) -> Tensor:
+        """Probabilities."""
+        return self._categorical.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """Log-probabilities."""
+        return self._categorical.logits
+
+    @property
+    def mean(self) -> Tensor:
+        """The probabilities."""
+        return self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        """The most likely vector."""
+        return F.one_hot(self.probs.argmax(dim=-1), self._event_shape[0]).to(self.probs)
+
+    @property
+    def variance(self) -> Tensor:
+        """p (1 - p) of each part."""
+        return self.probs * (1 - self.probs)
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter."""
+        return self._categorical.param_shape
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """One-hot vectors."""
+        index = self._categorical.sample(sample_shape)
+        return F.one_hot(index, self._event_shape[0]).to(self._categorical._param.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        return self._categorical.log_prob(value.argmax(-1))
+
+    def entropy(self) -> Tensor:
+        """The entropy."""
+        return self._categorical.entropy()
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All one-hot vectors."""
+        n = self._event_shape[0]
+        rows = F.one_hot(arange(n), n).to(self.probs.dtype)
+        rows = rows.reshape(n, *(1,) * len(self._batch_shape), n)
+        return rows.expand((n, *self._batch_shape, n)) if expand else rows
+
+
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """One-hot vectors whose gradient is that of the probabilities."""
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """One-hot vectors, plus probabilities minus the same outside autograd."""
+        return self.sample(sample_shape) + (self.probs - self.probs.detach())  # type: ignore[no-any-return]
+
+
+class _Counted(_Odds):
+    """A success probability and a number of trials."""
+
+    _parameters: ClassVar[dict[str, int]] = {"total_count": 0, "probs": 0, "logits": 0}
+    total_count: Tensor
+
+    def __init__(self, total_count: Any, probs: Any, logits: Any, validate_args: Any) -> None:
+        self._given = given_one(probs=probs, logits=logits)
+        value = probs if self._given == "probs" else logits
+        self.total_count, made = broadcast_all(total_count, value)
+        self.total_count = self.total_count.type_as(made)
+        setattr(self, self._given, made)
+        Distribution.__init__(self, made.size(), validate_args=validate_args)
+
+
+def _softplus(logits: Tensor) -> Tensor:
+    """log(1 + exp(logits))."""
+    return logits.clamp(min=0) + (-logits.abs()).exp().log1p()
+
+
+class Binomial(_Counted):
+    """Binomial(total_count, probs): successes in a number of trials."""
+
+    arg_constraints: ClassVar[Any] = {
+        "total_count": constraints.nonnegative_integer,
+        **_Odds.arg_constraints,
+    }
+    has_enumerate_support = True
+
+    def __init__(
+        self,
+        total_count: Any = 1,
+        probs: Any = None,
+        logits: Any = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        super().__init__(total_count, probs, logits, validate_args)
+
+    @property
+    def support(self) -> Any:
+        """0 .. total_count."""
+        return constraints.integer_interval(0, self.total_count)
+
+    @property
+    def mean(self) -> Tensor:
+        """n p."""
+        return self.total_count * self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        """floor((n + 1) p), n at most."""
+        from flambeau.functional.pointwise import minimum
+
+        return minimum(((self.total_count + 1) * self.probs).floor(), self.total_count)
+
+    @property
+    def variance(self) -> Tensor:
+        """n p (1 - p)."""
+        return self.total_count * self.probs * (1 - self.probs)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Counts."""
+        shape = tuple(self._extended_shape(sample_shape))
+        with no_grad():
+            return draws.binomial(self.total_count.expand(shape), self.probs.expand(shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        n, logits = self.total_count, self.logits
+        choices = (n + 1).lgamma() - (value + 1).lgamma() - (n - value + 1).lgamma()
+        return choices + value * logits - n * _softplus(logits)
+
+    def entropy(self) -> Tensor:
+        """The entropy, for one total count."""
+        total = int(self.total_count.max().item())
+        if float(self.total_count.min().item()) != total:
+            raise NotImplementedError("Inhomogeneous total count not supported by `entropy`.")
+        log_prob = self.log_prob(self.enumerate_support(False))
+        return -(log_prob.exp() * log_prob).sum(0)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """0 .. total_count, for one total count."""
+        total = int(self.total_count.max().item())
+        if float(self.total_count.min().item()) != total:
+            raise NotImplementedError(
+                "Inhomogeneous total count not supported by `enumerate_support`."
+            )
+        values = arange(1 + total, dtype=self._param.dtype)
+        values = values.reshape(-1, *(1,) * len(self._batch_shape))
+        return values.expand((-1, *self._batch_shape)) if expand else values
+
+
+class NegativeBinomial(_Counted):
+    """NegativeBinomial(total_count, probs): successes before a number of failures."""
+
+    arg_constraints: ClassVar[Any] = {
+        "total_count": constraints.greater_than_eq(0),
+        "probs": constraints.half_open_interval(0.0, 1.0),
+        "logits": constraints.real,
+    }
+    support = constraints.nonnegative_integer
+
+    def __init__(
+        self,
+        total_count: Any,
+        probs: Any = None,
+        logits: Any = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        super().__init__(total_count, probs, logits, validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """n exp(logits)."""
+        return self.total_count * self.logits.exp()
+
+    @property
+    def mode(self) -> Tensor:
+        """floor((n - 1) exp(logits)), 0 at least."""
+        return ((self.total_count - 1) * self.logits.exp()).floor().clamp(min=0.0)
+
+    @property
+    def variance(self) -> Tensor:
+        """The mean over the probability of failure."""
+        return self.mean / (-self.logits).sigmoid()
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Poisson counts with gamma rates."""
+        with no_grad():
+            mixing = Gamma(self.total_count, (-self.logits).exp(), validate_args=False)
+            return poisson(mixing.sample(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        n = self.total_count
+        known = n * -_softplus(self.logits) + value * -_softplus(-self.logits)
+        choices = -(n + value).lgamma() + (1.0 + value).lgamma() + n.lgamma()
+        choices = where(n + value == 0.0, choices * 0, choices)
+        return known - choices
+
+
+class Multinomial(Distribution):
+    """Multinomial(total_count, probs): how often each category comes up."""
+
+    arg_constraints: ClassVar[Any] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
+
+    def __init__(
+        self,
+        total_count: int = 1,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        if not isinstance(total_count, int):
+            raise NotImplementedError("inhomogeneous total_count is not supported")
+        self.total_count = total_count
+        self._categorical = Categorical(probs, logits)
+        shape = self._categorical.param_shape
+        super().__init__(self._categorical.batch_shape, shape[-1:], validate_args=validate_args)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
+        """The same distribution over a larger batch."""
+        new = object.__new__(type(self)) if _instance is None else _instance
+        new._categorical = self._categorical.expand(batch_shape)
+        new.total_count = self.total_count
+        new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def support(self) -> Any:
+        """Counts that sum to the total."""
+        return constraints.multinomial(self.total_count)
+
+    @property
+    def probs(self) -> Tensor:
+        """Probabilities."""
+        return self._categorical.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """Log-probabilities."""
+        return self._categorical.logits
+
+    @property
+    def mean(self) -> Tensor:
+        """n p."""
+        return self.probs * self.total_count
+
+    @property
+    def variance(self) -> Tensor:
+        """n p (1 - p)."""
+        return self.total_count * self.probs * (1 - self.probs)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Counts of `total_count` categorical draws."""
+        drawn = self._categorical.sample((self.total_count, *sample_shape))
+        counts = F.one_hot(drawn, self._event_shape[0]).sum(0)
+        return counts.type_as(self.probs)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        logits, value = broadcast_all(self.logits, value)
+        logits = where((value == 0) & (logits == -math.inf), logits * 0, logits)
+        choices = (value.sum(-1) + 1).lgamma() - (value + 1).lgamma().sum(-1)
+        return choices + (logits * value).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """The entropy."""
+        n = tensor(float(self.total_count), dtype=self.probs.dtype)
+        counts = arange(1, self.total_count + 1, dtype=self.probs.dtype)
+        counts = counts.reshape(-1, *(1,) * (len(self._batch_shape) + 1))
+        probs = Binomial(n, self.probs, validate_args=False).log_prob(counts).exp()
+        weight = (probs * (counts + 1).lgamma()).sum((0, -1))
+        return n * self._categorical.entropy() - (n + 1).lgamma() + weight
+
+
+class Poisson(ExponentialFamily):
+    """Poisson(rate)."""
+
+    arg_constraints: ClassVar[Any] = {"rate": constraints.nonnegative}
+    support = constraints.nonnegative_integer
+    _parameters: ClassVar[dict[str, int]] = {"rate": 0}
+
+    def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
+        (self.rate,) = broadcast_all(rate)
+        super().__init__(shape_of(rate), validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """The rate."""
+        return self.rate
+
+    @property
+    def mode(self) -> Tensor:
+        """The rate, rounded down."""
+        return self.rate.floor()
+
+    @property
+    def variance(self) -> Tensor:
+        """The rate."""
+        return self.rate
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Counts."""
+        with no_grad():
+            return poisson(self.rate.expand(tuple(self._extended_shape(sample_shape))))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability."""
+        self._check_value(value)
+        rate, value = broadcast_all(self.rate, value)
+        return value.xlogy(rate) - rate - (value + 1).lgamma()

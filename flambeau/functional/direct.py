@@ -1,0 +1,329 @@
+"""The torch namespace's own forms of neural-network functions.
+
+Where torch.nn.functional has words, these have numbers (reduction: 1 mean, 2 sum, any other and by
+default none), other orders of arguments and other defaults. Switches for cuDNN are accepted: they
+choose kernels, not results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.functional import (
+    adaptive_pooling,
+    loss,
+    normalisation,
+    randomness,
+    rearranging,
+    sampling,
+    sequence_loss,
+)
+from flambeau.functional import embedding as tables
+from flambeau.functional import margin as _margin
+from flambeau.functional.channels import (
+    channel_shuffle,
+    native_channel_shuffle,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
+from flambeau.functional.convolution import (
+    bilinear,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from flambeau.functional.linear_loss import conv_tbc
+from flambeau.functional.normalisation import rms_norm
+from flambeau.functional.pooling import (
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
+from flambeau.tensor.tensor import Tensor
+
+adaptive_avg_pool1d = adaptive_pooling.adaptive_avg_pool1d
+
+
+def _word(reduction: int) -> str:
+    return {1: "mean", 2: "sum"}.get(reduction, "none")
+
+
+# ---- layers -------------------------------------------------------------------------------------
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
+    """Maxima over windows that divide the last axis into output_size parts, and their indices."""
+    pair: tuple[Tensor, Tensor] = adaptive_pooling.adaptive_max_pool1d(input, output_size, True)
+    return pair
+
+
+def convolution(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """conv1d, conv2d, conv3d or a transposed one, by the weight's rank."""
+    rank = weight.ndim - 2
+    if rank not in (1, 2, 3):
+        raise RuntimeError(f"convolution: expected a weight of 3 to 5 dimensions, got {rank + 2}")
+    steps = (tuple(stride), tuple(padding))
+    if not transposed:
+        plain = (conv1d, conv2d, conv3d)[rank - 1]
+        return plain(input, weight, bias, *steps, tuple(dilation), groups)
+    turned = (conv_transpose1d, conv_transpose2d, conv_transpose3d)[rank - 1]
+    return turned(input, weight, bias, *steps, tuple(output_padding), groups, tuple(dilation))
+
+
+def batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    """torch.nn.functional.batch_norm, every argument given."""
+    return normalisation.batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+
+
+def instance_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    """torch.nn.functional.instance_norm, every argument given."""
+    return normalisation.instance_norm(
+        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+    )
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    """torch.nn.functional.layer_norm."""
+    return normalisation.layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """torch.nn.functional.group_norm."""
+    return normalisation.group_norm(input, num_groups, weight, bias, eps)
+
+
+def embedding(
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of weight at indices; padding_idx -1 is none."""
+    padding = None if padding_idx < 0 else padding_idx
+    return tables.embedding(
+        indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
+    )
+
+
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
+    """torch.nn.functional.pad with a constant."""
+    padded: Tensor = rearranging.pad(input, tuple(pad), "constant", value)
+    return padded
+
+
+def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tensor:
+    """torch.nn.functional.affine_grid."""
+    return sampling.affine_grid(theta, size, align_corners)
+
+
+def grid_sampler(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """torch.nn.functional.grid_sample; modes by number, in the order of its documentation."""
+    mode, padding = sampling.MODES[interpolation_mode], sampling.PADDINGS[padding_mode]
+    return sampling.grid_sample(input, grid, mode, padding, align_corners)
+
+
+def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """dropout in place."""
+    return randomness.dropout(input, p, train, True)
+
+
+def feature_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """feature_dropout in place."""
+    return randomness.feature_dropout(input, p, train, True)
+
+
+def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """alpha_dropout in place."""
+    return randomness.alpha_dropout(input, p, train, True)
+
+
+def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """feature_alpha_dropout in place."""
+    return randomness.feature_alpha_dropout(input, p, train, True)
+
+
+# ---- losses -------------------------------------------------------------------------------------
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: int = 0,
+) -> Tensor:
+    """torch.nn.functional.binary_cross_entropy_with_logits."""
+    return loss.binary_cross_entropy_with_logits(
+        input, target, weight, reduction=_word(reduction), pos_weight=pos_weight
+    )
+
+
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
+) -> Tensor:
+    """torch.nn.functional.cosine_embedding_loss."""
+    return _margin.cosine_embedding_loss(input1, input2, target, margin, reduction=_word(reduction))
+
+
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: int = 0,
+    zero_infinity: bool = False,
+) -> Tensor:
+    """torch.nn.functional.ctc_loss."""
+    return sequence_loss.ctc_loss(
+        log_probs, targets, input_lengths, target_lengths, blank, _word(reduction), zero_infinity
+    )
+
+
+def hinge_embedding_loss(
+    input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 0
+) -> Tensor:
+    """torch.nn.functional.hinge_embedding_loss."""
+    return _margin.hinge_embedding_loss(input, target, margin, reduction=_word(reduction))
+
+
+def kl_div(
+    input: Tensor, target: Tensor, reduction: int = 0, *, log_target: bool = False
+) -> Tensor:
+    """torch.nn.functional.kl_div."""
+    return loss.kl_div(input, target, reduction=_word(reduction), log_target=log_target)
+
+
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
+) -> Tensor:
+    """torch.nn.functional.margin_ranking_loss."""
+    return _margin.margin_ranking_loss(input1, input2, target, margin, reduction=_word(reduction))
+
+
+def poisson_nll_loss(
+    input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int
+) -> Tensor:
+    """torch.nn.functional.poisson_nll_loss, every argument given."""
+    return loss.poisson_nll_loss(
+        input, target, log_input, full, eps=eps, reduction=_word(reduction)
+    )
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-06,
+    swap: bool = False,
+    reduction: int = 0,
+) -> Tensor:
+    """torch.nn.functional.triplet_margin_loss."""
+    return _margin.triplet_margin_loss(
+        anchor, positive, negative, margin, p, eps, swap, reduction=_word(reduction)
+    )
+
+
+METHODS: dict[str, Callable[..., Any]] = {}
+
+# Names of the torch namespace.
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "affine_grid_generator",
+    "alpha_dropout_",
+    "avg_pool1d",
+    "batch_norm",
+    "bilinear",
+    "binary_cross_entropy_with_logits",
+    "channel_shuffle",
+    "constant_pad_nd",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_tbc",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "convolution",
+    "cosine_embedding_loss",
+    "ctc_loss",
+    "dropout_",
+    "embedding",
+    "feature_alpha_dropout_",
+    "feature_dropout_",
+    "grid_sampler",
+    "group_norm",
+    "hinge_embedding_loss",
+    "instance_norm",
+    "kl_div",
+    "layer_norm",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
+    "max_pool3d",
+    "native_channel_shuffle",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
+    "rms_norm",
+    "triplet_margin_loss",
+]

@@ -1,0 +1,524 @@
+"""Factorisations of matrices by LAPACK, as NumPy has it, with their derivatives.
+
+All take [batch.., m, n] in float32, float64 or their complex types. Those with several results
+pack them (see `matrix_algebra`); an `info` among them is 0, or says which step failed: no program
+fails half-way because a matrix was singular, the caller looks at `info`. The derivatives follow
+Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation" (2008), and Townsend's and Roberts' notes on SVD and QR, with X -> X^H in place of
+transposes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops import matrix_algebra as ma
+from flambeau.ops import source, view
+from flambeau.ops.factoring import cholesky_with_info, lu_with_info
+from flambeau.ops.matrix_algebra import adjoint, dot
+from flambeau.ops.primitive import HOST, Array, Cotangents, Primitive
+from flambeau.ops.value import Shape, Value
+
+
+class LinAlgError(RuntimeError):
+    """A matrix that has no such factorisation: singular, not positive-definite, not finite."""
+
+
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
+
+
+class Factorisation(Primitive):
+    """Several results of one matrix, packed; `shapes` says which, without the batch axes."""
+
+    family = HOST
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        raise NotImplementedError
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        shape = inputs[0].shape
+        size = sum(math.prod(s) for s in self.shapes(shape, **attrs))
+        return (*shape[:-2], size), inputs[0].dtype
+
+    def parts(self, packed: Value, x: Value, **attrs: Any) -> list[Value]:
+        """The results (or their cotangents) of the packed value of `x`."""
+        return ma.unpacked(packed, self.shapes(x.shape, **attrs))
+
+
+def _converging(name: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except np.linalg.LinAlgError:
+        raise LinAlgError(
+            f"{name}: The algorithm failed to converge because the input matrix contained "
+            "non-finite values."
+        ) from None
+
+
+def _columns(x: Value, s: Value) -> Value:
+    """X diag(s)."""
+    return ar.mul(x, view.reshape(s, shape=(*s.shape[:-1], 1, s.shape[-1])))
+
+
+def _rows(x: Value, s: Value) -> Value:
+    """diag(s) X."""
+    return ar.mul(view.reshape(s, shape=(*s.shape, 1)), x)
+
+
+def _real(x: Value) -> Value:
+    return el.real(x) if x.dtype.is_complex else x
+
+
+def _differences(s: Value) -> Value:
+    """s_j - s_i, and 1 on the diagonal."""
+    k = s.shape[-1]
+    apart = ar.sub(
+        view.reshape(s, shape=(*s.shape[:-1], 1, k)), view.reshape(s, shape=(*s.shape, 1))
+    )
+    return el.where(ma.eye(apart), ar.full_like(apart, 1), apart)
+
+
+class Cholesky(Factorisation):
+    """The lower factor of Hermitian positive-definite matrices, read from one triangle, and info:
+    the order of the first leading minor that is not positive.
+    """
+
+    name = "cholesky"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        return [shape[-2:], ()]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        factor, _ = self.parts(out, inputs[0])
+        gradient, _ = self.parts(ct, inputs[0])
+        phi = dot(adjoint(factor), gradient)
+        phi = ar.mul(ar.add(ma.tril(phi), adjoint(ma.tril(phi, -1))), 0.5)
+        left = solve_triangular(adjoint(factor), phi, upper=True, unit=False)
+        return (adjoint(solve_triangular(adjoint(factor), adjoint(left), upper=True, unit=False)),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0].swapaxes(-1, -2).conj() if attrs["upper"] else arrays[0]
+        factor, info = cholesky_with_info(x)
+        return ma.packed(arrays[0].shape[:-2], [factor, info], arrays[0].dtype)
+
+
+class Inverse(Factorisation):
+    """The inverse, and info: the place of the first zero pivot."""
+
+    name = "inverse"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        return [shape[-2:], ()]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        back = adjoint(self.parts(out, inputs[0])[0])
+        gradient, _ = self.parts(ct, inputs[0])
+        return (ar.neg(dot(dot(back, gradient), back)),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0]
+        batch = x.shape[:-2]
+        try:
+            return ma.packed(batch, [np.linalg.inv(x), np.zeros(batch)], x.dtype)
+        except np.linalg.LinAlgError:
+            info = lu_with_info(x)[2]
+            safe = np.where(info[..., None, None] != 0, np.eye(x.shape[-1], dtype=x.dtype), x)
+            result = np.where(info[..., None, None] != 0, np.nan, np.linalg.inv(safe))
+            return ma.packed(batch, [result, info], x.dtype)
+
+
+class Solve(Primitive):
+    """X of A X = B for [batch.., n, n] and [batch.., n, k], and info as `Inverse` has it."""
+
+    name, family = "solve", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        a, b = inputs
+        return (*b.shape[:-2], b.shape[-2] * b.shape[-1] + 1), a.dtype
+
+    def parts(self, packed: Value, b: Value) -> list[Value]:
+        return ma.unpacked(packed, [b.shape[-2:], ()])
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        a, b = inputs
+        gradient = self.parts(ct, b)[0]
+        back = self.parts(self(adjoint(a), gradient), b)[0]
+        return ar.neg(dot(back, adjoint(self.parts(out, b)[0]))), back
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        a, b = arrays
+        batch = b.shape[:-2]
+        try:
+            return ma.packed(batch, [np.linalg.solve(a, b), np.zeros(batch)], a.dtype)
+        except np.linalg.LinAlgError:
+            info = lu_with_info(a)[2]
+            bad = info[..., None, None] != 0
+            safe = np.where(bad, np.eye(a.shape[-1], dtype=a.dtype), a)
+            result = np.where(bad, np.nan, np.linalg.solve(safe, b))
+            return ma.packed(batch, [result, info], a.dtype)
+
+
+class SolveTriangular(Primitive):
+    """X of A X = B, reading one triangle of A (and no diagonal, taken as 1, if `unit`)."""
+
+    name, family = "solve_triangular", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[1].shape, inputs[1].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        upper, unit = attrs["upper"], attrs["unit"]
+        back = solve_triangular(adjoint(inputs[0]), ct, upper=not upper, unit=unit)
+        full = ar.neg(dot(back, adjoint(out)))
+        offset = 1 if unit else 0
+        return ma.triu(full, offset) if upper else ma.tril(full, -offset), back
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        a, b = arrays
+        triangle = np.triu(a) if attrs["upper"] else np.tril(a)
+        if attrs["unit"]:
+            ones = np.eye(a.shape[-1], dtype=bool)
+            triangle = np.where(ones, np.ones((), a.dtype), triangle)
+        diagonal = np.diagonal(triangle, axis1=-2, axis2=-1)
+        if (diagonal != 0).all() and np.isfinite(triangle).all():
+            return np.asarray(np.linalg.solve(triangle, b))
+        x: Array = b.copy()  # by substitution, which gives infinities where LAPACK gives up
+        n = a.shape[-1]
+        for i in range(n - 1, -1, -1) if attrs["upper"] else range(n):
+            x[..., i, :] /= diagonal[..., i, None]
+            rest = slice(0, i) if attrs["upper"] else slice(i + 1, n)
+            x[..., rest, :] -= triangle[..., rest, i, None] * x[..., i, None, :]
+        return x
+
+
+class CholeskySolve(Primitive):
+    """X of L L^H X = B. The derivative is that of the whole L, as PyTorch has it."""
+
+    name, family = "cholesky_solve", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[1].shape, inputs[1].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        back = cholesky_solve(inputs[0], ct)
+        both = dot(back, adjoint(out))
+        return ar.neg(dot(ar.add(both, adjoint(both)), inputs[0])), back
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        half = solve_triangular.reference(*arrays, upper=False, unit=False)
+        turned = arrays[0].swapaxes(-1, -2).conj()
+        return solve_triangular.reference(turned, half, upper=True, unit=False)
+
+
+class Determinant(Primitive):
+    """The determinant: [.., n, n] -> [..]."""
+
+    name, family = "determinant", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape[:-2], inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        scale = view.reshape(ct, shape=(*ct.shape, 1, 1))
+        return (ar.mul(ar.conj(cofactors(inputs[0])), scale),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return np.asarray(np.linalg.det(arrays[0]))
+
+
+class Cofactors(Primitive):
+    """The derivative of the determinant, finite for singular matrices too (through the SVD)."""
+
+    name, family = "cofactors", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        # Of det(A) A^-T; second derivatives are those of regular matrices.
+        x = inputs[0]
+        inverted = inverse(x)
+        turned = ma.swap_last(inverse.parts(inverted, x)[0])
+        value = determinant(x)
+        slope = view.reshape(ma.total(ar.mul(ar.conj(turned), ct)), shape=value.shape)
+        first = determinant.vjp(slope, value, x)[0]
+        scale = view.reshape(ar.conj(value), shape=(*value.shape, 1, 1))
+        back = adjoint(inverse.parts(inverted, x)[0])
+        second = ar.neg(dot(dot(back, ma.swap_last(ar.mul(ct, scale))), back))
+        assert first is not None
+        return (ar.add(first, second),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        u, s, vh = _converging("linalg.det", lambda: np.linalg.svd(arrays[0]))
+        n = s.shape[-1]
+        others = np.repeat(s[..., None, :], n, -2)
+        others[..., np.arange(n), np.arange(n)] = 1
+        sign = np.linalg.det(u) * np.linalg.det(vh)
+        scaled = u.conj() * others.prod(-1)[..., None, :]
+        return np.asarray(sign[..., None, None] * (scaled @ vh.conj()))
+
+
+class SignLogDet(Factorisation):
+    """(sign, log |det|) of square matrices."""
+
+    name = "slogdet"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        return [(), ()]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x = inputs[0]
+        sign, _ = self.parts(out, x)
+        sign_ct, log_ct = self.parts(ct, x)
+        if x.dtype.is_complex:
+            turn = el.imag(ar.mul(ar.conj(sign_ct), sign))
+            log_ct = el.complex_(el.real(log_ct), ar.neg(turn))
+        back = adjoint(inverse.parts(inverse(x), x)[0])
+        return (ar.mul(back, view.reshape(log_ct, shape=(*log_ct.shape, 1, 1))),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        sign, log = np.linalg.slogdet(arrays[0])
+        return ma.packed(arrays[0].shape[:-2], [sign, log], arrays[0].dtype)
+
+
+class LU(Factorisation):
+    """P A = L U as LAPACK packs it: L's strict lower triangle and U, pivots from 0, info."""
+
+    name = "lu"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        return [shape[-2:], (min(shape[-2:]),), (shape[-2],), ()]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x = inputs[0]
+        both, _, order, _ = self.parts(out, x)
+        gradient = self.parts(ct, x)[0]
+        m, n = x.shape[-2:]
+        k = min(m, n)
+        lower, upper = unit_lower(both), ma.triu(ma.part(both, -2, 0, k))
+        head, top = ma.part(lower, -2, 0, k), ma.part(upper, -1, 0, k)
+        g_lower = ma.tril(ma.part(gradient, -1, 0, k), -1)
+        g_upper = ma.triu(ma.part(gradient, -2, 0, k))
+        under = dot(adjoint(head), ma.part(g_lower, -2, 0, k))
+        over = dot(ma.part(g_upper, -1, 0, k), adjoint(top))
+        if m > k:  # rows of L below the square part depend on U too
+            foot = ma.part(g_lower, -2, k, m)
+            over = ar.sub(over, dot(adjoint(ma.part(lower, -2, k, m)), foot))
+        if n > k:
+            side = ma.part(g_upper, -1, k, n)
+            under = ar.sub(under, dot(side, adjoint(ma.part(upper, -1, k, n))))
+        square = ar.add(ma.tril(under, -1), ma.triu(over))
+        if n > k:
+            left = adjoint(solve_triangular(top, adjoint(square), upper=True, unit=False))
+            joined = view.concat(left, side, axis=x.ndim - 1)
+            result = solve_triangular(adjoint(head), joined, upper=True, unit=True)
+        else:
+            left = solve_triangular(adjoint(head), square, upper=True, unit=True)
+            if m > k:
+                left = view.concat(left, foot, axis=x.ndim - 2)
+            result = adjoint(solve_triangular(top, adjoint(left), upper=True, unit=False))
+        return (dot(permutation(order, x.dtype), result),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        both, pivots, info, order = lu_with_info(arrays[0])
+        return ma.packed(arrays[0].shape[:-2], [both, pivots, order, info], arrays[0].dtype)
+
+
+def unit_lower(both: Value) -> Value:
+    """L [.., m, min(m, n)] of a packed LU."""
+    k = min(both.shape[-2:])
+    strict = ma.tril(ma.part(both, -1, 0, k), -1)
+    return el.where(ma.eye(strict), ar.full_like(strict, 1), strict)
+
+
+def permutation(order: Value, dtype: DType) -> Value:
+    """P with A = P L U, from the row of A that each row of L U is (numbers in any dtype)."""
+    m = order.shape[-1]
+    rows = view.reshape(_real(order), shape=(*order.shape[:-1], 1, m))
+    places = view.reshape(ar.cast(source.iota(size=m), rows.dtype), shape=(m, 1))
+    return ar.cast(ar.eq(rows, places), dtype)
+
+
+class QR(Factorisation):
+    """Q and R; with `complete` Q is square."""
+
+    name = "qr"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        m, n = shape[-2:]
+        k = m if attrs["complete"] else min(m, n)
+        return [(m, k), (k, n)]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x = inputs[0]
+        m, n = x.shape[-2:]
+        if attrs["complete"] and m > n:
+            raise RuntimeError(
+                "The QR decomposition is not differentiable when mode='complete' and nrows > ncols"
+            )
+        q, r = self.parts(out, x, **attrs)
+        q_ct, r_ct = self.parts(ct, x, **attrs)
+        head, head_ct = ma.part(r, -1, 0, min(m, n)), ma.part(r_ct, -1, 0, min(m, n))
+        if m < n:  # R's other columns are Q^H A's
+            rest, rest_ct = ma.part(r, -1, m, n), ma.part(r_ct, -1, m, n)
+            q_ct = ar.add(q_ct, dot(q, dot(rest, adjoint(rest_ct))))
+        inner = ar.sub(dot(head_ct, adjoint(head)), dot(adjoint(q), q_ct))
+        right = ar.add(q_ct, dot(q, _symmetric(ma.triu(inner))))
+        result = adjoint(solve_triangular(head, adjoint(right), upper=True, unit=False))
+        if m < n:
+            result = view.concat(result, dot(q, rest_ct), axis=x.ndim - 1)
+        return (result,)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        q, r = np.linalg.qr(arrays[0], "complete" if attrs["complete"] else "reduced")
+        return ma.packed(arrays[0].shape[:-2], [q, r], arrays[0].dtype)
+
+
+def _symmetric(x: Value) -> Value:
+    """X + X^H with the (real part of the) diagonal once: the adjoint of taking a triangle."""
+    both = ar.add(x, adjoint(x))
+    return el.where(ma.eye(both), ar.mul(both, 0.5), both)
+
+
+class SVD(Factorisation):
+    """U, S (descending) and V^H; square U and V^H if `full`."""
+
+    name = "svd"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        m, n = shape[-2:]
+        k = min(m, n)
+        if attrs["full"]:
+            return [(m, m), (k,), (n, n)]
+        return [(m, k), (k,), (k, n)]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x = inputs[0]
+        m, n = x.shape[-2:]
+        k = min(m, n)
+        u, s, vh = self.parts(out, x, **attrs)
+        gu, gs, gvh = self.parts(ct, x, **attrs)
+        u, gu = ma.part(u, -1, 0, k), ma.part(gu, -1, 0, k)
+        vh, gvh = ma.part(vh, -2, 0, k), ma.part(gvh, -2, 0, k)
+        s, gs = _real(s), _real(gs)
+        v, gv = adjoint(vh), adjoint(gvh)
+        left, right = dot(adjoint(u), gu), dot(vh, gv)
+        skew_left, skew_right = ar.sub(left, adjoint(left)), ar.sub(right, adjoint(right))
+        apart = _differences(ar.mul(s, s))
+        inner = ar.div(ar.add(_columns(skew_left, s), _rows(skew_right, s)), apart)
+        inner = el.where(ma.eye(inner), ar.zeros_like(inner), inner)
+        if x.dtype.is_complex:
+            phase = ma.diagonal_of(skew_left)
+            inner = ar.add(inner, ma.embedded(ar.div(phase, ar.mul(s, 2.0))))
+        inner = ar.add(inner, ma.embedded(ar.cast(gs, x.dtype)))
+        result = dot(dot(u, inner), vh)
+        over = el.reciprocal(s)
+        if m > k:
+            outside = _columns(ar.sub(gu, dot(u, left)), over)
+            result = ar.add(result, dot(outside, vh))
+        if n > k:
+            outside = _rows(ar.sub(gvh, dot(dot(gvh, v), vh)), over)
+            result = ar.add(result, dot(u, outside))
+        return (result,)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0]
+        parts = _converging("linalg.svd", lambda: np.linalg.svd(x, full_matrices=attrs["full"]))
+        return ma.packed(x.shape[:-2], parts, x.dtype)
+
+
+class SingularValues(Primitive):
+    """The singular values alone: [.., m, n] -> [.., min(m, n)], descending, real."""
+
+    name, family = "singular_values", HOST
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        shape = inputs[0].shape
+        return (*shape[:-2], min(shape[-2:])), inputs[0].dtype.to_real()
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        u, _, vh = svd.parts(svd(inputs[0], full=False), inputs[0], full=False)
+        return (dot(_columns(u, ar.cast(ct, u.dtype)), vh),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0]
+        if x.size == 0:
+            return np.zeros((*x.shape[:-2], min(x.shape[-2:])), x.real.dtype)
+        values = _converging("linalg.svd", lambda: np.linalg.svd(x, compute_uv=False))
+        return np.asarray(values)
+
+
+class SymmetricEigen(Factorisation):
+    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices, from one triangle."""
+
+    name = "eigh"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        return [(shape[-1],), shape[-2:]]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x = inputs[0]
+        values, vectors = self.parts(out, x)
+        values_ct, vectors_ct = self.parts(ct, x)
+        values, values_ct = _real(values), ar.cast(_real(values_ct), x.dtype)
+        turn = dot(adjoint(vectors), vectors_ct)
+        skew = ar.mul(ar.sub(turn, adjoint(turn)), 0.5)
+        inner = ar.div(skew, _differences(values))
+        inner = ar.add(ma.strictly(inner), ma.embedded(values_ct))
+        return (dot(dot(vectors, inner), adjoint(vectors)),)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0]
+        parts = _converging("linalg.eigh", lambda: np.linalg.eigh(x, attrs["uplo"]))
+        return ma.packed(x.shape[:-2], parts, x.dtype)
+
+
+class Eigen(Factorisation):
+    """Eigenvalues and eigenvectors (of norm 1) of complex square matrices."""
+
+    name = "eig"
+
+    def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
+        return [(shape[-1],), shape[-2:]]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        x = inputs[0]
+        values, vectors = self.parts(out, x)
+        values_ct, vectors_ct = self.parts(ct, x)
+        back = adjoint(vectors)
+        inner = dot(back, vectors_ct)
+        scale = ar.cast(_real(ma.diagonal_of(inner)), x.dtype)
+        inner = ar.sub(inner, dot(back, _columns(vectors, scale)))
+        inner = ar.div(inner, ar.conj(_differences(values)))
+        inner = ar.add(ma.strictly(inner), ma.embedded(values_ct))
+        right = dot(inner, back)
+        return (solve.parts(solve(back, right), right)[0],)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x = arrays[0]
+        real = not x.imag.any()  # LAPACK pairs conjugates exactly where it is told
+        parts = _converging("linalg.eig", lambda: np.linalg.eig(x.real if real else x))
+        return ma.packed(x.shape[:-2], parts, x.dtype)
+
+
+cholesky = Cholesky()
+inverse = Inverse()
+solve = Solve()
+solve_triangular = SolveTriangular()
+cholesky_solve = CholeskySolve()
+determinant = Determinant()
+cofactors = Cofactors()
+slogdet = SignLogDet()
+lu = LU()
+qr = QR()
+svd = SVD()
+singular_values = SingularValues()
+eigh = SymmetricEigen()
+eig = Eigen()

@@ -1,0 +1,63 @@
+"""PyTorch's database of ops: a few samples of each here, all of them with OP_DATABASE=all.
+
+`python tests/parity/op_database.py` prints the whole table.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+torch = pytest.importorskip("torch")
+op_database = pytest.importorskip(
+    "op_database", reason="PyTorch's database of ops cannot be imported here"
+)
+
+pytestmark = pytest.mark.parity
+
+ALL = os.environ.get("OP_DATABASE") == "all"
+# Tested beside their own modules, where their samples need more than a few roundings' tolerance.
+ELSEWHERE = ("linalg.", "fft.", "special.", "signal.", "nn.")
+# What is not PyTorch's yet, by op: not judged here unless OP_DATABASE=all.
+KNOWN: dict[str, str] = {
+    **dict.fromkeys(
+        """corrcoef cov stft istft cholesky geqrf lu lu_solve matrix_exp ormqr qr triangular_solve
+        svd_lowrank pca_lowrank renorm norm.nuc complex pinverse svd cholesky_inverse polar
+        cholesky_solve logdet igamma igammac i0 lu_unpack angle view_as_complex view_as_real
+        conj_physical resolve_conj resolve_neg polygamma.polygamma_n_0 polygamma.polygamma_n_1
+        polygamma.polygamma_n_2 polygamma.polygamma_n_3 polygamma.polygamma_n_4""".split(),
+        "decompositions, transforms, special functions: tests of their own",
+    ),
+    **dict.fromkeys(
+        """softmax softmax.with_dtype log_softmax log_softmax.with_dtype constant_pad_nd
+        grid_sampler_2d grid_sampler_3d""".split(),
+        "names of torch for functions of torch.nn.functional",
+    ),
+    **dict.fromkeys(["amax", "amin", "aminmax"], "NumPy's arrays have at most 64 dimensions"),
+    **dict.fromkeys(["gather", "multinomial"], "out= of another dtype is converted"),
+    **dict.fromkeys(["kthvalue", "cat"], "out= may share memory with what is read"),
+    "arange": "steps that truncate to 0 with out= of int64",
+    "geometric": "of integers",
+    "masked_fill": "complex numbers in tensors that are not",
+    "narrow_copy": "IndexError for a dimension out of range",
+    "normal.number_mean": "the argument layout",
+    "as_strided.partial_views": "as_strided in front of a view that autograd watches",
+}
+OPS = {
+    op_database.name_of(op): op
+    for op in op_database.chosen()
+    if ALL or not op.name.startswith(ELSEWHERE)
+}
+
+
+@pytest.mark.parametrize("name", [n for n in OPS if ALL or n not in KNOWN])
+def test_op(name: str) -> None:
+    """Samples with gradients, the op's other forms (method, in place, out=), and its errors."""
+    runner = op_database.Runner([torch.float32, torch.int64], samples=None if ALL else 2)
+    report = runner.run(OPS[name])
+    assert not report.notes, report.line()
+
+
+def test_what_is_known_to_differ_still_exists() -> None:
+    assert set(KNOWN) <= {op_database.name_of(op) for op in op_database.database()}
