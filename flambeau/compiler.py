@@ -125,9 +125,11 @@ class Kept:
         if not self.capture.updates:
             return self.scalars
         scalars = self.scalars.copy()
-        if not all(update.optimizer.repeats(update) for update in self.capture.updates):
-            return None
-        for update in self.capture.updates:
+        updates = self.capture.updates
+        for update in updates:
+            if not update.optimizer.repeats(update):
+                return None
+        for update in updates:
             values = update.optimizer.replay(update)
             scalars[update.scalar : update.scalar + len(values)] = values
         return scalars
@@ -206,6 +208,7 @@ class Ready:
             None  # references to the results and their memory when only this holds them
         )
         self.events = kept.state.depth
+        self.last: dict[int, Any] = {}  # the storages of the last arguments, by slot
 
     def holds(self, tensors: list[Tensor]) -> bool:
         """Whether the memory of the run before is free and what it read is where it was."""
@@ -225,21 +228,40 @@ class Ready:
         for leaf, gradient in self.leaves:
             if leaf._grad is not gradient:
                 return False
-        slots, taken = self.slots, self.taken
+        last = self.last
+        for slot, number in self.given:
+            tensor = tensors[number]
+            storage = tensor._storage
+            if (
+                storage is not last.get(slot, MISS)
+                or tensor._offset
+                or storage.exposed
+                or tensor._family is not None
+            ):
+                return self.take(tensors)
+        return True
+
+    def take(self, tensors: list[Tensor]) -> bool:
+        """Notes where the arguments of this call are; whether they can be read there."""
+        slots = self.slots
+        self.last = {}
+        seen = {}
         for slot, number in self.given:
             tensor = tensors[number]
             storage = tensor._storage
             if (
                 storage is None
                 or storage.exposed
-                or id(storage) in taken
+                or id(storage) in self.taken
                 or tensor._family is not None
             ):
                 return False
             slots[slot] = storage.buffer.address + tensor._offset * tensor._meta.dtype.itemsize
-        return len(self.given) < 2 or len({slots[slot] for slot, _ in self.given}) == len(
-            self.given
-        )
+            seen[slot] = MISS if tensor._offset else storage
+        if len({slots[slot] for slot, _ in self.given}) != len(self.given):
+            return False
+        self.last = seen
+        return True
 
     def renew(self) -> bool:
         """Gives outputs that are still held elsewhere new tensors and memory; whether all is free
@@ -337,6 +359,7 @@ class Compiled:
         self.kept: dict[Any, Kept] = {}
         self.seen: dict[Any, Any] = {}
         self.names = _watched(function)
+        self.plain = not (self.names[0] or self.names[1])
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -351,11 +374,18 @@ class Compiled:
         ):
             return self.function(*args, **kwargs)
         tensors: list[Tensor] = []
+        parts: list[Any] = []
+        for value in args:
+            if value.__class__ is Tensor:
+                tensors.append(value)
+                parts.append(value._meta)
+            else:
+                parts.append(signature(value, tensors))
         key: Any = (
             LOCAL.grad_mode,
             LOCAL.autocast,
-            self.watched(),
-            signature(args, tensors),
+            None if self.plain else self.watched(),
+            tuple(parts),
             signature(kwargs, tensors) if kwargs else None,
         )
         kept = self.kept.get(key)

@@ -91,9 +91,7 @@ STEPS = {
 }
 
 
-def _input_share(
-    mode: str, x: Value, w_ih: Value, b_ih: Value | None, b_hh: Value | None
-) -> Value:
+def _input_share(mode: str, x: Value, w_ih: Value, b_ih: Value | None, b_hh: Value | None) -> Value:
     """What the input adds to the gates; with the recurrent bias unless that is gated itself."""
     product = _product(x, w_ih)
     return _biased(product, b_ih) if mode == "GRU" else _biased(product, b_ih, b_hh)

@@ -115,6 +115,9 @@ from flambeau.functional.margin import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from flambeau.functional.multihead import (
+    multi_head_attention_forward,
+)
 from flambeau.functional.normalisation import (
     batch_norm,
     group_norm,
@@ -171,9 +174,7 @@ from flambeau.functional.unpooling import (
     max_unpool3d,
 )
 
-MISSING = """
-multi_head_attention_forward
-""".split()
+MISSING: list[str] = []
 
 
 def __getattr__(name: str) -> Any:
@@ -269,6 +270,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

@@ -149,17 +149,20 @@ def _ruled(rule: Rule, values: list[Any], options: dict[str, Any]) -> list[Any]:
 
 
 class UpdateOp(Event):
-    """One step of an optimizer: key = (op, statics, number of parameters, tensors).
+    """One step of an optimizer: key = (op, statics, number of parameters, tensors, absent).
 
-    `tensors` are the numbers of all parameters, then all gradients, then each parameter's states
-    (None where one does not exist). States that the rule makes are new tensors, in order; `extra`
+    `tensors` are the numbers of all parameters, then all gradients, then each parameter's states;
+    `absent` are the places among the states of those that do not exist. States that the rule makes are new tensors, in order; `extra`
     says which.
     """
 
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, statics, count, tensors = key
+        _, statics, count, tensors, absent = key
+        tensors = list(tensors)
+        for place in absent:
+            tensors.insert(2 * count + place, None)
         mode, trace.grad_mode = trace.grad_mode, False
         try:
             scalars = {name: trace.scalar(float) for name in statics.changing}
@@ -223,14 +226,19 @@ def record_updates(
 ) -> list[tuple[int, int, Any]]:
     """`apply_updates` with the scalars that change from step to step in `values`."""
     local = recorder.LOCAL
-    flat = [*params, *grads, *states]
+    if kept is not None and kept.complete:
+        absent = kept.absent
+        flat = [*params, *grads, *kept.tensors]
+    else:
+        absent = tuple([place for place, t in enumerate(states) if t is None])
+        flat = [*params, *grads, *[t for t in states if t is not None]]
     while True:
         rec = local.rec
         try:
             if kept is not None and kept.tensors and kept.tensors[0]._rec is not rec:
                 kept.enter(rec)
-            numbers = [t._num for t in flat if t is not None and t._rec is rec]
-            if len(numbers) < len(flat):  # some are not there, or have not entered yet
+            numbers = [t._num for t in flat if t._rec is rec]
+            if len(numbers) < len(flat):  # some have not entered yet
                 shown = _shown(flat, rec)
                 if shown:
                     again = (statics, values, params, grads, states, None)
@@ -239,11 +247,13 @@ def record_updates(
                     )
                     return result
                 enter = recorder.enter
-                numbers = [
-                    None if t is None else t._num if t._rec is rec else enter(rec, t) for t in flat
-                ]
-            key = (UPDATE, statics, len(params), tuple(numbers))
+                numbers = [t._num if t._rec is rec else enter(rec, t) for t in flat]
+            key = (UPDATE, statics, len(params), tuple(numbers), absent)
             after = rec.state.next.get(key) or recorder.miss(rec, key)
+            if not (after.metas or after.effects):
+                rec.state = after
+                rec.scalars += values
+                return []
             made = recorder.commit(rec, after, values)
         except recorder.Flushed:
             continue
@@ -260,8 +270,7 @@ def _shown(tensors: Sequence[Any], rec: Any) -> list[Any]:
     return [
         t._storage
         for t in tensors
-        if t is not None
-        and t._rec is not rec
+        if t._rec is not rec
         and t._storage is not None
         and t._storage.exposed
         and t._storage.still_exposed()

@@ -92,6 +92,8 @@ class Optimizer:
         the tensors up to date and reads back those that were changed.
     """
 
+    _entering: Any = None  # what a step uses, where it is known to enter together
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         step = cls.__dict__.get("step")
@@ -227,7 +229,8 @@ class Optimizer:
                     param._grad = None
                 if capture is not None:
                     capture.cleared.update(map(id, group["params"]))
-            self._step_begins()
+            if self._entering is not None:
+                self._step_begins()
             return
         for group in self.param_groups:
             for param in group["params"]:

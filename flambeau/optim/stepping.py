@@ -94,7 +94,6 @@ class RuleOptimizer(Optimizer):
     # fixed of it, its place in `_applied`, what stands there).
     _known: list[tuple[Update, Any, Any, Any]] | None = None
     _applications: list[tuple[Update, Any, Any, Any]] | None = None
-    _entering: Together | None = None  # parameters and states of the last step
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
@@ -116,28 +115,31 @@ class RuleOptimizer(Optimizer):
                 self._step_group(group, params)
         applications = self._applications
         self._known = applications if len(applications) == len(self.param_groups) else None
-        self._entering = None
+        self._entering = self._all_that_enters()
         if exposed:
             self._write_steps()
         recorder.end_step()
         return loss
 
+    def _all_that_enters(self) -> Together | None:
+        """The parameters and states of the last step, where there are enough of them to gain."""
+        if self._known is None:
+            return None
+        states = [entry[1] for _, _, _, entry in self._known]
+        params = [update.params for update, _, _, _ in self._known]
+        together = Together([t for part in (*params, *states) for t in part])
+        return together if len(together.tensors) >= FEW else None
+
     def _step_begins(self) -> None:
         """What the step is going to use enters the recording in one event."""
         local = recorder.LOCAL
         rec = local.rec
-        if self._known is None or rec.state.parent is not None or local.capture is not None:
+        if self._entering is None or rec.state.parent is not None or local.capture is not None:
             return
-        kept = self._entering
-        if kept is None:
-            states = [entry[1] for _, _, _, entry in self._known]
-            params = [update.params for update, _, _, _ in self._known]
-            kept = self._entering = Together([t for part in (*params, *states) for t in part])
-        if len(kept.tensors) >= FEW:
-            try:
-                kept.enter(rec)
-            except recorder.Flushed:
-                return
+        try:
+            self._entering.enter(rec)
+        except recorder.Flushed:
+            return
 
     def _step_as_known(self, known: list[tuple[Update, Any, Any, Any]]) -> bool:
         """The common case at least cost: what the last step did, again. Whether that is right; if
@@ -154,15 +156,13 @@ class RuleOptimizer(Optimizer):
                 or not self.repeats(update)
             ):
                 return False
-            found = []
-            for param in update.all:
-                grad = param._grad
-                if grad is not None:
-                    found.append(grad)
-            some = len(found) < len(update.all) or len(found) != len(update.params)
-            if some and not same([p for p in update.all if p._grad is not None], update.params):
+            gradient = [grad for param in update.all if (grad := param._grad) is not None]
+            if len(gradient) != len(update.params) or (
+                len(gradient) != len(update.all)
+                and not same([p for p in update.all if p._grad is not None], update.params)
+            ):
                 return False
-            gradients.append(found)
+            gradients.append(gradient)
         for (update, statics, _, entry), grads in zip(known, gradients, strict=True):
             record_updates(statics, self.replay(update), update.params, grads, *entry[1:])
         return True

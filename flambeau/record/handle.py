@@ -17,17 +17,16 @@ class Family:
     that of a member in the recording `rec`.
     """
 
-    __slots__ = ("changes", "frame", "leaf", "members", "number", "rec", "source", "start")
+    changes = 0  # how often the memory was given another history
+    frame: Any = None
+    source: Any = None
+    start = 0
+    leaf: Any = None
+    rec: Any = None
+    number = -1
 
     def __init__(self) -> None:
         self.members: list[weakref.ref[Handle]] = []
-        self.changes = 0  # how often the memory was given another history
-        self.frame: Any = None
-        self.source: Any = None
-        self.start = 0
-        self.leaf: Any = None
-        self.rec: Any = None
-        self.number = -1
 
     def add(self, tensor: Handle) -> None:
         """Makes a tensor known as a member; the dead ones are forgotten now and then."""

@@ -124,9 +124,6 @@ class FamilySpec:
         family.changes = 1
         family.frame = frame
         family.source = self.flat
-        family.start = 0
-        family.leaf = family.rec = None
-        family.number = -1
         tensor._family = family
         tensor._origin = self.origin[0]
 
@@ -215,7 +212,7 @@ class Plan:
             rec.bases[base][0].version += count
         handles = rec.handles
         if self.runs == 1:
-            self.sort_live(handles)
+            self.sort_live(rec)
         for number, index in self.fresh:
             handles[number]._storage = storages[index]
         for number, index, meta, offset in self.others:
@@ -237,12 +234,19 @@ class Plan:
                 else:
                     family.join(rec, frame)
 
-    def sort_live(self, handles: list[Any]) -> None:
-        """Tells the new results that need their storage alone from the other live tensors."""
+    def sort_live(self, rec: Recording) -> None:
+        """Leaves out the live tensors that stay as they are (most that were written in place), and
+        tells the new results that need their storage alone from the others.
+        """
         self.fresh, self.others = [], []
         for number, index, meta, offset in self.live:
-            tensor = handles[number]
+            tensor = rec.handles[number]
             known = tensor.__dict__
+            if index < 0:
+                storage, start = rec.bases[-1 - index]
+                place = offset + start // meta.dtype.itemsize
+                if tensor._storage is storage and (tensor._offset, tensor._meta) == (place, meta):
+                    continue
             if (
                 index >= 0
                 and not offset

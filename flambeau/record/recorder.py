@@ -14,6 +14,7 @@ one that stays so is not run.)
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -181,47 +182,60 @@ def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
 
 
 class Together:
-    """Tensors that enter recordings in one event, as they were when this was made."""
+    """Tensors that enter recordings in one event, as they were when this was made.
 
-    __slots__ = ("bases", "metas", "rows", "tensors")
+    `absent` says where None stands among those given; `complete` whether all others enter together.
+    """
+
+    __slots__ = ("absent", "bases", "complete", "last", "metas", "places", "seen", "tensors")
 
     def __init__(self, tensors: Sequence[Any]) -> None:
         self.tensors = [t for t in tensors if t is not None and t._storage is not None]
+        self.absent = tuple([place for place, t in enumerate(tensors) if t is None])
         storages = {id(t._storage) for t in self.tensors}
         if len(storages) != len(self.tensors):
             self.tensors = []  # views of one storage enter one by one
+        self.complete = len(self.tensors) + len(self.absent) == len(tensors)
         self.metas = Metas([t._meta for t in self.tensors])
         self.bases = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in self.tensors]
-        self.rows = [(t, t._meta, t._storage, t._offset) for t in self.tensors]
+        starts = [start for _, start in self.bases]
+        dtypes = [t._meta.dtype for t in self.tensors]
+        self.seen = [(t, t._storage, t._meta, t._offset) for t in self.tensors]
+        self.places = [
+            (t, t._storage, *rest) for t, *rest in zip(self.tensors, starts, dtypes, strict=True)
+        ]
+        self.last: Any = None  # the recording that they entered before
 
     def enter(self, rec: Recording) -> bool:
         """Brings the tensors into the recording; whether it did (see `enter_all`)."""
-        for tensor, meta, storage, offset in self.rows:
-            other = storage.recording
+        last = self.last
+        if last is not None and not last.done:
+            last = None
+        for tensor, storage, meta, offset in self.seen:
             if (
                 tensor._storage is not storage
                 or tensor._meta is not meta
                 or tensor._offset != offset
                 or storage.exposed
                 or tensor._family is not None
-                or (other is not None and not other.done)
             ):
+                return False
+            other = storage.recording
+            if other is not last and other is not None and not other.done:
                 return False
         key = (ENTER_ALL, self.metas)
         state = rec.state.next.get(key) or miss(rec, key)
-        number, base = rec.state.count, len(rec.bases)
+        numbers, places = itertools.count(rec.state.count), itertools.count(len(rec.bases))
         rec.state = state
         rec.bases += self.bases
         rec.handles += self.tensors
-        for (tensor, meta, storage, _), (_, start) in zip(self.rows, self.bases):
-            storage.recording = rec
+        for (tensor, storage, start, dtype), base, number in zip(self.places, places, numbers):
+            storage.recording = tensor._rec = rec
             storage.base = base
             storage.offset = start
-            storage.dtype = meta.dtype
-            base += 1
-            tensor._rec = rec
+            storage.dtype = dtype
             tensor._num = number
-            number += 1
+        self.last = rec
         return True
 
 

@@ -33,6 +33,9 @@ from flambeau.nn.modules.activation import (
 from flambeau.nn.modules.adaptive import (
     AdaptiveLogSoftmaxWithLoss,
 )
+from flambeau.nn.modules.attention import (
+    MultiheadAttention,
+)
 from flambeau.nn.modules.batchnorm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -157,9 +160,28 @@ from flambeau.nn.modules.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from flambeau.nn.modules.rnn import (
+    GRU,
+    LSTM,
+    RNN,
+    RNNBase,
+)
+from flambeau.nn.modules.rnn_cells import (
+    GRUCell,
+    LSTMCell,
+    RNNCell,
+    RNNCellBase,
+)
 from flambeau.nn.modules.sparse import (
     Embedding,
     EmbeddingBag,
+)
+from flambeau.nn.modules.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
 )
 from flambeau.nn.modules.unpooling import (
     FractionalMaxPool2d,
@@ -175,6 +197,20 @@ from flambeau.nn.modules.upsampling import (
 )
 
 __all__ = [
+    "MultiheadAttention",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "RNNBase",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "RNNCellBase",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
