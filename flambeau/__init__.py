@@ -36,8 +36,8 @@ from flambeau.core.layout import (
 )
 from flambeau.core.promotion import can_cast, promote_types
 from flambeau.core.size import Size
-from flambeau.functional import binding as _binding
-from flambeau.tensor.printing import set_printoptions
+from flambeau.functional import lazy as _lazy
+from flambeau.functional.creation import tensor
 from flambeau.tensor.tensor import Tensor, is_tensor
 
 FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
@@ -45,8 +45,8 @@ FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
 
-_binding.bind()
-globals().update(_binding.namespace())
+_lazy.bind()
+_PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)
 bool = _dtypes.bool_
 # What `from flambeau import *` gives, with the names that were just bound.
@@ -62,7 +62,7 @@ __all__ = [
     "set_float32_matmul_precision", "get_float32_matmul_precision", "typename", "e", "inf", "nan",
     "newaxis", "pi",
 ]  # fmt: skip
-__all__ += [*_binding.namespace(), *_dtypes.BY_NAME]
+__all__ += [*_PLACES, *_dtypes.BY_NAME]
 
 # Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
 _SUBMODULES = frozenset(
@@ -104,6 +104,7 @@ _ELSEWHERE = {
     "Generator": ("flambeau.functional.randomness", "Generator"),
     "default_generator": ("flambeau.functional.randomness", "default_generator"),
     "compile": ("flambeau.compiler", "compile"),
+    "set_printoptions": ("flambeau.tensor.printing", "set_printoptions"),
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.compiler", "explain"),
@@ -126,7 +127,14 @@ _ELSEWHERE = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES, *_SUBMODULES, *_ELSEWHERE})
+
+
 def __getattr__(name: str) -> _Any:
+    if name in _PLACES:
+        value = globals()[name] = _lazy.resolve(*_PLACES[name])
+        return value
     module, attribute = _ELSEWHERE.get(name, (f"flambeau.{name}", None))
     if name in _SUBMODULES or attribute is not None:
         try:

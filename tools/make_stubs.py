@@ -3,6 +3,7 @@
     python3 tools/make_stubs.py            write them
     python3 tools/make_stubs.py --check    exit with 1 where a stub is out of date
 
+flambeau/functional/catalogue.py  which module has what, so that it is imported when used
 flambeau/tensor/methods.pyi   the methods and operators that functional/binding.py gives to Tensor
 flambeau/__init__.pyi         the torch namespace
 
@@ -207,6 +208,7 @@ def operator_text(name: str, imports: Imports) -> list[str]:
 
 def bound_members() -> dict[str, Any]:
     """What stands in the class Tensor and not in its source."""
+    binding.bind()
     tree = ast.parse(inspect.getsource(Tensor))
     body = tree.body[0]
     assert isinstance(body, ast.ClassDef)
@@ -306,7 +308,33 @@ def namespace_stub() -> str:
     return "\n".join([HEADER, *imports.lines(), *data, *second, "", *functions]) + "\n"
 
 
+def catalogue() -> str:
+    """The module that `import flambeau` binds from."""
+    tables: dict[str, dict[str, list[str]]] = {"METHODS": {}, "PROPERTIES": {}, "NAMES": {}}
+    for name, (module, table) in sorted(binding.members().items()):
+        tables[table].setdefault(module, []).append(name)
+    for name, (module, place) in sorted(binding.names().items()):
+        entry = name if place == name else f"{name}={place}"
+        tables["NAMES"].setdefault(module, []).append(entry)
+    lines = [
+        '"""Which module of functional/ has which members of Tensor and names of torch."""',
+        "",
+        HEADER,
+    ]
+    for table, modules in tables.items():
+        lines.append(f"{table} = {{")
+        for module, names in sorted(modules.items()):
+            text = textwrap.wrap(" ".join(names), WIDTH - 10, break_on_hyphens=False)
+            if len(text) == 1 and len(text[0]) + len(module) < WIDTH - 12:
+                lines.append(f'    "{module}": "{text[0]}",')
+            else:
+                lines += [f'    "{module}": (', *(f'        "{part} "' for part in text), "    ),"]
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
 STUBS: dict[str, Callable[[], str]] = {
+    "flambeau/functional/catalogue.py": catalogue,
     "flambeau/tensor/methods.pyi": methods_stub,
     "flambeau/__init__.pyi": namespace_stub,
 }

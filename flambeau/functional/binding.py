@@ -1,9 +1,12 @@
-"""Binds the op functions to `Tensor` as methods and operators; lists the torch namespace."""
+"""All that stands in the torch namespace and in `Tensor`, by the module that has it.
+
+`import flambeau` does not come here: it binds what functional/catalogue.py lists, which
+tools/make_stubs.py writes from the functions below, and imports a module when it is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from flambeau.functional import (
@@ -21,6 +24,7 @@ from flambeau.functional import (
     linear_algebra,
     matrix_functions,
     memory,
+    operators,
     ordering,
     overwriting,
     pointwise,
@@ -38,174 +42,78 @@ from flambeau.functional import (
 )
 from flambeau.tensor.tensor import Tensor
 
-POINTWISE_METHODS = """
-abs abs_ absolute absolute_ neg neg_ negative negative_ exp exp_ exp2 exp2_ expm1 expm1_ log log_
-log2 log2_ log10 log10_ log1p log1p_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ sin sin_ cos
-cos_ tan tan_ asin asin_ acos acos_ atan atan_ sinh sinh_ cosh cosh_ tanh tanh_ asinh asinh_ acosh
-acosh_ atanh atanh_ arcsin arccos arctan arcsinh arccosh arctanh sigmoid sigmoid_ erf erf_ erfc
-erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ floor floor_ ceil ceil_ trunc trunc_ fix fix_
-frac frac_ sign sign_ sgn sgn_ square square_ relu relu_ bitwise_not bitwise_not_ logical_not isnan
-isinf isfinite positive add add_ sub sub_ subtract subtract_ mul mul_ multiply multiply_ div div_
-divide divide_ true_divide true_divide_ floor_divide floor_divide_ remainder remainder_ fmod fmod_
-maximum minimum fmax fmin atan2 atan2_ arctan2 copysign copysign_ nextafter nextafter_ hypot hypot_
-xlogy xlogy_ logaddexp eq eq_ ne ne_ lt lt_ le le_ gt gt_ ge ge_ not_equal less less_equal greater
-greater_equal bitwise_and bitwise_and_ bitwise_or bitwise_or_ bitwise_xor bitwise_xor_
-bitwise_left_shift bitwise_right_shift logical_and logical_and_ logical_or logical_or_ logical_xor
-logical_xor_ pow pow_ float_power clamp clamp_ clip clip_ clamp_min clamp_max lerp lerp_ addcmul
-addcmul_ addcdiv addcdiv_ round round_ nan_to_num nan_to_num_ arcsin_ arccos_ arctan_ arcsinh_
-arccosh_ arctanh_ arctan2_ not_equal_ less_ less_equal_ greater_ greater_equal_ logical_not_
-bitwise_left_shift_ bitwise_right_shift_ clamp_min_ clamp_max_ float_power_
-""".split()
-
+# Where several have a name, the last one does.
+METHOD_MODULES: tuple[ModuleType, ...] = (
+    conversion,
+    creation,
+    randomness,
+    reduction,
+    ordering,
+    linear_algebra,
+    factorisation,
+    solving,
+    matrix_functions,
+    shaping,
+    indexing,
+    inplace,
+    activation,
+    counting,
+    elementary,
+    overwriting,
+    memory,
+    rarer,
+    complex_numbers,
+    special_functions,
+    short_time,
+    statistics,
+)
+NAME_MODULES: tuple[ModuleType, ...] = (
+    pointwise,
+    shaping,
+    indexing,
+    reduction,
+    ordering,
+    linear_algebra,
+    factorisation,
+    solving,
+    matrix_functions,
+    conversion,
+    creation,
+    randomness,
+    counting,
+    elementary,
+    inplace,
+    memory,
+    overwriting,
+    rarer,
+    slopes,
+    complex_numbers,
+    special_functions,
+    short_time,
+    statistics,
+    windows,
+    activation,
+    similarity,
+    direct,
+)
 # Functions of `pointwise` that serve other modules.
 NOT_PUBLIC = {"checked_operand", "convert", "power", "power_of", "where_method", "write_out"}
 
 
-def _reflected(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    def apply(self: Any, other: Any) -> Any:
-        return function(other, self)
-
-    return apply
-
-
-def _operator(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """An operator gives other types their turn where the operand is nothing a tensor knows."""
-
-    def apply(self: Any, other: Any) -> Any:
-        try:
-            return function(self, other)
-        except TypeError:
-            if isinstance(other, (Tensor, *pointwise.NUMBERS)) or hasattr(other, "dtype"):
-                raise
-            return NotImplemented
-
-    return apply
+def members() -> dict[str, tuple[str, str]]:
+    """Each member of Tensor outside functional/operators.py: its module, and the table there."""
+    found = {}
+    for module in METHOD_MODULES:
+        for table in ("METHODS", "PROPERTIES"):
+            for name in getattr(module, table, {}):
+                found[name] = (_last(module), table)
+    return found
 
 
-def bind() -> None:
-    """Makes the functions methods of Tensor. Runs once, when flambeau is imported."""
-    for name in POINTWISE_METHODS:
-        setattr(Tensor, name, getattr(pointwise, name))
-    for module in (
-        conversion,
-        creation,
-        randomness,
-        reduction,
-        ordering,
-        linear_algebra,
-        factorisation,
-        solving,
-        matrix_functions,
-        shaping,
-        indexing,
-        inplace,
-        activation,
-        counting,
-        elementary,
-        overwriting,
-        memory,
-        rarer,
-        complex_numbers,
-        special_functions,
-        short_time,
-        statistics,
-    ):
-        for name, function in module.METHODS.items():
-            setattr(Tensor, name, function)
-        for name, function in getattr(module, "PROPERTIES", {}).items():
-            setattr(
-                Tensor, name, function if isinstance(function, property) else property(function)
-            )
-    p = pointwise
-    operators: dict[str, Callable[..., Any]] = {
-        "add": p.add,
-        "sub": p.sub,
-        "mul": p.mul,
-        "truediv": p.div,
-        "floordiv": p.floor_divide,
-        "mod": p.remainder,
-        "pow": p.pow,
-        "matmul": linear_algebra.matmul,
-        "and": p.bitwise_and,
-        "or": p.bitwise_or,
-        "xor": p.bitwise_xor,
-        "lshift": p.bitwise_left_shift,
-        "rshift": p.bitwise_right_shift,
-    }
-    for name, function in operators.items():
-        setattr(Tensor, f"__{name}__", _operator(function))
-        setattr(Tensor, f"__r{name}__", _operator(_reflected(function)))
-    inplace_operators: dict[str, Callable[..., Any]] = {
-        "add": p.add_,
-        "sub": p.sub_,
-        "mul": p.mul_,
-        "truediv": p.div_,
-        "floordiv": p.floor_divide_,
-        "mod": p.remainder_,
-        "pow": p.pow_,
-        "and": p.bitwise_and_,
-        "or": p.bitwise_or_,
-        "xor": p.bitwise_xor_,
-    }
-    for name, function in inplace_operators.items():
-        setattr(Tensor, f"__i{name}__", function)
-    for name in ("lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", _operator(getattr(p, name)))
-    # The operators of every step, without the wrapper.
-    for name in ("add", "sub", "mul", "truediv"):
-        setattr(Tensor, f"__{name}__", operators[name])
-    others: dict[str, Callable[..., Any]] = {
-        "where": p.where_method,
-        "__radd__": _reflected(p.add),
-        "__eq__": _equality(p.eq),
-        "__ne__": _equality(p.ne),
-        "__neg__": p.neg,
-        "__pos__": p.positive,
-        "__abs__": p.abs,
-        "__invert__": p.bitwise_not,
-    }
-    for name, function in others.items():
-        setattr(Tensor, name, function)
-
-
-def _equality(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    def apply(self: Any, other: Any) -> Any:
-        if other is None or isinstance(other, (str, dict, set)):
-            return NotImplemented
-        return function(self, other)
-
-    return apply
-
-
-def namespace() -> dict[str, Any]:
-    """The functions of the torch namespace by name."""
-    names: dict[str, Any] = {}
-    for module in (
-        pointwise,
-        shaping,
-        indexing,
-        reduction,
-        ordering,
-        linear_algebra,
-        factorisation,
-        solving,
-        matrix_functions,
-        conversion,
-        creation,
-        randomness,
-        counting,
-        elementary,
-        inplace,
-        memory,
-        overwriting,
-        rarer,
-        slopes,
-        complex_numbers,
-        special_functions,
-        short_time,
-        statistics,
-        windows,
-    ):
+def names() -> dict[str, tuple[str, str]]:
+    """Each name of the torch namespace: its module, and the attribute or `table[name]` there."""
+    found = {}
+    for module in NAME_MODULES:
         public = getattr(module, "__all__", None) or [
             name
             for name, value in vars(module).items()
@@ -215,11 +123,33 @@ def namespace() -> dict[str, Any]:
             and name not in NOT_PUBLIC
         ]
         for name in public:
-            names[name] = getattr(module, name)
-    names["return_types"] = folding.RETURN_TYPES
-    for module in (activation, similarity, direct):
-        names.update({name: getattr(module, name) for name in module.__all__})
-    names.update(matrix_functions.REMOVED_NAMES)
-    names["range"] = creation.range_
-    names.update(creation.LEGACY_TYPES)
-    return names
+            found[name] = (_last(module), name)
+    found["return_types"] = (_last(folding), "RETURN_TYPES")
+    found["range"] = (_last(creation), "range_")
+    for module, table in ((matrix_functions, "REMOVED_NAMES"), (creation, "LEGACY_TYPES")):
+        for name in getattr(module, table):
+            found[name] = (_last(module), f"{table}[{name}]")
+    return found
+
+
+def _last(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
+def bind() -> None:
+    """Binds every member of Tensor at once, for tools that look at all of them."""
+    for module in METHOD_MODULES:
+        for name, function in module.METHODS.items():
+            setattr(Tensor, name, function)
+        for name, function in getattr(module, "PROPERTIES", {}).items():
+            member = function if isinstance(function, property) else property(function)
+            setattr(Tensor, name, member)
+    for name, operator in operators.matmul_operators().items():
+        setattr(Tensor, name, operator)
+
+
+def namespace() -> dict[str, Any]:
+    """The torch namespace, all of it imported."""
+    from flambeau.functional.lazy import resolve
+
+    return {name: resolve(*place) for name, place in names().items()}

@@ -606,17 +606,21 @@ class DropoutOp(Event):
         mode, trace.grad_mode = trace.grad_mode, False
         trace.write(key[1], after)
         trace.grad_mode = mode
-        keep = view.reshape(flat, shape=shape)
+        meta = trace.tensors[key[2]].meta
+        strides = dense_strides_like(meta.shape, meta.strides)
+        if feature or is_contiguous(meta.shape, strides):
+            keep = view.reshape(flat, shape=shape)
+        else:  # one draw an element, in memory order
+            order = memory_order(shape, strides)
+            inner = view.reshape(flat, shape=tuple(shape[a] for a in order))
+            keep = view.permute(inner, order=tuple(order.index(a) for a in range(len(order))))
         if alpha:
             result = _alpha_dropout(x, keep, p)
         else:
             scale = ar.div(ar.cast(keep, x.dtype), 1.0 - p)
             result = ar.mul(x, scale)
         name = "AddBackward0" if alpha else "MulBackward0"
-        meta = trace.tensors[key[2]].meta
-        trace.new_tensor(
-            result, strides=dense_strides_like(meta.shape, meta.strides), grad_name=name
-        )
+        trace.new_tensor(result, strides=strides, grad_name=name)
 
 
 def _alpha_dropout(x: Value, keep: Value, p: float) -> Value:

@@ -138,9 +138,12 @@ def _name_of(error: Exception) -> str:
 def _drop_gradients(env: dict[str, Any]) -> None:
     """A backward that fails may have reached some leaves already: which, nobody promises."""
     for name, value in env.items():
-        if _is_variable(name) and hasattr(value, "is_leaf"):
-            if value.is_leaf or value.retains_grad:
-                value.grad = None
+        if (
+            _is_variable(name)
+            and hasattr(value, "is_leaf")
+            and (value.is_leaf or value.retains_grad)
+        ):
+            value.grad = None
 
 
 def _run_block(trial: Trial, block: Block) -> None:

@@ -1,0 +1,212 @@
+"""Which module of functional/ has which members of Tensor and names of torch."""
+
+# Written by tools/make_stubs.py; run it after a change of the functions named here.
+
+METHODS = {
+    "activation": "hardshrink log_softmax prelu relu relu_ softmax",
+    "complex_numbers": (
+        "angle conj conj_physical conj_physical_ is_conj is_neg resolve_conj resolve_neg "
+    ),
+    "counting": "histogram nonzero_static",
+    "creation": (
+        "bfloat16 bool byte cdouble cfloat char clone contiguous cpu cuda double float half int "
+        "long new new_empty new_full new_ones new_tensor new_zeros pin_memory share_memory_ short "
+        "to type type_as "
+    ),
+    "elementary": (
+        "deg2rad deg2rad_ frexp gcd gcd_ heaviside heaviside_ isneginf isposinf isreal lcm lcm_ "
+        "ldexp ldexp_ logaddexp2 logit logit_ mvlgamma mvlgamma_ rad2deg rad2deg_ signbit sinc "
+        "sinc_ "
+    ),
+    "factorisation": "cholesky lu qr svd",
+    "indexing": (
+        "__getitem__ __setitem__ argwhere gather index_add index_add_ index_copy index_copy_ "
+        "index_fill index_fill_ index_put index_put_ index_select masked_fill masked_fill_ "
+        "masked_scatter masked_scatter_ masked_select nonzero put put_ scatter scatter_ scatter_add "
+        "scatter_add_ scatter_reduce scatter_reduce_ take take_along_dim "
+    ),
+    "inplace": (
+        "as_strided_ copy_ fill_ fill_diagonal_ resize_ resize_as_ set_ squeeze_ swapaxes_ "
+        "swapdims_ t_ transpose_ unsqueeze_ zero_ "
+    ),
+    "linear_algebra": (
+        "__matmul__ __rmatmul__ addbmm addbmm_ addmm addmm_ addmv addmv_ addr addr_ baddbmm "
+        "baddbmm_ bmm cross dot ger inner kron matmul mm mv outer trace vdot "
+    ),
+    "matrix_functions": "matrix_exp matrix_power pinverse",
+    "memory": (
+        "_is_zerotensor _typed_storage const_data_ptr dim_order is_distributed is_inference "
+        "is_pinned is_set_to is_shared new_empty_strided record_stream storage storage_type "
+        "untyped_storage "
+    ),
+    "ordering": (
+        "argsort bincount cummax cummin cumprod cumprod_ cumsum cumsum_ diff histc kthvalue "
+        "logcumsumexp median mode msort nanmedian nanquantile quantile sort topk unique "
+        "unique_consecutive "
+    ),
+    "overwriting": (
+        "as_strided_scatter diagonal_scatter dsplit hsplit index_reduce index_reduce_ narrow_copy "
+        "select_scatter slice_inverse slice_scatter unsafe_chunk unsafe_split "
+        "unsafe_split_with_sizes vsplit "
+    ),
+    "randomness": (
+        "bernoulli bernoulli_ cauchy_ exponential_ geometric_ log_normal_ multinomial normal_ "
+        "random_ uniform_ "
+    ),
+    "rarer": (
+        "__delitem__ __reversed__ _indices _is_view apply_ as_subclass ccol_indices chalf coalesce "
+        "col_indices crow_indices dense_dim dequantize eig hash_tensor hspmm index indices int_repr "
+        "ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load mtia "
+        "q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point "
+        "qscheme reinforce resize resize_as resize_as_sparse_ row_indices smm solve sparse_dim "
+        "sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm sum_to_size symeig to_dense "
+        "to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo "
+        "to_sparse_csc to_sparse_csr values xpu "
+    ),
+    "reduction": (
+        "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
+        "logsumexp max mean min nanmean nansum norm prod std sum var "
+    ),
+    "shaping": (
+        "adjoint as_strided broadcast_to chunk diag diag_embed diagflat diagonal expand expand_as "
+        "flatten flip fliplr flipud moveaxis movedim narrow permute ravel repeat repeat_interleave "
+        "reshape reshape_as roll rot90 select split split_with_sizes squeeze swapaxes swapdims t "
+        "tensor_split tile transpose tril tril_ triu triu_ unbind unflatten unfold unsqueeze view "
+        "view_as "
+    ),
+    "short_time": "istft stft",
+    "solving": (
+        "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve orgqr ormqr slogdet "
+        "triangular_solve "
+    ),
+    "special_functions": "i0 i0_ igamma igamma_ igammac igammac_ polygamma polygamma_",
+    "statistics": "corrcoef cov renorm renorm_",
+}
+PROPERTIES = {
+    "complex_numbers": "imag real",
+    "rarer": (
+        "_has_symbolic_sizes_strides grad_dtype is_ipu is_maia is_mtia is_sparse_csr is_vulkan "
+        "is_xla is_xpu name volatile "
+    ),
+    "shaping": "H T mH mT",
+}
+NAMES = {
+    "activation": (
+        "celu celu_ hardshrink log_softmax prelu relu relu_ rrelu rrelu_ selu selu_ softmax "
+        "threshold threshold_ "
+    ),
+    "complex_numbers": (
+        "angle complex conj conj_physical conj_physical_ imag is_conj is_neg polar real "
+        "resolve_conj resolve_neg view_as_complex view_as_real "
+    ),
+    "conversion": "clone",
+    "counting": "histogram histogramdd isin nonzero_static unravel_index",
+    "creation": (
+        "BFloat16Tensor=LEGACY_TYPES[BFloat16Tensor] BoolTensor=LEGACY_TYPES[BoolTensor] "
+        "ByteTensor=LEGACY_TYPES[ByteTensor] CharTensor=LEGACY_TYPES[CharTensor] "
+        "ComplexDoubleTensor=LEGACY_TYPES[ComplexDoubleTensor] "
+        "ComplexFloatTensor=LEGACY_TYPES[ComplexFloatTensor] "
+        "DoubleTensor=LEGACY_TYPES[DoubleTensor] FloatTensor=LEGACY_TYPES[FloatTensor] "
+        "HalfTensor=LEGACY_TYPES[HalfTensor] IntTensor=LEGACY_TYPES[IntTensor] "
+        "LongTensor=LEGACY_TYPES[LongTensor] ShortTensor=LEGACY_TYPES[ShortTensor] arange as_tensor "
+        "asarray empty empty_like empty_strided eye from_dlpack from_numpy frombuffer full "
+        "full_like linspace logspace ones ones_like range=range_ tensor tril_indices triu_indices "
+        "zeros zeros_like "
+    ),
+    "direct": (
+        "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout_ avg_pool1d "
+        "batch_norm bilinear binary_cross_entropy_with_logits channel_shuffle constant_pad_nd "
+        "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
+        "convolution cosine_embedding_loss ctc_loss dropout_ embedding feature_alpha_dropout_ "
+        "feature_dropout_ grid_sampler group_norm hinge_embedding_loss instance_norm kl_div "
+        "layer_norm margin_ranking_loss max_pool1d max_pool1d_with_indices max_pool2d max_pool3d "
+        "native_channel_shuffle pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm "
+        "triplet_margin_loss "
+    ),
+    "elementary": (
+        "deg2rad deg2rad_ frexp gcd gcd_ heaviside isneginf isposinf isreal lcm lcm_ ldexp ldexp_ "
+        "logaddexp2 logit logit_ mvlgamma rad2deg rad2deg_ signbit sinc sinc_ "
+    ),
+    "factorisation": "cholesky lu qr svd",
+    "folding": "return_types=RETURN_TYPES",
+    "indexing": (
+        "argwhere gather index_add index_copy index_fill index_put index_put_ index_select "
+        "masked_fill masked_scatter masked_select nonzero put scatter scatter_add scatter_reduce "
+        "take take_along_dim "
+    ),
+    "inplace": "fill fill_ resize_as_ zero_",
+    "linear_algebra": (
+        "addbmm addmm addmv addr baddbmm bmm cdist chain_matmul cross dot einsum ger inner kron "
+        "linalg_cross matmul mm multi_dot mv outer tensordot trace vdot "
+    ),
+    "matrix_functions": (
+        "eig=REMOVED_NAMES[eig] lstsq=REMOVED_NAMES[lstsq] matrix_exp matrix_power "
+        "matrix_rank=REMOVED_NAMES[matrix_rank] pinverse solve=REMOVED_NAMES[solve] "
+        "symeig=REMOVED_NAMES[symeig] vander "
+    ),
+    "memory": (
+        "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage "
+        "ComplexFloatStorage DoubleStorage FloatStorage HalfStorage IntStorage LongStorage "
+        "ShortStorage TypedStorage UntypedStorage empty_permuted is_storage "
+    ),
+    "ordering": (
+        "argsort bincount bucketize cummax cummin cumprod cumsum cumulative_trapezoid diff histc "
+        "kthvalue logcumsumexp median mode msort nanmedian nanquantile quantile searchsorted sort "
+        "topk trapezoid trapz unique unique_consecutive "
+    ),
+    "overwriting": (
+        "alias_copy as_strided_copy as_strided_scatter detach_copy diagonal_copy diagonal_scatter "
+        "dsplit expand_copy hsplit index_reduce narrow_copy permute_copy select_copy select_scatter "
+        "slice_copy slice_inverse slice_scatter split_copy split_with_sizes_copy squeeze_copy "
+        "t_copy transpose_copy unbind_copy unfold_copy unsafe_chunk unsafe_split "
+        "unsafe_split_with_sizes unsqueeze_copy view_as_real_copy view_copy vsplit "
+    ),
+    "pointwise": (
+        "abs abs_ absolute absolute_ acos acos_ acosh acosh_ add add_ addcdiv addcdiv_ addcmul "
+        "addcmul_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan arctan2 "
+        "arctan2_ arctan_ arctanh arctanh_ asin asin_ asinh asinh_ atan atan2 atan2_ atan_ atanh "
+        "atanh_ bitwise_and bitwise_and_ bitwise_left_shift bitwise_left_shift_ bitwise_not "
+        "bitwise_not_ bitwise_or bitwise_or_ bitwise_right_shift bitwise_right_shift_ bitwise_xor "
+        "bitwise_xor_ ceil ceil_ clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip clip_ "
+        "copysign copysign_ cos cos_ cosh cosh_ digamma digamma_ div div_ divide divide_ eq eq_ erf "
+        "erf_ erfc erfc_ erfinv erfinv_ exp exp2 exp2_ exp_ expm1 expm1_ fix fix_ float_power "
+        "float_power_ floor floor_ floor_divide floor_divide_ fmax fmin fmod fmod_ frac frac_ ge "
+        "ge_ greater greater_ greater_equal greater_equal_ gt gt_ hypot hypot_ isfinite isinf isnan "
+        "le le_ lerp lerp_ less less_ less_equal less_equal_ lgamma lgamma_ log log10 log10_ log1p "
+        "log1p_ log2 log2_ log_ logaddexp logical_and logical_and_ logical_not logical_not_ "
+        "logical_or logical_or_ logical_xor logical_xor_ lt lt_ maximum minimum mul mul_ multiply "
+        "multiply_ nan_to_num nan_to_num_ ne ne_ neg neg_ negative negative_ nextafter nextafter_ "
+        "not_equal not_equal_ positive pow pow_ reciprocal reciprocal_ remainder remainder_ round "
+        "round_ rsqrt rsqrt_ rsub sgn sgn_ sigmoid sigmoid_ sign sign_ sin sin_ sinh sinh_ sqrt "
+        "sqrt_ square square_ sub sub_ subtract subtract_ tan tan_ tanh tanh_ true_divide "
+        "true_divide_ trunc trunc_ where xlogy xlogy_ "
+    ),
+    "randomness": (
+        "Generator alpha_dropout bernoulli dropout feature_alpha_dropout feature_dropout "
+        "get_rng_state initial_seed manual_seed multinomial normal poisson rand rand_like randint "
+        "randint_like randn randn_like randperm seed set_rng_state "
+    ),
+    "rarer": "broadcast_shapes is_same_size scalar_tensor",
+    "reduction": (
+        "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
+        "logsumexp max mean min nanmean nansum norm prod std std_mean sum var var_mean vector_norm "
+    ),
+    "shaping": (
+        "adjoint as_strided atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors "
+        "broadcast_to cartesian_prod cat chunk column_stack combinations concat concatenate diag "
+        "diag_embed diagflat diagonal dstack flatten flip fliplr flipud hstack meshgrid moveaxis "
+        "movedim narrow permute ravel repeat_interleave reshape roll rot90 row_stack select split "
+        "split_with_sizes squeeze stack swapaxes swapdims t tensor_split tile transpose tril triu "
+        "unbind unflatten unsqueeze vstack "
+    ),
+    "short_time": "istft stft",
+    "similarity": "cosine_similarity pairwise_distance pdist",
+    "slopes": "gradient",
+    "solving": (
+        "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve lu_unpack orgqr ormqr "
+        "slogdet triangular_solve "
+    ),
+    "special_functions": "i0 i0_ igamma igammac polygamma",
+    "statistics": "corrcoef cov renorm",
+    "windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
+}
