@@ -132,9 +132,7 @@ from flambeau.functional.direct import adaptive_max_pool1d as adaptive_max_pool1
 from flambeau.functional.direct import affine_grid_generator as affine_grid_generator
 from flambeau.functional.direct import alpha_dropout_ as alpha_dropout_
 from flambeau.functional.direct import batch_norm as batch_norm
-from flambeau.functional.direct import (
-    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
-)
+from flambeau.functional.direct import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from flambeau.functional.direct import constant_pad_nd as constant_pad_nd
 from flambeau.functional.direct import convolution as convolution
 from flambeau.functional.direct import cosine_embedding_loss as cosine_embedding_loss

@@ -324,7 +324,7 @@ def catalogue() -> str:
     for table, modules in tables.items():
         lines.append(f"{table} = {{")
         for module, names in sorted(modules.items()):
-            text = textwrap.wrap(" ".join(names), WIDTH - 10, break_on_hyphens=False)
+            text = textwrap.wrap(" ".join(names), WIDTH - 12, break_on_hyphens=False)
             if len(text) == 1 and len(text[0]) + len(module) < WIDTH - 12:
                 lines.append(f'    "{module}": "{text[0]}",')
             else:

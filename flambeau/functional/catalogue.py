@@ -22,8 +22,8 @@ METHODS = {
     "indexing": (
         "__getitem__ __setitem__ argwhere gather index_add index_add_ index_copy index_copy_ "
         "index_fill index_fill_ index_put index_put_ index_select masked_fill masked_fill_ "
-        "masked_scatter masked_scatter_ masked_select nonzero put put_ scatter scatter_ scatter_add "
-        "scatter_add_ scatter_reduce scatter_reduce_ take take_along_dim "
+        "masked_scatter masked_scatter_ masked_select nonzero put put_ scatter scatter_ "
+        "scatter_add scatter_add_ scatter_reduce scatter_reduce_ take take_along_dim "
     ),
     "inplace": (
         "as_strided_ copy_ fill_ fill_diagonal_ resize_ resize_as_ set_ squeeze_ swapaxes_ "
@@ -54,14 +54,14 @@ METHODS = {
         "random_ uniform_ "
     ),
     "rarer": (
-        "__delitem__ __reversed__ _indices _is_view apply_ as_subclass ccol_indices chalf coalesce "
-        "col_indices crow_indices dense_dim dequantize eig hash_tensor hspmm index indices int_repr "
-        "ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load mtia "
-        "q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point "
-        "qscheme reinforce resize resize_as resize_as_sparse_ row_indices smm solve sparse_dim "
-        "sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm sum_to_size symeig to_dense "
-        "to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo "
-        "to_sparse_csc to_sparse_csr values xpu "
+        "__delitem__ __reversed__ _indices _is_view apply_ as_subclass ccol_indices chalf "
+        "coalesce col_indices crow_indices dense_dim dequantize eig hash_tensor hspmm index "
+        "indices int_repr ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load "
+        "mtia q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale "
+        "q_zero_point qscheme reinforce resize resize_as resize_as_sparse_ row_indices smm solve "
+        "sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm sum_to_size "
+        "symeig to_dense to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr "
+        "to_sparse_coo to_sparse_csc to_sparse_csr values xpu "
     ),
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
@@ -69,10 +69,10 @@ METHODS = {
     ),
     "shaping": (
         "adjoint as_strided broadcast_to chunk diag diag_embed diagflat diagonal expand expand_as "
-        "flatten flip fliplr flipud moveaxis movedim narrow permute ravel repeat repeat_interleave "
-        "reshape reshape_as roll rot90 select split split_with_sizes squeeze swapaxes swapdims t "
-        "tensor_split tile transpose tril tril_ triu triu_ unbind unflatten unfold unsqueeze view "
-        "view_as "
+        "flatten flip fliplr flipud moveaxis movedim narrow permute ravel repeat "
+        "repeat_interleave reshape reshape_as roll rot90 select split split_with_sizes squeeze "
+        "swapaxes swapdims t tensor_split tile transpose tril tril_ triu triu_ unbind unflatten "
+        "unfold unsqueeze view view_as "
     ),
     "short_time": "istft stft",
     "solving": (
@@ -108,10 +108,10 @@ NAMES = {
         "ComplexFloatTensor=LEGACY_TYPES[ComplexFloatTensor] "
         "DoubleTensor=LEGACY_TYPES[DoubleTensor] FloatTensor=LEGACY_TYPES[FloatTensor] "
         "HalfTensor=LEGACY_TYPES[HalfTensor] IntTensor=LEGACY_TYPES[IntTensor] "
-        "LongTensor=LEGACY_TYPES[LongTensor] ShortTensor=LEGACY_TYPES[ShortTensor] arange as_tensor "
-        "asarray empty empty_like empty_strided eye from_dlpack from_numpy frombuffer full "
-        "full_like linspace logspace ones ones_like range=range_ tensor tril_indices triu_indices "
-        "zeros zeros_like "
+        "LongTensor=LEGACY_TYPES[LongTensor] ShortTensor=LEGACY_TYPES[ShortTensor] arange "
+        "as_tensor asarray empty empty_like empty_strided eye from_dlpack from_numpy frombuffer "
+        "full full_like linspace logspace ones ones_like range=range_ tensor tril_indices "
+        "triu_indices zeros zeros_like "
     ),
     "direct": (
         "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout_ avg_pool1d "
@@ -156,9 +156,9 @@ NAMES = {
     ),
     "overwriting": (
         "alias_copy as_strided_copy as_strided_scatter detach_copy diagonal_copy diagonal_scatter "
-        "dsplit expand_copy hsplit index_reduce narrow_copy permute_copy select_copy select_scatter "
-        "slice_copy slice_inverse slice_scatter split_copy split_with_sizes_copy squeeze_copy "
-        "t_copy transpose_copy unbind_copy unfold_copy unsafe_chunk unsafe_split "
+        "dsplit expand_copy hsplit index_reduce narrow_copy permute_copy select_copy "
+        "select_scatter slice_copy slice_inverse slice_scatter split_copy split_with_sizes_copy "
+        "squeeze_copy t_copy transpose_copy unbind_copy unfold_copy unsafe_chunk unsafe_split "
         "unsafe_split_with_sizes unsqueeze_copy view_as_real_copy view_copy vsplit "
     ),
     "pointwise": (
@@ -167,19 +167,19 @@ NAMES = {
         "arctan2_ arctan_ arctanh arctanh_ asin asin_ asinh asinh_ atan atan2 atan2_ atan_ atanh "
         "atanh_ bitwise_and bitwise_and_ bitwise_left_shift bitwise_left_shift_ bitwise_not "
         "bitwise_not_ bitwise_or bitwise_or_ bitwise_right_shift bitwise_right_shift_ bitwise_xor "
-        "bitwise_xor_ ceil ceil_ clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip clip_ "
-        "copysign copysign_ cos cos_ cosh cosh_ digamma digamma_ div div_ divide divide_ eq eq_ erf "
-        "erf_ erfc erfc_ erfinv erfinv_ exp exp2 exp2_ exp_ expm1 expm1_ fix fix_ float_power "
-        "float_power_ floor floor_ floor_divide floor_divide_ fmax fmin fmod fmod_ frac frac_ ge "
-        "ge_ greater greater_ greater_equal greater_equal_ gt gt_ hypot hypot_ isfinite isinf isnan "
-        "le le_ lerp lerp_ less less_ less_equal less_equal_ lgamma lgamma_ log log10 log10_ log1p "
-        "log1p_ log2 log2_ log_ logaddexp logical_and logical_and_ logical_not logical_not_ "
-        "logical_or logical_or_ logical_xor logical_xor_ lt lt_ maximum minimum mul mul_ multiply "
-        "multiply_ nan_to_num nan_to_num_ ne ne_ neg neg_ negative negative_ nextafter nextafter_ "
-        "not_equal not_equal_ positive pow pow_ reciprocal reciprocal_ remainder remainder_ round "
-        "round_ rsqrt rsqrt_ rsub sgn sgn_ sigmoid sigmoid_ sign sign_ sin sin_ sinh sinh_ sqrt "
-        "sqrt_ square square_ sub sub_ subtract subtract_ tan tan_ tanh tanh_ true_divide "
-        "true_divide_ trunc trunc_ where xlogy xlogy_ "
+        "bitwise_xor_ ceil ceil_ clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip "
+        "clip_ copysign copysign_ cos cos_ cosh cosh_ digamma digamma_ div div_ divide divide_ eq "
+        "eq_ erf erf_ erfc erfc_ erfinv erfinv_ exp exp2 exp2_ exp_ expm1 expm1_ fix fix_ "
+        "float_power float_power_ floor floor_ floor_divide floor_divide_ fmax fmin fmod fmod_ "
+        "frac frac_ ge ge_ greater greater_ greater_equal greater_equal_ gt gt_ hypot hypot_ "
+        "isfinite isinf isnan le le_ lerp lerp_ less less_ less_equal less_equal_ lgamma lgamma_ "
+        "log log10 log10_ log1p log1p_ log2 log2_ log_ logaddexp logical_and logical_and_ "
+        "logical_not logical_not_ logical_or logical_or_ logical_xor logical_xor_ lt lt_ maximum "
+        "minimum mul mul_ multiply multiply_ nan_to_num nan_to_num_ ne ne_ neg neg_ negative "
+        "negative_ nextafter nextafter_ not_equal not_equal_ positive pow pow_ reciprocal "
+        "reciprocal_ remainder remainder_ round round_ rsqrt rsqrt_ rsub sgn sgn_ sigmoid "
+        "sigmoid_ sign sign_ sin sin_ sinh sinh_ sqrt sqrt_ square square_ sub sub_ subtract "
+        "subtract_ tan tan_ tanh tanh_ true_divide true_divide_ trunc trunc_ where xlogy xlogy_ "
     ),
     "randomness": (
         "Generator alpha_dropout bernoulli dropout feature_alpha_dropout feature_dropout "
@@ -189,7 +189,8 @@ NAMES = {
     "rarer": "broadcast_shapes is_same_size scalar_tensor",
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
-        "logsumexp max mean min nanmean nansum norm prod std std_mean sum var var_mean vector_norm "
+        "logsumexp max mean min nanmean nansum norm prod std std_mean sum var var_mean "
+        "vector_norm "
     ),
     "shaping": (
         "adjoint as_strided atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors "

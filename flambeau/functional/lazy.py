@@ -56,6 +56,10 @@ def _loader(module: str, table: str, name: str) -> Callable[[], Any]:
     return load
 
 
+def _matmul_operator(name: str) -> Callable[[], Any]:
+    return lambda: operators.matmul_operators()[name]
+
+
 def bind() -> None:
     """Gives Tensor its members. Runs once, when flambeau is imported."""
     operators.bind()
@@ -64,8 +68,7 @@ def bind() -> None:
             for name in names.split():
                 setattr(Tensor, name, kind(name, _loader(module, table, name)))
     for name in ("__matmul__", "__rmatmul__"):
-        member = LazyMember(name, lambda name=name: operators.matmul_operators()[name])
-        setattr(Tensor, name, member)
+        setattr(Tensor, name, LazyMember(name, _matmul_operator(name)))
 
 
 def places() -> dict[str, tuple[str, str]]:

@@ -152,8 +152,8 @@ class UpdateOp(Event):
     """One step of an optimizer: key = (op, statics, number of parameters, tensors, absent).
 
     `tensors` are the numbers of all parameters, then all gradients, then each parameter's states;
-    `absent` are the places among the states of those that do not exist. States that the rule makes are new tensors, in order; `extra`
-    says which.
+    `absent` are the places among the states of those that do not exist. States that the rule makes
+    are new tensors, in order; `extra` says which.
     """
 
     __slots__ = ()

@@ -63,9 +63,9 @@ class RNNBase(Module):
     def _check_options(self, dropout: Any) -> None:
         """ValueError or TypeError for sizes and options that cannot be."""
         if (
-            not isinstance(dropout, numbers.Number)
+            isinstance(dropout, bool)
+            or not isinstance(dropout, numbers.Number)
             or not 0 <= self.dropout <= 1
-            or isinstance(dropout, bool)
         ):
             raise ValueError(
                 "dropout should be a number in range [0, 1] "
