@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "bench")]
 
-from models import CASES  # noqa: E402
+from models import CASES
 
 FIRST_STEPS = """
 import importlib, json, sys, time

@@ -110,6 +110,7 @@ _ELSEWHERE = {
     "explain": ("flambeau.compiler", "explain"),
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
+    "vmap": ("flambeau.func.mapping", "vmap"),
     **{
         name: ("flambeau.amp.autocast_mode", name)
         for name in (

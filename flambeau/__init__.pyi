@@ -17,6 +17,7 @@ from flambeau import cpu as cpu
 from flambeau import cuda as cuda
 from flambeau import distributions as distributions
 from flambeau import fft as fft
+from flambeau import func as func
 from flambeau import jit as jit
 from flambeau import linalg as linalg
 from flambeau import mps as mps
@@ -66,6 +67,7 @@ from flambeau.core.layout import strided as strided
 from flambeau.core.promotion import can_cast as can_cast
 from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
+from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_
 from flambeau.functional.activation import hardshrink as hardshrink

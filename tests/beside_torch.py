@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import flambeau  # noqa: E402
+import flambeau
 
 LIBRARIES = (flambeau, torch)
 RTOL = {"float16": 1e-3, "bfloat16": 1.6e-2, "float32": 1.3e-6, "float64": 1e-7}
@@ -89,3 +90,26 @@ def same(mine: Any, other: Any, *, rtol: float | None = None, atol: float | None
 def identical(mine: Any, other: Any) -> None:
     """`same` to the last bit."""
     same(mine, other, rtol=0.0, atol=0.0)
+
+
+def built(kind: str, *args: Any, rtol: float = 0.0, atol: float = 0.0, **options: Any) -> list[Any]:
+    """A layer of both libraries from one seed; asserts that their parameters are the same."""
+    made = []
+    for library in LIBRARIES:
+        library.manual_seed(7)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.append(getattr(library.nn, kind)(*args, **options))
+    mine, other = made
+    assert repr(mine) == repr(other)
+    same(dict(mine.state_dict()), dict(other.state_dict()), rtol=rtol, atol=atol)
+    return made
+
+
+def same_mistake(mine: Callable[[], Any], other: Callable[[], Any]) -> None:
+    """Asserts that both raise, the same exception with the same first line."""
+    with pytest.raises(Exception) as expected:
+        other()
+    with pytest.raises(expected.type) as raised:
+        mine()
+    assert str(raised.value).split("\n")[0] == str(expected.value).split("\n")[0]

@@ -29,10 +29,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import flambeau  # noqa: E402  (found through sys.path)
-from flambeau.core import dtypes  # noqa: E402
-from flambeau.functional import binding, creation  # noqa: E402
-from flambeau.tensor.tensor import Tensor  # noqa: E402
+import flambeau
+from flambeau.core import dtypes
+from flambeau.functional import binding, creation
+from flambeau.tensor.tensor import Tensor
 
 WIDTH = 100
 HEADER = "# Written by tools/make_stubs.py; run it after a change of the functions named here.\n"

@@ -109,9 +109,8 @@ def grad(
     if not only_inputs:
         raise NotImplementedError("autograd.grad: only_inputs=False was removed; use backward()")
     if is_grads_batched:
-        raise NotImplementedError(
-            "autograd.grad: is_grads_batched=True is not supported yet; loop over the rows"
-        )
+        flags = create_graph, only_inputs, allow_unused
+        return _grad_rows(outputs, inputs, grad_outputs, retain_graph, flags, materialize_grads)
     roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if allow_unused is None:
@@ -124,11 +123,43 @@ def grad(
 
         found = [zeros_like(t) if g is None else g for t, g in zip(wanted, found, strict=True)]
     elif not allow_unused and any(g is None for g in found):
+        place = next(i for i, g in enumerate(found) if g is None)
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set "
-            "allow_unused=True if this is the desired behavior."
+            f"The differentiated Tensor at index {place} appears to not have been used in the "
+            "graph. Set allow_unused=True if this is the desired behavior."
         )
     return tuple(found)
+
+
+def _grad_rows(
+    outputs: Any, inputs: Any, batched: Any, retain_graph: Any, flags: Any, materialize: bool
+) -> tuple[Any, ...]:
+    """`grad` for each row of the cotangents, the results stacked."""
+    from flambeau.functional.joining import stack
+
+    roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    given = _cotangents(batched, len(roots))
+    for place, (root, ct) in enumerate(zip(roots, given, strict=True)):
+        if ct is None or tuple(ct.shape[1:]) != tuple(root.shape):
+            shape = None if ct is None else ct.shape[1:]
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                "match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{place}] has a shape of {shape} and output[{place}] has a shape of "
+                f"{root.shape}."
+            )
+    create_graph, only_inputs, allow_unused = flags
+    keep = create_graph if retain_graph is None else retain_graph
+    rows = list(zip(*[ct.unbind(0) for ct in given], strict=True))
+    found = [
+        grad(
+            roots, inputs, row, keep or place + 1 < len(rows), create_graph, only_inputs,
+            allow_unused, materialize_grads=materialize,
+        )
+        for place, row in enumerate(rows)
+    ]  # fmt: skip
+    return tuple(None if c[0] is None else stack(list(c)) for c in zip(*found, strict=True))
 
 
 def _cotangents(given: Any, count: int) -> tuple[Any, ...]:
@@ -177,9 +208,12 @@ def run(
         if isinstance(extra, Cut):
             position, number = extra.place
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
-            given = in_mode(create_graph, lambda code=code, g=handles[0]: code.run(g))
+            given = in_mode(create_graph, lambda code=code, g=handles[0], c=extra: code.run(g, c))
             replaced.append((code, given))
             continue
+        if not retain_graph:
+            for code, _ in replaced:
+                code.release()
         return _deliver(rec, extra, handles, frames, inputs, create_graph, hooked)
 
 
@@ -334,8 +368,11 @@ class HookCut:
     def __init__(self, hooks: dict[int, Any]) -> None:
         self.hooks = hooks
 
-    def run(self, gradient: Any) -> tuple[Any, ...]:
+    def run(self, gradient: Any, cut: Cut) -> tuple[Any, ...]:
         return (run_hooks(self.hooks, gradient),)
+
+    def release(self) -> None:
+        """Hooks stay."""
 
     def again(self) -> HookCut:
         """The same hooks for another place of the graph."""
@@ -417,6 +454,41 @@ def register_hook(tensor: Any, hook: Any) -> RemovableHandle:
             cut_at(tensor, HookCut(tensor._hooks))
     handle = RemovableHandle(tensor._hooks)
     tensor._hooks[handle.id] = hook
+    return handle
+
+
+class _PostHandle(RemovableHandle):
+    """Removes a hook behind the accumulation; the last one takes its mark along."""
+
+    def __init__(self, tensor: Any, hooks: dict[int, Any]) -> None:
+        super().__init__(hooks)
+        self.marked = tensor._hooks
+
+    def remove(self) -> None:
+        super().remove()
+        if not self.hooks:
+            self.marked.pop(_POST_MARK, None)
+
+
+_POST_MARK = -1  # among a leaf's hooks: there are some behind the accumulation
+
+
+def _unchanged(gradient: Any) -> None:
+    """A hook that leaves the gradient as it is."""
+
+
+def register_post_accumulate_grad_hook(tensor: Any, hook: Any) -> RemovableHandle:
+    """See Tensor.register_post_accumulate_grad_hook."""
+    if not tensor.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if not tensor.is_leaf:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    if tensor._hooks is None:
+        tensor._hooks = {}
+    tensor._hooks[_POST_MARK] = _unchanged
+    hooks = tensor.__dict__.setdefault("_post_accumulate_hooks", {})
+    handle = _PostHandle(tensor, hooks)
+    hooks[handle.id] = hook
     return handle
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from flambeau.autograd.modes import no_grad
@@ -9,36 +10,47 @@ from flambeau.core.shapes import contiguous_strides
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
 from flambeau.record import recorder
+from flambeau.record.backward import FREED, Cut, overwritten
 from flambeau.record.events import Event
-from flambeau.record.trace import Trace
+from flambeau.record.trace import FunctionRecord, Trace
 from flambeau.tensor.tensor import Tensor
 
 
 class FunctionOp(Event):
-    """Outputs of a custom function join its inputs' graph: key = (op, outputs, inputs, (name,)).
+    """Outputs of a custom function join its inputs' graph.
 
-    The outputs' data are one flat value, the cut of the graph; the new tensors are its pieces, so
-    that the user's backward runs once, when the cotangents of all of them are known.
+    key = (op, outputs, inputs, saved, (name, which outputs are written inputs)). The outputs' data
+    are one flat value, the cut of the graph; the new tensors are its pieces, so that the user's
+    backward runs once, when the cotangents of all of them are known. An input that was written in
+    place takes its piece as a write. `saved` are numbers of tensors, or (place,) of an output.
     """
 
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        values = [_plain(trace.tracked_value(n)) for n in key[1]]
-        inputs = tuple(None if n is None else trace.tracked_value(n) for n in key[2])
+        _, outputs, operands, saved, (name, dirty) = key
+        values = [_plain(trace.tracked_value(n)) for n in outputs]
+        inputs = tuple(None if n is None else trace.tracked_value(n) for n in operands)
         flats = [view.reshape(v, shape=(v.size,)) for v in values]
         joined = flats[0] if len(flats) == 1 else view.concat(*flats, axis=0)
         joined = source.history(joined, -1, joined)
         trace.cuts.append((joined, inputs))
-        start = 0
-        for value in values:
+        start, pieces, numbers = 0, [], []
+        for number, value, written in zip(outputs, values, dirty, strict=True):
             piece = view.slice_(joined, starts=(start,), sizes=(value.size,), steps=(1,))
             start += value.size
-            trace.new_tensor(
-                view.reshape(piece, shape=value.shape),
-                strides=contiguous_strides(value.shape),
-                grad_name=key[3][0],
-            )
+            pieces.append(piece)
+            shaped = view.reshape(piece, shape=value.shape)
+            if written:
+                trace.write(number, shaped, grad_name=name)
+                numbers.append(number)
+            else:
+                strides = contiguous_strides(value.shape)
+                made = trace.new_tensor(shaped, strides=strides, grad_name=name)
+                numbers.append(made.number)
+        kept = [numbers[n[0]] if isinstance(n, tuple) else n for n in saved]
+        versions = tuple((n, trace.tensors[n].storage.version) for n in kept)
+        trace.functions[joined] = FunctionRecord(tuple(pieces), versions)
 
 
 def _plain(value: Value) -> Value:
@@ -54,62 +66,126 @@ class FunctionCut:
     def __init__(
         self,
         function: type[Function],
-        context: Any,
-        shapes: list[Any],
+        context: FunctionCtx,
+        outputs: list[Any],
         places: list[int],
         needed: list[Any],
     ) -> None:
         self.function = function
         self.context = context
-        self.shapes = shapes  # of each output; None where it is not differentiable
+        self.outputs = outputs  # (whether differentiable, shape, dtype), None where no tensor
         self.places = places  # the argument positions of the tensor inputs
         self.needed = needed
+        self.watched: list[Any] = []  # (storage, version, meta) of what was saved, after a flush
+        self.stale: str | None = None
 
-    def run(self, gradient: Any) -> tuple[Any, ...]:
+    @property
+    def name(self) -> str:
+        return f"{self.function.__name__}Backward"
+
+    def watch(self, handles: list[Any], stale: str | None, function: FunctionRecord) -> None:
+        """The recording has run: from now on the storages' own versions count."""
+        self.stale = stale
+        for number, _ in function.saved:
+            tensor = handles[number]
+            if tensor._storage is not None:
+                self.watched.append((tensor._storage, tensor._storage.version, tensor._meta))
+
+    def check(self, cut: Cut) -> str | None:
+        """What to say where something saved was overwritten since."""
+        for storage, version, meta in self.watched:
+            if storage.version != version:
+                name, now = meta.grad_name or "", storage.version
+                return overwritten(name, meta.dtype, meta.shape, now, version)
+        return cut.stale or self.stale
+
+    def release(self) -> None:
+        """What was saved is not needed any more: the pass has not kept the graph."""
+        self.context._freed = True
+
+    def run(self, gradient: Any, cut: Cut) -> tuple[Any, ...]:
+        context = self.context
+        context._stale = self.check(cut)
+        given = _backward_of(self.function)(context, *self._pieces(gradient, cut.reached))
+        given = given if isinstance(given, tuple) else (given,)
+        count = context._count
+        if len(given) > count and all(part is None for part in given[count:]):
+            given = given[:count]
+        if len(given) != count:
+            raise RuntimeError(
+                f"function {self.name} returned an incorrect number of gradients (expected "
+                f"{count}, got {len(given)})"
+            )
+        tensors = dict(zip(self.places, self.needed, strict=True))
+        for place, part in enumerate(given):
+            if part is not None and place not in tensors:
+                raise RuntimeError(
+                    f"function {self.name} returned a gradient different than None at position "
+                    f"{place + 1}, but the corresponding forward input was not a Variable"
+                )
+        return tuple(self._fitted(given[place], place, t) for place, t in tensors.items())
+
+    def _pieces(self, gradient: Any, reached: tuple[bool, ...]) -> list[Any]:
+        """The cotangent of each output, from that of all of them together."""
+        from flambeau.functional.creation import zeros
+
         pieces: list[Any] = []
-        start = 0
-        for shape in self.shapes:
-            if shape is None:
+        start, at = 0, 0
+        for output in self.outputs:
+            if output is None:
                 pieces.append(None)
                 continue
-            count = 1
-            for extent in shape:
-                count *= extent
-            pieces.append(gradient.narrow(0, start, count).reshape(shape))
-            start += count
-        given = self.function.backward(self.context, *pieces)
-        given = given if isinstance(given, tuple) else (given,)
-        name = f"{self.function.__name__}Backward"
-        if len(given) < self.context.count:
-            raise RuntimeError(
-                f"function {name} returned an incorrect number of gradients (expected "
-                f"{self.context.count}, got {len(given)})"
+            differentiable, shape, dtype = output
+            if not differentiable:
+                wanted = self.context._materialize
+                pieces.append(zeros(shape, dtype=dtype) if wanted else None)
+                continue
+            count = shape.numel()
+            known = reached[at] if reached else True
+            if known or self.context._materialize:
+                pieces.append(gradient.narrow(0, start, count).reshape(shape))
+            else:
+                pieces.append(None)
+            start, at = start + count, at + 1
+        return pieces
+
+    def _fitted(self, result: Any, place: int, tensor: Any) -> Any:
+        if result is None or not tensor.requires_grad:
+            return None
+        if not isinstance(result, Tensor):
+            raise RuntimeError(f"expected Variable or None (got {type(result).__name__})")
+        shape = tensor.shape
+        if result.shape != shape:
+            small = (1,) * (result.ndim - len(shape)) + tuple(shape)
+            fits = len(small) == result.ndim and all(
+                n in (1, m) for n, m in zip(small, result.shape, strict=True)
             )
-        chosen = []
-        for place, tensor in zip(self.places, self.needed, strict=True):
-            result = given[place]
-            if result is not None and tensor.requires_grad and result.shape != tensor.shape:
+            if not fits:
                 raise RuntimeError(
-                    f"Function {name} returned an invalid gradient at index {place} - got "
-                    f"{list(result.shape)} but expected shape compatible with "
-                    f"{list(tensor.shape)}"
+                    f"Function {self.name} returned an invalid gradient at index {place} - got "
+                    f"{list(result.shape)} but expected shape compatible with {list(shape)}"
                 )
-            chosen.append(result if tensor.requires_grad else None)
-        return tuple(chosen)
+            summed = [d for d, (n, m) in enumerate(zip(small, result.shape, strict=True)) if n != m]
+            result = result.sum(summed, keepdim=True) if summed else result
+            result = result.reshape(tuple(shape))
+        return result if result.dtype is tensor.dtype else result.to(tensor.dtype)
 
 
 class FunctionCtx:
     """What forward hands to backward."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, needs: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs
+        self._count = count
         self._saved: tuple[Any, ...] = ()
         self._nondifferentiable: tuple[Any, ...] = ()
-        self.needs_input_grad: tuple[bool, ...] = ()
-        self.materialize_grads = True
+        self._dirty: tuple[Any, ...] = ()
+        self._materialize = True
+        self._freed = False
+        self._stale: str | None = None
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keeps tensors for `saved_tensors` in backward."""
+        """Keeps tensors for `saved_tensors` in backward; None is kept as None."""
         self._saved = tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
@@ -119,6 +195,11 @@ class FunctionCtx:
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
+        """What save_for_backward was given. RuntimeError where that was freed or overwritten."""
+        if self._freed and self._saved:
+            raise RuntimeError(FREED)
+        if self._stale is not None:
+            raise RuntimeError(self._stale)
         return self._saved
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
@@ -126,18 +207,23 @@ class FunctionCtx:
         self._nondifferentiable = tensors
 
     def mark_dirty(self, *tensors: Any) -> None:
-        raise NotImplementedError(
-            "autograd.Function: mark_dirty (in-place functions) is not supported yet; return a "
-            "new tensor"
-        )
+        """Says which inputs forward has written in place; it must return them."""
+        self._dirty = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Accepted: missing output gradients are always zeros."""
-        self.materialize_grads = value
+        """Whether backward gets zeros (else None) for outputs that nothing was made from."""
+        self._materialize = bool(value)
 
 
 class Function:
     """A differentiable function with its own backward: subclass it, call `apply`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -159,18 +245,27 @@ class Function:
             "autograd.Function to use it with backward mode AD."
         )
 
+    vjp = backward
+
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs forward and, where an input requires a gradient, makes it part of the graph."""
-        ctx = FunctionCtx(len(args))
-        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        two_part = cls.setup_context is not Function.setup_context
+        if kwargs:
+            given = args if two_part else (None, *args)
+            bound = inspect.signature(cls.forward).bind(*given, **kwargs)
+            bound.apply_defaults()
+            args = bound.args if two_part else bound.args[1:]
+        needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        ctx = FunctionCtx(len(args), needs)
         with no_grad():
-            if cls.setup_context is not Function.setup_context:
+            if two_part:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args)
-        if not (recorder.LOCAL.grad_mode and any(ctx.needs_input_grad)):
+        _check(ctx, output)
+        if not (recorder.LOCAL.grad_mode and any(needs)):
             return output
         return cls._join(ctx, args, output)
 
@@ -178,27 +273,110 @@ class Function:
     def _join(cls, ctx: FunctionCtx, args: tuple[Any, ...], output: Any) -> Any:
         outputs = list(output) if isinstance(output, (tuple, list)) else [output]
         plain = {id(t) for t in ctx._nondifferentiable}
-        chosen = [
-            o
-            for o in outputs
-            if isinstance(o, Tensor)
-            and id(o) not in plain
-            and (o.dtype.is_floating_point or o.dtype.is_complex)
-        ]
+        dirty = {id(t) for t in ctx._dirty}
+        chosen = [o for o in outputs if _differentiable(o) and id(o) not in plain]
         if not chosen:
             return output
+        for o in chosen:
+            if id(o) in dirty and o.requires_grad and o.is_leaf:
+                raise RuntimeError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         tensors = [args[i] for i in places]
-        shapes = [tuple(o.shape) if any(o is c for c in chosen) else None for o in outputs]
-        cut = FunctionCut(cls, ctx, shapes, places, tensors)
-        attributes = (f"{cls.__name__}Backward",)
-        joined = iter(recorder.advance(FUNCTION, (chosen, tensors), attributes, (cut,))[2])
-        final = [next(joined) if any(o is c for c in chosen) else o for o in outputs]
-        replaced = {id(old): new for old, new in zip(outputs, final, strict=True)}
+        order = {id(o): n for n, o in enumerate(chosen)}
+        described = [
+            (id(o) in order, o.shape, o.dtype) if isinstance(o, Tensor) else None for o in outputs
+        ]
+        cut = FunctionCut(cls, ctx, described, places, tensors)
+        written = tuple(id(o) in dirty for o in chosen)
+        replaced = _record(cut, chosen, tensors, written, order, args)
+        final = [replaced.get(id(o), o) for o in outputs]
         ctx._saved = tuple(replaced.get(id(t), t) for t in ctx._saved)
         if not isinstance(output, (tuple, list)):
             return final[0]
         return type(output)(final) if isinstance(output, list) else tuple(final)
+
+
+def _differentiable(output: Any) -> bool:
+    return isinstance(output, Tensor) and (
+        output.dtype.is_floating_point or output.dtype.is_complex
+    )
+
+
+def _check(ctx: FunctionCtx, output: Any) -> None:
+    for place, saved in enumerate(ctx._saved):
+        if saved is not None and not isinstance(saved, Tensor):
+            raise TypeError(
+                f"save_for_backward can only save variables, but argument {place} is of type "
+                f"{type(saved).__name__}"
+            )
+    returned = {id(o) for o in (output if isinstance(output, (tuple, list)) else (output,))}
+    if any(id(t) not in returned for t in ctx._dirty):
+        raise RuntimeError(
+            "Some elements marked as dirty during the forward method were not returned as output. "
+            "The inputs that are modified inplace must all be outputs of the Function."
+        )
+
+
+def _backward_of(function: type[Function]) -> Any:
+    own_vjp = function.vjp is not Function.vjp
+    if own_vjp and function.backward is not Function.backward:
+        raise RuntimeError(
+            "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+            "should only implement one of them."
+        )
+    return function.vjp if own_vjp else function.backward
+
+
+def _record(
+    cut: FunctionCut,
+    chosen: list[Any],
+    inputs: list[Any],
+    written: tuple[bool, ...],
+    order: dict[int, int],
+    args: tuple[Any, ...],
+) -> dict[int, Any]:
+    """Records the event; what stands for each output from now on, by the output's id."""
+
+    def key(rec: Any, scalars: list[Any]) -> Any:
+        numbers = [recorder.operand_key(rec, part, scalars) for part in (chosen, inputs)]
+        saved = tuple(
+            (order[id(t)],) if id(t) in order else recorder.operand_key(rec, t, scalars)
+            for t in cut.context._saved
+            if t is not None
+        )
+        return FUNCTION, *numbers, saved, (cut.name, written)
+
+    shown = [
+        t._storage
+        for t, in_place in zip(chosen, written, strict=True)
+        if in_place and t._storage is not None and t._storage.exposed and t._storage.still_exposed()
+    ]
+    if shown:
+        made = recorder._write_exposed(shown, lambda: recorder.advance_key(key, (cut,)))
+    else:
+        made = recorder.advance_key(key, (cut,))
+    rec, _, handles = made
+    joined = iter(handles)
+    given = {id(a) for a in args}
+    replaced = {}
+    for output, in_place in zip(chosen, written, strict=True):
+        new = output if in_place else next(joined)
+        if not in_place and output._storage is None and output._rec is rec:
+            new = output if id(output) not in given and _became(rec, output, new) else new
+        replaced[id(output)] = new
+    return replaced
+
+
+def _became(rec: Any, output: Any, new: Any) -> bool:
+    """Makes an object that forward has made the new tensor itself, wherever else it is held."""
+    if rec is not recorder.LOCAL.rec or rec.handles[output._num] is not output:
+        return False
+    rec.handles[output._num] = recorder.alias(output, output._meta, 0)
+    rec.handles[new._num] = output
+    output._meta, output._num = new._meta, new._num
+    return True
 
 
 def once_differentiable(function: Any) -> Any:

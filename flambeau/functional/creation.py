@@ -209,6 +209,8 @@ def empty(
 def uninitialised(shape: Shape, dtype: DType, strides: Any = None) -> Tensor:
     """A tensor over fresh memory."""
     meta = meta_of(dtype, shape, strides)
+    if meta.numel * dtype.itemsize >= 1 << 63:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     return from_storage(MemoryStorage(allocate(meta.numel * dtype.itemsize)), meta)
 
 

@@ -476,10 +476,13 @@ def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value
     if weight is not None:
         loss = loss * ar.expand(widened(weight), loss.shape)
     result = ar.cast(reduced(loss, reduction), x.dtype)
-    outside = ar.logical_not(ar.logical_and(ar.ge(plain, 0), ar.le(plain, 1)))
-    count = rd.sum_(ar.cast(outside, dtypes.int64), axes=tuple(range(x.ndim)))
-    message = "all elements of input should be between 0 and 1"
-    return require(result, ar.eq(count, 0), error=("RuntimeError", message))
+    message = "all elements of {} should be between 0 and 1"
+    for name, given in (("target", plain_t), ("input", plain)):
+        outside = ar.logical_not(ar.logical_and(ar.ge(given, 0), ar.le(given, 1)))
+        count = rd.sum_(ar.cast(outside, dtypes.int64), axes=tuple(range(given.ndim)))
+        error = ("RuntimeError", message.format(name))
+        result = require(result, ar.eq(count, 0), error=error)
+    return result
 
 
 def _bce_logits(

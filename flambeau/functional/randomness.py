@@ -27,8 +27,9 @@ from flambeau.core.shapes import (
 from flambeau.functional.options import checked_device, checked_dtype, finish, shape_of
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
+from flambeau.ops import reduction as rd
 from flambeau.ops import view
-from flambeau.ops.randomness import random_advance, random_draw
+from flambeau.ops.randomness import random_advance, random_draw, require
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event, RandomInplaceOp, RandomOp, operand_value
@@ -412,11 +413,21 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     return _fill_random(self, "bernoulli", {"p": float(p)}, generator)
 
 
+NO_PROBABILITY = (
+    "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
+    "improved?  If so, please report an enhancement request to PyTorch.)"
+)
+
+
 def _bernoulli_probabilities(state: Value, p: Value) -> tuple[Value, Value]:
     wide = p.dtype is dtypes.float64
     flat, after = draw(state, "uniform64" if wide else "uniform32", p.size, ())
     compared = p if wide else ar.cast(p, dtypes.float32)
-    return ar.cast(el.lt(view.reshape(flat, shape=p.shape), compared), p.dtype), after
+    drawn = ar.cast(el.lt(view.reshape(flat, shape=p.shape), compared), p.dtype)
+    inside = ar.logical_and(ar.ge(p, 0), ar.le(p, 1))
+    outside = ar.cast(ar.logical_not(inside), dtypes.int64)
+    count = rd.sum_(outside, axes=tuple(range(p.ndim)))
+    return require(drawn, ar.eq(count, 0), error=("RuntimeError", NO_PROBABILITY)), after
 
 
 BERNOULLI = RandomOp(

@@ -49,13 +49,13 @@ def _biased(x: Value, *biases: Value | None) -> Value:
 
 
 # One step. Each takes the input's share of the gates [n, gates * h], the state and the recurrent
-# weights, and gives the new state: (h,) or (h, c).
+# weights (that of the state transposed), and gives the new state: (h,) or (h, c).
 
 
 def _lstm_step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> tuple[Value, ...]:
     h, c = state
-    w_hh, _, w_hr = weights
-    i, f, g, o = _parts(gates + _product(h, w_hh), 4)
+    turned, _, w_hr = weights
+    i, f, g, o = _parts(gates + dot(h, turned), 4)
     c = el.sigmoid(f) * c + el.sigmoid(i) * el.tanh(g)
     h = el.sigmoid(o) * el.tanh(c)
     return (h if w_hr is None else _product(h, w_hr)), c
@@ -63,9 +63,9 @@ def _lstm_step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> 
 
 def _gru_step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> tuple[Value, ...]:
     h = state[0]
-    w_hh, b_hh, _ = weights
+    turned, b_hh, _ = weights
     reset, update, new = _parts(gates, 3)
-    h_reset, h_update, h_new = _parts(_biased(_product(h, w_hh), b_hh), 3)
+    h_reset, h_update, h_new = _parts(_biased(dot(h, turned), b_hh), 3)
     update = el.sigmoid(update + h_update)
     new = el.tanh(new + el.sigmoid(reset + h_reset) * h_new)
     return ((h - new) * update + new,)
@@ -73,7 +73,7 @@ def _gru_step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> t
 
 def _simple_step(function: Callable[[Value], Value]) -> Callable[..., tuple[Value, ...]]:
     def step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> tuple[Value, ...]:
-        return (function(gates + _product(state[0], weights[0])),)
+        return (function(gates + dot(state[0], weights[0])),)
 
     return step
 
@@ -135,6 +135,8 @@ def _layer(
     b_ih, b_hh, w_hr = (None if v is None else _wide(v) for v in (b_ih, b_hh, w_hr))
     state = [_wide(v) for v in state]
     share = _input_share(mode, x, w_ih, b_ih, b_hh)
+    # Once, so that its gradient is one sum of products.
+    turned = swap_last(w_hh)
     starts = [0]
     for size in sizes:
         starts.append(starts[-1] + size)
@@ -148,7 +150,7 @@ def _layer(
                 share, starts=(starts[t], 0), sizes=(count, share.shape[1]), steps=(1, 1)
             )
         before = [_first(v, count) for v in state]
-        now = STEPS[mode](gates, before, (w_hh, b_hh, w_hr))
+        now = STEPS[mode](gates, before, (turned, b_hh, w_hr))
         outputs[t] = now[0]
         state = [_frozen(new, old, count) for new, old in zip(now, state)]
     parts = [outputs[t] for t in steps]
@@ -160,15 +162,16 @@ def _wide(x: Value) -> Value:
     return ar.cast(x, dtypes.float32) if x.dtype in (dtypes.float16, dtypes.bfloat16) else x
 
 
-LAYERS = {
-    mode: PureOp(name, _layer, f"{name.title().replace('_', '')}Backward0")
-    for mode, name in (
-        ("LSTM", "lstm"),
-        ("GRU", "gru"),
-        ("RNN_TANH", "rnn_tanh"),
-        ("RNN_RELU", "rnn_relu"),
-    )
-}
+def _by_mode(function: Callable[..., Any], ending: str) -> dict[str, PureOp]:
+    """The event of each mode, which PyTorch names after the mode and the ending."""
+    named = {mode: mode.lower() + ending for mode in ("LSTM", "GRU", "RNN_TANH", "RNN_RELU")}
+    return {
+        mode: PureOp(name, function, f"{name.title().replace('_', '')}Backward0")
+        for mode, name in named.items()
+    }
+
+
+LAYERS = _by_mode(_layer, "")
 
 
 def recurrent_layer(
@@ -231,15 +234,7 @@ def _check_cell(x: Value, state: Sequence[Value], w_ih: Value, w_hh: Value) -> N
             )
 
 
-CELLS = {
-    mode: PureOp(name, _cell, f"{name.title().replace('_', '')}Backward0")
-    for mode, name in (
-        ("LSTM", "lstm_cell"),
-        ("GRU", "gru_cell"),
-        ("RNN_TANH", "rnn_tanh_cell"),
-        ("RNN_RELU", "rnn_relu_cell"),
-    )
-}
+CELLS = _by_mode(_cell, "_cell")
 
 
 def recurrent_cell(

@@ -32,6 +32,7 @@ class Reverse:
         self.histories: dict[int, Value] = {}
         self.captured: dict[Value, Value] = {}
         self.wanted: set[Value] = set()
+        self.reached: set[Value] = set()  # what has had a cotangent
         self.required: set[Value] | None = None  # what the pass is confined to (see `required_for`)
         self.cuts: dict[Value, Callable[[Value], Iterable[tuple[Value, Value]] | None]] = {}
         self.cut: Value | None = None
@@ -45,6 +46,7 @@ class Reverse:
         have = self.cotangents.get(value)
         if have is None:
             self.cotangents[value] = cotangent
+            self.reached.add(value)
             heapq.heappush(self.heap, (-value.order, value))
         else:
             self.cotangents[value] = ar.add(have, cotangent)

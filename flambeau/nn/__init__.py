@@ -1,6 +1,6 @@
 """Layers, losses, containers and their initialisers: PyTorch's torch.nn."""
 
-from flambeau.nn import init, modules, parameter, utils
+from flambeau.nn import init, modules, parallel, parameter, utils
 from flambeau.nn._torch import Buffer, Parameter
 from flambeau.nn._torch import F as functional
 from flambeau.nn.modules import (
@@ -74,6 +74,19 @@ from flambeau.nn.modules import (
     KLDivLoss,
     L1Loss,
     LayerNorm,
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
     LeakyReLU,
     Linear,
     LinearCrossEntropyLoss,
@@ -152,8 +165,27 @@ from flambeau.nn.modules import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from flambeau.nn.parallel import DataParallel
+from flambeau.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 __all__ = [
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
+    "DataParallel",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "parallel",
     "MultiheadAttention",
     "GRU",
     "LSTM",

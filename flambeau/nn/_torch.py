@@ -1,6 +1,7 @@
 """The one door through which `nn`, `optim` and `utils.data` reach the tensor floor."""
 
-from flambeau import linalg
+from typing import TYPE_CHECKING, Any
+
 from flambeau.autograd.function import Function
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from flambeau.core.device import device
@@ -21,6 +22,7 @@ from flambeau.functional.creation import (
     zeros,
     zeros_like,
 )
+from flambeau.functional.moments import vector_norm
 from flambeau.functional.pointwise import maximum
 from flambeau.functional.randomness import (
     Generator,
@@ -33,6 +35,18 @@ from flambeau.functional.randomness import (
 from flambeau.functional.shaping import cat, stack
 from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Buffer, Parameter, Tensor, is_tensor
+
+if TYPE_CHECKING:
+    from flambeau import linalg
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name == "linalg":  # large, and most programs do without
+            from flambeau import linalg
+
+            return linalg
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Buffer",
@@ -72,6 +86,7 @@ __all__ = [
     "stack",
     "tensor",
     "tril_indices",
+    "vector_norm",
     "zeros",
     "zeros_like",
 ]

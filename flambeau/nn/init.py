@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.nn._torch import Generator, Tensor, empty_like, linalg, no_grad, randperm
+from flambeau.nn._torch import Generator, Tensor, empty_like, no_grad, randperm
 
 _LINEAR = (
     "linear",
@@ -230,6 +230,9 @@ def kaiming_normal_(
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """Fill with a (semi-)orthogonal matrix times `gain`, over the first dimension and the rest."""
+    # Few initialise so, and the matrix functions are large.
+    from flambeau.nn._torch import linalg
+
     if tensor.dim() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if tensor.numel() == 0:

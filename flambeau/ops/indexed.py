@@ -55,7 +55,7 @@ def out_of_range(value: int, count: int, what: str) -> Exception:
             if value < 0
             else "Class values must be smaller than num_classes."
         )
-    return IndexError(f"index out of range in self ({what}: index {value}, size {count})")
+    return IndexError(f"index out of range in self\n({what}: index {value}, size {count})")
 
 
 class Take(Primitive):

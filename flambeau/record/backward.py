@@ -13,6 +13,7 @@ Note: one pass, or several
 from __future__ import annotations
 
 import bisect
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event
 from flambeau.record.storage import Storage, allocate
-from flambeau.record.trace import StorageRecord, Trace, layout_value, saved_origin
+from flambeau.record.trace import FunctionRecord, StorageRecord, Trace, layout_value, saved_origin
 
 if TYPE_CHECKING:
     from flambeau.record.handle import Family, Handle
@@ -39,7 +40,7 @@ class Frame:
     it.
     """
 
-    __slots__ = ("cuts", "freed", "late", "leaves", "parents", "saved", "trace", "views")
+    __slots__ = ("cuts", "freed", "late", "leaves", "nodes", "parents", "saved", "trace", "views")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Frame:
         self.parents = parents  # per history input of the trace
         self.cuts = cuts  # per cut of the trace: what runs there
         self.freed = freed
+        self.nodes: Any = None  # its backward functions, where somebody has asked for them
         # Where hooks were added since: their code follows in `cuts`.
         self.late: tuple[Value, ...] = ()
         # (weak reference, its value here, its family's changes) of tensors that entered with
@@ -85,6 +87,8 @@ class Cut:
     place: tuple[int, int]
     imports: tuple[tuple[int, Value, bool], ...]
     create_graph: bool
+    reached: tuple[bool, ...] = ()  # which outputs of a custom function have a cotangent
+    stale: str | None = None  # which of its saved tensors was overwritten, in this recording
 
 
 @dataclass(frozen=True)
@@ -323,6 +327,7 @@ class _Pass:
         trace = self.trace
         record = StorageRecord(value.dtype, value.size, len(trace.bases))
         trace.bases.append(record)
+        trace.imported.append(len(trace.bases) - 1)
         record.data = source.program_input("base", record.base, (value.size,), value.dtype)
         self.reads.append((position, value, record.data))
         read = view.reshape(record.data, shape=value.shape)
@@ -481,7 +486,14 @@ class BackwardOp(Event):
         )
         ct = reverse.cotangents[value]
         _new_gradient(trace, ct, None, pass_.create_graph)
-        return Cut((position, number), pass_.taken([ct]), pass_.create_graph)
+        place, imports = (position, number), pass_.taken([ct])
+        owner = trace if position < 0 else pass_.chain.links[position].trace  # type: ignore[union-attr]
+        function = owner.functions.get(value)
+        if function is None:
+            return Cut(place, imports, pass_.create_graph)
+        reached = tuple(piece in reverse.reached for piece in function.pieces)
+        stale = stale_saved(trace, function) if position < 0 else None
+        return Cut(place, imports, pass_.create_graph, reached, stale)
 
     def _finish_inputs(
         self,
@@ -602,6 +614,17 @@ def _reshaped(ct: Value, value: Value) -> Value:
     return ct if ct.shape == value.shape else view.reshape(ct, shape=value.shape)
 
 
+def stale_saved(trace: Trace, function: FunctionRecord) -> str | None:
+    """PyTorch's message where a tensor that a custom function has saved was overwritten since."""
+    for number, version in function.saved:
+        tensor = trace.tensors[number]
+        if tensor.storage.version != version:
+            meta = tensor.meta
+            now = tensor.storage.version
+            return overwritten(meta.grad_name or "", meta.dtype, meta.shape, now, version)
+    return None
+
+
 def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[Value]], ...]:
     if retain_graph:
         return ()
@@ -620,13 +643,14 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
 
 def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected: int) -> str:
     """PyTorch's message for a saved value that was overwritten in place."""
-    output = f", which is output 0 of {grad_name}," if grad_name else ""
+    maker = re.sub(r"Backward\d*$", "", grad_name)
+    output = f", which is output 0 of {maker}," if maker else ""
     return (
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version "
         f"{version}; expected version {expected} instead. Hint: enable anomaly detection to find "
         "the operation that failed to compute its gradient, with "
-        "torch.autograd.set_detect_anomaly(True)."
+        "torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
 

@@ -8,6 +8,7 @@ It runs in the reference executor at first and as compiled code when it is heavy
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import sys
 import time
@@ -25,7 +26,7 @@ from flambeau.ops.value import Value
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
-from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate
+from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, out_of_memory
 from flambeau.record.trace import Trace, flatten
 from flambeau.record.tree import State
 
@@ -65,7 +66,7 @@ _ticks = itertools.count(1)
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
-    __slots__ = ("leaves", "saved", "spent", "trace", "views")
+    __slots__ = ("functions", "leaves", "saved", "spent", "trace", "views")
 
     def __init__(
         self,
@@ -76,7 +77,11 @@ class FrameSpec:
         views: list[tuple[int, Value]],
     ) -> None:
         self.trace = trace
-        self.views = views  # tensors that entered with history, and their values here
+        self.functions = [  # (cut number, its record) of custom functions that have saved something
+            (number, trace.functions[value])
+            for number, (value, _) in enumerate(trace.cuts)
+            if value in trace.functions and trace.functions[value].saved
+        ]
         self.spent = spent  # whether backward has been: nothing is left to differentiate
         self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
         self.leaves = leaves
@@ -160,6 +165,7 @@ class Plan:
         "frame",
         "free",
         "fresh",
+        "imported",
         "live",
         "others",
         "program",
@@ -177,8 +183,11 @@ class Plan:
         frame: FrameSpec | None,
         families: list[FamilySpec],
         depth: int,
+        imported: tuple[int, ...] = (),
     ) -> None:
         self.program = program
+        # Bases that may be the memory of one that is written: what earlier programs have saved.
+        self.imported = imported if writes else ()
         self.live = (
             live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         )
@@ -198,6 +207,8 @@ class Plan:
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
         program = self.program
+        if self.imported:
+            self.part_imports(rec)
         storages = self.result_storages()
         if program.results or program.updates:
             compiled = self.compiled
@@ -233,6 +244,17 @@ class Plan:
                     family.join_alone(rec, frame)
                 else:
                     family.join(rec, frame)
+
+    def part_imports(self, rec: Recording) -> None:
+        """Copies saved memory that this very program overwrites: compiled code writes in place and
+        takes different bases for different memory.
+        """
+        written = {id(rec.bases[base][0]) for base, _ in self.writes}
+        for number in self.imported:
+            storage, start = rec.bases[number]
+            if id(storage) in written:
+                dtype, extent = self.program.bases[number]
+                rec.bases[number] = (snapshot(storage, start, extent * dtype.itemsize), 0)
 
     def sort_live(self, rec: Recording) -> None:
         """Leaves out the live tensors that stay as they are (most that were written in place), and
@@ -311,7 +333,7 @@ class Plan:
         STATISTICS.reference_seconds += time.perf_counter() - start
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
-        from flambeau.record.backward import Frame
+        from flambeau.record.backward import Frame, stale_saved
 
         spec = self.frame
         assert spec is not None
@@ -334,6 +356,9 @@ class Plan:
             list(rec.cuts),
             frozenset(spec.trace.freed),
         )
+        frame.nodes = rec.nodes
+        for number, function in spec.functions:
+            frame.cuts[number].watch(rec.handles, stale_saved(spec.trace, function), function)
         for number, value in spec.views:
             tensor = rec.handles[number]
             changes = -1 if tensor._family is None else tensor._family.changes
@@ -363,10 +388,38 @@ def run_recording(rec: Recording) -> Plan | None:
             plan.run(rec)
     except Interrupted as error:
         fail(rec, error)
+    except MemoryError as error:
+        reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
+        reason.__dict__["node"] = error.__dict__.get("node")
+        fail(rec, located(state, reason))
+        raise reason from None
+    except Exception as error:
+        fail(rec, located(state, error))
+        raise
     except BaseException as error:
         fail(rec, error)
         raise
     return plan
+
+
+def located(state: State, error: Exception) -> Exception:
+    """The error, with a line that says where the program recorded the op that has failed."""
+    node, trace = error.__dict__.pop("node", None), state.trace
+    message = error.args[0] if len(error.args) == 1 else None
+    if node is None or trace is None or not isinstance(message, str):
+        return error
+    events = []
+    at: State | None = state
+    while at is not None and at.parent is not None:
+        if not isinstance(at.key, Meta):
+            events.append(at)
+        at = at.parent
+    number = bisect.bisect(trace.marks, node.order)
+    if 0 < number <= len(events):
+        line = events[len(events) - number].line
+        if line is not None:
+            error.args = (f"{message}\n(first recorded at {line[0]}:{line[1]})",)
+    return error
 
 
 class Interrupted(Exception):
@@ -437,7 +490,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(results),
         tuple(updates),
     )
-    return Plan(program, targets, writes, frame, families, depth)
+    return Plan(program, targets, writes, frame, families, depth, tuple(trace.imported))
 
 
 def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
@@ -615,6 +668,8 @@ def repeats(state: State) -> bool:
     for period in range(1, len(keys) // 3 + 1):
         if keys[:period] == keys[period : 2 * period] == keys[2 * period : 3 * period]:
             segment = keys[:period]
+            if all(isinstance(k, Meta) or k[0].enters for k in segment):
+                return False  # the operands of one event: they would enter again and again
             return not any(isinstance(k, Meta) and k.requires_grad for k in segment)
     return False
 

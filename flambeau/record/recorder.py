@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -52,6 +53,14 @@ class Flushed(Exception):
         return event()
 
 
+class Fronted(Flushed):
+    """The new recording begins with `tensor`, which lies in front of another over its storage."""
+
+    def __init__(self, tensor: Handle) -> None:
+        super().__init__()
+        self.tensor = tensor
+
+
 class Shown(Flushed):
     """A view of memory that NumPy sees is made at once: a view of that very memory."""
 
@@ -73,6 +82,7 @@ class Recording:
         "done",
         "frames",
         "handles",
+        "nodes",
         "plan",
         "scalars",
         "state",
@@ -90,6 +100,7 @@ class Recording:
         self.cuts: Any = ()  # the Python code at each cut; a list once there is one
         self.trace: Trace | None = None
         self.plan: Any = None  # what its flush has run
+        self.nodes: Any = None  # its backward functions, where somebody has asked for them
         self.taken = False  # it runs, or has run
         self.done = False
 
@@ -383,6 +394,7 @@ def advance(
 
 def advance_key(make: Any, cuts: Any = ()) -> tuple[Recording, State, list[Any]]:
     """Records an event whose key `make(recording, scalars)` forms; see `advance`."""
+    fronts: list[Handle] = []
     while True:
         rec = LOCAL.rec
         scalars: list[Any] = []
@@ -390,6 +402,13 @@ def advance_key(make: Any, cuts: Any = ()) -> tuple[Recording, State, list[Any]]
             key = make(rec, scalars)
             state = rec.state.next.get(key) or miss(rec, key)
             return rec, state, commit(rec, state, scalars, cuts=cuts)
+        except Fronted as reason:
+            # Each of several storages may have its first tensor late among the operands.
+            front = reason.tensor
+            fronts = [t for t in fronts if t._storage is not front._storage]
+            for tensor in fronts:
+                enter(LOCAL.rec, tensor)
+            fronts.append(front)
         except Flushed:
             continue
 
@@ -514,12 +533,27 @@ def miss(rec: Recording, key: Any) -> State:
     first = len(trace.tensors)
     extra = step(trace, key)
     state = State(before, key)
+    state.line = _users_line()
     fill_state(state, trace, first, extra)
     before.next[key] = state
     trace.state = state
     rec.trace = trace
     plans.note_new_state()
     return state
+
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def _users_line() -> tuple[str, int] | None:
+    """The file and line outside this package that records the event."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE):
+            return name, frame.f_lineno
+        frame = frame.f_back
+    return None
 
 
 def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
@@ -569,6 +603,8 @@ def retrace(state: State) -> Trace:
 
 def must_flush(rec: Recording) -> bool:
     """Whether the recording has grown enough to run before it goes on."""
+    if not rec.state.ops:
+        return False  # tensors alone have entered: nothing would run
     depth = rec.state.depth
     if depth >= OPTIONS.longest_recording:
         return True
@@ -635,6 +671,7 @@ def _settle_other(other: Recording) -> None:
         work.state = other.state
         work.handles, work.bases, work.scalars = other.handles, other.bases, other.scalars
         work.frames, work.cuts, work.trace = other.frames, other.cuts, other.trace
+        work.nodes = other.nodes
         other.taken = True
         other.handles = other.bases = other.scalars = CLOSED
         other.state = DEAD
@@ -671,7 +708,7 @@ def _enter_first(tensor: Handle) -> NoReturn:
     """
     flush()
     enter(LOCAL.rec, tensor)
-    raise Flushed
+    raise Fronted(tensor)
 
 
 def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:

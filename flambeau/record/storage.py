@@ -35,14 +35,21 @@ class Buffer:
         }
 
 
+def out_of_memory(nbytes: int | None) -> str:
+    """PyTorch's message where the system has no room for so many bytes (None: not known)."""
+    size = "" if nbytes is None else f" you tried to allocate {nbytes} bytes."
+    return (
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+        f"memory:{size} Error code 12 (Cannot allocate memory)"
+    )
+
+
 def allocate(nbytes: int) -> Buffer:
-    """Uninitialised memory, aligned to 64 bytes. MemoryError names what was asked for."""
+    """Uninitialised memory, aligned to 64 bytes. RuntimeError names what was asked for."""
     try:
         raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    except MemoryError:
-        raise MemoryError(
-            f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes."
-        ) from None
+    except (MemoryError, ValueError):
+        raise RuntimeError(out_of_memory(nbytes)) from None
     start = raw.__array_interface__["data"][0]
     return Buffer(raw, start + -start % ALIGNMENT, nbytes)
 

@@ -71,9 +71,13 @@ class Group:
 
 
 class TensorRecord:
-    """A tensor of the recording."""
+    """A tensor of the recording.
 
-    __slots__ = ("group", "meta", "number", "retains", "storage")
+    `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
+    the next write, gradients reach it by way of the views that it was made from.
+    """
+
+    __slots__ = ("group", "meta", "number", "own", "retains", "storage")
 
     def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
         self.number = number
@@ -81,10 +85,23 @@ class TensorRecord:
         self.storage = storage
         self.group = group
         self.retains = False
+        self.own: tuple[int, Value] | None = None
 
     @property
     def layout(self) -> tuple[Shape, Strides, int]:
         return self.meta.shape, self.meta.strides, self.meta.offset
+
+
+class FunctionRecord:
+    """A custom function in the graph: the piece of its joined value that each differentiable output
+    is, and (tensor number, version) of what it has saved for its backward.
+    """
+
+    __slots__ = ("pieces", "saved")
+
+    def __init__(self, pieces: tuple[Value, ...], saved: tuple[tuple[int, int], ...]) -> None:
+        self.pieces = pieces
+        self.saved = saved
 
 
 class Trace:
@@ -96,6 +113,7 @@ class Trace:
         self.tensors: list[TensorRecord] = []
         self.bases: list[StorageRecord] = []
         self.scalars: list[DType] = []
+        self.imported: list[int] = []  # the bases that are values saved by earlier programs
         self.histories: list[Any] = []  # what each history input stands for
         self.leaves: list[int] = []  # tensor number of each leaf
         self.entered: set[int] = set()  # tensors that came from outside
@@ -107,6 +125,7 @@ class Trace:
         self.cuts: list[
             tuple[Value, tuple[Value | None, ...] | None]
         ] = []  # Python code in the graph
+        self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
         self.changed: dict[int, Meta] = {}
         self.state: Any = None  # which state of the tree this is the trace of
@@ -290,7 +309,9 @@ class Trace:
         )
         record = TensorRecord(len(self.tensors), meta, parent.storage, group)
         if value is not None and group is parent.group:
-            group.values.setdefault(record.layout, value)
+            known = group.values.setdefault(record.layout, value)
+            if known is not value and value.tracked:
+                record.own = group.version, value
         self.tensors.append(record)
         return record
 
@@ -343,6 +364,8 @@ class Trace:
         tensor = self.tensors[number]
         group = tensor.group
         self._synchronise(group)
+        if tensor.own is not None and tensor.own[0] == group.version:
+            return tensor.own[1]
         value = group.values.get(tensor.layout)
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)

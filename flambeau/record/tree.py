@@ -29,6 +29,7 @@ class State:
         "extra",
         "key",
         "lengths",
+        "line",
         "meta",
         "metas",
         "next",
@@ -62,6 +63,7 @@ class State:
             None  # the symbolic recording at this place, kept where a flush has needed it
         )
         self.tick = 0
+        self.line: tuple[str, int] | None = None  # where the user's program first recorded it
 
     def path(self) -> list[Any]:
         """The keys of the events from the root to here."""

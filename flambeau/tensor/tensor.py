@@ -256,6 +256,11 @@ class Tensor(Base):
 
     __array_priority__ = 1000
 
+    def __array_wrap__(self, array: Any, *_: Any) -> Any:
+        from flambeau.functional.creation import from_numpy
+
+        return from_numpy(array.astype("uint8") if array.dtype == bool else array)
+
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any:
         from flambeau.tensor.dlpack import to_capsule
 
@@ -457,6 +462,10 @@ class Tensor(Base):
     def register_hook(self, hook: Any) -> Any:
         """Calls hook(grad) when this gradient is computed; a returned tensor replaces it."""
         return engine().register_hook(self, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
+        """Calls hook(tensor) whenever this leaf's `.grad` has been added to."""
+        return engine().register_post_accumulate_grad_hook(self, hook)
 
     # ---- copying and pickling --------------------------------------------------------------------
 

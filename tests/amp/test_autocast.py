@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, array, dtype_name, given  # noqa: E402
+from beside_torch import LIBRARIES, array, dtype_name, given
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 DTYPES = ["bfloat16", "float16"]

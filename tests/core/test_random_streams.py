@@ -160,6 +160,8 @@ def operands_for(kind: str, n: int, rng: np.random.Generator) -> tuple[np.ndarra
         return (rng.uniform(0.0, 30.0, n),)
     if kind == "multinomial":
         return (rng.uniform(0.0, 1.0, (3, 7)),)
+    if kind == "uniform_where":
+        return (rng.uniform(0.0, 1.0, n) < 0.5,)
     return ()
 
 

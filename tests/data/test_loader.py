@@ -13,11 +13,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, identical  # noqa: E402
+from beside_torch import LIBRARIES, given, identical
 
-import flambeau  # noqa: E402
-from flambeau.utils import data as ours  # noqa: E402
-from flambeau.utils.data import _utils  # noqa: E402
+import flambeau
+from flambeau.utils import data as ours
+from flambeau.utils.data import _utils
 
 pytestmark = pytest.mark.parity
 theirs = torch.utils.data

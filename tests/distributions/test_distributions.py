@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, array, given, same  # noqa: E402
+from beside_torch import LIBRARIES, array, given, same
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 

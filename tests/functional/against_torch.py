@@ -12,11 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.autograd.engine import grad  # noqa: E402
-from flambeau.core import dtypes  # noqa: E402
-from flambeau.functional import linear_algebra, ordering, pointwise, reduction, shaping  # noqa: E402
-from flambeau.functional.pointwise import mul  # noqa: E402
-from flambeau.tensor.tensor import from_array  # noqa: E402
+from flambeau.autograd.engine import grad
+from flambeau.core import dtypes
+from flambeau.functional import linear_algebra, ordering, pointwise, reduction, shaping
+from flambeau.functional.pointwise import mul
+from flambeau.tensor.tensor import from_array
 
 ATOL = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-5, "float64": 1e-10}
 

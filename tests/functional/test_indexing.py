@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import (  # noqa: E402
+from against_torch import (
     MINE,
     Case,
     check_error,
@@ -20,8 +20,8 @@ from against_torch import (  # noqa: E402
     same,
 )
 
-from flambeau.functional import binding, creation, indexing, inplace, shaping  # noqa: E402
-from flambeau.record import recorder  # noqa: E402
+from flambeau.functional import binding, creation, indexing, inplace, shaping
+from flambeau.record import recorder
 
 pytestmark = pytest.mark.parity
 

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import (  # noqa: E402
+from against_torch import (
     MINE,
     Case,
     check_error,
@@ -21,8 +21,8 @@ from against_torch import (  # noqa: E402
     same,
 )
 
-from flambeau.functional import linear_algebra, shaping  # noqa: E402
-from flambeau.functional.conversion import complex as make_complex  # noqa: E402
+from flambeau.functional import linear_algebra, shaping
+from flambeau.functional.conversion import complex as make_complex
 
 pytestmark = pytest.mark.parity
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import (  # noqa: E402
+from against_torch import (
     MINE,
     Case,
     check_error,
@@ -20,7 +20,7 @@ from against_torch import (  # noqa: E402
     same,
 )
 
-from flambeau.functional import ordering  # noqa: E402
+from flambeau.functional import ordering
 
 pytestmark = pytest.mark.parity
 

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from against_torch import (  # noqa: E402
+from against_torch import (
     MINE,
     Case,
     check_error,
@@ -22,10 +22,10 @@ from against_torch import (  # noqa: E402
     same,
 )
 
-from flambeau.core import dtypes  # noqa: E402
-from flambeau.functional import reduction  # noqa: E402
-from flambeau.functional.conversion import complex as make_complex  # noqa: E402
-from flambeau.tensor.tensor import Tensor, from_array  # noqa: E402
+from flambeau.core import dtypes
+from flambeau.functional import reduction
+from flambeau.functional.conversion import complex as make_complex
+from flambeau.tensor.tensor import Tensor, from_array
 
 pytestmark = pytest.mark.parity
 

@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import array, dtype_name, given, same  # noqa: E402
+from beside_torch import array, dtype_name, given, same
 
-import flambeau  # noqa: E402
+import flambeau
 
 Case = Callable[..., Any]
 

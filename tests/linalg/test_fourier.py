@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import given, same  # noqa: E402
-from linalg_cases import Case, check, check_error, check_gradients, draw  # noqa: E402
+from beside_torch import given, same
+from linalg_cases import Case, check, check_error, check_gradients, draw
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 

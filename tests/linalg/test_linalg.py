@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from linalg_cases import Case, check, check_error, check_gradients, draw, positive  # noqa: E402
+from linalg_cases import Case, check, check_error, check_gradients, draw, positive
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 

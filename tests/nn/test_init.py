@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, same  # noqa: E402
+from beside_torch import LIBRARIES, same
 
-import flambeau  # noqa: E402
-import flambeau.nn as ours  # noqa: E402
+import flambeau
+import flambeau.nn as ours
 
 pytestmark = pytest.mark.parity
 theirs = torch.nn

@@ -13,10 +13,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, same  # noqa: E402
+from beside_torch import LIBRARIES, given, same
 
-import flambeau  # noqa: E402
-import flambeau.nn as ours  # noqa: E402
+import flambeau
+import flambeau.nn as ours
 
 pytestmark = pytest.mark.parity
 theirs = torch.nn
@@ -40,7 +40,10 @@ class Net(ours.Module):
         return self.body(self.fc1(x)) * self.scale + self.offset
 
 
-class TheirNet(theirs.Module):
+TheirModule: Any = theirs.Module
+
+
+class TheirNet(TheirModule):
     library = torch
     downsample = None
 

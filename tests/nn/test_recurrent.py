@@ -9,27 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, identical, same  # noqa: E402
+from beside_torch import LIBRARIES, built, given, same, same_mistake
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 
 RTOL, ATOL = 1e-4, 2e-5
-
-
-def built(kind: str, *args: Any, **options: Any) -> list[Any]:
-    """The layer of both libraries from the same seed; asserts that the parameters are equal."""
-    made = []
-    for library in LIBRARIES:
-        library.manual_seed(7)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made.append(getattr(library.nn, kind)(*args, **options))
-    mine, other = made
-    assert repr(mine) == repr(other)
-    identical(dict(mine.state_dict()), dict(other.state_dict()))
-    return made
 
 
 def flat(value: Any) -> list[Any]:
@@ -230,11 +216,7 @@ def attempts(library: Any) -> list[Any]:
 
 @pytest.mark.parametrize("place", range(len(attempts(flambeau))))
 def test_mistakes(place: int) -> None:
-    with pytest.raises(Exception) as expected:
-        attempts(torch)[place]()
-    with pytest.raises(expected.type) as raised:
-        attempts(flambeau)[place]()
-    assert str(raised.value).split("\n")[0] == str(expected.value).split("\n")[0]
+    same_mistake(attempts(flambeau)[place], attempts(torch)[place])
 
 
 @pytest.mark.parametrize("batch_first", [False, True])

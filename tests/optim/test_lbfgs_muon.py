@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, array, given, same  # noqa: E402
+from beside_torch import LIBRARIES, array, given, same
 
-import flambeau  # noqa: E402
-from flambeau.optim import lbfgs, line_search  # noqa: E402
+import flambeau
+from flambeau.optim import lbfgs, line_search
 
 pytestmark = pytest.mark.parity
 

@@ -12,11 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, same  # noqa: E402
+from beside_torch import LIBRARIES, given, same
 
-import flambeau  # noqa: E402
-from flambeau import optim as ours  # noqa: E402
-from flambeau.optim import updates  # noqa: E402
+import flambeau
+from flambeau import optim as ours
+from flambeau.optim import updates
 
 pytestmark = pytest.mark.parity
 theirs = torch.optim

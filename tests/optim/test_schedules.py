@@ -10,10 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES  # noqa: E402
+from beside_torch import LIBRARIES
 
-import flambeau  # noqa: E402
-from flambeau import optim as ours  # noqa: E402
+import flambeau
+from flambeau import optim as ours
 
 pytestmark = pytest.mark.parity
 

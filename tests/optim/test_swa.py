@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given, same  # noqa: E402
+from beside_torch import LIBRARIES, given, same
 
 pytestmark = pytest.mark.parity
 

@@ -12,10 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import op_database as ops  # noqa: E402
-from module_database import close  # noqa: E402
+import op_database as ops
+from module_database import close
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 

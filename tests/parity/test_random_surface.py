@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, array, given, identical, same  # noqa: E402
+from beside_torch import LIBRARIES, array, given, identical, same
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 Draw = Callable[[Any], Any]

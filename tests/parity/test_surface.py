@@ -10,9 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beside_torch import LIBRARIES, given  # noqa: E402
+from beside_torch import LIBRARIES, given
 
-import flambeau  # noqa: E402
+import flambeau
 
 pytestmark = pytest.mark.parity
 # PyTorch's answers below are those of its build without CUDA.

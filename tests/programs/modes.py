@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flambeau.record.options import OPTIONS
 
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "sync": {"sync": True},
     "reference": {"executor": "reference"},
     "compiled": {"executor": "compiled"},
@@ -18,7 +19,7 @@ MODES = {
 @contextmanager
 def mode(name: str) -> Iterator[None]:
     """Runs a block in a mode, with default options otherwise."""
-    chosen = {"sync": False, "executor": "auto", **MODES[name]}
+    chosen: dict[str, Any] = {"sync": False, "executor": "auto", **MODES[name]}
     before = {field: getattr(OPTIONS, field) for field in chosen}
     for field, value in chosen.items():
         setattr(OPTIONS, field, value)

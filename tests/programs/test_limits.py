@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,7 +212,7 @@ def test_an_interrupt_anywhere_leaves_a_usable_state(
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm") as file:  # noqa: PTH123
+    with Path("/proc/self/statm").open() as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -1,8 +1,8 @@
 """Random whole programs against PyTorch: op by op, compiled at once, and recognised when they come
 again.
 
-FLAMBEAU_PROGRAMS says how many (the default is for every day). A failure prints the shrunk program
-as a script; tools/soak.py runs on for as long as wanted.
+FLAMBEAU_PROGRAMS says how many (the default is for every day), FLAMBEAU_PROGRAMS_FROM the first
+seed. A failure prints the shrunk program as a script; tools/soak.py runs on for as long as wanted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .shrink import shrink
 pytestmark = pytest.mark.parity
 
 PROGRAMS = int(os.environ.get("FLAMBEAU_PROGRAMS", "300"))
+FIRST = int(os.environ.get("FLAMBEAU_PROGRAMS_FROM", "0"))  # the first program's seed
 BATCH = 25
 RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3}
 # of how many programs a mode takes one
@@ -70,7 +71,8 @@ def shrunk_report(seed: int, name: str) -> str:
 @pytest.mark.parametrize("name", list(RUNS))
 @pytest.mark.parametrize("batch", range((PROGRAMS + BATCH - 1) // BATCH))
 def test_same_as_pytorch(batch: int, name: str) -> None:
-    seeds = range(batch * BATCH, min((batch + 1) * BATCH, PROGRAMS), EVERY[name])
+    last = FIRST + min((batch + 1) * BATCH, PROGRAMS)
+    seeds = range(FIRST + batch * BATCH, last, EVERY[name])
     failed = [
         seed
         for seed in seeds

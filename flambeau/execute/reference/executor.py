@@ -30,7 +30,11 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
     arrays: dict[Value, Array] = {}
     with np.errstate(all="ignore"):
         for node in nodes:
-            arrays[node] = evaluate(node, arrays, bases, scalars)
+            try:
+                arrays[node] = evaluate(node, arrays, bases, scalars)
+            except Exception as error:
+                error.__dict__["node"] = node  # whoever runs the program can say where it is from
+                raise
             for operand in node.inputs:
                 uses[operand] -= 1
                 if not uses[operand]:

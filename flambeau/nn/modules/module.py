@@ -85,7 +85,24 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         # Without the merging of an empty dictionary: this is the path of every layer.
         return self.forward(*args)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """From now on calls run through `flambeau.compile`, with these arguments."""
+        from flambeau.compiler import compile
+
+        def call(*inputs: Any, **options: Any) -> Any:
+            return self._call_plainly(inputs, options)
+
+        own = self.__dict__
+        own["_compiled_call_impl"] = compile(call, *args, **kwargs)
+        own["_hooked"] = True
+
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        compiled = self.__dict__.get("_compiled_call_impl")
+        if compiled is not None:
+            return compiled(*args, **kwargs)
+        return self._call_plainly(args, kwargs)
+
+    def _call_plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         ran: set[int] = set()
         try:
             return self._call_in_order(args, kwargs, ran)
@@ -342,6 +359,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
+        state.pop("_compiled_call_impl", None)
         for registry in _REGISTRIES:
             table = state.get(registry)
             if table is None:

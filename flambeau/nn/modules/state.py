@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.nn._torch import Parameter, Tensor, is_tensor, no_grad
 from flambeau.nn.modules.hooks import RemovableHandle
+from flambeau.nn.parameter import is_lazy
 
 _EXTRA_STATE = "_extra_state"
 
@@ -199,6 +200,8 @@ class StateMixin:
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
                 f"object from checkpoint but received {type(given)}"
             )
+        if is_lazy(mine) and is_lazy(given):
+            return None
         if mine.dim() == 0 and tuple(given.shape) == (1,):
             given = given[0]
         if given.shape != mine.shape:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, linalg, no_grad, stack, tensor
+from flambeau.nn._torch import Tensor, no_grad, stack, tensor, vector_norm
 
 
 def get_total_norm(
@@ -23,8 +23,8 @@ def get_total_norm(
         return tensor(0.0)
     with no_grad():
         first = tensors[0].device
-        norms = [linalg.vector_norm(t, norm_type).to(first) for t in tensors]
-        total: Tensor = linalg.vector_norm(stack(norms), norm_type)
+        norms = [vector_norm(t, norm_type).to(first) for t in tensors]
+        total: Tensor = vector_norm(stack(norms), norm_type)
     if error_if_nonfinite and bool(total.isnan().logical_or(total.isinf())):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "

@@ -1,0 +1,28 @@
+"""Transforms of functions: PyTorch's torch.func."""
+
+from flambeau.func.mapping import vmap
+from flambeau.func.modules import functional_call, stack_module_state
+from flambeau.func.transforms import (
+    functionalize,
+    grad,
+    grad_and_value,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    vjp,
+)
+
+__all__ = [
+    "functional_call",
+    "functionalize",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]

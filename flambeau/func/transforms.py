@@ -1,0 +1,360 @@
+"""Derivatives of functions: grad, vjp, jvp and Jacobians, in terms of autograd.
+
+Forward mode is a second backward pass: the pullback is linear in its cotangent, and its own
+pullback is the derivative along a tangent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.autograd import engine
+from flambeau.autograd.modes import enable_grad, is_grad_enabled
+from flambeau.func.tree import flatten
+from flambeau.functional.creation import ones_like, zeros_like
+from flambeau.functional.joining import stack
+from flambeau.record.backward import Done
+from flambeau.tensor.tensor import Tensor
+
+
+def _level(tensor: Any) -> Any:
+    """The tensor as the variable of a transform: another one for autograd, the same outside."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"Thing passed to transform API must be Tensor, got {type(tensor)}")
+    if tensor.requires_grad:
+        return tensor.view_as(tensor)
+    return tensor.detach().requires_grad_()
+
+
+def _reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
+    """Whether the roots depend on leaves other than the transform's own.
+
+    An unfinished answer (history in earlier programs, Python code on the way) counts as yes.
+    """
+    inside = {id(t) for t in own}
+    for root in roots:
+        if not root.requires_grad:
+            continue
+        seed = (ones_like(root.detach()),)
+        rec, state, _ = engine._record((root,), seed, (False, True), None, [], None, [], {})
+        done = state.extra
+        if not isinstance(done, Done) or done.targets is None:
+            return True
+        if any(id(rec.handles[number]) not in inside for number in done.targets):
+            return True
+    return False
+
+
+class _Traced:
+    """One run of a function on variables of its own, ready for pullbacks."""
+
+    def __init__(self, function: Callable[[list[Any]], Any], values: list[Any]) -> None:
+        self.connected = is_grad_enabled()
+        with enable_grad():
+            self.variables = [_level(v) for v in values]
+            self.result = function(self.variables)
+
+    def see(self, roots: list[Any]) -> None:
+        """Finds out whether results stay part of an outer graph."""
+        self.outside = self.connected and _reaches_outside(
+            [r for r in roots if isinstance(r, Tensor)], self.variables
+        )
+
+    def plain(self, value: Any) -> Any:
+        """A tensor without the transform's own variables, where nothing outside needs them."""
+        return value.detach() if isinstance(value, Tensor) and not self.outside else value
+
+    def pull(self, roots: list[Tensor], cotangents: list[Tensor], keep: bool = False) -> list[Any]:
+        """Cotangents of the variables; zeros where a variable is not used."""
+        pairs = [(r, c) for r, c in zip(roots, cotangents, strict=True) if r.requires_grad]
+        if not pairs:
+            return [zeros_like(v.detach()) for v in self.variables]
+        kept = keep or self.outside
+        kept = kept or (is_grad_enabled() and any(c.requires_grad for _, c in pairs))
+        found = engine.grad(
+            [r for r, _ in pairs],
+            self.variables,
+            [c for _, c in pairs],
+            retain_graph=True,
+            create_graph=kept,
+            materialize_grads=True,
+        )
+        return list(found)
+
+
+def _chosen(argnums: Any, count: int) -> list[int]:
+    if isinstance(argnums, bool) or not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    for place in places:
+        if not -count <= place < count:
+            raise RuntimeError(f"Got argnum={place}, but only {count} positional inputs")
+    return [place % count for place in places]
+
+
+def _split_arguments(
+    function: Any, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[list[Any], Callable[[list[Any]], Any], Callable[[list[Any]], Any]]:
+    """The leaves at `argnums`, the function of them, and how to nest results like them."""
+    places = _chosen(argnums, len(args))
+    picked = args[places[0]] if isinstance(argnums, int) else tuple(args[p] for p in places)
+    leaves, build = flatten(picked)
+
+    def call(values: list[Any]) -> Any:
+        made = build(values)
+        whole = list(args)
+        for place, part in zip(places, [made] if isinstance(argnums, int) else made, strict=True):
+            whole[place] = part
+        return function(*whole, **kwargs)
+
+    return leaves, call, build
+
+
+def grad_and_value(
+    func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
+    """A function that gives (gradients, value) of a scalar function."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        leaves, call, build = _split_arguments(func, argnums, args, kwargs)
+        run = _Traced(call, leaves)
+        output, aux = run.result, None
+        if has_aux:
+            if not (isinstance(output, tuple) and len(output) == 2):
+                raise RuntimeError(
+                    "grad_and_value(f)(*args): output of function f should be a tuple: "
+                    "(output, aux) if has_aux is True"
+                )
+            output, aux = output
+        if not isinstance(output, Tensor):
+            raise RuntimeError(
+                "grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got "
+                f"{type(output)}"
+            )
+        if output.dim():
+            raise RuntimeError(
+                "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got "
+                f"tensor with {output.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs "
+                "instead?"
+            )
+        parts, rebuild = flatten(aux)
+        run.see([output, *parts])
+        gradients = build(run.pull([output], [ones_like(output.detach())]))
+        value = run.plain(output)
+        return gradients, (value, rebuild([run.plain(p) for p in parts])) if has_aux else value
+
+    return wrapped
+
+
+def grad(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that gives the gradients of a scalar function (with `has_aux`: and the aux)."""
+    both = grad_and_value(func, argnums, has_aux)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        gradients, value = both(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return wrapped
+
+
+def _outputs(result: Any, name: str, has_aux: bool) -> tuple[Any, Any]:
+    output, aux = result, None
+    if has_aux:
+        if not (isinstance(output, tuple) and len(output) == 2):
+            raise RuntimeError(
+                f"{name}(f, *primals): output of function f should be a tuple: (output, aux) if "
+                "has_aux is True"
+            )
+        output, aux = output
+    for leaf in flatten(output)[0]:
+        if not isinstance(leaf, Tensor):
+            raise RuntimeError(
+                f"{name}(f, *primals): expected f(*primals) to return only tensors, got "
+                f"unsupported type {type(leaf)}"
+            )
+    return output, aux
+
+
+def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """(outputs, function from their cotangents to those of the primals)[, aux]."""
+    leaves, build = flatten(primals)
+    run = _Traced(lambda values: func(*build(values)), leaves)
+    output, aux = _outputs(run.result, "vjp", has_aux)
+    roots, nest = flatten(output)
+    extra, rebuild = flatten(aux)
+    run.see([*roots, *extra])
+
+    def pullback(*cotangents: Any) -> Any:
+        given, _ = flatten(cotangents if len(cotangents) > 1 else cotangents[0])
+        if len(given) != len(roots):
+            raise RuntimeError(
+                f"Expected {len(roots)} cotangents, as many as outputs, got {len(given)}"
+            )
+        for place, (one, root) in enumerate(zip(given, roots, strict=True)):
+            if tuple(one.shape) != tuple(root.shape):
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{place}] has a shape of {one.shape} and "
+                    f"output[{place}] has a shape of {root.shape}."
+                )
+        return build(run.pull(roots, given))
+
+    shown = nest([run.plain(r) for r in roots])
+    return (
+        (shown, pullback, rebuild([run.plain(e) for e in extra])) if has_aux else (shown, pullback)
+    )
+
+
+def jvp(
+    func: Callable[..., Any],
+    primals: Any,
+    tangents: Any,
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """(outputs, their derivative along `tangents`)[, aux]."""
+    if strict:
+        raise NotImplementedError("func.jvp: strict=True is not supported yet")
+    if not isinstance(primals, tuple):
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid "
+            "to call f(*primals)."
+        )
+    leaves, build = flatten(primals)
+    along, _ = flatten(tangents)
+    if not isinstance(tangents, tuple) or len(along) != len(leaves):
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals and tangents to have the same python "
+            "structure."
+        )
+    for x, v in zip(leaves, along, strict=True):
+        if tuple(x.shape) != tuple(v.shape):
+            raise RuntimeError(
+                "Trying to set a forward gradient that has a different size than that of the "
+                "original Tensor, this is not supported. Tensor is of size "
+                f"{list(x.shape)} while the given forward gradient is of size {list(v.shape)}."
+            )
+    run = _Traced(lambda values: func(*build(values)), leaves)
+    output, aux = _outputs(run.result, "jvp", has_aux)
+    roots, nest = flatten(output)
+    extra, rebuild = flatten(aux)
+    run.see([*roots, *extra])
+    pushed = nest(_push(run, roots, along))
+    shown = nest([run.plain(r) for r in roots])
+    return (shown, pushed, rebuild([run.plain(e) for e in extra])) if has_aux else (shown, pushed)
+
+
+def _push(run: _Traced, roots: list[Any], along: list[Any]) -> list[Any]:
+    """The derivatives of the roots along tangents of the variables."""
+    kept = run.outside or (run.connected and any(v.requires_grad for v in along))
+    with enable_grad():
+        dummies = [zeros_like(r.detach()).requires_grad_() for r in roots]
+        pulled = run.pull(roots, dummies, keep=True)
+        pairs = [(p, v) for p, v in zip(pulled, along, strict=True) if p.requires_grad]
+        if not pairs:
+            return [zeros_like(r.detach()) for r in roots]
+        return list(
+            engine.grad(
+                [p for p, _ in pairs],
+                dummies,
+                [v for _, v in pairs],
+                retain_graph=True,
+                create_graph=kept,
+                materialize_grads=True,
+            )
+        )
+
+
+def _basis(like: Tensor) -> list[Tensor]:
+    flat = zeros_like(like.detach()).reshape(-1)
+    rows = []
+    for place in range(flat.numel()):
+        row = flat.clone()
+        row[place] = 1
+        rows.append(row.reshape(like.shape))
+    return rows
+
+
+def jacrev(
+    func: Callable[..., Any],
+    argnums: Any = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:
+    """A function that gives the Jacobian, a row at a time by reverse mode.
+
+    `chunk_size` bounds the rows at once; here that is always one.
+    """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        leaves, call, build = _split_arguments(func, argnums, args, kwargs)
+        run = _Traced(call, leaves)
+        output, aux = _outputs(run.result, "vjp", has_aux)
+        roots, nest = flatten(output)
+        extra, rebuild = flatten(aux)
+        run.see([*roots, *extra])
+        per_root = []
+        for root in roots:
+            rows = [run.pull([root], [row]) for row in _basis(root)]
+            parts = []
+            for place, variable in enumerate(run.variables):
+                shape = (*root.shape, *variable.shape)
+                columns = [row[place] for row in rows]
+                empty = variable.detach().new_zeros(shape)
+                parts.append(stack(columns).reshape(shape) if columns else empty)
+            per_root.append(build(parts))
+        made = nest(per_root)
+        return (made, rebuild([run.plain(e) for e in extra])) if has_aux else made
+
+    return wrapped
+
+
+def jacfwd(
+    func: Callable[..., Any],
+    argnums: Any = 0,
+    has_aux: bool = False,
+    *,
+    randomness: str = "error",
+) -> Callable[..., Any]:
+    """A function that gives the Jacobian, a column at a time by forward mode."""
+    if randomness != "error":
+        raise NotImplementedError("func.jacfwd: randomness other than 'error' is not supported yet")
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        leaves, call, build = _split_arguments(func, argnums, args, kwargs)
+        run = _Traced(call, leaves)
+        output, aux = _outputs(run.result, "jvp", has_aux)
+        roots, nest = flatten(output)
+        extra, rebuild = flatten(aux)
+        run.see([*roots, *extra])
+        parts: list[list[Any]] = [[] for _ in roots]
+        for place, variable in enumerate(run.variables):
+            zeros = [zeros_like(v.detach()) for v in run.variables]
+            columns = [
+                _push(run, roots, [*zeros[:place], row, *zeros[place + 1 :]])
+                for row in _basis(variable)
+            ]
+            for number, root in enumerate(roots):
+                shape = (*root.shape, *variable.shape)
+                made = [column[number] for column in columns]
+                empty = root.detach().new_zeros(shape)
+                parts[number].append(stack(made, -1).reshape(shape) if made else empty)
+        result = nest([build(part) for part in parts])
+        return (result, rebuild([run.plain(e) for e in extra])) if has_aux else result
+
+    return wrapped
+
+
+def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
+    """A function that gives the second derivatives: the Jacobian of the gradient."""
+    return jacfwd(jacrev(func, argnums), argnums)
+
+
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """NotImplementedError: programs are recorded without mutations, there is no such pass."""
+    raise NotImplementedError("func.functionalize is not supported yet")

@@ -1,0 +1,37 @@
+"""A long run does not grow: memory, states and plans after many steps are those after few."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flambeau.record.plan import STATISTICS
+
+STEPS = int(os.environ.get("FLAMBEAU_MEMORY_STEPS", "100000"))
+
+
+def bench() -> Any:
+    """bench/memory.py as a module."""
+    path = Path(__file__).parents[2] / "bench" / "memory.py"
+    spec = importlib.util.spec_from_file_location("bench_memory", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_steps_do_not_grow_memory() -> None:
+    module = bench()
+    module.train(2000, 1000)
+    states, plans = STATISTICS.states, STATISTICS.plans
+    found = module.train(STEPS, STEPS // 5)
+    assert STATISTICS.states - states < 20
+    assert STATISTICS.plans - plans < 5
+    # 10 bytes a step would be 1 MiB; the allocator's own noise is a few pages.
+    assert found[-1] - found[0] < 2, found
