@@ -275,6 +275,10 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
         for number, other in enumerate(cuts):
             if other is code:
                 return position - 1, number
+    # A root marks its hooks anew in each recording that it enters, and running them may flush one.
+    for number, other in enumerate(rec.cuts):
+        if isinstance(code, HookCut) and isinstance(other, HookCut) and other.hooks is code.hooks:
+            return -1, number
     return None
 
 
