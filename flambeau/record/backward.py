@@ -831,7 +831,8 @@ def describe_chain(
         for f in frames
     )
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
-    wanted, passes = [], []
+    wanted: list[tuple[tuple[int, Any], ...]] = []
+    passes: list[bool] = []
     for tensor, made_here in zip(inputs or (), need.made_here, strict=inputs is not None):
         if made_here:  # or overwritten: what it was in an earlier program is not asked for
             wanted.append(())
