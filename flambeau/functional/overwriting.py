@@ -116,7 +116,7 @@ def _index_reduce(x: Value, index: Value, rows: Value, axis: int, mode: str) -> 
 
 
 INDEX_REDUCE = PureOp("index_reduce", _index_reduce)
-INDEX_REDUCE_ = InplaceOp("index_reduce_", _index_reduce, "IndexReduceBackward0")
+INDEX_REDUCE_ = InplaceOp("index_reduce_", _index_reduce, "IndexReduceBackward0", apart=True)
 
 
 def _index_mode(reduce: str, include_self: bool) -> str:

@@ -6,6 +6,7 @@ On a tensor that holds its data, outside autograd, a view is made at once; elsew
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -442,14 +443,48 @@ def t(input: Tensor) -> Tensor:
     return show(T, input, (tuple(range(rank))[::-1],))
 
 
+IDENTITY = "This function is the identity in these cases."
+CONJUGATE = "Consider using x.conj()."
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(words: str) -> None:
+    """A warning at the user's line, the first time only."""
+    if words not in _warned:
+        _warned.add(words)
+        warnings.warn(words, UserWarning, stacklevel=4)
+
+
+def _as_it_is(self: Tensor, name: str, advice: str) -> Tensor:
+    """What the transpositions give for a 0-d tensor, with PyTorch's warning."""
+    from flambeau.functional.conversion import conj
+
+    _warn_once(f"{name} is deprecated on 0-D tensors. {advice}")
+    return conj(self) if advice is CONJUGATE else self
+
+
 def reverse_axes(self: Tensor) -> Tensor:
     """Tensor.T: the view with the dimensions in reverse."""
+    rank = len(self._meta.shape)
+    if rank == 0:
+        return _as_it_is(self, "Tensor.T", IDENTITY)
+    if rank != 2:
+        _warn_once(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+            "reverse the dimensions of a tensor."
+        )
     return show(PERMUTE, self, (tuple(range(len(self._meta.shape)))[::-1],))
 
 
 def matrix_transpose(self: Tensor) -> Tensor:
     """Tensor.mT: the view with the last two dimensions swapped."""
     rank = len(self._meta.shape)
+    if rank == 0:
+        return _as_it_is(self, "Tensor.mT", IDENTITY)
     if rank < 2:
         raise RuntimeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got {rank}-D tensor."
@@ -464,13 +499,15 @@ def hermitian(self: Tensor) -> Tensor:
         raise RuntimeError(
             f"tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor."
         )
-    return adjoint(self) if rank else self
+    return adjoint(self) if rank else _as_it_is(self, "Tensor.H", CONJUGATE)
 
 
 def adjoint(input: Tensor) -> Tensor:
     """The conjugate with the last two dimensions swapped."""
     from flambeau.functional.conversion import conj
 
+    if not input._meta.shape:
+        return _as_it_is(input, "adjoint()", CONJUGATE)
     if len(input._meta.shape) < 2:
         raise RuntimeError(
             "tensor.adjoint() is only supported on matrices or batches of matrices. Got "

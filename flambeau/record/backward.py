@@ -75,6 +75,7 @@ class NeedChain:
     """The pass has reached history: record it again with the chain of these history inputs."""
 
     histories: tuple[int, ...]
+    made_here: tuple[bool, ...] = ()  # per input: whether its value was made in this recording
     provisional = True  # no work of its own: the event that follows does it
 
 
@@ -411,7 +412,7 @@ class BackwardOp(Event):
         if inputs is not None:
             unknown = pass_.confine([trace.tracked_value(root) for root in roots], wanted)
             if unknown:
-                return NeedChain(unknown)
+                return NeedChain(unknown, _made_here(wanted))
             pass_.restrict(first, -1, trace.cuts)
         self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
@@ -419,7 +420,7 @@ class BackwardOp(Event):
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
         if histories and chain is None:
-            return NeedChain(histories)
+            return NeedChain(histories, _made_here(wanted))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
@@ -527,6 +528,10 @@ class BackwardOp(Event):
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
             _new_gradient(trace, leaves[place], owner.tensors[owner.leaves[number]], create_graph)
         return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+
+
+def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
+    return tuple(kind == "value" for kind, _ in wanted)
 
 
 def _input_cotangents(
@@ -799,9 +804,10 @@ def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
 
 
 def describe_chain(
-    rec: recorder.Recording, histories: tuple[int, ...], inputs: tuple[Any, ...] | None
+    rec: recorder.Recording, need: NeedChain, inputs: tuple[Any, ...] | None
 ) -> tuple[Chain, list[Frame]]:
     """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    histories = need.histories
     order: list[Frame] = []
     done: set[int] = set()
 
@@ -825,8 +831,13 @@ def describe_chain(
         for f in frames
     )
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
-    wanted, passes = [], []
-    for tensor in inputs or ():
+    wanted: list[tuple[tuple[int, Any], ...]] = []
+    passes: list[bool] = []
+    for tensor, made_here in zip(inputs or (), need.made_here, strict=inputs is not None):
+        if made_here:  # or overwritten: what it was in an earlier program is not asked for
+            wanted.append(())
+            passes.append(False)
+            continue
         places: list[tuple[int, Any]] = [
             (position, number)
             for position, frame in enumerate(frames)

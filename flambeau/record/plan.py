@@ -464,6 +464,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
     results: list[Value] = []
     places: dict[int, int] = {}
     targets = []
+    live = _with_leaves(trace, live)
     for number in live:
         tensor = trace.tensors[number]
         storage = tensor.storage
@@ -491,6 +492,19 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(updates),
     )
     return Plan(program, targets, writes, frame, families, depth, tuple(trace.imported))
+
+
+def _with_leaves(trace: Trace, live: tuple[int, ...]) -> tuple[int, ...]:
+    """The live tensors and the leaves of which some are views: what is done to a view is decided by
+    its leaf, also where nobody else holds that any more.
+    """
+    tensors = [trace.tensors[number] for number in live]
+    leaves = {
+        trace.leaves[tensor.group.leaf]
+        for tensor in tensors
+        if tensor.group.leaf is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf
+    }
+    return live if leaves.issubset(live) else tuple(sorted(leaves.union(live)))
 
 
 def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:

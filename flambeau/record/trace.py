@@ -263,6 +263,7 @@ class Trace:
         """A tensor with a new storage that holds `value`, dense with the given strides."""
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        value = self._of_its_own(value)
         meta = meta_of(
             value.dtype,
             value.shape,
@@ -393,8 +394,12 @@ class Trace:
         self.origins[kept] = None
         return kept
 
-    def write(self, number: int, value: Value, *, grad_name: str = "CopySlices") -> None:
-        """In-place write through a tensor: a new version of its storage."""
+    def write(
+        self, number: int, value: Value, *, grad_name: str = "CopySlices", reads: bool = True
+    ) -> None:
+        """In-place write through a tensor: a new version of its storage. `reads`: the value was
+        made from the old one (else what the old one came from gets a gradient of zero).
+        """
         tensor = self.tensors[number]
         storage, group = tensor.storage, tensor.group
         shape, strides, offset = tensor.layout
@@ -402,11 +407,11 @@ class Trace:
         self.check_writable(number)
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        value = self._of_its_own(value)
         whole = offset == 0 and value.size == storage.size and is_dense(shape, strides)
         if whole:
             flat = flatten(value, shape, strides)
-            if tensor.meta.requires_grad and self.grad_mode and not flat.tracked:
-                # Overwritten by a constant: still part of the graph, with a gradient of zero.
+            if tensor.meta.requires_grad and self.grad_mode and not (flat.tracked and reads):
                 past = view.strided_scatter(self.flat(group), flat, strides=(1,), offset=0)
                 flat = source.relink(flat, past) if past.tracked else flat
                 whole = whole and not past.tracked
@@ -430,6 +435,14 @@ class Trace:
                 group.values[tensor.layout] = value
                 self.origins[value] = (storage, storage.version, grad_name)
         self._mark_history(group, number, grad_name)
+
+    def _of_its_own(self, value: Value) -> Value:
+        """The value, as another one where it is already that of some tensor: a derivative that
+        needs it must know which of the two it was read from.
+        """
+        if value in self.origins or (self.marks and value.order <= self.marks[-1]):
+            return view.reshape(value, shape=value.shape)
+        return value
 
     def _mark_history(self, group: Group, written: int, grad_name: str) -> None:
         """Tensors of the group take on the history that the write gave their data."""
