@@ -43,7 +43,7 @@ from flambeau.distributions.transformed import (
     TransformedDistribution,
     Weibull,
 )
-from flambeau.distributions.transforms import *  # noqa: F403
+from flambeau.distributions.transforms import *  # noqa: F403  (its __all__ is public here)
 
 __all__ = [
     "Bernoulli",
