@@ -284,10 +284,12 @@ class Graph:
     def _written_by_function(self, key: Any, state: State) -> None:
         written = [n for n, dirty in zip(key[1], key[-1][1], strict=True) if dirty]
         for number in written:
-            if self.base[number] == number:
-                node = node_named(key[-1][0], self._edges(key[0], (key[2],)))
-                node._context = self.cuts[state.lengths[3] - 1].context
-                self._rebase(number, node)
+            base = self.base[number]
+            node = node_named(key[-1][0], self._edges(key[0], (key[2],)))
+            node._context = self.cuts[state.lengths[3] - 1].context
+            if base != number:
+                node = node_named("CopySlices", [self.now[base], *node._edges])
+            self._rebase(base, node)
 
 
 def graph_of_recording(rec: Any) -> Graph:

@@ -329,6 +329,27 @@ class Trace:
         self.tensors.append(record)
         return record
 
+    def new_alias(
+        self, parent: TensorRecord, value: Value, grad_name: str, born: str | None
+    ) -> TensorRecord:
+        """A tensor over the parent's elements, with a history of its own: that of `value`."""
+        shape, strides, offset = parent.layout
+        storage, group = parent.storage, Group(parent.storage)
+        data = _untracked(self.data(storage))
+        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
+            group.flat = source.relink(data, flatten(value, shape, strides))
+        else:
+            history = view.strided_scatter(data, value, strides=strides, offset=offset)
+            group.flat = source.relink(data, history)
+        group.values[parent.layout] = value
+        meta = parent.meta.replaced(
+            requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
+        )
+        record = TensorRecord(len(self.tensors), meta, storage, group)
+        record.seen = storage.version
+        self.tensors.append(record)
+        return record
+
     def scalar(self, kind: type) -> Value:
         """A new run-time scalar of a Python number type."""
         dtype = SCALAR_DTYPES[kind]
@@ -466,15 +487,27 @@ class Trace:
             or not self.grad_mode
         ):
             return
+        through_view = self.tensors[written].output >= 0
         for tensor in self.tensors:
             if tensor.group is group:
-                name = grad_name if tensor.number == written else "AsStridedBackward0"
-                if tensor.number != written and tensor.meta.requires_grad and tensor.meta.grad_name:
-                    name = tensor.meta.grad_name
+                name = "CopySlices" if through_view else grad_name
+                if tensor.meta.born is not None:
+                    self._mark_restricted(tensor)
+                    continue
+                if tensor.output >= 0:
+                    name = "AsStridedBackward0"
+                elif tensor.number != written and tensor.number in self.entered:
+                    name = tensor.meta.grad_name or "AsStridedBackward0"
                 self.change_meta(
                     tensor.number,
                     tensor.meta.replaced(requires_grad=True, is_leaf=False, grad_name=name),
                 )
+
+    def _mark_restricted(self, tensor: TensorRecord) -> None:
+        """Such a view's own function is not made anew: it is out of date from now on."""
+        meta = tensor.meta
+        if not meta.requires_grad:
+            self.change_meta(tensor.number, meta.replaced(requires_grad=True, is_leaf=False))
 
     def change_meta(self, number: int, meta: Meta) -> None:
         if self.tensors[number].meta is not meta:
