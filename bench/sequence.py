@@ -127,7 +127,7 @@ def main() -> None:
     if chosen.losses:
         for case in cases:
             losses(case, chosen.losses)
-    frameworks = [Framework(name) for name in ("torch", "flambeau")]
+    frameworks: list[steps.Framework] = [Framework(name) for name in ("torch", "flambeau")]
     columns = [steps.Column(framework, compiled=False) for framework in frameworks]
     if chosen.compile:
         columns.append(steps.Column(frameworks[1], compiled=True))

@@ -76,10 +76,12 @@ def serve(framework: str) -> None:
 class Framework:
     """The other end of the pipe."""
 
+    script = __file__
+
     def __init__(self, name: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", name],
+            [sys.executable, self.script, "--serve", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
