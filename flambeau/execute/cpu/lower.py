@@ -116,7 +116,7 @@ def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     steps = _steps(group, low)
     for step in steps:
         if isinstance(step, KernelCode):
-            step.label = describe(group)
+            step.label = step.label or describe(group)
     return steps
 
 

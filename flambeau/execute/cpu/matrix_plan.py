@@ -47,6 +47,7 @@ FLAG_BYTES = 64
 STEP_CYCLES, STORE_CYCLES, TRANSPOSE_CYCLES, KERNEL_CYCLES = 470, 700, 300, 400
 PACK_CYCLES, TURNED_CYCLES = 0.6, 0.8
 RIGHT_BYTES, LEFT_BYTES = 5 << 18, 5 << 16
+DEEP_CHUNK, DEEP_BLOCKS = 128, 96
 ADVANTAGE = 0.85  # of the vector instructions' time, below which the unit is taken
 
 
@@ -126,18 +127,48 @@ class MatrixPlan:
     turned: bool
 
     @property
-    def local(self) -> bool:
-        """Whether tasks pack their rows of the left side themselves, just before they are used:
-        where there are enough rows, and the right side stays in the level-2 cache meanwhile.
-        """
+    def by_rows(self) -> bool:
+        """See Note [Where packed rows stay]: there are enough rows, and the right side fits."""
         right = self.right.lead.blocks * self.right.block_bytes
         rows = prod(self.spec.axes[p].extent for p in self.outer) * self.left.lead.blocks
-        return rows >= TASKS and right <= RIGHT_BYTES and self.left.block_bytes <= LEFT_BYTES
+        fits = right <= RIGHT_BYTES and self.left.block_bytes <= LEFT_BYTES
+        return rows >= TASKS and fits and not self.deep
 
     @property
     def left_bytes(self) -> int:
         """Memory for the packed left side: all of it, or a block for each task."""
-        return TASKS * 2 * self.left.block_bytes if self.local else self.left.bytes
+        return 2 * TASKS * self.left.block_bytes if self.by_rows else self.left.bytes
+
+    @property
+    def deep(self) -> bool:
+        """See Note [Where packed rows stay]: the sum is long, the result small."""
+        blocks = self.left.lead.blocks * self.right.lead.blocks
+        whole = self.left.stride == 1 and self.left.lead.blocks >= TASKS
+        return (
+            not self.outer
+            and self.left.depth >= 4 * DEEP_CHUNK
+            and blocks <= DEEP_BLOCKS
+            and self.chunk.left.bytes + self.chunk.right.bytes <= RIGHT_BYTES
+            and not whole
+        )
+
+    @property
+    def chunk(self) -> MatrixPlan:
+        """The same product over DEEP_CHUNK k."""
+        sides = [replace(side, depth=DEEP_CHUNK) for side in (self.left, self.right)]
+        return replace(self, left=sides[0], right=sides[1])
+
+    @property
+    def deep_tasks(self) -> int:
+        """Into how many pieces the sum is cut: each has memory of its own to go through."""
+        return TASKS if self.left.depth >= 4096 else TASKS // 2
+
+    @property
+    def deep_task_bytes(self) -> int:
+        """Memory of a task of a `deep` plan."""
+        blocks = self.left.lead.blocks * self.right.lead.blocks
+        packed = self.chunk.left.bytes + self.chunk.right.bytes
+        return packed + blocks * 4 * BLOCK * BLOCK
 
     @property
     def cycles(self) -> float:
@@ -156,7 +187,7 @@ def has_matrix_unit() -> bool:
     if platform.machine() != "x86_64":
         return False
     target = Target.host()
-    if not all(target.has(f) for f in ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw")):
+    if not all(target.has(f) for f in ("amx-tile", "amx-bf16")):
         return False
     arch_prctl, request_permission, tile_data = 158, 0x1023, 18
     system = ctypes.CDLL(None, use_errno=True)

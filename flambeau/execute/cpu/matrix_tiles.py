@@ -6,27 +6,20 @@ for the parts that are multiplied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
-    Dimension,
-    cut_dimensions,
-    emit_stage,
     lane_range,
-    task_count,
     transposed,
 )
-from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.contraction_spec import (
-    ARGS,
-    TABLE,
     StoreCallback,
-    operand_pointer,
     weighted_sum,
 )
 from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg
-from flambeau.execute.cpu.matrix_pack import FLOATS, LANES, PACKING, TILE_BYTES, emit_packing
+from flambeau.execute.cpu.matrix_pack import FLOATS, LANES, TILE_BYTES
 from flambeau.execute.cpu.matrix_plan import (
     BLOCK,
     HALF,
@@ -34,12 +27,8 @@ from flambeau.execute.cpu.matrix_plan import (
     STEP_BYTES,
     Lead,
     MatrixPlan,
-    Side,
 )
 
-LEFT_PACKED, RIGHT_PACKED = 2, 3
-RESERVED = 4  # operands of a tile kernel before those of its epilogue
-PARALLEL_CYCLES = 40_000
 ROW_BYTES = 4 * BLOCK
 HIGH, MID, LOW = range(3)
 # (left part, right part) of the six products: the smallest first, and one operand stays.
@@ -66,6 +55,14 @@ def _unit(e: Emitter, name: str, *arguments: int | Reg) -> None:
     e.line(f"call void @{full}({', '.join(spelled)})")
 
 
+@contextmanager
+def with_unit(e: Emitter) -> Iterator[None]:
+    """Around all uses of the unit: what is in its tiles is lost at both ends."""
+    _unit(e, "ldtilecfg", _configuration(e))
+    yield
+    _unit(e, "tilerelease")
+
+
 def _configuration(e: Emitter) -> Reg:
     """The unit's configuration: eight tiles of 16 rows of 64 bytes."""
     words = [1] + [0] * 15 + [64, 0] * 8 + [0] * 16 + [16] * 8 + [0] * 8
@@ -74,131 +71,11 @@ def _configuration(e: Emitter) -> Reg:
     return Reg("@tiles", PTR)
 
 
-def tiles_kernel(vector_bits: int, plan: MatrixPlan, store: StoreCallback) -> tuple[str, int]:
-    """(text, tasks) of the kernel that multiplies packed operands.
-
-    Operands: 0 A, 1 B, 2 and 3 the packed left and right side, 4 and up what `store` uses. Where
-    the plan is `local`, operand 2 is scratch memory that each task packs its rows into.
-    """
-    kernel = _Kernel(Emitter(vector_bits), plan)
-    e = kernel.e
-    for tail_row in {False, kernel.row_tail}:
-        for tail_column in {False, kernel.column_tail}:
-            height = kernel.heights[tail_row]
-            block = _Block(e, plan, store, height, kernel.widths[tail_column])
-            block.emit(_name(tail_row, tail_column))
-    if plan.local:
-        emit_packing(e, plan.left)
-        kernel.emit_by_rows()
-    else:
-        kernel.emit_by_columns()
-    parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
-    with e.function("kernel", "i64", parameters) as registers:
-        _unit(e, "ldtilecfg", _configuration(e))
-        e.call("products", None, registers, declared=True)
-        _unit(e, "tilerelease")
-        e.line("ret i64 0")
-    return e.module(), task_count(kernel.cut)
-
-
-class _Kernel:
-    """The loops around the blocks of a plan."""
-
-    def __init__(self, e: Emitter, plan: MatrixPlan) -> None:
-        self.e = e
-        self.plan = plan
-        rows, cols = plan.left.lead, plan.right.lead
-        self.widths = {False: BLOCK, True: cols.extent % BLOCK or BLOCK}
-        self.heights = {False: BLOCK, True: rows.extent % BLOCK or BLOCK}
-        self.column_tail, self.row_tail = self.widths[True] < BLOCK, self.heights[True] < BLOCK
-        around = [Dimension(plan.spec.axes[p].extent) for p in plan.outer]
-        by_row = Dimension(rows.blocks, tail=self.row_tail)
-        by_column = Dimension(cols.blocks, tail=self.column_tail)
-        self.dimensions = [*around, by_row] if plan.local else [*around, by_column, by_row]
-        tasks = TASKS if plan.cycles >= PARALLEL_CYCLES else 1
-        self.cut = cut_dimensions(self.dimensions, tasks)
-
-    def emit_by_columns(self) -> None:
-        """Both sides are packed already."""
-        plan = self.plan
-
-        def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-            *around, column, row = indices
-            index = dict(zip(plan.outer, around, strict=True))
-            left = self._packed(plan.left, LEFT_PACKED, index, row)
-            self._call_block(left, index, row, column, (tails[-1], tails[-2]))
-
-        emit_stage(self.e, "products", self.cut, body)
-
-    def emit_by_rows(self) -> None:
-        """A task packs 32 rows of the left side and multiplies them by all columns at once."""
-        e, plan = self.e, self.plan
-
-        def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-            *around, row = indices
-            index = dict(zip(plan.outer, around, strict=True))
-            scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
-            place = weighted_sum(e, [(self._task(indices), plan.left.block_bytes)])
-            left = e.gep(scratch, "i8", place)
-            rows = self._source(plan.left, index, row)
-            rest = e.op("sub nsw", e.i64(plan.left.lead.extent), weighted_sum(e, [(row, BLOCK)]))
-            e.call(PACKING, None, [rows, left, rest], declared=True)
-            whole = plan.right.lead.blocks - self.column_tail
-            with e.loop(e.i64(0), e.i64(whole)) as columns:
-                self._call_block(left, index, row, columns.index, (tails[-1], False))
-            if self.column_tail:
-                self._call_block(left, index, row, e.i64(whole), (tails[-1], True))
-
-        emit_stage(e, "products", self.cut, body)
-
-    def _task(self, indices: Sequence[Reg]) -> Reg:
-        """The number of the task that an iteration belongs to."""
-        e, number = self.e, self.e.i64(0)
-        for index, dimension in zip(indices, self.cut, strict=True):
-            if dimension.cut == 1:
-                continue
-            cut = dimension.cut
-            ends = weighted_sum(e, [(index, cut), (e.i64(cut - 1), 1)])
-            digit = e.op("udiv", ends, e.i64(dimension.count))
-            number = weighted_sum(e, [(number, cut), (digit, 1)])
-        return number
-
-    def _call_block(
-        self, left: Reg, index: dict[int, Reg], row: Reg, column: Reg, tails: tuple[bool, bool]
-    ) -> None:
-        plan = self.plan
-        right = self._packed(plan.right, RIGHT_PACKED, index, column)
-        sources = self._source(plan.left, index, row), self._source(plan.right, index, column)
-        around = [index[p] for p in plan.outer]
-        arguments = [TABLE, ARGS, left, right, *sources, row, column, *around]
-        self.e.call(_name(*tails), None, arguments, declared=True)
-
-    def _packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
-        """Where a block of a packed side begins."""
-        e, number = self.e, self.e.i64(0)
-        for position, extent, _ in side.outer:
-            number = weighted_sum(e, [(number, extent), (index[position], 1)])
-        number = weighted_sum(e, [(number, side.lead.blocks), (block, 1)])
-        offset = weighted_sum(e, [(number, side.block_bytes)])
-        return e.gep(operand_pointer(e, TABLE, ARGS, operand), "i8", offset)
-
-    def _source(self, side: Side, index: dict[int, Reg], block: Reg) -> Reg:
-        """Where a block of a side begins in its operand."""
-        terms = [(index[p], stride) for p, _, stride in side.outer]
-        terms.append((block, BLOCK * side.lead.stride))
-        base = operand_pointer(self.e, TABLE, ARGS, side.number)
-        return self.e.gep(base, "float", weighted_sum(self.e, terms))
-
-
-def _name(tail_row: bool, tail_column: bool) -> str:
-    return f"block{'.low' if tail_row else ''}{'.last' if tail_column else ''}"
-
-
-class _Block:
+class Block:
     """Emits the function of a block of `height` rows by `width` columns."""
 
     def __init__(
-        self, e: Emitter, plan: MatrixPlan, store: StoreCallback, height: int, width: int
+        self, e: Emitter, plan: MatrixPlan, store: StoreCallback | None, height: int, width: int
     ) -> None:
         self.e = e
         self.plan = plan
@@ -207,24 +84,64 @@ class _Block:
         self.row_tiles, self.column_tiles = -(-height // HALF), -(-width // HALF)
 
     def emit(self, name: str) -> None:
+        """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
+
+        `left` and `right` are packed, `rows` and `columns` the same in their operands.
+        """
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, *[(n, PTR) for n in ("left", "right", "rows", "columns")]]
         parameters += [("row", I64), ("column", I64), *[(f"i{p}", I64) for p in plan.outer]]
         with e.function(name, "internal void", parameters) as registers:
-            left, right, rows, columns, row, column = registers[2:8]
             self.index = dict(zip(plan.outer, registers[8:], strict=True))
             result = e.alloca(F32, BLOCK * BLOCK)
-            by_unit, by_vectors, finished = e.label(), e.label(), e.label()
-            e.branch_if(self._safe(left, right), by_unit, by_vectors)
-            e.open_block(by_unit)
-            self._multiply(left, right, result)
-            e.branch(finished)
-            e.open_block(by_vectors)
-            self._multiply_plainly(rows, columns, result)
-            e.branch(finished)
-            e.open_block(finished)
+            self._product(registers[2:6], result, e.i64(plan.left.depth), None)
+            self._give(result, *registers[6:8])
+            e.line("ret void")
+
+    def emit_product(self, name: str) -> None:
+        """Defines @name(left, right, rows, columns, result, depth, again): the products of a block,
+        added to the result unless `again` is 0.
+        """
+        e = self.e
+        parameters = [(n, PTR) for n in ("left", "right", "rows", "columns", "result")]
+        parameters += [("depth", I64), ("again", I64)]
+        with e.function(name, "internal void", parameters) as registers:
+            result, depth, again = registers[4:]
+            self._product(registers[:4], result, depth, e.cmp("icmp ne", again, e.i64(0)))
+            e.line("ret void")
+
+    def emit_total(self, name: str, parts: int, stride: int) -> None:
+        """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
+        and hands the block on.
+        """
+        e = self.e
+        parameters = [*PARAMETERS, ("partial", PTR), ("row", I64), ("column", I64)]
+        self.index = {}
+        with e.function(name, "internal void", parameters) as (_, _, partial, row, column):
+            result = e.alloca(F32, BLOCK * BLOCK)
+            with e.loop(e.i64(0), e.i64(BLOCK * BLOCK), LANES) as loop:
+                place = e.gep(partial, "float", loop.index)
+                total = e.load(place, FLOATS, 64)
+                for part in range(1, parts):
+                    more = e.load(e.gep(place, "i8", e.i64(part * stride)), FLOATS, 64)
+                    total = e.op("fadd", total, more)
+                e.store(e.gep(result, "float", loop.index), total, 64)
             self._give(result, row, column)
             e.line("ret void")
+
+    def _product(self, operands: Sequence[Reg], result: Reg, depth: Reg, again: Reg | None) -> None:
+        """result = left right, or plus that where `again`; on the unit if that is safe."""
+        e = self.e
+        left, right, rows, columns = operands
+        by_unit, by_vectors, finished = e.label(), e.label(), e.label()
+        e.branch_if(self._safe(left, right), by_unit, by_vectors)
+        e.open_block(by_unit)
+        self._multiply(left, right, result, again)
+        e.branch(finished)
+        e.open_block(by_vectors)
+        self._multiply_plainly(rows, columns, result, depth, again)
+        e.branch(finished)
+        e.open_block(finished)
 
     def _safe(self, left: Reg, right: Reg) -> Reg:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
@@ -243,13 +160,21 @@ class _Block:
             good = e.op("and", good, e.cmp("icmp ule", most, e.const(LARGEST, I32)))
         return good
 
-    def _multiply(self, left: Reg, right: Reg, result: Reg) -> None:
+    def _multiply(self, left: Reg, right: Reg, result: Reg, again: Reg | None) -> None:
         e = self.e
         totals = {
             (r, c): 2 * r + c for r in range(self.row_tiles) for c in range(self.column_tiles)
         }
-        for tile in totals.values():
+        places = {
+            tile: e.gep(result, "i8", e.i64(r * HALF * ROW_BYTES + c * 4 * HALF))
+            for (r, c), tile in totals.items()
+        }
+        for tile in places:
             _unit(e, "tilezero", tile)
+        if again is not None:
+            with e.when(again):
+                for tile, place in places.items():
+                    _unit(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
         with e.loop(e.i64(0), e.i64(self.plan.left.steps)) as loop:
             offset = weighted_sum(e, [(loop.index, STEP_BYTES)])
             at = e.gep(left, "i8", offset), e.gep(right, "i8", offset)
@@ -261,8 +186,7 @@ class _Block:
                         have[side] = parts[side]
                 for (r, c), tile in totals.items():
                     _unit(e, "tdpbf16ps", tile, 4 + r, 6 + c)
-        for (r, c), tile in totals.items():
-            place = e.gep(result, "i8", e.i64(r * HALF * ROW_BYTES + c * 4 * HALF))
+        for tile, place in places.items():
             _unit(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
 
     def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
@@ -273,24 +197,26 @@ class _Block:
 
     # ---- blocks that the unit would not compute exactly ------------------------------------------
 
-    def _multiply_plainly(self, rows: Reg, columns: Reg, result: Reg) -> None:
+    def _multiply_plainly(
+        self, rows: Reg, columns: Reg, result: Reg, depth: Reg, again: Reg | None
+    ) -> None:
         """The same block by fused multiply-adds, from the operands where they are."""
         e, left, right = self.e, self.plan.left, self.plan.right
-        zeros = [e.const(0, FLOATS)] * self.column_tiles
         with e.loop(e.i64(0), e.i64(self.height)) as loop:
             a = e.gep(rows, "float", weighted_sum(e, [(loop.index, left.lead.stride)]))
-            with e.loop(e.i64(0), e.i64(left.depth), carried=zeros) as k:
+            line = e.gep(result, "float", weighted_sum(e, [(loop.index, BLOCK)]))
+            places = [e.gep(line, "float", e.i64(n * HALF)) for n in range(self.column_tiles)]
+            start = [e.const(0, FLOATS)] * self.column_tiles
+            if again is not None:
+                mask = e.splat(again, LANES)
+                start = [e.select(mask, e.load(p, FLOATS, 64), start[0]) for p in places]
+            with e.loop(e.i64(0), depth, carried=start) as k:
                 place = e.gep(a, "float", weighted_sum(e, [(k.index, left.stride)]))
                 x = e.splat(e.load(place, F32), LANES)
                 b = e.gep(columns, "float", weighted_sum(e, [(k.index, right.stride)]))
-                sums = [
-                    e.fma(x, self._column(b, number), total)
-                    for number, total in enumerate(k.carried)
-                ]
-                k.yield_(sums)
-            for number, total in enumerate(k.carried):
-                at = weighted_sum(e, [(loop.index, BLOCK), (e.i64(number), HALF)])
-                e.store(e.gep(result, "float", at), total)
+                k.yield_([e.fma(x, self._column(b, n), s) for n, s in enumerate(k.carried)])
+            for place, total in zip(places, k.carried, strict=True):
+                e.store(place, total, 64)
 
     def _column(self, base: Reg, number: int) -> Reg:
         """Elements of the right operand for 16 columns from 16 * number on; zeros beyond."""
@@ -342,6 +268,7 @@ class _Block:
         index = {**place, **_indices(e, along, first)}
         positions = [p for p, axis in enumerate(self.plan.spec.axes) if axis.kind != "k"]
         registers = [index.get(p, e.i64(0)) for p in positions]
+        assert self.store is not None
         self.store(e, registers, value, positions.index(along.axes[-1]))
 
     def _transpose(self, result: Reg) -> None:

@@ -17,10 +17,10 @@ from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
+from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
+from flambeau.execute.cpu.matrix_kernels import deep_kernels, tiles_kernel
 from flambeau.execute.cpu.matrix_pack import pack_kernel
 from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
-from flambeau.execute.cpu.matrix_tiles import RESERVED as MATRIX_RESERVED
-from flambeau.execute.cpu.matrix_tiles import tiles_kernel
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
 
@@ -118,7 +118,11 @@ def _matrix_kernels(
     packed = []
     for side in (plan.left, plan.right):
         source = _operand(nodes[side.number])
-        if side is plan.left and plan.local:
+        if plan.deep:
+            size = plan.deep_tasks * plan.deep_task_bytes
+            packed = [Operand(scratch(dtypes.uint8, size))] * 2
+            break
+        if side is plan.left and plan.by_rows:
             packed.append(Operand(scratch(dtypes.uint8, plan.left_bytes)))
             continue
         text, tasks = _pack_text(vector_bits, side)
@@ -127,11 +131,17 @@ def _matrix_kernels(
         buffer = packs.made[place] = scratch(dtypes.uint8, side.bytes, known)
         packed.append(Operand(buffer))
         if known is None:
-            kernels.append(KernelCode(text, [source, Operand(buffer)], [], tasks, tasks > 1))
+            label = f"pack [{side.lead.extent}] of [{side.depth}]"
+            kernels.append(
+                KernelCode(text, [source, Operand(buffer)], [], tasks, tasks > 1, label=label)
+            )
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
-        text, tasks = tiles_kernel(vector_bits, plan, epilogue)
-        return [(text, tasks, tasks > 1, 0)]
+        if plan.deep:
+            made = deep_kernels(vector_bits, plan, epilogue)
+        else:
+            made = [tiles_kernel(vector_bits, plan, epilogue)]
+        return [(text, tasks, tasks > 1, 0) for text, tasks in made]
 
     key = ("matrix", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
