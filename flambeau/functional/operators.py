@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from flambeau.functional import pointwise, powers, ternary
+from flambeau.record.events import PureOp
+from flambeau.tensor.recording import binary, with_scalar
 from flambeau.tensor.tensor import Tensor
 
 METHODS: dict[ModuleType, str] = {
@@ -49,7 +51,31 @@ def _operator(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
         try:
             return function(self, other)
         except TypeError:
-            if isinstance(other, (Tensor, *pointwise.NUMBERS)) or hasattr(other, "dtype"):
+            if _known(other):
+                raise
+            return NotImplemented
+
+    return apply
+
+
+def _known(other: Any) -> bool:
+    """Whether a tensor takes it as an operand: a tensor, a number, an array of no dimensions."""
+    return isinstance(other, (Tensor, *pointwise.NUMBERS)) or getattr(other, "shape", None) == ()
+
+
+def _frequent(function: Callable[..., Any], op: PureOp) -> Callable[[Any, Any], Any]:
+    """The same for the operators of every step: the common operands go the shortest way."""
+
+    def apply(self: Any, other: Any) -> Any:
+        kind = type(other)
+        if kind is Tensor:
+            return binary(op, self, other)
+        if kind is float or kind is int:
+            return with_scalar(op, self, other)
+        try:
+            return function(self, other)
+        except TypeError:
+            if _known(other):
                 raise
             return NotImplemented
 
@@ -95,14 +121,13 @@ def bind() -> None:
         setattr(Tensor, f"__i{name}__", function)
     for name in ("lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _operator(getattr(p, name)))
-    # The operators of every step, without the wrapper.
-    for name in ("add", "sub", "mul", "truediv"):
-        setattr(Tensor, f"__{name}__", operators[name])
+    frequent = {"add": p.ADD, "sub": p.SUB, "mul": p.MUL, "truediv": p.DIV}
+    for name, op in frequent.items():
+        setattr(Tensor, f"__{name}__", _frequent(operators[name], op))
     others: dict[str, Callable[..., Any]] = {
         "where": ternary.where_method,
-        "__radd__": _reflected(p.add),
-        "__eq__": _equality(p.eq),
-        "__ne__": _equality(p.ne),
+        "__eq__": _equality(p.eq, arrays=True),
+        "__ne__": _equality(p.ne, arrays=False),
         "__neg__": p.neg,
         "__pos__": p.positive,
         "__abs__": p.abs,
@@ -119,10 +144,21 @@ def matmul_operators() -> dict[str, Callable[..., Any]]:
     return {"__matmul__": _operator(matmul), "__rmatmul__": _operator(_reflected(matmul))}
 
 
-def _equality(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+def _equality(function: Callable[..., Any], arrays: bool) -> Callable[[Any, Any], Any]:
+    """`==` compares with arrays too, `!=` leaves them to Python: so it is in PyTorch."""
+
     def apply(self: Any, other: Any) -> Any:
         if other is None or isinstance(other, (str, dict, set)):
             return NotImplemented
-        return function(self, other)
+        try:
+            return function(self, other)
+        except TypeError:
+            if _known(other):
+                raise
+            if not (arrays and type(other).__module__ == "numpy" and other.dtype.kind in "biufc"):
+                return NotImplemented
+        from flambeau.functional.creation import from_numpy
+
+        return function(self, from_numpy(other))
 
     return apply

@@ -269,9 +269,12 @@ def checked_operand(name: str, operand: Any) -> Any:
 
 
 def not_a_tensor(name: str, argument: str, position: int, operand: Any) -> TypeError:
+    kind = type(operand)
+    # Types made in C bear their module's name in PyTorch's messages: numpy.ndarray.
+    made_in_python = kind.__flags__ & (1 << 9) or kind.__module__ == "builtins"
+    word = kind.__name__ if made_in_python else f"{kind.__module__}.{kind.__name__}"
     return TypeError(
-        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
-        f"{type(operand).__name__}"
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {word}"
     )
 
 

@@ -26,7 +26,8 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Layout, PureOp, ViewOp
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, alias, unary, view_alias
+from flambeau.record.recorder import LOCAL, alias, at_rest, unary, view_alias
+from flambeau.record.restricted import birth
 from flambeau.tensor.tensor import Tensor
 
 INCOMPATIBLE = (
@@ -37,11 +38,9 @@ INCOMPATIBLE = (
 
 def free(x: Tensor) -> bool:
     """Whether a view of x needs no event: x holds its data and autograd does not watch."""
-    return (
-        x._rec is not LOCAL.rec
-        and x._storage is not None
-        and not (x._meta.requires_grad and LOCAL.grad_mode)
-    )
+    if x._rec is LOCAL.rec or x._storage is None:
+        return False
+    return not x._meta.requires_grad or (not LOCAL.grad_mode and at_rest(x._storage))
 
 
 def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
@@ -49,10 +48,12 @@ def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     if free(x):
         meta = x._meta
         shape, strides, offset = op.layout(meta.shape, meta.strides, x._offset, *attributes)
-        made: Tensor = view_alias(x, meta_of(meta.dtype, shape, strides), offset)
+        born = birth(meta, LOCAL.grad_mode)
+        shown = meta_of(meta.dtype, shape, strides, requires_grad=meta.requires_grad, born=born)
+        made: Tensor = view_alias(x, shown, offset)
         return made
-    shown: Tensor = unary(op, x, attributes)
-    return shown
+    recorded: Tensor = unary(op, x, attributes)
+    return recorded
 
 
 # ---- arguments -----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event
+from flambeau.record.restricted import check_entering, without_gradient
 from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import FunctionRecord, StorageRecord, Trace, layout_value, saved_origin
 
@@ -522,11 +523,15 @@ class BackwardOp(Event):
         freed: Any,
         chain: Chain | None,
     ) -> Done:
-        places = sorted(leaves)
-        for place in places:
+        places = []
+        for place in sorted(leaves):
             position, number = place
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
-            _new_gradient(trace, leaves[place], owner.tensors[owner.leaves[number]], create_graph)
+            leaf = owner.tensors[owner.leaves[number]]
+            if without_gradient(leaf.meta):
+                continue  # a view made under no_grad has no gradient of its own
+            places.append(place)
+            _new_gradient(trace, leaves[place], leaf, create_graph)
         return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
 
 
@@ -686,6 +691,8 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
     """
     storage, family = tensor._storage, tensor._family
     assert storage is not None and family is not None
+    if tensor._seen is not None and recorder.LOCAL.grad_mode:
+        check_entering(tensor)
     if storage.exposed and storage.still_exposed():
         return _enter_snapshot(rec, tensor, family)
     if (

@@ -227,6 +227,7 @@ class ViewOp(Event):
         self.value = value
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.check_current(key[1])
         tensor, attributes = trace.tensors[key[1]], key[-1] or ()
         meta = tensor.meta
         shape, strides, offset = self.layout(meta.shape, meta.strides, meta.offset, *attributes)
@@ -261,10 +262,9 @@ class RequireGradOp(Event):
 def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
     """Turns a leaf's requires_grad on or off."""
     from flambeau.ops import source
+    from flambeau.record.restricted import owned
     from flambeau.record.trace import Group
 
-    if tensor.meta.requires_grad == flag:
-        return
     group = Group(tensor.storage)
     group.flat = (
         source.detach(trace.data(tensor.storage))
@@ -277,7 +277,10 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
         group.flat = source.leaf(group.flat, group.leaf)
     tensor.group = group
     trace.change_meta(
-        tensor.number, tensor.meta.replaced(requires_grad=flag, is_leaf=True, grad_name=None)
+        tensor.number,
+        tensor.meta.replaced(
+            requires_grad=flag, is_leaf=True, grad_name=None, born=owned(tensor.meta)
+        ),
     )
 
 

@@ -35,6 +35,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
+from flambeau.record.restricted import birth, follows_base, refusal
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,
@@ -74,10 +75,12 @@ class TensorRecord:
     """A tensor of the recording.
 
     `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
-    the next write, gradients reach it by way of the views that it was made from.
+    the next write, gradients reach it by way of the views that it was made from. `output` is a
+    view's number among those made with it (else -1), `seen` the storage's version when it was made
+    or entered.
     """
 
-    __slots__ = ("group", "meta", "number", "own", "retains", "storage")
+    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
 
     def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
         self.number = number
@@ -86,6 +89,8 @@ class TensorRecord:
         self.group = group
         self.retains = False
         self.own: tuple[int, Value] | None = None
+        self.output = -1
+        self.seen = 0
 
     @property
     def layout(self) -> tuple[Shape, Strides, int]:
@@ -291,28 +296,58 @@ class Trace:
         grad_name: str | None,
         *,
         detached: bool = False,
+        output: int | None = None,
     ) -> TensorRecord:
         """A tensor over the same storage with another layout; `value` is its value if already
-        known.
+        known, `output` its number where an op makes several.
         """
         group = parent.group
         tracked = parent.meta.requires_grad and self.grad_mode and not detached
-        if detached or (parent.meta.requires_grad and not self.grad_mode):
+        alone = parent.meta.requires_grad and not self.grad_mode and not detached
+        if detached or alone:
             group = Group(parent.storage)
+        if alone:  # a leaf of its own, as PyTorch has it
+            group.leaf = len(self.leaves)
+            self.leaves.append(len(self.tensors))
+            group.flat = source.leaf(_untracked(self.data(parent.storage)), group.leaf)
         meta = meta_of(
             parent.meta.dtype,
             shape,
             strides,
             offset,
-            tracked,
+            tracked or alone,
             not tracked,
             grad_name if tracked else None,
+            None if detached else birth(parent.meta, self.grad_mode, output is not None),
         )
         record = TensorRecord(len(self.tensors), meta, parent.storage, group)
+        record.output = -1 if detached else output or 0
+        record.seen = parent.storage.version
         if value is not None and group is parent.group:
             known = group.values.setdefault(record.layout, value)
             if known is not value and value.tracked:
                 record.own = group.version, value
+        self.tensors.append(record)
+        return record
+
+    def new_alias(
+        self, parent: TensorRecord, value: Value, grad_name: str, born: str | None
+    ) -> TensorRecord:
+        """A tensor over the parent's elements, with a history of its own: that of `value`."""
+        shape, strides, offset = parent.layout
+        storage, group = parent.storage, Group(parent.storage)
+        data = _untracked(self.data(storage))
+        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
+            group.flat = source.relink(data, flatten(value, shape, strides))
+        else:
+            history = view.strided_scatter(data, value, strides=strides, offset=offset)
+            group.flat = source.relink(data, history)
+        group.values[parent.layout] = value
+        meta = parent.meta.replaced(
+            requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
+        )
+        record = TensorRecord(len(self.tensors), meta, storage, group)
+        record.seen = storage.version
         self.tensors.append(record)
         return record
 
@@ -378,8 +413,20 @@ class Trace:
             )
         return value
 
+    def check_current(self, number: int) -> None:
+        """RuntimeError where a restricted view joins the graph after its base was written."""
+        if self.grad_mode and self.tensors[number].meta.born is not None:
+            self.check_view(number)
+
+    def check_view(self, number: int) -> None:
+        """RuntimeError where a restricted view's base was written since the view was made."""
+        tensor = self.tensors[number]
+        if tensor.seen != tensor.storage.version and follows_base(tensor.meta):
+            raise RuntimeError(refusal(tensor.meta, tensor.output, indirect=True))
+
     def read(self, number: int) -> Value:
         """The tensor's value as ops see it now."""
+        self.check_current(number)
         value = self.tracked_value(number)
         if value.tracked and not self.grad_mode:
             return source.detach(value)
@@ -404,7 +451,7 @@ class Trace:
         storage, group = tensor.storage, tensor.group
         shape, strides, offset = tensor.layout
         assert value.shape == shape and value.dtype is tensor.meta.dtype, (value, tensor.meta)
-        self.check_writable(number)
+        self.check_writable(number, tracked=value.tracked)
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
         value = self._of_its_own(value)
@@ -453,25 +500,39 @@ class Trace:
             or not self.grad_mode
         ):
             return
+        through_view = self.tensors[written].output >= 0
         for tensor in self.tensors:
             if tensor.group is group:
-                name = grad_name if tensor.number == written else "AsStridedBackward0"
-                if tensor.number != written and tensor.meta.requires_grad and tensor.meta.grad_name:
-                    name = tensor.meta.grad_name
+                name = "CopySlices" if through_view else grad_name
+                if tensor.meta.born is not None:
+                    self._mark_restricted(tensor)
+                    continue
+                if tensor.output >= 0:
+                    name = "AsStridedBackward0"
+                elif tensor.number != written and tensor.number in self.entered:
+                    name = tensor.meta.grad_name or "AsStridedBackward0"
                 self.change_meta(
                     tensor.number,
                     tensor.meta.replaced(requires_grad=True, is_leaf=False, grad_name=name),
                 )
+
+    def _mark_restricted(self, tensor: TensorRecord) -> None:
+        """Such a view's own function is not made anew: it is out of date from now on."""
+        meta = tensor.meta
+        if not meta.requires_grad:
+            self.change_meta(tensor.number, meta.replaced(requires_grad=True, is_leaf=False))
 
     def change_meta(self, number: int, meta: Meta) -> None:
         if self.tensors[number].meta is not meta:
             self.tensors[number].meta = meta
             self.changed[number] = meta
 
-    def check_writable(self, number: int) -> None:
-        """RuntimeError where PyTorch refuses an in-place write."""
+    def check_writable(self, number: int, *, tracked: bool = False) -> None:
+        """RuntimeError where PyTorch refuses an in-place write (of a value that is tracked)."""
         tensor = self.tensors[number]
         meta = tensor.meta
+        if self.grad_mode and meta.born is not None and (tracked or meta.requires_grad):
+            raise RuntimeError(refusal(meta, tensor.output, indirect=False))
         if self.grad_mode and tensor.group.leaf is not None:
             what = (
                 "a leaf Variable"
