@@ -188,7 +188,7 @@ class Tensor(Base):
         storage = self._storage
         if storage is None or storage.recording is recorder.LOCAL.rec:
             if storage is None and self._rec is not recorder.LOCAL.rec:
-                recorder._enter_slowly(recorder.LOCAL.rec, self)
+                recorder.enter_slowly(recorder.LOCAL.rec, self)
             recorder.flush()
             storage = self._storage
             if storage is None:
@@ -196,7 +196,7 @@ class Tensor(Base):
                     f"this tensor was never computed: {self._failure or 'its program failed'}"
                 )
         elif storage.recording is not None and not storage.recording.done:
-            recorder._settle_other(storage.recording)
+            recorder.settle_other(storage.recording)
         return storage
 
     def _array(self) -> Any:
