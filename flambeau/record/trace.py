@@ -385,6 +385,7 @@ class Trace:
         storage = group.storage
         if group.version == storage.version:
             return
+        hooked = self._hooked(group)
         group.version = storage.version
         group.values.clear()
         data = _untracked(self.data(storage))
@@ -394,15 +395,38 @@ class Trace:
             group.flat = source.relink(data, group.flat)
         else:
             group.flat = data
+        self._keep_hooked(group, hooked)
+
+    def _hooked(self, group: Group) -> list[tuple[TensorRecord, Value]]:
+        """The members at which Python code stands, with their values."""
+        if not self.cuts:
+            return []
+        marked = {value for value, _ in self.cuts}
+        members = [t for t in self.tensors if t.group is group]
+        values = [self._own_value(tensor) for tensor in members]
+        return [
+            (t, v) for t, v in zip(members, values, strict=True) if v is not None and v in marked
+        ]
+
+    def _own_value(self, tensor: TensorRecord) -> Value | None:
+        if tensor.own is not None and tensor.own[0] == tensor.group.version:
+            return tensor.own[1]
+        return tensor.group.values.get(tensor.layout)
+
+    def _keep_hooked(self, group: Group, hooked: list[tuple[TensorRecord, Value]]) -> None:
+        """After a write that autograd does not see: gradients still pass where hooks stand."""
+        for tensor, value in hooked:
+            shown = layout_value(_untracked(self.flat(group)), *tensor.layout)
+            own = source.relink(shown, value)
+            tensor.own = group.version, own
+            self.origins[own] = group.storage, group.version, tensor.meta.grad_name or ""
 
     def tracked_value(self, number: int) -> Value:
         """The tensor's value with its history, whatever the grad mode."""
         tensor = self.tensors[number]
         group = tensor.group
         self._synchronise(group)
-        if tensor.own is not None and tensor.own[0] == group.version:
-            return tensor.own[1]
-        value = group.values.get(tensor.layout)
+        value = self._own_value(tensor)
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)
             group.values[tensor.layout] = value
@@ -469,6 +493,7 @@ class Trace:
             flat = view.strided_scatter(old, value, strides=strides, offset=offset)
         history = group.flat if group.flat is not None else self.flat(group)
         storage.data = flat if not flat.tracked else source.detach(flat)
+        hooked = [] if self.grad_mode else self._hooked(group)
         storage.version += 1
         group.version = storage.version
         group.values.clear()
@@ -481,6 +506,7 @@ class Trace:
             if whole:
                 group.values[tensor.layout] = value
                 self.origins[value] = (storage, storage.version, grad_name)
+        self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
 
     def _of_its_own(self, value: Value) -> Value:
