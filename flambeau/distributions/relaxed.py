@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from flambeau.distributions import constraints
 from flambeau.distributions._torch import Size, Tensor
-from flambeau.distributions.discrete import Categorical, _Odds
+from flambeau.distributions.categorical import Categorical
+from flambeau.distributions.discrete import _Odds
 from flambeau.distributions.distribution import Distribution
 from flambeau.distributions.parameters import broadcast_all, clamp_probs, uniform
 from flambeau.distributions.transformed import TransformedDistribution
