@@ -12,10 +12,11 @@ from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.chain import Cut
 from flambeau.record.events import Event
+from flambeau.record.records import FunctionRecord
 from flambeau.record.restricted import FUNCTION as IN_FUNCTION
 from flambeau.record.restricted import OWN, SEVERAL, refusal
 from flambeau.record.saved import FREED, overwritten
-from flambeau.record.trace import FunctionRecord, Trace
+from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
 

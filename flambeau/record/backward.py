@@ -25,9 +25,10 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain
 from flambeau.record.events import Event
+from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
-from flambeau.record.trace import StorageRecord, Trace, layout_value, saved_origin
+from flambeau.record.trace import Trace, layout_value, saved_origin
 
 
 @dataclass

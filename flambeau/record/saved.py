@@ -11,7 +11,8 @@ from flambeau.graph.reverse import Reverse
 from flambeau.ops import source
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
-from flambeau.record.trace import FunctionRecord, Trace
+from flambeau.record.records import FunctionRecord
+from flambeau.record.trace import Trace
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "
