@@ -127,15 +127,14 @@ class Categorical(Distribution):
         return values.expand((-1, *self._batch_shape)) if expand else values
 
 
-class OneHotCategorical(Distribution):
-    """Categories as one-hot vectors."""
+class OverCategories(Distribution):
+    """A distribution of vectors with a part for each category: the parameters of `Categorical`."""
 
     arg_constraints: ClassVar[Any] = {
         "probs": constraints.simplex,
         "logits": constraints.real_vector,
     }
-    support = constraints.one_hot
-    has_enumerate_support = True
+    _kept: ClassVar[tuple[str, ...]] = ()  # attributes that a larger batch has as well
 
     def __init__(
         self,
@@ -151,6 +150,8 @@ class OneHotCategorical(Distribution):
         """The same distribution over a larger batch."""
         new = object.__new__(type(self)) if _instance is None else _instance
         new._categorical = self._categorical.expand(batch_shape)
+        for name in self._kept:
+            setattr(new, name, getattr(self, name))
         new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
         new._validate_args = self._validate_args
         return new
@@ -166,6 +167,18 @@ class OneHotCategorical(Distribution):
         return self._categorical.logits
 
     @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter."""
+        return self._categorical.param_shape
+
+
+class OneHotCategorical(OverCategories):
+    """Categories as one-hot vectors."""
+
+    support = constraints.one_hot
+    has_enumerate_support = True
+
+    @property
     def mean(self) -> Tensor:
         """The probabilities."""
         return self.probs
@@ -179,11 +192,6 @@ class OneHotCategorical(Distribution):
     def variance(self) -> Tensor:
         """p (1 - p) of each part."""
         return self.probs * (1 - self.probs)
-
-    @property
-    def param_shape(self) -> Any:
-        """The shape of the parameter."""
-        return self._categorical.param_shape
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """One-hot vectors."""
@@ -217,13 +225,10 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
         return self.sample(sample_shape) + (self.probs - self.probs.detach())  # type: ignore[no-any-return]
 
 
-class Multinomial(Distribution):
+class Multinomial(OverCategories):
     """Multinomial(total_count, probs): how often each category comes up."""
 
-    arg_constraints: ClassVar[Any] = {
-        "probs": constraints.simplex,
-        "logits": constraints.real_vector,
-    }
+    _kept = ("total_count",)
 
     def __init__(
         self,
@@ -235,33 +240,12 @@ class Multinomial(Distribution):
         if not isinstance(total_count, int):
             raise NotImplementedError("inhomogeneous total_count is not supported")
         self.total_count = total_count
-        self._categorical = Categorical(probs, logits)
-        shape = self._categorical.param_shape
-        super().__init__(self._categorical.batch_shape, shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        """The same distribution over a larger batch."""
-        new = object.__new__(type(self)) if _instance is None else _instance
-        new._categorical = self._categorical.expand(batch_shape)
-        new.total_count = self.total_count
-        new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
-        new._validate_args = self._validate_args
-        return new
+        super().__init__(probs, logits, validate_args)
 
     @property
     def support(self) -> Any:
         """Counts that sum to the total."""
         return constraints.multinomial(self.total_count)
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Log-probabilities."""
-        return self._categorical.logits
 
     @property
     def mean(self) -> Tensor:
