@@ -127,15 +127,11 @@ class Chain:
     ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
 
 
-def describe_chain(
-    rec: Recording, need: NeedChain, inputs: tuple[Any, ...] | None
-) -> tuple[Chain, list[Frame]]:
-    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
-    histories = need.histories
+def _in_order(roots: list[Frame]) -> list[Frame]:
+    """The frames that some lead to, each before its parents."""
     order: list[Frame] = []
     done: set[int] = set()
-
-    def visit(root: Frame) -> None:
+    for root in roots:
         stack: list[tuple[Frame, bool]] = [(root, False)]
         while stack:
             frame, leaving = stack.pop()
@@ -145,10 +141,15 @@ def describe_chain(
                 done.add(id(frame))
                 stack.append((frame, True))
                 stack += [(parent, False) for parent, _ in frame.parents]
+    return order[::-1]
 
-    for history in histories:
-        visit(rec.frames[history][0])
-    frames = order[::-1]
+
+def describe_chain(
+    rec: Recording, need: NeedChain, inputs: tuple[Any, ...] | None
+) -> tuple[Chain, list[Frame]]:
+    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    histories = need.histories
+    frames = _in_order([rec.frames[history][0] for history in histories])
     place = {id(frame): position for position, frame in enumerate(frames)}
     links = tuple(
         Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late)
