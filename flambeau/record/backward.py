@@ -318,8 +318,9 @@ class _Pass:
         """
         found = self.imports.get((position, value))
         if found is None:
+            trace = self.chain.links[position].trace  # type: ignore[union-attr]
             found = imported(
-                value, lambda v: self._import(position, v), lambda v: self._read(position, v)
+                trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
             )
             self.imports[position, value] = found
             self.sources[found] = value
@@ -362,11 +363,13 @@ def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
     return {value: inputs for value, inputs in trace.cuts if inputs is not None}
 
 
-def imported(value: Value, recurse: Any, read: Any) -> Value:
+def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
     """`value` of another program: constants as they are, views of imported values, else
     `read(value)`.
     """
     primitive = value.primitive
+    if len(value.inputs) == 1 and in_its_own_memory(trace, value):
+        return read(value)  # type: ignore[no-any-return]
     if primitive.name in ("constant", "iota"):
         return value
     if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
@@ -374,6 +377,17 @@ def imported(value: Value, recurse: Any, read: Any) -> Value:
     if primitive.name in ("reshape", "permute", "expand", "detach"):
         return primitive(recurse(value.inputs[0]), **value.attrs)
     return read(value)  # type: ignore[no-any-return]
+
+
+def in_its_own_memory(trace: Trace, value: Value) -> bool:
+    """Whether a value is that of a tensor (a clone) with other memory than what it was made from:
+    that one may be overwritten.
+    """
+    own = trace.origins.get(value)
+    if own is None:
+        return False
+    other = saved_origin(value.inputs[0], trace.origins)
+    return other is not None and other[0] is not own[0]
 
 
 def _cut_rule(
@@ -914,7 +928,7 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
     def translate(value: Value) -> Value:
         found = placeholders.get(value)
         if found is None:
-            found = imported(value, translate, read)
+            found = imported(trace, value, translate, read)
             placeholders[value] = found
             if found.primitive is source.input_ and found.attrs["role"] == "saved":
                 reads[found] = value

@@ -633,7 +633,11 @@ def meta_strides(value: Value) -> tuple[int, ...]:
 
 def _base_of(value: Value, trace: Trace) -> int | None:
     """The base whose first elements, as the program found them and leaves them, are this value."""
+    from flambeau.record.backward import in_its_own_memory
+
     while value.primitive.name in ("reshape", "leaf", "history", "detach"):
+        if in_its_own_memory(trace, value):
+            return None
         value = value.inputs[0]
     if value.primitive.name == "input" and value.attrs["role"] == "base":
         index: int = value.attrs["index"]
