@@ -155,8 +155,9 @@ class _Pass:
         """
         found = self.imports.get((position, value))
         if found is None:
+            trace = self.chain.links[position].trace  # type: ignore[union-attr]
             found = imported(
-                value, lambda v: self._import(position, v), lambda v: self._read(position, v)
+                trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
             )
             self.imports[position, value] = found
             self.sources[found] = value

@@ -7,7 +7,7 @@ from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
 from flambeau.record.plan import FamilySpec, FrameSpec, Plan
 from flambeau.record.restricted import follows_base
-from flambeau.record.saved import saved_values
+from flambeau.record.saved import in_its_own_memory, saved_values
 from flambeau.record.trace import Trace, flatten
 
 
@@ -171,6 +171,8 @@ def _frame_spec(
 def _base_of(value: Value, trace: Trace) -> int | None:
     """The base whose first elements, as the program found them and leaves them, are this value."""
     while value.primitive.name in ("reshape", "leaf", "history", "detach"):
+        if in_its_own_memory(trace, value):
+            return None
         value = value.inputs[0]
     if value.primitive.name == "input" and value.attrs["role"] == "base":
         index: int = value.attrs["index"]

@@ -12,7 +12,7 @@ from flambeau.ops import source
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.records import FunctionRecord
-from flambeau.record.trace import Trace
+from flambeau.record.trace import Trace, saved_origin
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "
@@ -22,11 +22,13 @@ FREED = (
 )
 
 
-def imported(value: Value, recurse: Any, read: Any) -> Value:
+def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
     """`value` of another program: constants as they are, views of imported values, else
     `read(value)`.
     """
     primitive = value.primitive
+    if len(value.inputs) == 1 and in_its_own_memory(trace, value):
+        return read(value)  # type: ignore[no-any-return]
     if primitive.name in ("constant", "iota"):
         return value
     if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
@@ -34,6 +36,17 @@ def imported(value: Value, recurse: Any, read: Any) -> Value:
     if primitive.name in ("reshape", "permute", "expand", "detach"):
         return primitive(recurse(value.inputs[0]), **value.attrs)
     return read(value)  # type: ignore[no-any-return]
+
+
+def in_its_own_memory(trace: Trace, value: Value) -> bool:
+    """Whether a value is that of a tensor (a clone) with other memory than what it was made from:
+    that one may be overwritten.
+    """
+    own = trace.origins.get(value)
+    if own is None:
+        return False
+    other = saved_origin(value.inputs[0], trace.origins)
+    return other is not None and other[0] is not own[0]
 
 
 def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
@@ -51,7 +64,7 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
     def translate(value: Value) -> Value:
         found = placeholders.get(value)
         if found is None:
-            found = imported(value, translate, read)
+            found = imported(trace, value, translate, read)
             placeholders[value] = found
             if found.primitive is source.input_ and found.attrs["role"] == "saved":
                 reads[found] = value
