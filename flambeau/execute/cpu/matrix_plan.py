@@ -44,7 +44,7 @@ STEP_BYTES = PARTS * PART_BYTES  # 32 rows by 32 k of one operand
 FLAG_BYTES = 64
 # Cycles: of a step of a block (24 products of tiles), of storing a block, of packing an element
 # (rows, columns that go through a transposition), of a kernel.
-STEP_CYCLES, STORE_CYCLES, TRANSPOSE_CYCLES, KERNEL_CYCLES = 470, 700, 300, 400
+STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
 PACK_CYCLES, TURNED_CYCLES = 0.6, 0.8
 RIGHT_BYTES, LEFT_BYTES = 5 << 18, 5 << 16
 DEEP_CHUNK, DEEP_BLOCKS = 128, 96
@@ -117,14 +117,13 @@ class Side:
 class MatrixPlan:
     """A contraction as products of matrices: its left and right side and the loops around.
 
-    `turned`: vectors of the result run along the left side's lead, so blocks are transposed.
+    Vectors of the result run along the right side's lead.
     """
 
     spec: Contraction
     left: Side
     right: Side
     outer: tuple[int, ...]
-    turned: bool
 
     @property
     def by_rows(self) -> bool:
@@ -143,13 +142,13 @@ class MatrixPlan:
     def deep(self) -> bool:
         """See Note [Where packed rows stay]: the sum is long, the result small."""
         blocks = self.left.lead.blocks * self.right.lead.blocks
-        whole = self.left.stride == 1 and self.left.lead.blocks >= TASKS
         return (
             not self.outer
             and self.left.depth >= 4 * DEEP_CHUNK
             and blocks <= DEEP_BLOCKS
             and self.chunk.left.bytes + self.chunk.right.bytes <= RIGHT_BYTES
-            and not whole
+            and self.left.stride != 1
+            and self.right.stride != 1
         )
 
     @property
@@ -175,8 +174,7 @@ class MatrixPlan:
         """Of the products and the result, without packing."""
         count = prod(self.spec.axes[p].extent for p in self.outer)
         blocks = count * self.left.lead.blocks * self.right.lead.blocks
-        stores = STORE_CYCLES + TRANSPOSE_CYCLES * self.turned
-        return blocks * (self.left.steps * STEP_CYCLES + stores) + KERNEL_CYCLES
+        return blocks * (self.left.steps * STEP_CYCLES + STORE_CYCLES) + KERNEL_CYCLES
 
 
 @cache
@@ -224,15 +222,14 @@ def as_matrices(spec: Contraction) -> MatrixPlan | None:
     cols = _chain(axes, [p for p in axes if axes[p].kind == "n"], ("b",), 1)
     if rows is None or cols is None:
         return None
-    along_rows = axes[cols[-1]].out != 1 and axes[rows[-1]].out == 1
-    if along_rows:
+    swap = axes[cols[-1]].out != 1 and axes[rows[-1]].out == 1
+    if swap:
         rows = _chain(axes, [p for p in axes if axes[p].kind == "m"], ("a",), HALF)
     else:
         cols = _chain(axes, [p for p in axes if axes[p].kind == "n"], ("b",), HALF)
     assert rows is not None and cols is not None
     outer = tuple([p for p in axes if p not in (*depth, *rows, *cols)])
     leads = [Lead(tuple(c), tuple([axes[p].extent for p in c]), 0) for c in (rows, cols)]
-    swap = leads[1].extent > leads[0].extent
     sides = []
     for number, name, lead in ((0, "a", leads[0]), (1, "b", leads[1])):
         stride = getattr(axes[depth[-1]], name)
@@ -244,7 +241,7 @@ def as_matrices(spec: Contraction) -> MatrixPlan | None:
             return None
         sides.append(Side(number, (number == 1) == swap, lead, extent, stride, around))
     left, right = sides[::-1] if swap else sides
-    return MatrixPlan(spec, left, right, outer, along_rows != swap)
+    return MatrixPlan(spec, left, right, outer)
 
 
 def _chain(
