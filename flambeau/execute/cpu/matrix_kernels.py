@@ -40,7 +40,7 @@ from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 LEFT_PACKED, RIGHT_PACKED = 2, 3
 RESERVED = 4  # operands of a kernel before those of its epilogue
-PARALLEL_CYCLES = 40_000
+PARALLEL_CYCLES = 15_000
 BLOCK_RESULT = 4 * BLOCK * BLOCK
 
 
