@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("PIL")
-from tests.vision.reference import torch, torchvision
+from PIL import Image
 
 import flambeau
 import flambeau.vision.transforms as ours
-from PIL import Image
+from tests.vision.reference import torch, torchvision
 
 theirs = torchvision.transforms
 pytestmark = pytest.mark.parity

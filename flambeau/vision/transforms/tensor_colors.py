@@ -161,7 +161,8 @@ def solarize(img: Tensor, threshold: float) -> Tensor:
     check_channels(img)
     if threshold > largest(img.dtype):
         raise TypeError("Threshold should be less than bound of img.")
-    return where(img >= threshold, invert(img), img)
+    out: Tensor = where(img >= threshold, invert(img), img)
+    return out
 
 
 def adjust_sharpness(img: Tensor, factor: float) -> Tensor:
