@@ -78,8 +78,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Done:
-    """The pass is complete: a new tensor per leaf, and what it has freed and imported in other
-    frames.
+    """The pass is complete: a new tensor per leaf or input, then those of tensors that keep their
+    gradients; what it has freed and imported in other frames.
     """
 
     leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
@@ -88,6 +88,7 @@ class Done:
     create_graph: bool = False
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
+    kept: tuple[bool, ...] = ()  # which of the tensors that keep their gradients have got one
 
     @cached_property
     def targets(self) -> tuple[int, ...] | None:
