@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.record import recorder
 from flambeau.record.backward import (
@@ -23,6 +24,24 @@ from flambeau.record.backward import (
 from flambeau.tensor.tensor import Tensor
 
 
+class GradientEdge(NamedTuple):
+    """Where the gradient of a tensor arrives: its backward function, and which output of it."""
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None  # the tensor, where `get_gradient_edge` has made the edge
+
+    def tensor(self) -> Any:
+        """The tensor at the edge. RuntimeError where it does not exist any more."""
+        found = self.ownership_token
+        if found is None:
+            reference = self.node._hooked
+            found = getattr(self.node, "variable", None) if reference is None else reference()
+        if found is None:
+            raise RuntimeError("the tensor of this gradient edge does not exist any more")
+        return found
+
+
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -31,12 +50,12 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Adds to `.grad` of the leaves (or of `inputs`) the gradients of the sum of `tensors`."""
-    roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    roots = _tensors(tensors)
     given = _cotangents(grad_tensors, len(roots))
     if retain_graph is None:
         retain_graph = create_graph
     if inputs is not None:
-        chosen = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        chosen = _tensors(inputs)
         if not chosen:
             raise RuntimeError("'inputs' argument to backward() cannot be empty.")
         found = run(roots, given, retain_graph, create_graph, chosen, hooked=False)
@@ -45,6 +64,15 @@ def backward(
         )
         return
     run(roots, given, retain_graph, create_graph, None)
+
+
+def _tensors(given: Any) -> tuple[Any, ...]:
+    """One or several tensors or gradient edges, as tensors."""
+    if isinstance(given, Tensor):
+        return (given,)
+    if isinstance(given, GradientEdge):
+        return (given.tensor(),)
+    return tuple(t.tensor() if isinstance(t, GradientEdge) else t for t in given)
 
 
 PLAIN = (None,), (False, False), None, (), None
@@ -111,8 +139,7 @@ def grad(
     if is_grads_batched:
         flags = create_graph, only_inputs, allow_unused
         return _grad_rows(outputs, inputs, grad_outputs, retain_graph, flags, materialize_grads)
-    roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    roots, wanted = _tensors(outputs), _tensors(inputs)
     if allow_unused is None:
         allow_unused = materialize_grads
     if retain_graph is None:
@@ -185,6 +212,41 @@ def run(
     """One backward pass; returns the inputs' gradients, or accumulates into the leaves without
     inputs.
     """
+    outer, LOCAL.at_end = LOCAL.at_end, []
+    try:
+        found = _run(roots, cotangents, retain_graph, create_graph, inputs, hooked)
+        for function in LOCAL.at_end:
+            in_mode(create_graph, function)
+    finally:
+        LOCAL.at_end = outer
+    return found
+
+
+class _Local(threading.local):
+    """Per thread: what is to be called when the backward pass under way is complete."""
+
+    at_end: Any = None
+
+
+LOCAL = _Local()
+
+
+def at_end_of_pass(function: Any) -> None:
+    """Calls function() when the backward pass under way is complete."""
+    if LOCAL.at_end is None:
+        function()
+    else:
+        LOCAL.at_end.append(function)
+
+
+def _run(
+    roots: tuple[Any, ...],
+    cotangents: tuple[Any, ...],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: tuple[Any, ...] | None,
+    hooked: bool,
+) -> list[Any]:
     replaced: list[tuple[Any, tuple[Any, ...]]] = []
     chain: Chain | None = None
     frames: list[Frame] = []
@@ -362,8 +424,24 @@ def run_hooks(hooks: dict[int, Any], gradient: Any) -> Any:
     for hook in list(hooks.values()):
         result = hook(gradient)
         if result is not None:
+            _check_replacement(hook, gradient, result)
             gradient = result
     return gradient
+
+
+def _check_replacement(hook: Any, gradient: Any, result: Any) -> None:
+    """TypeError or RuntimeError where a hook's result cannot stand for the gradient."""
+    if not isinstance(result, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    name = getattr(hook, "__name__", "<unknown>")
+    was, now = gradient._meta, result._meta
+    if was.dtype is not now.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {gradient.type()} got "
+            f"{result.type()})"
+        )
+    if was.shape != now.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
 
 
 class HookCut:
@@ -494,6 +572,34 @@ def register_post_accumulate_grad_hook(tensor: Any, hook: Any) -> RemovableHandl
     handle = _PostHandle(tensor, hooks)
     hooks[handle.id] = hook
     return handle
+
+
+def register_accumulation_hook(leaf: Any, hook: Any) -> RemovableHandle:
+    """Calls hook((), (gradient,)) behind the accumulation of a gradient into a leaf."""
+    last: list[Any] = []
+
+    def keep(gradient: Any) -> None:
+        last[:] = [gradient]
+
+    def call(_: Any) -> None:
+        if hook((), (last[0],)) is not None:
+            raise RuntimeError("hook of AccumulateGrad has no gradient to replace")
+
+    kept = register_hook(leaf, keep)
+    handle = register_post_accumulate_grad_hook(leaf, call)
+    return _BothHandles(handle, kept)
+
+
+class _BothHandles(RemovableHandle):
+    """Removes a hook that stands in two places."""
+
+    def __init__(self, first: RemovableHandle, second: RemovableHandle) -> None:
+        super().__init__(first.hooks)
+        self.id, self.first, self.second = first.id, first, second
+
+    def remove(self) -> None:
+        self.first.remove()
+        self.second.remove()
 
 
 def retain_grad(tensor: Any) -> None:

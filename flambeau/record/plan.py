@@ -292,6 +292,7 @@ class Plan:
         if cache:
             if list(map(getrefcount, cache)) == self.free:
                 for storage in cache:
+                    storage.version = 0
                     if getrefcount(storage.buffer) > BUFFER_BASELINE:
                         break
                 else:
@@ -302,6 +303,8 @@ class Plan:
                     or getrefcount(cache[place].buffer) > BUFFER_BASELINE
                 ):
                     cache[place] = Storage(allocate(self.result_bytes[place]))
+                else:
+                    cache[place].version = 0
             return cache
         self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
         return self.cache
