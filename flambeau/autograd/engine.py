@@ -85,7 +85,7 @@ def known_pass(root: Any) -> bool:
     Whether that is what it was; if not, nothing has happened.
     """
     rec = recorder.LOCAL.rec
-    if root._rec is not rec:
+    if root._rec is not rec or DETECTION.mode is not None:
         return False
     state = rec.state.next.get((BACKWARD, (root._num,), *PLAIN))
     if state is None or type(state.extra) is not Done:
@@ -214,12 +214,26 @@ def run(
     """
     outer, LOCAL.at_end = LOCAL.at_end, []
     try:
-        found = _run(roots, cotangents, retain_graph, create_graph, inputs, hooked)
+        try:
+            found = _run(roots, cotangents, retain_graph, create_graph, inputs, hooked)
+        except RuntimeError as error:
+            if DETECTION.mode is not None:
+                raise DETECTION.mode.explain(error) from None
+            raise
         for function in LOCAL.at_end:
             in_mode(create_graph, function)
     finally:
         LOCAL.at_end = outer
     return found
+
+
+class Detection:
+    """Anomaly detection, while it is on (see anomaly_mode)."""
+
+    mode: Any = None
+
+
+DETECTION = Detection()
 
 
 class _Local(threading.local):
@@ -255,7 +269,10 @@ def _run(
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
             chain, frames = None, []  # a flush in between: what was left is history now
-        flags = create_graph, retain_graph
+        detection = DETECTION.mode
+        flags: tuple[bool, ...] = create_graph, retain_graph
+        if detection is not None and detection.check_nan:
+            flags = (*flags, True)
         rec, state, handles = _record(
             roots, cotangents, flags, inputs, replaced, chain, frames, numbers
         )
@@ -276,7 +293,10 @@ def _run(
         if not retain_graph:
             for code, _ in replaced:
                 code.release()
-        return _deliver(rec, extra, handles, frames, inputs, create_graph, hooked)
+        leaves = _leaves_of(rec, extra, frames)
+        if extra.checks:
+            detection.check(handles.pop(), extra.checks, state, frames)
+        return _deliver(leaves, extra, handles, inputs, create_graph, hooked)
 
 
 def _record(
@@ -344,11 +364,18 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
     return None
 
 
+def _leaves_of(rec: Any, done: Done, frames: list[Frame]) -> list[Any]:
+    """The leaves that a pass has reached."""
+    return [
+        rec.handles[done.leaf_numbers[number]] if position < 0 else frames[position].leaves[number]
+        for position, number in done.leaves
+    ]
+
+
 def _deliver(
-    rec: Any,
+    leaves: list[Any],
     done: Done,
     handles: list[Any],
-    frames: list[Frame],
     inputs: Any,
     create_graph: bool,
     hooked: bool,
@@ -362,11 +389,7 @@ def _deliver(
                 found[place] = in_mode(create_graph, lambda h=hooks, g=given: run_hooks(h, g))
         return found
     pairs: dict[int, tuple[Any, Any]] = {}
-    for (position, number), handle in zip(done.leaves, handles, strict=True):
-        if position < 0:
-            leaf = rec.handles[rec_leaf(rec, number)]
-        else:
-            leaf = frames[position].leaves[number]
+    for leaf, handle in zip(leaves, handles, strict=True):
         if id(leaf) in pairs:  # reached in several programs: one gradient, before hooks see it
             first = pairs[id(leaf)][1]
             handle = in_mode(create_graph, lambda x=first, y=handle: x + y)
@@ -383,12 +406,6 @@ def in_mode(grad_mode: bool, function: Any) -> Any:
         return function()
     finally:
         recorder.set_grad_mode(before)
-
-
-def rec_leaf(rec: Any, number: int) -> int:
-    """The tensor number of a leaf, as the state's trace has it (kept with the state)."""
-    leaves: tuple[int, ...] = rec.state.extra.leaf_numbers
-    return leaves[number]
 
 
 def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record import recorder
+from flambeau.record.anomaly import Place, Watch
 from flambeau.record.events import Event
 from flambeau.record.restricted import check_entering, without_gradient
 from flambeau.record.storage import Storage, allocate
@@ -104,11 +105,18 @@ class Done:
     create_graph: bool = False
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
+    # In anomaly mode: where the flags come from that the last new tensor holds.
+    checks: tuple[Place, ...] = ()
 
     @cached_property
     def targets(self) -> tuple[int, ...] | None:
         """The leaves' tensor numbers, where the whole pass lies in this recording."""
-        if self.imports or self.freed or any(position >= 0 for position, _ in self.leaves):
+        if (
+            self.imports
+            or self.freed
+            or self.checks
+            or any(position >= 0 for position, _ in self.leaves)
+        ):
             return None
         return tuple(self.leaf_numbers[number] for _, number in self.leaves)
 
@@ -208,6 +216,7 @@ class _Pass:
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
+    watch: Watch | None = None  # in anomaly mode
 
     def reverse(self, position: int) -> Reverse:
         """The differentiator of the trace (position -1) or of a frame of the chain."""
@@ -221,6 +230,9 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+        if self.watch is not None:
+            trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
+            pass_.observe = self.watch.observer(position, trace)
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
@@ -300,11 +312,13 @@ class _Pass:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
                 if origin is not None and origin[0].version != origin[1]:
-                    raise RuntimeError(
+                    error = RuntimeError(
                         overwritten(
                             origin[2], forward.dtype, forward.shape, origin[0].version, origin[1]
                         )
                     )
+                    error.__dict__["event"] = self.event_of(position, value)
+                    raise error
 
     def event_of(self, position: int, value: Value) -> int:
         """The event that made a value: its number in the trace of that position."""
@@ -392,6 +406,7 @@ def _cut_rule(
 
 class BackwardOp(Event):
     """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
+    A third flag says that anomaly mode is on.
 
     roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
     for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
@@ -401,12 +416,12 @@ class BackwardOp(Event):
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain = key
+        _, roots, cotangents, (create_graph, retain_graph, *anomaly), inputs, replaced, chain = key
         given = {
             place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
             for place, numbers in replaced
         }
-        pass_ = _Pass(trace, chain, given, create_graph)
+        pass_ = _Pass(trace, chain, given, create_graph, watch=Watch() if anomaly else None)
         first = pass_.reverse(-1)
         wanted = self._wanted(trace, first, inputs)
         if inputs is not None:
@@ -429,9 +444,12 @@ class BackwardOp(Event):
         if inputs is not None:
             cotangents_ = _input_cotangents(first, wanted, leaves, captured, chain)
             imports = pass_.taken([ct for ct in cotangents_ if ct is not None])
-            return self._finish_inputs(trace, inputs, cotangents_, create_graph, imports, freed)
+            done = self._finish_inputs(trace, inputs, cotangents_, create_graph, imports, freed)
+            return _watched(trace, pass_, done)
         imports = pass_.taken(leaves.values())
-        return self._finish(trace, leaves, create_graph, imports, freed, chain)
+        return _watched(
+            trace, pass_, self._finish(trace, leaves, create_graph, imports, freed, chain)
+        )
 
     def _seed(
         self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool
@@ -532,6 +550,18 @@ class BackwardOp(Event):
             places.append(place)
             _new_gradient(trace, leaves[place], leaf, create_graph)
         return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+
+
+def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
+    """The end of a pass; in anomaly mode with one more tensor, of flags."""
+    watch = pass_.watch
+    if watch is None or not watch.flags:
+        return done
+    flags = watch.joined()
+    _new_gradient(trace, flags, None, False)
+    needed = {(p, v) for p, v, used in pass_.taken([flags]) if used}
+    imports = tuple((p, v, used or (p, v) in needed) for p, v, used in done.imports)
+    return replace(done, checks=tuple(watch.places), imports=imports)
 
 
 def _input_cotangents(
