@@ -282,7 +282,8 @@ def test_mistakes_in_pytorch_words(mistake: Callable[..., Any]) -> None:
         mistake(F, lambda *s: pair(normal(*s), False)[0], lambda a: pair(a, False)[0])
     with pytest.raises(want.type) as have:
         mistake(fl, lambda *s: pair(normal(*s), False)[1], lambda a: pair(a, False)[1])
-    assert str(have.value) == str(want.value)
+    # Behind what PyTorch says may follow where the op was recorded.
+    assert str(have.value).splitlines()[0] == str(want.value).splitlines()[0]
 
 
 def test_a_softmax_classifier_learns_as_in_pytorch() -> None:
