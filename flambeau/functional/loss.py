@@ -477,7 +477,7 @@ def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value
         loss = loss * ar.expand(widened(weight), loss.shape)
     result = ar.cast(reduced(loss, reduction), x.dtype)
     message = "all elements of {} should be between 0 and 1"
-    for name, given in (("target", plain_t), ("input", plain)):
+    for name, given in (("input", plain), ("target", plain_t)):
         outside = ar.logical_not(ar.logical_and(ar.ge(given, 0), ar.le(given, 1)))
         count = rd.sum_(ar.cast(outside, dtypes.int64), axes=tuple(range(given.ndim)))
         error = ("RuntimeError", message.format(name))
