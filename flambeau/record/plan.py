@@ -27,6 +27,7 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import follows_base, restrict
+from flambeau.record.result_memory import LARGE, RESULT_MEMORY
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, out_of_memory
 from flambeau.record.trace import Trace, flatten
 from flambeau.record.tree import State
@@ -167,6 +168,7 @@ class Plan:
         "free",
         "fresh",
         "imported",
+        "kept_bytes",
         "live",
         "others",
         "program",
@@ -174,6 +176,7 @@ class Plan:
         "result_bytes",
         "runs",
         "spent_frame",
+        "tick",
         "writes",
     )
 
@@ -201,6 +204,8 @@ class Plan:
         self.families = families
         self.depth = depth
         self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
+        self.kept_bytes = sum(self.result_bytes)
+        self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
         self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
         self.fresh: list[tuple[int, int]] = []
@@ -289,6 +294,8 @@ class Plan:
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
         cache = self.cache
+        if self.kept_bytes > LARGE:
+            self.tick = next(_ticks)
         if cache:
             if list(map(getrefcount, cache)) == self.free:
                 for storage in cache:
@@ -306,8 +313,10 @@ class Plan:
                 else:
                     cache[place].version = 0
             return cache
-        self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-        return self.cache
+        cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+        if self.kept_bytes > LARGE:
+            RESULT_MEMORY.keep(self, self.tick)
+        return cache
 
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
