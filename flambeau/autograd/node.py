@@ -281,7 +281,7 @@ class Graph:
             inner = "AddmmBackward0" if len(edges) == 3 else "MmBackward0"
             if edges[-2][0] is not None:
                 edges[-2] = (node_named("ViewBackward0", [edges[-2]]), 0)
-            return node_named("ViewBackward0", [(node_named(inner, edges), 0)])
+            edges = [(node_named(inner, edges), 0)]
         return node_named(name, edges)
 
     def _write(self, event: Any, key: Any) -> None:

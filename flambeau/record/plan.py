@@ -483,6 +483,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
     results: list[Value] = []
     places: dict[int, int] = {}
     targets = []
+    live = _with_leaves(trace, live)
     for number in live:
         tensor = trace.tensors[number]
         storage = tensor.storage
@@ -523,6 +524,19 @@ def _restricted(trace: Trace, live: tuple[int, ...]) -> list[tuple[int, int, boo
         if tensor.meta.born and number not in trace.entered and follows_base(tensor.meta):
             found.append((number, tensor.output, tensor.seen != tensor.storage.version))
     return found or None
+
+
+def _with_leaves(trace: Trace, live: tuple[int, ...]) -> tuple[int, ...]:
+    """The live tensors and the leaves of which some are views: what is done to a view is decided by
+    its leaf, also where nobody else holds that any more.
+    """
+    tensors = [trace.tensors[number] for number in live]
+    leaves = {
+        trace.leaves[tensor.group.leaf]
+        for tensor in tensors
+        if tensor.group.leaf is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf
+    }
+    return live if leaves.issubset(live) else tuple(sorted(leaves.union(live)))
 
 
 def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
@@ -631,7 +645,11 @@ def meta_strides(value: Value) -> tuple[int, ...]:
 
 def _base_of(value: Value, trace: Trace) -> int | None:
     """The base whose first elements, as the program found them and leaves them, are this value."""
+    from flambeau.record.backward import in_its_own_memory
+
     while value.primitive.name in ("reshape", "leaf", "history", "detach"):
+        if in_its_own_memory(trace, value):
+            return None
         value = value.inputs[0]
     if value.primitive.name == "input" and value.attrs["role"] == "base":
         index: int = value.attrs["index"]

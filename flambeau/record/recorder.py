@@ -492,12 +492,13 @@ def _write_exposed(storages: list[Storage], write: Any) -> Any:
     for storage in storages:
         storage.exposed = False
     try:
-        result = write()
-        flush()
+        try:
+            return write()
+        finally:  # after an error too: nothing that has entered may stay in the recording
+            flush()
     finally:
         for storage in storages:
             storage.exposed = True
-    return result
 
 
 def apply_effects(rec: Recording, state: State) -> None:

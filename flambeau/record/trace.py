@@ -272,6 +272,7 @@ class Trace:
         nbytes = value.size * value.dtype.itemsize
         if nbytes >= HOPELESS:
             raise RuntimeError(too_large(tuple(value.shape), nbytes))
+        value = self._of_its_own(value)
         meta = meta_of(
             value.dtype,
             value.shape,
@@ -388,6 +389,7 @@ class Trace:
         storage = group.storage
         if group.version == storage.version:
             return
+        hooked = self._hooked(group)
         group.version = storage.version
         group.values.clear()
         data = _untracked(self.data(storage))
@@ -397,15 +399,38 @@ class Trace:
             group.flat = source.relink(data, group.flat)
         else:
             group.flat = data
+        self._keep_hooked(group, hooked)
+
+    def _hooked(self, group: Group) -> list[tuple[TensorRecord, Value]]:
+        """The members at which Python code stands, with their values."""
+        if not self.cuts:
+            return []
+        marked = {value for value, _ in self.cuts}
+        members = [t for t in self.tensors if t.group is group]
+        values = [self._own_value(tensor) for tensor in members]
+        return [
+            (t, v) for t, v in zip(members, values, strict=True) if v is not None and v in marked
+        ]
+
+    def _own_value(self, tensor: TensorRecord) -> Value | None:
+        if tensor.own is not None and tensor.own[0] == tensor.group.version:
+            return tensor.own[1]
+        return tensor.group.values.get(tensor.layout)
+
+    def _keep_hooked(self, group: Group, hooked: list[tuple[TensorRecord, Value]]) -> None:
+        """After a write that autograd does not see: gradients still pass where hooks stand."""
+        for tensor, value in hooked:
+            shown = layout_value(_untracked(self.flat(group)), *tensor.layout)
+            own = source.relink(shown, value)
+            tensor.own = group.version, own
+            self.origins[own] = group.storage, group.version, tensor.meta.grad_name or ""
 
     def tracked_value(self, number: int) -> Value:
         """The tensor's value with its history, whatever the grad mode."""
         tensor = self.tensors[number]
         group = tensor.group
         self._synchronise(group)
-        if tensor.own is not None and tensor.own[0] == group.version:
-            return tensor.own[1]
-        value = group.values.get(tensor.layout)
+        value = self._own_value(tensor)
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)
             group.values[tensor.layout] = value
@@ -444,8 +469,12 @@ class Trace:
         self.origins[kept] = None
         return kept
 
-    def write(self, number: int, value: Value, *, grad_name: str = "CopySlices") -> None:
-        """In-place write through a tensor: a new version of its storage."""
+    def write(
+        self, number: int, value: Value, *, grad_name: str = "CopySlices", reads: bool = True
+    ) -> None:
+        """In-place write through a tensor: a new version of its storage. `reads`: the value was
+        made from the old one (else what the old one came from gets a gradient of zero).
+        """
         tensor = self.tensors[number]
         storage, group = tensor.storage, tensor.group
         shape, strides, offset = tensor.layout
@@ -453,11 +482,11 @@ class Trace:
         self.check_writable(number, tracked=value.tracked)
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        value = self._of_its_own(value)
         whole = offset == 0 and value.size == storage.size and is_dense(shape, strides)
         if whole:
             flat = flatten(value, shape, strides)
-            if tensor.meta.requires_grad and self.grad_mode and not flat.tracked:
-                # Overwritten by a constant: still part of the graph, with a gradient of zero.
+            if tensor.meta.requires_grad and self.grad_mode and not (flat.tracked and reads):
                 past = view.strided_scatter(self.flat(group), flat, strides=(1,), offset=0)
                 flat = source.relink(flat, past) if past.tracked else flat
                 whole = whole and not past.tracked
@@ -468,6 +497,7 @@ class Trace:
             flat = view.strided_scatter(old, value, strides=strides, offset=offset)
         history = group.flat if group.flat is not None else self.flat(group)
         storage.data = flat if not flat.tracked else source.detach(flat)
+        hooked = [] if self.grad_mode else self._hooked(group)
         storage.version += 1
         group.version = storage.version
         group.values.clear()
@@ -480,7 +510,16 @@ class Trace:
             if whole:
                 group.values[tensor.layout] = value
                 self.origins[value] = (storage, storage.version, grad_name)
+        self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
+
+    def _of_its_own(self, value: Value) -> Value:
+        """The value, as another one where it is already that of some tensor: a derivative that
+        needs it must know which of the two it was read from.
+        """
+        if value in self.origins or (self.marks and value.order <= self.marks[-1]):
+            return view.reshape(value, shape=value.shape)
+        return value
 
     def _mark_history(self, group: Group, written: int, grad_name: str) -> None:
         """Tensors of the group take on the history that the write gave their data."""

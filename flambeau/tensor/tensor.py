@@ -47,9 +47,9 @@ class Tensor(Base):
 
     def __new__(cls, *data: Any, device: Any = None) -> Any:
         """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data."""
-        from flambeau.functional import creation
+        from flambeau.functional.legacy_types import legacy_tensor
 
-        return creation.legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
+        return legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass

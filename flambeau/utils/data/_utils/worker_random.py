@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.functional.randomness import use_own_stream
+from flambeau.functional.generators import use_own_stream
 
 
 class _Streams(threading.local):
