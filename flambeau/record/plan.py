@@ -174,6 +174,7 @@ class Plan:
         "program",
         "restricted",
         "result_bytes",
+        "rewritten",
         "runs",
         "spent_frame",
         "tick",
@@ -190,10 +191,12 @@ class Plan:
         depth: int,
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
+        rewritten: list[tuple[int, int]] | None = None,
     ) -> None:
         self.program = program
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
+        self.rewritten = rewritten  # (result, how often it was written after it was made)
         # Bases that may be the memory of one that is written: what earlier programs have saved.
         self.imported = imported if writes else ()
         self.live = (
@@ -231,6 +234,8 @@ class Plan:
         self.runs += 1
         for base, count in self.writes:
             rec.bases[base][0].version += count
+        for index, count in self.rewritten or ():
+            storages[index].version = count
         handles = rec.handles
         if self.runs == 1:
             self.sort_live(rec)
@@ -511,9 +516,15 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(updates),
     )
     imported = tuple(trace.imported)
+    places_written = {
+        places[id(t.storage)]: t.storage.version
+        for t in trace.tensors
+        if t.storage.version and id(t.storage) in places
+    }
     return Plan(
-        program, targets, writes, frame, families, depth, imported, _restricted(trace, live)
-    )
+        program, targets, writes, frame, families, depth, imported, _restricted(trace, live),
+        list(places_written.items()) or None,
+    )  # fmt: skip
 
 
 def _restricted(trace: Trace, live: tuple[int, ...]) -> list[tuple[int, int, bool]] | None:

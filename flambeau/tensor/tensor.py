@@ -570,7 +570,8 @@ def _check_view(tensor: Tensor) -> None:
     """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
     if tensor._rec is recorder.LOCAL.rec:
         recorder.trace_of(tensor._rec).check_view(tensor._num)
-    else:
+    elif tensor._seen is not None:
+        tensor._settled()  # writes that are pending count
         check_entering(tensor)
 
 
