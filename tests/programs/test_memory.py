@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import flambeau
-from flambeau.record.plan import STATISTICS
+from flambeau.record.statistics import STATISTICS
 
 STEPS = int(os.environ.get("FLAMBEAU_MEMORY_STEPS", "100000"))
 
