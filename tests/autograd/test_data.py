@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import flambeau
-from flambeau.record.plan import STATISTICS
+from flambeau.record.statistics import STATISTICS
 
 from .both import check_source
 
