@@ -8,7 +8,6 @@ It runs in the reference executor at first and as compiled code when it is heavy
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import sys
 import time
@@ -304,7 +303,9 @@ class Plan:
             return False
         if any(dtype.is_complex for dtype in self.program.scalars):
             return False  # native programs know no complex run-time numbers
-        if OPTIONS.executor == "compiled" or self.runs >= OPTIONS.warm_up:
+        if OPTIONS.executor == "compiled" or OPTIONS.always_compile:
+            return True
+        if self.runs >= OPTIONS.warm_up:
             return True
         return self.runs == 0 and heavy(self.program)
 
@@ -391,34 +392,36 @@ def run_recording(rec: Recording) -> Plan | None:
     except MemoryError as error:
         reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
         reason.__dict__["node"] = error.__dict__.get("node")
-        fail(rec, located(state, reason))
-        raise reason from None
+        raise failed(rec, reason) from None
     except Exception as error:
-        fail(rec, located(state, error))
-        raise
+        found = failed(rec, error)
+        if found is error:
+            raise
+        raise found from None
     except BaseException as error:
         fail(rec, error)
         raise
     return plan
 
 
+def failed(rec: Recording, error: Exception) -> Exception:
+    """Makes the best of a program that has failed; the error to raise."""
+    from flambeau.record.rescue import rescue
+
+    located(rec.state, error)
+    found = rescue(rec, error)
+    fail(rec, found)
+    return found
+
+
 def located(state: State, error: Exception) -> Exception:
     """The error, with a line that says where the program recorded the op that has failed."""
-    node, trace = error.__dict__.pop("node", None), state.trace
+    from flambeau.record.rescue import failed_event
+
     message = error.args[0] if len(error.args) == 1 else None
-    if node is None or trace is None or not isinstance(message, str):
-        return error
-    events = []
-    at: State | None = state
-    while at is not None and at.parent is not None:
-        if not isinstance(at.key, Meta):
-            events.append(at)
-        at = at.parent
-    number = bisect.bisect(trace.marks, node.order)
-    if 0 < number <= len(events):
-        line = events[len(events) - number].line
-        if line is not None:
-            error.args = (f"{message}\n(first recorded at {line[0]}:{line[1]})",)
+    event = failed_event(state, error)
+    if event is not None and event.line is not None and isinstance(message, str):
+        error.args = (f"{message}\n(first recorded at {event.line[0]}:{event.line[1]})",)
     return error
 
 
@@ -433,10 +436,16 @@ def whole(rec: Recording) -> bool:
 
 
 def fail(rec: Recording, error: BaseException) -> None:
-    """Tensors that a failed program was to compute say why when they are used."""
+    """Tensors that a failed program was to compute say why when they are used. A gradient that
+    was to be made is none.
+    """
+    rec.failed = True
     for tensor in rec.handles:
         if tensor._storage is None:
             tensor._failure = f"{type(error).__name__}: {error}"
+    for tensor in rec.handles:
+        if tensor._grad is not None and getattr(tensor._grad, "_failure", None):
+            tensor._grad = None
 
 
 def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:

@@ -80,6 +80,7 @@ class Recording:
         "bases",
         "cuts",
         "done",
+        "failed",
         "frames",
         "handles",
         "nodes",
@@ -103,6 +104,7 @@ class Recording:
         self.nodes: Any = None  # its backward functions, where somebody has asked for them
         self.taken = False  # it runs, or has run
         self.done = False
+        self.failed = False  # it has not done what its last events say
 
 
 # By grad mode; by (grad mode, policy) under autocast.
@@ -676,9 +678,11 @@ def _settle_other(other: Recording) -> None:
         other.handles = other.bases = other.scalars = CLOSED
         other.state = DEAD
         other.trace = None
+        work.failed = False
         try:
             other.plan = plans.run_recording(work)
         finally:
+            other.failed = work.failed
             other.done = True
 
 
