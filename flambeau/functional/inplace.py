@@ -14,7 +14,7 @@ from flambeau.core.layout import (
     preserve_format,
 )
 from flambeau.core.shapes import broadcast_shapes, storage_extent
-from flambeau.functional import parts, views
+from flambeau.functional import axis_order, parts, views
 from flambeau.functional.options import refuse_overflow
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
@@ -159,12 +159,12 @@ def squeeze_(self: Tensor, dim: Any = None) -> Tensor:
 
 def t_(self: Tensor) -> Tensor:
     """t of the tensor itself."""
-    return _reshaped_in_place(self, views.t)
+    return _reshaped_in_place(self, axis_order.t)
 
 
 def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
     """transpose of the tensor itself."""
-    return _reshaped_in_place(self, views.transpose, dim0, dim1)
+    return _reshaped_in_place(self, axis_order.transpose, dim0, dim1)
 
 
 def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:

@@ -28,6 +28,7 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event
+from flambeau.record.restricted import check_entering, without_gradient
 from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import FunctionRecord, StorageRecord, Trace, layout_value, saved_origin
 
@@ -75,6 +76,7 @@ class NeedChain:
     """The pass has reached history: record it again with the chain of these history inputs."""
 
     histories: tuple[int, ...]
+    made_here: tuple[bool, ...] = ()  # per input: whether its value was made in this recording
     provisional = True  # no work of its own: the event that follows does it
 
 
@@ -411,7 +413,7 @@ class BackwardOp(Event):
         if inputs is not None:
             unknown = pass_.confine([trace.tracked_value(root) for root in roots], wanted)
             if unknown:
-                return NeedChain(unknown)
+                return NeedChain(unknown, _made_here(wanted))
             pass_.restrict(first, -1, trace.cuts)
         self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
@@ -419,7 +421,7 @@ class BackwardOp(Event):
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
         if histories and chain is None:
-            return NeedChain(histories)
+            return NeedChain(histories, _made_here(wanted))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
@@ -521,12 +523,20 @@ class BackwardOp(Event):
         freed: Any,
         chain: Chain | None,
     ) -> Done:
-        places = sorted(leaves)
-        for place in places:
+        places = []
+        for place in sorted(leaves):
             position, number = place
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
-            _new_gradient(trace, leaves[place], owner.tensors[owner.leaves[number]], create_graph)
+            leaf = owner.tensors[owner.leaves[number]]
+            if without_gradient(leaf.meta):
+                continue  # a view made under no_grad has no gradient of its own
+            places.append(place)
+            _new_gradient(trace, leaves[place], leaf, create_graph)
         return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+
+
+def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
+    return tuple(kind == "value" for kind, _ in wanted)
 
 
 def _input_cotangents(
@@ -701,6 +711,8 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
     """
     storage, family = tensor._storage, tensor._family
     assert storage is not None and family is not None
+    if tensor._seen is not None and recorder.LOCAL.grad_mode:
+        check_entering(tensor)
     if storage.exposed and storage.still_exposed():
         return _enter_snapshot(rec, tensor, family)
     if (
@@ -819,9 +831,10 @@ def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
 
 
 def describe_chain(
-    rec: recorder.Recording, histories: tuple[int, ...], inputs: tuple[Any, ...] | None
+    rec: recorder.Recording, need: NeedChain, inputs: tuple[Any, ...] | None
 ) -> tuple[Chain, list[Frame]]:
     """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    histories = need.histories
     order: list[Frame] = []
     done: set[int] = set()
 
@@ -845,8 +858,13 @@ def describe_chain(
         for f in frames
     )
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
-    wanted, passes = [], []
-    for tensor in inputs or ():
+    wanted: list[tuple[tuple[int, Any], ...]] = []
+    passes: list[bool] = []
+    for tensor, made_here in zip(inputs or (), need.made_here, strict=inputs is not None):
+        if made_here:  # or overwritten: what it was in an earlier program is not asked for
+            wanted.append(())
+            passes.append(False)
+            continue
         places: list[tuple[int, Any]] = [
             (position, number)
             for position, frame in enumerate(frames)

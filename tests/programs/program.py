@@ -275,7 +275,7 @@ def script(
     names = sorted(
         {
             w.split(" = ")[0]
-            for w in _texts(program.statements)
+            for w in texts(program.statements)
             if " = " in w and _is_variable(w.split(" = ")[0])
         }
     )
@@ -297,9 +297,9 @@ def _script_lines(
                 yield depth + 1, "pass", False
 
 
-def _texts(statements: Iterable[Statement]) -> Iterator[str]:
+def texts(statements: Iterable[Statement]) -> Iterator[str]:
     for statement in statements:
         if isinstance(statement, Line):
             yield statement.text
         else:
-            yield from _texts(statement.body)
+            yield from texts(statement.body)
