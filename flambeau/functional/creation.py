@@ -344,7 +344,14 @@ def arange(
 def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
     """arange that includes its end (deprecated in PyTorch)."""
     import math
+    import warnings
 
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior "
+        "is inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
+        "values in [start, end).",
+        stacklevel=2,
+    )
     kind = checked_dtype(dtype)
     return record(ARANGE, (start, step), (math.floor((end - start) / step) + 1, kind, None))
 

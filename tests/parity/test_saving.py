@@ -141,7 +141,7 @@ def test_a_whole_module_is_a_pickle() -> None:
     flambeau.save(own, file)
     file.seek(0)
     for weights_only in (None, True):
-        with pytest.raises(pickle.UnpicklingError, match="^Weights only load failed"):
+        with pytest.raises(pickle.UnpicklingError, match=r"^Weights only load failed"):
             flambeau.load(file, weights_only=weights_only)
     made = flambeau.load(file, weights_only=False)
     assert type(made) is Own

@@ -64,7 +64,7 @@ for make in (lambda: a.numpy(), lambda: q.backward(), lambda: torch.ones(2) @ to
              lambda: torch.tensor([1.0, 2.0]).item(), lambda: bool(torch.ones(2)), lambda: torch.ones(2)[5], lambda: a.add_(1), lambda: torch.ones(2, device="cuda"),
              lambda: nn.CrossEntropyLoss()(torch.randn(2, 3), torch.tensor([0, 3])), lambda: torch.ones(3).backward(), lambda: nn.Embedding(3, 2)(torch.tensor([3])),
              lambda: nn.Conv2d(3, 4, 3)(torch.ones(1, 1, 8, 8)), lambda: torch.zeros(3).reshape(2, 2), lambda: torch.stack([torch.ones(2), torch.ones(3)]),
-             lambda: nn.Linear(2, 1)(torch.ones(2, dtype=torch.float64)), lambda: nn.MSELoss()(torch.ones(2, requires_grad=True).sum(), 3), lambda: torch.ones(2).foo):
+             lambda: nn.Linear(2, 1)(torch.ones(2, dtype=torch.float64)), lambda: torch.ones(2).foo):
     try:
         str(make())
     except Exception as error:
