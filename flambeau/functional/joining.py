@@ -11,6 +11,7 @@ import numpy as np
 from flambeau.core.dtypes import int64
 from flambeau.core.layout import channels_last_strides, is_channels_last
 from flambeau.core.shapes import broadcast_shapes, is_contiguous, wrap_axis
+from flambeau.functional.options import numpy_names
 from flambeau.functional.views import expand, flatten, reshape, unsqueeze
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
@@ -158,6 +159,7 @@ def joined_at_once(parts: Sequence[Tensor], axis: int, new_axis: bool) -> Tensor
     return from_storage(storage, meta)
 
 
+@numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors one after another along an existing dimension, promoted to a common dtype."""
     parts = checked_tensors("cat", tensors)
@@ -180,6 +182,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
 concat = concatenate = cat
 
 
+@numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors of one shape along a new dimension."""
     parts = checked_tensors("stack", tensors)
