@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.record import recorder
-from flambeau.record.backward import (
-    ACCUMULATE,
-    BACKWARD,
-    MARK_CUT,
+from flambeau.record.backward import ACCUMULATE, BACKWARD
+from flambeau.record.chain import (
     Chain,
     Cut,
     Done,
@@ -20,6 +18,7 @@ from flambeau.record.backward import (
     free_used,
     taken_imports,
 )
+from flambeau.record.history import MARK_CUT
 from flambeau.tensor.tensor import Tensor
 
 

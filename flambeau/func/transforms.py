@@ -14,7 +14,7 @@ from flambeau.autograd.modes import enable_grad, is_grad_enabled
 from flambeau.func.tree import flatten
 from flambeau.functional.creation import ones_like, zeros_like
 from flambeau.functional.joining import stack
-from flambeau.record.backward import Done
+from flambeau.record.chain import Done
 from flambeau.tensor.tensor import Tensor
 
 

@@ -28,7 +28,8 @@ from flambeau.functional.pointwise import maximum
 from flambeau.functional.randomness import multinomial, rand, randint, randperm
 from flambeau.functional.shaping import cat, stack
 from flambeau.nn import functional as F
-from flambeau.tensor.tensor import Buffer, Parameter, Tensor, is_tensor
+from flambeau.tensor.parameter import Buffer, Parameter
+from flambeau.tensor.tensor import Tensor, is_tensor
 
 if TYPE_CHECKING:
     from flambeau import linalg

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau
-from flambeau.record.plan import STATISTICS
+from flambeau.record.statistics import STATISTICS
 
 reference = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity

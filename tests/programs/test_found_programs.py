@@ -101,6 +101,30 @@ z = y.flatten()
 z[z > 0] = y
 z.sum().backward()
 """,
+    "a write that fails leaves nothing of memory that NumPy shows in the recording": """
+x = torch.arange(12.0).reshape(3, 4)
+n = x.numpy()
+y = x[None]
+try:
+    y.sub_(x)
+except RuntimeError:
+    pass
+y[::2] += 1.0
+print(n[0])
+""",
+    "a clone is needed, and what it is a clone of was overwritten": """
+x = torch.tensor([[0.25, -0.5], [1.0, 0.75]], requires_grad=True)
+y = x @ x
+z = y.detach().clone()
+w = z @ x
+print(w.sum().item())
+y.mul_(3)
+(w * w).sum().backward()
+""",
+    "where with what is not there": """
+x = torch.ones(2, requires_grad=True)
+y = torch.where(x > 0, x.grad, x.grad)
+""",
     "indices in the memory that is written": """
 x = torch.arange(4)
 x[x] = 3
