@@ -37,7 +37,7 @@ def _reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
         if not root.requires_grad:
             continue
         seed = (ones_like(root.detach()),)
-        rec, state, _ = engine._record((root,), seed, (False, True), None, [], None, [], {})
+        rec, state, _ = engine._record((root,), seed, (False, True), None, (), [], None, [], {})
         done = state.extra
         if not isinstance(done, Done) or done.targets is None:
             return True

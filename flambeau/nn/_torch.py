@@ -24,6 +24,7 @@ from flambeau.functional.creation import (
 )
 from flambeau.functional.generators import Generator, manual_seed
 from flambeau.functional.moments import vector_norm
+from flambeau.functional.neural import chosen_reduction
 from flambeau.functional.pointwise import maximum
 from flambeau.functional.randomness import multinomial, rand, randint, randperm
 from flambeau.functional.shaping import cat, stack
@@ -54,6 +55,7 @@ __all__ = [
     "arange",
     "as_tensor",
     "cat",
+    "chosen_reduction",
     "device",
     "dtype",
     "empty",

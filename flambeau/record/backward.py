@@ -13,7 +13,7 @@ Note: one pass, or several
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flambeau.core.shapes import is_dense
@@ -23,6 +23,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
+from flambeau.record.anomaly import Watch
 from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain
 from flambeau.record.events import Event
 from flambeau.record.records import StorageRecord
@@ -46,6 +47,7 @@ class _Pass:
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
+    watch: Watch | None = None  # in anomaly mode
 
     def reverse(self, position: int) -> Reverse:
         """The differentiator of the trace (position -1) or of a frame of the chain."""
@@ -59,6 +61,9 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+        if self.watch is not None:
+            trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
+            pass_.observe = self.watch.observer(position, trace)
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
@@ -83,7 +88,7 @@ class _Pass:
         needed: set[tuple[int, Value]] = set()  # (position, value) that lead to an input
         if self.chain is not None:
             entered = {h: (position, value) for h, position, value in self.chain.entries}
-            self._confine_chain(needed)
+            self._confine_chain(needed, len(wanted))
         unknown: set[int] = set()
         leaves = {what for kind, what in wanted if kind == "leaf"}
         values = {what for kind, what in wanted if kind != "leaf"}
@@ -104,12 +109,14 @@ class _Pass:
         self.required[-1] = required_for(roots, is_end, _cut_inputs(self.trace))
         return tuple(sorted(unknown))
 
-    def _confine_chain(self, needed: set[tuple[int, Value]]) -> None:
+    def _confine_chain(self, needed: set[tuple[int, Value]], count: int) -> None:
         chain = self.chain
         assert chain is not None
         for position in range(len(chain.links) - 1, -1, -1):  # the earliest program first
             link = chain.links[position]
-            ends = {what for places in chain.wanted for at, what in places if at == position}
+            # (Behind the inputs' places are those of tensors that keep their gradients.)
+            wanted = chain.wanted[:count]
+            ends = {what for places in wanted for at, what in places if at == position}
             roots = [value for _, at, value in chain.entries if at == position]
             roots += [value for one in chain.links for at, value in one.parents if at == position]
 
@@ -138,11 +145,13 @@ class _Pass:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
                 if origin is not None and origin[0].version != origin[1]:
-                    raise RuntimeError(
+                    error = RuntimeError(
                         overwritten(
                             origin[2], forward.dtype, forward.shape, origin[0].version, origin[1]
                         )
                     )
+                    error.__dict__["event"] = self.event_of(position, value)
+                    raise error
 
     def event_of(self, position: int, value: Value) -> int:
         """The event that made a value: its number in the trace of that position."""
@@ -217,27 +226,32 @@ def _cut_rule(
 
 class BackwardOp(Event):
     """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
+    A third flag True says that anomaly mode is on.
 
     roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
     for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
-    is one per leaf.
+    is one per leaf. Behind retain_graph may stand the numbers of tensors that keep their gradients:
+    those that get one have a new tensor each, after the others.
     """
 
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain = key
+        _, roots, cotangents, (create_graph, retain_graph, *more), inputs, replaced, chain = key
+        kept = [part for part in more if part is not True]
         given = {
             place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
             for place, numbers in replaced
         }
-        pass_ = _Pass(trace, chain, given, create_graph)
+        pass_ = _Pass(trace, chain, given, create_graph, watch=Watch() if True in more else None)
         first = pass_.reverse(-1)
         wanted = self._wanted(trace, first, inputs)
+        keeping = self._wanted(trace, first, *kept)
+        both = [*wanted, *keeping]
         if inputs is not None:
             unknown = pass_.confine([trace.tracked_value(root) for root in roots], wanted)
             if unknown:
-                return NeedChain(unknown, _made_here(wanted))
+                return NeedChain(unknown, _made_here(both))
             pass_.restrict(first, -1, trace.cuts)
         self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
@@ -245,18 +259,29 @@ class BackwardOp(Event):
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
         if histories and chain is None:
-            return NeedChain(histories, _made_here(wanted))
+            return NeedChain(histories, _made_here(both))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
             return self._stop(trace, pass_, position, stopped)
         freed = _mark_freed(pass_, retain_graph)
+        arrived = _input_cotangents(first, both, leaves, captured, chain)
+        imports = pass_.taken(
+            [
+                *([] if inputs is not None else leaves.values()),
+                *[c for c in arrived if c is not None],
+            ]
+        )
+        done = Done((), (), imports, create_graph, freed, tuple(trace.leaves))
         if inputs is not None:
-            cotangents_ = _input_cotangents(first, wanted, leaves, captured, chain)
-            imports = pass_.taken([ct for ct in cotangents_ if ct is not None])
-            return self._finish_inputs(trace, inputs, cotangents_, create_graph, imports, freed)
-        imports = pass_.taken(leaves.values())
-        return self._finish(trace, leaves, create_graph, imports, freed, chain)
+            done = self._finish_inputs(trace, inputs, arrived, done)
+        else:
+            done = self._finish(trace, leaves, done, chain)
+        for ct in arrived[len(wanted) :]:
+            if ct is not None:
+                _new_gradient(trace, ct, None, create_graph)
+        done = replace(done, kept=tuple(ct is not None for ct in arrived[len(wanted) :]))
+        return _watched(trace, pass_, done)
 
     def _seed(
         self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool
@@ -283,7 +308,7 @@ class BackwardOp(Event):
             given = given if create_graph or not given.tracked else source.detach(given)
             first.seed(value, ar.cast(given, value.dtype))
 
-    def _wanted(self, trace: Trace, first: Reverse, inputs: Any) -> list[Any]:
+    def _wanted(self, trace: Trace, first: Reverse, inputs: Any = None) -> list[Any]:
         """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), or ("history", v)
         from outside.
         """
@@ -297,7 +322,10 @@ class BackwardOp(Event):
             else:
                 value = trace.tracked_value(number)
                 first.wanted.add(value)
-                outside = number in trace.entered and trace.unchanged(tensor.group)
+                group = tensor.group
+                outside = number in trace.entered and (
+                    group.leaf is not None or trace.unchanged(group)
+                )
                 found.append(("history" if outside else "value", value))
         return found
 
@@ -326,25 +354,20 @@ class BackwardOp(Event):
         trace: Trace,
         inputs: Any,
         cotangents: list[Value | None],
-        create_graph: bool,
-        imports: Any,
-        freed: Any,
+        done: Done,
     ) -> Done:
-        for number, ct in zip(inputs, cotangents, strict=True):
+        for number, ct in zip(inputs, cotangents, strict=False):
             if ct is not None:
                 tensor = trace.tensors[number]
                 flat = tensor.group.leaf is not None and tensor.meta.is_leaf
-                _new_gradient(trace, ct, tensor if flat else None, create_graph)
-        unused = tuple(ct is None for ct in cotangents)
-        return Done((), unused, imports, create_graph, freed, tuple(trace.leaves))
+                _new_gradient(trace, ct, tensor if flat else None, done.create_graph)
+        return replace(done, unused=tuple(ct is None for ct in cotangents[: len(inputs)]))
 
     def _finish(
         self,
         trace: Trace,
         leaves: dict[Any, Value],
-        create_graph: bool,
-        imports: Any,
-        freed: Any,
+        done: Done,
         chain: Chain | None,
     ) -> Done:
         places = []
@@ -355,8 +378,20 @@ class BackwardOp(Event):
             if without_gradient(leaf.meta):
                 continue  # a view made under no_grad has no gradient of its own
             places.append(place)
-            _new_gradient(trace, leaves[place], leaf, create_graph)
-        return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+            _new_gradient(trace, leaves[place], leaf, done.create_graph)
+        return replace(done, leaves=tuple(places))
+
+
+def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
+    """The end of a pass; in anomaly mode with one more tensor, of flags."""
+    watch = pass_.watch
+    if watch is None or not watch.flags:
+        return done
+    flags = watch.joined()
+    _new_gradient(trace, flags, None, False)
+    needed = {(p, v) for p, v, used in pass_.taken([flags]) if used}
+    imports = tuple((p, v, used or (p, v) in needed) for p, v, used in done.imports)
+    return replace(done, checks=tuple(watch.places), imports=imports)
 
 
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:

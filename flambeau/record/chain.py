@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flambeau.ops.value import Value
+from flambeau.record.anomaly import Place
 from flambeau.record.saved import overwritten
 from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import Trace
@@ -78,8 +79,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Done:
-    """The pass is complete: a new tensor per leaf, and what it has freed and imported in other
-    frames.
+    """The pass is complete: a new tensor per leaf or input, then those of tensors that keep their
+    gradients; what it has freed and imported in other frames.
     """
 
     leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
@@ -88,11 +89,19 @@ class Done:
     create_graph: bool = False
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
+    kept: tuple[bool, ...] = ()  # which of the tensors that keep their gradients have got one
+    # In anomaly mode: where the flags come from that the last new tensor holds.
+    checks: tuple[Place, ...] = ()
 
     @cached_property
     def targets(self) -> tuple[int, ...] | None:
         """The leaves' tensor numbers, where the whole pass lies in this recording."""
-        if self.imports or self.freed or any(position >= 0 for position, _ in self.leaves):
+        if (
+            self.imports
+            or self.freed
+            or self.checks
+            or any(position >= 0 for position, _ in self.leaves)
+        ):
             return None
         return tuple(self.leaf_numbers[number] for _, number in self.leaves)
 
@@ -127,15 +136,11 @@ class Chain:
     ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
 
 
-def describe_chain(
-    rec: Recording, need: NeedChain, inputs: tuple[Any, ...] | None
-) -> tuple[Chain, list[Frame]]:
-    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
-    histories = need.histories
+def _in_order(roots: list[Frame]) -> list[Frame]:
+    """The frames that some lead to, each before its parents."""
     order: list[Frame] = []
     done: set[int] = set()
-
-    def visit(root: Frame) -> None:
+    for root in roots:
         stack: list[tuple[Frame, bool]] = [(root, False)]
         while stack:
             frame, leaving = stack.pop()
@@ -145,10 +150,15 @@ def describe_chain(
                 done.add(id(frame))
                 stack.append((frame, True))
                 stack += [(parent, False) for parent, _ in frame.parents]
+    return order[::-1]
 
-    for history in histories:
-        visit(rec.frames[history][0])
-    frames = order[::-1]
+
+def describe_chain(
+    rec: Recording, need: NeedChain, inputs: tuple[Any, ...] | None
+) -> tuple[Chain, list[Frame]]:
+    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    histories = need.histories
+    frames = _in_order([rec.frames[history][0] for history in histories])
     place = {id(frame): position for position, frame in enumerate(frames)}
     links = tuple(
         Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late)

@@ -100,7 +100,7 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         family.number = leaf._num if leaf._rec is rec else enter(rec, leaf)
         family.rec = rec
     itemsize = tensor._meta.dtype.itemsize
-    offset = tensor._offset * itemsize
+    offset, start = tensor._offset * itemsize, 0
     if family.rec is rec and storage.recording is rec:
         if offset < storage.offset:
             enter_first(tensor)
@@ -115,6 +115,13 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         return family.number
     else:
         key, start = _history_key(rec, tensor, family, storage)
+    return _join(rec, tensor, key, start)
+
+
+def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:
+    """Moves the recording to the state after `key`, with which a tensor enters."""
+    storage, family = tensor._storage, tensor._family
+    assert storage is not None and family is not None
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
     bases: Any = ()

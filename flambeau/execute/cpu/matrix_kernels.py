@@ -35,7 +35,7 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.matrix_pack import PACKING, call_step, emit_packing, emit_step
-from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, STEP_BYTES, MatrixPlan, Side
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 LEFT_PACKED, RIGHT_PACKED = 2, 3
@@ -181,7 +181,8 @@ class _Kernel:
         """Packs 32 rows of a side, of all k."""
         e = self.e
         rest = e.op("sub nsw", e.i64(side.lead.extent), weighted_sum(e, [(block, BLOCK)]))
-        arguments = [self.source(side, index, block), target, rest, e.i64(side.depth)]
+        sizes = [rest, e.i64(side.depth), e.i64(side.far)]
+        arguments = [self.source(side, index, block), target, *sizes]
         e.call(f"{PACKING}.{side.number}", None, arguments, declared=True)
 
     def call_block(
@@ -367,7 +368,9 @@ class _Deep(_Partial):
             local = e.op("sub nsw", blocks.index, bounds[0])
             to = e.gep(target, "i8", weighted_sum(e, [(local, side.block_bytes)]))
             left = e.op("sub nsw", e.i64(side.lead.extent), row)
-            call_step(e, side, name, (at, to, left, depth), steps.index)
+            flags = e.gep(to, "i8", e.i64(side.steps * STEP_BYTES))
+            block = at, to, flags, left, depth, e.i64(side.far)
+            call_step(e, side, name, block, steps.index)
 
 
 class _Totals(_Partial):

@@ -106,6 +106,11 @@ class Side:
         return self.blocks * self.block_bytes
 
     @property
+    def far(self) -> int:
+        """The stride of the one of lead and k that is not contiguous."""
+        return self.lead.stride if self.stride == 1 else self.stride
+
+    @property
     def turned(self) -> bool:
         """Whether 16 x 16 pairs are transposed after they are packed in the order of memory."""
         return (self.stride == 1) != self.rows

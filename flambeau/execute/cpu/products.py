@@ -119,15 +119,15 @@ def _matrix_kernels(
     packed = [Operand(scratch(dtypes.uint8, needed))] * 2
     for side in plan.packed:
         source = _operand(nodes[side.number])
-        text, tasks = _pack_text(vector_bits, side)
-        place = id(source.buffer), source.offset, text
+        text, tasks, words = _pack_text(vector_bits, side)
+        place = id(source.buffer), source.offset, text, tuple(words)
         known = packs.made.get(place)
         buffer = packs.made[place] = scratch(dtypes.uint8, side.bytes, known)
         packed[side is plan.right] = Operand(buffer)
         if known is None:
             label = f"pack [{side.lead.extent}] of [{side.depth}]"
             operands = [source, Operand(buffer)]
-            kernels.append(KernelCode(text, operands, [], tasks, tasks > 1, label=label))
+            kernels.append(KernelCode(text, operands, words, tasks, tasks > 1, label=label))
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
         made = matrix_kernels(vector_bits, plan, epilogue)
@@ -146,7 +146,7 @@ def _scratch_bytes(plan: MatrixPlan) -> int:
 
 
 @lru_cache(1024)
-def _pack_text(vector_bits: int, side: Side) -> tuple[str, int]:
+def _pack_text(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     return pack_kernel(vector_bits, side)
 
 
