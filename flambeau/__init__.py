@@ -206,12 +206,21 @@ def set_num_interop_threads(count: _builtins.int) -> None:
 def use_deterministic_algorithms(
     mode: _builtins.bool, *, warn_only: _builtins.bool = False
 ) -> None:
-    """Accepted: Flambeau's programs are always deterministic."""
+    """Whether each program is compiled at once, so that every run of it gives the same bits.
+
+    Any one program is deterministic either way; but by default small ones run in NumPy at first,
+    whose last bits may differ from compiled code's.
+    """
+    from flambeau.record.options import OPTIONS
+
+    OPTIONS.always_compile = _builtins.bool(mode)
 
 
 def are_deterministic_algorithms_enabled() -> _builtins.bool:
-    """True: Flambeau's programs are always deterministic."""
-    return True
+    """What `use_deterministic_algorithms` was told."""
+    from flambeau.record.options import OPTIONS
+
+    return OPTIONS.always_compile
 
 
 def set_float32_matmul_precision(precision: str) -> None:

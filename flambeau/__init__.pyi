@@ -499,10 +499,10 @@ def set_num_interop_threads(count: _builtins.int) -> None:
 def use_deterministic_algorithms(
     mode: _builtins.bool, *, warn_only: _builtins.bool = False
 ) -> None:
-    """Accepted: Flambeau's programs are always deterministic."""
+    """Whether each program is compiled at once, so that every run of it gives the same bits."""
 
 def are_deterministic_algorithms_enabled() -> _builtins.bool:
-    """True: Flambeau's programs are always deterministic."""
+    """What `use_deterministic_algorithms` was told."""
 
 def set_float32_matmul_precision(precision: _str) -> None:
     """Accepted: float32 products are always computed in full float32."""

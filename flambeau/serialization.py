@@ -1,10 +1,14 @@
-"""torch.save and torch.load of tensors and plain containers: a zip of arrays, described in JSON.
+"""torch.save and torch.load: a zip of arrays, described in JSON (whole modules: by a pickle).
 
 Note: what a file can do. A file holds `structure.json`, a tree of JSON values in which everything
 but null, booleans, integers and strings is an object {"kind": ..., ...}, and one member
 `storages/N` per storage with its bytes. Loading builds tensors and containers of the few kinds
 named here and nothing else: no class is looked up, no code of the file runs. Tensors that share a
 storage share it again after loading.
+
+Only an object that is none of these (a whole module, an argparse.Namespace) is written as a pickle,
+`object.pkl`, whose tensors are described in structure.json as ever. A pickle runs code when it is
+read, so only `weights_only=False` reads it.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import base64
 import io
 import json
 import os
+import pickle
 import tempfile
 import zipfile
 from collections import OrderedDict
@@ -36,11 +41,16 @@ from flambeau.tensor.tensor import Tensor, from_storage
 __all__ = ["load", "save"]
 
 STRUCTURE = "structure.json"
+PICKLE = "object.pkl"
 FORMAT = "flambeau 1"
 File = str | os.PathLike[str] | IO[bytes]
 
 
 # ---- saving --------------------------------------------------------------------------------------
+
+
+class _NotPlain(NotImplementedError):
+    """The value has a part that only a pickle can hold."""
 
 
 class _Writer:
@@ -50,6 +60,7 @@ class _Writer:
         self.storages: list[Storage] = []
         self.places: dict[int, int] = {}
         self.above: set[int] = set()  # the containers under way
+        self.described: list[Any] = []  # the tensors of a pickle
 
     def encode(self, value: Any, path: str) -> Any:
         if value is None or type(value) in (bool, int, str):
@@ -76,12 +87,7 @@ class _Writer:
             return {"kind": "device", "value": str(value)}
         if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc":
             return self.array(value)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        hint = "; save its state_dict()" if hasattr(value, "state_dict") else ""
-        raise NotImplementedError(
-            f"torch.save: {path or 'the object'} is a {name}; Flambeau saves tensors, numbers, "
-            f"strings and plain containers of them{hint}"
-        )
+        raise _NotPlain(f"torch.save: {path or 'the object'} is a {kind.__qualname__}")
 
     def container(self, value: Any, path: str) -> Any:
         if id(value) in self.above:
@@ -141,13 +147,13 @@ def save(
     pickle_protocol: int = 2,
     _use_new_zipfile_serialization: bool = True,
 ) -> None:
-    """Writes nested containers of tensors, numbers and strings to a file, all or nothing.
+    """Writes tensors, containers of them, or any object that can be pickled to a file, all or none.
 
-    A file of that name is replaced only when the new one is complete. NotImplementedError for
-    other objects. The file is Flambeau's own kind, not PyTorch's.
+    A file of that name is replaced only when the new one is complete. The file is Flambeau's own
+    kind, not PyTorch's. Raises what pickle raises for objects it cannot write.
     """
-    if pickle_module is not None:
-        raise NotImplementedError("torch.save: pickle_module: Flambeau's files hold no pickles")
+    if pickle_module is not None and pickle_module is not pickle:
+        raise NotImplementedError("torch.save: a pickle_module other than Python's pickle")
     if not isinstance(f, (str, os.PathLike)):
         if not hasattr(f, "write"):
             raise AttributeError(f"expected a path or a file to write to, got {type(f).__name__}")
@@ -182,13 +188,45 @@ def _give_usual_rights(name: str, target: Path) -> None:
 
 def _write(obj: Any, file: IO[bytes]) -> None:
     writer = _Writer()
-    structure = {"format": FORMAT, "value": writer.encode(obj, "")}
+    structure: dict[str, Any] = {"format": FORMAT}
+    pickled = b""
+    try:
+        structure["value"] = writer.encode(obj, "")
+    except _NotPlain:
+        pickled, writer = _pickled(obj)
+        structure["tensors"] = writer.described
     structure["storages"] = [storage.nbytes for storage in writer.storages]
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         archive.writestr(STRUCTURE, json.dumps(structure))
+        if pickled:
+            archive.writestr(PICKLE, pickled)
         for place, storage in enumerate(writer.storages):
             with archive.open(f"storages/{place}", "w", force_zip64=True) as member:
                 member.write(np.asarray(storage.buffer).data)
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves the tensors out: a tensor's place among those described stands for it."""
+
+    def __init__(self, file: IO[bytes], writer: _Writer) -> None:
+        super().__init__(file, protocol=4)
+        self.writer = writer
+        self.seen: dict[int, tuple[int, Any]] = {}
+
+    def persistent_id(self, obj: Any) -> int | None:
+        if not isinstance(obj, Tensor):
+            return None
+        if id(obj) not in self.seen:
+            # The tensor is kept, so that no other one takes its id.
+            self.seen[id(obj)] = (len(self.writer.described), obj)
+            self.writer.described.append(self.writer.tensor(obj, ""))
+        return self.seen[id(obj)][0]
+
+
+def _pickled(obj: Any) -> tuple[bytes, _Writer]:
+    buffer, writer = io.BytesIO(), _Writer()
+    _Pickler(buffer, writer).dump(obj)
+    return buffer.getvalue(), writer
 
 
 # ---- loading -------------------------------------------------------------------------------------
@@ -254,6 +292,24 @@ class _Reader:
         return made.requires_grad_() if coded["requires_grad"] else made
 
 
+class _Unpickler(pickle.Unpickler):
+    """Reads the pickle of a file, with the tensors that the file describes."""
+
+    def __init__(self, file: IO[bytes], tensors: list[Tensor]) -> None:
+        super().__init__(file)
+        self.tensors = tensors
+
+    def persistent_load(self, place: Any) -> Any:
+        return self.tensors[place]
+
+
+_WEIGHTS_ONLY = (
+    "Weights only load failed. This file can still be loaded, to do so you have one option, do "
+    "that only if you trust the source of the checkpoint: it holds a pickled object, whose code "
+    "runs when it is read with `weights_only=False`."
+)
+
+
 def _array(text: str) -> Any:
     return np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False)
 
@@ -305,37 +361,49 @@ def load(
     mmap: bool | None = None,
     **pickle_load_args: Any,
 ) -> Any:
-    """Reads what `save` wrote. Never executes code, whatever the file and `weights_only` say.
+    """Reads what `save` wrote. Executes code of the file only with `weights_only=False`.
 
-    RuntimeError for files that are damaged or not Flambeau's; NotImplementedError for PyTorch's.
+    RuntimeError for files that are damaged or not Flambeau's; NotImplementedError for PyTorch's;
+    pickle.UnpicklingError for a file with a whole object unless `weights_only` is False.
     """
-    if pickle_module is not None or pickle_load_args:
-        raise NotImplementedError("torch.load: pickle arguments: Flambeau's files hold no pickles")
+    if (pickle_module is not None and pickle_module is not pickle) or pickle_load_args:
+        raise NotImplementedError("torch.load: pickle arguments are not supported")
     if mmap:
         raise NotImplementedError("torch.load: mmap=True is not implemented")
     _check_location(map_location)
     if isinstance(f, (str, os.PathLike)):
         with Path(f).open("rb") as file:
-            return _read(file, str(f))
+            return _read(file, str(f), weights_only is not False)
     if not (hasattr(f, "read") and hasattr(f, "seek")):
         raise AttributeError(f"expected a path or a file that can seek, got {type(f).__name__}")
-    return _read(f, getattr(f, "name", "the file"))
+    return _read(f, getattr(f, "name", "the file"), weights_only is not False)
 
 
-def _read(file: IO[bytes], name: str) -> Any:
+def _read(file: IO[bytes], name: str, weights_only: bool) -> Any:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = archive.namelist()
-            if STRUCTURE not in members:
-                if any(member.endswith("data.pkl") for member in members):
-                    raise NotImplementedError(
-                        f"torch.load: {name} was written by PyTorch; Flambeau reads its own files "
-                        "so far"
-                    )
-                raise ValueError("it holds no structure.json")
-            structure = json.loads(archive.read(STRUCTURE))
-            if structure.get("format") != FORMAT:
-                raise ValueError(f"its format is {structure.get('format')!r}, not {FORMAT!r}")
-            return _Reader(archive, structure["storages"]).decode(structure["value"])
+            structure = _structure(archive, name)
+            reader = _Reader(archive, structure["storages"])
+            if PICKLE not in archive.namelist():
+                return reader.decode(structure["value"])
+            tensors = [reader.tensor(described) for described in structure["tensors"]]
+            pickled = archive.read(PICKLE)
     except (zipfile.BadZipFile, ValueError, KeyError, IndexError, TypeError, EOFError) as error:
         raise RuntimeError(f"torch.load: {name} cannot be read: {error}") from error
+    if weights_only:
+        raise pickle.UnpicklingError(_WEIGHTS_ONLY)
+    return _Unpickler(io.BytesIO(pickled), tensors).load()
+
+
+def _structure(archive: zipfile.ZipFile, name: str) -> Any:
+    members = archive.namelist()
+    if STRUCTURE not in members:
+        if any(member.endswith("data.pkl") for member in members):
+            raise NotImplementedError(
+                f"torch.load: {name} was written by PyTorch; Flambeau reads its own files so far"
+            )
+        raise ValueError("it holds no structure.json")
+    structure = json.loads(archive.read(STRUCTURE))
+    if structure.get("format") != FORMAT:
+        raise ValueError(f"its format is {structure.get('format')!r}, not {FORMAT!r}")
+    return structure

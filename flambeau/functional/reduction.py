@@ -22,7 +22,6 @@ from flambeau.functional.folding import (
     extent,
     folded,
     is_nan,
-    numpy_names,
     picked,
     refuse_empty,
     result_type,
@@ -39,6 +38,7 @@ from flambeau.functional.moments import (
     var_mean,
     vector_norm,
 )
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pointwise import maximum, minimum, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

@@ -83,7 +83,7 @@ class TensorMethods(Handle):
     def _is_zerotensor(self, *args: Any) -> _bool:
         """False: tensors here are in plain memory of this process."""
     def _typed_storage(self) -> TypedStorage:
-        """The tensor's storage, as elements of its dtype."""
+        """The tensor's storage, as elements of its dtype (deprecated in PyTorch)."""
     def abs(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise abs of `input` (a new tensor of its shape)."""
     def abs_(self) -> Tensor:
@@ -1030,7 +1030,7 @@ class TensorMethods(Handle):
         """Q other (other Q, Q^H other) with the square Q of `geqrf`."""
     def outer(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """All products of an element of one vector with one of another: [n, m]."""
-    def permute(self, *dims: Any) -> Tensor:
+    def permute(self, *given: Any, dims: Any = None) -> Tensor:
         """The view whose dimension i is dims[i] of the input."""
     def pin_memory(self, memory_format: Any = None) -> Tensor:
         """The tensor on the CPU (itself)."""
@@ -1123,13 +1123,13 @@ class TensorMethods(Handle):
         """Each slice along `dim` scaled down to a p-norm of at most `maxnorm`."""
     def renorm_(self, p: _float, dim: _int, maxnorm: _float) -> Tensor:
         """renorm in place."""
-    def repeat(self, *repeats: Any) -> Tensor:
+    def repeat(self, *given: Any, repeats: Any = None) -> Tensor:
         """The tensor repeated along each dimension; further counts in front make new dimensions."""
     def repeat_interleave(
         self, repeats: Any = None, dim: _int | None = None, *, output_size: _int | None = None
     ) -> Tensor:
         """Each element of a dimension (or of the flat tensor) repeated in place."""
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *given: Any, shape: Any = None) -> Tensor:
         """The elements in row-major order under another shape: a view if strides allow, else a
         copy."""
     def reshape_as(self, other: Tensor) -> Tensor:
@@ -1319,7 +1319,7 @@ class TensorMethods(Handle):
     ) -> Tensor:
         """The Fourier transforms of overlapping windows: [.., frequency, frame], complex."""
     def storage(self) -> TypedStorage:
-        """The tensor's storage, as elements of its dtype."""
+        """The tensor's storage, as elements of its dtype (deprecated in PyTorch)."""
     def storage_type(self) -> Any:
         """The legacy class of the tensor's storage."""
     def sub(self, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
@@ -1373,7 +1373,7 @@ class TensorMethods(Handle):
         """tanh in place."""
     def tensor_split(self, indices_or_sections: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
         """Views of parts of a dimension: a number of nearly equal ones, or cut at indices."""
-    def tile(self, *dims: Any) -> Tensor:
+    def tile(self, *given: Any, dims: Any = None) -> Tensor:
         """repeat with missing counts in front taken as 1."""
     def to(
         self,
