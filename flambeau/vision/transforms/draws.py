@@ -69,3 +69,8 @@ def order(count: int) -> list[int]:
     """`randperm(count)`."""
     places: list[int] = randperm(count).tolist()
     return places
+
+
+def in_float32(offset: float, scale: float, drawn: float) -> float:
+    """offset + drawn * scale, each step rounded to float32."""
+    return float(np.float32(offset) + np.float32(drawn) * np.float32(scale))
