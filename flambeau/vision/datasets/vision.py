@@ -151,7 +151,7 @@ class ImagesInMemory(VisionDataset):
         images, targets = made
         if isinstance(targets, np.ndarray):
             return [images, from_array(targets, int64)]
-        return [images, default_collate(targets)]
+        return [images, default_collate(tuple(targets))]
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """These samples, one by one."""

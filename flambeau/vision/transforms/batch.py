@@ -55,12 +55,12 @@ class Stage(NamedTuple):
     run: Callable[[Array, Array], Array]
 
 
-def _as_floats(images: Array, kind: Any) -> Array:
+def as_floats(images: Array, kind: Any, change: Any = np.divide, by: float = 255) -> Array:
     """Bytes as numbers in [0, 1], in memory that a tensor can have."""
     storage = Storage(allocate(images.size * kind.itemsize))
     _made.storage = storage
     out = storage.array(kind).reshape(images.shape)
-    return np.divide(images, kind.numpy.type(255), out=out, dtype=kind.numpy)
+    return change(images, kind.numpy.type(by), out=out, dtype=kind.numpy)
 
 
 def _as_tensor(images: Array, kind: Any) -> Tensor:
@@ -76,7 +76,7 @@ def _as_tensor(images: Array, kind: Any) -> Tensor:
     return from_array(images, kind)
 
 
-_made = threading.local()  # .storage: what `_as_floats` made last
+_made = threading.local()  # .storage: what `as_floats` made last
 
 
 MakeStage = Callable[[Any, Form], Stage | None]
@@ -138,14 +138,15 @@ def _to_tensor(transform: Any, form: Form) -> Stage | None:
     if not form.image or kind not in (float32, float64):
         return None
     after = form._replace(image=False, dtype=kind)
-    return Stage(after, 0, lambda images, words: _as_floats(images, kind))
+    return Stage(after, 0, lambda images, words: as_floats(images, kind))
 
 
 def _pil_to_tensor(transform: Any, form: Form) -> Stage | None:
-    return Stage(form._replace(image=False), 0, _unchanged) if form.image else None
+    return Stage(form._replace(image=False), 0, unchanged) if form.image else None
 
 
-def _unchanged(images: Array, words: Array) -> Array:
+def unchanged(images: Array, words: Array) -> Array:
+    """The images as they are."""
     return images
 
 
@@ -153,11 +154,11 @@ def _to_dtype(kind: Any, form: Form) -> Stage | None:
     if form.image or kind not in (float32, float64):
         return None
     if form.dtype is kind:
-        return Stage(form, 0, _unchanged)
+        return Stage(form, 0, unchanged)
     if form.dtype is not uint8:
         return None
     after = form._replace(dtype=kind)
-    return Stage(after, 0, lambda images, words: _as_floats(images, kind))
+    return Stage(after, 0, lambda images, words: as_floats(images, kind))
 
 
 def _normalize(transform: Any, form: Form) -> Stage | None:
@@ -219,7 +220,7 @@ def _grayscale(transform: Any, form: Form) -> Stage | None:
 # ---- places --------------------------------------------------------------------------------------
 
 
-def _padded(
+def padded(
     form: Form, padding: Any, fill: Any, mode: str
 ) -> tuple[Form, Callable[[Array], Array]] | None:
     """The form after padding, and what pads; None where the arguments are refused."""
@@ -253,7 +254,7 @@ def _padded(
 
 
 def _pad(transform: Any, form: Form) -> Stage | None:
-    made = _padded(form, transform.padding, transform.fill, transform.padding_mode)
+    made = padded(form, transform.padding, transform.fill, transform.padding_mode)
     if made is None:
         return None
     after, pad = made
@@ -292,7 +293,7 @@ def _random_crop(transform: Any, form: Form) -> Stage | None:
 
     def add(padding: Any) -> bool:
         nonlocal form
-        made = _padded(form, padding, fill, mode)
+        made = padded(form, padding, fill, mode)
         if made is not None:
             form = made[0]
             pads.append(made[1])

@@ -2,7 +2,7 @@
 
 from flambeau.vision.transforms.autoaugment import AutoAugmentPolicy
 from flambeau.vision.transforms.interpolation import InterpolationMode
-from flambeau.vision.transforms.v2 import functional
+from flambeau.vision.transforms.v2 import batch, functional
 from flambeau.vision.transforms.v2.autoaugment import (
     AugMix,
     AutoAugment,
@@ -68,6 +68,8 @@ from flambeau.vision.transforms.v2.values import (
     ToTensor,
     UniformTemporalSubsample,
 )
+
+batch.register()
 
 __all__ = [
     "JPEG", "RGB", "AugMix", "AutoAugment", "AutoAugmentPolicy", "CenterCrop", "ColorJitter",

@@ -1,0 +1,379 @@
+"""Data sets from the files that they come in; what is said when these are absent."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import io
+import os
+import pickle
+import re
+import struct
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+from PIL import Image
+
+import flambeau
+from flambeau.vision import datasets
+from flambeau.vision import transforms as T
+from flambeau.vision.datasets import download
+from flambeau.vision.datasets.mnist import read_idx
+from flambeau.vision.datasets.svhn import read_matlab
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (11, 28, 28), dtype=np.uint8)
+LABELS = RNG.integers(0, 10, 11, dtype=np.uint8)
+
+
+def idx(array: Any) -> bytes:
+    codes = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
+    head = struct.pack(">BBBB", 0, 0, codes[array.dtype.str[1:]], array.ndim)
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    return head + sizes + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def put(folder: Path, kind: str = "train", ending: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in (("images-idx3", IMAGES), ("labels-idx1", LABELS)):
+        content = gzip.compress(idx(data)) if ending == ".gz" else idx(data)
+        (folder / f"{kind}-{name}-ubyte{ending}").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "kind, folder",
+    [
+        ("MNIST", "MNIST/raw"), ("MNIST", "mnist"), ("MNIST", ""), ("MNIST", "raw"),
+        ("FashionMNIST", "FashionMNIST/raw"), ("FashionMNIST", "fashion_mnist"),
+        ("KMNIST", "KMNIST/raw"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_mnist_is_found_where_it_lies(tmp_path: Path, kind: str, folder: str, ending: str) -> None:
+    put(tmp_path / folder, "train", ending)
+    data = getattr(datasets, kind)(str(tmp_path), transform=T.ToTensor())
+    assert len(data) == 11 and data.data.shape == (11, 28, 28)
+    np.testing.assert_array_equal(np.asarray(data.targets), LABELS)
+    image, target = data[3]
+    assert target == LABELS[3] and type(target) is int
+    np.testing.assert_array_equal(np.asarray(image)[0], IMAGES[3] / np.float32(255))
+    with pytest.raises(RuntimeError, match=r"Dataset not found\. You can use download=True"):
+        getattr(datasets, kind)(tmp_path, train=False)
+
+
+def test_an_absent_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        datasets.MNIST(tmp_path)
+    text = str(caught.value)
+    assert "train-images-idx3-ubyte" in text and str(tmp_path / "MNIST" / "raw") in text
+    with pytest.raises(RuntimeError, match="not found or corrupted") as caught:
+        datasets.CIFAR10(tmp_path)
+    assert "data_batch_1" in str(caught.value) and "cifar-10-python.tar.gz" in str(caught.value)
+    for make in (datasets.SVHN, datasets.Omniglot):
+        with pytest.raises(RuntimeError, match="not found or corrupted"):
+            make(tmp_path)
+
+
+def test_emnist_and_qmnist(tmp_path: Path) -> None:
+    raw = tmp_path / "EMNIST" / "raw"
+    put(raw, "emnist-letters-train", ".gz")
+    letters = datasets.EMNIST(tmp_path, "letters")
+    assert len(letters) == 11 and letters.classes[:2] == ["N/A", "a"]
+    with pytest.raises(ValueError, match="Unknown value 'word' for argument split"):
+        datasets.EMNIST(tmp_path, "word")
+    raw = tmp_path / "QMNIST" / "raw"
+    raw.mkdir(parents=True)
+    rows = RNG.integers(0, 10, (11, 8), dtype=np.int32)
+    (raw / "qmnist-test-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    (raw / "qmnist-test-labels-idx2-int").write_bytes(idx(rows))
+    digits = datasets.QMNIST(tmp_path, train=False)
+    assert [target for _, target in digits] == rows[:, 0].tolist()
+    whole = datasets.QMNIST(tmp_path, "test", compat=False)
+    assert whole[2][1].tolist() == rows[2].tolist()
+
+
+def test_idx_files(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for kind in ("u1", "i1", "i2", "i4", "f4", "f8"):
+        array = (RNG.standard_normal((3, 4)) * 50).astype(kind)
+        path.write_bytes(idx(array))
+        np.testing.assert_array_equal(read_idx(path), array)
+    whole = idx(IMAGES)
+    for cut in (0, 3, 9, 15, 500, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            read_idx(path)
+
+
+def cifar(folder: Path) -> tuple[Any, list[int]]:
+    folder.mkdir(parents=True)
+    pixels = RNG.integers(0, 256, (6, 3072), dtype=np.uint8)
+    labels = [3, 1, 4, 1, 5, 9]
+    for name in ("data_batch_1", "test_batch"):
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels}, 2))
+    names = [f"class {i}" for i in range(10)]
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}, 2))
+    return pixels.reshape(6, 3, 32, 32), labels
+
+
+class TinyCIFAR(datasets.CIFAR10):
+    train_list: ClassVar[Any] = [["data_batch_1", None]]
+    test_list: ClassVar[Any] = [["test_batch", None]]
+    meta: ClassVar[Any] = {"filename": "batches.meta", "key": "label_names", "md5": None}
+
+
+def test_cifar(tmp_path: Path) -> None:
+    pixels, labels = cifar(tmp_path / "cifar-10-batches-py")
+    data = TinyCIFAR(tmp_path, transform=T.PILToTensor())
+    assert data.targets == labels and data.class_to_idx["class 4"] == 4
+    assert data.data.shape == (6, 32, 32, 3)
+    np.testing.assert_array_equal(np.asarray(data[2][0]), pixels[2])
+    np.testing.assert_array_equal(np.asarray(data.__getbatch__([4, 0])[0]), pixels[[4, 0]])
+    with pytest.raises(RuntimeError, match="corrupted"):  # the right names, other contents
+        datasets.CIFAR10(tmp_path)
+
+
+def test_cifar_in_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, _ = cifar(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "root").mkdir()
+    archive = tmp_path / "root" / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
+    monkeypatch.setattr(TinyCIFAR, "tgz_md5", download.calculate_md5(archive))
+    data = TinyCIFAR(tmp_path / "root", train=False)
+    np.testing.assert_array_equal(np.asarray(data[5][0]).transpose(2, 0, 1), pixels[5])
+    assert sorted(os.listdir(tmp_path / "root")) == [archive.name]
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("harm",)
+
+
+def test_files_of_images_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cifar(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(pickle.UnpicklingError, match="has no place"):
+        TinyCIFAR(tmp_path)
+    assert not (tmp_path / "harm").exists()
+
+
+def matlab(packed: bool, **arrays: Any) -> bytes:
+    def element(kind: int, content: bytes) -> bytes:
+        return struct.pack("<2I", kind, len(content)) + content + b"\0" * (-len(content) % 8)
+
+    out = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
+    for name, array in arrays.items():
+        parts = element(6, struct.pack("<2I", 9, 0))
+        parts += element(5, struct.pack(f"<{array.ndim}i", *array.shape))
+        parts += struct.pack("<HH4s", 1, len(name), name.encode())  # a small element
+        parts += element(2, array.tobytes(order="F"))
+        matrix = element(14, parts)
+        if packed:
+            matrix = zlib.compress(matrix)
+            matrix = struct.pack("<2I", 15, len(matrix)) + matrix
+        out += matrix
+    return out
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    pixels = RNG.integers(0, 256, (32, 32, 3, 5), dtype=np.uint8)
+    labels = np.array([[1], [10], [3], [9], [10]], np.uint8)
+    path = tmp_path / "train_32x32.mat"
+    path.write_bytes(matlab(packed, X=pixels, y=labels))
+    md5 = download.calculate_md5(path)
+    monkeypatch.setattr(datasets.SVHN, "split_list", {"train": ["", path.name, md5]})
+    data = datasets.SVHN(tmp_path, transform=T.PILToTensor())
+    assert data.labels.tolist() == [1, 0, 3, 9, 0] and data.data.shape == (5, 3, 32, 32)
+    np.testing.assert_array_equal(np.asarray(data[1][0]), pixels[..., 1].transpose(2, 0, 1))
+    images, targets = data.__getbatch__([4, 1])
+    np.testing.assert_array_equal(np.asarray(images), pixels.transpose(3, 2, 0, 1)[[4, 1]])
+    assert targets.tolist() == [0, 0]
+    with pytest.raises(ValueError):
+        read_matlab(b"MATLAB 7.3")
+
+
+def test_folders(tmp_path: Path) -> None:
+    for name, count in (("cat", 2), ("dog", 1), ("ant", 3)):
+        for number in range(count):
+            path = tmp_path / name / "deep" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 5), (number, len(name), 0)).save(path)
+    (tmp_path / "dog" / "notes.txt").write_text("no image")
+    data = datasets.ImageFolder(tmp_path, transform=T.PILToTensor(), target_transform=str)
+    assert data.classes == ["ant", "cat", "dog"] and data.targets == [0, 0, 0, 1, 1, 2]
+    assert data.imgs == data.samples and len(data) == 6
+    image, target = data[4]
+    assert image[:, 0, 0].tolist() == [1, 3, 0] and target == "1"
+    texts = datasets.DatasetFolder(tmp_path, Path, (".txt",), allow_empty=True)
+    assert [path.name for path, _ in texts] == ["notes.txt"]
+    with pytest.raises(FileNotFoundError, match="no valid file for the classes ant, cat"):
+        datasets.DatasetFolder(tmp_path, Path, (".txt",))
+    with pytest.raises(FileNotFoundError, match="any class folder"):
+        datasets.ImageFolder(tmp_path / "ant" / "deep")
+    with pytest.raises(ValueError, match="cannot be None or not None"):
+        datasets.DatasetFolder(tmp_path, Path)
+
+
+def test_omniglot(tmp_path: Path) -> None:
+    (tmp_path / "omniglot-py").mkdir()
+    with zipfile.ZipFile(tmp_path / "omniglot-py" / "images_evaluation.zip", "w") as archive:
+        for alphabet, character, number in (("A", "c1", 7), ("A", "c2", 0), ("B", "c1", 3)):
+            file = io.BytesIO()
+            Image.new("1", (6, 6), number % 2).save(file, "png")
+            name = f"images_evaluation/{alphabet}/{character}/{number}.png"
+            archive.writestr(name, file.getvalue())
+    data = datasets.Omniglot(tmp_path, background=False, transform=T.ToTensor())
+    assert [target for _, target in data] == [0, 1, 2]
+    assert data[0][0].max().item() == 1.0 and data[1][0].max().item() == 0.0
+
+
+def test_fake_data() -> None:
+    flambeau.manual_seed(7)
+    data = datasets.FakeData(3, (3, 8, 9), 5, T.ToTensor(), random_offset=2)
+    first = [data[i] for i in range(3)]
+    assert flambeau.initial_seed() == 7
+    assert all((data[i][0] == image).all().item() for i, (image, _) in enumerate(first))
+    assert all(0 <= target < 5 for _, target in first)
+    with pytest.raises(IndexError):
+        data[3]
+
+
+def test_descriptions(tmp_path: Path) -> None:
+    put(tmp_path)
+    data = datasets.MNIST(tmp_path, transform=T.Compose([T.ToTensor()]))
+    assert repr(data) == (
+        f"Dataset MNIST\n    Number of datapoints: 11\n    Root location: {tmp_path}\n"
+        "    Split: Train\n    StandardTransform\nTransform: Compose(\n"
+        "               ToTensor()\n           )"
+    )
+
+
+# ---- downloads -----------------------------------------------------------------------------------
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    files: ClassVar[dict[str, bytes]] = {}
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+    cut = 0  # so many bytes are sent, then the connection ends
+
+    def do_GET(self) -> None:
+        data = self.files.get(self.path)
+        wanted = self.headers.get("Range")
+        self.asked.append((self.path, wanted))
+        if data is None:
+            self.send_error(404)
+            return
+        start = int(wanted[6:-1]) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        kind, end = type(self), len(data)
+        if kind.cut:
+            end, kind.cut = kind.cut, 0
+        self.wfile.write(data[start:end])
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Server.files, Server.asked, Server.cut = {}, [], 0
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+def test_a_cut_download_is_resumed(server: str, tmp_path: Path) -> None:
+    data = RNG.bytes(100_000)
+    Server.files, Server.cut = {"/a.bin": data}, 40_000
+    with pytest.raises((RuntimeError, OSError, http.client.HTTPException)):
+        download.download_url(f"{server}/a.bin", tmp_path, md5=md5(data))
+    assert not (tmp_path / "a.bin").exists()
+    download.download_url(f"{server}/a.bin", tmp_path, md5=md5(data))
+    assert (tmp_path / "a.bin").read_bytes() == data
+    assert Server.asked[1][1] is not None and os.listdir(tmp_path) == ["a.bin"]
+    download.download_url(f"{server}/a.bin", tmp_path, md5=md5(data))
+    assert len(Server.asked) == 2
+
+
+def test_another_checksum_is_refused(server: str, tmp_path: Path) -> None:
+    Server.files = {"/a.bin": b"other"}
+    with pytest.raises(RuntimeError, match="corrupted"):
+        download.download_url(f"{server}/a.bin", tmp_path, md5=md5(b"right"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_mnist_comes_from_the_mirror_that_has_it(server: str, tmp_path: Path) -> None:
+    packed = {}
+    for kind in ("train", "t10k"):
+        put(tmp_path / "source", kind, ".gz")
+    for path in (tmp_path / "source").iterdir():
+        packed[path.name] = path.read_bytes()
+    Server.files = {f"/good/{name}": data for name, data in packed.items()}
+
+    class MNIST(datasets.MNIST):
+        mirrors: ClassVar[Any] = [f"{server}/bad/", f"{server}/good/"]
+        resources: ClassVar[Any] = [(name, md5(data)) for name, data in packed.items()]
+
+    data = MNIST(tmp_path / "root", train=False, download=True)
+    np.testing.assert_array_equal(np.asarray(data.data), IMAGES)
+    assert (tmp_path / "root" / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").exists()
+    asked = len(Server.asked)
+    MNIST(tmp_path / "root", download=True)
+    assert len(Server.asked) == asked
+    MNIST.mirrors = [f"{server}/bad/", "http://127.0.0.1:9/"]
+    with pytest.raises(RuntimeError) as caught:
+        MNIST(tmp_path / "empty", download=True)
+    text = str(caught.value)
+    assert text.startswith("Error downloading") and text.count("Tried ") == 2
+    assert str(tmp_path / "empty") in text
+
+
+def test_archives_stay_in_their_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../outside.txt", "x")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match="outside"):
+        download.extract_archive(tmp_path / "a.zip", tmp_path / "in")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("../../outside.txt")
+        tar.addfile(info, io.BytesIO())
+    with pytest.raises(ValueError, match="outside"):
+        download.extract_archive(tmp_path / "a.tar", tmp_path / "in")
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"content"))
+    download.extract_archive(tmp_path / "b.txt.gz", tmp_path / "in")
+    assert (tmp_path / "in" / "b.txt").read_bytes() == b"content"
+    with pytest.raises(RuntimeError, match="Unknown compression"):
+        download.extract_archive(tmp_path / "b.rar")
+
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="the real data are not here")
+def test_real_data() -> None:
+    data = datasets.MNIST(SHARED)
+    assert len(data) == 60000 and data.targets[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    mean = data.data.float().mean().item() / 255
+    assert abs(mean - 0.1307) < 1e-4
+    test = datasets.FashionMNIST(SHARED, train=False, transform=T.ToTensor())
+    assert len(test) == 10000 and test.classes[test[0][1]] == "Ankle boot"
