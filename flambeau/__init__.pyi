@@ -30,6 +30,7 @@ from flambeau import special as special
 from flambeau import testing as testing
 from flambeau import utils as utils
 from flambeau import version as version
+from flambeau import vision as vision
 from flambeau.amp.autocast_mode import autocast as autocast
 from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
 from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting

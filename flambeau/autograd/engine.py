@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from flambeau.record import recorder
-from flambeau.record.backward import (
-    ACCUMULATE,
-    BACKWARD,
-    MARK_CUT,
+from flambeau.record.backward import ACCUMULATE, BACKWARD
+from flambeau.record.chain import (
     Chain,
     Cut,
     Done,
@@ -20,6 +19,7 @@ from flambeau.record.backward import (
     free_used,
     taken_imports,
 )
+from flambeau.record.history import MARK_CUT
 from flambeau.tensor.tensor import Tensor
 
 
@@ -57,7 +57,7 @@ def known_pass(root: Any) -> bool:
     Whether that is what it was; if not, nothing has happened.
     """
     rec = recorder.LOCAL.rec
-    if root._rec is not rec:
+    if root._rec is not rec or RETAINING:
         return False
     state = rec.state.next.get((BACKWARD, (root._num,), *PLAIN))
     if state is None or type(state.extra) is not Done:
@@ -190,19 +190,21 @@ def run(
     frames: list[Frame] = []
     chain_rec: Any = None
     numbers: dict[Any, Any] = {}
+    kept = _retaining() if RETAINING else ()
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
             chain, frames = None, []  # a flush in between: what was left is history now
         flags = create_graph, retain_graph
         rec, state, handles = _record(
-            roots, cotangents, flags, inputs, replaced, chain, frames, numbers
+            roots, cotangents, flags, inputs, kept, replaced, chain, frames, numbers
         )
         if handles is None:
             chain, frames = None, []
             continue
         extra = state.extra
         if isinstance(extra, NeedChain):
-            chain, frames = describe_chain(rec, extra, inputs)
+            ends = (*(inputs or ()), *kept) if inputs is not None or kept else None
+            chain, frames = describe_chain(rec, extra, ends)
             chain_rec = rec
             continue
         if isinstance(extra, Cut):
@@ -214,7 +216,11 @@ def run(
         if not retain_graph:
             for code, _ in replaced:
                 code.release()
-        return _deliver(rec, extra, handles, frames, inputs, create_graph, hooked)
+        count = len(handles) - sum(extra.kept)
+        found = _deliver(rec, extra, handles[:count], frames, inputs, create_graph, hooked)
+        if kept:
+            keep_gradients(kept, extra.kept, handles[count:])
+        return found
 
 
 def _record(
@@ -222,6 +228,7 @@ def _record(
     cotangents: Any,
     flags: Any,
     inputs: Any,
+    kept: Any,
     replaced: Any,
     chain: Any,
     frames: list[Frame],
@@ -240,13 +247,15 @@ def _record(
                 numbers[rec].append(
                     None if inputs is None else recorder.operand_key(rec, inputs, scalars)
                 )
-            *parts, wanted = numbers[rec]
+                more = (recorder.operand_key(rec, kept, scalars),) if kept else ()
+                numbers[rec].append((*flags, *more))
+            *parts, wanted, modes = numbers[rec]
             places = []
             for code, given in replaced:
                 place = _place_of(code, rec, frames)
                 if place is not None:
                     places.append((place, recorder.operand_key(rec, given, scalars)))
-            key = (BACKWARD, *parts, flags, wanted, tuple(places), chain)
+            key = (BACKWARD, *parts, modes, wanted, tuple(places), chain)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             numbers.pop(rec, None)
@@ -503,13 +512,26 @@ def retain_grad(tensor: Any) -> None:
     if tensor.is_leaf or tensor.__dict__.get("_retains_grad"):
         return
     tensor._retains_grad = True
-    import weakref
+    RETAINING.append(weakref.ref(tensor))
 
-    owner = weakref.ref(tensor)
 
-    def keep(gradient: Any) -> None:
-        held = owner()
-        if held is not None:
-            held._grad = gradient if held._grad is None else held._grad + gradient
+# Tensors that keep their gradients though they are no leaves. A pass captures what arrives at the
+# values that they have then: so the latest one where a tensor was written in place.
+RETAINING: list[weakref.ref[Any]] = []
 
-    register_hook(tensor, keep)
+
+def _retaining() -> tuple[Any, ...]:
+    """The tensors that keep their gradients, as far as they are still there."""
+    found = [(reference, reference()) for reference in RETAINING]
+    RETAINING[:] = [reference for reference, tensor in found if tensor is not None]
+    tensors = [tensor for _, tensor in found if tensor is not None]
+    return tuple([t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
+
+
+def keep_gradients(tensors: Sequence[Any], reached: Sequence[bool], gradients: list[Any]) -> None:
+    """Gives or adds gradients to the `.grad` of the tensors that were reached."""
+    fresh = iter(gradients)
+    for tensor, arrived in zip(tensors, reached, strict=True):
+        if arrived:
+            gradient = next(fresh)
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient

@@ -10,8 +10,9 @@ import weakref
 from typing import Any
 
 from flambeau.record import recorder
-from flambeau.record.backward import HISTORY, MEMBER, Frame
+from flambeau.record.chain import Frame
 from flambeau.record.events import DETACH, InplaceOp, RandomInplaceOp
+from flambeau.record.history import HISTORY, MEMBER
 from flambeau.record.meta import Meta
 from flambeau.record.tree import State
 

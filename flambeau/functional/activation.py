@@ -70,11 +70,15 @@ class Activation:
 
 
 def _relu(x: Value) -> Value:
+    if x.dtype is dtypes.bool_:
+        raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)
     return el.where(el.le(x, zero), zero, x)
 
 
 def _hardtanh(x: Value, low: Any, high: Any) -> Value:
+    if x.dtype is dtypes.bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
     below, above = (
         constant(number("hardtanh", "min_val", low), x),
         constant(number("hardtanh", "max_val", high), x),

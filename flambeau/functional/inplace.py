@@ -79,8 +79,18 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             "expected one of:\n * (Tensor value)\n * (Number value)\n"
         )
     refuse_overflow(value, self.dtype)
-    in_place(FILL, self, (value,))
+    in_place(FILL, _once(self), (value,))
     return self
+
+
+def _once(target: Tensor) -> Tensor:
+    """An expanded tensor's elements, each once: filled with one number, all of them are."""
+    shape, strides = target._meta.shape, target._meta.strides
+    if 0 in strides:
+        for axis, (extent, stride) in enumerate(zip(shape, strides, strict=True)):
+            if stride == 0 and extent > 1:
+                target = views.narrow(target, axis, 0, 1)
+    return target
 
 
 def fill(input: Tensor, value: Any) -> Tensor:
@@ -92,7 +102,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 def zero_(self: Tensor) -> Tensor:
     """Overwrites this tensor with zeros."""
-    in_place(ZERO, self)
+    in_place(ZERO, _once(self))
     return self
 
 

@@ -51,7 +51,7 @@ def _softmax_op(name: str, function: Callable[[Value, int], Value], grad_name: s
         a = axis(dim, x.ndim)
         if dtype is not None:
             x = ar.cast(x, dtype)
-        if not x.dtype.is_floating_point:
+        if not x.dtype.is_floating_point and x.size:
             last = "_lastdim" if a == max(x.ndim - 1, 0) else ""
             raise not_implemented(f"{name}{last}_kernel_impl", x.dtype)
         wide = column(widened(x), x.shape or (1,))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from flambeau.core import dtypes
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
@@ -74,11 +76,17 @@ def clamp_max_(self: Tensor, max: Any) -> Tensor:
 WHERE = PureOp("where", ar.where, preserves=True)
 
 
+_ALONE: Any = object()  # where(condition): the other operands are not there
+
+
 def where(
-    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
+    condition: Tensor, input: Any = _ALONE, other: Any = _ALONE, *, out: Tensor | None = None
 ) -> Any:
     """`input` where the condition holds, `other` elsewhere; alone: the indices where it holds."""
-    if input is None and other is None:
+    given = [part for part in (input, other) if part is not _ALONE]
+    if not isinstance(condition, Tensor) or not all(isinstance(p, _CHOICES) for p in given):
+        raise _no_such_where(condition, *given)
+    if not given:
         from flambeau.functional.indexing import nonzero
 
         return nonzero(condition, as_tuple=True)
@@ -87,7 +95,21 @@ def where(
             f"where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{condition.dtype.scalar_name}"
         )
+    if len(given) == 1:
+        raise _no_such_where(condition, *given)
     return write_out(record(WHERE, (condition, input, other)), out)
+
+
+_CHOICES = (Tensor, bool, int, float, complex, np.number, np.bool_)
+
+
+def _no_such_where(*given: Any) -> TypeError:
+    kinds = ", ".join("Tensor" if isinstance(g, Tensor) else type(g).__name__ for g in given)
+    return TypeError(
+        f"where() received an invalid combination of arguments - got ({kinds}), but expected one "
+        "of:\n * (Tensor condition)\n * (Tensor condition, Tensor input, Tensor other, *, Tensor "
+        "out = None)\n(input and other may be numbers)"
+    )
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:

@@ -137,3 +137,10 @@ def storage_over_array(array: Array) -> tuple[Storage, int]:
     storage.foreign = array
     start = array.__array_interface__["data"][0]
     return storage, (start - low if array.size else 0)
+
+
+def snapshot(source: Storage, start: int, size: int) -> Storage:
+    """A copy of `size` bytes of a storage."""
+    copy = Storage(allocate(size))
+    np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start : start + size]
+    return copy

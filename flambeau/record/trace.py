@@ -35,6 +35,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
+from flambeau.record.records import FunctionRecord, Group, StorageRecord, TensorRecord
 from flambeau.record.restricted import birth, follows_base, refusal
 
 SCALAR_DTYPES: dict[type, DType] = {
@@ -43,70 +44,6 @@ SCALAR_DTYPES: dict[type, DType] = {
     float: dtypes.float64,
     complex: dtypes.complex128,
 }
-
-
-class StorageRecord:
-    """Memory as the trace sees it: `size` elements of `dtype`, known base or made here."""
-
-    __slots__ = ("base", "data", "dtype", "size", "version")
-
-    def __init__(self, dtype: DType, size: int, base: int | None) -> None:
-        self.dtype = dtype
-        self.size = size
-        self.base = base
-        self.version = 0
-        self.data: Value | None = None  # flat; None while only a group's logical value exists
-
-
-class Group:
-    """Tensors over one storage that share autograd history."""
-
-    __slots__ = ("flat", "leaf", "storage", "values", "version")
-
-    def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
-        self.storage = storage
-        self.leaf = leaf
-        self.version = storage.version
-        self.flat: Value | None = None
-        self.values: dict[tuple[Shape, Strides, int], Value] = {}
-
-
-class TensorRecord:
-    """A tensor of the recording.
-
-    `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
-    the next write, gradients reach it by way of the views that it was made from. `output` is a
-    view's number among those made with it (else -1), `seen` the storage's version when it was made
-    or entered.
-    """
-
-    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
-
-    def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
-        self.number = number
-        self.meta = meta
-        self.storage = storage
-        self.group = group
-        self.retains = False
-        self.own: tuple[int, Value] | None = None
-        self.output = -1
-        self.seen = 0
-
-    @property
-    def layout(self) -> tuple[Shape, Strides, int]:
-        return self.meta.shape, self.meta.strides, self.meta.offset
-
-
-class FunctionRecord:
-    """A custom function in the graph: the piece of its joined value that each differentiable output
-    is, and (tensor number, version) of what it has saved for its backward.
-    """
-
-    __slots__ = ("pieces", "saved")
-
-    def __init__(self, pieces: tuple[Value, ...], saved: tuple[tuple[int, int], ...]) -> None:
-        self.pieces = pieces
-        self.saved = saved
 
 
 class Trace:
@@ -385,6 +322,7 @@ class Trace:
         storage = group.storage
         if group.version == storage.version:
             return
+        hooked = self._hooked(group)
         group.version = storage.version
         group.values.clear()
         data = _untracked(self.data(storage))
@@ -394,15 +332,38 @@ class Trace:
             group.flat = source.relink(data, group.flat)
         else:
             group.flat = data
+        self._keep_hooked(group, hooked)
+
+    def _hooked(self, group: Group) -> list[tuple[TensorRecord, Value]]:
+        """The members at which Python code stands, with their values."""
+        if not self.cuts:
+            return []
+        marked = {value for value, _ in self.cuts}
+        members = [t for t in self.tensors if t.group is group]
+        values = [self._own_value(tensor) for tensor in members]
+        return [
+            (t, v) for t, v in zip(members, values, strict=True) if v is not None and v in marked
+        ]
+
+    def _own_value(self, tensor: TensorRecord) -> Value | None:
+        if tensor.own is not None and tensor.own[0] == tensor.group.version:
+            return tensor.own[1]
+        return tensor.group.values.get(tensor.layout)
+
+    def _keep_hooked(self, group: Group, hooked: list[tuple[TensorRecord, Value]]) -> None:
+        """After a write that autograd does not see: gradients still pass where hooks stand."""
+        for tensor, value in hooked:
+            shown = layout_value(_untracked(self.flat(group)), *tensor.layout)
+            own = source.relink(shown, value)
+            tensor.own = group.version, own
+            self.origins[own] = group.storage, group.version, tensor.meta.grad_name or ""
 
     def tracked_value(self, number: int) -> Value:
         """The tensor's value with its history, whatever the grad mode."""
         tensor = self.tensors[number]
         group = tensor.group
         self._synchronise(group)
-        if tensor.own is not None and tensor.own[0] == group.version:
-            return tensor.own[1]
-        value = group.values.get(tensor.layout)
+        value = self._own_value(tensor)
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)
             group.values[tensor.layout] = value
@@ -469,6 +430,7 @@ class Trace:
             flat = view.strided_scatter(old, value, strides=strides, offset=offset)
         history = group.flat if group.flat is not None else self.flat(group)
         storage.data = flat if not flat.tracked else source.detach(flat)
+        hooked = [] if self.grad_mode else self._hooked(group)
         storage.version += 1
         group.version = storage.version
         group.values.clear()
@@ -481,6 +443,7 @@ class Trace:
             if whole:
                 group.values[tensor.layout] = value
                 self.origins[value] = (storage, storage.version, grad_name)
+        self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
 
     def _of_its_own(self, value: Value) -> Value:

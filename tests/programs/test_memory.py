@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flambeau.record.plan import STATISTICS
+from flambeau.record.statistics import STATISTICS
 
 STEPS = int(os.environ.get("FLAMBEAU_MEMORY_STEPS", "100000"))
 

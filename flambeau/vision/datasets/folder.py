@@ -79,7 +79,7 @@ def make_dataset(
 
 def pil_loader(path: Any) -> Any:
     """The image in a file, in RGB."""
-    with open(path, "rb") as file:  # noqa: PTH123 - any path-like, also of bytes
+    with open(path, "rb") as file:  # noqa: PTH123  (any path-like, also of bytes)
         return pillow().open(file).convert("RGB")
 
 

@@ -90,7 +90,7 @@ class MNIST(ImagesInMemory):
     ]
     training_file = "training.pt"
     test_file = "test.pt"
-    classes: Any = [f"{number} - {name}" for number, name in enumerate(_DIGITS)]  # noqa: RUF012
+    classes: Any = [f"{number} - {name}" for number, name in enumerate(_DIGITS)]  # noqa: RUF012  (as torchvision has it)
     _mode = "L"
     data: Any
     targets: Any
@@ -219,7 +219,7 @@ class FashionMNIST(MNIST):
         ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     ]
-    classes = [  # noqa: RUF012
+    classes = [  # noqa: RUF012  (as torchvision has it)
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
         "Ankle boot",
     ]  # fmt: skip
