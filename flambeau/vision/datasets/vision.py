@@ -143,11 +143,11 @@ class ImagesInMemory(VisionDataset):
 
     _own_getitem: Any = __getitem__
 
-    def __getbatch__(self, indices: list[int]) -> Any:
-        """What `default_collate` would make of these samples."""
+    def __getbatch__(self, indices: list[int]) -> list[Any] | None:
+        """What `default_collate` would make of these samples; None: it is to be asked."""
         made = self._batch(indices)
         if made is None:
-            return default_collate([self[i] for i in indices])
+            return None
         images, targets = made
         if isinstance(targets, np.ndarray):
             return [images, from_array(targets, int64)]

@@ -79,7 +79,7 @@ class AutoAugment(_Policy):
         policies = POLICIES[self.policy]
         for name, p, step in policies[draws.integer(0, len(policies))]:
             if not draws.spared(p):
-                image = self._random_op(image, space, lambda: step or 0, name)  # noqa: B023
+                image = self._random_op(image, space, lambda: step or 0, name)  # noqa: B023 (called at once)
         return image
 
 
