@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import http.server
@@ -97,7 +98,7 @@ def test_emnist_and_qmnist(tmp_path: Path) -> None:
     (raw / "qmnist-test-images-idx3-ubyte").write_bytes(idx(IMAGES))
     (raw / "qmnist-test-labels-idx2-int").write_bytes(idx(rows))
     digits = datasets.QMNIST(tmp_path, train=False)
-    assert [target for _, target in digits] == rows[:, 0].tolist()
+    assert [digits[i][1] for i in range(11)] == rows[:, 0].tolist()
     whole = datasets.QMNIST(tmp_path, "test", compat=False)
     assert whole[2][1].tolist() == rows[2].tolist()
 
@@ -173,12 +174,17 @@ def matlab(packed: bool, **arrays: Any) -> bytes:
     def element(kind: int, content: bytes) -> bytes:
         return struct.pack("<2I", kind, len(content)) + content + b"\0" * (-len(content) % 8)
 
+    def name_element(name: str) -> bytes:
+        if len(name) > 4:
+            return element(1, name.encode())
+        return struct.pack("<HH4s", 1, len(name), name.encode())  # a small element
+
     out = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
     for name, array in arrays.items():
         parts = element(6, struct.pack("<2I", 9, 0))
         parts += element(5, struct.pack(f"<{array.ndim}i", *array.shape))
-        parts += struct.pack("<HH4s", 1, len(name), name.encode())  # a small element
-        parts += element(2, array.tobytes(order="F"))
+        parts += name_element(name)
+        parts += element({1: 2, 2: 4}[array.itemsize], array.tobytes(order="F"))
         matrix = element(14, parts)
         if packed:
             matrix = zlib.compress(matrix)
@@ -218,7 +224,7 @@ def test_folders(tmp_path: Path) -> None:
     image, target = data[4]
     assert image[:, 0, 0].tolist() == [1, 3, 0] and target == "1"
     texts = datasets.DatasetFolder(tmp_path, Path, (".txt",), allow_empty=True)
-    assert [path.name for path, _ in texts] == ["notes.txt"]
+    assert [path.name for path, _ in (texts[i] for i in range(len(texts)))] == ["notes.txt"]
     with pytest.raises(FileNotFoundError, match="no valid file for the classes ant, cat"):
         datasets.DatasetFolder(tmp_path, Path, (".txt",))
     with pytest.raises(FileNotFoundError, match="any class folder"):
@@ -236,7 +242,7 @@ def test_omniglot(tmp_path: Path) -> None:
             name = f"images_evaluation/{alphabet}/{character}/{number}.png"
             archive.writestr(name, file.getvalue())
     data = datasets.Omniglot(tmp_path, background=False, transform=T.ToTensor())
-    assert [target for _, target in data] == [0, 1, 2]
+    assert [data[i][1] for i in range(len(data))] == [0, 1, 2]
     assert data[0][0].max().item() == 1.0 and data[1][0].max().item() == 0.0
 
 
@@ -259,6 +265,157 @@ def test_descriptions(tmp_path: Path) -> None:
         "    Split: Train\n    StandardTransform\nTransform: Compose(\n"
         "               ToTensor()\n           )"
     )
+
+
+# ---- listed and small data sets ------------------------------------------------------------------
+
+LISTED: dict[str, tuple[dict[str, Any], dict[str, str | bytes], list[tuple[str, int]]]] = {
+    "Food101": (
+        {"split": "test"},
+        {
+            "food-101/meta/test.json": '{"soup": ["soup/1"], "cake": ["cake/7", "cake/8"]}',
+            "food-101/images/none": "",
+        },
+        [
+            ("food-101/images/soup/1.jpg", 1),
+            ("food-101/images/cake/7.jpg", 0),
+            ("food-101/images/cake/8.jpg", 0),
+        ],
+    ),
+    "DTD": (
+        {"split": "val", "partition": 3},
+        {"dtd/dtd/labels/val3.txt": "wavy/b.jpg\nbanded/a.jpg\n"},
+        [("dtd/dtd/images/wavy/b.jpg", 1), ("dtd/dtd/images/banded/a.jpg", 0)],
+    ),
+    "FGVCAircraft": (
+        {"annotation_level": "family"},
+        {
+            "fgvc-aircraft-2013b/data/families.txt": "A 300\nBoeing 737\n",
+            "fgvc-aircraft-2013b/data/images_family_trainval.txt": "77 Boeing 737\n78 A 300\n",
+        },
+        [
+            ("fgvc-aircraft-2013b/data/images/77.jpg", 1),
+            ("fgvc-aircraft-2013b/data/images/78.jpg", 0),
+        ],
+    ),
+    "GTSRB": (
+        {"split": "test"},
+        {
+            "gtsrb/GT-final_test.csv": "Filename;Width;ClassId\n00.ppm;5;16\n01.ppm;5;1\n",
+            "gtsrb/GTSRB/Final_Test/Images/none": "",
+        },
+        [
+            ("gtsrb/GTSRB/Final_Test/Images/00.ppm", 16),
+            ("gtsrb/GTSRB/Final_Test/Images/01.ppm", 1),
+        ],
+    ),
+    "EuroSAT": (
+        {},
+        {"eurosat/2750/River/a.jpg": "", "eurosat/2750/Forest/b.jpg": ""},
+        [("eurosat/2750/Forest/b.jpg", 0), ("eurosat/2750/River/a.jpg", 1)],
+    ),
+    "Country211": (
+        {"split": "valid"},
+        {"country211/valid/AD/a.jpg": "", "country211/valid/ZW/b.jpg": ""},
+        [("country211/valid/AD/a.jpg", 0), ("country211/valid/ZW/b.jpg", 1)],
+    ),
+    "RenderedSST2": (
+        {"split": "val"},
+        {"rendered-sst2/valid/positive/a.png": "", "rendered-sst2/valid/negative/b.png": ""},
+        [("rendered-sst2/valid/negative/b.png", 0), ("rendered-sst2/valid/positive/a.png", 1)],
+    ),
+    "SUN397": (
+        {},
+        {"SUN397/ClassName.txt": "/a/abbey\n/b/bar/inner\n", "SUN397/b/bar/inner/sun_1.jpg": ""},
+        [("SUN397/b/bar/inner/sun_1.jpg", 1)],
+    ),
+    "Flowers102": (
+        {"split": "val"},
+        {
+            "flowers-102/jpg/none": "",
+            "flowers-102/setid.mat": matlab(True, valid=np.array([[3, 1]], np.uint16)),
+            "flowers-102/imagelabels.mat": matlab(True, labels=np.array([[5, 6, 77]], np.uint8)),
+        },
+        [("flowers-102/jpg/image_00003.jpg", 76), ("flowers-102/jpg/image_00001.jpg", 4)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_listed_images(tmp_path: Path, name: str) -> None:
+    arguments, files, samples = LISTED[name]
+    kind = getattr(datasets, name)
+    with pytest.raises(RuntimeError, match=r"Dataset not found\. You can use download=True"):
+        kind(tmp_path, **arguments)
+    for place, content in files.items():
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def loader(path: Any) -> str:
+        return str(Path(path).relative_to(tmp_path))
+
+    data = kind(tmp_path, **arguments)
+    data.loader = loader
+    assert [data[i] for i in range(len(data))] == samples
+
+
+def test_pets(tmp_path: Path) -> None:
+    base = tmp_path / "oxford-iiit-pet"
+    (base / "annotations" / "trimaps").mkdir(parents=True)
+    (base / "images").mkdir()
+    text = "Abyssinian_1 1 1 1\ngreat_pug_7 2 2 1\n"
+    (base / "annotations" / "test.txt").write_text(text)
+    for name in ("Abyssinian_1", "great_pug_7"):
+        Image.new("RGB", (4, 4), (9, 9, 9)).save(base / "images" / f"{name}.jpg")
+        Image.new("L", (4, 4), 2).save(base / "annotations" / "trimaps" / f"{name}.png")
+    kinds = ["category", "binary-category", "segmentation"]
+    data = datasets.OxfordIIITPet(tmp_path, "test", kinds)
+    assert data.classes == ["Abyssinian", "Great Pug"]
+    image, (category, binary, mask) = data[1]
+    assert image.size == (4, 4) and (category, binary) == (1, 1) and mask.getpixel((0, 0)) == 2
+
+
+def test_small_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = RNG.uniform(-1, 1, (3, 256)).astype(np.float32)
+    rows = [
+        f"{i + 1} " + " ".join(f"{k + 1}:{v}" for k, v in enumerate(row))
+        for i, row in enumerate(values)
+    ]
+    (tmp_path / "usps.t.bz2").write_bytes(bz2.compress("\n".join(rows).encode()))
+    usps = datasets.USPS(tmp_path, train=False)
+    assert usps.targets == [0, 1, 2]
+    np.testing.assert_array_equal(
+        usps.data.reshape(3, 256), ((values + 1) / 2 * 255).astype(np.uint8)
+    )
+    bits = RNG.integers(0, 2, (4, 256))
+    digits = np.eye(10, dtype=int)[[3, 0, 9, 9]]
+    np.savetxt(tmp_path / "semeion.data", np.concatenate([bits, digits], 1), "%.1f")
+    monkeypatch.setattr(datasets.SEMEION, "md5_checksum", None)
+    semeion = datasets.SEMEION(tmp_path, T.PILToTensor(), download=False)
+    images, labels = semeion.__getbatch__([0, 2, 3])
+    assert labels.tolist() == [3, 9, 9]
+    np.testing.assert_array_equal(
+        np.asarray(images).reshape(3, 256), bits[[0, 2, 3]] * np.uint8(255)
+    )
+
+
+def test_stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "stl10_binary"
+    folder.mkdir()
+    names = ["train_X.bin", "train_y.bin", "unlabeled_X.bin"]
+    monkeypatch.setattr(datasets.STL10, "train_list", [[name, None] for name in names])
+    monkeypatch.setattr(datasets.STL10, "test_list", [])
+    pixels = RNG.integers(0, 256, (5, 3, 96, 96), dtype=np.uint8)
+    pixels[:3].transpose(0, 1, 3, 2).tofile(folder / names[0])
+    np.array([1, 10, 4], np.uint8).tofile(folder / names[1])
+    pixels[3:].transpose(0, 1, 3, 2).tofile(folder / names[2])
+    (folder / "fold_indices.txt").write_text("2 0 \n1 \n")
+    data = datasets.STL10(tmp_path, "train+unlabeled", transform=T.PILToTensor())
+    assert data.labels.tolist() == [0, 9, 3, -1, -1]
+    np.testing.assert_array_equal(np.asarray(data[4][0]), pixels[4])
+    np.testing.assert_array_equal(np.asarray(data.__getbatch__([3, 1])[0]), pixels[[3, 1]])
+    assert datasets.STL10(tmp_path, folds=0).labels.tolist() == [3, 0]
 
 
 # ---- downloads -----------------------------------------------------------------------------------

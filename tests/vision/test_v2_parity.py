@@ -105,7 +105,7 @@ def test_values() -> None:
             F.manual_seed(2)
             results.append(np.asarray(make(T, F)(F.from_numpy(pixels.copy()))))
         assert results[0].dtype == results[1].dtype
-        np.testing.assert_allclose(*results, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(results[0], results[1], rtol=1e-6, atol=1e-6)
 
 
 def test_names() -> None:

@@ -143,7 +143,7 @@ class ImagesInMemory(VisionDataset):
 
     _own_getitem: Any = __getitem__
 
-    def __getbatch__(self, indices: list[int]) -> list[Any] | None:
+    def __getbatch__(self, indices: list[int]) -> Any:
         """What `default_collate` would make of these samples; None: it is to be asked."""
         made = self._batch(indices)
         if made is None:
