@@ -23,6 +23,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
+from flambeau.record.anomaly import Watch
 from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain
 from flambeau.record.events import Event
 from flambeau.record.records import StorageRecord
@@ -46,6 +47,7 @@ class _Pass:
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
+    watch: Watch | None = None  # in anomaly mode
 
     def reverse(self, position: int) -> Reverse:
         """The differentiator of the trace (position -1) or of a frame of the chain."""
@@ -59,6 +61,9 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+        if self.watch is not None:
+            trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
+            pass_.observe = self.watch.observer(position, trace)
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
@@ -140,11 +145,13 @@ class _Pass:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
                 if origin is not None and origin[0].version != origin[1]:
-                    raise RuntimeError(
+                    error = RuntimeError(
                         overwritten(
                             origin[2], forward.dtype, forward.shape, origin[0].version, origin[1]
                         )
                     )
+                    error.__dict__["event"] = self.event_of(position, value)
+                    raise error
 
     def event_of(self, position: int, value: Value) -> int:
         """The event that made a value: its number in the trace of that position."""
@@ -219,6 +226,7 @@ def _cut_rule(
 
 class BackwardOp(Event):
     """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
+    A third flag True says that anomaly mode is on.
 
     roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
     for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
@@ -229,12 +237,13 @@ class BackwardOp(Event):
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, roots, cotangents, (create_graph, retain_graph, *kept), inputs, replaced, chain = key
+        _, roots, cotangents, (create_graph, retain_graph, *more), inputs, replaced, chain = key
+        kept = [part for part in more if part is not True]
         given = {
             place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
             for place, numbers in replaced
         }
-        pass_ = _Pass(trace, chain, given, create_graph)
+        pass_ = _Pass(trace, chain, given, create_graph, watch=Watch() if True in more else None)
         first = pass_.reverse(-1)
         wanted = self._wanted(trace, first, inputs)
         keeping = self._wanted(trace, first, *kept)
@@ -271,7 +280,8 @@ class BackwardOp(Event):
         for ct in arrived[len(wanted) :]:
             if ct is not None:
                 _new_gradient(trace, ct, None, create_graph)
-        return replace(done, kept=tuple(ct is not None for ct in arrived[len(wanted) :]))
+        done = replace(done, kept=tuple(ct is not None for ct in arrived[len(wanted) :]))
+        return _watched(trace, pass_, done)
 
     def _seed(
         self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool
@@ -370,6 +380,18 @@ class BackwardOp(Event):
             places.append(place)
             _new_gradient(trace, leaves[place], leaf, done.create_graph)
         return replace(done, leaves=tuple(places))
+
+
+def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
+    """The end of a pass; in anomaly mode with one more tensor, of flags."""
+    watch = pass_.watch
+    if watch is None or not watch.flags:
+        return done
+    flags = watch.joined()
+    _new_gradient(trace, flags, None, False)
+    needed = {(p, v) for p, v, used in pass_.taken([flags]) if used}
+    imports = tuple((p, v, used or (p, v) in needed) for p, v, used in done.imports)
+    return replace(done, checks=tuple(watch.places), imports=imports)
 
 
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:

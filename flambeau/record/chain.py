@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flambeau.ops.value import Value
+from flambeau.record.anomaly import Place
 from flambeau.record.saved import overwritten
 from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import Trace
@@ -89,11 +90,18 @@ class Done:
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
     kept: tuple[bool, ...] = ()  # which of the tensors that keep their gradients have got one
+    # In anomaly mode: where the flags come from that the last new tensor holds.
+    checks: tuple[Place, ...] = ()
 
     @cached_property
     def targets(self) -> tuple[int, ...] | None:
         """The leaves' tensor numbers, where the whole pass lies in this recording."""
-        if self.imports or self.freed or any(position >= 0 for position, _ in self.leaves):
+        if (
+            self.imports
+            or self.freed
+            or self.checks
+            or any(position >= 0 for position, _ in self.leaves)
+        ):
             return None
         return tuple(self.leaf_numbers[number] for _, number in self.leaves)
 

@@ -8,6 +8,7 @@ It runs in the reference executor at first and as compiled code when it is heavy
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 import weakref
@@ -24,6 +25,7 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
+from flambeau.record.result_memory import LARGE, RESULT_MEMORY
 from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from flambeau.record.recording import Recording
 
 getrefcount = sys.getrefcount
+_ticks = itertools.count(1)  # runs of plans with large results
 reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
@@ -144,13 +147,16 @@ class Plan:
         "free",
         "fresh",
         "imported",
+        "kept_bytes",
         "live",
         "others",
         "program",
         "restricted",
         "result_bytes",
+        "rewritten",
         "runs",
         "spent_frame",
+        "tick",
         "writes",
     )
 
@@ -164,10 +170,12 @@ class Plan:
         depth: int,
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
+        rewritten: list[tuple[int, int]] | None = None,
     ) -> None:
         self.program = program
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
+        self.rewritten = rewritten  # (result, how often it was written after it was made)
         # Bases that may be the memory of one that is written: what earlier programs have saved.
         self.imported = imported if writes else ()
         self.live = (
@@ -178,6 +186,8 @@ class Plan:
         self.families = families
         self.depth = depth
         self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
+        self.kept_bytes = sum(self.result_bytes)
+        self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
         self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
         self.fresh: list[tuple[int, int]] = []
@@ -203,6 +213,8 @@ class Plan:
         self.runs += 1
         for base, count in self.writes:
             rec.bases[base][0].version += count
+        for index, count in self.rewritten or ():
+            storages[index].version = count
         handles = rec.handles
         if self.runs == 1:
             self.sort_live(rec)
@@ -266,9 +278,12 @@ class Plan:
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
         cache = self.cache
+        if self.kept_bytes > LARGE:
+            self.tick = next(_ticks)
         if cache:
             if list(map(getrefcount, cache)) == self.free:
                 for storage in cache:
+                    storage.version = 0
                     if getrefcount(storage.buffer) > BUFFER_BASELINE:
                         break
                 else:
@@ -279,9 +294,13 @@ class Plan:
                     or getrefcount(cache[place].buffer) > BUFFER_BASELINE
                 ):
                     cache[place] = Storage(allocate(self.result_bytes[place]))
+                else:
+                    cache[place].version = 0
             return cache
-        self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-        return self.cache
+        cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+        if self.kept_bytes > LARGE:
+            RESULT_MEMORY.keep(self, self.tick)
+        return cache
 
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":

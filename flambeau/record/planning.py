@@ -44,9 +44,15 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(updates),
     )
     imported = tuple(trace.imported)
+    places_written = {
+        places[id(t.storage)]: t.storage.version
+        for t in trace.tensors
+        if t.storage.version and id(t.storage) in places
+    }
     return Plan(
-        program, targets, writes, frame, families, depth, imported, _restricted(trace, live)
-    )
+        program, targets, writes, frame, families, depth, imported, _restricted(trace, live),
+        list(places_written.items()) or None,
+    )  # fmt: skip
 
 
 def _restricted(trace: Trace, live: tuple[int, ...]) -> list[tuple[int, int, bool]] | None:

@@ -37,6 +37,7 @@ from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.records import FunctionRecord, Group, StorageRecord, TensorRecord
 from flambeau.record.restricted import birth, follows_base, refusal
+from flambeau.record.storage import HOPELESS, too_large
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,
@@ -205,6 +206,9 @@ class Trace:
         """A tensor with a new storage that holds `value`, dense with the given strides."""
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        nbytes = value.size * value.dtype.itemsize
+        if nbytes >= HOPELESS:
+            raise RuntimeError(too_large(tuple(value.shape), nbytes))
         value = self._of_its_own(value)
         meta = meta_of(
             value.dtype,

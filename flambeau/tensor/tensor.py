@@ -95,7 +95,6 @@ class Tensor(Base):
     is_cuda = is_sparse = is_quantized = is_mps = is_mkldnn = is_meta = is_nested = False
     is_cpu = True
     names = property(lambda self: (None,) * self.ndim)
-    output_nr = 0
     _backward_hooks: Any = None
 
     @property
@@ -380,6 +379,15 @@ class Tensor(Base):
 
         return node_of(self)
 
+    @property
+    def output_nr(self) -> int:
+        """Which output of its backward function the tensor is."""
+        if not self._meta.requires_grad or self._meta.is_leaf:
+            return 0
+        from flambeau.autograd.node import edge_of
+
+        return int(edge_of(self)[1])
+
     def requires_grad_(self: T, requires_grad: bool = True) -> T:
         """Turns gradient recording of a leaf on or off."""
         meta = self._meta
@@ -520,7 +528,8 @@ def _check_view(tensor: Tensor) -> None:
     """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
     if tensor._rec is recorder.LOCAL.rec:
         recorder.trace_of(tensor._rec).check_view(tensor._num)
-    else:
+    elif tensor._seen is not None:
+        tensor._settled()  # writes that are pending count
         check_entering(tensor)
 
 

@@ -169,8 +169,6 @@ class Generator(Gradients):
         x = self.pick()
         if x:
             text, shape, spread = view_of(self.rng, x.name, x.shape)
-            if not self.grad_mode:
-                text += ".clone()"  # PyTorch calls such a view a leaf that requires a gradient
             self.keep(replace(x, viewed=True))
             self.result(text, shape, x.dtype, x, spread=x.spread or spread, view=True)
 
