@@ -98,6 +98,24 @@ def test_draws_are_those_of_the_tensor_functions() -> None:
     assert order == flambeau.randperm(6).tolist()
 
 
+def test_draws_and_tensor_functions_share_a_stream() -> None:
+    flambeau.manual_seed(9)
+    mixed = []
+    for count in range(400):  # past several renewals of the generator
+        mixed.append(draws.unit())
+        if count % 3 == 0:
+            mixed += flambeau.rand(2).tolist()
+        if count % 50 == 0:
+            mixed += [float(n & 0xFFFFFF) / 2**24 for n in draws.words(300).tolist()]
+            state = flambeau.get_rng_state()
+            again = draws.unit()
+            flambeau.set_rng_state(state)
+            assert draws.unit() == again
+            mixed.append(again)
+    flambeau.manual_seed(9)
+    assert mixed == flambeau.rand(len(mixed)).tolist()
+
+
 def test_a_flip_for_a_seed() -> None:
     """The numbers of seed 0 are 0.4963, 0.7682, 0.0885, 0.1320, ..."""
     flambeau.manual_seed(0)

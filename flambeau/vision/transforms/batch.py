@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,7 +163,7 @@ def _to_dtype(kind: Any, form: Form) -> Stage | None:
 def _normalize(transform: Any, form: Form) -> Stage | None:
     if form.image or form.dtype not in (float32, float64):
         return None
-    found = _statistics(_hashable(transform.mean), _hashable(transform.std), form.dtype)
+    found = _statistics(transform.mean, transform.std, form.dtype)
     if found is None or found[2] not in (1, form.channels):
         return None
     mean, std, _ = found
@@ -177,26 +176,21 @@ def _normalize(transform: Any, form: Form) -> Stage | None:
     return Stage(form, 0, make)
 
 
-def _hashable(numbers: Any) -> Any:
-    return tuple(numbers) if isinstance(numbers, list) else numbers
-
-
-@lru_cache(maxsize=256)
-def _known_statistics(mean: Any, std: Any, kind: Any) -> tuple[Array, Array, int] | None:
-    try:
-        low, scale = statistics(mean, std, kind)
-        shape = np.broadcast_shapes(low.shape, scale.shape, (1, 1, 1))
-    except (TypeError, ValueError):
-        return None
-    return (low, scale, shape[0]) if shape[1:] == (1, 1) else None
-
-
 def _statistics(mean: Any, std: Any, kind: Any) -> tuple[Array, Array, int] | None:
     """Mean and deviation, and how many channels they are for; None where they are none."""
-    try:
-        return _known_statistics(mean, std, kind)
-    except TypeError:  # arrays, tensors: left to the function itself
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
         return None
+    try:
+        low, scale = statistics(mean, std, kind)
+    except (TypeError, ValueError):
+        return None
+    counts = {array.shape[0] for array in (low, scale) if array.ndim == 3} or {1}
+    counts -= {1} if len(counts) > 1 else set()
+    if len(counts) > 1 or any(
+        a.ndim not in (0, 3) or a.shape[1:] not in ((), (1, 1)) for a in (low, scale)
+    ):
+        return None
+    return low, scale, counts.pop()
 
 
 def _grayscale(transform: Any, form: Form) -> Stage | None:
