@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import json
 import os
 import pickle
 import re
@@ -416,6 +417,47 @@ def test_stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(np.asarray(data[4][0]), pixels[4])
     np.testing.assert_array_equal(np.asarray(data.__getbatch__([3, 1])[0]), pixels[[3, 1]])
     assert datasets.STL10(tmp_path, folds=0).labels.tolist() == [3, 0]
+
+
+def test_voc(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not found or corrupted"):
+        datasets.VOCDetection(tmp_path)
+    base = tmp_path / "VOCdevkit" / "VOC2012"
+    folders = "ImageSets/Main ImageSets/Segmentation JPEGImages Annotations SegmentationClass"
+    for folder in folders.split():
+        (base / folder).mkdir(parents=True)
+    for kind in ("Main", "Segmentation"):
+        (base / "ImageSets" / kind / "train.txt").write_text("one\n")
+    Image.new("RGB", (5, 4)).save(base / "JPEGImages" / "one.jpg")
+    Image.new("L", (5, 4), 3).save(base / "SegmentationClass" / "one.png")
+    text = (
+        "<annotation><size><width>5</width><height>4</height></size>"
+        "<object><name>dog</name></object></annotation>"
+    )
+    (base / "Annotations" / "one.xml").write_text(text)
+    image, target = datasets.VOCDetection(tmp_path)[0]
+    size = {"width": "5", "height": "4"}
+    assert image.size == (5, 4)
+    assert target == {"annotation": {"size": size, "object": [{"name": "dog"}]}}
+    image, mask = datasets.VOCSegmentation(tmp_path, transform=T.ToTensor())[0]
+    assert image.shape == (3, 4, 5) and mask.getpixel((0, 0)) == 3
+    hostile = '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'
+    (base / "Annotations" / "one.xml").write_text(hostile)
+    with pytest.raises(ValueError, match="defines entities"):
+        datasets.VOCDetection(tmp_path)[0]
+
+
+def test_coco(tmp_path: Path) -> None:
+    Image.new("RGB", (5, 4)).save(tmp_path / "x.png")
+    whole = {
+        "images": [{"id": 9, "file_name": "x.png"}, {"id": 2, "file_name": "x.png"}],
+        "annotations": [{"image_id": 9, "caption": "a"}, {"image_id": 9, "caption": "b"}],
+    }
+    (tmp_path / "notes.json").write_text(json.dumps(whole))
+    data = datasets.CocoCaptions(tmp_path, tmp_path / "notes.json", T.ToTensor())
+    assert data.ids == [2, 9] and data[0][1] == [] and data[1][1] == ["a", "b"]
+    objects = datasets.CocoDetection(tmp_path, tmp_path / "notes.json")
+    assert objects[1][1] == whole["annotations"]
 
 
 # ---- downloads -----------------------------------------------------------------------------------
