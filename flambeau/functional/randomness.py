@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -107,7 +108,31 @@ def checked_seed(seed: Any) -> int:
     return number & 0xFFFF_FFFF_FFFF_FFFF
 
 
-default_generator = Generator()
+_THREAD = threading.local()
+
+
+class _DefaultGenerator(Generator):
+    """The default generator; a thread that was given a stream of its own draws from that."""
+
+    @property
+    def _state(self) -> Tensor:
+        own = getattr(_THREAD, "state", None)
+        return self._shared if own is None else own
+
+    @_state.setter
+    def _state(self, state: Tensor) -> None:
+        if getattr(_THREAD, "state", None) is None:
+            self._shared = state
+        else:
+            _THREAD.state = state
+
+
+def seed_thread(seed: int) -> None:
+    """Gives this thread a default stream of its own: what it draws moves nobody else's on."""
+    _THREAD.state = _state_tensor(checked_seed(seed))
+
+
+default_generator = _DefaultGenerator()
 
 
 def manual_seed(seed: Any) -> Generator:
