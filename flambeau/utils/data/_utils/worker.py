@@ -112,6 +112,7 @@ class Loop:
         self._wrap = wrap
         self._worker = info.id
         self._failure: BaseException | None = None
+        self._reason = ""
         self._fetcher: Fetcher | None = None
         info.dataset = self._dataset
         _local.info = info
@@ -121,6 +122,14 @@ class Loop:
         except BaseException as error:  # it is raised again in the main thread
             self._failure = error
 
+    def _start_failure(self) -> BaseException:
+        """The exception of the start, once: its traceback will refer to the loader."""
+        failure = self._failure
+        assert failure is not None
+        self._reason = self._reason or f"worker {self._worker} did not start: {failure!r}"
+        self._failure = RuntimeError(self._reason)
+        return failure
+
     def answer(self, task: Any) -> Any:
         """The answer to (number, indices); None for (None, None), which begins an epoch."""
         number, indices = task
@@ -128,7 +137,7 @@ class Loop:
             self._fetcher = None
             return None
         if self._failure is not None:
-            return number, self._wrap(self._failure)
+            return number, self._wrap(self._start_failure())
         try:
             if self._fetcher is None:
                 self._fetcher = Fetcher(self._source, self._dataset)
