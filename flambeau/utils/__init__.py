@@ -1,11 +1,11 @@
-"""torch.utils: `data` and `checkpoint` (loaded when first used)."""
+"""torch.utils: `data`, `checkpoint` and `tensorboard` (loaded when first used)."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-_SUBMODULES = frozenset({"checkpoint", "data"})
+_SUBMODULES = frozenset({"checkpoint", "data", "tensorboard"})
 
 
 def __getattr__(name: str) -> Any:
