@@ -71,6 +71,7 @@ _SUBMODULES = frozenset(
         "amp",
         "autograd",
         "backends",
+        "checkpoint",
         "compiler",
         "cpu",
         "cuda",
