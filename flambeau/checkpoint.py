@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.functional.randomness import default_generator
+from flambeau.functional.generators import default_generator
 from flambeau.serialization import load, save
 
 __all__ = ["Checkpoint"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.autograd import graph
+from flambeau.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from flambeau.autograd.engine import backward, grad
 from flambeau.autograd.function import Function
 from flambeau.autograd.gradcheck import gradcheck, gradgradcheck
@@ -41,19 +42,3 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
         raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
     out = data.detach()
     return out.requires_grad_() if requires_grad else out
-
-
-def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
-    """Anomaly detection is not there yet; turning it off is accepted."""
-    if mode:
-        raise NotImplementedError(
-            "autograd anomaly detection is not supported yet; FLAMBEAU_SYNC=1 runs each op at "
-            "once, which shows where a value first goes wrong"
-        )
-
-
-class detect_anomaly:
-    """Not supported yet."""
-
-    def __init__(self, check_nan: bool = True) -> None:
-        set_detect_anomaly(True)

@@ -1,6 +1,12 @@
 """Probability distributions, their transforms and divergences: PyTorch's torch.distributions."""
 
 from flambeau.distributions import constraints, transforms
+from flambeau.distributions.categorical import (
+    Categorical,
+    Multinomial,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+)
 from flambeau.distributions.continuous import (
     Cauchy,
     Exponential,
@@ -13,12 +19,8 @@ from flambeau.distributions.continuous_bernoulli import ContinuousBernoulli
 from flambeau.distributions.discrete import (
     Bernoulli,
     Binomial,
-    Categorical,
     Geometric,
-    Multinomial,
     NegativeBinomial,
-    OneHotCategorical,
-    OneHotCategoricalStraightThrough,
     Poisson,
 )
 from flambeau.distributions.distribution import Distribution, ExponentialFamily
@@ -43,7 +45,7 @@ from flambeau.distributions.transformed import (
     TransformedDistribution,
     Weibull,
 )
-from flambeau.distributions.transforms import *  # noqa: F403
+from flambeau.distributions.transforms import *  # noqa: F403  (its __all__ is public here)
 
 __all__ = [
     "Bernoulli",

@@ -8,11 +8,11 @@ from flambeau.autograd.function import Function
 from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.core.dtypes import finfo, float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
-from flambeau.functional import pointwise
+from flambeau.functional import ternary
 from flambeau.functional.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
+from flambeau.functional.generators import default_generator
 from flambeau.functional.randomness import (
     bernoulli,
-    default_generator,
     multinomial,
     normal,
     poisson,
@@ -24,7 +24,7 @@ from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Tensor
 
 # As it is with all three arguments.
-where: Callable[[Tensor, Any, Any], Tensor] = pointwise.where
+where: Callable[[Tensor, Any, Any], Tensor] = ternary.where
 
 __all__ = [
     "F",

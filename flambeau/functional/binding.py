@@ -16,11 +16,14 @@ from flambeau.functional import (
     counting,
     creation,
     direct,
+    dropout,
     elementary,
     factorisation,
     folding,
+    generators,
     indexing,
     inplace,
+    legacy_types,
     linear_algebra,
     matrix_functions,
     memory,
@@ -28,16 +31,20 @@ from flambeau.functional import (
     ordering,
     overwriting,
     pointwise,
+    powers,
     randomness,
     rarer,
+    recurrent,
     reduction,
     shaping,
     short_time,
     similarity,
     slopes,
+    softmax,
     solving,
     special_functions,
     statistics,
+    ternary,
     windows,
 )
 from flambeau.tensor.tensor import Tensor
@@ -46,6 +53,7 @@ from flambeau.tensor.tensor import Tensor
 METHOD_MODULES: tuple[ModuleType, ...] = (
     conversion,
     creation,
+    legacy_types,
     randomness,
     reduction,
     ordering,
@@ -57,6 +65,7 @@ METHOD_MODULES: tuple[ModuleType, ...] = (
     indexing,
     inplace,
     activation,
+    softmax,
     counting,
     elementary,
     overwriting,
@@ -69,6 +78,8 @@ METHOD_MODULES: tuple[ModuleType, ...] = (
 )
 NAME_MODULES: tuple[ModuleType, ...] = (
     pointwise,
+    powers,
+    ternary,
     shaping,
     indexing,
     reduction,
@@ -79,13 +90,16 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     matrix_functions,
     conversion,
     creation,
+    generators,
     randomness,
+    dropout,
     counting,
     elementary,
     inplace,
     memory,
     overwriting,
     rarer,
+    recurrent,
     slopes,
     complex_numbers,
     special_functions,
@@ -93,11 +107,15 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     statistics,
     windows,
     activation,
+    softmax,
     similarity,
     direct,
 )
-# Functions of `pointwise` that serve other modules.
-NOT_PUBLIC = {"checked_operand", "convert", "power", "power_of", "where_method", "write_out"}
+# Functions of `pointwise`, `powers` and `ternary` that serve other modules.
+NOT_PUBLIC = {
+    *("checked_operand", "convert", "not_a_tensor", "power", "power_of", "where_method"),
+    "write_out",
+}
 
 
 def members() -> dict[str, tuple[str, str]]:
@@ -126,7 +144,7 @@ def names() -> dict[str, tuple[str, str]]:
             found[name] = (_last(module), name)
     found["return_types"] = (_last(folding), "RETURN_TYPES")
     found["range"] = (_last(creation), "range_")
-    for module, table in ((matrix_functions, "REMOVED_NAMES"), (creation, "LEGACY_TYPES")):
+    for module, table in ((matrix_functions, "REMOVED_NAMES"), (legacy_types, "LEGACY_TYPES")):
         for name in getattr(module, table):
             found[name] = (_last(module), f"{table}[{name}]")
     return found

@@ -37,6 +37,7 @@ from flambeau.functional.masking import (
     masked_select,
     nonzero,
 )
+from flambeau.functional.options import refuse_overflow
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed
@@ -384,8 +385,8 @@ def row_numbers(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Valu
     if len(places) == 1 or not element_count(shape):
         return numbers[0]
     total: Value | None = None
-    for number, place in zip(numbers, places, strict=True):
-        number = bounded(number, x.shape[place], "index")
+    for which, (number, place) in enumerate(zip(numbers, places, strict=True)):
+        number = bounded(number, x.shape[place], f"index {which}")
         total = number if total is None else total * x.shape[place] + number
     assert total is not None
     return total
@@ -472,7 +473,7 @@ ASSIGN, ASSIGN_MASKED = (
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value: a number or a tensor, broadcast and converted."""
-    from flambeau.functional.inplace import copy_, fill_
+    from flambeau.functional.inplace import FILL, copy_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = basic(self, plan)
@@ -488,7 +489,8 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             value = without_leading_ones(value, len(wanted))
             copy_(shown, value if value._meta.shape == wanted else views.expand(value, wanted))
         else:
-            fill_(shown, value)
+            refuse_overflow(value, shown.dtype)
+            in_place(FILL, shown, (value,))
         return
     if isinstance(value, Tensor):
         _same_kind(self, value)

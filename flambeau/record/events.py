@@ -24,7 +24,8 @@ from flambeau.core.shapes import (
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value, latest_order
 from flambeau.record.meta import Meta
-from flambeau.record.trace import TensorRecord, Trace
+from flambeau.record.records import Group, TensorRecord
+from flambeau.record.trace import Trace
 
 Layout = tuple[Shape, Strides, int]
 
@@ -227,6 +228,7 @@ class ViewOp(Event):
         self.value = value
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.check_current(key[1])
         tensor, attributes = trace.tensors[key[1]], key[-1] or ()
         meta = tensor.meta
         shape, strides, offset = self.layout(meta.shape, meta.strides, meta.offset, *attributes)
@@ -261,10 +263,8 @@ class RequireGradOp(Event):
 def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
     """Turns a leaf's requires_grad on or off."""
     from flambeau.ops import source
-    from flambeau.record.trace import Group
+    from flambeau.record.restricted import owned
 
-    if tensor.meta.requires_grad == flag:
-        return
     group = Group(tensor.storage)
     group.flat = (
         source.detach(trace.data(tensor.storage))
@@ -277,7 +277,10 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
         group.flat = source.leaf(group.flat, group.leaf)
     tensor.group = group
     trace.change_meta(
-        tensor.number, tensor.meta.replaced(requires_grad=flag, is_leaf=True, grad_name=None)
+        tensor.number,
+        tensor.meta.replaced(
+            requires_grad=flag, is_leaf=True, grad_name=None, born=owned(tensor.meta)
+        ),
     )
 
 

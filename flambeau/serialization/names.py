@@ -19,11 +19,12 @@ from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.size import Size
+from flambeau.functional.generators import Generator
 from flambeau.functional.memory import LEGACY_STORAGES, TypedStorage, UntypedStorage
-from flambeau.functional.randomness import Generator
 from flambeau.serialization import rebuild
 from flambeau.serialization.options import get_safe_globals
-from flambeau.tensor.tensor import Buffer, Parameter, Tensor
+from flambeau.tensor.parameter import Buffer, Parameter
+from flambeau.tensor.tensor import Tensor
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from flambeau.core.size import Size
 from flambeau.functional.memory import TypedStorage, UntypedStorage
 from flambeau.record.meta import meta_of
 from flambeau.record.storage import Storage
-from flambeau.tensor.tensor import Buffer, Parameter, Tensor, from_storage
+from flambeau.tensor.parameter import Buffer, Parameter
+from flambeau.tensor.tensor import Tensor, from_storage
 
 
 def _sizes(values: Any) -> tuple[int, ...]:

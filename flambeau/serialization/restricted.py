@@ -20,7 +20,8 @@ from flambeau.core.dtypes import DType
 from flambeau.functional.memory import TypedStorage
 from flambeau.serialization.names import StorageKind, unsupported
 from flambeau.serialization.rebuild import with_attributes
-from flambeau.tensor.tensor import Parameter, Tensor
+from flambeau.tensor.parameter import Parameter
+from flambeau.tensor.tensor import Tensor
 
 BLOCKED = frozenset({"sys", "os", "posix", "nt", "subprocess", "builtins.eval", "builtins.exec"})
 _OLD_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}

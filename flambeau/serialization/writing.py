@@ -22,7 +22,8 @@ from flambeau.record.storage import Storage
 from flambeau.serialization import rebuild
 from flambeau.serialization.archive import ZipWriter
 from flambeau.serialization.names import KINDS, UNTYPED, StorageKind, pytorch_name
-from flambeau.tensor.tensor import Buffer, Parameter, Tensor
+from flambeau.tensor.parameter import Buffer, Parameter
+from flambeau.tensor.tensor import Tensor
 
 File = str | os.PathLike[str] | IO[bytes]
 PROTOCOL = 2

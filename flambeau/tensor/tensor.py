@@ -16,6 +16,7 @@ from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
 from flambeau.record.handle import Handle
 from flambeau.record.meta import Meta, meta_of
+from flambeau.record.restricted import check_entering, owned, without_gradient
 from flambeau.record.storage import Storage
 
 CPU = Device("cpu")
@@ -46,9 +47,9 @@ class Tensor(Base):
 
     def __new__(cls, *data: Any, device: Any = None) -> Any:
         """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data."""
-        from flambeau.functional import creation
+        from flambeau.functional.legacy_types import legacy_tensor
 
-        return creation.legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
+        return legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -81,6 +82,8 @@ class Tensor(Base):
 
     @property
     def is_leaf(self) -> bool:
+        if self._meta.born is not None:
+            _check_view(self)
         return self._meta.is_leaf
 
     @property
@@ -92,7 +95,6 @@ class Tensor(Base):
     is_cuda = is_sparse = is_quantized = is_mps = is_mkldnn = is_meta = is_nested = False
     is_cpu = True
     names = property(lambda self: (None,) * self.ndim)
-    output_nr = 0
     _backward_hooks: Any = None
 
     @property
@@ -185,7 +187,7 @@ class Tensor(Base):
         storage = self._storage
         if storage is None or storage.recording is recorder.LOCAL.rec:
             if storage is None and self._rec is not recorder.LOCAL.rec:
-                recorder._enter_slowly(recorder.LOCAL.rec, self)
+                recorder.enter_slowly(recorder.LOCAL.rec, self)
             recorder.flush()
             storage = self._storage
             if storage is None:
@@ -193,7 +195,7 @@ class Tensor(Base):
                     f"this tensor was never computed: {self._failure or 'its program failed'}"
                 )
         elif storage.recording is not None and not storage.recording.done:
-            recorder._settle_other(storage.recording)
+            recorder.settle_other(storage.recording)
         return storage
 
     def _array(self) -> Any:
@@ -369,16 +371,28 @@ class Tensor(Base):
 
     @property
     def grad_fn(self) -> Any:
+        if self._meta.born is not None:
+            _check_view(self)
         if not self._meta.requires_grad or self._meta.is_leaf:
             return None
         from flambeau.autograd.node import node_of
 
         return node_of(self)
 
+    @property
+    def output_nr(self) -> int:
+        """Which output of its backward function the tensor is."""
+        if not self._meta.requires_grad or self._meta.is_leaf:
+            return 0
+        from flambeau.autograd.node import edge_of
+
+        return int(edge_of(self)[1])
+
     def requires_grad_(self: T, requires_grad: bool = True) -> T:
         """Turns gradient recording of a leaf on or off."""
         meta = self._meta
-        if meta.requires_grad == requires_grad:
+        follows = without_gradient(meta)
+        if not requires_grad if follows else meta.requires_grad == requires_grad:
             return self
         if not meta.is_leaf:
             raise RuntimeError(
@@ -390,8 +404,8 @@ class Tensor(Base):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         rec = recorder.LOCAL.rec
         if self._storage is not None and self._rec is not rec:
-            self._meta = meta.replaced(requires_grad=requires_grad)
-            self._family = None
+            self._meta = meta.replaced(requires_grad=requires_grad, born=owned(meta))
+            self._family = self._family if follows else None
             return self
         while True:
             rec = recorder.LOCAL.rec
@@ -439,7 +453,18 @@ class Tensor(Base):
         set_data(self, value)
 
     def detach_(self: T) -> T:
-        """Takes this tensor out of the graph."""
+        """Takes this tensor out of the graph. RuntimeError on a view."""
+        if self._meta.born is not None or (
+            self._rec is recorder.LOCAL.rec
+            and recorder.trace_of(self._rec).tensors[self._num].output >= 0
+        ):
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead. If you are using "
+                "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+                "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+                "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+                "function in torch/optim/optimizer.py as the solution."
+            )
         other = recorder.detach(self)
         other._settled()
         self._storage, self._offset, self._rec = other._storage, other._offset, None
@@ -481,7 +506,7 @@ class Tensor(Base):
             )
         copied = from_array(self._array().copy(), self._meta.dtype)
         copied._meta = copied._meta.replaced(requires_grad=self._meta.requires_grad)
-        out = _retype(copied, type(self))
+        out = retype(copied, type(self))
         if self._grad is not None:
             out._grad = self._grad.__deepcopy__(memo)
         for name, value in self.__dict__.items():
@@ -499,49 +524,17 @@ class Tensor(Base):
         )
 
 
-class Parameter(Tensor):
-    """A tensor that is a module's parameter: a leaf that requires a gradient by default."""
-
-    __slots__ = ()
-
-    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
-        if data is None:
-            data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
-        if requires_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
-            raise RuntimeError(
-                "Only Tensors of floating point and complex dtype can require gradients"
-            )
-        out = recorder.detach(data)
-        out._settled()
-        out = _retype(out, cls)
-        out._meta = out._meta.replaced(requires_grad=requires_grad)
-        return out
-
-    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        pass
+def _check_view(tensor: Tensor) -> None:
+    """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
+    if tensor._rec is recorder.LOCAL.rec:
+        recorder.trace_of(tensor._rec).check_view(tensor._num)
+    elif tensor._seen is not None:
+        tensor._settled()  # writes that are pending count
+        check_entering(tensor)
 
 
-class Buffer(Tensor):
-    """A tensor that is a module's buffer."""
-
-    __slots__ = ()
-
-    persistent: bool
-
-    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
-        if data is None:
-            data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
-        out = recorder.detach(data)
-        out._settled()
-        out = _retype(out, cls)
-        out.persistent = persistent
-        return out
-
-    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
-        pass
-
-
-def _retype(tensor: Any, cls: type) -> Any:
+def retype(tensor: Any, cls: type) -> Any:
+    """The tensor as one of another class, over the same storage."""
     if type(tensor) is cls:
         return tensor
     out: Any = object.__new__(cls)
@@ -551,7 +544,7 @@ def _retype(tensor: Any, cls: type) -> Any:
 
 
 def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool) -> Any:
-    out = _retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
+    out = retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
     out._meta = out._meta.replaced(requires_grad=requires_grad)
     return out
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.functional.randomness import manual_seed, seed_thread
+from flambeau.functional.generators import manual_seed, use_own_stream
 
 _local = threading.local()
 _lock = threading.Lock()
@@ -25,11 +25,10 @@ _threads = 0
 _originals: list[tuple[ModuleType, str, Any]] = []
 
 
-def numpy_seed(base: int, worker: int) -> list[int]:
-    """Four words for NumPy's generator, mixed from the epoch's seed and the worker's number."""
-    entropy = [worker, base & 0xFFFFFFFF, (base >> 32) & 0xFFFFFFFF]
-    words: list[int] = np.random.SeedSequence(entropy).generate_state(4).tolist()
-    return words
+def numpy_seed(base: int, worker: int) -> Any:
+    """PyTorch's seed of `numpy.random` in a worker: four 32-bit words."""
+    entropy = [worker, base & 0xFFFF_FFFF, base >> 32, 0]
+    return np.random.SeedSequence(entropy).generate_state(4)
 
 
 def seed_process(base: int, worker: int) -> None:
@@ -42,14 +41,14 @@ def seed_process(base: int, worker: int) -> None:
 def enter_thread(base: int, worker: int) -> None:
     """Give a worker thread generators of its own; `leave_thread` when it ends."""
     global _threads
-    seed_thread(base + worker)
+    use_own_stream(base + worker)
     _local.random = random.Random(base + worker)
     _local.numpy = np.random.RandomState(numpy_seed(base, worker))
     with _lock:
         _threads += 1
         if _threads == 1:
-            _replace(random, "random", getattr(random, "_inst", None))
-            _replace(np.random, "numpy", getattr(np.random.mtrand, "_rand", None))
+            _replace(random, "random", random.Random)
+            _replace(np.random, "numpy", np.random.RandomState)
 
 
 def leave_thread() -> None:
@@ -63,18 +62,24 @@ def leave_thread() -> None:
             _originals.clear()
 
 
-def _replace(module: ModuleType, place: str, owner: Any) -> None:
+# Functions of numpy.random that are no methods of its RandomState by that name.
+_RENAMED = {"ranf": "random_sample", "sample": "random_sample"}
+
+
+def _replace(module: ModuleType, place: str, kind: type) -> None:
     for name, function in list(vars(module).items()):
-        if owner is not None and getattr(function, "__self__", None) is owner:
+        method = _RENAMED.get(name, name) if place == "numpy" else name
+        plain = callable(function) and not isinstance(function, type)
+        if plain and not name.startswith("_") and hasattr(kind, method):
             _originals.append((module, name, function))
-            setattr(module, name, _own_first(place, name, function))
+            setattr(module, name, _own_first(place, method, function))
 
 
-def _own_first(place: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _own_first(place: str, method: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def draw(*args: Any, **kwargs: Any) -> Any:
         own = getattr(_local, place, None)
-        return function(*args, **kwargs) if own is None else getattr(own, name)(*args, **kwargs)
+        return function(*args, **kwargs) if own is None else getattr(own, method)(*args, **kwargs)
 
     draw.__module__ = "random" if place == "random" else "numpy.random"
     return draw
