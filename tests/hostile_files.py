@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import signal
 import struct
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -168,3 +172,45 @@ def check(data: bytes, mark: Path) -> str:
         outcome = type(error).__name__
     assert not mark.exists(), "the file ran code"
     return outcome
+
+
+# ---- files that a killed process was writing -----------------------------------------------------
+
+SAVER = """
+import sys, flambeau
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    flambeau.save({"number": number, "data": flambeau.full((200_000,), number)}, sys.argv[1])
+"""
+
+
+def kill_savers(count: int, folder: Path, rng: random.Random) -> int:
+    """Kill so many processes while they save; the sum of what they said last.
+
+    AssertionError where a file is not whole.
+    """
+    seen = 0
+    for number in range(count):
+        file = folder / f"{number}.pt"
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(file)],
+            cwd=Path(__file__).resolve().parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        limit = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < limit:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        value = flambeau.load(file)
+        data = value["data"].numpy()
+        assert data.min() == data.max() == value["number"]
+        seen += value["number"]
+    return seen

@@ -24,7 +24,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=0, help="processes to kill while they save")
     asked = parser.parse_args()
+    if asked.kills:
+        with tempfile.TemporaryDirectory() as folder:
+            rng = random.Random(asked.seed)
+            saved = hostile_files.kill_savers(asked.kills, Path(folder), rng)
+        print(f"{asked.kills} processes killed in {saved} saves: every file is whole")
     # An attempt to take 4 GB fails here instead of taking the machine down.
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     outcomes: Counter[str] = Counter()

@@ -8,10 +8,6 @@ import io
 import os
 import pickle
 import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +25,6 @@ pytestmark = pytest.mark.parity
 WAYS = [(torch, flambeau), (flambeau, torch), (flambeau, flambeau)]
 DTYPES = "float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64 complex128"
 UNTYPED = "uint16 uint32 uint64"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def through(saver: Any, loader: Any, value: Any, legacy: bool = False, **options: Any) -> Any:
@@ -262,39 +257,10 @@ def test_damaged_and_hostile_files(tmp_path: Path, legacy: bool) -> None:
     assert outcomes["UnpicklingError"] > 50 and outcomes["RuntimeError"] > 50
 
 
-SAVER = """
-import sys, flambeau
-path = sys.argv[1]
-print("ready", flush=True)
-number = 0
-while True:
-    number += 1
-    flambeau.save({"number": number, "data": flambeau.full((200_000,), number)}, path)
-"""
-
-
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_killed_while_saving(tmp_path: Path) -> None:
-    rng = random.Random(1)
-    file = tmp_path / "x.pt"
-    seen = 0
-    for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SAVER, str(file)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        limit = time.monotonic() + 60
-        while not file.exists() and time.monotonic() < limit:
-            time.sleep(0.005)
-        time.sleep(rng.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        value = flambeau.load(file)
-        assert value["data"].numpy().min() == value["data"].numpy().max() == value["number"]
-        seen += value["number"]
-    assert seen >= 6
+    """`tools/attack_checkpoints.py --kills` does more of the same."""
+    assert hostile_files.kill_savers(6, tmp_path, random.Random(1)) >= 6
 
 
 def test_partial_objects_round_trip() -> None:
