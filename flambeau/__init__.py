@@ -77,6 +77,7 @@ _SUBMODULES = frozenset(
         "amp",
         "autograd",
         "backends",
+        "checkpoint",
         "compiler",
         "cpu",
         "cuda",

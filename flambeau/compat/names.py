@@ -10,7 +10,7 @@ ROOTS = {
 
 # Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
 INTERNAL = frozenset(
-    {"cli", "compat", "core", "execute", "graph", "ops", "record", "tensor"},
+    {"checkpoint", "cli", "compat", "core", "execute", "graph", "ops", "record", "tensor"},
 )
 
 # PyTorch spreads these over more files than Flambeau does. Pickles and a few programs name the
