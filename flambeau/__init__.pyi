@@ -15,12 +15,15 @@ from flambeau import backends as backends
 from flambeau import compiler as compiler
 from flambeau import cpu as cpu
 from flambeau import cuda as cuda
+from flambeau import distributed as distributed
 from flambeau import distributions as distributions
 from flambeau import fft as fft
 from flambeau import func as func
+from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
 from flambeau import mps as mps
+from flambeau import multiprocessing as multiprocessing
 from flambeau import nn as nn
 from flambeau import optim as optim
 from flambeau import random as random
@@ -28,6 +31,7 @@ from flambeau import serialization as serialization
 from flambeau import signal as signal
 from flambeau import special as special
 from flambeau import testing as testing
+from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau.amp.autocast_mode import autocast as autocast

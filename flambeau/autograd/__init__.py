@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.autograd import graph
+from flambeau.autograd import functional, graph
 from flambeau.autograd.engine import backward, grad
 from flambeau.autograd.function import Function
 from flambeau.autograd.gradcheck import gradcheck, gradgradcheck
@@ -23,6 +23,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
