@@ -29,6 +29,7 @@ from flambeau import optim as optim
 from flambeau import random as random
 from flambeau import serialization as serialization
 from flambeau import signal as signal
+from flambeau import sparse as sparse
 from flambeau import special as special
 from flambeau import testing as testing
 from flambeau import types as types
@@ -64,8 +65,12 @@ from flambeau.core.layout import Layout, MemoryFormat
 from flambeau.core.layout import channels_last as channels_last
 from flambeau.core.layout import channels_last_3d as channels_last_3d
 from flambeau.core.layout import contiguous_format as contiguous_format
+from flambeau.core.layout import jagged as jagged
 from flambeau.core.layout import preserve_format as preserve_format
+from flambeau.core.layout import sparse_bsc as sparse_bsc
+from flambeau.core.layout import sparse_bsr as sparse_bsr
 from flambeau.core.layout import sparse_coo as sparse_coo
+from flambeau.core.layout import sparse_csc as sparse_csc
 from flambeau.core.layout import sparse_csr as sparse_csr
 from flambeau.core.layout import strided as strided
 from flambeau.core.promotion import can_cast as can_cast
@@ -373,6 +378,14 @@ from flambeau.functional.solving import orgqr as orgqr
 from flambeau.functional.solving import ormqr as ormqr
 from flambeau.functional.solving import slogdet as slogdet
 from flambeau.functional.solving import triangular_solve as triangular_solve
+from flambeau.functional.sparse_making import hspmm as hspmm
+from flambeau.functional.sparse_making import smm as smm
+from flambeau.functional.sparse_making import sparse_compressed_tensor as sparse_compressed_tensor
+from flambeau.functional.sparse_making import sparse_coo_tensor as sparse_coo_tensor
+from flambeau.functional.sparse_making import sparse_csc_tensor as sparse_csc_tensor
+from flambeau.functional.sparse_making import sparse_csr_tensor as sparse_csr_tensor
+from flambeau.functional.sparse_making import spmm as spmm
+from flambeau.functional.sparse_making import sspaddmm as sspaddmm
 from flambeau.functional.special_functions import polygamma as polygamma
 from flambeau.functional.statistics import corrcoef as corrcoef
 from flambeau.functional.statistics import cov as cov
@@ -451,8 +464,10 @@ concat = cat
 concatenate = cat
 divide = div
 divide_ = div_
+dsmm = spmm
 dtype = DType
 ger = outer
+hsmm = hspmm
 layout = Layout
 memory_format = MemoryFormat
 moveaxis = movedim
@@ -460,6 +475,7 @@ native_channel_shuffle = channel_shuffle
 range = range_
 return_types = RETURN_TYPES
 row_stack = vstack
+saddmm = sspaddmm
 subtract = sub
 subtract_ = sub_
 swapaxes = transpose
@@ -1206,6 +1222,12 @@ def slice_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any
 
 def solve(*args: Any, **kwargs: Any) -> Any:
     """Removed from PyTorch: RuntimeError."""
+
+def sparse_bsc_tensor(*args: Any, **options: Any) -> Any:
+    """NotImplementedError: sparse layouts of blocks are not supported."""
+
+def sparse_bsr_tensor(*args: Any, **options: Any) -> Any:
+    """NotImplementedError: sparse layouts of blocks are not supported."""
 
 def split_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `split` shows, in its own memory."""

@@ -36,6 +36,7 @@ from flambeau.functional import (
     similarity,
     slopes,
     solving,
+    sparse_making,
     special_functions,
     statistics,
     windows,
@@ -66,6 +67,7 @@ METHOD_MODULES: tuple[ModuleType, ...] = (
     special_functions,
     short_time,
     statistics,
+    sparse_making,
 )
 NAME_MODULES: tuple[ModuleType, ...] = (
     pointwise,
@@ -95,6 +97,7 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     activation,
     similarity,
     direct,
+    sparse_making,
 )
 # Functions of `pointwise` that serve other modules.
 NOT_PUBLIC = {"checked_operand", "convert", "power", "power_of", "where_method", "write_out"}
@@ -126,7 +129,11 @@ def names() -> dict[str, tuple[str, str]]:
             found[name] = (_last(module), name)
     found["return_types"] = (_last(folding), "RETURN_TYPES")
     found["range"] = (_last(creation), "range_")
-    for module, table in ((matrix_functions, "REMOVED_NAMES"), (creation, "LEGACY_TYPES")):
+    for module, table in (
+        (matrix_functions, "REMOVED_NAMES"),
+        (creation, "LEGACY_TYPES"),
+        (sparse_making, "SPARSE_NAMES"),
+    ):
         for name in getattr(module, table):
             found[name] = (_last(module), f"{table}[{name}]")
     return found

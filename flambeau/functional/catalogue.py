@@ -55,13 +55,12 @@ METHODS = {
     ),
     "rarer": (
         "__delitem__ __reversed__ _indices _is_view apply_ as_subclass ccol_indices chalf "
-        "coalesce col_indices crow_indices dense_dim dequantize eig hash_tensor hspmm index "
-        "indices int_repr ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load "
-        "mtia q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale "
-        "q_zero_point qscheme reinforce resize resize_as resize_as_sparse_ row_indices smm solve "
-        "sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm sum_to_size "
-        "symeig to_dense to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr "
-        "to_sparse_coo to_sparse_csc to_sparse_csr values xpu "
+        "coalesce col_indices crow_indices dense_dim dequantize eig hash_tensor index indices "
+        "int_repr ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load mtia "
+        "q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point "
+        "qscheme reinforce resize resize_as resize_as_sparse_ row_indices solve sparse_dim "
+        "sparse_resize_ sparse_resize_and_clear_ sum_to_size symeig to_dense to_mkldnn "
+        "to_padded_tensor values xpu "
     ),
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
@@ -78,6 +77,10 @@ METHODS = {
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve orgqr ormqr slogdet "
         "triangular_solve "
+    ),
+    "sparse_making": (
+        "hspmm smm sparse_mask sspaddmm to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo "
+        "to_sparse_csc to_sparse_csr "
     ),
     "special_functions": "i0 i0_ igamma igamma_ igammac igammac_ polygamma polygamma_",
     "statistics": "corrcoef cov renorm renorm_",
@@ -206,6 +209,11 @@ NAMES = {
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve lu_unpack orgqr ormqr "
         "slogdet triangular_solve "
+    ),
+    "sparse_making": (
+        "dsmm=SPARSE_NAMES[dsmm] hsmm=SPARSE_NAMES[hsmm] hspmm saddmm=SPARSE_NAMES[saddmm] smm "
+        "sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor "
+        "sparse_csc_tensor sparse_csr_tensor spmm sspaddmm "
     ),
     "special_functions": "i0 i0_ igamma igammac polygamma",
     "statistics": "corrcoef cov renorm",
