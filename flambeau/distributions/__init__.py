@@ -1,6 +1,7 @@
 """Probability distributions, their transforms and divergences: PyTorch's torch.distributions."""
 
 from flambeau.distributions import constraints, transforms
+from flambeau.distributions.constraint_registry import biject_to, transform_to
 from flambeau.distributions.continuous import (
     Cauchy,
     Exponential,
@@ -10,6 +11,7 @@ from flambeau.distributions.continuous import (
     VonMises,
 )
 from flambeau.distributions.continuous_bernoulli import ContinuousBernoulli
+from flambeau.distributions.correlation import CorrCholeskyTransform, LKJCholesky
 from flambeau.distributions.discrete import (
     Bernoulli,
     Binomial,
@@ -23,8 +25,10 @@ from flambeau.distributions.discrete import (
 )
 from flambeau.distributions.distribution import Distribution, ExponentialFamily
 from flambeau.distributions.gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, StudentT
+from flambeau.distributions.generalized_pareto import GeneralizedPareto
 from flambeau.distributions.independent import Independent, MixtureSameFamily
 from flambeau.distributions.kl import kl_divergence, register_kl
+from flambeau.distributions.multivariate import LowRankMultivariateNormal, MultivariateNormal
 from flambeau.distributions.relaxed import (
     ExpRelaxedCategorical,
     LogitRelaxedBernoulli,
@@ -44,6 +48,7 @@ from flambeau.distributions.transformed import (
     Weibull,
 )
 from flambeau.distributions.transforms import *  # noqa: F403
+from flambeau.distributions.wishart import Wishart
 
 __all__ = [
     "Bernoulli",
@@ -53,6 +58,7 @@ __all__ = [
     "Cauchy",
     "Chi2",
     "ContinuousBernoulli",
+    "CorrCholeskyTransform",
     "Dirichlet",
     "Distribution",
     "ExpRelaxedCategorical",
@@ -60,6 +66,7 @@ __all__ = [
     "ExponentialFamily",
     "FisherSnedecor",
     "Gamma",
+    "GeneralizedPareto",
     "Geometric",
     "Gumbel",
     "HalfCauchy",
@@ -67,12 +74,15 @@ __all__ = [
     "Independent",
     "InverseGamma",
     "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "LogisticNormal",
     "LogitRelaxedBernoulli",
+    "LowRankMultivariateNormal",
     "MixtureSameFamily",
     "Multinomial",
+    "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
@@ -86,9 +96,12 @@ __all__ = [
     "Uniform",
     "VonMises",
     "Weibull",
+    "Wishart",
+    "biject_to",
     "constraints",
     "kl_divergence",
     "register_kl",
+    "transform_to",
     "transforms",
 ]
 __all__ += transforms.__all__
