@@ -2,6 +2,7 @@
 
     python bench/steps.py [--quick] [--only torch|flambeau] [--cases linear,digits_cnn]
                           [--no-compile] [--torch-compile] [--rounds 7] [--seconds 0.3]
+                          [--threads 0]
 
 Each framework lives in its own process and the two take turns: a round is a block of steps in one
 while the other waits on a pipe, so that both see the same machine and neither's threads disturb
@@ -63,8 +64,10 @@ class Server:
         return {"seconds": (time.perf_counter() - began) / count, "loss": loss}
 
 
-def serve(framework: str) -> None:
+def serve(framework: str, threads: int = 0) -> None:
     server = Server(framework)
+    if threads:
+        server.module.set_num_threads(threads)
     for line in sys.stdin:
         try:
             answer = server.answer(json.loads(line))
@@ -76,10 +79,12 @@ def serve(framework: str) -> None:
 class Framework:
     """The other end of the pipe."""
 
-    def __init__(self, name: str) -> None:
+    script = __file__
+
+    def __init__(self, name: str, threads: int = 0) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", name],
+            [sys.executable, self.script, "--serve", name, "--threads", str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -188,6 +193,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.3, help="length of a block")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--torch-compile", action="store_true")
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.quick:
@@ -201,10 +207,10 @@ def options() -> argparse.Namespace:
 def main() -> None:
     chosen = options()
     if chosen.serve:
-        serve(chosen.serve)
+        serve(chosen.serve, chosen.threads)
         return
     names = [chosen.only] if chosen.only else ["torch", "flambeau"]
-    frameworks = [Framework(name) for name in names]
+    frameworks = [Framework(name, chosen.threads) for name in names]
     columns = [Column(framework, compiled=False) for framework in frameworks]
     for framework in frameworks:
         wanted = chosen.torch_compile if framework.name == "torch" else not chosen.no_compile

@@ -106,8 +106,8 @@ _SUBMODULES = frozenset(
     }
 )
 _ELSEWHERE = {
-    "Generator": ("flambeau.functional.randomness", "Generator"),
-    "default_generator": ("flambeau.functional.randomness", "default_generator"),
+    "Generator": ("flambeau.functional.generators", "Generator"),
+    "default_generator": ("flambeau.functional.generators", "default_generator"),
     "compile": ("flambeau.compiler", "compile"),
     "set_printoptions": ("flambeau.tensor.printing", "set_printoptions"),
     "save": ("flambeau.serialization", "save"),

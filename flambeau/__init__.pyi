@@ -80,7 +80,6 @@ from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_
 from flambeau.functional.activation import hardshrink as hardshrink
-from flambeau.functional.activation import log_softmax as log_softmax
 from flambeau.functional.activation import prelu as prelu
 from flambeau.functional.activation import relu as relu
 from flambeau.functional.activation import relu_ as relu_
@@ -88,9 +87,13 @@ from flambeau.functional.activation import rrelu as rrelu
 from flambeau.functional.activation import rrelu_ as rrelu_
 from flambeau.functional.activation import selu as selu
 from flambeau.functional.activation import selu_ as selu_
-from flambeau.functional.activation import softmax as softmax
 from flambeau.functional.activation import threshold as threshold
 from flambeau.functional.activation import threshold_ as threshold_
+from flambeau.functional.axis_order import adjoint as adjoint
+from flambeau.functional.axis_order import movedim as movedim
+from flambeau.functional.axis_order import permute as permute
+from flambeau.functional.axis_order import t as t
+from flambeau.functional.axis_order import transpose as transpose
 from flambeau.functional.channels import channel_shuffle as channel_shuffle
 from flambeau.functional.channels import pixel_shuffle as pixel_shuffle
 from flambeau.functional.channels import pixel_unshuffle as pixel_unshuffle
@@ -161,6 +164,10 @@ from flambeau.functional.direct import layer_norm as layer_norm
 from flambeau.functional.direct import margin_ranking_loss as margin_ranking_loss
 from flambeau.functional.direct import poisson_nll_loss as poisson_nll_loss
 from flambeau.functional.direct import triplet_margin_loss as triplet_margin_loss
+from flambeau.functional.dropout import alpha_dropout as alpha_dropout
+from flambeau.functional.dropout import dropout as dropout
+from flambeau.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
+from flambeau.functional.dropout import feature_dropout as feature_dropout
 from flambeau.functional.elementary import frexp as frexp
 from flambeau.functional.elementary import logit as logit
 from flambeau.functional.elementary import logit_ as logit_
@@ -181,6 +188,13 @@ from flambeau.functional.gathering import scatter_add as scatter_add
 from flambeau.functional.gathering import scatter_reduce as scatter_reduce
 from flambeau.functional.gathering import take as take
 from flambeau.functional.gathering import take_along_dim as take_along_dim
+from flambeau.functional.generators import Generator as Generator
+from flambeau.functional.generators import default_generator as default_generator
+from flambeau.functional.generators import get_rng_state as get_rng_state
+from flambeau.functional.generators import initial_seed as initial_seed
+from flambeau.functional.generators import manual_seed as manual_seed
+from flambeau.functional.generators import seed as seed
+from flambeau.functional.generators import set_rng_state as set_rng_state
 from flambeau.functional.geometry import cdist as cdist
 from flambeau.functional.geometry import cross as cross
 from flambeau.functional.geometry import linalg_cross as linalg_cross
@@ -273,44 +287,22 @@ from flambeau.functional.parts import tensor_split as tensor_split
 from flambeau.functional.parts import unbind as unbind
 from flambeau.functional.pointwise import add as add
 from flambeau.functional.pointwise import add_ as add_
-from flambeau.functional.pointwise import addcdiv as addcdiv
-from flambeau.functional.pointwise import addcdiv_ as addcdiv_
-from flambeau.functional.pointwise import addcmul as addcmul
-from flambeau.functional.pointwise import addcmul_ as addcmul_
-from flambeau.functional.pointwise import clamp as clamp
-from flambeau.functional.pointwise import clamp_ as clamp_
-from flambeau.functional.pointwise import clamp_max as clamp_max
-from flambeau.functional.pointwise import clamp_max_ as clamp_max_
-from flambeau.functional.pointwise import clamp_min as clamp_min
-from flambeau.functional.pointwise import clamp_min_ as clamp_min_
 from flambeau.functional.pointwise import div as div
 from flambeau.functional.pointwise import div_ as div_
-from flambeau.functional.pointwise import float_power as float_power
-from flambeau.functional.pointwise import float_power_ as float_power_
-from flambeau.functional.pointwise import lerp as lerp
-from flambeau.functional.pointwise import lerp_ as lerp_
 from flambeau.functional.pointwise import nan_to_num as nan_to_num
 from flambeau.functional.pointwise import nan_to_num_ as nan_to_num_
 from flambeau.functional.pointwise import positive as positive
-from flambeau.functional.pointwise import pow as pow
-from flambeau.functional.pointwise import pow_ as pow_
 from flambeau.functional.pointwise import round as round
 from flambeau.functional.pointwise import round_ as round_
 from flambeau.functional.pointwise import rsub as rsub
 from flambeau.functional.pointwise import sub as sub
 from flambeau.functional.pointwise import sub_ as sub_
-from flambeau.functional.pointwise import where as where
 from flambeau.functional.pooling import avg_pool1d as avg_pool1d
-from flambeau.functional.randomness import Generator as Generator
-from flambeau.functional.randomness import alpha_dropout as alpha_dropout
+from flambeau.functional.powers import float_power as float_power
+from flambeau.functional.powers import float_power_ as float_power_
+from flambeau.functional.powers import pow as pow
+from flambeau.functional.powers import pow_ as pow_
 from flambeau.functional.randomness import bernoulli as bernoulli
-from flambeau.functional.randomness import default_generator as default_generator
-from flambeau.functional.randomness import dropout as dropout
-from flambeau.functional.randomness import feature_alpha_dropout as feature_alpha_dropout
-from flambeau.functional.randomness import feature_dropout as feature_dropout
-from flambeau.functional.randomness import get_rng_state as get_rng_state
-from flambeau.functional.randomness import initial_seed as initial_seed
-from flambeau.functional.randomness import manual_seed as manual_seed
 from flambeau.functional.randomness import multinomial as multinomial
 from flambeau.functional.randomness import normal as normal
 from flambeau.functional.randomness import poisson as poisson
@@ -318,8 +310,6 @@ from flambeau.functional.randomness import rand as rand
 from flambeau.functional.randomness import randint as randint
 from flambeau.functional.randomness import randn as randn
 from flambeau.functional.randomness import randperm as randperm
-from flambeau.functional.randomness import seed as seed
-from flambeau.functional.randomness import set_rng_state as set_rng_state
 from flambeau.functional.ranking import bucketize as bucketize
 from flambeau.functional.ranking import median as median
 from flambeau.functional.ranking import mode as mode
@@ -342,6 +332,7 @@ from flambeau.functional.rearranging import rot90 as rot90
 from flambeau.functional.rearranging import tile as tile
 from flambeau.functional.rearranging import tril as tril
 from flambeau.functional.rearranging import triu as triu
+from flambeau.functional.recurrent import lstm_cell as lstm_cell
 from flambeau.functional.reduction import all as all
 from flambeau.functional.reduction import allclose as allclose
 from flambeau.functional.reduction import amax as amax
@@ -366,6 +357,8 @@ from flambeau.functional.similarity import cosine_similarity as cosine_similarit
 from flambeau.functional.similarity import pairwise_distance as pairwise_distance
 from flambeau.functional.similarity import pdist as pdist
 from flambeau.functional.slopes import gradient as gradient
+from flambeau.functional.softmax import log_softmax as log_softmax
+from flambeau.functional.softmax import softmax as softmax
 from flambeau.functional.solving import cholesky_inverse as cholesky_inverse
 from flambeau.functional.solving import cholesky_solve as cholesky_solve
 from flambeau.functional.solving import det as det
@@ -390,18 +383,26 @@ from flambeau.functional.special_functions import polygamma as polygamma
 from flambeau.functional.statistics import corrcoef as corrcoef
 from flambeau.functional.statistics import cov as cov
 from flambeau.functional.statistics import renorm as renorm
-from flambeau.functional.views import adjoint as adjoint
+from flambeau.functional.ternary import addcdiv as addcdiv
+from flambeau.functional.ternary import addcdiv_ as addcdiv_
+from flambeau.functional.ternary import addcmul as addcmul
+from flambeau.functional.ternary import addcmul_ as addcmul_
+from flambeau.functional.ternary import clamp as clamp
+from flambeau.functional.ternary import clamp_ as clamp_
+from flambeau.functional.ternary import clamp_max as clamp_max
+from flambeau.functional.ternary import clamp_max_ as clamp_max_
+from flambeau.functional.ternary import clamp_min as clamp_min
+from flambeau.functional.ternary import clamp_min_ as clamp_min_
+from flambeau.functional.ternary import lerp as lerp
+from flambeau.functional.ternary import lerp_ as lerp_
+from flambeau.functional.ternary import where as where
 from flambeau.functional.views import broadcast_to as broadcast_to
 from flambeau.functional.views import flatten as flatten
-from flambeau.functional.views import movedim as movedim
 from flambeau.functional.views import narrow as narrow
-from flambeau.functional.views import permute as permute
 from flambeau.functional.views import ravel as ravel
 from flambeau.functional.views import reshape as reshape
 from flambeau.functional.views import select as select
 from flambeau.functional.views import squeeze as squeeze
-from flambeau.functional.views import t as t
-from flambeau.functional.views import transpose as transpose
 from flambeau.functional.views import unflatten as unflatten
 from flambeau.functional.views import unsqueeze as unsqueeze
 from flambeau.functional.windows import bartlett_window as bartlett_window
@@ -873,6 +874,16 @@ def greater_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tenso
 def greater_equal_(self: Tensor, other: Any) -> Tensor:
     """ge in place: `other` must broadcast to this tensor's shape."""
 
+def gru_cell(
+    input: Tensor,
+    hx: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+) -> Tensor:
+    """One step (gru_cell): the new state [n, h]."""
+
 def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
@@ -1168,6 +1179,26 @@ def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 
 def remainder_(self: Tensor, other: Any) -> Tensor:
     """remainder in place: `other` must broadcast to this tensor's shape."""
+
+def rnn_relu_cell(
+    input: Tensor,
+    hx: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+) -> Tensor:
+    """One step (rnn_relu_cell): the new state [n, h]."""
+
+def rnn_tanh_cell(
+    input: Tensor,
+    hx: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+) -> Tensor:
+    """One step (rnn_tanh_cell): the new state [n, h]."""
 
 def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise rsqrt of `input` (a new tensor of its shape)."""

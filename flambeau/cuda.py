@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from flambeau.core.device import check_available, cuda_device_count
 from flambeau.core.device import device as _device
-from flambeau.functional.randomness import checked_seed
+from flambeau.functional.generators import checked_seed
 from flambeau.tensor.tensor import Tensor
 
 

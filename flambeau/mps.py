@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from flambeau.functional.randomness import checked_seed
+from flambeau.functional.generators import checked_seed
 
 
 def is_available() -> bool:

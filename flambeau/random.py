@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.core.device import check_available
 from flambeau.core.device import device as _device
-from flambeau.functional.randomness import (
+from flambeau.functional.generators import (
     default_generator,
     get_rng_state,
     initial_seed,

@@ -84,13 +84,13 @@ __all__ = [
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """exp(x) / sum exp(x) along `dim`."""
-    from flambeau.functional import activation
+    from flambeau.functional import softmax as softmaxes
 
-    return activation.softmax(input, dim, dtype=dtype)
+    return softmaxes.softmax(input, dim, dtype=dtype)
 
 
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """x - log sum exp(x) along `dim`."""
-    from flambeau.functional import activation
+    from flambeau.functional import softmax as softmaxes
 
-    return activation.log_softmax(input, dim, dtype=dtype)
+    return softmaxes.log_softmax(input, dim, dtype=dtype)

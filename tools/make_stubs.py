@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 import flambeau
 from flambeau.core import dtypes
-from flambeau.functional import binding, creation
+from flambeau.functional import binding, legacy_types
 from flambeau.tensor.tensor import Tensor
 
 WIDTH = 100
@@ -277,7 +277,7 @@ def constants(imports: Imports) -> list[str]:
         f"__version__: {text}",
         f"FLAMBEAU_VERSION: {text}",
         *(f"{name}: {dtype}" for name in sorted({*dtypes.BY_NAME, "bool"})),
-        *(f"{name}: type[{tensor}]" for name in sorted(creation.LEGACY_TYPES)),
+        *(f"{name}: type[{tensor}]" for name in sorted(legacy_types.LEGACY_TYPES)),
     ]
 
 

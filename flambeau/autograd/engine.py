@@ -202,7 +202,7 @@ def run(
             continue
         extra = state.extra
         if isinstance(extra, NeedChain):
-            chain, frames = describe_chain(rec, extra.histories, inputs)
+            chain, frames = describe_chain(rec, extra, inputs)
             chain_rec = rec
             continue
         if isinstance(extra, Cut):

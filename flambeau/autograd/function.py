@@ -6,12 +6,14 @@ import inspect
 from typing import Any
 
 from flambeau.autograd.modes import no_grad
-from flambeau.core.shapes import contiguous_strides
+from flambeau.core.shapes import contiguous_strides, overlaps_itself
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.backward import FREED, Cut, overwritten
 from flambeau.record.events import Event
+from flambeau.record.restricted import FUNCTION as IN_FUNCTION
+from flambeau.record.restricted import OWN, SEVERAL, refusal
 from flambeau.record.trace import FunctionRecord, Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -45,12 +47,31 @@ class FunctionOp(Event):
                 trace.write(number, shaped, grad_name=name)
                 numbers.append(number)
             else:
-                strides = contiguous_strides(value.shape)
-                made = trace.new_tensor(shaped, strides=strides, grad_name=name)
-                numbers.append(made.number)
+                shared = any(
+                    n is not None and trace.tensors[n].storage is trace.tensors[number].storage
+                    for n in operands
+                )
+                numbers.append(_output(trace, number, shaped, name, shared, len(outputs) > 1))
+                trace.tensors[-1].output = len(numbers) - 1
         kept = [numbers[n[0]] if isinstance(n, tuple) else n for n in saved]
         versions = tuple((n, trace.tensors[n].storage.version) for n in kept)
         trace.functions[joined] = FunctionRecord(tuple(pieces), versions)
+
+
+def _output(trace: Trace, number: int, value: Value, name: str, shared: bool, several: bool) -> int:
+    """A new tensor for the output that forward has made as tensor `number`, with its history in
+    `value`: over the same memory where an input shares it.
+    """
+    record = trace.tensors[number]
+    born = None
+    if shared or record.output >= 0:
+        born = (SEVERAL if several else IN_FUNCTION) + ("" if shared else OWN)
+    shape, strides, _ = record.layout
+    if not shared or overlaps_itself(shape, strides):
+        made = trace.new_tensor(value, strides=contiguous_strides(value.shape), grad_name=name)
+        made.meta = made.meta.replaced(born=born)
+        return made.number
+    return trace.new_alias(record, value, name, born).number
 
 
 def _plain(value: Value) -> Value:
@@ -266,7 +287,7 @@ class Function:
                 output = cls.forward(ctx, *args)
         _check(ctx, output)
         if not (recorder.LOCAL.grad_mode and any(needs)):
-            return output
+            return _unjoined(output, args, ctx)
         return cls._join(ctx, args, output)
 
     @classmethod
@@ -278,10 +299,8 @@ class Function:
         if not chosen:
             return output
         for o in chosen:
-            if id(o) in dirty and o.requires_grad and o.is_leaf:
-                raise RuntimeError(
-                    "a leaf Variable that requires grad has been used in an in-place operation."
-                )
+            if id(o) in dirty:
+                _check_dirty(o, outputs)
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         tensors = [args[i] for i in places]
         order = {id(o): n for n, o in enumerate(chosen)}
@@ -296,6 +315,37 @@ class Function:
         if not isinstance(output, (tuple, list)):
             return final[0]
         return type(output)(final) if isinstance(output, list) else tuple(final)
+
+
+def _unjoined(output: Any, args: tuple[Any, ...], ctx: FunctionCtx) -> Any:
+    """What apply returns outside the graph: an input that is returned as it is, as an alias."""
+    as_they_are = {id(a) for a in args} - {id(t) for t in ctx._dirty}
+    if not isinstance(output, (tuple, list)):
+        same = isinstance(output, Tensor) and id(output) in as_they_are
+        return recorder.detach(output) if same else output
+    parts = [_unjoined(o, args, ctx) if isinstance(o, Tensor) else o for o in output]
+    return type(output)(parts) if type(output) in (tuple, list) else output
+
+
+def _check_dirty(output: Any, outputs: list[Any]) -> None:
+    """RuntimeError where autograd cannot make an input that was written in place its output."""
+    meta = output._meta
+    if meta.requires_grad and meta.is_leaf:
+        raise RuntimeError(
+            "a leaf Variable that requires grad has been used in an in-place operation."
+        )
+    if meta.born is not None and meta.requires_grad:
+        raise RuntimeError(refusal(meta, output._output, indirect=False))
+    if sum(isinstance(o, Tensor) for o in outputs) > 1 and output._is_view():
+        raise RuntimeError(
+            "If your Function modifies inplace an input that is a view of another Tensor, your "
+            "Function cannot return more than one Tensor. This is not supported by the current "
+            "autograd engine. You should either make sure the input is not a view (using .clone() "
+            "for example) or make your Function only return one Tensor (potentially splitting it "
+            "into two Functions: one doing the inplace that returns a single Tensor and a second "
+            "one that does the other operations). You can ask on the forum "
+            "https://discuss.pytorch.org/ if you need help to do this change."
+        )
 
 
 def _differentiable(output: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flambeau.record import recorder
 from flambeau.record.backward import HISTORY, MEMBER, Frame
-from flambeau.record.events import InplaceOp, RandomInplaceOp, ViewOp
+from flambeau.record.events import DETACH, InplaceOp, RandomInplaceOp
 from flambeau.record.meta import Meta
 from flambeau.record.tree import State
 
@@ -219,11 +219,12 @@ class Graph:
 
     def _make(self, event: Any, key: Any, state: State) -> None:
         tracked = any(meta.requires_grad for meta in state.metas)
+        shows = event.aliases and event is not DETACH
         node = self._node(event, key, state) if tracked else None
         for offset, meta in enumerate(state.metas):
             number = state.number + offset
             self.metas.append(meta)
-            self.base.append(self.base[key[1]] if isinstance(event, ViewOp) else number)
+            self.base.append(self.base[key[1]] if shows else number)
             own = node if meta.requires_grad and not meta.is_leaf else None
             self.now.append((own, 0 if own is None else offset))
 
@@ -256,7 +257,7 @@ class Graph:
             inner = "AddmmBackward0" if len(edges) == 3 else "MmBackward0"
             if edges[-2][0] is not None:
                 edges[-2] = (node_named("ViewBackward0", [edges[-2]]), 0)
-            return node_named("ViewBackward0", [(node_named(inner, edges), 0)])
+            edges = [(node_named(inner, edges), 0)]
         return node_named(name, edges)
 
     def _write(self, event: Any, key: Any) -> None:
@@ -283,10 +284,12 @@ class Graph:
     def _written_by_function(self, key: Any, state: State) -> None:
         written = [n for n, dirty in zip(key[1], key[-1][1], strict=True) if dirty]
         for number in written:
-            if self.base[number] == number:
-                node = node_named(key[-1][0], self._edges(key[0], (key[2],)))
-                node._context = self.cuts[state.lengths[3] - 1].context
-                self._rebase(number, node)
+            base = self.base[number]
+            node = node_named(key[-1][0], self._edges(key[0], (key[2],)))
+            node._context = self.cuts[state.lengths[3] - 1].context
+            if base != number:
+                node = node_named("CopySlices", [self.now[base], *node._edges])
+            self._rebase(base, node)
 
 
 def graph_of_recording(rec: Any) -> Graph:

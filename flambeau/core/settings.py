@@ -8,6 +8,7 @@
 | FLAMBEAU_CACHE=0 | compiled kernels are not kept on disk |
 | FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
 | FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
+| FLAMBEAU_MATRIX_UNIT=0 | float32 products use vector instructions only, not Intel's AMX |
 | FLAMBEAU_REPORT=1 | `flambeau run` ends with a report |
 
 Each function reads when it is called; its callers remember.
@@ -75,6 +76,11 @@ def cache_limit() -> int | None:
     if not spelled.isdecimal():
         raise ValueError(f"FLAMBEAU_CACHE_LIMIT_MB must be a whole number, not {spelled!r}")
     return int(spelled) << 20
+
+
+def matrix_unit_wanted() -> bool:
+    """Whether products may use the CPU's matrix unit where it has one."""
+    return os.environ.get("FLAMBEAU_MATRIX_UNIT", "1") != "0"
 
 
 def report_wanted() -> bool:

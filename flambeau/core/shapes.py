@@ -153,7 +153,12 @@ def overlaps_partly(first: tuple[Shape, Strides, int], second: tuple[Shape, Stri
     """Whether two layouts of one storage share some elements but are not the same (dense ones
     only).
     """
-    if first == second or not (is_dense(*first[:2]) and is_dense(*second[:2])):
+    return first != second and overlaps(first, second)
+
+
+def overlaps(first: tuple[Shape, Strides, int], second: tuple[Shape, Strides, int]) -> bool:
+    """Whether two layouts of one storage share some elements (dense ones only)."""
+    if not (is_dense(*first[:2]) and is_dense(*second[:2])):
         return False
     sizes = element_count(first[0]), element_count(second[0])
     return 0 not in sizes and first[2] < second[2] + sizes[1] and second[2] < first[2] + sizes[0]

@@ -8,7 +8,7 @@ from flambeau.autograd.function import Function
 from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.core.dtypes import finfo, float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
-from flambeau.functional import pointwise
+from flambeau.functional import ternary
 from flambeau.functional.creation import (
     arange,
     as_tensor,
@@ -20,9 +20,9 @@ from flambeau.functional.creation import (
     tril_indices,
     zeros,
 )
+from flambeau.functional.generators import default_generator
 from flambeau.functional.randomness import (
     bernoulli,
-    default_generator,
     multinomial,
     normal,
     poisson,
@@ -34,7 +34,7 @@ from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Tensor
 
 # As it is with all three arguments.
-where: Callable[[Tensor, Any, Any], Tensor] = pointwise.where
+where: Callable[[Tensor, Any, Any], Tensor] = ternary.where
 
 __all__ = [
     "F",

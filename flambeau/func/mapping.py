@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.func.tree import flatten
+from flambeau.functional.generators import get_rng_state
 from flambeau.functional.joining import stack
-from flambeau.functional.randomness import get_rng_state
 from flambeau.tensor.tensor import Tensor
 
 

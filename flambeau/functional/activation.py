@@ -1,4 +1,4 @@
-"""Activation functions and softmax, with torch.nn.functional's signatures.
+"""Activation functions, with torch.nn.functional's signatures.
 
 Half types are computed in float32 and rounded once. A branch that `where` does not take is kept
 free of infinities, since its derivative is multiplied by zero, not skipped.
@@ -7,12 +7,10 @@ free of infinities, since its derivative is multiplied by zero, not skipped.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.core.dtypes import DType
 from flambeau.functional import pointwise
 from flambeau.functional.neural import (
     axis,
@@ -22,7 +20,6 @@ from flambeau.functional.neural import (
     float_operand,
     in_place,
     not_a_tensor,
-    not_implemented,
     number,
     unary,
     widened,
@@ -30,8 +27,7 @@ from flambeau.functional.neural import (
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
-from flambeau.ops import reduction as rd
-from flambeau.ops import source, view
+from flambeau.ops import view
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.tensor import Tensor
@@ -74,11 +70,15 @@ class Activation:
 
 
 def _relu(x: Value) -> Value:
+    if x.dtype is dtypes.bool_:
+        raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)
     return el.where(el.le(x, zero), zero, x)
 
 
 def _hardtanh(x: Value, low: Any, high: Any) -> Value:
+    if x.dtype is dtypes.bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
     below, above = (
         constant(number("hardtanh", "min_val", low), x),
         constant(number("hardtanh", "max_val", high), x),
@@ -421,114 +421,6 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return unary(GLU, input, (dim,))
 
 
-# ---- softmax ------------------------------------------------------------------------------------
-
-
-def shifted(x: Value, a: int) -> Value:
-    """x minus its maximum along an axis, which is a constant to the derivative (it cancels)."""
-    top = source.detach(rd.max_(source.detach(x) if x.tracked else x, axes=(a,)))
-    return x - rd.spread(top, x, (a,))
-
-
-def softmax_value(x: Value, a: int) -> Value:
-    """exp(x) / sum(exp(x)); with r = 1 / sum, the derivative is e (r ct - r^2 sum(e ct))."""
-    if not x.size:
-        return x
-    e = el.exp(shifted(x, a))
-    return e * rd.spread(el.reciprocal(rd.sum_(e, axes=(a,))), e, (a,))
-
-
-def log_softmax_value(x: Value, a: int) -> Value:
-    """x - log(sum(exp(x)))."""
-    if not x.size:
-        return x
-    s = shifted(x, a)
-    return s - rd.spread(el.log(rd.sum_(el.exp(s), axes=(a,))), s, (a,))
-
-
-def _softmax_op(name: str, function: Callable[[Value, int], Value], grad_name: str) -> PureOp:
-    def apply(x: Value, dim: int, dtype: DType | None, negated: bool) -> Value:
-        a = axis(dim, x.ndim)
-        if dtype is not None:
-            x = ar.cast(x, dtype)
-        if not x.dtype.is_floating_point:
-            last = "_lastdim" if a == max(x.ndim - 1, 0) else ""
-            raise not_implemented(f"{name}{last}_kernel_impl", x.dtype)
-        wide = column(widened(x), x.shape or (1,))
-        result = function(el.neg(wide) if negated else wide, a)
-        return ar.cast(column(result, x.shape), x.dtype)
-
-    return PureOp(name, apply, grad_name)
-
-
-SOFTMAX = _softmax_op("softmax", softmax_value, "SoftmaxBackward0")
-LOG_SOFTMAX = _softmax_op("log_softmax", log_softmax_value, "LogSoftmaxBackward0")
-
-
-def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
-        "dim=X as "
-        "an argument.",
-        stacklevel=stacklevel,
-    )
-    return 0 if ndim in (0, 1, 3) else 1
-
-
-def softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
-) -> Tensor:
-    """exp(x) / sum(exp(x)) along dim; in `dtype` if given."""
-    if dim is None:
-        dim = _implicit_dim("softmax", input.ndim, _stacklevel)
-    return unary(SOFTMAX, input, (dim, dtype, False))
-
-
-def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
-) -> Tensor:
-    """log(softmax(x)) along dim; in `dtype` if given."""
-    if dim is None:
-        dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
-    return unary(LOG_SOFTMAX, input, (dim, dtype, False))
-
-
-def softmin(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
-) -> Tensor:
-    """softmax of -x along dim."""
-    if dim is None:
-        dim = _implicit_dim("softmin", input.ndim, _stacklevel)
-    return unary(SOFTMAX, input, (dim, dtype, True))
-
-
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
-    """A sample of the relaxed (or, if hard, the one-hot) categorical distribution of logits."""
-    if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    from flambeau.functional import creation, randomness
-
-    noise = randomness.METHODS["exponential_"](creation.empty_like(logits))
-    return binary(GUMBEL, logits, noise, (float(tau), bool(hard), dim))
-
-
-def _gumbel(logits: Value, noise: Value, tau: float, hard: bool, dim: int) -> Value:
-    a = axis(dim, logits.ndim)
-    soft = softmax_value((logits - el.log(noise)) / tau, a)
-    if not hard:
-        return soft
-    places = source.iota(size=soft.shape[a])
-    places = column(places, tuple(n if i == a else 1 for i, n in enumerate(soft.shape)))
-    best = rd.spread(rd.argmax(soft, axes=(a,)), soft, (a,))
-    one_hot = ar.cast(el.eq(*ar.broadcast(places, best)), soft.dtype)
-    return source.relink(one_hot, soft)
-
-
-GUMBEL = PureOp("gumbel_softmax", _gumbel, "SoftmaxBackward0")
-
-
 # ---- in place -----------------------------------------------------------------------------------
 
 
@@ -586,19 +478,9 @@ def tanh(input: Tensor) -> Tensor:
     return result
 
 
-def _method_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    return unary(SOFTMAX, self, (dim, dtype, False))
-
-
-def _method_log_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    return log_softmax(self, dim, dtype=dtype)
-
-
 METHODS: dict[str, Callable[..., Any]] = {
     "relu": relu,
     "relu_": relu_,
-    "softmax": _method_softmax,
-    "log_softmax": _method_log_softmax,
     "prelu": prelu,
     "hardshrink": hardshrink,
 }
@@ -608,7 +490,6 @@ __all__ = [
     "celu",
     "celu_",
     "hardshrink",
-    "log_softmax",
     "prelu",
     "relu",
     "relu_",
@@ -616,7 +497,6 @@ __all__ = [
     "rrelu_",
     "selu",
     "selu_",
-    "softmax",
     "threshold",
     "threshold_",
 ]

@@ -180,7 +180,7 @@ def scaled_dot_product_attention(
     operands = (query, key, value, attn_mask)
     if not dropout_p:
         return record(ATTENTION, operands, attributes)
-    from flambeau.functional.randomness import dropout
+    from flambeau.functional.dropout import dropout
 
     weights = dropout(record(WEIGHTS, operands, attributes), dropout_p, True)
     return record(APPLY, (weights, value), (bool(enable_gqa),))

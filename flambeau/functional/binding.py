@@ -16,11 +16,14 @@ from flambeau.functional import (
     counting,
     creation,
     direct,
+    dropout,
     elementary,
     factorisation,
     folding,
+    generators,
     indexing,
     inplace,
+    legacy_types,
     linear_algebra,
     matrix_functions,
     memory,
@@ -28,17 +31,21 @@ from flambeau.functional import (
     ordering,
     overwriting,
     pointwise,
+    powers,
     randomness,
     rarer,
+    recurrent,
     reduction,
     shaping,
     short_time,
     similarity,
     slopes,
+    softmax,
     solving,
     sparse_making,
     special_functions,
     statistics,
+    ternary,
     windows,
 )
 from flambeau.tensor.tensor import Tensor
@@ -47,6 +54,7 @@ from flambeau.tensor.tensor import Tensor
 METHOD_MODULES: tuple[ModuleType, ...] = (
     conversion,
     creation,
+    legacy_types,
     randomness,
     reduction,
     ordering,
@@ -58,6 +66,7 @@ METHOD_MODULES: tuple[ModuleType, ...] = (
     indexing,
     inplace,
     activation,
+    softmax,
     counting,
     elementary,
     overwriting,
@@ -71,6 +80,8 @@ METHOD_MODULES: tuple[ModuleType, ...] = (
 )
 NAME_MODULES: tuple[ModuleType, ...] = (
     pointwise,
+    powers,
+    ternary,
     shaping,
     indexing,
     reduction,
@@ -81,13 +92,16 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     matrix_functions,
     conversion,
     creation,
+    generators,
     randomness,
+    dropout,
     counting,
     elementary,
     inplace,
     memory,
     overwriting,
     rarer,
+    recurrent,
     slopes,
     complex_numbers,
     special_functions,
@@ -95,12 +109,16 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     statistics,
     windows,
     activation,
+    softmax,
     similarity,
     direct,
     sparse_making,
 )
-# Functions of `pointwise` that serve other modules.
-NOT_PUBLIC = {"checked_operand", "convert", "power", "power_of", "where_method", "write_out"}
+# Functions of `pointwise`, `powers` and `ternary` that serve other modules.
+NOT_PUBLIC = {
+    *("checked_operand", "convert", "not_a_tensor", "power", "power_of", "where_method"),
+    "write_out",
+}
 
 
 def members() -> dict[str, tuple[str, str]]:
@@ -131,7 +149,7 @@ def names() -> dict[str, tuple[str, str]]:
     found["range"] = (_last(creation), "range_")
     for module, table in (
         (matrix_functions, "REMOVED_NAMES"),
-        (creation, "LEGACY_TYPES"),
+        (legacy_types, "LEGACY_TYPES"),
         (sparse_making, "SPARSE_NAMES"),
     ):
         for name in getattr(module, table):

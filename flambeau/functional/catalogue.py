@@ -3,15 +3,15 @@
 # Written by tools/make_stubs.py; run it after a change of the functions named here.
 
 METHODS = {
-    "activation": "hardshrink log_softmax prelu relu relu_ softmax",
+    "activation": "hardshrink prelu relu relu_",
     "complex_numbers": (
         "angle conj conj_physical conj_physical_ is_conj is_neg resolve_conj resolve_neg "
     ),
     "counting": "histogram nonzero_static",
     "creation": (
         "bfloat16 bool byte cdouble cfloat char clone contiguous cpu cuda double float half int "
-        "long new new_empty new_full new_ones new_tensor new_zeros pin_memory share_memory_ short "
-        "to type type_as "
+        "long new_empty new_full new_ones new_tensor new_zeros pin_memory share_memory_ short to "
+        "type_as "
     ),
     "elementary": (
         "deg2rad deg2rad_ frexp gcd gcd_ heaviside heaviside_ isneginf isposinf isreal lcm lcm_ "
@@ -29,6 +29,7 @@ METHODS = {
         "as_strided_ copy_ fill_ fill_diagonal_ resize_ resize_as_ set_ squeeze_ swapaxes_ "
         "swapdims_ t_ transpose_ unsqueeze_ zero_ "
     ),
+    "legacy_types": "new type",
     "linear_algebra": (
         "__matmul__ __rmatmul__ addbmm addbmm_ addmm addmm_ addmv addmv_ addr addr_ baddbmm "
         "baddbmm_ bmm cross dot ger inner kron matmul mm mv outer trace vdot "
@@ -74,6 +75,7 @@ METHODS = {
         "unfold unsqueeze view view_as "
     ),
     "short_time": "istft stft",
+    "softmax": "log_softmax softmax",
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve orgqr ormqr slogdet "
         "triangular_solve "
@@ -95,8 +97,7 @@ PROPERTIES = {
 }
 NAMES = {
     "activation": (
-        "celu celu_ hardshrink log_softmax prelu relu relu_ rrelu rrelu_ selu selu_ softmax "
-        "threshold threshold_ "
+        "celu celu_ hardshrink prelu relu relu_ rrelu rrelu_ selu selu_ threshold threshold_ "
     ),
     "complex_numbers": (
         "angle complex conj conj_physical conj_physical_ imag is_conj is_neg polar real "
@@ -105,16 +106,9 @@ NAMES = {
     "conversion": "clone",
     "counting": "histogram histogramdd isin nonzero_static unravel_index",
     "creation": (
-        "BFloat16Tensor=LEGACY_TYPES[BFloat16Tensor] BoolTensor=LEGACY_TYPES[BoolTensor] "
-        "ByteTensor=LEGACY_TYPES[ByteTensor] CharTensor=LEGACY_TYPES[CharTensor] "
-        "ComplexDoubleTensor=LEGACY_TYPES[ComplexDoubleTensor] "
-        "ComplexFloatTensor=LEGACY_TYPES[ComplexFloatTensor] "
-        "DoubleTensor=LEGACY_TYPES[DoubleTensor] FloatTensor=LEGACY_TYPES[FloatTensor] "
-        "HalfTensor=LEGACY_TYPES[HalfTensor] IntTensor=LEGACY_TYPES[IntTensor] "
-        "LongTensor=LEGACY_TYPES[LongTensor] ShortTensor=LEGACY_TYPES[ShortTensor] arange "
-        "as_tensor asarray empty empty_like empty_strided eye from_dlpack from_numpy frombuffer "
-        "full full_like linspace logspace ones ones_like range=range_ tensor tril_indices "
-        "triu_indices zeros zeros_like "
+        "arange as_tensor asarray empty empty_like empty_strided eye from_dlpack from_numpy "
+        "frombuffer full full_like linspace logspace ones ones_like range=range_ tensor "
+        "tril_indices triu_indices zeros zeros_like "
     ),
     "direct": (
         "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout_ avg_pool1d "
@@ -126,18 +120,29 @@ NAMES = {
         "native_channel_shuffle pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm "
         "triplet_margin_loss "
     ),
+    "dropout": "alpha_dropout dropout feature_alpha_dropout feature_dropout",
     "elementary": (
         "deg2rad deg2rad_ frexp gcd gcd_ heaviside isneginf isposinf isreal lcm lcm_ ldexp ldexp_ "
         "logaddexp2 logit logit_ mvlgamma rad2deg rad2deg_ signbit sinc sinc_ "
     ),
     "factorisation": "cholesky lu qr svd",
     "folding": "return_types=RETURN_TYPES",
+    "generators": "Generator get_rng_state initial_seed manual_seed seed set_rng_state",
     "indexing": (
         "argwhere gather index_add index_copy index_fill index_put index_put_ index_select "
         "masked_fill masked_scatter masked_select nonzero put scatter scatter_add scatter_reduce "
         "take take_along_dim "
     ),
     "inplace": "fill fill_ resize_as_ zero_",
+    "legacy_types": (
+        "BFloat16Tensor=LEGACY_TYPES[BFloat16Tensor] BoolTensor=LEGACY_TYPES[BoolTensor] "
+        "ByteTensor=LEGACY_TYPES[ByteTensor] CharTensor=LEGACY_TYPES[CharTensor] "
+        "ComplexDoubleTensor=LEGACY_TYPES[ComplexDoubleTensor] "
+        "ComplexFloatTensor=LEGACY_TYPES[ComplexFloatTensor] "
+        "DoubleTensor=LEGACY_TYPES[DoubleTensor] FloatTensor=LEGACY_TYPES[FloatTensor] "
+        "HalfTensor=LEGACY_TYPES[HalfTensor] IntTensor=LEGACY_TYPES[IntTensor] "
+        "LongTensor=LEGACY_TYPES[LongTensor] ShortTensor=LEGACY_TYPES[ShortTensor] "
+    ),
     "linear_algebra": (
         "addbmm addmm addmv addr baddbmm bmm cdist chain_matmul cross dot einsum ger inner kron "
         "linalg_cross matmul mm multi_dot mv outer tensordot trace vdot "
@@ -165,31 +170,31 @@ NAMES = {
         "unsafe_split_with_sizes unsqueeze_copy view_as_real_copy view_copy vsplit "
     ),
     "pointwise": (
-        "abs abs_ absolute absolute_ acos acos_ acosh acosh_ add add_ addcdiv addcdiv_ addcmul "
-        "addcmul_ arccos arccos_ arccosh arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan arctan2 "
-        "arctan2_ arctan_ arctanh arctanh_ asin asin_ asinh asinh_ atan atan2 atan2_ atan_ atanh "
-        "atanh_ bitwise_and bitwise_and_ bitwise_left_shift bitwise_left_shift_ bitwise_not "
-        "bitwise_not_ bitwise_or bitwise_or_ bitwise_right_shift bitwise_right_shift_ bitwise_xor "
-        "bitwise_xor_ ceil ceil_ clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip "
-        "clip_ copysign copysign_ cos cos_ cosh cosh_ digamma digamma_ div div_ divide divide_ eq "
-        "eq_ erf erf_ erfc erfc_ erfinv erfinv_ exp exp2 exp2_ exp_ expm1 expm1_ fix fix_ "
-        "float_power float_power_ floor floor_ floor_divide floor_divide_ fmax fmin fmod fmod_ "
-        "frac frac_ ge ge_ greater greater_ greater_equal greater_equal_ gt gt_ hypot hypot_ "
-        "isfinite isinf isnan le le_ lerp lerp_ less less_ less_equal less_equal_ lgamma lgamma_ "
-        "log log10 log10_ log1p log1p_ log2 log2_ log_ logaddexp logical_and logical_and_ "
-        "logical_not logical_not_ logical_or logical_or_ logical_xor logical_xor_ lt lt_ maximum "
-        "minimum mul mul_ multiply multiply_ nan_to_num nan_to_num_ ne ne_ neg neg_ negative "
-        "negative_ nextafter nextafter_ not_equal not_equal_ positive pow pow_ reciprocal "
-        "reciprocal_ remainder remainder_ round round_ rsqrt rsqrt_ rsub sgn sgn_ sigmoid "
-        "sigmoid_ sign sign_ sin sin_ sinh sinh_ sqrt sqrt_ square square_ sub sub_ subtract "
-        "subtract_ tan tan_ tanh tanh_ true_divide true_divide_ trunc trunc_ where xlogy xlogy_ "
+        "abs abs_ absolute absolute_ acos acos_ acosh acosh_ add add_ arccos arccos_ arccosh "
+        "arccosh_ arcsin arcsin_ arcsinh arcsinh_ arctan arctan2 arctan2_ arctan_ arctanh "
+        "arctanh_ asin asin_ asinh asinh_ atan atan2 atan2_ atan_ atanh atanh_ bitwise_and "
+        "bitwise_and_ bitwise_left_shift bitwise_left_shift_ bitwise_not bitwise_not_ bitwise_or "
+        "bitwise_or_ bitwise_right_shift bitwise_right_shift_ bitwise_xor bitwise_xor_ ceil ceil_ "
+        "copysign copysign_ cos cos_ cosh cosh_ digamma digamma_ div div_ divide divide_ eq eq_ "
+        "erf erf_ erfc erfc_ erfinv erfinv_ exp exp2 exp2_ exp_ expm1 expm1_ fix fix_ floor "
+        "floor_ floor_divide floor_divide_ fmax fmin fmod fmod_ frac frac_ ge ge_ greater "
+        "greater_ greater_equal greater_equal_ gt gt_ hypot hypot_ isfinite isinf isnan le le_ "
+        "less less_ less_equal less_equal_ lgamma lgamma_ log log10 log10_ log1p log1p_ log2 "
+        "log2_ log_ logaddexp logical_and logical_and_ logical_not logical_not_ logical_or "
+        "logical_or_ logical_xor logical_xor_ lt lt_ maximum minimum mul mul_ multiply multiply_ "
+        "nan_to_num nan_to_num_ ne ne_ neg neg_ negative negative_ nextafter nextafter_ not_equal "
+        "not_equal_ positive reciprocal reciprocal_ remainder remainder_ round round_ rsqrt "
+        "rsqrt_ rsub sgn sgn_ sigmoid sigmoid_ sign sign_ sin sin_ sinh sinh_ sqrt sqrt_ square "
+        "square_ sub sub_ subtract subtract_ tan tan_ tanh tanh_ true_divide true_divide_ trunc "
+        "trunc_ xlogy xlogy_ "
     ),
+    "powers": "float_power float_power_ pow pow_",
     "randomness": (
-        "Generator alpha_dropout bernoulli dropout feature_alpha_dropout feature_dropout "
-        "get_rng_state initial_seed manual_seed multinomial normal poisson rand rand_like randint "
-        "randint_like randn randn_like randperm seed set_rng_state "
+        "bernoulli multinomial normal poisson rand rand_like randint randint_like randn "
+        "randn_like randperm "
     ),
     "rarer": "broadcast_shapes is_same_size scalar_tensor",
+    "recurrent": "gru_cell lstm_cell rnn_relu_cell rnn_tanh_cell",
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
         "logsumexp max mean min nanmean nansum norm prod std std_mean sum var var_mean "
@@ -206,6 +211,7 @@ NAMES = {
     "short_time": "istft stft",
     "similarity": "cosine_similarity pairwise_distance pdist",
     "slopes": "gradient",
+    "softmax": "log_softmax softmax",
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve lu_unpack orgqr ormqr "
         "slogdet triangular_solve "
@@ -217,5 +223,9 @@ NAMES = {
     ),
     "special_functions": "i0 i0_ igamma igammac polygamma",
     "statistics": "corrcoef cov renorm",
+    "ternary": (
+        "addcdiv addcdiv_ addcmul addcmul_ clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ "
+        "clip clip_ lerp lerp_ where "
+    ),
     "windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
 }

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.functional.dropout import feature_dropout
 from flambeau.functional.neural import unary
-from flambeau.functional.randomness import feature_dropout
 from flambeau.ops import view
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp

@@ -15,11 +15,9 @@ from flambeau.core.layout import (
     preserve_format,
 )
 from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
-from flambeau.core.size import Size
 from flambeau.functional.conversion import METHODS as CONVERSIONS
 from flambeau.functional.conversion import clone, to_dtype
 from flambeau.functional.options import (
-    checked_device,
     checked_dtype,
     checked_options,
     finish,
@@ -234,10 +232,16 @@ def empty_strided(
     return finish(from_storage(MemoryStorage(memory), meta), requires_grad)
 
 
-def _like_strides(input: Tensor, memory_format: Any) -> Any:
+def _described(
+    input: Tensor, dtype: Any, layout: Any, device: Any, memory_format: Any
+) -> tuple[Shape, DType, Any]:
+    """The shape, dtype and strides of a tensor like `input`."""
+    checked_options(device, layout, None)
+    shape = tuple(input.shape)
+    kind = input.dtype if dtype is None else checked_dtype(dtype)
     if memory_format in (None, preserve_format):
-        return dense_strides_like(input.shape, input.stride())
-    return channels_last_strides(input.shape) if memory_format is channels_last else None
+        return shape, kind, dense_strides_like(shape, input.stride())
+    return shape, kind, channels_last_strides(shape) if memory_format is channels_last else None
 
 
 def zeros_like(
@@ -250,14 +254,8 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape and dtype of `input`."""
-    checked_options(device, layout, None)
-    attributes = (
-        tuple(input.shape),
-        input.dtype if dtype is None else checked_dtype(dtype),
-        0,
-        _like_strides(input, memory_format),
-    )
-    return finish(record(ZEROS, (), attributes), requires_grad)
+    shape, kind, strides = _described(input, dtype, layout, device, memory_format)
+    return finish(record(ZEROS, (), (shape, kind, 0, strides)), requires_grad)
 
 
 def ones_like(
@@ -270,14 +268,8 @@ def ones_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape and dtype of `input`."""
-    checked_options(device, layout, None)
-    attributes = (
-        tuple(input.shape),
-        input.dtype if dtype is None else checked_dtype(dtype),
-        1,
-        _like_strides(input, memory_format),
-    )
-    return finish(record(ZEROS, (), attributes), requires_grad)
+    shape, kind, strides = _described(input, dtype, layout, device, memory_format)
+    return finish(record(ZEROS, (), (shape, kind, 1, strides)), requires_grad)
 
 
 def full_like(
@@ -291,13 +283,8 @@ def full_like(
     memory_format: Any = None,
 ) -> Tensor:
     """One value in the shape and dtype of `input`."""
-    checked_options(device, layout, None)
-    attributes = (
-        tuple(input.shape),
-        input.dtype if dtype is None else checked_dtype(dtype),
-        _like_strides(input, memory_format),
-    )
-    return finish(record(FULL, (fill_value,), attributes), requires_grad)
+    described = _described(input, dtype, layout, device, memory_format)
+    return finish(record(FULL, (fill_value,), described), requires_grad)
 
 
 def empty_like(
@@ -310,15 +297,8 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uninitialised memory in the shape and dtype of `input`."""
-    checked_options(device, layout, None)
-    return finish(
-        uninitialised(
-            tuple(input.shape),
-            input.dtype if dtype is None else checked_dtype(dtype),
-            _like_strides(input, memory_format),
-        ),
-        requires_grad,
-    )
+    described = _described(input, dtype, layout, device, memory_format)
+    return finish(uninitialised(*described), requires_grad)
 
 
 def arange(
@@ -579,79 +559,6 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     return from_numpy(array)
 
 
-def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -> Tensor:
-    """torch.FloatTensor and its like: sizes, or data."""
-    checked_options(device, None, None)
-    if len(data) == 1 and isinstance(data[0], Tensor):
-        return detach(data[0]) if data[0].dtype is dtype else to_dtype(detach(data[0]), dtype)
-    if len(data) == 1 and isinstance(data[0], Size):
-        return uninitialised(tuple(data[0]), dtype)
-    if len(data) == 1 and not isinstance(data[0], int):
-        if isinstance(data[0], np.ndarray):
-            return tensor(data[0], dtype=dtype)
-        if isinstance(data[0], (list, tuple)) or hasattr(data[0], "__len__"):
-            return tensor(list(data[0]), dtype=dtype)
-        raise TypeError(f"new(): data must be a sequence (got {type(data[0]).__name__})")
-    return uninitialised(shape_of(data, "Tensor"), dtype)
-
-
-# ---- legacy types --------------------------------------------------------------------------------
-
-
-_TYPE_NAMES = {
-    dtypes.float32: "FloatTensor",
-    dtypes.float64: "DoubleTensor",
-    dtypes.float16: "HalfTensor",
-    dtypes.bfloat16: "BFloat16Tensor",
-    dtypes.uint8: "ByteTensor",
-    dtypes.int8: "CharTensor",
-    dtypes.int16: "ShortTensor",
-    dtypes.int32: "IntTensor",
-    dtypes.int64: "LongTensor",
-    dtypes.bool_: "BoolTensor",
-    dtypes.complex64: "ComplexFloatTensor",
-    dtypes.complex128: "ComplexDoubleTensor",
-}
-
-
-class LegacyType(type):
-    """The type of torch.FloatTensor and its like: isinstance looks at the dtype."""
-
-    dtype: DType
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
-
-
-def _legacy_class(kind: DType, name: str) -> Any:
-    def make(cls: Any, *data: Any, device: Any = None) -> Tensor:
-        return legacy_tensor(cls, cls.dtype, data, device)
-
-    return LegacyType(name, (), {"dtype": kind, "__new__": make, "__module__": "torch"})
-
-
-LEGACY_TYPES = {name: _legacy_class(kind, name) for kind, name in _TYPE_NAMES.items()}
-_BY_LEGACY_NAME = {name: kind for kind, name in _TYPE_NAMES.items()}
-
-
-def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The type's name, or the tensor converted to a dtype, type or type name."""
-    if dtype is None:
-        return f"torch.{_TYPE_NAMES[self.dtype]}"
-    if isinstance(dtype, str):
-        name = dtype.removeprefix("torch.")
-        if name.startswith("cuda."):
-            checked_device("cuda")
-        if name not in _BY_LEGACY_NAME:
-            raise ValueError(f"invalid type: '{dtype}'")
-        return to_dtype(self, _BY_LEGACY_NAME[name])
-    if isinstance(dtype, LegacyType):
-        return to_dtype(self, dtype.dtype)
-    if dtype is Tensor:
-        return to_dtype(self, dtypes.get_default_dtype())
-    return to_dtype(self, checked_dtype(dtype))
-
-
 def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(
         self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
@@ -673,16 +580,9 @@ def new_tensor(
     )
 
 
-def new(self: Tensor, *data: Any, device: Any = None) -> Tensor:
-    """The legacy constructor for this tensor's dtype."""
-    return legacy_tensor(Tensor, self.dtype, data, device)
-
-
 METHODS: dict[str, Callable[..., Any]] = {
     **CONVERSIONS,
-    "type": type_,
     "new_tensor": new_tensor,
-    "new": new,
     "new_zeros": _new(zeros),
     "new_ones": _new(ones),
     "new_full": _new(full),

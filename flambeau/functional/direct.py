@@ -14,11 +14,11 @@ from flambeau.functional import (
     adaptive_pooling,
     loss,
     normalisation,
-    randomness,
     rearranging,
     sampling,
     sequence_loss,
 )
+from flambeau.functional import dropout as dropouts
 from flambeau.functional import embedding as tables
 from flambeau.functional import margin as _margin
 from flambeau.functional.channels import (
@@ -179,22 +179,22 @@ def grid_sampler(
 
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """dropout in place."""
-    return randomness.dropout(input, p, train, True)
+    return dropouts.dropout(input, p, train, True)
 
 
 def feature_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """feature_dropout in place."""
-    return randomness.feature_dropout(input, p, train, True)
+    return dropouts.feature_dropout(input, p, train, True)
 
 
 def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """alpha_dropout in place."""
-    return randomness.alpha_dropout(input, p, train, True)
+    return dropouts.alpha_dropout(input, p, train, True)
 
 
 def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """feature_alpha_dropout in place."""
-    return randomness.feature_alpha_dropout(input, p, train, True)
+    return dropouts.feature_alpha_dropout(input, p, train, True)
 
 
 # ---- losses -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional import randomness
+from flambeau.functional.generators import default_generator
 from flambeau.functional.neural import (
     column,
     float_operand,
@@ -45,7 +46,7 @@ RANDOM_SLOPES = RandomOp("rrelu_with_noise", _randomly_sloped, "RreluWithNoiseBa
 
 def randomly_sloped(input: Tensor, low: float, high: float, inplace: bool) -> Tensor:
     """x where positive, elsewhere x times a slope drawn uniformly from [low, high)."""
-    generator = randomness.default_generator._state
+    generator = default_generator._state
     result = record(RANDOM_SLOPES, (generator, input), (low, high))
     if not inplace:
         return result

@@ -228,10 +228,10 @@ SCATTER = PureOp("scatter", _scatter)
 SCATTER_VALUE = PureOp("scatter", _scatter, "ScatterBackward1")
 SCATTER_ADD = PureOp("scatter_add", _scatter)
 SCATTER_REDUCE = PureOp("scatter_reduce", _scatter)
-SCATTER_ = InplaceOp("scatter_", _scatter, "ScatterBackward0")
-SCATTER_VALUE_ = InplaceOp("scatter_", _scatter, "ScatterBackward1")
-SCATTER_ADD_ = InplaceOp("scatter_add_", _scatter, "ScatterAddBackward0")
-SCATTER_REDUCE_ = InplaceOp("scatter_reduce_", _scatter, "ScatterReduceBackward0")
+SCATTER_ = InplaceOp("scatter_", _scatter, "ScatterBackward0", apart=True)
+SCATTER_VALUE_ = InplaceOp("scatter_", _scatter, "ScatterBackward1", apart=True)
+SCATTER_ADD_ = InplaceOp("scatter_add_", _scatter, "ScatterAddBackward0", apart=True)
+SCATTER_REDUCE_ = InplaceOp("scatter_reduce_", _scatter, "ScatterReduceBackward0", apart=True)
 _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
 
 
@@ -427,18 +427,18 @@ def _index_fill(x: Value, index: Value, value: Value, axis: int) -> Value:
 
 INDEX_ADD, INDEX_ADD_ = (
     PureOp("index_add", _index_add),
-    InplaceOp("index_add_", _index_add, "IndexAddBackward0"),
+    InplaceOp("index_add_", _index_add, "IndexAddBackward0", apart=True),
 )
 INDEX_COPY = PureOp("index_copy", _index_copy)
-INDEX_COPY_ = InplaceOp("index_copy_", _index_copy, "IndexCopyBackward0")
+INDEX_COPY_ = InplaceOp("index_copy_", _index_copy, "IndexCopyBackward0", apart=True)
 # By whether the value is a tensor.
 INDEX_FILL = {
     False: PureOp("index_fill", _index_fill),
     True: PureOp("index_fill", _index_fill, "IndexFillBackward1"),
 }
 INDEX_FILL_ = {
-    False: InplaceOp("index_fill_", _index_fill, "IndexFillBackward0"),
-    True: InplaceOp("index_fill_", _index_fill, "IndexFillBackward1"),
+    False: InplaceOp("index_fill_", _index_fill, "IndexFillBackward0", apart=True),
+    True: InplaceOp("index_fill_", _index_fill, "IndexFillBackward1", apart=True),
 }
 
 

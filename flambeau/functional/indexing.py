@@ -37,6 +37,7 @@ from flambeau.functional.masking import (
     masked_select,
     nonzero,
 )
+from flambeau.functional.options import refuse_overflow
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed
@@ -183,7 +184,7 @@ class Plan:
         self.sizes.append(size)
         self.steps.append(step)
         self.kept.append(axis)
-        if size != extent:
+        if size != extent or step != 1:
             self.last, self.trivial = "slice", False
 
     def tensor(self, index: Tensor) -> None:
@@ -456,9 +457,15 @@ def _where_put(x: Value, mask: Value, value: Value) -> Value:
 
 INDEX = PureOp("index", _index)
 INDEX_PUT = PureOp("index_put", _index_put)
-INDEX_PUT_ = InplaceOp("index_put_", _index_put, "IndexPutBackward0")
-ASSIGN = InplaceOp("index_put_", _index_put_cast, "IndexPutBackward0")
-ASSIGN_MASKED = InplaceOp("index_put_", _where_put, "IndexPutBackward0")
+INDEX_PUT_ = InplaceOp("index_put_", _index_put, "IndexPutBackward0", apart=True)
+# By whether one value fills a mask: PyTorch reads that before it writes.
+ASSIGN, ASSIGN_MASKED = (
+    {
+        one: InplaceOp("index_put_", function, "IndexPutBackward0", apart=None if one else True)
+        for one in (False, True)
+    }
+    for function in (_index_put_cast, _where_put)
+)
 
 
 # ---- assignment ----------------------------------------------------------------------------------
@@ -466,7 +473,7 @@ ASSIGN_MASKED = InplaceOp("index_put_", _where_put, "IndexPutBackward0")
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value: a number or a tensor, broadcast and converted."""
-    from flambeau.functional.inplace import copy_, fill_
+    from flambeau.functional.inplace import FILL, copy_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = basic(self, plan)
@@ -482,24 +489,30 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             value = without_leading_ones(value, len(wanted))
             copy_(shown, value if value._meta.shape == wanted else views.expand(value, wanted))
         else:
-            fill_(shown, value)
+            refuse_overflow(value, shown.dtype)
+            in_place(FILL, shown, (value,))
         return
     if isinstance(value, Tensor):
         _same_kind(self, value)
     shape = tuple(shown._meta.shape)
+    one = (
+        len(plan.advanced) == 1
+        and is_mask(plan.advanced[0][1])
+        and (not isinstance(value, Tensor) or value._meta.numel == 1)
+    )
     if len(plan.advanced) == 1 and is_mask(plan.advanced[0][1]) and plan.advanced[0][0] == 0:
         mask = plan.advanced[0][1]
         check_mask(shape, 0, mask)
         fitting = _value_per_row(value, shape[len(mask._meta.shape) :])
         if fitting is not None:
-            in_place(ASSIGN_MASKED, shown, (mask, fitting))
+            in_place(ASSIGN_MASKED[one], shown, (mask, fitting))
             return
     places, tensors = index_tensors(shape, plan.advanced)
     if isinstance(value, Tensor):
         value = without_leading_ones(
             value, len(shape) - len(places) + max(len(v._meta.shape) for v in tensors)
         )
-    in_place(ASSIGN, shown, (tensors, value), (places, False))
+    in_place(ASSIGN[one], shown, (tensors, value), (places, False))
 
 
 def _same_kind(target: Tensor, value: Tensor) -> None:

@@ -14,7 +14,7 @@ from flambeau.core.layout import (
     preserve_format,
 )
 from flambeau.core.shapes import broadcast_shapes, storage_extent
-from flambeau.functional import parts, views
+from flambeau.functional import axis_order, parts, views
 from flambeau.functional.options import refuse_overflow
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
@@ -79,8 +79,18 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             "expected one of:\n * (Tensor value)\n * (Number value)\n"
         )
     refuse_overflow(value, self.dtype)
-    in_place(FILL, self, (value,))
+    in_place(FILL, _once(self), (value,))
     return self
+
+
+def _once(target: Tensor) -> Tensor:
+    """An expanded tensor's elements, each once: filled with one number, all of them are."""
+    shape, strides = target._meta.shape, target._meta.strides
+    if 0 in strides:
+        for axis, (extent, stride) in enumerate(zip(shape, strides, strict=True)):
+            if stride == 0 and extent > 1:
+                target = views.narrow(target, axis, 0, 1)
+    return target
 
 
 def fill(input: Tensor, value: Any) -> Tensor:
@@ -92,7 +102,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 def zero_(self: Tensor) -> Tensor:
     """Overwrites this tensor with zeros."""
-    in_place(ZERO, self)
+    in_place(ZERO, _once(self))
     return self
 
 
@@ -159,12 +169,12 @@ def squeeze_(self: Tensor, dim: Any = None) -> Tensor:
 
 def t_(self: Tensor) -> Tensor:
     """t of the tensor itself."""
-    return _reshaped_in_place(self, views.t)
+    return _reshaped_in_place(self, axis_order.t)
 
 
 def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
     """transpose of the tensor itself."""
-    return _reshaped_in_place(self, views.transpose, dim0, dim1)
+    return _reshaped_in_place(self, axis_order.transpose, dim0, dim1)
 
 
 def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:

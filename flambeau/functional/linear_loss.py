@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.functional.class_loss import cross_entropy
 from flambeau.functional.convolution import conv1d, linear
-from flambeau.functional.loss import cross_entropy
 from flambeau.functional.shaping import permute, reshape
 from flambeau.tensor.tensor import Tensor
 

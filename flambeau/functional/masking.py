@@ -10,9 +10,10 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes
+from flambeau.functional.axis_order import t
 from flambeau.functional.gathering import delivered, flat_value, refuse_shared
 from flambeau.functional.options import refuse_overflow
-from flambeau.functional.views import expand, t
+from flambeau.functional.views import expand
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed

@@ -146,7 +146,7 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
 
     inverted, info = inv_ex(A)
     result = mul(matrix_norm(A, p), matrix_norm(inverted, p))
-    from flambeau.functional.pointwise import where
+    from flambeau.functional.ternary import where
 
     return write_out(where(info == 0, result, math.inf), out)
 

@@ -10,7 +10,8 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
-from flambeau.functional.creation import LEGACY_TYPES, empty_strided
+from flambeau.functional.creation import empty_strided
+from flambeau.functional.legacy_types import LEGACY_TYPES
 from flambeau.functional.options import checked_dtype
 from flambeau.record import recorder
 from flambeau.record.meta import meta_of

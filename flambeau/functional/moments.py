@@ -229,7 +229,10 @@ def _logsumexp(x: Value, dims: Dims, keepdim: bool) -> Value:
     axes = wrap_axes(dims, x.ndim)
     if not extent(x, axes):
         shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
-        return ar.full(red.kept(x, axes) if keepdim else shape, -math.inf, x.dtype)
+        nothing = ar.full(red.kept(x, axes) if keepdim else shape, -math.inf, x.dtype)
+        return source.relink(
+            nothing, ar.expand(red.sum_(x, axes=tuple(range(x.ndim))), nothing.shape)
+        )
     data = wide(x)
     high = source.detach(folded(red.max_, data, axes, True))
     high = ar.where(ar.eq(el.abs_(high), math.inf), ar.zeros_like(high), high)

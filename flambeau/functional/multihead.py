@@ -9,9 +9,9 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.convolution import linear
+from flambeau.functional.dropout import dropout
 from flambeau.functional.joining import cat
 from flambeau.functional.neural import record, widened
-from flambeau.functional.randomness import dropout
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd

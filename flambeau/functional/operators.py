@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
-from flambeau.functional import pointwise
+from flambeau.functional import pointwise, powers, ternary
 from flambeau.record.events import PureOp
 from flambeau.tensor.recording import binary, with_scalar
 from flambeau.tensor.tensor import Tensor
 
-POINTWISE_METHODS = """
+METHODS: dict[ModuleType, str] = {
+    pointwise: """
 abs abs_ absolute absolute_ neg neg_ negative negative_ exp exp_ exp2 exp2_ expm1 expm1_ log log_
 log2 log2_ log10 log10_ log1p log1p_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ sin sin_ cos
 cos_ tan tan_ asin asin_ acos acos_ atan atan_ sinh sinh_ cosh cosh_ tanh tanh_ asinh asinh_ acosh
@@ -23,11 +25,16 @@ maximum minimum fmax fmin atan2 atan2_ arctan2 copysign copysign_ nextafter next
 xlogy xlogy_ logaddexp eq eq_ ne ne_ lt lt_ le le_ gt gt_ ge ge_ not_equal less less_equal greater
 greater_equal bitwise_and bitwise_and_ bitwise_or bitwise_or_ bitwise_xor bitwise_xor_
 bitwise_left_shift bitwise_right_shift logical_and logical_and_ logical_or logical_or_ logical_xor
-logical_xor_ pow pow_ float_power clamp clamp_ clip clip_ clamp_min clamp_max lerp lerp_ addcmul
-addcmul_ addcdiv addcdiv_ round round_ nan_to_num nan_to_num_ arcsin_ arccos_ arctan_ arcsinh_
+logical_xor_ round round_ nan_to_num nan_to_num_ arcsin_ arccos_ arctan_ arcsinh_
 arccosh_ arctanh_ arctan2_ not_equal_ less_ less_equal_ greater_ greater_equal_ logical_not_
-bitwise_left_shift_ bitwise_right_shift_ clamp_min_ clamp_max_ float_power_
-""".split()
+bitwise_left_shift_ bitwise_right_shift_
+""",
+    powers: "pow pow_ float_power float_power_",
+    ternary: """
+clamp clamp_ clip clip_ clamp_min clamp_max clamp_min_ clamp_max_ lerp lerp_ addcmul addcmul_
+addcdiv addcdiv_
+""",
+}
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -77,8 +84,9 @@ def _frequent(function: Callable[..., Any], op: PureOp) -> Callable[[Any, Any], 
 
 def bind() -> None:
     """Makes them members of Tensor. Runs once, when flambeau is imported."""
-    for name in POINTWISE_METHODS:
-        setattr(Tensor, name, getattr(pointwise, name))
+    for module, names in METHODS.items():
+        for name in names.split():
+            setattr(Tensor, name, getattr(module, name))
     p = pointwise
     operators: dict[str, Callable[..., Any]] = {
         "add": p.add,
@@ -87,7 +95,7 @@ def bind() -> None:
         "truediv": p.div,
         "floordiv": p.floor_divide,
         "mod": p.remainder,
-        "pow": p.pow,
+        "pow": powers.pow,
         "and": p.bitwise_and,
         "or": p.bitwise_or,
         "xor": p.bitwise_xor,
@@ -104,7 +112,7 @@ def bind() -> None:
         "truediv": p.div_,
         "floordiv": p.floor_divide_,
         "mod": p.remainder_,
-        "pow": p.pow_,
+        "pow": powers.pow_,
         "and": p.bitwise_and_,
         "or": p.bitwise_or_,
         "xor": p.bitwise_xor_,
@@ -117,7 +125,7 @@ def bind() -> None:
     for name, op in frequent.items():
         setattr(Tensor, f"__{name}__", _frequent(operators[name], op))
     others: dict[str, Callable[..., Any]] = {
-        "where": p.where_method,
+        "where": ternary.where_method,
         "__eq__": _equality(p.eq, arrays=True),
         "__ne__": _equality(p.ne, arrays=False),
         "__neg__": p.neg,

@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shapes import wrap_axis
-from flambeau.functional import parts, views
+from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
 from flambeau.functional.gathering import _index_rows, _ranked, delivered, from_front, to_front
 from flambeau.functional.inplace import copy_
@@ -116,7 +116,7 @@ def _index_reduce(x: Value, index: Value, rows: Value, axis: int, mode: str) -> 
 
 
 INDEX_REDUCE = PureOp("index_reduce", _index_reduce)
-INDEX_REDUCE_ = InplaceOp("index_reduce_", _index_reduce, "IndexReduceBackward0")
+INDEX_REDUCE_ = InplaceOp("index_reduce_", _index_reduce, "IndexReduceBackward0", apart=True)
 
 
 def _index_mode(reduce: str, include_self: bool) -> str:
@@ -188,7 +188,7 @@ detach_copy = _copying("detach_copy", lambda x: x.detach())
 diagonal_copy = _copying("diagonal_copy", parts.diagonal)
 expand_copy = _copying("expand_copy", views.expand)
 narrow_copy = _copying("narrow_copy", views.narrow)
-permute_copy = _copying("permute_copy", views.permute)
+permute_copy = _copying("permute_copy", axis_order.permute)
 select_copy = _copying("select_copy", views.select)
 slice_copy = _copying(
     "slice_copy",
@@ -197,8 +197,8 @@ slice_copy = _copying(
 split_copy = _copying("split_copy", parts.split)
 split_with_sizes_copy = _copying("split_with_sizes_copy", parts.split_with_sizes)
 squeeze_copy = _copying("squeeze_copy", views.squeeze)
-t_copy = _copying("t_copy", views.t)
-transpose_copy = _copying("transpose_copy", views.transpose)
+t_copy = _copying("t_copy", axis_order.t)
+transpose_copy = _copying("transpose_copy", axis_order.transpose)
 unbind_copy = _copying("unbind_copy", parts.unbind)
 unfold_copy = _copying("unfold_copy", parts.unfold)
 unsqueeze_copy = _copying("unsqueeze_copy", views.unsqueeze)

@@ -24,6 +24,7 @@ from flambeau.ops.value import Value
 from flambeau.record.events import Event, Layout, ViewOp
 from flambeau.record.meta import meta_of
 from flambeau.record.recorder import LOCAL, record_many, unary, view_alias
+from flambeau.record.restricted import birth
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -36,11 +37,14 @@ class ViewsOp(Event):
     aliases = True
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.check_current(key[1])
         tensor = trace.tensors[key[1]]
         value = trace.tracked_value(key[1])
-        for attributes in _part_attributes(tensor.meta.shape, *key[2]):
+        for output, attributes in enumerate(_part_attributes(tensor.meta.shape, *key[2])):
             layout = basic_layout(*tensor.layout, *attributes)
-            trace.new_view(tensor, *layout, basic_value(value, *attributes), self.grad_name)
+            shown = basic_value(value, *attributes)
+            number = None if self is PARTS else output
+            trace.new_view(tensor, *layout, shown, self.grad_name, output=number)
 
 
 def show_parts(
@@ -50,9 +54,11 @@ def show_parts(
     if not free(x):
         return tuple(record_many(op, (x,), (axis, sizes, drop)))
     meta, made = x._meta, []
+    born = birth(meta, LOCAL.grad_mode, op is not PARTS)
     for attributes in _part_attributes(meta.shape, axis, sizes, drop):
         shape, strides, offset = basic_layout(meta.shape, meta.strides, x._offset, *attributes)
-        made.append(view_alias(x, meta_of(meta.dtype, shape, strides), offset))
+        part = meta_of(meta.dtype, shape, strides, requires_grad=meta.requires_grad, born=born)
+        made.append(view_alias(x, part, offset))
     return tuple(made)
 
 
@@ -310,7 +316,9 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         available = input._storage.nbytes // input.dtype.itemsize
         _check_reach(shape, strides, offset, available, input.dtype)
     if free(input):
-        made: Tensor = view_alias(input, meta_of(input.dtype, shape, strides), offset)
+        born = birth(input._meta, LOCAL.grad_mode)
+        meta = meta_of(input.dtype, shape, strides, requires_grad=input.requires_grad, born=born)
+        made: Tensor = view_alias(input, meta, offset)
         return made
     shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
     return shown

@@ -234,13 +234,13 @@ def _binary_op(
             if kind is Tensor or isinstance(other, Tensor):
                 result = record_binary(op, input, other)
             elif numbers == "none":
-                raise _not_a_tensor(name, "other", 2, other)
+                raise not_a_tensor(name, "other", 2, other)
             elif kind is float or kind is int or kind is bool:
                 result = with_scalar(op, input, other)
             else:
                 result = record(op, (input, checked_operand(name, other)))
         elif numbers != "both" or not isinstance(other, Tensor):
-            raise _not_a_tensor(name, "input", 1, input)
+            raise not_a_tensor(name, "input", 1, input)
         else:
             result = record(op, (checked_operand(name, input), other))
         return result if out is None else write_out(result, out)
@@ -265,10 +265,10 @@ def checked_operand(name: str, operand: Any) -> Any:
         and getattr(operand, "shape", None) == ()
     ):
         return operand.item()
-    raise _not_a_tensor(name, "other", 2, operand)
+    raise not_a_tensor(name, "other", 2, operand)
 
 
-def _not_a_tensor(name: str, argument: str, position: int, operand: Any) -> TypeError:
+def not_a_tensor(name: str, argument: str, position: int, operand: Any) -> TypeError:
     kind = type(operand)
     # Types made in C bear their module's name in PyTorch's messages: numpy.ndarray.
     made_in_python = kind.__flags__ & (1 << 9) or kind.__module__ == "builtins"
@@ -460,7 +460,7 @@ subtract, subtract_ = sub, sub_
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """other - alpha * input."""
     if not isinstance(input, Tensor):
-        raise _not_a_tensor("rsub", "input", 1, input)
+        raise not_a_tensor("rsub", "input", 1, input)
     return sub(other, input, alpha=alpha)
 
 
@@ -503,258 +503,7 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
 divide, divide_, true_divide, true_divide_ = div, div_, div, div_
 
 
-# ---- powers --------------------------------------------------------------------------------------
-
-
-def power(a: Operand, b: Operand) -> Value:
-    """a ** b by the general function."""
-    return ar.binary(el.pow_, a, b)
-
-
-def power_of(x: Value, kind: str, exponent: Any) -> Value:
-    """x ** exponent, a number known when recording; 0.5, 1, 2, 3, -1, .. by exact forms."""
-    number = (
-        float.fromhex(exponent)
-        if kind == "float"
-        else (complex(exponent) if kind == "complex" else int(exponent))
-    )
-    dtype = ar.promoted_dtype(x, number)
-    x = ar.cast(x, dtype)
-    if isinstance(number, int) and dtype.kind in "ib" and number < 0:
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
-    if number == 0:
-        return ar.full(x.shape, 1, dtype)
-    if number == 1:
-        return ar.add(x, 0) if x.dtype.kind in "ib" else x
-    if number == 2:
-        return x * x
-    if number == 3:
-        return x * x * x
-    if dtype.is_floating_point:
-        known: dict[complex, Primitive] = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}
-        exact = known.get(number)
-        if exact is not None:
-            return exact(x)
-        if number == -2:
-            return el.reciprocal(x * x)
-    return ar.apply(el.pow_, (x, number), dtype)
-
-
-POW = PureOp("pow", power, "PowBackward1", preserves=True)
-POW_SCALAR = PureOp("pow", power_of, "PowBackward0", preserves=True)
-POW_ = InplaceOp("pow_", power, "PowBackward1")
-POW_SCALAR_ = InplaceOp("pow_", power_of, "PowBackward0")
-
-
-def _exponent(value: Any) -> tuple[str, Any]:
-    if isinstance(value, (bool, int)):
-        return "int", int(value)
-    if isinstance(value, float):
-        return "float", float(value).hex()
-    return "complex", value
-
-
-def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """input ** exponent, elementwise."""
-    if isinstance(exponent, Tensor) or not isinstance(input, Tensor):
-        if not isinstance(exponent, Tensor):
-            raise _not_a_tensor("pow", "input", 1, input)
-        result = record(POW, (checked_operand("pow", input), exponent))
-    else:
-        result = unary(POW_SCALAR, input, _exponent(checked_operand("pow", exponent)))
-    return result if out is None else write_out(result, out)
-
-
-def pow_(self: Tensor, exponent: Any) -> Tensor:
-    """self **= exponent."""
-    if isinstance(exponent, Tensor):
-        return in_place(POW_, self, (exponent,))
-    return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
-
-
-def _powered(name: str, input: Any, exponent: Any) -> tuple[Any, Any]:
-    """The operands of float_power: tensors in float64 (complex128 where one is complex)."""
-    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
-        raise _not_a_tensor(name, "input", 1, input)
-    both = (input, exponent)
-    wide = dtypes.float64
-    if builtins.any(v.is_complex() if isinstance(v, Tensor) else type(v) is complex for v in both):
-        wide = dtypes.complex128
-    a, b = (convert(v, wide) if isinstance(v, Tensor) else v for v in both)
-    return a, b
-
-
-def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """input ** exponent, computed in float64 (complex128)."""
-    return pow(*_powered("float_power", input, exponent), out=out)
-
-
-def float_power_(self: Tensor, exponent: Any) -> Tensor:
-    """float_power in place: the tensor must hold float64 or complex128."""
-    base, power_ = _powered("float_power_", self, exponent)
-    if base.dtype is not self.dtype:
-        raise RuntimeError(
-            f"the base given to float_power_ has dtype {self.dtype.scalar_name} but the "
-            f"operation's result requires dtype {base.dtype.scalar_name}"
-        )
-    return pow_(self, power_)
-
-
-# ---- three operands ------------------------------------------------------------------------------
-
-
-def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
-    operands = [v for v in (x, low, high) if v is not None]
-    dtype = ar.promoted_dtype(*operands)
-    result, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
-    if low is not None:
-        bound = bounds.pop(0)
-        result = el.where(el.lt(result, bound), bound, result)
-    if high is not None:
-        result = el.where(el.gt(result, bounds[0]), bounds[0], result)
-    return result
-
-
-CLAMP = PureOp("clamp", _clamp, preserves=True)
-CLAMP_ = InplaceOp("clamp_", _clamp, "ClampBackward0")
-
-
-def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """Elements limited to [min, max]; either bound may be None."""
-    if min is None and max is None:
-        raise ValueError("clamp(): at least one of 'min' or 'max' must not be None")
-    return write_out(record(CLAMP, (input, min, max)), out)
-
-
-def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Limits elements to [min, max] in place."""
-    if min is None and max is None:
-        raise ValueError("clamp_(): at least one of 'min' or 'max' must not be None")
-    return in_place(CLAMP_, self, (min, max))
-
-
-clip, clip_ = clamp, clamp_
-
-
-def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
-    """Elements not below min."""
-    if not isinstance(input, Tensor):
-        raise _not_a_tensor("clamp_min", "input", 1, input)
-    return write_out(record(CLAMP, (input, min, None)), out)
-
-
-def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
-    """Elements not above max."""
-    if not isinstance(input, Tensor):
-        raise _not_a_tensor("clamp_max", "input", 1, input)
-    return write_out(record(CLAMP, (input, None, max)), out)
-
-
-def clamp_min_(self: Tensor, min: Any) -> Tensor:
-    """Raises elements below min to it, in place."""
-    return in_place(CLAMP_, self, (min, None))
-
-
-def clamp_max_(self: Tensor, max: Any) -> Tensor:
-    """Lowers elements above max to it, in place."""
-    return in_place(CLAMP_, self, (None, max))
-
-
-WHERE = PureOp("where", ar.where, preserves=True)
-
-
-def where(
-    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
-) -> Any:
-    """`input` where the condition holds, `other` elsewhere; alone: the indices where it holds."""
-    if input is None and other is None:
-        from flambeau.functional.indexing import nonzero
-
-        return nonzero(condition, as_tuple=True)
-    if condition.dtype.kind != "b" and condition.dtype is not dtypes.uint8:
-        raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype "
-            f"{condition.dtype.scalar_name}"
-        )
-    return write_out(record(WHERE, (condition, input, other)), out)
-
-
-def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """Elements of this tensor where the condition holds, of `other` elsewhere."""
-    chosen: Tensor = where(condition, self, other)
-    return chosen
-
-
-def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
-    """start + w (end - start), from the nearer end as PyTorch has it."""
-    dtype = ar.promoted_dtype(start, end)
-    a, b, w = ar.broadcast(
-        ar.as_value(start, dtype), ar.as_value(end, dtype), ar.as_value(weight, dtype)
-    )
-    near = ar.lt(el.abs_(w), 0.5)
-    return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
-
-
-LERP = PureOp("lerp", _lerp, preserves=True)
-LERP_ = InplaceOp("lerp_", _lerp, "LerpBackward0")
-
-
-def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
-    """input + weight * (end - input)."""
-    return write_out(record(LERP, (input, end, weight)), out)
-
-
-def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """lerp in place."""
-    return in_place(LERP_, self, (end, weight))
-
-
-def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
-    dtype = ar.promoted_dtype(x, a, b)
-    return ar.add(
-        ar.as_value(x, dtype),
-        ar.mul(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)), ar.as_value(b, dtype)),
-    )
-
-
-def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
-    dtype = ar.float_dtype(x, a, b)
-    return ar.add(
-        ar.as_value(x, dtype),
-        ar.div(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)), ar.as_value(b, dtype)),
-    )
-
-
-ADDCMUL, ADDCDIV = (
-    PureOp("addcmul", _addcmul, preserves=True),
-    PureOp("addcdiv", _addcdiv, preserves=True),
-)
-ADDCMUL_ = InplaceOp("addcmul_", _addcmul, "AddcmulBackward0")
-ADDCDIV_ = InplaceOp("addcdiv_", _addcdiv, "AddcdivBackward0")
-
-
-def addcmul(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
-) -> Tensor:
-    """input + value * tensor1 * tensor2."""
-    return write_out(record(ADDCMUL, (input, tensor1, tensor2, value)), out)
-
-
-def addcdiv(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
-) -> Tensor:
-    """input + value * tensor1 / tensor2."""
-    return write_out(record(ADDCDIV, (input, tensor1, tensor2, value)), out)
-
-
-def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """addcmul in place."""
-    return in_place(ADDCMUL_, self, (tensor1, tensor2, value))
-
-
-def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """addcdiv in place."""
-    return in_place(ADDCDIV_, self, (tensor1, tensor2, value))
+# ---- rounding, replacing -----------------------------------------------------------------------
 
 
 def _round(x: Value, decimals: int) -> Value:

@@ -1,4 +1,4 @@
-"""Random tensors and generators: PyTorch's CPU streams, recorded like every other op.
+"""Random tensors: PyTorch's CPU streams, recorded like every other op.
 
 A generator's state is a tensor that draws overwrite. So `manual_seed(0); rand(3)` inside a training
 step is part of its program, and the order of draws is the order of events.
@@ -7,14 +7,12 @@ step is part of its program, and the order of draws is the order of events.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from flambeau.core import dtypes, random_streams
-from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import (
     Shape,
@@ -24,6 +22,7 @@ from flambeau.core.shapes import (
     is_dense,
     memory_order,
 )
+from flambeau.functional.generators import Generator, default_generator
 from flambeau.functional.options import checked_device, checked_dtype, finish, shape_of
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -32,110 +31,9 @@ from flambeau.ops import view
 from flambeau.ops.randomness import random_advance, random_draw, require
 from flambeau.ops.value import Value
 from flambeau.record import recorder
-from flambeau.record.events import Event, RandomInplaceOp, RandomOp, operand_value
-from flambeau.record.trace import Trace
+from flambeau.record.events import RandomInplaceOp, RandomOp
 from flambeau.tensor.recording import record
 from flambeau.tensor.tensor import Tensor, from_array
-
-DEFAULT_SEED = 67280421310721
-CPU = Device("cpu")
-
-
-class Generator:
-    """A stream of random numbers, PyTorch's for the same seed."""
-
-    def __init__(self, device: Any = "cpu") -> None:
-        checked_device(device)
-        self._state = _state_tensor(DEFAULT_SEED)
-
-    @property
-    def device(self) -> Device:
-        return CPU
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Starts the stream over from a seed (64 bits; negative ones wrap)."""
-        self._state = _state_tensor(checked_seed(seed))
-        return self
-
-    def seed(self) -> int:
-        """Starts the stream over from a random seed, which is returned."""
-        seed = int.from_bytes(os.urandom(8), "little")
-        self._state = _state_tensor(seed)
-        return seed
-
-    def initial_seed(self) -> int:
-        """The seed the stream started from."""
-        return random_streams.initial_seed(self._state._array())
-
-    def get_state(self) -> Tensor:
-        """The state as PyTorch's 5056-byte uint8 tensor."""
-        return from_array(random_streams.state_to_torch_bytes(self._state._array()), dtypes.uint8)
-
-    def set_state(self, new_state: Tensor) -> Generator:
-        """Continues from a state that `get_state` gave (here or in PyTorch)."""
-        if not isinstance(new_state, Tensor) or new_state.dtype is not dtypes.uint8:
-            raise TypeError("RNG state must be a torch.ByteTensor")
-        words = random_streams.state_from_torch_bytes(np.ascontiguousarray(new_state._array()))
-        self._state = from_array(words, dtypes.uint32)
-        return self
-
-    def clone_state(self) -> Generator:
-        """A generator that goes on from the same place."""
-        other = Generator()
-        other._state = from_array(self._state._array().copy(), dtypes.uint32)
-        return other
-
-    def __reduce__(self) -> Any:
-        return _restore_generator, (self.get_state().numpy().copy(),)
-
-
-def _restore_generator(state: Any) -> Generator:
-    return Generator().set_state(from_array(state, dtypes.uint8))
-
-
-def _state_tensor(seed: int) -> Tensor:
-    return from_array(random_streams.seed_state(seed), dtypes.uint32)
-
-
-def checked_seed(seed: Any) -> int:
-    """A seed as 64 bits."""
-    number = int(seed)
-    if not -0x8000_0000_0000_0000 <= number <= 0xFFFF_FFFF_FFFF_FFFF:
-        raise RuntimeError(
-            "Overflow when unpacking long long" if number > 0 else "Overflow when unpacking long"
-        )
-    return number & 0xFFFF_FFFF_FFFF_FFFF
-
-
-default_generator = Generator()
-
-
-def manual_seed(seed: Any) -> Generator:
-    """Seeds the default generator."""
-    return default_generator.manual_seed(seed)
-
-
-def seed() -> int:
-    """Seeds the default generator at random; returns the seed."""
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The seed of the default generator."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Tensor:
-    """The default generator's state (uint8, 5056 bytes)."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Tensor) -> None:
-    """Sets the default generator's state."""
-    default_generator.set_state(new_state)
-
-
-# ---- draws ---------------------------------------------------------------------------------------
 
 
 def draw(
@@ -601,99 +499,6 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     return from_array(drawn.reshape(rates.shape), dtypes.float64).to(input.dtype)
 
 
-# ---- dropout -------------------------------------------------------------------------------------
-
-
-class DropoutOp(Event):
-    """x times a scaled Bernoulli mask: key = (op, generator, x, (p, axes that share a draw))."""
-
-    __slots__ = ()
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        p, feature, alpha = key[3]
-        state, x = trace.read(key[1]), operand_value(trace, key[2])
-        shape = x.shape if not feature else x.shape[:2] + (1,) * (x.ndim - 2)
-        flat, after = draw(state, "bernoulli", element_count(shape), (("p", 1.0 - p),))
-        mode, trace.grad_mode = trace.grad_mode, False
-        trace.write(key[1], after)
-        trace.grad_mode = mode
-        meta = trace.tensors[key[2]].meta
-        strides = dense_strides_like(meta.shape, meta.strides)
-        if feature or is_contiguous(meta.shape, strides):
-            keep = view.reshape(flat, shape=shape)
-        else:  # one draw an element, in memory order
-            order = memory_order(shape, strides)
-            inner = view.reshape(flat, shape=tuple(shape[a] for a in order))
-            keep = view.permute(inner, order=tuple(order.index(a) for a in range(len(order))))
-        if alpha:
-            result = _alpha_dropout(x, keep, p)
-        else:
-            scale = ar.div(ar.cast(keep, x.dtype), 1.0 - p)
-            result = ar.mul(x, scale)
-        name = "AddBackward0" if alpha else "MulBackward0"
-        trace.new_tensor(result, strides=strides, grad_name=name)
-
-
-def _alpha_dropout(x: Value, keep: Value, p: float) -> Value:
-    alpha = 1.7580993408473766
-    a = 1.0 / math.sqrt((alpha * alpha * p + 1) * (1 - p))
-    noise = ar.cast(keep, x.dtype)
-    b = ar.add(ar.mul(ar.sub(noise, 1.0), alpha * a), alpha * a * p)
-    return ar.add(ar.mul(x, ar.mul(noise, a)), b)
-
-
-DROPOUT = DropoutOp("dropout")
-
-
-def _checked_probability(p: float) -> float:
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    return float(p)
-
-
-def _dropout(
-    input: Tensor, p: float, training: bool, inplace: bool, feature: bool, alpha: bool
-) -> Tensor:
-    _checked_probability(p)
-    if not training or p == 0.0 or input.numel() == 0:
-        return input
-    if p == 1.0:
-        result = input * 0.0
-    else:
-        result = record(DROPOUT, (default_generator._state, input), (float(p), feature, alpha))
-    if inplace:
-        from flambeau.functional.inplace import copy_
-
-        return copy_(input, result)
-    return result
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zeroes elements with probability p and scales the others by 1 / (1 - p), in training."""
-    return _dropout(input, p, training, inplace, False, False)
-
-
-def feature_dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
-    """Zeroes whole channels (axis 1) with probability p, in training."""
-    return _dropout(input, p, training, inplace, True, False)
-
-
-def alpha_dropout(
-    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Tensor:
-    """Dropout that keeps mean and variance of SELU activations."""
-    return _dropout(input, p, training, inplace, False, True)
-
-
-def feature_alpha_dropout(
-    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Tensor:
-    """Alpha dropout of whole channels."""
-    return _dropout(input, p, training, inplace, True, True)
-
-
 METHODS: dict[str, Callable[..., Any]] = {
     "uniform_": uniform_,
     "normal_": normal_,
@@ -709,8 +514,6 @@ METHODS: dict[str, Callable[..., Any]] = {
 
 # Names of the torch namespace.
 __all__ = [
-    "Generator", "alpha_dropout", "bernoulli", "dropout", "feature_alpha_dropout",
-    "feature_dropout", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
-    "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
-    "seed", "set_rng_state",
+    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "randperm",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import wrap_axis
+from flambeau.functional.axis_order import movedim
 from flambeau.functional.folding import (
     checked,
     dim_of,
@@ -23,7 +24,6 @@ from flambeau.functional.folding import (
     write_outs,
 )
 from flambeau.functional.pointwise import write_out
-from flambeau.functional.views import movedim
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import ordered, source, view

@@ -17,6 +17,7 @@ from flambeau.functional.options import checked_dtype
 from flambeau.functional.rearranging import flip
 from flambeau.functional.reduction import sum as sum_of
 from flambeau.functional.views import expand, view_as
+from flambeau.record import recorder
 from flambeau.record.recorder import LOCAL
 from flambeau.tensor.tensor import Tensor, _retype
 
@@ -165,7 +166,9 @@ def delete_item(self: Tensor, index: Any) -> None:
 
 def is_view(self: Tensor) -> bool:
     """Whether the tensor was made as a view of another one's history."""
-    return self._family is not None
+    if self._rec is recorder.LOCAL.rec:
+        return recorder.trace_of(self._rec).tensors[self._num].output >= 0
+    return self._meta.born is not None or self._family is not None
 
 
 def chalf(self: Tensor, memory_format: Any = None) -> Tensor:

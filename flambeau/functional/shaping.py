@@ -1,11 +1,21 @@
-"""Ops on shapes: views (`views`, `parts`), joins (`joining`), rearrangements (`rearranging`)."""
+"""Ops on shapes: views (`views`, `axis_order`, `parts`), `joining`, `rearranging`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.functional import parts, rearranging, views
+from flambeau.functional import axis_order, parts, rearranging, views
+from flambeau.functional.axis_order import (
+    adjoint,
+    moveaxis,
+    movedim,
+    permute,
+    swapaxes,
+    swapdims,
+    t,
+    transpose,
+)
 from flambeau.functional.joining import (
     atleast_1d,
     atleast_2d,
@@ -56,21 +66,13 @@ from flambeau.functional.rearranging import one_hot as one_hot
 from flambeau.functional.rearranging import pad as pad
 from flambeau.functional.rearranging import repeat as repeat
 from flambeau.functional.views import (
-    adjoint,
     broadcast_to,
     flatten,
-    moveaxis,
-    movedim,
     narrow,
-    permute,
     ravel,
     reshape,
     select,
     squeeze,
-    swapaxes,
-    swapdims,
-    t,
-    transpose,
     unflatten,
     unsqueeze,
 )
@@ -138,5 +140,10 @@ __all__ = [
     "vstack",
 ]
 
-METHODS: dict[str, Callable[..., Any]] = {**views.METHODS, **parts.METHODS, **rearranging.METHODS}
-PROPERTIES: dict[str, Callable[[Any], Any]] = dict(views.PROPERTIES)
+METHODS: dict[str, Callable[..., Any]] = {
+    **views.METHODS,
+    **axis_order.METHODS,
+    **parts.METHODS,
+    **rearranging.METHODS,
+}
+PROPERTIES: dict[str, Callable[[Any], Any]] = dict(axis_order.PROPERTIES)

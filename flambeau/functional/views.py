@@ -26,7 +26,8 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Layout, PureOp, ViewOp
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, alias, unary, view_alias
+from flambeau.record.recorder import LOCAL, alias, at_rest, unary, view_alias
+from flambeau.record.restricted import birth
 from flambeau.tensor.tensor import Tensor
 
 INCOMPATIBLE = (
@@ -37,11 +38,9 @@ INCOMPATIBLE = (
 
 def free(x: Tensor) -> bool:
     """Whether a view of x needs no event: x holds its data and autograd does not watch."""
-    return (
-        x._rec is not LOCAL.rec
-        and x._storage is not None
-        and not (x._meta.requires_grad and LOCAL.grad_mode)
-    )
+    if x._rec is LOCAL.rec or x._storage is None:
+        return False
+    return not x._meta.requires_grad or (not LOCAL.grad_mode and at_rest(x._storage))
 
 
 def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
@@ -49,10 +48,12 @@ def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     if free(x):
         meta = x._meta
         shape, strides, offset = op.layout(meta.shape, meta.strides, x._offset, *attributes)
-        made: Tensor = view_alias(x, meta_of(meta.dtype, shape, strides), offset)
+        born = birth(meta, LOCAL.grad_mode)
+        shown = meta_of(meta.dtype, shape, strides, requires_grad=meta.requires_grad, born=born)
+        made: Tensor = view_alias(x, shown, offset)
         return made
-    shown: Tensor = unary(op, x, attributes)
-    return shown
+    recorded: Tensor = unary(op, x, attributes)
+    return recorded
 
 
 # ---- arguments -----------------------------------------------------------------------------------
@@ -389,124 +390,6 @@ def ravel(input: Tensor) -> Tensor:
     return view(contiguous(input, contiguous_format), (-1,))
 
 
-# ---- axes in another order -----------------------------------------------------------------------
-
-
-def _permute_layout(shape: Shape, strides: Strides, offset: int, order: Shape) -> Layout:
-    return tuple(shape[a] for a in order), tuple(strides[a] for a in order), offset
-
-
-def _permute_value(x: Value, order: Shape) -> Value:
-    return vw.permute(x, order=order)
-
-
-PERMUTE = ViewOp("permute", _permute_layout, _permute_value)
-TRANSPOSE = ViewOp("transpose", _permute_layout, _permute_value)
-T = ViewOp("t", _permute_layout, _permute_value)
-
-
-def permute(input: Tensor, *dims: Any) -> Tensor:
-    """The view whose dimension i is dims[i] of the input."""
-    rank, given = len(input._meta.shape), integers(dims, "permute", "dims")
-    if len(given) != rank:
-        raise RuntimeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
-            "length "
-            f"of the desired ordering of dimensions i.e. input.dim() = {rank} is not equal to "
-            f"len(dims) = {len(given)}"
-        )
-    order = tuple([wrap_axis(d, rank) for d in given])
-    if len(set(order)) != rank:
-        raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return show(PERMUTE, input, (order,))
-
-
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """The view with two dimensions swapped."""
-    rank = len(input._meta.shape)
-    a, b = wrap_axis(dim0, rank), wrap_axis(dim1, rank)
-    order = list(range(rank))
-    if rank:
-        order[a], order[b] = b, a
-    return show(TRANSPOSE, input, (tuple(order),))
-
-
-swapaxes = swapdims = transpose
-
-
-def t(input: Tensor) -> Tensor:
-    """The transposed view of a matrix; vectors and numbers stay."""
-    rank = len(input._meta.shape)
-    if rank > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
-    return show(T, input, (tuple(range(rank))[::-1],))
-
-
-def reverse_axes(self: Tensor) -> Tensor:
-    """Tensor.T: the view with the dimensions in reverse."""
-    return show(PERMUTE, self, (tuple(range(len(self._meta.shape)))[::-1],))
-
-
-def matrix_transpose(self: Tensor) -> Tensor:
-    """Tensor.mT: the view with the last two dimensions swapped."""
-    rank = len(self._meta.shape)
-    if rank < 2:
-        raise RuntimeError(
-            f"tensor.mT is only supported on matrices or batches of matrices. Got {rank}-D tensor."
-        )
-    return transpose(self, -2, -1)
-
-
-def hermitian(self: Tensor) -> Tensor:
-    """Tensor.H: the conjugate transpose of a matrix."""
-    rank = len(self._meta.shape)
-    if rank not in (0, 2):
-        raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor."
-        )
-    return adjoint(self) if rank else self
-
-
-def adjoint(input: Tensor) -> Tensor:
-    """The conjugate with the last two dimensions swapped."""
-    from flambeau.functional.conversion import conj
-
-    if len(input._meta.shape) < 2:
-        raise RuntimeError(
-            "tensor.adjoint() is only supported on matrices or batches of matrices. Got "
-            f"{len(input._meta.shape)}-D tensor."
-        )
-    return conj(transpose(input, -2, -1))
-
-
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """The view with source dimensions at the destinations; the others keep their order."""
-    rank = len(input._meta.shape)
-    first, last = (
-        integers((source,), "movedim", "source"),
-        integers((destination,), "movedim", "destination"),
-    )
-    if len(first) != len(last):
-        raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(first)} dims) should "
-            f"contain the same number of dims as destination ({list(last)} dims)"
-        )
-    sources, places = [wrap_axis(d, rank) for d in first], [wrap_axis(d, rank) for d in last]
-    for words, axes, given in (("source", sources, first), ("destination", places, last)):
-        if len(set(axes)) != len(axes):
-            raise RuntimeError(f"movedim: repeated dim in `{words}` ({list(given)})")
-    if not rank:
-        return show(ALIAS, input, ())
-    order: list[int | None] = [None] * rank
-    for axis, place in zip(sources, places, strict=True):
-        order[place] = axis
-    rest = iter([a for a in range(rank) if a not in sources])
-    return show(PERMUTE, input, (tuple([next(rest) if a is None else a for a in order]),))
-
-
-moveaxis = movedim
-
-
 # ---- expand --------------------------------------------------------------------------------------
 
 
@@ -588,21 +471,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "flatten": flatten,
     "unflatten": unflatten,
     "ravel": ravel,
-    "permute": permute,
-    "transpose": transpose,
-    "swapaxes": swapaxes,
-    "swapdims": swapdims,
-    "t": t,
-    "adjoint": adjoint,
-    "movedim": movedim,
-    "moveaxis": moveaxis,
     "expand": expand,
     "expand_as": expand_as,
     "broadcast_to": broadcast_to,
-}
-PROPERTIES: dict[str, Callable[[Any], Any]] = {
-    "T": reverse_axes,
-    "mT": matrix_transpose,
-    "H": hermitian,
-    "mH": adjoint,
 }

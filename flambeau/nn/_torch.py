@@ -22,16 +22,10 @@ from flambeau.functional.creation import (
     zeros,
     zeros_like,
 )
+from flambeau.functional.generators import Generator, manual_seed
 from flambeau.functional.moments import vector_norm
 from flambeau.functional.pointwise import maximum
-from flambeau.functional.randomness import (
-    Generator,
-    manual_seed,
-    multinomial,
-    rand,
-    randint,
-    randperm,
-)
+from flambeau.functional.randomness import multinomial, rand, randint, randperm
 from flambeau.functional.shaping import cat, stack
 from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Buffer, Parameter, Tensor, is_tensor

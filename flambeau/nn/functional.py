@@ -11,7 +11,6 @@ from flambeau.functional.activation import (
     elu_,
     gelu,
     glu,
-    gumbel_softmax,
     hardshrink,
     hardsigmoid,
     hardswish,
@@ -19,7 +18,6 @@ from flambeau.functional.activation import (
     hardtanh_,
     leaky_relu,
     leaky_relu_,
-    log_softmax,
     logsigmoid,
     mish,
     prelu,
@@ -32,8 +30,6 @@ from flambeau.functional.activation import (
     selu_,
     sigmoid,
     silu,
-    softmax,
-    softmin,
     softplus,
     softshrink,
     softsign,
@@ -65,6 +61,10 @@ from flambeau.functional.channels import (
     pixel_shuffle,
     pixel_unshuffle,
 )
+from flambeau.functional.class_loss import (
+    cross_entropy,
+    nll_loss,
+)
 from flambeau.functional.convolution import (
     bilinear,
     conv1d,
@@ -83,6 +83,11 @@ from flambeau.functional.drawing import (
     fractional_max_pool3d,
     fractional_max_pool3d_with_indices,
 )
+from flambeau.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    feature_alpha_dropout,
+)
 from flambeau.functional.embedding import (
     embedding,
     embedding_bag,
@@ -94,13 +99,11 @@ from flambeau.functional.linear_loss import (
 from flambeau.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
     gaussian_nll_loss,
     huber_loss,
     kl_div,
     l1_loss,
     mse_loss,
-    nll_loss,
     poisson_nll_loss,
     smooth_l1_loss,
 )
@@ -140,11 +143,6 @@ from flambeau.functional.pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
-from flambeau.functional.randomness import (
-    alpha_dropout,
-    dropout,
-    feature_alpha_dropout,
-)
 from flambeau.functional.rearranging import (
     one_hot,
     pad,
@@ -167,6 +165,12 @@ from flambeau.functional.similarity import (
     normalize,
     pairwise_distance,
     pdist,
+)
+from flambeau.functional.softmax import (
+    gumbel_softmax,
+    log_softmax,
+    softmax,
+    softmin,
 )
 from flambeau.functional.unpooling import (
     max_unpool1d,

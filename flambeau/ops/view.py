@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import element_count
+from flambeau.core.shapes import element_count, overlaps_itself
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.primitive import VIEW, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
@@ -225,7 +225,11 @@ class StridedScatter(View):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         strides, offset = attrs["strides"], attrs["offset"]
-        rest = strided_scatter(ct, ar.zeros_like(inputs[1]), strides=strides, offset=offset)
+        zeros = ar.zeros_like(inputs[1])
+        if inputs[1].size == inputs[0].size and not overlaps_itself(inputs[1].shape, strides):
+            rest = ar.zeros_like(inputs[0])  # all of it is overwritten
+        else:
+            rest = strided_scatter(ct, zeros, strides=strides, offset=offset)
         return rest, as_strided(ct, shape=inputs[1].shape, strides=strides, offset=offset)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:

@@ -28,6 +28,7 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.events import Event
+from flambeau.record.restricted import check_entering, without_gradient
 from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import FunctionRecord, StorageRecord, Trace, layout_value, saved_origin
 
@@ -75,6 +76,7 @@ class NeedChain:
     """The pass has reached history: record it again with the chain of these history inputs."""
 
     histories: tuple[int, ...]
+    made_here: tuple[bool, ...] = ()  # per input: whether its value was made in this recording
     provisional = True  # no work of its own: the event that follows does it
 
 
@@ -316,8 +318,9 @@ class _Pass:
         """
         found = self.imports.get((position, value))
         if found is None:
+            trace = self.chain.links[position].trace  # type: ignore[union-attr]
             found = imported(
-                value, lambda v: self._import(position, v), lambda v: self._read(position, v)
+                trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
             )
             self.imports[position, value] = found
             self.sources[found] = value
@@ -360,11 +363,13 @@ def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
     return {value: inputs for value, inputs in trace.cuts if inputs is not None}
 
 
-def imported(value: Value, recurse: Any, read: Any) -> Value:
+def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
     """`value` of another program: constants as they are, views of imported values, else
     `read(value)`.
     """
     primitive = value.primitive
+    if len(value.inputs) == 1 and in_its_own_memory(trace, value):
+        return read(value)  # type: ignore[no-any-return]
     if primitive.name in ("constant", "iota"):
         return value
     if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
@@ -372,6 +377,17 @@ def imported(value: Value, recurse: Any, read: Any) -> Value:
     if primitive.name in ("reshape", "permute", "expand", "detach"):
         return primitive(recurse(value.inputs[0]), **value.attrs)
     return read(value)  # type: ignore[no-any-return]
+
+
+def in_its_own_memory(trace: Trace, value: Value) -> bool:
+    """Whether a value is that of a tensor (a clone) with other memory than what it was made from:
+    that one may be overwritten.
+    """
+    own = trace.origins.get(value)
+    if own is None:
+        return False
+    other = saved_origin(value.inputs[0], trace.origins)
+    return other is not None and other[0] is not own[0]
 
 
 def _cut_rule(
@@ -411,7 +427,7 @@ class BackwardOp(Event):
         if inputs is not None:
             unknown = pass_.confine([trace.tracked_value(root) for root in roots], wanted)
             if unknown:
-                return NeedChain(unknown)
+                return NeedChain(unknown, _made_here(wanted))
             pass_.restrict(first, -1, trace.cuts)
         self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
@@ -419,7 +435,7 @@ class BackwardOp(Event):
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
         if histories and chain is None:
-            return NeedChain(histories)
+            return NeedChain(histories, _made_here(wanted))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
@@ -521,12 +537,20 @@ class BackwardOp(Event):
         freed: Any,
         chain: Chain | None,
     ) -> Done:
-        places = sorted(leaves)
-        for place in places:
+        places = []
+        for place in sorted(leaves):
             position, number = place
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
-            _new_gradient(trace, leaves[place], owner.tensors[owner.leaves[number]], create_graph)
+            leaf = owner.tensors[owner.leaves[number]]
+            if without_gradient(leaf.meta):
+                continue  # a view made under no_grad has no gradient of its own
+            places.append(place)
+            _new_gradient(trace, leaves[place], leaf, create_graph)
         return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+
+
+def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
+    return tuple(kind == "value" for kind, _ in wanted)
 
 
 def _input_cotangents(
@@ -681,6 +705,8 @@ def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
     """
     storage, family = tensor._storage, tensor._family
     assert storage is not None and family is not None
+    if tensor._seen is not None and recorder.LOCAL.grad_mode:
+        check_entering(tensor)
     if storage.exposed and storage.still_exposed():
         return _enter_snapshot(rec, tensor, family)
     if (
@@ -799,9 +825,10 @@ def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
 
 
 def describe_chain(
-    rec: recorder.Recording, histories: tuple[int, ...], inputs: tuple[Any, ...] | None
+    rec: recorder.Recording, need: NeedChain, inputs: tuple[Any, ...] | None
 ) -> tuple[Chain, list[Frame]]:
     """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    histories = need.histories
     order: list[Frame] = []
     done: set[int] = set()
 
@@ -825,8 +852,13 @@ def describe_chain(
         for f in frames
     )
     entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
-    wanted, passes = [], []
-    for tensor in inputs or ():
+    wanted: list[tuple[tuple[int, Any], ...]] = []
+    passes: list[bool] = []
+    for tensor, made_here in zip(inputs or (), need.made_here, strict=inputs is not None):
+        if made_here:  # or overwritten: what it was in an earlier program is not asked for
+            wanted.append(())
+            passes.append(False)
+            continue
         places: list[tuple[int, Any]] = [
             (position, number)
             for position, frame in enumerate(frames)
@@ -896,7 +928,7 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
     def translate(value: Value) -> Value:
         found = placeholders.get(value)
         if found is None:
-            found = imported(value, translate, read)
+            found = imported(trace, value, translate, read)
             placeholders[value] = found
             if found.primitive is source.input_ and found.attrs["role"] == "saved":
                 reads[found] = value

@@ -18,6 +18,7 @@ from flambeau.core.shapes import (
     dense_strides_like,
     elementwise_strides,
     is_contiguous,
+    overlaps,
     overlaps_partly,
 )
 from flambeau.ops import arithmetic as ar
@@ -66,7 +67,7 @@ def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strid
     metas = [
         trace.tensors[o].meta for o in operands if isinstance(o, int) and not isinstance(o, bool)
     ]
-    if not metas or all(is_contiguous(meta.shape, meta.strides) for meta in metas):
+    if all(meta.shape == shape and is_contiguous(shape, meta.strides) for meta in metas):
         return None
     if len(metas) == 1 and metas[0].shape == shape:
         return dense_strides_like(shape, metas[0].strides)
@@ -114,7 +115,7 @@ def _copied(value: Value) -> Value:
 class InplaceOp(Event):
     """`function` of the target and other operands, written into the target. No new tensor."""
 
-    __slots__ = ("function", "reads")
+    __slots__ = ("apart", "function", "reads")
 
     def __init__(
         self,
@@ -123,36 +124,48 @@ class InplaceOp(Event):
         grad_name: str | None = None,
         *,
         reads: bool = True,
+        apart: bool | None = False,
     ) -> None:
         super().__init__(name, grad_name)
         self.function = function
         self.reads = reads  # whether the function takes the target's old value
+        # Whether no operand may share memory with the target; None: any may.
+        self.apart = apart
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         target = key[1]
         trace.check_writable(target)
-        _check_overlap(trace, target, key[2:-1])
+        if self.apart is not None:
+            _check_overlap(trace, target, key[2:-1], apart=self.apart)
         first: list[Any] = [trace.tensors[target].meta]
         if self.reads:
             first = [trace.read_before_write(target) if trace.grad_mode else trace.read(target)]
         others = [operand_value(trace, part) for part in key[2:-1]]
         result = self.function(*first, *others, *(key[-1] or ()))
-        trace.write(target, fitted(result, trace.tensors[target].meta), grad_name=self.grad_name)
+        result = fitted(result, trace.tensors[target].meta)
+        trace.write(target, result, grad_name=self.grad_name, reads=self.reads)
 
 
-def _check_overlap(trace: Trace, target: int, operands: Sequence[Any]) -> None:
-    """RuntimeError where an operand lies partly in the memory that is written."""
+def _check_overlap(
+    trace: Trace, target: int, operands: Sequence[Any], *, apart: bool = False
+) -> None:
+    """RuntimeError where an operand lies partly, or (`apart`) at all, in the written memory."""
     written = trace.tensors[target]
     for operand in operands:
-        if not isinstance(operand, int) or isinstance(operand, bool) or operand == target:
+        if apart and isinstance(operand, tuple):
+            _check_overlap(trace, target, operand, apart=True)
+        if not isinstance(operand, int) or isinstance(operand, bool):
             continue
         other = trace.tensors[operand]
-        if other.storage is written.storage and overlaps_partly(other.layout, written.layout):
+        if other.storage is not written.storage or (operand == target and not apart):
+            continue
+        if (apart and overlaps(other.layout, written.layout)) or (
+            overlaps_partly(other.layout, written.layout)
+        ):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to "
                 "tensor refer to a single memory location. Please clone() the tensor before "
-                "performing the "
-                "operation."
+                "performing the operation."
             )
 
 
@@ -189,7 +202,8 @@ class CopyOp(InplaceOp):
         value = self.function(
             meta, *[operand_value(trace, part) for part in key[2:-1]], *(key[-1] or ())
         )
-        trace.write(key[1], fitted(ar.cast(value, meta.dtype), meta), grad_name=self.grad_name)
+        value = fitted(ar.cast(value, meta.dtype), meta)
+        trace.write(key[1], value, grad_name=self.grad_name, reads=self.reads)
 
 
 class ViewOp(Event):
@@ -213,6 +227,7 @@ class ViewOp(Event):
         self.value = value
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.check_current(key[1])
         tensor, attributes = trace.tensors[key[1]], key[-1] or ()
         meta = tensor.meta
         shape, strides, offset = self.layout(meta.shape, meta.strides, meta.offset, *attributes)
@@ -247,10 +262,9 @@ class RequireGradOp(Event):
 def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
     """Turns a leaf's requires_grad on or off."""
     from flambeau.ops import source
+    from flambeau.record.restricted import owned
     from flambeau.record.trace import Group
 
-    if tensor.meta.requires_grad == flag:
-        return
     group = Group(tensor.storage)
     group.flat = (
         source.detach(trace.data(tensor.storage))
@@ -263,7 +277,10 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
         group.flat = source.leaf(group.flat, group.leaf)
     tensor.group = group
     trace.change_meta(
-        tensor.number, tensor.meta.replaced(requires_grad=flag, is_leaf=True, grad_name=None)
+        tensor.number,
+        tensor.meta.replaced(
+            requires_grad=flag, is_leaf=True, grad_name=None, born=owned(tensor.meta)
+        ),
     )
 
 

@@ -60,3 +60,6 @@ class Handle:
     _hooks: Any = None
     _cut: Any = None
     _failure: str | None = None
+    # Of a view that autograd restricts: its storage's version when it was made, and its number.
+    _seen: int | None = None
+    _output: int = 0

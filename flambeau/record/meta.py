@@ -24,6 +24,7 @@ class Meta:
 
     __slots__ = (
         "at_zero",
+        "born",
         "dtype",
         "grad_name",
         "is_leaf",
@@ -43,6 +44,7 @@ class Meta:
     grad_name: str | None
     numel: int
     at_zero: Meta
+    born: str | None  # how a view came about that autograd restricts: see record/restricted.py
 
     def replaced(self, **changes: Any) -> Meta:
         """The meta with some fields changed."""
@@ -54,6 +56,7 @@ class Meta:
             "requires_grad": self.requires_grad,
             "is_leaf": self.is_leaf,
             "grad_name": self.grad_name,
+            "born": self.born,
         }
         fields.update(changes)
         return meta_of(**fields)
@@ -73,6 +76,7 @@ class Meta:
             self.requires_grad,
             self.is_leaf,
             self.grad_name,
+            self.born,
         )
 
 
@@ -84,11 +88,12 @@ def meta_of(
     requires_grad: bool = False,
     is_leaf: bool = True,
     grad_name: str | None = None,
+    born: str | None = None,
 ) -> Meta:
     """The one Meta with these fields (contiguous without strides)."""
     if strides is None:
         strides = contiguous_strides(shape)
-    key = (dtype, shape, strides, offset, requires_grad, is_leaf, grad_name)
+    key = (dtype, shape, strides, offset, requires_grad, is_leaf, grad_name, born)
     meta = _interned.get(key)
     if meta is None:
         if len(_interned) > 200_000:
@@ -96,11 +101,12 @@ def meta_of(
         meta = Meta()
         meta.dtype, meta.shape, meta.strides, meta.offset = dtype, Size(shape), strides, offset
         meta.requires_grad, meta.is_leaf, meta.grad_name = requires_grad, is_leaf, grad_name
+        meta.born = born
         meta.numel = element_count(shape)
         meta.at_zero = (
             meta
             if offset == 0
-            else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name)
+            else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name, born)
         )
         _interned[key] = meta
     return meta

@@ -26,6 +26,7 @@ from flambeau.ops.value import Value
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
+from flambeau.record.restricted import follows_base, restrict
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, out_of_memory
 from flambeau.record.trace import Trace, flatten
 from flambeau.record.tree import State
@@ -169,6 +170,7 @@ class Plan:
         "live",
         "others",
         "program",
+        "restricted",
         "result_bytes",
         "runs",
         "spent_frame",
@@ -184,8 +186,11 @@ class Plan:
         families: list[FamilySpec],
         depth: int,
         imported: tuple[int, ...] = (),
+        restricted: list[tuple[int, int, bool]] | None = None,
     ) -> None:
         self.program = program
+        # New views that follow their base: (number, which of several, whether they are stale).
+        self.restricted = restricted
         # Bases that may be the memory of one that is written: what earlier programs have saved.
         self.imported = imported if writes else ()
         self.live = (
@@ -244,6 +249,8 @@ class Plan:
                     family.join_alone(rec, frame)
                 else:
                     family.join(rec, frame)
+        for number, output, stale in self.restricted or ():
+            restrict(handles[number], output, stale)
 
     def part_imports(self, rec: Recording) -> None:
         """Copies saved memory that this very program overwrites: compiled code writes in place and
@@ -464,6 +471,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
     results: list[Value] = []
     places: dict[int, int] = {}
     targets = []
+    live = _with_leaves(trace, live)
     for number in live:
         tensor = trace.tensors[number]
         storage = tensor.storage
@@ -490,7 +498,33 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(results),
         tuple(updates),
     )
-    return Plan(program, targets, writes, frame, families, depth, tuple(trace.imported))
+    imported = tuple(trace.imported)
+    return Plan(
+        program, targets, writes, frame, families, depth, imported, _restricted(trace, live)
+    )
+
+
+def _restricted(trace: Trace, live: tuple[int, ...]) -> list[tuple[int, int, bool]] | None:
+    """The new views that must not be used once their base was written: see `restricted`."""
+    found = []
+    for number in live:
+        tensor = trace.tensors[number]
+        if tensor.meta.born and number not in trace.entered and follows_base(tensor.meta):
+            found.append((number, tensor.output, tensor.seen != tensor.storage.version))
+    return found or None
+
+
+def _with_leaves(trace: Trace, live: tuple[int, ...]) -> tuple[int, ...]:
+    """The live tensors and the leaves of which some are views: what is done to a view is decided by
+    its leaf, also where nobody else holds that any more.
+    """
+    tensors = [trace.tensors[number] for number in live]
+    leaves = {
+        trace.leaves[tensor.group.leaf]
+        for tensor in tensors
+        if tensor.group.leaf is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf
+    }
+    return live if leaves.issubset(live) else tuple(sorted(leaves.union(live)))
 
 
 def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
@@ -599,7 +633,11 @@ def meta_strides(value: Value) -> tuple[int, ...]:
 
 def _base_of(value: Value, trace: Trace) -> int | None:
     """The base whose first elements, as the program found them and leaves them, are this value."""
+    from flambeau.record.backward import in_its_own_memory
+
     while value.primitive.name in ("reshape", "leaf", "history", "detach"):
+        if in_its_own_memory(trace, value):
+            return None
         value = value.inputs[0]
     if value.primitive.name == "input" and value.attrs["role"] == "base":
         index: int = value.attrs["index"]

@@ -492,12 +492,13 @@ def _write_exposed(storages: list[Storage], write: Any) -> Any:
     for storage in storages:
         storage.exposed = False
     try:
-        result = write()
-        flush()
+        try:
+            return write()
+        finally:  # after an error too: nothing that has entered may stay in the recording
+            flush()
     finally:
         for storage in storages:
             storage.exposed = True
-    return result
 
 
 def apply_effects(rec: Recording, state: State) -> None:
@@ -795,17 +796,32 @@ def detach(x: Handle) -> Any:
     """An alias of x outside the graph."""
     if x._rec is not LOCAL.rec and x._storage is not None:
         return alias(
-            x, x._meta.replaced(requires_grad=False, is_leaf=True, grad_name=None), x._offset
+            x,
+            x._meta.replaced(requires_grad=False, is_leaf=True, grad_name=None, born=None),
+            x._offset,
         )
     return unary(DETACH, x)
+
+
+def at_rest(storage: Storage) -> bool:
+    """Whether no pending program has to do with a storage."""
+    return storage.recording is None or bool(storage.recording.done)
 
 
 def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
     """An alias that autograd knows as a view: history written through one of the two is that of
     both.
+
+    Of a tensor that requires a gradient (under no_grad) it is a leaf of its own, which must not be
+    used once x was written: see `restricted`. The storage must be at rest then.
     """
     out = alias(x, meta, offset)
-    if not x._meta.requires_grad:
+    if x._meta.requires_grad:
+        assert x._storage is not None
+        out._seen = x._storage.version
+        out._family = Family()
+        out._family.add(out)
+    else:
         family = x._family
         if family is None:
             family = x._family = Family()

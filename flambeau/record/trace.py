@@ -35,6 +35,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
+from flambeau.record.restricted import birth, follows_base, refusal
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,
@@ -74,10 +75,12 @@ class TensorRecord:
     """A tensor of the recording.
 
     `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
-    the next write, gradients reach it by way of the views that it was made from.
+    the next write, gradients reach it by way of the views that it was made from. `output` is a
+    view's number among those made with it (else -1), `seen` the storage's version when it was made
+    or entered.
     """
 
-    __slots__ = ("group", "meta", "number", "own", "retains", "storage")
+    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
 
     def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
         self.number = number
@@ -86,6 +89,8 @@ class TensorRecord:
         self.group = group
         self.retains = False
         self.own: tuple[int, Value] | None = None
+        self.output = -1
+        self.seen = 0
 
     @property
     def layout(self) -> tuple[Shape, Strides, int]:
@@ -263,6 +268,7 @@ class Trace:
         """A tensor with a new storage that holds `value`, dense with the given strides."""
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        value = self._of_its_own(value)
         meta = meta_of(
             value.dtype,
             value.shape,
@@ -290,28 +296,58 @@ class Trace:
         grad_name: str | None,
         *,
         detached: bool = False,
+        output: int | None = None,
     ) -> TensorRecord:
         """A tensor over the same storage with another layout; `value` is its value if already
-        known.
+        known, `output` its number where an op makes several.
         """
         group = parent.group
         tracked = parent.meta.requires_grad and self.grad_mode and not detached
-        if detached or (parent.meta.requires_grad and not self.grad_mode):
+        alone = parent.meta.requires_grad and not self.grad_mode and not detached
+        if detached or alone:
             group = Group(parent.storage)
+        if alone:  # a leaf of its own, as PyTorch has it
+            group.leaf = len(self.leaves)
+            self.leaves.append(len(self.tensors))
+            group.flat = source.leaf(_untracked(self.data(parent.storage)), group.leaf)
         meta = meta_of(
             parent.meta.dtype,
             shape,
             strides,
             offset,
-            tracked,
+            tracked or alone,
             not tracked,
             grad_name if tracked else None,
+            None if detached else birth(parent.meta, self.grad_mode, output is not None),
         )
         record = TensorRecord(len(self.tensors), meta, parent.storage, group)
+        record.output = -1 if detached else output or 0
+        record.seen = parent.storage.version
         if value is not None and group is parent.group:
             known = group.values.setdefault(record.layout, value)
             if known is not value and value.tracked:
                 record.own = group.version, value
+        self.tensors.append(record)
+        return record
+
+    def new_alias(
+        self, parent: TensorRecord, value: Value, grad_name: str, born: str | None
+    ) -> TensorRecord:
+        """A tensor over the parent's elements, with a history of its own: that of `value`."""
+        shape, strides, offset = parent.layout
+        storage, group = parent.storage, Group(parent.storage)
+        data = _untracked(self.data(storage))
+        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
+            group.flat = source.relink(data, flatten(value, shape, strides))
+        else:
+            history = view.strided_scatter(data, value, strides=strides, offset=offset)
+            group.flat = source.relink(data, history)
+        group.values[parent.layout] = value
+        meta = parent.meta.replaced(
+            requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
+        )
+        record = TensorRecord(len(self.tensors), meta, storage, group)
+        record.seen = storage.version
         self.tensors.append(record)
         return record
 
@@ -349,6 +385,7 @@ class Trace:
         storage = group.storage
         if group.version == storage.version:
             return
+        hooked = self._hooked(group)
         group.version = storage.version
         group.values.clear()
         data = _untracked(self.data(storage))
@@ -358,15 +395,38 @@ class Trace:
             group.flat = source.relink(data, group.flat)
         else:
             group.flat = data
+        self._keep_hooked(group, hooked)
+
+    def _hooked(self, group: Group) -> list[tuple[TensorRecord, Value]]:
+        """The members at which Python code stands, with their values."""
+        if not self.cuts:
+            return []
+        marked = {value for value, _ in self.cuts}
+        members = [t for t in self.tensors if t.group is group]
+        values = [self._own_value(tensor) for tensor in members]
+        return [
+            (t, v) for t, v in zip(members, values, strict=True) if v is not None and v in marked
+        ]
+
+    def _own_value(self, tensor: TensorRecord) -> Value | None:
+        if tensor.own is not None and tensor.own[0] == tensor.group.version:
+            return tensor.own[1]
+        return tensor.group.values.get(tensor.layout)
+
+    def _keep_hooked(self, group: Group, hooked: list[tuple[TensorRecord, Value]]) -> None:
+        """After a write that autograd does not see: gradients still pass where hooks stand."""
+        for tensor, value in hooked:
+            shown = layout_value(_untracked(self.flat(group)), *tensor.layout)
+            own = source.relink(shown, value)
+            tensor.own = group.version, own
+            self.origins[own] = group.storage, group.version, tensor.meta.grad_name or ""
 
     def tracked_value(self, number: int) -> Value:
         """The tensor's value with its history, whatever the grad mode."""
         tensor = self.tensors[number]
         group = tensor.group
         self._synchronise(group)
-        if tensor.own is not None and tensor.own[0] == group.version:
-            return tensor.own[1]
-        value = group.values.get(tensor.layout)
+        value = self._own_value(tensor)
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)
             group.values[tensor.layout] = value
@@ -377,8 +437,20 @@ class Trace:
             )
         return value
 
+    def check_current(self, number: int) -> None:
+        """RuntimeError where a restricted view joins the graph after its base was written."""
+        if self.grad_mode and self.tensors[number].meta.born is not None:
+            self.check_view(number)
+
+    def check_view(self, number: int) -> None:
+        """RuntimeError where a restricted view's base was written since the view was made."""
+        tensor = self.tensors[number]
+        if tensor.seen != tensor.storage.version and follows_base(tensor.meta):
+            raise RuntimeError(refusal(tensor.meta, tensor.output, indirect=True))
+
     def read(self, number: int) -> Value:
         """The tensor's value as ops see it now."""
+        self.check_current(number)
         value = self.tracked_value(number)
         if value.tracked and not self.grad_mode:
             return source.detach(value)
@@ -393,20 +465,24 @@ class Trace:
         self.origins[kept] = None
         return kept
 
-    def write(self, number: int, value: Value, *, grad_name: str = "CopySlices") -> None:
-        """In-place write through a tensor: a new version of its storage."""
+    def write(
+        self, number: int, value: Value, *, grad_name: str = "CopySlices", reads: bool = True
+    ) -> None:
+        """In-place write through a tensor: a new version of its storage. `reads`: the value was
+        made from the old one (else what the old one came from gets a gradient of zero).
+        """
         tensor = self.tensors[number]
         storage, group = tensor.storage, tensor.group
         shape, strides, offset = tensor.layout
         assert value.shape == shape and value.dtype is tensor.meta.dtype, (value, tensor.meta)
-        self.check_writable(number)
+        self.check_writable(number, tracked=value.tracked)
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        value = self._of_its_own(value)
         whole = offset == 0 and value.size == storage.size and is_dense(shape, strides)
         if whole:
             flat = flatten(value, shape, strides)
-            if tensor.meta.requires_grad and self.grad_mode and not flat.tracked:
-                # Overwritten by a constant: still part of the graph, with a gradient of zero.
+            if tensor.meta.requires_grad and self.grad_mode and not (flat.tracked and reads):
                 past = view.strided_scatter(self.flat(group), flat, strides=(1,), offset=0)
                 flat = source.relink(flat, past) if past.tracked else flat
                 whole = whole and not past.tracked
@@ -417,6 +493,7 @@ class Trace:
             flat = view.strided_scatter(old, value, strides=strides, offset=offset)
         history = group.flat if group.flat is not None else self.flat(group)
         storage.data = flat if not flat.tracked else source.detach(flat)
+        hooked = [] if self.grad_mode else self._hooked(group)
         storage.version += 1
         group.version = storage.version
         group.values.clear()
@@ -429,7 +506,16 @@ class Trace:
             if whole:
                 group.values[tensor.layout] = value
                 self.origins[value] = (storage, storage.version, grad_name)
+        self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
+
+    def _of_its_own(self, value: Value) -> Value:
+        """The value, as another one where it is already that of some tensor: a derivative that
+        needs it must know which of the two it was read from.
+        """
+        if value in self.origins or (self.marks and value.order <= self.marks[-1]):
+            return view.reshape(value, shape=value.shape)
+        return value
 
     def _mark_history(self, group: Group, written: int, grad_name: str) -> None:
         """Tensors of the group take on the history that the write gave their data."""
@@ -440,25 +526,39 @@ class Trace:
             or not self.grad_mode
         ):
             return
+        through_view = self.tensors[written].output >= 0
         for tensor in self.tensors:
             if tensor.group is group:
-                name = grad_name if tensor.number == written else "AsStridedBackward0"
-                if tensor.number != written and tensor.meta.requires_grad and tensor.meta.grad_name:
-                    name = tensor.meta.grad_name
+                name = "CopySlices" if through_view else grad_name
+                if tensor.meta.born is not None:
+                    self._mark_restricted(tensor)
+                    continue
+                if tensor.output >= 0:
+                    name = "AsStridedBackward0"
+                elif tensor.number != written and tensor.number in self.entered:
+                    name = tensor.meta.grad_name or "AsStridedBackward0"
                 self.change_meta(
                     tensor.number,
                     tensor.meta.replaced(requires_grad=True, is_leaf=False, grad_name=name),
                 )
+
+    def _mark_restricted(self, tensor: TensorRecord) -> None:
+        """Such a view's own function is not made anew: it is out of date from now on."""
+        meta = tensor.meta
+        if not meta.requires_grad:
+            self.change_meta(tensor.number, meta.replaced(requires_grad=True, is_leaf=False))
 
     def change_meta(self, number: int, meta: Meta) -> None:
         if self.tensors[number].meta is not meta:
             self.tensors[number].meta = meta
             self.changed[number] = meta
 
-    def check_writable(self, number: int) -> None:
-        """RuntimeError where PyTorch refuses an in-place write."""
+    def check_writable(self, number: int, *, tracked: bool = False) -> None:
+        """RuntimeError where PyTorch refuses an in-place write (of a value that is tracked)."""
         tensor = self.tensors[number]
         meta = tensor.meta
+        if self.grad_mode and meta.born is not None and (tracked or meta.requires_grad):
+            raise RuntimeError(refusal(meta, tensor.output, indirect=False))
         if self.grad_mode and tensor.group.leaf is not None:
             what = (
                 "a leaf Variable"

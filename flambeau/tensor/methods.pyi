@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core.dtypes import DType
+from flambeau.functional.generators import Generator
 from flambeau.functional.memory import TypedStorage, UntypedStorage
-from flambeau.functional.randomness import Generator
 from flambeau.record.handle import Handle
 from flambeau.tensor.tensor import Tensor
 

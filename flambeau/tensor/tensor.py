@@ -16,6 +16,7 @@ from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
 from flambeau.record.handle import Handle
 from flambeau.record.meta import Meta, meta_of
+from flambeau.record.restricted import check_entering, owned, without_gradient
 from flambeau.record.storage import Storage
 
 CPU = Device("cpu")
@@ -46,9 +47,9 @@ class Tensor(Base):
 
     def __new__(cls, *data: Any, device: Any = None) -> Any:
         """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data."""
-        from flambeau.functional import creation
+        from flambeau.functional.legacy_types import legacy_tensor
 
-        return creation.legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
+        return legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -81,6 +82,8 @@ class Tensor(Base):
 
     @property
     def is_leaf(self) -> bool:
+        if self._meta.born is not None:
+            _check_view(self)
         return self._meta.is_leaf
 
     @property
@@ -369,6 +372,8 @@ class Tensor(Base):
 
     @property
     def grad_fn(self) -> Any:
+        if self._meta.born is not None:
+            _check_view(self)
         if not self._meta.requires_grad or self._meta.is_leaf:
             return None
         from flambeau.autograd.node import node_of
@@ -378,7 +383,8 @@ class Tensor(Base):
     def requires_grad_(self: T, requires_grad: bool = True) -> T:
         """Turns gradient recording of a leaf on or off."""
         meta = self._meta
-        if meta.requires_grad == requires_grad:
+        follows = without_gradient(meta)
+        if not requires_grad if follows else meta.requires_grad == requires_grad:
             return self
         if not meta.is_leaf:
             raise RuntimeError(
@@ -390,8 +396,8 @@ class Tensor(Base):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         rec = recorder.LOCAL.rec
         if self._storage is not None and self._rec is not rec:
-            self._meta = meta.replaced(requires_grad=requires_grad)
-            self._family = None
+            self._meta = meta.replaced(requires_grad=requires_grad, born=owned(meta))
+            self._family = self._family if follows else None
             return self
         while True:
             rec = recorder.LOCAL.rec
@@ -439,7 +445,18 @@ class Tensor(Base):
         set_data(self, value)
 
     def detach_(self: T) -> T:
-        """Takes this tensor out of the graph."""
+        """Takes this tensor out of the graph. RuntimeError on a view."""
+        if self._meta.born is not None or (
+            self._rec is recorder.LOCAL.rec
+            and recorder.trace_of(self._rec).tensors[self._num].output >= 0
+        ):
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead. If you are using "
+                "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+                "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+                "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+                "function in torch/optim/optimizer.py as the solution."
+            )
         other = recorder.detach(self)
         other._settled()
         self._storage, self._offset, self._rec = other._storage, other._offset, None
@@ -539,6 +556,14 @@ class Buffer(Tensor):
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         pass
+
+
+def _check_view(tensor: Tensor) -> None:
+    """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
+    if tensor._rec is recorder.LOCAL.rec:
+        recorder.trace_of(tensor._rec).check_view(tensor._num)
+    else:
+        check_entering(tensor)
 
 
 def _retype(tensor: Any, cls: type) -> Any:

@@ -32,5 +32,5 @@ class DLDeviceType(enum.IntEnum):
 
 
 def to_dlpack(tensor: Tensor) -> Any:
-    """A DLPack capsule of the tensor's memory. BufferError where it requires a gradient."""
+    """A DLPack capsule that shares the memory. BufferError where the tensor requires a gradient."""
     return tensor.__dlpack__()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .program import SAVED, UNDEFINED, Program, Seen, run
+from .program import SAVED, UNDEFINED, Program, Seen, run, texts
 
 TOLERANCES = {"float32": (1e-4, 1e-5), "float64": (2e-6, 1e-7)}
 JITTERS = 3
@@ -58,7 +58,16 @@ def check_run(
     def jittered() -> list[list[Any]]:
         return [run(program, reference, number, jitter) for jitter in range(JITTERS)]
 
-    return difference(expected, run(program, module, number), jittered)
+    actual = run(program, module, number)
+    words = difference(expected, actual, jittered)
+    if words and any(".numpy()" in text for text in texts(program.statements)):
+        # PyTorch does not notice that NumPy has changed what a graph saved, and computes the
+        # gradient of another function; Flambeau keeps the values that were used.
+        hooks = reference.autograd.graph.saved_tensors_hooks
+        with hooks(lambda saved: saved.clone(), lambda kept: kept):
+            expected = run(program, reference, number)
+        words = difference(expected, actual, jittered)
+    return words
 
 
 def _differs(want: Any, got: Any, slack: float) -> str | None:
@@ -115,7 +124,9 @@ def _array_differs(want: Any, got: Any, slack: float) -> str | None:
     if slack == np.inf:
         return None if np.array_equal(np.isfinite(want), np.isfinite(got)) else "finite in one"
     rtol, atol = TOLERANCES[want.dtype.name]
-    if np.allclose(want, got, rtol, atol + slack, equal_nan=True):
+    # Where a sum overflows, its order decides between infinity and NaN.
+    lost = ~np.isfinite(want) & ~np.isfinite(got)
+    if np.allclose(want[~lost], got[~lost], rtol, atol + slack, equal_nan=True):
         return None
     return f"expected {want.tolist()}, got {got.tolist()}"
 

@@ -20,10 +20,12 @@ UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
 NAMES = re.compile(r"[xnghf]\d+")
+LEAF = "a leaf Variable that requires grad"
 AMBIGUOUS = (
     "view was created in",
     "is a view and its base or another view",
     "is a view and is being modified",
+    "on expanded tensors is deprecated",  # (a warning; Flambeau refuses to write)
 )
 
 
@@ -89,6 +91,7 @@ def run(program: Program, module: Any, number: int = 0, jitter: int | None = Non
     trial.env = {"torch": module, "np": np, "run": number, "math": math}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", ".*on expanded tensors is deprecated")
         try:
             _run_body(trial, program.statements)
             trial.seen.append(("grad mode", module.is_grad_enabled()))
@@ -116,6 +119,8 @@ def _run_line(trial: Trial, line: Line) -> None:
         what = plain(value) if line.observed else None
     except Exception as error:
         what = _name_of(error)
+        if LEAF in str(error) and not _names_a_leaf(trial.env, line.text):
+            raise Ambiguous from error
         if "backward(" in line.text:
             _drop_gradients(trial.env)
     trial.seen.append((line.text, what))
@@ -123,6 +128,16 @@ def _run_line(trial: Trial, line: Line) -> None:
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
+
+
+def _names_a_leaf(env: dict[str, Any], text: str) -> bool:
+    """Whether a statement that writes to a variable names one that has no history.
+
+    PyTorch says of a view whose base got history through another view, and that it has not looked
+    at since, that it is a leaf.
+    """
+    written = env.get(re.split(r"[^a-z0-9]", text, maxsplit=1)[0])
+    return getattr(written, "grad_fn", None) is None
 
 
 def _name_of(error: Exception) -> str:
@@ -275,7 +290,7 @@ def script(
     names = sorted(
         {
             w.split(" = ")[0]
-            for w in _texts(program.statements)
+            for w in texts(program.statements)
             if " = " in w and _is_variable(w.split(" = ")[0])
         }
     )
@@ -297,9 +312,9 @@ def _script_lines(
                 yield depth + 1, "pass", False
 
 
-def _texts(statements: Iterable[Statement]) -> Iterator[str]:
+def texts(statements: Iterable[Statement]) -> Iterator[str]:
     for statement in statements:
         if isinstance(statement, Line):
             yield statement.text
         else:
-            yield from _texts(statement.body)
+            yield from texts(statement.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from .program import Block, Line, Program, Statement
@@ -9,21 +10,27 @@ from .program import Block, Line, Program, Statement
 Path = tuple[int, ...]
 
 
-def shrink(program: Program, fails: Callable[[Program], bool], attempts: int = 2000) -> Program:
+def shrink(
+    program: Program,
+    fails: Callable[[Program], bool],
+    attempts: int = 2000,
+    seconds: float = 60.0,
+) -> Program:
     """Drops and unwraps statements as long as `fails` stays true; tries at most `attempts`
-    programs.
+    programs, and none after so many seconds.
     """
     left = attempts
+    end = time.monotonic() + seconds
     changed = True
     while changed and left > 0:
         changed = False
         for smaller in _candidates(program):
+            if left <= 0 or time.monotonic() > end:
+                return program
             left -= 1
             if fails(smaller):
                 program = smaller
                 changed = True
-                break
-            if left <= 0:
                 break
     return program
 

@@ -328,6 +328,7 @@ class _Compiler:
         arena = {
             id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
         }
+        low.packs.count(grouper.groups)
         for number, group in enumerate(ordered_groups(grouper.groups)):
             low.scratch.clear()
             steps += lower_group(group, low)

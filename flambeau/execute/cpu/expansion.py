@@ -24,6 +24,7 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
+from flambeau.graph.sums import joined_sums
 from flambeau.ops import elementwise, reduction, view, window
 from flambeau.ops.primitive import ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
@@ -77,7 +78,9 @@ def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
     without, conditions = _take_out_requirements(program)
     count = len(program.results)
     whole = replace(without, results=(*without.results, *conditions))
-    whole = expand_primitives(simplify(whole))
+    simple = simplify(whole)
+    joined = joined_sums(simple)
+    whole = expand_primitives(simple if joined is simple else simplify(joined))
     checks = {_below_broadcast(v): None for v in whole.results[count:] if v.size}
     result = replace(whole, results=whole.results[:count])
     return result, tuple([check(v) for v in checks if constant_of(v) is not True])

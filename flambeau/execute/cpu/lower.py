@@ -12,7 +12,7 @@ from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
-from flambeau.execute.cpu.products import contraction_kernels
+from flambeau.execute.cpu.products import Packs, contraction_kernels
 from flambeau.execute.cpu.reductions import Fold, reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
@@ -58,9 +58,11 @@ class Lowering:
     needed: set[int]  # ids of buffers that somebody reads
     vector_bits: int
     scratch: list[Buffer] = field(default_factory=list)
+    packs: Packs = field(default_factory=Packs)
 
-    def new_scratch(self, dtype: DType, size: int) -> Buffer:
-        buffer = Buffer(dtype, (size,))
+    def new_scratch(self, dtype: DType, size: int, known: Buffer | None = None) -> Buffer:
+        """Memory for the group being lowered; `known`: what an earlier group has filled."""
+        buffer = Buffer(dtype, (size,)) if known is None else known
         self.scratch.append(buffer)
         return buffer
 
@@ -114,7 +116,7 @@ def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     steps = _steps(group, low)
     for step in steps:
         if isinstance(step, KernelCode):
-            step.label = describe(group)
+            step.label = step.label or describe(group)
     return steps
 
 
@@ -155,7 +157,9 @@ def _fold_kernels(
     group: Group, stores: list[Store], forward: dict[int, Node], low: Lowering
 ) -> list[KernelCode | HostStep]:
     if group.anchors[0].value.primitive.family == CONTRACTION:
-        kernels = contraction_kernels(group, stores, forward, low.new_scratch, low.vector_bits)
+        kernels = contraction_kernels(
+            group, stores, forward, low.new_scratch, low.vector_bits, low.packs
+        )
         if kernels is not None:
             return [*kernels]
     folds = [_fold(a) for a in group.anchors]

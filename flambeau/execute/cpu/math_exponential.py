@@ -74,8 +74,13 @@ def exp_parts(x: Lanes, low: Lanes | None = None) -> tuple[Lanes, Lanes]:
 
 
 def exp(x: Lanes) -> Lanes:
-    k, p = exp_parts(clamp(x, *exp_range(x)))
-    return scale(p + 1.0, k)
+    """Lanes too small for any result are computed as 0: processors need some hundred cycles for a
+    product that underflows, and masked scores are -inf.
+    """
+    low, high = exp_range(x)
+    none = x.lt(low)
+    k, p = exp_parts(where(none, 0.0, where(x.gt(high), high, x)))
+    return where(none, 0.0, scale(p + 1.0, k))
 
 
 def exp2(x: Lanes) -> Lanes:

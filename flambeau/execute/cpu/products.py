@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from flambeau.core import dtypes
-from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
@@ -16,18 +17,52 @@ from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
+from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
+from flambeau.execute.cpu.matrix_kernels import deep_kernels, tiles_kernel
+from flambeau.execute.cpu.matrix_pack import pack_kernel
+from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
 
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
 
 
+@dataclass
+class Packs:
+    """What is packed for the matrix unit in a program, to be packed once.
+
+    `uses`: how many contractions read an operand with the same strides.
+    """
+
+    uses: dict[object, int] = field(default_factory=dict)
+    made: dict[object, Buffer] = field(default_factory=dict)
+
+    def count(self, groups: Sequence[Group]) -> None:
+        for group in groups:
+            for node in group.anchors[0].operands if group.anchors else ():
+                if is_plain(node):
+                    key = _operand_key(node)
+                    self.uses[key] = self.uses.get(key, 0) + 1
+
+
+def _operand_key(node: Node) -> tuple[object, ...]:
+    """The memory that an operand reads and its strides; axes have different numbers elsewhere."""
+    buffer, address, _ = node.data
+    strides = sorted((abs(factor), a.extent) for a, factor in _factors(address))
+    return id(buffer), address.constant, tuple(strides)
+
+
+def _factors(address: Expression) -> list[tuple[Variable, int]]:
+    return [(a, n) for a, n in address.terms if isinstance(a, Variable)]
+
+
 def contraction_kernels(
     group: Group,
     stores: Sequence[Store],
     forward: dict[int, Node],
-    scratch: Callable[[DType, int], Buffer],
+    scratch: Scratch,
     vector_bits: int,
+    packs: Packs,
 ) -> list[KernelCode] | None:
     """The kernels of a group whose anchor is a contraction; None if its operands are not plain
     reads.
@@ -41,28 +76,108 @@ def contraction_kernels(
         return None
     axes = _axes(group, left.data[1], right.data[1], stores[0].address)
     spec = Contraction(axes, element, element, _bands(group))
+    uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
+    plan = matrix_plan(spec, vector_bits, uses)
+    if plan is not None:
+        return _matrix_kernels(group, stores, forward, scratch, vector_bits, packs, plan)
+    key = ("contraction", spec)
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
+        return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
+
+    try:
+        codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
+    except NotImplementedError:
+        if not spec.bands:
+            raise
+        return None  # no tile fits between the bands: the general loops have guards
+    memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
+    operands = [_operand(left), _operand(right), memory, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+Scratch = Callable[..., Buffer]
+"""(dtype, size, buffer=None): new scratch memory of a group, or such as an earlier group has."""
+Emitted = tuple[str, int, bool, int]
+"""Text, tasks, whether they are parallel, bytes of scratch memory."""
+
+
+def _matrix_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    packs: Packs,
+    plan: MatrixPlan,
+) -> list[KernelCode]:
+    """Packing, where no earlier contraction has packed the same, and the products."""
+    nodes = group.anchors[0].operands
+    kernels: list[KernelCode] = []
+    packed = []
+    for side in (plan.left, plan.right):
+        source = _operand(nodes[side.number])
+        if plan.deep:
+            size = plan.deep_tasks * plan.deep_task_bytes
+            packed = [Operand(scratch(dtypes.uint8, size))] * 2
+            break
+        if side is plan.left and plan.by_rows:
+            packed.append(Operand(scratch(dtypes.uint8, plan.left_bytes)))
+            continue
+        text, tasks = _pack_text(vector_bits, side)
+        place = id(source.buffer), source.offset, text
+        known = packs.made.get(place)
+        buffer = packs.made[place] = scratch(dtypes.uint8, side.bytes, known)
+        packed.append(Operand(buffer))
+        if known is None:
+            label = f"pack [{side.lead.extent}] of [{side.depth}]"
+            kernels.append(
+                KernelCode(text, [source, Operand(buffer)], [], tasks, tasks > 1, label=label)
+            )
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        if plan.deep:
+            made = deep_kernels(vector_bits, plan, epilogue)
+        else:
+            made = [tiles_kernel(vector_bits, plan, epilogue)]
+        return [(text, tasks, tasks > 1, 0) for text, tasks in made]
+
+    key = ("matrix", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
+    operands = [_operand(nodes[0]), _operand(nodes[1]), *packed, *outer]
+    kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+    return kernels
+
+
+@lru_cache(1024)
+def _pack_text(vector_bits: int, side: Side) -> tuple[str, int]:
+    return pack_kernel(vector_bits, side)
+
+
+def _from_template(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    vector_bits: int,
+    reserved: int,
+    what: tuple[object, ...],
+    emit: Callable[[_Epilogue], list[Emitted]],
+) -> tuple[list[Emitted], list[Operand]]:
+    """(what `emit` makes of the group's epilogue, the epilogue's operands), emitted once."""
     nodes = ordered_nodes([s.node for s in stores], forward)
     signature = Signature(nodes, stores, forward)
-    key = ("contraction", spec, vector_bits, tuple([v.key for v in group.kept]), signature.key)
+    key = (*what, vector_bits, tuple([v.key for v in group.kept]), signature.key)
     known = TEMPLATES.get(key) if signature.key is not None else None
-    if known is None:
-        epilogue = _Epilogue(group, nodes, stores, forward, vector_bits)
-        try:
-            codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
-        except NotImplementedError:
-            if not spec.bands:
-                raise
-            return None  # no tile fits between the bands: the general loops have guards
-        outer = epilogue.writer.operands[RESERVED:]
-        if signature.key is not None:
-            TEMPLATES.put(key, (codes, [signature.role(o) for o in outer]))
-    else:
+    if known is not None:
         codes, roles = known
-        outer = [signature.operand(role) for role in roles]
-    needed = max((c.scratch_bytes for c in codes), default=0)
-    memory = Operand(scratch(dtypes.uint8, max(needed, 1)))
-    operands = [_operand(left), _operand(right), memory, *outer]
-    return [KernelCode(c.text, operands, [], c.tasks, c.parallel) for c in codes]
+        return codes, [signature.operand(role) for role in roles]
+    epilogue = _Epilogue(group, nodes, stores, forward, vector_bits, reserved)
+    codes = emit(epilogue)
+    outer = epilogue.writer.operands[reserved:]
+    if signature.key is not None:
+        TEMPLATES.put(key, (codes, [signature.role(o) for o in outer]))
+    return codes, outer
 
 
 def is_plain(node: Node) -> bool:
@@ -113,6 +228,7 @@ class _Epilogue:
         stores: Sequence[Store],
         forward: dict[int, Node],
         vector_bits: int,
+        reserved: int,
     ) -> None:
         anchor = group.anchors[0]
         assert anchor.result is not None
@@ -120,7 +236,7 @@ class _Epilogue:
         self.variables = group.kept
         self.stores = stores
         self.writer = KernelWriter(vector_bits, nodes, stores, forward)
-        self.writer.operands = [Operand(None)] * RESERVED
+        self.writer.operands = [Operand(None)] * reserved
         self.size = int(body_cost(nodes)) + 4 * len(stores)
 
     def __call__(self, e: Emitter, index: Sequence[Reg], value: Reg, lane_axis: int) -> None:

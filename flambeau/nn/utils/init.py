@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from flambeau.functional.randomness import get_rng_state, set_rng_state
+from flambeau.functional.generators import get_rng_state, set_rng_state
 from flambeau.nn.modules.module import Module
 
 __all__ = ["skip_init"]

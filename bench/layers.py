@@ -1,0 +1,222 @@
+"""Training steps of recurrent and attention layers, Flambeau against PyTorch, side by side.
+
+    python bench/layers.py [--cases lstm,gru,transformer] [--threads 1] [--rounds 7]
+                           [--seconds 0.3] [--compile] [--losses 100]
+
+Measured as in steps.py: a process for each framework, blocks of steps in turns. `--losses N` first
+lays the losses of N steps from the same seed over each other and prints the largest relative
+difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+import models
+import steps
+from models import Built, Case
+
+
+def classifier(kind: str, hidden: int = 128, length: int = 50) -> Callable[[Any], Built]:
+    """A recurrent layer, batch 32; ten classes from the last step; Adam."""
+
+    def build(torch: Any) -> Built:
+        nn = torch.nn
+
+        class Classifier(nn.Module):  # type: ignore[misc,name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = getattr(nn, kind)(hidden, hidden, batch_first=True)
+                self.head = nn.Linear(hidden, 10)
+
+            def forward(self, x: Any) -> Any:
+                return self.head(self.layer(x)[0][:, -1])
+
+        model = Classifier()
+        x = torch.randn(32, length, hidden)
+        y = torch.randint(0, 10, (32,))
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        return Built(model, nn.CrossEntropyLoss(), optimizer, x, y)
+
+    return build
+
+
+def characters(kind: str, hidden: int, layers: int) -> Callable[[Any], Built]:
+    """A character model: 64 symbols, 32 x 64 of them, each predicted from those before; Adam."""
+
+    def build(torch: Any) -> Built:
+        nn = torch.nn
+
+        class Model(nn.Module):  # type: ignore[misc,name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.symbols = nn.Embedding(64, hidden)
+                self.body = getattr(nn, kind)(hidden, hidden, layers, batch_first=True)
+                self.head = nn.Linear(hidden, 64)
+
+            def forward(self, tokens: Any) -> Any:
+                return self.head(self.body(self.symbols(tokens))[0]).reshape(-1, 64)
+
+        model = Model()
+        x = torch.randint(0, 64, (32, 64))
+        y = torch.randint(0, 64, (32 * 64,))
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        return Built(model, nn.CrossEntropyLoss(), optimizer, x, y)
+
+    return build
+
+
+def transformer(
+    layers: int, batch: int, length: int, dropout: float = 0.0, activation: str = "gelu"
+) -> Callable[[Any], Built]:
+    """A causal language model of 64 symbols, 128 wide, 4 heads, inner width 512; AdamW."""
+
+    def build(torch: Any) -> Built:
+        nn = torch.nn
+
+        class Model(nn.Module):  # type: ignore[misc,name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.symbols = nn.Embedding(64, 128)
+                self.places = nn.Embedding(length, 128)
+                layer = nn.TransformerEncoderLayer(
+                    128,
+                    4,
+                    512,
+                    dropout=dropout,
+                    activation=activation,
+                    batch_first=True,
+                    norm_first=True,
+                )
+                self.body = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+                self.norm = nn.LayerNorm(128)
+                self.head = nn.Linear(128, 64)
+                mask = nn.Transformer.generate_square_subsequent_mask(length)
+                self.register_buffer("mask", mask)
+                self.register_buffer("positions", torch.arange(length))
+
+            def forward(self, tokens: Any) -> Any:
+                x = self.symbols(tokens) + self.places(self.positions)
+                x = self.body(x, mask=self.mask, is_causal=True)
+                return self.head(self.norm(x)).reshape(-1, 64)
+
+        model = Model()
+        x = torch.randint(0, 64, (batch, length))
+        y = torch.randint(0, 64, (batch * length,))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+        return Built(model, nn.CrossEntropyLoss(), optimizer, x, y)
+
+    return build
+
+
+def gpt_block(torch: Any) -> Built:
+    """One pre-norm block as small GPTs write it, with a joint projection; 16 x 64 x 128; AdamW."""
+    nn = torch.nn
+    functional = nn.functional
+
+    class Block(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.LayerNorm(128), nn.LayerNorm(128)
+            self.joint, self.out = nn.Linear(128, 384), nn.Linear(128, 128)
+            self.wide, self.narrow = nn.Linear(128, 512), nn.Linear(512, 128)
+
+        def forward(self, x: Any) -> Any:
+            n, length, width = x.shape
+            parts = self.joint(self.first(x)).split(width, dim=2)
+            q, k, v = (part.view(n, length, 4, 32).transpose(1, 2) for part in parts)
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(y.transpose(1, 2).contiguous().view(n, length, width))
+            return x + self.narrow(functional.gelu(self.wide(self.second(x))))
+
+    model = Block()
+    x = torch.randn(16, 64, 128)
+    y = torch.randn(16, 64, 128)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    return Built(model, nn.MSELoss(), optimizer, x, y)
+
+
+CASES: dict[str, Case] = {
+    "lstm": Case("LSTM 128-128, 50 steps, batch 32, Adam", classifier("LSTM"), 1.5),
+    "gru": Case("GRU 128-128, 50 steps, batch 32, Adam", classifier("GRU"), 1.5),
+    "lstm_chars": Case("char LSTM 2x128, 64 steps, b. 32, Adam", characters("LSTM", 128, 2), 1.5),
+    "lstm_wide": Case("char LSTM 1x256, 64 steps, b. 32, Adam", characters("LSTM", 256, 1), 1.5),
+    "gru_chars": Case("char GRU 2x128, 64 steps, b. 32, Adam", characters("GRU", 128, 2), 1.5),
+    "transformer": Case("transformer 4x128, 12x64, AdamW", transformer(4, 12, 64), 1.5),
+    "transformer_long": Case(
+        "transformer 2x128, ReLU, 16x128, AdamW", transformer(2, 16, 128, 0.0, "relu"), 1.5
+    ),
+    "transformer_dropout": Case(
+        "transformer 2x128, dropout 0.1, 16x64", transformer(2, 16, 64, 0.1, "relu"), 1.5
+    ),
+    "gpt_block": Case("GPT block 128, 4 heads, 16x64, AdamW", gpt_block, 1.5),
+}
+
+
+class Framework(steps.Framework):
+    """As in steps.py, with the cases of this file."""
+
+    script = __file__
+
+
+def losses(case: str, count: int) -> None:
+    """Prints how far apart `count` losses from the same seed are."""
+    import importlib
+
+    curves = []
+    for name in ("torch", "flambeau"):
+        module = importlib.import_module(name)
+        module.manual_seed(0)
+        built = CASES[case].build(module)
+        curves.append([built.step() for _ in range(count)])
+    apart = max(abs(a - b) / max(abs(a), 1e-3) for a, b in zip(*curves))
+    ends = f"{curves[0][-1]:.6f} {curves[1][-1]:.6f}"
+    print(f"{case}: {count} losses, at most {apart:.1e} apart (relative); last {ends}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Recurrent and attention layers, Flambeau against PyTorch."
+    )
+    parser.add_argument("--cases", default=",".join(CASES), help="of: %(default)s")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.3, help="length of a block")
+    parser.add_argument("--compile", action="store_true", help="also through flambeau.compile")
+    parser.add_argument("--losses", type=int, default=0, help="compare so many losses")
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    # The server in steps.py builds what models.py lists.
+    models.CASES.update(CASES)
+    if chosen.serve:
+        steps.serve(chosen.serve, chosen.threads)
+        return
+    cases = chosen.cases.split(",")
+    if unknown := set(cases) - set(CASES):
+        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    if chosen.losses:
+        for case in cases:
+            losses(case, chosen.losses)
+    names = ("torch", "flambeau")
+    frameworks: list[steps.Framework] = [Framework(name, chosen.threads) for name in names]
+    columns = [steps.Column(framework, compiled=False) for framework in frameworks]
+    if chosen.compile:
+        columns.append(steps.Column(frameworks[1], compiled=True))
+    try:
+        for case in cases:
+            steps.measure(case, columns, chosen.rounds, chosen.seconds)
+            steps.report(case, columns)
+    finally:
+        for framework in frameworks:
+            framework.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Packing for the matrix unit: float32 operands into blocks of three bfloat16 parts.
+
+A block has 32 rows of the lead; a step of it, 32 k, is laid out [part][half of the rows][16][32].
+Of the left operand the last two are a row and its k, of the right one pairs of k and (row, which
+of the pair); k number i and i + 16 are neighbours in both. Rows and k beyond the operand's extents
+are zeros. Behind its steps a block has its flags: the largest magnitude's bits and the smallest's
+of those that are not 0, less one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flambeau.execute.cpu.contraction_nest import (
+    PARAMETERS,
+    Dimension,
+    cut_dimensions,
+    emit_stage,
+    task_count,
+    transposed,
+)
+from flambeau.execute.cpu.contraction_plan import TASKS
+from flambeau.execute.cpu.contraction_spec import ARGS, TABLE, operand_pointer, weighted_sum
+from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg, Type
+from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, PART_BYTES, PARTS, STEP_BYTES, Side
+
+LANES = 16
+FLOATS, WORDS = F32.with_lanes(LANES), I32.with_lanes(LANES)
+MASK = Type("i1", LANES)
+SOURCE, DESTINATION = 0, 1
+PARALLEL_ELEMENTS = 1 << 16
+TILE_BYTES = PART_BYTES // 2
+PACKING = "pack.rows"
+
+
+def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int]:
+    """(text, tasks) of the kernel that packs operand 0 into operand 1, `side.bytes` long."""
+    e = Emitter(vector_bits)
+    emit_packing(e, side)
+    dimensions = [Dimension(extent) for _, extent, _ in side.outer]
+    dimensions.append(Dimension(side.lead.blocks))
+    many = side.blocks * BLOCK * side.depth >= PARALLEL_ELEMENTS
+    cut = cut_dimensions(dimensions, TASKS if many else 1)
+
+    def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        *around, block = indices
+        terms = [(i, stride) for i, (_, _, stride) in zip(around, side.outer, strict=True)]
+        first = weighted_sum(e, [(block, BLOCK)])
+        terms.append((first, side.lead.stride))
+        source = e.gep(operand_pointer(e, TABLE, ARGS, SOURCE), "float", weighted_sum(e, terms))
+        number = e.i64(0)
+        for index, dimension in zip(indices, dimensions, strict=True):
+            number = weighted_sum(e, [(number, dimension.count), (index, 1)])
+        offset = weighted_sum(e, [(number, side.block_bytes)])
+        target = e.gep(operand_pointer(e, TABLE, ARGS, DESTINATION), "i8", offset)
+        left = e.op("sub nsw", e.i64(side.lead.extent), first)
+        e.call(PACKING, None, [source, target, left, e.i64(side.depth)], declared=True)
+
+    emit_stage(e, "pack", cut, body)
+    parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
+    with e.function("kernel", "i64", parameters) as registers:
+        e.call("pack", None, registers, declared=True)
+        e.line("ret i64 0")
+    return e.module(), task_count(cut)
+
+
+def emit_packing(e: Emitter, side: Side, name: str = PACKING) -> None:
+    """Defines @name(source, target, left, depth): packs min(32, left) rows, of `depth` k."""
+    emit_step(e, side, f"{name}.step")
+    parameters = [("source", PTR), ("target", PTR), ("left", I64), ("depth", I64)]
+    with e.function(name, "internal void", parameters) as (source, target, left, depth):
+        with e.loop(e.i64(0), e.i64(side.steps)) as steps:
+            call_step(e, side, f"{name}.step", (source, target, left, depth), steps.index)
+        e.line("ret void")
+
+
+def call_step(e: Emitter, side: Side, name: str, arguments: Sequence[Reg], step: Reg) -> None:
+    """Packs one step of a block; `arguments` are those of the function for the whole block."""
+    source, target, left, depth = arguments
+    k = weighted_sum(e, [(step, BLOCK)])
+    at = e.gep(source, "float", weighted_sum(e, [(k, side.stride)]))
+    to = e.gep(target, "i8", weighted_sum(e, [(step, STEP_BYTES)]))
+    flags = e.gep(target, "i8", e.i64(side.steps * STEP_BYTES))
+    rest = e.op("sub nsw", depth, k)
+    e.call(name, None, [at, to, flags, left, rest, step], declared=True)
+
+
+def emit_step(e: Emitter, side: Side, name: str) -> None:
+    """Defines @name(source, target, flags, left, rest, number): packs 32 rows by 32 k."""
+    parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
+    parameters += [("left", I64), ("rest", I64), ("number", I64)]
+    pack = _pack_rows if side.stride == 1 else _pack_pairs
+    with e.function(name, "internal void", parameters) as registers:
+        source, target, flags, left, rest, number = registers
+        start = [e.const(0, WORDS), e.const(-1, WORDS)]
+        with e.loop(e.i64(0), e.i64(2), carried=start) as halves:
+            tile = e.gep(target, "i8", weighted_sum(e, [(halves.index, TILE_BYTES)]))
+            row = weighted_sum(e, [(halves.index, HALF)])
+            here = e.gep(source, "float", weighted_sum(e, [(row, side.lead.stride)]))
+            mine = e.op("sub nsw", left, row)
+            found = pack(e, side, here, tile, mine, rest, halves.carried)
+            if side.turned:
+                _turn(e, tile)
+            halves.yield_(found)
+        high = e.call("llvm.vector.reduce.umax.v16i32", I32, [halves.carried[0]])
+        low = e.call("llvm.vector.reduce.umin.v16i32", I32, [halves.carried[1]])
+        first = e.cmp("icmp eq", number, e.i64(0))
+        for place, value, name, none in ((0, high, "llvm.umax", 0), (1, low, "llvm.umin", -1)):
+            at = e.gep(flags, "i32", e.i64(place))
+            before = e.select(first, e.const(none, I32), e.load(at, I32))
+            e.store(at, e.intrinsic(name, value, before))
+        e.line("ret void")
+
+
+def _pack_rows(
+    e: Emitter, side: Side, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
+) -> list[Reg]:
+    """16 rows whose k lie next to each other: a vector has the k of a row."""
+    masks = [_first_lanes(e, rest), _first_lanes(e, e.op("sub nsw", rest, e.i64(LANES)))]
+    count = _between(e, left, HALF)
+    with e.loop(e.i64(0), count, carried=flags) as rows:
+        at = e.gep(source, "float", weighted_sum(e, [(rows.index, side.lead.stride)]))
+        x = _masked(e, at, masks[0])
+        y = _masked(e, e.gep(at, "float", e.i64(LANES)), masks[1])
+        rows.yield_(_pack_pair(e, tile, rows.index, x, y, rows.carried))
+    with e.loop(count, e.i64(HALF)) as beyond:
+        for part in range(PARTS):
+            e.store(_line(e, tile, beyond.index, part), e.const(0, WORDS), 64)
+    return rows.carried
+
+
+def _pack_pairs(
+    e: Emitter, side: Side, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
+) -> list[Reg]:
+    """16 rows that lie next to each other: a vector has one k of all of them."""
+    mask, none = _first_lanes(e, left), e.const(0, MASK)
+    with e.loop(e.i64(0), e.i64(HALF), carried=flags) as pairs:
+        vectors = []
+        for start in (0, HALF):
+            k = weighted_sum(e, [(pairs.index, 1), (e.i64(start), 1)])
+            there = e.temp(
+                MASK, f"select i1 {e.cmp('icmp slt', k, rest)}, {mask.typed}, {none.typed}"
+            )
+            at = e.gep(source, "float", weighted_sum(e, [(k, side.stride)]))
+            vectors.append(_masked(e, at, there))
+        pairs.yield_(_pack_pair(e, tile, pairs.index, vectors[0], vectors[1], pairs.carried))
+    return pairs.carried
+
+
+def _between(e: Emitter, count: Reg, most: int) -> Reg:
+    return e.intrinsic("llvm.smax", e.intrinsic("llvm.smin", count, e.i64(most)), e.i64(0))
+
+
+def _first_lanes(e: Emitter, count: Reg) -> Reg:
+    """A mask of the first `count` lanes (any number)."""
+    few = e.cast("trunc", _between(e, count, LANES), "i32")
+    return e.cmp("icmp slt", e.lane_numbers(LANES, "i32"), e.splat(few, LANES))
+
+
+def _masked(e: Emitter, pointer: Reg, mask: Reg) -> Reg:
+    """16 elements, zeros where the mask is not set."""
+    name = "llvm.masked.load.v16f32.p0"
+    return e.call(name, FLOATS, [pointer, Reg("4", I32), mask, e.const(0, FLOATS)])
+
+
+def _line(e: Emitter, tile: Reg, number: Reg, part: int) -> Reg:
+    """Line `number`, of 64 bytes, of a part of a half."""
+    place = weighted_sum(e, [(number, 2 * BLOCK), (e.i64(part), PART_BYTES)])
+    return e.gep(tile, "i8", place)
+
+
+def _pack_pair(e: Emitter, tile: Reg, number: Reg, x: Reg, y: Reg, flags: list[Reg]) -> list[Reg]:
+    """Stores the parts of x in the lower and those of y in the upper halves of words."""
+    for part, (a, b) in enumerate(zip(_parts(e, x), _parts(e, y), strict=True)):
+        word = e.op("or", e.op("lshr", a, e.const(16, WORDS)), b)
+        e.store(_line(e, tile, number, part), word, 64)
+    high, low = flags
+    for value in (x, y):
+        size = e.op("and", e.bitcast(value, WORDS), e.const(0x7FFFFFFF, WORDS))
+        high = e.intrinsic("llvm.umax", high, size)
+        low = e.intrinsic("llvm.umin", low, e.op("add", size, e.const(-1, WORDS)))
+    return [high, low]
+
+
+def _parts(e: Emitter, x: Reg) -> list[Reg]:
+    """The three bfloat16 parts of 16 floats, as the bits of floats whose lower half is zero.
+
+    Halfway cases are rounded away from zero: the next part makes up for either choice.
+    """
+    found = []
+    for number in range(PARTS):
+        bits = e.bitcast(x, WORDS)
+        if number < PARTS - 1:
+            bits = e.op("add", bits, e.const(0x8000, WORDS))
+            bits = e.op("and", bits, e.const(-0x10000, WORDS))
+            x = e.op("fsub", x, e.bitcast(bits, FLOATS))
+        found.append(bits)
+    return found
+
+
+def _turn(e: Emitter, tile: Reg) -> None:
+    """Transposes the three parts of a half: 16 x 16 pairs each."""
+    with e.loop(e.i64(0), e.i64(PARTS)) as parts:
+        base = e.gep(tile, "i8", weighted_sum(e, [(parts.index, PART_BYTES)]))
+        places = [e.gep(base, "i8", e.i64(row * 2 * BLOCK)) for row in range(HALF)]
+        rows = [e.load(place, WORDS, 64) for place in places]
+        for place, row in zip(places, transposed(e, rows), strict=True):
+            e.store(place, row, 64)

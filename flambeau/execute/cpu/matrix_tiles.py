@@ -1,0 +1,298 @@
+"""The products of packed blocks on the matrix unit, and what becomes of their results.
+
+A block of the result, 32 x 32, is four of the unit's eight tiles; see the Note in matrix_plan.py
+for the parts that are multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from flambeau.execute.cpu.contraction_nest import (
+    PARAMETERS,
+    lane_range,
+    transposed,
+)
+from flambeau.execute.cpu.contraction_spec import (
+    StoreCallback,
+    weighted_sum,
+)
+from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg
+from flambeau.execute.cpu.matrix_pack import FLOATS, LANES, TILE_BYTES
+from flambeau.execute.cpu.matrix_plan import (
+    BLOCK,
+    HALF,
+    PART_BYTES,
+    STEP_BYTES,
+    Lead,
+    MatrixPlan,
+)
+
+ROW_BYTES = 4 * BLOCK
+HIGH, MID, LOW = range(3)
+# (left part, right part) of the six products: the smallest first, and one operand stays.
+PRODUCTS = ((LOW, HIGH), (MID, HIGH), (MID, MID), (HIGH, MID), (HIGH, LOW), (HIGH, HIGH))
+# Exponents (biased by 127) between which parts and products are exact in the unit.
+SMALLEST, SMALLEST_PRODUCT = 127 - 100, 2 * 127 - 100
+LARGEST, LARGEST_PRODUCT = 127 + 120, 2 * 127 + 100
+
+ARRAYS = {
+    "ldtilecfg": "ptr",
+    "tilerelease": "",
+    "tilezero": "i8 immarg",
+    "tileloadd64": "i8 immarg, ptr, i64",
+    "tilestored64": "i8 immarg, ptr, i64",
+    "tdpbf16ps": "i8 immarg, i8 immarg, i8 immarg",
+}
+
+
+def _unit(e: Emitter, name: str, *arguments: int | Reg) -> None:
+    """An instruction of the matrix unit; tiles are numbers, a stride follows a pointer."""
+    full = f"llvm.x86.{name}"
+    e.declarations.setdefault(full, f"declare void @{full}({ARRAYS[name]})")
+    spelled = [a.typed if isinstance(a, Reg) else f"i8 {a}" for a in arguments]
+    e.line(f"call void @{full}({', '.join(spelled)})")
+
+
+@contextmanager
+def with_unit(e: Emitter) -> Iterator[None]:
+    """Around all uses of the unit: what is in its tiles is lost at both ends."""
+    _unit(e, "ldtilecfg", _configuration(e))
+    yield
+    _unit(e, "tilerelease")
+
+
+def _configuration(e: Emitter) -> Reg:
+    """The unit's configuration: eight tiles of 16 rows of 64 bytes."""
+    words = [1] + [0] * 15 + [64, 0] * 8 + [0] * 16 + [16] * 8 + [0] * 8
+    spelled = ", ".join(f"i8 {w}" for w in words)
+    e.declarations["tiles"] = f"@tiles = private constant [64 x i8] [{spelled}], align 64"
+    return Reg("@tiles", PTR)
+
+
+class Block:
+    """Emits the function of a block of `height` rows by `width` columns."""
+
+    def __init__(
+        self, e: Emitter, plan: MatrixPlan, store: StoreCallback | None, height: int, width: int
+    ) -> None:
+        self.e = e
+        self.plan = plan
+        self.store = store
+        self.height, self.width = height, width
+        self.row_tiles, self.column_tiles = -(-height // HALF), -(-width // HALF)
+
+    def emit(self, name: str) -> None:
+        """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
+
+        `left` and `right` are packed, `rows` and `columns` the same in their operands.
+        """
+        e, plan = self.e, self.plan
+        parameters = [*PARAMETERS, *[(n, PTR) for n in ("left", "right", "rows", "columns")]]
+        parameters += [("row", I64), ("column", I64), *[(f"i{p}", I64) for p in plan.outer]]
+        with e.function(name, "internal void", parameters) as registers:
+            self.index = dict(zip(plan.outer, registers[8:], strict=True))
+            result = e.alloca(F32, BLOCK * BLOCK)
+            self._product(registers[2:6], result, e.i64(plan.left.depth), None)
+            self._give(result, *registers[6:8])
+            e.line("ret void")
+
+    def emit_product(self, name: str) -> None:
+        """Defines @name(left, right, rows, columns, result, depth, again): the products of a block,
+        added to the result unless `again` is 0.
+        """
+        e = self.e
+        parameters = [(n, PTR) for n in ("left", "right", "rows", "columns", "result")]
+        parameters += [("depth", I64), ("again", I64)]
+        with e.function(name, "internal void", parameters) as registers:
+            result, depth, again = registers[4:]
+            self._product(registers[:4], result, depth, e.cmp("icmp ne", again, e.i64(0)))
+            e.line("ret void")
+
+    def emit_total(self, name: str, parts: int, stride: int) -> None:
+        """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
+        and hands the block on.
+        """
+        e = self.e
+        parameters = [*PARAMETERS, ("partial", PTR), ("row", I64), ("column", I64)]
+        self.index = {}
+        with e.function(name, "internal void", parameters) as (_, _, partial, row, column):
+            result = e.alloca(F32, BLOCK * BLOCK)
+            with e.loop(e.i64(0), e.i64(BLOCK * BLOCK), LANES) as loop:
+                place = e.gep(partial, "float", loop.index)
+                total = e.load(place, FLOATS, 64)
+                for part in range(1, parts):
+                    more = e.load(e.gep(place, "i8", e.i64(part * stride)), FLOATS, 64)
+                    total = e.op("fadd", total, more)
+                e.store(e.gep(result, "float", loop.index), total, 64)
+            self._give(result, row, column)
+            e.line("ret void")
+
+    def _product(self, operands: Sequence[Reg], result: Reg, depth: Reg, again: Reg | None) -> None:
+        """result = left right, or plus that where `again`; on the unit if that is safe."""
+        e = self.e
+        left, right, rows, columns = operands
+        by_unit, by_vectors, finished = e.label(), e.label(), e.label()
+        e.branch_if(self._safe(left, right), by_unit, by_vectors)
+        e.open_block(by_unit)
+        self._multiply(left, right, result, again)
+        e.branch(finished)
+        e.open_block(by_vectors)
+        self._multiply_plainly(rows, columns, result, depth, again)
+        e.branch(finished)
+        e.open_block(finished)
+
+    def _safe(self, left: Reg, right: Reg) -> Reg:
+        """Whether all magnitudes of both blocks are within what the unit computes exactly."""
+        e = self.e
+        exponents = []
+        for side, block in ((self.plan.left, left), (self.plan.right, right)):
+            flags = e.gep(block, "i8", e.i64(side.steps * STEP_BYTES))
+            words = [e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)]
+            exponents.append([e.op("lshr", word, e.const(23, I32)) for word in words])
+        (high, low), (high2, low2) = exponents
+        good = e.cmp("icmp uge", e.op("add", low, low2), e.const(SMALLEST_PRODUCT, I32))
+        few = e.cmp("icmp ule", e.op("add", high, high2), e.const(LARGEST_PRODUCT, I32))
+        good = e.op("and", good, few)
+        for least, most in ((low, high), (low2, high2)):
+            good = e.op("and", good, e.cmp("icmp uge", least, e.const(SMALLEST, I32)))
+            good = e.op("and", good, e.cmp("icmp ule", most, e.const(LARGEST, I32)))
+        return good
+
+    def _multiply(self, left: Reg, right: Reg, result: Reg, again: Reg | None) -> None:
+        e = self.e
+        totals = {
+            (r, c): 2 * r + c for r in range(self.row_tiles) for c in range(self.column_tiles)
+        }
+        places = {
+            tile: e.gep(result, "i8", e.i64(r * HALF * ROW_BYTES + c * 4 * HALF))
+            for (r, c), tile in totals.items()
+        }
+        for tile in places:
+            _unit(e, "tilezero", tile)
+        if again is not None:
+            with e.when(again):
+                for tile, place in places.items():
+                    _unit(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
+        with e.loop(e.i64(0), e.i64(self.plan.left.steps)) as loop:
+            offset = weighted_sum(e, [(loop.index, STEP_BYTES)])
+            at = e.gep(left, "i8", offset), e.gep(right, "i8", offset)
+            have = [-1, -1]
+            for parts in PRODUCTS:
+                for side, count in ((0, self.row_tiles), (1, self.column_tiles)):
+                    if have[side] != parts[side]:
+                        self._load(at[side], 4 + 2 * side, parts[side], count)
+                        have[side] = parts[side]
+                for (r, c), tile in totals.items():
+                    _unit(e, "tdpbf16ps", tile, 4 + r, 6 + c)
+        for tile, place in places.items():
+            _unit(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
+
+    def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
+        e = self.e
+        for number in range(count):
+            place = e.gep(base, "i8", e.i64(part * PART_BYTES + number * TILE_BYTES))
+            _unit(e, "tileloadd64", tile + number, place, e.i64(2 * BLOCK))
+
+    # ---- blocks that the unit would not compute exactly ------------------------------------------
+
+    def _multiply_plainly(
+        self, rows: Reg, columns: Reg, result: Reg, depth: Reg, again: Reg | None
+    ) -> None:
+        """The same block by fused multiply-adds, from the operands where they are."""
+        e, left, right = self.e, self.plan.left, self.plan.right
+        with e.loop(e.i64(0), e.i64(self.height)) as loop:
+            a = e.gep(rows, "float", weighted_sum(e, [(loop.index, left.lead.stride)]))
+            line = e.gep(result, "float", weighted_sum(e, [(loop.index, BLOCK)]))
+            places = [e.gep(line, "float", e.i64(n * HALF)) for n in range(self.column_tiles)]
+            start = [e.const(0, FLOATS)] * self.column_tiles
+            if again is not None:
+                mask = e.splat(again, LANES)
+                start = [e.select(mask, e.load(p, FLOATS, 64), start[0]) for p in places]
+            with e.loop(e.i64(0), depth, carried=start) as k:
+                place = e.gep(a, "float", weighted_sum(e, [(k.index, left.stride)]))
+                x = e.splat(e.load(place, F32), LANES)
+                b = e.gep(columns, "float", weighted_sum(e, [(k.index, right.stride)]))
+                k.yield_([e.fma(x, self._column(b, n), s) for n, s in enumerate(k.carried)])
+            for place, total in zip(places, k.carried, strict=True):
+                e.store(place, total, 64)
+
+    def _column(self, base: Reg, number: int) -> Reg:
+        """Elements of the right operand for 16 columns from 16 * number on; zeros beyond."""
+        e, stride = self.e, self.plan.right.lead.stride
+        count = min(HALF, self.width - number * HALF)
+        mask = e.vector_const([int(i < count) for i in range(LANES)], "i1")
+        start = e.gep(base, "float", e.i64(number * HALF * stride))
+        align, zero = Reg("4", I32), e.const(0, FLOATS)
+        if stride == 1:
+            return e.call("llvm.masked.load.v16f32.p0", FLOATS, [start, align, mask, zero])
+        places = e.vector_const([i * stride for i in range(LANES)], "i64")
+        pointers = e.gep(start, "float", places)
+        return e.call("llvm.masked.gather.v16f32.v16p0", FLOATS, [pointers, align, mask, zero])
+
+    # ---- results ---------------------------------------------------------------------------------
+
+    def _give(self, result: Reg, row: Reg, column: Reg) -> None:
+        """Hands the block on, 16 elements at a time along a row, or along a column if turned."""
+        e, plan = self.e, self.plan
+        across, along = plan.left.lead, plan.right.lead
+        lines, length, line, start = self.height, self.width, row, column
+        if plan.turned:
+            self._transpose(result)
+            across, along, lines, length, line, start = along, across, length, lines, start, line
+        whole, rest = divmod(length, HALF)
+        with e.loop(e.i64(0), e.i64(lines)) as loop:
+            first = weighted_sum(e, [(line, BLOCK), (loop.index, 1)])
+            place = {**self.index, **_indices(e, across, first)}
+            if whole:
+                with e.loop(e.i64(0), e.i64(whole)) as pieces:
+                    self._piece(result, loop.index, pieces.index, HALF, place, along, start)
+            if rest:
+                self._piece(result, loop.index, e.i64(whole), rest, place, along, start)
+
+    def _piece(
+        self,
+        result: Reg,
+        line: Reg,
+        number: Reg,
+        width: int,
+        place: dict[int, Reg],
+        along: Lead,
+        start: Reg,
+    ) -> None:
+        e = self.e
+        at = e.gep(result, "float", weighted_sum(e, [(line, BLOCK), (number, HALF)]))
+        value = lane_range(e, e.load(at, FLOATS, 64), 0, width)
+        first = weighted_sum(e, [(start, BLOCK), (number, HALF)])
+        index = {**place, **_indices(e, along, first)}
+        positions = [p for p, axis in enumerate(self.plan.spec.axes) if axis.kind != "k"]
+        registers = [index.get(p, e.i64(0)) for p in positions]
+        assert self.store is not None
+        self.store(e, registers, value, positions.index(along.axes[-1]))
+
+    def _transpose(self, result: Reg) -> None:
+        """Transposes the block where it lies: its four quarters, two of which change places."""
+        e = self.e
+        with e.loop(e.i64(0), e.i64(2)) as rows, e.loop(rows.index, e.i64(2)) as columns:
+            places, vectors = [], []
+            for r, c in ((rows.index, columns.index), (columns.index, rows.index)):
+                quarter = weighted_sum(e, [(r, HALF * BLOCK), (c, HALF)])
+                corner = e.gep(result, "float", quarter)
+                lines = [e.gep(corner, "float", e.i64(n * BLOCK)) for n in range(HALF)]
+                places.append(lines)
+                vectors.append(transposed(e, [e.load(line, FLOATS, 64) for line in lines]))
+            for lines, values in zip(places[::-1], vectors, strict=True):
+                for line, value in zip(lines, values, strict=True):
+                    e.store(line, value, 64)
+
+
+def _indices(e: Emitter, lead: Lead, number: Reg) -> dict[int, Reg]:
+    """The index of each of a lead's axes, from the one along all of them."""
+    found: dict[int, Reg] = {}
+    for place in range(len(lead.axes) - 1, 0, -1):
+        inner = e.i64(lead.extents[place])
+        found[lead.axes[place]] = e.op("urem", number, inner)
+        number = e.op("udiv", number, inner)
+    found[lead.axes[0]] = number
+    return found

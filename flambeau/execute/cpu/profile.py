@@ -1,0 +1,62 @@
+"""How long each kernel of a compiled program takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from flambeau.execute.cpu.compiler import CompiledProgram
+from flambeau.execute.cpu.pool import get_num_threads
+from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
+from flambeau.execute.cpu.runtime import run_functions
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTime:
+    """One kernel call of a program: what it computes, its tasks, its best time in seconds."""
+
+    label: str
+    seconds: float
+    tasks: int
+    parallel: bool
+    text: str
+
+
+def kernel_times(compiled: CompiledProgram, table: Any, rounds: int = 10) -> list[KernelTime]:
+    """Times each kernel on a filled pointer table (int64 array), in order, `rounds` times over.
+
+    This runs the program: what it updates is updated. The best of the rounds counts, less what an
+    empty call takes. NotImplementedError for programs with host steps.
+    """
+    if not compiled.native:
+        raise NotImplementedError("kernel_times: programs with host steps")
+    call, threads = run_functions().releasing, get_num_threads()
+    blob, address = compiled.blob, int(table.ctypes.data)
+    programs, places = [], []
+    at = 0
+    while blob[at]:
+        end = at + RECORD_HEADER_WORDS + int(blob[at + 3])
+        programs.append(np.concatenate([blob[at:end], np.zeros(RECORD_HEADER_WORDS, np.int64)]))
+        places.append(at)
+        at = end
+    entries = [int(p.ctypes.data) for p in programs]
+    empty = np.zeros(RECORD_HEADER_WORDS, np.int64)
+    idle = min(_timed(call, address, int(empty.ctypes.data), threads) for _ in range(20))
+    best = [math.inf] * len(entries)
+    for _ in range(rounds):
+        for number, entry in enumerate(entries):
+            best[number] = min(best[number], _timed(call, address, entry, threads))
+    return [
+        KernelTime(k.label, max(seconds - idle, 0.0), k.tasks, k.parallel, k.text)
+        for k, seconds in zip(compiled.kernels, best, strict=True)
+    ]
+
+
+def _timed(call: Any, table: int, program: int, threads: int) -> float:
+    start = perf_counter()
+    call(table, program, threads)
+    return perf_counter() - start

@@ -1,0 +1,110 @@
+"""Powers: exact forms for the exponents that a program names, one general function else."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
+from flambeau.ops.primitive import Primitive
+from flambeau.ops.value import Operand, Value
+from flambeau.record.events import InplaceOp, PureOp
+from flambeau.tensor.recording import in_place, record, unary
+from flambeau.tensor.tensor import Tensor
+
+
+def power(a: Operand, b: Operand) -> Value:
+    """a ** b by the general function."""
+    return ar.binary(el.pow_, a, b)
+
+
+def power_of(x: Value, kind: str, exponent: Any) -> Value:
+    """x ** exponent, a number known when recording; 0.5, 1, 2, 3, -1, .. by exact forms."""
+    number = (
+        float.fromhex(exponent)
+        if kind == "float"
+        else (complex(exponent) if kind == "complex" else int(exponent))
+    )
+    dtype = ar.promoted_dtype(x, number)
+    x = ar.cast(x, dtype)
+    if isinstance(number, int) and dtype.kind in "ib" and number < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if number == 0:
+        return ar.full(x.shape, 1, dtype)
+    if number == 1:
+        return ar.add(x, 0) if x.dtype.kind in "ib" else x
+    if number == 2:
+        return x * x
+    if number == 3:
+        return x * x * x
+    if dtype.is_floating_point:
+        known: dict[complex, Primitive] = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}
+        exact = known.get(number)
+        if exact is not None:
+            return exact(x)
+        if number == -2:
+            return el.reciprocal(x * x)
+    return ar.apply(el.pow_, (x, number), dtype)
+
+
+POW = PureOp("pow", power, "PowBackward1", preserves=True)
+POW_SCALAR = PureOp("pow", power_of, "PowBackward0", preserves=True)
+POW_ = InplaceOp("pow_", power, "PowBackward1")
+POW_SCALAR_ = InplaceOp("pow_", power_of, "PowBackward0")
+
+
+def _exponent(value: Any) -> tuple[str, Any]:
+    if isinstance(value, (bool, int)):
+        return "int", int(value)
+    if isinstance(value, float):
+        return "float", float(value).hex()
+    return "complex", value
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent, elementwise."""
+    if isinstance(exponent, Tensor) or not isinstance(input, Tensor):
+        if not isinstance(exponent, Tensor):
+            raise not_a_tensor("pow", "input", 1, input)
+        result = record(POW, (checked_operand("pow", input), exponent))
+    else:
+        result = unary(POW_SCALAR, input, _exponent(checked_operand("pow", exponent)))
+    return result if out is None else write_out(result, out)
+
+
+def pow_(self: Tensor, exponent: Any) -> Tensor:
+    """self **= exponent."""
+    if isinstance(exponent, Tensor):
+        return in_place(POW_, self, (exponent,))
+    return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
+
+
+def _powered(name: str, input: Any, exponent: Any) -> tuple[Any, Any]:
+    """The operands of float_power: tensors in float64 (complex128 where one is complex)."""
+    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
+        raise not_a_tensor(name, "input", 1, input)
+    both = (input, exponent)
+    wide = dtypes.float64
+    if builtins.any(v.is_complex() if isinstance(v, Tensor) else type(v) is complex for v in both):
+        wide = dtypes.complex128
+    a, b = (convert(v, wide) if isinstance(v, Tensor) else v for v in both)
+    return a, b
+
+
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent, computed in float64 (complex128)."""
+    return pow(*_powered("float_power", input, exponent), out=out)
+
+
+def float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """float_power in place: the tensor must hold float64 or complex128."""
+    base, power_ = _powered("float_power_", self, exponent)
+    if base.dtype is not self.dtype:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {self.dtype.scalar_name} but the "
+            f"operation's result requires dtype {base.dtype.scalar_name}"
+        )
+    return pow_(self, power_)

@@ -1,0 +1,163 @@
+"""Programs in which random testing has found a difference, shrunk and told by what went wrong."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flambeau
+
+from .compare import difference
+from .modes import MODES, mode
+from .program import _name_of, plain
+
+pytestmark = pytest.mark.parity
+
+FOUND = {
+    "hooks of a root that enters a new recording while they run": """
+x = torch.tensor([[-0.2, -1.9], [1.1, 0.6]], requires_grad=True)
+y = x.flatten()
+y.retain_grad()
+with torch.no_grad():
+    x.unsqueeze(0).mul_(0.25)
+y.backward(torch.ones_like(y), retain_graph=True)
+print(x.grad.sum().item())
+(y * y.dot(y)).sum().backward()
+""",
+    "a copy and its source are one value: which of them was overwritten since": """
+x = torch.tensor(1.5, requires_grad=True)
+y = -x
+y.copy_(x)
+y.mul_(-1)
+z = ((x * (x - 0.25)) ** 2).mean()
+z.backward()
+""",
+    "the same, without gradients": """
+x = torch.tensor([1.5, 2.5])
+w = torch.tensor([0.5, -1.0], requires_grad=True)
+y = torch.zeros(2)
+y.copy_(x)
+z = (w * y).sum()
+x.add_(1)
+z.backward()
+""",
+    "the input of grad was overwritten: what it was in an earlier program is not asked for": """
+x = torch.tensor([0.25, -0.5, -1.5], requires_grad=True) * 2
+y = torch.where(x > 0.25, x, torch.ones(2, 3))
+print(x.sum().item())
+y[:, [0]] *= 1.0
+for _ in range(2):
+    g = torch.autograd.grad(y.tanh().sum(), y)[0]
+""",
+    "a view keeps its leaf alive": """
+x = torch.tensor(-1.5).clone().requires_grad_(True)
+y = x.flatten()
+x = 2 * y
+print(y.tolist())
+y.add_(x)
+""",
+    "overwritten by a constant: the gradient of what was there needs none": """
+x = torch.tensor([[1.4], [1.6]], requires_grad=True)
+y = torch.tensor([[-1.4, 1.5]], requires_grad=True)
+z = torch.minimum(x, y)
+z[...] = 1.5
+g = torch.autograd.grad((z * x).sum(), y, create_graph=True)[0].clone()
+""",
+    "overwritten by a tensor: what was there gets a gradient of zero": """
+x = torch.tensor([1.5, -2.0], requires_grad=True)
+w = torch.tensor([0.5, 0.25], requires_grad=True)
+y = x / 2
+y.copy_(w)
+(y * y).sum().backward()
+""",
+    "no extent to reduce over": """
+x = torch.ones((0, 3), requires_grad=True) * 2
+y = x.logsumexp(0)
+y.sum().backward()
+""",
+    "the order of axes of a broadcast result": """
+x = torch.tensor([[0.5], [-1.25], [0.5]])[None] * 1.5
+y = x.movedim(0, -1) == x
+z = x.movedim(0, -1) + x
+""",
+    "a slice with steps of one element": """
+x = torch.full((1,), 3)
+y = x[::2].reshape(-1)
+strides = y.stride()
+y.copy_(x)
+""",
+    "rows written from their own memory": """
+x = torch.tensor([3.0, 1.5, 2.0])
+y = x.flatten()
+y[y > 0] = x
+""",
+    "one value written from its own memory": """
+x = torch.tensor([3.0, 1.5, 2.0], requires_grad=True)
+y = (x * x).mean()
+z = y.flatten()
+z[z > 0] = y
+z.sum().backward()
+""",
+    "a write that fails leaves nothing of memory that NumPy shows in the recording": """
+x = torch.arange(12.0).reshape(3, 4)
+n = x.numpy()
+y = x[None]
+try:
+    y.sub_(x)
+except RuntimeError:
+    pass
+y[::2] += 1.0
+print(n[0])
+""",
+    "a clone is needed, and what it is a clone of was overwritten": """
+x = torch.tensor([[0.25, -0.5], [1.0, 0.75]], requires_grad=True)
+y = x @ x
+z = y.detach().clone()
+w = z @ x
+print(w.sum().item())
+y.mul_(3)
+(w * w).sum().backward()
+""",
+    "where with what is not there": """
+x = torch.ones(2, requires_grad=True)
+y = torch.where(x > 0, x.grad, x.grad)
+""",
+    "indices in the memory that is written": """
+x = torch.arange(4)
+x[x] = 3
+""",
+    "transposed without dimensions": """
+x = torch.tanh(torch.tensor(0.5, requires_grad=True))
+y = x.mT
+y.backward()
+""",
+}
+
+
+def outcome(module: Any, source: str) -> list[Any]:
+    """All variables at the end, and the error where there was one."""
+    names: dict[str, Any] = {"torch": module, "np": np}
+    printed: list[str] = []
+    names["print"] = lambda *words: printed.append(" ".join(map(str, words)))
+    seen: list[Any] = []
+    try:
+        exec(source, names)
+    except Exception as error:
+        seen.append(("error", _name_of(error)))
+    shown = [n for n in sorted(names) if n not in ("torch", "np", "print") and n[0] != "_"]
+    return [("printed", printed), *((n, plain(names[n])) for n in shown), *seen]
+
+
+@pytest.mark.parametrize("name", list(MODES))
+@pytest.mark.parametrize("found", list(FOUND))
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_same_as_pytorch(found: str, name: str) -> None:
+    torch = pytest.importorskip("torch")
+    wanted = outcome(torch, FOUND[found])
+    with mode(name), warnings.catch_warnings():
+        for _ in range(3):
+            words = difference(wanted, outcome(flambeau, FOUND[found]))
+            assert words is None, words
