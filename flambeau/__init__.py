@@ -74,6 +74,7 @@ _SUBMODULES = frozenset(
     {
         "accelerator",
         "amp",
+        "ao",
         "autograd",
         "backends",
         "compiler",
@@ -83,21 +84,26 @@ _SUBMODULES = frozenset(
         "distributions",
         "fft",
         "func",
+        "futures",
         "hub",
         "jit",
         "linalg",
         "metrics",
         "mps",
         "multiprocessing",
+        "nested",
         "nn",
         "onnx",
         "optim",
+        "overrides",
         "profiler",
+        "quantization",
         "random",
         "serialization",
         "signal",
         "sparse",
         "special",
+        "storage",
         "testing",
         "types",
         "utils",
@@ -116,6 +122,20 @@ _ELSEWHERE = {
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
     "vmap": ("flambeau.func.mapping", "vmap"),
+    "binomial": ("flambeau.distributions.draws", "binomial"),
+    "fork": ("flambeau.jit", "fork"),
+    "wait": ("flambeau.jit", "wait"),
+    **{
+        f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")
+        for verb, kind in (
+            ("get", "cpu_dtype"),
+            ("get", "gpu_dtype"),
+            ("set", "cpu_dtype"),
+            ("set", "gpu_dtype"),
+            ("set", "cpu_enabled"),
+            ("is", "cpu_enabled"),
+        )
+    },
     **{
         name: ("flambeau.amp.autocast_mode", name)
         for name in (

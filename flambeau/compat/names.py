@@ -38,6 +38,7 @@ GATHERED: dict[str, str] = {
     **{f"torch.optim.{name}": "flambeau.optim" for name in _OPTIM_FILES},
     "torch.distributions.utils": "flambeau.distributions.parameters",
     **{f"torch.distributions.{name}": "flambeau.distributions" for name in _DISTRIBUTION_FILES},
+    "torch.ao.quantization": "flambeau.quantization",
     "torch.cuda.amp": "flambeau.amp.cuda",
     "torch.cpu.amp": "flambeau.amp.cpu",
     **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},

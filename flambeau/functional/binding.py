@@ -34,6 +34,7 @@ from flambeau.functional import (
     powers,
     randomness,
     rarer,
+    rarer_functions,
     recurrent,
     reduction,
     shaping,
@@ -113,6 +114,7 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     similarity,
     direct,
     sparse_making,
+    rarer_functions,
 )
 # Functions of `pointwise`, `powers` and `ternary` that serve other modules.
 NOT_PUBLIC = {
@@ -151,6 +153,7 @@ def names() -> dict[str, tuple[str, str]]:
         (matrix_functions, "REMOVED_NAMES"),
         (legacy_types, "LEGACY_TYPES"),
         (sparse_making, "SPARSE_NAMES"),
+        (rarer_functions, "FUNCTIONS"),
     ):
         for name in getattr(module, table):
             found[name] = (_last(module), f"{table}[{name}]")

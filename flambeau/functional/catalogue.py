@@ -194,6 +194,29 @@ NAMES = {
         "randn_like randperm "
     ),
     "rarer": "broadcast_shapes is_same_size scalar_tensor",
+    "rarer_functions": (
+        "addmv_=FUNCTIONS[addmv_] as_strided_=FUNCTIONS[as_strided_] "
+        "ccol_indices_copy=FUNCTIONS[ccol_indices_copy] "
+        "col_indices_copy=FUNCTIONS[col_indices_copy] compiled_with_cxx11_abi cond "
+        "crow_indices_copy=FUNCTIONS[crow_indices_copy] dequantize=FUNCTIONS[dequantize] "
+        "detach=FUNCTIONS[detach] detach_=FUNCTIONS[detach_] frobenius_norm "
+        "get_deterministic_debug_mode get_device=FUNCTIONS[get_device] get_device_module "
+        "get_num_interop_threads hash_tensor=FUNCTIONS[hash_tensor] "
+        "indices_copy=FUNCTIONS[indices_copy] int_repr=FUNCTIONS[int_repr] "
+        "is_deterministic_algorithms_warn_only_enabled is_distributed=FUNCTIONS[is_distributed] "
+        "is_inference=FUNCTIONS[is_inference] is_signed=FUNCTIONS[is_signed] is_vulkan_available "
+        "is_warn_always_enabled native_dropout native_group_norm native_layer_norm "
+        "norm_except_dim nuclear_norm pca_lowrank "
+        "q_per_channel_axis=FUNCTIONS[q_per_channel_axis] "
+        "q_per_channel_scales=FUNCTIONS[q_per_channel_scales] "
+        "q_per_channel_zero_points=FUNCTIONS[q_per_channel_zero_points] "
+        "q_scale=FUNCTIONS[q_scale] q_zero_point=FUNCTIONS[q_zero_point] "
+        "resize_as_sparse_=FUNCTIONS[resize_as_sparse_] "
+        "row_indices_copy=FUNCTIONS[row_indices_copy] segment_reduce set_default_tensor_type "
+        "set_deterministic_debug_mode set_flush_denormal set_warn_always svd_lowrank sym_float "
+        "sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum to_dlpack "
+        "values_copy=FUNCTIONS[values_copy] while_loop "
+    ),
     "recurrent": "gru_cell lstm_cell rnn_relu_cell rnn_tanh_cell",
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "

@@ -1,6 +1,6 @@
 """Layers, losses, containers and their initialisers: PyTorch's torch.nn."""
 
-from flambeau.nn import init, modules, parallel, parameter, utils
+from flambeau.nn import attention, grad, init, modules, parallel, parameter, utils
 from flambeau.nn._torch import Buffer, Parameter
 from flambeau.nn._torch import F as functional
 from flambeau.nn.modules import (
@@ -170,6 +170,8 @@ from flambeau.nn.parallel import DataParallel
 from flambeau.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 __all__ = [
+    "attention",
+    "grad",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
     "LazyBatchNorm3d",

@@ -39,7 +39,7 @@ FLOORS |= dict.fromkeys(
     [
         *("accelerator", "amp", "backends", "compiler", "cpu", "cuda", "fft", "func", "hub", "jit"),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
-        *("futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),
+        *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),
         *("distributions", "special", "testing", "types", "version"),
     ],
     6,
