@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import flambeau as torch
-from flambeau.record.plan import STATISTICS
+from flambeau.record.statistics import STATISTICS
 
 
 def resident() -> float:

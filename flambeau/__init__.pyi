@@ -43,6 +43,7 @@ from flambeau import testing as testing
 from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
+from flambeau import vision as vision
 from flambeau.amp.autocast_mode import autocast as autocast
 from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
 from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
@@ -60,6 +61,8 @@ from flambeau.amp.legacy import is_autocast_cpu_enabled as is_autocast_cpu_enabl
 from flambeau.amp.legacy import set_autocast_cpu_dtype as set_autocast_cpu_dtype
 from flambeau.amp.legacy import set_autocast_cpu_enabled as set_autocast_cpu_enabled
 from flambeau.amp.legacy import set_autocast_gpu_dtype as set_autocast_gpu_dtype
+from flambeau.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
+from flambeau.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
 from flambeau.autograd.modes import enable_grad as enable_grad
 from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled

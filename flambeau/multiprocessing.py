@@ -14,7 +14,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing import *  # noqa: F403
+from multiprocessing import *  # noqa: F403  (all of the library's is public here)
 from multiprocessing import reducer as reducer
 from typing import Any
 

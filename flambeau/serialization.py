@@ -30,7 +30,8 @@ from flambeau.core.shapes import storage_extent
 from flambeau.core.size import Size
 from flambeau.record.meta import meta_of
 from flambeau.record.storage import Storage, allocate
-from flambeau.tensor.tensor import Parameter, Tensor, from_storage
+from flambeau.tensor.parameter import Parameter
+from flambeau.tensor.tensor import Tensor, from_storage
 
 __all__ = ["load", "save"]
 

@@ -4,7 +4,7 @@
     python3 tools/dev.py test      run the tests (without PyTorch); arguments go to pytest
     python3 tools/dev.py parity    the same with PyTorch as the reference
     python3 tools/dev.py lint      ruff: rules and format
-    python3 tools/dev.py types     mypy --strict
+    python3 tools/dev.py types     mypy (strict for the package)
     python3 tools/dev.py bench     Flambeau and PyTorch side by side
     python3 tools/dev.py clean     remove the virtual environment
 
@@ -40,8 +40,8 @@ def make_environment() -> None:
     if PYTHON.exists():
         return
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
+        import ensurepip  # noqa: F401  (is it there?)
+        import venv  # noqa: F401  (is it there?)
     except ImportError:
         sys.exit(
             "dev.py: this Python has no venv module with pip (on Debian and Ubuntu it is in the "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.autograd import functional, grad_mode, graph
+from flambeau.autograd import grad_mode, graph
+from flambeau.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from flambeau.autograd.engine import backward, grad
 from flambeau.autograd.function import Function
 from flambeau.autograd.gradcheck import gradcheck, gradgradcheck
@@ -23,7 +24,6 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
-    "functional",
     "grad",
     "grad_mode",
     "gradcheck",
@@ -45,17 +45,10 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
     return out.requires_grad_() if requires_grad else out
 
 
-def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
-    """Anomaly detection is not there yet; turning it off is accepted."""
-    if mode:
-        raise NotImplementedError(
-            "autograd anomaly detection is not supported yet; FLAMBEAU_SYNC=1 runs each op at "
-            "once, which shows where a value first goes wrong"
-        )
+def __getattr__(name: str) -> Any:
+    """The module `functional`, imported when it is used."""
+    if name == "functional":
+        import importlib
 
-
-class detect_anomaly:
-    """Not supported yet."""
-
-    def __init__(self, check_nan: bool = True) -> None:
-        set_detect_anomaly(True)
+        return importlib.import_module("flambeau.autograd.functional")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

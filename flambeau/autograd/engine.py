@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.record import recorder
-from flambeau.record.backward import (
-    ACCUMULATE,
-    BACKWARD,
-    MARK_CUT,
+from flambeau.record.backward import ACCUMULATE, BACKWARD
+from flambeau.record.chain import (
     Chain,
     Cut,
     Done,
@@ -20,7 +20,26 @@ from flambeau.record.backward import (
     free_used,
     taken_imports,
 )
+from flambeau.record.history import MARK_CUT
 from flambeau.tensor.tensor import Tensor
+
+
+class GradientEdge(NamedTuple):
+    """Where the gradient of a tensor arrives: its backward function, and which output of it."""
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None  # the tensor, where `get_gradient_edge` has made the edge
+
+    def tensor(self) -> Any:
+        """The tensor at the edge. RuntimeError where it does not exist any more."""
+        found = self.ownership_token
+        if found is None:
+            reference = self.node._hooked
+            found = getattr(self.node, "variable", None) if reference is None else reference()
+        if found is None:
+            raise RuntimeError("the tensor of this gradient edge does not exist any more")
+        return found
 
 
 def backward(
@@ -31,12 +50,12 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Adds to `.grad` of the leaves (or of `inputs`) the gradients of the sum of `tensors`."""
-    roots = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    roots = _tensors(tensors)
     given = _cotangents(grad_tensors, len(roots))
     if retain_graph is None:
         retain_graph = create_graph
     if inputs is not None:
-        chosen = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        chosen = _tensors(inputs)
         if not chosen:
             raise RuntimeError("'inputs' argument to backward() cannot be empty.")
         found = run(roots, given, retain_graph, create_graph, chosen, hooked=False)
@@ -45,6 +64,15 @@ def backward(
         )
         return
     run(roots, given, retain_graph, create_graph, None)
+
+
+def _tensors(given: Any) -> tuple[Any, ...]:
+    """One or several tensors or gradient edges, as tensors."""
+    if isinstance(given, Tensor):
+        return (given,)
+    if isinstance(given, GradientEdge):
+        return (given.tensor(),)
+    return tuple(t.tensor() if isinstance(t, GradientEdge) else t for t in given)
 
 
 PLAIN = (None,), (False, False), None, (), None
@@ -57,7 +85,7 @@ def known_pass(root: Any) -> bool:
     Whether that is what it was; if not, nothing has happened.
     """
     rec = recorder.LOCAL.rec
-    if root._rec is not rec:
+    if root._rec is not rec or RETAINING or DETECTION.mode is not None:
         return False
     state = rec.state.next.get((BACKWARD, (root._num,), *PLAIN))
     if state is None or type(state.extra) is not Done:
@@ -111,8 +139,7 @@ def grad(
     if is_grads_batched:
         flags = create_graph, only_inputs, allow_unused
         return _grad_rows(outputs, inputs, grad_outputs, retain_graph, flags, materialize_grads)
-    roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    roots, wanted = _tensors(outputs), _tensors(inputs)
     if allow_unused is None:
         allow_unused = materialize_grads
     if retain_graph is None:
@@ -185,24 +212,78 @@ def run(
     """One backward pass; returns the inputs' gradients, or accumulates into the leaves without
     inputs.
     """
+    outer, LOCAL.at_end = LOCAL.at_end, []
+    try:
+        try:
+            found = _run(roots, cotangents, retain_graph, create_graph, inputs, hooked)
+        except RuntimeError as error:
+            if DETECTION.mode is not None:
+                raise DETECTION.mode.explain(error) from None
+            raise
+        for function in LOCAL.at_end:
+            in_mode(create_graph, function)
+    finally:
+        LOCAL.at_end = outer
+    return found
+
+
+class Detection:
+    """Anomaly detection, while it is on (see anomaly_mode)."""
+
+    mode: Any = None
+
+
+DETECTION = Detection()
+
+
+class _Local(threading.local):
+    """Per thread: what is to be called when the backward pass under way is complete."""
+
+    at_end: Any = None
+
+
+LOCAL = _Local()
+
+
+def at_end_of_pass(function: Any) -> None:
+    """Calls function() when the backward pass under way is complete."""
+    if LOCAL.at_end is None:
+        function()
+    else:
+        LOCAL.at_end.append(function)
+
+
+def _run(
+    roots: tuple[Any, ...],
+    cotangents: tuple[Any, ...],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: tuple[Any, ...] | None,
+    hooked: bool,
+) -> list[Any]:
     replaced: list[tuple[Any, tuple[Any, ...]]] = []
     chain: Chain | None = None
     frames: list[Frame] = []
     chain_rec: Any = None
     numbers: dict[Any, Any] = {}
+    kept = _retaining() if RETAINING else ()
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
             chain, frames = None, []  # a flush in between: what was left is history now
-        flags = create_graph, retain_graph
+        detection = DETECTION.mode
+        flags: tuple[bool, ...] = create_graph, retain_graph
+        if detection is not None and detection.check_nan:
+            flags = (*flags, True)
         rec, state, handles = _record(
-            roots, cotangents, flags, inputs, replaced, chain, frames, numbers
+            roots, cotangents, flags, inputs, kept, replaced, chain, frames, numbers
         )
         if handles is None:
             chain, frames = None, []
             continue
         extra = state.extra
         if isinstance(extra, NeedChain):
-            chain, frames = describe_chain(rec, extra, inputs)
+            ends = (*(inputs or ()), *kept) if inputs is not None or kept else None
+            chain, frames = describe_chain(rec, extra, ends)
             chain_rec = rec
             continue
         if isinstance(extra, Cut):
@@ -214,7 +295,14 @@ def run(
         if not retain_graph:
             for code, _ in replaced:
                 code.release()
-        return _deliver(rec, extra, handles, frames, inputs, create_graph, hooked)
+        leaves = _leaves_of(rec, extra, frames)
+        if extra.checks:
+            detection.check(handles.pop(), extra.checks, state, frames)
+        count = len(handles) - sum(extra.kept)
+        found = _deliver(leaves, extra, handles[:count], inputs, create_graph, hooked)
+        if kept:
+            keep_gradients(kept, extra.kept, handles[count:])
+        return found
 
 
 def _record(
@@ -222,6 +310,7 @@ def _record(
     cotangents: Any,
     flags: Any,
     inputs: Any,
+    kept: Any,
     replaced: Any,
     chain: Any,
     frames: list[Frame],
@@ -240,13 +329,15 @@ def _record(
                 numbers[rec].append(
                     None if inputs is None else recorder.operand_key(rec, inputs, scalars)
                 )
-            *parts, wanted = numbers[rec]
+                more = (recorder.operand_key(rec, kept, scalars),) if kept else ()
+                numbers[rec].append((*flags, *more))
+            *parts, wanted, modes = numbers[rec]
             places = []
             for code, given in replaced:
                 place = _place_of(code, rec, frames)
                 if place is not None:
                     places.append((place, recorder.operand_key(rec, given, scalars)))
-            key = (BACKWARD, *parts, flags, wanted, tuple(places), chain)
+            key = (BACKWARD, *parts, modes, wanted, tuple(places), chain)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             numbers.pop(rec, None)
@@ -282,11 +373,18 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
     return None
 
 
+def _leaves_of(rec: Any, done: Done, frames: list[Frame]) -> list[Any]:
+    """The leaves that a pass has reached."""
+    return [
+        rec.handles[done.leaf_numbers[number]] if position < 0 else frames[position].leaves[number]
+        for position, number in done.leaves
+    ]
+
+
 def _deliver(
-    rec: Any,
+    leaves: list[Any],
     done: Done,
     handles: list[Any],
-    frames: list[Frame],
     inputs: Any,
     create_graph: bool,
     hooked: bool,
@@ -300,11 +398,7 @@ def _deliver(
                 found[place] = in_mode(create_graph, lambda h=hooks, g=given: run_hooks(h, g))
         return found
     pairs: dict[int, tuple[Any, Any]] = {}
-    for (position, number), handle in zip(done.leaves, handles, strict=True):
-        if position < 0:
-            leaf = rec.handles[rec_leaf(rec, number)]
-        else:
-            leaf = frames[position].leaves[number]
+    for leaf, handle in zip(leaves, handles, strict=True):
         if id(leaf) in pairs:  # reached in several programs: one gradient, before hooks see it
             first = pairs[id(leaf)][1]
             handle = in_mode(create_graph, lambda x=first, y=handle: x + y)
@@ -321,12 +415,6 @@ def in_mode(grad_mode: bool, function: Any) -> Any:
         return function()
     finally:
         recorder.set_grad_mode(before)
-
-
-def rec_leaf(rec: Any, number: int) -> int:
-    """The tensor number of a leaf, as the state's trace has it (kept with the state)."""
-    leaves: tuple[int, ...] = rec.state.extra.leaf_numbers
-    return leaves[number]
 
 
 def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
@@ -362,8 +450,24 @@ def run_hooks(hooks: dict[int, Any], gradient: Any) -> Any:
     for hook in list(hooks.values()):
         result = hook(gradient)
         if result is not None:
+            _check_replacement(hook, gradient, result)
             gradient = result
     return gradient
+
+
+def _check_replacement(hook: Any, gradient: Any, result: Any) -> None:
+    """TypeError or RuntimeError where a hook's result cannot stand for the gradient."""
+    if not isinstance(result, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    name = getattr(hook, "__name__", "<unknown>")
+    was, now = gradient._meta, result._meta
+    if was.dtype is not now.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {gradient.type()} got "
+            f"{result.type()})"
+        )
+    if was.shape != now.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
 
 
 class HookCut:
@@ -496,6 +600,34 @@ def register_post_accumulate_grad_hook(tensor: Any, hook: Any) -> RemovableHandl
     return handle
 
 
+def register_accumulation_hook(leaf: Any, hook: Any) -> RemovableHandle:
+    """Calls hook((), (gradient,)) behind the accumulation of a gradient into a leaf."""
+    last: list[Any] = []
+
+    def keep(gradient: Any) -> None:
+        last[:] = [gradient]
+
+    def call(_: Any) -> None:
+        if hook((), (last[0],)) is not None:
+            raise RuntimeError("hook of AccumulateGrad has no gradient to replace")
+
+    kept = register_hook(leaf, keep)
+    handle = register_post_accumulate_grad_hook(leaf, call)
+    return _BothHandles(handle, kept)
+
+
+class _BothHandles(RemovableHandle):
+    """Removes a hook that stands in two places."""
+
+    def __init__(self, first: RemovableHandle, second: RemovableHandle) -> None:
+        super().__init__(first.hooks)
+        self.id, self.first, self.second = first.id, first, second
+
+    def remove(self) -> None:
+        self.first.remove()
+        self.second.remove()
+
+
 def retain_grad(tensor: Any) -> None:
     """See Tensor.retain_grad."""
     if not tensor.requires_grad:
@@ -503,13 +635,26 @@ def retain_grad(tensor: Any) -> None:
     if tensor.is_leaf or tensor.__dict__.get("_retains_grad"):
         return
     tensor._retains_grad = True
-    import weakref
+    RETAINING.append(weakref.ref(tensor))
 
-    owner = weakref.ref(tensor)
 
-    def keep(gradient: Any) -> None:
-        held = owner()
-        if held is not None:
-            held._grad = gradient if held._grad is None else held._grad + gradient
+# Tensors that keep their gradients though they are no leaves. A pass captures what arrives at the
+# values that they have then: so the latest one where a tensor was written in place.
+RETAINING: list[weakref.ref[Any]] = []
 
-    register_hook(tensor, keep)
+
+def _retaining() -> tuple[Any, ...]:
+    """The tensors that keep their gradients, as far as they are still there."""
+    found = [(reference, reference()) for reference in RETAINING]
+    RETAINING[:] = [reference for reference, tensor in found if tensor is not None]
+    tensors = [tensor for _, tensor in found if tensor is not None]
+    return tuple([t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
+
+
+def keep_gradients(tensors: Sequence[Any], reached: Sequence[bool], gradients: list[Any]) -> None:
+    """Gives or adds gradients to the `.grad` of the tensors that were reached."""
+    fresh = iter(gradients)
+    for tensor, arrived in zip(tensors, reached, strict=True):
+        if arrived:
+            gradient = next(fresh)
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient

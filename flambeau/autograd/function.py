@@ -10,11 +10,13 @@ from flambeau.core.shapes import contiguous_strides, overlaps_itself
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
 from flambeau.record import recorder
-from flambeau.record.backward import FREED, Cut, overwritten
+from flambeau.record.chain import Cut
 from flambeau.record.events import Event
+from flambeau.record.records import FunctionRecord
 from flambeau.record.restricted import FUNCTION as IN_FUNCTION
 from flambeau.record.restricted import OWN, SEVERAL, refusal
-from flambeau.record.trace import FunctionRecord, Trace
+from flambeau.record.saved import FREED, overwritten
+from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
 
@@ -404,7 +406,7 @@ def _record(
         if in_place and t._storage is not None and t._storage.exposed and t._storage.still_exposed()
     ]
     if shown:
-        made = recorder._write_exposed(shown, lambda: recorder.advance_key(key, (cut,)))
+        made = recorder.write_exposed(shown, lambda: recorder.advance_key(key, (cut,)))
     else:
         made = recorder.advance_key(key, (cut,))
     rec, _, handles = made

@@ -6,16 +6,19 @@ program that has run) from the tree's keys when somebody first asks, and goes on
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from typing import Any
 
 from flambeau.record import recorder
-from flambeau.record.backward import HISTORY, MEMBER, Frame
+from flambeau.record.chain import Frame
 from flambeau.record.events import DETACH, InplaceOp, RandomInplaceOp
+from flambeau.record.history import HISTORY, MEMBER
 from flambeau.record.meta import Meta
 from flambeau.record.tree import State
 
 _classes: dict[str, type[Node]] = {}
+_numbers = itertools.count()
 # PyTorch turns the number into a tensor there, so that it has a place among the operands.
 NUMBER_IS_OPERAND = frozenset({"add", "sub", "mul", "div"})
 PREFIXED = ("CopySlices", "AccumulateGrad")
@@ -28,12 +31,17 @@ class Node:
         self._edges = edges
         self._context: Any = None  # of a custom function
         self._hooked: Any = None  # a weak reference to the tensor it was asked of
+        self._number = next(_numbers)
         self.metadata: dict[Any, Any] = {}
 
     def name(self) -> str:
         """The op's name, such as "MulBackward0"."""
         name = type(self).__name__
         return f"torch::autograd::{name}" if name in PREFIXED else name
+
+    def _sequence_nr(self) -> int:
+        """A number that grows from node to node."""
+        return self._number
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -52,12 +60,7 @@ class Node:
                 "grad_fn.register_prehook: only on the grad_fn of a tensor that is still alive; "
                 "use Tensor.register_hook"
             )
-
-        def call(gradient: Any) -> Any:
-            result = hook((gradient,))
-            return result[0] if isinstance(result, tuple) else result
-
-        return register_hook(tensor, call)
+        return register_hook(tensor, _of_tuple(hook))
 
     def register_hook(self, hook: Any) -> Any:
         raise NotImplementedError(
@@ -81,6 +84,28 @@ class AccumulateGrad(Node):
     def __init__(self, variable: Any) -> None:
         super().__init__([])
         self.variable = variable
+
+    def register_prehook(self, hook: Any) -> Any:
+        """Calls hook((gradient,)) before it is accumulated; a result replaces it."""
+        from flambeau.autograd.engine import register_hook
+
+        return register_hook(self.variable, _of_tuple(hook))
+
+    def register_hook(self, hook: Any) -> Any:
+        """Calls hook((), (gradient,)) once it is accumulated. It cannot replace anything."""
+        from flambeau.autograd.engine import register_accumulation_hook
+
+        return register_accumulation_hook(self.variable, hook)
+
+
+def _of_tuple(hook: Any) -> Any:
+    """A hook of a tuple of one gradient as one of that gradient."""
+
+    def call(gradient: Any) -> Any:
+        result = hook((gradient,))
+        return result[0] if isinstance(result, tuple) else result
+
+    return call
 
 
 def node_named(name: str, edges: list[tuple[Any, int]]) -> Node:
@@ -320,6 +345,15 @@ def graph_of_frame(frame: Frame) -> Graph:
 
 def node_of(tensor: Any) -> Any:
     """The backward function of a non-leaf tensor."""
+    node = edge_of(tensor)[0]
+    if node is None:
+        node = node_named(tensor._meta.grad_name or "Backward0", [])
+    node._hooked = weakref.ref(tensor)
+    return node
+
+
+def edge_of(tensor: Any) -> tuple[Any, int]:
+    """A non-leaf tensor's backward function, if it is known, and which output of it that is."""
     rec = recorder.LOCAL.rec
     if tensor._rec is rec:
         edge = graph_of_recording(rec).now[tensor._num]
@@ -336,10 +370,4 @@ def node_of(tensor: Any) -> Any:
                     edge = graph.now[record.number]
         elif family is not None and family.frame is not None:
             edge = Earlier(family.frame, family.source, tensor._meta).resolve()
-    if isinstance(edge[0], Earlier):
-        edge = edge[0].resolve()
-    node = edge[0]
-    if node is None:
-        node = node_named(tensor._meta.grad_name or "Backward0", [])
-    node._hooked = weakref.ref(tensor)
-    return node
+    return edge[0].resolve() if isinstance(edge[0], Earlier) else edge

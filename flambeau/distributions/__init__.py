@@ -1,6 +1,12 @@
 """Probability distributions, their transforms and divergences: PyTorch's torch.distributions."""
 
 from flambeau.distributions import constraints, transforms
+from flambeau.distributions.categorical import (
+    Categorical,
+    Multinomial,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+)
 from flambeau.distributions.constraint_registry import biject_to, transform_to
 from flambeau.distributions.continuous import (
     Cauchy,
@@ -15,12 +21,8 @@ from flambeau.distributions.correlation import CorrCholeskyTransform, LKJCholesk
 from flambeau.distributions.discrete import (
     Bernoulli,
     Binomial,
-    Categorical,
     Geometric,
-    Multinomial,
     NegativeBinomial,
-    OneHotCategorical,
-    OneHotCategoricalStraightThrough,
     Poisson,
 )
 from flambeau.distributions.distribution import Distribution, ExponentialFamily
@@ -47,7 +49,7 @@ from flambeau.distributions.transformed import (
     TransformedDistribution,
     Weibull,
 )
-from flambeau.distributions.transforms import *  # noqa: F403
+from flambeau.distributions.transforms import *  # noqa: F403  (its __all__ is public here)
 from flambeau.distributions.wishart import Wishart
 
 __all__ = [

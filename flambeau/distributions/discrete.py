@@ -1,4 +1,4 @@
-"""Distributions over integers and categories."""
+"""Distributions over integers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from typing import Any, ClassVar
 
 from flambeau.distributions import constraints, draws
 from flambeau.distributions._torch import (
-    F,
-    Size,
     Tensor,
     arange,
     bernoulli,
     finfo,
-    multinomial,
     no_grad,
     poisson,
-    tensor,
     where,
-    zeros,
 )
 from flambeau.distributions.distribution import Distribution, ExponentialFamily
 from flambeau.distributions.gammas import Gamma
@@ -171,194 +166,6 @@ class Geometric(_Odds):
         return binary_cross_entropy_with_logits(self.logits, self.probs) / self.probs
 
 
-class Categorical(Distribution):
-    """Categorical(probs) or (logits=...): an index along the last axis of the parameter."""
-
-    arg_constraints: ClassVar[Any] = {
-        "probs": constraints.simplex,
-        "logits": constraints.real_vector,
-    }
-    has_enumerate_support = True
-    _parameters: ClassVar[dict[str, int]] = {"probs": 1, "logits": 1}
-
-    def __init__(
-        self,
-        probs: Tensor | None = None,
-        logits: Tensor | None = None,
-        validate_args: bool | None = None,
-    ) -> None:
-        self._given = given_one(probs=probs, logits=logits)
-        given: Any = probs if self._given == "probs" else logits
-        if given.dim() < 1:
-            raise ValueError(f"`{self._given}` parameter must be at least one-dimensional.")
-        if self._given == "probs":
-            self.probs = given / given.sum(-1, keepdim=True)
-        else:
-            self.logits = given - given.logsumexp(dim=-1, keepdim=True)
-        self._num_events = self._param.size(-1)
-        super().__init__(self._param.shape[:-1], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        """The same distribution over a larger batch."""
-        new = super().expand(batch_shape, _instance)
-        new._num_events = self._num_events
-        return new
-
-    @property
-    def _param(self) -> Tensor:
-        return self.__dict__[self._given]  # type: ignore[no-any-return]
-
-    @property
-    def param_shape(self) -> Any:
-        """The shape of the parameter."""
-        return self._param.size()
-
-    @property
-    def support(self) -> Any:
-        """0 .. number of categories - 1."""
-        return constraints.integer_interval(0, self._num_events - 1)
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        """Log-probabilities."""
-        return probs_to_logits(self.probs)
-
-    @lazy_property
-    def probs(self) -> Tensor:
-        """Probabilities."""
-        return logits_to_probs(self.logits)
-
-    @property
-    def mean(self) -> Tensor:
-        """NaN: categories have no order."""
-        return zeros(*self._batch_shape, dtype=self.probs.dtype) * math.nan
-
-    @property
-    def mode(self) -> Tensor:
-        """The most likely category."""
-        return self.probs.argmax(dim=-1)
-
-    @property
-    def variance(self) -> Tensor:
-        """NaN."""
-        return self.mean
-
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Indices (int64)."""
-        count = Size(sample_shape).numel()
-        rows = self.probs.detach().reshape(-1, self._num_events)
-        drawn = multinomial(rows, count, True).T
-        return drawn.reshape(tuple(self._extended_shape(sample_shape)))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The log-probability."""
-        self._check_value(value)
-        from flambeau.distributions._torch import broadcast_tensors
-
-        index, table = broadcast_tensors(value.long().unsqueeze(-1), self.logits)
-        return table.gather(-1, index[..., :1]).squeeze(-1)
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        logits = self.logits.clamp(min=finfo(self.logits.dtype).min)
-        return -(logits * self.probs).sum(-1)
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All categories."""
-        values = arange(self._num_events).reshape(-1, *(1,) * len(self._batch_shape))
-        return values.expand((-1, *self._batch_shape)) if expand else values
-
-
-class OneHotCategorical(Distribution):
-    """Categories as one-hot vectors."""
-
-    arg_constraints: ClassVar[Any] = {
-        "probs": constraints.simplex,
-        "logits": constraints.real_vector,
-    }
-    support = constraints.one_hot
-    has_enumerate_support = True
-
-    def __init__(
-        self,
-        probs: Tensor | None = None,
-        logits: Tensor | None = None,
-        validate_args: bool | None = None,
-    ) -> None:
-        self._categorical = Categorical(probs, logits)
-        shape = self._categorical.param_shape
-        super().__init__(self._categorical.batch_shape, shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        """The same distribution over a larger batch."""
-        new = object.__new__(type(self)) if _instance is None else _instance
-        new._categorical = self._categorical.expand(batch_shape)
-        new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Log-probabilities."""
-        return self._categorical.logits
-
-    @property
-    def mean(self) -> Tensor:
-        """The probabilities."""
-        return self.probs
-
-    @property
-    def mode(self) -> Tensor:
-        """The most likely vector."""
-        return F.one_hot(self.probs.argmax(dim=-1), self._event_shape[0]).to(self.probs)
-
-    @property
-    def variance(self) -> Tensor:
-        """p (1 - p) of each part."""
-        return self.probs * (1 - self.probs)
-
-    @property
-    def param_shape(self) -> Any:
-        """The shape of the parameter."""
-        return self._categorical.param_shape
-
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """One-hot vectors."""
-        index = self._categorical.sample(sample_shape)
-        return F.one_hot(index, self._event_shape[0]).to(self._categorical._param.dtype)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The log-probability."""
-        self._check_value(value)
-        return self._categorical.log_prob(value.argmax(-1))
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        return self._categorical.entropy()
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All one-hot vectors."""
-        n = self._event_shape[0]
-        rows = F.one_hot(arange(n), n).to(self.probs.dtype)
-        rows = rows.reshape(n, *(1,) * len(self._batch_shape), n)
-        return rows.expand((n, *self._batch_shape, n)) if expand else rows
-
-
-class OneHotCategoricalStraightThrough(OneHotCategorical):
-    """One-hot vectors whose gradient is that of the probabilities."""
-
-    has_rsample = True
-
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """One-hot vectors, plus probabilities minus the same outside autograd."""
-        return self.sample(sample_shape) + (self.probs - self.probs.detach())  # type: ignore[no-any-return]
-
-
 class _Counted(_Odds):
     """A success probability and a number of trials."""
 
@@ -500,86 +307,6 @@ class NegativeBinomial(_Counted):
         choices = -(n + value).lgamma() + (1.0 + value).lgamma() + n.lgamma()
         choices = where(n + value == 0.0, choices * 0, choices)
         return known - choices
-
-
-class Multinomial(Distribution):
-    """Multinomial(total_count, probs): how often each category comes up."""
-
-    arg_constraints: ClassVar[Any] = {
-        "probs": constraints.simplex,
-        "logits": constraints.real_vector,
-    }
-
-    def __init__(
-        self,
-        total_count: int = 1,
-        probs: Tensor | None = None,
-        logits: Tensor | None = None,
-        validate_args: bool | None = None,
-    ) -> None:
-        if not isinstance(total_count, int):
-            raise NotImplementedError("inhomogeneous total_count is not supported")
-        self.total_count = total_count
-        self._categorical = Categorical(probs, logits)
-        shape = self._categorical.param_shape
-        super().__init__(self._categorical.batch_shape, shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        """The same distribution over a larger batch."""
-        new = object.__new__(type(self)) if _instance is None else _instance
-        new._categorical = self._categorical.expand(batch_shape)
-        new.total_count = self.total_count
-        new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def support(self) -> Any:
-        """Counts that sum to the total."""
-        return constraints.multinomial(self.total_count)
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Log-probabilities."""
-        return self._categorical.logits
-
-    @property
-    def mean(self) -> Tensor:
-        """n p."""
-        return self.probs * self.total_count
-
-    @property
-    def variance(self) -> Tensor:
-        """n p (1 - p)."""
-        return self.total_count * self.probs * (1 - self.probs)
-
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Counts of `total_count` categorical draws."""
-        drawn = self._categorical.sample((self.total_count, *sample_shape))
-        counts = F.one_hot(drawn, self._event_shape[0]).sum(0)
-        return counts.type_as(self.probs)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The log-probability."""
-        self._check_value(value)
-        logits, value = broadcast_all(self.logits, value)
-        logits = where((value == 0) & (logits == -math.inf), logits * 0, logits)
-        choices = (value.sum(-1) + 1).lgamma() - (value + 1).lgamma().sum(-1)
-        return choices + (logits * value).sum(-1)
-
-    def entropy(self) -> Tensor:
-        """The entropy."""
-        n = tensor(float(self.total_count), dtype=self.probs.dtype)
-        counts = arange(1, self.total_count + 1, dtype=self.probs.dtype)
-        counts = counts.reshape(-1, *(1,) * (len(self._batch_shape) + 1))
-        probs = Binomial(n, self.probs, validate_args=False).log_prob(counts).exp()
-        weight = (probs * (counts + 1).lgamma()).sum((0, -1))
-        return n * self._categorical.entropy() - (n + 1).lgamma() + weight
 
 
 class Poisson(ExponentialFamily):

@@ -114,7 +114,7 @@ class MixtureSameFamily(Distribution):
         component_distribution: Any,
         validate_args: bool | None = None,
     ) -> None:
-        from flambeau.distributions.discrete import Categorical
+        from flambeau.distributions.categorical import Categorical
 
         if not isinstance(mixture_distribution, Categorical):
             raise ValueError(

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flambeau.distributions._torch import F, Tensor, where
+from flambeau.distributions.categorical import Categorical, OneHotCategorical
 from flambeau.distributions.continuous import Cauchy, Exponential, Laplace, Normal, Uniform
 from flambeau.distributions.discrete import (
     Bernoulli,
     Binomial,
-    Categorical,
     Geometric,
-    OneHotCategorical,
     Poisson,
 )
 from flambeau.distributions.distribution import Distribution

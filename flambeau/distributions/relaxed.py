@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flambeau.distributions import constraints
-from flambeau.distributions._torch import Size, Tensor
-from flambeau.distributions.discrete import Categorical, _Odds
-from flambeau.distributions.distribution import Distribution
+from flambeau.distributions._torch import Tensor
+from flambeau.distributions.categorical import OverCategories
+from flambeau.distributions.discrete import _Odds
 from flambeau.distributions.parameters import broadcast_all, clamp_probs, uniform
 from flambeau.distributions.transformed import TransformedDistribution
 from flambeau.distributions.transforms import ExpTransform, SigmoidTransform
@@ -53,7 +53,26 @@ class LogitRelaxedBernoulli(_Odds):
         return self.temperature.log() + away - 2 * away.exp().log1p()
 
 
-class RelaxedBernoulli(TransformedDistribution):
+class _Relaxed(TransformedDistribution):
+    """A relaxed distribution with the parameters of the one that it transforms."""
+
+    @property
+    def temperature(self) -> Tensor:
+        """How smooth the relaxation is."""
+        return self.base_dist.temperature  # type: ignore[no-any-return]
+
+    @property
+    def probs(self) -> Tensor:
+        """Probabilities."""
+        return self.base_dist.probs  # type: ignore[no-any-return]
+
+    @property
+    def logits(self) -> Tensor:
+        """Log-odds, or log-probabilities of categories."""
+        return self.base_dist.logits  # type: ignore[no-any-return]
+
+
+class RelaxedBernoulli(_Relaxed):
     """RelaxedBernoulli(temperature, probs): numbers in (0, 1), near the ends when cold."""
 
     arg_constraints: ClassVar[Any] = {
@@ -72,31 +91,13 @@ class RelaxedBernoulli(TransformedDistribution):
         base = LogitRelaxedBernoulli(temperature, probs, logits)
         super().__init__(base, SigmoidTransform(), validate_args=validate_args)
 
-    @property
-    def temperature(self) -> Tensor:
-        """How smooth the relaxation is."""
-        return self.base_dist.temperature  # type: ignore[no-any-return]
 
-    @property
-    def probs(self) -> Tensor:
-        """Probability of one."""
-        return self.base_dist.probs  # type: ignore[no-any-return]
-
-    @property
-    def logits(self) -> Tensor:
-        """Log-odds of one."""
-        return self.base_dist.logits  # type: ignore[no-any-return]
-
-
-class ExpRelaxedCategorical(Distribution):
+class ExpRelaxedCategorical(OverCategories):
     """The logarithm of a relaxed one-hot vector."""
 
-    arg_constraints: ClassVar[Any] = {
-        "probs": constraints.simplex,
-        "logits": constraints.real_vector,
-    }
     support = constraints.real_vector
     has_rsample = True
+    _kept = ("temperature",)
 
     def __init__(
         self,
@@ -105,29 +106,8 @@ class ExpRelaxedCategorical(Distribution):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        self._categorical = Categorical(probs, logits)
         self.temperature = temperature
-        shape = self._categorical.param_shape
-        super().__init__(self._categorical.batch_shape, shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        """The same distribution over a larger batch."""
-        new = object.__new__(type(self)) if _instance is None else _instance
-        new._categorical = self._categorical.expand(batch_shape)
-        new.temperature = self.temperature
-        new._batch_shape, new._event_shape = Size(batch_shape), self._event_shape
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Log-probabilities."""
-        return self._categorical.logits
+        super().__init__(probs, logits, validate_args)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Gumbel noise plus the log-probabilities, over the temperature, normalised."""
@@ -146,7 +126,7 @@ class ExpRelaxedCategorical(Distribution):
         return score + scale
 
 
-class RelaxedOneHotCategorical(TransformedDistribution):
+class RelaxedOneHotCategorical(_Relaxed):
     """RelaxedOneHotCategorical(temperature, probs): shares, near one-hot vectors when cold."""
 
     arg_constraints: ClassVar[Any] = {
@@ -164,18 +144,3 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     ) -> None:
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args=validate_args)
         super().__init__(base, ExpTransform(), validate_args=validate_args)
-
-    @property
-    def temperature(self) -> Tensor:
-        """How smooth the relaxation is."""
-        return self.base_dist.temperature  # type: ignore[no-any-return]
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities."""
-        return self.base_dist.probs  # type: ignore[no-any-return]
-
-    @property
-    def logits(self) -> Tensor:
-        """Log-probabilities."""
-        return self.base_dist.logits  # type: ignore[no-any-return]

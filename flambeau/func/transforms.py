@@ -14,7 +14,7 @@ from flambeau.autograd.modes import enable_grad, is_grad_enabled
 from flambeau.func.tree import flatten
 from flambeau.functional.creation import ones_like, zeros_like
 from flambeau.functional.joining import stack
-from flambeau.record.backward import Done
+from flambeau.record.chain import Done
 from flambeau.tensor.tensor import Tensor
 
 
@@ -37,7 +37,7 @@ def _reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
         if not root.requires_grad:
             continue
         seed = (ones_like(root.detach()),)
-        rec, state, _ = engine._record((root,), seed, (False, True), None, [], None, [], {})
+        rec, state, _ = engine._record((root,), seed, (False, True), None, (), [], None, [], {})
         done = state.extra
         if not isinstance(done, Done) or done.targets is None:
             return True

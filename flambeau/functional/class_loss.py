@@ -16,10 +16,10 @@ from flambeau.core import dtypes
 from flambeau.functional.neural import (
     NamedOp,
     binary,
+    chosen_reduction,
     column,
     divided,
     float_operand,
-    legacy_reduction,
     not_a_tensor,
     not_implemented,
     number,
@@ -255,8 +255,7 @@ def cross_entropy(
     """-log softmax(input)[target]: logits [N, C, *] or [C], class indices or probabilities."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("cross_entropy", input)
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     attributes = (reduction, ignore_index, label_smoothing)
     if weight is None:
         return binary(CROSS_ENTROPY, input, target, attributes)
@@ -273,8 +272,7 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """-input[target]: log-probabilities [N, C, *] or [C] at class indices."""
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return record(NLL, (input, target, weight), (reduction, ignore_index))
 
 

@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, counted; the legacy constructors."""
+"""Making tensors: from data, filled, counted, and like others."""
 
 from __future__ import annotations
 

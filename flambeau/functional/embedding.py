@@ -44,10 +44,16 @@ def _counts(places: Value, rows: int) -> Value:
     return put_add(none, places, ar.full(places.shape, 1, dtypes.int64), what="embedding")
 
 
-def _rows(weight: Value, index: Value, padding_idx: int | None, by_frequency: bool) -> Value:
+def _rows(
+    weight: Value,
+    index: Value,
+    padding_idx: int | None,
+    by_frequency: bool,
+    what: str = "embedding",
+) -> Value:
     """weight[index]; rows at padding_idx pass no gradient, others, by_frequency, their share."""
     places = ar.cast(index, dtypes.int64)
-    rows = take(weight, places, what="embedding")
+    rows = take(weight, places, what=what)
     if not rows.tracked or (padding_idx is None and not by_frequency):
         return rows
     linked, each = rows, (*places.shape, 1)
@@ -148,7 +154,7 @@ def _bag(
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(index, "embedding_bag")
-    rows = _rows(weight, index, padding_idx, by_frequency)  # [.., D]
+    rows = _rows(weight, index, padding_idx, by_frequency, "embedding_bag")  # [.., D]
     kept = ar.full(index.shape, 1.0, weight.dtype)
     if padding_idx is not None:
         kept = ar.cast(ar.ne(index, padding_idx), weight.dtype)

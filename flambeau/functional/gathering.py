@@ -386,7 +386,10 @@ def _index_rows(x: Value, index: Value, rows: Value, axis: int, name: str) -> tu
             f"{list(x.shape)} "
             f"outside of dimension {axis}"
         )
-    return axis, bounded(_ranked(index), x.shape[axis] if x.shape else 1, f"{name} {axis}")
+    what = f"{name} {axis}"
+    if name == "index_add" and x.ndim < 2:
+        what = "index_add of vectors"  # PyTorch has other words there
+    return axis, bounded(_ranked(index), x.shape[axis] if x.shape else 1, what)
 
 
 def _index_add(x: Value, index: Value, rows: Value, alpha: Any, axis: int) -> Value:
@@ -421,7 +424,7 @@ def _index_fill(x: Value, index: Value, value: Value, axis: int) -> Value:
     extent = x.shape[axis] if x.shape else 1
     untouched = ar.full((extent,), False, dtypes.bool_)
     hit = ar.full(index.shape, True, dtypes.bool_)
-    filled = indexed.put_set(untouched, index, hit, what="index")
+    filled = indexed.put_set(untouched, index, hit, what=f"index {axis}")
     along = tuple(extent if a == axis else 1 for a in range(x.ndim))
     mask = ar.expand(vw.reshape(filled, shape=along), x.shape)
     return el.where(mask, ar.expand(ar.cast(value, x.dtype), x.shape), x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,35 @@ def checked_seed(seed: Any) -> int:
     return number & 0xFFFF_FFFF_FFFF_FFFF
 
 
-default_generator = Generator()
+class DefaultGenerator(Generator):
+    """The generator that draws use by default: the process's, or a data worker's own."""
+
+    @property
+    def _state(self) -> Tensor:
+        own = _own.state
+        return self._shared if own is None else own
+
+    @_state.setter
+    def _state(self, state: Tensor) -> None:
+        if _own.state is None:
+            self._shared = state
+        else:
+            _own.state = state
+
+
+class _Own(threading.local):
+    """Per thread: the state of its own default stream, in a data worker."""
+
+    state: Any = None
+
+
+_own = _Own()
+default_generator = DefaultGenerator()
+
+
+def use_own_stream(seed: int) -> None:
+    """From now on this thread's draws have a stream of their own, which starts from `seed`."""
+    _own.state = _state_tensor(checked_seed(seed))
 
 
 def manual_seed(seed: Any) -> Generator:

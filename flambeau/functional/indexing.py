@@ -385,8 +385,8 @@ def row_numbers(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Valu
     if len(places) == 1 or not element_count(shape):
         return numbers[0]
     total: Value | None = None
-    for number, place in zip(numbers, places, strict=True):
-        number = bounded(number, x.shape[place], "index")
+    for which, (number, place) in enumerate(zip(numbers, places, strict=True)):
+        number = bounded(number, x.shape[place], f"index {which}")
         total = number if total is None else total * x.shape[place] + number
     assert total is not None
     return total

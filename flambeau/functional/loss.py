@@ -14,10 +14,10 @@ from flambeau.functional.neural import (
     REDUCTIONS,
     NamedOp,
     binary,
+    chosen_reduction,
     column,
     constant,
     divided,
-    legacy_reduction,
     named,
     not_a_tensor,
     not_implemented,
@@ -133,8 +133,7 @@ def mse_loss(
         raise not_a_tensor("mse_loss", input)
     if input._meta.shape != target._meta.shape:
         warn_of_broadcasting(input, target)
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if weight is None:
         return binary(MSE, input, target, (reduction,))
     return record(MSE_WEIGHTED, (input, target, weight), (reduction,))
@@ -151,8 +150,7 @@ def l1_loss(
     """|input - target|, reduced; a weighted mean divides by the sum of the weights."""
     if input._meta.shape != target._meta.shape:
         warn_of_broadcasting(input, target)
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if weight is None:
         return binary(L1, input, target, (reduction,))
     return record(L1_WEIGHTED, (input, target, weight), (reduction,))
@@ -169,8 +167,7 @@ def smooth_l1_loss(
     """d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, of d = input - target."""
     if input._meta.shape != target._meta.shape:
         warn_of_broadcasting(input, target)
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if beta == 0:
         return binary(L1, input, target, (reduction,))
     return binary(SMOOTH_L1, input, target, (reduction, beta))
@@ -276,8 +273,7 @@ def binary_cross_entropy(
     """-(t log x + (1 - t) log(1 - x)); RuntimeError when run if an x is outside [0, 1]."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("binary_cross_entropy", input)
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if input._meta.shape != target._meta.shape:
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size "
@@ -299,8 +295,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """binary_cross_entropy of sigmoid(input), exact for large logits; pos_weight scales t = 1."""
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if input._meta.shape != target._meta.shape:
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
@@ -342,9 +337,7 @@ def kl_div(
     log_target: bool = False,
 ) -> Tensor:
     """target (log target - input), with input (and target if log_target) as log-probabilities."""
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
-    elif reduction == "mean":
+    if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math "
@@ -352,6 +345,7 @@ def kl_div(
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return binary(KL_DIV, input, target, (reduction, bool(log_target)))
 
 
@@ -388,8 +382,7 @@ def poisson_nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log-likelihood of counts with (log) rate input; full adds Stirling's term."""
-    if size_average is not None or reduce is not None:
-        reduction = legacy_reduction(size_average, reduce)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return binary(POISSON, input, target, (reduction, bool(log_input), bool(full), float(eps)))
 
 

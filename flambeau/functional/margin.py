@@ -12,10 +12,10 @@ from flambeau.functional.neural import (
     REDUCTIONS,
     NamedOp,
     binary,
+    chosen_reduction,
     column,
     divided,
     float_operand,
-    legacy_reduction,
     mean,
     named,
     number,
@@ -40,12 +40,6 @@ def _hinge(x: Value) -> Value:
     """max(0, x), with the gradient passing at 0 as PyTorch's clamp_min has it."""
     zero = ar.zeros_like(x)
     return el.where(el.lt(x, zero), zero, x)
-
-
-def _reduction(size_average: Flag, reduce: Flag, reduction: str) -> str:
-    if size_average is None and reduce is None:
-        return reduction
-    return legacy_reduction(size_average, reduce)
 
 
 def _wide(*operands: Value) -> tuple[list[Value], Any]:
@@ -76,7 +70,7 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1."""
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return binary(HINGE, input, target, (reduction, margin))
 
 
@@ -119,7 +113,7 @@ def cosine_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1."""
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return record(COSINE, (input1, input2, target), (reduction, margin))
 
 
@@ -151,7 +145,7 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, -target (input1 - input2) + margin)."""
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return record(RANKING, (input1, input2, target), (reduction, margin))
 
 
@@ -171,7 +165,7 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """log(1 + exp(-target * input))."""
-    return binary(SOFT, input, target, (_reduction(size_average, reduce, reduction),))
+    return binary(SOFT, input, target, (chosen_reduction(size_average, reduce, reduction),))
 
 
 # ---- classes ------------------------------------------------------------------------------------
@@ -251,7 +245,7 @@ def multi_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """mean over the other classes j of max(0, margin - input[target] + input[j])^p."""
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return record(MULTI, (input, target, weight), (reduction, p, margin))
 
 
@@ -306,7 +300,7 @@ def multilabel_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, 1 - x[y] + x[i]) / C summed over labels y (target up to its first -1) and others i."""
-    return binary(MULTILABEL, input, target, (_reduction(size_average, reduce, reduction),))
+    return binary(MULTILABEL, input, target, (chosen_reduction(size_average, reduce, reduction),))
 
 
 def _multilabel_soft(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
@@ -332,7 +326,7 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The mean over classes of -(t log sigmoid(x) + (1 - t) log sigmoid(-x))."""
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     return record(MULTILABEL_SOFT, (input, target, weight), (reduction,))
 
 
@@ -379,7 +373,7 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin) with the p-norm distance."""
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     attributes = (reduction, float(margin), float(p), float(eps), bool(swap))

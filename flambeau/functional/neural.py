@@ -241,8 +241,10 @@ def named(none: str, mean: str, sum_: str) -> Callable[..., str]:
     return lambda *parts: next(names[part] for part in parts if isinstance(part, str))
 
 
-def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
-    """The reduction that the deprecated arguments ask for, with PyTorch's warning."""
+def chosen_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """`reduction`, or what the deprecated arguments ask for, with PyTorch's warning."""
+    if size_average is None and reduce is None:
+        return reduction
     average = True if size_average is None else size_average
     chosen = "none" if reduce is False else ("mean" if average else "sum")
     warnings.warn(

@@ -209,7 +209,7 @@ def _update(op: StatisticsOp, operands: tuple[Any, ...], attributes: tuple[Any, 
         storage = None if target is None else target._storage
         if storage is not None and storage.exposed and storage.still_exposed():
             shown = [t._storage for t in operands[3:5] if t is not None and t._storage is not None]
-            return recorder._write_exposed(
+            return recorder.write_exposed(
                 [s for s in shown if s.exposed], lambda: _update(op, operands, attributes)
             )
     return record(op, operands, attributes)

@@ -55,6 +55,8 @@ def shape_of(size: tuple[Any, ...], name: str) -> Shape:
                 f"{type(extent).__name__}"
             ) from None
         if number < 0:
+            if name == "zeros":
+                raise RuntimeError("zeros: Dimension size must be non-negative.")
             raise RuntimeError(
                 f"Trying to create tensor with negative dimension {number}: {list(size)}"
             )

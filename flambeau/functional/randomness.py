@@ -107,7 +107,7 @@ def _fill_random(
     operands = (_generator(generator), self)
     shown = self._storage
     if shown is not None and shown.exposed and shown.still_exposed():
-        recorder._write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
+        recorder.write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
         return self
     recorder.advance(FILL, operands, (kind, tuple(parameters.items())))
     return self

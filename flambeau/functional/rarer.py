@@ -19,7 +19,7 @@ from flambeau.functional.reduction import sum as sum_of
 from flambeau.functional.views import expand, view_as
 from flambeau.record import recorder
 from flambeau.record.recorder import LOCAL
-from flambeau.tensor.tensor import Tensor, _retype
+from flambeau.tensor.tensor import Tensor, retype
 
 # ---- shapes --------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
         raise TypeError("as_subclass(): cls must be a subclass of Tensor")
     self._settled()
-    return _retype(self, cls)
+    return retype(self, cls)
 
 
 def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:

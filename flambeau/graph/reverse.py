@@ -36,6 +36,7 @@ class Reverse:
         self.required: set[Value] | None = None  # what the pass is confined to (see `required_for`)
         self.cuts: dict[Value, Callable[[Value], Iterable[tuple[Value, Value]] | None]] = {}
         self.cut: Value | None = None
+        self.observe: Callable[[Value, int, Value, Value], None] | None = None  # anomaly mode
         self._visit = visit
         self._translate = translate
 
@@ -71,10 +72,12 @@ class Reverse:
                 self.cut = value
                 return
             self._pop(value)
-            for operand, cotangent in onward:
+            for place, (operand, cotangent) in enumerate(onward):
                 if operand is value:
                     self._pass(value, cotangent)
                 else:
+                    if self.observe is not None:
+                        self.observe(value, place, operand, cotangent)
                     self.seed(operand, cotangent)
             return
         self._pop(value)
@@ -113,11 +116,13 @@ class Reverse:
                 ct,
             )
             self._visit(value, used)
-        for operand, cotangent in zip(value.inputs, cotangents, strict=True):
+        for place, (operand, cotangent) in enumerate(zip(value.inputs, cotangents, strict=True)):
             if cotangent is not None and operand.tracked:
                 assert cotangent.shape == operand.shape, (value, operand, cotangent)
                 if cotangent.dtype is not operand.dtype:
                     cotangent = ar.cast(cotangent, operand.dtype)
+                if self.observe is not None:
+                    self.observe(value, place, operand, cotangent)
                 self.seed(operand, cotangent)
 
 

@@ -119,6 +119,9 @@ def _turned(x: Value) -> bool:
 def _one_product(group: Sequence[Value], turned: bool) -> Value:
     """The sum of matrix products as one, over all their inner axes in a row."""
     pairs = [factors for v in group if (factors := _factors(v)) is not None]
+    # The gradients of a loop's steps come last step first; in the order of the steps they are
+    # often the very parts that the gradient of the loop's input consists of.
+    pairs.sort(key=lambda pair: -pair[1].order)
     if turned:
         # Both are joined along their rows, which are whole in memory.
         left = swap_last(view.concat(*[x.inputs[0] for x, _ in pairs], axis=0))

@@ -24,11 +24,13 @@ from flambeau.functional.creation import (
 )
 from flambeau.functional.generators import Generator, manual_seed
 from flambeau.functional.moments import vector_norm
+from flambeau.functional.neural import chosen_reduction
 from flambeau.functional.pointwise import maximum
 from flambeau.functional.randomness import multinomial, rand, randint, randperm
 from flambeau.functional.shaping import cat, stack
 from flambeau.nn import functional as F
-from flambeau.tensor.tensor import Buffer, Parameter, Tensor, is_tensor
+from flambeau.tensor.parameter import Buffer, Parameter
+from flambeau.tensor.tensor import Tensor, is_tensor
 
 if TYPE_CHECKING:
     from flambeau import linalg
@@ -53,6 +55,7 @@ __all__ = [
     "arange",
     "as_tensor",
     "cat",
+    "chosen_reduction",
     "device",
     "dtype",
     "empty",

@@ -402,6 +402,13 @@ def _pow_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
     return da, db
 
 
+def _atan2_cotangents(ct: Value, a: Value, b: Value) -> Cotangents:
+    """0 at the origin, where there is no derivative, as PyTorch has it."""
+    square = a * a + b * b
+    scale = ar.mul(ct, where(eq(square, ar.zeros_like(square)), square, reciprocal(square)))
+    return ar.mul(scale, b), ar.mul(scale, neg(a))
+
+
 def _no_slope(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
     """Of a piecewise constant function: the gradient exists and is zero."""
     return ar.zeros_like(ct), ar.zeros_like(ct)
@@ -494,10 +501,7 @@ minimum = Binary("minimum", np.minimum, _extremum_cotangents(lambda x, y: gt(x, 
 atan2 = Binary(
     "atan2",
     np.arctan2,
-    lambda ct, a, b, out: (
-        ar.mul(ct, ar.div(b, a * a + b * b)),
-        ar.mul(ct, ar.div(neg(a), a * a + b * b)),
-    ),
+    lambda ct, a, b, out: _atan2_cotangents(ct, a, b),
 )
 copysign = Binary(
     "copysign",

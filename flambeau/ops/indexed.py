@@ -17,12 +17,17 @@ from flambeau.ops.primitive import HOST, INDEXED, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
 
+def wraps(what: str) -> bool:
+    """Whether negative indices count from the end."""
+    return what.partition(" ")[0] == "index"
+
+
 def checked(index: Array, count: int, what: str) -> Array:
     """Indices wrapped to 0 .. count - 1; IndexError (or RuntimeError) when out of range.
     `what` is "index" (negative indices allowed), or the name of an op whose indices must not be
-    negative, with the dimension it words the error with ("gather 1").
+    negative; with the dimension it words the error with ("gather 1").
     """
-    low = -count if what == "index" else 0
+    low = -count if wraps(what) else 0
     bad = (index < low) | (index >= count)
     if bad.any():
         raise out_of_range(int(index[bad].ravel()[0]), count, what)
@@ -33,10 +38,12 @@ def out_of_range(value: int, count: int, what: str) -> Exception:
     """PyTorch's exception for an index `value` into `count` elements."""
     name, _, dim = what.partition(" ")
     if name == "index":
-        return IndexError(f"index {value} is out of bounds for dimension 0 with size {count}")
+        return IndexError(
+            f"index {value} is out of bounds for dimension {dim or 0} with size {count}"
+        )
     if name == "target":
         return IndexError(f"Target {value} is out of bounds.")
-    if name in ("gather", "scatter", "index_add"):
+    if name in ("gather", "scatter") or (name == "index_add" and dim != "of vectors"):
         return RuntimeError(
             f"index {value} is out of bounds for dimension {dim or 0} with size {count}"
         )
@@ -48,6 +55,10 @@ def out_of_range(value: int, count: int, what: str) -> Exception:
     if name == "take":
         return IndexError(
             f"out of range: tried to access index {value} on a tensor of {count} elements."
+        )
+    if name == "embedding_bag":
+        return RuntimeError(
+            f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {value}"
         )
     if name == "one_hot":
         return RuntimeError(

@@ -61,7 +61,8 @@ class Require(Primitive):
         return inputs[0].shape, inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        return ct, None
+        # The check stands on the way of the gradient too: the result itself may be dead.
+        return require(ct, inputs[1], **attrs), None
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         if not arrays[1].all():

@@ -242,7 +242,7 @@ def record_updates(
                 shown = _shown(flat, rec)
                 if shown:
                     again = (statics, values, params, grads, states, None)
-                    result: list[tuple[int, int, Any]] = recorder._write_exposed(
+                    result: list[tuple[int, int, Any]] = recorder.write_exposed(
                         shown, lambda again=again: record_updates(*again)
                     )
                     return result

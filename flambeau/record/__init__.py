@@ -1,5 +1,5 @@
 """Storages, the recorder and its memory of past steps."""
 
-from flambeau.record.plan import report
+from flambeau.record.statistics import report
 
 __all__ = ["report"]

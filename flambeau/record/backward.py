@@ -13,185 +13,23 @@ Note: one pass, or several
 from __future__ import annotations
 
 import bisect
-import re
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from flambeau.core.dtypes import DType
-from flambeau.core.shapes import is_dense, storage_extent
+from flambeau.core.shapes import is_dense
 from flambeau.graph.program import reachable
 from flambeau.graph.reverse import Reverse, required_for
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
-from flambeau.record import recorder
+from flambeau.record.anomaly import Watch
+from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain
 from flambeau.record.events import Event
-from flambeau.record.restricted import check_entering, without_gradient
-from flambeau.record.storage import Storage, allocate
-from flambeau.record.trace import FunctionRecord, StorageRecord, Trace, layout_value, saved_origin
-
-if TYPE_CHECKING:
-    from flambeau.record.handle import Family, Handle
-
-
-class Frame:
-    """A program that has run, as history: its trace, what it saved, its leaves, the frames before
-    it.
-    """
-
-    __slots__ = ("cuts", "freed", "late", "leaves", "nodes", "parents", "saved", "trace", "views")
-
-    def __init__(
-        self,
-        trace: Trace,
-        saved: dict[Value, tuple[Storage, int, int]],
-        leaves: list[Any],
-        parents: list[tuple[Frame, Value]],
-        cuts: list[Any],
-        freed: frozenset[Value],
-    ) -> None:
-        self.trace = trace
-        self.saved = saved  # value: (storage, byte offset, the storage's version then)
-        self.leaves = leaves
-        self.parents = parents  # per history input of the trace
-        self.cuts = cuts  # per cut of the trace: what runs there
-        self.freed = freed
-        self.nodes: Any = None  # its backward functions, where somebody has asked for them
-        # Where hooks were added since: their code follows in `cuts`.
-        self.late: tuple[Value, ...] = ()
-        # (weak reference, its value here, its family's changes) of tensors that entered with
-        # history.
-        self.views: list[tuple[Any, Value, int]] = []
-
-    def add_cut(self, value: Value, code: Any) -> None:
-        """Puts Python code at a value after the program has run."""
-        self.late = (*self.late, value)
-        self.cuts.append(code)
-
-
-@dataclass(frozen=True)
-class NeedChain:
-    """The pass has reached history: record it again with the chain of these history inputs."""
-
-    histories: tuple[int, ...]
-    made_here: tuple[bool, ...] = ()  # per input: whether its value was made in this recording
-    provisional = True  # no work of its own: the event that follows does it
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The pass has reached Python code: (chain position or -1, cut number); its cotangent is the
-    new tensor.
-    """
-
-    place: tuple[int, int]
-    imports: tuple[tuple[int, Value, bool], ...]
-    create_graph: bool
-    reached: tuple[bool, ...] = ()  # which outputs of a custom function have a cotangent
-    stale: str | None = None  # which of its saved tensors was overwritten, in this recording
-
-
-@dataclass(frozen=True)
-class Done:
-    """The pass is complete: a new tensor per leaf, and what it has freed and imported in other
-    frames.
-    """
-
-    leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
-    unused: tuple[bool, ...] = ()
-    imports: tuple[tuple[int, Value, bool], ...] = ()
-    create_graph: bool = False
-    freed: tuple[tuple[int, frozenset[Value]], ...] = ()
-    leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
-
-    @cached_property
-    def targets(self) -> tuple[int, ...] | None:
-        """The leaves' tensor numbers, where the whole pass lies in this recording."""
-        if self.imports or self.freed or any(position >= 0 for position, _ in self.leaves):
-            return None
-        return tuple(self.leaf_numbers[number] for _, number in self.leaves)
-
-
-@dataclass(frozen=True)
-class Link:
-    """One frame of a chain, as a key sees it. `parents` are (chain position, value) per history
-    input.
-    """
-
-    trace: Trace
-    freed: frozenset[Value]
-    parents: tuple[tuple[int, Value], ...]
-    late: tuple[Value, ...] = ()
-
-    @property
-    def cuts(self) -> list[tuple[Value, tuple[Value | None, ...] | None]]:
-        return self.trace.cuts + [(value, None) for value in self.late]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Frames, later ones first, and where each reached history input enters them."""
-
-    links: tuple[Link, ...]
-    entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
-    wanted: tuple[
-        tuple[tuple[int, Any], ...], ...
-    ] = ()  # per input: (chain position, leaf number or value)
-    passes: tuple[
-        bool, ...
-    ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
-
-
-FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after "
-    "they have already been freed). Saved intermediate values of the graph are freed when you call "
-    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-    "graph a second time or if you need to access saved tensors after calling backward."
-)
-
-
-class HistoryOp(Event):
-    """A tensor with history in an earlier program enters; key = (op, *arguments of
-    Trace.enter_history).
-    """
-
-    __slots__ = ()
-    enters = True
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        trace.enter_history(*key[1:])
-
-
-class MemberOp(Event):
-    """A tensor enters that shares history with one that has: key = (op, meta, number of that,
-    distance).
-    """
-
-    __slots__ = ()
-    enters = True
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        trace.enter_member(*key[1:])
-
-
-class MarkCutOp(Event):
-    """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input
-    numbers).
-    """
-
-    __slots__ = ()
-    enters = True
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        value = trace.tracked_value(key[1])
-        inputs = (
-            None
-            if key[2] is None
-            else tuple(None if n is None else trace.tracked_value(n) for n in key[2])
-        )
-        trace.cuts.append((value, inputs))
+from flambeau.record.records import StorageRecord
+from flambeau.record.restricted import without_gradient
+from flambeau.record.saved import FREED, imported, overwritten, stale_saved
+from flambeau.record.trace import Trace, layout_value, saved_origin
 
 
 @dataclass
@@ -209,6 +47,7 @@ class _Pass:
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
+    watch: Watch | None = None  # in anomaly mode
 
     def reverse(self, position: int) -> Reverse:
         """The differentiator of the trace (position -1) or of a frame of the chain."""
@@ -222,6 +61,9 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+        if self.watch is not None:
+            trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
+            pass_.observe = self.watch.observer(position, trace)
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
@@ -246,7 +88,7 @@ class _Pass:
         needed: set[tuple[int, Value]] = set()  # (position, value) that lead to an input
         if self.chain is not None:
             entered = {h: (position, value) for h, position, value in self.chain.entries}
-            self._confine_chain(needed)
+            self._confine_chain(needed, len(wanted))
         unknown: set[int] = set()
         leaves = {what for kind, what in wanted if kind == "leaf"}
         values = {what for kind, what in wanted if kind != "leaf"}
@@ -267,12 +109,14 @@ class _Pass:
         self.required[-1] = required_for(roots, is_end, _cut_inputs(self.trace))
         return tuple(sorted(unknown))
 
-    def _confine_chain(self, needed: set[tuple[int, Value]]) -> None:
+    def _confine_chain(self, needed: set[tuple[int, Value]], count: int) -> None:
         chain = self.chain
         assert chain is not None
         for position in range(len(chain.links) - 1, -1, -1):  # the earliest program first
             link = chain.links[position]
-            ends = {what for places in chain.wanted for at, what in places if at == position}
+            # (Behind the inputs' places are those of tensors that keep their gradients.)
+            wanted = chain.wanted[:count]
+            ends = {what for places in wanted for at, what in places if at == position}
             roots = [value for _, at, value in chain.entries if at == position]
             roots += [value for one in chain.links for at, value in one.parents if at == position]
 
@@ -301,11 +145,13 @@ class _Pass:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
                 if origin is not None and origin[0].version != origin[1]:
-                    raise RuntimeError(
+                    error = RuntimeError(
                         overwritten(
                             origin[2], forward.dtype, forward.shape, origin[0].version, origin[1]
                         )
                     )
+                    error.__dict__["event"] = self.event_of(position, value)
+                    raise error
 
     def event_of(self, position: int, value: Value) -> int:
         """The event that made a value: its number in the trace of that position."""
@@ -363,33 +209,6 @@ def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
     return {value: inputs for value, inputs in trace.cuts if inputs is not None}
 
 
-def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
-    """`value` of another program: constants as they are, views of imported values, else
-    `read(value)`.
-    """
-    primitive = value.primitive
-    if len(value.inputs) == 1 and in_its_own_memory(trace, value):
-        return read(value)  # type: ignore[no-any-return]
-    if primitive.name in ("constant", "iota"):
-        return value
-    if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
-        return primitive(recurse(value.inputs[0]), **value.attrs)
-    if primitive.name in ("reshape", "permute", "expand", "detach"):
-        return primitive(recurse(value.inputs[0]), **value.attrs)
-    return read(value)  # type: ignore[no-any-return]
-
-
-def in_its_own_memory(trace: Trace, value: Value) -> bool:
-    """Whether a value is that of a tensor (a clone) with other memory than what it was made from:
-    that one may be overwritten.
-    """
-    own = trace.origins.get(value)
-    if own is None:
-        return False
-    other = saved_origin(value.inputs[0], trace.origins)
-    return other is not None and other[0] is not own[0]
-
-
 def _cut_rule(
     replaced: tuple[Value | None, ...] | None, value: Value, inputs: tuple[Value | None, ...] | None
 ) -> Any:
@@ -407,27 +226,32 @@ def _cut_rule(
 
 class BackwardOp(Event):
     """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
+    A third flag True says that anomaly mode is on.
 
     roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
     for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
-    is one per leaf.
+    is one per leaf. Behind retain_graph may stand the numbers of tensors that keep their gradients:
+    those that get one have a new tensor each, after the others.
     """
 
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain = key
+        _, roots, cotangents, (create_graph, retain_graph, *more), inputs, replaced, chain = key
+        kept = [part for part in more if part is not True]
         given = {
             place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
             for place, numbers in replaced
         }
-        pass_ = _Pass(trace, chain, given, create_graph)
+        pass_ = _Pass(trace, chain, given, create_graph, watch=Watch() if True in more else None)
         first = pass_.reverse(-1)
         wanted = self._wanted(trace, first, inputs)
+        keeping = self._wanted(trace, first, *kept)
+        both = [*wanted, *keeping]
         if inputs is not None:
             unknown = pass_.confine([trace.tracked_value(root) for root in roots], wanted)
             if unknown:
-                return NeedChain(unknown, _made_here(wanted))
+                return NeedChain(unknown, _made_here(both))
             pass_.restrict(first, -1, trace.cuts)
         self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
@@ -435,18 +259,29 @@ class BackwardOp(Event):
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
         if histories and chain is None:
-            return NeedChain(histories, _made_here(wanted))
+            return NeedChain(histories, _made_here(both))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
             return self._stop(trace, pass_, position, stopped)
         freed = _mark_freed(pass_, retain_graph)
+        arrived = _input_cotangents(first, both, leaves, captured, chain)
+        imports = pass_.taken(
+            [
+                *([] if inputs is not None else leaves.values()),
+                *[c for c in arrived if c is not None],
+            ]
+        )
+        done = Done((), (), imports, create_graph, freed, tuple(trace.leaves))
         if inputs is not None:
-            cotangents_ = _input_cotangents(first, wanted, leaves, captured, chain)
-            imports = pass_.taken([ct for ct in cotangents_ if ct is not None])
-            return self._finish_inputs(trace, inputs, cotangents_, create_graph, imports, freed)
-        imports = pass_.taken(leaves.values())
-        return self._finish(trace, leaves, create_graph, imports, freed, chain)
+            done = self._finish_inputs(trace, inputs, arrived, done)
+        else:
+            done = self._finish(trace, leaves, done, chain)
+        for ct in arrived[len(wanted) :]:
+            if ct is not None:
+                _new_gradient(trace, ct, None, create_graph)
+        done = replace(done, kept=tuple(ct is not None for ct in arrived[len(wanted) :]))
+        return _watched(trace, pass_, done)
 
     def _seed(
         self, trace: Trace, first: Reverse, roots: Any, cotangents: Any, create_graph: bool
@@ -473,7 +308,7 @@ class BackwardOp(Event):
             given = given if create_graph or not given.tracked else source.detach(given)
             first.seed(value, ar.cast(given, value.dtype))
 
-    def _wanted(self, trace: Trace, first: Reverse, inputs: Any) -> list[Any]:
+    def _wanted(self, trace: Trace, first: Reverse, inputs: Any = None) -> list[Any]:
         """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), or ("history", v)
         from outside.
         """
@@ -487,7 +322,10 @@ class BackwardOp(Event):
             else:
                 value = trace.tracked_value(number)
                 first.wanted.add(value)
-                outside = number in trace.entered and trace.unchanged(tensor.group)
+                group = tensor.group
+                outside = number in trace.entered and (
+                    group.leaf is not None or trace.unchanged(group)
+                )
                 found.append(("history" if outside else "value", value))
         return found
 
@@ -516,25 +354,20 @@ class BackwardOp(Event):
         trace: Trace,
         inputs: Any,
         cotangents: list[Value | None],
-        create_graph: bool,
-        imports: Any,
-        freed: Any,
+        done: Done,
     ) -> Done:
-        for number, ct in zip(inputs, cotangents, strict=True):
+        for number, ct in zip(inputs, cotangents, strict=False):
             if ct is not None:
                 tensor = trace.tensors[number]
                 flat = tensor.group.leaf is not None and tensor.meta.is_leaf
-                _new_gradient(trace, ct, tensor if flat else None, create_graph)
-        unused = tuple(ct is None for ct in cotangents)
-        return Done((), unused, imports, create_graph, freed, tuple(trace.leaves))
+                _new_gradient(trace, ct, tensor if flat else None, done.create_graph)
+        return replace(done, unused=tuple(ct is None for ct in cotangents[: len(inputs)]))
 
     def _finish(
         self,
         trace: Trace,
         leaves: dict[Any, Value],
-        create_graph: bool,
-        imports: Any,
-        freed: Any,
+        done: Done,
         chain: Chain | None,
     ) -> Done:
         places = []
@@ -545,8 +378,20 @@ class BackwardOp(Event):
             if without_gradient(leaf.meta):
                 continue  # a view made under no_grad has no gradient of its own
             places.append(place)
-            _new_gradient(trace, leaves[place], leaf, create_graph)
-        return Done(tuple(places), (), imports, create_graph, freed, tuple(trace.leaves))
+            _new_gradient(trace, leaves[place], leaf, done.create_graph)
+        return replace(done, leaves=tuple(places))
+
+
+def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
+    """The end of a pass; in anomaly mode with one more tensor, of flags."""
+    watch = pass_.watch
+    if watch is None or not watch.flags:
+        return done
+    flags = watch.joined()
+    _new_gradient(trace, flags, None, False)
+    needed = {(p, v) for p, v, used in pass_.taken([flags]) if used}
+    imports = tuple((p, v, used or (p, v) in needed) for p, v, used in done.imports)
+    return replace(done, checks=tuple(watch.places), imports=imports)
 
 
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
@@ -638,17 +483,6 @@ def _reshaped(ct: Value, value: Value) -> Value:
     return ct if ct.shape == value.shape else view.reshape(ct, shape=value.shape)
 
 
-def stale_saved(trace: Trace, function: FunctionRecord) -> str | None:
-    """PyTorch's message where a tensor that a custom function has saved was overwritten since."""
-    for number, version in function.saved:
-        tensor = trace.tensors[number]
-        if tensor.storage.version != version:
-            meta = tensor.meta
-            now = tensor.storage.version
-            return overwritten(meta.grad_name or "", meta.dtype, meta.shape, now, version)
-    return None
-
-
 def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[Value]], ...]:
     if retain_graph:
         return ()
@@ -665,19 +499,6 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
     return tuple((position, frozenset(values)) for position, values in elsewhere.items())
 
 
-def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected: int) -> str:
-    """PyTorch's message for a saved value that was overwritten in place."""
-    maker = re.sub(r"Backward\d*$", "", grad_name)
-    output = f", which is output 0 of {maker}," if maker else ""
-    return (
-        "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version "
-        f"{version}; expected version {expected} instead. Hint: enable anomaly detection to find "
-        "the operation that failed to compute its gradient, with "
-        "torch.autograd.set_detect_anomaly(True, check_nan=False)."
-    )
-
-
 class AccumulateOp(Event):
     """Adds gradients to those that leaves already have, in place: key = (op, have, new, None)."""
 
@@ -691,280 +512,5 @@ class AccumulateOp(Event):
         trace.grad_mode = mode
 
 
-NOTHING = Storage(allocate(0))  # stands for values that derivatives look at but do not need
 BACKWARD = BackwardOp("backward")
 ACCUMULATE = AccumulateOp("accumulate")
-HISTORY = HistoryOp("history")
-MEMBER = MemberOp("member")
-MARK_CUT = MarkCutOp("hook")
-
-
-def enter_member(rec: recorder.Recording, tensor: Handle) -> int:
-    """Brings a tensor that shares history with others, or has it in an earlier program, into the
-    recording.
-    """
-    storage, family = tensor._storage, tensor._family
-    assert storage is not None and family is not None
-    if tensor._seen is not None and recorder.LOCAL.grad_mode:
-        check_entering(tensor)
-    if storage.exposed and storage.still_exposed():
-        return _enter_snapshot(rec, tensor, family)
-    if (
-        storage.recording is not None
-        and storage.recording is not rec
-        and not storage.recording.done
-    ):
-        recorder._settle_other(storage.recording)
-    if storage.recording is rec and storage.dtype is not tensor._meta.dtype:
-        # The recording knows these bytes as another dtype (a view of a complex tensor's parts).
-        if rec.state.ops:
-            recorder.flush()
-            raise recorder.Flushed
-        return _enter_snapshot(rec, tensor, family)
-    leaf = family.leaf
-    if (
-        leaf is not None
-        and leaf._storage is storage
-        and leaf._meta.requires_grad
-        and leaf._meta.is_leaf
-    ):
-        family.number = leaf._num if leaf._rec is rec else recorder.enter(rec, leaf)
-        family.rec = rec
-    itemsize = tensor._meta.dtype.itemsize
-    offset = tensor._offset * itemsize
-    if family.rec is rec and storage.recording is rec:
-        if offset < storage.offset:
-            recorder._enter_first(tensor)
-        key: Any = (MEMBER, tensor._meta, family.number, (offset - storage.offset) // itemsize)
-    elif family.frame is None:
-        tensor._family = None  # enters as a tensor without one
-        try:
-            family.number = recorder.enter(rec, tensor)
-        finally:
-            tensor._family = family
-        family.rec = rec
-        return family.number
-    else:
-        key, start = _history_key(rec, tensor, family, storage)
-    state = rec.state.next.get(key) or recorder.miss(rec, key)
-    number = rec.state.count
-    bases: Any = ()
-    frames = rec.frames
-    assert state.meta is not None
-    meta, dtype, place = state.meta.at_zero, tensor._meta.dtype, len(rec.bases)
-    if key[0] is HISTORY:
-        frames = [*frames, (family.frame, family.source)]
-        if len(key) == 6:
-            bases = ((storage, start),)
-            storage.recording = rec
-            storage.base = place
-            storage.offset = start
-            storage.dtype = dtype
-        family.rec = rec
-        family.number = number
-    entered = (tensor,)
-    tensor._meta = meta
-    tensor._rec = rec
-    tensor._num = number
-    rec.state = state
-    rec.bases += bases
-    rec.frames = frames
-    rec.handles += entered
-    if tensor._hooks and (tensor._origin is None or not tensor._origin[2]):
-        _mark_hooks(rec, tensor)
-    return number
-
-
-def _history_key(
-    rec: recorder.Recording, tensor: Handle, family: Family, storage: Storage | None
-) -> tuple[Any, int]:
-    """The key with which a tensor enters with its history (without a storage over a copy), and its
-    base's start.
-    """
-    if not tensor._meta.requires_grad:
-        tensor._meta = recorder.written_meta(tensor._meta)
-    meta = tensor._meta
-    itemsize, size = meta.dtype.itemsize, family.source.size
-    offset, end = tensor._offset * itemsize, family.start + family.source.size * itemsize
-    if meta.numel:
-        end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
-    start = min(offset, family.start)
-    known = storage is not None and storage.recording is rec
-    if known and storage is not None:
-        if start < storage.offset:
-            recorder._enter_first(tensor)
-        start = storage.offset
-    places = [(place - start) // itemsize for place in (offset, family.start, end)]
-    key = (HISTORY, meta, places[0], places[1], size, places[2])
-    return (*key, storage.base) if known and storage is not None else key, start
-
-
-def _enter_snapshot(rec: recorder.Recording, tensor: Handle, family: Family) -> int:
-    """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
-    from flambeau.record import plan
-
-    key, start = _history_key(rec, tensor, family, None)
-    state = rec.state.next.get(key) or recorder.miss(rec, key)
-    number = rec.state.count
-    assert tensor._storage is not None
-    copy = plan.snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize)
-    bases = ((copy, 0),)
-    frames = [*rec.frames, (family.frame, family.source)]
-    entered = (tensor,)
-    rec.state = state
-    rec.bases += bases
-    rec.frames = frames
-    rec.handles += entered
-    return number
-
-
-def _mark_hooks(rec: recorder.Recording, tensor: Handle) -> None:
-    key = (MARK_CUT, tensor._num, None)
-    state = rec.state.next.get(key) or recorder.miss(rec, key)
-    recorder.commit(rec, state, cuts=(tensor._cut.again(),))
-
-
-def describe_chain(
-    rec: recorder.Recording, need: NeedChain, inputs: tuple[Any, ...] | None
-) -> tuple[Chain, list[Frame]]:
-    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
-    histories = need.histories
-    order: list[Frame] = []
-    done: set[int] = set()
-
-    def visit(root: Frame) -> None:
-        stack: list[tuple[Frame, bool]] = [(root, False)]
-        while stack:
-            frame, leaving = stack.pop()
-            if leaving:
-                order.append(frame)
-            elif id(frame) not in done:
-                done.add(id(frame))
-                stack.append((frame, True))
-                stack += [(parent, False) for parent, _ in frame.parents]
-
-    for history in histories:
-        visit(rec.frames[history][0])
-    frames = order[::-1]
-    place = {id(frame): position for position, frame in enumerate(frames)}
-    links = tuple(
-        Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late)
-        for f in frames
-    )
-    entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
-    wanted: list[tuple[tuple[int, Any], ...]] = []
-    passes: list[bool] = []
-    for tensor, made_here in zip(inputs or (), need.made_here, strict=inputs is not None):
-        if made_here:  # or overwritten: what it was in an earlier program is not asked for
-            wanted.append(())
-            passes.append(False)
-            continue
-        places: list[tuple[int, Any]] = [
-            (position, number)
-            for position, frame in enumerate(frames)
-            for number, leaf in enumerate(frame.leaves)
-            if leaf is tensor
-        ]
-        known = tensor._origin is not None and id(tensor._origin[0]) in place
-        if known:
-            places.append((place[id(tensor._origin[0])], tensor._origin[1]))
-        if not (known and tensor._origin[2]):
-            places += [
-                (position, value)
-                for position, frame in enumerate(frames)
-                for reference, value, changes in frame.views
-                if reference() is tensor
-                and tensor._family is not None
-                and tensor._family.changes == changes
-            ]
-        wanted.append(tuple(places))
-        passes.append(known and tensor._origin[2])
-    return Chain(links, entries, tuple(wanted), tuple(passes)), frames
-
-
-def check_imports(done: Any, frames: list[Frame]) -> None:
-    """RuntimeError where a saved value that the pass reads was overwritten since."""
-    for position, value, needed in done.imports if isinstance(done, (Done, Cut)) else ():
-        entry = frames[position].saved.get(value) if needed else None
-        if entry is not None and entry[0].version != entry[2]:
-            raise RuntimeError(
-                overwritten("", value.dtype, value.shape, entry[0].version, entry[2])
-            )
-
-
-def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[Any]]:
-    """No scalars, and the bases and frames of the saved values that a pass reads."""
-    bases: list[Any] = []
-    entered: list[Any] = []
-    if not isinstance(done, (Done, Cut)):
-        return (), bases, entered
-    for position, value, needed in done.imports:
-        if done.create_graph and value.tracked:
-            entered.append((frames[position], value))
-        entry = frames[position].saved.get(value) if needed else None
-        assert entry is not None or not needed, value
-        bases.append((NOTHING, 0) if entry is None else entry[:2])
-    return (), bases, entered
-
-
-def free_used(done: Any, frames: list[Frame]) -> None:
-    """Frees what a pass has used up in earlier programs."""
-    for position, values in done.freed if isinstance(done, Done) else ():
-        frames[position].freed = frames[position].freed | values
-
-
-def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
-    """What a later backward from any of the roots could read, and whether any derivative is left at
-    all.
-    """
-    pass_ = Reverse(None, None)
-    needed: dict[Value, None] = {}
-    placeholders: dict[Value, Value] = {}
-
-    def read(value: Value) -> Value:
-        needed[value] = None
-        return source.program_input("saved", len(needed), value.shape, value.dtype)
-
-    def translate(value: Value) -> Value:
-        found = placeholders.get(value)
-        if found is None:
-            found = imported(trace, value, translate, read)
-            placeholders[value] = found
-            if found.primitive is source.input_ and found.attrs["role"] == "saved":
-                reads[found] = value
-        return found
-
-    reads: dict[Value, Value] = {}
-    pass_ = Reverse(None, translate)
-    # Cotangents that Python's code receives, or of freed values: a pass for those alone may still
-    # come.
-    arrived: list[Value] = []
-    for value, inputs in trace.cuts:
-        pass_.cuts[value] = _dry_cut(value, inputs, arrived)
-    stop = trace.freed
-    for number, root in enumerate(roots):
-        pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
-    while pass_.heap:
-        value = pass_.heap[0][1]
-        if value in stop:
-            arrived.append(pass_.cotangents[value])
-            pass_._pop(value)
-            continue
-        pass_.step()
-    ends = [*pass_.leaves.values(), *pass_.histories.values()]
-    used = [reads[v] for v in reachable([*ends, *arrived]) if v in reads]
-    return used, bool(ends)
-
-
-def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None, arrived: list[Value]) -> Any:
-    def rule(ct: Value) -> Any:
-        if inputs is None:
-            return [(value, ct)]
-        arrived.append(ct)
-        return [
-            (v, source.program_input("ct", v.order, v.shape, v.dtype))
-            for v in inputs
-            if v is not None
-        ]
-
-    return rule

@@ -24,7 +24,8 @@ from flambeau.core.shapes import (
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value, latest_order
 from flambeau.record.meta import Meta
-from flambeau.record.trace import TensorRecord, Trace
+from flambeau.record.records import Group, TensorRecord
+from flambeau.record.trace import Trace
 
 Layout = tuple[Shape, Strides, int]
 
@@ -263,7 +264,6 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
     """Turns a leaf's requires_grad on or off."""
     from flambeau.ops import source
     from flambeau.record.restricted import owned
-    from flambeau.record.trace import Group
 
     group = Group(tensor.storage)
     group.flat = (

@@ -14,11 +14,11 @@ import numpy as np
 from flambeau.execute import reference
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.graph.program import Program, scalar_words
-from flambeau.record.plan import STATISTICS
+from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Buffer, Storage, allocate
 
 if TYPE_CHECKING:
-    from flambeau.record.recorder import Recording
+    from flambeau.record.recording import Recording
 
 _SCALAR_CODES = {"b": "q", "i": "q", "f": "d", "c": "dd"}
 

@@ -8,60 +8,40 @@ It runs in the reference executor at first and as compiled code when it is heavy
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import sys
 import time
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import storage_extent
 from flambeau.execute import reference
-from flambeau.graph.program import Program, Update, reachable
+from flambeau.graph.program import Program
 from flambeau.ops.value import Value
+from flambeau.record.chain import Frame
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
-from flambeau.record.restricted import follows_base, restrict
-from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, out_of_memory
-from flambeau.record.trace import Trace, flatten
-from flambeau.record.tree import State
+from flambeau.record.restricted import restrict
+from flambeau.record.result_memory import LARGE, RESULT_MEMORY
+from flambeau.record.saved import stale_saved
+from flambeau.record.statistics import STATISTICS
+from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
+from flambeau.record.trace import Trace
 
 if TYPE_CHECKING:
-    from flambeau.record.handle import Handle
-    from flambeau.record.recorder import Recording
+    from flambeau.record.recording import Recording
 
 getrefcount = sys.getrefcount
+_ticks = itertools.count(1)  # runs of plans with large results
 reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
 HEAVY_PER_NODE = 5_000
 HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its first run
-
-
-@dataclass
-class Statistics:
-    """What has happened since the start, for `report`."""
-
-    states: int = 0
-    plans: int = 0
-    compiled_programs: int = 0
-    compiled_runs: int = 0
-    reference_runs: int = 0
-    compile_seconds: float = 0.0
-    compiled_seconds: float = 0.0
-    reference_seconds: float = 0.0
-    compiled_events: int = 0
-    reference_events: int = 0
-
-
-STATISTICS = Statistics()
-_ticks = itertools.count(1)
 
 
 class FrameSpec:
@@ -167,13 +147,16 @@ class Plan:
         "free",
         "fresh",
         "imported",
+        "kept_bytes",
         "live",
         "others",
         "program",
         "restricted",
         "result_bytes",
+        "rewritten",
         "runs",
         "spent_frame",
+        "tick",
         "writes",
     )
 
@@ -187,10 +170,12 @@ class Plan:
         depth: int,
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
+        rewritten: list[tuple[int, int]] | None = None,
     ) -> None:
         self.program = program
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
+        self.rewritten = rewritten  # (result, how often it was written after it was made)
         # Bases that may be the memory of one that is written: what earlier programs have saved.
         self.imported = imported if writes else ()
         self.live = (
@@ -201,6 +186,8 @@ class Plan:
         self.families = families
         self.depth = depth
         self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
+        self.kept_bytes = sum(self.result_bytes)
+        self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
         self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
         self.fresh: list[tuple[int, int]] = []
@@ -226,6 +213,8 @@ class Plan:
         self.runs += 1
         for base, count in self.writes:
             rec.bases[base][0].version += count
+        for index, count in self.rewritten or ():
+            storages[index].version = count
         handles = rec.handles
         if self.runs == 1:
             self.sort_live(rec)
@@ -289,9 +278,12 @@ class Plan:
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
         cache = self.cache
+        if self.kept_bytes > LARGE:
+            self.tick = next(_ticks)
         if cache:
             if list(map(getrefcount, cache)) == self.free:
                 for storage in cache:
+                    storage.version = 0
                     if getrefcount(storage.buffer) > BUFFER_BASELINE:
                         break
                 else:
@@ -302,9 +294,13 @@ class Plan:
                     or getrefcount(cache[place].buffer) > BUFFER_BASELINE
                 ):
                     cache[place] = Storage(allocate(self.result_bytes[place]))
+                else:
+                    cache[place].version = 0
             return cache
-        self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-        return self.cache
+        cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+        if self.kept_bytes > LARGE:
+            RESULT_MEMORY.keep(self, self.tick)
+        return cache
 
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
@@ -340,8 +336,6 @@ class Plan:
         STATISTICS.reference_seconds += time.perf_counter() - start
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
-        from flambeau.record.backward import Frame, stale_saved
-
         spec = self.frame
         assert spec is not None
         if spec.spent:
@@ -379,273 +373,6 @@ def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     return raw.view(dtype.numpy)
 
 
-def run_recording(rec: Recording) -> Plan | None:
-    """Runs what has been recorded; the plan that did."""
-    state = rec.state
-    state.tick = next(_ticks)
-    plan: Plan | None = None
-    try:
-        # As `whole` says.
-        lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
-        if lengths != state.lengths or len(rec.handles) != state.count:
-            raise Interrupted("an exception in the middle of an operation has cut it short")
-        if state.parent is not None:
-            counts = tuple(map(getrefcount, rec.handles))
-            plan = state.plans.get(counts) or find_plan(rec, counts)
-            plan.run(rec)
-    except Interrupted as error:
-        fail(rec, error)
-    except MemoryError as error:
-        reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
-        reason.__dict__["node"] = error.__dict__.get("node")
-        fail(rec, located(state, reason))
-        raise reason from None
-    except Exception as error:
-        fail(rec, located(state, error))
-        raise
-    except BaseException as error:
-        fail(rec, error)
-        raise
-    return plan
-
-
-def located(state: State, error: Exception) -> Exception:
-    """The error, with a line that says where the program recorded the op that has failed."""
-    node, trace = error.__dict__.pop("node", None), state.trace
-    message = error.args[0] if len(error.args) == 1 else None
-    if node is None or trace is None or not isinstance(message, str):
-        return error
-    events = []
-    at: State | None = state
-    while at is not None and at.parent is not None:
-        if not isinstance(at.key, Meta):
-            events.append(at)
-        at = at.parent
-    number = bisect.bisect(trace.marks, node.order)
-    if 0 < number <= len(events):
-        line = events[len(events) - number].line
-        if line is not None:
-            error.args = (f"{message}\n(first recorded at {line[0]}:{line[1]})",)
-    return error
-
-
-class Interrupted(Exception):
-    """A recording that is not whole."""
-
-
-def whole(rec: Recording) -> bool:
-    """Whether the recording has all that its events have brought."""
-    lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
-    return len(rec.handles) == rec.state.count and lengths == rec.state.lengths
-
-
-def fail(rec: Recording, error: BaseException) -> None:
-    """Tensors that a failed program was to compute say why when they are used."""
-    for tensor in rec.handles:
-        if tensor._storage is None:
-            tensor._failure = f"{type(error).__name__}: {error}"
-
-
-def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:
-    """The plan for these live tensors, made if need be."""
-    from flambeau.record import recorder
-
-    state = rec.state
-    live = tuple(n for n, count in enumerate(counts) if count > DEAD_COUNT)
-    plan = state.plans.get(("live", live))
-    if plan is None:
-        trace = state.trace
-        if trace is None:
-            trace = state.trace = recorder.trace_of(rec)
-        plan = make_plan(trace, live, state.depth)
-        state.plans["live", live] = plan
-        STATISTICS.plans += 1
-    if len(state.plans) > 256:
-        state.plans = {"live": plan}
-    state.plans[counts] = plan
-    return plan
-
-
-def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
-    """The program that computes the live tensors and the written bases."""
-    results: list[Value] = []
-    places: dict[int, int] = {}
-    targets = []
-    live = _with_leaves(trace, live)
-    for number in live:
-        tensor = trace.tensors[number]
-        storage = tensor.storage
-        meta = tensor.meta
-        if storage.base is not None:
-            if number not in trace.entered:
-                targets.append((number, -1 - storage.base, meta.at_zero, meta.offset))
-            continue
-        if id(storage) not in places:
-            places[id(storage)] = len(results)
-            results.append(trace.data(storage))
-        targets.append((number, places[id(storage)], meta.at_zero, meta.offset))
-    updates, writes = [], []
-    for storage in trace.bases:
-        if storage.version:
-            assert storage.base is not None
-            updates.append(Update(storage.base, trace.data(storage)))
-            writes.append((storage.base, storage.version))
-    families = _family_specs(trace, live)
-    frame = _frame_spec(trace, [f.flat for f in families if f.flat is not None], results, places)
-    program = Program(
-        tuple((s.dtype, s.size) for s in trace.bases),
-        tuple(trace.scalars),
-        tuple(results),
-        tuple(updates),
-    )
-    imported = tuple(trace.imported)
-    return Plan(
-        program, targets, writes, frame, families, depth, imported, _restricted(trace, live)
-    )
-
-
-def _restricted(trace: Trace, live: tuple[int, ...]) -> list[tuple[int, int, bool]] | None:
-    """The new views that must not be used once their base was written: see `restricted`."""
-    found = []
-    for number in live:
-        tensor = trace.tensors[number]
-        if tensor.meta.born and number not in trace.entered and follows_base(tensor.meta):
-            found.append((number, tensor.output, tensor.seen != tensor.storage.version))
-    return found or None
-
-
-def _with_leaves(trace: Trace, live: tuple[int, ...]) -> tuple[int, ...]:
-    """The live tensors and the leaves of which some are views: what is done to a view is decided by
-    its leaf, also where nobody else holds that any more.
-    """
-    tensors = [trace.tensors[number] for number in live]
-    leaves = {
-        trace.leaves[tensor.group.leaf]
-        for tensor in tensors
-        if tensor.group.leaf is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf
-    }
-    return live if leaves.issubset(live) else tuple(sorted(leaves.union(live)))
-
-
-def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
-    """The live tensors that share history, with each other or with an earlier program."""
-    groups: dict[int, list[int]] = {}
-    for number in sorted({*live, *_written_members(trace)}):
-        groups.setdefault(id(trace.tensors[number].group), []).append(number)
-    specs = []
-    for numbers in groups.values():
-        tensors = [trace.tensors[number] for number in numbers]
-        group = tensors[0].group
-        base = -1 if group.storage.base is None else group.storage.base
-        entered = [n for n in sorted(trace.entered) if trace.tensors[n].group is group]
-        views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
-        if not views:
-            if (
-                len(numbers) > 1
-                and group.leaf is None
-                and any(n not in trace.entered for n in numbers)
-            ):
-                specs.append(FamilySpec(numbers, entered, None, base, -1, []))
-            continue
-        if group.leaf is not None:
-            leaf = trace.leaves[group.leaf]
-            origins = [(t.number, trace.tracked_value(t.number), False) for t in views]
-            specs += [
-                FamilySpec([t.number], [], trace.flat(group), base, leaf, [origin])
-                for t, origin in zip(views, origins, strict=True)
-                if t.number not in trace.entered
-            ]
-            continue
-        flat = trace.flat(group)
-        changed = not trace.unchanged(group)
-        passed = set(reachable([flat]))
-        origins = [
-            (t.number, value, value in passed)
-            for t in views
-            for value in [trace.tracked_value(t.number)]
-            if changed or t.number not in trace.entered
-        ]
-        specs.append(FamilySpec(numbers, entered, flat if changed else None, base, -1, origins))
-    return specs
-
-
-def _written_members(trace: Trace) -> list[int]:
-    """Tensors with history whose memory got another one: their families must learn of it."""
-    found = []
-    for number in trace.entered:
-        tensor = trace.tensors[number]
-        meta, group = tensor.meta, tensor.group
-        grown = meta.requires_grad and not meta.is_leaf and group.leaf is None
-        if grown and not trace.unchanged(group):
-            found.append(number)
-    return found
-
-
-def _frame_spec(
-    trace: Trace, flats: list[Value], results: list[Value], places: dict[int, int]
-) -> FrameSpec | None:
-    """What the history of flat values needs once the program has run."""
-    from flambeau.record.backward import saved_values
-
-    if not flats:
-        return None
-    needed, left = saved_values(trace, flats)
-    spent = not (left or needed or trace.cuts or trace.histories)
-    whole = {}
-    for tensor in trace.tensors:
-        if (
-            id(tensor.storage) in places
-            and tensor.meta.offset == 0
-            and (tensor.meta.numel == tensor.storage.size)
-        ):
-            value = tensor.group.values.get(tensor.layout)
-            if (
-                value is not None
-                and value.size == tensor.storage.size
-                and tensor.meta.strides == (meta_strides(value))
-            ):
-                whole[value] = places[id(tensor.storage)]
-    saved = []
-    for value in needed:
-        if value in whole:
-            saved.append((value, "result", whole[value], 0, 0))
-            continue
-        base = _base_of(value, trace)
-        if base is not None:
-            saved.append((value, "base", base, 0, trace.bases[base].version))
-            continue
-        saved.append((value, "result", len(results), 0, 0))
-        results.append(flatten(value, value.shape, meta_strides(value)))
-    views = []
-    for number in sorted(trace.entered):
-        tensor = trace.tensors[number]
-        value = tensor.group.values.get(tensor.layout)
-        if value is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
-            views.append((number, value))
-    return FrameSpec(trace, saved, list(trace.leaves), spent, views)
-
-
-def meta_strides(value: Value) -> tuple[int, ...]:
-    from flambeau.core.shapes import contiguous_strides
-
-    return contiguous_strides(value.shape)
-
-
-def _base_of(value: Value, trace: Trace) -> int | None:
-    """The base whose first elements, as the program found them and leaves them, are this value."""
-    from flambeau.record.backward import in_its_own_memory
-
-    while value.primitive.name in ("reshape", "leaf", "history", "detach"):
-        if in_its_own_memory(trace, value):
-            return None
-        value = value.inputs[0]
-    if value.primitive.name == "input" and value.attrs["role"] == "base":
-        index: int = value.attrs["index"]
-        if not trace.bases[index].version:
-            return index
-    return None
-
-
 def heavy(program: Program) -> bool:
     """Whether a program is worth compiling before it has come back.
 
@@ -666,80 +393,3 @@ def heavy(program: Program) -> bool:
         else:
             total += value.size
     return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
-
-
-def snapshot_of(tensor: Handle) -> Storage:
-    """A copy of the elements a tensor's layout spans."""
-    meta = tensor._meta
-    assert tensor._storage is not None
-    return snapshot(
-        tensor._storage,
-        tensor._offset * meta.dtype.itemsize,
-        storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize,
-    )
-
-
-def snapshot(source: Storage, start: int, size: int) -> Storage:
-    """A copy of `size` bytes of a storage."""
-    copy = Storage(allocate(size))
-    np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start : start + size]
-    return copy
-
-
-LONGEST_REPETITION = (
-    768  # events looked back for a repetition: three times the longest loop body found
-)
-
-
-def repeats(state: State) -> bool:
-    """Whether the stream has just gone through the same events three times over (a loop without a
-    flush).
-    """
-    keys: list[Any] = []
-    at: State | None = state
-    while at is not None and at.parent is not None and len(keys) < LONGEST_REPETITION:
-        key = at.key
-        keys.append(
-            key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None)
-        )
-        at = at.parent
-    for period in range(1, len(keys) // 3 + 1):
-        if keys[:period] == keys[period : 2 * period] == keys[2 * period : 3 * period]:
-            segment = keys[:period]
-            if all(isinstance(k, Meta) or k[0].enters for k in segment):
-                return False  # the operands of one event: they would enter again and again
-            return not any(isinstance(k, Meta) and k.requires_grad for k in segment)
-    return False
-
-
-class _Bound:
-    """How many states the trees hold, about."""
-
-    states = 0
-
-
-def note_new_state() -> None:
-    """Counts a new state, and forgets the oldest half of the tree when there are too many."""
-    from flambeau.record import recorder
-    from flambeau.record.tree import prune
-
-    STATISTICS.states += 1
-    _Bound.states += 1
-    if _Bound.states > OPTIONS.states:
-        _Bound.states = prune(list(recorder.ROOTS.values()), OPTIONS.states // 2)
-
-
-def report() -> str:
-    """How much of the run came from compiled programs, in a sentence or two."""
-    s = STATISTICS
-    runs = s.compiled_runs + s.reference_runs
-    if not runs:
-        return "Flambeau: nothing was computed."
-    events = s.compiled_events + s.reference_events
-    share = 100.0 * s.compiled_events / events if events else 0.0
-    return (
-        f"Flambeau: {share:.1f} % of {events} recorded ops came from compiled programs "
-        f"({s.compiled_runs} runs of {s.compiled_programs} compiled programs, "
-        f"{s.reference_runs} runs in the reference executor; {s.compile_seconds:.2f} s compiling, "
-        f"{s.compiled_seconds:.2f} s in compiled code, {s.reference_seconds:.2f} s in NumPy)."
-    )

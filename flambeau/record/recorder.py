@@ -14,126 +14,62 @@ one that stays so is not run.)
 
 from __future__ import annotations
 
-import itertools
-import os
-import sys
-import threading
-import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from flambeau.record import plan as plans
-from flambeau.record.events import (
-    AGAIN,
-    ALIAS,
-    AUTOCAST,
-    DETACH,
-    ENTER_ALL,
-    GRAD_MODE,
-    Metas,
-    step,
-)
+from flambeau.record.entering import Together, enter, enter_all, enter_slowly
+from flambeau.record.events import DETACH
+from flambeau.record.flushing import Shown, end_step, flush, settle_other, write_exposed
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
+from flambeau.record.misses import miss
+from flambeau.record.modes import set_autocast, set_grad_mode
 from flambeau.record.options import OPTIONS
+from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording, root_state, trace_of
 from flambeau.record.storage import Storage
-from flambeau.record.trace import Trace
 from flambeau.record.tree import State
 
 if TYPE_CHECKING:
     from flambeau.record.handle import Handle
 
+# What the floors above use of recording, from here and from the files beside this one.
+__all__ = [
+    "LOCAL",
+    "Flushed",
+    "Recording",
+    "Together",
+    "advance",
+    "advance_key",
+    "alias",
+    "apply_effects",
+    "at_rest",
+    "binary",
+    "commit",
+    "detach",
+    "end_step",
+    "enter",
+    "enter_all",
+    "enter_slowly",
+    "flush",
+    "group_update",
+    "in_place",
+    "miss",
+    "operand_key",
+    "record",
+    "record_many",
+    "root_state",
+    "set_autocast",
+    "set_grad_mode",
+    "set_handle_class",
+    "settle_other",
+    "trace_of",
+    "unary",
+    "view_alias",
+    "with_scalar",
+    "write_exposed",
+    "written_meta",
+]
+
 new = object.__new__
-
-
-class Flushed(Exception):
-    """The recording was flushed before the event was recorded: record it again."""
-
-    def again(self, event: Any) -> Any:
-        return event()
-
-
-class Fronted(Flushed):
-    """The new recording begins with `tensor`, which lies in front of another over its storage."""
-
-    def __init__(self, tensor: Handle) -> None:
-        super().__init__()
-        self.tensor = tensor
-
-
-class Shown(Flushed):
-    """A view of memory that NumPy sees is made at once: a view of that very memory."""
-
-    def __init__(self, storage: Storage) -> None:
-        super().__init__()
-        self.storage = storage
-
-    def again(self, event: Any) -> Any:
-        return _write_exposed([self.storage], event)
-
-
-class Recording:
-    """The events since the last flush, as one thread sees them."""
-
-    __slots__ = (
-        "__weakref__",
-        "bases",
-        "cuts",
-        "done",
-        "frames",
-        "handles",
-        "nodes",
-        "plan",
-        "scalars",
-        "state",
-        "taken",
-        "trace",
-        "work",
-    )
-
-    def __init__(self, state: State) -> None:
-        self.state = state
-        self.handles: list[Any] = []
-        self.bases: list[tuple[Storage, int]] = []  # the storage and a byte offset
-        self.scalars: list[Any] = []
-        self.frames: Any = ()  # (frame, value) of each history input; a list once there is one
-        self.cuts: Any = ()  # the Python code at each cut; a list once there is one
-        self.trace: Trace | None = None
-        self.plan: Any = None  # what its flush has run
-        self.nodes: Any = None  # its backward functions, where somebody has asked for them
-        self.taken = False  # it runs, or has run
-        self.done = False
-
-
-# By grad mode; by (grad mode, policy) under autocast.
-ROOTS: dict[Any, State] = {True: State(None, True), False: State(None, False)}
-
-
-class Local(threading.local):
-    """Per thread: the recording under way, and the modes."""
-
-    def __init__(self) -> None:
-        self.rec = Recording(ROOTS[True])
-        self.grad_mode = True
-        self.autocast: Any = None  # the policy under autocast
-        self.inference = False
-        self.capture: Any = None  # what a compiled function under way collects
-
-
-LOCAL = Local()
-DEAD = State(State(None, None), None)  # where another thread leaves a recording it had to run
-DEAD.ended = True
-_settling = threading.RLock()
-
-
-def _after_fork() -> None:
-    """The thread that held the lock does not exist in the child."""
-    global _settling
-    _settling = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 _handle_class: type[Any] = object
 
 
@@ -141,150 +77,6 @@ def set_handle_class(cls: type[Any]) -> None:
     """The tensor floor says which class results have."""
     global _handle_class
     _handle_class = cls
-
-
-# ---- the hot path
-# ------------------------------------------------------------------------------------
-
-
-def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
-    """Brings a tensor into the recording, for `op` if that may alias it; returns its number."""
-    storage = tensor._storage
-    if storage is None or storage.exposed or tensor._family is not None:
-        return _enter_slowly(rec, tensor, op)
-    other = storage.recording
-    if other is not None and not other.done:
-        if other is rec:
-            return _enter_alias(rec, tensor, storage)
-        _settle_other(other)
-    meta = tensor._meta
-    before = rec.state
-    state = before.next.get(meta) or miss(rec, meta)
-    offset = tensor._offset * meta.dtype.itemsize if tensor._offset else 0
-    base = ((storage, offset),)
-    entered = (tensor,)
-    storage.base = before.lengths[0]
-    storage.offset = offset
-    storage.dtype = meta.dtype
-    storage.recording = tensor._rec = rec
-    tensor._num = number = before.count
-    rec.state = state
-    rec.bases += base
-    rec.handles += entered
-    return number
-
-
-def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
-    """A tensor over a storage that has entered before."""
-    meta = tensor._meta
-    distance = tensor._offset * meta.dtype.itemsize - storage.offset
-    if distance < 0:
-        _enter_first(tensor)
-    if meta.dtype is not storage.dtype:
-        return _enter_other_dtype(rec, tensor)
-    key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
-    state = rec.state.next.get(key) or miss(rec, key)
-    entered = (tensor,)
-    tensor._rec = rec
-    tensor._num = number = rec.state.count
-    rec.state = state
-    rec.handles += entered
-    return number
-
-
-class Together:
-    """Tensors that enter recordings in one event, as they were when this was made.
-
-    `absent` says where None stands among those given; `complete` whether all others enter together.
-    """
-
-    __slots__ = ("absent", "bases", "complete", "last", "metas", "places", "seen", "tensors")
-
-    def __init__(self, tensors: Sequence[Any]) -> None:
-        self.tensors = [t for t in tensors if t is not None and t._storage is not None]
-        self.absent = tuple([place for place, t in enumerate(tensors) if t is None])
-        storages = {id(t._storage) for t in self.tensors}
-        if len(storages) != len(self.tensors):
-            self.tensors = []  # views of one storage enter one by one
-        self.complete = len(self.tensors) + len(self.absent) == len(tensors)
-        self.metas = Metas([t._meta for t in self.tensors])
-        self.bases = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in self.tensors]
-        starts = [start for _, start in self.bases]
-        dtypes = [t._meta.dtype for t in self.tensors]
-        self.seen = [(t, t._storage, t._meta, t._offset) for t in self.tensors]
-        self.places = [
-            (t, t._storage, *rest) for t, *rest in zip(self.tensors, starts, dtypes, strict=True)
-        ]
-        self.last: Any = None  # the recording that they entered before
-
-    def enter(self, rec: Recording) -> bool:
-        """Brings the tensors into the recording; whether it did (see `enter_all`)."""
-        last = self.last
-        if last is not None and not last.done:
-            last = None
-        for tensor, storage, meta, offset in self.seen:
-            if (
-                tensor._storage is not storage
-                or tensor._meta is not meta
-                or tensor._offset != offset
-                or storage.exposed
-                or tensor._family is not None
-            ):
-                return False
-            other = storage.recording
-            if other is not last and other is not None and not other.done:
-                return False
-        key = (ENTER_ALL, self.metas)
-        state = rec.state.next.get(key) or miss(rec, key)
-        numbers, places = itertools.count(rec.state.count), itertools.count(len(rec.bases))
-        rec.state = state
-        rec.bases += self.bases
-        rec.handles += self.tensors
-        for (tensor, storage, start, dtype), base, number in zip(self.places, places, numbers):
-            storage.recording = tensor._rec = rec
-            storage.base = base
-            storage.offset = start
-            storage.dtype = dtype
-            tensor._num = number
-        self.last = rec
-        return True
-
-
-def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
-    """Brings tensors into the recording in one event, where none needs more than that; whether it
-    did.
-
-    `metas` are theirs, as the caller has kept them: tensors that always enter together cost little
-    then.
-    """
-    for tensor, meta in zip(tensors, metas.metas):
-        storage = tensor._storage
-        if (
-            storage is None
-            or tensor._meta is not meta
-            or storage.exposed
-            or tensor._family is not None
-            or storage.recording is rec
-            or (storage.recording is not None and not storage.recording.done)
-        ):
-            return False
-    key = (ENTER_ALL, metas)
-    state = rec.state.next.get(key) or miss(rec, key)
-    number, base = rec.state.count, len(rec.bases)
-    bases: list[Any] = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in tensors]
-    rec.state = state
-    rec.bases += bases
-    rec.handles += tensors
-    for tensor, (storage, offset) in zip(tensors, bases):
-        storage.recording = rec
-        storage.base = base
-        storage.offset = offset
-        storage.dtype = tensor._meta.dtype
-        base += 1
-        tensor._rec = rec
-        tensor._num = number
-        number += 1
-    return True
 
 
 def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
@@ -468,7 +260,7 @@ def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None
     """Records a write into `target`; returns it."""
     storage = target._storage
     if storage is not None and storage.exposed and storage.still_exposed():
-        return _write_exposed([storage], lambda: in_place(op, target, operands, attributes))
+        return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
     advance(op, (target, *operands), attributes)
     return target
 
@@ -481,24 +273,9 @@ def group_update(op: Any, targets: Any, operands: Any, attributes: Any = None) -
         if t._storage is not None and t._storage.exposed and t._storage.still_exposed()
     ]
     if shown:
-        _write_exposed(shown, lambda: group_update(op, targets, operands, attributes))
+        write_exposed(shown, lambda: group_update(op, targets, operands, attributes))
         return
     advance(op, (targets, *operands), attributes)
-
-
-def _write_exposed(storages: list[Storage], write: Any) -> Any:
-    """NumPy must see the write when the statement ends: the event runs alone, at once."""
-    flush()
-    for storage in storages:
-        storage.exposed = False
-    try:
-        try:
-            return write()
-        finally:  # after an error too: nothing that has entered may stay in the recording
-            flush()
-    finally:
-        for storage in storages:
-            storage.exposed = True
 
 
 def apply_effects(rec: Recording, state: State) -> None:
@@ -515,281 +292,6 @@ def apply_effects(rec: Recording, state: State) -> None:
 def written_meta(meta: Meta) -> Meta:
     """The meta of a tensor whose memory was given history through another one."""
     return meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
-
-
-# ---- the slow path
-# -----------------------------------------------------------------------------------
-
-
-def miss(rec: Recording, key: Any) -> State:
-    """The state after an event that this place has not seen yet. Raises Flushed when it must flush
-    first.
-    """
-    if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
-        flush()
-        raise Flushed
-    trace = trace_of(rec)
-    rec.trace = None  # stays so if the event raises: the trace may be half changed
-    before = rec.state
-    first = len(trace.tensors)
-    extra = step(trace, key)
-    state = State(before, key)
-    state.line = _users_line()
-    fill_state(state, trace, first, extra)
-    before.next[key] = state
-    trace.state = state
-    rec.trace = trace
-    plans.note_new_state()
-    return state
-
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-
-def _users_line() -> tuple[str, int] | None:
-    """The file and line outside this package that records the event."""
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE):
-            return name, frame.f_lineno
-        frame = frame.f_back
-    return None
-
-
-def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
-    """Writes down what an event made of the trace."""
-    state.effects = tuple((n, m) for n, m in trace.take_changes() if n < first)
-    state.metas = tuple(record.meta for record in trace.tensors[first:])
-    state.meta = state.metas[0] if state.metas else None
-    state.number = first
-    state.count = len(trace.tensors)
-    tables: tuple[Any, ...] = (trace.bases, trace.scalars, trace.histories, trace.cuts)
-    state.lengths = tuple(len(table) for table in tables)
-    state.extra = extra
-    if not _entering(state.key) and not getattr(extra, "provisional", False):
-        state.ops += 1
-
-
-def _entering(key: Any) -> bool:
-    return isinstance(key, Meta) or key[0].enters
-
-
-def trace_of(rec: Recording) -> Trace:
-    """The trace at the recording's state: the one at hand, or the path's keys replayed.
-
-    The one at hand is of another state after an interrupt between the two moves, and where another
-    thread has found the next states first.
-    """
-    trace = rec.trace
-    if trace is None or trace.state is not rec.state:
-        trace = retrace(rec.state)
-        rec.trace = trace
-    return trace
-
-
-def retrace(state: State) -> Trace:
-    root = state
-    while root.parent is not None:
-        root = root.parent
-    mode, policy = root.key if isinstance(root.key, tuple) else (root.key, None)
-    trace = Trace(bool(mode))
-    trace.autocast = policy
-    for key in state.path():
-        step(trace, key)
-        trace.take_changes()
-    trace.state = state
-    return trace
-
-
-def must_flush(rec: Recording) -> bool:
-    """Whether the recording has grown enough to run before it goes on."""
-    if not rec.state.ops:
-        return False  # tensors alone have entered: nothing would run
-    depth = rec.state.depth
-    if depth >= OPTIONS.longest_recording:
-        return True
-    return depth >= OPTIONS.loop_check and depth % (depth // 8) == 0 and plans.repeats(rec.state)
-
-
-def _enter_slowly(rec: Recording, tensor: Handle, op: Any = None) -> int:
-    """A tensor of another recording, one that NumPy sees, or one with history in an earlier
-    program.
-    """
-    storage = tensor._storage
-    if storage is None:
-        other = tensor._rec
-        if other is not None and not other.done:
-            _settle_other(other)
-        settled: Any = tensor._storage
-        if settled is None:
-            raise RuntimeError(
-                "this tensor was never computed: the statement that made it failed"
-                + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else "")
-            )
-        return enter(rec, tensor)
-    if storage.exposed and storage.still_exposed():
-        if op is not None and op.aliases:
-            raise Shown(storage)
-        if tensor._family is None or tensor._family.frame is None:
-            return _enter_exposed(rec, tensor)
-    elif tensor._family is None:
-        return enter(rec, tensor)
-    from flambeau.record.backward import enter_member
-
-    return enter_member(rec, tensor)
-
-
-def _enter_exposed(rec: Recording, tensor: Handle) -> int:
-    """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
-    key: Any = tensor._meta
-    if key.requires_grad:
-        known, number = tensor.__dict__.get("_entered", (None, 0))
-        if known is rec:
-            key = (AGAIN, key, number)  # the same leaf
-    state = rec.state.next.get(key) or miss(rec, key)
-    number = rec.state.count
-    bases, entered = ((plans.snapshot_of(tensor), 0),), (tensor,)
-    rec.state = state
-    rec.bases += bases
-    rec.handles += entered
-    if key is tensor._meta and key.requires_grad:
-        tensor.__dict__["_entered"] = rec, number
-    return number
-
-
-def _settle_other(other: Recording) -> None:
-    """Another thread's pending recording has to run before this thread can see its tensors."""
-    for _ in range(1000):
-        if other.taken or plans.whole(other):
-            break
-        time.sleep(1e-4)  # its thread is in the middle of an operation
-    with _settling:
-        if other.taken:
-            return  # it has run, or is under way further up the stack
-        work = new(Recording)
-        # Nothing is called from here on: the thread that records goes on in between.
-        work.state = other.state
-        work.handles, work.bases, work.scalars = other.handles, other.bases, other.scalars
-        work.frames, work.cuts, work.trace = other.frames, other.cuts, other.trace
-        work.nodes = other.nodes
-        other.taken = True
-        other.handles = other.bases = other.scalars = CLOSED
-        other.state = DEAD
-        other.trace = None
-        try:
-            other.plan = plans.run_recording(work)
-        finally:
-            other.done = True
-
-
-class Closed:
-    """Stands where the lists of a recording were that another thread has taken to run it.
-
-    Its own thread may be about to add an event: that event goes into a new recording.
-    """
-
-    def __len__(self) -> int:
-        return 0
-
-    def __iadd__(self, more: Any) -> Any:
-        if LOCAL.rec.handles is CLOSED:
-            LOCAL.rec = Recording(root_state())
-        raise Flushed
-
-    append = __iadd__
-
-
-CLOSED: Any = Closed()
-
-
-def _enter_first(tensor: Handle) -> NoReturn:
-    """A tensor that starts in front of what the recording knows of its storage enters a new
-    recording first.
-    """
-    flush()
-    enter(LOCAL.rec, tensor)
-    raise Fronted(tensor)
-
-
-def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
-    """Bytes that the recording knows as another dtype: a new recording, or a copy where one op
-    takes both.
-    """
-    if rec.state.ops:
-        flush()
-        raise Flushed
-    return _enter_exposed(rec, tensor)
-
-
-def flush() -> None:
-    """Runs what this thread has recorded; every live tensor has its data afterwards."""
-    rec = LOCAL.rec
-    if rec.state.parent is None:
-        return
-    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode] if LOCAL.autocast is None else root_state())
-    with _settling:
-        if rec.taken:
-            return  # another thread has run it
-        rec.taken = True
-        try:
-            rec.plan = plans.run_recording(rec)
-        finally:
-            # An operation further up the stack that was about to add to it starts again.
-            rec.handles = rec.bases = rec.scalars = CLOSED
-            rec.frames = rec.cuts = ()
-            rec.state = DEAD
-            rec.trace = None
-            rec.done = True
-
-
-def end_step() -> None:
-    """Says that a training step ends here: the next op starts a new recording."""
-    rec = LOCAL.rec
-    if rec.state.parent is not None:
-        rec.state.ended = True
-
-
-def root_state() -> State:
-    """Where a recording begins in the modes of this thread."""
-    return _root_of(LOCAL.grad_mode, LOCAL.autocast)
-
-
-def _root_of(grad_mode: bool, autocast: Any) -> State:
-    if autocast is None:
-        return ROOTS[grad_mode]
-    key = (grad_mode, autocast)
-    return ROOTS.get(key) or ROOTS.setdefault(key, State(None, key))
-
-
-def set_grad_mode(mode: bool) -> None:
-    """Grad mode of this thread, as an event of the recording under way."""
-    if mode != LOCAL.grad_mode:
-        _set_modes(mode, LOCAL.autocast, (GRAD_MODE, mode))
-
-
-def set_autocast(policy: Any) -> None:
-    """Autocast of this thread, as an event of the recording under way; None turns it off."""
-    if policy is not LOCAL.autocast:
-        _set_modes(LOCAL.grad_mode, policy, (AUTOCAST, policy))
-
-
-def _set_modes(grad_mode: bool, autocast: Any, key: Any) -> None:
-    rec = LOCAL.rec
-    if rec.state.ended:
-        flush()
-        rec = LOCAL.rec
-    state = None
-    if rec.state.parent is not None:
-        try:
-            state = rec.state.next.get(key) or miss(rec, key)
-        except Flushed:
-            rec = LOCAL.rec
-    if state is None:
-        state = _root_of(grad_mode, autocast)
-    LOCAL.grad_mode = grad_mode
-    LOCAL.autocast = autocast
-    rec.state = state
 
 
 def detach(x: Handle) -> Any:

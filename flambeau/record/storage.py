@@ -11,6 +11,8 @@ from flambeau.core.dtypes import DType
 from flambeau.ops.primitive import Array
 
 ALIGNMENT = 64
+# Bytes that no result has: refused where it is recorded, not only where it is needed.
+HOPELESS = 1 << 44
 
 
 class Buffer:
@@ -42,6 +44,13 @@ def out_of_memory(nbytes: int | None) -> str:
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
         f"memory:{size} Error code 12 (Cannot allocate memory)"
     )
+
+
+def too_large(shape: tuple[int, ...], nbytes: int) -> str:
+    """PyTorch's message for a tensor of so many bytes that no machine has room for it."""
+    if nbytes >= 1 << 63:
+        return f"Storage size calculation overflowed with sizes={list(shape)}"
+    return out_of_memory(nbytes)
 
 
 def allocate(nbytes: int) -> Buffer:
@@ -137,3 +146,10 @@ def storage_over_array(array: Array) -> tuple[Storage, int]:
     storage.foreign = array
     start = array.__array_interface__["data"][0]
     return storage, (start - low if array.size else 0)
+
+
+def snapshot(source: Storage, start: int, size: int) -> Storage:
+    """A copy of `size` bytes of a storage."""
+    copy = Storage(allocate(size))
+    np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start : start + size]
+    return copy

@@ -35,7 +35,9 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
+from flambeau.record.records import FunctionRecord, Group, StorageRecord, TensorRecord
 from flambeau.record.restricted import birth, follows_base, refusal
+from flambeau.record.storage import HOPELESS, too_large
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,
@@ -43,70 +45,6 @@ SCALAR_DTYPES: dict[type, DType] = {
     float: dtypes.float64,
     complex: dtypes.complex128,
 }
-
-
-class StorageRecord:
-    """Memory as the trace sees it: `size` elements of `dtype`, known base or made here."""
-
-    __slots__ = ("base", "data", "dtype", "size", "version")
-
-    def __init__(self, dtype: DType, size: int, base: int | None) -> None:
-        self.dtype = dtype
-        self.size = size
-        self.base = base
-        self.version = 0
-        self.data: Value | None = None  # flat; None while only a group's logical value exists
-
-
-class Group:
-    """Tensors over one storage that share autograd history."""
-
-    __slots__ = ("flat", "leaf", "storage", "values", "version")
-
-    def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
-        self.storage = storage
-        self.leaf = leaf
-        self.version = storage.version
-        self.flat: Value | None = None
-        self.values: dict[tuple[Shape, Strides, int], Value] = {}
-
-
-class TensorRecord:
-    """A tensor of the recording.
-
-    `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
-    the next write, gradients reach it by way of the views that it was made from. `output` is a
-    view's number among those made with it (else -1), `seen` the storage's version when it was made
-    or entered.
-    """
-
-    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
-
-    def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
-        self.number = number
-        self.meta = meta
-        self.storage = storage
-        self.group = group
-        self.retains = False
-        self.own: tuple[int, Value] | None = None
-        self.output = -1
-        self.seen = 0
-
-    @property
-    def layout(self) -> tuple[Shape, Strides, int]:
-        return self.meta.shape, self.meta.strides, self.meta.offset
-
-
-class FunctionRecord:
-    """A custom function in the graph: the piece of its joined value that each differentiable output
-    is, and (tensor number, version) of what it has saved for its backward.
-    """
-
-    __slots__ = ("pieces", "saved")
-
-    def __init__(self, pieces: tuple[Value, ...], saved: tuple[tuple[int, int], ...]) -> None:
-        self.pieces = pieces
-        self.saved = saved
 
 
 class Trace:
@@ -268,6 +206,9 @@ class Trace:
         """A tensor with a new storage that holds `value`, dense with the given strides."""
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
+        nbytes = value.size * value.dtype.itemsize
+        if nbytes >= HOPELESS:
+            raise RuntimeError(too_large(tuple(value.shape), nbytes))
         value = self._of_its_own(value)
         meta = meta_of(
             value.dtype,

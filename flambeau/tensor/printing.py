@@ -123,7 +123,8 @@ def format_tensor(
 
 def tensor_repr(tensor: Tensor) -> str:
     """The repr of a tensor, of a Parameter or of a subclass; computes what is pending."""
-    from flambeau.tensor.tensor import Buffer, Parameter, Tensor
+    from flambeau.tensor.parameter import Buffer, Parameter
+    from flambeau.tensor.tensor import Tensor
 
     kind = type(tensor)
     grad_fn = tensor.grad_fn

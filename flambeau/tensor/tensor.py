@@ -95,7 +95,6 @@ class Tensor(Base):
     is_cuda = is_sparse = is_quantized = is_mps = is_mkldnn = is_meta = is_nested = False
     is_cpu = True
     names = property(lambda self: (None,) * self.ndim)
-    output_nr = 0
     _backward_hooks: Any = None
 
     @property
@@ -188,7 +187,7 @@ class Tensor(Base):
         storage = self._storage
         if storage is None or storage.recording is recorder.LOCAL.rec:
             if storage is None and self._rec is not recorder.LOCAL.rec:
-                recorder._enter_slowly(recorder.LOCAL.rec, self)
+                recorder.enter_slowly(recorder.LOCAL.rec, self)
             recorder.flush()
             storage = self._storage
             if storage is None:
@@ -196,7 +195,7 @@ class Tensor(Base):
                     f"this tensor was never computed: {self._failure or 'its program failed'}"
                 )
         elif storage.recording is not None and not storage.recording.done:
-            recorder._settle_other(storage.recording)
+            recorder.settle_other(storage.recording)
         return storage
 
     def _array(self) -> Any:
@@ -380,6 +379,15 @@ class Tensor(Base):
 
         return node_of(self)
 
+    @property
+    def output_nr(self) -> int:
+        """Which output of its backward function the tensor is."""
+        if not self._meta.requires_grad or self._meta.is_leaf:
+            return 0
+        from flambeau.autograd.node import edge_of
+
+        return int(edge_of(self)[1])
+
     def requires_grad_(self: T, requires_grad: bool = True) -> T:
         """Turns gradient recording of a leaf on or off."""
         meta = self._meta
@@ -498,7 +506,7 @@ class Tensor(Base):
             )
         copied = from_array(self._array().copy(), self._meta.dtype)
         copied._meta = copied._meta.replaced(requires_grad=self._meta.requires_grad)
-        out = _retype(copied, type(self))
+        out = retype(copied, type(self))
         if self._grad is not None:
             out._grad = self._grad.__deepcopy__(memo)
         for name, value in self.__dict__.items():
@@ -516,57 +524,17 @@ class Tensor(Base):
         )
 
 
-class Parameter(Tensor):
-    """A tensor that is a module's parameter: a leaf that requires a gradient by default."""
-
-    __slots__ = ()
-
-    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
-        if data is None:
-            data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
-        if requires_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
-            raise RuntimeError(
-                "Only Tensors of floating point and complex dtype can require gradients"
-            )
-        out = recorder.detach(data)
-        out._settled()
-        out = _retype(out, cls)
-        out._meta = out._meta.replaced(requires_grad=requires_grad)
-        return out
-
-    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        pass
-
-
-class Buffer(Tensor):
-    """A tensor that is a module's buffer."""
-
-    __slots__ = ()
-
-    persistent: bool
-
-    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
-        if data is None:
-            data = from_array(np.empty(0, np.float32), dtypes.get_default_dtype())
-        out = recorder.detach(data)
-        out._settled()
-        out = _retype(out, cls)
-        out.persistent = persistent
-        return out
-
-    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
-        pass
-
-
 def _check_view(tensor: Tensor) -> None:
     """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
     if tensor._rec is recorder.LOCAL.rec:
         recorder.trace_of(tensor._rec).check_view(tensor._num)
-    else:
+    elif tensor._seen is not None:
+        tensor._settled()  # writes that are pending count
         check_entering(tensor)
 
 
-def _retype(tensor: Any, cls: type) -> Any:
+def retype(tensor: Any, cls: type) -> Any:
+    """The tensor as one of another class, over the same storage."""
     if type(tensor) is cls:
         return tensor
     out: Any = object.__new__(cls)
@@ -576,7 +544,7 @@ def _retype(tensor: Any, cls: type) -> Any:
 
 
 def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool) -> Any:
-    out = _retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
+    out = retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
     out._meta = out._meta.replaced(requires_grad=requires_grad)
     return out
 

@@ -144,7 +144,12 @@ def test_annotations_follow_the_script_not_the_runner(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_interrupt_ends_as_python_does(tmp_path: Path) -> None:
-    (tmp_path / "s.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    # Where the tests run in the background, interrupts come ignored; the script wants them.
+    (tmp_path / "s.py").write_text(
+        "import os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
     python, ours = both(["s.py"], tmp_path)
     assert ours.returncode == python.returncode == -signal.SIGINT
     assert ours.stderr == python.stderr

@@ -26,6 +26,10 @@ FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
 INTEGERS = (dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)
 
 
+def flat(v: Value) -> Value:
+    return view.reshape(v, shape=(v.size,))
+
+
 class Builder:
     """Makes program inputs with random contents, then runs the program both ways."""
 

@@ -25,6 +25,7 @@ from flambeau.execute.cpu.contraction import (
     operand_pointer,
     weighted_sum,
 )
+from flambeau.execute.cpu.contraction_spec import BYTES
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.engine import kernel_addresses
 from flambeau.execute.cpu.target import AVX2, AVX512, NEON, SSE2, Target, compile_object
@@ -316,7 +317,7 @@ def any_choice(spec: Contraction, bits: int, source: random.Random) -> plan.Choi
     """Some candidate rather than the best, so that every form meets every shape."""
     if any(axis.extent == 0 for axis in spec.out_axes) or source.random() < 0.3:
         return None
-    lanes, registers = bits // (8 * plan.BYTES[spec.accumulator]), 32 if bits == 512 else 16
+    lanes, registers = bits // (8 * BYTES[spec.accumulator]), 32 if bits == 512 else 16
     found = []
     for swap in (False, True):
         found += list(plan._candidates(plan.roles_of(spec, swap), lanes, registers))

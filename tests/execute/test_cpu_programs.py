@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from against_reference import Builder, run
+from against_reference import Builder, flat, run
 
 from flambeau.core import dtypes, random_streams
 from flambeau.core.dtypes import DType
@@ -29,10 +29,6 @@ from flambeau.ops import (
 from flambeau.ops.value import Value
 
 # ---- updates -------------------------------------------------------------------------------------
-
-
-def flat(v: Value) -> Value:
-    return view.reshape(v, shape=(v.size,))
 
 
 def test_updates_in_place() -> None:
@@ -163,6 +159,7 @@ def test_batch_innermost_training_step() -> None:
     gx, gw = contraction.conv.vjp(
         view.reshape(ct, shape=(16, 1, 5, 9, 9)), out, padded, w, strides=(1, 1), dilations=(1, 1)
     )
+    assert gw is not None
     host = ordered.cumsum(pooled, axis=1)
     b.check(
         [y, pooled, last, gx, host, reduction.sum_(ct, axes=(0, 2, 3))],

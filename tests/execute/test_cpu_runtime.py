@@ -533,6 +533,7 @@ from flambeau.execute.cpu import pool
 from tests.execute.test_cpu_runtime import Counted, called, constant_kernel, kernel_addresses
 pool.set_num_threads(3)
 atexit.register(lambda: called(kernel_addresses([constant_kernel(5)])[0]))
+atexit.register(kernel_addresses, [constant_kernel(6), constant_kernel(7), constant_kernel(8)])
 last = Counted(50, 4, 20)
 atexit.register(lambda: last.run())
 mine, other = Counted(200, 6, 50), Counted(200, 6, 50)

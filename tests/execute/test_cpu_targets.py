@@ -11,7 +11,7 @@ import pytest
 from against_reference import FLOATS, Builder
 
 from flambeau.core import dtypes, random_streams
-from flambeau.execute.cpu import compiler, emit, software_float, target, templates
+from flambeau.execute.cpu import compiler, emit, engine, software_float, target, templates
 from flambeau.graph.program import Program
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import (
@@ -118,7 +118,7 @@ def test_kernels_compile_for(
         texts.extend(given)
         return [0] * len(given)
 
-    monkeypatch.setattr(compiler.engine, "kernel_addresses", collect)
+    monkeypatch.setattr(engine, "kernel_addresses", collect)
     compiled = compiler.compile_program(make(), vector_bits=machine.vector_bits)
     assert compiled.native and texts
     for text in dict.fromkeys(texts):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from against_reference import Builder, run
+from against_reference import Builder, flat, run
 
 from flambeau.core import dtypes, random_streams
 from flambeau.execute.cpu import pool
@@ -22,14 +22,9 @@ from flambeau.ops import (
     ordered,
     randomness,
     reduction,
-    view,
     window,
 )
 from flambeau.ops.value import Value
-
-
-def flat(v: Value) -> Value:
-    return view.reshape(v, shape=(v.size,))
 
 
 def sums(b: Builder) -> tuple[list[Value], list[tuple[int, Value]]]:

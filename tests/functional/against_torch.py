@@ -12,29 +12,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import flambeau
 from flambeau.autograd.engine import grad
 from flambeau.core import dtypes
-from flambeau.functional import linear_algebra, ordering, pointwise, reduction, shaping
-from flambeau.functional.pointwise import mul
 from flambeau.tensor.tensor import from_array
 
 ATOL = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-5, "float64": 1e-10}
 
 
-class Mine:
-    """The functions under test under one roof, as `torch` has them."""
-
-    float32, float64, float16 = dtypes.float32, dtypes.float64, dtypes.float16
-    int64, int32, bool, bfloat16 = dtypes.int64, dtypes.int32, dtypes.bool_, dtypes.bfloat16
-
-    def __getattr__(self, name: str) -> Any:
-        for module in (reduction, ordering, linear_algebra, shaping):
-            if name in module.__all__:
-                return getattr(module, name)
-        return getattr(pointwise, name)
-
-
-MINE = Mine()
+MINE: Any = flambeau
 Case = Callable[..., Any]
 
 
@@ -123,7 +109,7 @@ def check_gradients(case: Case, *tensors: Any, second: bool = True, names: bool 
     weights = [torch.randn(b.shape, generator=generator, dtype=b.dtype) for _, b in pairs]
     total = sum((w * b).sum() for w, (_, b) in zip(weights, pairs, strict=True))
     order_two = torch.autograd.grad(total, theirs_in, allow_unused=True)
-    parts = [reduction.sum(mul(mine_of(w), a)) for w, (a, _) in zip(weights, pairs, strict=True)]
+    parts = [(mine_of(w) * a).sum() for w, (a, _) in zip(weights, pairs, strict=True)]
     if not any(p.requires_grad for p in parts):
         assert all(g is None or not g.any() for g in order_two)
         return

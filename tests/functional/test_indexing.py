@@ -20,18 +20,9 @@ from against_torch import (
     same,
 )
 
-from flambeau.functional import binding, creation, indexing, inplace, shaping
 from flambeau.record import recorder
 
 pytestmark = pytest.mark.parity
-
-binding.bind()
-for module in (shaping, indexing, inplace):
-    for name in module.__all__:
-        setattr(MINE, name, getattr(module, name))
-for name in ("tensor", "zeros", "ones", "arange", "zeros_like"):
-    setattr(MINE, name, getattr(creation, name))
-MINE.uint8 = creation.dtypes.uint8
 
 
 def case(text: str) -> Case:

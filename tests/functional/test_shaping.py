@@ -20,15 +20,10 @@ from against_torch import (
     same,
 )
 
-from flambeau.functional import binding, creation, indexing, shaping
+from flambeau.functional import shaping
 from flambeau.record import recorder
 
 pytestmark = pytest.mark.parity
-
-binding.bind()
-for module in (shaping, indexing, creation):
-    for name in getattr(module, "__all__", ["tensor", "zeros", "ones", "arange"]):
-        setattr(MINE, name, getattr(module, name))
 
 
 def F(library: Any) -> Any:

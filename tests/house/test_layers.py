@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,9 +89,9 @@ def imports(source: str, module: str, is_package: bool) -> list[Import]:
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             first = node.args[0]
-            literal = isinstance(first, ast.Constant) and isinstance(first.value, str)
-            if called in ("import_module", "__import__") and literal:
-                found.append((node.lineno, first.value))
+            name = first.value if isinstance(first, ast.Constant) else None
+            if called in ("import_module", "__import__") and isinstance(name, str):
+                found.append((node.lineno, name))
     return found
 
 
@@ -197,20 +194,3 @@ def test_the_check_resolves_relative_imports_in_packages() -> None:
     assert imports("from . import view", "flambeau.ops", True) == [(1, "flambeau.ops.view")]
     assert imports("from ..core import a", "flambeau.ops", True) == [(1, "flambeau.core.a")]
     assert imports("from ..core import a", "flambeau.ops.b", False) == [(1, "flambeau.core.a")]
-
-
-def test_import_pulls_in_no_foreign_module_and_prints_its_time() -> None:
-    """The time is printed (budget 0.25 s), not gated: machines differ. What it loads is gated."""
-    program = (
-        "import sys, time; began = time.perf_counter(); import flambeau; "
-        "print(time.perf_counter() - began); print(*sys.modules)"
-    )
-    began = time.perf_counter()
-    answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    whole = time.perf_counter() - began
-    seconds, loaded = answer.stdout.splitlines()
-    print(f"import flambeau: {float(seconds):.3f} s (budget 0.25 s), whole process {whole:.3f} s")
-    heavy = FOREIGN | {"PIL", "matplotlib", "tensorboard", "mpi4py", "cuda", "pandas", "scipy"}
-    assert not heavy & {name.split(".")[0] for name in loaded.split()}

@@ -29,11 +29,11 @@ def test_transforms(name: str, norm: Any) -> None:
         tolerance = 1e-10 if dtype in ("float64", "complex128") else 1e-5
         options: dict[str, Any]
         for options in ({}, {"n": 7}, {"n": 4, "dim": 0}, {"dim": 1}):
-            check(lambda t, x: getattr(t.fft, name)(x, norm=norm, **options), x,  # noqa: B023
+            check(lambda t, x: getattr(t.fft, name)(x, norm=norm, **options), x,
                   tolerance=tolerance)  # fmt: skip
         for suffix in ("2", "n"):
             for options in ({}, {"s": (3, 6)}, {"dim": (2, 0)}, {"s": (5, 2), "dim": (0, 1)}):
-                check(lambda t, x: getattr(t.fft, name + suffix)(x, norm=norm, **options),  # noqa: B023
+                check(lambda t, x: getattr(t.fft, name + suffix)(x, norm=norm, **options),
                       x, tolerance=tolerance)  # fmt: skip
 
 

@@ -33,7 +33,7 @@ scaled_modified_bessel_k0 scaled_modified_bessel_k1""".split()
 
 @pytest.mark.parametrize("name", UNARY)
 def test_functions_of_one_operand(name: str) -> None:
-    function = lambda t, x: getattr(t.special, name)(x)  # noqa: E731
+    function = lambda t, x: getattr(t.special, name)(x)
     x = torch.cat([draw(50) * 4, draw(20) * 0.3, torch.linspace(-1, 1, 21).double()])
     tolerance = LOOSE.get(name, 1e-11)
     check(function, x, tolerance=tolerance)
@@ -48,7 +48,7 @@ def test_functions_of_one_operand(name: str) -> None:
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_derivatives(name: str) -> None:
     x = torch.rand(20, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.1
-    function = lambda t, x: getattr(t.special, name)(x)  # noqa: E731
+    function = lambda t, x: getattr(t.special, name)(x)
     check_gradients(function, x)
     if name not in ("entr", "erfinv", "ndtri", "logit", "gammaln", "log1p", "digamma"):
         check_gradients(function, -x * 3)
@@ -69,16 +69,16 @@ def test_functions_of_two_operands(name: str) -> None:
     a, b = draw(40).abs() * 6 + 0.05, draw(40, seed=1).abs() * 8 + 0.05
     check(BINARY[name], a, b, tolerance=1e-9)
     check(BINARY[name], a.reshape(40, 1), b.float(), tolerance=1e-5)
-    second = lambda t, b: BINARY[name](t, given(t, a), b)  # noqa: E731
+    second = lambda t, b: BINARY[name](t, given(t, a), b)
     check_gradients(second, b, second=name.startswith("x"))
 
 
 def test_polygamma_and_multigammaln() -> None:
     x = draw(30).abs() * 5 + 2.1
     for n in range(5):
-        check(lambda t, x: t.special.polygamma(n, x), x, tolerance=1e-9)  # noqa: B023
-        check(lambda t, x: t.polygamma(n, x), -x[x % 1 > 0.1], tolerance=1e-6)  # noqa: B023
-        check_gradients(lambda t, x: x.polygamma(n), x, second=n > 0)  # noqa: B023
+        check(lambda t, x: t.special.polygamma(n, x), x, tolerance=1e-9)
+        check(lambda t, x: t.polygamma(n, x), -x[x % 1 > 0.1], tolerance=1e-6)
+        check_gradients(lambda t, x: x.polygamma(n), x, second=n > 0)
     check(lambda t, x: t.special.multigammaln(x, 3), x)
     check_gradients(lambda t, x: t.special.multigammaln(x, 3), x)
 
@@ -88,7 +88,7 @@ POLYNOMIALS = [n for n in dir(torch.special) if "_polynomial_" in n]
 
 @pytest.mark.parametrize("name", POLYNOMIALS)
 def test_polynomials(name: str) -> None:
-    function = lambda t, x, n: getattr(t.special, name)(x, n)  # noqa: E731
+    function = lambda t, x, n: getattr(t.special, name)(x, n)
     x = torch.linspace(-0.97, 0.98, 23).double()
     check(function, x.reshape(23, 1), torch.arange(-1, 8), tolerance=1e-8)
     check(lambda t, x: getattr(t.special, name)(x, 5), x, tolerance=1e-8)

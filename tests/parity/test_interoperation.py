@@ -35,7 +35,7 @@ LINES: dict[str, Callable[[Any, Any], Any]] = {
     "array @ tensor": lambda m, t: A.T @ t(A),
     "tensor > array": lambda m, t: t(A) > A,
     "tensor == array": lambda m, t: t(A) == A,
-    "array == tensor": lambda m, t: A == t(A),  # noqa: SIM300
+    "array == tensor": lambda m, t: A == t(A),  # noqa: SIM300  (the array comes first)
     "tensor != array": lambda m, t: t(A) != A,
     "add(tensor, array)": lambda m, t: m.add(t(A), A),
     "requires grad, array": lambda m, t: t(A).requires_grad_() * A,

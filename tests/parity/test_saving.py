@@ -8,6 +8,7 @@ import os
 import random
 import zipfile
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_what_contains_itself_is_refused() -> None:
     assert back([shared, shared]) == [[1], [1]]
 
 
-def forged(value: Any, storages: list[bytes] = []) -> io.BytesIO:  # noqa: B006
+def forged(value: Any, storages: Sequence[bytes] = ()) -> io.BytesIO:
     file = io.BytesIO()
     sizes = [len(s) for s in storages]
     with zipfile.ZipFile(file, "w") as archive:

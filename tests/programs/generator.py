@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from .program import Block, Line, Program, Statement
+from .account import Var
+from .gradients import Gradients
+from .program import Block, Program, Statement
 from .statements import (
     REDUCTIONS,
     UNARY,
@@ -23,53 +25,14 @@ from .statements import (
     view_of,
 )
 
-Shape = tuple[int, ...]
-FLOATS = ("float32", "float64")
-
-
-@dataclass(frozen=True)
-class Var:
-    """What is known of a variable: an expectation, not a promise."""
-
-    name: str
-    shape: Shape
-    dtype: str
-    grad: bool = False
-    leaf: bool = True
-    spread: bool = False  # expanded: elements may share memory
-    view: bool = False
-    viewed: bool = False
-
-    @property
-    def floating(self) -> bool:
-        return self.dtype in FLOATS
-
-    @property
-    def size(self) -> int:
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
-
 
 def generate(seed: int, length: int = 24) -> Program:
     """A program of about `length` statements."""
     return Program(Generator(random.Random(seed)).program(length), seed)
 
 
-class Generator:
-    """Writes statements and keeps the account of variables."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self.rng = rng
-        self.vars: dict[str, Var] = {}
-        self.arrays: dict[str, str] = {}  # NumPy array: the tensor it may alias
-        self.functions: dict[str, tuple[Var, ...]] = {}
-        self.out: list[Statement] = []
-        self.grad_mode = True
-        self.depth = 0
-        self.loops: list[str] = []
-        self.count = 0
+class Generator(Gradients):
+    """Writes statements of all kinds."""
 
     def program(self, length: int) -> tuple[Statement, ...]:
         self.leaf()
@@ -78,75 +41,6 @@ class Generator:
         while len(self.out) < length:
             self.statement()
         return tuple(self.out)
-
-    # ---- pieces
-    # ------------------------------------------------------------------------------------
-
-    def line(self, text: str, data: object = None, *, observed: bool = False) -> None:
-        self.out.append(Line(text, data, observed))
-
-    def name(self, prefix: str = "x") -> str:
-        """A new name, or (rebinding it) one in use."""
-        names = [n for n in self.vars if n[0] == prefix]
-        if prefix == "x" and len(names) > 3 and self.rng.random() < 0.3:
-            return self.rng.choice(names)
-        self.count += 1
-        return f"{prefix}{self.count}"
-
-    def pick(self, test: Callable[[Var], bool] = lambda v: True) -> Var | None:
-        """A variable that passes the test, later ones more likely."""
-        found = [v for v in self.vars.values() if test(v)]
-        if not found:
-            return None
-        return self.rng.choice(found if self.rng.random() < 0.5 else found[-3:])
-
-    def keep(self, var: Var) -> None:
-        self.vars.pop(var.name, None)
-        self.vars[var.name] = var
-
-    def result(
-        self,
-        text: str,
-        shape: Shape,
-        dtype: str,
-        *sources: Var,
-        leaf: bool = False,
-        spread: bool = False,
-        view: bool = False,
-    ) -> Var:
-        """`name = text` and the account of it."""
-        grad = self.grad_mode and dtype in FLOATS and any(v.grad for v in sources)
-        var = Var(self.name(), shape, dtype, grad, leaf or not grad, spread, view)
-        self.line(f"{var.name} = {text}")
-        self.keep(var)
-        return var
-
-    def scalar(self) -> str:
-        """A Python number, sometimes one that changes from step to step."""
-        choices = [
-            "0.5",
-            "2",
-            "1.0",
-            "1",
-            "-0.75",
-            "True",
-            "3",
-            "0.25 + 0.5 * run",
-            "1 + run",
-            "1.5",
-            "-1",
-        ]
-        if self.loops:
-            i = self.rng.choice(self.loops)
-            choices += [f"0.5 * {i}", i, f"(1 - {i})", f"0.1 + 0.2 * {i}"] * 2
-        text = self.rng.choice(choices)
-        return f"({text})" if " " in text or text[0] == "-" else text
-
-    def partner(self, x: Var) -> Var:
-        """A variable whose shape broadcasts with that of x (x itself where there is none)."""
-        return (
-            self.pick(lambda v: broadcast(v.shape, x.shape) is not None and v.dtype != "bool") or x
-        )
 
     # ---- one statement
     # -----------------------------------------------------------------------------
@@ -275,8 +169,6 @@ class Generator:
         x = self.pick()
         if x:
             text, shape, spread = view_of(self.rng, x.name, x.shape)
-            if not self.grad_mode:
-                text += ".clone()"  # PyTorch calls such a view a leaf that requires a gradient
             self.keep(replace(x, viewed=True))
             self.result(text, shape, x.dtype, x, spread=x.spread or spread, view=True)
 
@@ -449,147 +341,6 @@ class Generator:
             dtype = self.rng.choice(["float32", "float64"])
             form = self.rng.choice(["{}.to(torch.{})", "{}.type(torch.{})"])
             self.result(form.format(x.name, dtype), x.shape, dtype, x)
-
-    # ---- autograd
-    # ----------------------------------------------------------------------------------
-
-    def root(self) -> tuple[Var | None, str]:
-        """A tensor with history and the text of a scalar made of it."""
-        x = self.pick(lambda v: v.grad and v.floating and (not v.leaf or self.rng.random() < 0.3))
-        if not x:
-            return None, ""
-        other = self.pick(
-            lambda v: v.grad and v.dtype == x.dtype and broadcast(v.shape, x.shape) is not None
-        )
-        if other and self.rng.random() < 0.5:
-            return x, f"({x.name} * {other.name}).sum()"
-        return x, self.rng.choice(
-            [f"{x.name}.sum()", f"({x.name} * {x.name}).mean()", f"{x.name}.tanh().sum()"]
-        )
-
-    def backward(self) -> None:
-        x, text = self.root()
-        if x:
-            keep = self.rng.choice(["", "", "retain_graph=True"])
-            form = self.rng.random()
-            if form < 0.2:
-                self.line(
-                    f"{x.name}.backward(torch.ones_like({x.name})"
-                    + (f", {keep}" if keep else "")
-                    + ")"
-                )
-            elif form < 0.3:
-                self.line(f"torch.autograd.backward([{text}, {x.name}.sum()])")
-            elif form < 0.4:
-                self.result(text, (), x.dtype, x)
-                self.line(f"{list(self.vars)[-1]}.backward({keep})")
-            else:
-                self.line(f"{text}.backward({keep})")
-
-    def leaves(self) -> list[Var]:
-        return [v for v in self.vars.values() if v.grad and v.leaf]
-
-    def grad_of(self) -> None:
-        x, text = self.root()
-        # (Tensors with views that were written through: PyTorch derives the one from the other.)
-        wanted = self.pick(lambda v: v.grad and (v.leaf or (not v.view and not v.viewed)))
-        if x and wanted:
-            options = self.rng.choice(
-                ["", ", create_graph=True", ", create_graph=True", ", retain_graph=True"]
-            )
-            double = "create_graph" in options
-            before, self.grad_mode = self.grad_mode, self.grad_mode and double
-            # (a copy, because PyTorch's gradients may be expanded scalars)
-            copied = "clone(memory_format=torch.contiguous_format)"
-            self.result(
-                f"torch.autograd.grad({text}, {wanted.name}{options})[0].{copied}",
-                wanted.shape,
-                wanted.dtype,
-                wanted,
-            )
-            self.grad_mode = before
-
-    def zero_grads(self) -> None:
-        for x in self.leaves()[:2]:
-            form = self.rng.choice(["{0}.grad = None", "{0}.grad is None or {0}.grad.zero_()"])
-            self.line(form.format(x.name))
-
-    def read_grad(self) -> None:
-        leaves = self.leaves()
-        if leaves:
-            x = self.rng.choice(leaves)
-            if self.rng.random() < 0.3:
-                self.line(f"{x.name}.grad", observed=True)
-            else:
-                form = self.rng.choice(["{0}.grad", "{0}.grad * 2", "{0}.grad.clone()"])
-                self.result(form.format(x.name), x.shape, x.dtype)
-
-    def hook(self) -> None:
-        x = self.pick(lambda v: v.grad)
-        if not x:
-            return
-        form = self.rng.choice(
-            [
-                "h{1} = {0}.register_hook(lambda g: g * 2)",
-                "{0}.retain_grad()",
-                "h{1} = {0}.register_hook(lambda g: g * float(g.sum() > 0))",
-                "h{1} = {0}.register_hook(lambda g: None)",
-                "h{1}.remove()",
-            ]
-        )
-        number = self.rng.randrange(3)
-        self.line(form.format(x.name, number))
-
-    def require(self) -> None:
-        """A new leaf, or a flag set to what it is."""
-        x = self.pick(lambda v: v.floating)
-        if x:
-            flag = self.rng.choice(["True", "False", "run != 1"])
-            made = self.result(
-                f"{x.name}.detach().clone().requires_grad_({flag})", x.shape, x.dtype
-            )
-            self.keep(replace(made, grad=flag != "False"))
-            if self.rng.random() < 0.3:
-                self.line(f"{made.name}.requires_grad_({flag})")
-
-    def update(self) -> None:
-        """An optimizer's step by hand."""
-        leaves = self.leaves()[:3]
-        if leaves:
-            rate = self.scalar()
-            self.out.append(
-                Block(
-                    "with torch.no_grad()",
-                    tuple(Line(f"{x.name} -= {rate} * {x.name}.grad") for x in leaves),
-                )
-            )
-
-    def train(self) -> None:
-        """A training loop: forward, backward, update, with something else in between."""
-        rng = self.rng
-        w = self.pick(lambda v: v.grad and v.leaf and v.size > 0)
-        if not w or self.loops:
-            return
-        self.loops.append("i")
-        outer, self.out = self.out, []
-        self.depth += 1
-        data = self.pick(lambda v: v.floating and broadcast(v.shape, w.shape) is not None) or w
-        loss = f"(({w.name} * {data.name} - {self.scalar()}) ** 2).mean()"
-        x = self.result(loss, (), w.dtype, w)
-        if rng.random() < 0.6:
-            self.statement()
-        zero = rng.choice(["{0}.grad = None", "{0}.grad is None or {0}.grad.zero_()", "{0}.grad"])
-        self.line(zero.format(w.name))
-        self.line(f"{x.name}.backward()")
-        self.out.append(Block("with torch.no_grad()", (Line(f"{w.name} -= 0.1 * {w.name}.grad"),)))
-        if rng.random() < 0.5:
-            self.statement()
-        if rng.random() < 0.4:
-            self.line(f"{x.name}.item()", observed=True)
-        self.depth -= 1
-        self.loops.pop()
-        outer.append(Block(f"for i in range({rng.randint(3, 6)})", tuple(self.out)))
-        self.out = outer
 
     # ---- the world outside
     # -------------------------------------------------------------------------

@@ -52,6 +52,27 @@ y[:, [0]] *= 1.0
 for _ in range(2):
     g = torch.autograd.grad(y.tanh().sum(), y)[0]
 """,
+    "a view of a leaf is sought in the program that used it": """
+x = torch.tensor([[-0.25, -1.5], [1.0, 0.5]], requires_grad=True)
+y = x.flatten()
+z = (y * y).sum()
+print(z.item())
+g, = torch.autograd.grad(z, y, retain_graph=True)
+h = torch.autograd.grad(z, [x, y])
+""",
+    "a kept gradient is that of the tensor as it is": """
+x = torch.tensor([[-0.25, -1.5], [1.0, 0.5]], requires_grad=True) * 2
+for i in range(3):
+    x.retain_grad()
+    x.select(0, 1).mul_(0.5 * i + 1)
+    (x * x).sum().backward(retain_graph=True)
+    print(x.grad.tolist())
+y = x.exp()
+y.retain_grad()
+y.register_hook(lambda g: g * 2)
+y.register_hook(lambda g: print(g.tolist()))
+y.sum().backward()
+""",
     "a view keeps its leaf alive": """
 x = torch.tensor(-1.5).clone().requires_grad_(True)
 y = x.flatten()

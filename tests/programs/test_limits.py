@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import flambeau as fb
-from flambeau.record import plan, recorder
+from flambeau.record import recorder
+from flambeau.record.statistics import STATISTICS
 
 from .modes import mode
 
@@ -232,10 +233,14 @@ def test_many_steps_take_bounded_memory() -> None:
                 loss.item()
 
     steps(500)
-    states, plans, memory = plan.STATISTICS.states, plan.STATISTICS.plans, resident_bytes()
+    states, plans, memory = (
+        STATISTICS.states,
+        STATISTICS.plans,
+        resident_bytes(),
+    )
     steps(10_000)
-    assert plan.STATISTICS.states - states < 200
-    assert plan.STATISTICS.plans - plans < 50
+    assert STATISTICS.states - states < 200
+    assert STATISTICS.plans - plans < 50
     assert resident_bytes() - memory < 30 << 20
     assert len(recorder.LOCAL.rec.handles) <= 2100
 

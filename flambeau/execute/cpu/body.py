@@ -24,6 +24,7 @@ from flambeau.execute.cpu.index import (
     linear,
     of,
 )
+from flambeau.ops.indexed import wraps
 from flambeau.ops.primitive import ELEMENTWISE
 from flambeau.ops.value import Shape, Value
 
@@ -414,7 +415,7 @@ def row_index(
         expression: Expression = raw.data
         if expression.low >= 0 and expression.high < count:
             return expression
-    data = (count, what == "index", guard)
+    data = (count, wraps(what), guard)
     node = t.node(
         "index",
         dtypes.int64,

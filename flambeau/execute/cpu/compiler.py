@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.shapes import memory_order
-from flambeau.execute.cpu import engine, fusion, layouts, runtime, storing
+from flambeau.execute.cpu import engine, fusion, joins, layouts, runtime, storing
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.expansion import prepared
@@ -163,6 +163,7 @@ class _Compiler:
         self.destinations: dict[Value, list[Destination]] = {}
         self.updates: list[tuple[Value, Destination]] = []
         self.copies: list[tuple[Value, Destination]] = []
+        self.joins = joins.Joins()
         self.tracer = Tracer(self.find)
 
     def find(self, v: Value) -> Buffer | None:
@@ -226,8 +227,14 @@ class _Compiler:
         nodes = with_checks(reachable([*outputs, *self.checks]))
         layout = layouts.batch_innermost(nodes)
         copied = [v for v in outputs if v.primitive.name != "detach"]
+        updates = {v for v, _ in self.updates}
+        several = {v for v, found in self.destinations.items() if len(found) > 1}
+        inner = layout.innermost | layout.copies
+        self.joins = joins.joined_in_place(nodes, outputs, updates | several, inner)
+        nodes = self.joins.ordered(nodes)
+        copied += [v for v in self.joins.stored if v.primitive.name != "detach"]
         stored = storing.choose_stored(nodes, copied, layout.unpadded)
-        stored |= {*outputs, *self.checks, *layout.copies}
+        stored |= {*outputs, *self.checks, *layout.copies, *self.joins.stored}
         for v in nodes:
             if v in stored:
                 turned = v in layout.innermost and not storing.is_host(v)
@@ -237,10 +244,12 @@ class _Compiler:
             if self.buffers[v].strides is None:
                 self.buffers[v] = found[0].buffer
                 found[0].buffer.shape = v.shape
-        updates = {v for v, _ in self.updates}
+        for v, target in self.joins.destinations(self.buffers):
+            self.destinations.setdefault(v, []).append(target)
         grouper = fusion.Grouper(self.tracer, self.buffers, updates, layout.unpadded)
+        grouper.writers = self.joins.writers
         for v in nodes:
-            if v in stored:
+            if v in stored and v not in self.joins.parts:
                 grouper.add(v)
         forward = {g.number: forwards(g, self.tracer, self.buffers) for g in grouper.groups}
         nodes_of = {g.number: group_nodes(g, forward[g.number]) for g in grouper.groups}
@@ -334,6 +343,8 @@ class _Compiler:
             steps += lower_group(group, low)
             used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
             used |= {id(self.buffers[m.value]) for m in group.members}
+            for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
+                used |= {id(d.buffer) for d in self.destinations.get(v, ())}
             for buffer in low.scratch:
                 arena[id(buffer)] = buffer
                 used.add(id(buffer))

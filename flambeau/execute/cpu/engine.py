@@ -63,7 +63,10 @@ class Engine:
             except BaseException as error:
                 outcome.set_exception(error)
 
-        threading.Thread(target=load, name="flambeau-load").start()
+        try:
+            threading.Thread(target=load, name="flambeau-load").start()
+        except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
+            return self._load(texts, keys, symbols)
         return outcome.result()
 
     def _load(self, texts: Sequence[str], keys: list[bytes], symbols: Symbols) -> list[list[int]]:
@@ -114,10 +117,14 @@ class Engine:
         if len(missing) == 1:
             yield missing[0], self._compile(missing[0], texts[missing[0]])
         elif missing:
+            sources = [texts[key] for key in missing]
             workers = min(len(missing), COMPILE_THREADS, os.cpu_count() or 1)
-            with ThreadPoolExecutor(workers, "flambeau-compile") as executor:
-                compiled = executor.map(self._compile, missing, [texts[key] for key in missing])
-                yield from zip(missing, compiled, strict=True)
+            try:
+                with ThreadPoolExecutor(workers, "flambeau-compile") as executor:
+                    compiled = list(executor.map(self._compile, missing, sources))
+            except RuntimeError:  # no threads any more: the interpreter ends
+                compiled = list(map(self._compile, missing, sources))
+            yield from zip(missing, compiled, strict=True)
 
     def _compile(self, key: bytes, text: str) -> bytes | BaseException:
         try:

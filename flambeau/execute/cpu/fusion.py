@@ -7,7 +7,7 @@ same space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
@@ -116,6 +116,8 @@ class Grouper:
         self.spaces: dict[tuple[Variable, ...], list[Group]] = {}
         self.home: dict[Value, Group] = {}
         self.place: dict[Value, Position] = {}
+        # Whose groups write a stored value's buffer: its own unless it is joined in place.
+        self.writers: Callable[[Value], list[Value]] = lambda v: [v]
 
     def add(self, v: Value) -> None:
         """Gives a stored value its group."""
@@ -137,9 +139,11 @@ class Grouper:
     def dependencies(self, loads: set[int]) -> set[int]:
         """Numbers of the groups that write the buffers (given by id)."""
         return {
-            self.home[self.owner[b]].number
+            self.home[v].number
             for b in loads
-            if b in self.owner and self.owner[b] in self.home
+            if b in self.owner
+            for v in self.writers(self.owner[b])
+            if v in self.home
         }
 
     def mask(self, numbers: set[int]) -> int:
@@ -359,7 +363,10 @@ class Grouper:
             if node.kind == "load" and id(node.data[0]) in self.owner:
                 loads.setdefault(id(node.data[0]), []).append(node)
         tried: set[int] = set()
-        for number in sorted(needs, reverse=True):
+        # What is joined in place is not there before the groups that write into it have ended.
+        whole = {b for b in loads if self.owner[b] not in self.home}
+        barred = self.dependencies(whole)
+        for number in sorted(needs - barred, reverse=True):
             group = self.groups[number]
             if group.kind not in ("pointwise", "fold") or not self._fits(group, len(nodes), needs):
                 continue

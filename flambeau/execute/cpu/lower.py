@@ -75,8 +75,9 @@ class Lowering:
         if id(buffer) in self.needed:
             result.append(Store(buffer, buffer.address(position), node))
         for destination in self.destinations.get(v, ()):
-            if destination.buffer is not buffer:
-                result.append(Store(destination.buffer, destination.address(position), node))
+            target = destination.buffer
+            if target is not buffer and (target.kind != "arena" or id(target) in self.needed):
+                result.append(Store(target, destination.address(position), node))
         return result
 
 

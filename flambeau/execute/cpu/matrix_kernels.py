@@ -1,18 +1,22 @@
 """Kernels for the matrix unit: which blocks of a product are computed when, by which task.
 
-Note [Where packed rows stay]
+Note [Where packed operands stay]
 A packed operand is half as long again as the operand, and the arithmetic is so fast that memory
-beyond the level-2 cache limits it. So of the three forms of a kernel, two pack what they use just
-before they use it: `rows` packs 32 rows of the left side and multiplies them by the whole right
-side (which was packed before, once in a program, and stays in the cache). `deep`, where the result
-is small and the sum is long (the gradient of a weight), takes 128 k of both sides at a time and
-keeps adding to the same result; tasks share the sum, a second kernel adds their results. `apart`,
-the rest, has both sides packed before.
+beyond the level-2 cache limits it. So most kernels pack what they use just before they use it, into
+memory of the task's own:
+
+    rows      32 rows of the left side, multiplied by a panel of the right side at once; the right
+              side was packed before, once in a program, and the panel stays in the cache
+    batched   one of many small right sides, then as above
+    deep      128 k of both sides, again and again added to the same panel of the result, where the
+              sum is long and both operands are stored k by k (the gradient of a weight); tasks
+              share the sum as well, a second kernel adds their results
+    apart     nothing: both sides were packed before
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -31,46 +35,47 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.matrix_pack import PACKING, call_step, emit_packing, emit_step
-from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, STEP_BYTES, MatrixPlan, Side
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 LEFT_PACKED, RIGHT_PACKED = 2, 3
 RESERVED = 4  # operands of a kernel before those of its epilogue
-PARALLEL_CYCLES = 40_000
+PARALLEL_CYCLES = 15_000
 BLOCK_RESULT = 4 * BLOCK * BLOCK
 
 
-def tiles_kernel(vector_bits: int, plan: MatrixPlan, store: StoreCallback) -> tuple[str, int]:
-    """(text, tasks) of the kernel that multiplies packed operands.
+def matrix_kernels(
+    vector_bits: int, plan: MatrixPlan, store: StoreCallback
+) -> list[tuple[str, int]]:
+    """(text, tasks) of the kernels that multiply, in order; sides in `plan.packed` are packed.
 
-    Operands: 0 A, 1 B, 2 and 3 the packed left and right side, 4 and up what `store` uses. Where
-    the plan is `by_rows`, operand 2 is scratch memory that each task packs its rows into.
+    Operands: 0 A, 1 B, 2 the packed left side, 3 the packed right side, 4 and up what `store` uses.
+    A side that is not packed before has scratch memory instead, both the same: see `scratch_bytes`.
     """
-    kernel = _Kernel(Emitter(vector_bits), plan)
-    e = kernel.e
-    for tail_row in {False, kernel.row_tail}:
-        for tail_column in {False, kernel.column_tail}:
-            height = kernel.heights[tail_row]
-            block = Block(e, plan, store, height, kernel.widths[tail_column])
-            block.emit(_name(tail_row, tail_column))
-    if plan.by_rows:
-        emit_packing(e, plan.left)
-        kernel.emit_by_rows()
+    made: list[_Kernel]
+    if plan.form == "deep":
+        made = [_Deep(Emitter(vector_bits), plan), _Totals(Emitter(vector_bits), plan)]
     else:
-        kernel.emit_by_columns()
-    _emit_kernel(e, "products", unit=True)
-    return e.module(), task_count(kernel.cut)
-
-
-def _emit_kernel(e: Emitter, stage: str, unit: bool) -> None:
-    parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
-    with e.function("kernel", "i64", parameters) as registers:
-        if unit:
+        made = [FORMS[plan.form](Emitter(vector_bits), plan)]
+    for kernel in made:
+        kernel.emit(store)
+        e = kernel.e
+        parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
+        with e.function("kernel", "i64", parameters) as registers:
             with with_unit(e):
-                e.call(stage, None, registers, declared=True)
-        else:
-            e.call(stage, None, registers, declared=True)
-        e.line("ret i64 0")
+                e.call("products", None, registers, declared=True)
+            e.line("ret i64 0")
+    return [(kernel.e.module(), task_count(kernel.cut)) for kernel in made]
+
+
+def scratch_bytes(plan: MatrixPlan) -> int:
+    """Memory that a plan's kernels need for what is not packed before, and for partial results."""
+    tasks = task_count(FORMS[plan.form](Emitter(512), plan).cut)
+    total = tasks * plan.task_bytes
+    if plan.form == "deep":
+        blocks = plan.left.lead.blocks * plan.right.lead.blocks
+        total += _deep_cut(plan)[-1].cut * blocks * BLOCK_RESULT
+    return total
 
 
 class _Kernel:
@@ -83,70 +88,81 @@ class _Kernel:
         self.widths = {False: BLOCK, True: cols.extent % BLOCK or BLOCK}
         self.heights = {False: BLOCK, True: rows.extent % BLOCK or BLOCK}
         self.column_tail, self.row_tail = self.widths[True] < BLOCK, self.heights[True] < BLOCK
-        around = [Dimension(plan.spec.axes[p].extent) for p in plan.outer]
-        by_row = Dimension(rows.blocks, tail=self.row_tail)
-        by_column = Dimension(cols.blocks, tail=self.column_tail)
-        self.dimensions = [*around, by_row] if plan.by_rows else [*around, by_column, by_row]
+        self.around = [Dimension(plan.spec.axes[p].extent) for p in plan.outer]
+        self.by_row = Dimension(rows.blocks, tail=self.row_tail)
+        self.by_column = Dimension(cols.blocks, tail=self.column_tail)
         tasks = TASKS if plan.cycles >= PARALLEL_CYCLES else 1
-        self.cut = cut_dimensions(self.dimensions, tasks)
+        self.cut = cut_dimensions(self.loops(), tasks)
 
-    def emit_by_columns(self) -> None:
-        """Both sides are packed already."""
-        plan = self.plan
+    def loops(self) -> list[Dimension]:
+        """The loops that are divided into tasks, outermost first."""
+        raise NotImplementedError
 
-        def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-            *around, column, row = indices
-            index = dict(zip(plan.outer, around, strict=True))
-            left = self._packed(plan.left, LEFT_PACKED, index, row)
-            self._call_block(left, index, row, column, (tails[-1], tails[-2]))
+    def emit(self, store: StoreCallback) -> None:
+        """Defines @products, the kernel's work."""
+        for tail_row, tail_column in self.versions():
+            height, width = self.heights[tail_row], self.widths[tail_column]
+            block = Block(self.e, self.plan, store, height, width)
+            block.emit(_name(tail_row, tail_column))
+        self.emit_packing()
+        emit_stage(self.e, "products", self.cut, self.body)
 
-        emit_stage(self.e, "products", self.cut, body)
+    def emit_packing(self) -> None:
+        """Defines the functions that pack what the kernel packs itself."""
 
-    def emit_by_rows(self) -> None:
-        """A task packs 32 rows of the left side and multiplies them by all columns at once."""
-        e, plan = self.e, self.plan
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        """One iteration of the loops."""
+        raise NotImplementedError
 
-        def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-            *around, row = indices
-            index = dict(zip(plan.outer, around, strict=True))
-            scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
-            place = weighted_sum(e, [(self._task_of(indices, self.cut), plan.left.block_bytes)])
-            left = e.gep(scratch, "i8", place)
-            rows = self._source(plan.left, index, row)
-            rest = e.op("sub nsw", e.i64(plan.left.lead.extent), weighted_sum(e, [(row, BLOCK)]))
-            e.call(PACKING, None, [rows, left, rest, e.i64(plan.left.depth)], declared=True)
-            whole = plan.right.lead.blocks - self.column_tail
-            with e.loop(e.i64(0), e.i64(whole)) as columns:
-                self._call_block(left, index, row, columns.index, (tails[-1], False))
-            if self.column_tail:
-                self._call_block(left, index, row, e.i64(whole), (tails[-1], True))
+    def versions(self) -> list[tuple[bool, bool]]:
+        """Which blocks there are: whole, last of their rows, last of their columns."""
+        rows = [False, True] if self.row_tail else [False]
+        columns = [False, True] if self.column_tail else [False]
+        return [(r, c) for r in rows for c in columns]
 
-        emit_stage(e, "products", self.cut, body)
-
-    def _task_of(self, indices: Sequence[Reg], dimensions: Sequence[Dimension]) -> Reg:
-        """The number of the task that an iteration belongs to."""
-        e, number = self.e, self.e.i64(0)
-        for index, dimension in zip(indices, dimensions, strict=True):
-            if dimension.cut == 1:
-                continue
-            cut = dimension.cut
-            ends = weighted_sum(e, [(index, cut), (e.i64(cut - 1), 1)])
-            digit = e.op("udiv", ends, e.i64(dimension.count))
-            number = weighted_sum(e, [(number, cut), (digit, 1)])
-        return number
-
-    def _call_block(
-        self, left: Reg, index: dict[int, Reg], row: Reg, column: Reg, tails: tuple[bool, bool]
+    def over(
+        self, low: Reg, high: Reg, dimension: Dimension, body: Callable[[Reg, bool], None]
     ) -> None:
-        plan = self.plan
-        right = self._packed(plan.right, RIGHT_PACKED, index, column)
-        sources = self._source(plan.left, index, row), self._source(plan.right, index, column)
-        around = [index[p] for p in plan.outer]
-        arguments = [TABLE, ARGS, left, right, *sources, row, column, *around]
-        self.e.call(_name(*tails), None, arguments, declared=True)
+        """body(index, whether it is the tail) for low .. high - 1 of a dimension."""
+        e = self.e
+        whole = e.i64(dimension.count - dimension.tail)
+        stop = e.intrinsic("llvm.smin", high, whole) if dimension.tail else high
+        with e.loop(low, stop) as loop:
+            body(loop.index, False)
+        if dimension.tail:
+            with e.when(e.cmp("icmp sgt", high, whole)):
+                body(whole, True)
 
-    def _packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
-        """Where a block of a packed side begins."""
+    def bounds(self, index: Reg, panels: int, count: int) -> tuple[Reg, Reg]:
+        """The range of blocks of a panel."""
+        e = self.e
+        if panels == 1:
+            return e.i64(0), e.i64(count)
+        low = e.op("udiv", weighted_sum(e, [(index, count)]), e.i64(panels))
+        after = weighted_sum(e, [(index, count), (e.i64(count), 1)])
+        return low, e.op("udiv", after, e.i64(panels))
+
+    def task_memory(self, indices: Sequence[Reg]) -> Reg:
+        """Where the memory of the task begins that an iteration belongs to."""
+        e, number = self.e, self.e.i64(0)
+        for index, dimension in zip(indices, self.cut, strict=True):
+            if dimension.cut > 1:
+                number = weighted_sum(
+                    e, [(number, dimension.cut), (self.digit(index, dimension), 1)]
+                )
+        scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
+        return e.gep(scratch, "i8", weighted_sum(e, [(number, self.plan.task_bytes)]))
+
+    def digit(self, index: Reg, dimension: Dimension) -> Reg:
+        """Which of a dimension's ranges an index is in."""
+        e, cut = self.e, dimension.cut
+        if cut == 1:
+            return e.i64(0)
+        ends = weighted_sum(e, [(index, cut), (e.i64(cut - 1), 1)])
+        return e.op("udiv", ends, e.i64(dimension.count))
+
+    def packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
+        """Where a block of a side that was packed before begins."""
         e, number = self.e, self.e.i64(0)
         for position, extent, _ in side.outer:
             number = weighted_sum(e, [(number, extent), (index[position], 1)])
@@ -154,149 +170,233 @@ class _Kernel:
         offset = weighted_sum(e, [(number, side.block_bytes)])
         return e.gep(operand_pointer(e, TABLE, ARGS, operand), "i8", offset)
 
-    def _source(self, side: Side, index: dict[int, Reg], block: Reg) -> Reg:
+    def source(self, side: Side, index: dict[int, Reg], block: Reg) -> Reg:
         """Where a block of a side begins in its operand."""
         terms = [(index[p], stride) for p, _, stride in side.outer]
         terms.append((block, BLOCK * side.lead.stride))
         base = operand_pointer(self.e, TABLE, ARGS, side.number)
         return self.e.gep(base, "float", weighted_sum(self.e, terms))
 
+    def pack_block(self, side: Side, index: dict[int, Reg], block: Reg, target: Reg) -> None:
+        """Packs 32 rows of a side, of all k."""
+        e = self.e
+        rest = e.op("sub nsw", e.i64(side.lead.extent), weighted_sum(e, [(block, BLOCK)]))
+        sizes = [rest, e.i64(side.depth), e.i64(side.far)]
+        arguments = [self.source(side, index, block), target, *sizes]
+        e.call(f"{PACKING}.{side.number}", None, arguments, declared=True)
+
+    def call_block(
+        self,
+        left: Reg,
+        right: Reg,
+        index: dict[int, Reg],
+        place: tuple[Reg, Reg],
+        tails: tuple[bool, bool],
+    ) -> None:
+        """Computes the block of the result at (row, column)."""
+        plan = self.plan
+        row, column = place
+        sources = self.source(plan.left, index, row), self.source(plan.right, index, column)
+        around = [index[p] for p in plan.outer]
+        arguments = [TABLE, ARGS, left, right, *sources, row, column, *around]
+        self.e.call(_name(*tails), None, arguments, declared=True)
+
 
 def _name(tail_row: bool, tail_column: bool) -> str:
     return f"block{'.low' if tail_row else ''}{'.last' if tail_column else ''}"
 
 
-def deep_kernels(vector_bits: int, plan: MatrixPlan, store: StoreCallback) -> list[tuple[str, int]]:
-    """(text, tasks) of the kernels of a `deep` plan: the products, and their total.
+class _Apart(_Kernel):
+    def loops(self) -> list[Dimension]:
+        return [*self.around, self.by_column, self.by_row]
 
-    Operands as those of `tiles_kernel`; 2 is scratch memory of `plan.deep_bytes`.
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        plan = self.plan
+        *around, column, row = indices
+        index = dict(zip(plan.outer, around, strict=True))
+        left = self.packed(plan.left, LEFT_PACKED, index, row)
+        right = self.packed(plan.right, RIGHT_PACKED, index, column)
+        self.call_block(left, right, index, (row, column), (tails[-1], tails[-2]))
+
+
+class _ByRows(_Kernel):
+    def loops(self) -> list[Dimension]:
+        return [*self.around, Dimension(self.plan.panels[1]), self.by_row]
+
+    def emit_packing(self) -> None:
+        emit_packing(self.e, self.plan.left, f"{PACKING}.{self.plan.left.number}")
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        plan = self.plan
+        *around, panel, row = indices
+        index = dict(zip(plan.outer, around, strict=True))
+        left = self.task_memory(indices)
+        self.pack_block(plan.left, index, row, left)
+
+        def column(number: Reg, tail: bool) -> None:
+            right = self.packed(plan.right, RIGHT_PACKED, index, number)
+            self.call_block(left, right, index, (row, number), (tails[-1], tail))
+
+        bounds = self.bounds(panel, plan.panels[1], plan.right.lead.blocks)
+        self.over(*bounds, self.by_column, column)
+
+
+class _Batched(_Kernel):
+    def loops(self) -> list[Dimension]:
+        return self.around
+
+    def emit_packing(self) -> None:
+        for side in (self.plan.left, self.plan.right):
+            emit_packing(self.e, side, f"{PACKING}.{side.number}")
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        e, plan = self.e, self.plan
+        index = dict(zip(plan.outer, indices, strict=True))
+        left = self.task_memory(indices)
+        memory = e.gep(left, "i8", e.i64(plan.left.block_bytes))
+
+        def right(column: Reg) -> Reg:
+            return e.gep(memory, "i8", weighted_sum(e, [(column, plan.right.block_bytes)]))
+
+        with e.loop(e.i64(0), e.i64(self.by_column.count)) as columns:
+            self.pack_block(plan.right, index, columns.index, right(columns.index))
+
+        def of_row(row: Reg, tail_row: bool) -> None:
+            self.pack_block(plan.left, index, row, left)
+
+            def of_column(column: Reg, tail: bool) -> None:
+                self.call_block(left, right(column), index, (row, column), (tail_row, tail))
+
+            self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
+
+        self.over(e.i64(0), e.i64(self.by_row.count), self.by_row, of_row)
+
+
+def _deep_cut(plan: MatrixPlan) -> tuple[Dimension, ...]:
+    """Panels of rows, of columns, and chunks of the sum, cut into tasks."""
+    rows, cols = plan.panels
+    chunks = -(-plan.left.depth // DEEP_CHUNK)
+    # Parts of a sum have results of their own, which leave the cache: not too many.
+    tasks = TASKS if rows * cols > 1 or chunks >= 4 * TASKS else TASKS // 2
+    return cut_dimensions([Dimension(rows), Dimension(cols), Dimension(chunks)], tasks)
+
+
+class _Partial(_Kernel):
+    """A kernel of a `deep` product. Its memory: what tasks pack, then the results of each part of
+    the sum, block by block.
     """
-    products, totals = _Deep(Emitter(vector_bits), plan), _Deep(Emitter(vector_bits), plan)
-    products.emit_products()
-    _emit_kernel(products.e, "products", unit=True)
-    totals.emit_totals(store)
-    _emit_kernel(totals.e, "totals", unit=False)
-    return [
-        (products.e.module(), task_count(products.chunks)),
-        (totals.e.module(), task_count(totals.cut)),
-    ]
+
+    def result(self, part: Reg, row: Reg, column: Reg) -> Reg:
+        e, rows = self.e, self.plan.left.lead.blocks
+        number = weighted_sum(e, [(part, self.plan.right.lead.blocks), (column, 1)])
+        number = weighted_sum(e, [(number, rows), (row, 1)])
+        start = task_count(_deep_cut(self.plan)) * self.plan.task_bytes
+        place = weighted_sum(e, [(number, BLOCK_RESULT), (e.i64(start), 1)])
+        return e.gep(operand_pointer(e, TABLE, ARGS, LEFT_PACKED), "i8", place)
 
 
-class _Deep(_Kernel):
-    """A sum in chunks of DEEP_CHUNK k, some of them a task's. A task's memory: both sides of a
-    chunk, then its results, block by block.
-    """
-
+class _Deep(_Partial):
     def __init__(self, e: Emitter, plan: MatrixPlan) -> None:
         super().__init__(e, plan)
+        self.cut = _deep_cut(plan)
         self.chunk = plan.chunk
-        chunks = -(-plan.left.depth // DEEP_CHUNK)
-        self.chunks = cut_dimensions([Dimension(chunks)], plan.deep_tasks)
-        rows, cols = plan.left.lead.blocks, plan.right.lead.blocks
-        self.dimensions = [
-            Dimension(cols, tail=self.column_tail),
-            Dimension(rows, tail=self.row_tail),
-        ]
-        self.cut = cut_dimensions(self.dimensions, TASKS if rows * cols >= 4 * TASKS else 1)
 
-    def emit_products(self) -> None:
-        e, plan, chunk = self.e, self.plan, self.chunk
-        for tails in self._versions():
-            block = Block(e, chunk, None, self.heights[tails[0]], self.widths[tails[1]])
+    def loops(self) -> list[Dimension]:
+        return [*_deep_cut(self.plan)]
+
+    def emit(self, store: StoreCallback) -> None:
+        for tails in self.versions():
+            block = Block(self.e, self.chunk, None, self.heights[tails[0]], self.widths[tails[1]])
             block.emit_product(_name(*tails))
-        for side in (chunk.left, chunk.right):
-            emit_step(e, side, f"{PACKING}.{side.number}.step")
+        for side in (self.chunk.left, self.chunk.right):
+            emit_step(self.e, side, f"{PACKING}.{side.number}.step")
+        emit_stage(self.e, "products", self.cut, self.body)
 
-        def body(indices: tuple[Reg, ...], _: tuple[bool, ...]) -> None:
-            (number,) = indices
-            (loop,) = self.chunks
-            task = self._task_of([number], self.chunks)
-            low = e.op("udiv", weighted_sum(e, [(task, loop.count)]), e.i64(loop.cut))
-            again = e.cast("zext", e.cmp("icmp ne", number, low), "i64")
-            first = weighted_sum(e, [(number, DEEP_CHUNK)])
-            rest = e.op("sub nsw", e.i64(plan.left.depth), first)
-            depth = e.intrinsic("llvm.smin", rest, e.i64(DEEP_CHUNK))
-            memory = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
-            left = e.gep(memory, "i8", weighted_sum(e, [(task, plan.deep_task_bytes)]))
-            right = e.gep(left, "i8", e.i64(chunk.left.bytes))
-            result = e.gep(right, "i8", e.i64(chunk.right.bytes))
-            sources = []
-            for side, packed in ((chunk.left, left), (chunk.right, right)):
-                base = operand_pointer(e, TABLE, ARGS, side.number)
-                at = e.gep(base, "float", weighted_sum(e, [(first, side.stride)]))
-                self._pack(side, at, packed, depth)
-                sources.append(at)
-            self._blocks(sources, (left, right), result, (depth, again))
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        e, plan, chunk = self.e, self.plan, self.chunk
+        of_rows, of_columns, number = indices
+        loop = self.cut[-1]
+        part = self.digit(number, loop)
+        low = e.op("udiv", weighted_sum(e, [(part, loop.count)]), e.i64(loop.cut))
+        again = e.cast("zext", e.cmp("icmp ne", number, low), "i64")
+        first = weighted_sum(e, [(number, DEEP_CHUNK)])
+        rest = e.op("sub nsw", e.i64(plan.left.depth), first)
+        depth = e.intrinsic("llvm.smin", rest, e.i64(DEEP_CHUNK))
+        memory = self.task_memory(indices)
+        most = -(-plan.left.lead.blocks // plan.panels[0])
+        memories = [memory, e.gep(memory, "i8", e.i64(most * chunk.left.block_bytes))]
+        ranges = [
+            self.bounds(of_rows, plan.panels[0], plan.left.lead.blocks),
+            self.bounds(of_columns, plan.panels[1], plan.right.lead.blocks),
+        ]
+        sources = []
+        for side, target, bounds in zip((chunk.left, chunk.right), memories, ranges, strict=True):
+            base = operand_pointer(e, TABLE, ARGS, side.number)
+            at = e.gep(base, "float", weighted_sum(e, [(first, side.stride)]))
+            self.pack(side, at, target, bounds, depth)
+            sources.append(at)
 
-        emit_stage(e, "products", self.chunks, body)
+        def of_column(column: Reg, tail: bool) -> None:
+            def of_row(row: Reg, tail_row: bool) -> None:
+                operands, origins = [], []
+                for side, block, target, bounds, source in zip(
+                    (chunk.left, chunk.right), (row, column), memories, ranges, sources, strict=True
+                ):
+                    local = e.op("sub nsw", block, bounds[0])
+                    place = weighted_sum(e, [(local, side.block_bytes)])
+                    operands.append(e.gep(target, "i8", place))
+                    place = weighted_sum(e, [(block, BLOCK * side.lead.stride)])
+                    origins.append(e.gep(source, "float", place))
+                arguments = [*operands, *origins, self.result(part, row, column), depth, again]
+                e.call(_name(tail_row, tail), None, arguments, declared=True)
 
-    def _versions(self) -> list[tuple[bool, bool]]:
-        return [(r, c) for r in {False, self.row_tail} for c in {False, self.column_tail}]
+            self.over(*ranges[0], self.by_row, of_row)
 
-    def _pack(self, side: Side, source: Reg, target: Reg, depth: Reg) -> None:
+        self.over(*ranges[1], self.by_column, of_column)
+
+    def pack(
+        self, side: Side, source: Reg, target: Reg, bounds: tuple[Reg, Reg], depth: Reg
+    ) -> None:
         """32 k of all blocks, then the next: their memory is read in order where k is outermost."""
         e, name = self.e, f"{PACKING}.{side.number}.step"
         with (
             e.loop(e.i64(0), e.i64(side.steps)) as steps,
-            e.loop(e.i64(0), e.i64(side.lead.blocks)) as blocks,
+            e.loop(*bounds) as blocks,
         ):
             row = weighted_sum(e, [(blocks.index, BLOCK)])
             at = e.gep(source, "float", weighted_sum(e, [(row, side.lead.stride)]))
-            to = e.gep(target, "i8", weighted_sum(e, [(blocks.index, side.block_bytes)]))
+            local = e.op("sub nsw", blocks.index, bounds[0])
+            to = e.gep(target, "i8", weighted_sum(e, [(local, side.block_bytes)]))
             left = e.op("sub nsw", e.i64(side.lead.extent), row)
-            call_step(e, side, name, (at, to, left, depth), steps.index)
+            flags = e.gep(to, "i8", e.i64(side.steps * STEP_BYTES))
+            block = at, to, flags, left, depth, e.i64(side.far)
+            call_step(e, side, name, block, steps.index)
 
-    def _blocks(
-        self,
-        sources: Sequence[Reg],
-        packed: Sequence[Reg],
-        result: Reg,
-        arguments: Sequence[Reg],
-    ) -> None:
-        """Every block of the result, column by column."""
-        e, chunk = self.e, self.chunk
 
-        def call(row: Reg, column: Reg, tails: tuple[bool, bool]) -> None:
-            operands, origins = [], []
-            for side, block, memory, source in zip(
-                (chunk.left, chunk.right), (row, column), packed, sources, strict=True
-            ):
-                place = weighted_sum(e, [(block, side.block_bytes)])
-                operands.append(e.gep(memory, "i8", place))
-                place = weighted_sum(e, [(block, BLOCK * side.lead.stride)])
-                origins.append(e.gep(source, "float", place))
-            number = weighted_sum(e, [(column, chunk.left.lead.blocks), (row, 1)])
-            place = e.gep(result, "i8", weighted_sum(e, [(number, BLOCK_RESULT)]))
-            e.call(_name(*tails), None, [*operands, *origins, place, *arguments], declared=True)
+class _Totals(_Partial):
+    """Adds up the parts of the sum and hands the blocks on."""
 
-        def rows(column: Reg, tail: bool) -> None:
-            whole = chunk.left.lead.blocks - self.row_tail
-            with e.loop(e.i64(0), e.i64(whole)) as loop:
-                call(loop.index, column, (False, tail))
-            if self.row_tail:
-                call(e.i64(whole), column, (True, tail))
+    def loops(self) -> list[Dimension]:
+        return [self.by_column, self.by_row]
 
-        whole = chunk.right.lead.blocks - self.column_tail
-        with e.loop(e.i64(0), e.i64(whole)) as loop:
-            rows(loop.index, False)
-        if self.column_tail:
-            rows(e.i64(whole), True)
+    def emit(self, store: StoreCallback) -> None:
+        plan = self.plan
+        parts = _deep_cut(plan)[-1].cut
+        stride = plan.left.lead.blocks * plan.right.lead.blocks * BLOCK_RESULT
+        for tails in self.versions():
+            block = Block(self.e, plan, store, self.heights[tails[0]], self.widths[tails[1]])
+            block.emit_total(_name(*tails), parts, stride)
+        emit_stage(self.e, "products", self.cut, self.body)
 
-    def emit_totals(self, store: StoreCallback) -> None:
-        e, plan = self.e, self.plan
-        parts = task_count(self.chunks)
-        for tails in self._versions():
-            block = Block(e, plan, store, self.heights[tails[0]], self.widths[tails[1]])
-            block.emit_total(_name(*tails), parts, plan.deep_task_bytes)
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        column, row = indices
+        arguments = [TABLE, ARGS, self.result(self.e.i64(0), row, column), row, column]
+        self.e.call(_name(tails[1], tails[0]), None, arguments, declared=True)
 
-        def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-            column, row = indices
-            memory = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
-            number = weighted_sum(e, [(column, plan.left.lead.blocks), (row, 1)])
-            start = self.chunk.left.bytes + self.chunk.right.bytes
-            place = weighted_sum(e, [(number, BLOCK_RESULT), (e.i64(start), 1)])
-            partial = e.gep(memory, "i8", place)
-            name = _name(tails[1], tails[0])
-            e.call(name, None, [TABLE, ARGS, partial, row, column], declared=True)
 
-        emit_stage(e, "totals", self.cut, body)
+FORMS: dict[str, type[_Kernel]] = {
+    "rows": _ByRows,
+    "batched": _Batched,
+    "apart": _Apart,
+    "deep": _Deep,
+}

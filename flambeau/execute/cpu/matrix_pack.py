@@ -13,92 +13,120 @@ from collections.abc import Sequence
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
-    Dimension,
-    cut_dimensions,
-    emit_stage,
-    task_count,
     transposed,
 )
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.contraction_spec import ARGS, TABLE, operand_pointer, weighted_sum
 from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg, Type
-from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, PART_BYTES, PARTS, STEP_BYTES, Side
+from flambeau.execute.cpu.matrix_plan import (
+    BLOCK,
+    FLAG_BYTES,
+    HALF,
+    PART_BYTES,
+    PARTS,
+    STEP_BYTES,
+    Side,
+)
 
 LANES = 16
 FLOATS, WORDS = F32.with_lanes(LANES), I32.with_lanes(LANES)
 MASK = Type("i1", LANES)
-SOURCE, DESTINATION = 0, 1
+SOURCE, DESTINATION, OPERANDS = 0, 1, 2
 PARALLEL_ELEMENTS = 1 << 16
 TILE_BYTES = PART_BYTES // 2
 PACKING = "pack.rows"
 
 
-def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int]:
-    """(text, tasks) of the kernel that packs operand 0 into operand 1, `side.bytes` long."""
+def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
+    """(text, tasks, argument words) of the kernel that packs operand 0 into operand 1, `side.bytes`
+    long. Sizes are words, so that operands of all shapes share a text.
+    """
     e = Emitter(vector_bits)
-    emit_packing(e, side)
-    dimensions = [Dimension(extent) for _, extent, _ in side.outer]
-    dimensions.append(Dimension(side.lead.blocks))
+    emit_packing(e, side, PACKING)
     many = side.blocks * BLOCK * side.depth >= PARALLEL_ELEMENTS
-    cut = cut_dimensions(dimensions, TASKS if many else 1)
-
-    def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-        *around, block = indices
-        terms = [(i, stride) for i, (_, _, stride) in zip(around, side.outer, strict=True)]
-        first = weighted_sum(e, [(block, BLOCK)])
-        terms.append((first, side.lead.stride))
-        source = e.gep(operand_pointer(e, TABLE, ARGS, SOURCE), "float", weighted_sum(e, terms))
-        number = e.i64(0)
-        for index, dimension in zip(indices, dimensions, strict=True):
-            number = weighted_sum(e, [(number, dimension.count), (index, 1)])
-        offset = weighted_sum(e, [(number, side.block_bytes)])
-        target = e.gep(operand_pointer(e, TABLE, ARGS, DESTINATION), "i8", offset)
-        left = e.op("sub nsw", e.i64(side.lead.extent), first)
-        e.call(PACKING, None, [source, target, left, e.i64(side.depth)], declared=True)
-
-    emit_stage(e, "pack", cut, body)
+    tasks = min(TASKS, side.blocks) if many else 1
+    words = [side.blocks, side.lead.blocks, side.lead.extent, side.depth, side.far]
+    words += [number for _, extent, stride in side.outer for number in (extent, stride)]
     parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
-    with e.function("kernel", "i64", parameters) as registers:
-        e.call("pack", None, registers, declared=True)
+    with e.function("kernel", "i64", parameters) as (_, _, first, last):
+        values = [
+            e.load(e.gep(ARGS, "i64", e.i64(2 * OPERANDS + n)), I64) for n in range(len(words))
+        ]
+        low, high = [
+            e.op("udiv", e.op("mul nsw", task, values[0]), e.i64(tasks)) for task in (first, last)
+        ]
+        with e.loop(low, high) as loop:
+            _pack_block(e, side, loop.index, values)
         e.line("ret i64 0")
-    return e.module(), task_count(cut)
+    return e.module(), tasks, words
 
 
-def emit_packing(e: Emitter, side: Side, name: str = PACKING) -> None:
-    """Defines @name(source, target, left, depth): packs min(32, left) rows, of `depth` k."""
+def _pack_block(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> None:
+    """Packs block `number` of all blocks; `values` are the kernel's argument words."""
+    _, blocks, extent, depth, stride, *outer = values
+    block, around = e.op("urem", number, blocks), e.op("udiv", number, blocks)
+    row = weighted_sum(e, [(block, BLOCK)])
+    offset = _place(e, side, row, e.i64(0), stride)
+    for count, step in list(zip(outer[::2], outer[1::2], strict=True))[::-1]:
+        index, around = e.op("urem", around, count), e.op("udiv", around, count)
+        offset = e.op("add nsw", offset, e.op("mul nsw", index, step))
+    source = e.gep(operand_pointer(e, TABLE, ARGS, SOURCE), "float", offset)
+    size = weighted_sum(e, [(_steps(e, depth), STEP_BYTES), (e.i64(FLAG_BYTES), 1)])
+    target = operand_pointer(e, TABLE, ARGS, DESTINATION)
+    target = e.gep(target, "i8", e.op("mul nsw", number, size))
+    left = e.op("sub nsw", extent, row)
+    e.call(PACKING, None, [source, target, left, depth, stride], declared=True)
+
+
+def _steps(e: Emitter, depth: Reg) -> Reg:
+    return e.op("udiv", weighted_sum(e, [(depth, 1), (e.i64(BLOCK - 1), 1)]), e.i64(BLOCK))
+
+
+def _place(e: Emitter, side: Side, row: Reg, k: Reg, stride: Reg) -> Reg:
+    """The element offset of (row, k); `stride` is that of the one which is not 1."""
+    near, far = (k, row) if side.stride == 1 else (row, k)
+    if far.name == "0":
+        return near
+    return e.op("add nsw", near, e.op("mul nsw", far, stride))
+
+
+def emit_packing(e: Emitter, side: Side, name: str) -> None:
+    """Defines @name(source, target, left, depth, stride): packs min(32, left) rows of `depth` k."""
     emit_step(e, side, f"{name}.step")
-    parameters = [("source", PTR), ("target", PTR), ("left", I64), ("depth", I64)]
-    with e.function(name, "internal void", parameters) as (source, target, left, depth):
-        with e.loop(e.i64(0), e.i64(side.steps)) as steps:
-            call_step(e, side, f"{name}.step", (source, target, left, depth), steps.index)
+    parameters = [("source", PTR), ("target", PTR), ("left", I64), ("depth", I64), ("stride", I64)]
+    with e.function(name, "internal void", parameters) as (source, target, left, depth, stride):
+        count = _steps(e, depth)
+        flags = e.gep(target, "i8", weighted_sum(e, [(count, STEP_BYTES)]))
+        with e.loop(e.i64(0), count) as steps:
+            block = source, target, flags, left, depth, stride
+            call_step(e, side, f"{name}.step", block, steps.index)
         e.line("ret void")
 
 
-def call_step(e: Emitter, side: Side, name: str, arguments: Sequence[Reg], step: Reg) -> None:
-    """Packs one step of a block; `arguments` are those of the function for the whole block."""
-    source, target, left, depth = arguments
+def call_step(e: Emitter, side: Side, name: str, block: Sequence[Reg], step: Reg) -> None:
+    """Packs one step of a block: its source, target, flags, rows left, depth and stride."""
+    source, target, flags, left, depth, stride = block
     k = weighted_sum(e, [(step, BLOCK)])
-    at = e.gep(source, "float", weighted_sum(e, [(k, side.stride)]))
+    at = e.gep(source, "float", _place(e, side, e.i64(0), k, stride))
     to = e.gep(target, "i8", weighted_sum(e, [(step, STEP_BYTES)]))
-    flags = e.gep(target, "i8", e.i64(side.steps * STEP_BYTES))
     rest = e.op("sub nsw", depth, k)
-    e.call(name, None, [at, to, flags, left, rest, step], declared=True)
+    e.call(name, None, [at, to, flags, left, rest, step, stride], declared=True)
 
 
 def emit_step(e: Emitter, side: Side, name: str) -> None:
-    """Defines @name(source, target, flags, left, rest, number): packs 32 rows by 32 k."""
+    """Defines @name(source, target, flags, left, rest, number, stride): packs 32 rows by 32 k."""
     parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
-    parameters += [("left", I64), ("rest", I64), ("number", I64)]
+    parameters += [("left", I64), ("rest", I64), ("number", I64), ("stride", I64)]
     pack = _pack_rows if side.stride == 1 else _pack_pairs
     with e.function(name, "internal void", parameters) as registers:
-        source, target, flags, left, rest, number = registers
+        source, target, flags, left, rest, number, stride = registers
         start = [e.const(0, WORDS), e.const(-1, WORDS)]
         with e.loop(e.i64(0), e.i64(2), carried=start) as halves:
             tile = e.gep(target, "i8", weighted_sum(e, [(halves.index, TILE_BYTES)]))
             row = weighted_sum(e, [(halves.index, HALF)])
-            here = e.gep(source, "float", weighted_sum(e, [(row, side.lead.stride)]))
+            here = e.gep(source, "float", _place(e, side, row, e.i64(0), stride))
             mine = e.op("sub nsw", left, row)
-            found = pack(e, side, here, tile, mine, rest, halves.carried)
+            found = pack(e, stride, here, tile, mine, rest, halves.carried)
             if side.turned:
                 _turn(e, tile)
             halves.yield_(found)
@@ -113,13 +141,13 @@ def emit_step(e: Emitter, side: Side, name: str) -> None:
 
 
 def _pack_rows(
-    e: Emitter, side: Side, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
+    e: Emitter, stride: Reg, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
 ) -> list[Reg]:
     """16 rows whose k lie next to each other: a vector has the k of a row."""
     masks = [_first_lanes(e, rest), _first_lanes(e, e.op("sub nsw", rest, e.i64(LANES)))]
     count = _between(e, left, HALF)
     with e.loop(e.i64(0), count, carried=flags) as rows:
-        at = e.gep(source, "float", weighted_sum(e, [(rows.index, side.lead.stride)]))
+        at = e.gep(source, "float", e.op("mul nsw", rows.index, stride))
         x = _masked(e, at, masks[0])
         y = _masked(e, e.gep(at, "float", e.i64(LANES)), masks[1])
         rows.yield_(_pack_pair(e, tile, rows.index, x, y, rows.carried))
@@ -130,7 +158,7 @@ def _pack_rows(
 
 
 def _pack_pairs(
-    e: Emitter, side: Side, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
+    e: Emitter, stride: Reg, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
 ) -> list[Reg]:
     """16 rows that lie next to each other: a vector has one k of all of them."""
     mask, none = _first_lanes(e, left), e.const(0, MASK)
@@ -141,7 +169,7 @@ def _pack_pairs(
             there = e.temp(
                 MASK, f"select i1 {e.cmp('icmp slt', k, rest)}, {mask.typed}, {none.typed}"
             )
-            at = e.gep(source, "float", weighted_sum(e, [(k, side.stride)]))
+            at = e.gep(source, "float", e.op("mul nsw", k, stride))
             vectors.append(_masked(e, at, there))
         pairs.yield_(_pack_pair(e, tile, pairs.index, vectors[0], vectors[1], pairs.carried))
     return pairs.carried

@@ -44,10 +44,13 @@ STEP_BYTES = PARTS * PART_BYTES  # 32 rows by 32 k of one operand
 FLAG_BYTES = 64
 # Cycles: of a step of a block (24 products of tiles), of storing a block, of packing an element
 # (rows, columns that go through a transposition), of a kernel.
-STEP_CYCLES, STORE_CYCLES, TRANSPOSE_CYCLES, KERNEL_CYCLES = 470, 700, 300, 400
+STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
 PACK_CYCLES, TURNED_CYCLES = 0.6, 0.8
-RIGHT_BYTES, LEFT_BYTES = 5 << 18, 5 << 16
-DEEP_CHUNK, DEEP_BLOCKS = 128, 96
+# What should stay in the level-2 cache: a row of blocks, a panel of the right side, all of it.
+LEFT_BYTES, PANEL_BYTES, BATCH_BYTES = 5 << 16, 5 << 18, 1 << 19
+MOST_PANELS = 8
+# A step of a `deep` sum, the most blocks of a panel of its result, and of one side of it.
+DEEP_CHUNK, DEEP_BLOCKS, DEEP_SIDE = 128, 96, 16
 ADVANTAGE = 0.85  # of the vector instructions' time, below which the unit is taken
 
 
@@ -103,6 +106,11 @@ class Side:
         return self.blocks * self.block_bytes
 
     @property
+    def far(self) -> int:
+        """The stride of the one of lead and k that is not contiguous."""
+        return self.lead.stride if self.stride == 1 else self.stride
+
+    @property
     def turned(self) -> bool:
         """Whether 16 x 16 pairs are transposed after they are packed in the order of memory."""
         return (self.stride == 1) != self.rows
@@ -117,40 +125,41 @@ class Side:
 class MatrixPlan:
     """A contraction as products of matrices: its left and right side and the loops around.
 
-    `turned`: vectors of the result run along the left side's lead, so blocks are transposed.
+    Vectors of the result run along the right side's lead.
     """
 
     spec: Contraction
     left: Side
     right: Side
     outer: tuple[int, ...]
-    turned: bool
 
     @property
-    def by_rows(self) -> bool:
-        """See Note [Where packed rows stay]: there are enough rows, and the right side fits."""
+    def count(self) -> int:
+        """Iterations of the loops around."""
+        return prod(self.spec.axes[p].extent for p in self.outer)
+
+    @property
+    def form(self) -> str:
+        """One of the four of Note [Where packed operands stay]."""
         right = self.right.lead.blocks * self.right.block_bytes
-        rows = prod(self.spec.axes[p].extent for p in self.outer) * self.left.lead.blocks
-        fits = right <= RIGHT_BYTES and self.left.block_bytes <= LEFT_BYTES
-        return rows >= TASKS and fits and not self.deep
+        steep = self.left.stride != 1 and self.right.stride != 1
+        if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep:
+            return "deep"
+        if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
+            return "batched"
+        rows = self.count * self.left.lead.blocks
+        fits = self.left.block_bytes <= LEFT_BYTES and right <= MOST_PANELS * PANEL_BYTES
+        return "rows" if rows >= TASKS and fits else "apart"
 
     @property
-    def left_bytes(self) -> int:
-        """Memory for the packed left side: all of it, or a block for each task."""
-        return 2 * TASKS * self.left.block_bytes if self.by_rows else self.left.bytes
-
-    @property
-    def deep(self) -> bool:
-        """See Note [Where packed rows stay]: the sum is long, the result small."""
-        blocks = self.left.lead.blocks * self.right.lead.blocks
-        whole = self.left.stride == 1 and self.left.lead.blocks >= TASKS
-        return (
-            not self.outer
-            and self.left.depth >= 4 * DEEP_CHUNK
-            and blocks <= DEEP_BLOCKS
-            and self.chunk.left.bytes + self.chunk.right.bytes <= RIGHT_BYTES
-            and not whole
-        )
+    def panels(self) -> tuple[int, int]:
+        """Into how many ranges of blocks the left and the right side are cut."""
+        rows, cols = self.left.lead.blocks, self.right.lead.blocks
+        if self.form == "rows":
+            return 1, min(cols, -(-cols * self.right.block_bytes // PANEL_BYTES))
+        if self.form != "deep":
+            return 1, 1
+        return _deep_panels(rows, cols)
 
     @property
     def chunk(self) -> MatrixPlan:
@@ -159,24 +168,50 @@ class MatrixPlan:
         return replace(self, left=sides[0], right=sides[1])
 
     @property
-    def deep_tasks(self) -> int:
-        """Into how many pieces the sum is cut: each has memory of its own to go through."""
-        return TASKS if self.left.depth >= 4096 else TASKS // 2
+    def task_bytes(self) -> int:
+        """Memory that a task packs into."""
+        left, right = self.left, self.right
+        if self.form == "rows":
+            return left.block_bytes
+        if self.form == "batched":
+            return left.block_bytes + right.lead.blocks * right.block_bytes
+        rows, cols = self.panels
+        step = DEEP_CHUNK // BLOCK * STEP_BYTES + FLAG_BYTES
+        return step * (-(-left.lead.blocks // rows) + -(-right.lead.blocks // cols))
 
     @property
-    def deep_task_bytes(self) -> int:
-        """Memory of a task of a `deep` plan."""
-        blocks = self.left.lead.blocks * self.right.lead.blocks
-        packed = self.chunk.left.bytes + self.chunk.right.bytes
-        return packed + blocks * 4 * BLOCK * BLOCK
+    def packed(self) -> tuple[Side, ...]:
+        """The sides that kernels of their own pack."""
+        found = {"apart": (self.left, self.right), "rows": (self.right,)}
+        return found.get(self.form, ())
 
     @property
     def cycles(self) -> float:
-        """Of the products and the result, without packing."""
-        count = prod(self.spec.axes[p].extent for p in self.outer)
-        blocks = count * self.left.lead.blocks * self.right.lead.blocks
-        stores = STORE_CYCLES + TRANSPOSE_CYCLES * self.turned
-        return blocks * (self.left.steps * STEP_CYCLES + stores) + KERNEL_CYCLES
+        """Of the products and the result, with the packing that their kernel does."""
+        rows, cols = self.left.lead.blocks, self.right.lead.blocks
+        step = STEP_CYCLES
+        if self.form == "apart" and max(self.left.bytes, self.right.bytes) > PANEL_BYTES:
+            step *= 2  # memory beyond the level-2 cache limits it
+        total: float = self.count * rows * cols * (self.left.steps * step + STORE_CYCLES)
+        of_rows, of_cols = self.panels
+        if self.left not in self.packed:
+            total += self.left.cycles * of_cols
+        if self.right not in self.packed:
+            total += self.right.cycles * of_rows
+        return total + KERNEL_CYCLES
+
+
+@lru_cache(1024)
+def _deep_panels(rows: int, cols: int) -> tuple[int, int]:
+    """The panels of so many blocks that pack the least twice."""
+    fits = [
+        (rows * c + cols * r, r, c)
+        for r in range(-(-rows // DEEP_SIDE), rows + 1)
+        for c in range(-(-cols // DEEP_SIDE), cols + 1)
+        if -(-rows // r) * -(-cols // c) <= DEEP_BLOCKS
+    ]
+    _, r, c = min(fits)
+    return r, c
 
 
 @cache
@@ -208,7 +243,7 @@ def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> M
     if plan is None:
         return None
     cycles = plan.cycles
-    for side in (plan.left, plan.right):
+    for side in plan.packed:
         cycles += side.cycles / uses[side.number]
     fastest = choose(spec, vector_bits, vector_registers(vector_bits)).cycles
     return plan if cycles < ADVANTAGE * fastest else None
@@ -224,15 +259,14 @@ def as_matrices(spec: Contraction) -> MatrixPlan | None:
     cols = _chain(axes, [p for p in axes if axes[p].kind == "n"], ("b",), 1)
     if rows is None or cols is None:
         return None
-    along_rows = axes[cols[-1]].out != 1 and axes[rows[-1]].out == 1
-    if along_rows:
+    swap = axes[cols[-1]].out != 1 and axes[rows[-1]].out == 1
+    if swap:
         rows = _chain(axes, [p for p in axes if axes[p].kind == "m"], ("a",), HALF)
     else:
         cols = _chain(axes, [p for p in axes if axes[p].kind == "n"], ("b",), HALF)
     assert rows is not None and cols is not None
     outer = tuple([p for p in axes if p not in (*depth, *rows, *cols)])
     leads = [Lead(tuple(c), tuple([axes[p].extent for p in c]), 0) for c in (rows, cols)]
-    swap = leads[1].extent > leads[0].extent
     sides = []
     for number, name, lead in ((0, "a", leads[0]), (1, "b", leads[1])):
         stride = getattr(axes[depth[-1]], name)
@@ -244,7 +278,7 @@ def as_matrices(spec: Contraction) -> MatrixPlan | None:
             return None
         sides.append(Side(number, (number == 1) == swap, lead, extent, stride, around))
     left, right = sides[::-1] if swap else sides
-    return MatrixPlan(spec, left, right, outer, along_rows != swap)
+    return MatrixPlan(spec, left, right, outer)
 
 
 def _chain(

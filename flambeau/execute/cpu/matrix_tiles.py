@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
     lane_range,
-    transposed,
 )
 from flambeau.execute.cpu.contraction_spec import (
     StoreCallback,
@@ -234,22 +233,17 @@ class Block:
     # ---- results ---------------------------------------------------------------------------------
 
     def _give(self, result: Reg, row: Reg, column: Reg) -> None:
-        """Hands the block on, 16 elements at a time along a row, or along a column if turned."""
+        """Hands the block on, 16 columns at a time."""
         e, plan = self.e, self.plan
-        across, along = plan.left.lead, plan.right.lead
-        lines, length, line, start = self.height, self.width, row, column
-        if plan.turned:
-            self._transpose(result)
-            across, along, lines, length, line, start = along, across, length, lines, start, line
-        whole, rest = divmod(length, HALF)
-        with e.loop(e.i64(0), e.i64(lines)) as loop:
-            first = weighted_sum(e, [(line, BLOCK), (loop.index, 1)])
-            place = {**self.index, **_indices(e, across, first)}
+        whole, rest = divmod(self.width, HALF)
+        with e.loop(e.i64(0), e.i64(self.height)) as loop:
+            first = weighted_sum(e, [(row, BLOCK), (loop.index, 1)])
+            place = {**self.index, **_indices(e, plan.left.lead, first)}
             if whole:
                 with e.loop(e.i64(0), e.i64(whole)) as pieces:
-                    self._piece(result, loop.index, pieces.index, HALF, place, along, start)
+                    self._piece(result, loop.index, pieces.index, HALF, place, column)
             if rest:
-                self._piece(result, loop.index, e.i64(whole), rest, place, along, start)
+                self._piece(result, loop.index, e.i64(whole), rest, place, column)
 
     def _piece(
         self,
@@ -258,33 +252,17 @@ class Block:
         number: Reg,
         width: int,
         place: dict[int, Reg],
-        along: Lead,
-        start: Reg,
+        column: Reg,
     ) -> None:
-        e = self.e
+        e, along = self.e, self.plan.right.lead
         at = e.gep(result, "float", weighted_sum(e, [(line, BLOCK), (number, HALF)]))
         value = lane_range(e, e.load(at, FLOATS, 64), 0, width)
-        first = weighted_sum(e, [(start, BLOCK), (number, HALF)])
+        first = weighted_sum(e, [(column, BLOCK), (number, HALF)])
         index = {**place, **_indices(e, along, first)}
         positions = [p for p, axis in enumerate(self.plan.spec.axes) if axis.kind != "k"]
         registers = [index.get(p, e.i64(0)) for p in positions]
         assert self.store is not None
         self.store(e, registers, value, positions.index(along.axes[-1]))
-
-    def _transpose(self, result: Reg) -> None:
-        """Transposes the block where it lies: its four quarters, two of which change places."""
-        e = self.e
-        with e.loop(e.i64(0), e.i64(2)) as rows, e.loop(rows.index, e.i64(2)) as columns:
-            places, vectors = [], []
-            for r, c in ((rows.index, columns.index), (columns.index, rows.index)):
-                quarter = weighted_sum(e, [(r, HALF * BLOCK), (c, HALF)])
-                corner = e.gep(result, "float", quarter)
-                lines = [e.gep(corner, "float", e.i64(n * BLOCK)) for n in range(HALF)]
-                places.append(lines)
-                vectors.append(transposed(e, [e.load(line, FLOATS, 64) for line in lines]))
-            for lines, values in zip(places[::-1], vectors, strict=True):
-                for line, value in zip(lines, values, strict=True):
-                    e.store(line, value, 64)
 
 
 def _indices(e: Emitter, lead: Lead, number: Reg) -> dict[int, Reg]:

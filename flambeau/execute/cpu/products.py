@@ -18,7 +18,7 @@ from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
-from flambeau.execute.cpu.matrix_kernels import deep_kernels, tiles_kernel
+from flambeau.execute.cpu.matrix_kernels import matrix_kernels, scratch_bytes
 from flambeau.execute.cpu.matrix_pack import pack_kernel
 from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
@@ -115,32 +115,22 @@ def _matrix_kernels(
     """Packing, where no earlier contraction has packed the same, and the products."""
     nodes = group.anchors[0].operands
     kernels: list[KernelCode] = []
-    packed = []
-    for side in (plan.left, plan.right):
+    needed = max(_scratch_bytes(plan), 1)
+    packed = [Operand(scratch(dtypes.uint8, needed))] * 2
+    for side in plan.packed:
         source = _operand(nodes[side.number])
-        if plan.deep:
-            size = plan.deep_tasks * plan.deep_task_bytes
-            packed = [Operand(scratch(dtypes.uint8, size))] * 2
-            break
-        if side is plan.left and plan.by_rows:
-            packed.append(Operand(scratch(dtypes.uint8, plan.left_bytes)))
-            continue
-        text, tasks = _pack_text(vector_bits, side)
-        place = id(source.buffer), source.offset, text
+        text, tasks, words = _pack_text(vector_bits, side)
+        place = id(source.buffer), source.offset, text, tuple(words)
         known = packs.made.get(place)
         buffer = packs.made[place] = scratch(dtypes.uint8, side.bytes, known)
-        packed.append(Operand(buffer))
+        packed[side is plan.right] = Operand(buffer)
         if known is None:
             label = f"pack [{side.lead.extent}] of [{side.depth}]"
-            kernels.append(
-                KernelCode(text, [source, Operand(buffer)], [], tasks, tasks > 1, label=label)
-            )
+            operands = [source, Operand(buffer)]
+            kernels.append(KernelCode(text, operands, words, tasks, tasks > 1, label=label))
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
-        if plan.deep:
-            made = deep_kernels(vector_bits, plan, epilogue)
-        else:
-            made = [tiles_kernel(vector_bits, plan, epilogue)]
+        made = matrix_kernels(vector_bits, plan, epilogue)
         return [(text, tasks, tasks > 1, 0) for text, tasks in made]
 
     key = ("matrix", plan)
@@ -151,7 +141,12 @@ def _matrix_kernels(
 
 
 @lru_cache(1024)
-def _pack_text(vector_bits: int, side: Side) -> tuple[str, int]:
+def _scratch_bytes(plan: MatrixPlan) -> int:
+    return scratch_bytes(plan) if len(plan.packed) < 2 else 0
+
+
+@lru_cache(1024)
+def _pack_text(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     return pack_kernel(vector_bits, side)
 
 

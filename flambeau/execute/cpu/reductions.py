@@ -47,6 +47,9 @@ LAST_INDEX = (1 << 63) - 1
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 # A heavy kernel with fewer tasks than this has its fold cut.
 ENOUGH_TASKS = 4
+# Bytes of neighbouring columns below which a task that sums them down long rows of memory leaves
+# the prefetching hardware behind, if the rows are so long and so many.
+NARROW, LONG_ROW, MANY_BYTES = 1024, 256, 1 << 19
 # Fresh accumulators in the innermost loop pay from this many folded elements on.
 LONG_FOLD = 2048
 
@@ -83,7 +86,7 @@ def reduction_kernels(
     cut.
     """
     plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
-    heavy = plan.time > PARALLEL_THRESHOLD and plan.tasks < ENOUGH_TASKS
+    heavy = plan.time > PARALLEL_THRESHOLD and (plan.tasks < ENOUGH_TASKS or plan.narrow)
     if heavy and not any(f.positional for f in folds):
         cut = _cut(folded, plan.body)
         if cut is not None:
@@ -271,6 +274,16 @@ class _Plan:
             self.tasks, self.span = task_span(
                 Nest(loops, None if self.horizontal else self.lane), TASKS, self.lanes
             )
+
+    @property
+    def narrow(self) -> bool:
+        """Whether tasks read a few columns each of all rows of memory."""
+        if self.outer or self.lane is None or self.horizontal or not self.inner:
+            return False
+        size = self.body[0].dtype.itemsize
+        row = self.lane.extent * size
+        many = row * self.total[1] >= MANY_BYTES
+        return many and row >= LONG_ROW and row // self.tasks < NARROW
 
     # ---- emission --------------------------------------------------------------------------------
 

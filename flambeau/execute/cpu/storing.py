@@ -154,7 +154,7 @@ def _operands_stored(
         if padding is not None:
             store(padding.image)
         for x in v.inputs[padding is not None :]:
-            store(_contraction_core(x))
+            store(contraction_core(x))
     elif v.primitive.family == WINDOW or name in WINDOWED:
         for x in v.inputs:
             core = _below_views(x)
@@ -176,24 +176,23 @@ def _below_views(v: Value) -> Value:
     return v
 
 
-def _contraction_core(v: Value) -> Value:
-    """What to store so that `v` can be read with strides: below the views if they are plain."""
-    core = v
+def contraction_core(v: Value) -> Value:
+    """What to store so that `v` can be read with strides: below the views as far as they are
+    plain.
+    """
+    core = best = v
     position: Position | None = space_position(v.shape)
     plain = ("reshape", "permute", "expand", "slice", "flip", "as_strided", *ALIASES)
     while core.primitive.name in plain:
         assert position is not None
-        moved = view_position(core, position)
-        if moved is None:
-            return v
-        position, core = moved, core.inputs[0]
-    assert position is not None
-    affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
-    return (
-        core
-        if (affine and core.size <= 2 * v.size) or (core.primitive.name == "input" and affine)
-        else v
-    )
+        position = view_position(core, position)
+        if position is None:
+            break
+        core = core.inputs[0]
+        affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
+        if affine and (core.size <= 2 * v.size or core.primitive.name == "input"):
+            best = core
+    return best
 
 
 def _store_shared(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.nn._torch import F, Tensor
+from flambeau.nn._torch import F, Tensor, chosen_reduction
 from flambeau.nn.modules.distance import PairwiseDistance
 from flambeau.nn.modules.module import Module
 
@@ -35,20 +35,6 @@ __all__ = [
 ]
 
 
-def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
-    """Translate PyTorch's old pair of arguments, with its warning."""
-    if reduce is False:
-        reduction = "none"
-    else:
-        reduction = "sum" if size_average is False else "mean"
-    warnings.warn(
-        "size_average and reduce args will be deprecated, "
-        f"please use reduction='{reduction}' instead.",
-        stacklevel=3,
-    )
-    return reduction
-
-
 class _Loss(Module):
     reduction: str
 
@@ -59,9 +45,7 @@ class _Loss(Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        if size_average is not None or reduce is not None:
-            reduction = _legacy_reduction(size_average, reduce)
-        self.reduction = reduction
+        self.reduction = chosen_reduction(size_average, reduce, reduction)
 
 
 class _WeightedLoss(_Loss):

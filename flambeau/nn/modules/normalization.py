@@ -37,11 +37,30 @@ class LocalResponseNorm(Module):
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
-class LayerNorm(Module):
-    """Normalise over the last dimensions, of shape `normalized_shape`."""
+class _Affine(Module):
+    """A layer that ends in a learned scale and shift, either of which may be left out."""
 
     weight: Tensor | None
     bias: Tensor | None
+
+    def _register(
+        self, shape: tuple[int, ...], present: tuple[bool, bool], device: Any, dtype: Any
+    ) -> None:
+        for name, there in zip(("weight", "bias"), present):
+            value = Parameter(empty(shape, device=device, dtype=dtype)) if there else None
+            self.register_parameter(name, value)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set scale to one and shift to zero."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class LayerNorm(_Affine):
+    """Normalise over the last dimensions, of shape `normalized_shape`."""
 
     def __init__(
         self,
@@ -56,21 +75,8 @@ class LayerNorm(Module):
         self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        shape = self.normalized_shape
-        for name, present in (
-            ("weight", elementwise_affine),
-            ("bias", elementwise_affine and bias),
-        ):
-            value = Parameter(empty(shape, device=device, dtype=dtype)) if present else None
-            self.register_parameter(name, value)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Set scale to one and shift to zero."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        present = elementwise_affine, elementwise_affine and bias
+        self._register(self.normalized_shape, present, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised input."""
@@ -84,11 +90,8 @@ class LayerNorm(Module):
         )
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """Normalise every sample over groups of channels."""
-
-    weight: Tensor | None
-    bias: Tensor | None
 
     def __init__(
         self,
@@ -110,17 +113,7 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name, present in (("weight", affine), ("bias", affine and bias)):
-            value = Parameter(empty(num_channels, device=device, dtype=dtype)) if present else None
-            self.register_parameter(name, value)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Set scale to one and shift to zero."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._register((num_channels,), (affine, affine and bias), device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised input."""

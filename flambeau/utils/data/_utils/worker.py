@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flambeau.utils.data._utils import worker_random
 from flambeau.utils.data._utils.fetch import Fetcher, Source
 
 _local = threading.local()
@@ -55,6 +56,7 @@ def run_worker(
     dataset = copy.copy(source.dataset) if source.iterable else source.dataset
     info.dataset = dataset
     _local.info = info
+    worker_random.begin(info.seed - info.id, info.id)
     failure: BaseException | None = None
     fetcher: Fetcher | None = None
     try:

@@ -1,0 +1,226 @@
+"""Programs that have run, as history: the frames that a backward pass goes on through, and what it
+answers where it ends or stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from flambeau.ops.value import Value
+from flambeau.record.anomaly import Place
+from flambeau.record.saved import overwritten
+from flambeau.record.storage import Storage, allocate
+from flambeau.record.trace import Trace
+
+if TYPE_CHECKING:
+    from flambeau.record.recording import Recording
+
+NOTHING = Storage(allocate(0))  # stands for values that derivatives look at but do not need
+
+
+class Frame:
+    """A program that has run, as history: its trace, what it saved, its leaves, the frames before
+    it.
+    """
+
+    __slots__ = ("cuts", "freed", "late", "leaves", "nodes", "parents", "saved", "trace", "views")
+
+    def __init__(
+        self,
+        trace: Trace,
+        saved: dict[Value, tuple[Storage, int, int]],
+        leaves: list[Any],
+        parents: list[tuple[Frame, Value]],
+        cuts: list[Any],
+        freed: frozenset[Value],
+    ) -> None:
+        self.trace = trace
+        self.saved = saved  # value: (storage, byte offset, the storage's version then)
+        self.leaves = leaves
+        self.parents = parents  # per history input of the trace
+        self.cuts = cuts  # per cut of the trace: what runs there
+        self.freed = freed
+        self.nodes: Any = None  # its backward functions, where somebody has asked for them
+        # Where hooks were added since: their code follows in `cuts`.
+        self.late: tuple[Value, ...] = ()
+        # (weak reference, its value here, its family's changes) of tensors that entered with
+        # history.
+        self.views: list[tuple[Any, Value, int]] = []
+
+    def add_cut(self, value: Value, code: Any) -> None:
+        """Puts Python code at a value after the program has run."""
+        self.late = (*self.late, value)
+        self.cuts.append(code)
+
+
+@dataclass(frozen=True)
+class NeedChain:
+    """The pass has reached history: record it again with the chain of these history inputs."""
+
+    histories: tuple[int, ...]
+    made_here: tuple[bool, ...] = ()  # per input: whether its value was made in this recording
+    provisional = True  # no work of its own: the event that follows does it
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The pass has reached Python code: (chain position or -1, cut number); its cotangent is the
+    new tensor.
+    """
+
+    place: tuple[int, int]
+    imports: tuple[tuple[int, Value, bool], ...]
+    create_graph: bool
+    reached: tuple[bool, ...] = ()  # which outputs of a custom function have a cotangent
+    stale: str | None = None  # which of its saved tensors was overwritten, in this recording
+
+
+@dataclass(frozen=True)
+class Done:
+    """The pass is complete: a new tensor per leaf or input, then those of tensors that keep their
+    gradients; what it has freed and imported in other frames.
+    """
+
+    leaves: tuple[tuple[int, int], ...]  # (chain position or -1, leaf number)
+    unused: tuple[bool, ...] = ()
+    imports: tuple[tuple[int, Value, bool], ...] = ()
+    create_graph: bool = False
+    freed: tuple[tuple[int, frozenset[Value]], ...] = ()
+    leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
+    kept: tuple[bool, ...] = ()  # which of the tensors that keep their gradients have got one
+    # In anomaly mode: where the flags come from that the last new tensor holds.
+    checks: tuple[Place, ...] = ()
+
+    @cached_property
+    def targets(self) -> tuple[int, ...] | None:
+        """The leaves' tensor numbers, where the whole pass lies in this recording."""
+        if (
+            self.imports
+            or self.freed
+            or self.checks
+            or any(position >= 0 for position, _ in self.leaves)
+        ):
+            return None
+        return tuple(self.leaf_numbers[number] for _, number in self.leaves)
+
+
+@dataclass(frozen=True)
+class Link:
+    """One frame of a chain, as a key sees it. `parents` are (chain position, value) per history
+    input.
+    """
+
+    trace: Trace
+    freed: frozenset[Value]
+    parents: tuple[tuple[int, Value], ...]
+    late: tuple[Value, ...] = ()
+
+    @property
+    def cuts(self) -> list[tuple[Value, tuple[Value | None, ...] | None]]:
+        return self.trace.cuts + [(value, None) for value in self.late]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Frames, later ones first, and where each reached history input enters them."""
+
+    links: tuple[Link, ...]
+    entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
+    wanted: tuple[
+        tuple[tuple[int, Any], ...], ...
+    ] = ()  # per input: (chain position, leaf number or value)
+    passes: tuple[
+        bool, ...
+    ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
+
+
+def _in_order(roots: list[Frame]) -> list[Frame]:
+    """The frames that some lead to, each before its parents."""
+    order: list[Frame] = []
+    done: set[int] = set()
+    for root in roots:
+        stack: list[tuple[Frame, bool]] = [(root, False)]
+        while stack:
+            frame, leaving = stack.pop()
+            if leaving:
+                order.append(frame)
+            elif id(frame) not in done:
+                done.add(id(frame))
+                stack.append((frame, True))
+                stack += [(parent, False) for parent, _ in frame.parents]
+    return order[::-1]
+
+
+def describe_chain(
+    rec: Recording, need: NeedChain, inputs: tuple[Any, ...] | None
+) -> tuple[Chain, list[Frame]]:
+    """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
+    histories = need.histories
+    frames = _in_order([rec.frames[history][0] for history in histories])
+    place = {id(frame): position for position, frame in enumerate(frames)}
+    links = tuple(
+        Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late)
+        for f in frames
+    )
+    entries = tuple((h, place[id(rec.frames[h][0])], rec.frames[h][1]) for h in histories)
+    wanted: list[tuple[tuple[int, Any], ...]] = []
+    passes: list[bool] = []
+    for tensor, made_here in zip(inputs or (), need.made_here, strict=inputs is not None):
+        if made_here:  # or overwritten: what it was in an earlier program is not asked for
+            wanted.append(())
+            passes.append(False)
+            continue
+        places: list[tuple[int, Any]] = [
+            (position, number)
+            for position, frame in enumerate(frames)
+            for number, leaf in enumerate(frame.leaves)
+            if leaf is tensor
+        ]
+        known = tensor._origin is not None and id(tensor._origin[0]) in place
+        if known:
+            places.append((place[id(tensor._origin[0])], tensor._origin[1]))
+        if not (known and tensor._origin[2]):
+            places += [
+                (position, value)
+                for position, frame in enumerate(frames)
+                for reference, value, changes in frame.views
+                if reference() is tensor
+                and tensor._family is not None
+                and tensor._family.changes == changes
+            ]
+        wanted.append(tuple(places))
+        passes.append(known and tensor._origin[2])
+    return Chain(links, entries, tuple(wanted), tuple(passes)), frames
+
+
+def check_imports(done: Any, frames: list[Frame]) -> None:
+    """RuntimeError where a saved value that the pass reads was overwritten since."""
+    for position, value, needed in done.imports if isinstance(done, (Done, Cut)) else ():
+        entry = frames[position].saved.get(value) if needed else None
+        if entry is not None and entry[0].version != entry[2]:
+            raise RuntimeError(
+                overwritten("", value.dtype, value.shape, entry[0].version, entry[2])
+            )
+
+
+def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[Any]]:
+    """No scalars, and the bases and frames of the saved values that a pass reads."""
+    bases: list[Any] = []
+    entered: list[Any] = []
+    if not isinstance(done, (Done, Cut)):
+        return (), bases, entered
+    for position, value, needed in done.imports:
+        if done.create_graph and value.tracked:
+            entered.append((frames[position], value))
+        entry = frames[position].saved.get(value) if needed else None
+        assert entry is not None or not needed, value
+        bases.append((NOTHING, 0) if entry is None else entry[:2])
+    return (), bases, entered
+
+
+def free_used(done: Any, frames: list[Frame]) -> None:
+    """Frees what a pass has used up in earlier programs."""
+    for position, values in done.freed if isinstance(done, Done) else ():
+        frames[position].freed = frames[position].freed | values

@@ -1,0 +1,233 @@
+"""How tensors enter a recording: each once, and several over one storage as aliases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flambeau.core.shapes import storage_extent
+from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas
+from flambeau.record.flushing import Shown, flush, settle_other
+from flambeau.record.misses import miss
+from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording
+from flambeau.record.storage import Storage, snapshot
+
+if TYPE_CHECKING:
+    from flambeau.record.handle import Handle
+
+
+def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
+    """Brings a tensor into the recording, for `op` if that may alias it; returns its number."""
+    storage = tensor._storage
+    if storage is None or storage.exposed or tensor._family is not None:
+        return enter_slowly(rec, tensor, op)
+    other = storage.recording
+    if other is not None and not other.done:
+        if other is rec:
+            return _enter_alias(rec, tensor, storage)
+        settle_other(other)
+    meta = tensor._meta
+    before = rec.state
+    state = before.next.get(meta) or miss(rec, meta)
+    offset = tensor._offset * meta.dtype.itemsize if tensor._offset else 0
+    base = ((storage, offset),)
+    entered = (tensor,)
+    storage.base = before.lengths[0]
+    storage.offset = offset
+    storage.dtype = meta.dtype
+    storage.recording = tensor._rec = rec
+    tensor._num = number = before.count
+    rec.state = state
+    rec.bases += base
+    rec.handles += entered
+    return number
+
+
+def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
+    """A tensor over a storage that has entered before."""
+    meta = tensor._meta
+    distance = tensor._offset * meta.dtype.itemsize - storage.offset
+    if distance < 0:
+        enter_first(tensor)
+    if meta.dtype is not storage.dtype:
+        return _enter_other_dtype(rec, tensor)
+    key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
+    state = rec.state.next.get(key) or miss(rec, key)
+    entered = (tensor,)
+    tensor._rec = rec
+    tensor._num = number = rec.state.count
+    rec.state = state
+    rec.handles += entered
+    return number
+
+
+class Together:
+    """Tensors that enter recordings in one event, as they were when this was made.
+
+    `absent` says where None stands among those given; `complete` whether all others enter together.
+    """
+
+    __slots__ = ("absent", "bases", "complete", "last", "metas", "places", "seen", "tensors")
+
+    def __init__(self, tensors: Sequence[Any]) -> None:
+        self.tensors = [t for t in tensors if t is not None and t._storage is not None]
+        self.absent = tuple([place for place, t in enumerate(tensors) if t is None])
+        storages = {id(t._storage) for t in self.tensors}
+        if len(storages) != len(self.tensors):
+            self.tensors = []  # views of one storage enter one by one
+        self.complete = len(self.tensors) + len(self.absent) == len(tensors)
+        self.metas = Metas([t._meta for t in self.tensors])
+        self.bases = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in self.tensors]
+        starts = [start for _, start in self.bases]
+        dtypes = [t._meta.dtype for t in self.tensors]
+        self.seen = [(t, t._storage, t._meta, t._offset) for t in self.tensors]
+        self.places = [
+            (t, t._storage, *rest) for t, *rest in zip(self.tensors, starts, dtypes, strict=True)
+        ]
+        self.last: Any = None  # the recording that they entered before
+
+    def enter(self, rec: Recording) -> bool:
+        """Brings the tensors into the recording; whether it did (see `enter_all`)."""
+        last = self.last
+        if last is not None and not last.done:
+            last = None
+        for tensor, storage, meta, offset in self.seen:
+            if (
+                tensor._storage is not storage
+                or tensor._meta is not meta
+                or tensor._offset != offset
+                or storage.exposed
+                or tensor._family is not None
+            ):
+                return False
+            other = storage.recording
+            if other is not last and other is not None and not other.done:
+                return False
+        key = (ENTER_ALL, self.metas)
+        state = rec.state.next.get(key) or miss(rec, key)
+        numbers, places = itertools.count(rec.state.count), itertools.count(len(rec.bases))
+        rec.state = state
+        rec.bases += self.bases
+        rec.handles += self.tensors
+        for (tensor, storage, start, dtype), base, number in zip(self.places, places, numbers):
+            storage.recording = tensor._rec = rec
+            storage.base = base
+            storage.offset = start
+            storage.dtype = dtype
+            tensor._num = number
+        self.last = rec
+        return True
+
+
+def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
+    """Brings tensors into the recording in one event, where none needs more than that; whether it
+    did.
+
+    `metas` are theirs, as the caller has kept them: tensors that always enter together cost little
+    then.
+    """
+    for tensor, meta in zip(tensors, metas.metas):
+        storage = tensor._storage
+        if (
+            storage is None
+            or tensor._meta is not meta
+            or storage.exposed
+            or tensor._family is not None
+            or storage.recording is rec
+            or (storage.recording is not None and not storage.recording.done)
+        ):
+            return False
+    key = (ENTER_ALL, metas)
+    state = rec.state.next.get(key) or miss(rec, key)
+    number, base = rec.state.count, len(rec.bases)
+    bases: list[Any] = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in tensors]
+    rec.state = state
+    rec.bases += bases
+    rec.handles += tensors
+    for tensor, (storage, offset) in zip(tensors, bases):
+        storage.recording = rec
+        storage.base = base
+        storage.offset = offset
+        storage.dtype = tensor._meta.dtype
+        base += 1
+        tensor._rec = rec
+        tensor._num = number
+        number += 1
+    return True
+
+
+def enter_slowly(rec: Recording, tensor: Handle, op: Any = None) -> int:
+    """A tensor of another recording, one that NumPy sees, or one with history in an earlier
+    program.
+    """
+    storage = tensor._storage
+    if storage is None:
+        other = tensor._rec
+        if other is not None and not other.done:
+            settle_other(other)
+        settled: Any = tensor._storage
+        if settled is None:
+            raise RuntimeError(
+                "this tensor was never computed: the statement that made it failed"
+                + (f" ({tensor._failure})" if getattr(tensor, "_failure", None) else "")
+            )
+        return enter(rec, tensor)
+    if storage.exposed and storage.still_exposed():
+        if op is not None and op.aliases:
+            raise Shown(storage)
+        if tensor._family is None or tensor._family.frame is None:
+            return _enter_exposed(rec, tensor)
+    elif tensor._family is None:
+        return enter(rec, tensor)
+    from flambeau.record.history import enter_member
+
+    return enter_member(rec, tensor)
+
+
+def _enter_exposed(rec: Recording, tensor: Handle) -> int:
+    """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
+    key: Any = tensor._meta
+    if key.requires_grad:
+        known, number = tensor.__dict__.get("_entered", (None, 0))
+        if known is rec:
+            key = (AGAIN, key, number)  # the same leaf
+    state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    bases, entered = ((snapshot_of(tensor), 0),), (tensor,)
+    rec.state = state
+    rec.bases += bases
+    rec.handles += entered
+    if key is tensor._meta and key.requires_grad:
+        tensor.__dict__["_entered"] = rec, number
+    return number
+
+
+def snapshot_of(tensor: Handle) -> Storage:
+    """A copy of the elements a tensor's layout spans."""
+    meta = tensor._meta
+    assert tensor._storage is not None
+    return snapshot(
+        tensor._storage,
+        tensor._offset * meta.dtype.itemsize,
+        storage_extent(meta.shape, meta.strides) * meta.dtype.itemsize,
+    )
+
+
+def enter_first(tensor: Handle) -> NoReturn:
+    """A tensor that starts in front of what the recording knows of its storage enters a new
+    recording first.
+    """
+    flush()
+    enter(LOCAL.rec, tensor)
+    raise Fronted(tensor)
+
+
+def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
+    """Bytes that the recording knows as another dtype: a new recording, or a copy where one op
+    takes both.
+    """
+    if rec.state.ops:
+        flush()
+        raise Flushed
+    return _enter_exposed(rec, tensor)

@@ -1,0 +1,206 @@
+"""Flushes: what a thread has recorded runs, or what another has of which a tensor is wanted."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+import threading
+import time
+from typing import Any
+
+from flambeau.record.meta import Meta
+from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
+from flambeau.record.planning import make_plan
+from flambeau.record.recording import (
+    CLOSED,
+    DEAD,
+    LOCAL,
+    ROOTS,
+    Flushed,
+    Recording,
+    root_state,
+    trace_of,
+)
+from flambeau.record.statistics import STATISTICS
+from flambeau.record.storage import Storage, out_of_memory
+from flambeau.record.tree import State
+
+new = object.__new__
+_settling = threading.RLock()
+
+
+def _after_fork() -> None:
+    """The thread that held the lock does not exist in the child."""
+    global _settling
+    _settling = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+_ticks = itertools.count(1)
+
+
+def flush() -> None:
+    """Runs what this thread has recorded; every live tensor has its data afterwards."""
+    rec = LOCAL.rec
+    if rec.state.parent is None:
+        return
+    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode] if LOCAL.autocast is None else root_state())
+    with _settling:
+        if rec.taken:
+            return  # another thread has run it
+        rec.taken = True
+        try:
+            rec.plan = run_recording(rec)
+        finally:
+            # An operation further up the stack that was about to add to it starts again.
+            rec.handles = rec.bases = rec.scalars = CLOSED
+            rec.frames = rec.cuts = ()
+            rec.state = DEAD
+            rec.trace = None
+            rec.done = True
+
+
+def end_step() -> None:
+    """Says that a training step ends here: the next op starts a new recording."""
+    rec = LOCAL.rec
+    if rec.state.parent is not None:
+        rec.state.ended = True
+
+
+def settle_other(other: Recording) -> None:
+    """Another thread's pending recording has to run before this thread can see its tensors."""
+    for _ in range(1000):
+        if other.taken or whole(other):
+            break
+        time.sleep(1e-4)  # its thread is in the middle of an operation
+    with _settling:
+        if other.taken:
+            return  # it has run, or is under way further up the stack
+        work = new(Recording)
+        # Nothing is called from here on: the thread that records goes on in between.
+        work.state = other.state
+        work.handles, work.bases, work.scalars = other.handles, other.bases, other.scalars
+        work.frames, work.cuts, work.trace = other.frames, other.cuts, other.trace
+        work.nodes = other.nodes
+        other.taken = True
+        other.handles = other.bases = other.scalars = CLOSED
+        other.state = DEAD
+        other.trace = None
+        try:
+            other.plan = run_recording(work)
+        finally:
+            other.done = True
+
+
+class Shown(Flushed):
+    """A view of memory that NumPy sees is made at once: a view of that very memory."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__()
+        self.storage = storage
+
+    def again(self, event: Any) -> Any:
+        return write_exposed([self.storage], event)
+
+
+def write_exposed(storages: list[Storage], write: Any) -> Any:
+    """NumPy must see the write when the statement ends: the event runs alone, at once."""
+    flush()
+    for storage in storages:
+        storage.exposed = False
+    try:
+        try:
+            return write()
+        finally:  # after an error too: nothing that has entered may stay in the recording
+            flush()
+    finally:
+        for storage in storages:
+            storage.exposed = True
+
+
+def run_recording(rec: Recording) -> Plan | None:
+    """Runs what has been recorded; the plan that did."""
+    state = rec.state
+    state.tick = next(_ticks)
+    plan: Plan | None = None
+    try:
+        # As `whole` says.
+        lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
+        if lengths != state.lengths or len(rec.handles) != state.count:
+            raise Interrupted("an exception in the middle of an operation has cut it short")
+        if state.parent is not None:
+            counts = tuple(map(getrefcount, rec.handles))
+            plan = state.plans.get(counts) or find_plan(rec, counts)
+            plan.run(rec)
+    except Interrupted as error:
+        fail(rec, error)
+    except MemoryError as error:
+        reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
+        reason.__dict__["node"] = error.__dict__.get("node")
+        fail(rec, located(state, reason))
+        raise reason from None
+    except Exception as error:
+        fail(rec, located(state, error))
+        raise
+    except BaseException as error:
+        fail(rec, error)
+        raise
+    return plan
+
+
+def located(state: State, error: Exception) -> Exception:
+    """The error, with a line that says where the program recorded the op that has failed."""
+    node, trace = error.__dict__.pop("node", None), state.trace
+    message = error.args[0] if len(error.args) == 1 else None
+    if node is None or trace is None or not isinstance(message, str):
+        return error
+    events = []
+    at: State | None = state
+    while at is not None and at.parent is not None:
+        if not isinstance(at.key, Meta):
+            events.append(at)
+        at = at.parent
+    number = bisect.bisect(trace.marks, node.order)
+    if 0 < number <= len(events):
+        line = events[len(events) - number].line
+        if line is not None:
+            error.args = (f"{message}\n(first recorded at {line[0]}:{line[1]})",)
+    return error
+
+
+class Interrupted(Exception):
+    """A recording that is not whole."""
+
+
+def whole(rec: Recording) -> bool:
+    """Whether the recording has all that its events have brought."""
+    lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
+    return len(rec.handles) == rec.state.count and lengths == rec.state.lengths
+
+
+def fail(rec: Recording, error: BaseException) -> None:
+    """Tensors that a failed program was to compute say why when they are used."""
+    for tensor in rec.handles:
+        if tensor._storage is None:
+            tensor._failure = f"{type(error).__name__}: {error}"
+
+
+def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:
+    """The plan for these live tensors, made if need be."""
+
+    state = rec.state
+    live = tuple(n for n, count in enumerate(counts) if count > DEAD_COUNT)
+    plan = state.plans.get(("live", live))
+    if plan is None:
+        trace = state.trace
+        if trace is None:
+            trace = state.trace = trace_of(rec)
+        plan = make_plan(trace, live, state.depth)
+        state.plans["live", live] = plan
+        STATISTICS.plans += 1
+    if len(state.plans) > 256:
+        state.plans = {"live": plan}
+    state.plans[counts] = plan
+    return plan

@@ -1,0 +1,198 @@
+"""How tensors with history enter a recording, and Python code (hooks, custom functions) that stands
+at tensors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flambeau.core.shapes import storage_extent
+from flambeau.record.entering import enter, enter_first
+from flambeau.record.events import Event
+from flambeau.record.flushing import flush, settle_other
+from flambeau.record.misses import miss
+from flambeau.record.recorder import commit, written_meta
+from flambeau.record.recording import LOCAL, Flushed, Recording
+from flambeau.record.restricted import check_entering
+from flambeau.record.storage import Storage, snapshot
+from flambeau.record.trace import Trace
+
+if TYPE_CHECKING:
+    from flambeau.record.handle import Family, Handle
+
+
+class HistoryOp(Event):
+    """A tensor with history in an earlier program enters; key = (op, *arguments of
+    Trace.enter_history).
+    """
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_history(*key[1:])
+
+
+class MemberOp(Event):
+    """A tensor enters that shares history with one that has: key = (op, meta, number of that,
+    distance).
+    """
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_member(*key[1:])
+
+
+class MarkCutOp(Event):
+    """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input
+    numbers).
+    """
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        value = trace.tracked_value(key[1])
+        inputs = (
+            None
+            if key[2] is None
+            else tuple(None if n is None else trace.tracked_value(n) for n in key[2])
+        )
+        trace.cuts.append((value, inputs))
+
+
+HISTORY = HistoryOp("history")
+MEMBER = MemberOp("member")
+MARK_CUT = MarkCutOp("hook")
+
+
+def enter_member(rec: Recording, tensor: Handle) -> int:
+    """Brings a tensor that shares history with others, or has it in an earlier program, into the
+    recording.
+    """
+    storage, family = tensor._storage, tensor._family
+    assert storage is not None and family is not None
+    if tensor._seen is not None and LOCAL.grad_mode:
+        check_entering(tensor)
+    if storage.exposed and storage.still_exposed():
+        return _enter_snapshot(rec, tensor, family)
+    if (
+        storage.recording is not None
+        and storage.recording is not rec
+        and not storage.recording.done
+    ):
+        settle_other(storage.recording)
+    if storage.recording is rec and storage.dtype is not tensor._meta.dtype:
+        # The recording knows these bytes as another dtype (a view of a complex tensor's parts).
+        if rec.state.ops:
+            flush()
+            raise Flushed
+        return _enter_snapshot(rec, tensor, family)
+    leaf = family.leaf
+    if (
+        leaf is not None
+        and leaf._storage is storage
+        and leaf._meta.requires_grad
+        and leaf._meta.is_leaf
+    ):
+        family.number = leaf._num if leaf._rec is rec else enter(rec, leaf)
+        family.rec = rec
+    itemsize = tensor._meta.dtype.itemsize
+    offset, start = tensor._offset * itemsize, 0
+    if family.rec is rec and storage.recording is rec:
+        if offset < storage.offset:
+            enter_first(tensor)
+        key: Any = (MEMBER, tensor._meta, family.number, (offset - storage.offset) // itemsize)
+    elif family.frame is None:
+        tensor._family = None  # enters as a tensor without one
+        try:
+            family.number = enter(rec, tensor)
+        finally:
+            tensor._family = family
+        family.rec = rec
+        return family.number
+    else:
+        key, start = _history_key(rec, tensor, family, storage)
+    return _join(rec, tensor, key, start)
+
+
+def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:
+    """Moves the recording to the state after `key`, with which a tensor enters."""
+    storage, family = tensor._storage, tensor._family
+    assert storage is not None and family is not None
+    state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    bases: Any = ()
+    frames = rec.frames
+    assert state.meta is not None
+    meta, dtype, place = state.meta.at_zero, tensor._meta.dtype, len(rec.bases)
+    if key[0] is HISTORY:
+        frames = [*frames, (family.frame, family.source)]
+        if len(key) == 6:
+            bases = ((storage, start),)
+            storage.recording = rec
+            storage.base = place
+            storage.offset = start
+            storage.dtype = dtype
+        family.rec = rec
+        family.number = number
+    entered = (tensor,)
+    tensor._meta = meta
+    tensor._rec = rec
+    tensor._num = number
+    rec.state = state
+    rec.bases += bases
+    rec.frames = frames
+    rec.handles += entered
+    if tensor._hooks and (tensor._origin is None or not tensor._origin[2]):
+        _mark_hooks(rec, tensor)
+    return number
+
+
+def _history_key(
+    rec: Recording, tensor: Handle, family: Family, storage: Storage | None
+) -> tuple[Any, int]:
+    """The key with which a tensor enters with its history (without a storage over a copy), and its
+    base's start.
+    """
+    if not tensor._meta.requires_grad:
+        tensor._meta = written_meta(tensor._meta)
+    meta = tensor._meta
+    itemsize, size = meta.dtype.itemsize, family.source.size
+    offset, end = tensor._offset * itemsize, family.start + family.source.size * itemsize
+    if meta.numel:
+        end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
+    start = min(offset, family.start)
+    known = storage is not None and storage.recording is rec
+    if known and storage is not None:
+        if start < storage.offset:
+            enter_first(tensor)
+        start = storage.offset
+    places = [(place - start) // itemsize for place in (offset, family.start, end)]
+    key = (HISTORY, meta, places[0], places[1], size, places[2])
+    return (*key, storage.base) if known and storage is not None else key, start
+
+
+def _enter_snapshot(rec: Recording, tensor: Handle, family: Family) -> int:
+    """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
+    key, start = _history_key(rec, tensor, family, None)
+    state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    assert tensor._storage is not None
+    copy = snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize)
+    bases = ((copy, 0),)
+    frames = [*rec.frames, (family.frame, family.source)]
+    entered = (tensor,)
+    rec.state = state
+    rec.bases += bases
+    rec.frames = frames
+    rec.handles += entered
+    return number
+
+
+def _mark_hooks(rec: Recording, tensor: Handle) -> None:
+    key = (MARK_CUT, tensor._num, None)
+    state = rec.state.next.get(key) or miss(rec, key)
+    commit(rec, state, cuts=(tensor._cut.again(),))

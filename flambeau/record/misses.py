@@ -1,0 +1,120 @@
+"""The slow path: the state after an event that a place in the tree has not seen yet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from flambeau.record.events import step
+from flambeau.record.flushing import flush
+from flambeau.record.meta import Meta
+from flambeau.record.options import OPTIONS
+from flambeau.record.recording import ROOTS, Flushed, Recording, trace_of
+from flambeau.record.statistics import STATISTICS
+from flambeau.record.trace import Trace
+from flambeau.record.tree import State, prune
+
+
+def miss(rec: Recording, key: Any) -> State:
+    """The state after an event that this place has not seen yet. Raises Flushed when it must flush
+    first.
+    """
+    if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
+        flush()
+        raise Flushed
+    trace = trace_of(rec)
+    rec.trace = None  # stays so if the event raises: the trace may be half changed
+    before = rec.state
+    first = len(trace.tensors)
+    extra = step(trace, key)
+    state = State(before, key)
+    state.line = _users_line()
+    fill_state(state, trace, first, extra)
+    before.next[key] = state
+    trace.state = state
+    rec.trace = trace
+    note_new_state()
+    return state
+
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def _users_line() -> tuple[str, int] | None:
+    """The file and line outside this package that records the event."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE):
+            return name, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
+    """Writes down what an event made of the trace."""
+    state.effects = tuple((n, m) for n, m in trace.take_changes() if n < first)
+    state.metas = tuple(record.meta for record in trace.tensors[first:])
+    state.meta = state.metas[0] if state.metas else None
+    state.number = first
+    state.count = len(trace.tensors)
+    tables: tuple[Any, ...] = (trace.bases, trace.scalars, trace.histories, trace.cuts)
+    state.lengths = tuple(len(table) for table in tables)
+    state.extra = extra
+    if not _entering(state.key) and not getattr(extra, "provisional", False):
+        state.ops += 1
+
+
+def _entering(key: Any) -> bool:
+    return isinstance(key, Meta) or key[0].enters
+
+
+def must_flush(rec: Recording) -> bool:
+    """Whether the recording has grown enough to run before it goes on."""
+    if not rec.state.ops:
+        return False  # tensors alone have entered: nothing would run
+    depth = rec.state.depth
+    if depth >= OPTIONS.longest_recording:
+        return True
+    return depth >= OPTIONS.loop_check and depth % (depth // 8) == 0 and repeats(rec.state)
+
+
+LONGEST_REPETITION = (
+    768  # events looked back for a repetition: three times the longest loop body found
+)
+
+
+def repeats(state: State) -> bool:
+    """Whether the stream has just gone through the same events three times over (a loop without a
+    flush).
+    """
+    keys: list[Any] = []
+    at: State | None = state
+    while at is not None and at.parent is not None and len(keys) < LONGEST_REPETITION:
+        key = at.key
+        keys.append(
+            key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None)
+        )
+        at = at.parent
+    for period in range(1, len(keys) // 3 + 1):
+        if keys[:period] == keys[period : 2 * period] == keys[2 * period : 3 * period]:
+            segment = keys[:period]
+            if all(isinstance(k, Meta) or k[0].enters for k in segment):
+                return False  # the operands of one event: they would enter again and again
+            return not any(isinstance(k, Meta) and k.requires_grad for k in segment)
+    return False
+
+
+class _Bound:
+    """How many states the trees hold, about."""
+
+    states = 0
+
+
+def note_new_state() -> None:
+    """Counts a new state, and forgets the oldest half of the tree when there are too many."""
+    STATISTICS.states += 1
+    _Bound.states += 1
+    if _Bound.states > OPTIONS.states:
+        _Bound.states = prune(list(ROOTS.values()), OPTIONS.states // 2)

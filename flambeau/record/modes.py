@@ -1,0 +1,40 @@
+"""Grad mode and autocast of a thread, as events of the recording under way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.record.events import AUTOCAST, GRAD_MODE
+from flambeau.record.flushing import flush
+from flambeau.record.misses import miss
+from flambeau.record.recording import LOCAL, Flushed, root_of
+
+
+def set_grad_mode(mode: bool) -> None:
+    """Grad mode of this thread, as an event of the recording under way."""
+    if mode != LOCAL.grad_mode:
+        _set_modes(mode, LOCAL.autocast, (GRAD_MODE, mode))
+
+
+def set_autocast(policy: Any) -> None:
+    """Autocast of this thread, as an event of the recording under way; None turns it off."""
+    if policy is not LOCAL.autocast:
+        _set_modes(LOCAL.grad_mode, policy, (AUTOCAST, policy))
+
+
+def _set_modes(grad_mode: bool, autocast: Any, key: Any) -> None:
+    rec = LOCAL.rec
+    if rec.state.ended:
+        flush()
+        rec = LOCAL.rec
+    state = None
+    if rec.state.parent is not None:
+        try:
+            state = rec.state.next.get(key) or miss(rec, key)
+        except Flushed:
+            rec = LOCAL.rec
+    if state is None:
+        state = root_of(grad_mode, autocast)
+    LOCAL.grad_mode = grad_mode
+    LOCAL.autocast = autocast
+    rec.state = state

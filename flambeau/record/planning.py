@@ -1,0 +1,187 @@
+"""How a plan is made: the program of a place in the tree, for a set of live tensors."""
+
+from __future__ import annotations
+
+from flambeau.core.shapes import contiguous_strides
+from flambeau.graph.program import Program, Update, reachable
+from flambeau.ops.value import Value
+from flambeau.record.plan import FamilySpec, FrameSpec, Plan
+from flambeau.record.restricted import follows_base
+from flambeau.record.saved import in_its_own_memory, saved_values
+from flambeau.record.trace import Trace, flatten
+
+
+def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
+    """The program that computes the live tensors and the written bases."""
+    results: list[Value] = []
+    places: dict[int, int] = {}
+    targets = []
+    live = _with_leaves(trace, live)
+    for number in live:
+        tensor = trace.tensors[number]
+        storage = tensor.storage
+        meta = tensor.meta
+        if storage.base is not None:
+            if number not in trace.entered:
+                targets.append((number, -1 - storage.base, meta.at_zero, meta.offset))
+            continue
+        if id(storage) not in places:
+            places[id(storage)] = len(results)
+            results.append(trace.data(storage))
+        targets.append((number, places[id(storage)], meta.at_zero, meta.offset))
+    updates, writes = [], []
+    for storage in trace.bases:
+        if storage.version:
+            assert storage.base is not None
+            updates.append(Update(storage.base, trace.data(storage)))
+            writes.append((storage.base, storage.version))
+    families = _family_specs(trace, live)
+    frame = _frame_spec(trace, [f.flat for f in families if f.flat is not None], results, places)
+    program = Program(
+        tuple((s.dtype, s.size) for s in trace.bases),
+        tuple(trace.scalars),
+        tuple(results),
+        tuple(updates),
+    )
+    imported = tuple(trace.imported)
+    places_written = {
+        places[id(t.storage)]: t.storage.version
+        for t in trace.tensors
+        if t.storage.version and id(t.storage) in places
+    }
+    return Plan(
+        program, targets, writes, frame, families, depth, imported, _restricted(trace, live),
+        list(places_written.items()) or None,
+    )  # fmt: skip
+
+
+def _restricted(trace: Trace, live: tuple[int, ...]) -> list[tuple[int, int, bool]] | None:
+    """The new views that must not be used once their base was written: see `restricted`."""
+    found = []
+    for number in live:
+        tensor = trace.tensors[number]
+        if tensor.meta.born and number not in trace.entered and follows_base(tensor.meta):
+            found.append((number, tensor.output, tensor.seen != tensor.storage.version))
+    return found or None
+
+
+def _with_leaves(trace: Trace, live: tuple[int, ...]) -> tuple[int, ...]:
+    """The live tensors and the leaves of which some are views: what is done to a view is decided by
+    its leaf, also where nobody else holds that any more.
+    """
+    tensors = [trace.tensors[number] for number in live]
+    leaves = {
+        trace.leaves[tensor.group.leaf]
+        for tensor in tensors
+        if tensor.group.leaf is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf
+    }
+    return live if leaves.issubset(live) else tuple(sorted(leaves.union(live)))
+
+
+def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
+    """The live tensors that share history, with each other or with an earlier program."""
+    groups: dict[int, list[int]] = {}
+    for number in sorted({*live, *_written_members(trace)}):
+        groups.setdefault(id(trace.tensors[number].group), []).append(number)
+    specs = []
+    for numbers in groups.values():
+        tensors = [trace.tensors[number] for number in numbers]
+        group = tensors[0].group
+        base = -1 if group.storage.base is None else group.storage.base
+        entered = [n for n in sorted(trace.entered) if trace.tensors[n].group is group]
+        views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
+        if not views:
+            if (
+                len(numbers) > 1
+                and group.leaf is None
+                and any(n not in trace.entered for n in numbers)
+            ):
+                specs.append(FamilySpec(numbers, entered, None, base, -1, []))
+            continue
+        if group.leaf is not None:
+            leaf = trace.leaves[group.leaf]
+            origins = [(t.number, trace.tracked_value(t.number), False) for t in views]
+            specs += [
+                FamilySpec([t.number], [], trace.flat(group), base, leaf, [origin])
+                for t, origin in zip(views, origins, strict=True)
+                if t.number not in trace.entered
+            ]
+            continue
+        flat = trace.flat(group)
+        changed = not trace.unchanged(group)
+        passed = set(reachable([flat]))
+        origins = [
+            (t.number, value, value in passed)
+            for t in views
+            for value in [trace.tracked_value(t.number)]
+            if changed or t.number not in trace.entered
+        ]
+        specs.append(FamilySpec(numbers, entered, flat if changed else None, base, -1, origins))
+    return specs
+
+
+def _written_members(trace: Trace) -> list[int]:
+    """Tensors with history whose memory got another one: their families must learn of it."""
+    found = []
+    for number in trace.entered:
+        tensor = trace.tensors[number]
+        meta, group = tensor.meta, tensor.group
+        grown = meta.requires_grad and not meta.is_leaf and group.leaf is None
+        if grown and not trace.unchanged(group):
+            found.append(number)
+    return found
+
+
+def _frame_spec(
+    trace: Trace, flats: list[Value], results: list[Value], places: dict[int, int]
+) -> FrameSpec | None:
+    """What the history of flat values needs once the program has run."""
+    if not flats:
+        return None
+    needed, left = saved_values(trace, flats)
+    spent = not (left or needed or trace.cuts or trace.histories)
+    whole = {}
+    for tensor in trace.tensors:
+        if (
+            id(tensor.storage) in places
+            and tensor.meta.offset == 0
+            and (tensor.meta.numel == tensor.storage.size)
+        ):
+            value = tensor.group.values.get(tensor.layout)
+            if (
+                value is not None
+                and value.size == tensor.storage.size
+                and tensor.meta.strides == contiguous_strides(value.shape)
+            ):
+                whole[value] = places[id(tensor.storage)]
+    saved = []
+    for value in needed:
+        if value in whole:
+            saved.append((value, "result", whole[value], 0, 0))
+            continue
+        base = _base_of(value, trace)
+        if base is not None:
+            saved.append((value, "base", base, 0, trace.bases[base].version))
+            continue
+        saved.append((value, "result", len(results), 0, 0))
+        results.append(flatten(value, value.shape, contiguous_strides(value.shape)))
+    views = []
+    for number in sorted(trace.entered):
+        tensor = trace.tensors[number]
+        value = tensor.group.values.get(tensor.layout)
+        if value is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
+            views.append((number, value))
+    return FrameSpec(trace, saved, list(trace.leaves), spent, views)
+
+
+def _base_of(value: Value, trace: Trace) -> int | None:
+    """The base whose first elements, as the program found them and leaves them, are this value."""
+    while value.primitive.name in ("reshape", "leaf", "history", "detach"):
+        if in_its_own_memory(trace, value):
+            return None
+        value = value.inputs[0]
+    if value.primitive.name == "input" and value.attrs["role"] == "base":
+        index: int = value.attrs["index"]
+        if not trace.bases[index].version:
+            return index
+    return None

@@ -1,0 +1,141 @@
+"""What is recorded and has not run: a recording, the thread it belongs to, and its trace."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from flambeau.record.events import step
+from flambeau.record.storage import Storage
+from flambeau.record.trace import Trace
+from flambeau.record.tree import State
+
+if TYPE_CHECKING:
+    from flambeau.record.handle import Handle
+
+
+class Flushed(Exception):
+    """The recording was flushed before the event was recorded: record it again."""
+
+    def again(self, event: Any) -> Any:
+        return event()
+
+
+class Fronted(Flushed):
+    """The new recording begins with `tensor`, which lies in front of another over its storage."""
+
+    def __init__(self, tensor: Handle) -> None:
+        super().__init__()
+        self.tensor = tensor
+
+
+class Recording:
+    """The events since the last flush, as one thread sees them."""
+
+    __slots__ = (
+        "__weakref__",
+        "bases",
+        "cuts",
+        "done",
+        "frames",
+        "handles",
+        "nodes",
+        "plan",
+        "scalars",
+        "state",
+        "taken",
+        "trace",
+        "work",
+    )
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.handles: list[Any] = []
+        self.bases: list[tuple[Storage, int]] = []  # the storage and a byte offset
+        self.scalars: list[Any] = []
+        self.frames: Any = ()  # (frame, value) of each history input; a list once there is one
+        self.cuts: Any = ()  # the Python code at each cut; a list once there is one
+        self.trace: Trace | None = None
+        self.plan: Any = None  # what its flush has run
+        self.nodes: Any = None  # its backward functions, where somebody has asked for them
+        self.taken = False  # it runs, or has run
+        self.done = False
+
+
+# By grad mode; by (grad mode, policy) under autocast.
+ROOTS: dict[Any, State] = {True: State(None, True), False: State(None, False)}
+
+
+class Local(threading.local):
+    """Per thread: the recording under way, and the modes."""
+
+    def __init__(self) -> None:
+        self.rec = Recording(ROOTS[True])
+        self.grad_mode = True
+        self.autocast: Any = None  # the policy under autocast
+        self.inference = False
+        self.capture: Any = None  # what a compiled function under way collects
+
+
+LOCAL = Local()
+DEAD = State(State(None, None), None)  # where another thread leaves a recording it had to run
+DEAD.ended = True
+
+
+class Closed:
+    """Stands where the lists of a recording were that another thread has taken to run it.
+
+    Its own thread may be about to add an event: that event goes into a new recording.
+    """
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iadd__(self, more: Any) -> Any:
+        if LOCAL.rec.handles is CLOSED:
+            LOCAL.rec = Recording(root_state())
+        raise Flushed
+
+    append = __iadd__
+
+
+CLOSED: Any = Closed()
+
+
+def root_state() -> State:
+    """Where a recording begins in the modes of this thread."""
+    return root_of(LOCAL.grad_mode, LOCAL.autocast)
+
+
+def root_of(grad_mode: bool, autocast: Any) -> State:
+    if autocast is None:
+        return ROOTS[grad_mode]
+    key = (grad_mode, autocast)
+    return ROOTS.get(key) or ROOTS.setdefault(key, State(None, key))
+
+
+def trace_of(rec: Recording) -> Trace:
+    """The trace at the recording's state: the one at hand, or the path's keys replayed.
+
+    The one at hand is of another state after an interrupt between the two moves, and where another
+    thread has found the next states first.
+    """
+    trace = rec.trace
+    if trace is None or trace.state is not rec.state:
+        trace = retrace(rec.state)
+        rec.trace = trace
+    return trace
+
+
+def retrace(state: State) -> Trace:
+    root = state
+    while root.parent is not None:
+        root = root.parent
+    mode, policy = root.key if isinstance(root.key, tuple) else (root.key, None)
+    trace = Trace(bool(mode))
+    trace.autocast = policy
+    for key in state.path():
+        step(trace, key)
+        trace.take_changes()
+    trace.state = state
+    return trace

@@ -1,0 +1,72 @@
+"""What a trace knows of storages, of tensors, and of those that share history."""
+
+from __future__ import annotations
+
+from flambeau.core.dtypes import DType
+from flambeau.core.shapes import Shape, Strides
+from flambeau.ops.value import Value
+from flambeau.record.meta import Meta
+
+
+class StorageRecord:
+    """Memory as the trace sees it: `size` elements of `dtype`, known base or made here."""
+
+    __slots__ = ("base", "data", "dtype", "size", "version")
+
+    def __init__(self, dtype: DType, size: int, base: int | None) -> None:
+        self.dtype = dtype
+        self.size = size
+        self.base = base
+        self.version = 0
+        self.data: Value | None = None  # flat; None while only a group's logical value exists
+
+
+class Group:
+    """Tensors over one storage that share autograd history."""
+
+    __slots__ = ("flat", "leaf", "storage", "values", "version")
+
+    def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
+        self.storage = storage
+        self.leaf = leaf
+        self.version = storage.version
+        self.flat: Value | None = None
+        self.values: dict[tuple[Shape, Strides, int], Value] = {}
+
+
+class TensorRecord:
+    """A tensor of the recording.
+
+    `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
+    the next write, gradients reach it by way of the views that it was made from. `output` is a
+    view's number among those made with it (else -1), `seen` the storage's version when it was made
+    or entered.
+    """
+
+    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
+
+    def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
+        self.number = number
+        self.meta = meta
+        self.storage = storage
+        self.group = group
+        self.retains = False
+        self.own: tuple[int, Value] | None = None
+        self.output = -1
+        self.seen = 0
+
+    @property
+    def layout(self) -> tuple[Shape, Strides, int]:
+        return self.meta.shape, self.meta.strides, self.meta.offset
+
+
+class FunctionRecord:
+    """A custom function in the graph: the piece of its joined value that each differentiable output
+    is, and (tensor number, version) of what it has saved for its backward.
+    """
+
+    __slots__ = ("pieces", "saved")
+
+    def __init__(self, pieces: tuple[Value, ...], saved: tuple[tuple[int, int], ...]) -> None:
+        self.pieces = pieces
+        self.saved = saved

@@ -1,0 +1,130 @@
+"""What backward passes need of the past: the values kept for them, and if they have changed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flambeau.core.dtypes import DType
+from flambeau.graph.program import reachable
+from flambeau.graph.reverse import Reverse
+from flambeau.ops import source
+from flambeau.ops.primitive import VIEW
+from flambeau.ops.value import Value
+from flambeau.record.records import FunctionRecord
+from flambeau.record.trace import Trace, saved_origin
+
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
+    """`value` of another program: constants as they are, views of imported values, else
+    `read(value)`.
+    """
+    primitive = value.primitive
+    if len(value.inputs) == 1 and in_its_own_memory(trace, value):
+        return read(value)  # type: ignore[no-any-return]
+    if primitive.name in ("constant", "iota"):
+        return value
+    if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
+        return primitive(recurse(value.inputs[0]), **value.attrs)
+    if primitive.name in ("reshape", "permute", "expand", "detach"):
+        return primitive(recurse(value.inputs[0]), **value.attrs)
+    return read(value)  # type: ignore[no-any-return]
+
+
+def in_its_own_memory(trace: Trace, value: Value) -> bool:
+    """Whether a value is that of a tensor (a clone) with other memory than what it was made from:
+    that one may be overwritten.
+    """
+    own = trace.origins.get(value)
+    if own is None:
+        return False
+    other = saved_origin(value.inputs[0], trace.origins)
+    return other is not None and other[0] is not own[0]
+
+
+def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
+    """What a later backward from any of the roots could read, and whether any derivative is left at
+    all.
+    """
+    pass_ = Reverse(None, None)
+    needed: dict[Value, None] = {}
+    placeholders: dict[Value, Value] = {}
+
+    def read(value: Value) -> Value:
+        needed[value] = None
+        return source.program_input("saved", len(needed), value.shape, value.dtype)
+
+    def translate(value: Value) -> Value:
+        found = placeholders.get(value)
+        if found is None:
+            found = imported(trace, value, translate, read)
+            placeholders[value] = found
+            if found.primitive is source.input_ and found.attrs["role"] == "saved":
+                reads[found] = value
+        return found
+
+    reads: dict[Value, Value] = {}
+    pass_ = Reverse(None, translate)
+    # Cotangents that Python's code receives, or of freed values: a pass for those alone may still
+    # come.
+    arrived: list[Value] = []
+    for value, inputs in trace.cuts:
+        pass_.cuts[value] = _dry_cut(value, inputs, arrived)
+    stop = trace.freed
+    for number, root in enumerate(roots):
+        pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
+    while pass_.heap:
+        value = pass_.heap[0][1]
+        if value in stop:
+            arrived.append(pass_.cotangents[value])
+            pass_._pop(value)
+            continue
+        pass_.step()
+    ends = [*pass_.leaves.values(), *pass_.histories.values()]
+    used = [reads[v] for v in reachable([*ends, *arrived]) if v in reads]
+    return used, bool(ends)
+
+
+def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None, arrived: list[Value]) -> Any:
+    def rule(ct: Value) -> Any:
+        if inputs is None:
+            return [(value, ct)]
+        arrived.append(ct)
+        return [
+            (v, source.program_input("ct", v.order, v.shape, v.dtype))
+            for v in inputs
+            if v is not None
+        ]
+
+    return rule
+
+
+def stale_saved(trace: Trace, function: FunctionRecord) -> str | None:
+    """PyTorch's message where a tensor that a custom function has saved was overwritten since."""
+    for number, version in function.saved:
+        tensor = trace.tensors[number]
+        if tensor.storage.version != version:
+            meta = tensor.meta
+            now = tensor.storage.version
+            return overwritten(meta.grad_name or "", meta.dtype, meta.shape, now, version)
+    return None
+
+
+def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected: int) -> str:
+    """PyTorch's message for a saved value that was overwritten in place."""
+    maker = re.sub(r"Backward\d*$", "", grad_name)
+    output = f", which is output 0 of {maker}," if maker else ""
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace "
+        f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version "
+        f"{version}; expected version {expected} instead. Hint: enable anomaly detection to find "
+        "the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+    )

@@ -1,0 +1,40 @@
+"""Counts of what has happened since the start, and the sentence they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Statistics:
+    """What has happened since the start, for `report`."""
+
+    states: int = 0
+    plans: int = 0
+    compiled_programs: int = 0
+    compiled_runs: int = 0
+    reference_runs: int = 0
+    compile_seconds: float = 0.0
+    compiled_seconds: float = 0.0
+    reference_seconds: float = 0.0
+    compiled_events: int = 0
+    reference_events: int = 0
+
+
+STATISTICS = Statistics()
+
+
+def report() -> str:
+    """How much of the run came from compiled programs, in a sentence or two."""
+    s = STATISTICS
+    runs = s.compiled_runs + s.reference_runs
+    if not runs:
+        return "Flambeau: nothing was computed."
+    events = s.compiled_events + s.reference_events
+    share = 100.0 * s.compiled_events / events if events else 0.0
+    return (
+        f"Flambeau: {share:.1f} % of {events} recorded ops came from compiled programs "
+        f"({s.compiled_runs} runs of {s.compiled_programs} compiled programs, "
+        f"{s.reference_runs} runs in the reference executor; {s.compile_seconds:.2f} s compiling, "
+        f"{s.compiled_seconds:.2f} s in compiled code, {s.reference_seconds:.2f} s in NumPy)."
+    )

@@ -1,0 +1,74 @@
+"""Concatenations that their parts' kernels write: no kernel of their own, the same results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from against_reference import Builder
+
+from flambeau.ops import view
+from flambeau.ops.contraction import dot, swap_last
+from flambeau.ops.elementwise import exp, sin, tanh
+from flambeau.ops.value import Value
+
+
+def of_results(b: Builder) -> list[Value]:
+    x = b.random((16, 40))
+    return [view.concat(tanh(x), exp(x), axis=1)]
+
+
+def of_operands(b: Builder) -> list[Value]:
+    x, w = b.random((16, 64)), b.random((128, 24))
+    return [dot(view.concat(tanh(x), exp(x), axis=1), w)]
+
+
+def of_concatenations(b: Builder) -> list[Value]:
+    steps = [b.random((8, 32)) for _ in range(6)]
+    gates = [view.concat(tanh(x), sin(x), exp(x), axis=1) for x in steps]
+    w = b.random((96, 20))
+    whole = view.concat(*gates, axis=0)
+    return [dot(gates[2], w), dot(whole, w), dot(swap_last(whole), whole)]
+
+
+def of_views_and_inputs(b: Builder) -> list[Value]:
+    x, w = b.random((64, 16)), b.random((96, 8))
+    turned = view.permute(sin(x), order=(1, 0))
+    plain = view.reshape(tanh(x), shape=(32, 32))
+    half = view.slice_(plain, starts=(0, 0), sizes=(16, 32), steps=(1, 1))
+    return [dot(view.concat(turned, half, axis=1), w)]
+
+
+def of_one_value_twice(b: Builder) -> list[Value]:
+    y, w = tanh(b.random((16, 64))), b.random((128, 8))
+    return [dot(view.concat(y, y, axis=1), w), y]
+
+
+def of_products(b: Builder) -> list[Value]:
+    x, w, v = b.random((16, 32)), b.random((32, 64)), b.random((128, 8))
+    y = dot(x, w)
+    return [dot(view.concat(y, tanh(y), axis=1), v)]
+
+
+CASES = [
+    (of_results, 0),
+    (of_operands, 0),
+    (of_concatenations, 0),
+    (of_views_and_inputs, 0),
+    (of_one_value_twice, 0),
+    (of_products, 0),
+]
+
+
+@pytest.mark.parametrize(("build", "left"), CASES)
+def test_joined_in_place(build: Callable[[Builder], list[Value]], left: int) -> None:
+    b = Builder(build.__name__)
+    compiled = b.check(build(b), tolerance=200)
+    assert sum("concat" in k.label for k in compiled.kernels) == left
+
+
+def test_elementwise_readers_need_no_memory() -> None:
+    b = Builder()
+    x = b.random((64, 64))
+    compiled = b.check([tanh(view.concat(sin(x), exp(x), axis=1))])
+    assert len(compiled.kernels) == 1
