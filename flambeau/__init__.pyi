@@ -12,6 +12,7 @@ from flambeau import accelerator as accelerator
 from flambeau import amp as amp
 from flambeau import autograd as autograd
 from flambeau import backends as backends
+from flambeau import checkpoint as checkpoint
 from flambeau import compiler as compiler
 from flambeau import cpu as cpu
 from flambeau import cuda as cuda
@@ -44,6 +45,7 @@ from flambeau.amp.autocast_mode import set_autocast_enabled as set_autocast_enab
 from flambeau.amp.grad_scaler import GradScaler as GradScaler
 from flambeau.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from flambeau.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
+from flambeau.autograd.anomaly_mode import set_anomaly_enabled as set_anomaly_enabled
 from flambeau.autograd.modes import enable_grad as enable_grad
 from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled

@@ -10,7 +10,7 @@ ROOTS = {
 
 # Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
 INTERNAL = frozenset(
-    {"cli", "compat", "core", "execute", "graph", "ops", "record", "tensor"},
+    {"checkpoint", "cli", "compat", "core", "execute", "graph", "ops", "record", "tensor"},
 )
 
 # PyTorch spreads these over more files than Flambeau does. Pickles and a few programs name the
@@ -40,6 +40,11 @@ GATHERED: dict[str, str] = {
     "torch.cuda.amp": "flambeau.amp.cuda",
     "torch.cpu.amp": "flambeau.amp.cpu",
     **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},
+    "torchvision.transforms.transforms": "flambeau.vision.transforms",
+    "torchvision.transforms._functional_pil": "flambeau.vision.transforms.pil_images",
+    "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
+    "torchvision.transforms.functional_tensor": "flambeau.vision.transforms.functional",
+    "torchvision.datasets.utils": "flambeau.vision.datasets.download",
 }
 
 # The public packages of PyTorch 2.x, to tell "not built yet" from "no such thing".
