@@ -110,7 +110,6 @@ def test_training_goes_on_from_a_file(tmp_path: Path) -> None:
 def test_a_file_is_whole_or_untouched(tmp_path: Path) -> None:
     file = tmp_path / "kept.pt"
     flambeau.save(1, file)
-    with pytest.raises((pickle.PicklingError, AttributeError)):
     with pytest.raises((AttributeError, pickle.PicklingError)):
         flambeau.save([flambeau.ones(3), lambda: 1], file)
     assert flambeau.load(file) == 1
@@ -150,7 +149,6 @@ def test_a_whole_module_is_a_pickle() -> None:
     assert net[0].weight[1].abs().sum().item() > 0
 
 
-def test_what_contains_itself_is_refused() -> None:
 def test_what_contains_itself() -> None:
     loop: list[Any] = [1]
     loop.append(loop)
