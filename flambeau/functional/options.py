@@ -119,6 +119,13 @@ _C_NAMES = {
 }  # fmt: skip
 
 
+def refuse_other_dtype(out: Any, dtype: DType) -> None:
+    """RuntimeError where `out` is of another dtype than the result and nothing is converted."""
+    if out is not None and out.dtype is not dtype:
+        wanted, given = (_C_NAMES.get(d.name, d.name) for d in (dtype, out.dtype))
+        raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
+
+
 def refuse_overflow(value: Any, dtype: DType) -> None:
     """RuntimeError where a Python number does not fit a dtype (tensors are not looked at)."""
     kind = type(value)

@@ -110,6 +110,11 @@ class RuleOptimizer(Optimizer):
         self._stepped = stepped = []
         for group in self.param_groups:
             params = [param for param in group["params"] if param._grad is not None]
+            sparse = [param for param in params if param._grad.is_sparse]
+            if sparse:
+                params = [param for param in params if not param._grad.is_sparse]
+                with no_grad():
+                    self._step_sparse(group, sparse)
             if params:
                 self._group = group
                 self._step_group(group, params)
@@ -171,6 +176,10 @@ class RuleOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         raise NotImplementedError
+
+    def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """A step of parameters with sparse gradients. RuntimeError where the rule takes none."""
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
 
     def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
         """The hyper-parameters of a group that choose its program."""
