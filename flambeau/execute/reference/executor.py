@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
-from flambeau.graph.program import Program
+from flambeau.graph.program import Program, data_operands, reachable
 from flambeau.ops.primitive import Array
 from flambeau.ops.value import Scalar, Value
 
@@ -20,10 +20,10 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
     `bases` are flat arrays in storage form (bfloat16 as uint16 bits). Nothing is written if a
     primitive raises.
     """
-    nodes = program.nodes()
+    nodes = reachable(program.outputs(), data=True)
     uses: dict[Value, int] = {}
     for node in nodes:
-        for operand in node.inputs:
+        for operand in data_operands(node):
             uses[operand] = uses.get(operand, 0) + 1
     for output in program.outputs():
         uses[output] = uses.get(output, 0) + 1
@@ -35,7 +35,7 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
             except Exception as error:
                 error.__dict__["node"] = node  # whoever runs the program can say where it is from
                 raise
-            for operand in node.inputs:
+            for operand in data_operands(node):
                 uses[operand] -= 1
                 if not uses[operand]:
                     arrays.pop(operand, None)
@@ -57,7 +57,7 @@ def evaluate(
         if node.attrs["role"] == "base":
             return decode(bases[index][: node.shape[0]], node.dtype)
         return np.asarray(scalars[index], node.dtype.numpy)
-    result = node.primitive.reference(*[arrays[v] for v in node.inputs], **node.attrs)
+    result = node.primitive.reference(*[arrays[v] for v in data_operands(node)], **node.attrs)
     if node.dtype.name == "bfloat16":
         # Round at once, as storing would.
         return float32_from_bfloat16(bfloat16_from_float32(np.asarray(result, np.float32)))
