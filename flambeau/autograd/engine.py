@@ -1,12 +1,21 @@
-"""Backward passes as the user calls them: `backward`, `grad`, hooks, retained gradients."""
+"""Backward passes as the user calls them: `backward` and `grad`."""
 
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from flambeau.autograd.hooks import (
+    RETAINING,
+    HookCut,
+    keep_gradients,
+    register_hook,
+    register_post_accumulate_grad_hook,
+    retain_grad,
+    retaining,
+    run_hooks,
+)
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
 from flambeau.record.chain import (
@@ -20,8 +29,17 @@ from flambeau.record.chain import (
     free_used,
     taken_imports,
 )
-from flambeau.record.history import MARK_CUT
 from flambeau.tensor.tensor import Tensor
+
+# With what `Tensor` finds here of the hooks.
+__all__ = [
+    "GradientEdge",
+    "backward",
+    "grad",
+    "register_hook",
+    "register_post_accumulate_grad_hook",
+    "retain_grad",
+]
 
 
 class GradientEdge(NamedTuple):
@@ -266,7 +284,7 @@ def _run(
     frames: list[Frame] = []
     chain_rec: Any = None
     numbers: dict[Any, Any] = {}
-    kept = _retaining() if RETAINING else ()
+    kept = retaining() if RETAINING else ()
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
             chain, frames = None, []  # a flush in between: what was left is history now
@@ -447,217 +465,3 @@ def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
                 hook(leaf)
     if have:
         recorder.group_update(ACCUMULATE, have, (new,))
-
-
-def run_hooks(hooks: dict[int, Any], gradient: Any) -> Any:
-    for hook in list(hooks.values()):
-        result = hook(gradient)
-        if result is not None:
-            _check_replacement(hook, gradient, result)
-            gradient = result
-    return gradient
-
-
-def _check_replacement(hook: Any, gradient: Any, result: Any) -> None:
-    """TypeError or RuntimeError where a hook's result cannot stand for the gradient."""
-    if not isinstance(result, Tensor):
-        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
-    name = getattr(hook, "__name__", "<unknown>")
-    was, now = gradient._meta, result._meta
-    if was.dtype is not now.dtype:
-        raise RuntimeError(
-            f"hook '{name}' has changed the type of value (was {gradient.type()} got "
-            f"{result.type()})"
-        )
-    if was.shape != now.shape:
-        raise RuntimeError(f"hook '{name}' has changed the size of value")
-
-
-class HookCut:
-    """The hooks of a non-leaf tensor, as a cut of the graph."""
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self.hooks = hooks
-
-    def run(self, gradient: Any, cut: Cut) -> tuple[Any, ...]:
-        return (run_hooks(self.hooks, gradient),)
-
-    def release(self) -> None:
-        """Hooks stay."""
-
-    def again(self) -> HookCut:
-        """The same hooks for another place of the graph."""
-        return HookCut(self.hooks)
-
-
-def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
-    """Makes Python code part of the graph at a tensor."""
-    recorder.advance_key(
-        lambda r, s: (
-            MARK_CUT,
-            recorder.operand_key(r, tensor, s),
-            None
-            if inputs is None
-            else tuple(None if t is None else recorder.operand_key(r, t, s) for t in inputs),
-        ),
-        (code,),
-    )
-
-
-def cut_at(tensor: Any, cut: HookCut) -> None:
-    """Puts hooks at a tensor, in the recording and in the program that made it."""
-    tensor._cut = cut
-    rec = recorder.LOCAL.rec
-    origin = tensor._origin
-    if origin is not None and tensor._rec is rec:
-        trace = recorder.trace_of(rec)
-        if not trace.unchanged(trace.tensors[tensor._num].group):
-            origin = None  # overwritten since: a new tensor for autograd
-    if origin is not None:
-        origin[0].add_cut(origin[1], cut.again())
-        if origin[2]:
-            return
-        mark_cut(tensor, None, cut)
-        return
-    try:
-        recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))
-    except _Ran:
-        cut_at(tensor, cut)
-
-
-class _Ran(Exception):
-    """The recording that made the tensor has run in the meantime."""
-
-
-def _hook_key(rec: Any, tensor: Any, before: Any, scalars: list[Any]) -> Any:
-    if rec is not before and tensor._origin is not None:
-        raise _Ran
-    return MARK_CUT, recorder.operand_key(rec, tensor, scalars), None
-
-
-class RemovableHandle:
-    """Removes a hook: `handle.remove()`; as a context manager, at the end of its block."""
-
-    _next = 0
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self.hooks = hooks
-        self.id = RemovableHandle._next
-        RemovableHandle._next += 1
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self.remove()
-
-
-def register_hook(tensor: Any, hook: Any) -> RemovableHandle:
-    """See Tensor.register_hook."""
-    if not tensor.requires_grad:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if tensor._hooks is None:
-        tensor._hooks = {}
-        if not tensor.is_leaf:
-            cut_at(tensor, HookCut(tensor._hooks))
-    handle = RemovableHandle(tensor._hooks)
-    tensor._hooks[handle.id] = hook
-    return handle
-
-
-class _PostHandle(RemovableHandle):
-    """Removes a hook behind the accumulation; the last one takes its mark along."""
-
-    def __init__(self, tensor: Any, hooks: dict[int, Any]) -> None:
-        super().__init__(hooks)
-        self.marked = tensor._hooks
-
-    def remove(self) -> None:
-        super().remove()
-        if not self.hooks:
-            self.marked.pop(_POST_MARK, None)
-
-
-_POST_MARK = -1  # among a leaf's hooks: there are some behind the accumulation
-
-
-def _unchanged(gradient: Any) -> None:
-    """A hook that leaves the gradient as it is."""
-
-
-def register_post_accumulate_grad_hook(tensor: Any, hook: Any) -> RemovableHandle:
-    """See Tensor.register_post_accumulate_grad_hook."""
-    if not tensor.requires_grad:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if not tensor.is_leaf:
-        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    if tensor._hooks is None:
-        tensor._hooks = {}
-    tensor._hooks[_POST_MARK] = _unchanged
-    hooks = tensor.__dict__.setdefault("_post_accumulate_hooks", {})
-    handle = _PostHandle(tensor, hooks)
-    hooks[handle.id] = hook
-    return handle
-
-
-def register_accumulation_hook(leaf: Any, hook: Any) -> RemovableHandle:
-    """Calls hook((), (gradient,)) behind the accumulation of a gradient into a leaf."""
-    last: list[Any] = []
-
-    def keep(gradient: Any) -> None:
-        last[:] = [gradient]
-
-    def call(_: Any) -> None:
-        if hook((), (last[0],)) is not None:
-            raise RuntimeError("hook of AccumulateGrad has no gradient to replace")
-
-    kept = register_hook(leaf, keep)
-    handle = register_post_accumulate_grad_hook(leaf, call)
-    return _BothHandles(handle, kept)
-
-
-class _BothHandles(RemovableHandle):
-    """Removes a hook that stands in two places."""
-
-    def __init__(self, first: RemovableHandle, second: RemovableHandle) -> None:
-        super().__init__(first.hooks)
-        self.id, self.first, self.second = first.id, first, second
-
-    def remove(self) -> None:
-        self.first.remove()
-        self.second.remove()
-
-
-def retain_grad(tensor: Any) -> None:
-    """See Tensor.retain_grad."""
-    if not tensor.requires_grad:
-        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if tensor.is_leaf or tensor.__dict__.get("_retains_grad"):
-        return
-    tensor._retains_grad = True
-    RETAINING.append(weakref.ref(tensor))
-
-
-# Tensors that keep their gradients though they are no leaves. A pass captures what arrives at the
-# values that they have then: so the latest one where a tensor was written in place.
-RETAINING: list[weakref.ref[Any]] = []
-
-
-def _retaining() -> tuple[Any, ...]:
-    """The tensors that keep their gradients, as far as they are still there."""
-    found = [(reference, reference()) for reference in RETAINING]
-    RETAINING[:] = [reference for reference, tensor in found if tensor is not None]
-    tensors = [tensor for _, tensor in found if tensor is not None]
-    return tuple([t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
-
-
-def keep_gradients(tensors: Sequence[Any], reached: Sequence[bool], gradients: list[Any]) -> None:
-    """Gives or adds gradients to the `.grad` of the tensors that were reached."""
-    fresh = iter(gradients)
-    for tensor, arrived in zip(tensors, reached, strict=True):
-        if arrived:
-            gradient = next(fresh)
-            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient

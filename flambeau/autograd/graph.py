@@ -9,7 +9,7 @@ from typing import Any
 
 from flambeau.autograd import engine
 from flambeau.autograd.engine import GradientEdge
-from flambeau.autograd.engine import RemovableHandle as RemovableHandle
+from flambeau.autograd.hooks import RemovableHandle as RemovableHandle
 from flambeau.autograd.node import Node, accumulation
 from flambeau.tensor.tensor import Tensor
 

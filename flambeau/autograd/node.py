@@ -52,7 +52,7 @@ class Node:
 
     def register_prehook(self, hook: Any) -> Any:
         """Calls hook(gradients of the outputs) before this function; a result replaces them."""
-        from flambeau.autograd.engine import register_hook
+        from flambeau.autograd.hooks import register_hook
 
         tensor = None if self._hooked is None else self._hooked()
         if tensor is None:
@@ -87,13 +87,13 @@ class AccumulateGrad(Node):
 
     def register_prehook(self, hook: Any) -> Any:
         """Calls hook((gradient,)) before it is accumulated; a result replaces it."""
-        from flambeau.autograd.engine import register_hook
+        from flambeau.autograd.hooks import register_hook
 
         return register_hook(self.variable, _of_tuple(hook))
 
     def register_hook(self, hook: Any) -> Any:
         """Calls hook((), (gradient,)) once it is accumulated. It cannot replace anything."""
-        from flambeau.autograd.engine import register_accumulation_hook
+        from flambeau.autograd.hooks import register_accumulation_hook
 
         return register_accumulation_hook(self.variable, hook)
 
