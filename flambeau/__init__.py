@@ -14,6 +14,7 @@ from flambeau import version as _version
 from flambeau.autograd.anomaly_mode import (
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
+    set_anomaly_enabled,
 )
 from flambeau.autograd.modes import (
     enable_grad,
@@ -56,7 +57,7 @@ bool = _dtypes.bool_
 # What `from flambeau import *` gives, with the names that were just bound.
 __all__ = [
     "enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
-    "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
+    "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled",
     "set_grad_enabled", "device", "get_default_device", "set_default_device", "dtype", "finfo",
     "get_default_dtype", "iinfo", "set_default_dtype", "layout", "memory_format", "channels_last",
     "channels_last_3d", "contiguous_format", "preserve_format", "sparse_coo", "sparse_csr",

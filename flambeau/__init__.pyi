@@ -44,6 +44,7 @@ from flambeau.amp.autocast_mode import set_autocast_enabled as set_autocast_enab
 from flambeau.amp.grad_scaler import GradScaler as GradScaler
 from flambeau.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from flambeau.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
+from flambeau.autograd.anomaly_mode import set_anomaly_enabled as set_anomaly_enabled
 from flambeau.autograd.modes import enable_grad as enable_grad
 from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled

@@ -29,10 +29,10 @@ def is_anomaly_check_nan_enabled() -> bool:
     return _Mode.check_nan
 
 
-def set_mode(on: bool, check_nan: bool) -> None:
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
     """Turns anomaly detection on or off: the engine asks for it only while it is on."""
-    _Mode.on, _Mode.check_nan = on, check_nan
-    engine.DETECTION.mode = AnomalyDetection() if on else None
+    _Mode.on, _Mode.check_nan = mode, check_nan
+    engine.DETECTION.mode = AnomalyDetection() if mode else None
 
 
 class AnomalyDetection:
@@ -99,10 +99,10 @@ class detect_anomaly:
 
     def __enter__(self) -> None:
         self.previous = _Mode.on, _Mode.check_nan
-        set_mode(True, self.check_nan)
+        set_anomaly_enabled(True, self.check_nan)
 
     def __exit__(self, *exc: Any) -> None:
-        set_mode(*self.previous)
+        set_anomaly_enabled(*self.previous)
 
 
 class set_detect_anomaly:
@@ -114,10 +114,10 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self.previous = _Mode.on, _Mode.check_nan
-        set_mode(mode, check_nan)
+        set_anomaly_enabled(mode, check_nan)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *exc: Any) -> None:
-        set_mode(*self.previous)
+        set_anomaly_enabled(*self.previous)

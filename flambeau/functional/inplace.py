@@ -190,7 +190,11 @@ def set_data(tensor: Tensor, value: Any) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         )
+    if _is_own_data(tensor, value):
+        return  # `x.data += 1` ends with x.data = x.data
     meta = tensor._meta
+    if _follow(tensor, value):
+        return
     # Pending programs still know the tensor by its old place: they run before it gets the new one.
     tensor._settled()
     value._settled()
@@ -208,6 +212,42 @@ def set_data(tensor: Tensor, value: Any) -> None:
         meta.is_leaf,
         meta.grad_name,
     )
+
+
+def _is_own_data(tensor: Tensor, value: Tensor) -> bool:
+    """Whether `value` is what `tensor.data` has given, and the tensor is still where it was."""
+    known = value._data_of
+    if known is None or known[0]() is not tensor or known[3] is not tensor._storage:
+        return False
+    if tensor._storage is None and (known[1] is not tensor._rec or known[2] != tensor._num):
+        return False
+    old, new = tensor._meta, value._meta
+    return (old.dtype, old.shape, old.strides) == (new.dtype, new.shape, new.strides)
+
+
+def _follow(tensor: Tensor, value: Tensor) -> bool:
+    """Makes a leaf the tensor of a pending value, without running it; whether it could.
+
+    The leaf takes the place of an alias of the value, in the recording that makes that. What was
+    recorded of it before goes on to refer to its old memory.
+    """
+    rec = LOCAL.rec
+    meta = tensor._meta
+    plain = meta.is_leaf and meta.born is None and tensor._family is None
+    if not plain or value._rec is not rec or value._storage is not None:
+        return False
+    if tensor._storage is None or tensor._rec is rec or LOCAL.capture is not None:
+        return False
+    if tensor._storage.exposed or (tensor._storage.recording or rec) is not rec:
+        return False
+    made = recorder.detach(value).requires_grad_(meta.requires_grad)
+    if made._rec is not rec or made._storage is not None or LOCAL.rec is not rec:
+        return False
+    rec.handles[made._num] = tensor
+    tensor._meta, tensor._rec, tensor._num = made._meta, rec, made._num
+    tensor._storage, tensor._offset = None, 0
+    tensor._origin = None
+    return True
 
 
 def set_(self: Tensor, source: Tensor) -> Tensor:

@@ -60,6 +60,8 @@ class Handle:
     _hooks: Any = None
     _cut: Any = None
     _failure: str | None = None
+    # Of `x.data`: (a weak reference to x, its recording, number and storage then).
+    _data_of: Any = None
     # Of a view that autograd restricts: its storage's version when it was made, and its number.
     _seen: int | None = None
     _output: int = 0

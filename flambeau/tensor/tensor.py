@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -444,7 +445,9 @@ class Tensor(Base):
 
     @property
     def data(self) -> Any:
-        return recorder.detach(self)
+        out = recorder.detach(self)
+        out._data_of = weakref.ref(self), self._rec, self._num, self._storage
+        return out
 
     @data.setter
     def data(self, value: Any) -> None:
