@@ -10,7 +10,7 @@ import pytest
 
 import flambeau
 from flambeau.utils.data import DataLoader
-from flambeau.utils.data._utils.worker_random import numpy_seed
+from flambeau.utils.data._utils.seeding import numpy_seed
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity

@@ -34,8 +34,21 @@ FLOORS = {
 # Rooms of the surface that are named after PyTorch's modules, most of them one file.
 FLOORS |= dict.fromkeys(
     [
-        *("accelerator", "amp", "backends", "compiler", "cpu", "cuda", "fft", "func", "hub", "jit"),
+        *(
+            "accelerator",
+            "amp",
+            "backends",
+            "checkpoint",
+            "compiler",
+            "cpu",
+            "cuda",
+            "fft",
+            "func",
+            "hub",
+            "jit",
+        ),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
+        *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),
         *("distributions", "special", "testing", "types", "version"),
     ],
     6,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import os
+import pickle
 import random
-import zipfile
 from collections import OrderedDict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import flambeau
@@ -67,17 +64,14 @@ def test_numbers_strings_and_containers() -> None:
         (1, "key"): {1, 2},
         "known": [flambeau.float16, flambeau.device("cpu"), flambeau.Size([2, 3])],
         "ordered": OrderedDict(b=1, a=2),
-        "numpy": [np.float64(number), np.arange(6, dtype=np.int16).reshape(2, 3)],
     }
     found = back(value)
     assert list(found) == list(value)
-    for key in list(value)[:-1]:
+    for key in value:
         assert found[key] == value[key]
         assert type(found[key]) is type(value[key])
     assert [type(part) for part in found["plain"]] == [type(part) for part in value["plain"]]  # type: ignore[attr-defined]
     assert type(found["known"][2]) is flambeau.Size
-    assert found["numpy"][0] == number and isinstance(found["numpy"][0], np.float64)
-    np.testing.assert_array_equal(found["numpy"][1], value["numpy"][1])  # type: ignore[index]
     assert back(float("nan")) != back(float("nan"))
     assert back(flambeau.nn.Parameter(flambeau.ones(2))).requires_grad
 
@@ -116,8 +110,8 @@ def test_training_goes_on_from_a_file(tmp_path: Path) -> None:
 def test_a_file_is_whole_or_untouched(tmp_path: Path) -> None:
     file = tmp_path / "kept.pt"
     flambeau.save(1, file)
-    with pytest.raises(NotImplementedError):
-        flambeau.save([flambeau.ones(3), object()], file)
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        flambeau.save([flambeau.ones(3), lambda: 1], file)
     assert flambeau.load(file) == 1
     assert os.listdir(tmp_path) == ["kept.pt"]
     if os.name == "posix":
@@ -132,92 +126,58 @@ class Own:
     pass
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (Own(), "the object is a .*Own"),
-        ({"a": [1, Own]}, r"\['a'\]\[1\] is a builtins.type"),
-        (nn.Linear(2, 2), "save its state_dict"),
-        ([lambda: 1], r"\[0\] is a builtins.function"),
-    ],
-)
-def test_other_objects_are_refused(value: Any, words: str) -> None:
-    with pytest.raises(NotImplementedError, match=words):
-        flambeau.save(value, io.BytesIO())
+def test_a_whole_module_is_a_pickle() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    net[2].weight = net[0].weight
+    own: Any = Own()
+    own.__dict__.update(net=net, rows=net[0].weight.detach()[1:], n=3)
+    file = io.BytesIO()
+    flambeau.save(own, file)
+    file.seek(0)
+    for weights_only in (None, True):
+        with pytest.raises(pickle.UnpicklingError, match=r"^Weights only load failed"):
+            flambeau.load(file, weights_only=weights_only)
+    made: Any = flambeau.load(file, weights_only=False)
+    assert type(made).__name__ == "Own"
+    assert made.n == 3
+    assert made.net[2].weight is made.net[0].weight
+    assert made.net[0].weight.requires_grad
+    for name, value in net.state_dict().items():
+        assert flambeau.equal(made.net.state_dict()[name], value)
+    made.rows.zero_()  # shares the weight's memory, as before
+    assert made.net[0].weight[1].abs().sum().item() == 0
+    assert net[0].weight[1].abs().sum().item() > 0
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_what_contains_itself() -> None:
     loop: list[Any] = [1]
     loop.append(loop)
-    with pytest.raises(ValueError, match="contains itself"):
-        flambeau.save(loop, io.BytesIO())
+    found = back(loop)
+    assert found[0] == 1 and found[1] is found
     shared = [1]
-    assert back([shared, shared]) == [[1], [1]]
+    first, second = back([shared, shared])
+    assert first is second
 
 
-def forged(value: Any, storages: Sequence[bytes] = ()) -> io.BytesIO:
-    file = io.BytesIO()
-    sizes = [len(s) for s in storages]
-    with zipfile.ZipFile(file, "w") as archive:
-        text = {"format": "flambeau 1", "value": value, "storages": sizes}
-        archive.writestr("structure.json", json.dumps(text))
-        for place, storage in enumerate(storages):
-            archive.writestr(f"storages/{place}", storage)
-    file.seek(0)
-    return file
+def test_links_lead_to_what_is_replaced(tmp_path: Path) -> None:
+    if os.name != "posix":
+        return
+    (tmp_path / "real.pt").touch()
+    (tmp_path / "link.pt").symlink_to(tmp_path / "real.pt")
+    flambeau.save(3, tmp_path / "link.pt")
+    assert (tmp_path / "link.pt").is_symlink()
+    assert flambeau.load(tmp_path / "real.pt") == 3
 
 
-TENSOR: dict[str, Any] = {
-    "kind": "tensor",
-    "storage": 0,
-    "dtype": "float32",
-    "shape": [2],
-    "strides": [1],
-    "offset": 0,
-    "requires_grad": False,
-}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"shape": [3]},
-        {"offset": 1},
-        {"offset": -1},
-        {"strides": [2]},
-        {"strides": [-1]},
-        {"shape": [-2]},
-        {"shape": [2, 2]},
-        {"storage": 1},
-        {"storage": -1},
-        {"dtype": "float64"},
-        {"dtype": "object"},
-        {"kind": "os.system"},
-        {"shape": None},
-    ],
-)
-def test_forged_files_are_refused(change: dict[str, Any]) -> None:
-    storage = np.array([1.0, 2.0], np.float32).tobytes()
-    assert flambeau.load(forged(TENSOR, [storage])).tolist() == [1.0, 2.0]
-    with pytest.raises(RuntimeError, match="cannot be read"):
-        flambeau.load(forged({**TENSOR, **change}, [storage]))
-
-
-def test_damaged_and_foreign_files(tmp_path: Path) -> None:
+def test_damaged_files(tmp_path: Path) -> None:
     file = tmp_path / "x.pt"
     flambeau.save({"a": flambeau.randn(50)}, file)
     whole = file.read_bytes()
-    for damaged in (b"", whole[:100], whole[:-30], whole[:400] + bytes(40) + whole[440:]):
+    for damaged in (b"", whole[:100], whole[:-30], whole[:100] + bytes(40) + whole[140:]):
         file.write_bytes(damaged)
-        with pytest.raises(RuntimeError):
+        with pytest.raises((RuntimeError, EOFError, pickle.UnpicklingError)):
             flambeau.load(file)
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", b"cos\nsystem\n(S'exit 1'\ntR.")
-    with pytest.raises(NotImplementedError, match="written by PyTorch"):
-        flambeau.load(file)
     with pytest.raises(FileNotFoundError):
         flambeau.load(tmp_path / "absent.pt")
-    with pytest.raises(AssertionError, match="CUDA"):
+    with pytest.raises(RuntimeError, match="CUDA"):
         flambeau.load(io.BytesIO(whole), map_location="cuda")
-    with pytest.raises(NotImplementedError, match="mmap"):
-        flambeau.load(io.BytesIO(whole), mmap=True)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import queue
-import threading
+import multiprocessing
+import multiprocessing.context
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from flambeau.functional.generators import default_generator
 from flambeau.nn._torch import Generator
 from flambeau.utils.data._utils.collate import default_collate, default_convert
-from flambeau.utils.data._utils.fetch import Fetcher, Source
-from flambeau.utils.data._utils.worker import (
-    Exhausted,
-    Failed,
-    WorkerInfo,
-    get_worker_info,
-    run_worker,
-)
+from flambeau.utils.data._utils.fetch import Source
+from flambeau.utils.data._utils.iteration import DirectIterator, LoaderIterator, WorkerIterator
+from flambeau.utils.data._utils.worker import get_worker_info
 from flambeau.utils.data.dataset import IterableDataset
 from flambeau.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
-    draw_seed,
 )
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
@@ -45,7 +41,9 @@ class DataLoader:
 
     With `num_workers` > 0 batches are fetched by that many threads, `prefetch_factor` batches per
     worker ahead, in PyTorch's order. Threads share the dataset object (each works on a shallow copy
-    of an iterable one), start at once and need no pickling.
+    of an iterable one), start at once and need no pickling. With `multiprocessing_context` ("fork",
+    "spawn", "forkserver" or a context) the workers are processes; the main script is not run again
+    in them, and lambdas reach them too.
     """
 
     _initialized = False
@@ -72,15 +70,6 @@ class DataLoader:
         in_order: bool = True,
     ) -> None:
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
-        if multiprocessing_context is not None:
-            if num_workers == 0:
-                raise ValueError(
-                    "multiprocessing_context can only be used with multi-process loading "
-                    f"(num_workers > 0), but got num_workers={num_workers}"
-                )
-            raise NotImplementedError(
-                "multiprocessing_context is not supported: workers are threads"
-            )
         iterable = isinstance(dataset, IterableDataset)
         if iterable:
             _check_iterable(shuffle, sampler, batch_sampler)
@@ -122,7 +111,10 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.persistent_workers = persistent_workers
         self._iterable = iterable
-        self._iterator: _ThreadedIterator | None = None
+        self._iterator: WorkerIterator | None = None
+        self._current: weakref.ref[LoaderIterator] | None = None
+        self._began: list[Any] = []
+        self._resume: dict[str, Any] | None = None
         self._length_asked: int | None = None
         self._initialized = True
 
@@ -141,7 +133,17 @@ class DataLoader:
     def _index_sampler(self) -> Iterable[Any]:
         return self.batch_sampler if self.batch_sampler is not None else self.sampler
 
-    def _source(self) -> Source:
+    @property
+    def multiprocessing_context(self) -> Any:
+        """The context of worker processes; None: workers are threads."""
+        return self._context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: Any) -> None:
+        self._context = _checked_context(context, self.num_workers)
+
+    def source(self) -> Source:
+        """What the iterators read."""
         return Source(
             self.dataset,
             self._iterable,
@@ -149,6 +151,17 @@ class DataLoader:
             self.collate_fn,
             self.drop_last,
         )
+
+    def is_iterable(self) -> bool:
+        """Whether the dataset is iterated, not indexed."""
+        return self._iterable
+
+    def promised_batches(self) -> int | None:
+        """How many batches an iterable dataset said, when asked for its length, that it has."""
+        asked = self._length_asked
+        if not self._iterable or asked is None:
+            return None
+        return asked if self.batch_size is None else len(self)
 
     def __iter__(self) -> Iterator[Any]:
         if self.pin_memory:
@@ -163,15 +176,73 @@ class DataLoader:
                 "then device pinned memory won't be used.",
                 stacklevel=2,
             )
+        resume, self._resume = self._resume, None
+        if resume is None:
+            self._began = [g.get_state() for g in self._generators()]
+            return self._iterate(0)
+        # The epoch's order is drawn again; the default generator goes on from where it is.
+        now = default_generator.get_state()
+        self._began = resume["began"]
+        for generator, state in zip(self._generators(), resume["began"]):
+            generator.set_state(state)
+        iterator = self._iterate(resume["yielded"])
+        for generator, state in zip(self._generators(), [now, *resume["now"][1:]]):
+            generator.set_state(state)
+        return iterator
+
+    def _iterate(self, skip: int) -> LoaderIterator:
         if self.num_workers == 0:
-            return _DirectIterator(self)
-        if not self.persistent_workers:
-            return _ThreadedIterator(self)
-        if self._iterator is None:
-            self._iterator = _ThreadedIterator(self)
+            iterator: LoaderIterator = DirectIterator(self, skip)
+        elif not self.persistent_workers:
+            iterator = WorkerIterator(self, skip)
+        elif self._iterator is None:
+            iterator = self._iterator = WorkerIterator(self, skip)
         else:
-            self._iterator.restart(self)
-        return self._iterator
+            self._iterator.restart(self, skip)
+            iterator = self._iterator
+        self._current = weakref.ref(iterator)
+        return iterator
+
+    def _generators(self) -> list[Any]:
+        """The generators that decide an epoch's order: the default one, and the program's own."""
+        found: list[Any] = [default_generator]
+        samplers = (self.sampler, getattr(self.batch_sampler, "sampler", None), self.batch_sampler)
+        for holder in (self, *samplers):
+            generator = getattr(holder, "generator", None)
+            if isinstance(generator, Generator) and all(generator is not g for g in found):
+                found.append(generator)
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: the batches seen of this epoch, and how its order was drawn.
+
+        Between epochs it says so. Random draws of the dataset itself are not part of it.
+        """
+        iterator = None if self._current is None else self._current()
+        if iterator is None or iterator.ended or self._resume is not None:
+            resume = self._resume
+            return {"yielded": 0, "began": [], "now": []} if resume is None else dict(resume)
+        return {
+            "yielded": iterator.yielded,
+            "began": list(self._began),
+            "now": [g.get_state() for g in self._generators()],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The next iteration goes on where `state_dict` was taken. ValueError for another loader's.
+
+        Restore the default generator's state as well, if what follows draws from it.
+        """
+        if not {"yielded", "began", "now"} <= set(state_dict):
+            raise ValueError("this is not the state_dict of a DataLoader")
+        began = state_dict["began"]
+        if began and len(began) != len(self._generators()):
+            raise ValueError("the state is of a DataLoader with other generators")
+        self._resume = dict(state_dict) if state_dict["yielded"] or began else None
+        self._current = None
+
+    def check_worker_number_rationality(self) -> None:
+        """Does nothing: threads cost little, and more than there are cores may still help."""
 
     def __len__(self) -> int:
         if not self._iterable:
@@ -205,6 +276,30 @@ def _check_workers(
         raise ValueError("persistent_workers option needs num_workers > 0")
 
 
+def _checked_context(context: Any, num_workers: int) -> Any:
+    if context is None:
+        return None
+    if num_workers == 0:
+        raise ValueError(
+            "multiprocessing_context can only be used with multi-process loading "
+            f"(num_workers > 0), but got num_workers={num_workers}"
+        )
+    if isinstance(context, str):
+        methods = multiprocessing.get_all_start_methods()
+        if context not in methods:
+            raise ValueError(
+                "multiprocessing_context option should specify a valid start method in "
+                f"{methods!r}, but got multiprocessing_context={context!r}"
+            )
+        return multiprocessing.get_context(context)
+    if not isinstance(context, multiprocessing.context.BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string "
+            f"specifying the start method, but got multiprocessing_context={context}"
+        )
+    return context
+
+
 def _check_iterable(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
     given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
     for name, value in given.items():
@@ -223,164 +318,3 @@ def _default_sampler(
     if shuffle:
         return RandomSampler(dataset, generator=generator)
     return SequentialSampler(dataset)
-
-
-class _Counted:
-    """Counts what was yielded, and warns when an iterable dataset is longer than it said."""
-
-    def __init__(self, loader: DataLoader) -> None:
-        self._loader = loader
-        self._num_yielded = 0
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __len__(self) -> int:
-        return len(self._loader._index_sampler)  # type: ignore[arg-type]
-
-    def _count(self) -> None:
-        self._num_yielded += 1
-        loader = self._loader
-        asked = loader._length_asked
-        if not loader._iterable or asked is None:
-            return
-        batches = asked if loader.batch_size is None else len(loader)
-        if self._num_yielded > batches:
-            warnings.warn(
-                f"Length of IterableDataset {loader.dataset} was reported to be {batches} (when "
-                f"accessing len(dataloader)), but {self._num_yielded} samples have been fetched. ",
-                stacklevel=3,
-            )
-
-
-class _DirectIterator(_Counted):
-    """Fetches each batch when it is asked for."""
-
-    def __init__(self, loader: DataLoader) -> None:
-        super().__init__(loader)
-        if loader.timeout != 0:
-            raise AssertionError("timeout needs num_workers > 0")
-        self._indices = iter(loader._index_sampler)
-        # The seed of the workers: drawn here as well, so that the generator moves on as PyTorch's.
-        draw_seed(loader.generator)
-        self._fetcher = Fetcher(loader._source(), loader.dataset)
-
-    def __next__(self) -> Any:
-        batch = self._fetcher.fetch(next(self._indices))
-        self._count()
-        return batch
-
-
-class _ThreadedIterator(_Counted):
-    """Hands batches out to worker threads, ahead of time and in turn."""
-
-    def __init__(self, loader: DataLoader) -> None:
-        super().__init__(loader)
-        if not loader.prefetch_factor:
-            raise AssertionError("prefetch_factor must be greater than 0")
-        self._results: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._tasks: list[queue.SimpleQueue[Any]] = []
-        self._epoch = 0
-        self._indices = iter(loader._index_sampler)
-        seed = draw_seed(loader.generator)
-        for i in range(loader.num_workers):
-            tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            self._tasks.append(tasks)
-            info = WorkerInfo(i, loader.num_workers, seed + i, loader.dataset)
-            # Threads must not refer to this object, or it would never be collected.
-            threading.Thread(
-                target=run_worker,
-                args=(loader._source(), info, loader.worker_init_fn, tasks, self._results),
-                name=f"flambeau-data-{i}",
-                daemon=True,
-            ).start()
-        self._begin()
-
-    def restart(self, loader: DataLoader) -> None:
-        """Begin another epoch with the workers that are there (`persistent_workers`)."""
-        self._epoch += 1
-        self._indices = iter(loader._index_sampler)
-        self._num_yielded = 0
-        for tasks in self._tasks:
-            tasks.put((None, None))
-        self._begin()
-
-    def _begin(self) -> None:
-        workers = len(self._tasks)
-        self._sent = 0
-        self._next_number = 0
-        self._owner: dict[int, int] = {}  # of each batch that is under way or not yet yielded
-        self._arrived: dict[int, Any] = {}
-        self._turn = 0
-        self._alive = [True] * workers
-        for _ in range(workers * int(self._loader.prefetch_factor or 1)):
-            self._send()
-
-    def _send(self) -> None:
-        """Give the next batch to the next worker that is not exhausted."""
-        if not any(self._alive):
-            return
-        try:
-            indices = next(self._indices)
-        except StopIteration:
-            return
-        while not self._alive[self._turn]:
-            self._turn = (self._turn + 1) % len(self._tasks)
-        self._tasks[self._turn].put(((self._epoch, self._sent), indices))
-        self._owner[self._sent] = self._turn
-        self._sent += 1
-        self._turn = (self._turn + 1) % len(self._tasks)
-
-    def _receive(self) -> None:
-        """Wait for one answer of this epoch."""
-        timeout = self._loader.timeout
-        while True:
-            try:
-                (epoch, number), answer = self._results.get(timeout=timeout or None)
-            except queue.Empty:
-                raise RuntimeError(f"DataLoader timed out after {timeout} seconds") from None
-            if epoch == self._epoch:
-                break
-        if isinstance(answer, Exhausted):
-            del self._owner[number]
-            self._alive[answer.worker] = False
-            self._send()
-        else:
-            self._arrived[number] = answer
-
-    def _take(self) -> Any:
-        """Return the next answer: the oldest batch's, or with in_order=False any."""
-        while self._owner:
-            if self._loader.in_order:
-                while self._next_number not in self._owner and self._owner:
-                    self._next_number += 1
-                number = self._next_number
-            else:
-                number = next(iter(self._arrived), self._next_number)
-            if number in self._arrived:
-                del self._owner[number]
-                return self._arrived.pop(number)
-            self._receive()
-        self._finish()
-        raise StopIteration
-
-    def __next__(self) -> Any:
-        answer = self._take()
-        self._send()
-        if isinstance(answer, Failed):
-            raise answer.error
-        self._count()
-        return answer
-
-    def _finish(self) -> None:
-        if not self._loader.persistent_workers:
-            self._stop()
-
-    def _stop(self) -> None:
-        for tasks in self._tasks:
-            tasks.put(None)
-
-    def __del__(self) -> None:
-        # A failed constructor leaves no list.
-        if "_tasks" in self.__dict__:
-            self._stop()

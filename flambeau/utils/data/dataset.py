@@ -189,6 +189,23 @@ def gather(dataset: Any, indices: list[int]) -> list[Tensor] | None:
     return None
 
 
+def whole_batch(dataset: Any, indices: list[Any]) -> Any:
+    """Return the collated batch of these samples, made as a whole; None where that cannot be.
+
+    TensorDatasets can, and datasets with `__getbatch__(indices)`, which may decline with None.
+    """
+    below: Any = dataset
+    while type(below) is Subset:
+        below = below.dataset
+    make = getattr(below, "__getbatch__", None)
+    if make is None:
+        return gather(dataset, indices) if is_gathered(dataset) else None
+    while type(dataset) is Subset:
+        indices = [dataset.indices[i] for i in indices]
+        dataset = dataset.dataset
+    return make(indices)
+
+
 def is_gathered(dataset: Any) -> bool:
     """Whether `gather` serves this dataset."""
     while type(dataset) is Subset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 from flambeau.nn._torch import (
@@ -96,6 +96,23 @@ class RandomSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+def random_order(sampler: Any) -> tuple[Any, Callable[[], object] | None]:
+    """The whole order of a sequential (None) or random sampler, and what to call at its end.
+
+    An iteration's end draws a permutation of which nothing is used: visible where the generator is
+    the program's own.
+    """
+    if type(sampler) is SequentialSampler:
+        return None, None
+    n, generator = len(sampler.data_source), sampler.generator
+    if generator is not None:
+        order = randperm(n, generator=generator).numpy()
+        return order, lambda: randperm(n, generator=generator)
+    own = Generator()
+    own.manual_seed(draw_seed())
+    return randperm(n, generator=own).numpy(), None
 
 
 class SubsetRandomSampler(Sampler[int]):

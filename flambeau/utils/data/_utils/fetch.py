@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.record.recorder import flush
 from flambeau.utils.data._utils.collate import default_collate
-from flambeau.utils.data.dataset import gather, is_gathered
+from flambeau.utils.data.dataset import is_gathered, whole_batch
 
 
 @dataclass
@@ -25,31 +25,35 @@ class Source:
 class Fetcher:
     """Fetches batches from one dataset (for an iterable one: continues one iteration)."""
 
-    def __init__(self, source: Source, dataset: Any) -> None:
+    def __init__(self, source: Source, dataset: Any = None) -> None:
         self.source = source
-        self.dataset = dataset
-        self.iterator = iter(dataset) if source.iterable else None
+        self.dataset = source.dataset if dataset is None else dataset
+        self.iterator = iter(self.dataset) if source.iterable else None
         self.ended = False
-        self.gathers = (
-            not source.iterable
-            and source.auto_collation
-            and source.collate is default_collate
-            and is_gathered(dataset)
-        )
+        whole = not source.iterable and source.auto_collation and source.collate is default_collate
+        self.gathers = whole and is_gathered(self.dataset)
+        self.whole = whole
 
     def fetch(self, indices: Any) -> Any:
         """Return the batch of `indices`; StopIteration where an iterable dataset has ended."""
         if self.iterator is not None:
             return self._next(indices)
-        if self.gathers:
-            batch = gather(self.dataset, indices)
+        if self.whole:
+            batch = whole_batch(self.dataset, indices)
             if batch is not None:
                 return batch
         if not self.source.auto_collation:
-            return self.source.collate(self.dataset[indices])
+            return self.source.collate(self._sample(indices))
         if callable(getattr(self.dataset, "__getitems__", None)):
             return self.source.collate(self.dataset.__getitems__(indices))
         return self.source.collate(self._samples(indices))
+
+    def _sample(self, index: Any) -> Any:
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            _note(error, f"(DataLoader: while the dataset made sample {index!r})")
+            raise
 
     def _samples(self, indices: Any) -> list[Any]:
         """The samples one by one; one whose making records ops is computed at once.
@@ -60,7 +64,7 @@ class Fetcher:
         samples = []
         for index in indices:
             flush()
-            samples.append(self.dataset[index])
+            samples.append(self._sample(index))
         flush()
         return samples
 
@@ -80,3 +84,12 @@ class Fetcher:
         if not samples or (self.source.drop_last and len(samples) < len(indices)):
             raise StopIteration
         return self.source.collate(samples)
+
+
+def _note(error: Exception, text: str) -> None:
+    """Say with an exception, below its traceback, where it comes from (from Python 3.11 on)."""
+    add: Any = getattr(error, "add_note", None)
+    if add is not None:
+        add(text)
+    else:
+        error.__dict__.setdefault("__notes__", []).append(text)
