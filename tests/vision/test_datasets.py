@@ -460,6 +460,32 @@ def test_coco(tmp_path: Path) -> None:
     assert objects[1][1] == whole["annotations"]
 
 
+def test_celeba(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not found or corrupted"):
+        datasets.CelebA(tmp_path)
+    with pytest.raises(NotImplementedError, match="fetch them from"):
+        datasets.CelebA(tmp_path, download=True)
+    base = tmp_path / "celeba"
+    (base / "img_align_celeba").mkdir(parents=True)
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        Image.new("RGB", (6, 5)).save(base / "img_align_celeba" / name)
+    tables = {
+        "list_eval_partition.txt": "1.jpg 0\n2.jpg 1\n3.jpg 0\n",
+        "identity_CelebA.txt": "1.jpg 28\n2.jpg 7\n3.jpg 9\n",
+        "list_bbox_celeba.txt": "3\nid x y w h\n1.jpg 1 2 3 4\n2.jpg 1 1 1 1\n3.jpg 5 6 7 8\n",
+        "list_landmarks_align_celeba.txt": "3\na b\n1.jpg 1 2\n2.jpg 3 4\n3.jpg 5 6\n",
+        "list_attr_celeba.txt": "3\nBald Young\n1.jpg -1 1\n2.jpg 1 1\n3.jpg 1  -1\n",
+    }
+    for name, text in tables.items():
+        (base / name).write_text(text)
+    data = datasets.CelebA(tmp_path, target_type=["attr", "identity", "bbox", "landmarks"])
+    assert len(data) == 2 and data.attr_names == ["Bald", "Young"]
+    image, (attr, identity, box, marks) = data[1]
+    assert image.size == (6, 5) and attr.tolist() == [1, 0] and identity.item() == 9
+    assert box.tolist() == [5, 6, 7, 8] and marks.tolist() == [5, 6]
+    assert datasets.CelebA(tmp_path, "all", [])[2][1] is None
+
+
 # ---- downloads -----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """torchvision.datasets: images to learn from."""
 
+from flambeau.vision.datasets.celeba import CelebA
 from flambeau.vision.datasets.cifar import CIFAR10, CIFAR100
 from flambeau.vision.datasets.fakedata import FakeData
 from flambeau.vision.datasets.folder import DatasetFolder, ImageFolder
@@ -29,7 +30,7 @@ from flambeau.vision.datasets.vision import VisionDataset
 
 __all__ = [
     "CIFAR10", "CIFAR100", "DTD", "EMNIST", "GTSRB", "KMNIST", "MNIST", "QMNIST", "SEMEION",
-    "STL10", "SUN397", "SVHN", "USPS", "CocoCaptions", "CocoDetection", "Country211",
+    "STL10", "SUN397", "SVHN", "USPS", "CelebA", "CocoCaptions", "CocoDetection", "Country211",
     "DatasetFolder", "EuroSAT", "FGVCAircraft", "FakeData", "FashionMNIST", "Flowers102",
     "Food101", "ImageFolder", "Omniglot", "OxfordIIITPet", "RenderedSST2", "VOCDetection",
     "VOCSegmentation", "VisionDataset",
