@@ -34,8 +34,12 @@ from flambeau.core.layout import (
     channels_last,
     channels_last_3d,
     contiguous_format,
+    jagged,
     preserve_format,
+    sparse_bsc,
+    sparse_bsr,
     sparse_coo,
+    sparse_csc,
     sparse_csr,
     strided,
 )
@@ -61,6 +65,7 @@ __all__ = [
     "set_grad_enabled", "device", "get_default_device", "set_default_device", "dtype", "finfo",
     "get_default_dtype", "iinfo", "set_default_dtype", "layout", "memory_format", "channels_last",
     "channels_last_3d", "contiguous_format", "preserve_format", "sparse_coo", "sparse_csr",
+    "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged",
     "strided", "can_cast", "promote_types", "Size", "set_printoptions", "Tensor", "is_tensor",
     "is_floating_point", "is_complex", "numel", "is_nonzero", "result_type",
     "set_num_threads", "get_num_threads", "set_num_interop_threads",
@@ -75,6 +80,7 @@ _SUBMODULES = frozenset(
     {
         "accelerator",
         "amp",
+        "ao",
         "autograd",
         "backends",
         "checkpoint",
@@ -85,21 +91,26 @@ _SUBMODULES = frozenset(
         "distributions",
         "fft",
         "func",
+        "futures",
         "hub",
         "jit",
         "linalg",
         "metrics",
         "mps",
         "multiprocessing",
+        "nested",
         "nn",
         "onnx",
         "optim",
+        "overrides",
         "profiler",
+        "quantization",
         "random",
         "serialization",
         "signal",
         "sparse",
         "special",
+        "storage",
         "testing",
         "types",
         "utils",
@@ -118,6 +129,20 @@ _ELSEWHERE = {
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
     "vmap": ("flambeau.func.mapping", "vmap"),
+    "binomial": ("flambeau.distributions.draws", "binomial"),
+    "fork": ("flambeau.jit", "fork"),
+    "wait": ("flambeau.jit", "wait"),
+    **{
+        f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")
+        for verb, kind in (
+            ("get", "cpu_dtype"),
+            ("get", "gpu_dtype"),
+            ("set", "cpu_dtype"),
+            ("set", "gpu_dtype"),
+            ("set", "cpu_enabled"),
+            ("is", "cpu_enabled"),
+        )
+    },
     **{
         name: ("flambeau.amp.autocast_mode", name)
         for name in (
@@ -207,12 +232,21 @@ def set_num_interop_threads(count: _builtins.int) -> None:
 def use_deterministic_algorithms(
     mode: _builtins.bool, *, warn_only: _builtins.bool = False
 ) -> None:
-    """Accepted: Flambeau's programs are always deterministic."""
+    """Whether each program is compiled at once, so that every run of it gives the same bits.
+
+    Any one program is deterministic either way; but by default small ones run in NumPy at first,
+    whose last bits may differ from compiled code's.
+    """
+    from flambeau.record.options import OPTIONS
+
+    OPTIONS.always_compile = _builtins.bool(mode)
 
 
 def are_deterministic_algorithms_enabled() -> _builtins.bool:
-    """True: Flambeau's programs are always deterministic."""
-    return True
+    """What `use_deterministic_algorithms` was told."""
+    from flambeau.record.options import OPTIONS
+
+    return OPTIONS.always_compile
 
 
 def set_float32_matmul_precision(precision: str) -> None:

@@ -10,25 +10,38 @@ from typing import Any
 
 from flambeau import accelerator as accelerator
 from flambeau import amp as amp
+from flambeau import ao as ao
 from flambeau import autograd as autograd
 from flambeau import backends as backends
 from flambeau import checkpoint as checkpoint
 from flambeau import compiler as compiler
 from flambeau import cpu as cpu
 from flambeau import cuda as cuda
+from flambeau import distributed as distributed
 from flambeau import distributions as distributions
 from flambeau import fft as fft
 from flambeau import func as func
+from flambeau import futures as futures
+from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
 from flambeau import mps as mps
+from flambeau import multiprocessing as multiprocessing
+from flambeau import nested as nested
 from flambeau import nn as nn
+from flambeau import onnx as onnx
 from flambeau import optim as optim
+from flambeau import overrides as overrides
+from flambeau import profiler as profiler
+from flambeau import quantization as quantization
 from flambeau import random as random
 from flambeau import serialization as serialization
 from flambeau import signal as signal
+from flambeau import sparse as sparse
 from flambeau import special as special
+from flambeau import storage as storage
 from flambeau import testing as testing
+from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
@@ -43,6 +56,12 @@ from flambeau.amp.autocast_mode import set_autocast_cache_enabled as set_autocas
 from flambeau.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
 from flambeau.amp.autocast_mode import set_autocast_enabled as set_autocast_enabled
 from flambeau.amp.grad_scaler import GradScaler as GradScaler
+from flambeau.amp.legacy import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+from flambeau.amp.legacy import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+from flambeau.amp.legacy import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+from flambeau.amp.legacy import set_autocast_cpu_dtype as set_autocast_cpu_dtype
+from flambeau.amp.legacy import set_autocast_cpu_enabled as set_autocast_cpu_enabled
+from flambeau.amp.legacy import set_autocast_gpu_dtype as set_autocast_gpu_dtype
 from flambeau.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from flambeau.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
 from flambeau.autograd.anomaly_mode import set_anomaly_enabled as set_anomaly_enabled
@@ -65,13 +84,18 @@ from flambeau.core.layout import Layout, MemoryFormat
 from flambeau.core.layout import channels_last as channels_last
 from flambeau.core.layout import channels_last_3d as channels_last_3d
 from flambeau.core.layout import contiguous_format as contiguous_format
+from flambeau.core.layout import jagged as jagged
 from flambeau.core.layout import preserve_format as preserve_format
+from flambeau.core.layout import sparse_bsc as sparse_bsc
+from flambeau.core.layout import sparse_bsr as sparse_bsr
 from flambeau.core.layout import sparse_coo as sparse_coo
+from flambeau.core.layout import sparse_csc as sparse_csc
 from flambeau.core.layout import sparse_csr as sparse_csr
 from flambeau.core.layout import strided as strided
 from flambeau.core.promotion import can_cast as can_cast
 from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
+from flambeau.distributions.draws import binomial as binomial
 from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_
@@ -316,6 +340,37 @@ from flambeau.functional.ranking import searchsorted as searchsorted
 from flambeau.functional.rarer import broadcast_shapes as broadcast_shapes
 from flambeau.functional.rarer import is_same_size as is_same_size
 from flambeau.functional.rarer import scalar_tensor as scalar_tensor
+from flambeau.functional.rarer_functions import compiled_with_cxx11_abi as compiled_with_cxx11_abi
+from flambeau.functional.rarer_functions import cond as cond
+from flambeau.functional.rarer_functions import frobenius_norm as frobenius_norm
+from flambeau.functional.rarer_functions import get_deterministic_debug_mode as get_deterministic_debug_mode
+from flambeau.functional.rarer_functions import get_device_module as get_device_module
+from flambeau.functional.rarer_functions import get_num_interop_threads as get_num_interop_threads
+from flambeau.functional.rarer_functions import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
+from flambeau.functional.rarer_functions import is_vulkan_available as is_vulkan_available
+from flambeau.functional.rarer_functions import is_warn_always_enabled as is_warn_always_enabled
+from flambeau.functional.rarer_functions import native_dropout as native_dropout
+from flambeau.functional.rarer_functions import native_group_norm as native_group_norm
+from flambeau.functional.rarer_functions import native_layer_norm as native_layer_norm
+from flambeau.functional.rarer_functions import norm_except_dim as norm_except_dim
+from flambeau.functional.rarer_functions import nuclear_norm as nuclear_norm
+from flambeau.functional.rarer_functions import pca_lowrank as pca_lowrank
+from flambeau.functional.rarer_functions import segment_reduce as segment_reduce
+from flambeau.functional.rarer_functions import set_default_tensor_type as set_default_tensor_type
+from flambeau.functional.rarer_functions import set_deterministic_debug_mode as set_deterministic_debug_mode
+from flambeau.functional.rarer_functions import set_flush_denormal as set_flush_denormal
+from flambeau.functional.rarer_functions import set_warn_always as set_warn_always
+from flambeau.functional.rarer_functions import svd_lowrank as svd_lowrank
+from flambeau.functional.rarer_functions import sym_float as sym_float
+from flambeau.functional.rarer_functions import sym_int as sym_int
+from flambeau.functional.rarer_functions import sym_ite as sym_ite
+from flambeau.functional.rarer_functions import sym_max as sym_max
+from flambeau.functional.rarer_functions import sym_min as sym_min
+from flambeau.functional.rarer_functions import sym_not as sym_not
+from flambeau.functional.rarer_functions import sym_sqrt as sym_sqrt
+from flambeau.functional.rarer_functions import sym_sum as sym_sum
+from flambeau.functional.rarer_functions import to_dlpack as to_dlpack
+from flambeau.functional.rarer_functions import while_loop as while_loop
 from flambeau.functional.rearranging import diag as diag
 from flambeau.functional.rearranging import diag_embed as diag_embed
 from flambeau.functional.rearranging import diagflat as diagflat
@@ -367,6 +422,14 @@ from flambeau.functional.solving import orgqr as orgqr
 from flambeau.functional.solving import ormqr as ormqr
 from flambeau.functional.solving import slogdet as slogdet
 from flambeau.functional.solving import triangular_solve as triangular_solve
+from flambeau.functional.sparse_making import hspmm as hspmm
+from flambeau.functional.sparse_making import smm as smm
+from flambeau.functional.sparse_making import sparse_compressed_tensor as sparse_compressed_tensor
+from flambeau.functional.sparse_making import sparse_coo_tensor as sparse_coo_tensor
+from flambeau.functional.sparse_making import sparse_csc_tensor as sparse_csc_tensor
+from flambeau.functional.sparse_making import sparse_csr_tensor as sparse_csr_tensor
+from flambeau.functional.sparse_making import spmm as spmm
+from flambeau.functional.sparse_making import sspaddmm as sspaddmm
 from flambeau.functional.special_functions import polygamma as polygamma
 from flambeau.functional.statistics import corrcoef as corrcoef
 from flambeau.functional.statistics import cov as cov
@@ -398,6 +461,8 @@ from flambeau.functional.windows import blackman_window as blackman_window
 from flambeau.functional.windows import hamming_window as hamming_window
 from flambeau.functional.windows import hann_window as hann_window
 from flambeau.functional.windows import kaiser_window as kaiser_window
+from flambeau.jit import fork as fork
+from flambeau.jit import wait as wait
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
 from flambeau.tensor.printing import set_printoptions as set_printoptions
@@ -453,8 +518,10 @@ concat = cat
 concatenate = cat
 divide = div
 divide_ = div_
+dsmm = spmm
 dtype = DType
 ger = outer
+hsmm = hspmm
 layout = Layout
 memory_format = MemoryFormat
 moveaxis = movedim
@@ -462,6 +529,7 @@ native_channel_shuffle = channel_shuffle
 range = range_
 return_types = RETURN_TYPES
 row_stack = vstack
+saddmm = sspaddmm
 subtract = sub
 subtract_ = sub_
 swapaxes = transpose
@@ -500,10 +568,10 @@ def set_num_interop_threads(count: _builtins.int) -> None:
 def use_deterministic_algorithms(
     mode: _builtins.bool, *, warn_only: _builtins.bool = False
 ) -> None:
-    """Accepted: Flambeau's programs are always deterministic."""
+    """Whether each program is compiled at once, so that every run of it gives the same bits."""
 
 def are_deterministic_algorithms_enabled() -> _builtins.bool:
-    """True: Flambeau's programs are always deterministic."""
+    """What `use_deterministic_algorithms` was told."""
 
 def set_float32_matmul_precision(precision: _str) -> None:
     """Accepted: float32 products are always computed in full float32."""
@@ -549,6 +617,9 @@ def addmm(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -
 
 def addmv(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
     """beta * input + alpha * (product of `mat` and `vec`); beta 0 ignores the input."""
+
+def addmv_(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.addmv_(...)`."""
 
 def addr(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
     """beta * input + alpha * (product of `vec1` and `vec2`); beta 0 ignores the input."""
@@ -597,6 +668,9 @@ def arctanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def arctanh_(self: Tensor) -> Tensor:
     """atanh in place."""
+
+def as_strided_(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.as_strided_(...)`."""
 
 def as_strided_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `as_strided` shows, in its own memory."""
@@ -670,11 +744,17 @@ def bitwise_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def bitwise_xor_(self: Tensor, other: Any) -> Tensor:
     """bitwise_xor in place: `other` must broadcast to this tensor's shape."""
 
+def ccol_indices_copy(input: Tensor) -> Any:
+    """A copy of `input.ccol_indices()`."""
+
 def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ceil of `input` (a new tensor of its shape)."""
 
 def ceil_(self: Tensor) -> Tensor:
     """ceil in place."""
+
+def col_indices_copy(input: Tensor) -> Any:
+    """A copy of `input.col_indices()`."""
 
 def conv_transpose1d(
     input: Tensor,
@@ -730,11 +810,23 @@ def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def cosh_(self: Tensor) -> Tensor:
     """cosh in place."""
 
+def crow_indices_copy(input: Tensor) -> Any:
+    """A copy of `input.crow_indices()`."""
+
 def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise deg2rad of `input` (a new tensor of its shape)."""
 
 def deg2rad_(self: Tensor) -> Tensor:
     """deg2rad in place."""
+
+def dequantize(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.dequantize(...)`."""
+
+def detach(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.detach(...)`."""
+
+def detach_(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.detach_(...)`."""
 
 def detach_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `detach` shows, in its own memory."""
@@ -847,6 +939,9 @@ def ge(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def ge_(self: Tensor, other: Any) -> Tensor:
     """ge in place: `other` must broadcast to this tensor's shape."""
 
+def get_device(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.get_device(...)`."""
+
 def greater(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
@@ -875,6 +970,9 @@ def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def gt_(self: Tensor, other: Any) -> Tensor:
     """gt in place: `other` must broadcast to this tensor's shape."""
 
+def hash_tensor(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.hash_tensor(...)`."""
+
 def heaviside(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise heaviside of `input` and `other`, broadcast and promoted."""
 
@@ -898,6 +996,21 @@ def igamma(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 
 def igammac(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise igammac of `input` and `other`, broadcast and promoted."""
+
+def indices_copy(input: Tensor) -> Any:
+    """A copy of `input.indices()`."""
+
+def int_repr(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.int_repr(...)`."""
+
+def is_distributed(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.is_distributed(...)`."""
+
+def is_inference(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.is_inference(...)`."""
+
+def is_signed(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.is_signed(...)`."""
 
 def isfinite(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise isfinite of `input` (a new tensor of its shape)."""
@@ -1117,6 +1230,21 @@ def not_equal_(self: Tensor, other: Any) -> Tensor:
 def permute_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `permute` shows, in its own memory."""
 
+def q_per_channel_axis(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.q_per_channel_axis(...)`."""
+
+def q_per_channel_scales(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.q_per_channel_scales(...)`."""
+
+def q_per_channel_zero_points(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.q_per_channel_zero_points(...)`."""
+
+def q_scale(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.q_scale(...)`."""
+
+def q_zero_point(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.q_zero_point(...)`."""
+
 def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise rad2deg of `input` (a new tensor of its shape)."""
 
@@ -1165,6 +1293,9 @@ def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def remainder_(self: Tensor, other: Any) -> Tensor:
     """remainder in place: `other` must broadcast to this tensor's shape."""
 
+def resize_as_sparse_(input: Tensor, *args: Any, **options: Any) -> Any:
+    """`input.resize_as_sparse_(...)`."""
+
 def rnn_relu_cell(
     input: Tensor,
     hx: Tensor,
@@ -1184,6 +1315,9 @@ def rnn_tanh_cell(
     b_hh: Tensor | None = None,
 ) -> Tensor:
     """One step (rnn_tanh_cell): the new state [n, h]."""
+
+def row_indices_copy(input: Tensor) -> Any:
+    """A copy of `input.row_indices()`."""
 
 def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise rsqrt of `input` (a new tensor of its shape)."""
@@ -1238,6 +1372,12 @@ def slice_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any
 
 def solve(*args: Any, **kwargs: Any) -> Any:
     """Removed from PyTorch: RuntimeError."""
+
+def sparse_bsc_tensor(*args: Any, **options: Any) -> Any:
+    """NotImplementedError: sparse layouts of blocks are not supported."""
+
+def sparse_bsr_tensor(*args: Any, **options: Any) -> Any:
+    """NotImplementedError: sparse layouts of blocks are not supported."""
 
 def split_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `split` shows, in its own memory."""
@@ -1295,6 +1435,9 @@ def unfold_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> An
 
 def unsqueeze_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `unsqueeze` shows, in its own memory."""
+
+def values_copy(input: Tensor) -> Any:
+    """A copy of `input.values()`."""
 
 def view_as_real_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `view_as_real` shows, in its own memory."""

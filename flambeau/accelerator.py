@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flambeau.core.device import cuda_device_count
@@ -42,3 +43,24 @@ def set_device_index(device: Any) -> None:
 def synchronize(device: Any = None) -> None:
     """Waits for the accelerator's work. RuntimeError without one."""
     _refuse("synchronize")
+
+
+def _needs_device(name: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **options: Any) -> Any:
+        _refuse(name)
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = "RuntimeError without an accelerator."
+    return refuse
+
+
+current_stream, set_stream = _needs_device("current_stream"), _needs_device("set_stream")
+current_device_idx = _needs_device("current_device_idx")
+set_device_idx, device_index = _needs_device("set_device_idx"), _needs_device("device_index")
+empty_cache, get_memory_info = _needs_device("empty_cache"), _needs_device("get_memory_info")
+memory_stats, memory_allocated = _needs_device("memory_stats"), _needs_device("memory_allocated")
+max_memory_allocated = _needs_device("max_memory_allocated")
+memory_reserved = _needs_device("memory_reserved")
+max_memory_reserved = _needs_device("max_memory_reserved")
+reset_accumulated_memory_stats = _needs_device("reset_accumulated_memory_stats")
+reset_peak_memory_stats = _needs_device("reset_peak_memory_stats")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -200,6 +201,107 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 def mem_get_info(device: Any = None) -> tuple[int, int]:
     """Free and total bytes of the device. AssertionError without one."""
     _refuse("mem_get_info")
+
+
+def memory_stats(device: Any = None) -> OrderedDict[str, int]:
+    """Figures of the device's memory: none without one."""
+    return OrderedDict()
+
+
+host_memory_stats = memory_stats
+
+
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """Figures of the device's memory: none without one."""
+    return {}
+
+
+host_memory_stats_as_nested_dict = memory_stats_as_nested_dict
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+default_generators: tuple[Any, ...] = ()
+has_half, has_magma = True, False
+
+
+class DeferredCudaCallError(Exception):
+    """A call that waited for the device failed."""
+
+
+def get_gencode_flags() -> str:
+    """The compiler's flags: none without CUDA."""
+    return ""
+
+
+def is_tf32_supported() -> bool:
+    """Whether the device multiplies in TF32: False without one."""
+    return False
+
+
+def set_stream(stream: Any) -> None:
+    """Makes a stream the current one; None changes nothing."""
+    if stream is not None:
+        _refuse("set_stream")
+
+
+class StreamContext:
+    """A context in which a stream is the current one; None changes nothing."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        if self.stream is not None:
+            _refuse("stream")
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+stream = StreamContext
+
+
+class device_of(device):
+    """A context in which a tensor's device is the current one: nothing for tensors on the CPU."""
+
+    def __init__(self, obj: Any) -> None:
+        super().__init__(None)
+
+
+def caching_allocator_enable(value: bool = True) -> None:
+    """Accepted: there is no device whose memory is kept."""
+
+
+class CUDAGraph:
+    """A recording of a device's work. RuntimeError without one."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("Tried to instantiate dummy base class CUDAGraph")
+
+
+def _needs_device(name: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **options: Any) -> Any:
+        _refuse(name)
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = "AssertionError without a CUDA device."
+    return refuse
+
+
+can_device_access_peer = _needs_device("can_device_access_peer")
+current_blas_handle = _needs_device("current_blas_handle")
+cudart, default_stream = _needs_device("cudart"), _needs_device("default_stream")
+get_per_process_memory_fraction = _needs_device("get_per_process_memory_fraction")
+set_per_process_memory_fraction = _needs_device("set_per_process_memory_fraction")
+get_sync_debug_mode = _needs_device("get_sync_debug_mode")
+set_sync_debug_mode = _needs_device("set_sync_debug_mode")
+ipc_collect, memory_summary = _needs_device("ipc_collect"), _needs_device("memory_summary")
+memory_snapshot, utilization = _needs_device("memory_snapshot"), _needs_device("utilization")
+reset_accumulated_memory_stats = _needs_device("reset_accumulated_memory_stats")
+reset_max_memory_allocated = _needs_device("reset_max_memory_allocated")
+reset_max_memory_cached = _needs_device("reset_max_memory_cached")
+temperature, power_draw = _needs_device("temperature"), _needs_device("power_draw")
+clock_rate, memory_usage = _needs_device("clock_rate"), _needs_device("memory_usage")
+make_graphed_callables = _needs_device("make_graphed_callables")
+graph = _needs_device("graph")
 
 
 # ---- the legacy tensor types ---------------------------------------------------------------------

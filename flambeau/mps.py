@@ -34,3 +34,23 @@ def synchronize() -> None:
 def empty_cache() -> None:
     """Gives unused memory of the GPU back. RuntimeError: there is none."""
     _refuse("emptyCache")
+
+
+def seed() -> None:
+    """Seeds the GPU's generator at random. RuntimeError: there is none."""
+    _refuse("getDefaultGenerator")
+
+
+def get_rng_state() -> NoReturn:
+    """The state of the GPU's generator. RuntimeError: there is none."""
+    _refuse("getDefaultGenerator")
+
+
+def current_allocated_memory() -> int:
+    """Bytes that tensors take on the GPU. RuntimeError: there is none."""
+    _refuse("getCurrentAllocatedMemory")
+
+
+def driver_allocated_memory() -> int:
+    """Bytes that the driver holds. RuntimeError: there is none."""
+    _refuse("getDriverAllocatedMemory")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.autograd import graph
+from flambeau.autograd import grad_mode, graph
 from flambeau.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from flambeau.autograd.engine import backward, grad
 from flambeau.autograd.function import Function
@@ -25,6 +25,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "grad",
+    "grad_mode",
     "gradcheck",
     "gradgradcheck",
     "graph",
@@ -42,3 +43,12 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
         raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
     out = data.detach()
     return out.requires_grad_() if requires_grad else out
+
+
+def __getattr__(name: str) -> Any:
+    """The module `functional`, imported when it is used."""
+    if name == "functional":
+        import importlib
+
+        return importlib.import_module("flambeau.autograd.functional")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -403,7 +403,10 @@ def _deliver(
             first = pairs[id(leaf)][1]
             handle = in_mode(create_graph, lambda x=first, y=handle: x + y)
         pairs[id(leaf)] = leaf, handle
-    accumulate(list(pairs.values()), create_graph)
+    reached = list(pairs.values())
+    if any(leaf._hooks for leaf, _ in reached):
+        reached.reverse()  # gradients reach the last layer first
+    accumulate(reached, create_graph)
     return []
 
 

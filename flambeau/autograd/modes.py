@@ -79,8 +79,8 @@ class _Mode:
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_Mode):
-    """Inside, ops are not recorded for backward."""
+class _Decorator(_Mode):
+    """A mode that decorates a function with and without being called first."""
 
     def __new__(cls, function: Any = None) -> Any:
         self = object.__new__(cls)
@@ -88,20 +88,17 @@ class no_grad(_Mode):
             return self
         self.__init__()  # type: ignore[misc]
         return self(function)
+
+
+class no_grad(_Decorator):
+    """Inside, ops are not recorded for backward."""
 
     def __init__(self, function: Any = None) -> None:
         super().__init__(False)
 
 
-class enable_grad(_Mode):
+class enable_grad(_Decorator):
     """Inside, ops are recorded for backward even within no_grad."""
-
-    def __new__(cls, function: Any = None) -> Any:
-        self = object.__new__(cls)
-        if function is None:
-            return self
-        self.__init__()  # type: ignore[misc]
-        return self(function)
 
     def __init__(self, function: Any = None) -> None:
         super().__init__(True)

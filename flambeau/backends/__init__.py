@@ -1,5 +1,20 @@
 """torch.backends: what this build computes with, and the switches that programs set."""
 
-from flambeau.backends import cuda, cudnn, mkl, mkldnn, mps, openmp
+from flambeau.backends import (
+    cpu,
+    cuda,
+    cudnn,
+    mha,
+    mkl,
+    mkldnn,
+    mps,
+    nnpack,
+    openmp,
+    opt_einsum,
+    quantized,
+)
 
-__all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
+__all__ = [
+    "cpu", "cuda", "cudnn", "mha", "mkl", "mkldnn", "mps", "nnpack", "openmp", "opt_einsum",
+    "quantized",
+]  # fmt: skip

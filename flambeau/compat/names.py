@@ -26,7 +26,8 @@ _DISTRIBUTION_FILES = (
     "geometric gumbel half_cauchy half_normal inverse_gamma kumaraswamy laplace log_normal "
     "logistic_normal mixture_same_family multinomial negative_binomial normal one_hot_categorical "
     "pareto poisson relaxed_bernoulli relaxed_categorical studentT transformed_distribution "
-    "uniform von_mises weibull fishersnedecor"
+    "uniform von_mises weibull fishersnedecor multivariate_normal lowrank_multivariate_normal "
+    "lkj_cholesky"
 ).split()
 _DATA_FILES = "dataloader dataset sampler".split()
 
@@ -37,9 +38,15 @@ GATHERED: dict[str, str] = {
     **{f"torch.optim.{name}": "flambeau.optim" for name in _OPTIM_FILES},
     "torch.distributions.utils": "flambeau.distributions.parameters",
     **{f"torch.distributions.{name}": "flambeau.distributions" for name in _DISTRIBUTION_FILES},
+    "torch.ao.quantization": "flambeau.quantization",
     "torch.cuda.amp": "flambeau.amp.cuda",
     "torch.cpu.amp": "flambeau.amp.cpu",
     **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},
+    "torchvision.transforms.transforms": "flambeau.vision.transforms",
+    "torchvision.transforms._functional_pil": "flambeau.vision.transforms.pil_images",
+    "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
+    "torchvision.transforms.functional_tensor": "flambeau.vision.transforms.functional",
+    "torchvision.datasets.utils": "flambeau.vision.datasets.download",
 }
 
 # The public packages of PyTorch 2.x, to tell "not built yet" from "no such thing".

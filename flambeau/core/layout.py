@@ -21,7 +21,7 @@ class MemoryFormat:
 
 
 class Layout(MemoryFormat):
-    """strided, sparse_coo, sparse_csr."""
+    """strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc, jagged."""
 
     __slots__ = ()
 
@@ -33,6 +33,10 @@ channels_last_3d = MemoryFormat("channels_last_3d")
 strided = Layout("strided")
 sparse_coo = Layout("sparse_coo")
 sparse_csr = Layout("sparse_csr")
+sparse_csc = Layout("sparse_csc")
+sparse_bsr = Layout("sparse_bsr")
+sparse_bsc = Layout("sparse_bsc")
+jagged = Layout("jagged")
 
 
 def channels_last_strides(shape: Sequence[int]) -> tuple[int, ...]:

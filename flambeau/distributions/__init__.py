@@ -7,6 +7,7 @@ from flambeau.distributions.categorical import (
     OneHotCategorical,
     OneHotCategoricalStraightThrough,
 )
+from flambeau.distributions.constraint_registry import biject_to, transform_to
 from flambeau.distributions.continuous import (
     Cauchy,
     Exponential,
@@ -16,6 +17,7 @@ from flambeau.distributions.continuous import (
     VonMises,
 )
 from flambeau.distributions.continuous_bernoulli import ContinuousBernoulli
+from flambeau.distributions.correlation import CorrCholeskyTransform, LKJCholesky
 from flambeau.distributions.discrete import (
     Bernoulli,
     Binomial,
@@ -25,8 +27,10 @@ from flambeau.distributions.discrete import (
 )
 from flambeau.distributions.distribution import Distribution, ExponentialFamily
 from flambeau.distributions.gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, StudentT
+from flambeau.distributions.generalized_pareto import GeneralizedPareto
 from flambeau.distributions.independent import Independent, MixtureSameFamily
 from flambeau.distributions.kl import kl_divergence, register_kl
+from flambeau.distributions.multivariate import LowRankMultivariateNormal, MultivariateNormal
 from flambeau.distributions.relaxed import (
     ExpRelaxedCategorical,
     LogitRelaxedBernoulli,
@@ -46,6 +50,7 @@ from flambeau.distributions.transformed import (
     Weibull,
 )
 from flambeau.distributions.transforms import *  # noqa: F403  (its __all__ is public here)
+from flambeau.distributions.wishart import Wishart
 
 __all__ = [
     "Bernoulli",
@@ -55,6 +60,7 @@ __all__ = [
     "Cauchy",
     "Chi2",
     "ContinuousBernoulli",
+    "CorrCholeskyTransform",
     "Dirichlet",
     "Distribution",
     "ExpRelaxedCategorical",
@@ -62,6 +68,7 @@ __all__ = [
     "ExponentialFamily",
     "FisherSnedecor",
     "Gamma",
+    "GeneralizedPareto",
     "Geometric",
     "Gumbel",
     "HalfCauchy",
@@ -69,12 +76,15 @@ __all__ = [
     "Independent",
     "InverseGamma",
     "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "LogisticNormal",
     "LogitRelaxedBernoulli",
+    "LowRankMultivariateNormal",
     "MixtureSameFamily",
     "Multinomial",
+    "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
@@ -88,9 +98,12 @@ __all__ = [
     "Uniform",
     "VonMises",
     "Weibull",
+    "Wishart",
+    "biject_to",
     "constraints",
     "kl_divergence",
     "register_kl",
+    "transform_to",
     "transforms",
 ]
 __all__ += transforms.__all__

@@ -9,7 +9,17 @@ from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.core.dtypes import finfo, float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
 from flambeau.functional import ternary
-from flambeau.functional.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
+from flambeau.functional.creation import (
+    arange,
+    as_tensor,
+    empty,
+    eye,
+    full,
+    ones,
+    tensor,
+    tril_indices,
+    zeros,
+)
 from flambeau.functional.generators import default_generator
 from flambeau.functional.randomness import (
     bernoulli,
@@ -56,6 +66,7 @@ __all__ = [
     "randn",
     "stack",
     "tensor",
+    "tril_indices",
     "where",
     "zeros",
 ]

@@ -167,8 +167,10 @@ def _binomial_below_half(count: float, p: float, stream: Stream) -> float:
     return draw(count, p, stream)
 
 
-def binomial(count: Tensor, prob: Tensor) -> Tensor:
+def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """Numbers of successes; `count` and `prob` have one shape."""
+    if generator is not None:
+        raise NotImplementedError("binomial(generator=...) is not supported")
     stream = Stream()
     counts, probs = (x._values().astype(np.float64).ravel().tolist() for x in (count, prob))
     drawn = [_binomial(n, p, stream) for n, p in zip(counts, probs)]

@@ -408,3 +408,12 @@ class CumulativeDistributionTransform(Transform):
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """The log-density."""
         return self.distribution.log_prob(x)  # type: ignore[no-any-return]
+
+
+def __getattr__(name: str) -> Any:
+    """The transform of correlation matrices stands with their distribution."""
+    if name == "CorrCholeskyTransform":
+        from flambeau.distributions.correlation import CorrCholeskyTransform
+
+        return CorrCholeskyTransform
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,11 @@
 """Transforms of functions: PyTorch's torch.func."""
 
 from flambeau.func.mapping import vmap
-from flambeau.func.modules import functional_call, stack_module_state
+from flambeau.func.modules import (
+    functional_call,
+    replace_all_batch_norm_modules_,
+    stack_module_state,
+)
 from flambeau.func.transforms import (
     functionalize,
     grad,
@@ -10,6 +14,7 @@ from flambeau.func.transforms import (
     jacfwd,
     jacrev,
     jvp,
+    linearize,
     vjp,
 )
 
@@ -22,6 +27,8 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
+    "replace_all_batch_norm_modules_",
     "stack_module_state",
     "vjp",
     "vmap",

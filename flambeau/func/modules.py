@@ -99,3 +99,12 @@ def _stack(tables: list[dict[str, Any]]) -> dict[str, Any]:
         whole = stack([table[name].detach() for table in tables])
         made[name] = whole.requires_grad_(first.requires_grad)
     return made
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """The module, whose batch and instance normalisations now keep no running statistics."""
+    for module in root.modules():
+        if isinstance(getattr(module, "track_running_stats", None), bool):
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root

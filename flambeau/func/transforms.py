@@ -245,6 +245,41 @@ def jvp(
     return (shown, pushed, rebuild([run.plain(e) for e in extra])) if has_aux else (shown, pushed)
 
 
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """(outputs, function from tangents of the primals to those of the outputs).
+
+    The function is traced once; each call of the second function pushes through that trace.
+    RuntimeError there for another number or shape of tangents.
+    """
+    leaves, build = flatten(primals)
+    run = _Traced(lambda values: func(*build(values)), leaves)
+    output, _ = _outputs(run.result, "linearize", False)
+    roots, nest = flatten(output)
+    run.see(roots)
+
+    def push_forward(*tangents: Any) -> Any:
+        along, _ = flatten(tangents)
+        if len(along) != len(leaves):
+            raise RuntimeError(
+                f"Expected the tangents to have the same argspec as the primals: got {len(along)} "
+                f"of {len(leaves)}"
+            )
+        for place, (x, v) in enumerate(zip(leaves, along, strict=True)):
+            if tuple(x.shape) != tuple(v.shape):
+                raise RuntimeError(
+                    f"tangent:{place} with shape {v.shape} in flattened pytree doesn't match the "
+                    f"shape {x.shape} of the corresponding primal."
+                )
+            if x.dtype is not v.dtype:
+                raise RuntimeError(
+                    f"tangent:{place} with dtype {v.dtype} in flattened pytree doesn't match the "
+                    f"dtype {x.dtype} of the corresponding primal."
+                )
+        return nest(_push(run, roots, along))
+
+    return nest([run.plain(r) for r in roots]), push_forward
+
+
 def _push(run: _Traced, roots: list[Any], along: list[Any]) -> list[Any]:
     """The derivatives of the roots along tangents of the variables."""
     kept = run.outside or (run.connected and any(v.requires_grad for v in along))

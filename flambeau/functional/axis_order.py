@@ -27,9 +27,12 @@ TRANSPOSE = ViewOp("transpose", _permute_layout, _permute_value)
 T = ViewOp("t", _permute_layout, _permute_value)
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
     """The view whose dimension i is dims[i] of the input."""
-    rank, given = len(input._meta.shape), integers(dims, "permute", "dims")
+    rank, given = (
+        len(input._meta.shape),
+        integers(given if dims is None else (dims,), "permute", "dims"),
+    )
     if len(given) != rank:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the "

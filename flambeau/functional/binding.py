@@ -34,6 +34,7 @@ from flambeau.functional import (
     powers,
     randomness,
     rarer,
+    rarer_functions,
     recurrent,
     reduction,
     shaping,
@@ -42,6 +43,7 @@ from flambeau.functional import (
     slopes,
     softmax,
     solving,
+    sparse_making,
     special_functions,
     statistics,
     ternary,
@@ -75,6 +77,7 @@ METHOD_MODULES: tuple[ModuleType, ...] = (
     special_functions,
     short_time,
     statistics,
+    sparse_making,
 )
 NAME_MODULES: tuple[ModuleType, ...] = (
     pointwise,
@@ -110,6 +113,8 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     softmax,
     similarity,
     direct,
+    sparse_making,
+    rarer_functions,
 )
 # Functions of `pointwise`, `powers` and `ternary` that serve other modules.
 NOT_PUBLIC = {
@@ -144,7 +149,12 @@ def names() -> dict[str, tuple[str, str]]:
             found[name] = (_last(module), name)
     found["return_types"] = (_last(folding), "RETURN_TYPES")
     found["range"] = (_last(creation), "range_")
-    for module, table in ((matrix_functions, "REMOVED_NAMES"), (legacy_types, "LEGACY_TYPES")):
+    for module, table in (
+        (matrix_functions, "REMOVED_NAMES"),
+        (legacy_types, "LEGACY_TYPES"),
+        (sparse_making, "SPARSE_NAMES"),
+        (rarer_functions, "FUNCTIONS"),
+    ):
         for name in getattr(module, table):
             found[name] = (_last(module), f"{table}[{name}]")
     return found

@@ -56,13 +56,12 @@ METHODS = {
     ),
     "rarer": (
         "__delitem__ __reversed__ _indices _is_view apply_ as_subclass ccol_indices chalf "
-        "coalesce col_indices crow_indices dense_dim dequantize eig hash_tensor hspmm index "
-        "indices int_repr ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load "
-        "mtia q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale "
-        "q_zero_point qscheme reinforce resize resize_as resize_as_sparse_ row_indices smm solve "
-        "sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm sum_to_size "
-        "symeig to_dense to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr "
-        "to_sparse_coo to_sparse_csc to_sparse_csr values xpu "
+        "coalesce col_indices crow_indices dense_dim dequantize eig hash_tensor index indices "
+        "int_repr ipu is_coalesced is_nonzero is_same_size lstsq map2_ map_ module_load mtia "
+        "q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point "
+        "qscheme reinforce resize resize_as resize_as_sparse_ row_indices solve sparse_dim "
+        "sparse_resize_ sparse_resize_and_clear_ sum_to_size symeig to_dense to_mkldnn "
+        "to_padded_tensor values xpu "
     ),
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
@@ -80,6 +79,10 @@ METHODS = {
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve orgqr ormqr slogdet "
         "triangular_solve "
+    ),
+    "sparse_making": (
+        "hspmm smm sparse_mask sspaddmm to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo "
+        "to_sparse_csc to_sparse_csr "
     ),
     "special_functions": "i0 i0_ igamma igamma_ igammac igammac_ polygamma polygamma_",
     "statistics": "corrcoef cov renorm renorm_",
@@ -191,6 +194,29 @@ NAMES = {
         "randn_like randperm "
     ),
     "rarer": "broadcast_shapes is_same_size scalar_tensor",
+    "rarer_functions": (
+        "addmv_=FUNCTIONS[addmv_] as_strided_=FUNCTIONS[as_strided_] "
+        "ccol_indices_copy=FUNCTIONS[ccol_indices_copy] "
+        "col_indices_copy=FUNCTIONS[col_indices_copy] compiled_with_cxx11_abi cond "
+        "crow_indices_copy=FUNCTIONS[crow_indices_copy] dequantize=FUNCTIONS[dequantize] "
+        "detach=FUNCTIONS[detach] detach_=FUNCTIONS[detach_] frobenius_norm "
+        "get_deterministic_debug_mode get_device=FUNCTIONS[get_device] get_device_module "
+        "get_num_interop_threads hash_tensor=FUNCTIONS[hash_tensor] "
+        "indices_copy=FUNCTIONS[indices_copy] int_repr=FUNCTIONS[int_repr] "
+        "is_deterministic_algorithms_warn_only_enabled is_distributed=FUNCTIONS[is_distributed] "
+        "is_inference=FUNCTIONS[is_inference] is_signed=FUNCTIONS[is_signed] is_vulkan_available "
+        "is_warn_always_enabled native_dropout native_group_norm native_layer_norm "
+        "norm_except_dim nuclear_norm pca_lowrank "
+        "q_per_channel_axis=FUNCTIONS[q_per_channel_axis] "
+        "q_per_channel_scales=FUNCTIONS[q_per_channel_scales] "
+        "q_per_channel_zero_points=FUNCTIONS[q_per_channel_zero_points] "
+        "q_scale=FUNCTIONS[q_scale] q_zero_point=FUNCTIONS[q_zero_point] "
+        "resize_as_sparse_=FUNCTIONS[resize_as_sparse_] "
+        "row_indices_copy=FUNCTIONS[row_indices_copy] segment_reduce set_default_tensor_type "
+        "set_deterministic_debug_mode set_flush_denormal set_warn_always svd_lowrank sym_float "
+        "sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum to_dlpack "
+        "values_copy=FUNCTIONS[values_copy] while_loop "
+    ),
     "recurrent": "gru_cell lstm_cell rnn_relu_cell rnn_tanh_cell",
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
@@ -212,6 +238,11 @@ NAMES = {
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve lu_unpack orgqr ormqr "
         "slogdet triangular_solve "
+    ),
+    "sparse_making": (
+        "dsmm=SPARSE_NAMES[dsmm] hsmm=SPARSE_NAMES[hsmm] hspmm saddmm=SPARSE_NAMES[saddmm] smm "
+        "sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor "
+        "sparse_csc_tensor sparse_csr_tensor spmm sspaddmm "
     ),
     "special_functions": "i0 i0_ igamma igammac polygamma",
     "statistics": "corrcoef cov renorm",

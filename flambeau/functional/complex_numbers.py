@@ -62,7 +62,13 @@ POLAR = PureOp("polar", _polar, preserves=True)
 def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex tensor of two real ones."""
     checked("complex", real, "real"), checked("complex", imag, "imag", 2)
-    return write_out(binary(COMPLEX, real, imag), out)
+    made = binary(COMPLEX, real, imag)
+    if out is not None and out.dtype is not made.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {made.dtype.scalar_name} but got scalar type "
+            f"{out.dtype.scalar_name} for argument 'out'"
+        )
+    return write_out(made, out)
 
 
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:

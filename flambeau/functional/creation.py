@@ -21,6 +21,7 @@ from flambeau.functional.options import (
     checked_dtype,
     checked_options,
     finish,
+    given_size,
     shape_of,
 )
 from flambeau.ops import arithmetic as ar
@@ -116,7 +117,8 @@ EYE = MakeOp("eye", _eye)
 
 
 def zeros(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     out: Tensor | None = None,
     dtype: Any = None,
     layout: Any = None,
@@ -129,7 +131,14 @@ def zeros(
     checked_options(device, layout, pin_memory)
     return finish(
         record(
-            ZEROS, (), (shape_of(size or _named(names), "zeros"), checked_dtype(dtype), 0, None)
+            ZEROS,
+            (),
+            (
+                shape_of(given_size(sizes, size) or _named(names), "zeros"),
+                checked_dtype(dtype),
+                0,
+                None,
+            ),
         ),
         requires_grad,
         out,
@@ -137,7 +146,8 @@ def zeros(
 
 
 def ones(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     out: Tensor | None = None,
     dtype: Any = None,
     layout: Any = None,
@@ -149,7 +159,16 @@ def ones(
     """A tensor of ones of the given shape."""
     checked_options(device, layout, pin_memory)
     return finish(
-        record(ZEROS, (), (shape_of(size or _named(names), "ones"), checked_dtype(dtype), 1, None)),
+        record(
+            ZEROS,
+            (),
+            (
+                shape_of(given_size(sizes, size) or _named(names), "ones"),
+                checked_dtype(dtype),
+                1,
+                None,
+            ),
+        ),
         requires_grad,
         out,
     )
@@ -187,7 +206,8 @@ def full(
 
 
 def empty(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     out: Tensor | None = None,
     dtype: Any = None,
     layout: Any = None,
@@ -198,7 +218,7 @@ def empty(
 ) -> Tensor:
     """A tensor whose values are not set."""
     checked_options(device, layout, pin_memory)
-    kind, shape = checked_dtype(dtype), shape_of(size, "empty")
+    kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "empty")
     strides = channels_last_strides(shape) if memory_format is channels_last else None
     tensor = uninitialised(shape, kind, strides)
     return finish(tensor, requires_grad, out)
@@ -344,7 +364,14 @@ def arange(
 def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
     """arange that includes its end (deprecated in PyTorch)."""
     import math
+    import warnings
 
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior "
+        "is inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
+        "values in [start, end).",
+        stacklevel=2,
+    )
     kind = checked_dtype(dtype)
     return record(ARANGE, (start, step), (math.floor((end - start) / step) + 1, kind, None))
 

@@ -128,8 +128,12 @@ def embedding(
     if padding_idx is not None:
         padding_idx = _checked_padding(padding_idx, weight._meta.shape[0])
     if max_norm is not None or scale_grad_by_freq or sparse:
-        _refuse("embedding", sparse=sparse)
         _renorm(weight, input, max_norm, norm_type)
+        if sparse:
+            _refuse("embedding with sparse=True", scale_grad_by_freq=scale_grad_by_freq)
+            from flambeau.functional.sparse_lookup import rows_of
+
+            return rows_of(weight, input, padding_idx)
         return binary(EMBEDDING, weight, input, (padding_idx, bool(scale_grad_by_freq)))
     return binary(EMBEDDING, weight, input, (padding_idx,))
 
@@ -243,7 +247,8 @@ def embedding_bag(
     """Sums, means or maxima of rows: bags are input [B, N], or begin at offsets in input [L]."""
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
-    _refuse("embedding_bag", sparse=sparse)
+    if sparse and mode == "max":
+        raise ValueError("max mode does not support sparse weights")
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     if input.ndim == 2:
@@ -275,6 +280,13 @@ def embedding_bag(
                 f"mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
             )
     _renorm(weight, input, max_norm, norm_type)
+    if sparse:
+        _refuse("embedding_bag with sparse=True", scale_grad_by_freq=scale_grad_by_freq)
+        from flambeau.functional.sparse_lookup import bags_of
+
+        given: dict[str, Any] = {"mode": mode, "per_sample_weights": per_sample_weights}
+        given["include_last_offset"] = include_last_offset
+        return bags_of(weight, input, offsets, padding_idx, given)
     padding = _checked_padding(padding_idx, weight.shape[0])
     attributes = (mode, padding, bool(include_last_offset), bool(scale_grad_by_freq))
     result: Tensor = record_many(BAG, (weight, input, offsets, per_sample_weights), attributes)[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
@@ -20,7 +20,6 @@ from flambeau.ops.value import Value
 from flambeau.tensor.tensor import Tensor
 
 Dims = tuple[int, ...] | None
-F = TypeVar("F", bound=Callable[..., Any])
 HALVES = (dtypes.float16, dtypes.bfloat16)
 
 
@@ -61,29 +60,6 @@ def result_type(kind: str, *fields: str) -> type[NamedResult]:
 
 def _item(place: int, result: tuple[Any, ...]) -> Any:
     return result[place]
-
-
-_NUMPY_NAMES = {
-    "axis": "dim",
-    "keepdims": "keepdim",
-    "x": "input",
-    "a": "input",
-    "x1": "input",
-    "x2": "other",
-}
-
-
-def numpy_names(function: F) -> F:
-    """Accepts NumPy's keyword names (`axis`, `keepdims`, ..) for PyTorch's, as PyTorch does."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            for name in [n for n in kwargs if n in _NUMPY_NAMES]:
-                kwargs.setdefault(_NUMPY_NAMES[name], kwargs.pop(name))
-        return function(*args, **kwargs)
-
-    return cast(F, call)
 
 
 def checked(name: str, input: Any, argument: str = "input", position: int = 1) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
+from flambeau.functional.options import refuse_other_dtype
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -136,6 +137,7 @@ def gather(
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
     if sparse_grad:
         raise NotImplementedError("gather() with sparse_grad=True: there are no sparse gradients")
+    refuse_other_dtype(out, input.dtype)
     refuse_shared(out, input, index)
     return delivered(record(GATHER, (input, index), (dim,)), out)
 

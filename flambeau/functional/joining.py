@@ -6,17 +6,23 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from flambeau.core.dtypes import int64
 from flambeau.core.layout import channels_last_strides, is_channels_last
 from flambeau.core.shapes import broadcast_shapes, is_contiguous, wrap_axis
+from flambeau.functional.options import numpy_names
 from flambeau.functional.views import expand, flatten, reshape, unsqueeze
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
+from flambeau.record import recorder
 from flambeau.record.events import PureOp
+from flambeau.record.meta import meta_of
 from flambeau.record.recorder import record
+from flambeau.record.storage import Storage, allocate
 from flambeau.record.trace import Trace
-from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.tensor import Tensor, from_storage
 
 
 def _cat(parts: list[Value], axis: int) -> Value:
@@ -73,6 +79,8 @@ class CatOp(PureOp):
         trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
 
 
+FEW_PARTS = 3  # so few may as well be fused into what reads them
+
 CAT = CatOp("cat", _cat)
 STACK = PureOp("stack", _stack)
 
@@ -100,6 +108,58 @@ def _delivered(result: Tensor, out: Tensor | None) -> Tensor:
     return write_out(result, out)
 
 
+def settled_arrays(parts: Sequence[Tensor]) -> list[Any] | None:
+    """The data of tensors of one dtype that hold them and want no gradient; None for others.
+
+    Such parts (the rows of a batch, a replay memory's states) are joined here and now: recorded,
+    each set of places in a data set would be a stream of events of its own, never seen before.
+    """
+    dtype = parts[0]._meta.dtype
+    for part in parts:
+        storage, meta = part._storage, part._meta
+        if (
+            storage is None
+            or meta.requires_grad
+            or meta.dtype is not dtype
+            or not recorder.at_rest(storage)
+        ):
+            return None
+    if recorder.LOCAL.capture is not None:
+        return None
+    return [part._array() for part in parts]
+
+
+def joined_at_once(parts: Sequence[Tensor], axis: int, new_axis: bool) -> Tensor | None:
+    """The parts stacked (or concatenated) on the host, where they and the axis allow it."""
+    first = parts[0]._meta
+    rank, shape = len(first.shape), first.shape
+    if len(parts) < FEW_PARTS or not -rank - new_axis <= axis < rank + new_axis:
+        return None
+    for part in parts:
+        other = part._meta.shape
+        if other != shape and (new_axis or len(other) != rank or 0 in other):
+            return None
+    arrays = settled_arrays(parts)
+    if arrays is None or any(a.ndim > 3 and not a.flags.c_contiguous for a in arrays):
+        return None  # the memory format of images shows in the result
+    if new_axis:
+        axis %= rank + 1
+        made = (*shape[:axis], len(parts), *shape[axis:])
+    else:
+        axis %= rank
+        made = (*shape[:axis], sum(a.shape[axis] for a in arrays), *shape[axis + 1 :])
+        if any(
+            a.shape[:axis] + a.shape[axis + 1 :] != made[:axis] + made[axis + 1 :] for a in arrays
+        ):
+            return None
+    meta = meta_of(first.dtype, made)
+    storage = Storage(allocate(meta.numel * first.dtype.itemsize))
+    join: Any = np.stack if new_axis else np.concatenate
+    join(arrays, axis, out=storage.array(first.dtype).reshape(made))
+    return from_storage(storage, meta)
+
+
+@numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors one after another along an existing dimension, promoted to a common dtype."""
     parts = checked_tensors("cat", tensors)
@@ -112,17 +172,26 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         from flambeau.functional.gathering import refuse_shared
 
         refuse_shared(out, *parts)
+    elif type(dim) is int:
+        joined = joined_at_once(parts, dim, new_axis=False)
+        if joined is not None:
+            return joined
     return _delivered(record(CAT, (parts,), (dim,)), out)
 
 
 concat = concatenate = cat
 
 
+@numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors of one shape along a new dimension."""
     parts = checked_tensors("stack", tensors)
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
+    if out is None and type(dim) is int:
+        joined = joined_at_once(parts, dim, new_axis=True)
+        if joined is not None:
+            return joined
     return _delivered(record(STACK, (parts,), (dim,)), out)
 
 

@@ -239,8 +239,22 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     op = _MATMUL_BY_RANKS.get(
         (len(checked("matmul", input)._meta.shape), len(other._meta.shape)), MATMUL
     )
-    result = binary(op, input, other)
+    try:
+        result = binary(op, input, other)
+    except NotImplementedError:
+        result = _sparse_product(input, other)
     return cast(Tensor, result) if out is None else write_out(result, out)
+
+
+def _sparse_product(a: Tensor, b: Tensor) -> Any:
+    """The product with a sparse tensor, where a dense op could not take it."""
+    from flambeau.functional.sparse_tensors import Sparse
+
+    if not (isinstance(a, Sparse) or isinstance(b, Sparse)):
+        raise
+    from flambeau.functional.sparse_products import product
+
+    return product(a, b)
 
 
 def matmul_operator(self: Tensor, other: Any) -> Any:
@@ -255,7 +269,10 @@ def reflected_matmul(self: Tensor, other: Any) -> Any:
 
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices [n, m] and [m, p]."""
-    return write_out(binary(MM, checked("mm", input), checked("mm", mat2, "mat2", 2)), out)
+    try:
+        return write_out(binary(MM, checked("mm", input), checked("mm", mat2, "mat2", 2)), out)
+    except NotImplementedError:
+        return cast(Tensor, _sparse_product(input, mat2))
 
 
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -265,7 +282,10 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of a matrix [n, m] and a vector [m]."""
-    return write_out(binary(MV, checked("mv", input), checked("mv", vec, "vec", 2)), out)
+    try:
+        return write_out(binary(MV, checked("mv", input), checked("mv", vec, "vec", 2)), out)
+    except NotImplementedError:
+        return cast(Tensor, _sparse_product(input, vec))
 
 
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:

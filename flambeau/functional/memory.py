@@ -10,6 +10,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
+from flambeau.core.notice import warn_once
 from flambeau.functional.creation import empty_strided
 from flambeau.functional.legacy_types import LEGACY_TYPES
 from flambeau.functional.options import checked_dtype
@@ -305,7 +306,13 @@ def untyped_storage(self: Tensor) -> UntypedStorage:
 
 
 def storage(self: Tensor) -> TypedStorage:
-    """The tensor's storage, as elements of its dtype."""
+    """The tensor's storage, as elements of its dtype (deprecated in PyTorch)."""
+    warn_once(
+        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be "
+        "the only storage class. This should only matter to you if you are using storages "
+        "directly.  To access UntypedStorage directly, use tensor.untyped_storage() instead of "
+        "tensor.storage()"
+    )
     return TypedStorage(wrap_storage=untyped_storage(self), dtype=self.dtype)
 
 

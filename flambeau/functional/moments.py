@@ -19,10 +19,10 @@ from flambeau.functional.folding import (
     dtype_of,
     extent,
     folded,
-    numpy_names,
     safe_root,
     wide,
 )
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

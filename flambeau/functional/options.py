@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape
 from flambeau.core.size import Size
 from flambeau.tensor.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def checked_device(given: Any) -> Device:
@@ -37,6 +41,34 @@ def checked_dtype(given: Any) -> DType:
     if found is None:
         raise TypeError(f"dtype must be torch.dtype, not {type(given).__name__}")
     return found
+
+
+_NUMPY_NAMES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+}
+
+
+def numpy_names(function: F) -> F:
+    """Accepts NumPy's keyword names (`axis`, `keepdims`, ..) for PyTorch's, as PyTorch does."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for name in [n for n in kwargs if n in _NUMPY_NAMES]:
+                kwargs.setdefault(_NUMPY_NAMES[name], kwargs.pop(name))
+        return function(*args, **kwargs)
+
+    return cast(F, call)
+
+
+def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
+    """The arguments of `f(2, 3)` or those of `f(size=(2, 3))`."""
+    return several if one is None else (one,)
 
 
 def shape_of(size: tuple[Any, ...], name: str) -> Shape:
@@ -85,6 +117,13 @@ _C_NAMES = {
     "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
     "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
 }  # fmt: skip
+
+
+def refuse_other_dtype(out: Any, dtype: DType) -> None:
+    """RuntimeError where `out` is of another dtype than the result and nothing is converted."""
+    if out is not None and out.dtype is not dtype:
+        wanted, given = (_C_NAMES.get(d.name, d.name) for d in (dtype, out.dtype))
+        raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
 
 
 def refuse_overflow(value: Any, dtype: DType) -> None:

@@ -19,7 +19,6 @@ from flambeau.functional.folding import (
     checked,
     dim_of,
     dtype_of,
-    numpy_names,
     part,
     picked,
     result_type,
@@ -28,6 +27,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.ranking import (
     bucketize,

@@ -23,7 +23,7 @@ from flambeau.core.shapes import (
     memory_order,
 )
 from flambeau.functional.generators import Generator, default_generator
-from flambeau.functional.options import checked_device, checked_dtype, finish, shape_of
+from flambeau.functional.options import checked_device, checked_dtype, finish, given_size, shape_of
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -120,7 +120,8 @@ def _float_kind(dtype: DType, name: str) -> str:
 
 
 def rand(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     out: Tensor | None = None,
     dtype: Any = None,
@@ -135,7 +136,9 @@ def rand(
     kind = checked_dtype(dtype)
     name = _UNIFORM[_float_kind(kind, "check_uniform_bounds")]
     return finish(
-        _make_random(name, shape_of(size, "rand"), kind, {}, generator), requires_grad, out
+        _make_random(name, shape_of(given_size(sizes, size), "rand"), kind, {}, generator),
+        requires_grad,
+        out,
     )
 
 
@@ -146,7 +149,8 @@ def _normal_parameters(
 
 
 def randn(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     out: Tensor | None = None,
     dtype: Any = None,
@@ -158,7 +162,7 @@ def randn(
     """Normal numbers of mean 0 and standard deviation 1."""
     if device is not None:
         checked_device(device)
-    kind, shape = checked_dtype(dtype), shape_of(size, "randn")
+    kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "randn")
     if kind.is_complex:
         part = kind.to_real()
         flat = _make_random(
@@ -455,6 +459,8 @@ def multinomial(
         )
     if input.dim() not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if out is not None and out.dtype is not dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.scalar_name}")
     categories = input.shape[-1]
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")

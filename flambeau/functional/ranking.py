@@ -14,7 +14,6 @@ from flambeau.functional.folding import (
     checked,
     dim_of,
     is_nan,
-    numpy_names,
     part,
     picked,
     refuse_empty,
@@ -23,6 +22,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

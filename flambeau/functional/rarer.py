@@ -196,10 +196,7 @@ _EXPECTED_LAYOUT = {
     "ccol_indices": "sparse column compressed tensor layout",
     "row_indices": "sparse column compressed tensor layout",
 }  # fmt: skip
-_SPARSE = """
-to_sparse to_sparse_coo to_sparse_csr to_sparse_csc to_sparse_bsr to_sparse_bsc sparse_mask
-sparse_resize_ sparse_resize_and_clear_ smm sspaddmm resize_as_sparse_ hspmm
-""".split()
+_SPARSE = "sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_".split()
 _QUANTIZED = """
 q_scale q_zero_point q_per_channel_axis q_per_channel_scales q_per_channel_zero_points qscheme
 int_repr
@@ -246,7 +243,7 @@ def _removed(name: str, instead: str) -> Callable[..., Any]:
 
 METHODS: dict[str, Callable[..., Any]] = {
     **{name: _wrong_layout(name, wanted) for name, wanted in _EXPECTED_LAYOUT.items()},
-    **{name: _unsupported(name, "sparse tensors are") for name in _SPARSE},
+    **{name: _unsupported(name, "changing the size of sparse tensors is") for name in _SPARSE},
     **{name: _unsupported(name, "quantized tensors are") for name in _QUANTIZED},
     **{name: _unsupported(name, what) for name, what in _OTHERS.items()},
     **{name: _removed(name, instead) for name, instead in _REMOVED.items()},

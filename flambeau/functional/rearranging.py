@@ -35,9 +35,9 @@ def _repeat(x: Value, repeats: Shape) -> Value:
 REPEAT = PureOp("repeat", _repeat)
 
 
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *given: Any, repeats: Any = None) -> Tensor:
     """The tensor repeated along each dimension; further counts in front make new dimensions."""
-    counts = integers(repeats, "repeat", "repeats")
+    counts = integers(given if repeats is None else (repeats,), "repeat", "repeats")
     if len(counts) < len(self._meta.shape):
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -52,9 +52,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     return made
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
     """repeat with missing counts in front taken as 1."""
-    counts = integers(dims, "tile", "dims")
+    counts = integers(given if dims is None else (dims,), "tile", "dims")
     return repeat(input, (1,) * (len(input._meta.shape) - len(counts)) + counts)
 
 

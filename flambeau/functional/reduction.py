@@ -22,7 +22,6 @@ from flambeau.functional.folding import (
     extent,
     folded,
     is_nan,
-    numpy_names,
     picked,
     refuse_empty,
     result_type,
@@ -39,6 +38,7 @@ from flambeau.functional.moments import (
     var_mean,
     vector_norm,
 )
+from flambeau.functional.options import numpy_names, refuse_other_dtype
 from flambeau.functional.pointwise import maximum, minimum, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -351,6 +351,8 @@ def argmin(
 @numpy_names
 def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False, out: Any = None) -> Any:
     """(min, max) over one axis or all."""
+    for target in out or ():
+        refuse_other_dtype(target, input.dtype)
     dims = None if dim is None else (dim_of("aminmax", dim),)
     results = record_many(AMINMAX, (checked("aminmax", input),), (dims, bool(keepdim)))
     return AminmaxResult(write_outs(results, out))

@@ -15,6 +15,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
+from flambeau.functional.options import numpy_names
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -129,10 +130,12 @@ def _gumbel(logits: Value, noise: Value, tau: float, hard: bool, dim: int) -> Va
 GUMBEL = PureOp("gumbel_softmax", _gumbel, "SoftmaxBackward0")
 
 
+@numpy_names
 def _method_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     return unary(SOFTMAX, self, (dim, dtype, False))
 
 
+@numpy_names
 def _method_log_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     return log_softmax(self, dim, dtype=dtype)
 

@@ -14,6 +14,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import matrix_algebra as ma
 from flambeau.ops import reduction as red
 from flambeau.ops import view
+from flambeau.ops.randomness import require
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.recording import in_place, record, unary
@@ -58,10 +59,10 @@ def _cov(x: Value, fweights: Value | None, aweights: Value | None, correction: i
     weights: Value | None = None
     if fweights is not None:
         _check_weights("fweights", fweights, count, True)
-        weights = view.reshape(fweights, shape=(count,))
+        weights = _not_negative("fweights", view.reshape(fweights, shape=(count,)))
     if aweights is not None:
         _check_weights("aweights", aweights, count, False)
-        each = view.reshape(aweights, shape=(count,))
+        each = _not_negative("aweights", view.reshape(aweights, shape=(count,)))
         weights = each if weights is None else ar.mul(each, weights)
     rows = ar.cast(rows, ar.float_dtype(rows) if weights is None else ar.float_dtype(rows, weights))
     real = rows.dtype.to_real()
@@ -84,6 +85,12 @@ def _cov(x: Value, fweights: Value | None, aweights: Value | None, correction: i
     weighted = centred if weights is None else ar.mul(centred, weights)
     result = ar.div(ma.dot(centred, ma.adjoint(weighted)), norm)
     return view.reshape(result, shape=()) if rows.shape[0] == 1 else result
+
+
+def _not_negative(name: str, weights: Value) -> Value:
+    """The weights; RuntimeError when run if one is negative."""
+    error = ("RuntimeError", f"cov(): {name} cannot be negative")
+    return require(weights, ar.ge(weights, 0), error=error)
 
 
 def _corrcoef(x: Value) -> Value:

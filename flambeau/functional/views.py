@@ -21,6 +21,7 @@ from flambeau.core.shapes import (
     view_strides,
     wrap_axis,
 )
+from flambeau.functional.options import numpy_names
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
@@ -205,6 +206,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:
     return show(NARROW, input, (axis, at, size, 1))
 
 
+@numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A view with a new dimension of extent 1 at `dim`."""
     return show(UNSQUEEZE, input, (wrap_axis(dim, len(input._meta.shape) + 1),))
@@ -240,6 +242,7 @@ SQUEEZE_ONE = ViewOp("squeeze", _squeeze_layout, _squeeze_value, "SqueezeBackwar
 SQUEEZE_SOME = ViewOp("squeeze", _squeeze_layout, _squeeze_value, "SqueezeBackward2")
 
 
+@numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without the dimensions of extent 1 (all, or those of `dim`)."""
     rank = len(input._meta.shape)
@@ -281,10 +284,12 @@ def _reshaping(shape: Shape, strides: Strides, sizes: Shape) -> tuple[tuple[Shap
     return (wanted,), view_strides(shape, strides, wanted) is not None
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *given: Any, shape: Any = None) -> Tensor:
     """The elements in row-major order under another shape: a view if strides allow, else a copy."""
     meta = input._meta
-    attributes, views = _reshaping(meta.shape, meta.strides, integers(shape, "reshape", "shape"))
+    attributes, views = _reshaping(
+        meta.shape, meta.strides, integers(given if shape is None else (shape,), "reshape", "shape")
+    )
     if views:
         return show(VIEW, input, attributes)
     copied: Tensor = unary(RESHAPE_COPY, input, attributes)

@@ -1,6 +1,6 @@
 """Layers, losses, containers and their initialisers: PyTorch's torch.nn."""
 
-from flambeau.nn import init, modules, parallel, parameter, utils
+from flambeau.nn import attention, grad, init, modules, parallel, parameter, utils
 from flambeau.nn._torch import Buffer, Parameter
 from flambeau.nn._torch import F as functional
 from flambeau.nn.modules import *  # noqa: F403  (its __all__ is public here)
@@ -8,6 +8,8 @@ from flambeau.nn.parallel import DataParallel
 from flambeau.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 __all__ = [
+    "attention",
+    "grad",
     "Buffer",
     "DataParallel",
     "Parameter",

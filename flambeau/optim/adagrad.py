@@ -79,6 +79,23 @@ class Adagrad(RuleOptimizer):
             flags = {"maximize": group["maximize"]}
             self._apply(adagrad_update, members, ("sum",), scalars, flags)
 
+    def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """Only the rows that the gradients name."""
+        if group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        self._start(group)
+        lr, number = lr_arithmetic(group["lr"])
+        for count, members in self._cohorts(params).items():
+            step_size = float(lr / number(1 + (count - 1) * group["lr_decay"]))
+            for param in members:
+                found: Any = param._grad
+                grad = (-found if group["maximize"] else found).coalesce()
+                place, entries = tuple(grad.indices().unbind(0)), grad.values()
+                sums = self._state[param]["sum"]
+                sums[place] = sums[place] + entries * entries
+                scale = sums[place].sqrt() + group["eps"]
+                param[place] = param[place] - entries / scale * step_size
+
     def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(group[name] for name in ("lr_decay", "weight_decay", "eps", "maximize"))
 

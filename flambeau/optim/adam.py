@@ -104,6 +104,12 @@ class Adam(RuleOptimizer):
             names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
             self._apply(adam_update, members, names, scalars, flags)
 
+    def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """RuntimeError: see SparseAdam."""
+        raise RuntimeError(
+            "Adam does not support sparse gradients, please consider SparseAdam instead"
+        )
+
     def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return (
             group["betas"],

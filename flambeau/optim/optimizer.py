@@ -92,7 +92,12 @@ class Optimizer:
         the tensors up to date and reads back those that were changed.
     """
 
+    # The applications of the last step, where they are all there is to a step: (update, what is
+    # fixed of it, its place in `_applied`, what stands there).
+    _known: list[tuple[Any, Any, Any, Any]] | None = None
     _entering: Any = None  # what a step uses, where it is known to enter together
+    _recorded: Any = None  # the recording that the last step is part of
+    _stepped: Sequence[Sequence[Tensor]] = ()  # the parameters of the last step
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -131,6 +136,7 @@ class Optimizer:
     @property
     def state(self) -> defaultdict[Any, dict[str, Any]]:
         """The state of each parameter: a dictionary of tensors."""
+        self._undo_if_failed()
         self._write_steps()
         self._exposed = True
         return self._state
@@ -214,6 +220,26 @@ class Optimizer:
                 self._counts[param] = count
         self._together.clear()
 
+    def _undo_if_failed(self) -> None:
+        """Forgets the last step where it never happened: its program has failed on bad data.
+
+        PyTorch's loss raises before the step is even called.
+        """
+        if self._recorded is None or not self._recorded.failed:
+            return
+        self._recorded = None
+        self._count_each()
+        for param in (param for params in self._stepped for param in params):
+            state = self._state.get(param, {})
+            if any(getattr(part, "_failure", None) for part in state.values()):
+                del self._state[param]
+                self._counts.pop(param, None)
+            elif param in self._counts:
+                self._counts[param] -= 1
+        self._written.clear()
+        self._applied.clear()
+        self._known = self._entering = None
+
     # Steps
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -224,6 +250,7 @@ class Optimizer:
         """Drop (or, with `set_to_none=False`, zero) the gradients."""
         if set_to_none:
             capture = LOCAL.capture
+            self._undo_if_failed()
             for group in self.param_groups:
                 for param in group["params"]:
                     param._grad = None

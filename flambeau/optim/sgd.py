@@ -81,6 +81,28 @@ class SGD(RuleOptimizer):
         if known:
             self._apply(sgd_update, known, names, scalars, {**flags, "first": False})
 
+    def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """Only the rows that the gradients name; the momentum is sparse too."""
+        lr, momentum = float(group["lr"]), group["momentum"]
+        for param in params:
+            grad: Any = -param._grad if group["maximize"] else param._grad
+            if group["weight_decay"] != 0:
+                grad = grad.add(param)  # refused, as in PyTorch
+            if momentum != 0:
+                state = self._state[param]
+                buffer = state.get("momentum_buffer")
+                if buffer is None:
+                    buffer = grad.clone()
+                else:
+                    buffer = (buffer * momentum).add(grad, alpha=1 - group["dampening"])
+                state["momentum_buffer"] = buffer
+                grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+            places, entries = grad._indices(), grad._entries
+            if grad.sparse_dim() == 1:
+                param.index_add_(0, places[0], entries, alpha=-lr)
+            else:
+                param.sub_(grad.to_dense(), alpha=lr)
+
     def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return (
             group["momentum"],

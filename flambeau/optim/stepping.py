@@ -90,14 +90,13 @@ class RuleOptimizer(Optimizer):
     """An optimiser whose step applies one rule of `flambeau.optim.updates` to each group."""
 
     _group: dict[str, Any]
-    # The applications of the last step, where they are all there is to a step: (update, what is
-    # fixed of it, its place in `_applied`, what stands there).
-    _known: list[tuple[Update, Any, Any, Any]] | None = None
     _applications: list[tuple[Update, Any, Any, Any]] | None = None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
+        self._undo_if_failed()
         if closure is None and self._known is not None and self._step_as_known(self._known):
+            self._recorded = recorder.LOCAL.rec
             recorder.end_step()
             return None
         loss = None
@@ -108,16 +107,24 @@ class RuleOptimizer(Optimizer):
         exposed = self._exposed
         if exposed:
             self._read_steps()
+        self._stepped = stepped = []
         for group in self.param_groups:
             params = [param for param in group["params"] if param._grad is not None]
+            sparse = [param for param in params if param._grad.is_sparse]
+            if sparse:
+                params = [param for param in params if not param._grad.is_sparse]
+                with no_grad():
+                    self._step_sparse(group, sparse)
             if params:
                 self._group = group
                 self._step_group(group, params)
+                stepped.append(params)
         applications = self._applications
         self._known = applications if len(applications) == len(self.param_groups) else None
         self._entering = self._all_that_enters()
         if exposed:
             self._write_steps()
+        self._recorded = recorder.LOCAL.rec
         recorder.end_step()
         return loss
 
@@ -169,6 +176,10 @@ class RuleOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         raise NotImplementedError
+
+    def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """A step of parameters with sparse gradients. RuntimeError where the rule takes none."""
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
 
     def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
         """The hyper-parameters of a group that choose its program."""

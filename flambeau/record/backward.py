@@ -442,8 +442,28 @@ def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> Non
     mode, trace.grad_mode = trace.grad_mode, create_graph
     if any(ct is known for known in (t.group.values.get(t.layout) for t in trace.tensors)):
         ct = view.reshape(ct, shape=ct.shape)
-    trace.new_tensor(ct, strides=strides, grad_name="CloneBackward0")
+    trace.new_tensor(ct, strides=strides, grad_name=_gradient_name(ct))
     trace.grad_mode = mode
+
+
+# What PyTorch's backward of the common ops ends with; most derivatives end with a product.
+_GRADIENT_NAMES = {
+    "add": "AddBackward0",
+    "sub": "SubBackward0",
+    "div": "DivBackward0",
+    "neg": "NegBackward0",
+    "where": "WhereBackward0",
+    "expand": "ExpandBackward0",
+}
+
+
+def _gradient_name(ct: Value) -> str:
+    """The name that a gradient with history shows: that of the op that made it."""
+    while ct.primitive.name in ("reshape", "transpose", "cast"):
+        ct = ct.inputs[0]
+    if ct.primitive.name == "dot":
+        return "MmBackward0" if len(ct.inputs[0].shape) == 2 else "BmmBackward0"
+    return _GRADIENT_NAMES.get(ct.primitive.name, "MulBackward0")
 
 
 def _run_chain(

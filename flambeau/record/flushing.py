@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import os
 import threading
 import time
 from typing import Any
 
-from flambeau.record.meta import Meta
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
@@ -22,9 +20,9 @@ from flambeau.record.recording import (
     root_state,
     trace_of,
 )
+from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, out_of_memory
-from flambeau.record.tree import State
 
 new = object.__new__
 _settling = threading.RLock()
@@ -88,9 +86,11 @@ def settle_other(other: Recording) -> None:
         other.handles = other.bases = other.scalars = CLOSED
         other.state = DEAD
         other.trace = None
+        work.failed = False
         try:
             other.plan = run_recording(work)
         finally:
+            other.failed = work.failed
             other.done = True
 
 
@@ -139,35 +139,24 @@ def run_recording(rec: Recording) -> Plan | None:
     except MemoryError as error:
         reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
         reason.__dict__["node"] = error.__dict__.get("node")
-        fail(rec, located(state, reason))
-        raise reason from None
+        raise failed(rec, reason) from None
     except Exception as error:
-        fail(rec, located(state, error))
-        raise
+        found = failed(rec, error)
+        if found is error:
+            raise
+        raise found from None
     except BaseException as error:
         fail(rec, error)
         raise
     return plan
 
 
-def located(state: State, error: Exception) -> Exception:
-    """The error, with a line that says where the program recorded the op that has failed."""
-    node, trace = error.__dict__.pop("node", None), state.trace
-    message = error.args[0] if len(error.args) == 1 else None
-    if node is None or trace is None or not isinstance(message, str):
-        return error
-    events = []
-    at: State | None = state
-    while at is not None and at.parent is not None:
-        if not isinstance(at.key, Meta):
-            events.append(at)
-        at = at.parent
-    number = bisect.bisect(trace.marks, node.order)
-    if 0 < number <= len(events):
-        line = events[len(events) - number].line
-        if line is not None:
-            error.args = (f"{message}\n(first recorded at {line[0]}:{line[1]})",)
-    return error
+def failed(rec: Recording, error: Exception) -> Exception:
+    """Makes the best of a program that has failed; the error to raise."""
+    located(rec.state, error)
+    found = rescue(rec, error)
+    fail(rec, found)
+    return found
 
 
 class Interrupted(Exception):
@@ -181,10 +170,16 @@ def whole(rec: Recording) -> bool:
 
 
 def fail(rec: Recording, error: BaseException) -> None:
-    """Tensors that a failed program was to compute say why when they are used."""
+    """Tensors that a failed program was to compute say why when they are used. A gradient that
+    was to be made is none.
+    """
+    rec.failed = True
     for tensor in rec.handles:
         if tensor._storage is None:
             tensor._failure = f"{type(error).__name__}: {error}"
+    for tensor in rec.handles:
+        if tensor._grad is not None and getattr(tensor._grad, "_failure", None):
+            tensor._grad = None
 
 
 def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:

@@ -14,8 +14,9 @@ class Options:
     `sync`: each op runs at once in the reference executor (FLAMBEAU_SYNC=1). `executor`: "auto",
     "reference" or "compiled" (FLAMBEAU_EXECUTOR). `longest_recording`: events after which a
     recording runs in any case; `loop_check`: events from which a repetition in the stream ends it.
-    `warm_up`: runs of a small program in the reference executor before it is compiled. `states`:
-    how many states the tree may hold.
+    `warm_up`: runs of a small program in the reference executor before it is compiled;
+    `always_compile`: none (torch.use_deterministic_algorithms). `states`: how many states the tree
+    may hold.
     """
 
     sync: bool = False
@@ -23,6 +24,7 @@ class Options:
     longest_recording: int = 2000
     loop_check: int = 64
     warm_up: int = 1
+    always_compile: bool = False
     states: int = 100_000
 
 

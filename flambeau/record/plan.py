@@ -155,6 +155,7 @@ class Plan:
         "result_bytes",
         "rewritten",
         "runs",
+        "seconds",
         "spent_frame",
         "tick",
         "writes",
@@ -195,6 +196,7 @@ class Plan:
         self.compiled: Any = None
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
+        self.seconds = 0.0  # in the reference executor
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
@@ -307,8 +309,10 @@ class Plan:
             return False
         if any(dtype.is_complex for dtype in self.program.scalars):
             return False  # native programs know no complex run-time numbers
-        if OPTIONS.executor == "compiled" or self.runs >= OPTIONS.warm_up:
+        if OPTIONS.executor == "compiled" or OPTIONS.always_compile:
             return True
+        if self.runs >= OPTIONS.warm_up:
+            return self.seconds >= worth_waiting()
         return self.runs == 0 and heavy(self.program)
 
     def compile(self) -> Any:
@@ -331,9 +335,11 @@ class Plan:
         results = reference.execute(self.program, arrays, rec.scalars)
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
+        spent = time.perf_counter() - start
+        self.seconds += spent
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
-        STATISTICS.reference_seconds += time.perf_counter() - start
+        STATISTICS.reference_seconds += spent
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame
@@ -365,6 +371,22 @@ class Plan:
             changes = -1 if tensor._family is None else tensor._family.changes
             frame.views.append((weakref.ref(tensor), value, changes))
         return frame
+
+
+MANY_PROGRAMS = 64
+
+
+def worth_waiting() -> float:
+    """The seconds in the reference executor after which a small program is compiled.
+
+    None for the first ones: a training loop has a few programs, and comes back to them. Where
+    programs are many, as with sequences of ever new lengths, each has to cost in NumPy about what
+    compiling one has cost so far.
+    """
+    count = STATISTICS.compiled_programs
+    if count < MANY_PROGRAMS // 4:
+        return 0.0
+    return STATISTICS.compile_seconds / count * min(count / MANY_PROGRAMS, 1.0)
 
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:

@@ -37,6 +37,7 @@ class Recording:
         "bases",
         "cuts",
         "done",
+        "failed",
         "frames",
         "handles",
         "nodes",
@@ -60,6 +61,7 @@ class Recording:
         self.nodes: Any = None  # its backward functions, where somebody has asked for them
         self.taken = False  # it runs, or has run
         self.done = False
+        self.failed = False  # it has not done what its last events say
 
 
 # By grad mode; by (grad mode, policy) under autocast.

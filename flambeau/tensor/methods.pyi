@@ -83,7 +83,7 @@ class TensorMethods(Handle):
     def _is_zerotensor(self, *args: Any) -> _bool:
         """False: tensors here are in plain memory of this process."""
     def _typed_storage(self) -> TypedStorage:
-        """The tensor's storage, as elements of its dtype."""
+        """The tensor's storage, as elements of its dtype (deprecated in PyTorch)."""
     def abs(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise abs of `input` (a new tensor of its shape)."""
     def abs_(self) -> Tensor:
@@ -581,8 +581,8 @@ class TensorMethods(Handle):
         edges."""
     def hsplit(self, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
         """Parts along one dimension: so many equal ones, or cut at indices (views)."""
-    def hspmm(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+    def hspmm(self, mat2: Tensor) -> Any:
+        """The product of a sparse and a dense matrix, with sparse rows and dense columns."""
     def hypot(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise hypot of `input` and `other`, broadcast and promoted."""
     def hypot_(self, other: Any) -> Tensor:
@@ -1030,7 +1030,7 @@ class TensorMethods(Handle):
         """Q other (other Q, Q^H other) with the square Q of `geqrf`."""
     def outer(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """All products of an element of one vector with one of another: [n, m]."""
-    def permute(self, *dims: Any) -> Tensor:
+    def permute(self, *given: Any, dims: Any = None) -> Tensor:
         """The view whose dimension i is dims[i] of the input."""
     def pin_memory(self, memory_format: Any = None) -> Tensor:
         """The tensor on the CPU (itself)."""
@@ -1123,13 +1123,13 @@ class TensorMethods(Handle):
         """Each slice along `dim` scaled down to a p-norm of at most `maxnorm`."""
     def renorm_(self, p: _float, dim: _int, maxnorm: _float) -> Tensor:
         """renorm in place."""
-    def repeat(self, *repeats: Any) -> Tensor:
+    def repeat(self, *given: Any, repeats: Any = None) -> Tensor:
         """The tensor repeated along each dimension; further counts in front make new dimensions."""
     def repeat_interleave(
         self, repeats: Any = None, dim: _int | None = None, *, output_size: _int | None = None
     ) -> Tensor:
         """Each element of a dimension (or of the flat tensor) repeated in place."""
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *given: Any, shape: Any = None) -> Tensor:
         """The elements in row-major order under another shape: a view if strides allow, else a
         copy."""
     def reshape_as(self, other: Tensor) -> Tensor:
@@ -1143,7 +1143,7 @@ class TensorMethods(Handle):
     def resize_as_(self, the_template: Tensor, *, memory_format: Any = ...) -> Tensor:
         """resize_ to another tensor's shape."""
     def resize_as_sparse_(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+        """Refused: changing the size of sparse tensors is not supported."""
     def resolve_conj(self) -> Tensor:
         """The tensor itself: conjugation is never lazy."""
     def resolve_neg(self) -> Tensor:
@@ -1259,8 +1259,8 @@ class TensorMethods(Handle):
         """A copy with src in place of elements start:end:step of a dimension."""
     def slogdet(self, *, out: Any = None) -> Any:
         """(sign, log of the absolute value) of the determinants of square matrices."""
-    def smm(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+    def smm(self, mat: Tensor) -> Any:
+        """The product of a sparse and a dense matrix, as a sparse one."""
     def softmax(self, dim: _int, dtype: DType | None = None) -> Tensor: ...
     def solve(self, *args: Any, **options: Any) -> Any:
         """Removed from PyTorch: use torch.linalg.solve."""
@@ -1269,12 +1269,12 @@ class TensorMethods(Handle):
     ) -> Any:
         """(sorted values, indices) along `dim`, always stable; NaN is the largest."""
     def sparse_dim(self) -> Any: ...
-    def sparse_mask(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+    def sparse_mask(self, mask: Any) -> Any:
+        """The elements at the places of a sparse tensor."""
     def sparse_resize_(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+        """Refused: changing the size of sparse tensors is not supported."""
     def sparse_resize_and_clear_(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+        """Refused: changing the size of sparse tensors is not supported."""
     def split(self, split_size_or_sections: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
         """Views of consecutive parts of a dimension: of one size (the last may be less) or
         given."""
@@ -1292,8 +1292,8 @@ class TensorMethods(Handle):
         """A view without the dimensions of extent 1 (all, or those of `dim`)."""
     def squeeze_(self, dim: Any = None) -> Tensor:
         """squeeze of the tensor itself."""
-    def sspaddmm(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+    def sspaddmm(self, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        """beta * input + alpha * (mat1 @ mat2), all sparse but mat2."""
     def std(
         self,
         dim: Any = None,
@@ -1319,7 +1319,7 @@ class TensorMethods(Handle):
     ) -> Tensor:
         """The Fourier transforms of overlapping windows: [.., frequency, frame], complex."""
     def storage(self) -> TypedStorage:
-        """The tensor's storage, as elements of its dtype."""
+        """The tensor's storage, as elements of its dtype (deprecated in PyTorch)."""
     def storage_type(self) -> Any:
         """The legacy class of the tensor's storage."""
     def sub(self, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
@@ -1373,7 +1373,7 @@ class TensorMethods(Handle):
         """tanh in place."""
     def tensor_split(self, indices_or_sections: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
         """Views of parts of a dimension: a number of nearly equal ones, or cut at indices."""
-    def tile(self, *dims: Any) -> Tensor:
+    def tile(self, *given: Any, dims: Any = None) -> Tensor:
         """repeat with missing counts in front taken as 1."""
     def to(
         self,
@@ -1392,18 +1392,32 @@ class TensorMethods(Handle):
         """Refused: the layout mkldnn is not supported."""
     def to_padded_tensor(self, *args: Any, **options: Any) -> Any:
         """Refused: nested tensors are not supported."""
-    def to_sparse(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
-    def to_sparse_bsc(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
-    def to_sparse_bsr(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
-    def to_sparse_coo(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
-    def to_sparse_csc(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
-    def to_sparse_csr(self, *args: Any, **options: Any) -> Any:
-        """Refused: sparse tensors are not supported."""
+    def to_sparse(
+        self,
+        sparseDims: _int | None = None,
+        *,
+        layout: Any = None,
+        blocksize: Any = None,
+        dense_dim: _int | None = None,
+    ) -> Any:
+        """The elements that are not zero, in coordinates of the first `sparseDims` dimensions."""
+    def to_sparse_bsc(self, **options: Any) -> Any:
+        """NotImplementedError: sparse layouts of blocks are not supported."""
+    def to_sparse_bsr(self, **options: Any) -> Any:
+        """NotImplementedError: sparse layouts of blocks are not supported."""
+    def to_sparse_coo(
+        self,
+        sparseDims: _int | None = None,
+        *,
+        layout: Any = None,
+        blocksize: Any = None,
+        dense_dim: _int | None = None,
+    ) -> Any:
+        """The elements that are not zero, in coordinates of the first `sparseDims` dimensions."""
+    def to_sparse_csc(self, dense_dim: Any = None) -> Any:
+        """The matrix with compressed columns."""
+    def to_sparse_csr(self, dense_dim: Any = None) -> Any:
+        """The matrix with compressed rows."""
     def topk(
         self,
         k: _int,

@@ -12,6 +12,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType, float32_from_bfloat16
+from flambeau.core.notice import warn_once
 from flambeau.core.size import Size
 from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
     from flambeau.tensor.methods import TensorMethods as Base
 else:
     Base = Handle
+
+
+SCALAR_WITH_GRADIENT = (
+    "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+    "Consider using tensor.detach() first."
+)
 
 
 class Tensor(Base):
@@ -284,12 +291,16 @@ class Tensor(Base):
         return bool(self.item())
 
     def __float__(self) -> float:
+        if self._meta.requires_grad:
+            warn_once(SCALAR_WITH_GRADIENT)
         return float(self._only())
 
     def __int__(self) -> int:
         return int(self._only())
 
     def __complex__(self) -> complex:
+        if self._meta.requires_grad:
+            warn_once(SCALAR_WITH_GRADIENT)
         return complex(self._only())
 
     def _only(self) -> Any:

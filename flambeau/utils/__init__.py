@@ -8,8 +8,8 @@ from typing import Any
 from flambeau.tensor.tensor import Tensor
 
 _SUBMODULES = frozenset(
-    """backcompat benchmark bottleneck checkpoint collect_env cpp_extension data deterministic
-    dlpack flop_counter hooks model_zoo tensorboard _pytree""".split()
+    """benchmark bottleneck checkpoint collect_env cpp_extension data deterministic
+    dlpack flop_counter hooks model_zoo tensorboard""".split()
 )
 _ABSENT = {
     "benchmark": "the standard library's timeit",

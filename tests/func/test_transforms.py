@@ -56,6 +56,13 @@ CASES = {
     "outer graph": _maml,
     "vjp": lambda t, f: f.vjp(_vector(t), t.tensor(X))[1](t.tensor(X)),
     "jvp": lambda t, f: f.jvp(_vector(t), (t.tensor(X),), (t.tensor(X),)),
+    "linearize": lambda t, f: f.linearize(_vector(t), t.tensor(X))[1](t.tensor(X)),
+    "linearize, two": lambda t, f: [
+        f.linearize(lambda a, b: {"p": a * b.sum(), "q": b}, t.tensor(X), t.tensor(Y))[1](
+            t.tensor(X + i), t.tensor(Y)
+        )
+        for i in range(2)
+    ],
     "jacrev": lambda t, f: f.jacrev(_vector(t))(t.tensor(X)),
     "jacfwd": lambda t, f: f.jacfwd(_vector(t))(t.tensor(X)),
     "hessian": lambda t, f: f.hessian(_scalar(t))(t.tensor(X)),

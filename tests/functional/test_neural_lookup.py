@@ -124,8 +124,11 @@ def test_an_index_out_of_range_is_refused(bad: int) -> None:
 
 
 def test_what_is_missing_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="sparse"):
-        fe.embedding(pair(INDEX)[1], pair(normal(5, 3))[1], sparse=True)
+    weight = pair(normal(5, 3))[1].requires_grad_()
+    with pytest.raises(NotImplementedError, match="leaf"):
+        fe.embedding(pair(INDEX)[1], weight * 2, sparse=True)
+    with pytest.raises(NotImplementedError, match="scale_grad_by_freq"):
+        fe.embedding(pair(INDEX)[1], weight, None, None, 2.0, True, True)
 
 
 def test_attention_refuses_two_masks() -> None:

@@ -48,6 +48,7 @@ FLOORS |= dict.fromkeys(
             "jit",
         ),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
+        *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),
         *("distributions", "special", "testing", "types", "version"),
     ],
     6,

@@ -122,6 +122,33 @@ def test_a_file_is_whole_or_untouched(tmp_path: Path) -> None:
         flambeau.save(1, tmp_path / "nowhere" / "x.pt")
 
 
+class Own:
+    pass
+
+
+def test_a_whole_module_is_a_pickle() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    net[2].weight = net[0].weight
+    own: Any = Own()
+    own.__dict__.update(net=net, rows=net[0].weight.detach()[1:], n=3)
+    file = io.BytesIO()
+    flambeau.save(own, file)
+    file.seek(0)
+    for weights_only in (None, True):
+        with pytest.raises(pickle.UnpicklingError, match=r"^Weights only load failed"):
+            flambeau.load(file, weights_only=weights_only)
+    made: Any = flambeau.load(file, weights_only=False)
+    assert type(made).__name__ == "Own"
+    assert made.n == 3
+    assert made.net[2].weight is made.net[0].weight
+    assert made.net[0].weight.requires_grad
+    for name, value in net.state_dict().items():
+        assert flambeau.equal(made.net.state_dict()[name], value)
+    made.rows.zero_()  # shares the weight's memory, as before
+    assert made.net[0].weight[1].abs().sum().item() == 0
+    assert net[0].weight[1].abs().sum().item() > 0
+
+
 def test_what_contains_itself() -> None:
     loop: list[Any] = [1]
     loop.append(loop)

@@ -31,7 +31,7 @@ def test_every_public_method_exists_or_says_why_not() -> None:
     assert sorted(public - set(dir(flambeau.Tensor)) - ELSEWHERE) == []
 
 
-REFUSED = """to_sparse() to_sparse_csr() sparse_mask(None) q_scale() int_repr() qscheme()
+REFUSED = """to_sparse_bsr() sparse_resize_() sparse_mask(None) q_scale() int_repr() qscheme()
 to_padded_tensor(0) indices() values() coalesce() crow_indices() xpu()""".split()
 
 

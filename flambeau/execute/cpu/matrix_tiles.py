@@ -6,7 +6,7 @@ for the parts that are multiplied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from flambeau.execute.cpu.contraction_nest import (
@@ -93,8 +93,13 @@ class Block:
         with e.function(name, "internal void", parameters) as registers:
             self.index = dict(zip(plan.outer, registers[8:], strict=True))
             result = e.alloca(F32, BLOCK * BLOCK)
-            self._product(registers[2:6], result, e.i64(plan.left.depth), None)
-            self._give(result, *registers[6:8])
+            row, column = registers[6:8]
+
+            def ahead(step: Reg) -> None:
+                self._prefetch(step, row, column)
+
+            self._product(registers[2:6], result, e.i64(plan.left.depth), None, ahead)
+            self._give(result, row, column)
             e.line("ret void")
 
     def emit_product(self, name: str) -> None:
@@ -128,14 +133,21 @@ class Block:
             self._give(result, row, column)
             e.line("ret void")
 
-    def _product(self, operands: Sequence[Reg], result: Reg, depth: Reg, again: Reg | None) -> None:
+    def _product(
+        self,
+        operands: Sequence[Reg],
+        result: Reg,
+        depth: Reg,
+        again: Reg | None,
+        ahead: Callable[[Reg], None] | None = None,
+    ) -> None:
         """result = left right, or plus that where `again`; on the unit if that is safe."""
         e = self.e
         left, right, rows, columns = operands
         by_unit, by_vectors, finished = e.label(), e.label(), e.label()
         e.branch_if(self._safe(left, right), by_unit, by_vectors)
         e.open_block(by_unit)
-        self._multiply(left, right, result, again)
+        self._multiply(left, right, result, again, ahead)
         e.branch(finished)
         e.open_block(by_vectors)
         self._multiply_plainly(rows, columns, result, depth, again)
@@ -159,7 +171,14 @@ class Block:
             good = e.op("and", good, e.cmp("icmp ule", most, e.const(LARGEST, I32)))
         return good
 
-    def _multiply(self, left: Reg, right: Reg, result: Reg, again: Reg | None) -> None:
+    def _multiply(
+        self,
+        left: Reg,
+        right: Reg,
+        result: Reg,
+        again: Reg | None,
+        ahead: Callable[[Reg], None] | None,
+    ) -> None:
         e = self.e
         totals = {
             (r, c): 2 * r + c for r in range(self.row_tiles) for c in range(self.column_tiles)
@@ -177,6 +196,8 @@ class Block:
         with e.loop(e.i64(0), e.i64(self.plan.left.steps)) as loop:
             offset = weighted_sum(e, [(loop.index, STEP_BYTES)])
             at = e.gep(left, "i8", offset), e.gep(right, "i8", offset)
+            if ahead is not None:
+                ahead(loop.index)
             have = [-1, -1]
             for parts in PRODUCTS:
                 for side, count in ((0, self.row_tiles), (1, self.column_tiles)):
@@ -187,6 +208,25 @@ class Block:
                     _unit(e, "tdpbf16ps", tile, 4 + r, 6 + c)
         for tile, place in places.items():
             _unit(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
+
+    def _prefetch(self, step: Reg, row: Reg, column: Reg) -> None:
+        """Asks for a share of what the block's results meet: its rows are spread over the steps."""
+        e, plan = self.e, self.plan
+        if self.store is None or not hasattr(self.store, "prefetch"):
+            return
+        share = -(-self.height // plan.left.steps)
+        low = weighted_sum(e, [(step, share)])
+        high = weighted_sum(e, [(step, share), (e.i64(share), 1)])
+        positions = [p for p, axis in enumerate(plan.spec.axes) if axis.kind != "k"]
+        lane = positions.index(plan.right.lead.axes[-1])
+        with e.loop(low, e.intrinsic("llvm.smin", high, e.i64(self.height))) as rows:
+            first = weighted_sum(e, [(row, BLOCK), (rows.index, 1)])
+            place = {**self.index, **_indices(e, plan.left.lead, first)}
+            for number in range(self.column_tiles):
+                along = weighted_sum(e, [(column, BLOCK), (e.i64(number), HALF)])
+                index = {**place, **_indices(e, plan.right.lead, along)}
+                registers = [index.get(p, e.i64(0)) for p in positions]
+                self.store.prefetch(e, registers, lane)
 
     def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
         e = self.e

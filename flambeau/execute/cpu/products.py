@@ -24,6 +24,7 @@ from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
 
+FAR_ROWS = 512  # bytes between rows from which on prefetching hardware does not see them coming
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
 
 
@@ -233,6 +234,7 @@ class _Epilogue:
         self.writer = KernelWriter(vector_bits, nodes, stores, forward)
         self.writer.operands = [Operand(None)] * reserved
         self.size = int(body_cost(nodes)) + 4 * len(stores)
+        self.nodes = nodes
 
     def __call__(self, e: Emitter, index: Sequence[Reg], value: Reg, lane_axis: int) -> None:
         writer, lanes = self.writer, value.type.lanes
@@ -241,3 +243,17 @@ class _Epilogue:
             writer.registers[variable.number] = register
         writer.scopes[0][self.result.number] = elements.rounded(e, value, self.result.dtype)
         writer.store_all(self.stores)
+
+    def prefetch(self, e: Emitter, index: Sequence[Reg], lane_axis: int) -> None:
+        """Asks for what the callback reads and writes at an index, where rows of it lie apart."""
+        writer, lane = self.writer, self.variables[lane_axis]
+        places = [(*n.data[:2], False) for n in self.nodes if n.kind == "load" and not n.data[2]]
+        places += [(s.buffer, s.address, True) for s in self.stores if not s.unwritten]
+        writer.restart(e, None, 1)
+        for variable, register in zip(self.variables, index, strict=True):
+            writer.registers[variable.number] = register
+        for buffer, address, write in places:
+            terms = [(a, abs(n)) for a, n in address.terms if isinstance(a, Variable)]
+            rows = max([n for a, n in terms if a != lane], default=0) * buffer.dtype.itemsize
+            if len(terms) == len(address.terms) and (lane, 1) in terms and rows >= FAR_ROWS:
+                writer.prefetch(buffer, address, write=write)

@@ -40,6 +40,7 @@ from flambeau.nn.modules.batchnorm import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
+    SyncBatchNorm,
 )
 from flambeau.nn.modules.container import (
     ModuleDict,
@@ -255,6 +256,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "SyncBatchNorm",
     "Bilinear",
     "CELU",
     "CTCLoss",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from flambeau.core.dtypes import bfloat16, uint8
 from flambeau.nn._torch import Tensor, as_tensor, cat, int64, tensor
+from flambeau.record.meta import meta_of
+from flambeau.record.recording import LOCAL
+from flambeau.record.storage import Storage, allocate
+from flambeau.tensor.tensor import from_storage
 
 __all__ = [
     "PackedSequence",
@@ -264,6 +270,33 @@ def _padded_steps(data: Tensor, sizes: list[int], longest: int, value: float) ->
     return cat(parts) if len(parts) > 1 else parts[0]
 
 
+def _padded_at_once(
+    sequences: Sequence[Tensor], longest: int, batch_first: bool, value: float, side: str
+) -> Tensor | None:
+    """The padded batch of sequences without history; None for others.
+
+    Computed here and now: recorded, each set of lengths would be a stream of events of its own, and
+    so would the training step that goes on from there.
+    """
+    first = sequences[0]
+    dtype, rest = first.dtype, tuple(first.shape[1:])
+    if LOCAL.capture is not None or dtype.kind not in "if" or dtype is bfloat16:
+        return None
+    if dtype.kind == "i" and (value != int(value) or (value < 0 and dtype is uint8)):
+        return None
+    if any(s.requires_grad or s.dtype is not dtype or s.shape[1:] != rest for s in sequences):
+        return None
+    count = len(sequences)
+    shape = (count, longest, *rest) if batch_first else (longest, count, *rest)
+    storage = Storage(allocate(dtype.itemsize * math.prod(shape)))
+    batch = storage.array(dtype).reshape(shape)
+    batch[...] = value
+    for place, part in enumerate(sequences):
+        rows = slice(0, len(part)) if side == "right" else slice(longest - len(part), longest)
+        batch[(place, rows) if batch_first else (rows, place)] = part._array()
+    return from_storage(storage, meta_of(dtype, shape))
+
+
 def pad_sequence(
     sequences: Any,
     batch_first: bool = False,
@@ -287,6 +320,9 @@ def pad_sequence(
     if not sequences:
         raise RuntimeError("received an empty list of sequences")
     longest = max(len(s) for s in sequences)
+    filled = _padded_at_once(sequences, longest, batch_first, padding_value, padding_side)
+    if filled is not None:
+        return filled
     rows = []
     for part in sequences:
         short = longest - len(part)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from flambeau.distributed.group import get_rank, get_world_size
 from flambeau.nn._torch import Generator, randperm
 from flambeau.utils.data.sampler import Sampler
 
@@ -22,11 +23,10 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise NotImplementedError(
-                "DistributedSampler needs num_replicas and rank: it does not ask "
-                "flambeau.distributed for them yet"
-            )
+        if num_replicas is None:
+            num_replicas = get_world_size()
+        if rank is None:
+            rank = get_rank()
         if rank >= num_replicas or rank < 0:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"

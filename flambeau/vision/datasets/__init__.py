@@ -3,12 +3,34 @@
 from flambeau.vision.datasets.cifar import CIFAR10, CIFAR100
 from flambeau.vision.datasets.fakedata import FakeData
 from flambeau.vision.datasets.folder import DatasetFolder, ImageFolder
+from flambeau.vision.datasets.listed import (
+    DTD,
+    GTSRB,
+    SUN397,
+    Country211,
+    EuroSAT,
+    FGVCAircraft,
+    Flowers102,
+    Food101,
+    OxfordIIITPet,
+    RenderedSST2,
+)
 from flambeau.vision.datasets.mnist import EMNIST, KMNIST, MNIST, QMNIST, FashionMNIST
 from flambeau.vision.datasets.omniglot import Omniglot
+from flambeau.vision.datasets.scenes import (
+    CocoCaptions,
+    CocoDetection,
+    VOCDetection,
+    VOCSegmentation,
+)
+from flambeau.vision.datasets.small import SEMEION, STL10, USPS
 from flambeau.vision.datasets.svhn import SVHN
 from flambeau.vision.datasets.vision import VisionDataset
 
 __all__ = [
-    "CIFAR10", "CIFAR100", "EMNIST", "KMNIST", "MNIST", "QMNIST", "SVHN", "DatasetFolder",
-    "FakeData", "FashionMNIST", "ImageFolder", "Omniglot", "VisionDataset",
+    "CIFAR10", "CIFAR100", "DTD", "EMNIST", "GTSRB", "KMNIST", "MNIST", "QMNIST", "SEMEION",
+    "STL10", "SUN397", "SVHN", "USPS", "CocoCaptions", "CocoDetection", "Country211",
+    "DatasetFolder", "EuroSAT", "FGVCAircraft", "FakeData", "FashionMNIST", "Flowers102",
+    "Food101", "ImageFolder", "Omniglot", "OxfordIIITPet", "RenderedSST2", "VOCDetection",
+    "VOCSegmentation", "VisionDataset",
 ]  # fmt: skip

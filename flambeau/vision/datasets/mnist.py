@@ -182,9 +182,13 @@ class MNIST(ImagesInMemory):
         return self.data._array()
 
     def _target(self, index: int) -> int:
-        return int(self.targets._array()[index])
+        return int(
+            self.targets[index] if isinstance(self.targets, list) else self.targets._array()[index]
+        )
 
     def _targets(self, indices: list[int]) -> Any:
+        if isinstance(self.targets, list):
+            return [int(self.targets[i]) for i in indices]
         return self.targets._array()[indices]
 
     @property

@@ -144,14 +144,14 @@ class ImagesInMemory(VisionDataset):
     _own_getitem: Any = __getitem__
 
     def __getbatch__(self, indices: list[int]) -> Any:
-        """What `default_collate` would make of these samples."""
+        """What `default_collate` would make of these samples; None: it is to be asked."""
         made = self._batch(indices)
         if made is None:
-            return default_collate([self[i] for i in indices])
+            return None
         images, targets = made
         if isinstance(targets, np.ndarray):
             return [images, from_array(targets, int64)]
-        return [images, default_collate(targets)]
+        return [images, default_collate(tuple(targets))]
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """These samples, one by one."""

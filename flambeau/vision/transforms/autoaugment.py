@@ -7,6 +7,7 @@ arXiv 2103.10158; Hendrycks et al., arXiv 1912.02781.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -96,9 +97,15 @@ def _space(
     return ops
 
 
-def _augment_space(count: int, height: int, width: int) -> Space:
+def augment_space(count: int, height: int, width: int) -> Space:
+    """The ops of AutoAugment and RandAugment."""
     moves = (150.0 / 331.0 * width, 150.0 / 331.0 * height)
     return _space(count, 30.0, 0.3, moves, 0.9, _bits(8, 4, count))
+
+
+def wide_space(count: int) -> Space:
+    """The ops of TrivialAugment."""
+    return _space(count, 135.0, 0.99, (32.0, 32.0), 0.99, _bits(8, 6, count))
 
 
 def _parsed(text: str) -> list[tuple[tuple[str, float, int | None], ...]]:
@@ -228,7 +235,7 @@ class AutoAugment(Module):
         channels, height, width = F.get_dimensions(img)
         fill = fill_for(img, self.fill, channels)
         number, chances, signs = self.get_params(len(self.policies))
-        space = _augment_space(10, height, width) | {"Invert": (None, False)}
+        space = augment_space(10, height, width) | {"Invert": (None, False)}
         ops = zip(self.policies[number], chances.tolist(), signs.tolist())
         for (name, p, step), chance, sign in ops:
             if chance <= float(np.float32(p)):
@@ -275,7 +282,7 @@ class RandAugment(Module):
         channels, height, width = F.get_dimensions(img)
         fill = fill_for(img, self.fill, channels)
         space: Space = {"Identity": (None, False)}
-        space |= _augment_space(self.num_magnitude_bins, height, width)
+        space |= augment_space(self.num_magnitude_bins, height, width)
         for _ in range(self.num_ops):
             name, magnitude = _random_magnitude(space, lambda: self.magnitude)
             img = apply_op(img, name, magnitude, self.interpolation, fill)
@@ -303,8 +310,7 @@ class TrivialAugmentWide(Module):
     def forward(self, img: Any) -> Any:
         count = self.num_magnitude_bins
         fill = fill_for(img, self.fill, F.get_dimensions(img)[0])
-        space: Space = {"Identity": (None, False)}
-        space |= _space(count, 135.0, 0.99, (32.0, 32.0), 0.99, _bits(8, 6, count))
+        space: Space = {"Identity": (None, False), **wide_space(count)}
         name, magnitude = _random_magnitude(space, lambda: draws.integer(0, count))
         return apply_op(img, name, magnitude, self.interpolation, fill)
 
@@ -347,9 +353,9 @@ class AugMix(Module):
         last = {name: whole.pop(name) for name in _ENHANCED}
         return whole | last if self.all_ops else whole
 
-    def forward(self, orig_img: Any) -> Any:
-        channels, height, width = F.get_dimensions(orig_img)
-        fill = fill_for(orig_img, self.fill, channels)
+    def mixed(self, orig_img: Any, changed: Callable[[Any, Space], Any]) -> Any:
+        """The image mixed with chains of what `changed` makes of it."""
+        _, height, width = F.get_dimensions(orig_img)
         img = orig_img if isinstance(orig_img, Tensor) else F.pil_to_tensor(orig_img)
         space = self._space(height, width)
         batch = img.reshape([1] * max(4 - img.ndim, 0) + list(img.shape))
@@ -358,14 +364,22 @@ class AugMix(Module):
         weights = _dirichlet([self.alpha] * self.mixture_width, count) * shares[:, 1:]
         mix = shares[:, 0].view(count, *ones) * batch
         for chain in range(self.mixture_width):
-            mixed = batch
+            link = batch
             depth = self.chain_depth if self.chain_depth > 0 else draws.integer(1, 4)
             for _ in range(depth):
-                name, magnitude = _random_magnitude(space, lambda: draws.integer(0, self.severity))
-                mixed = apply_op(mixed, name, magnitude, self.interpolation, fill)
-            mix = mix + weights[:, chain].view(count, *ones) * mixed
+                link = changed(link, space)
+            mix = mix + weights[:, chain].view(count, *ones) * link
         mix = mix.view(img.shape).to(img.dtype)
         return mix if isinstance(orig_img, Tensor) else F.to_pil_image(mix)
+
+    def forward(self, orig_img: Any) -> Any:
+        fill = fill_for(orig_img, self.fill, F.get_dimensions(orig_img)[0])
+
+        def changed(img: Any, space: Space) -> Any:
+            name, magnitude = _random_magnitude(space, lambda: draws.integer(0, self.severity))
+            return apply_op(img, name, magnitude, self.interpolation, fill)
+
+        return self.mixed(orig_img, changed)
 
     def __repr__(self) -> str:
         return (

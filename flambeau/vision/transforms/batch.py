@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,12 +54,12 @@ class Stage(NamedTuple):
     run: Callable[[Array, Array], Array]
 
 
-def _as_floats(images: Array, kind: Any) -> Array:
+def as_floats(images: Array, kind: Any, change: Any = np.divide, by: float = 255) -> Array:
     """Bytes as numbers in [0, 1], in memory that a tensor can have."""
     storage = Storage(allocate(images.size * kind.itemsize))
     _made.storage = storage
     out = storage.array(kind).reshape(images.shape)
-    return np.divide(images, kind.numpy.type(255), out=out, dtype=kind.numpy)
+    return change(images, kind.numpy.type(by), out=out, dtype=kind.numpy)
 
 
 def _as_tensor(images: Array, kind: Any) -> Tensor:
@@ -76,7 +75,7 @@ def _as_tensor(images: Array, kind: Any) -> Tensor:
     return from_array(images, kind)
 
 
-_made = threading.local()  # .storage: what `_as_floats` made last
+_made = threading.local()  # .storage: what `as_floats` made last
 
 
 MakeStage = Callable[[Any, Form], Stage | None]
@@ -138,14 +137,15 @@ def _to_tensor(transform: Any, form: Form) -> Stage | None:
     if not form.image or kind not in (float32, float64):
         return None
     after = form._replace(image=False, dtype=kind)
-    return Stage(after, 0, lambda images, words: _as_floats(images, kind))
+    return Stage(after, 0, lambda images, words: as_floats(images, kind))
 
 
 def _pil_to_tensor(transform: Any, form: Form) -> Stage | None:
-    return Stage(form._replace(image=False), 0, _unchanged) if form.image else None
+    return Stage(form._replace(image=False), 0, unchanged) if form.image else None
 
 
-def _unchanged(images: Array, words: Array) -> Array:
+def unchanged(images: Array, words: Array) -> Array:
+    """The images as they are."""
     return images
 
 
@@ -153,17 +153,17 @@ def _to_dtype(kind: Any, form: Form) -> Stage | None:
     if form.image or kind not in (float32, float64):
         return None
     if form.dtype is kind:
-        return Stage(form, 0, _unchanged)
+        return Stage(form, 0, unchanged)
     if form.dtype is not uint8:
         return None
     after = form._replace(dtype=kind)
-    return Stage(after, 0, lambda images, words: _as_floats(images, kind))
+    return Stage(after, 0, lambda images, words: as_floats(images, kind))
 
 
 def _normalize(transform: Any, form: Form) -> Stage | None:
     if form.image or form.dtype not in (float32, float64):
         return None
-    found = _statistics(_hashable(transform.mean), _hashable(transform.std), form.dtype)
+    found = _statistics(transform.mean, transform.std, form.dtype)
     if found is None or found[2] not in (1, form.channels):
         return None
     mean, std, _ = found
@@ -176,26 +176,21 @@ def _normalize(transform: Any, form: Form) -> Stage | None:
     return Stage(form, 0, make)
 
 
-def _hashable(numbers: Any) -> Any:
-    return tuple(numbers) if isinstance(numbers, list) else numbers
-
-
-@lru_cache(maxsize=256)
-def _known_statistics(mean: Any, std: Any, kind: Any) -> tuple[Array, Array, int] | None:
-    try:
-        low, scale = statistics(mean, std, kind)
-        shape = np.broadcast_shapes(low.shape, scale.shape, (1, 1, 1))
-    except (TypeError, ValueError):
-        return None
-    return (low, scale, shape[0]) if shape[1:] == (1, 1) else None
-
-
 def _statistics(mean: Any, std: Any, kind: Any) -> tuple[Array, Array, int] | None:
     """Mean and deviation, and how many channels they are for; None where they are none."""
-    try:
-        return _known_statistics(mean, std, kind)
-    except TypeError:  # arrays, tensors: left to the function itself
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
         return None
+    try:
+        low, scale = statistics(mean, std, kind)
+    except (TypeError, ValueError):
+        return None
+    counts = {array.shape[0] for array in (low, scale) if array.ndim == 3} or {1}
+    counts -= {1} if len(counts) > 1 else set()
+    if len(counts) > 1 or any(
+        a.ndim not in (0, 3) or a.shape[1:] not in ((), (1, 1)) for a in (low, scale)
+    ):
+        return None
+    return low, scale, counts.pop()
 
 
 def _grayscale(transform: Any, form: Form) -> Stage | None:
@@ -219,7 +214,7 @@ def _grayscale(transform: Any, form: Form) -> Stage | None:
 # ---- places --------------------------------------------------------------------------------------
 
 
-def _padded(
+def padded(
     form: Form, padding: Any, fill: Any, mode: str
 ) -> tuple[Form, Callable[[Array], Array]] | None:
     """The form after padding, and what pads; None where the arguments are refused."""
@@ -253,7 +248,7 @@ def _padded(
 
 
 def _pad(transform: Any, form: Form) -> Stage | None:
-    made = _padded(form, transform.padding, transform.fill, transform.padding_mode)
+    made = padded(form, transform.padding, transform.fill, transform.padding_mode)
     if made is None:
         return None
     after, pad = made
@@ -292,7 +287,7 @@ def _random_crop(transform: Any, form: Form) -> Stage | None:
 
     def add(padding: Any) -> bool:
         nonlocal form
-        made = _padded(form, padding, fill, mode)
+        made = padded(form, padding, fill, mode)
         if made is not None:
             form = made[0]
             pads.append(made[1])

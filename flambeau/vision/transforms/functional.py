@@ -69,7 +69,8 @@ def normalize(tensor: Tensor, mean: Any, std: Any, inplace: bool = False) -> Ten
 # ---- sizes and windows ---------------------------------------------------------------------------
 
 
-def _resized_size(height: int, width: int, size: Any, max_size: int | None) -> list[int]:
+def resized_size(height: int, width: int, size: Any, max_size: int | None) -> list[int]:
+    """Height and width for a `size` of one or two elements."""
     if len(size) == 2:
         return [size[0], size[1]]
     short, long = min(height, width), max(height, width)
@@ -106,7 +107,7 @@ def resize(
                 "i.e. size should be an int or a sequence of length 1 in torchscript mode."
             )
     _, height, width = get_dimensions(img)
-    new = _resized_size(height, width, [size] if isinstance(size, int) else size, max_size)
+    new = resized_size(height, width, [size] if isinstance(size, int) else size, max_size)
     if [height, width] == new:
         return img
     if isinstance(img, Tensor):

@@ -7,6 +7,7 @@ crop would be an event never seen before. Any other tensor is recorded as usual.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,15 @@ def normalize(img: Tensor, mean: Any, std: Any, inplace: bool = False) -> Tensor
 
 def statistics(mean: Any, std: Any, kind: dtype) -> tuple[Any, Any]:
     """Mean and deviation as arrays (channels, 1, 1). ValueError for a deviation of zero."""
+    given = [tuple(each) if isinstance(each, list) else each for each in (mean, std)]
+    try:
+        return _known_statistics(given[0], given[1], kind)
+    except TypeError:  # arrays
+        return _known_statistics.__wrapped__(mean, std, kind)
+
+
+@lru_cache(maxsize=256)
+def _known_statistics(mean: Any, std: Any, kind: dtype) -> tuple[Any, Any]:
     pair = []
     for given in (mean, std):
         array = np.asarray(given, kind.numpy)

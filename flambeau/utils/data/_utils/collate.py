@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.functional.joining import settled_arrays
 from flambeau.nn._torch import Tensor, as_tensor, float64, stack, tensor
 from flambeau.record.meta import meta_of
 from flambeau.record.storage import Storage, allocate
@@ -55,27 +56,16 @@ def _like(model: Any, new: Any) -> Any:
 
 
 def stack_samples(samples: Any) -> Any:
-    """Stack equal tensors along a new first axis.
-
-    Samples that hold their data are copied here and now: recorded, each set of places in a data
-    set would be a stream of events of its own, never seen before.
-    """
-    first = samples[0]._meta
-    for sample in samples:
-        meta = sample._meta
-        if (
-            sample._storage is None
-            or meta.requires_grad
-            or meta.shape != first.shape
-            or meta.dtype is not first.dtype
-        ):
-            return stack(list(samples), 0)
-    shape = (len(samples), *first.shape)
-    storage = Storage(allocate(first.numel * len(samples) * first.dtype.itemsize))
-    out = storage.array(first.dtype).reshape(shape)
-    for place, sample in enumerate(samples):
-        out[place] = sample._array()
-    return from_storage(storage, meta_of(first.dtype, shape))
+    """Stack equal tensors along a new first axis; those that hold their data here and now."""
+    shape = samples[0]._meta.shape
+    if all(sample._meta.shape == shape for sample in samples):
+        arrays = settled_arrays(samples)
+        if arrays is not None:
+            dtype = samples[0]._meta.dtype
+            storage = Storage(allocate(samples[0]._meta.numel * len(samples) * dtype.itemsize))
+            np.stack(arrays, out=storage.array(dtype).reshape(len(samples), *shape))
+            return from_storage(storage, meta_of(dtype, (len(samples), *shape)))
+    return stack(list(samples), 0)
 
 
 def default_collate(batch: Any) -> Any:

@@ -1,0 +1,66 @@
+"""What a failed program leaves: all that was recorded before the op whose data were bad.
+
+PyTorch has computed those tensors, written that memory and drawn those random numbers by the time
+the op raises; a program that fails has done none of it. So the part of the recording before the op
+runs by itself. What was recorded from the op on stays uncomputed.
+"""
+
+from __future__ import annotations
+
+import bisect
+
+from flambeau.record.meta import Meta
+from flambeau.record.planning import make_plan
+from flambeau.record.recording import Recording, trace_of
+from flambeau.record.tree import State
+
+
+def failed_event(state: State, error: Exception) -> State | None:
+    """The state after the event whose op raised the error, if that can be told."""
+    node, trace = error.__dict__.get("node"), state.trace
+    if node is None or trace is None:
+        return None
+    events = []
+    at: State | None = state
+    while at is not None and at.parent is not None:
+        if not isinstance(at.key, Meta):
+            events.append(at)
+        at = at.parent
+    number = bisect.bisect(trace.marks, node.order)
+    return events[len(events) - number] if 0 < number <= len(events) else None
+
+
+def located(state: State, error: Exception) -> Exception:
+    """The error, with a line that says where the program recorded the op that has failed."""
+    message = error.args[0] if len(error.args) == 1 else None
+    event = failed_event(state, error)
+    if event is not None and event.line is not None and isinstance(message, str):
+        error.args = (f"{message}\n(first recorded at {event.line[0]}:{event.line[1]})",)
+    return error
+
+
+def rescue(rec: Recording, error: Exception) -> Exception:
+    """Runs what was recorded before the event that failed; the error to raise.
+
+    That is another one where an earlier event fails too: PyTorch would have come no further.
+    """
+    event = failed_event(rec.state, error)
+    if event is None or event.parent is None or event.parent.parent is None:
+        return error
+    state = event.parent
+    bases, scalars, frames, cuts = state.lengths
+    part = Recording(state)
+    part.handles = rec.handles[: state.count]
+    part.bases, part.scalars = rec.bases[:bases], rec.scalars[:scalars]
+    part.frames, part.cuts = list(rec.frames[:frames]), list(rec.cuts[:cuts])
+    part.nodes = rec.nodes
+    state.trace = trace_of(part)
+    try:
+        make_plan(state.trace, tuple(range(state.count)), state.depth).run(part)
+    except Exception as earlier:
+        if failed_event(state, earlier) is None:
+            return error
+        return located(state, rescue(part, earlier))
+    finally:
+        state.trace = None
+    return error

@@ -1,0 +1,3 @@
+"""torch.utils.deterministic: programs are deterministic, and fresh memory is never random."""
+
+fill_uninitialized_memory: bool = True
