@@ -73,7 +73,7 @@ def _relu(x: Value) -> Value:
     if x.dtype is dtypes.bool_:
         raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)
-    return el.where(el.le(x, zero), zero, x)
+    return el.where(el.le(x, zero), zero, x, linked=2)
 
 
 def _hardtanh(x: Value, low: Any, high: Any) -> Value:
@@ -83,12 +83,13 @@ def _hardtanh(x: Value, low: Any, high: Any) -> Value:
         constant(number("hardtanh", "min_val", low), x),
         constant(number("hardtanh", "max_val", high), x),
     )
-    return el.where(el.le(x, below), below, el.where(el.ge(x, above), above, x))
+    inner = el.where(el.ge(x, above), above, x, linked=2)
+    return el.where(el.le(x, below), below, inner)
 
 
 def _leaky_relu(x: Value, slope: Any) -> Value:
     slope = number("leaky_relu", "negative_slope", slope)
-    return el.where(ar.gt(x, 0), x, x * slope)
+    return el.where(ar.gt(x, 0), x, x * slope, linked=1)
 
 
 def _exponential_unit(x: Value, alpha: float, scale: float, rate: float) -> Value:

@@ -75,12 +75,20 @@ def scalar_words(scalars: Sequence[DType]) -> list[int]:
     return list(accumulate((1 + dtype.is_complex for dtype in scalars), initial=0))
 
 
-def reachable(outputs: Iterable[Value]) -> list[Value]:
-    """The values the outputs depend on, themselves included, operands first."""
+def data_operands(value: Value) -> tuple[Value, ...]:
+    """The operands whose data a value depends on: of a relink, not the one with the history."""
+    return value.inputs[:1] if value.primitive.name == "relink" else value.inputs
+
+
+def reachable(outputs: Iterable[Value], *, data: bool = False) -> list[Value]:
+    """The values the outputs depend on (`data`: whose data they do), themselves included, operands
+    first.
+    """
     seen = set(outputs)
     stack = list(seen)
     while stack:
-        for operand in stack.pop().inputs:
+        value = stack.pop()
+        for operand in data_operands(value) if data else value.inputs:
             if operand not in seen:
                 seen.add(operand)
                 stack.append(operand)

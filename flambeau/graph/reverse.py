@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 
+from flambeau.graph.program import data_operands
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value, latest_order
 
@@ -140,7 +141,7 @@ def forward_uses(results: list[Value], before: int, ct: Value) -> list[Value]:
             if value is not ct:
                 used.append(value)
             continue
-        for operand in value.inputs:
+        for operand in data_operands(value):
             if operand not in seen:
                 seen.add(operand)
                 stack.append(operand)

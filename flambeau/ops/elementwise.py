@@ -151,7 +151,11 @@ class Cast(Elementwise):
 
 
 class Where(Elementwise):
-    """condition ? a : b."""
+    """condition ? a : b.
+
+    `linked`: the operand that the condition was computed from. The derivative then depends on it
+    as PyTorch's does, with a derivative of zero.
+    """
 
     name = "where"
 
@@ -160,8 +164,13 @@ class Where(Elementwise):
         return super().rule(*inputs, **attrs)
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        zero = ar.zeros_like(ct)
-        return None, where(inputs[0], ct, zero), where(inputs[0], zero, ct)
+        condition, zero = inputs[0], ar.zeros_like(ct)
+        if "linked" in attrs and inputs[attrs["linked"]].tracked:
+            from flambeau.ops.source import relink
+
+            never = ar.full(ct.shape, False, dtypes.bool_)
+            zero = relink(zero, where(never, inputs[attrs["linked"]], zero))
+        return None, where(condition, ct, zero), where(condition, zero, ct)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.where(arrays[0], arrays[1], arrays[2])

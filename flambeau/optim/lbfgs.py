@@ -15,6 +15,11 @@ from flambeau.record import recorder
 _KEPT = ("d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
 
 
+def number(loss: Any) -> float:
+    """What a closure has returned, as a number."""
+    return float(loss.item() if isinstance(loss, Tensor) else loss)
+
+
 class LBFGS(Optimizer):
     """Limited-memory BFGS (Nocedal, 1980), in one parameter group; `step` needs a closure.
 
@@ -89,7 +94,7 @@ class LBFGS(Optimizer):
 
         def evaluate(t: float) -> Point:
             self._move(t, direction)
-            loss = float(closure())
+            loss = number(closure())
             grad = self._flat_grad()
             for param, value in zip(self._params, before):
                 param.copy_(value)
@@ -124,7 +129,7 @@ class LBFGS(Optimizer):
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
         original = closure()
-        loss = float(original)
+        loss = number(original)
         state["func_evals"] += 1
         evaluations = 1
         grad = self._flat_grad()
@@ -155,7 +160,7 @@ class LBFGS(Optimizer):
             else:
                 self._move(length, direction)
                 if not last:
-                    loss, used = float(closure()), 1
+                    loss, used = number(closure()), 1
                     grad = self._flat_grad()
             evaluations += used
             state["func_evals"] += used

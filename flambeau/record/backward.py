@@ -191,7 +191,7 @@ class _Pass:
         """The saved values that were looked at: (position, value, whether the results depend on
         it).
         """
-        used = set(reachable(results)) if self.reads else set()
+        used = set(reachable(results, data=True)) if self.reads else set()
         return tuple((position, value, data in used) for position, value, data in self.reads)
 
 

@@ -88,7 +88,7 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
             continue
         pass_.step()
     ends = [*pass_.leaves.values(), *pass_.histories.values()]
-    used = [reads[v] for v in reachable([*ends, *arrived]) if v in reads]
+    used = [reads[v] for v in reachable([*ends, *arrived], data=True) if v in reads]
     return used, bool(ends)
 
 

@@ -73,6 +73,17 @@ y.register_hook(lambda g: g * 2)
 y.register_hook(lambda g: print(g.tolist()))
 y.sum().backward()
 """,
+    "the derivative of a rectifier depends on its input, and its derivative is zero": """
+f = torch.nn.functional
+x = torch.tensor([[-0.25, -1.5], [1.0, 0.5]], requires_grad=True)
+for unit in f.relu, f.leaky_relu, f.relu6, f.hardtanh:
+    g, = torch.autograd.grad(unit(x).sum(), x, create_graph=True)
+    h, = torch.autograd.grad(g.sum(), x)
+    print(g.requires_grad, h.tolist())
+y = x.flip(1)
+y.t().relu_()
+g, = torch.autograd.grad(y.sum(), x, create_graph=True)
+""",
     "a view keeps its leaf alive": """
 x = torch.tensor(-1.5).clone().requires_grad_(True)
 y = x.flatten()

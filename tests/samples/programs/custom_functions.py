@@ -164,7 +164,7 @@ for _ in range(3):
     print(round(out.item(), 4))
 with torch.autograd.set_detect_anomaly(False):
     x = torch.tensor([1.0, 2.0], requires_grad=True)
-    y = x * 2
+    y = x**2
     y.register_hook(lambda g: print("hook", g))
     y.retain_grad()
     y.sum().backward()

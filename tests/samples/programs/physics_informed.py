@@ -76,7 +76,9 @@ for epoch in range(3):
 
 f = lambda v: (v**3).sum()
 v = torch.tensor([1.0, 2.0, 3.0])
-print(torch.autograd.functional.jacobian(lambda v: v**2, v))
-print(torch.autograd.functional.hessian(f, v))
-print(torch.autograd.functional.vjp(f, v), torch.autograd.functional.jvp(f, v, v))
+v.requires_grad_()
+rows = [torch.autograd.grad(y, v, retain_graph=True)[0] for y in (v**2).unbind()]
+print(torch.stack(rows))
+(slope,) = torch.autograd.grad(f(v), v, create_graph=True)
+print(torch.stack([torch.autograd.grad(s, v, retain_graph=True)[0] for s in slope]))
 print(t_physics.grad is None, t_boundary.grad)
