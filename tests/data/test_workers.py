@@ -214,12 +214,18 @@ def test_workers_end_with_their_loader() -> None:
 
 SCRIPT = """
 import flambeau as torch, os, sys
+from dataclasses import dataclass, field, fields
 from flambeau.utils.data import DataLoader, Dataset
 print("the script runs")
 scale = 2.0
 
 def scaled(i):
     return torch.tensor([i * scale])
+
+@dataclass
+class Item:
+    x: int
+    more: list = field(default_factory=list)
 
 class Base(Dataset):
     def __len__(self):
@@ -237,11 +243,17 @@ class Own(Base):
     def add(x):
         return x + 1
     def __getitem__(self, i):
-        return scaled(self.add(i)) / self.half, self.f(i)
+        return scaled(self.add(i)) / self.half, self.f(i), Item(i)
 
-loader = DataLoader(Own(lambda i: i * i), 3, num_workers=2, multiprocessing_context=sys.argv[1])
+def collate(samples):
+    x, y, items = zip(*samples)
+    return torch.stack(x), torch.tensor(y), items
+
+kind = {"num_workers": 2, "multiprocessing_context": sys.argv[1], "collate_fn": collate}
+loader = DataLoader(Own(lambda i: i * i), 3, **kind)
 for epoch in range(2):
-    for x, y in loader:
+    for x, y, items in loader:
+        assert type(items[0]) is Item and items[0].more == [] and len(fields(items[0])) == 2
         print(x.flatten().tolist(), y.tolist())
 """
 

@@ -48,8 +48,9 @@ class ProcessWorker:
             self._process.start()
             theirs.close()
         else:
+            data = shipping.dumps((work, base))
             self._process = _Fresh()
-            self._connection = self._process.connect(work, base)
+            self._connection = self._process.connect(data)
         _running.add(self)
         threading.Thread(
             target=_drain,
@@ -146,9 +147,9 @@ def _work(work: Work, base: int, connection: Any) -> None:
         if answer is None:
             continue
         try:
-            data = shipping.dumps(answer)
+            data = shipping.dumps(answer, answer=True)
         except BaseException as error:  # a batch that cannot be pickled
-            data = shipping.dumps((answer[0], reported(error, worker)))
+            data = shipping.dumps((answer[0], reported(error, worker)), answer=True)
         try:
             connection.send_bytes(data)
         except OSError:
@@ -186,9 +187,8 @@ class _Fresh:
             [sys.executable, *_flags(), "-c", _STARTER], stdin=subprocess.PIPE, env=environment
         )
 
-    def connect(self, work: Work, base: int) -> Connection:
+    def connect(self, data: bytes) -> Connection:
         """Send the work; returns the connection. RuntimeError if the process does not start."""
-        data = shipping.dumps((work, base))
         preparation = multiprocessing.spawn.get_preparation_data("flambeau-data")
         for name in ("init_main_from_path", "init_main_from_name"):
             preparation.pop(name, None)  # the main script is not run a second time

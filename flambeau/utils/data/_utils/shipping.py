@@ -7,12 +7,13 @@ and the global names that the code mentions.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 import marshal
 import pickle
 import sys
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 _Base: Any = pickle.Pickler
@@ -20,17 +21,22 @@ _Base: Any = pickle.Pickler
 _NOT_COPIED = frozenset({"__dict__", "__weakref__", "__module__", "_abc_impl"})
 
 
-def dumps(value: Any) -> bytes:
-    """The pickle of a value for another process of this program."""
+def dumps(value: Any, answer: bool = False) -> bytes:
+    """The pickle of a value for another process of this program.
+
+    An answer goes back to where the main script ran: what that defines has a name there.
+    """
     file = io.BytesIO()
-    _Shipper(file, pickle.HIGHEST_PROTOCOL).dump(value)
+    _Shipper(file, pickle.HIGHEST_PROTOCOL, answer).dump(value)
     return file.getvalue()
 
 
-def _is_importable(obj: Any) -> bool:
-    """Whether another process finds this very object under its name."""
+def _is_importable(obj: Any, answer: bool) -> bool:
+    """Whether the other process finds this very object under its name."""
     module = getattr(obj, "__module__", None)
-    if module is None or module in ("__main__", "__mp_main__") or module not in sys.modules:
+    if module is None or module not in sys.modules:
+        return False
+    if module in ("__main__", "__mp_main__") and not answer:
         return False
     found: Any = sys.modules[module]
     for part in obj.__qualname__.split("."):
@@ -39,12 +45,16 @@ def _is_importable(obj: Any) -> bool:
 
 
 class _Shipper(_Base):  # type: ignore[misc]
+    def __init__(self, file: io.BytesIO, protocol: int, answer: bool) -> None:
+        super().__init__(file, protocol)
+        self._answer = answer
+
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is FunctionType:
-            return NotImplemented if _is_importable(obj) else _function(obj)
+            return NotImplemented if self._named(obj) else _function(obj)
         if isinstance(obj, type):
-            return NotImplemented if _is_importable(obj) or obj in _BUILT else _class(obj)
+            return _class(obj) if obj.__flags__ & _MADE and not self._named(obj) else NotImplemented
         if kind is CellType:
             return _make_cell, (), _contents(obj), None, None, _fill_cell
         if kind is ModuleType:
@@ -53,10 +63,22 @@ class _Shipper(_Base):  # type: ignore[misc]
             return property, (obj.fget, obj.fset, obj.fdel, obj.__doc__)
         if kind in (staticmethod, classmethod):
             return kind, (obj.__func__,)
+        if kind is MappingProxyType:
+            return _read_only, (dict(obj),)
+        if kind.__module__ == "dataclasses":  # the marks in a dataclass's fields are known by id
+            return next((n for n in _MARKS if getattr(dataclasses, n, None) is obj), NotImplemented)
         return NotImplemented
 
+    def _named(self, obj: Any) -> bool:
+        return _is_importable(obj, self._answer)
 
-_BUILT = frozenset({type(None), type(...), type(NotImplemented)})
+
+_MARKS = ("MISSING", "KW_ONLY", "_FIELD", "_FIELD_CLASSVAR", "_FIELD_INITVAR")
+_MADE = 1 << 9  # a type that a class statement made, not the interpreter's own
+
+
+def _read_only(content: dict[Any, Any]) -> Any:
+    return MappingProxyType(content)
 
 
 def _mentioned(code: CodeType) -> set[str]:
