@@ -150,12 +150,12 @@ class Plan:
         "kept_bytes",
         "live",
         "others",
+        "pays",
         "program",
         "restricted",
         "result_bytes",
         "rewritten",
         "runs",
-        "seconds",
         "spent_frame",
         "tick",
         "writes",
@@ -196,7 +196,7 @@ class Plan:
         self.compiled: Any = None
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
-        self.seconds = 0.0  # in the reference executor
+        self.pays = 0.0  # the runs in the reference executor that cost what compiling does
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
@@ -312,7 +312,10 @@ class Plan:
         if OPTIONS.executor == "compiled" or OPTIONS.always_compile:
             return True
         if self.runs >= OPTIONS.warm_up:
-            return self.seconds >= worth_waiting()
+            share = waiting_share()
+            if share and not self.pays:
+                self.pays = runs_that_pay(self.program)
+            return self.runs >= share * self.pays
         return self.runs == 0 and heavy(self.program)
 
     def compile(self) -> Any:
@@ -336,7 +339,6 @@ class Plan:
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
-        self.seconds += spent
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
@@ -374,19 +376,29 @@ class Plan:
 
 
 MANY_PROGRAMS = 64
+# Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
+# for a multiply-add or an element.
+COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
+RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 
 
-def worth_waiting() -> float:
-    """The seconds in the reference executor after which a small program is compiled.
+def waiting_share() -> float:
+    """What part of the cost of compiling a small program has to have been spent in NumPy first.
 
     None for the first ones: a training loop has a few programs, and comes back to them. Where
-    programs are many, as with sequences of ever new lengths, each has to cost in NumPy about what
-    compiling one has cost so far.
+    programs are many, as with sequences of ever new lengths, each has to have cost about that.
+    Costs are estimated, never measured: when a program is compiled decides about the last bits of
+    its results, and they must not hang on the clock.
     """
     count = STATISTICS.compiled_programs
-    if count < MANY_PROGRAMS // 4:
-        return 0.0
-    return STATISTICS.compile_seconds / count * min(count / MANY_PROGRAMS, 1.0)
+    return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
+
+
+def runs_that_pay(program: Program) -> float:
+    """The runs in the reference executor that cost what compiling the program does."""
+    nodes = len(program.nodes())
+    compiling = COMPILING + COMPILING_PER_NODE * nodes
+    return compiling / (RUNNING_PER_NODE * nodes + RUNNING_PER_UNIT * work(program))
 
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
@@ -401,9 +413,14 @@ def heavy(program: Program) -> bool:
     It must have work, counted in multiply-adds and elements, and enough of it for each node to
     pay for compiling it.
     """
-    nodes = program.nodes()
+    total = work(program)
+    return total >= HEAVY and total >= HEAVY_PER_NODE * len(program.nodes())
+
+
+def work(program: Program) -> int:
+    """Multiply-adds and elements that a program computes."""
     total = 0
-    for value in nodes:
+    for value in program.nodes():
         name = value.primitive.name
         if name == "dot":
             total += value.size * value.inputs[0].shape[-1]
@@ -414,4 +431,4 @@ def heavy(program: Program) -> bool:
             total += value.inputs[1].size
         else:
             total += value.size
-    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
+    return total

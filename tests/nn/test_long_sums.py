@@ -13,6 +13,7 @@ from beside_torch import LIBRARIES, given, same
 import flambeau
 from flambeau.execute.cpu.expansion import prepared
 from flambeau.graph.program import Program
+from flambeau.record.options import OPTIONS
 
 pytestmark = pytest.mark.parity
 
@@ -74,6 +75,7 @@ def test_an_unrolled_loop_has_one_weight_gradient(monkeypatch: pytest.MonkeyPatc
         return result
 
     monkeypatch.setattr(compiler, "prepared", spy)
+    monkeypatch.setattr(OPTIONS, "executor", "compiled")
     x = flambeau.randn(11, 3, 6)
     w = flambeau.randn(6, 6, requires_grad=True)
     for _ in range(3):

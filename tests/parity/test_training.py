@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch")
 from beside_torch import LIBRARIES, array, given, same
 
 import flambeau
+from flambeau.record.options import OPTIONS
 
 pytestmark = pytest.mark.parity
 Curve = list[float]
@@ -358,8 +359,9 @@ def test_gradient_mode_and_data_written_by_hand() -> None:
     both(run, rtol=1e-3, atol=1e-4)
 
 
-def test_results_of_one_run_are_those_of_the_next() -> None:
-    """Bit by bit: recorded the first time, recognised and compiled the second."""
+def test_results_of_one_run_are_those_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit by bit: recorded the first time, recognised the second."""
+    monkeypatch.setattr(OPTIONS, "always_compile", True)
 
     def run() -> Any:
         flambeau.manual_seed(3)
