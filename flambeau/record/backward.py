@@ -91,7 +91,8 @@ class _Pass:
             self._confine_chain(needed, len(wanted))
         unknown: set[int] = set()
         leaves = {what for kind, what in wanted if kind == "leaf"}
-        values = {what for kind, what in wanted if kind != "leaf"}
+        values = {what for kind, what in wanted if kind not in ("leaf", "flat")}
+        values |= {what[0] for kind, what in wanted if kind == "flat"}
 
         def is_end(value: Value) -> bool:
             if value in values:
@@ -309,8 +310,8 @@ class BackwardOp(Event):
             first.seed(value, ar.cast(given, value.dtype))
 
     def _wanted(self, trace: Trace, first: Reverse, inputs: Any = None) -> list[Any]:
-        """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), or ("history", v)
-        from outside.
+        """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), ("history", v)
+        from outside, or ("flat", (the flat value, layout)).
         """
         found: list[Any] = []
         for number in inputs or ():
@@ -320,9 +321,13 @@ class BackwardOp(Event):
             if tensor.group.leaf is not None and tensor.meta.is_leaf:
                 found.append(("leaf", tensor.group.leaf))
             else:
-                value = trace.tracked_value(number)
+                value, group = trace.tracked_value(number), tensor.group
+                if group.version and number not in trace.entered and trace.is_base(tensor):
+                    # Written in place, also through views: theirs is its gradient.
+                    first.wanted.add(trace.flat(group))
+                    found.append(("flat", (trace.flat(group), tensor.layout)))
+                    continue
                 first.wanted.add(value)
-                group = tensor.group
                 outside = number in trace.entered and (
                     group.leaf is not None or trace.unchanged(group)
                 )
@@ -395,7 +400,7 @@ def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
 
 
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
-    return tuple(kind == "value" for kind, _ in wanted)
+    return tuple(kind in ("value", "flat") for kind, _ in wanted)
 
 
 def _input_cotangents(
@@ -415,6 +420,9 @@ def _input_cotangents(
         if kind == "leaf":
             parts.append(leaves.get((-1, what)))
             parts += [leaves.get(at) for at in elsewhere]
+        elif kind == "flat":
+            whole = first.captured.get(what[0])
+            parts.append(None if whole is None else layout_value(whole, *what[1]))
         else:
             passed = kind == "history" and chain is not None and chain.passes[place]
             if not passed:

@@ -444,11 +444,15 @@ class Trace:
             group.flat = source.relink(flat, history)
         else:
             group.flat = flat
-            if whole:
+            if whole and self.is_base(tensor):
                 group.values[tensor.layout] = value
                 self.origins[value] = (storage, storage.version, grad_name)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
+
+    def is_base(self, tensor: TensorRecord) -> bool:
+        """Whether a tensor is the first of its group: what is written to others changes it."""
+        return all(t.group is not tensor.group for t in self.tensors[: tensor.number])
 
     def _of_its_own(self, value: Value) -> Value:
         """The value, as another one where it is already that of some tensor: a derivative that
