@@ -322,8 +322,8 @@ class BackwardOp(Event):
                 found.append(("leaf", tensor.group.leaf))
             else:
                 value, group = trace.tracked_value(number), tensor.group
-                if group.version and number not in trace.entered and trace.is_base(tensor):
-                    # Written in place, also through views: theirs is its gradient.
+                if _shows(value, trace.flat(group)) and trace.is_base(tensor):
+                    # Written through views: what they get is its gradient.
                     first.wanted.add(trace.flat(group))
                     found.append(("flat", (trace.flat(group), tensor.layout)))
                     continue
@@ -397,6 +397,13 @@ def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
     needed = {(p, v) for p, v, used in pass_.taken([flags]) if used}
     imports = tuple((p, v, used or (p, v) in needed) for p, v, used in done.imports)
     return replace(done, checks=tuple(watch.places), imports=imports)
+
+
+def _shows(value: Value, flat: Value) -> bool:
+    """Whether a value is a view of a group's flat one."""
+    while value is not flat and value.primitive.family == VIEW and len(value.inputs) == 1:
+        value = value.inputs[0]
+    return value is flat and flat.primitive.name != "history"
 
 
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
