@@ -478,6 +478,7 @@ class Compiled:
         live = {number for number, *_ in plan.live}
         if any(number not in live for _, number in gradients):
             return None
+        plan.asked = True
         return Kept(plan, state, sources, scalars, capture, shape, gradients, expected)
 
 

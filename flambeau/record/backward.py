@@ -322,15 +322,15 @@ class BackwardOp(Event):
                 found.append(("leaf", tensor.group.leaf))
             else:
                 value, group = trace.tracked_value(number), tensor.group
-                if _shows(value, trace.flat(group)) and trace.is_base(tensor):
+                outside = number in trace.entered and (
+                    group.leaf is not None or trace.unchanged(group)
+                )
+                if not outside and _shows(value, trace.flat(group)) and trace.is_base(tensor):
                     # Written through views: what they get is its gradient.
                     first.wanted.add(trace.flat(group))
                     found.append(("flat", (trace.flat(group), tensor.layout)))
                     continue
                 first.wanted.add(value)
-                outside = number in trace.entered and (
-                    group.leaf is not None or trace.unchanged(group)
-                )
                 found.append(("history" if outside else "value", value))
         return found
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Place
 from flambeau.record.saved import overwritten
-from flambeau.record.storage import Storage, allocate
+from flambeau.record.storage import Storage, allocate, snapshot
 from flambeau.record.trace import Trace
 
 if TYPE_CHECKING:
@@ -216,7 +216,14 @@ def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[
             entered.append((frames[position], value))
         entry = frames[position].saved.get(value) if needed else None
         assert entry is not None or not needed, value
-        bases.append((NOTHING, 0) if entry is None else entry[:2])
+        if entry is None:
+            bases.append((NOTHING, 0))
+            continue
+        storage, offset, _ = entry
+        if storage.exposed and storage.still_exposed():
+            # NumPy may write there before the pass has run.
+            storage, offset = snapshot(storage, offset, value.size * value.dtype.itemsize), 0
+        bases.append((storage, offset))
     return (), bases, entered
 
 

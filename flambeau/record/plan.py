@@ -139,6 +139,7 @@ class Plan:
 
     __slots__ = (
         "__weakref__",
+        "asked",
         "cache",
         "compiled",
         "depth",
@@ -196,6 +197,7 @@ class Plan:
         self.compiled: Any = None
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
+        self.asked = False  # to be compiled, by the user
         self.pays = 0.0  # the runs in the reference executor that cost what compiling does
 
     def run(self, rec: Recording) -> None:
@@ -312,6 +314,8 @@ class Plan:
         if OPTIONS.executor == "compiled" or OPTIONS.always_compile:
             return True
         if self.runs >= OPTIONS.warm_up:
+            if self.asked:
+                return True
             share = waiting_share()
             if share and not self.pays:
                 self.pays = runs_that_pay(self.program)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import flambeau
+from flambeau.record.options import OPTIONS
 
 from .compare import check_run
 from .generator import generate
@@ -28,7 +29,13 @@ FIRST = int(os.environ.get("FLAMBEAU_PROGRAMS_FROM", "0"))  # the first program'
 BATCH = 25
 RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3}
 # of how many programs a mode takes one
-EVERY = {"sync": 4, "reference": 1, "compiled": 5 if PROGRAMS < 1000 else 1, "recognised": 1}
+EVERY = {"sync": 4, "reference": 1, "compiled": 5, "recognised": 1}
+
+
+@pytest.fixture(autouse=True)
+def few_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program comes again in another batch: what is known of them need not be kept."""
+    monkeypatch.setattr(OPTIONS, "states", 10_000)
 
 
 @lru_cache(maxsize=4 * BATCH)
