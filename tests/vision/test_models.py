@@ -18,14 +18,13 @@ from flambeau.vision import models
 # ("name(2, 3)", one a line, in order), both computed once with torchvision 0.28.
 PARAMETERS: dict[str, tuple[int, str]] = {
     "alexnet": (61_100_840, "9a5a42d80ef9"),
-    "vgg11": (132_863_336, "4799a6a97836"),
-    "vgg16_bn": (138_365_992, "daed53f396df"),
     "resnet18": (11_689_512, "93179b150624"),
     "resnet34": (21_797_672, "ee565f2cb057"),
     "resnet50": (25_557_032, "3814c8ed5e71"),
-    "resnet101": (44_549_160, "e7aed342f98d"),
     "resnext50_32x4d": (25_028_904, "7d15a98b0c18"),
-    "wide_resnet50_2": (68_883_240, "17156949b8e4"),
+    "mobilenet_v2": (3_504_872, "41f8b488216c"),
+    "squeezenet1_0": (1_248_424, "e407a187dbbd"),
+    "squeezenet1_1": (1_235_496, "e45f9d30bb0d"),
 }  # fmt: skip
 
 

@@ -21,6 +21,9 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("resnet50", 33, {"replace_stride_with_dilation": [False, True, True]}),
     ("resnext50_32x4d", 32, {}),
     ("vgg11_bn", 32, {"num_classes": 3}),
+    ("mobilenet_v2", 32, {}),
+    ("squeezenet1_0", 40, {}),
+    ("squeezenet1_1", 40, {}),
 ]
 
 
