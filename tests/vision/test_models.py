@@ -1,19 +1,113 @@
-"""The classifiers' parameters are those of the published weights."""
+"""The classifiers' parameters are those of the published weights, which are found and checked."""
 
 from __future__ import annotations
 
+import hashlib
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
 import pytest
 
+import flambeau
+from flambeau import hub
 from flambeau.vision import models
 
+# Builder: how many parameters, and the first digits of SHA-256 of the state's names and shapes
+# ("name(2, 3)", one a line, in order), both computed once with torchvision 0.28.
+PARAMETERS: dict[str, tuple[int, str]] = {
+    "alexnet": (61_100_840, "9a5a42d80ef9"),
+    "resnet18": (11_689_512, "93179b150624"),
+    "resnet34": (21_797_672, "ee565f2cb057"),
+    "resnet50": (25_557_032, "3814c8ed5e71"),
+    "resnext50_32x4d": (25_028_904, "7d15a98b0c18"),
+    "mobilenet_v2": (3_504_872, "41f8b488216c"),
+    "squeezenet1_0": (1_248_424, "e407a187dbbd"),
+    "squeezenet1_1": (1_235_496, "e45f9d30bb0d"),
+}  # fmt: skip
 
-def test_alexnet_has_the_published_parameters() -> None:
-    names = {name: tuple(p.shape) for name, p in models.alexnet().named_parameters()}
-    assert sum(p.numel() for p in models.alexnet().parameters()) == 61_100_840
-    assert names["features.10.weight"] == (256, 256, 3, 3)
-    assert names["classifier.6.bias"] == (1000,)
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_model_has_the_published_parameters(name: str) -> None:
+    model = models.get_model(name)
+    state = model.state_dict()
+    text = "".join(f"{key}{tuple(value.shape)}\n" for key, value in state.items())
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    assert (sum(p.numel() for p in model.parameters()), digest) == PARAMETERS[name]
 
 
-def test_published_weights_are_refused() -> None:
-    with pytest.raises(NotImplementedError, match="weights"):
-        models.alexnet(weights="DEFAULT")  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", models.list_models())
+def test_weights_are_described(name: str) -> None:
+    kind = models.get_model_weights(name)
+    for member in kind:
+        assert models.get_weight(str(member)) is member
+        assert member.url.startswith("https://download.pytorch.org/models/")
+    found = kind["DEFAULT"]
+    assert isinstance(found, kind) and found.name != "DEFAULT"
+    side = found.transforms().crop_size[0]
+    assert found.transforms()(flambeau.zeros(3, 9, 7, dtype=flambeau.uint8)).shape == (
+        3,
+        side,
+        side,
+    )
+    with pytest.raises(NotImplementedError, match="categories"):
+        found.meta["categories"]
+
+
+def test_weights_come_from_the_directory_of_downloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    kept = models.resnet18()
+    file = tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
+    flambeau.save(kept.state_dict(), str(file))
+    for weights in ("DEFAULT", models.ResNet18_Weights["IMAGENET1K_V1"]):
+        model = models.resnet18(weights=weights)
+        assert flambeau.equal(model.layer4[1].conv2.weight, kept.layer4[1].conv2.weight)
+    with pytest.warns(UserWarning, match="pretrained"):
+        assert flambeau.equal(models.resnet18(pretrained=True).fc.weight, kept.fc.weight)
+    with pytest.raises(ValueError, match="num_classes"):
+        models.resnet18(weights="DEFAULT", num_classes=3)
+
+
+def test_without_the_net_the_error_says_what_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise URLError("no route")
+
+    monkeypatch.setattr(hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    with pytest.raises(URLError, match=r"resnet50-11ad3fa6\.pth could not be fetched \(no route"):
+        models.resnet50(weights="DEFAULT")
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_damaged_download_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = tmp_path / "wrong.pth"
+    wrong.write_bytes(b"not these weights")
+    opened = urllib.request.urlopen
+    monkeypatch.setattr(hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request: opened(wrong.as_uri()))
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        models.resnet18(weights="DEFAULT", progress=False)
+
+
+def test_errors_and_old_calls() -> None:
+    with pytest.raises(ValueError, match="Unknown model nope"):
+        models.get_model("nope")
+    with pytest.raises(ValueError, match="Invalid weight name provided: 'nope'"):
+        models.get_weight("nope")
+    with pytest.raises(KeyError):
+        models.resnet18(weights="nope")
+    with pytest.raises(TypeError, match="expected ResNet18_Weights but received ResNet50_Weights"):
+        models.resnet18(weights=models.ResNet50_Weights["DEFAULT"])
+    with pytest.warns(UserWarning, match="positional") as told:
+        assert models.resnet18(False, num_classes=3).fc.out_features == 3
+    assert any("weights=None" in str(warning.message) for warning in told)
+    with pytest.raises(ValueError, match="3-element tuple"):
+        models.resnet18(replace_stride_with_dilation=[True])
+    assert models.list_models(include="resnet1*") == ["resnet101", "resnet152", "resnet18"]
+    assert "vgg11" not in models.list_models(exclude=["vgg*"])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flambeau.nn as nn
 from flambeau.tensor.tensor import Tensor
+from flambeau.vision.models._api import builder, published
+
+__all__ = ["AlexNet", "AlexNet_Weights", "alexnet"]
 
 
 def _features() -> nn.Sequential:
@@ -46,10 +51,10 @@ class AlexNet(nn.Module):
         return scores
 
 
-def alexnet(
-    *, weights: None = None, progress: bool = True, num_classes: int = 1000, dropout: float = 0.5
-) -> AlexNet:
-    """An AlexNet with fresh weights; NotImplementedError where published weights are asked for."""
-    if weights is not None:
-        raise NotImplementedError("alexnet: published weights cannot be fetched yet; weights=None")
-    return AlexNet(num_classes, dropout)
+AlexNet_Weights = published("AlexNet_Weights")
+
+
+@builder(AlexNet_Weights)
+def alexnet(**kwargs: Any) -> AlexNet:
+    """An AlexNet; other arguments are AlexNet's."""
+    return AlexNet(**kwargs)
