@@ -136,8 +136,8 @@ class Chain:
     ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
 
 
-def _in_order(roots: list[Frame]) -> list[Frame]:
-    """The frames that some lead to, each before its parents."""
+def frames_before(roots: list[Frame]) -> list[Frame]:
+    """The frames that some lead to, with these, each before its parents."""
     order: list[Frame] = []
     done: set[int] = set()
     for root in roots:
@@ -158,7 +158,7 @@ def describe_chain(
 ) -> tuple[Chain, list[Frame]]:
     """The frames that the history inputs lead to, later before earlier, as a key and as objects."""
     histories = need.histories
-    frames = _in_order([rec.frames[history][0] for history in histories])
+    frames = frames_before([rec.frames[history][0] for history in histories])
     place = {id(frame): position for position, frame in enumerate(frames)}
     links = tuple(
         Link(f.trace, f.freed, tuple((place[id(p)], v) for p, v in f.parents), f.late)
