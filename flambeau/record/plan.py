@@ -19,6 +19,7 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.execute import reference
 from flambeau.graph.program import Program
+from flambeau.ops.primitive import RECURRENCE
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame
 from flambeau.record.handle import Family
@@ -143,6 +144,7 @@ class Plan:
         "cache",
         "compiled",
         "depth",
+        "early",
         "families",
         "frame",
         "free",
@@ -197,6 +199,7 @@ class Plan:
         self.compiled: Any = None
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
+        self.early = False  # compiled before its first run (see Early)
         self.asked = False  # to be compiled, by the user
         self.pays = 0.0  # the runs in the reference executor that cost what compiling does
 
@@ -215,6 +218,8 @@ class Plan:
             else:
                 self.run_reference(rec, storages)
         self.runs += 1
+        if self.runs == 2 and self.early:
+            EARLY.waiting -= 1
         for base, count in self.writes:
             rec.bases[base][0].version += count
         for index, count in self.rewritten or ():
@@ -320,7 +325,9 @@ class Plan:
             if share and not self.pays:
                 self.pays = runs_that_pay(self.program)
             return self.runs >= share * self.pays
-        return self.runs == 0 and heavy(self.program)
+        self.early = self.runs == 0 and heavy(self.program) and EARLY.hopeful(self.program)
+        EARLY.waiting += self.early
+        return self.early
 
     def compile(self) -> Any:
         from flambeau.record.native import NativeProgram
@@ -339,7 +346,7 @@ class Plan:
                 rec.bases, self.program.bases, strict=True
             )
         ]
-        results = reference.execute(self.program, arrays, rec.scalars)
+        results = reference.execute(self.program, arrays, rec.scalars, shortcuts(self.program))
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
@@ -379,6 +386,24 @@ class Plan:
         return frame
 
 
+class Early:
+    """Programs that were compiled before their first run: `waiting` is how many have not come back.
+
+    Where those are many, as with batches of ever new lengths, the next will hardly come back
+    either, and waits for its second run unless the first alone is worth it.
+    """
+
+    most = 4
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def hopeful(self, program: Program) -> bool:
+        """Whether to compile a heavy program at once."""
+        return self.waiting < self.most or runs_that_pay(program) < 0.5
+
+
+EARLY = Early()
 MANY_PROGRAMS = 64
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add or an element.
@@ -403,6 +428,17 @@ def runs_that_pay(program: Program) -> float:
     nodes = len(program.nodes())
     compiling = COMPILING + COMPILING_PER_NODE * nodes
     return compiling / (RUNNING_PER_NODE * nodes + RUNNING_PER_UNIT * work(program))
+
+
+def shortcuts(program: Program) -> Any:
+    """What the reference executor is given of the compiler's kernels."""
+    if OPTIONS.sync or OPTIONS.executor == "reference":
+        return None
+    if not any(v.primitive.family == RECURRENCE for v in program.nodes()):
+        return None
+    from flambeau.execute.cpu.shortcuts import Shortcuts
+
+    return Shortcuts
 
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,21 @@ from flambeau.ops.primitive import Array
 from flambeau.ops.value import Scalar, Value
 
 
-def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar]) -> list[Array]:
+# (all values of a program) -> (value, operands) -> the value where there is a shorter way, or None.
+Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
+
+
+def execute(
+    program: Program,
+    bases: Sequence[Array],
+    scalars: Sequence[Scalar],
+    shortcuts: Callable[[Sequence[Value]], Shortcut] | None = None,
+) -> list[Array]:
     """Computes the program; returns the results as contiguous arrays and writes the updates into
     `bases`.
 
     `bases` are flat arrays in storage form (bfloat16 as uint16 bits). Nothing is written if a
-    primitive raises.
+    primitive raises. `shortcuts` gives kernels for some of the values.
     """
     nodes = reachable(program.outputs(), data=True)
     uses: dict[Value, int] = {}
@@ -27,11 +36,12 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
             uses[operand] = uses.get(operand, 0) + 1
     for output in program.outputs():
         uses[output] = uses.get(output, 0) + 1
+    shortcut = None if shortcuts is None else shortcuts(nodes)
     arrays: dict[Value, Array] = {}
     with np.errstate(all="ignore"):
         for node in nodes:
             try:
-                arrays[node] = evaluate(node, arrays, bases, scalars)
+                arrays[node] = evaluate(node, arrays, bases, scalars, shortcut)
             except Exception as error:
                 error.__dict__["node"] = node  # whoever runs the program can say where it is from
                 raise
@@ -49,7 +59,11 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
 
 
 def evaluate(
-    node: Value, arrays: dict[Value, Array], bases: Sequence[Array], scalars: Sequence[Scalar]
+    node: Value,
+    arrays: dict[Value, Array],
+    bases: Sequence[Array],
+    scalars: Sequence[Scalar],
+    shortcut: Shortcut | None = None,
 ) -> Array:
     """One primitive on computed operands; bfloat16 values travel as float32 arrays."""
     if node.primitive.name == "input":
@@ -57,7 +71,12 @@ def evaluate(
         if node.attrs["role"] == "base":
             return decode(bases[index][: node.shape[0]], node.dtype)
         return np.asarray(scalars[index], node.dtype.numpy)
-    result = node.primitive.reference(*[arrays[v] for v in data_operands(node)], **node.attrs)
+    operands = [arrays[v] for v in data_operands(node)]
+    if shortcut is not None:
+        short = shortcut(node, operands)
+        if short is not None:
+            return short
+    result = node.primitive.reference(*operands, **node.attrs)
     if node.dtype.name == "bfloat16":
         # Round at once, as storing would.
         return float32_from_bfloat16(bfloat16_from_float32(np.asarray(result, np.float32)))
