@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
+from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, data_operands, reachable
 from flambeau.ops.primitive import Array
 from flambeau.ops.value import Scalar, Value
@@ -38,7 +39,7 @@ def execute(
         uses[output] = uses.get(output, 0) + 1
     shortcut = None if shortcuts is None else shortcuts(nodes)
     arrays: dict[Value, Array] = {}
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), one_thread():
         for node in nodes:
             try:
                 arrays[node] = evaluate(node, arrays, bases, scalars, shortcut)
