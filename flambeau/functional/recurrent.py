@@ -7,7 +7,7 @@ output for LSTM; reset, update, new for GRU.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from flambeau.core import dtypes
@@ -88,10 +88,8 @@ def _layer(
     whole = rc.recurrence(*operands, mode=mode, sizes=sizes, reverse=reverse)
     starts = [0, *accumulate((share.shape[0], *[sizes[0]] * len(state)))]
     parts = [
-        view.slice_(
-            whole, starts=(start, 0), sizes=(end - start, whole.shape[1]), steps=(1, 1)
-        )
-        for start, end in zip(starts, starts[1:])
+        view.slice_(whole, starts=(start, 0), sizes=(end - start, whole.shape[1]), steps=(1, 1))
+        for start, end in pairwise(starts)
     ]
     return tuple(ar.cast(v, dtype) for v in parts)
 

@@ -317,9 +317,7 @@ class Recurrence(Primitive):
         cell, (total, (batch, width)) = CELLS[mode], (share.shape[0], state.shape)
         saved = recurrence_saved(*inputs, **attrs)
         found = recurrence_grad(ct, swap_last(turned), saved, **attrs)
-        gates = view.slice_(
-            found, starts=(0, 0), sizes=(total, cell.gates * width), steps=(1, 1)
-        )
+        gates = view.slice_(found, starts=(0, 0), sizes=(total, cell.gates * width), steps=(1, 1))
         parts = _Values.parts(_Values.rows(found, total, batch), cell.parts)[: cell.states]
         before = swap_last(_Values.parts(saved, cell.saved)[-1])
         if mode != "GRU":
@@ -374,23 +372,24 @@ class RecurrenceGrad(Primitive):
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         def rows(*operands: Value) -> Value:
             mode, sizes, reverse = attrs["mode"], attrs["sizes"], attrs["reverse"]
-            found: Value = back_over_steps(_Values, mode, *operands, sizes, reverse)
+            weight, saved = operands[1:]
+            found: Value = back_over_steps(
+                _Values, mode, operands[0], weight, saved, sizes, reverse
+            )
             return found
 
         return _pulled_back(rows, ct, inputs)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        found: Array = back_over_steps(
-            _Arrays, attrs["mode"], *arrays, attrs["sizes"], attrs["reverse"]
-        )
-        return found
+        mode, sizes, reverse = attrs["mode"], attrs["sizes"], attrs["reverse"]
+        ct, weight, saved = arrays
+        return np.asarray(back_over_steps(_Arrays, mode, ct, weight, saved, sizes, reverse))
 
 
 def _over_arrays(arrays: Sequence[Array], attrs: dict[str, Any]) -> tuple[Any, Any, list[Any]]:
-    state, bias = _states(attrs["mode"], arrays)
-    return over_steps(
-        _Arrays, attrs["mode"], *arrays[:2], state, bias, attrs["sizes"], attrs["reverse"]
-    )
+    mode, sizes, reverse = attrs["mode"], attrs["sizes"], attrs["reverse"]
+    state, bias = _states(mode, arrays)
+    return over_steps(_Arrays, mode, arrays[0], arrays[1], state, bias, sizes, reverse)
 
 
 def _pulled_back(

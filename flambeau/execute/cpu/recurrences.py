@@ -12,20 +12,34 @@ width and the dtype; rows, sequences and the steps are argument words:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import math_exponential
 from flambeau.execute.cpu.contraction_nest import lane_range
-from flambeau.execute.cpu.contraction_spec import load_element, operand_pointer, store_lanes
-from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused, vector_registers
+from flambeau.execute.cpu.contraction_spec import (
+    load_element,
+    operand_pointer,
+    store_lanes,
+    weighted_sum,
+)
+from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.math_lanes import Lanes, where
+from flambeau.execute.cpu.recurrence_products import (
+    Layer,
+    aligned,
+    over_vectors,
+    place,
+    product_of,
+    unit_pays,
+)
+from flambeau.execute.cpu.target import Target
 from flambeau.ops.recurrence import CELLS, order_of
 from flambeau.ops.value import Value
 
 WORDS = 4  # in front of the steps
-BLOCK, MOST_TASKS = 16, 8
+MOST_TASKS = 8
+ALIGNING = 64  # elements to spare, so that memory begins at a multiple of 64 bytes
 _PARAMETERS = [("table", PTR), ("args", PTR), ("first", I64), ("last", I64)]
 
 
@@ -37,9 +51,9 @@ def is_native_recurrence(v: Value) -> bool:
 def sequences(v: Value) -> tuple[int, int, int]:
     """(sequences, how many a task takes, tasks)."""
     batch = v.attrs["sizes"][0]
-    block = BLOCK
+    block = group = _layer_of(v, Target.host().vector_bits).group
     while block * MOST_TASKS < batch:
-        block += BLOCK
+        block += group
     return batch, block, -(-batch // block)
 
 
@@ -57,86 +71,36 @@ def kernel_words(v: Value) -> list[int]:
 class _Registers:
     """The arithmetic of cells over vector registers."""
 
-    sigmoid, tanh = staticmethod(math_exponential.sigmoid), staticmethod(math_exponential.tanh)
+    tanh = staticmethod(math_exponential.tanh)
+
+    @staticmethod
+    def sigmoid(x: Lanes) -> Lanes:
+        """Three units in the last place, which gates do not show; half the instructions."""
+        return 1.0 / (1.0 + math_exponential.exp(-x))
 
     @staticmethod
     def where_above(x: Lanes, y: Lanes) -> Lanes:
         return where(x.le(0.0), 0.0, y)
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """The sizes that a text is written for: elements of vectors, panels and scratch rows."""
-
-    mode: str
-    width: int
-    dtype: DType
-    vector_bits: int
-
-    @property
-    def element(self) -> str:
-        return "float" if self.dtype.name == "float32" else "double"
-
-    @property
-    def lanes(self) -> int:
-        return self.vector_bits // (8 * self.dtype.itemsize)
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of a state."""
-        return -(-self.width // self.lanes)
-
-    @property
-    def padded(self) -> int:
-        return self.vectors * self.lanes
-
-    @property
-    def rows(self) -> int:
-        """Rows of a register tile."""
-        return 8 if vector_registers(self.vector_bits) >= 32 else 4
-
-    @property
-    def columns(self) -> int:
-        """Vectors of a register tile's row."""
-        return 3
-
-    def panels(self, vectors: int) -> int:
-        return -(-vectors // self.columns)
-
-    @property
-    def gates(self) -> int:
-        return CELLS[self.mode].gates
-
-    def scratch(self, backwards: bool, block: int) -> int:
-        """Elements that a task needs: panels, left factor, product, and a row of each state."""
-        inner, vectors = self.inner(backwards)
-        wide = self.panels(vectors) * self.columns * self.lanes
-        states = CELLS[self.mode].states * self.padded
-        left = self.left_stride(backwards)
-        return inner * wide + block * (left + wide + states) + 64
-
-    def inner(self, backwards: bool) -> tuple[int, int]:
-        """(terms of the product's sums, vectors of its rows)."""
-        if backwards:
-            return self.gates * self.width, self.vectors
-        return self.width, self.gates * self.vectors
-
-    def left_stride(self, backwards: bool) -> int:
-        """Elements of a row of the product's left factor, with room for a whole last vector."""
-        return self.gates * self.width + self.lanes if backwards else self.padded
-
-
 def scratch_size(v: Value, vector_bits: int) -> int:
     """Elements of scratch memory for all tasks of a value's kernel."""
     _, block, tasks = sequences(v)
-    shape, backwards = _shape_of(v, vector_bits)
-    return tasks * shape.scratch(backwards, block)
+    layer = _layer_of(v, vector_bits)
+    product = product_of(Emitter(vector_bits), layer)
+    return tasks * _task_size(layer, product.fixed + product.changing(block), block) + ALIGNING
 
 
-def _shape_of(v: Value, vector_bits: int) -> tuple[_Shape, bool]:
+def _task_size(layer: Layer, product: int, block: int) -> int:
+    return product + block * CELLS[layer.mode].states * layer.padded + ALIGNING
+
+
+def _layer_of(v: Value, vector_bits: int) -> Layer:
     backwards = v.primitive.name == "recurrence_grad"
-    width = v.inputs[0 if backwards else 2].shape[1]
-    return _Shape(v.attrs["mode"], width, v.dtype, vector_bits), backwards
+    mode, width = v.attrs["mode"], v.inputs[0 if backwards else 2].shape[1]
+    gates, batch = CELLS[mode].gates, v.attrs["sizes"][0]
+    by_unit = unit_pays(width, gates, v.dtype, batch, vector_bits)
+    return Layer(mode, width, v.dtype, vector_bits, backwards, by_unit)
 
 
 def kernel_text(v: Value, saving: bool, vector_bits: int) -> str:
@@ -145,51 +109,29 @@ def kernel_text(v: Value, saving: bool, vector_bits: int) -> str:
     Operands forwards: those of `recurrence`, its result, what is saved (where `saving`), scratch;
     backwards: those of `recurrence_grad`, its result, scratch.
     """
-    shape, backwards = _shape_of(v, vector_bits)
-    return _backward_text(shape) if backwards else _forward_text(shape, saving)
+    layer = _layer_of(v, vector_bits)
+    return _text(layer, saving and not layer.backwards)
 
 
 @lru_cache(maxsize=256)
-def _forward_text(shape: _Shape, saving: bool) -> str:
-    return _Forward(shape, saving).text()
-
-
-@lru_cache(maxsize=256)
-def _backward_text(shape: _Shape) -> str:
-    return _Backward(shape).text()
+def _text(layer: Layer, saving: bool) -> str:
+    return _Backward(layer).text() if layer.backwards else _Forward(layer, saving).text()
 
 
 class _Kernel:
     """What both directions share: the task's block, panels, tiles and loops."""
 
-    backwards = False
-
-    def __init__(self, shape: _Shape) -> None:
-        self.s = shape
-        self.cell = CELLS[shape.mode]
-        self.e = Emitter(shape.vector_bits)
-        self.type = Type(shape.element, shape.lanes)
-        self.terms, self.vectors = shape.inner(self.backwards)
-        self.wide = shape.panels(self.vectors) * shape.columns * shape.lanes
-        self.left_stride = shape.left_stride(self.backwards)
+    def __init__(self, layer: Layer) -> None:
+        self.s = layer
+        self.cell = CELLS[layer.mode]
+        self.e = Emitter(layer.vector_bits)
+        self.type = Type(layer.element, layer.lanes)
+        self.product = product_of(self.e, layer)
 
     # ---- small things ----------------------------------------------------------------------------
 
     def at(self, base: Reg, *terms: tuple[Reg | int, int]) -> Reg:
-        """The pointer to element sum of term * factor."""
-        e, total = self.e, None
-        constant = 0
-        for term, factor in terms:
-            if isinstance(term, int):
-                constant += term * factor
-                continue
-            product = term if factor == 1 else e.op("mul nsw", term, e.i64(factor))
-            total = product if total is None else e.op("add nsw", total, product)
-        if total is None:
-            total = e.i64(constant)
-        elif constant:
-            total = e.op("add nsw", total, e.i64(constant))
-        return e.gep(base, self.s.element, total)
+        return place(self.e, self.s.element, base, *terms)
 
     def word(self, args: Reg, place: Reg | int) -> Reg:
         index = self.e.i64(place) if isinstance(place, int) else place
@@ -199,24 +141,10 @@ class _Kernel:
         return self.e.select(self.e.cmp("icmp slt", a, b), a, b)
 
     def read(self, pointer: Reg, width: int) -> Lanes:
-        return Lanes(
-            self.e, load_element(self.e, pointer, self.s.element, self.s.lanes, width)
-        )
+        return Lanes(self.e, load_element(self.e, pointer, self.s.element, self.s.lanes, width))
 
     def write(self, pointer: Reg, value: Lanes, width: int) -> None:
         store_lanes(self.e, pointer, lane_range(self.e, value.reg, 0, width))
-
-    def over_vectors(self, body: Callable[[Reg, int], None]) -> None:
-        """body(first column, how many) for each vector of a state."""
-        e, lanes, width = self.e, self.s.lanes, self.s.width
-        whole = width // lanes
-        if whole == 1:
-            body(e.i64(0), lanes)
-        elif whole:
-            with e.loop(e.i64(0), e.i64(whole * lanes), lanes) as loop:
-                body(loop.index, lanes)
-        if rest := width - whole * lanes:
-            body(e.i64(whole * lanes), rest)
 
     def fill(self, start: Reg, count: Reg) -> None:
         """Zeros for `count` vectors."""
@@ -224,100 +152,18 @@ class _Kernel:
         with e.loop(e.i64(0), count) as loop:
             e.store(self.at(start, (loop.index, self.s.lanes)), e.const(0, self.type))
 
-    # ---- the product -----------------------------------------------------------------------------
-
-    def tile(self, rows: int) -> str:
-        """Defines the function for `rows` rows and a panel: c = a times the panel."""
-        e, s = self.e, self.s
-        name = f"tile{rows}"
-        with e.function(name, "internal void", [("a", PTR), ("b", PTR), ("c", PTR)]) as (a, b, c):
-            zeros = [e.const(0, self.type)] * (rows * s.columns)
-            with e.loop(e.i64(0), e.i64(self.terms), carried=zeros) as loop:
-                k = loop.index
-                panel = [
-                    e.load(self.at(b, (k, s.columns * s.lanes), (v, s.lanes)), self.type)
-                    for v in range(s.columns)
-                ]
-                sums = []
-                for r in range(rows):
-                    one = e.load(self.at(a, (k, 1), (r, self.left_stride)), Type(s.element))
-                    factor = e.splat(one, s.lanes)
-                    for v in range(s.columns):
-                        total = loop.carried[r * s.columns + v]
-                        sums.append(self.multiplied(factor, panel[v], total))
-                loop.yield_(sums)
-            for place, total in enumerate(loop.carried):
-                r, v = divmod(place, s.columns)
-                e.store(self.at(c, (r, self.wide), (v, s.lanes)), total)
-            e.line("ret void")
-        return name
-
-    def multiplied(self, a: Reg, b: Reg, total: Reg) -> Reg:
-        e = self.e
-        if has_fused(e.vector_bits):
-            return e.fma(a, b, total)
-        return e.op("fadd", e.op("fmul", a, b), total)
-
-    def product(self, count: Reg) -> None:
-        """The first `count` rows (and some behind) of the left factor times the weights."""
-        e, s = self.e, self.s
-        whole = e.op("sdiv", count, e.i64(s.rows))
-        rest = e.op("srem", count, e.i64(s.rows))
-        alone = e.cmp("icmp eq", rest, e.i64(1))
-        more = e.temp(I64, f"zext {e.cmp('icmp sgt', rest, e.i64(1)).typed} to i64")
-        tiles = e.op("add nsw", whole, more)
-        with e.loop(e.i64(0), e.i64(s.panels(self.vectors))) as panels:
-            p = panels.index
-            b = self.at(self.panels, (p, self.terms * s.columns * s.lanes))
-            with e.loop(e.i64(0), tiles) as loop:
-                self.call(f"tile{s.rows}", e.op("mul nsw", loop.index, e.i64(s.rows)), p, b)
-            with e.when(alone):
-                self.call("tile1", e.op("sub nsw", count, e.i64(1)), p, b)
-
-    def call(self, tile: str, row: Reg, panel: Reg, b: Reg) -> None:
-        a = self.at(self.left, (row, self.left_stride))
-        c = self.at(self.right, (row, self.wide), (panel, self.s.columns * self.s.lanes))
-        self.e.call(tile, None, [a, b, c], declared=True)
-
-    def pack(self, weights: Reg, columns: int) -> None:
-        """Copies the weights, rows of `columns` states, into panels."""
-        e, s = self.e, self.s
-        self.fill(self.panels, e.i64(self.terms * self.wide // s.lanes))
-        size = s.columns * s.lanes
-        with e.loop(e.i64(0), e.i64(self.terms)) as loop:
-            row = loop.index
-            for part in range(columns):
-
-                def copied(column: Reg, width: int, part: int = part) -> None:
-                    value = self.read(
-                        self.at(
-                            weights, (row, columns * s.width), (part, s.width), (column, 1)
-                        ),
-                        width,
-                    )
-                    vector = e.op("udiv", column, e.i64(s.lanes))
-                    vector = e.op("add nsw", vector, e.i64(part * s.vectors))
-                    panel = e.op("udiv", vector, e.i64(s.columns))
-                    inside = e.op("urem", vector, e.i64(s.columns))
-                    place = self.at(
-                        self.panels, (panel, self.terms * size), (row, size), (inside, s.lanes)
-                    )
-                    e.store(place, value.reg)
-
-                self.over_vectors(copied)
-
     # ---- the kernel ------------------------------------------------------------------------------
 
     def text(self) -> str:
-        e, s = self.e, self.s
-        for rows in (1, s.rows):
-            self.tile(rows)
+        e = self.e
+        self.product.define()
         with e.function("kernel", "i64", _PARAMETERS) as (table, args, first, last):
             self.operands = [operand_pointer(e, table, args, k) for k in range(self.operand_count)]
             words = 2 * self.operand_count
             self.total, self.batch, self.block, steps = (
                 self.word(args, words + k) for k in range(WORDS)
             )
+            end = self.product.use(e)
             with e.loop(first, last) as tasks:
                 self.start_of(tasks.index)
                 self.begin()
@@ -330,6 +176,7 @@ class _Kernel:
                     with e.when(e.cmp("icmp sgt", here, e.i64(0))):
                         self.step(e.op("add nsw", start, self.low), here)
                 self.finish()
+            end()
             e.line("ret i64 0")
         return e.module()
 
@@ -339,29 +186,30 @@ class _Kernel:
         self.low = e.op("mul nsw", task, self.block)
         self.end = self.smaller(e.op("add nsw", self.low, self.block), self.batch)
         self.count = e.op("sub nsw", self.end, self.low)
-        states = self.cell.states * self.s.padded
-        rows = self.left_stride + self.wide + states
-        fixed = self.terms * self.wide
-        own = e.op("add nsw", e.op("mul nsw", self.block, e.i64(rows)), e.i64(fixed + 64))
-        base = self.operands[-1]
-        self.panels = self.at(base, (e.op("mul nsw", task, own), 1))
-        self.left = self.at(self.panels, (fixed, 1))
-        self.right = self.at(self.left, (self.block, self.left_stride))
-        self.states = self.at(self.right, (self.block, self.wide))
-        vectors = e.op("mul nsw", self.block, e.i64(rows // self.s.lanes))
-        self.fill(self.left, vectors)
+        layer, product = self.s, self.product
+        row = self.cell.states * layer.padded
+        one, two = (product.changing(n * layer.group) for n in (1, 2))
+        assert two == 2 * one
+        # Elements of a task's memory: as `_task_size` has it.
+        groups = e.op("udiv", self.block, e.i64(layer.group))
+        changing = weighted_sum(e, [(groups, one)])
+        own = weighted_sum(e, [(changing, 1), (self.block, row), (e.i64(product.fixed), 1)])
+        own = weighted_sum(e, [(own, 1), (e.i64(ALIGNING), 1)])
+        base = aligned(e, self.at(self.operands[-1], (e.op("mul nsw", task, own), 1)))
+        self.left = product.settle(base, self.block)
+        self.states = self.at(base, (product.fixed, 1), (changing, 1))
+        lines = weighted_sum(e, [(changing, 1), (self.block, row)])
+        self.fill(self.at(base, (product.fixed, 1)), e.op("udiv", lines, e.i64(layer.lanes)))
 
     def state(self, row: Reg, number: int, column: Reg) -> Reg:
         """Where a carried vector of a sequence lies."""
         padded = self.s.padded
-        return self.at(
-            self.states, (row, self.cell.states * padded), (number, padded), (column, 1)
-        )
+        return self.at(self.states, (row, self.cell.states * padded), (number, padded), (column, 1))
 
     def over_rows(self, count: Reg, body: Callable[[Reg, Reg, int], None]) -> None:
         """body(row of the block, first column, how many)."""
         with self.e.loop(self.e.i64(0), count) as loop:
-            self.over_vectors(lambda column, width: body(loop.index, column, width))
+            over_vectors(self.e, self.s, lambda column, width: body(loop.index, column, width))
 
     operand_count = 0
 
@@ -378,15 +226,15 @@ class _Kernel:
 class _Forward(_Kernel):
     """share, turned, the state (GRU: and bias), result, saved (where saving), scratch."""
 
-    def __init__(self, shape: _Shape, saving: bool) -> None:
-        super().__init__(shape)
+    def __init__(self, layer: Layer, saving: bool) -> None:
+        super().__init__(layer)
         self.saving = saving
-        self.extra = shape.mode == "GRU"
+        self.extra = layer.mode == "GRU"
         self.operand_count = 2 + self.cell.states + self.extra + 1 + saving + 1
 
     def begin(self) -> None:
         s = self.s
-        self.pack(self.operands[1], s.gates)
+        self.product.pack(self.operands[1])
 
         def started(row: Reg, column: Reg, width: int) -> None:
             sequence = self.e.op("add nsw", self.low, row)
@@ -401,12 +249,12 @@ class _Forward(_Kernel):
         """The first state is the left factor of the product."""
         if number:
             return self.state(row, number, column)
-        return self.at(self.left, (row, self.left_stride), (column, 1))
+        return self.at(self.left, (row, self.s.left_stride), (column, 1))
 
     def step(self, start: Reg, count: Reg) -> None:
         e, s, cell = self.e, self.s, self.cell
         result = self.operands[2 + cell.states + self.extra]
-        self.product(count)
+        self.product.multiply(count)
 
         def stepped(row: Reg, column: Reg, width: int) -> None:
             place = e.op("add nsw", start, row)
@@ -416,7 +264,7 @@ class _Forward(_Kernel):
                     self.operands[0], (place, s.gates * s.width), (k, s.width), (column, 1)
                 )
                 gates.append(self.read(source, width))
-                inner = self.at(self.right, (row, self.wide), (k, s.padded), (column, 1))
+                inner = self.product.at(row, k, column)
                 product.append(Lanes(e, e.load(inner, self.type)))
             if self.extra:
                 bias = self.operands[2 + cell.states]
@@ -459,12 +307,11 @@ class _Forward(_Kernel):
 class _Backward(_Kernel):
     """cotangent, weight, saved, result, scratch."""
 
-    backwards = True
     operand_count = 5
 
     def begin(self) -> None:
         e, s = self.e, self.s
-        self.pack(self.operands[1], 1)
+        self.product.pack(self.operands[1])
 
         def started(row: Reg, column: Reg, width: int) -> None:
             place = e.op("add nsw", e.op("add nsw", self.total, self.low), row)
@@ -496,18 +343,18 @@ class _Backward(_Kernel):
                 to = self.at(result, (place, cell.parts * s.width), (k, s.width), (column, 1))
                 self.write(to, value, width)
             for k, part in enumerate(cell.multiplied):
-                to = self.at(self.left, (row, self.left_stride), (k, s.width), (column, 1))
+                to = self.at(self.left, (row, self.s.left_stride), (k, s.width), (column, 1))
                 self.write(to, parts[part], width)
             for k, value in enumerate(direct):
                 carried = Lanes(e, e.const(0, self.type)) if value is None else value
                 e.store(self.state(row, k, column), carried.reg)
 
         self.over_rows(count, stepped)
-        self.product(count)
+        self.product.multiply(count)
 
         def added(row: Reg, column: Reg, width: int) -> None:
             to = self.state(row, 0, column)
-            inner = e.load(self.at(self.right, (row, self.wide), (column, 1)), self.type)
+            inner = e.load(self.product.at(row, 0, column), self.type)
             e.store(to, e.op("fadd", e.load(to, self.type), inner))
 
         self.over_rows(count, added)

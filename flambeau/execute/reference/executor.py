@@ -13,7 +13,6 @@ from flambeau.graph.program import Program, data_operands, reachable
 from flambeau.ops.primitive import Array
 from flambeau.ops.value import Scalar, Value
 
-
 # (all values of a program) -> (value, operands) -> the value where there is a shorter way, or None.
 Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
 
