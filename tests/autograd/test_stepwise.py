@@ -79,7 +79,12 @@ def views_between(lib: Any, w: Any, b: Any) -> list[Any]:
 def hooked(lib: Any, w: Any, b: Any) -> list[Any]:
     """Hooks of leaves see whole gradients, once."""
     seen = []
-    w.register_hook(lambda g: seen.append(g.clone()) or g * 2)
+
+    def hook(g: Any) -> Any:
+        seen.append(g.clone())
+        return g * 2
+
+    w.register_hook(hook)
     looking(lib, w, b.expand(2, 3), 10)[-1].sum().backward()
     return [*seen, w.grad, b.grad]
 
