@@ -230,7 +230,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="0: as many as there are CPUs")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    models.CASES.update({name: Case(title, build, 1.0) for name, (title, build, _) in CASES.items()})
+    models.CASES.update(
+        {name: Case(title, build, 1.0) for name, (title, build, _) in CASES.items()}
+    )
     if chosen.serve:
         steps.serve(chosen.serve, chosen.threads)
         return

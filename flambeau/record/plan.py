@@ -19,7 +19,6 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.execute import reference
 from flambeau.graph.program import Program
-from flambeau.ops.primitive import RECURRENCE
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame
 from flambeau.record.handle import Family
@@ -415,10 +414,13 @@ def waiting_share() -> float:
     """What part of the cost of compiling a small program has to have been spent in NumPy first.
 
     None for the first ones: a training loop has a few programs, and comes back to them. Where
-    programs are many, as with sequences of ever new lengths, each has to have cost about that.
+    programs are many, as with sequences of ever new lengths, each has to have cost about that, and
+    so do all once several have been compiled for nothing.
     Costs are estimated, never measured: when a program is compiled decides about the last bits of
     its results, and they must not hang on the clock.
     """
+    if EARLY.waiting >= EARLY.most:
+        return 1.0
     count = STATISTICS.compiled_programs
     return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
 
@@ -434,7 +436,7 @@ def shortcuts(program: Program) -> Any:
     """What the reference executor is given of the compiler's kernels."""
     if OPTIONS.sync or OPTIONS.executor == "reference":
         return None
-    if not any(v.primitive.family == RECURRENCE for v in program.nodes()):
+    if not any(map(reference.takes_long, program.nodes())):
         return None
     from flambeau.execute.cpu.shortcuts import Shortcuts
 

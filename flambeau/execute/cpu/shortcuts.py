@@ -6,13 +6,19 @@ Only those whose text does not hang on lengths: they are compiled once, whatever
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from flambeau.execute.cpu import engine, recurrences, runtime
+from flambeau.execute.cpu.contraction_nest import PARAMETERS
+from flambeau.execute.cpu.contraction_spec import operand_pointer
+from flambeau.execute.cpu.emit import I64, Emitter, Type
+from flambeau.execute.cpu.math_functions import FUNCTIONS
 from flambeau.execute.cpu.target import Target
-from flambeau.ops.primitive import RECURRENCE, Array
+from flambeau.execute.reference.executor import takes_long
+from flambeau.ops.primitive import ELEMENTWISE, Array
 from flambeau.ops.recurrence import recurrence, recurrence_saved
 from flambeau.ops.value import Value
 
@@ -29,7 +35,11 @@ class Shortcuts:
 
     def __call__(self, v: Value, operands: Sequence[Array]) -> Array | None:
         """The value, or None where NumPy is to compute it."""
-        if v.primitive.family != RECURRENCE or not recurrences.is_native_recurrence(v):
+        if not takes_long(v):
+            return None
+        if v.primitive.family == ELEMENTWISE:
+            return _mapped(v, operands[0])
+        if not recurrences.is_native_recurrence(v):
             return None
         if v in self.known:
             return self.known.pop(v)
@@ -73,6 +83,38 @@ def _called(
     program = runtime.encode_program([runtime.Record(address, words, tasks, tasks > 1)])
     runtime.call_run(_address(table), _address(program), release_gil=True)
     return found
+
+
+def _mapped(v: Value, x: Array) -> Array:
+    """A function of each element."""
+    result = np.empty(v.shape, v.dtype.numpy)
+    given = np.ascontiguousarray(x, v.dtype.numpy)
+    address = engine.kernel_addresses([_map_text(v.primitive.name, v.dtype.name)])[0]
+    table = np.array([_address(given), _address(result)], np.int64)
+    program = runtime.encode_program([runtime.Record(address, [0, 0, 1, 0, v.size])])
+    runtime.call_run(_address(table), _address(program), release_gil=True)
+    return result
+
+
+@cache
+def _map_text(name: str, dtype: str) -> str:
+    """The module of a kernel that applies a function to as many elements as a word says."""
+    bits = Target.host().vector_bits
+    element = "float" if dtype == "float32" else "double"
+    lanes = bits // (32 if dtype == "float32" else 64)
+    e = Emitter(bits)
+    parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
+    with e.function("kernel", "i64", parameters) as (table, args, _, _):
+        source, target = (operand_pointer(e, table, args, k) for k in range(2))
+        count = e.load(e.gep(args, "i64", e.i64(4)), I64)
+        whole = e.op("sub nsw", count, e.op("urem", count, e.i64(lanes)))
+        for width, start, stop in ((lanes, e.i64(0), whole), (1, whole, count)):
+            type_ = Type(element, width)
+            with e.loop(start, stop, width) as loop:
+                x = e.load(e.gep(source, element, loop.index), type_)
+                e.store(e.gep(target, element, loop.index), FUNCTIONS[name](e, x))
+        e.line("ret i64 0")
+    return e.module()
 
 
 def _address(array: Any) -> int:

@@ -10,11 +10,23 @@ import numpy as np
 from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
 from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, data_operands, reachable
-from flambeau.ops.primitive import Array
+from flambeau.ops.primitive import RECURRENCE, Array
 from flambeau.ops.value import Scalar, Value
 
 # (all values of a program) -> (value, operands) -> the value where there is a shorter way, or None.
 Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
+
+
+# Functions whose reference is a loop in Python, and from how many elements on that takes long.
+LOOPS = ("erf", "erfc", "erfinv", "lgamma", "digamma")
+LONG_LOOP = 1024
+
+
+def takes_long(v: Value) -> bool:
+    """Whether a kernel for this value alone is worth having."""
+    if v.primitive.family == RECURRENCE:
+        return True
+    return v.primitive.name in LOOPS and v.size >= LONG_LOOP and v.dtype.itemsize >= 4
 
 
 def execute(
