@@ -158,6 +158,7 @@ class Plan:
         "result_bytes",
         "rewritten",
         "runs",
+        "schedule",
         "spent_frame",
         "tick",
         "writes",
@@ -196,6 +197,7 @@ class Plan:
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
+        self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
         self.early = False  # compiled before its first run (see Early)
@@ -333,6 +335,7 @@ class Plan:
 
         start = time.perf_counter()
         self.compiled = NativeProgram(self.program)
+        self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
@@ -345,7 +348,9 @@ class Plan:
                 rec.bases, self.program.bases, strict=True
             )
         ]
-        results = reference.execute(self.program, arrays, rec.scalars, shortcuts(self.program))
+        if self.schedule is None:
+            self.schedule = reference.Schedule(self.program)
+        results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
@@ -432,11 +437,9 @@ def runs_that_pay(program: Program) -> float:
     return compiling / (RUNNING_PER_NODE * nodes + RUNNING_PER_UNIT * work(program))
 
 
-def shortcuts(program: Program) -> Any:
+def shortcuts(schedule: reference.Schedule) -> Any:
     """What the reference executor is given of the compiler's kernels."""
-    if OPTIONS.sync or OPTIONS.executor == "reference":
-        return None
-    if not any(map(reference.takes_long, program.nodes())):
+    if OPTIONS.sync or OPTIONS.executor == "reference" or not schedule.long:
         return None
     from flambeau.execute.cpu.shortcuts import Shortcuts
 

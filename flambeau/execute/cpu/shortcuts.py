@@ -6,7 +6,7 @@ Only those whose text does not hang on lengths: they are compiled once, whatever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I64, Emitter, Type
 from flambeau.execute.cpu.math_functions import FUNCTIONS
 from flambeau.execute.cpu.target import Target
-from flambeau.execute.reference.executor import takes_long
+from flambeau.execute.reference.schedule import takes_long
 from flambeau.ops.primitive import ELEMENTWISE, Array
 from flambeau.ops.recurrence import recurrence, recurrence_saved
 from flambeau.ops.value import Value
@@ -76,7 +76,7 @@ def _called(
         return found
     given = [np.ascontiguousarray(x) for x in operands]
     scratch = np.empty(recurrences.scratch_size(v, bits), v.dtype.numpy)
-    address = engine.kernel_addresses([recurrences.kernel_text(v, saving, bits)])[0]
+    address = _kernel(recurrences.kernel_text(v, saving, bits))
     table = np.array([_address(x) for x in (*given, *found, scratch)], np.int64)
     words = [word for slot in range(len(table)) for word in (slot, 0)]
     words += recurrences.kernel_words(v)
@@ -89,7 +89,7 @@ def _mapped(v: Value, x: Array) -> Array:
     """A function of each element."""
     result = np.empty(v.shape, v.dtype.numpy)
     given = np.ascontiguousarray(x, v.dtype.numpy)
-    address = engine.kernel_addresses([_map_text(v.primitive.name, v.dtype.name)])[0]
+    address = _kernel(_map_text(v.primitive.name, v.dtype.name))
     table = np.array([_address(given), _address(result)], np.int64)
     program = runtime.encode_program([runtime.Record(address, [0, 0, 1, 0, v.size])])
     runtime.call_run(_address(table), _address(program), release_gil=True)
@@ -115,6 +115,11 @@ def _map_text(name: str, dtype: str) -> str:
                 e.store(e.gep(target, element, loop.index), FUNCTIONS[name](e, x))
         e.line("ret i64 0")
     return e.module()
+
+
+@lru_cache(maxsize=256)
+def _kernel(text: str) -> int:
+    return engine.kernel_addresses([text])[0]
 
 
 def _address(array: Any) -> int:
