@@ -40,10 +40,10 @@ class TensorRecord:
     `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
     the next write, gradients reach it by way of the views that it was made from. `output` is a
     view's number among those made with it (else -1), `seen` the storage's version when it was made
-    or entered.
+    or entered. `first`: whether the others of its family are views of it (None: as made here).
     """
 
-    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
+    __slots__ = ("first", "group", "meta", "number", "output", "own", "retains", "seen", "storage")
 
     def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
         self.number = number
@@ -51,6 +51,7 @@ class TensorRecord:
         self.storage = storage
         self.group = group
         self.retains = False
+        self.first: bool | None = None
         self.own: tuple[int, Value] | None = None
         self.output = -1
         self.seen = 0

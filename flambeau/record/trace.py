@@ -103,7 +103,14 @@ class Trace:
         return record
 
     def enter_history(
-        self, meta: Meta, offset: int, at: int, size: int, extent: int, base: int = -1
+        self,
+        first: bool,
+        meta: Meta,
+        offset: int,
+        at: int,
+        size: int,
+        extent: int,
+        base: int = -1,
     ) -> TensorRecord:
         """A tensor, `offset` elements into a base, with history in an earlier program.
 
@@ -129,9 +136,9 @@ class Trace:
                 group.flat, low=(at,), high=(storage.size - at - size,), interior=(0,), value=0
             )
             group.flat = source.relink(self.data(storage), grown)
-        return self._enter_into(group, meta.replaced(offset=offset))
+        return self._enter_into(group, meta.replaced(offset=offset), first)
 
-    def enter_member(self, meta: Meta, number: int, distance: int) -> TensorRecord:
+    def enter_member(self, first: bool, meta: Meta, number: int, distance: int) -> TensorRecord:
         """A tensor with the history of tensor `number`, `distance` elements into their base."""
         group = self.tensors[number].group
         reach = distance + storage_extent(meta.shape, meta.strides)
@@ -139,10 +146,11 @@ class Trace:
             self._widen(group.storage, reach)
         if group.leaf is None and self.flat(group).tracked and not meta.requires_grad:
             meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
-        return self._enter_into(group, meta.replaced(offset=distance))
+        return self._enter_into(group, meta.replaced(offset=distance), first)
 
-    def _enter_into(self, group: Group, meta: Meta) -> TensorRecord:
+    def _enter_into(self, group: Group, meta: Meta, first: bool) -> TensorRecord:
         record = TensorRecord(len(self.tensors), meta, group.storage, group)
+        record.first = first
         self.entered.add(record.number)
         self.tensors.append(record)
         return record
@@ -452,6 +460,8 @@ class Trace:
 
     def is_base(self, tensor: TensorRecord) -> bool:
         """Whether a tensor is the first of its group: what is written to others changes it."""
+        if tensor.first is not None:
+            return tensor.first
         return all(t.group is not tensor.group for t in self.tensors[: tensor.number])
 
     def _of_its_own(self, value: Value) -> Value:

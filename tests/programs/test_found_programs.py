@@ -196,18 +196,11 @@ def outcome(module: Any, source: str) -> list[Any]:
     return [("printed", printed), *((n, plain(names[n])) for n in shown), *seen]
 
 
-# Known: once the program that wrote has run, a gradient with respect to the tensor itself does not
-# find what reaches it by way of such a view.
-KNOWN = {("sync", "what is done to a view is done to the tensor it is of")}
-
-
 @pytest.mark.parametrize("name", list(MODES))
 @pytest.mark.parametrize("found", list(FOUND))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_same_as_pytorch(found: str, name: str) -> None:
     torch = pytest.importorskip("torch")
-    if (name, found) in KNOWN:
-        pytest.xfail("across programs")
     wanted = outcome(torch, FOUND[found])
     with mode(name), warnings.catch_warnings():
         for _ in range(3):
