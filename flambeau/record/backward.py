@@ -321,7 +321,7 @@ class BackwardOp(Event):
             if tensor.group.leaf is not None and tensor.meta.is_leaf:
                 found.append(("leaf", tensor.group.leaf))
             else:
-                value, group = trace.tracked_value(number), tensor.group
+                value, group = trace.gradient_value(number), tensor.group
                 outside = number in trace.entered and (
                     group.leaf is not None or trace.unchanged(group)
                 )

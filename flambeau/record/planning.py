@@ -114,7 +114,7 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         origins = [
             (t.number, value, value in passed)
             for t in views
-            for value in [trace.tracked_value(t.number)]
+            for value in [trace.gradient_value(t.number)]
             if changed or t.number not in trace.entered
         ]
         now = flat if changed else None

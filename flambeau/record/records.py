@@ -22,15 +22,20 @@ class StorageRecord:
 
 
 class Group:
-    """Tensors over one storage that share autograd history."""
+    """Tensors over one storage that share autograd history.
 
-    __slots__ = ("flat", "leaf", "storage", "values", "version")
+    `home` is what the op gave to which the history belongs, where it gave all of the tensor that
+    the others are views of: gradients go there whatever has been written past autograd since.
+    """
+
+    __slots__ = ("flat", "home", "leaf", "storage", "values", "version")
 
     def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
         self.storage = storage
         self.leaf = leaf
         self.version = storage.version
         self.flat: Value | None = None
+        self.home: Value | None = None
         self.values: dict[tuple[Shape, Strides, int], Value] = {}
 
 

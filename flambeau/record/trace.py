@@ -230,7 +230,7 @@ class Trace:
         storage = StorageRecord(value.dtype, value.size, None)
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
-        group.values[record.layout] = value
+        group.values[record.layout] = group.home = value
         self.origins[value] = (storage, 0, self.event)
         self.tensors.append(record)
         return record
@@ -291,7 +291,7 @@ class Trace:
         else:
             history = view.strided_scatter(data, value, strides=strides, offset=offset)
             group.flat = source.relink(data, history)
-        group.values[parent.layout] = value
+        group.values[parent.layout] = group.home = value
         meta = parent.meta.replaced(
             requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
         )
@@ -386,6 +386,14 @@ class Trace:
             )
         return value
 
+    def gradient_value(self, number: int) -> Value:
+        """The value whose gradient is the tensor's."""
+        tensor = self.tensors[number]
+        home = tensor.group.home
+        if home is not None and home.tracked and self.is_base(tensor):
+            return home
+        return self.tracked_value(number)
+
     def check_current(self, number: int) -> None:
         """RuntimeError where a restricted view joins the graph after its base was written."""
         if self.grad_mode and self.tensors[number].meta.born is not None:
@@ -451,9 +459,9 @@ class Trace:
         elif not self.grad_mode and history.tracked:
             group.flat = source.relink(flat, history)
         else:
-            group.flat = flat
+            group.flat, group.home = flat, None
             if whole and self.is_base(tensor):
-                group.values[tensor.layout] = value
+                group.values[tensor.layout] = group.home = value
                 self.origins[value] = (storage, storage.version, grad_name)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)

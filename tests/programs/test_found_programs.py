@@ -97,6 +97,18 @@ w = (x * 3).t()
 w[0] += 1
 k = torch.autograd.grad(w.sum() + w[1].sum(), [w, x], retain_graph=True)
 """,
+    "what is written past autograd moves no gradient": """
+x = torch.tensor([1.5, -2.0], requires_grad=True)
+y = torch.nn.functional.softplus(x)
+z = y.detach()
+z.copy_(y)
+g, = torch.autograd.grad((z * 2).sum(), y, retain_graph=True)
+w = x * 3
+u = w * 2
+with torch.no_grad():
+    w.mul_(5)
+h, = torch.autograd.grad((u + w).sum(), w)
+""",
     "a view keeps its leaf alive": """
 x = torch.tensor(-1.5).clone().requires_grad_(True)
 y = x.flatten()
