@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flambeau.metrics import functional
 from flambeau.metrics.aggregation import (
     CatMetric,
     MaxMetric,
@@ -10,6 +11,17 @@ from flambeau.metrics.aggregation import (
     RunningMean,
     RunningSum,
     SumMetric,
+)
+from flambeau.metrics.classification import (
+    Accuracy,
+    F1Score,
+    FBetaScore,
+    HammingDistance,
+    NegativePredictiveValue,
+    Precision,
+    Recall,
+    Specificity,
+    StatScores,
 )
 from flambeau.metrics.collections import MetricCollection
 from flambeau.metrics.metric import Metric
