@@ -20,6 +20,7 @@ from flambeau.functional.creation import (
 from flambeau.functional.indexing import scatter_add
 from flambeau.functional.joining import cat, stack
 from flambeau.functional.linear_algebra import matmul
+from flambeau.functional.ordering import bucketize
 from flambeau.functional.pointwise import maximum, minimum
 from flambeau.functional.powers import pow
 from flambeau.functional.randomness import multinomial, poisson
@@ -41,6 +42,7 @@ __all__ = [
     "arange",
     "as_tensor",
     "bool_",
+    "bucketize",
     "cat",
     "device",
     "dtype",

@@ -138,7 +138,7 @@ def test_zero_division(family: Any, zero: int) -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f[0])
 def test_by_task(family: Any) -> None:
     name, function, own = family
-    cases = [
+    cases: list[tuple[str, dict[str, Any], Any]] = [
         ("binary", {}, BINARY["probabilities"]),
         ("multiclass", {"num_classes": C}, MULTICLASS["scores"]),
         ("multiclass", {"num_classes": C, "top_k": 2, "average": "macro"}, MULTICLASS["scores"]),
@@ -191,7 +191,7 @@ MISTAKES: list[tuple[str, Any, Any, dict[str, Any]]] = [
 @pytest.mark.parametrize("task, preds, target, options", MISTAKES)
 def test_mistakes(task: str, preds: Any, target: Any, options: Any) -> None:
     for name, function, _ in (FAMILIES[0], FAMILIES[3]):
-        assert isinstance(both(f"{FUNCTION}{task}_{function}", preds, target, **options)[0], str)
+        assert isinstance(both(f"{FUNCTION}{task}_{function}", preds, target, **options), str)
         outcomes = f"{CLASS}{task.capitalize()}{name}"
         try:
             stream(outcomes, options, [(preds, target)])

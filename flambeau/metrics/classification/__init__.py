@@ -8,6 +8,27 @@ from flambeau.metrics.classification.accuracy import (
     MulticlassAccuracy,
     MultilabelAccuracy,
 )
+from flambeau.metrics.classification.calibration_error import (
+    BinaryCalibrationError,
+    CalibrationError,
+    MulticlassCalibrationError,
+)
+from flambeau.metrics.classification.cohen_kappa import (
+    BinaryCohenKappa,
+    CohenKappa,
+    MulticlassCohenKappa,
+)
+from flambeau.metrics.classification.confusion_matrix import (
+    BinaryConfusionMatrix,
+    ConfusionMatrix,
+    MulticlassConfusionMatrix,
+    MultilabelConfusionMatrix,
+)
+from flambeau.metrics.classification.exact_match import (
+    ExactMatch,
+    MulticlassExactMatch,
+    MultilabelExactMatch,
+)
 from flambeau.metrics.classification.f_beta import (
     BinaryF1Score,
     BinaryFBetaScore,
@@ -23,6 +44,23 @@ from flambeau.metrics.classification.hamming import (
     HammingDistance,
     MulticlassHammingDistance,
     MultilabelHammingDistance,
+)
+from flambeau.metrics.classification.hinge import (
+    BinaryHingeLoss,
+    HingeLoss,
+    MulticlassHingeLoss,
+)
+from flambeau.metrics.classification.jaccard import (
+    BinaryJaccardIndex,
+    JaccardIndex,
+    MulticlassJaccardIndex,
+    MultilabelJaccardIndex,
+)
+from flambeau.metrics.classification.matthews_corrcoef import (
+    BinaryMatthewsCorrCoef,
+    MatthewsCorrCoef,
+    MulticlassMatthewsCorrCoef,
+    MultilabelMatthewsCorrCoef,
 )
 from flambeau.metrics.classification.negative_predictive_value import (
     BinaryNegativePredictiveValue,
@@ -56,30 +94,54 @@ from flambeau.metrics.classification.stat_scores import (
 __all__ = [
     "Accuracy",
     "BinaryAccuracy",
+    "BinaryCalibrationError",
+    "BinaryCohenKappa",
+    "BinaryConfusionMatrix",
     "BinaryF1Score",
     "BinaryFBetaScore",
     "BinaryHammingDistance",
+    "BinaryHingeLoss",
+    "BinaryJaccardIndex",
+    "BinaryMatthewsCorrCoef",
     "BinaryNegativePredictiveValue",
     "BinaryPrecision",
     "BinaryRecall",
     "BinarySpecificity",
     "BinaryStatScores",
+    "CalibrationError",
+    "CohenKappa",
+    "ConfusionMatrix",
+    "ExactMatch",
     "F1Score",
     "FBetaScore",
     "HammingDistance",
+    "HingeLoss",
+    "JaccardIndex",
+    "MatthewsCorrCoef",
     "MulticlassAccuracy",
+    "MulticlassCalibrationError",
+    "MulticlassCohenKappa",
+    "MulticlassConfusionMatrix",
+    "MulticlassExactMatch",
     "MulticlassF1Score",
     "MulticlassFBetaScore",
     "MulticlassHammingDistance",
+    "MulticlassHingeLoss",
+    "MulticlassJaccardIndex",
+    "MulticlassMatthewsCorrCoef",
     "MulticlassNegativePredictiveValue",
     "MulticlassPrecision",
     "MulticlassRecall",
     "MulticlassSpecificity",
     "MulticlassStatScores",
     "MultilabelAccuracy",
+    "MultilabelConfusionMatrix",
+    "MultilabelExactMatch",
     "MultilabelF1Score",
     "MultilabelFBetaScore",
     "MultilabelHammingDistance",
+    "MultilabelJaccardIndex",
+    "MultilabelMatthewsCorrCoef",
     "MultilabelNegativePredictiveValue",
     "MultilabelPrecision",
     "MultilabelRecall",

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from flambeau.metrics.functional import classification as classification
+from flambeau.metrics.functional import classification
 from flambeau.metrics.functional.classification import (
     accuracy,
+    calibration_error,
+    cohen_kappa,
+    confusion_matrix,
+    exact_match,
     f1_score,
     fbeta_score,
     hamming_distance,
+    hinge_loss,
+    jaccard_index,
+    matthews_corrcoef,
     negative_predictive_value,
     precision,
     recall,
     specificity,
     stat_scores,
 )
+
+__all__ = [
+    "accuracy",
+    "calibration_error",
+    "classification",
+    "cohen_kappa",
+    "confusion_matrix",
+    "exact_match",
+    "f1_score",
+    "fbeta_score",
+    "hamming_distance",
+    "hinge_loss",
+    "jaccard_index",
+    "matthews_corrcoef",
+    "negative_predictive_value",
+    "precision",
+    "recall",
+    "specificity",
+    "stat_scores",
+]

@@ -8,6 +8,27 @@ from flambeau.metrics.functional.classification.accuracy import (
     multiclass_accuracy,
     multilabel_accuracy,
 )
+from flambeau.metrics.functional.classification.calibration_error import (
+    binary_calibration_error,
+    calibration_error,
+    multiclass_calibration_error,
+)
+from flambeau.metrics.functional.classification.cohen_kappa import (
+    binary_cohen_kappa,
+    cohen_kappa,
+    multiclass_cohen_kappa,
+)
+from flambeau.metrics.functional.classification.confusion_matrix import (
+    binary_confusion_matrix,
+    confusion_matrix,
+    multiclass_confusion_matrix,
+    multilabel_confusion_matrix,
+)
+from flambeau.metrics.functional.classification.exact_match import (
+    exact_match,
+    multiclass_exact_match,
+    multilabel_exact_match,
+)
 from flambeau.metrics.functional.classification.f_beta import (
     binary_f1_score,
     binary_fbeta_score,
@@ -23,6 +44,23 @@ from flambeau.metrics.functional.classification.hamming import (
     hamming_distance,
     multiclass_hamming_distance,
     multilabel_hamming_distance,
+)
+from flambeau.metrics.functional.classification.hinge import (
+    binary_hinge_loss,
+    hinge_loss,
+    multiclass_hinge_loss,
+)
+from flambeau.metrics.functional.classification.jaccard import (
+    binary_jaccard_index,
+    jaccard_index,
+    multiclass_jaccard_index,
+    multilabel_jaccard_index,
+)
+from flambeau.metrics.functional.classification.matthews_corrcoef import (
+    binary_matthews_corrcoef,
+    matthews_corrcoef,
+    multiclass_matthews_corrcoef,
+    multilabel_matthews_corrcoef,
 )
 from flambeau.metrics.functional.classification.negative_predictive_value import (
     binary_negative_predictive_value,
@@ -56,30 +94,54 @@ from flambeau.metrics.functional.classification.stat_scores import (
 __all__ = [
     "accuracy",
     "binary_accuracy",
+    "binary_calibration_error",
+    "binary_cohen_kappa",
+    "binary_confusion_matrix",
     "binary_f1_score",
     "binary_fbeta_score",
     "binary_hamming_distance",
+    "binary_hinge_loss",
+    "binary_jaccard_index",
+    "binary_matthews_corrcoef",
     "binary_negative_predictive_value",
     "binary_precision",
     "binary_recall",
     "binary_specificity",
     "binary_stat_scores",
+    "calibration_error",
+    "cohen_kappa",
+    "confusion_matrix",
+    "exact_match",
     "f1_score",
     "fbeta_score",
     "hamming_distance",
+    "hinge_loss",
+    "jaccard_index",
+    "matthews_corrcoef",
     "multiclass_accuracy",
+    "multiclass_calibration_error",
+    "multiclass_cohen_kappa",
+    "multiclass_confusion_matrix",
+    "multiclass_exact_match",
     "multiclass_f1_score",
     "multiclass_fbeta_score",
     "multiclass_hamming_distance",
+    "multiclass_hinge_loss",
+    "multiclass_jaccard_index",
+    "multiclass_matthews_corrcoef",
     "multiclass_negative_predictive_value",
     "multiclass_precision",
     "multiclass_recall",
     "multiclass_specificity",
     "multiclass_stat_scores",
     "multilabel_accuracy",
+    "multilabel_confusion_matrix",
+    "multilabel_exact_match",
     "multilabel_f1_score",
     "multilabel_fbeta_score",
     "multilabel_hamming_distance",
+    "multilabel_jaccard_index",
+    "multilabel_matthews_corrcoef",
     "multilabel_negative_predictive_value",
     "multilabel_precision",
     "multilabel_recall",

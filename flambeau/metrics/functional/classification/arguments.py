@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from flambeau.metrics._torch import Tensor
 from flambeau.metrics.utilities.checks import (
@@ -15,7 +15,13 @@ from flambeau.metrics.utilities.checks import (
     distinct,
     shown,
 )
+from flambeau.metrics.utilities.enums import (
+    ClassificationTask,
+    ClassificationTaskNoBinary,
+    ClassificationTaskNoMultilabel,
+)
 
+R = TypeVar("R")
 AVERAGES = ("micro", "macro", "weighted", "none", None)
 _MORE = "If `preds` have one dimension more than `target`, "
 
@@ -64,6 +70,26 @@ def required(name: str, value: Any) -> int:
     if not isinstance(value, int):
         raise ValueError(f"`{name}` is expected to be `int` but `{type(value)} was passed.`")
     return value
+
+
+def by_task(task: str, **forms: Callable[[], R]) -> R:
+    """What the form of a task gives. ValueError for tasks without a form."""
+    if "binary" not in forms:
+        kind: str = ClassificationTaskNoBinary.from_str(task).value
+    elif "multilabel" not in forms:
+        kind = ClassificationTaskNoMultilabel.from_str(task).value
+    else:
+        kind = ClassificationTask.from_str(task).value
+    return forms[kind]()
+
+
+def check_scores(preds: Tensor) -> None:
+    """ValueError for predictions that are labels."""
+    if not preds.is_floating_point():
+        raise ValueError(
+            "Expected argument `preds` to be floating tensor with probabilities/logits but got "
+            f"tensor with dtype {preds.dtype}"
+        )
 
 
 def check_binary(
