@@ -13,7 +13,10 @@ from flambeau.metrics.aggregation import (
     SumMetric,
 )
 from flambeau.metrics.classification import (
+    AUROC,
+    ROC,
     Accuracy,
+    AveragePrecision,
     CalibrationError,
     CohenKappa,
     ConfusionMatrix,
@@ -26,6 +29,7 @@ from flambeau.metrics.classification import (
     MatthewsCorrCoef,
     NegativePredictiveValue,
     Precision,
+    PrecisionRecallCurve,
     Recall,
     Specificity,
     StatScores,
@@ -43,7 +47,9 @@ from flambeau.metrics.wrappers import (
 __version__ = "1.9.0"
 
 __all__ = [
+    "AUROC",
     "Accuracy",
+    "AveragePrecision",
     "BootStrapper",
     "CalibrationError",
     "CatMetric",
@@ -67,6 +73,8 @@ __all__ = [
     "MultioutputWrapper",
     "NegativePredictiveValue",
     "Precision",
+    "PrecisionRecallCurve",
+    "ROC",
     "Recall",
     "RunningMean",
     "RunningSum",

@@ -4,6 +4,7 @@ from flambeau.autograd.modes import no_grad, set_grad_enabled
 from flambeau.core.device import device
 from flambeau.core.dtypes import DType as dtype
 from flambeau.core.dtypes import bool_, finfo, float32, get_default_dtype, int32, int64
+from flambeau.core.dtypes import from_numpy as dtype_of_array
 from flambeau.functional import pointwise
 from flambeau.functional.creation import (
     arange,
@@ -46,6 +47,7 @@ __all__ = [
     "cat",
     "device",
     "dtype",
+    "dtype_of_array",
     "finfo",
     "float32",
     "from_array",

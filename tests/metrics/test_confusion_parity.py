@@ -106,7 +106,7 @@ def test_hinge_modes(mode: str) -> None:
         check("HingeLoss", "hinge_loss", "Multiclass", options, MULTICLASS["scores"])
 
 
-@pytest.mark.parametrize("cells", itertools.product((0, 1, 3), repeat=4))
+@pytest.mark.parametrize("cells", list(itertools.product((0, 1, 3), repeat=4)))
 def test_matthews_in_the_limit(cells: Any) -> None:
     if not any(cells):
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flambeau.metrics.functional import classification
 from flambeau.metrics.functional.classification import (
     accuracy,
+    auroc,
+    average_precision,
     calibration_error,
     cohen_kappa,
     confusion_matrix,
@@ -17,13 +19,17 @@ from flambeau.metrics.functional.classification import (
     matthews_corrcoef,
     negative_predictive_value,
     precision,
+    precision_recall_curve,
     recall,
+    roc,
     specificity,
     stat_scores,
 )
 
 __all__ = [
     "accuracy",
+    "auroc",
+    "average_precision",
     "calibration_error",
     "classification",
     "cohen_kappa",
@@ -37,7 +43,9 @@ __all__ = [
     "matthews_corrcoef",
     "negative_predictive_value",
     "precision",
+    "precision_recall_curve",
     "recall",
+    "roc",
     "specificity",
     "stat_scores",
 ]

@@ -8,6 +8,18 @@ from flambeau.metrics.functional.classification.accuracy import (
     multiclass_accuracy,
     multilabel_accuracy,
 )
+from flambeau.metrics.functional.classification.auroc import (
+    auroc,
+    binary_auroc,
+    multiclass_auroc,
+    multilabel_auroc,
+)
+from flambeau.metrics.functional.classification.average_precision import (
+    average_precision,
+    binary_average_precision,
+    multiclass_average_precision,
+    multilabel_average_precision,
+)
 from flambeau.metrics.functional.classification.calibration_error import (
     binary_calibration_error,
     calibration_error,
@@ -78,6 +90,18 @@ from flambeau.metrics.functional.classification.precision_recall import (
     precision,
     recall,
 )
+from flambeau.metrics.functional.classification.precision_recall_curve import (
+    binary_precision_recall_curve,
+    multiclass_precision_recall_curve,
+    multilabel_precision_recall_curve,
+    precision_recall_curve,
+)
+from flambeau.metrics.functional.classification.roc import (
+    binary_roc,
+    multiclass_roc,
+    multilabel_roc,
+    roc,
+)
 from flambeau.metrics.functional.classification.specificity import (
     binary_specificity,
     multiclass_specificity,
@@ -93,7 +117,11 @@ from flambeau.metrics.functional.classification.stat_scores import (
 
 __all__ = [
     "accuracy",
+    "auroc",
+    "average_precision",
     "binary_accuracy",
+    "binary_auroc",
+    "binary_average_precision",
     "binary_calibration_error",
     "binary_cohen_kappa",
     "binary_confusion_matrix",
@@ -105,7 +133,9 @@ __all__ = [
     "binary_matthews_corrcoef",
     "binary_negative_predictive_value",
     "binary_precision",
+    "binary_precision_recall_curve",
     "binary_recall",
+    "binary_roc",
     "binary_specificity",
     "binary_stat_scores",
     "calibration_error",
@@ -119,6 +149,8 @@ __all__ = [
     "jaccard_index",
     "matthews_corrcoef",
     "multiclass_accuracy",
+    "multiclass_auroc",
+    "multiclass_average_precision",
     "multiclass_calibration_error",
     "multiclass_cohen_kappa",
     "multiclass_confusion_matrix",
@@ -131,10 +163,14 @@ __all__ = [
     "multiclass_matthews_corrcoef",
     "multiclass_negative_predictive_value",
     "multiclass_precision",
+    "multiclass_precision_recall_curve",
     "multiclass_recall",
+    "multiclass_roc",
     "multiclass_specificity",
     "multiclass_stat_scores",
     "multilabel_accuracy",
+    "multilabel_auroc",
+    "multilabel_average_precision",
     "multilabel_confusion_matrix",
     "multilabel_exact_match",
     "multilabel_f1_score",
@@ -144,12 +180,16 @@ __all__ = [
     "multilabel_matthews_corrcoef",
     "multilabel_negative_predictive_value",
     "multilabel_precision",
+    "multilabel_precision_recall_curve",
     "multilabel_recall",
+    "multilabel_roc",
     "multilabel_specificity",
     "multilabel_stat_scores",
     "negative_predictive_value",
     "precision",
+    "precision_recall_curve",
     "recall",
+    "roc",
     "specificity",
     "stat_scores",
 ]
