@@ -3,7 +3,16 @@
 from flambeau.autograd.modes import no_grad, set_grad_enabled
 from flambeau.core.device import device
 from flambeau.core.dtypes import DType as dtype
-from flambeau.core.dtypes import bool_, finfo, float32, get_default_dtype, int32, int64
+from flambeau.core.dtypes import (
+    bfloat16,
+    bool_,
+    finfo,
+    float16,
+    float32,
+    get_default_dtype,
+    int32,
+    int64,
+)
 from flambeau.core.dtypes import from_numpy as dtype_of_array
 from flambeau.functional import pointwise
 from flambeau.functional.creation import (
@@ -42,6 +51,7 @@ __all__ = [
     "Tensor",
     "arange",
     "as_tensor",
+    "bfloat16",
     "bool_",
     "bucketize",
     "cat",
@@ -49,6 +59,7 @@ __all__ = [
     "dtype",
     "dtype_of_array",
     "finfo",
+    "float16",
     "float32",
     "from_array",
     "full",

@@ -47,7 +47,7 @@ def both(name: str, *args: Any, rtol: float | None = None, **kwargs: Any) -> Any
     return mine
 
 
-def stream(name: str, options: Any, batches: Any, rtol: float | None = None) -> None:
+def stream(name: str, options: Any, batches: Any, rtol: float | None = None) -> list[Any]:
     """A metric of both libraries: values of batches, of all, after a reset; states."""
     results = []
     for module, library in PAIRS:
@@ -67,3 +67,14 @@ def stream(name: str, options: Any, batches: Any, rtol: float | None = None) -> 
     for (value, said), (expected, expected_said) in zip(my_values, their_values):
         same(value, expected, rtol=rtol)
         assert set(said) == set(expected_said)
+    return [value for value, _ in my_values]
+
+
+def valued(name: str, *args: Any, **kwargs: Any) -> None:
+    """`both`, and it is no error."""
+    assert not isinstance(both(name, *args, **kwargs), str)
+
+
+def streamed(*args: Any, **kwargs: Any) -> None:
+    """`stream`, and there is no error."""
+    assert not any(isinstance(value, str) for value in stream(*args, **kwargs))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.metrics.reference import both, stream, torch
+from tests.metrics.reference import both, stream, streamed, torch, valued
 from tests.metrics.test_stat_scores_parity import (
     BINARY,
     CLASS,
@@ -74,8 +74,8 @@ CASES = [(m, form) for m in METRICS for form in m[4]]
 def check(name: str, function: str, form: str, options: Any, batches: Any) -> None:
     options = {**COUNT[form], **options}
     for preds, target in batches:
-        both(f"{FUNCTION}{form.lower()}_{function}", preds, target, **options, rtol=2e-6)
-    stream(f"{CLASS}{form}{name}", options, batches, rtol=2e-6)
+        valued(f"{FUNCTION}{form.lower()}_{function}", preds, target, **options, rtol=2e-6)
+    streamed(f"{CLASS}{form}{name}", options, batches, rtol=2e-6)
 
 
 @pytest.mark.parametrize("metric, form", CASES, ids=lambda x: x if isinstance(x, str) else x[0])

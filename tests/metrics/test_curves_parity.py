@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.metrics.reference import both, stream, torch
+from tests.metrics.reference import both, stream, streamed, torch, valued
 from tests.metrics.test_stat_scores_parity import (
     BINARY,
     CLASS,
@@ -58,10 +58,10 @@ def check(metric: Any, form: str, options: Any, batches: Any) -> None:
     name, function = metric
     options = {**COUNT[form], **options}
     for preds, target in batches:
-        both(f"{FUNCTION}{form.lower()}_{function}", preds, target, **options, rtol=1e-5)
+        valued(f"{FUNCTION}{form.lower()}_{function}", preds, target, **options, rtol=1e-5)
     if not (options.get("average") == "micro" and name in dict(CURVES) and options["thresholds"]):
         # (There the classes of torchmetrics fail with a size that does not match.)
-        stream(f"{CLASS}{form}{name}", options, batches, rtol=1e-5)
+        streamed(f"{CLASS}{form}{name}", options, batches, rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", list(COUNT))

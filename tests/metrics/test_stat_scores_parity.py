@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.metrics.reference import both, stream, torch
+from tests.metrics.reference import both, stream, streamed, torch, valued
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::UserWarning")]
 G = torch.Generator().manual_seed(4)
@@ -75,8 +75,8 @@ def check(family: Any, task: str, options: Any, batches: Any) -> None:
     name, function, own = family
     options = {**own, **options}
     for preds, target in batches:
-        both(f"{FUNCTION}{task.lower()}_{function}", preds, target, **options, rtol=2e-6)
-    stream(f"{CLASS}{task}{name}", options, batches, rtol=2e-6)
+        valued(f"{FUNCTION}{task.lower()}_{function}", preds, target, **options, rtol=2e-6)
+    streamed(f"{CLASS}{task}{name}", options, batches, rtol=2e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flambeau.metrics.functional import classification
+from flambeau.metrics.functional import classification, regression, text
 from flambeau.metrics.functional.classification import (
     accuracy,
     auroc,
@@ -25,6 +25,28 @@ from flambeau.metrics.functional.classification import (
     specificity,
     stat_scores,
 )
+from flambeau.metrics.functional.regression import (
+    concordance_corrcoef,
+    cosine_similarity,
+    explained_variance,
+    kendall_rank_corrcoef,
+    kl_divergence,
+    log_cosh_error,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_log_error,
+    minkowski_distance,
+    pearson_corrcoef,
+    r2_score,
+    relative_squared_error,
+    spearman_corrcoef,
+    symmetric_mean_absolute_percentage_error,
+    weighted_mean_absolute_percentage_error,
+)
+from flambeau.metrics.functional.text import (
+    perplexity,
+)
 
 __all__ = [
     "accuracy",
@@ -33,19 +55,39 @@ __all__ = [
     "calibration_error",
     "classification",
     "cohen_kappa",
+    "concordance_corrcoef",
     "confusion_matrix",
+    "cosine_similarity",
     "exact_match",
+    "explained_variance",
     "f1_score",
     "fbeta_score",
     "hamming_distance",
     "hinge_loss",
     "jaccard_index",
+    "kendall_rank_corrcoef",
+    "kl_divergence",
+    "log_cosh_error",
     "matthews_corrcoef",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_log_error",
+    "minkowski_distance",
     "negative_predictive_value",
+    "pearson_corrcoef",
+    "perplexity",
     "precision",
     "precision_recall_curve",
+    "r2_score",
     "recall",
+    "regression",
+    "relative_squared_error",
     "roc",
+    "spearman_corrcoef",
     "specificity",
     "stat_scores",
+    "symmetric_mean_absolute_percentage_error",
+    "text",
+    "weighted_mean_absolute_percentage_error",
 ]
