@@ -39,7 +39,8 @@ from flambeau.functional.ternary import where
 from flambeau.nn import functional as F
 from flambeau.nn.modules.container import ModuleDict, ModuleList
 from flambeau.nn.modules.module import Module
-from flambeau.record.recorder import LOCAL
+from flambeau.record.recorder import LOCAL, end_step
+from flambeau.tensor.parameter import Parameter
 from flambeau.tensor.tensor import Tensor, from_array
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "Parameter",
     "Tensor",
     "arange",
     "as_tensor",
@@ -56,6 +58,7 @@ __all__ = [
     "bucketize",
     "cat",
     "device",
+    "end_step",
     "dtype",
     "dtype_of_array",
     "finfo",

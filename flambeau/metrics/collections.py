@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flambeau.metrics._torch import ModuleDict, Tensor
-from flambeau.metrics.metric import Metric
+from flambeau.metrics.metric import Metric, one_batch
 from flambeau.metrics.utilities.data import mapped
 from flambeau.metrics.utilities.prints import rank_zero_warn
 
@@ -54,6 +54,7 @@ class MetricCollection(ModuleDict):
         self.postfix = self._check_arg(postfix, "postfix")
         self._enable_compute_groups = compute_groups
         self._groups_checked = False
+        self._keyed = False
         self._state_is_copy = False
         self._groups: dict[int, list[str]] = {}
         self.add_metrics(metrics, *additional_metrics)
@@ -62,17 +63,31 @@ class MetricCollection(ModuleDict):
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Updates every metric; their values for this batch alone."""
-        return self._named(lambda m: m(*args, **m._filter_kwargs(**kwargs)))
+        self._group_by_key()
+        self._share_states()
+        values: dict[str, Any] = {}
+        with one_batch():
+            for names in self._groups.values() if self._groups else [[n] for n in self._metrics]:
+                leader, *others = (self._metrics[name] for name in names)
+                given = leader._filter_kwargs(**kwargs)
+                if others and all(metric._merges() for metric in (leader, *others)):
+                    values.update(zip(names, leader._forward_merging(others, *args, **given)))
+                    continue
+                for name in names:
+                    metric = self._metrics[name]
+                    values[name] = metric(*args, **metric._filter_kwargs(**kwargs))
+        self._state_is_copy = False
+        return self._named({name: values[name] for name in self._metrics})
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Updates every metric; arguments by name go to those that take them."""
-        if not self._groups_checked and self._enable_compute_groups:
-            self._group_by_key()
+        self._group_by_key()
         for metric in self._metrics.values():
             metric._computed = None
-        for names in self._groups.values() if self._groups else [[n] for n in self._metrics]:
-            leader = self._metrics[names[0]]
-            leader.update(*args, **leader._filter_kwargs(**kwargs))
+        with one_batch():
+            for names in self._groups.values() if self._groups else [[n] for n in self._metrics]:
+                leader = self._metrics[names[0]]
+                leader.update(*args, **leader._filter_kwargs(**kwargs))
         if not self._groups_checked and self._enable_compute_groups:
             self._group_by_value()
             self._groups_checked = True
@@ -81,7 +96,8 @@ class MetricCollection(ModuleDict):
 
     def compute(self) -> dict[str, Any]:
         """The values of all metrics by name."""
-        return self._named(lambda m: m.compute())
+        self._share_states()
+        return self._named({name: metric.compute() for name, metric in self._metrics.items()})
 
     def reset(self) -> None:
         """Resets every metric."""
@@ -90,9 +106,8 @@ class MetricCollection(ModuleDict):
         if self._enable_compute_groups and self._groups_checked:
             self._share_states()
 
-    def _named(self, valued: Any) -> dict[str, Any]:
-        self._share_states()
-        results = {name: valued(metric) for name, metric in self._metrics.items()}
+    def _named(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The values under the names that users see; dictionaries taken apart."""
         flat = [key for value in results.values() if isinstance(value, dict) for key in value]
         flat += [name for name, value in results.items() if not isinstance(value, dict)]
         duplicates = len(set(flat)) < len(flat)
@@ -120,6 +135,9 @@ class MetricCollection(ModuleDict):
 
     def _group_by_key(self) -> None:
         """Before the first update: metrics that say that their states will be the same."""
+        if self._keyed or self._groups_checked or not self._enable_compute_groups:
+            return
+        self._keyed = True
         leaders: dict[Any, list[str]] = {}
         groups: list[list[str]] = []
         for name, metric in self._metrics.items():
@@ -148,7 +166,7 @@ class MetricCollection(ModuleDict):
         self._groups = dict(enumerate(groups))
 
     def _init_compute_groups(self) -> None:
-        self._groups_checked = False
+        self._groups_checked = self._keyed = False
         if not isinstance(self._enable_compute_groups, list):
             on = bool(self._enable_compute_groups)
             self._groups = {i: [name] for i, name in enumerate(self._metrics)} if on else {}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flambeau.metrics._torch import (
+    LOCAL,
     Module,
+    Parameter,
     Tensor,
+    end_step,
     get_default_dtype,
     maximum,
     minimum,
@@ -55,6 +59,31 @@ _REDUCTIONS: dict[str, Callable[[Any], Tensor]] = {
 _NOT_FOR_METRICS = frozenset({"type", "half", "float", "double", "bfloat16"})
 
 
+class _Depth(threading.local):
+    """How many metrics of a thread are under way, one inside another."""
+
+    metrics = 0
+
+
+_DEPTH = _Depth()
+
+
+class one_batch:
+    """What is recorded inside belongs to one batch; without gradients the step ends with it.
+
+    So an evaluation is one small program a batch, model and metrics together. In training the
+    optimizer ends the step, and a metric between forward and backward must not.
+    """
+
+    def __enter__(self) -> None:
+        _DEPTH.metrics += 1
+
+    def __exit__(self, *_: object) -> None:
+        _DEPTH.metrics -= 1
+        if not _DEPTH.metrics and not LOCAL.grad_mode:
+            end_step()
+
+
 def _watched_update(update: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(update)
     def counted(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -65,8 +94,12 @@ def _watched_update(update: Callable[..., None]) -> Callable[..., None]:
         self._update_count += 1
         self._inside = True
         try:
-            with set_grad_enabled(self._in_forward):
-                update(self, *args, **kwargs)
+            with one_batch():
+                if LOCAL.grad_mode is self._in_forward:
+                    update(self, *args, **kwargs)
+                else:
+                    with set_grad_enabled(self._in_forward):
+                        update(self, *args, **kwargs)
         finally:
             self._inside = False
         if self.compute_on_cpu and not self._in_forward:
@@ -187,6 +220,10 @@ class Metric(Composable, Module):
         self._update_names: frozenset[str] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        attributes = self.__dict__
+        if name in attributes and type(value) is not Parameter and not isinstance(value, Module):
+            attributes[name] = value  # what a state is at most: a module looks at more
+            return
         if name in _CONSTANTS:
             raise RuntimeError(f"Can't change const `{name}`.")
         super().__setattr__(name, value)
@@ -291,34 +328,67 @@ class Metric(Composable, Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a batch to the states and returns the value of this batch alone."""
+        with one_batch():
+            if self._merges():
+                return self._forward_merging((), *args, **kwargs)[0]
+            self.update(*args, **kwargs)
+            count, states = self._update_count, self.metric_state
+            try:
+                value = self._batch_value(*args, **kwargs)
+            finally:
+                self._take(states, count)
+            self._forward_cache = value
+            return value
+
+    def _merges(self) -> bool:
+        """Whether the states of a batch can be added to those of before."""
+        return self.full_state_update is False and not self.dist_sync_on_step
+
+    def _forward_merging(self, others: Sequence[Metric], *args: Any, **kwargs: Any) -> list[Any]:
+        """The values of a batch, and its states added: once for others with the same states."""
+        count, states = self._update_count, self.metric_state
+        done = False
+        try:
+            values = [self._batch_value(*args, **kwargs)]
+            batch = self.metric_state
+            values += [other._value_of(batch) for other in others]
+            done = True
+        finally:
+            if not done:
+                self._take(states, count)
+        with no_grad():
+            merged = self._merged(states, batch, count + 1)
+        for metric, value in zip((self, *others), values):
+            metric._take(merged, count + 1)
+            if metric.compute_on_cpu:
+                metric._lists_to_cpu()
+            metric._forward_cache = value
+        return values
+
+    def _batch_value(self, *args: Any, **kwargs: Any) -> Any:
+        """The value of a batch alone, whose states are there afterwards."""
         if self._is_synced:
             raise TorchMetricsUserError(
                 "The Metric shouldn't be synced when performing ``forward``. "
                 "HINT: Did you forget to call ``unsync`` ?."
             )
-        whole = self.full_state_update is not False or self.dist_sync_on_step
-        if whole:
-            self.update(*args, **kwargs)
-        count, states = self._update_count, self.metric_state
         self._in_forward = True
-        done = False
         try:
             self.reset()
             self.update(*args, **kwargs)
-            value = self.compute()
-            batch = self.metric_state
-            done = True
+            return self.compute()
         finally:
             self._in_forward = self._is_synced = False
-            if whole or not done:
-                self._take(states, count)
-        if not whole:
-            with no_grad():
-                self._take(self._merged(states, batch, count + 1), count + 1)
-        if self.compute_on_cpu:
-            self._lists_to_cpu()
-        self._forward_cache = value
-        return value
+
+    def _value_of(self, states: dict[str, Any]) -> Any:
+        """The value of the states of a batch that another metric was updated with."""
+        self._in_forward = True
+        try:
+            self.reset()
+            self._take(states, 1)
+            return self.compute()
+        finally:
+            self._in_forward = False
 
     def reset(self) -> None:
         """The states of before the first update."""

@@ -331,3 +331,59 @@ def test_no_warning_is_new() -> None:
         metric.update(1.0)
         metric.compute()
     assert theirs.__version__.split(".")[0] == PAIRS[0][0].__version__.split(".")[0]
+
+
+GROUPED = ["Accuracy", "Precision", "Recall", "ConfusionMatrix", "AUROC", "AveragePrecision"]
+
+
+def test_groups_of_classification_metrics() -> None:
+    """Values of batches, of all, before and after resets: with states that are shared."""
+    generator = torch.Generator().manual_seed(1)
+    batches = [
+        (torch.randn(9, 4, generator=generator), torch.randint(0, 4, (9,), generator=generator))
+        for _ in range(5)
+    ]
+    options = {"task": "multiclass", "num_classes": 4}
+    results = []
+    for module, library in PAIRS:
+        metrics = {name: getattr(module, name)(**options) for name in GROUPED}
+        metrics["macro"] = module.Accuracy(**options, average="macro")
+        metrics["f1"] = module.F1Score(**options, average="macro")
+        many = module.MetricCollection(metrics, prefix="val_")
+        found: list[Any] = []
+        given_batches = [given(library, batch) for batch in batches]
+        found.append(many(*given_batches[0]))
+        many.update(*given_batches[1])
+        found += [many.compute(), many["val_f1"].compute(), many(*given_batches[2])]
+        found += [many.compute(), many.clone().compute()]
+        many.reset()
+        many.update(*given_batches[3])
+        many["val_f1"].update(*given_batches[4])  # that one alone
+        found.append(many["val_f1"].compute())
+        found.append(sorted(sorted(group) for group in many.compute_groups.values()))
+        results.append(found)
+    for mine, other in zip(*results):
+        same(mine, other, rtol=1e-5)
+
+
+def test_shared_states_are_updated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flambeau.metrics import Accuracy, F1Score, MetricCollection
+    from flambeau.metrics.classification import MulticlassAccuracy
+
+    options = {"task": "multiclass", "num_classes": 3, "average": "macro"}
+    many = MetricCollection([Accuracy(**options), F1Score(**options)])
+    scores, target = (given(PAIRS[0][1], x) for x in (torch.randn(5, 3), torch.arange(5) % 3))
+    seen: list[Any] = []
+    original = MulticlassAccuracy._update_state
+
+    def counted(self: Any, *more: Any) -> None:
+        seen.append(self)
+        original(self, *more)
+
+    monkeypatch.setattr(MulticlassAccuracy, "_update_state", counted)
+    for call in (many, many, many.update):
+        call(scores, target)
+    assert len(seen) == 3 and many.compute_groups == {
+        0: ["MulticlassAccuracy", "MulticlassF1Score"]
+    }
+    assert many["MulticlassF1Score"].update_count == 3

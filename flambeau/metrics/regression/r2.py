@@ -51,9 +51,14 @@ class R2Score(Metric):
         self.residual = self.residual + residual
         self.total = self.total + self._last
 
+    def reset(self) -> None:
+        """The states of before the first update."""
+        super().reset()
+        self._last = 0
+
     def compute(self) -> Tensor:
         """The value of all batches."""
-        # The total is read, but not for the value of a batch alone.
-        count = self._last if self._in_forward else int(self.total)
+        # The total is read, but not for the value of a batch alone that this metric has seen.
+        count = (self._last if self._in_forward else 0) or int(self.total)
         sums = (self.sum_squared_error, self.sum_error, self.residual)
         return _r2_score_compute(*sums, count, self.adjusted, self.multioutput)

@@ -30,9 +30,10 @@ def _kld_compute(measures: Tensor, total: Any, reduction: str | None = "mean") -
     if reduction == "sum":
         return measures.sum()
     if reduction == "mean":
-        return measures.sum() / total
-    mean: Tensor = measures / total
-    return measures if reduction is None or reduction == "none" else mean
+        mean: Tensor = measures.sum() / total
+        return mean
+    each: Tensor = measures / total
+    return measures if reduction is None or reduction == "none" else each
 
 
 def kl_divergence(
