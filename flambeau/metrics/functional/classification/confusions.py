@@ -5,9 +5,7 @@ What is to be ignored is left out by a weight of 0, so that nothing is read.
 
 from __future__ import annotations
 
-from typing import Any
-
-from flambeau.metrics._torch import Tensor, arange, int64
+from flambeau.metrics._torch import Tensor, int64, stack
 from flambeau.metrics.functional.classification import arguments as args
 from flambeau.metrics.utilities.checks import Doubt
 from flambeau.metrics.utilities.compute import probabilities
@@ -89,6 +87,16 @@ def kept_of(target: Tensor, ignore_index: int | None) -> Tensor | None:
     return None if ignore_index is None else target != ignore_index
 
 
+def _cells(said: Tensor, target: Tensor, kept: Tensor | None, over: list[int]) -> Tensor:
+    """[[tn, fp], [fn, tp]] in the last two dimensions, summed over some."""
+    positive, negative, said = target == 1, target == 0, said != 0
+    if kept is not None:
+        positive, negative = positive & kept, negative & kept
+    tp, fp = (positive & said).sum(over), (negative & said).sum(over)
+    fn, tn = positive.sum(over) - tp, negative.sum(over) - fp
+    return stack([tn, fp, fn, tp], dim=-1).reshape(*tp.shape, 2, 2)
+
+
 def binary_confusion(
     preds: Tensor, target: Tensor, threshold: float, ignore_index: int | None
 ) -> Tensor:
@@ -97,7 +105,7 @@ def binary_confusion(
     kept = kept_of(target, ignore_index)
     if preds.is_floating_point():
         preds = probabilities(preds, "sigmoid", kept) > threshold
-    return counts(target.to(int64) * 2 + preds.to(int64), 4, kept).reshape(2, 2)
+    return _cells(preds, target, kept, [0])
 
 
 def multiclass_confusion(
@@ -119,8 +127,4 @@ def multilabel_confusion(
     if preds.is_floating_point():
         preds = probabilities(preds, "sigmoid") > threshold
     preds, target = (x.movedim(1, -1).reshape(-1, num_labels) for x in (preds, target))
-    kept = kept_of(target, ignore_index)
-    first: Any = arange(num_labels, device=preds.device) * 4
-    place = target.to(int64) * 2 + preds.to(int64) + first
-    found = counts(place.flatten(), 4 * num_labels, None if kept is None else kept.flatten())
-    return found.reshape(num_labels, 2, 2)
+    return _cells(preds, target, kept_of(target, ignore_index), [0])
