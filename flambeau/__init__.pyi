@@ -25,6 +25,7 @@ from flambeau import futures as futures
 from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
+from flambeau import metrics as metrics
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nested as nested
