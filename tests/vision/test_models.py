@@ -25,6 +25,11 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "mobilenet_v2": (3_504_872, "41f8b488216c"),
     "squeezenet1_0": (1_248_424, "e407a187dbbd"),
     "squeezenet1_1": (1_235_496, "e45f9d30bb0d"),
+    "densenet121": (7_978_856, "c3e7f855e118"),
+    "densenet161": (28_681_000, "5734341adb83"),
+    "shufflenet_v2_x0_5": (1_366_792, "025ad174126d"),
+    "shufflenet_v2_x1_0": (2_278_604, "2c467ca3f17c"),
+    "shufflenet_v2_x2_0": (7_393_996, "2ac152a0efa5"),
 }  # fmt: skip
 
 

@@ -23,6 +23,8 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("vgg11_bn", 32, {"num_classes": 3}),
     ("mobilenet_v2", 32, {}),
     ("squeezenet1_0", 40, {}),
+    ("densenet121", 32, {}),
+    ("shufflenet_v2_x1_0", 32, {}),
     ("squeezenet1_1", 40, {}),
 ]
 
