@@ -30,6 +30,8 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "shufflenet_v2_x0_5": (1_366_792, "025ad174126d"),
     "shufflenet_v2_x1_0": (2_278_604, "2c467ca3f17c"),
     "shufflenet_v2_x2_0": (7_393_996, "2ac152a0efa5"),
+    "mobilenet_v3_small": (2_542_856, "1a52cef19052"),
+    "mobilenet_v3_large": (5_483_032, "9638215f06e0"),
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,40 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("densenet121", 32, {}),
     ("shufflenet_v2_x1_0", 32, {}),
     ("squeezenet1_1", 40, {}),
+    ("mobilenet_v3_small", 32, {"width_mult": 0.5, "reduced_tail": True, "dilated": True}),
 ]
+
+
+def _modules(library: Any) -> Any:
+    return importlib.import_module(
+        "torchvision.models" if library is torch else "flambeau.vision.models"
+    )
+
+
+def _part(library: Any, file: str) -> Any:
+    return importlib.import_module(f"{_modules(library).__name__}.{file}")
+
+
+def _densenet(library: Any) -> Any:
+    return _modules(library).DenseNet(6, (2, 2), 8, 2, 0.3, num_classes=5)
+
+
+def _shufflenet(library: Any) -> Any:
+    return _modules(library).ShuffleNetV2([2, 1, 1], [8, 12, 16, 24, 32], 5)
+
+
+def _mobilenet_v2(library: Any) -> Any:
+    rows = [[1, 8, 1, 1], [2, 16, 2, 2]]
+    return _modules(library).MobileNetV2(5, inverted_residual_setting=rows)
+
+
+def _mobilenet_v3(library: Any) -> Any:
+    part = _part(library, "mobilenetv3")
+    rows = [(8, 3, 8, 8, True, "RE", 1, 1, 1.0), (8, 5, 24, 16, True, "HS", 2, 2, 1.0)]
+    return part.MobileNetV3([part.InvertedResidualConfig(*row) for row in rows], 32, 5)
+
+
+SMALL: list[Callable[[Any], Any]] = [_densenet, _shufflenet, _mobilenet_v2, _mobilenet_v3]
 
 
 @pytest.mark.parametrize(("name", "side", "arguments"), CASES, ids=[row[0] for row in CASES])
@@ -46,3 +81,35 @@ def test_draws_and_scores(name: str, side: int, arguments: dict[str, Any]) -> No
         scores = ours(flambeau.from_numpy(images)).numpy()
     # Scores of untrained nets may be tiny or huge: the error counts against the largest.
     assert np.abs(scores - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("make", SMALL, ids=[make.__name__[1:] for make in SMALL])
+def test_training(make: Callable[[Any], Any]) -> None:
+    torch.manual_seed(5)
+    flambeau.manual_seed(5)
+    # In float64, because norms over few values make much of rounding.
+    theirs, ours = make(torch).double(), make(flambeau).double()
+    assert repr(ours) == repr(theirs)
+    ours.load_state_dict({k: flambeau.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    images = np.random.default_rng(1).standard_normal((2, 3, 32, 32))
+    torch.manual_seed(6)
+    flambeau.manual_seed(6)
+    expected = _all(theirs(torch.from_numpy(images)))
+    outputs = _all(ours(flambeau.from_numpy(images)))
+    weights = [np.random.default_rng(2).standard_normal(tuple(one.shape)) for one in expected]
+    for one, other, weight in zip(outputs, expected, weights, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), 1e-7, 1e-9)
+        (other * torch.from_numpy(weight)).sum().backward(retain_graph=True)
+        (one * flambeau.from_numpy(weight)).sum().backward(retain_graph=True)
+    found = dict(ours.named_parameters())
+    for key, parameter in theirs.named_parameters():
+        wanted = parameter.grad.numpy()
+        error = np.abs(found[key].grad.numpy() - wanted).max()
+        assert error <= 1e-7 * max(1.0, np.abs(wanted).max()), key
+    state = ours.state_dict()
+    for key, value in theirs.state_dict().items():
+        np.testing.assert_allclose(state[key].numpy(), value.numpy(), 1e-7, 1e-9, err_msg=key)
+
+
+def _all(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, tuple) else [outputs]

@@ -22,6 +22,13 @@ from flambeau.vision.models.densenet import (
     densenet201,
 )
 from flambeau.vision.models.mobilenetv2 import MobileNet_V2_Weights, MobileNetV2, mobilenet_v2
+from flambeau.vision.models.mobilenetv3 import (
+    MobileNet_V3_Large_Weights,
+    MobileNet_V3_Small_Weights,
+    MobileNetV3,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
 from flambeau.vision.models.resnet import (
     ResNet,
     ResNet18_Weights,
@@ -84,11 +91,12 @@ from flambeau.vision.models.vgg import (
 )
 
 __all__ = [
-    "Weights", "WeightsEnum", "get_model", "get_model_builder", "get_model_weights",
-    "get_weight", "list_models", "AlexNet", "AlexNet_Weights", "alexnet", "DenseNet",
-    "DenseNet121_Weights", "DenseNet161_Weights", "DenseNet169_Weights", "DenseNet201_Weights",
-    "densenet121", "densenet161", "densenet169", "densenet201", "MobileNetV2",
-    "MobileNet_V2_Weights", "mobilenet_v2", "ResNeXt101_32X8D_Weights",
+    "Weights", "WeightsEnum", "get_model", "get_model_builder", "get_model_weights", "get_weight",
+    "list_models", "AlexNet", "AlexNet_Weights", "alexnet", "DenseNet", "DenseNet121_Weights",
+    "DenseNet161_Weights", "DenseNet169_Weights", "DenseNet201_Weights", "densenet121",
+    "densenet161", "densenet169", "densenet201", "MobileNetV2", "MobileNet_V2_Weights",
+    "mobilenet_v2", "MobileNetV3", "MobileNet_V3_Large_Weights", "MobileNet_V3_Small_Weights",
+    "mobilenet_v3_large", "mobilenet_v3_small", "ResNeXt101_32X8D_Weights",
     "ResNeXt101_64X4D_Weights", "ResNeXt50_32X4D_Weights", "ResNet", "ResNet101_Weights",
     "ResNet152_Weights", "ResNet18_Weights", "ResNet34_Weights", "ResNet50_Weights",
     "Wide_ResNet101_2_Weights", "Wide_ResNet50_2_Weights", "resnet101", "resnet152", "resnet18",
