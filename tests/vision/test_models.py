@@ -32,6 +32,9 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "shufflenet_v2_x2_0": (7_393_996, "2ac152a0efa5"),
     "mobilenet_v3_small": (2_542_856, "1a52cef19052"),
     "mobilenet_v3_large": (5_483_032, "9638215f06e0"),
+    "efficientnet_b0": (5_288_548, "cb4dc02a7ab0"),
+    "efficientnet_b3": (12_233_232, "d0c279a75d35"),
+    "efficientnet_v2_s": (21_458_488, "1edf744e013d"),
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("shufflenet_v2_x1_0", 32, {}),
     ("squeezenet1_1", 40, {}),
     ("mobilenet_v3_small", 32, {"width_mult": 0.5, "reduced_tail": True, "dilated": True}),
+    ("efficientnet_b0", 32, {"dropout": 0.1}),
 ]
 
 
@@ -61,7 +62,23 @@ def _mobilenet_v3(library: Any) -> Any:
     return part.MobileNetV3([part.InvertedResidualConfig(*row) for row in rows], 32, 5)
 
 
-SMALL: list[Callable[[Any], Any]] = [_densenet, _shufflenet, _mobilenet_v2, _mobilenet_v3]
+def _efficientnet(library: Any) -> Any:
+    part = _part(library, "efficientnet")
+    rows = [
+        part.FusedMBConvConfig(1, 3, 1, 8, 8, 2),
+        part.FusedMBConvConfig(4, 3, 2, 8, 16, 1),
+        part.MBConvConfig(6, 3, 1, 16, 16, 2, depth_mult=1.2),
+    ]
+    return part.EfficientNet(rows, 0.2, 0.5, 5, last_channel=24)
+
+
+SMALL: list[Callable[[Any], Any]] = [
+    _densenet,
+    _shufflenet,
+    _mobilenet_v2,
+    _mobilenet_v3,
+    _efficientnet,
+]
 
 
 @pytest.mark.parametrize(("name", "side", "arguments"), CASES, ids=[row[0] for row in CASES])
