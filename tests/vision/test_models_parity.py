@@ -72,12 +72,25 @@ def _efficientnet(library: Any) -> Any:
     return part.EfficientNet(rows, 0.2, 0.5, 5, last_channel=24)
 
 
+def _vit(library: Any) -> Any:
+    part = _part(library, "vision_transformer")
+    return part.VisionTransformer(32, 8, 2, 2, 8, 16, 0.1, 0.2, 5, 7)
+
+
+def _vit_on_convolutions(library: Any) -> Any:
+    part = _part(library, "vision_transformer")
+    stem = [part.ConvStemConfig(4, 3, 2), part.ConvStemConfig(6, 3, 4)]
+    return part.VisionTransformer(32, 8, 1, 2, 8, 16, num_classes=5, conv_stem_configs=stem)
+
+
 SMALL: list[Callable[[Any], Any]] = [
     _densenet,
     _shufflenet,
     _mobilenet_v2,
     _mobilenet_v3,
     _efficientnet,
+    _vit,
+    _vit_on_convolutions,
 ]
 
 
@@ -87,10 +100,7 @@ def test_draws_and_scores(name: str, side: int, arguments: dict[str, Any]) -> No
     flambeau.manual_seed(5)
     theirs = getattr(torchvision.models, name)(**arguments).eval()
     ours: Any = models.get_model(name, **arguments).eval()
-    state = ours.state_dict()
-    assert list(state) == list(theirs.state_dict())
-    for key, value in theirs.state_dict().items():
-        np.testing.assert_array_equal(state[key].numpy(), value.numpy(), err_msg=key)
+    _check_states(ours, theirs, 0.0)
     images = np.random.default_rng(1).standard_normal((2, 3, side, side), dtype=np.float32)
     with torch.no_grad():
         expected = theirs(torch.from_numpy(images)).numpy()
@@ -104,9 +114,14 @@ def test_draws_and_scores(name: str, side: int, arguments: dict[str, Any]) -> No
 def test_training(make: Callable[[Any], Any]) -> None:
     torch.manual_seed(5)
     flambeau.manual_seed(5)
+    theirs, ours = make(torch), make(flambeau)
+    _check_states(ours, theirs, 0.0)
     # In float64, because norms over few values make much of rounding.
-    theirs, ours = make(torch).double(), make(flambeau).double()
+    theirs, ours = theirs.double(), ours.double()
     assert repr(ours) == repr(theirs)
+    with torch.no_grad():
+        for parameter in theirs.parameters():  # some begin as zeros, which would hide much
+            parameter += 0.02 * torch.randn(parameter.shape)
     ours.load_state_dict({k: flambeau.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
     images = np.random.default_rng(1).standard_normal((2, 3, 32, 32))
     torch.manual_seed(6)
@@ -123,10 +138,39 @@ def test_training(make: Callable[[Any], Any]) -> None:
         wanted = parameter.grad.numpy()
         error = np.abs(found[key].grad.numpy() - wanted).max()
         assert error <= 1e-7 * max(1.0, np.abs(wanted).max()), key
-    state = ours.state_dict()
-    for key, value in theirs.state_dict().items():
-        np.testing.assert_allclose(state[key].numpy(), value.numpy(), 1e-7, 1e-9, err_msg=key)
+    _check_states(ours, theirs, 1e-7)
 
 
 def _all(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, tuple) else [outputs]
+    given = outputs if isinstance(outputs, tuple) else (outputs,)
+    return [one for one in given if one is not None]
+
+
+def test_positions_for_another_size() -> None:
+    part = _part(flambeau, "vision_transformer")
+    theirs = _vit(torch).state_dict()
+    ours = {key: flambeau.tensor(value.numpy()) for key, value in theirs.items()}
+    expected = _part(torch, "vision_transformer").interpolate_embeddings(72, 8, theirs, "bilinear")
+    found = part.interpolate_embeddings(72, 8, ours, "bilinear")
+    key = "encoder.pos_embedding"
+    np.testing.assert_allclose(found[key].numpy(), expected[key].numpy(), 1e-5, 1e-7)
+    assert "heads.head.bias" not in part.interpolate_embeddings(72, 8, ours, reset_heads=True)
+    assert part.interpolate_embeddings(32, 8, ours) is ours
+    old = {name.replace("mlp.3.", "mlp.linear_2."): value for name, value in ours.items()}
+    model = _vit(flambeau)
+    model.load_state_dict(old)
+    block = model.encoder.layers.encoder_layer_1.mlp
+    kept = ours["encoder.layers.encoder_layer_1.mlp.3.weight"]
+    assert flambeau.equal(block[3].weight, kept)
+    with pytest.raises(ValueError, match="not a perfect square"):
+        part.interpolate_embeddings(72, 8, {key: flambeau.zeros(1, 6, 8)})
+
+
+def _check_states(ours: Any, theirs: Any, tolerance: float) -> None:
+    found, expected = ours.state_dict(), theirs.state_dict()
+    assert list(found) == list(expected)
+    for key, value in expected.items():
+        wanted = value.numpy()
+        np.testing.assert_allclose(
+            found[key].numpy(), wanted, tolerance, tolerance, err_msg=key, strict=True
+        )
