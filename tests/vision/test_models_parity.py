@@ -83,6 +83,12 @@ def _vit_on_convolutions(library: Any) -> Any:
     return part.VisionTransformer(32, 8, 1, 2, 8, 16, num_classes=5, conv_stem_configs=stem)
 
 
+def _convnext(library: Any) -> Any:
+    part = _part(library, "convnext")
+    stages = [part.CNBlockConfig(8, 16, 2), part.CNBlockConfig(16, None, 2)]
+    return part.ConvNeXt(stages, 0.5, 0.1, 5)
+
+
 SMALL: list[Callable[[Any], Any]] = [
     _densenet,
     _shufflenet,
@@ -91,6 +97,7 @@ SMALL: list[Callable[[Any], Any]] = [
     _efficientnet,
     _vit,
     _vit_on_convolutions,
+    _convnext,
 ]
 
 

@@ -10,6 +10,17 @@ from flambeau.vision.models._api import (
     list_models,
 )
 from flambeau.vision.models.alexnet import AlexNet, AlexNet_Weights, alexnet
+from flambeau.vision.models.convnext import (
+    ConvNeXt,
+    ConvNeXt_Base_Weights,
+    ConvNeXt_Large_Weights,
+    ConvNeXt_Small_Weights,
+    ConvNeXt_Tiny_Weights,
+    convnext_base,
+    convnext_large,
+    convnext_small,
+    convnext_tiny,
+)
 from flambeau.vision.models.densenet import (
     DenseNet,
     DenseNet121_Weights,
@@ -130,7 +141,9 @@ from flambeau.vision.models.vision_transformer import (
 
 __all__ = [
     "Weights", "WeightsEnum", "get_model", "get_model_builder", "get_model_weights", "get_weight",
-    "list_models", "AlexNet", "AlexNet_Weights", "alexnet", "DenseNet", "DenseNet121_Weights",
+    "list_models", "AlexNet", "AlexNet_Weights", "alexnet", "ConvNeXt", "ConvNeXt_Base_Weights",
+    "ConvNeXt_Large_Weights", "ConvNeXt_Small_Weights", "ConvNeXt_Tiny_Weights", "convnext_base",
+    "convnext_large", "convnext_small", "convnext_tiny", "DenseNet", "DenseNet121_Weights",
     "DenseNet161_Weights", "DenseNet169_Weights", "DenseNet201_Weights", "densenet121",
     "densenet161", "densenet169", "densenet201", "EfficientNet", "EfficientNet_B0_Weights",
     "EfficientNet_B1_Weights", "EfficientNet_B2_Weights", "EfficientNet_B3_Weights",
