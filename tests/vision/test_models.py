@@ -40,6 +40,8 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "vit_b_32": (88_224_232, "50d6cfd8893f"),
     "convnext_tiny": (28_589_128, "4476972c5013"),
     "convnext_base": (88_591_464, "74db6bf3fd0f"),
+    "swin_t": (28_288_354, "73765f42f7ee"),
+    "swin_v2_t": (28_351_570, "ce64e2ec6b82"),
 }  # fmt: skip
 
 

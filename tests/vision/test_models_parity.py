@@ -89,6 +89,17 @@ def _convnext(library: Any) -> Any:
     return part.ConvNeXt(stages, 0.5, 0.1, 5)
 
 
+def _swin(library: Any) -> Any:
+    part = _part(library, "swin_transformer")
+    return part.SwinTransformer([2, 2], 8, [2, 2], [2, 4], [3, 5], 2.0, 0.1, 0.2, 0.3, 5)
+
+
+def _swin_v2(library: Any) -> Any:
+    part = _part(library, "swin_transformer")
+    kinds = {"block": part.SwinTransformerBlockV2, "downsample_layer": part.PatchMergingV2}
+    return part.SwinTransformer([4, 4], 8, [2, 2], [2, 4], [3, 5], num_classes=5, **kinds)
+
+
 SMALL: list[Callable[[Any], Any]] = [
     _densenet,
     _shufflenet,
@@ -98,6 +109,8 @@ SMALL: list[Callable[[Any], Any]] = [
     _vit,
     _vit_on_convolutions,
     _convnext,
+    _swin,
+    _swin_v2,
 ]
 
 

@@ -225,6 +225,15 @@ PUBLISHED: dict[str, list[Row]] = {
     "Swin_T_Weights": [
         ("IMAGENET1K_V1", "swin_t-704ceda3.pth", 28_288_354, 224, 224, 232, "bicubic"),
     ],
+    "Swin_V2_B_Weights": [
+        ("IMAGENET1K_V1", "swin_v2_b-781e5279.pth", 87_930_848, 256, 256, 272, "bicubic"),
+    ],
+    "Swin_V2_S_Weights": [
+        ("IMAGENET1K_V1", "swin_v2_s-637d8ceb.pth", 49_737_442, 256, 256, 260, "bicubic"),
+    ],
+    "Swin_V2_T_Weights": [
+        ("IMAGENET1K_V1", "swin_v2_t-b137f0e2.pth", 28_351_570, 256, 256, 260, "bicubic"),
+    ],
     "VGG11_BN_Weights": [
         ("IMAGENET1K_V1", "vgg11_bn-6002323d.pth", 132_868_840, 32, 224, 256),
     ],
