@@ -42,6 +42,8 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "convnext_base": (88_591_464, "74db6bf3fd0f"),
     "swin_t": (28_288_354, "73765f42f7ee"),
     "swin_v2_t": (28_351_570, "ce64e2ec6b82"),
+    "googlenet": (13_004_888, "f00871b91fcc"),
+    "inception_v3": (27_161_264, "284ff05259a6"),
 }  # fmt: skip
 
 
@@ -92,6 +94,23 @@ def test_weights_come_from_the_directory_of_downloads(
         assert flambeau.equal(models.resnet18(pretrained=True).fc.weight, kept.fc.weight)
     with pytest.raises(ValueError, match="num_classes"):
         models.resnet18(weights="DEFAULT", num_classes=3)
+
+
+def test_heads_of_googlenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    kept = models.googlenet(init_weights=False)
+    flambeau.save(kept.state_dict(), str(tmp_path / "checkpoints" / "googlenet-1378be20.pth"))
+    plain = models.googlenet(weights="DEFAULT")
+    assert plain.transform_input and not plain.aux_logits and plain.aux1 is None
+    assert flambeau.equal(plain.fc.weight, kept.fc.weight)
+    with pytest.warns(UserWarning, match="auxiliary heads"):
+        whole = models.googlenet(weights="DEFAULT", aux_logits=True)
+    assert isinstance(whole.aux2, nn.Module) and whole.aux_logits
+    with pytest.raises(ValueError, match="'aux_logits' expected value True"):
+        models.googlenet(weights="DEFAULT", aux_logits=False)
+    with pytest.warns(FutureWarning, match="initialization of inception_v3"):
+        assert models.inception_v3(aux_logits=False).AuxLogits is None
 
 
 def test_without_the_net_the_error_says_what_was_tried(

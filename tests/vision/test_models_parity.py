@@ -30,6 +30,7 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("squeezenet1_1", 40, {}),
     ("mobilenet_v3_small", 32, {"width_mult": 0.5, "reduced_tail": True, "dilated": True}),
     ("efficientnet_b0", 32, {"dropout": 0.1}),
+    ("googlenet", 40, {"init_weights": True, "aux_logits": False, "transform_input": True}),
 ]
 
 
@@ -100,6 +101,22 @@ def _swin_v2(library: Any) -> Any:
     return part.SwinTransformer([4, 4], 8, [2, 2], [2, 4], [3, 5], num_classes=5, **kinds)
 
 
+def _googlenet_block(library: Any) -> Any:
+    return _part(library, "googlenet").Inception(3, 2, 3, 4, 2, 3, 2)
+
+
+def _googlenet_head(library: Any) -> Any:
+    return _part(library, "googlenet").InceptionAux(3, 5)
+
+
+def _inception_block(library: Any) -> Any:
+    return _part(library, "inception").InceptionC(3, 4)
+
+
+def _inception_head(library: Any) -> Any:
+    return _part(library, "inception").InceptionAux(3, 5)
+
+
 SMALL: list[Callable[[Any], Any]] = [
     _densenet,
     _shufflenet,
@@ -111,10 +128,21 @@ SMALL: list[Callable[[Any], Any]] = [
     _convnext,
     _swin,
     _swin_v2,
+    _googlenet_block,
+    _googlenet_head,
+    _inception_block,
+    _inception_head,
 ]
 
 
-@pytest.mark.parametrize(("name", "side", "arguments"), CASES, ids=[row[0] for row in CASES])
+SLOW: tuple[str, int, dict[str, Any]] = ("inception_v3", 80, {"init_weights": True})
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "arguments"),
+    [*CASES, pytest.param(*SLOW, marks=pytest.mark.slow)],
+    ids=[row[0] for row in [*CASES, SLOW]],
+)
 def test_draws_and_scores(name: str, side: int, arguments: dict[str, Any]) -> None:
     torch.manual_seed(5)
     flambeau.manual_seed(5)

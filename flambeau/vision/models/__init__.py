@@ -57,6 +57,20 @@ from flambeau.vision.models.efficientnet import (
     efficientnet_v2_m,
     efficientnet_v2_s,
 )
+from flambeau.vision.models.googlenet import (
+    GoogLeNet,
+    GoogLeNet_Weights,
+    GoogLeNetOutputs,
+    _GoogLeNetOutputs,
+    googlenet,
+)
+from flambeau.vision.models.inception import (
+    Inception3,
+    Inception_V3_Weights,
+    InceptionOutputs,
+    _InceptionOutputs,
+    inception_v3,
+)
 from flambeau.vision.models.mobilenetv2 import MobileNet_V2_Weights, MobileNetV2, mobilenet_v2
 from flambeau.vision.models.mobilenetv3 import (
     MobileNet_V3_Large_Weights,
@@ -166,7 +180,9 @@ __all__ = [
     "EfficientNet_B7_Weights", "EfficientNet_V2_L_Weights", "EfficientNet_V2_M_Weights",
     "EfficientNet_V2_S_Weights", "efficientnet_b0", "efficientnet_b1", "efficientnet_b2",
     "efficientnet_b3", "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7",
-    "efficientnet_v2_l", "efficientnet_v2_m", "efficientnet_v2_s", "MobileNetV2",
+    "efficientnet_v2_l", "efficientnet_v2_m", "efficientnet_v2_s", "GoogLeNet", "GoogLeNetOutputs",
+    "GoogLeNet_Weights", "_GoogLeNetOutputs", "googlenet", "Inception3", "InceptionOutputs",
+    "Inception_V3_Weights", "_InceptionOutputs", "inception_v3", "MobileNetV2",
     "MobileNet_V2_Weights", "mobilenet_v2", "MobileNetV3", "MobileNet_V3_Large_Weights",
     "MobileNet_V3_Small_Weights", "mobilenet_v3_large", "mobilenet_v3_small",
     "ResNeXt101_32X8D_Weights", "ResNeXt101_64X4D_Weights", "ResNeXt50_32X4D_Weights", "ResNet",
