@@ -14,6 +14,8 @@ import flambeau
 import flambeau.nn as nn
 from flambeau import hub
 from flambeau.vision import models
+from flambeau.vision.models import regnet
+from flambeau.vision.models.feature_extraction import create_feature_extractor
 
 # Builder: how many parameters, and the first digits of SHA-256 of the state's names and shapes
 # ("name(2, 3)", one a line, in order), both computed once with torchvision 0.28.
@@ -44,6 +46,10 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "swin_v2_t": (28_351_570, "ce64e2ec6b82"),
     "googlenet": (13_004_888, "f00871b91fcc"),
     "inception_v3": (27_161_264, "284ff05259a6"),
+    "mnasnet0_5": (2_218_512, "e4e91288d736"),
+    "mnasnet1_3": (6_282_256, "f9637543377b"),
+    "regnet_y_400mf": (4_344_144, "708b1e9e1b69"),
+    "regnet_x_1_6gf": (9_190_136, "8d741e13f655"),
 }  # fmt: skip
 
 
@@ -134,6 +140,49 @@ def test_a_damaged_download_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(urllib.request, "urlopen", lambda request: opened(wrong.as_uri()))
     with pytest.raises(RuntimeError, match="invalid hash value"):
         models.resnet18(weights="DEFAULT", progress=False)
+
+
+# Builder, depths, widths: torchvision's, of those models that are too large to be made here.
+LARGE = {
+    "y_32gf": ([2, 5, 12, 1], [232, 696, 1392, 3712]),
+    "y_128gf": ([2, 7, 17, 1], [528, 1056, 2904, 7392]),
+    "x_8gf": ([2, 5, 15, 1], [80, 240, 720, 1920]),
+    "x_32gf": ([2, 7, 13, 1], [336, 672, 1344, 2520]),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_lines_of_regnets(name: str) -> None:
+    stages = regnet.BlockParams.from_init_params(*regnet.LINES[name])
+    assert (stages.depths, stages.widths) == LARGE[name]
+
+
+def test_mistakes() -> None:
+    with pytest.raises(ValueError, match="Invalid RegNet settings"):
+        regnet.BlockParams.from_init_params(4, 15, 20.0, 2.0, 8)
+    with pytest.raises(ValueError, match=r"alpha should be greater than 0\.0 instead of 0"):
+        models.MNASNet(0)
+    with pytest.raises(ValueError, match="No weights available for model vit_h_14"):
+        models.vit_h_14(pretrained=True)
+    with pytest.raises(ValueError, match="'image_size' expected value 384 but got 224"):
+        models.vit_b_16(weights="IMAGENET1K_SWAG_E2E_V1", image_size=224)
+    with pytest.raises(AssertionError, match="Input shape indivisible by patch size!"):
+        models.VisionTransformer(17, 8, 1, 2, 8, 16)
+    transformer = models.VisionTransformer(16, 8, 1, 2, 8, 16)
+    with pytest.raises(AssertionError, match="Wrong image width! Expected 16 but got 17!"):
+        transformer(flambeau.zeros(1, 3, 16, 17))
+    wrong: Any = [3]
+    for made in (models.MobileNetV3, models.EfficientNet):
+        with pytest.raises(ValueError, match="inverted_residual_setting should not be empty"):
+            made([], 8)
+        with pytest.raises(TypeError, match="inverted_residual_setting should be List"):
+            made(wrong, 8)
+    with pytest.raises(TypeError, match="block_setting should be List"):
+        models.ConvNeXt(wrong)
+    with pytest.raises(ValueError, match="blocks length should be 3 instead of 1"):
+        models.GoogLeNet(blocks=[nn.Linear], init_weights=True)
+    with pytest.raises(NotImplementedError, match="forward hooks"):
+        create_feature_extractor(transformer, ["encoder"])
 
 
 def test_errors_and_old_calls() -> None:

@@ -30,6 +30,8 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("squeezenet1_1", 40, {}),
     ("mobilenet_v3_small", 32, {"width_mult": 0.5, "reduced_tail": True, "dilated": True}),
     ("efficientnet_b0", 32, {"dropout": 0.1}),
+    ("mnasnet0_5", 32, {"num_classes": 7, "dropout": 0.1}),
+    ("regnet_y_400mf", 32, {}),
     ("googlenet", 40, {"init_weights": True, "aux_logits": False, "transform_input": True}),
 ]
 
@@ -117,6 +119,16 @@ def _inception_head(library: Any) -> Any:
     return _part(library, "inception").InceptionAux(3, 5)
 
 
+def _mnasnet(library: Any) -> Any:
+    return _part(library, "mnasnet")._InvertedResidual(3, 3, 5, 1, 2)
+
+
+def _regnet(library: Any) -> Any:
+    part = _part(library, "regnet")
+    stages = part.BlockParams.from_init_params(3, 8, 9.0, 2.0, 8, se_ratio=0.25)
+    return part.RegNet(stages, 5, 8)
+
+
 SMALL: list[Callable[[Any], Any]] = [
     _densenet,
     _shufflenet,
@@ -132,6 +144,8 @@ SMALL: list[Callable[[Any], Any]] = [
     _googlenet_head,
     _inception_block,
     _inception_head,
+    _mnasnet,
+    _regnet,
 ]
 
 

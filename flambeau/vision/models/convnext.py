@@ -11,7 +11,7 @@ from flambeau.functional.creation import full
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published
 from flambeau.vision.models.drawing import constant
-from flambeau.vision.ops.misc import Conv2dNormActivation, Layer, Permute
+from flambeau.vision.ops.layers import Conv2dNormActivation, Layer, Permute
 from flambeau.vision.ops.stochastic_depth import StochasticDepth
 
 __all__ = [

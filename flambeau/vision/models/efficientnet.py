@@ -14,7 +14,7 @@ from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published
 from flambeau.vision.models.drawing import constant, kaiming
 from flambeau.vision.models.widths import divisible
-from flambeau.vision.ops.misc import Conv2dNormActivation, Layer, SqueezeExcitation
+from flambeau.vision.ops.layers import Conv2dNormActivation, Layer, SqueezeExcitation
 from flambeau.vision.ops.stochastic_depth import StochasticDepth
 
 __all__ = [

@@ -13,7 +13,7 @@ from flambeau.functional.joining import cat, stack
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import WeightsEnum, builder, fix, published
 from flambeau.vision.models.drawing import constant
-from flambeau.vision.ops.misc import Layer
+from flambeau.vision.ops.layers import Layer
 
 __all__ = ["GoogLeNet", "GoogLeNetOutputs", "GoogLeNet_Weights", "_GoogLeNetOutputs", "googlenet"]
 

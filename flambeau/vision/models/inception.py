@@ -11,7 +11,7 @@ from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import WeightsEnum, builder, fix, published
 from flambeau.vision.models.googlenet import LATER, BasicConv2d, blocks_of, draw, renormalised
-from flambeau.vision.ops.misc import Layer
+from flambeau.vision.ops.layers import Layer
 
 __all__ = [
     "Inception3", "InceptionOutputs", "Inception_V3_Weights", "_InceptionOutputs", "inception_v3",

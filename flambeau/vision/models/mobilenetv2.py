@@ -10,7 +10,7 @@ from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published
 from flambeau.vision.models.drawing import kaiming_and_heads
 from flambeau.vision.models.widths import divisible
-from flambeau.vision.ops.misc import Conv2dNormActivation, Layer
+from flambeau.vision.ops.layers import Conv2dNormActivation, Layer
 
 __all__ = ["MobileNetV2", "MobileNet_V2_Weights", "mobilenet_v2"]
 

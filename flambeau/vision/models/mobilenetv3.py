@@ -11,7 +11,7 @@ from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published
 from flambeau.vision.models.drawing import kaiming_and_heads
 from flambeau.vision.models.widths import divisible
-from flambeau.vision.ops.misc import Conv2dNormActivation, Layer, SqueezeExcitation
+from flambeau.vision.ops.layers import Conv2dNormActivation, Layer, SqueezeExcitation
 
 __all__ = [
     "MobileNetV3", "MobileNet_V3_Large_Weights", "MobileNet_V3_Small_Weights",

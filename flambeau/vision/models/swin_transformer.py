@@ -16,7 +16,7 @@ from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published
 from flambeau.vision.models.drawing import constant
-from flambeau.vision.ops.misc import MLP, Layer, Permute
+from flambeau.vision.ops.layers import MLP, Layer, Permute
 from flambeau.vision.ops.stochastic_depth import StochasticDepth
 
 __all__ = [

@@ -14,7 +14,7 @@ from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import WeightsEnum, builder, fix, published
 from flambeau.vision.models.drawing import constant
-from flambeau.vision.ops.misc import MLP, Conv2dNormActivation, Layer
+from flambeau.vision.ops.layers import MLP, Conv2dNormActivation, Layer
 
 __all__ = [
     "ViT_B_16_Weights", "ViT_B_32_Weights", "ViT_H_14_Weights", "ViT_L_16_Weights",

@@ -13,13 +13,7 @@ from flambeau.vision.ops.boxes import (
     nms,
     remove_small_boxes,
 )
-from flambeau.vision.ops.losses import (
-    complete_box_iou_loss,
-    distance_box_iou_loss,
-    generalized_box_iou_loss,
-    sigmoid_focal_loss,
-)
-from flambeau.vision.ops.misc import (
+from flambeau.vision.ops.layers import (
     MLP,
     Conv2dNormActivation,
     Conv3dNormActivation,
@@ -27,7 +21,13 @@ from flambeau.vision.ops.misc import (
     Permute,
     SqueezeExcitation,
 )
-from flambeau.vision.ops.roi_align import RoIAlign, roi_align
+from flambeau.vision.ops.losses import (
+    complete_box_iou_loss,
+    distance_box_iou_loss,
+    generalized_box_iou_loss,
+    sigmoid_focal_loss,
+)
+from flambeau.vision.ops.regions import RoIAlign, roi_align
 from flambeau.vision.ops.stochastic_depth import StochasticDepth, stochastic_depth
 
 __all__ = [

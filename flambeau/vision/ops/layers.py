@@ -1,4 +1,4 @@
-"""Layers that many image models are built from: torchvision.ops.misc."""
+"""Layers that many image models are built from: torchvision.ops.layers."""
 
 from __future__ import annotations
 
