@@ -54,6 +54,7 @@ FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
 
+torch = _importlib.import_module(__name__)  # torch.torch is torch
 _lazy.bind()
 _PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)
@@ -131,6 +132,9 @@ _ELSEWHERE = {
     "vmap": ("flambeau.func.mapping", "vmap"),
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
+    "_C": ("flambeau.c_part", "itself"),
+    "_dynamo": ("flambeau.dynamo", "eval_frame"),
+    "_assert": ("flambeau.c_part", "_assert"),
     "wait": ("flambeau.jit", "wait"),
     **{
         f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")

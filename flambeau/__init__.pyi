@@ -71,6 +71,8 @@ from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled
 from flambeau.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from flambeau.autograd.modes import no_grad as no_grad
 from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
+from flambeau.c_part import _assert as _assert
+from flambeau.c_part import itself
 from flambeau.compiler import compile as compile
 from flambeau.core.device import device as device
 from flambeau.core.device import get_default_device as get_default_device
@@ -96,6 +98,7 @@ from flambeau.core.promotion import can_cast as can_cast
 from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
 from flambeau.distributions.draws import binomial as binomial
+from flambeau.dynamo import eval_frame
 from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_
@@ -511,6 +514,8 @@ HalfTensor: type[Tensor]
 IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
+_C = itself
+_dynamo = eval_frame
 asarray = as_tensor
 clip = clamp
 clip_ = clamp_

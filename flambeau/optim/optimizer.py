@@ -8,7 +8,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from operator import is_
-from typing import Any
+from typing import Any, TypeAlias
 
 from flambeau.nn._torch import Tensor, float32, tensor
 from flambeau.nn.modules.hooks import RemovableHandle
@@ -38,6 +38,16 @@ class _Required:
 
 
 required = _Required()
+
+# Names that optimizers written outside of PyTorch import.
+ParamsT: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
+
+
+def _default_to_fused_or_foreach(
+    params: list[Tensor], differentiable: bool, use_fused: bool = False
+) -> tuple[bool, bool]:
+    """Neither: a step is one program however its optimizer is written."""
+    return False, False
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:

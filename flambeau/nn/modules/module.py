@@ -12,6 +12,7 @@ from flambeau.nn.modules.conversion import ConversionMixin
 from flambeau.nn.modules.hooks import BackwardWatch, RemovableHandle
 from flambeau.nn.modules.registry import Registry
 from flambeau.nn.modules.state import StateMixin, type_name
+from flambeau.nn.modules.state import _IncompatibleKeys as _IncompatibleKeys
 from flambeau.nn.modules.tree import TreeMixin
 from flambeau.record.changes import CHANGES
 
