@@ -58,6 +58,8 @@ torch = _importlib.import_module(__name__)  # torch.torch is torch
 _lazy.bind()
 _PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)
+globals().update(_dtypes.NAMED)
+chalf = _dtypes.NAMED["complex32"]
 bool = _dtypes.bool_
 # What `from flambeau import *` gives, with the names that were just bound.
 __all__ = [

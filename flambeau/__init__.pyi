@@ -267,6 +267,7 @@ from flambeau.functional.matrix_functions import pinverse as pinverse
 from flambeau.functional.matrix_functions import vander as vander
 from flambeau.functional.memory import TypedStorage as TypedStorage
 from flambeau.functional.memory import UntypedStorage as UntypedStorage
+from flambeau.functional.memory import asarray as asarray
 from flambeau.functional.memory import empty_permuted as empty_permuted
 from flambeau.functional.memory import is_storage as is_storage
 from flambeau.functional.moments import dist as dist
@@ -516,7 +517,6 @@ LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
 _C = itself
 _dynamo = eval_frame
-asarray = as_tensor
 clip = clamp
 clip_ = clamp_
 concat = cat

@@ -47,11 +47,13 @@ _DISTRIBUTION_FILES = (
 ).split()
 _DATA_FILES = "dataloader dataset sampler".split()
 _SHARDING_FILES = (
-    "_tensor algorithms algorithms.join algorithms.model_averaging "
-    "algorithms.model_averaging.averagers checkpoint checkpoint.default_planner "
-    "checkpoint.format_utils checkpoint.optimizer checkpoint.state_dict "
-    "checkpoint.state_dict_loader device_mesh fsdp fsdp.api fsdp.fully_sharded_data_parallel "
-    "fsdp.sharded_grad_scaler fsdp.wrap optim tensor tensor.parallel utils"
+    "_functional_collectives _composable _composable.fsdp _tensor _tensor.experimental algorithms algorithms.join "
+    "algorithms.model_averaging algorithms.model_averaging.averagers checkpoint "
+    "checkpoint.default_planner checkpoint.format_utils checkpoint.hf_storage "
+    "checkpoint.optimizer checkpoint.state_dict checkpoint.state_dict_loader device_mesh fsdp "
+    "fsdp.api fsdp.fully_sharded_data_parallel fsdp.sharded_grad_scaler fsdp.wrap optim tensor "
+    "tensor._utils tensor.experimental "
+    "tensor.parallel tensor.placement_types utils"
 ).split()
 
 GATHERED: dict[str, str] = {

@@ -22,7 +22,7 @@ _CLASSES = (
     "StorageWriter DefaultSavePlanner DefaultLoadPlanner SavePlanner LoadPlanner "
     "_EmptyStateDictLoadPlanner TCPStore FileStore HashStore PrefixStore Store ParallelStyle "
     "ColwiseParallel RowwiseParallel SequenceParallel PrepareModuleInput PrepareModuleOutput "
-    "StateDictOptions"
+    "StateDictOptions _StridedShard HuggingFaceStorageReader HuggingFaceStorageWriter"
 ).split()
 _FUNCTIONS = (
     "init_device_mesh fully_shard distribute_tensor distribute_module wrap enable_wrap "
@@ -31,7 +31,7 @@ _FUNCTIONS = (
     "load_sharded_optimizer_state_dict _load_state_dict dcp_to_torch_save torch_save_to_dcp "
     "get_model_state_dict set_model_state_dict get_optimizer_state_dict set_optimizer_state_dict "
     "get_state_dict set_state_dict context_parallel implicit_replication _sync_module_states save "
-    "load"
+    "load compute_local_shape_and_global_offset wait_tensor all_to_all_single_autograd"
 ).split()
 
 

@@ -68,6 +68,8 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         own = self.__dict__
+        if "_optimizer_step_pre_hooks" not in own:  # a wrapper that is no optimizer of its own
+            return step(self, *args, **kwargs)
         before, after = own["_optimizer_step_pre_hooks"], own["_optimizer_step_post_hooks"]
         if not (before or after or _global_pre_hooks or _global_post_hooks):
             return step(self, *args, **kwargs)
