@@ -137,7 +137,7 @@ NAMED: dict[str, DType] = {
 }
 
 
-def made(dtype: DType) -> DType:
+def supported(dtype: DType) -> DType:
     """The dtype itself; NotImplementedError for one that is only named."""
     if dtype.index >= len(ALL):
         raise NotImplementedError(f"{dtype!r} is not supported: there are no tensors of it")
@@ -256,7 +256,7 @@ class finfo:
             self.min = self.tiny if dtype.name == "float8_e8m0fnu" else -self.max
             self.dtype, self.bits = dtype.name, 8
             return
-        dtype = made(dtype).to_real()
+        dtype = supported(dtype).to_real()
         fraction, lowest, highest, digits = self._FORMATS[dtype]
         self.dtype = dtype.name
         self.bits = 8 * dtype.itemsize

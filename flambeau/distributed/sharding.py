@@ -11,18 +11,23 @@ from typing import Any
 
 __path__: list[str] = []  # PyTorch's files of these packages are all this module
 
+# Descriptions of how something would be sharded: they keep their arguments, and describe nothing
+# that is done here.
+_DESCRIPTIONS = (
+    "Placement Shard _StridedShard Replicate Partial ParallelStyle ColwiseParallel "
+    "RowwiseParallel SequenceParallel PrepareModuleInput PrepareModuleOutput CPUOffload "
+    "MixedPrecision MixedPrecisionPolicy OffloadPolicy CPUOffloadPolicy FullStateDictConfig "
+    "LocalStateDictConfig ShardedStateDictConfig StateDictConfig FullOptimStateDictConfig "
+    "LocalOptimStateDictConfig ShardedOptimStateDictConfig OptimStateDictConfig "
+    "StateDictOptions"
+).split()
 _CLASSES = (
     "FullyShardedDataParallel FSDPModule ZeroRedundancyOptimizer DistributedOptimizer "
-    "PostLocalSGDOptimizer DTensor DeviceMesh Placement Shard Replicate Partial ModelAverager "
-    "PeriodicModelAverager Join Joinable JoinHook ShardedGradScaler CPUOffload MixedPrecision "
-    "MixedPrecisionPolicy OffloadPolicy CPUOffloadPolicy ModuleWrapPolicy CustomPolicy "
-    "FullStateDictConfig LocalStateDictConfig ShardedStateDictConfig StateDictConfig "
-    "FullOptimStateDictConfig LocalOptimStateDictConfig ShardedOptimStateDictConfig "
-    "OptimStateDictConfig StateDictSettings FileSystemReader FileSystemWriter StorageReader "
-    "StorageWriter DefaultSavePlanner DefaultLoadPlanner SavePlanner LoadPlanner "
-    "_EmptyStateDictLoadPlanner TCPStore FileStore HashStore PrefixStore Store ParallelStyle "
-    "ColwiseParallel RowwiseParallel SequenceParallel PrepareModuleInput PrepareModuleOutput "
-    "StateDictOptions _StridedShard HuggingFaceStorageReader HuggingFaceStorageWriter"
+    "PostLocalSGDOptimizer DTensor DeviceMesh ModelAverager PeriodicModelAverager Join Joinable "
+    "JoinHook ShardedGradScaler ModuleWrapPolicy CustomPolicy StateDictSettings "
+    "FileSystemReader FileSystemWriter StorageReader StorageWriter DefaultSavePlanner "
+    "DefaultLoadPlanner SavePlanner LoadPlanner _EmptyStateDictLoadPlanner TCPStore FileStore "
+    "HashStore PrefixStore Store HuggingFaceStorageReader HuggingFaceStorageWriter"
 ).split()
 _FUNCTIONS = (
     "init_device_mesh fully_shard distribute_tensor distribute_module wrap enable_wrap "
@@ -74,6 +79,20 @@ def _reason(name: str) -> str:
     )
 
 
+class _Description:
+    """The arguments it was made with."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.args = args
+        self.__dict__.update(options)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
 def _refusing_class(name: str) -> type:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError(_reason(name))
@@ -89,9 +108,10 @@ def _refusing_function(name: str) -> Any:
     return refuse
 
 
+globals().update({name: type(name, (_Description,), {}) for name in _DESCRIPTIONS})
 globals().update({name: _refusing_class(name) for name in _CLASSES})
 globals().update({name: _refusing_function(name) for name in _FUNCTIONS})
 __all__ = [
     "BackwardPrefetch", "OptimStateKeyType", "ShardingStrategy", "StateDictType",
-    *_CLASSES, *_FUNCTIONS,
+    *_DESCRIPTIONS, *_CLASSES, *_FUNCTIONS,
 ]  # fmt: skip

@@ -91,6 +91,30 @@ register_pytree_node(
 )
 
 
+def _flatten_with_names(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """For `flatten_with_keys_fn`: the parts of a container, each with its place in it."""
+
+    def flatten(tree: Any) -> tuple[list[tuple[Any, Any]], Context]:
+        node = _node(tree)
+        children, context = node.flatten_fn(tree) if node is not None else ([tree], None)
+        return [*zip(make(tree), children)], context
+
+    return flatten
+
+
+_dict_flatten_with_keys = _flatten_with_names(list)
+_list_flatten_with_keys = _tuple_flatten_with_keys = _flatten_with_names(lambda x: range(len(x)))
+
+
+def _dict_flatten(tree: dict[Any, Any]) -> tuple[list[Any], Context]:
+    return SUPPORTED_NODES[dict].flatten_fn(tree)
+
+
+def _dict_unflatten(values: Iterable[Any], context: Context) -> dict[Any, Any]:
+    made: dict[Any, Any] = SUPPORTED_NODES[dict].unflatten_fn(values, context)
+    return made
+
+
 class TreeSpec:
     """What is left of a tree without its leaves."""
 
