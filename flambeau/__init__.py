@@ -81,6 +81,7 @@ __all__ += [*_PLACES, *_dtypes.BY_NAME]
 # Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
 _SUBMODULES = frozenset(
     {
+        "_C",
         "accelerator",
         "amp",
         "ao",
@@ -97,6 +98,7 @@ _SUBMODULES = frozenset(
         "futures",
         "hub",
         "jit",
+        "library",
         "linalg",
         "metrics",
         "mps",
@@ -134,9 +136,8 @@ _ELSEWHERE = {
     "vmap": ("flambeau.func.mapping", "vmap"),
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
-    "_C": ("flambeau.c_part", "itself"),
     "_dynamo": ("flambeau.dynamo", "eval_frame"),
-    "_assert": ("flambeau.c_part", "_assert"),
+    "_assert": ("flambeau._C", "_assert"),
     "wait": ("flambeau.jit", "wait"),
     **{
         f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from types import SimpleNamespace
 from typing import Any
 
-from flambeau.compiler import disable, is_compiling, reset
+from flambeau.compiler import (
+    allow_in_graph,
+    assume_constant_result,
+    disable,
+    is_compiling,
+    reset,
+)
 
 __all__ = [
-    "OptimizedModule", "config", "disable", "eval_frame", "is_compiling",
+    "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable", "eval_frame", "is_compiling",
     "is_dynamo_supported", "mark_dynamic", "mark_static", "mark_static_address", "reset",
 ]  # fmt: skip
 
@@ -38,13 +45,24 @@ class OptimizedModule:
         raise NotImplementedError("OptimizedModule: torch.compile(module) is the module itself")
 
 
+class TransformGetItemToIndex(contextlib.nullcontext[None]):
+    """A block in which x[i] may have a batch of indices under vmap: it may anywhere."""
+
+
 def is_dynamo_supported() -> bool:
     """True: functions are compiled everywhere."""
     return True
 
 
+disallow_in_graph = forbid_in_graph = assume_constant_result
+
+
 def mark_dynamic(t: Any, index: Any, **options: Any) -> None:
     """Accepted: a new size is a new program in any case."""
+
+
+def graph_break(msg: str = "") -> None:
+    """Accepted: a recording ends where a value is asked for."""
 
 
 def mark_static(t: Any, index: Any = None) -> None:

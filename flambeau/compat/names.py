@@ -15,7 +15,6 @@ LEAVABLE = frozenset({"torchmetrics", "torchvision"})
 # Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
 INTERNAL = frozenset(
     {
-        "c_part",
         "checkpoint",
         "cli",
         "compat",
@@ -47,24 +46,25 @@ _DISTRIBUTION_FILES = (
 ).split()
 _DATA_FILES = "dataloader dataset sampler".split()
 _SHARDING_FILES = (
-    "_functional_collectives _composable _composable.fsdp _tensor _tensor.experimental algorithms algorithms.join "
-    "algorithms.model_averaging algorithms.model_averaging.averagers checkpoint "
-    "checkpoint.default_planner checkpoint.format_utils checkpoint.hf_storage "
-    "checkpoint.optimizer checkpoint.state_dict checkpoint.state_dict_loader device_mesh fsdp "
-    "fsdp.api fsdp.fully_sharded_data_parallel fsdp.sharded_grad_scaler fsdp.wrap optim tensor "
-    "tensor._utils tensor.experimental "
+    "_functional_collectives _composable _composable.fsdp _tensor _tensor.experimental "
+    "algorithms algorithms.join algorithms.model_averaging "
+    "algorithms.model_averaging.averagers checkpoint checkpoint.default_planner "
+    "checkpoint.format_utils checkpoint.hf_storage checkpoint.optimizer checkpoint.state_dict "
+    "checkpoint.state_dict_loader device_mesh fsdp fsdp.api fsdp.fully_sharded_data_parallel "
+    "fsdp.sharded_grad_scaler fsdp.wrap optim tensor tensor._utils tensor.experimental "
     "tensor.parallel tensor.placement_types utils"
 ).split()
 
 GATHERED: dict[str, str] = {
-    "torch._C": "flambeau.c_part",
     "torch._dynamo": "flambeau.dynamo",
+    "torch._dynamo._trace_wrapped_higher_order_op": "flambeau.dynamo",
     "torch._dynamo.eval_frame": "flambeau.dynamo",
     "torch.autograd.profiler": "flambeau.profiler",
     "torch.distributed.constants": "flambeau.distributed.group",
     "torch.distributed.distributed_c10d": "flambeau.distributed",
     **{f"torch.distributed.{name}": "flambeau.distributed.sharding" for name in _SHARDING_FILES},
     "torch.jit.annotations": "flambeau.jit",
+    "torch.nn.attention.flex_attention": "flambeau.nn.flex_attention",
     "torch.nn.modules": "flambeau.nn",
     "torch.nn.modules.utils": "flambeau.nn.modules.sizes",
     "torch.nn.parameter": "flambeau.nn",
@@ -87,10 +87,10 @@ GATHERED: dict[str, str] = {
 # The public packages of PyTorch 2.x, to tell "not built yet" from "no such thing".
 PYTORCH = frozenset(
     (
-        "accelerator amp ao autograd backends compiler cpu cuda distributed distributions export "
-        "fft func functional futures fx hub jit library linalg masked monitor mps multiprocessing "
-        "mtia nested nn onnx optim overrides package profiler quantization random serialization "
-        "signal sparse special storage testing types utils version xpu"
+        "_C accelerator amp ao autograd backends compiler cpu cuda distributed distributions "
+        "export fft func functional futures fx hub jit library linalg masked monitor mps "
+        "multiprocessing mtia nested nn onnx optim overrides package profiler quantization random "
+        "serialization signal sparse special storage testing types utils version xpu"
     ).split()
 )
 

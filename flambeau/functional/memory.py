@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class UntypedStorage:
         """
         path = os.fspath(filename)
         if shared:
-            with open(path, "ab") as file:
+            with Path(path).open("ab") as file:
                 if file.tell() < nbytes:
                     file.truncate(nbytes)
         elif os.path.getsize(path) < nbytes:

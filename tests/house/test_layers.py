@@ -35,10 +35,10 @@ FLOORS = {
 FLOORS |= dict.fromkeys(
     [
         *(
+            "_C",
             "accelerator",
             "amp",
             "backends",
-            "c_part",
             "checkpoint",
             "compiler",
             "cpu",
@@ -48,6 +48,7 @@ FLOORS |= dict.fromkeys(
             "func",
             "hub",
             "jit",
+            "library",
         ),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
         *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),

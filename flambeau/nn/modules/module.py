@@ -18,6 +18,7 @@ from flambeau.record.changes import CHANGES
 
 M = TypeVar("M", bound="Module")
 
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _HOOK_TABLES = (
     "_backward_pre_hooks",

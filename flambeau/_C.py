@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from flambeau.functional.generators import Generator
+from flambeau.tensor.tensor import Tensor
 
 __all__ = ["Generator", "ScriptObject"]
 
-itself = sys.modules[__name__]
+_TensorMeta = type(Tensor)
 
 
 class ScriptObject:
