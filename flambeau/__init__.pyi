@@ -8,6 +8,7 @@ from builtins import str as _str
 from builtins import tuple as _tuple
 from typing import Any
 
+from flambeau import _C as _C
 from flambeau import accelerator as accelerator
 from flambeau import amp as amp
 from flambeau import ao as ao
@@ -24,6 +25,7 @@ from flambeau import func as func
 from flambeau import futures as futures
 from flambeau import hub as hub
 from flambeau import jit as jit
+from flambeau import library as library
 from flambeau import linalg as linalg
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
@@ -45,6 +47,7 @@ from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
+from flambeau._C import _assert as _assert
 from flambeau.amp.autocast_mode import autocast as autocast
 from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
 from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
@@ -71,8 +74,6 @@ from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled
 from flambeau.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from flambeau.autograd.modes import no_grad as no_grad
 from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
-from flambeau.c_part import _assert as _assert
-from flambeau.c_part import itself
 from flambeau.compiler import compile as compile
 from flambeau.core.device import device as device
 from flambeau.core.device import get_default_device as get_default_device
@@ -515,7 +516,6 @@ HalfTensor: type[Tensor]
 IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
-_C = itself
 _dynamo = eval_frame
 clip = clamp
 clip_ = clamp_

@@ -16,7 +16,8 @@ from flambeau.compiler import (
 )
 
 __all__ = [
-    "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable", "eval_frame", "is_compiling",
+    "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable",
+    "eval_frame", "is_compiling",
     "is_dynamo_supported", "mark_dynamic", "mark_static", "mark_static_address", "reset",
 ]  # fmt: skip
 

@@ -45,7 +45,8 @@ class UntypedStorage:
     def _as_bytes(self) -> Tensor:
         """All of the memory as a tensor of bytes."""
         whole = self._storage.nbytes // self._tensor.dtype.itemsize
-        return self._tensor.detach().as_strided((whole,), (1,), 0).view(dtypes.uint8)
+        flat: Tensor = self._tensor.detach().as_strided((whole,), (1,), 0).view(dtypes.uint8)
+        return flat
 
     def _bytes(self) -> Any:
         """All of the memory as a writable array; others may see what is written there."""
