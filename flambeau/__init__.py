@@ -54,9 +54,12 @@ FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
 
+torch = _importlib.import_module(__name__)  # torch.torch is torch
 _lazy.bind()
 _PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)
+globals().update(_dtypes.NAMED)
+chalf = _dtypes.NAMED["complex32"]
 bool = _dtypes.bool_
 # What `from flambeau import *` gives, with the names that were just bound.
 __all__ = [
@@ -78,6 +81,7 @@ __all__ += [*_PLACES, *_dtypes.BY_NAME]
 # Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
 _SUBMODULES = frozenset(
     {
+        "_C",
         "accelerator",
         "amp",
         "ao",
@@ -94,6 +98,7 @@ _SUBMODULES = frozenset(
         "futures",
         "hub",
         "jit",
+        "library",
         "linalg",
         "metrics",
         "mps",
@@ -131,6 +136,8 @@ _ELSEWHERE = {
     "vmap": ("flambeau.func.mapping", "vmap"),
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
+    "_dynamo": ("flambeau.dynamo", "eval_frame"),
+    "_assert": ("flambeau._C", "_assert"),
     "wait": ("flambeau.jit", "wait"),
     **{
         f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")
