@@ -32,7 +32,8 @@ def cases(torch: Any, seen: Any) -> dict[str, Any]:
         m = torch.stack([leaf(), leaf(), leaf()]).detach().requires_grad_()
         names = {
             "torch": torch, "F": functional, "x": x, "m": m,
-            "n": torch.stack([leaf()] * 3).detach(), "t": leaf().detach(), "i": torch.tensor([0, 1, 0]),
+            "n": torch.stack([leaf()] * 3).detach(), "t": leaf().detach(),
+            "i": torch.tensor([0, 1, 0]),
             "c": torch.tensor([True, False, True]),
         }  # fmt: skip
         result = eval(text, names).sum()
