@@ -111,16 +111,16 @@ NAMES = {
         "tril_indices triu_indices zeros zeros_like "
     ),
     "direct": (
-        "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout_ avg_pool1d "
-        "batch_norm bilinear binary_cross_entropy_with_logits channel_shuffle constant_pad_nd "
-        "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
-        "convolution cosine_embedding_loss ctc_loss dropout_ embedding feature_alpha_dropout_ "
-        "feature_dropout_ grid_sampler group_norm hinge_embedding_loss instance_norm kl_div "
-        "layer_norm margin_ranking_loss max_pool1d max_pool1d_with_indices max_pool2d max_pool3d "
-        "native_channel_shuffle pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm "
-        "triplet_margin_loss "
+        "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout "
+        "alpha_dropout_ avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits "
+        "channel_shuffle constant_pad_nd conv1d conv2d conv3d conv_tbc conv_transpose1d "
+        "conv_transpose2d conv_transpose3d convolution cosine_embedding_loss ctc_loss dropout "
+        "dropout_ embedding feature_alpha_dropout feature_alpha_dropout_ feature_dropout "
+        "feature_dropout_ grid_sampler grid_sampler_2d grid_sampler_3d group_norm "
+        "hinge_embedding_loss instance_norm kl_div layer_norm log_softmax margin_ranking_loss "
+        "max_pool1d max_pool1d_with_indices max_pool2d max_pool3d native_channel_shuffle "
+        "pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm softmax triplet_margin_loss "
     ),
-    "dropout": "alpha_dropout dropout feature_alpha_dropout feature_dropout",
     "elementary": (
         "deg2rad deg2rad_ frexp gcd gcd_ heaviside isneginf isposinf isreal lcm lcm_ ldexp ldexp_ "
         "logaddexp2 logit logit_ mvlgamma rad2deg rad2deg_ signbit sinc sinc_ "
@@ -234,7 +234,6 @@ NAMES = {
     "short_time": "istft stft",
     "similarity": "cosine_similarity pairwise_distance pdist",
     "slopes": "gradient",
-    "softmax": "log_softmax softmax",
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve lu_unpack orgqr ormqr "
         "slogdet triangular_solve "

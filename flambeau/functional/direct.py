@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.core.dtypes import DType
 from flambeau.functional import (
     adaptive_pooling,
     loss,
     normalisation,
+    pointwise,
     rearranging,
     sampling,
     sequence_loss,
@@ -21,6 +23,7 @@ from flambeau.functional import (
 from flambeau.functional import dropout as dropouts
 from flambeau.functional import embedding as tables
 from flambeau.functional import margin as _margin
+from flambeau.functional import softmax as soft
 from flambeau.functional.channels import (
     channel_shuffle,
     native_channel_shuffle,
@@ -38,6 +41,7 @@ from flambeau.functional.convolution import (
 )
 from flambeau.functional.linear_loss import conv_tbc
 from flambeau.functional.normalisation import rms_norm
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pooling import (
     avg_pool1d,
     max_pool1d,
@@ -169,12 +173,72 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
     return sampling.affine_grid(theta, size, align_corners)
 
 
+def grid_sampler_2d(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """grid_sampler for images [N, C, H, W]."""
+    return _sampled("2d", 4, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def grid_sampler_3d(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """grid_sampler for volumes [N, C, D, H, W]."""
+    return _sampled("3d", 5, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def _sampled(kind: str, rank: int, input: Tensor, grid: Tensor, *modes: Any) -> Tensor:
+    if input.ndim != rank or grid.ndim != rank:
+        raise RuntimeError(
+            f"grid_sampler_{kind}(): expected {rank - 2}-dimensional input and grid with batch and "
+            f"channels, but got input with sizes {list(input.shape)} and grid with sizes "
+            f"{list(grid.shape)}"
+        )
+    return grid_sampler(input, grid, *modes)
+
+
 def grid_sampler(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
     """torch.nn.functional.grid_sample; modes by number, in the order of its documentation."""
     mode, padding = sampling.MODES[interpolation_mode], sampling.PADDINGS[padding_mode]
     return sampling.grid_sample(input, grid, mode, padding, align_corners)
+
+
+def dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """torch.nn.functional.dropout, every argument given."""
+    return dropouts.dropout(input, p, train)
+
+
+def feature_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """Whole channels dropped, every argument given."""
+    return dropouts.feature_dropout(input, p, train)
+
+
+def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """torch.nn.functional.alpha_dropout, every argument given."""
+    return dropouts.alpha_dropout(input, p, train)
+
+
+def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """torch.nn.functional.feature_alpha_dropout, every argument given."""
+    return dropouts.feature_alpha_dropout(input, p, train)
+
+
+@numpy_names
+def softmax(
+    input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """exp(x) / sum(exp(x)) along dim; in `dtype` if given."""
+    return pointwise.write_out(soft.softmax(input, dim, dtype=dtype), out)
+
+
+@numpy_names
+def log_softmax(
+    input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """The logarithm of softmax along dim; in `dtype` if given."""
+    return pointwise.write_out(soft.log_softmax(input, dim, dtype=dtype), out)
 
 
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
@@ -288,6 +352,7 @@ __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_max_pool1d",
     "affine_grid_generator",
+    "alpha_dropout",
     "alpha_dropout_",
     "avg_pool1d",
     "batch_norm",
@@ -305,16 +370,22 @@ __all__ = [
     "convolution",
     "cosine_embedding_loss",
     "ctc_loss",
+    "dropout",
     "dropout_",
     "embedding",
+    "feature_alpha_dropout",
     "feature_alpha_dropout_",
+    "feature_dropout",
     "feature_dropout_",
     "grid_sampler",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
     "group_norm",
     "hinge_embedding_loss",
     "instance_norm",
     "kl_div",
     "layer_norm",
+    "log_softmax",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool1d_with_indices",
@@ -325,5 +396,6 @@ __all__ = [
     "pixel_unshuffle",
     "poisson_nll_loss",
     "rms_norm",
+    "softmax",
     "triplet_margin_loss",
 ]
