@@ -28,6 +28,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Summed where `size` has 1 or nothing: what undoes a broadcast from `size`."""
     target = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
     shape = tuple(self.shape)
+    if not target:
+        return sum_of(self)
     lead = len(shape) - len(target)
     fits = lead >= 0 and all(m in (1, n) for n, m in zip(shape[lead:], target))
     if not fits:

@@ -35,14 +35,14 @@ CLAMP_ = InplaceOp("clamp_", _clamp, "ClampBackward0")
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Elements limited to [min, max]; either bound may be None."""
     if min is None and max is None:
-        raise ValueError("clamp(): at least one of 'min' or 'max' must not be None")
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     return write_out(record(CLAMP, (input, min, max)), out)
 
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limits elements to [min, max] in place."""
     if min is None and max is None:
-        raise ValueError("clamp_(): at least one of 'min' or 'max' must not be None")
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     return in_place(CLAMP_, input, (min, max))
 
 
