@@ -47,6 +47,7 @@ from flambeau.core.promotion import can_cast, promote_types
 from flambeau.core.size import Size
 from flambeau.functional import lazy as _lazy
 from flambeau.functional.creation import tensor
+from flambeau.tensor import overriding as _overriding
 from flambeau.tensor.tensor import Tensor, is_tensor
 
 FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
@@ -78,6 +79,7 @@ __all__ += [*_PLACES, *_dtypes.BY_NAME]
 # Loaded when first used: `flambeau.nn` and the others cost nothing to programs that do without.
 _SUBMODULES = frozenset(
     {
+        "_C",
         "accelerator",
         "amp",
         "ao",
@@ -166,7 +168,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> _Any:
     if name in _PLACES:
-        value = globals()[name] = _lazy.resolve(*_PLACES[name])
+        value = globals()[name] = _overriding.public(_lazy.resolve(*_PLACES[name]), globals(), name)
         return value
     module, attribute = _ELSEWHERE.get(name, (f"flambeau.{name}", None))
     if name in _SUBMODULES or attribute is not None:
@@ -265,3 +267,6 @@ def typename(obj: _Any) -> str:
     if isinstance(obj, Tensor):
         return str(obj.type())
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+_overriding.register(globals(), (*_PLACES, "tensor", "is_floating_point", "is_complex", "numel"))

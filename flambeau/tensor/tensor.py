@@ -20,6 +20,7 @@ from flambeau.record.handle import Handle
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.restricted import check_entering, owned, without_gradient
 from flambeau.record.storage import Storage
+from flambeau.tensor import overriding
 
 CPU = Device("cpu")
 # How to read one element at an address as a Python number (not the 16-bit floats, not complex).
@@ -57,10 +58,35 @@ class Tensor(Base):
         """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data."""
         from flambeau.functional.legacy_types import legacy_tensor
 
-        return legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
+        made = legacy_tensor(dtypes.get_default_dtype(), data, device)
+        return made if cls is Tensor else made.as_subclass(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+    # ---- subclasses ------------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if overriding.overrides(cls):
+            overriding.activate()
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What an op given an instance of this class does: `func`, with results of this class."""
+        return overriding.by_default(cls, func, types, args, kwargs)
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Any, require_grad: bool = False, **options: Any) -> Any:
+        """An instance of a subclass over the data of a tensor, outside its graph."""
+        if any(options.values()):
+            raise NotImplementedError(f"Tensor._make_subclass: {', '.join(options)}")
+        out = overriding.call_plainly(recorder.detach, (), (data,))
+        out._settled()
+        out = retype(out, cls)
+        overriding.check_class(cls)
+        out._meta = out._meta.replaced(requires_grad=require_grad)
+        return out
 
     # ---- what is known without data --------------------------------------------------------------
 
@@ -316,9 +342,7 @@ class Tensor(Base):
     def __iter__(self) -> Iterator[Any]:
         if not self._meta.shape:
             raise TypeError("iteration over a 0-d tensor")
-        from flambeau.functional import shaping
-
-        return iter(shaping.unbind(self, 0))
+        return iter(self.unbind(0))
 
     def __contains__(self, element: Any) -> bool:
         if isinstance(element, (Tensor, int, float, bool, complex)):
@@ -530,11 +554,13 @@ class Tensor(Base):
         return out
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        own = {name: v for name, v in self.__dict__.items() if not name.startswith("_")}
         return _rebuild, (
             type(self),
             self._array().copy(),
             self._meta.dtype.name,
             self._meta.requires_grad,
+            own,
         )
 
 
@@ -557,9 +583,10 @@ def retype(tensor: Any, cls: type) -> Any:
     return out
 
 
-def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool) -> Any:
+def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool, own: Any = None) -> Any:
     out = retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
     out._meta = out._meta.replaced(requires_grad=requires_grad)
+    out.__dict__.update(own or {})
     return out
 
 
@@ -585,6 +612,7 @@ def is_tensor(obj: Any) -> bool:
 
 
 recorder.set_handle_class(Tensor)
+overriding.State.tensor = Tensor
 
 
 class _Later:

@@ -49,7 +49,7 @@ FLOORS |= dict.fromkeys(
         ),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
         *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),
-        *("distributions", "special", "testing", "types", "version"),
+        *("distributions", "special", "testing", "types", "version", "_C"),
     ],
     6,
 )
