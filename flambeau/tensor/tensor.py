@@ -542,26 +542,14 @@ class Tensor(Base):
                 "be because of a torch.nn.utils.weight_norm usage, see "
                 "https://github.com/pytorch/pytorch/pull/103001"
             )
-        copied = from_array(self._array().copy(), self._meta.dtype)
-        copied._meta = copied._meta.replaced(requires_grad=self._meta.requires_grad)
-        out = retype(copied, type(self))
-        if self._grad is not None:
-            out._grad = self._grad.__deepcopy__(memo)
-        for name, value in self.__dict__.items():
-            if not name.startswith("_"):
-                setattr(out, name, value)
-        memo[id(self)] = out
-        return out
+        from flambeau.tensor.copying import deep_copy
+
+        return deep_copy(self, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        own = {name: v for name, v in self.__dict__.items() if not name.startswith("_")}
-        return _rebuild, (
-            type(self),
-            self._array().copy(),
-            self._meta.dtype.name,
-            self._meta.requires_grad,
-            own,
-        )
+        from flambeau.tensor.copying import reduced
+
+        return reduced(self)
 
 
 def _check_view(tensor: Tensor) -> None:
@@ -580,13 +568,6 @@ def retype(tensor: Any, cls: type) -> Any:
     out: Any = object.__new__(cls)
     out._meta, out._rec, out._num = tensor._meta, None, -1
     out._storage, out._offset = tensor._storage, tensor._offset
-    return out
-
-
-def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool, own: Any = None) -> Any:
-    out = retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
-    out._meta = out._meta.replaced(requires_grad=requires_grad)
-    out.__dict__.update(own or {})
     return out
 
 
