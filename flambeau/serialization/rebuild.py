@@ -162,7 +162,7 @@ def _check_compressed(starts: Any, plain: Any, values: Any, size: Any, axis: int
         and len(first) == rows + 1
         and first[0] == 0
         and first[-1] == len(places) == values.numel()
-        and all(a <= b for a, b in zip(first, first[1:]))
+        and first == sorted(first)
         and all(0 <= place < columns for place in places)
     )
     if not fits:
