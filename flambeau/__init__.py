@@ -54,6 +54,9 @@ FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
 
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
+legacy_contiguous_format = contiguous_format
+has_lapack = has_openmp = has_spectral = True
+has_mkl = False
 
 _lazy.bind()
 _PLACES = _lazy.places()
@@ -133,6 +136,11 @@ _ELSEWHERE = {
     "vmap": ("flambeau.func.mapping", "vmap"),
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
+    "Event": ("flambeau.accelerator", "Event"),
+    "Stream": ("flambeau.accelerator", "Stream"),
+    "OutOfMemoryError": ("flambeau.core.errors", "OutOfMemoryError"),
+    "AcceleratorError": ("flambeau.core.errors", "AcceleratorError"),
+    "Storage": ("flambeau.storage", "FloatStorage"),
     "wait": ("flambeau.jit", "wait"),
     **{
         f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")

@@ -46,6 +46,8 @@ from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
+from flambeau.accelerator import Event as Event
+from flambeau.accelerator import Stream as Stream
 from flambeau.amp.autocast_mode import autocast as autocast
 from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
 from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
@@ -81,6 +83,8 @@ from flambeau.core.dtypes import finfo as finfo
 from flambeau.core.dtypes import get_default_dtype as get_default_dtype
 from flambeau.core.dtypes import iinfo as iinfo
 from flambeau.core.dtypes import set_default_dtype as set_default_dtype
+from flambeau.core.errors import AcceleratorError as AcceleratorError
+from flambeau.core.errors import OutOfMemoryError as OutOfMemoryError
 from flambeau.core.layout import Layout, MemoryFormat
 from flambeau.core.layout import channels_last as channels_last
 from flambeau.core.layout import channels_last_3d as channels_last_3d
@@ -176,6 +180,8 @@ from flambeau.functional.direct import ctc_loss as ctc_loss
 from flambeau.functional.direct import dropout as dropout
 from flambeau.functional.direct import dropout_ as dropout_
 from flambeau.functional.direct import embedding as embedding
+from flambeau.functional.direct import embedding_bag as embedding_bag
+from flambeau.functional.direct import embedding_renorm_ as embedding_renorm_
 from flambeau.functional.direct import feature_alpha_dropout as feature_alpha_dropout
 from flambeau.functional.direct import feature_alpha_dropout_ as feature_alpha_dropout_
 from flambeau.functional.direct import feature_dropout as feature_dropout
@@ -190,6 +196,7 @@ from flambeau.functional.direct import kl_div as kl_div
 from flambeau.functional.direct import layer_norm as layer_norm
 from flambeau.functional.direct import log_softmax as log_softmax
 from flambeau.functional.direct import margin_ranking_loss as margin_ranking_loss
+from flambeau.functional.direct import native_batch_norm as native_batch_norm
 from flambeau.functional.direct import poisson_nll_loss as poisson_nll_loss
 from flambeau.functional.direct import softmax as softmax
 from flambeau.functional.direct import triplet_margin_loss as triplet_margin_loss
@@ -357,6 +364,7 @@ from flambeau.functional.rarer_functions import get_num_interop_threads as get_n
 from flambeau.functional.rarer_functions import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
 from flambeau.functional.rarer_functions import is_vulkan_available as is_vulkan_available
 from flambeau.functional.rarer_functions import is_warn_always_enabled as is_warn_always_enabled
+from flambeau.functional.rarer_functions import lobpcg as lobpcg
 from flambeau.functional.rarer_functions import native_dropout as native_dropout
 from flambeau.functional.rarer_functions import native_group_norm as native_group_norm
 from flambeau.functional.rarer_functions import native_layer_norm as native_layer_norm
@@ -378,6 +386,7 @@ from flambeau.functional.rarer_functions import sym_not as sym_not
 from flambeau.functional.rarer_functions import sym_sqrt as sym_sqrt
 from flambeau.functional.rarer_functions import sym_sum as sym_sum
 from flambeau.functional.rarer_functions import to_dlpack as to_dlpack
+from flambeau.functional.rarer_functions import view_as_complex_copy as view_as_complex_copy
 from flambeau.functional.rarer_functions import while_loop as while_loop
 from flambeau.functional.rearranging import diag as diag
 from flambeau.functional.rearranging import diag_embed as diag_embed
@@ -959,6 +968,9 @@ def greater_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tenso
 def greater_equal_(input: Tensor, other: Any) -> Tensor:
     """ge in place: `other` must broadcast to this tensor's shape."""
 
+def gru(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (gru), padded or packed."""
+
 def gru_cell(
     input: Tensor,
     hx: Tensor,
@@ -1125,6 +1137,9 @@ def logical_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def logical_xor_(input: Tensor, other: Any) -> Tensor:
     """logical_xor in place: `other` must broadcast to this tensor's shape."""
 
+def lstm(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (lstm), padded or packed."""
+
 def lstsq(*args: Any, **kwargs: Any) -> Any:
     """Removed from PyTorch: RuntimeError."""
 
@@ -1271,6 +1286,9 @@ def remainder_(input: Tensor, other: Any) -> Tensor:
 def resize_as_sparse_(input: Tensor, *args: Any, **options: Any) -> Any:
     """`input.resize_as_sparse_(...)`."""
 
+def rnn_relu(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (rnn_relu), padded or packed."""
+
 def rnn_relu_cell(
     input: Tensor,
     hx: Tensor,
@@ -1280,6 +1298,9 @@ def rnn_relu_cell(
     b_hh: Tensor | None = None,
 ) -> Tensor:
     """One step (rnn_relu_cell): the new state [n, h]."""
+
+def rnn_tanh(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (rnn_tanh), padded or packed."""
 
 def rnn_tanh_cell(
     input: Tensor,

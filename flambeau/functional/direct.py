@@ -7,6 +7,7 @@ choose kernels, not results.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -107,6 +108,28 @@ def batch_norm(
     )
 
 
+def native_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """batch_norm with the mean and 1 / deviation of each channel, in training (else empty)."""
+    made = normalisation.batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+    if not training:
+        return made, input.new_empty(0), input.new_empty(0)
+    axes = [axis for axis in range(input.ndim) if axis != 1]
+    plain = input.detach()
+    variance = plain.var(axes, correction=0)
+    return made, plain.mean(axes), (variance + eps).rsqrt()
+
+
 def instance_norm(
     input: Tensor,
     weight: Tensor | None,
@@ -160,6 +183,46 @@ def embedding(
     return tables.embedding(
         indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
     )
+
+
+def embedding_bag(
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Bags of rows by mode 0 sum, 1 mean, 2 max: (bags, the bag of each index, the bags' sizes,
+    offsets again). The last three are what PyTorch's derivative would need.
+    """
+    word = ("sum", "mean", "max")[mode]
+    made = tables.embedding_bag(
+        indices, weight, offsets, mode=word, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse,
+        per_sample_weights=per_sample_weights, include_last_offset=include_last_offset,
+        padding_idx=padding_idx,
+    )  # fmt: skip
+    ends = [*offsets.tolist(), indices.numel()] if not include_last_offset else offsets.tolist()
+    sizes = offsets.new_tensor([b - a for a, b in itertools.pairwise(ends)])
+    bags = offsets.new_tensor([n for n, size in enumerate(sizes.tolist()) for _ in range(size)])
+    return made, bags, sizes, offsets.clone()
+
+
+def embedding_renorm_(
+    input: Tensor, indices: Tensor, max_norm: float, norm_type: float = 2.0
+) -> Tensor:
+    """Scales the rows at indices down to a norm of at most max_norm, in place."""
+    from flambeau.autograd.modes import no_grad
+
+    with no_grad():
+        rows = indices.reshape(-1).unique()
+        taken = input[rows]
+        norms = taken.norm(norm_type, 1, keepdim=True)
+        input[rows] = taken * (max_norm / (norms + 1e-7)).clamp(max=1.0)
+    return input
 
 
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
@@ -373,6 +436,8 @@ __all__ = [
     "dropout",
     "dropout_",
     "embedding",
+    "embedding_bag",
+    "embedding_renorm_",
     "feature_alpha_dropout",
     "feature_alpha_dropout_",
     "feature_dropout",
@@ -387,6 +452,7 @@ __all__ = [
     "layer_norm",
     "log_softmax",
     "margin_ranking_loss",
+    "native_batch_norm",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
