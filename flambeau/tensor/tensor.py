@@ -472,7 +472,7 @@ class Tensor(Base):
             and known.known_pass(self)
         ):
             return
-        engine().backward((self,), (gradient,), retain_graph, create_graph, inputs)
+        engine().backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> Any:
         """The same data outside the graph."""
