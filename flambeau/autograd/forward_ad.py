@@ -96,7 +96,7 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> A
         raise NotImplementedError(
             "forward_ad.make_dual within no_grad: tangents are found through the recorded graph"
         )
-    variable = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach()
+    variable = tensor.clone() if tensor.requires_grad else tensor.detach()
     if not tensor.requires_grad:
         variable.requires_grad_()
     duals.append((variable, tangent))
