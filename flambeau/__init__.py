@@ -97,6 +97,7 @@ _SUBMODULES = frozenset(
         "fft",
         "func",
         "futures",
+        "fx",
         "hub",
         "jit",
         "linalg",

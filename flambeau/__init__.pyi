@@ -23,6 +23,7 @@ from flambeau import distributions as distributions
 from flambeau import fft as fft
 from flambeau import func as func
 from flambeau import futures as futures
+from flambeau import fx as fx
 from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
@@ -480,6 +481,7 @@ from flambeau.jit import fork as fork
 from flambeau.jit import wait as wait
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
+from flambeau.storage import FloatStorage
 from flambeau.tensor.printing import set_printoptions as set_printoptions
 from flambeau.tensor.tensor import Tensor as Tensor
 from flambeau.tensor.tensor import is_tensor as is_tensor
@@ -526,6 +528,7 @@ HalfTensor: type[Tensor]
 IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
+Storage = FloatStorage
 asarray = as_tensor
 clip = clamp
 clip_ = clamp_

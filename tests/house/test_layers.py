@@ -44,6 +44,7 @@ FLOORS |= dict.fromkeys(
             "cuda",
             "fft",
             "func",
+            "fx",
             "hub",
             "jit",
         ),
