@@ -512,7 +512,7 @@ class FileOpener(IterDataPipe):
 
     def __iter__(self) -> Iterator[Any]:
         for path in self.datapipe:
-            yield path, Path(path).open(self.mode, encoding=self.encoding)  # noqa: SIM115
+            yield path, Path(path).open(self.mode, encoding=self.encoding)  # noqa: SIM115  (its reader closes it)
 
     def __len__(self) -> int:
         return self.length if self.length != -1 else _length(self.datapipe, self)
