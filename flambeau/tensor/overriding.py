@@ -289,10 +289,16 @@ class _Property:
         self.get = wrapped(self._value)
 
     def _value(self, tensor: Any) -> Any:
-        return self.member.__get__(tensor, type(tensor))
+        return self._loaded().__get__(tensor, type(tensor))
+
+    def _loaded(self) -> Any:
+        # What is bound by name would put itself in the place of this.
+        if hasattr(self.member, "load"):
+            self.member = self.member.load()
+        return self.member
 
     def __get__(self, tensor: Any, owner: Any = None) -> Any:
         return self.get(tensor) if tensor is not None else self
 
     def __set__(self, tensor: Any, value: Any) -> None:
-        self.member.__set__(tensor, value)
+        self._loaded().__set__(tensor, value)

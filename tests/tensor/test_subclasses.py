@@ -171,7 +171,7 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "operators": lambda torch, c, x: kind([x + 1, 1 + x, torch.ones(2, 3) + x, x - x, -x, x > 0]),
     "functions": lambda torch, c, x: kind([torch.add(x, x), torch.exp(x), torch.sum(x, 0)]),
     "methods": lambda torch, c, x: kind([x.sum(), x.max(0), x.double(), x.t(), x.detach()]),
-    "mixed": lambda torch, c, x: kind([torch.ones(2, 3).add(x), torch.ones(2, 3) @ x.T]),
+    "mixed": lambda torch, c, x: kind([torch.ones(2, 3).add(x), torch.ones(2, 3) @ x.T, x.T, x.mT]),
     "parts": lambda torch, c, x: kind([x[0], x.split(1), x.unbind(1), list(x), x[x > 0.5]]),
     "joined": lambda torch, c, x: kind([torch.cat([x, x]), torch.stack([torch.ones(2, 3), x])]),
     "neural": lambda torch, c, x: kind([torch.nn.functional.relu(x), torch.nn.Linear(3, 2)(x)]),
