@@ -287,6 +287,7 @@ class _Property:
     def __init__(self, member: Any) -> None:
         self.member = member
         self.get = wrapped(self._value)
+        self.get.__name__ = "__get__"
 
     def _value(self, tensor: Any) -> Any:
         return self._loaded().__get__(tensor, type(tensor))
