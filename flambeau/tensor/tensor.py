@@ -77,6 +77,14 @@ class Tensor(Base):
         return overriding.by_default(cls, func, types, args, kwargs)
 
     @staticmethod
+    def _make_wrapper_subclass(cls: type, *args: Any, **kwargs: Any) -> Any:
+        """NotImplementedError: such tensors only work with `__torch_dispatch__`."""
+        raise NotImplementedError(
+            "Tensor._make_wrapper_subclass is not supported: ops are recorded and compiled, not "
+            "dispatched one by one; override __torch_function__"
+        )
+
+    @staticmethod
     def _make_subclass(cls: type, data: Any, require_grad: bool = False, **options: Any) -> Any:
         """An instance of a subclass over the data of a tensor, outside its graph."""
         if any(options.values()):
