@@ -26,6 +26,7 @@ from flambeau.ops.value import Value
 from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
+from flambeau.record.freeing import keeping, of_no_data
 from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
@@ -42,6 +43,7 @@ class _Pass:
     create_graph: bool
     wanted: dict[int, Value] = field(default_factory=dict)
     used: list[tuple[int, Value]] = field(default_factory=list)
+    constant: list[tuple[int, Value]] = field(default_factory=list)  # used nothing but constants
     visited: list[tuple[int, Value]] = field(default_factory=list)
     imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
@@ -140,8 +142,9 @@ class _Pass:
             raise RuntimeError(FREED)
         if value.primitive.family != VIEW:
             self.visited.append((position, value))
-        if not all(_from_scalars(self.sources.get(v, v)) for v in used):
-            self.used.append((position, value))
+        if used:
+            constant = all(of_no_data(self.sources.get(v, v)) for v in used)
+            (self.constant if constant else self.used).append((position, value))
         if position < 0:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
@@ -194,16 +197,6 @@ class _Pass:
         """
         used = set(reachable(results, data=True)) if self.reads else set()
         return tuple((position, value, data in used) for position, value, data in self.reads)
-
-
-def _from_scalars(value: Value) -> bool:
-    """Whether a value is a Python number, converted and expanded: those are never freed."""
-    while len(value.inputs) == 1:
-        value = value.inputs[0]
-    primitive = value.primitive
-    return primitive.name == "constant" or (
-        primitive is source.input_ and value.attrs["role"] == "scalar"
-    )
 
 
 def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
@@ -538,6 +531,13 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
     # Like PyTorch's nodes, an event's values are freed together: all that were passed, if one had
     # saved anything.
     events = {(position, pass_.event_of(position, value)) for position, value in pass_.used}
+    for position in {position for position, _ in pass_.visited}:
+        trace = pass_.trace if position < 0 else pass_.chain.links[position].trace  # type: ignore[union-attr]
+        passed, looked = (
+            {pass_.event_of(at, value) for at, value in values if at == position}
+            for values in (pass_.visited, pass_.constant)
+        )
+        events |= {(position, event) for event in keeping(trace, passed, looked)}
     gone = [*pass_.used, *(v for v in pass_.visited if (v[0], pass_.event_of(*v)) in events)]
     elsewhere: dict[int, set[Value]] = {}
     for position, value in gone:
