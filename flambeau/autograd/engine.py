@@ -67,9 +67,17 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
     """Adds to `.grad` of the leaves (or of `inputs`) the gradients of the sum of `tensors`."""
+    if grad_variables is not None:  # the name before PyTorch 0.4
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "'grad_tensors' and 'grad_variables' (deprecated) arguments both passed to "
+                "backward(). Please only use 'grad_tensors'."
+            )
+        grad_tensors = grad_variables
     roots = _tensors(tensors)
     given = _cotangents(grad_tensors, len(roots))
     if retain_graph is None:
@@ -446,6 +454,27 @@ def _together(found: Iterable[tuple[Any, Any]], create_graph: bool = False) -> l
     if any(leaf._hooks for leaf, _ in reached):
         reached.reverse()  # gradients reach the last layer first
     return reached
+
+
+def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
+    """Whether the roots depend on leaves other than those given.
+
+    An unfinished answer (history in earlier programs, Python code on the way) counts as yes.
+    """
+    inside = {id(t) for t in own}
+    for root in roots:
+        if not root.requires_grad:
+            continue
+        from flambeau.functional.creation import ones_like
+
+        seed = (ones_like(root.detach()),)
+        rec, state, _ = _record((root,), seed, (False, True), None, (), [], None, [], {})
+        done = state.extra
+        if not isinstance(done, Done) or done.targets is None:
+            return True
+        if any(id(rec.handles[number]) not in inside for number in done.targets):
+            return True
+    return False
 
 
 def in_mode(grad_mode: bool, function: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Place
 from flambeau.record.saved import overwritten
@@ -133,7 +134,7 @@ class Chain:
     entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
     wanted: tuple[
         tuple[tuple[int, Any], ...], ...
-    ] = ()  # per input: (chain position, leaf number or value)
+    ] = ()  # per input: (chain position, leaf number, value, or flat value and layout in it)
     passes: tuple[
         bool, ...
     ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
@@ -189,6 +190,11 @@ def describe_chain(
             for number, leaf in enumerate(frame.leaves)
             if leaf is tensor
         ]
+        whole = _written_whole(tensor)
+        if whole is not None and id(tensor._family.frame) in place:
+            wanted.append(((place[id(tensor._family.frame)], whole),))
+            passes.append(True)
+            continue
         known = tensor._origin is not None and id(tensor._origin[0]) in place
         if known:
             places.append((place[id(tensor._origin[0])], tensor._origin[1]))
@@ -204,6 +210,29 @@ def describe_chain(
         wanted.append(tuple(places))
         passes.append(known and tensor._origin[2])
     return Chain(links, entries, tuple(wanted), tuple(passes)), frames
+
+
+def _written_whole(tensor: Any) -> tuple[Value, Any] | None:
+    """The flat value of a tensor that was written through its views, and its layout there: what
+    they get is its gradient.
+    """
+    family, origin = tensor._family, tensor._origin
+    if family is None or family.frame is None or not family.is_first(tensor):
+        return None
+    flat, meta = family.source, tensor._meta
+    if flat.dtype is not meta.dtype:
+        return None
+    if origin is not None and not (origin[0] is family.frame and shows(origin[1], flat)):
+        return None
+    offset = tensor._offset - family.start // meta.dtype.itemsize
+    return flat, (meta.shape, meta.strides, offset)
+
+
+def shows(value: Value, flat: Value) -> bool:
+    """Whether a value is a view of a group's flat one."""
+    while value is not flat and value.primitive.family == VIEW and len(value.inputs) == 1:
+        value = value.inputs[0]
+    return value is flat and flat.primitive.name != "history"
 
 
 def check_imports(done: Any, frames: list[Frame]) -> None:

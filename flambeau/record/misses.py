@@ -80,7 +80,10 @@ def must_flush(rec: Recording) -> bool:
     if depth < OPTIONS.loop_check or depth % (depth // 8):
         return False
     period = repeats(rec.state)
-    return bool(period) and (depth >= 2 * OPTIONS.loop_check or depth >= FEW_ROUNDS * period)
+    if not period or (depth < 2 * OPTIONS.loop_check and depth < FEW_ROUNDS * period):
+        return False
+    rec.state.ended = True  # the path says so: nobody has to look for it here again
+    return True
 
 
 FEW_ROUNDS = 8  # of a short loop that make a program
