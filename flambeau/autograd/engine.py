@@ -284,7 +284,7 @@ def _run(
     frames: list[Frame] = []
     chain_rec: Any = None
     numbers: dict[Any, Any] = {}
-    kept = retaining() if RETAINING else ()
+    kept = retaining(roots) if RETAINING else ()
     while True:
         if chain is not None and recorder.LOCAL.rec is not chain_rec:
             chain, frames = None, []  # a flush in between: what was left is history now

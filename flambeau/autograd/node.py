@@ -212,8 +212,8 @@ class Graph:
 
     def _earlier(self, state: State, meta: Meta) -> tuple[Any, int]:
         key = state.key
-        if key[0] is MEMBER and self.metas[key[2]].is_leaf:
-            return node_named(meta.grad_name or "AliasBackward0", [self.now[key[2]]]), 0
+        if key[0] is MEMBER and self.metas[key[3]].is_leaf:
+            return node_named(meta.grad_name or "AliasBackward0", [self.now[key[3]]]), 0
         if key[0] is HISTORY or key[0] is MEMBER:
             place = state.lengths[2] - 1
             if place < len(self.frames):

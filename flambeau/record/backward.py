@@ -24,7 +24,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Watch
-from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain
+from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
@@ -117,7 +117,7 @@ class _Pass:
             link = chain.links[position]
             # (Behind the inputs' places are those of tensors that keep their gradients.)
             wanted = chain.wanted[:count]
-            ends = {what for places in wanted for at, what in places if at == position}
+            ends = {_end(what) for places in wanted for at, what in places if at == position}
             roots = [value for _, at, value in chain.entries if at == position]
             roots += [value for one in chain.links for at, value in one.parents if at == position]
 
@@ -321,11 +321,11 @@ class BackwardOp(Event):
             if tensor.group.leaf is not None and tensor.meta.is_leaf:
                 found.append(("leaf", tensor.group.leaf))
             else:
-                value, group = trace.tracked_value(number), tensor.group
+                value, group = trace.gradient_value(number), tensor.group
                 outside = number in trace.entered and (
                     group.leaf is not None or trace.unchanged(group)
                 )
-                if not outside and _shows(value, trace.flat(group)) and trace.is_base(tensor):
+                if not outside and shows(value, trace.flat(group)) and trace.is_base(tensor):
                     # Written through views: what they get is its gradient.
                     first.wanted.add(trace.flat(group))
                     found.append(("flat", (trace.flat(group), tensor.layout)))
@@ -399,13 +399,6 @@ def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
     return replace(done, checks=tuple(watch.places), imports=imports)
 
 
-def _shows(value: Value, flat: Value) -> bool:
-    """Whether a value is a view of a group's flat one."""
-    while value is not flat and value.primitive.family == VIEW and len(value.inputs) == 1:
-        value = value.inputs[0]
-    return value is flat and flat.primitive.name != "history"
-
-
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
     return tuple(kind in ("value", "flat") for kind, _ in wanted)
 
@@ -435,13 +428,30 @@ def _input_cotangents(
             if not passed:
                 parts.append(first.captured.get(what))
             if kind == "history":
-                parts += [captured.get(at) for at in elsewhere]
+                parts += [_captured(captured, *at) for at in elsewhere]
         total: Value | None = None
         for part in parts:
             if part is not None:
                 total = part if total is None else ar.add(total, part)
         found.append(total)
     return found
+
+
+def _end(what: Any) -> Any:
+    """What a place of Chain.wanted names: a leaf's number or a value."""
+    return what[0] if isinstance(what, tuple) else what
+
+
+def _captured(captured: dict[tuple[int, Value], Value], position: int, what: Any) -> Value | None:
+    """What has arrived at a place of Chain.wanted."""
+    if not isinstance(what, tuple):
+        return captured.get((position, what))
+    whole = captured.get((position, what[0]))
+    return None if whole is None else layout_value(_flat(whole), *what[1])
+
+
+def _flat(whole: Value) -> Value:
+    return whole if len(whole.shape) == 1 else view.reshape(whole, shape=(whole.size,))
 
 
 def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> None:
@@ -494,8 +504,8 @@ def _run_chain(
     passes = [pass_.reverse(position) for position in range(len(chain.links))]
     for places in chain.wanted:
         for position, what in places:
-            if isinstance(what, Value):
-                passes[position].wanted.add(what)
+            if not isinstance(what, int):
+                passes[position].wanted.add(_end(what))
     for history, position, value in chain.entries:
         if history in reached:
             passes[position].seed(value, _reshaped(reached[history], value))

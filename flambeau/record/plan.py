@@ -75,9 +75,20 @@ class FamilySpec:
     `entered` are members that came from outside, alive or not. `flat` is their memory's value where
     it has new history, `base` where it lies (-1: in a result); `leaf` the number of the leaf whose
     views they are; `origins` are (number, its value, whether flat's gradient passes that value).
+    `first` is the number of the tensor that the others are views of (-1: not alive, or known).
     """
 
-    __slots__ = ("alone", "base", "entered", "flat", "leaf", "numbers", "origin", "origins")
+    __slots__ = (
+        "alone",
+        "base",
+        "entered",
+        "first",
+        "flat",
+        "leaf",
+        "numbers",
+        "origin",
+        "origins",
+    )
 
     def __init__(
         self,
@@ -87,8 +98,10 @@ class FamilySpec:
         base: int,
         leaf: int,
         origins: list[tuple[int, Value, bool]],
+        first: int = -1,
     ) -> None:
         self.numbers = numbers
+        self.first = first
         self.entered = entered
         self.flat = flat
         self.base = base
@@ -107,6 +120,8 @@ class FamilySpec:
         tensor = rec.handles[self.numbers[0]]
         family = new(Family)
         family.members = [reference_to(tensor)]
+        if self.first >= 0:
+            family.base = family.members[0]
         family.changes = 1
         family.frame = frame
         family.source = self.flat
@@ -116,7 +131,11 @@ class FamilySpec:
     def join(self, rec: Recording, frame: Any) -> None:
         """Makes the tensors members of one family."""
         known = [rec.handles[number]._family for number in self.entered]
-        family = next((one for one in known if one is not None), None) or Family()
+        family = next((one for one in known if one is not None), None)
+        if family is None:
+            family = Family()
+            if self.first >= 0:
+                family.base = reference_to(rec.handles[self.first])
         for number in self.numbers:
             rec.handles[number]._family = family
             family.add(rec.handles[number])

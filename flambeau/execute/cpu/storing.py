@@ -133,7 +133,8 @@ def _inlined_size(v: Value, cost: dict[Value, int], leaves: dict[Value, int]) ->
     if name in WINDOWED and name != "windows":
         for extent in v.attrs["sizes"]:
             times *= extent
-    seen = dict.fromkeys(v.inputs)
+    # The same operand twice is computed once, but not at two places (the parts of a concatenation).
+    seen = dict.fromkeys(v.inputs) if v.primitive.family == ELEMENTWISE else v.inputs
     total = own + times * (sum(cost[x] for x in seen) + (1 if times > 1 else 0))
     reads = sum(leaves[x] for x in seen)
     if name == "expand" and v.inputs[0].size * SMALL_OPERAND <= v.size:
