@@ -35,6 +35,10 @@ from flambeau.metrics.classification import (
     StatScores,
 )
 from flambeau.metrics.collections import MetricCollection
+from flambeau.metrics.image import (
+    PeakSignalNoiseRatio,
+    StructuralSimilarityIndexMeasure,
+)
 from flambeau.metrics.metric import Metric
 from flambeau.metrics.regression import (
     ConcordanceCorrCoef,
@@ -56,7 +60,10 @@ from flambeau.metrics.regression import (
     WeightedMeanAbsolutePercentageError,
 )
 from flambeau.metrics.text import (
+    BLEUScore,
+    CharErrorRate,
     Perplexity,
+    WordErrorRate,
 )
 from flambeau.metrics.wrappers import (
     BootStrapper,
@@ -72,9 +79,11 @@ __all__ = [
     "AUROC",
     "Accuracy",
     "AveragePrecision",
+    "BLEUScore",
     "BootStrapper",
     "CalibrationError",
     "CatMetric",
+    "CharErrorRate",
     "ClasswiseWrapper",
     "CohenKappa",
     "ConcordanceCorrCoef",
@@ -105,6 +114,7 @@ __all__ = [
     "MinkowskiDistance",
     "MultioutputWrapper",
     "NegativePredictiveValue",
+    "PeakSignalNoiseRatio",
     "PearsonCorrCoef",
     "Perplexity",
     "Precision",
@@ -118,8 +128,10 @@ __all__ = [
     "SpearmanCorrCoef",
     "Specificity",
     "StatScores",
+    "StructuralSimilarityIndexMeasure",
     "SumMetric",
     "SymmetricMeanAbsolutePercentageError",
     "WeightedMeanAbsolutePercentageError",
+    "WordErrorRate",
     "functional",
 ]
