@@ -29,8 +29,10 @@ from flambeau.metrics.classification import (
     MatthewsCorrCoef,
     NegativePredictiveValue,
     Precision,
+    PrecisionAtFixedRecall,
     PrecisionRecallCurve,
     Recall,
+    RecallAtFixedPrecision,
     Specificity,
     StatScores,
 )
@@ -71,6 +73,7 @@ from flambeau.metrics.wrappers import (
     MetricTracker,
     MinMaxMetric,
     MultioutputWrapper,
+    MultitaskWrapper,
 )
 
 __version__ = "1.9.0"
@@ -113,15 +116,18 @@ __all__ = [
     "MinMetric",
     "MinkowskiDistance",
     "MultioutputWrapper",
+    "MultitaskWrapper",
     "NegativePredictiveValue",
     "PeakSignalNoiseRatio",
     "PearsonCorrCoef",
     "Perplexity",
     "Precision",
+    "PrecisionAtFixedRecall",
     "PrecisionRecallCurve",
     "R2Score",
     "ROC",
     "Recall",
+    "RecallAtFixedPrecision",
     "RelativeSquaredError",
     "RunningMean",
     "RunningSum",
