@@ -21,11 +21,21 @@ class _Depth(threading.local):
 _DEPTH = _Depth()
 
 
+def _learning() -> bool:
+    """Whether something was recorded that a backward pass may come to."""
+    for handle in LOCAL.rec.handles:
+        meta = handle._meta
+        if meta.requires_grad and not meta.is_leaf:
+            return True
+    return False
+
+
 class one_batch:
     """What is recorded inside belongs to one batch; without gradients the step ends with it.
 
     So an evaluation is one small program a batch, model and metrics together. In training the
-    optimizer ends the step, and a metric between forward and backward must not.
+    optimizer ends the step, and a metric between forward and backward must not, even where
+    gradients are switched off for it.
     """
 
     def __enter__(self) -> None:
@@ -33,7 +43,7 @@ class one_batch:
 
     def __exit__(self, *_: object) -> None:
         _DEPTH.metrics -= 1
-        if not _DEPTH.metrics and not LOCAL.grad_mode:
+        if not _DEPTH.metrics and not LOCAL.grad_mode and not _learning():
             end_step()
 
 

@@ -187,6 +187,20 @@ def test_an_evaluation_is_one_program_a_batch() -> None:
     )
 
 
+def test_a_metric_between_forward_and_backward_leaves_the_step_whole() -> None:
+    model, metric = fb.nn.Linear(3, 3), m.Accuracy(task="multiclass", num_classes=3)
+    out = model(SCORES)
+    loss = fb.nn.functional.cross_entropy(out, TARGET)
+    before = recorder.LOCAL.rec
+    with fb.no_grad():
+        metric.update(out.argmax(1), TARGET)
+        value = metric(out, TARGET)
+    assert recorder.LOCAL.rec is before and not before.state.ended
+    loss.backward()
+    assert recorder.LOCAL.rec is before and not before.taken
+    assert model.weight.grad.shape == (3, 3) and 0 <= value.item() <= 1
+
+
 def test_import_paths_of_programs() -> None:
     program = "\n".join(
         [
