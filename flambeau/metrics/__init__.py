@@ -1,4 +1,12 @@
-"""torchmetrics: metrics with states, and their functions in `functional`."""
+"""torchmetrics: metrics with states, and their functions in `functional`.
+
+Where metrics differ from torchmetrics 1.9, on purpose:
+an update does not wait for values that are not computed yet, so their checks come with `compute`;
+a batch that fails leaves the states as they were; `MeanMetric` heeds weights also where NaN is not
+looked for; labels that are no class are refused, and what is to be ignored is, for every dtype;
+curves and calibration errors keep what is to be ignored and leave it out of their values.
+Missing: audio, clustering, detection, nominal, retrieval, segmentation, shape, video, `plot`.
+"""
 
 from __future__ import annotations
 
