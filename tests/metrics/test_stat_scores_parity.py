@@ -165,6 +165,8 @@ MISTAKES: list[tuple[str, Any, Any, dict[str, Any]]] = [
     ("binary", P, T + 1, {}),
     ("binary", P, T + 1, {"ignore_index": 1}),
     ("binary", T * 3, T, {}),
+    ("binary", P, T.float() * 3, {}),
+    ("binary", P, T.int() * 3, {}),
     ("binary", P[:3], T, {}),
     ("multiclass", S, Y, {"num_classes": 1}),
     ("multiclass", S, Y, {"num_classes": None}),
