@@ -173,3 +173,17 @@ def test_other_shapes_get_their_own_call():
             for x, y in batches(2, size):
                 assert step(x, y).item() == pytest.approx(plain(x, y).item(), rel=1e-5)
     assert len(step.kept) == 2
+
+
+def test_a_tensor_elsewhere_that_keeps_its_gradient_is_no_part_of_the_step():
+    x = torch.randn(3, requires_grad=True)
+    kept = x * 2
+    kept.retain_grad()
+    loss = kept.sum()
+    loss.item()  # an earlier program
+    step, _model, _opt = training(True, "SGD")
+    for x1, y1 in batches(6):
+        step(x1, y1)
+    assert len(step.kept) == 1
+    loss.backward()
+    assert kept.grad.tolist() == [1.0, 1.0, 1.0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.record import recorder
-from flambeau.record.chain import Cut
+from flambeau.record.chain import Cut, frames_before
 from flambeau.record.history import MARK_CUT
 from flambeau.tensor.tensor import Tensor
 
@@ -209,12 +209,44 @@ def retain_grad(tensor: Any) -> None:
 RETAINING: list[weakref.ref[Any]] = []
 
 
-def retaining() -> tuple[Any, ...]:
-    """The tensors that keep their gradients, as far as they are still there."""
+def retaining(roots: Sequence[Any]) -> tuple[Any, ...]:
+    """The tensors that keep their gradients and that a pass from these roots may reach."""
     found = [(reference, reference()) for reference in RETAINING]
     RETAINING[:] = [reference for reference, tensor in found if tensor is not None]
     tensors = [tensor for _, tensor in found if tensor is not None]
-    return tuple([t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
+    return _near(roots, [t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
+
+
+def _near(roots: Sequence[Any], tensors: list[Any]) -> tuple[Any, ...]:
+    """Those of the tensors that stand in the recording under way, or in an earlier program that the
+    roots lead to: what has nothing to do with a pass must not enter it.
+    """
+    rec = recorder.LOCAL.rec
+    if any(root._rec is not rec and root._storage is None for root in roots):
+        return tuple(tensors)  # another thread's, and it has not run
+    here = any(root._rec is rec for root in roots)
+    frames = [frame for frame, _ in rec.frames] if here else []
+    for root in roots:
+        frames += _frames_of(root)
+    frames = frames_before(frames)
+    reached = {id(frame) for frame in frames}
+    entered = {id(reference()) for frame in frames for reference, _, _ in frame.views}
+    return tuple(
+        t
+        for t in tensors
+        if (here and t._rec is rec)
+        or id(t) in entered
+        or any(id(frame) in reached for frame in _frames_of(t))
+    )
+
+
+def _frames_of(tensor: Any) -> list[Any]:
+    """The earlier programs in which a tensor has its history."""
+    family, origin = tensor._family, tensor._origin
+    frames = [] if family is None else [family.frame]
+    if origin is not None:
+        frames.append(origin[0])
+    return [frame for frame in frames if frame is not None]
 
 
 def keep_gradients(tensors: Sequence[Any], reached: Sequence[bool], gradients: list[Any]) -> None:

@@ -36,7 +36,7 @@ def checked_dtype(given: Any) -> DType:
     if given is None:
         return dtypes.get_default_dtype()
     if isinstance(given, DType):
-        return given
+        return dtypes.supported(given)
     found = dtypes.FROM_PYTHON.get(given)
     if found is None:
         raise TypeError(f"dtype must be torch.dtype, not {type(given).__name__}")
@@ -64,6 +64,22 @@ def numpy_names(function: F) -> F:
         return function(*args, **kwargs)
 
     return cast(F, call)
+
+
+def other_names(**names: str) -> Callable[[F], F]:
+    """Accepts further keyword names: other_names(other="name") takes `other` for `name`."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs:
+                for other in [n for n in kwargs if n in names]:
+                    kwargs.setdefault(names[other], kwargs.pop(other))
+            return function(*args, **kwargs)
+
+        return cast(F, call)
+
+    return decorate
 
 
 def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from flambeau.core.dtypes import DType
+from flambeau.core.dtypes import DType, supported
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shapes import (
     Shape,
@@ -165,6 +165,7 @@ SELECT_ONE = ViewOp("select", _select_layout, _select_value)
 NARROW = ViewOp("slice", _narrow_layout, _narrow_value)
 
 
+@numpy_names
 def select(input: Tensor, dim: int, index: Any) -> Tensor:
     """The view at one index of a dimension, without the dimension. IndexError out of range."""
     shape, at = input._meta.shape, integer(index, "select", "index")
@@ -179,6 +180,7 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
     return show(SELECT_ONE, input, (axis, at + shape[axis] if at < 0 else at))
 
 
+@numpy_names
 def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:
     """`length` elements of a dimension from `start` on, as a view. RuntimeError past the end."""
     shape = input._meta.shape
@@ -311,6 +313,7 @@ def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tens
 def view_dtype(self: Tensor, dtype: DType) -> Tensor:
     """The bytes as another dtype, outside autograd; the last dimension grows or shrinks."""
     self._settled()
+    supported(dtype)
     meta, old, new = self._meta, self._meta.dtype.itemsize, dtype.itemsize
     shape, strides, offset = tuple(meta.shape), tuple(meta.strides), self._offset
     words = f"to view {meta.dtype.scalar_name} as {dtype.scalar_name} (different element sizes)"
@@ -370,6 +373,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     )
 
 
+@numpy_names
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension as several of the given sizes (one may be -1)."""
     shape = input._meta.shape

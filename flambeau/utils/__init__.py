@@ -8,11 +8,10 @@ from typing import Any
 from flambeau.tensor.tensor import Tensor
 
 _SUBMODULES = frozenset(
-    """benchmark bottleneck checkpoint collect_env cpp_extension data deterministic
+    """_pytree benchmark bottleneck checkpoint collect_env cpp_extension data deterministic
     dlpack flop_counter hooks model_zoo tensorboard""".split()
 )
 _ABSENT = {
-    "benchmark": "the standard library's timeit",
     "bottleneck": "the standard library's cProfile",
     "collect_env": "the command `flambeau env`",
     "cpp_extension": "NumPy or llvmlite: Flambeau has no C++ interface",
@@ -35,5 +34,7 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES and name not in _ABSENT:
         return importlib.import_module(f"flambeau.utils.{name}")
+    if name == "_pytree":
+        return importlib.import_module("flambeau.utils.trees")
     instead = f": use {_ABSENT[name]} instead" if name in _ABSENT else " yet"
     raise AttributeError(f"flambeau has no torch.utils.{name}{instead}")

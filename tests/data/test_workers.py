@@ -276,7 +276,8 @@ def test_script_without_a_main_guard(method: str, tmp_path: Path) -> None:
 
 
 ENDLESS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from flambeau.utils.data import DataLoader
 class Slow:
     def __len__(self): return 1000
@@ -303,7 +304,11 @@ def test_interrupted_from_the_keyboard(method: str) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt"), errors
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)

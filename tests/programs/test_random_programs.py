@@ -29,7 +29,7 @@ FIRST = int(os.environ.get("FLAMBEAU_PROGRAMS_FROM", "0"))  # the first program'
 BATCH = 25
 RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3}
 # of how many programs a mode takes one
-EVERY = {"sync": 4, "reference": 1, "compiled": 5, "recognised": 1}
+EVERY = {"sync": 4, "reference": 1, "compiled": 1, "recognised": 1}
 
 
 @pytest.fixture(autouse=True)
