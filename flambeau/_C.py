@@ -1,19 +1,49 @@
-"""torch._C: the few names of PyTorch's C++ part that programs in Python call."""
+"""torch._C: the few names of PyTorch's C++ part that programs in Python use."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flambeau.functional.generators import Generator
+from flambeau.tensor import overriding
+from flambeau.tensor.overriding import disabled as _disabled_torch_function_impl
 from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.tensor import Tensor as TensorBase
 
-__all__ = ["Generator", "ScriptObject"]
+__all__ = [
+    "DisableTorchFunction",
+    "DisableTorchFunctionSubclass",
+    "Generator",
+    "ScriptObject",
+    "TensorBase",
+    "_disabled_torch_function_impl",
+]
 
 _TensorMeta = type(Tensor)
 
 
 class ScriptObject:
     """An object of TorchScript's; nothing is one."""
+
+
+class DisableTorchFunctionSubclass:
+    """Within, subclasses of Tensor do not take over ops; modes still do."""
+
+    modes = False
+
+    def __enter__(self) -> None:
+        local = overriding.LOCAL
+        self.before = local.off, local.modes_off
+        local.off, local.modes_off = True, self.modes or local.modes_off
+
+    def __exit__(self, *exc: Any) -> None:
+        overriding.LOCAL.off, overriding.LOCAL.modes_off = self.before
+
+
+class DisableTorchFunction(DisableTorchFunctionSubclass):
+    """Within, nothing takes over ops."""
+
+    modes = True
 
 
 def _log_api_usage_once(event: str) -> None:
@@ -26,7 +56,7 @@ def _are_functorch_transforms_active() -> bool:
 
 
 def _get_tracing_state() -> None:
-    """None: nothing is traced for TorchScript."""
+    """None: programs are recorded as they run."""
 
 
 def _jit_setting(enabled: Any = None) -> bool:

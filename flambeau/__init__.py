@@ -47,12 +47,16 @@ from flambeau.core.promotion import can_cast, promote_types
 from flambeau.core.size import Size
 from flambeau.functional import lazy as _lazy
 from flambeau.functional.creation import tensor
+from flambeau.tensor import overriding as _overriding
 from flambeau.tensor.tensor import Tensor, is_tensor
 
 FLAMBEAU_VERSION, __version__ = _version.FLAMBEAU_VERSION, _version.__version__
 
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
+legacy_contiguous_format = contiguous_format
+has_lapack = has_openmp = has_spectral = True
+has_mkl = False
 
 torch = _importlib.import_module(__name__)  # torch.torch is torch
 _lazy.bind()
@@ -96,6 +100,7 @@ _SUBMODULES = frozenset(
         "fft",
         "func",
         "futures",
+        "fx",
         "hub",
         "jit",
         "library",
@@ -138,6 +143,11 @@ _ELSEWHERE = {
     "fork": ("flambeau.jit", "fork"),
     "_dynamo": ("flambeau.dynamo", "eval_frame"),
     "_assert": ("flambeau._C", "_assert"),
+    "Event": ("flambeau.accelerator", "Event"),
+    "Stream": ("flambeau.accelerator", "Stream"),
+    "OutOfMemoryError": ("flambeau.core.errors", "OutOfMemoryError"),
+    "AcceleratorError": ("flambeau.core.errors", "AcceleratorError"),
+    "Storage": ("flambeau.storage", "FloatStorage"),
     "wait": ("flambeau.jit", "wait"),
     **{
         f"{verb}_autocast_{kind}": ("flambeau.amp.legacy", f"{verb}_autocast_{kind}")
@@ -173,7 +183,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> _Any:
     if name in _PLACES:
-        value = globals()[name] = _lazy.resolve(*_PLACES[name])
+        value = globals()[name] = _overriding.public(_lazy.resolve(*_PLACES[name]), globals(), name)
         return value
     module, attribute = _ELSEWHERE.get(name, (f"flambeau.{name}", None))
     if name in _SUBMODULES or attribute is not None:
@@ -272,3 +282,6 @@ def typename(obj: _Any) -> str:
     if isinstance(obj, Tensor):
         return str(obj.type())
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+_overriding.register(globals(), (*_PLACES, "tensor", "is_floating_point", "is_complex", "numel"))

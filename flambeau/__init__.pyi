@@ -23,10 +23,12 @@ from flambeau import distributions as distributions
 from flambeau import fft as fft
 from flambeau import func as func
 from flambeau import futures as futures
+from flambeau import fx as fx
 from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import library as library
 from flambeau import linalg as linalg
+from flambeau import metrics as metrics
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nested as nested
@@ -48,6 +50,8 @@ from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
 from flambeau._C import _assert as _assert
+from flambeau.accelerator import Event as Event
+from flambeau.accelerator import Stream as Stream
 from flambeau.amp.autocast_mode import autocast as autocast
 from flambeau.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
 from flambeau.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
@@ -83,6 +87,8 @@ from flambeau.core.dtypes import finfo as finfo
 from flambeau.core.dtypes import get_default_dtype as get_default_dtype
 from flambeau.core.dtypes import iinfo as iinfo
 from flambeau.core.dtypes import set_default_dtype as set_default_dtype
+from flambeau.core.errors import AcceleratorError as AcceleratorError
+from flambeau.core.errors import OutOfMemoryError as OutOfMemoryError
 from flambeau.core.layout import Layout, MemoryFormat
 from flambeau.core.layout import channels_last as channels_last
 from flambeau.core.layout import channels_last_3d as channels_last_3d
@@ -168,6 +174,7 @@ from flambeau.functional.creation import zeros as zeros
 from flambeau.functional.creation import zeros_like as zeros_like
 from flambeau.functional.direct import adaptive_max_pool1d as adaptive_max_pool1d
 from flambeau.functional.direct import affine_grid_generator as affine_grid_generator
+from flambeau.functional.direct import alpha_dropout as alpha_dropout
 from flambeau.functional.direct import alpha_dropout_ as alpha_dropout_
 from flambeau.functional.direct import batch_norm as batch_norm
 from flambeau.functional.direct import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
@@ -175,23 +182,29 @@ from flambeau.functional.direct import constant_pad_nd as constant_pad_nd
 from flambeau.functional.direct import convolution as convolution
 from flambeau.functional.direct import cosine_embedding_loss as cosine_embedding_loss
 from flambeau.functional.direct import ctc_loss as ctc_loss
+from flambeau.functional.direct import dropout as dropout
 from flambeau.functional.direct import dropout_ as dropout_
 from flambeau.functional.direct import embedding as embedding
+from flambeau.functional.direct import embedding_bag as embedding_bag
+from flambeau.functional.direct import embedding_renorm_ as embedding_renorm_
+from flambeau.functional.direct import feature_alpha_dropout as feature_alpha_dropout
 from flambeau.functional.direct import feature_alpha_dropout_ as feature_alpha_dropout_
+from flambeau.functional.direct import feature_dropout as feature_dropout
 from flambeau.functional.direct import feature_dropout_ as feature_dropout_
 from flambeau.functional.direct import grid_sampler as grid_sampler
+from flambeau.functional.direct import grid_sampler_2d as grid_sampler_2d
+from flambeau.functional.direct import grid_sampler_3d as grid_sampler_3d
 from flambeau.functional.direct import group_norm as group_norm
 from flambeau.functional.direct import hinge_embedding_loss as hinge_embedding_loss
 from flambeau.functional.direct import instance_norm as instance_norm
 from flambeau.functional.direct import kl_div as kl_div
 from flambeau.functional.direct import layer_norm as layer_norm
+from flambeau.functional.direct import log_softmax as log_softmax
 from flambeau.functional.direct import margin_ranking_loss as margin_ranking_loss
+from flambeau.functional.direct import native_batch_norm as native_batch_norm
 from flambeau.functional.direct import poisson_nll_loss as poisson_nll_loss
+from flambeau.functional.direct import softmax as softmax
 from flambeau.functional.direct import triplet_margin_loss as triplet_margin_loss
-from flambeau.functional.dropout import alpha_dropout as alpha_dropout
-from flambeau.functional.dropout import dropout as dropout
-from flambeau.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
-from flambeau.functional.dropout import feature_dropout as feature_dropout
 from flambeau.functional.elementary import frexp as frexp
 from flambeau.functional.elementary import logit as logit
 from flambeau.functional.elementary import logit_ as logit_
@@ -332,8 +345,11 @@ from flambeau.functional.randomness import multinomial as multinomial
 from flambeau.functional.randomness import normal as normal
 from flambeau.functional.randomness import poisson as poisson
 from flambeau.functional.randomness import rand as rand
+from flambeau.functional.randomness import rand_like as rand_like
 from flambeau.functional.randomness import randint as randint
+from flambeau.functional.randomness import randint_like as randint_like
 from flambeau.functional.randomness import randn as randn
+from flambeau.functional.randomness import randn_like as randn_like
 from flambeau.functional.randomness import randperm as randperm
 from flambeau.functional.ranking import bucketize as bucketize
 from flambeau.functional.ranking import median as median
@@ -354,6 +370,7 @@ from flambeau.functional.rarer_functions import get_num_interop_threads as get_n
 from flambeau.functional.rarer_functions import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
 from flambeau.functional.rarer_functions import is_vulkan_available as is_vulkan_available
 from flambeau.functional.rarer_functions import is_warn_always_enabled as is_warn_always_enabled
+from flambeau.functional.rarer_functions import lobpcg as lobpcg
 from flambeau.functional.rarer_functions import native_dropout as native_dropout
 from flambeau.functional.rarer_functions import native_group_norm as native_group_norm
 from flambeau.functional.rarer_functions import native_layer_norm as native_layer_norm
@@ -375,6 +392,7 @@ from flambeau.functional.rarer_functions import sym_not as sym_not
 from flambeau.functional.rarer_functions import sym_sqrt as sym_sqrt
 from flambeau.functional.rarer_functions import sym_sum as sym_sum
 from flambeau.functional.rarer_functions import to_dlpack as to_dlpack
+from flambeau.functional.rarer_functions import view_as_complex_copy as view_as_complex_copy
 from flambeau.functional.rarer_functions import while_loop as while_loop
 from flambeau.functional.rearranging import diag as diag
 from flambeau.functional.rearranging import diag_embed as diag_embed
@@ -413,8 +431,6 @@ from flambeau.functional.similarity import cosine_similarity as cosine_similarit
 from flambeau.functional.similarity import pairwise_distance as pairwise_distance
 from flambeau.functional.similarity import pdist as pdist
 from flambeau.functional.slopes import gradient as gradient
-from flambeau.functional.softmax import log_softmax as log_softmax
-from flambeau.functional.softmax import softmax as softmax
 from flambeau.functional.solving import cholesky_inverse as cholesky_inverse
 from flambeau.functional.solving import cholesky_solve as cholesky_solve
 from flambeau.functional.solving import det as det
@@ -470,6 +486,7 @@ from flambeau.jit import fork as fork
 from flambeau.jit import wait as wait
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
+from flambeau.storage import FloatStorage
 from flambeau.tensor.printing import set_printoptions as set_printoptions
 from flambeau.tensor.tensor import Tensor as Tensor
 from flambeau.tensor.tensor import is_tensor as is_tensor
@@ -516,6 +533,7 @@ HalfTensor: type[Tensor]
 IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
+Storage = FloatStorage
 _dynamo = eval_frame
 clip = clamp
 clip_ = clamp_
@@ -537,7 +555,6 @@ row_stack = vstack
 saddmm = sspaddmm
 subtract = sub
 subtract_ = sub_
-swapaxes = transpose
 swapdims = transpose
 trapz = trapezoid
 true_divide = div
@@ -590,25 +607,25 @@ def typename(obj: Any) -> _str:
 def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise abs of `input` (a new tensor of its shape)."""
 
-def abs_(self: Tensor) -> Tensor:
+def abs_(input: Tensor) -> Tensor:
     """abs in place."""
 
 def absolute(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise abs of `input` (a new tensor of its shape)."""
 
-def absolute_(self: Tensor) -> Tensor:
+def absolute_(input: Tensor) -> Tensor:
     """abs in place."""
 
 def acos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acos of `input` (a new tensor of its shape)."""
 
-def acos_(self: Tensor) -> Tensor:
+def acos_(input: Tensor) -> Tensor:
     """acos in place."""
 
 def acosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acosh of `input` (a new tensor of its shape)."""
 
-def acosh_(self: Tensor) -> Tensor:
+def acosh_(input: Tensor) -> Tensor:
     """acosh in place."""
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -635,25 +652,25 @@ def alias_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any
 def arccos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acos of `input` (a new tensor of its shape)."""
 
-def arccos_(self: Tensor) -> Tensor:
+def arccos_(input: Tensor) -> Tensor:
     """acos in place."""
 
 def arccosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acosh of `input` (a new tensor of its shape)."""
 
-def arccosh_(self: Tensor) -> Tensor:
+def arccosh_(input: Tensor) -> Tensor:
     """acosh in place."""
 
 def arcsin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asin of `input` (a new tensor of its shape)."""
 
-def arcsin_(self: Tensor) -> Tensor:
+def arcsin_(input: Tensor) -> Tensor:
     """asin in place."""
 
 def arcsinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asinh of `input` (a new tensor of its shape)."""
 
-def arcsinh_(self: Tensor) -> Tensor:
+def arcsinh_(input: Tensor) -> Tensor:
     """asinh in place."""
 
 def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -662,16 +679,16 @@ def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def arctan2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atan2 of `input` and `other`, broadcast and promoted."""
 
-def arctan2_(self: Tensor, other: Any) -> Tensor:
+def arctan2_(input: Tensor, other: Any) -> Tensor:
     """atan2 in place: `other` must broadcast to this tensor's shape."""
 
-def arctan_(self: Tensor) -> Tensor:
+def arctan_(input: Tensor) -> Tensor:
     """atan in place."""
 
 def arctanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atanh of `input` (a new tensor of its shape)."""
 
-def arctanh_(self: Tensor) -> Tensor:
+def arctanh_(input: Tensor) -> Tensor:
     """atanh in place."""
 
 def as_strided_(input: Tensor, *args: Any, **options: Any) -> Any:
@@ -683,13 +700,13 @@ def as_strided_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -
 def asin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asin of `input` (a new tensor of its shape)."""
 
-def asin_(self: Tensor) -> Tensor:
+def asin_(input: Tensor) -> Tensor:
     """asin in place."""
 
 def asinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise asinh of `input` (a new tensor of its shape)."""
 
-def asinh_(self: Tensor) -> Tensor:
+def asinh_(input: Tensor) -> Tensor:
     """asinh in place."""
 
 def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -698,16 +715,16 @@ def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def atan2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atan2 of `input` and `other`, broadcast and promoted."""
 
-def atan2_(self: Tensor, other: Any) -> Tensor:
+def atan2_(input: Tensor, other: Any) -> Tensor:
     """atan2 in place: `other` must broadcast to this tensor's shape."""
 
-def atan_(self: Tensor) -> Tensor:
+def atan_(input: Tensor) -> Tensor:
     """atan in place."""
 
 def atanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atanh of `input` (a new tensor of its shape)."""
 
-def atanh_(self: Tensor) -> Tensor:
+def atanh_(input: Tensor) -> Tensor:
     """atanh in place."""
 
 def baddbmm(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
@@ -716,37 +733,37 @@ def baddbmm(input: Any, *operands: Any, out: Tensor | None = None, **named: Any)
 def bitwise_and(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_and of `input` and `other`, broadcast and promoted."""
 
-def bitwise_and_(self: Tensor, other: Any) -> Tensor:
+def bitwise_and_(input: Tensor, other: Any) -> Tensor:
     """bitwise_and in place: `other` must broadcast to this tensor's shape."""
 
 def bitwise_left_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_left_shift of `input` and `other`, broadcast and promoted."""
 
-def bitwise_left_shift_(self: Tensor, other: Any) -> Tensor:
+def bitwise_left_shift_(input: Tensor, other: Any) -> Tensor:
     """bitwise_left_shift in place: `other` must broadcast to this tensor's shape."""
 
 def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_not of `input` (a new tensor of its shape)."""
 
-def bitwise_not_(self: Tensor) -> Tensor:
+def bitwise_not_(input: Tensor) -> Tensor:
     """bitwise_not in place."""
 
 def bitwise_or(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_or of `input` and `other`, broadcast and promoted."""
 
-def bitwise_or_(self: Tensor, other: Any) -> Tensor:
+def bitwise_or_(input: Tensor, other: Any) -> Tensor:
     """bitwise_or in place: `other` must broadcast to this tensor's shape."""
 
 def bitwise_right_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_right_shift of `input` and `other`, broadcast and promoted."""
 
-def bitwise_right_shift_(self: Tensor, other: Any) -> Tensor:
+def bitwise_right_shift_(input: Tensor, other: Any) -> Tensor:
     """bitwise_right_shift in place: `other` must broadcast to this tensor's shape."""
 
 def bitwise_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_xor of `input` and `other`, broadcast and promoted."""
 
-def bitwise_xor_(self: Tensor, other: Any) -> Tensor:
+def bitwise_xor_(input: Tensor, other: Any) -> Tensor:
     """bitwise_xor in place: `other` must broadcast to this tensor's shape."""
 
 def ccol_indices_copy(input: Tensor) -> Any:
@@ -755,7 +772,7 @@ def ccol_indices_copy(input: Tensor) -> Any:
 def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ceil of `input` (a new tensor of its shape)."""
 
-def ceil_(self: Tensor) -> Tensor:
+def ceil_(input: Tensor) -> Tensor:
     """ceil in place."""
 
 def col_indices_copy(input: Tensor) -> Any:
@@ -800,19 +817,19 @@ def conv_transpose3d(
 def copysign(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise copysign of `input` and `other`, broadcast and promoted."""
 
-def copysign_(self: Tensor, other: Any) -> Tensor:
+def copysign_(input: Tensor, other: Any) -> Tensor:
     """copysign in place: `other` must broadcast to this tensor's shape."""
 
 def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise cos of `input` (a new tensor of its shape)."""
 
-def cos_(self: Tensor) -> Tensor:
+def cos_(input: Tensor) -> Tensor:
     """cos in place."""
 
 def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise cosh of `input` (a new tensor of its shape)."""
 
-def cosh_(self: Tensor) -> Tensor:
+def cosh_(input: Tensor) -> Tensor:
     """cosh in place."""
 
 def crow_indices_copy(input: Tensor) -> Any:
@@ -821,7 +838,7 @@ def crow_indices_copy(input: Tensor) -> Any:
 def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise deg2rad of `input` (a new tensor of its shape)."""
 
-def deg2rad_(self: Tensor) -> Tensor:
+def deg2rad_(input: Tensor) -> Tensor:
     """deg2rad in place."""
 
 def dequantize(input: Tensor, *args: Any, **options: Any) -> Any:
@@ -842,7 +859,7 @@ def diagonal_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> 
 def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise digamma of `input` (a new tensor of its shape)."""
 
-def digamma_(self: Tensor) -> Tensor:
+def digamma_(input: Tensor) -> Tensor:
     """digamma in place."""
 
 def dsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
@@ -854,25 +871,25 @@ def eig(*args: Any, **kwargs: Any) -> Any:
 def eq(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise eq of `input` and `other`, broadcast and promoted."""
 
-def eq_(self: Tensor, other: Any) -> Tensor:
+def eq_(input: Tensor, other: Any) -> Tensor:
     """eq in place: `other` must broadcast to this tensor's shape."""
 
 def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise erf of `input` (a new tensor of its shape)."""
 
-def erf_(self: Tensor) -> Tensor:
+def erf_(input: Tensor) -> Tensor:
     """erf in place."""
 
 def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise erfc of `input` (a new tensor of its shape)."""
 
-def erfc_(self: Tensor) -> Tensor:
+def erfc_(input: Tensor) -> Tensor:
     """erfc in place."""
 
 def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise erfinv of `input` (a new tensor of its shape)."""
 
-def erfinv_(self: Tensor) -> Tensor:
+def erfinv_(input: Tensor) -> Tensor:
     """erfinv in place."""
 
 def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -881,10 +898,10 @@ def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise exp2 of `input` (a new tensor of its shape)."""
 
-def exp2_(self: Tensor) -> Tensor:
+def exp2_(input: Tensor) -> Tensor:
     """exp2 in place."""
 
-def exp_(self: Tensor) -> Tensor:
+def exp_(input: Tensor) -> Tensor:
     """exp in place."""
 
 def expand_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -893,25 +910,25 @@ def expand_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> An
 def expm1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise expm1 of `input` (a new tensor of its shape)."""
 
-def expm1_(self: Tensor) -> Tensor:
+def expm1_(input: Tensor) -> Tensor:
     """expm1 in place."""
 
 def fix(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise trunc of `input` (a new tensor of its shape)."""
 
-def fix_(self: Tensor) -> Tensor:
+def fix_(input: Tensor) -> Tensor:
     """trunc in place."""
 
 def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise floor of `input` (a new tensor of its shape)."""
 
-def floor_(self: Tensor) -> Tensor:
+def floor_(input: Tensor) -> Tensor:
     """floor in place."""
 
 def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise floor_divide of `input` and `other`, broadcast and promoted."""
 
-def floor_divide_(self: Tensor, other: Any) -> Tensor:
+def floor_divide_(input: Tensor, other: Any) -> Tensor:
     """floor_divide in place: `other` must broadcast to this tensor's shape."""
 
 def fmax(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -923,25 +940,25 @@ def fmin(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def fmod(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise fmod of `input` and `other`, broadcast and promoted."""
 
-def fmod_(self: Tensor, other: Any) -> Tensor:
+def fmod_(input: Tensor, other: Any) -> Tensor:
     """fmod in place: `other` must broadcast to this tensor's shape."""
 
 def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise frac of `input` (a new tensor of its shape)."""
 
-def frac_(self: Tensor) -> Tensor:
+def frac_(input: Tensor) -> Tensor:
     """frac in place."""
 
 def gcd(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gcd of `input` and `other`, broadcast and promoted."""
 
-def gcd_(self: Tensor, other: Any) -> Tensor:
+def gcd_(input: Tensor, other: Any) -> Tensor:
     """gcd in place: `other` must broadcast to this tensor's shape."""
 
 def ge(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
 
-def ge_(self: Tensor, other: Any) -> Tensor:
+def ge_(input: Tensor, other: Any) -> Tensor:
     """ge in place: `other` must broadcast to this tensor's shape."""
 
 def get_device(input: Tensor, *args: Any, **options: Any) -> Any:
@@ -950,14 +967,17 @@ def get_device(input: Tensor, *args: Any, **options: Any) -> Any:
 def greater(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
-def greater_(self: Tensor, other: Any) -> Tensor:
+def greater_(input: Tensor, other: Any) -> Tensor:
     """gt in place: `other` must broadcast to this tensor's shape."""
 
 def greater_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
 
-def greater_equal_(self: Tensor, other: Any) -> Tensor:
+def greater_equal_(input: Tensor, other: Any) -> Tensor:
     """ge in place: `other` must broadcast to this tensor's shape."""
+
+def gru(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (gru), padded or packed."""
 
 def gru_cell(
     input: Tensor,
@@ -972,7 +992,7 @@ def gru_cell(
 def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
-def gt_(self: Tensor, other: Any) -> Tensor:
+def gt_(input: Tensor, other: Any) -> Tensor:
     """gt in place: `other` must broadcast to this tensor's shape."""
 
 def hash_tensor(input: Tensor, *args: Any, **options: Any) -> Any:
@@ -987,13 +1007,13 @@ def hsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: 
 def hypot(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise hypot of `input` and `other`, broadcast and promoted."""
 
-def hypot_(self: Tensor, other: Any) -> Tensor:
+def hypot_(input: Tensor, other: Any) -> Tensor:
     """hypot in place: `other` must broadcast to this tensor's shape."""
 
 def i0(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise i0 of `input` (a new tensor of its shape)."""
 
-def i0_(self: Tensor) -> Tensor:
+def i0_(input: Tensor) -> Tensor:
     """i0 in place."""
 
 def igamma(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -1038,37 +1058,37 @@ def isreal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def lcm(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lcm of `input` and `other`, broadcast and promoted."""
 
-def lcm_(self: Tensor, other: Any) -> Tensor:
+def lcm_(input: Tensor, other: Any) -> Tensor:
     """lcm in place: `other` must broadcast to this tensor's shape."""
 
 def ldexp(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ldexp of `input` and `other`, broadcast and promoted."""
 
-def ldexp_(self: Tensor, other: Any) -> Tensor:
+def ldexp_(input: Tensor, other: Any) -> Tensor:
     """ldexp in place: `other` must broadcast to this tensor's shape."""
 
 def le(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise le of `input` and `other`, broadcast and promoted."""
 
-def le_(self: Tensor, other: Any) -> Tensor:
+def le_(input: Tensor, other: Any) -> Tensor:
     """le in place: `other` must broadcast to this tensor's shape."""
 
 def less(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lt of `input` and `other`, broadcast and promoted."""
 
-def less_(self: Tensor, other: Any) -> Tensor:
+def less_(input: Tensor, other: Any) -> Tensor:
     """lt in place: `other` must broadcast to this tensor's shape."""
 
 def less_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise le of `input` and `other`, broadcast and promoted."""
 
-def less_equal_(self: Tensor, other: Any) -> Tensor:
+def less_equal_(input: Tensor, other: Any) -> Tensor:
     """le in place: `other` must broadcast to this tensor's shape."""
 
 def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lgamma of `input` (a new tensor of its shape)."""
 
-def lgamma_(self: Tensor) -> Tensor:
+def lgamma_(input: Tensor) -> Tensor:
     """lgamma in place."""
 
 def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -1077,22 +1097,22 @@ def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise log10 of `input` (a new tensor of its shape)."""
 
-def log10_(self: Tensor) -> Tensor:
+def log10_(input: Tensor) -> Tensor:
     """log10 in place."""
 
 def log1p(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise log1p of `input` (a new tensor of its shape)."""
 
-def log1p_(self: Tensor) -> Tensor:
+def log1p_(input: Tensor) -> Tensor:
     """log1p in place."""
 
 def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise log2 of `input` (a new tensor of its shape)."""
 
-def log2_(self: Tensor) -> Tensor:
+def log2_(input: Tensor) -> Tensor:
     """log2 in place."""
 
-def log_(self: Tensor) -> Tensor:
+def log_(input: Tensor) -> Tensor:
     """log in place."""
 
 def logaddexp(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -1104,26 +1124,29 @@ def logaddexp2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def logical_and(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_and of `input` and `other`, broadcast and promoted."""
 
-def logical_and_(self: Tensor, other: Any) -> Tensor:
+def logical_and_(input: Tensor, other: Any) -> Tensor:
     """logical_and in place: `other` must broadcast to this tensor's shape."""
 
 def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_not of `input` (a new tensor of its shape)."""
 
-def logical_not_(self: Tensor) -> Tensor:
+def logical_not_(input: Tensor) -> Tensor:
     """logical_not in place."""
 
 def logical_or(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_or of `input` and `other`, broadcast and promoted."""
 
-def logical_or_(self: Tensor, other: Any) -> Tensor:
+def logical_or_(input: Tensor, other: Any) -> Tensor:
     """logical_or in place: `other` must broadcast to this tensor's shape."""
 
 def logical_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_xor of `input` and `other`, broadcast and promoted."""
 
-def logical_xor_(self: Tensor, other: Any) -> Tensor:
+def logical_xor_(input: Tensor, other: Any) -> Tensor:
     """logical_xor in place: `other` must broadcast to this tensor's shape."""
+
+def lstm(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (lstm), padded or packed."""
 
 def lstsq(*args: Any, **kwargs: Any) -> Any:
     """Removed from PyTorch: RuntimeError."""
@@ -1131,7 +1154,7 @@ def lstsq(*args: Any, **kwargs: Any) -> Any:
 def lt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lt of `input` and `other`, broadcast and promoted."""
 
-def lt_(self: Tensor, other: Any) -> Tensor:
+def lt_(input: Tensor, other: Any) -> Tensor:
     """lt in place: `other` must broadcast to this tensor's shape."""
 
 def matrix_rank(*args: Any, **kwargs: Any) -> Any:
@@ -1190,13 +1213,13 @@ def minimum(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise mul of `input` and `other`, broadcast and promoted."""
 
-def mul_(self: Tensor, other: Any) -> Tensor:
+def mul_(input: Tensor, other: Any) -> Tensor:
     """mul in place: `other` must broadcast to this tensor's shape."""
 
 def multiply(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise mul of `input` and `other`, broadcast and promoted."""
 
-def multiply_(self: Tensor, other: Any) -> Tensor:
+def multiply_(input: Tensor, other: Any) -> Tensor:
     """mul in place: `other` must broadcast to this tensor's shape."""
 
 def narrow_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -1205,31 +1228,31 @@ def narrow_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> An
 def ne(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ne of `input` and `other`, broadcast and promoted."""
 
-def ne_(self: Tensor, other: Any) -> Tensor:
+def ne_(input: Tensor, other: Any) -> Tensor:
     """ne in place: `other` must broadcast to this tensor's shape."""
 
 def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise neg of `input` (a new tensor of its shape)."""
 
-def neg_(self: Tensor) -> Tensor:
+def neg_(input: Tensor) -> Tensor:
     """neg in place."""
 
 def negative(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise neg of `input` (a new tensor of its shape)."""
 
-def negative_(self: Tensor) -> Tensor:
+def negative_(input: Tensor) -> Tensor:
     """neg in place."""
 
 def nextafter(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise nextafter of `input` and `other`, broadcast and promoted."""
 
-def nextafter_(self: Tensor, other: Any) -> Tensor:
+def nextafter_(input: Tensor, other: Any) -> Tensor:
     """nextafter in place: `other` must broadcast to this tensor's shape."""
 
 def not_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ne of `input` and `other`, broadcast and promoted."""
 
-def not_equal_(self: Tensor, other: Any) -> Tensor:
+def not_equal_(input: Tensor, other: Any) -> Tensor:
     """ne in place: `other` must broadcast to this tensor's shape."""
 
 def permute_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -1253,53 +1276,26 @@ def q_zero_point(input: Tensor, *args: Any, **options: Any) -> Any:
 def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise rad2deg of `input` (a new tensor of its shape)."""
 
-def rad2deg_(self: Tensor) -> Tensor:
+def rad2deg_(input: Tensor) -> Tensor:
     """rad2deg in place."""
 
-def rand_like(
-    input: Tensor,
-    *args: Any,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: _bool = False,
-    memory_format: Any = None,
-    generator: Any = None,
-) -> Tensor: ...
-def randint_like(
-    input: Tensor,
-    *args: Any,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: _bool = False,
-    memory_format: Any = None,
-    generator: Any = None,
-) -> Tensor: ...
-def randn_like(
-    input: Tensor,
-    *args: Any,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: _bool = False,
-    memory_format: Any = None,
-    generator: Any = None,
-) -> Tensor: ...
 def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise reciprocal of `input` (a new tensor of its shape)."""
 
-def reciprocal_(self: Tensor) -> Tensor:
+def reciprocal_(input: Tensor) -> Tensor:
     """reciprocal in place."""
 
 def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise remainder of `input` and `other`, broadcast and promoted."""
 
-def remainder_(self: Tensor, other: Any) -> Tensor:
+def remainder_(input: Tensor, other: Any) -> Tensor:
     """remainder in place: `other` must broadcast to this tensor's shape."""
 
 def resize_as_sparse_(input: Tensor, *args: Any, **options: Any) -> Any:
     """`input.resize_as_sparse_(...)`."""
+
+def rnn_relu(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (rnn_relu), padded or packed."""
 
 def rnn_relu_cell(
     input: Tensor,
@@ -1310,6 +1306,9 @@ def rnn_relu_cell(
     b_hh: Tensor | None = None,
 ) -> Tensor:
     """One step (rnn_relu_cell): the new state [n, h]."""
+
+def rnn_tanh(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
+    """The outputs and last states of a network (rnn_tanh), padded or packed."""
 
 def rnn_tanh_cell(
     input: Tensor,
@@ -1327,7 +1326,7 @@ def row_indices_copy(input: Tensor) -> Any:
 def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise rsqrt of `input` (a new tensor of its shape)."""
 
-def rsqrt_(self: Tensor) -> Tensor:
+def rsqrt_(input: Tensor) -> Tensor:
     """rsqrt in place."""
 
 def select_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -1336,19 +1335,19 @@ def select_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> An
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sgn of `input` (a new tensor of its shape)."""
 
-def sgn_(self: Tensor) -> Tensor:
+def sgn_(input: Tensor) -> Tensor:
     """sgn in place."""
 
 def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sigmoid of `input` (a new tensor of its shape)."""
 
-def sigmoid_(self: Tensor) -> Tensor:
+def sigmoid_(input: Tensor) -> Tensor:
     """sigmoid in place."""
 
 def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sign of `input` (a new tensor of its shape)."""
 
-def sign_(self: Tensor) -> Tensor:
+def sign_(input: Tensor) -> Tensor:
     """sign in place."""
 
 def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -1357,19 +1356,19 @@ def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sin of `input` (a new tensor of its shape)."""
 
-def sin_(self: Tensor) -> Tensor:
+def sin_(input: Tensor) -> Tensor:
     """sin in place."""
 
 def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sinc of `input` (a new tensor of its shape)."""
 
-def sinc_(self: Tensor) -> Tensor:
+def sinc_(input: Tensor) -> Tensor:
     """sinc in place."""
 
 def sinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sinh of `input` (a new tensor of its shape)."""
 
-def sinh_(self: Tensor) -> Tensor:
+def sinh_(input: Tensor) -> Tensor:
     """sinh in place."""
 
 def slice_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -1393,17 +1392,20 @@ def split_with_sizes_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: 
 def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sqrt of `input` (a new tensor of its shape)."""
 
-def sqrt_(self: Tensor) -> Tensor:
+def sqrt_(input: Tensor) -> Tensor:
     """sqrt in place."""
 
 def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise square of `input` (a new tensor of its shape)."""
 
-def square_(self: Tensor) -> Tensor:
+def square_(input: Tensor) -> Tensor:
     """square in place."""
 
 def squeeze_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `squeeze` shows, in its own memory."""
+
+def swapaxes(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
+    """The view with two dimensions swapped."""
 
 def symeig(*args: Any, **kwargs: Any) -> Any:
     """Removed from PyTorch: RuntimeError."""
@@ -1414,13 +1416,13 @@ def t_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
 def tan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise tan of `input` (a new tensor of its shape)."""
 
-def tan_(self: Tensor) -> Tensor:
+def tan_(input: Tensor) -> Tensor:
     """tan in place."""
 
 def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise tanh of `input` (a new tensor of its shape)."""
 
-def tanh_(self: Tensor) -> Tensor:
+def tanh_(input: Tensor) -> Tensor:
     """tanh in place."""
 
 def transpose_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -1429,7 +1431,7 @@ def transpose_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) ->
 def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise trunc of `input` (a new tensor of its shape)."""
 
-def trunc_(self: Tensor) -> Tensor:
+def trunc_(input: Tensor) -> Tensor:
     """trunc in place."""
 
 def unbind_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -1456,5 +1458,5 @@ def vsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: 
 def xlogy(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise xlogy of `input` and `other`, broadcast and promoted."""
 
-def xlogy_(self: Tensor, other: Any) -> Tensor:
+def xlogy_(input: Tensor, other: Any) -> Tensor:
     """xlogy in place: `other` must broadcast to this tensor's shape."""

@@ -9,6 +9,101 @@ from flambeau.core.device import cuda_device_count
 from flambeau.core.device import device as Device
 
 
+class Stream:
+    """A queue of work. On the CPU, where there is only one, everything in it is done already.
+
+    RuntimeError for devices that are not there.
+    """
+
+    device_index, device_type, stream_id = -1, 0, 0
+
+    def __init__(self, device: Any = None, *, priority: int = 0, **ids: Any) -> None:
+        self.device = _own_device(device)
+
+    def query(self) -> bool:
+        """Whether all work in it is done: True."""
+        return True
+
+    def synchronize(self) -> None:
+        """Waits for all work in it."""
+
+    def record_event(self, event: Any = None) -> Any:
+        """RuntimeError: there are no marks in a CPU's work."""
+        raise RuntimeError("cpu backend doesn't support events.")
+
+    def wait_event(self, event: Event) -> None:
+        """Lets later work wait for an event."""
+
+    def wait_stream(self, other: Stream) -> None:
+        """RuntimeError: there are no marks in a CPU's work."""
+        raise RuntimeError("cpu backend doesn't support events.")
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream)
+
+    def __hash__(self) -> int:
+        return hash((self.device_type, self.device_index, self.stream_id))
+
+    def __repr__(self) -> str:
+        return "torch.Stream device_type=cpu, device_index=-1, stream_id=0"
+
+
+class Event:
+    """A mark in a stream, which a CPU's streams do not have. RuntimeError for other devices."""
+
+    device_index, device_type, event_id = -1, 0, 0
+
+    def __init__(
+        self, device: Any = None, *, enable_timing: bool = False, blocking: bool = False,
+        interprocess: bool = False,
+    ) -> None:  # fmt: skip
+        self.device = _own_device(device)
+        self._timed = enable_timing
+
+    def record(self, stream: Any = None) -> None:
+        """RuntimeError: there are no marks in a CPU's work."""
+        raise RuntimeError("cpu backend doesn't support events.")
+
+    def query(self) -> bool:
+        """Whether the work before it is done: True."""
+        return True
+
+    def wait(self, stream: Any = None) -> None:
+        """Lets a stream wait for it."""
+
+    def synchronize(self) -> None:
+        """Waits for it."""
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """ValueError or RuntimeError: it was not recorded."""
+        if not (self._timed and end_event._timed):
+            raise ValueError("Both events must be created with argument 'enable_timing=True'.")
+        raise RuntimeError("cpu backend doesn't support events.")
+
+    def ipc_handle(self) -> Any:
+        """NotImplementedError."""
+        raise NotImplementedError("torch.Event ipc is not supported yet")
+
+    def __repr__(self) -> str:
+        return (
+            "torch.Event device_type=cpu, device_index=-1, "
+            f"event_flag={int(self._timed)}, event_id=0"
+        )
+
+
+def _own_device(given: Any) -> Device:
+    device = Device(given) if isinstance(given, str) else given
+    if device is not None and device.type != "cpu":
+        raise RuntimeError(f"PyTorch is not linked with support for {device.type} devices")
+    return Device("cpu")
+
+
 def is_available() -> bool:
     """Whether there is an accelerator."""
     return cuda_device_count() > 0

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from flambeau.core.device import check_available, cuda_device_count
 from flambeau.core.device import device as _device
+from flambeau.core.errors import AcceleratorError as AcceleratorError
+from flambeau.core.errors import OutOfMemoryError as OutOfMemoryError
 from flambeau.functional.generators import checked_seed
 from flambeau.tensor.tensor import Tensor
 

@@ -48,6 +48,7 @@ from flambeau.functional.solving import linalg_det as det
 from flambeau.functional.solving import linalg_lu_solve as lu_solve
 from flambeau.functional.solving import linalg_slogdet as slogdet
 from flambeau.functional.solving import linalg_solve as solve
+from flambeau.tensor.overriding import register
 from flambeau.tensor.tensor import Tensor
 
 __all__ = [
@@ -86,3 +87,6 @@ def ldl_solve(
 ) -> Any:
     """NotImplementedError: NumPy has no LDL factorisation."""
     return _no_ldl("ldl_solve")
+
+
+register(globals(), __all__)

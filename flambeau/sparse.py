@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.core.dtypes import int64
+from flambeau.core.layout import sparse_coo, sparse_csc, sparse_csr
+from flambeau.functional.creation import arange, tensor
+from flambeau.functional.rearranging import repeat_interleave
+from flambeau.functional.solving import linalg_solve as solve
+from flambeau.functional.sparse_compressed import Compressed
 from flambeau.functional.sparse_coordinates import SparseCOO
+from flambeau.functional.sparse_making import sparse_coo_tensor
 from flambeau.functional.sparse_products import added_product, product, softmax_of, sum_over
 from flambeau.functional.sparse_tensors import Sparse
 from flambeau.tensor.tensor import Tensor
 
-__all__ = ["addmm", "check_sparse_tensor_invariants", "log_softmax", "mm", "softmax", "sum"]
+__all__ = [
+    "addmm",
+    "check_sparse_tensor_invariants",
+    "log_softmax",
+    "mm",
+    "sampled_addmm",
+    "softmax",
+    "spdiags",
+    "spsolve",
+    "sum",
+]
 
 
 def mm(mat1: Tensor, mat2: Tensor, reduce: str = "sum") -> Any:
@@ -42,6 +59,66 @@ def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
 def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """The logarithm of `softmax`."""
     return softmax_of(input, dim, dtype, logarithm=True)
+
+
+def sampled_addmm(
+    input: Any, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0, alpha: Any = 1.0, out: Any = None
+) -> Any:
+    """alpha * (mat1 @ mat2) + beta * input at the places of the CSR matrix `input` alone."""
+    if not isinstance(input, Compressed) or input.layout is not sparse_csr:
+        word = input.layout_word if isinstance(input, Sparse) else "Strided"
+        raise RuntimeError(f"Expected result to have sparse csr layout, but got {word}")
+    if out is not None:
+        raise NotImplementedError("sparse.sampled_addmm(out=...) is not supported")
+    starts, columns = input.crow_indices(), input.col_indices()
+    rows = repeat_interleave(arange(starts.numel() - 1), starts[1:] - starts[:-1])
+    products = (mat1[rows] * mat2.t()[columns]).sum(-1)
+    return input._like(products * alpha + input.values() * beta, "SparseSampledAddmmBackward0")
+
+
+def spdiags(diagonals: Tensor, offsets: Tensor, shape: Any, layout: Any = None) -> Any:
+    """A sparse matrix with rows of `diagonals` on the diagonals `offsets`.
+
+    Column j of a row belongs to column j of the matrix; what falls outside is left out.
+    """
+    rows = diagonals if diagonals.ndim == 2 else diagonals.unsqueeze(0)
+    which = offsets if offsets.ndim == 1 else offsets.unsqueeze(0)
+    if diagonals.ndim not in (1, 2):
+        raise RuntimeError("Diagonals must be vector or matrix")
+    if len(shape) != 2:
+        raise RuntimeError("Output shape must be 2d")
+    if which.ndim != 1 or which.numel() != rows.shape[0]:
+        raise RuntimeError(
+            f"Number of diagonals ({rows.shape[0]}) does not match the number of offsets "
+            f"({which.numel()})"
+        )
+    distances = which.tolist()
+    if len(set(distances)) != len(distances):
+        raise RuntimeError("Offset tensor contains duplicate values")
+    count, width = shape
+    places = [
+        (number, column - distance, column)
+        for number, distance in enumerate(distances)
+        for column in range(max(0, distance), min(rows.shape[1], width, count + distance))
+    ]
+    numbers, heights, columns = (list(part) for part in zip(*places)) if places else ([], [], [])
+    values = rows[tensor(numbers, dtype=int64), tensor(columns, dtype=int64)]
+    made = sparse_coo_tensor(tensor([heights, columns], dtype=int64), values, tuple(shape))
+    if layout is None or layout is sparse_coo:
+        return made
+    if layout is sparse_csr:
+        return made.to_sparse_csr()
+    if layout is sparse_csc:
+        return made.to_sparse_csc()
+    raise RuntimeError(
+        f"Only output layouts (Sparse, SparseCsc, SparseCsr) are supported, got {layout}"
+    )
+
+
+def spsolve(input: Any, other: Tensor, *, left: bool = True) -> Tensor:
+    """X of input X = other (X input = other) for a CSR matrix, by a dense factorisation."""
+    made: Tensor = solve(input.to_dense(), other, left=left)
+    return made
 
 
 class check_sparse_tensor_invariants:
@@ -77,7 +154,6 @@ class check_sparse_tensor_invariants:
 def __getattr__(name: str) -> Any:
     """The legacy types: torch.sparse.FloatTensor(indices, values, size)."""
     from flambeau.core import dtypes
-    from flambeau.functional.sparse_making import sparse_coo_tensor
 
     kinds = {
         "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64,

@@ -49,6 +49,7 @@ from flambeau.functional.special_functions import (
 )
 from flambeau.functional.special_functions import igamma as gammainc
 from flambeau.functional.special_functions import igammac as gammaincc
+from flambeau.tensor.overriding import register
 
 if TYPE_CHECKING:
     from flambeau.tensor.tensor import Tensor
@@ -94,3 +95,6 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     from flambeau.functional import softmax as softmaxes
 
     return softmaxes.log_softmax(input, dim, dtype=dtype)
+
+
+register(globals(), __all__)

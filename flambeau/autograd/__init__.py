@@ -34,7 +34,21 @@ __all__ = [
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
+
+
+class set_multithreading_enabled:
+    """Accepted: a backward pass is one compiled program, whatever its threads."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
@@ -46,9 +60,9 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
 
 
 def __getattr__(name: str) -> Any:
-    """The module `functional`, imported when it is used."""
-    if name == "functional":
+    """The modules `functional` and `forward_ad`, imported when they are used."""
+    if name in ("functional", "forward_ad"):
         import importlib
 
-        return importlib.import_module("flambeau.autograd.functional")
+        return importlib.import_module(f"flambeau.autograd.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

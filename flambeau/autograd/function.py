@@ -17,6 +17,7 @@ from flambeau.record.restricted import FUNCTION as IN_FUNCTION
 from flambeau.record.restricted import OWN, SEVERAL, refusal
 from flambeau.record.saved import FREED, overwritten
 from flambeau.record.trace import Trace
+from flambeau.tensor import overriding
 from flambeau.tensor.tensor import Tensor
 
 
@@ -201,6 +202,8 @@ class FunctionCtx:
         self.needs_input_grad = needs
         self._count = count
         self._saved: tuple[Any, ...] = ()
+        self._packed: list[Any] = []  # within saved_tensors_hooks, with
+        self._unpack: Any = None
         self._nondifferentiable: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._materialize = True
@@ -209,7 +212,12 @@ class FunctionCtx:
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keeps tensors for `saved_tensors` in backward; None is kept as None."""
-        self._saved = tensors
+        hooks = next((m for m in overriding.LOCAL.modes[::-1] if hasattr(m, "unpack_hook")), None)
+        if hooks is None:
+            self._saved = tensors
+            return
+        self._packed = [None if t is None else hooks.pack_hook(t) for t in tensors]
+        self._unpack = hooks.unpack_hook
 
     def save_for_forward(self, *tensors: Any) -> None:
         raise NotImplementedError(
@@ -219,10 +227,12 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What save_for_backward was given. RuntimeError where that was freed or overwritten."""
-        if self._freed and self._saved:
+        if self._freed and (self._saved or self._packed):
             raise RuntimeError(FREED)
         if self._stale is not None:
             raise RuntimeError(self._stale)
+        if self._unpack is not None:
+            return tuple(None if kept is None else self._unpack(kept) for kept in self._packed)
         return self._saved
 
     def mark_non_differentiable(self, *tensors: Any) -> None:

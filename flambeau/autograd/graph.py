@@ -11,6 +11,7 @@ from flambeau.autograd import engine
 from flambeau.autograd.engine import GradientEdge
 from flambeau.autograd.hooks import RemovableHandle as RemovableHandle
 from flambeau.autograd.node import Node, accumulation
+from flambeau.autograd.saved_hooks import SavedTensorsHooks
 from flambeau.tensor.tensor import Tensor
 
 __all__ = [
@@ -119,16 +120,16 @@ def register_multi_grad_hook(
     return _MultiGradHook(list(tensors), fn, mode)
 
 
-class saved_tensors_hooks:
-    """Not supported: what backward needs is decided when a program is made, not op by op."""
+class saved_tensors_hooks(SavedTensorsHooks):
+    """Within, ops keep for backward what pack_hook makes of their operands (see saved_hooks).
+
+    RuntimeError where disable_saved_tensors_hooks is in force.
+    """
 
     def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
         if _SavedHooks.disabled is not None:
             raise RuntimeError(_SavedHooks.disabled)
-        raise NotImplementedError(
-            "autograd.graph.saved_tensors_hooks is not supported: a recorded program decides as a "
-            "whole what it keeps for backward, so there is no saved tensor to hand to a hook"
-        )
+        super().__init__(pack_hook, unpack_hook)
 
 
 class save_on_cpu:

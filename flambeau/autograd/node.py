@@ -50,7 +50,7 @@ class Node:
             edge[0].resolve() if isinstance(edge[0], Earlier) else edge for edge in self._edges
         )
 
-    def register_prehook(self, hook: Any) -> Any:
+    def register_prehook(self, fn: Any) -> Any:
         """Calls hook(gradients of the outputs) before this function; a result replaces them."""
         from flambeau.autograd.hooks import register_hook
 
@@ -60,9 +60,9 @@ class Node:
                 "grad_fn.register_prehook: only on the grad_fn of a tensor that is still alive; "
                 "use Tensor.register_hook"
             )
-        return register_hook(tensor, _of_tuple(hook))
+        return register_hook(tensor, _of_tuple(fn))
 
-    def register_hook(self, hook: Any) -> Any:
+    def register_hook(self, fn: Any) -> Any:
         raise NotImplementedError(
             "grad_fn.register_hook is not supported: what a single op passes on is not computed "
             "apart; use register_prehook, or Tensor.register_hook on its inputs"
@@ -85,17 +85,17 @@ class AccumulateGrad(Node):
         super().__init__([])
         self.variable = variable
 
-    def register_prehook(self, hook: Any) -> Any:
+    def register_prehook(self, fn: Any) -> Any:
         """Calls hook((gradient,)) before it is accumulated; a result replaces it."""
         from flambeau.autograd.hooks import register_hook
 
-        return register_hook(self.variable, _of_tuple(hook))
+        return register_hook(self.variable, _of_tuple(fn))
 
-    def register_hook(self, hook: Any) -> Any:
+    def register_hook(self, fn: Any) -> Any:
         """Calls hook((), (gradient,)) once it is accumulated. It cannot replace anything."""
         from flambeau.autograd.hooks import register_accumulation_hook
 
-        return register_accumulation_hook(self.variable, hook)
+        return register_accumulation_hook(self.variable, fn)
 
 
 def _of_tuple(hook: Any) -> Any:
@@ -212,8 +212,8 @@ class Graph:
 
     def _earlier(self, state: State, meta: Meta) -> tuple[Any, int]:
         key = state.key
-        if key[0] is MEMBER and self.metas[key[2]].is_leaf:
-            return node_named(meta.grad_name or "AliasBackward0", [self.now[key[2]]]), 0
+        if key[0] is MEMBER and self.metas[key[3]].is_leaf:
+            return node_named(meta.grad_name or "AliasBackward0", [self.now[key[3]]]), 0
         if key[0] is HISTORY or key[0] is MEMBER:
             place = state.lengths[2] - 1
             if place < len(self.frames):

@@ -45,6 +45,7 @@ _DISTRIBUTION_FILES = (
     "lkj_cholesky"
 ).split()
 _DATA_FILES = "dataloader dataset sampler".split()
+_LOSS_FILES = "ciou diou focal giou".split()
 _SHARDING_FILES = (
     "_functional_collectives _composable _composable.fsdp _tensor _tensor.experimental "
     "algorithms algorithms.join algorithms.model_averaging "
@@ -82,6 +83,8 @@ GATHERED: dict[str, str] = {
     "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.transforms.functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.datasets.utils": "flambeau.vision.datasets.download",
+    "torchvision.ops.misc": "flambeau.vision.ops.layers",
+    **{f"torchvision.ops.{name}_loss": "flambeau.vision.ops.losses" for name in _LOSS_FILES},
 }
 
 # The public packages of PyTorch 2.x, to tell "not built yet" from "no such thing".

@@ -14,7 +14,6 @@ from flambeau.autograd.modes import enable_grad, is_grad_enabled
 from flambeau.func.tree import flatten
 from flambeau.functional.creation import ones_like, zeros_like
 from flambeau.functional.joining import stack
-from flambeau.record.chain import Done
 from flambeau.tensor.tensor import Tensor
 
 
@@ -25,25 +24,6 @@ def _level(tensor: Any) -> Any:
     if tensor.requires_grad:
         return tensor.view_as(tensor)
     return tensor.detach().requires_grad_()
-
-
-def _reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
-    """Whether the roots depend on leaves other than the transform's own.
-
-    An unfinished answer (history in earlier programs, Python code on the way) counts as yes.
-    """
-    inside = {id(t) for t in own}
-    for root in roots:
-        if not root.requires_grad:
-            continue
-        seed = (ones_like(root.detach()),)
-        rec, state, _ = engine._record((root,), seed, (False, True), None, (), [], None, [], {})
-        done = state.extra
-        if not isinstance(done, Done) or done.targets is None:
-            return True
-        if any(id(rec.handles[number]) not in inside for number in done.targets):
-            return True
-    return False
 
 
 class _Traced:
@@ -57,7 +37,7 @@ class _Traced:
 
     def see(self, roots: list[Any]) -> None:
         """Finds out whether results stay part of an outer graph."""
-        self.outside = self.connected and _reaches_outside(
+        self.outside = self.connected and engine.reaches_outside(
             [r for r in roots if isinstance(r, Tensor)], self.variables
         )
 

@@ -24,6 +24,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
+from flambeau.functional.options import other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -455,6 +456,7 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
     return hardtanh(input, min_val, max_val, True)
 
 
+@other_names(threshold="threshold_")
 def threshold_(input: Tensor, threshold_: float, value: float) -> Tensor:
     """threshold in place."""
     return threshold(input, threshold_, value, True)

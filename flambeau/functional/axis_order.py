@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core.shapes import Shape, Strides, wrap_axis
+from flambeau.functional.options import other_names
 from flambeau.functional.views import ALIAS, integers, show
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
@@ -56,7 +57,8 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return show(TRANSPOSE, input, (tuple(order),))
 
 
-swapaxes = swapdims = transpose
+swapdims = transpose
+swapaxes = other_names(axis0="dim0", axis1="dim1")(transpose)
 
 
 def t(input: Tensor) -> Tensor:

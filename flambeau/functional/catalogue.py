@@ -111,16 +111,17 @@ NAMES = {
         "triu_indices zeros zeros_like "
     ),
     "direct": (
-        "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout_ avg_pool1d "
-        "batch_norm bilinear binary_cross_entropy_with_logits channel_shuffle constant_pad_nd "
-        "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
-        "convolution cosine_embedding_loss ctc_loss dropout_ embedding feature_alpha_dropout_ "
-        "feature_dropout_ grid_sampler group_norm hinge_embedding_loss instance_norm kl_div "
-        "layer_norm margin_ranking_loss max_pool1d max_pool1d_with_indices max_pool2d max_pool3d "
-        "native_channel_shuffle pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm "
-        "triplet_margin_loss "
+        "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout "
+        "alpha_dropout_ avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits "
+        "channel_shuffle constant_pad_nd conv1d conv2d conv3d conv_tbc conv_transpose1d "
+        "conv_transpose2d conv_transpose3d convolution cosine_embedding_loss ctc_loss dropout "
+        "dropout_ embedding embedding_bag embedding_renorm_ feature_alpha_dropout "
+        "feature_alpha_dropout_ feature_dropout feature_dropout_ grid_sampler grid_sampler_2d "
+        "grid_sampler_3d group_norm hinge_embedding_loss instance_norm kl_div layer_norm "
+        "log_softmax margin_ranking_loss max_pool1d max_pool1d_with_indices max_pool2d max_pool3d "
+        "native_batch_norm native_channel_shuffle pixel_shuffle pixel_unshuffle poisson_nll_loss "
+        "rms_norm softmax triplet_margin_loss "
     ),
-    "dropout": "alpha_dropout dropout feature_alpha_dropout feature_dropout",
     "elementary": (
         "deg2rad deg2rad_ frexp gcd gcd_ heaviside isneginf isposinf isreal lcm lcm_ ldexp ldexp_ "
         "logaddexp2 logit logit_ mvlgamma rad2deg rad2deg_ signbit sinc sinc_ "
@@ -205,7 +206,7 @@ NAMES = {
         "indices_copy=FUNCTIONS[indices_copy] int_repr=FUNCTIONS[int_repr] "
         "is_deterministic_algorithms_warn_only_enabled is_distributed=FUNCTIONS[is_distributed] "
         "is_inference=FUNCTIONS[is_inference] is_signed=FUNCTIONS[is_signed] is_vulkan_available "
-        "is_warn_always_enabled native_dropout native_group_norm native_layer_norm "
+        "is_warn_always_enabled lobpcg native_dropout native_group_norm native_layer_norm "
         "norm_except_dim nuclear_norm pca_lowrank "
         "q_per_channel_axis=FUNCTIONS[q_per_channel_axis] "
         "q_per_channel_scales=FUNCTIONS[q_per_channel_scales] "
@@ -215,9 +216,10 @@ NAMES = {
         "row_indices_copy=FUNCTIONS[row_indices_copy] segment_reduce set_default_tensor_type "
         "set_deterministic_debug_mode set_flush_denormal set_warn_always svd_lowrank sym_float "
         "sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum to_dlpack "
-        "values_copy=FUNCTIONS[values_copy] while_loop "
+        "values_copy=FUNCTIONS[values_copy] view_as_complex_copy while_loop "
     ),
     "recurrent": "gru_cell lstm_cell rnn_relu_cell rnn_tanh_cell",
+    "recurrent_layers": "gru lstm rnn_relu rnn_tanh",
     "reduction": (
         "all allclose amax amin aminmax any argmax argmin count_nonzero dist equal isclose "
         "logsumexp max mean min nanmean nansum norm prod std std_mean sum var var_mean "
@@ -234,7 +236,6 @@ NAMES = {
     "short_time": "istft stft",
     "similarity": "cosine_similarity pairwise_distance pdist",
     "slopes": "gradient",
-    "softmax": "log_softmax softmax",
     "solving": (
         "cholesky_inverse cholesky_solve det geqrf inverse logdet lu_solve lu_unpack orgqr ormqr "
         "slogdet triangular_solve "

@@ -219,9 +219,9 @@ def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return write_out(conj(input), out)
 
 
-def conj_physical_(self: Tensor) -> Tensor:
+def conj_physical_(input: Tensor) -> Tensor:
     """The complex conjugate in place."""
-    return in_place(CONJ_PHYSICAL_, self) if self.is_complex() else self
+    return in_place(CONJ_PHYSICAL_, input) if input.is_complex() else input
 
 
 def resolve_conj(input: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core import dtypes
 from flambeau.functional.neural import (
     NamedOp,
     binary,
@@ -472,7 +473,7 @@ def _unfold(x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> 
             "must be at "
             "least one."
         )
-    if not x.dtype.is_floating_point:
+    if not x.dtype.is_floating_point and x.dtype is not dtypes.bool_:
         raise not_implemented("im2col_out_cpu", x.dtype)
     lead, c = x.shape[:-3], x.shape[-3]
     windows = view.windows(

@@ -15,6 +15,7 @@ from flambeau.core import dtypes
 from flambeau.functional.creation import full, linspace, tensor
 from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.joining import stack
+from flambeau.functional.options import other_names
 from flambeau.functional.parts import unbind
 from flambeau.functional.pointwise import convert, floor_divide, remainder, write_out
 from flambeau.ops import arithmetic as ar
@@ -201,6 +202,7 @@ def _isin(x: Value, among: Value, invert: bool) -> Value:
 ISIN = PureOp("isin", _isin)
 
 
+@other_names(element="elements", test_element="test_elements")
 def isin(
     elements: Any,
     test_elements: Any,

@@ -271,6 +271,7 @@ def zeros_like(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape and dtype of `input`."""
@@ -285,6 +286,7 @@ def ones_like(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape and dtype of `input`."""
@@ -300,6 +302,7 @@ def full_like(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
     """One value in the shape and dtype of `input`."""
@@ -314,6 +317,7 @@ def empty_like(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
     """Uninitialised memory in the shape and dtype of `input`."""
@@ -361,7 +365,18 @@ def arange(
     return finish(record(ARANGE, (start, step), (count, kind, None)), requires_grad, out)
 
 
-def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
+def range_(
+    start: Any,
+    end: Any,
+    step: Any = 1,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """arange that includes its end (deprecated in PyTorch)."""
     import math
     import warnings
@@ -372,8 +387,10 @@ def range_(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Tensor:
         "values in [start, end).",
         stacklevel=2,
     )
+    checked_options(device, layout, pin_memory)
     kind = checked_dtype(dtype)
-    return record(ARANGE, (start, step), (math.floor((end - start) / step) + 1, kind, None))
+    count = math.floor((end - start) / step) + 1
+    return finish(record(ARANGE, (start, step), (count, kind, None)), requires_grad, out)
 
 
 def _steps(name: str, start: Any, end: Any, steps: Any) -> int:
@@ -413,6 +430,7 @@ def linspace(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced values from start to end."""
     checked_options(device, layout, None)
@@ -434,6 +452,7 @@ def logspace(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """`steps` values base ** x for x evenly spaced from start to end."""
     checked_options(device, layout, None)
@@ -452,6 +471,7 @@ def eye(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     checked_options(device, layout, None)
@@ -466,18 +486,20 @@ def eye(
 
 
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
-) -> Tensor:
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """Indices of the lower triangle, 2 x n."""
-    checked_options(device, None, None)
+    checked_options(device, layout, pin_memory)
     return tensor(np.stack(np.tril_indices(row, offset, col)), dtype=dtype or dtypes.int64)
 
 
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
-) -> Tensor:
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """Indices of the upper triangle, 2 x n."""
-    checked_options(device, None, None)
+    checked_options(device, layout, pin_memory)
     return tensor(np.stack(np.triu_indices(row, offset, col)), dtype=dtype or dtypes.int64)
 
 

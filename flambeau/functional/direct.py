@@ -7,13 +7,16 @@ choose kernels, not results.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.core.dtypes import DType
 from flambeau.functional import (
     adaptive_pooling,
     loss,
     normalisation,
+    pointwise,
     rearranging,
     sampling,
     sequence_loss,
@@ -21,6 +24,7 @@ from flambeau.functional import (
 from flambeau.functional import dropout as dropouts
 from flambeau.functional import embedding as tables
 from flambeau.functional import margin as _margin
+from flambeau.functional import softmax as soft
 from flambeau.functional.channels import (
     channel_shuffle,
     native_channel_shuffle,
@@ -38,6 +42,7 @@ from flambeau.functional.convolution import (
 )
 from flambeau.functional.linear_loss import conv_tbc
 from flambeau.functional.normalisation import rms_norm
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pooling import (
     avg_pool1d,
     max_pool1d,
@@ -103,6 +108,28 @@ def batch_norm(
     )
 
 
+def native_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """batch_norm with the mean and 1 / deviation of each channel, in training (else empty)."""
+    made = normalisation.batch_norm(
+        input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+    if not training:
+        return made, input.new_empty(0), input.new_empty(0)
+    axes = [axis for axis in range(input.ndim) if axis != 1]
+    plain = input.detach()
+    variance = plain.var(axes, correction=0)
+    return made, plain.mean(axes), (variance + eps).rsqrt()
+
+
 def instance_norm(
     input: Tensor,
     weight: Tensor | None,
@@ -158,6 +185,46 @@ def embedding(
     )
 
 
+def embedding_bag(
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Bags of rows by mode 0 sum, 1 mean, 2 max: (bags, the bag of each index, the bags' sizes,
+    offsets again). The last three are what PyTorch's derivative would need.
+    """
+    word = ("sum", "mean", "max")[mode]
+    made = tables.embedding_bag(
+        indices, weight, offsets, mode=word, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse,
+        per_sample_weights=per_sample_weights, include_last_offset=include_last_offset,
+        padding_idx=padding_idx,
+    )  # fmt: skip
+    ends = [*offsets.tolist(), indices.numel()] if not include_last_offset else offsets.tolist()
+    sizes = offsets.new_tensor([b - a for a, b in itertools.pairwise(ends)])
+    bags = offsets.new_tensor([n for n, size in enumerate(sizes.tolist()) for _ in range(size)])
+    return made, bags, sizes, offsets.clone()
+
+
+def embedding_renorm_(
+    input: Tensor, indices: Tensor, max_norm: float, norm_type: float = 2.0
+) -> Tensor:
+    """Scales the rows at indices down to a norm of at most max_norm, in place."""
+    from flambeau.autograd.modes import no_grad
+
+    with no_grad():
+        rows = indices.reshape(-1).unique()
+        taken = input[rows]
+        norms = taken.norm(norm_type, 1, keepdim=True)
+        input[rows] = taken * (max_norm / (norms + 1e-7)).clamp(max=1.0)
+    return input
+
+
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
     """torch.nn.functional.pad with a constant."""
     padded: Tensor = rearranging.pad(input, tuple(pad), "constant", value)
@@ -169,12 +236,72 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
     return sampling.affine_grid(theta, size, align_corners)
 
 
+def grid_sampler_2d(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """grid_sampler for images [N, C, H, W]."""
+    return _sampled("2d", 4, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def grid_sampler_3d(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """grid_sampler for volumes [N, C, D, H, W]."""
+    return _sampled("3d", 5, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def _sampled(kind: str, rank: int, input: Tensor, grid: Tensor, *modes: Any) -> Tensor:
+    if input.ndim != rank or grid.ndim != rank:
+        raise RuntimeError(
+            f"grid_sampler_{kind}(): expected {rank - 2}-dimensional input and grid with batch and "
+            f"channels, but got input with sizes {list(input.shape)} and grid with sizes "
+            f"{list(grid.shape)}"
+        )
+    return grid_sampler(input, grid, *modes)
+
+
 def grid_sampler(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
     """torch.nn.functional.grid_sample; modes by number, in the order of its documentation."""
     mode, padding = sampling.MODES[interpolation_mode], sampling.PADDINGS[padding_mode]
     return sampling.grid_sample(input, grid, mode, padding, align_corners)
+
+
+def dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """torch.nn.functional.dropout, every argument given."""
+    return dropouts.dropout(input, p, train)
+
+
+def feature_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """Whole channels dropped, every argument given."""
+    return dropouts.feature_dropout(input, p, train)
+
+
+def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """torch.nn.functional.alpha_dropout, every argument given."""
+    return dropouts.alpha_dropout(input, p, train)
+
+
+def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """torch.nn.functional.feature_alpha_dropout, every argument given."""
+    return dropouts.feature_alpha_dropout(input, p, train)
+
+
+@numpy_names
+def softmax(
+    input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """exp(x) / sum(exp(x)) along dim; in `dtype` if given."""
+    return pointwise.write_out(soft.softmax(input, dim, dtype=dtype), out)
+
+
+@numpy_names
+def log_softmax(
+    input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """The logarithm of softmax along dim; in `dtype` if given."""
+    return pointwise.write_out(soft.log_softmax(input, dim, dtype=dtype), out)
 
 
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
@@ -288,6 +415,7 @@ __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_max_pool1d",
     "affine_grid_generator",
+    "alpha_dropout",
     "alpha_dropout_",
     "avg_pool1d",
     "batch_norm",
@@ -305,17 +433,26 @@ __all__ = [
     "convolution",
     "cosine_embedding_loss",
     "ctc_loss",
+    "dropout",
     "dropout_",
     "embedding",
+    "embedding_bag",
+    "embedding_renorm_",
+    "feature_alpha_dropout",
     "feature_alpha_dropout_",
+    "feature_dropout",
     "feature_dropout_",
     "grid_sampler",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
     "group_norm",
     "hinge_embedding_loss",
     "instance_norm",
     "kl_div",
     "layer_norm",
+    "log_softmax",
     "margin_ranking_loss",
+    "native_batch_norm",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
@@ -325,5 +462,6 @@ __all__ = [
     "pixel_unshuffle",
     "poisson_nll_loss",
     "rms_norm",
+    "softmax",
     "triplet_margin_loss",
 ]

@@ -90,9 +90,9 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     return write_out(record(LOGIT, (checked("logit", input), eps)), out)
 
 
-def logit_(self: Tensor, eps: float | None = None) -> Tensor:
+def logit_(input: Tensor, eps: float | None = None) -> Tensor:
     """logit in place."""
-    return in_place(LOGIT_, self, (eps,))
+    return in_place(LOGIT_, input, (eps,))
 
 
 def _mvlgamma(x: Value, p: int) -> Value:

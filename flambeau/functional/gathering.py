@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
-from flambeau.functional.options import refuse_other_dtype
+from flambeau.functional.options import numpy_names, refuse_other_dtype
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -131,6 +131,7 @@ def _gather(x: Value, index: Value, axis: int) -> Value:
 GATHER = PureOp("gather", _gather)
 
 
+@numpy_names
 def gather(
     input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
 ) -> Tensor:
@@ -347,6 +348,7 @@ def _index_select(x: Value, index: Value, axis: int) -> Value:
 INDEX_SELECT = PureOp("index_select", _index_select)
 
 
+@numpy_names
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The slices at `index` (a vector, no negative entries) of a dimension."""
     refuse_shared(out, input, index)
@@ -479,6 +481,7 @@ def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return self
 
 
+@numpy_names
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) in the slices at `index` of a dimension."""
     made: Tensor = record(INDEX_FILL[isinstance(value, Tensor)], (input, index, value), (dim,))
@@ -547,6 +550,7 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return self
 
 
+@numpy_names
 def take_along_dim(
     input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:

@@ -582,11 +582,11 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     return made
 
 
-def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """index_put in place."""
-    places, tensors = _put_operands(self, indices)
-    in_place(INDEX_PUT_, self, (tensors, values), (places, bool(accumulate)))
-    return self
+    places, tensors = _put_operands(input, indices)
+    in_place(INDEX_PUT_, input, (tensors, values), (places, bool(accumulate)))
+    return input
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -13,9 +13,9 @@ from flambeau.core.layout import (
     contiguous_format,
     preserve_format,
 )
-from flambeau.core.shapes import broadcast_shapes, storage_extent
+from flambeau.core.shapes import broadcast_shapes, contiguous_strides, storage_extent
 from flambeau.functional import axis_order, parts, views
-from flambeau.functional.options import refuse_overflow
+from flambeau.functional.options import other_names, refuse_overflow
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -67,20 +67,20 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     return self
 
 
-def fill_(self: Tensor, value: Any) -> Tensor:
+def fill_(input: Tensor, value: Any) -> Tensor:
     """Overwrites this tensor with a number or a 0-d tensor."""
     if isinstance(value, Tensor):
-        in_place(FILL_TENSOR, self, (value,))
-        return self
+        in_place(FILL_TENSOR, input, (value,))
+        return input
     if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
         raise TypeError(
             f"fill_() received an invalid combination of arguments - got "
             f"({type(value).__name__}), but "
             "expected one of:\n * (Tensor value)\n * (Number value)\n"
         )
-    refuse_overflow(value, self.dtype)
-    in_place(FILL, _once(self), (value,))
-    return self
+    refuse_overflow(value, input.dtype)
+    in_place(FILL, _once(input), (value,))
+    return input
 
 
 def _once(target: Tensor) -> Tensor:
@@ -100,10 +100,10 @@ def fill(input: Tensor, value: Any) -> Tensor:
     return fill_(clone(input), value)
 
 
-def zero_(self: Tensor) -> Tensor:
+def zero_(input: Tensor) -> Tensor:
     """Overwrites this tensor with zeros."""
-    in_place(ZERO, _once(self))
-    return self
+    in_place(ZERO, _once(input))
+    return input
 
 
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
@@ -177,9 +177,9 @@ def transpose_(self: Tensor, dim0: int, dim1: int) -> Tensor:
     return _reshaped_in_place(self, axis_order.transpose, dim0, dim1)
 
 
-def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+def as_strided_(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """as_strided of the tensor itself."""
-    return _reshaped_in_place(self, parts.as_strided, size, stride, storage_offset)
+    return _reshaped_in_place(input, parts.as_strided, size, stride, storage_offset)
 
 
 def set_data(tensor: Tensor, value: Any) -> None:
@@ -250,10 +250,28 @@ def _follow(tensor: Tensor, value: Tensor) -> bool:
     return True
 
 
-def set_(self: Tensor, source: Tensor) -> Tensor:
-    """Makes this tensor share the source's storage and layout."""
+def set_(
+    self: Tensor,
+    source: Any = None,
+    storage_offset: int = 0,
+    size: Any = None,
+    stride: Any = None,
+) -> Tensor:
+    """Makes this tensor share a tensor's storage and layout, or show a storage by a layout; with
+    no source it becomes empty.
+    """
+    from flambeau.functional.memory import over_storage
+
     if not isinstance(source, Tensor):
-        raise NotImplementedError("set_() takes a tensor; other sources are not supported")
+        source = over_storage(self.dtype, source, storage_offset, size, stride)
+    elif size is not None:
+        source = parts.as_strided(source, size, stride or contiguous_strides(size), storage_offset)
+    if self.dtype is not source.dtype:
+        raise RuntimeError(
+            "Could not set tensor of type "
+            f"{source.dtype.scalar_name.lower()} to a tensor of type "
+            f"{self.dtype.scalar_name.lower()}"
+        )
     set_data(self, source)
     return self
 
@@ -298,10 +316,10 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -
 
 
 def resize_as_(
-    self: Tensor, the_template: Tensor, *, memory_format: Any = contiguous_format
+    input: Tensor, the_template: Tensor, *, memory_format: Any = contiguous_format
 ) -> Tensor:
     """resize_ to another tensor's shape."""
-    return resize_(self, tuple(the_template._meta.shape), memory_format=memory_format)
+    return resize_(input, tuple(the_template._meta.shape), memory_format=memory_format)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
@@ -313,7 +331,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "squeeze_": squeeze_,
     "t_": t_,
     "transpose_": transpose_,
-    "swapaxes_": transpose_,
+    "swapaxes_": other_names(axis0="dim0", axis1="dim1")(transpose_),
     "swapdims_": transpose_,
     "as_strided_": as_strided_,
     "set_": set_,

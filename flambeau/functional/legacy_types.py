@@ -48,7 +48,7 @@ class LegacyType(type):
 
 def _legacy_class(kind: DType, name: str) -> Any:
     def make(cls: Any, *data: Any, device: Any = None) -> Tensor:
-        return legacy_tensor(cls, cls.dtype, data, device)
+        return legacy_tensor(cls.dtype, data, device)
 
     return LegacyType(name, (), {"dtype": kind, "__new__": make, "__module__": "torch"})
 
@@ -75,7 +75,7 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     return to_dtype(self, checked_dtype(dtype))
 
 
-def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -> Tensor:
+def legacy_tensor(dtype: DType, data: tuple[Any, ...], device: Any) -> Tensor:
     """torch.FloatTensor and its like: sizes, or data."""
     checked_options(device, None, None)
     if len(data) == 1 and isinstance(data[0], Tensor):
@@ -93,7 +93,7 @@ def legacy_tensor(cls: type, dtype: DType, data: tuple[Any, ...], device: Any) -
 
 def new(self: Tensor, *data: Any, device: Any = None) -> Tensor:
     """The legacy constructor for this tensor's dtype."""
-    return legacy_tensor(Tensor, self.dtype, data, device)
+    return legacy_tensor(self.dtype, data, device)
 
 
 METHODS: dict[str, Callable[..., Any]] = {"type": type_, "new": new}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.functional.class_loss import cross_entropy
 from flambeau.functional.convolution import conv1d, linear
 from flambeau.functional.shaping import permute, reshape
@@ -35,6 +38,40 @@ def _check(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         )
 
 
+@dataclass(frozen=True)
+class LinearCrossEntropyOptions:
+    """How PyTorch cuts `linear_cross_entropy` into chunks. ValueError for what it does not know.
+
+    Here programs are compiled as a whole, so that the choice changes neither memory nor results.
+    """
+
+    allow_retain_graph: bool = False
+    batch_chunk_size: int | None = None
+    chunking_method: str | None = "auto"
+    acc_policy: str = "auto"
+    acc_dtype: DType | None = None
+
+    def __post_init__(self) -> None:
+        if self.acc_policy not in ("auto", "accurate", "balanced", "compact"):
+            raise ValueError(f"invalid acc_policy: {self.acc_policy!r}")
+        method = self.chunking_method
+        if method not in (None, "auto"):
+            name, cut, factor = str(method).partition(":")
+            count = factor if cut else "1"
+            if name != "aspect_ratio" or not count.isdigit() or int(count) < 1:
+                raise ValueError(f"invalid chunking_method: {method!r}")
+        size = self.batch_chunk_size
+        if size is not None and not (isinstance(size, int) and size > 0):
+            raise ValueError(f"batch_chunk_size must be positive int or None, got {size!r}")
+        floats = (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64)
+        if self.acc_dtype is not None and self.acc_dtype not in floats:
+            raise ValueError(
+                "acc_dtype must be one of {None, torch.float16, torch.bfloat16, torch.float32, "
+                f"torch.float64}}, got {self.acc_dtype!r}. Pass acc_dtype=None to let the op pick "
+                "automatically."
+            )
+
+
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -50,10 +87,12 @@ def linear_cross_entropy(
     """cross_entropy(linear(input, linear_weight, linear_bias), target, ..).
 
     input [N, E] or [E]; linear_weight [C, *K, E] gives logits [N, C, *K]. Raises RuntimeError for
-    shapes that do not fit; `options` (PyTorch's chunking of the batch) is not implemented.
+    shapes that do not fit; `options` choose how PyTorch computes it, not what.
     """
-    if options is not None:
-        raise NotImplementedError("linear_cross_entropy(options=...) is not implemented")
+    if options is not None and not isinstance(options, LinearCrossEntropyOptions):
+        raise TypeError(
+            "options must be LinearCrossEntropyOptions or None, got " + type(options).__name__
+        )
     _check(input, linear_weight, linear_bias)
     classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
     shape = (*input.shape[:-1], *classes)

@@ -18,6 +18,7 @@ from flambeau.functional.neural import (
     column,
     constant,
     divided,
+    floating,
     named,
     not_a_tensor,
     not_implemented,
@@ -352,7 +353,8 @@ def kl_div(
 def _poisson(
     x: Value, target: Value, reduction: str, log_input: bool, full: bool, eps: float
 ) -> Value:
-    left, t, dtype = _same_dtype(x, target, "poisson_nll_loss")
+    dtype = floating(ar.promoted_dtype(x, target))
+    left, t = ar.broadcast(widened(ar.cast(x, dtype)), widened(ar.cast(target, dtype)))
     loss = el.exp(left) - t * left if log_input else left - t * el.log(left + eps)
     if full:
         above = ar.gt(t, 1)

@@ -16,6 +16,7 @@ from flambeau.functional.neural import (
     column,
     divided,
     float_operand,
+    floating,
     mean,
     named,
     number,
@@ -84,7 +85,7 @@ def _cosine_embedding(x1: Value, x2: Value, target: Value, reduction: str, margi
             "with sizes "
             f"{list(x1.shape)} and {list(x2.shape)}."
         )
-    dtype = ar.promoted_dtype(x1, x2)
+    dtype = floating(ar.promoted_dtype(x1, x2))
     left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
     # PyTorch's kernel here adds 1e-12 to the squared norms instead of clamping the norms.
     a = left.ndim - 1
@@ -125,7 +126,8 @@ def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin:
             "input1: "
             f"{shapes[0]}, input2: {shapes[1]}, target: {shapes[2]} "
         )
-    (left, right, t), dtype = _wide(x1, x2, target)
+    dtype = floating(ar.promoted_dtype(x1, x2, target))
+    left, right, t = ar.broadcast(*[widened(ar.cast(v, dtype)) for v in (x1, x2, target)])
     loss = _hinge(el.neg(t) * (left - right) + number("margin_ranking_loss", "margin", margin))
     return ar.cast(reduced(loss, reduction), dtype)
 

@@ -13,6 +13,7 @@ from flambeau.core.shapes import wrap_axis
 from flambeau.functional.factorisation import check_matrices, check_square
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
+from flambeau.functional.options import other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.solving import inv, linalg_solve
 from flambeau.ops import arithmetic as ar
@@ -341,6 +342,7 @@ def _matrix_exp(x: Value) -> Value:
 MATRIX_EXP = PureOp("linalg_matrix_exp", _matrix_exp)
 
 
+@other_names(input="A")
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponentials of square matrices."""
     result: Tensor = unary(MATRIX_EXP, checked("linalg_matrix_exp", A, "A"))

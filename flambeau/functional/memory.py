@@ -13,6 +13,7 @@ from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.notice import warn_once
+from flambeau.core.shapes import contiguous_strides, storage_extent
 from flambeau.functional.creation import as_tensor, empty_strided, frombuffer
 from flambeau.functional.legacy_types import LEGACY_TYPES
 from flambeau.functional.options import checked_dtype
@@ -382,6 +383,30 @@ def storage(self: Tensor) -> TypedStorage:
 def storage_type(self: Tensor) -> Any:
     """The legacy class of the tensor's storage."""
     return LEGACY_STORAGES[_storage_name(self.dtype)]
+
+
+def over_storage(dtype: DType, source: Any, offset: int, size: Any, stride: Any) -> Tensor:
+    """A tensor of a layout over a storage (None: nothing); all of it in one dimension by default.
+
+    RuntimeError where the layout reaches beyond the storage.
+    """
+    if source is None:
+        return from_storage(storage_from_array(np.empty(0, dtype.numpy)), meta_of(dtype, (0,)))
+    if isinstance(source, TypedStorage):
+        source = source.untyped()
+    if not isinstance(source, UntypedStorage):
+        raise TypeError(f"set_(): argument 'source' must be Tensor, not {type(source).__name__}")
+    memory = source._storage
+    shape = (memory.nbytes // dtype.itemsize,) if size is None else tuple(size)
+    strides = contiguous_strides(shape) if stride is None else tuple(stride)
+    last = (offset + storage_extent(shape, strides)) * dtype.itemsize
+    if last > memory.nbytes:
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
+            f"and itemsize {dtype.itemsize} requiring a storage size of {last} are out of bounds "
+            f"for storage of size {memory.nbytes}"
+        )
+    return from_storage(memory, meta_of(dtype, shape, strides), offset)
 
 
 # ---- what tensors say of their memory ------------------------------------------------------------

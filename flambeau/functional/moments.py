@@ -200,7 +200,10 @@ def norm(
 ) -> Tensor:  # fmt: skip
     """The p-norm of the elements over `dim` (2 unless told, any number, inf or -inf)."""
     if p == "nuc":
-        raise NotImplementedError("norm with p='nuc' (the nuclear norm) is not supported yet")
+        from flambeau.functional.rarer_functions import nuclear_norm
+
+        made = nuclear_norm(input if dtype is None else input.to(dtype), dim, keepdim)
+        return write_out(made, out)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
     order = 2.0 if p is None or p == "fro" else float(p)

@@ -175,6 +175,11 @@ def float_operand(x: Value, kernel: str) -> Value:
     return widened(x)
 
 
+def floating(dtype: DType) -> DType:
+    """The dtype of a result that a Python float takes part in."""
+    return dtype if dtype.is_floating_point or dtype.is_complex else dtypes.get_default_dtype()
+
+
 def widened(x: Value) -> Value:
     """Half types as float32, in which PyTorch's kernels compute them."""
     return ar.cast(x, dtypes.float32) if x.dtype in HALVES else x

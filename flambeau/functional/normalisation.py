@@ -20,6 +20,7 @@ from flambeau.functional.neural import (
     column,
     constant,
     divided,
+    floating,
     mean,
     new,
     not_a_tensor,
@@ -508,7 +509,8 @@ def _local_response(x: Value, size: int, alpha: float, beta: float, k: float) ->
     low = [0] * x.ndim
     high = [0] * x.ndim
     low[1], high[1] = size // 2, (size - 1) // 2
-    wide = widened(x)
+    dtype = floating(x.dtype)
+    wide = widened(ar.cast(x, dtype))
     squares = view.pad(
         wide * wide, low=tuple(low), high=tuple(high), interior=(0,) * x.ndim, value=0
     )
@@ -519,7 +521,7 @@ def _local_response(x: Value, size: int, alpha: float, beta: float, k: float) ->
     total = divided(rd.sum_(windows, axes=(x.ndim,)), size)
     total = view.permute(total, order=(0, x.ndim - 1, *range(1, x.ndim - 1)))
     scale = el.pow_(total * alpha + k, constant(beta, total))
-    return ar.cast(wide / scale, x.dtype)
+    return ar.cast(wide / scale, dtype)
 
 
 LOCAL_RESPONSE = NamedOp("local_response_norm", _local_response, lambda x, *rest: "DivBackward0")

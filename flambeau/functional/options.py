@@ -66,6 +66,22 @@ def numpy_names(function: F) -> F:
     return cast(F, call)
 
 
+def other_names(**names: str) -> Callable[[F], F]:
+    """Accepts further keyword names: other_names(other="name") takes `other` for `name`."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs:
+                for other in [n for n in kwargs if n in names]:
+                    kwargs.setdefault(names[other], kwargs.pop(other))
+            return function(*args, **kwargs)
+
+        return cast(F, call)
+
+    return decorate
+
+
 def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
     """The arguments of `f(2, 3)` or those of `f(size=(2, 3))`."""
     return several if one is None else (one,)

@@ -207,7 +207,7 @@ view_copy = _copying("view_copy", _view)
 
 
 def slice_inverse(
-    self: Tensor,
+    input: Tensor,
     src: Tensor,
     dim: int = 0,
     start: int | None = None,
@@ -215,9 +215,9 @@ def slice_inverse(
     step: int = 1,
 ) -> Tensor:
     """The view of src of whose slice this tensor is the size: this tensor, if src has its size."""
-    if tuple(_slice(src, dim, start, end, step).shape) != tuple(self.shape):
-        raise RuntimeError("slice_inverse: the slice of src does not have the size of self")
-    return views.view_as(self, self)
+    if tuple(_slice(src, dim, start, end, step).shape) != tuple(input.shape):
+        raise RuntimeError("slice_inverse: the slice of src does not have the size of input")
+    return views.view_as(input, input)
 
 
 # ---- parts by kind of dimension ------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides, contiguous_strides, storage_extent, wrap_axis
+from flambeau.functional.options import numpy_names, other_names
 from flambeau.functional.views import (
     NARROW,
     basic_layout,
@@ -127,6 +128,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     return show_parts(SPLIT_SIZES, input, axis, sizes)
 
 
+@numpy_names
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of consecutive parts of equal size (the last may be smaller)."""
     axis, extent = _axis_of_parts(input, dim, "chunk")
@@ -137,6 +139,12 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(input, -(-extent // chunks), axis)
 
 
+@other_names(
+    axis="dim",
+    indices="indices_or_sections",
+    sections="indices_or_sections",
+    tensor_indices_or_sections="indices_or_sections",
+)
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of parts of a dimension: a number of nearly equal ones, or cut at indices."""
     if not input._meta.shape:
@@ -163,6 +171,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     return show_parts(PARTS, input, axis, (least + 1,) * more + (least,) * (sections - more))
 
 
+@numpy_names
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """A view for each index of a dimension, without the dimension."""
     shape = input._meta.shape
@@ -334,8 +343,13 @@ def view_as_real(input: Tensor) -> Tensor:
     return view_dtype(unsqueeze(input, -1), half)
 
 
+def split_method(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive parts of a dimension, as torch.split gives them."""
+    return split(self, split_size, dim)
+
+
 METHODS: dict[str, Callable[..., Any]] = {
-    "split": split,
+    "split": split_method,
     "split_with_sizes": split_with_sizes,
     "chunk": chunk,
     "tensor_split": tensor_split,

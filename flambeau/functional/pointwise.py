@@ -78,8 +78,8 @@ def _unary_op(
         result = unary(op, input)
         return result if out is None else write_out(result, out)
 
-    def apply_(self: Tensor) -> Tensor:
-        return in_place(write, self)
+    def apply_(input: Tensor) -> Tensor:
+        return in_place(write, input)
 
     apply.__name__ = apply.__qualname__ = name
     apply_.__name__ = apply_.__qualname__ = name + "_"
@@ -245,8 +245,8 @@ def _binary_op(
             result = record(op, (checked_operand(name, input), other))
         return result if out is None else write_out(result, out)
 
-    def apply_(self: Tensor, other: Any) -> Tensor:
-        return in_place(write, self, (checked_operand(name, other),))
+    def apply_(input: Tensor, other: Any) -> Tensor:
+        return in_place(write, input, (checked_operand(name, other),))
 
     apply.__name__ = apply.__qualname__ = name
     apply_.__name__ = apply_.__qualname__ = name + "_"
@@ -526,9 +526,9 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     return write_out(unary(ROUND, input, (decimals,)), out)
 
 
-def round_(self: Tensor, *, decimals: int = 0) -> Tensor:
+def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
     """round in place."""
-    return in_place(ROUND_, self, (), (decimals,))
+    return in_place(ROUND_, input, (), (decimals,))
 
 
 def _nan_to_num(x: Value, nan: float, posinf: float | None, neginf: float | None) -> Value:
@@ -566,10 +566,10 @@ def nan_to_num(
 
 
 def nan_to_num_(
-    self: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
     """nan_to_num in place."""
-    return in_place(NAN_TO_NUM_, self, (), _replacements(nan, posinf, neginf))
+    return in_place(NAN_TO_NUM_, input, (), _replacements(nan, posinf, neginf))
 
 
 # ---- conversion ----------------------------------------------------------------------------------

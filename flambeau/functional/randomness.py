@@ -16,14 +16,20 @@ from flambeau.core import dtypes, random_streams
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import (
     Shape,
-    dense_strides_like,
     element_count,
     is_contiguous,
     is_dense,
     memory_order,
 )
 from flambeau.functional.generators import Generator, default_generator
-from flambeau.functional.options import checked_device, checked_dtype, finish, given_size, shape_of
+from flambeau.functional.options import (
+    checked_device,
+    checked_dtype,
+    checked_options,
+    finish,
+    given_size,
+    shape_of,
+)
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -194,6 +200,7 @@ def randint(
     layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Integers in [low, high)."""
     if size is None:
@@ -239,33 +246,53 @@ def randperm(
     )
 
 
-def _like(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def like(
-        input: Tensor,
-        *args: Any,
-        dtype: Any = None,
-        layout: Any = None,
-        device: Any = None,
-        requires_grad: bool = False,
-        memory_format: Any = None,
-        generator: Any = None,
-    ) -> Tensor:
-        from flambeau.functional.creation import uninitialised
+def _like(
+    make: Callable[[Tensor], Tensor],
+    input: Tensor,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    memory_format: Any,
+) -> Tensor:
+    """What `make` fills new memory like that of `input` with."""
+    from flambeau.functional.creation import empty_like
 
-        kind = input.dtype if dtype is None else checked_dtype(dtype)
-        strides = dense_strides_like(input.shape, input.stride())
-        return finish(
-            make(uninitialised(tuple(input.shape), kind, strides), *args, generator), requires_grad
-        )
-
-    return like
+    made = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
+    return finish(make(made), requires_grad)
 
 
-rand_like = _like(lambda t, generator: uniform_(t, generator=generator))
-randn_like = _like(lambda t, generator: normal_(t, generator=generator))
-randint_like = _like(
-    lambda t, *bounds: random_(t, *((0, bounds[0]) if len(bounds) == 2 else bounds[:2]))
-)
+def rand_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Uniform numbers in [0, 1) in the shape and dtype of `input`."""
+    options = dtype, layout, device, requires_grad, memory_format
+    return _like(lambda t: uniform_(t, generator=generator), input, *options)
+
+
+def randn_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Standard normal numbers in the shape and dtype of `input`."""
+    options = dtype, layout, device, requires_grad, memory_format
+    return _like(lambda t: normal_(t, generator=generator), input, *options)
+
+
+def randint_like(
+    input: Tensor, low: Any = None, high: Any = None, *, generator: Generator | None = None,
+    dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Integers in [low, high), or [0, the one given), in the shape and dtype of `input`."""
+    if high is None:
+        low, high = 0, low
+    first, last = 0 if low is None else int(low), int(high)
+    options = dtype, layout, device, requires_grad, memory_format
+    return _like(lambda t: random_(t, first, last, generator=generator), input, *options)
 
 
 def uniform_(
@@ -418,10 +445,13 @@ def normal(
     generator: Generator | None = None,
     out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Normal numbers of the given means and standard deviations."""
+    checked_options(device, layout, pin_memory)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         kind = checked_dtype(dtype)
         drawn = _make_random(

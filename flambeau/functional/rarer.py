@@ -19,6 +19,7 @@ from flambeau.functional.reduction import sum as sum_of
 from flambeau.functional.views import expand, view_as
 from flambeau.record import recorder
 from flambeau.record.recorder import LOCAL
+from flambeau.tensor.overriding import call_plainly, check_class
 from flambeau.tensor.tensor import Tensor, retype
 
 # ---- shapes --------------------------------------------------------------------------------------
@@ -28,6 +29,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Summed where `size` has 1 or nothing: what undoes a broadcast from `size`."""
     target = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
     shape = tuple(self.shape)
+    if not target:
+        return sum_of(self)
     lead = len(shape) - len(target)
     fits = lead >= 0 and all(m in (1, n) for n, m in zip(shape[lead:], target))
     if not fits:
@@ -150,6 +153,11 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     """The same data as an instance of a subclass of Tensor."""
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
         raise TypeError("as_subclass(): cls must be a subclass of Tensor")
+    check_class(cls)
+    if self._storage is None or self._meta.requires_grad:
+        made: Any = call_plainly(view_as, (), (self, self))
+        made.__class__ = cls
+        return made
     self._settled()
     return retype(self, cls)
 

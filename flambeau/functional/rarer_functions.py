@@ -74,6 +74,59 @@ def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tenso
     return matrix_norm(input, "nuc", (-2, -1) if dim is None else tuple(dim), keepdim)
 
 
+def lobpcg(
+    A: Any,
+    k: int | None = None,
+    B: Tensor | None = None,
+    X: Tensor | None = None,
+    n: int | None = None,
+    iK: Tensor | None = None,
+    niter: int | None = None,
+    tol: float | None = None,
+    largest: bool | None = None,
+    method: str | None = None,
+    tracker: Any = None,
+    ortho_iparams: Any = None,
+    ortho_fparams: Any = None,
+    ortho_bparams: Any = None,
+) -> tuple[Tensor, Tensor]:
+    """The k largest (or smallest) eigenvalues of A x = l B x, and their vectors [m, k].
+
+    All are computed, exactly, and the first k kept: what steers PyTorch's iteration (X, n, iK,
+    niter, tol, method, ortho_*) only says how fast that converges. `tracker` cannot be called.
+    """
+    from flambeau.functional.factorisation import cholesky, eigh
+    from flambeau.functional.solving import solve_triangular
+
+    if tracker is not None:
+        raise NotImplementedError("lobpcg(tracker=...): there are no iterations to follow")
+    matrix = A.to_dense()
+    size = matrix.shape[-1]
+    count = k if k is not None else 1 if X is None else X.shape[-1]
+    if size < 3 * count:
+        raise ValueError(
+            f"LOBPCG algorithm is not applicable when the number of A rows (={size}) is smaller "
+            f"than 3 x the number of requested eigenpairs (={count})"
+        )
+    if B is None:
+        values, vectors = eigh(matrix)
+    else:
+        factor = cholesky(B.to_dense())
+        half = solve_triangular(factor, matrix, upper=False)
+        values, turned = eigh(solve_triangular(factor, half.mT, upper=False).mT)
+        vectors = solve_triangular(factor.mT, turned, upper=True)
+    if largest is None or largest:
+        return values[..., -count:].flip(-1), vectors[..., -count:].flip(-1)
+    return values[..., :count], vectors[..., :count]
+
+
+def view_as_complex_copy(input: Tensor) -> Tensor:
+    """A copy of `torch.view_as_complex(input)`."""
+    from flambeau.functional.complex_numbers import view_as_complex
+
+    return view_as_complex(input).clone()
+
+
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     """The norms over all dimensions but one, which keep them; dim -1: over all."""
     if dim == -1:
@@ -356,9 +409,9 @@ __all__ = [
     "compiled_with_cxx11_abi", "cond", "frobenius_norm",
     "get_deterministic_debug_mode", "get_device_module", "get_num_interop_threads",
     "is_deterministic_algorithms_warn_only_enabled", "is_vulkan_available",
-    "is_warn_always_enabled", "native_dropout", "native_group_norm", "native_layer_norm",
+    "is_warn_always_enabled", "lobpcg", "native_dropout", "native_group_norm", "native_layer_norm",
     "norm_except_dim", "nuclear_norm", "pca_lowrank", "segment_reduce", "set_default_tensor_type",
     "set_deterministic_debug_mode", "set_flush_denormal", "set_warn_always", "svd_lowrank",
     "sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sqrt", "sym_sum",
-    "to_dlpack", "while_loop",
+    "to_dlpack", "view_as_complex_copy", "while_loop",
 ]  # fmt: skip

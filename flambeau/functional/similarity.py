@@ -13,6 +13,7 @@ from flambeau.functional.neural import (
     binary,
     column,
     constant,
+    floating,
     not_implemented,
     record,
     unary,
@@ -115,7 +116,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = False) -> Value:
     """The p-norm of x1 - x2 + eps along the last axis."""
-    dtype = ar.promoted_dtype(x1, x2)
+    dtype = floating(ar.promoted_dtype(x1, x2))
     left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
     last = left.ndim - 1
     result = norm_value(left - right + eps, p, (last,))

@@ -16,6 +16,7 @@ from flambeau.functional.factorisation import (
     refuse_failure,
 )
 from flambeau.functional.folding import checked, result_type, write_outs
+from flambeau.functional.options import other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
@@ -291,6 +292,7 @@ CHOLESKY_SOLVE = ColumnMajor("cholesky_solve", _cholesky_solve)
 CHOLESKY_INVERSE = ColumnMajor("cholesky_inverse", _cholesky_inverse)
 
 
+@other_names(input2="L")
 def cholesky_solve(
     input: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
@@ -299,6 +301,7 @@ def cholesky_solve(
     return write_out(record(CHOLESKY_SOLVE, operands, (bool(upper),)), out)
 
 
+@other_names(input="L")
 def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of a matrix from its Cholesky factor."""
     checked("cholesky_inverse", L)
@@ -480,6 +483,7 @@ def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor
     return householder_product(input, input2, out=out)
 
 
+@other_names(input2="tau", input3="other")
 def ormqr(
     input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False, *,
     out: Tensor | None = None,

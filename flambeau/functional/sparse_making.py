@@ -10,7 +10,7 @@ import numpy as np
 from flambeau.core.layout import sparse_coo, sparse_csc, sparse_csr
 from flambeau.functional.creation import as_tensor as dense_of
 from flambeau.functional.folding import checked
-from flambeau.functional.options import checked_options
+from flambeau.functional.options import checked_options, other_names
 from flambeau.functional.sparse_compressed import NAMES, Compressed, compressed
 from flambeau.functional.sparse_coordinates import SparseCOO, empty_coo, mask_of
 from flambeau.functional.sparse_products import product
@@ -273,6 +273,7 @@ def spmm(input: Tensor, mat2: Tensor) -> Any:
     return made
 
 
+@other_names(mat2="mat")
 def smm(input: Tensor, mat: Tensor) -> Any:
     """The product of a sparse and a dense matrix, as a sparse one."""
     return to_sparse(product(input, mat))

@@ -35,15 +35,15 @@ CLAMP_ = InplaceOp("clamp_", _clamp, "ClampBackward0")
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Elements limited to [min, max]; either bound may be None."""
     if min is None and max is None:
-        raise ValueError("clamp(): at least one of 'min' or 'max' must not be None")
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     return write_out(record(CLAMP, (input, min, max)), out)
 
 
-def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limits elements to [min, max] in place."""
     if min is None and max is None:
-        raise ValueError("clamp_(): at least one of 'min' or 'max' must not be None")
-    return in_place(CLAMP_, self, (min, max))
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    return in_place(CLAMP_, input, (min, max))
 
 
 clip, clip_ = clamp, clamp_
@@ -63,14 +63,14 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     return write_out(record(CLAMP, (input, None, max)), out)
 
 
-def clamp_min_(self: Tensor, min: Any) -> Tensor:
+def clamp_min_(input: Tensor, min: Any) -> Tensor:
     """Raises elements below min to it, in place."""
-    return in_place(CLAMP_, self, (min, None))
+    return in_place(CLAMP_, input, (min, None))
 
 
-def clamp_max_(self: Tensor, max: Any) -> Tensor:
+def clamp_max_(input: Tensor, max: Any) -> Tensor:
     """Lowers elements above max to it, in place."""
-    return in_place(CLAMP_, self, (None, max))
+    return in_place(CLAMP_, input, (None, max))
 
 
 WHERE = PureOp("where", ar.where, preserves=True)

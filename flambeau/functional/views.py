@@ -165,6 +165,7 @@ SELECT_ONE = ViewOp("select", _select_layout, _select_value)
 NARROW = ViewOp("slice", _narrow_layout, _narrow_value)
 
 
+@numpy_names
 def select(input: Tensor, dim: int, index: Any) -> Tensor:
     """The view at one index of a dimension, without the dimension. IndexError out of range."""
     shape, at = input._meta.shape, integer(index, "select", "index")
@@ -179,6 +180,7 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
     return show(SELECT_ONE, input, (axis, at + shape[axis] if at < 0 else at))
 
 
+@numpy_names
 def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:
     """`length` elements of a dimension from `start` on, as a view. RuntimeError past the end."""
     shape = input._meta.shape
@@ -371,6 +373,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     )
 
 
+@numpy_names
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension as several of the given sizes (one may be -1)."""
     shape = input._meta.shape

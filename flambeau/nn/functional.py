@@ -177,6 +177,7 @@ from flambeau.functional.unpooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from flambeau.tensor.overriding import register
 
 MISSING: list[str] = []
 
@@ -318,3 +319,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+register(globals(), __all__)

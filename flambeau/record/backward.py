@@ -24,8 +24,9 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Watch
-from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain
+from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
+from flambeau.record.freeing import keeping, of_no_data
 from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
@@ -42,6 +43,7 @@ class _Pass:
     create_graph: bool
     wanted: dict[int, Value] = field(default_factory=dict)
     used: list[tuple[int, Value]] = field(default_factory=list)
+    constant: list[tuple[int, Value]] = field(default_factory=list)  # used nothing but constants
     visited: list[tuple[int, Value]] = field(default_factory=list)
     imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
@@ -117,7 +119,7 @@ class _Pass:
             link = chain.links[position]
             # (Behind the inputs' places are those of tensors that keep their gradients.)
             wanted = chain.wanted[:count]
-            ends = {what for places in wanted for at, what in places if at == position}
+            ends = {_end(what) for places in wanted for at, what in places if at == position}
             roots = [value for _, at, value in chain.entries if at == position]
             roots += [value for one in chain.links for at, value in one.parents if at == position]
 
@@ -140,8 +142,9 @@ class _Pass:
             raise RuntimeError(FREED)
         if value.primitive.family != VIEW:
             self.visited.append((position, value))
-        if not all(_from_scalars(self.sources.get(v, v)) for v in used):
-            self.used.append((position, value))
+        if used:
+            constant = all(of_no_data(self.sources.get(v, v)) for v in used)
+            (self.constant if constant else self.used).append((position, value))
         if position < 0:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
@@ -196,16 +199,6 @@ class _Pass:
         return tuple((position, value, data in used) for position, value, data in self.reads)
 
 
-def _from_scalars(value: Value) -> bool:
-    """Whether a value is a Python number, converted and expanded: those are never freed."""
-    while len(value.inputs) == 1:
-        value = value.inputs[0]
-    primitive = value.primitive
-    return primitive.name == "constant" or (
-        primitive is source.input_ and value.attrs["role"] == "scalar"
-    )
-
-
 def _cut_inputs(trace: Trace) -> dict[Value, tuple[Value | None, ...]]:
     return {value: inputs for value, inputs in trace.cuts if inputs is not None}
 
@@ -230,9 +223,10 @@ class BackwardOp(Event):
     A third flag True says that anomaly mode is on.
 
     roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
-    for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
-    is one per leaf. Behind retain_graph may stand the numbers of tensors that keep their gradients:
-    those that get one have a new tensor each, after the others.
+    for cuts already run; chain None, a Chain, or ALONE: the pass ends where earlier programs begin,
+    with a new tensor for the cotangent of each history input, behind the others. With inputs the
+    new tensors are theirs, else there is one per leaf. Behind retain_graph may stand the numbers of
+    tensors that keep their gradients: those that get one have a new tensor each, after the others.
     """
 
     __slots__ = ()
@@ -240,6 +234,7 @@ class BackwardOp(Event):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
         _, roots, cotangents, (create_graph, retain_graph, *more), inputs, replaced, chain = key
         kept = [part for part in more if part is not True]
+        alone, chain = chain is ALONE, None if chain is ALONE else chain
         given = {
             place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
             for place, numbers in replaced
@@ -259,7 +254,7 @@ class BackwardOp(Event):
         if first.cut is not None:
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
-        if histories and chain is None:
+        if histories and chain is None and not alone:
             return NeedChain(histories, _made_here(both))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
@@ -281,6 +276,10 @@ class BackwardOp(Event):
         for ct in arrived[len(wanted) :]:
             if ct is not None:
                 _new_gradient(trace, ct, None, create_graph)
+        if alone:
+            for number in histories:
+                _new_gradient(trace, first.histories[number], None, False)
+            done = replace(done, histories=histories)
         done = replace(done, kept=tuple(ct is not None for ct in arrived[len(wanted) :]))
         return _watched(trace, pass_, done)
 
@@ -321,11 +320,11 @@ class BackwardOp(Event):
             if tensor.group.leaf is not None and tensor.meta.is_leaf:
                 found.append(("leaf", tensor.group.leaf))
             else:
-                value, group = trace.tracked_value(number), tensor.group
+                value, group = trace.gradient_value(number), tensor.group
                 outside = number in trace.entered and (
                     group.leaf is not None or trace.unchanged(group)
                 )
-                if not outside and _shows(value, trace.flat(group)) and trace.is_base(tensor):
+                if not outside and shows(value, trace.flat(group)) and trace.is_base(tensor):
                     # Written through views: what they get is its gradient.
                     first.wanted.add(trace.flat(group))
                     found.append(("flat", (trace.flat(group), tensor.layout)))
@@ -399,13 +398,6 @@ def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
     return replace(done, checks=tuple(watch.places), imports=imports)
 
 
-def _shows(value: Value, flat: Value) -> bool:
-    """Whether a value is a view of a group's flat one."""
-    while value is not flat and value.primitive.family == VIEW and len(value.inputs) == 1:
-        value = value.inputs[0]
-    return value is flat and flat.primitive.name != "history"
-
-
 def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
     return tuple(kind in ("value", "flat") for kind, _ in wanted)
 
@@ -435,13 +427,30 @@ def _input_cotangents(
             if not passed:
                 parts.append(first.captured.get(what))
             if kind == "history":
-                parts += [captured.get(at) for at in elsewhere]
+                parts += [_captured(captured, *at) for at in elsewhere]
         total: Value | None = None
         for part in parts:
             if part is not None:
                 total = part if total is None else ar.add(total, part)
         found.append(total)
     return found
+
+
+def _end(what: Any) -> Any:
+    """What a place of Chain.wanted names: a leaf's number or a value."""
+    return what[0] if isinstance(what, tuple) else what
+
+
+def _captured(captured: dict[tuple[int, Value], Value], position: int, what: Any) -> Value | None:
+    """What has arrived at a place of Chain.wanted."""
+    if not isinstance(what, tuple):
+        return captured.get((position, what))
+    whole = captured.get((position, what[0]))
+    return None if whole is None else layout_value(_flat(whole), *what[1])
+
+
+def _flat(whole: Value) -> Value:
+    return whole if len(whole.shape) == 1 else view.reshape(whole, shape=(whole.size,))
 
 
 def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> None:
@@ -455,8 +464,6 @@ def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> Non
     if ct.tracked and not create_graph:
         ct = source.detach(ct)
     mode, trace.grad_mode = trace.grad_mode, create_graph
-    if any(ct is known for known in (t.group.values.get(t.layout) for t in trace.tensors)):
-        ct = view.reshape(ct, shape=ct.shape)
     trace.new_tensor(ct, strides=strides, grad_name=_gradient_name(ct))
     trace.grad_mode = mode
 
@@ -494,8 +501,8 @@ def _run_chain(
     passes = [pass_.reverse(position) for position in range(len(chain.links))]
     for places in chain.wanted:
         for position, what in places:
-            if isinstance(what, Value):
-                passes[position].wanted.add(what)
+            if not isinstance(what, int):
+                passes[position].wanted.add(_end(what))
     for history, position, value in chain.entries:
         if history in reached:
             passes[position].seed(value, _reshaped(reached[history], value))
@@ -524,6 +531,13 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
     # Like PyTorch's nodes, an event's values are freed together: all that were passed, if one had
     # saved anything.
     events = {(position, pass_.event_of(position, value)) for position, value in pass_.used}
+    for position in {position for position, _ in pass_.visited}:
+        trace = pass_.trace if position < 0 else pass_.chain.links[position].trace  # type: ignore[union-attr]
+        passed, looked = (
+            {pass_.event_of(at, value) for at, value in values if at == position}
+            for values in (pass_.visited, pass_.constant)
+        )
+        events |= {(position, event) for event in keeping(trace, passed, looked)}
     gone = [*pass_.used, *(v for v in pass_.visited if (v[0], pass_.event_of(*v)) in events)]
     elsewhere: dict[int, set[Value]] = {}
     for position, value in gone:
@@ -532,6 +546,46 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
         else:
             elsewhere.setdefault(position, set()).add(value)
     return tuple((position, frozenset(values)) for position, values in elsewhere.items())
+
+
+class FrameBackwardOp(Event):
+    """The pass through one earlier program: key = (op, its Link, values, cotangents, totals,
+    (retain_graph,)).
+
+    `cotangents` are the numbers of the tensors that `values` of the program get. `totals` are, for
+    each leaf of the program, the number of the tensor that its gradient is added to, None where
+    there is none: then it is a new tensor. Behind those come the cotangents of history inputs.
+    """
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> Done:
+        _, link, values, cotangents, totals, (retain_graph,) = key
+        pass_ = _Pass(trace, Chain((link,), ()), {}, False)
+        one = pass_.reverse(0)
+        for value, number in zip(values, cotangents, strict=True):
+            one.seed(value, _reshaped(trace.read(number), value))
+        one.run()
+        freed = _mark_freed(pass_, retain_graph)
+        results = [*one.leaves.values(), *one.histories.values()]
+        imports = pass_.taken(results)
+        owner = link.trace
+        mode, trace.grad_mode = trace.grad_mode, False
+        fresh = []
+        for number, ct in sorted(one.leaves.items()):
+            leaf = owner.tensors[owner.leaves[number]]
+            if without_gradient(leaf.meta):
+                continue
+            if totals[number] is None:
+                fresh.append((0, number))
+                _new_gradient(trace, ct, leaf, False)
+                continue
+            ct = layout_value(ct, *leaf.layout)
+            trace.write(totals[number], ar.add(trace.read(totals[number]), ct))
+        for _, ct in sorted(one.histories.items()):
+            _new_gradient(trace, ct, None, False)
+        trace.grad_mode = mode
+        return Done(tuple(fresh), (), imports, False, freed, histories=tuple(sorted(one.histories)))
 
 
 class AccumulateOp(Event):
@@ -548,4 +602,5 @@ class AccumulateOp(Event):
 
 
 BACKWARD = BackwardOp("backward")
+FRAME_BACKWARD = FrameBackwardOp("backward")
 ACCUMULATE = AccumulateOp("accumulate")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Place
 from flambeau.record.saved import overwritten
@@ -90,6 +91,8 @@ class Done:
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
     kept: tuple[bool, ...] = ()  # which of the tensors that keep their gradients have got one
+    # The history inputs whose cotangents are new tensors, behind those of the leaves.
+    histories: tuple[int, ...] = ()
     # In anomaly mode: where the flags come from that the last new tensor holds.
     checks: tuple[Place, ...] = ()
 
@@ -100,6 +103,7 @@ class Done:
             self.imports
             or self.freed
             or self.checks
+            or self.histories
             or any(position >= 0 for position, _ in self.leaves)
         ):
             return None
@@ -130,10 +134,18 @@ class Chain:
     entries: tuple[tuple[int, int, Value], ...]  # (history input, chain position, value)
     wanted: tuple[
         tuple[tuple[int, Any], ...], ...
-    ] = ()  # per input: (chain position, leaf number or value)
+    ] = ()  # per input: (chain position, leaf number, value, or flat value and layout in it)
     passes: tuple[
         bool, ...
     ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
+
+
+ALONE = Chain((), ())  # stands for the chain where each program is passed by itself
+
+
+def link_of(frame: Frame) -> Link:
+    """A frame as a key sees it where it is passed by itself."""
+    return Link(frame.trace, frame.freed, (), frame.late)
 
 
 def frames_before(roots: list[Frame]) -> list[Frame]:
@@ -178,6 +190,11 @@ def describe_chain(
             for number, leaf in enumerate(frame.leaves)
             if leaf is tensor
         ]
+        whole = _written_whole(tensor)
+        if whole is not None and id(tensor._family.frame) in place:
+            wanted.append(((place[id(tensor._family.frame)], whole),))
+            passes.append(True)
+            continue
         known = tensor._origin is not None and id(tensor._origin[0]) in place
         if known:
             places.append((place[id(tensor._origin[0])], tensor._origin[1]))
@@ -193,6 +210,29 @@ def describe_chain(
         wanted.append(tuple(places))
         passes.append(known and tensor._origin[2])
     return Chain(links, entries, tuple(wanted), tuple(passes)), frames
+
+
+def _written_whole(tensor: Any) -> tuple[Value, Any] | None:
+    """The flat value of a tensor that was written through its views, and its layout there: what
+    they get is its gradient.
+    """
+    family, origin = tensor._family, tensor._origin
+    if family is None or family.frame is None or not family.is_first(tensor):
+        return None
+    flat, meta = family.source, tensor._meta
+    if flat.dtype is not meta.dtype:
+        return None
+    if origin is not None and not (origin[0] is family.frame and shows(origin[1], flat)):
+        return None
+    offset = tensor._offset - family.start // meta.dtype.itemsize
+    return flat, (meta.shape, meta.strides, offset)
+
+
+def shows(value: Value, flat: Value) -> bool:
+    """Whether a value is a view of a group's flat one."""
+    while value is not flat and value.primitive.family == VIEW and len(value.inputs) == 1:
+        value = value.inputs[0]
+    return value is flat and flat.primitive.name != "history"
 
 
 def check_imports(done: Any, frames: list[Frame]) -> None:

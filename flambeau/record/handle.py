@@ -17,6 +17,7 @@ class Family:
     that of a member in the recording `rec`.
     """
 
+    base: Any = None  # a weak reference to the tensor that the others are views of
     changes = 0  # how often the memory was given another history
     frame: Any = None
     source: Any = None
@@ -27,6 +28,18 @@ class Family:
 
     def __init__(self) -> None:
         self.members: list[weakref.ref[Handle]] = []
+
+    def is_first(self, tensor: Handle) -> bool:
+        """Whether the other members are views of this tensor; where that one is gone, a view that
+        shows all of it stands for it. (Not where they are views of a leaf.)
+        """
+        if self.leaf is not None:
+            return False
+        first = None if self.base is None else self.base()
+        if first is None and self.source is not None and tensor._meta.numel == self.source.size:
+            alive = (member() for member in self.members)
+            first = next((member for member in alive if member is not None), None)
+        return first is tensor
 
     def add(self, tensor: Handle) -> None:
         """Makes a tensor known as a member; the dead ones are forgotten now and then."""

@@ -34,8 +34,8 @@ class HistoryOp(Event):
 
 
 class MemberOp(Event):
-    """A tensor enters that shares history with one that has: key = (op, meta, number of that,
-    distance).
+    """A tensor enters that shares history with one that has: key = (op, whether it is what the
+    others are views of, meta, number of that, distance).
     """
 
     __slots__ = ()
@@ -104,7 +104,8 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     if family.rec is rec and storage.recording is rec:
         if offset < storage.offset:
             enter_first(tensor)
-        key: Any = (MEMBER, tensor._meta, family.number, (offset - storage.offset) // itemsize)
+        distance = (offset - storage.offset) // itemsize
+        key: Any = (MEMBER, family.is_first(tensor), tensor._meta, family.number, distance)
     elif family.frame is None:
         tensor._family = None  # enters as a tensor without one
         try:
@@ -130,7 +131,7 @@ def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:
     meta, dtype, place = state.meta.at_zero, tensor._meta.dtype, len(rec.bases)
     if key[0] is HISTORY:
         frames = [*frames, (family.frame, family.source)]
-        if len(key) == 6:
+        if len(key) == 7:
             bases = ((storage, start),)
             storage.recording = rec
             storage.base = place
@@ -171,7 +172,7 @@ def _history_key(
             enter_first(tensor)
         start = storage.offset
     places = [(place - start) // itemsize for place in (offset, family.start, end)]
-    key = (HISTORY, meta, places[0], places[1], size, places[2])
+    key = (HISTORY, family.is_first(tensor), meta, places[0], places[1], size, places[2])
     return (*key, storage.base) if known and storage is not None else key, start
 
 
@@ -181,7 +182,7 @@ def _enter_snapshot(rec: Recording, tensor: Handle, family: Family) -> int:
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
     assert tensor._storage is not None
-    copy = snapshot(tensor._storage, start, key[5] * tensor._meta.dtype.itemsize)
+    copy = snapshot(tensor._storage, start, key[6] * tensor._meta.dtype.itemsize)
     bases = ((copy, 0),)
     frames = [*rec.frames, (family.frame, family.source)]
     entered = (tensor,)

@@ -90,13 +90,14 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         base = -1 if group.storage.base is None else group.storage.base
         entered = [n for n in sorted(trace.entered) if trace.tensors[n].group is group]
         views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
+        first = next((t.number for t in tensors if trace.is_base(t)), -1)
         if not views:
             if (
                 len(numbers) > 1
                 and group.leaf is None
                 and any(n not in trace.entered for n in numbers)
             ):
-                specs.append(FamilySpec(numbers, entered, None, base, -1, []))
+                specs.append(FamilySpec(numbers, entered, None, base, -1, [], first))
             continue
         if group.leaf is not None:
             leaf = trace.leaves[group.leaf]
@@ -113,10 +114,11 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         origins = [
             (t.number, value, value in passed)
             for t in views
-            for value in [trace.tracked_value(t.number)]
+            for value in [trace.gradient_value(t.number)]
             if changed or t.number not in trace.entered
         ]
-        specs.append(FamilySpec(numbers, entered, flat if changed else None, base, -1, origins))
+        now = flat if changed else None
+        specs.append(FamilySpec(numbers, entered, now, base, -1, origins, first))
     return specs
 
 

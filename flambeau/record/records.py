@@ -22,15 +22,20 @@ class StorageRecord:
 
 
 class Group:
-    """Tensors over one storage that share autograd history."""
+    """Tensors over one storage that share autograd history.
 
-    __slots__ = ("flat", "leaf", "storage", "values", "version")
+    `home` is what the op gave to which the history belongs, where it gave all of the tensor that
+    the others are views of: gradients go there whatever has been written past autograd since.
+    """
+
+    __slots__ = ("flat", "home", "leaf", "storage", "values", "version")
 
     def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
         self.storage = storage
         self.leaf = leaf
         self.version = storage.version
         self.flat: Value | None = None
+        self.home: Value | None = None
         self.values: dict[tuple[Shape, Strides, int], Value] = {}
 
 
@@ -40,10 +45,10 @@ class TensorRecord:
     `own` is (version, value) of a view that has the layout of an earlier tensor of its group: until
     the next write, gradients reach it by way of the views that it was made from. `output` is a
     view's number among those made with it (else -1), `seen` the storage's version when it was made
-    or entered.
+    or entered. `first`: whether the others of its family are views of it (None: as made here).
     """
 
-    __slots__ = ("group", "meta", "number", "output", "own", "retains", "seen", "storage")
+    __slots__ = ("first", "group", "meta", "number", "output", "own", "retains", "seen", "storage")
 
     def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
         self.number = number
@@ -51,6 +56,7 @@ class TensorRecord:
         self.storage = storage
         self.group = group
         self.retains = False
+        self.first: bool | None = None
         self.own: tuple[int, Value] | None = None
         self.output = -1
         self.seen = 0

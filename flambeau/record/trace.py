@@ -17,6 +17,7 @@ Note: only the key
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from flambeau.core import dtypes
@@ -71,7 +72,7 @@ class Trace:
         self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
         self.changed: dict[int, Meta] = {}
-        self.state: Any = None  # which state of the tree this is the trace of
+        self._state: Any = None
 
     # ---- tensors in and out ----------------------------------------------------------------------
 
@@ -102,8 +103,28 @@ class Trace:
         record.meta = meta
         return record
 
+    @property
+    def state(self) -> Any:
+        """Which state of the tree this is the trace of; None where that has been forgotten.
+
+        A weak reference: traces outlive their states as history, and states have histories in
+        their keys, so that nothing would ever be forgotten.
+        """
+        return None if self._state is None else self._state()
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._state = weakref.ref(state)
+
     def enter_history(
-        self, meta: Meta, offset: int, at: int, size: int, extent: int, base: int = -1
+        self,
+        first: bool,
+        meta: Meta,
+        offset: int,
+        at: int,
+        size: int,
+        extent: int,
+        base: int = -1,
     ) -> TensorRecord:
         """A tensor, `offset` elements into a base, with history in an earlier program.
 
@@ -129,9 +150,9 @@ class Trace:
                 group.flat, low=(at,), high=(storage.size - at - size,), interior=(0,), value=0
             )
             group.flat = source.relink(self.data(storage), grown)
-        return self._enter_into(group, meta.replaced(offset=offset))
+        return self._enter_into(group, meta.replaced(offset=offset), first)
 
-    def enter_member(self, meta: Meta, number: int, distance: int) -> TensorRecord:
+    def enter_member(self, first: bool, meta: Meta, number: int, distance: int) -> TensorRecord:
         """A tensor with the history of tensor `number`, `distance` elements into their base."""
         group = self.tensors[number].group
         reach = distance + storage_extent(meta.shape, meta.strides)
@@ -139,10 +160,11 @@ class Trace:
             self._widen(group.storage, reach)
         if group.leaf is None and self.flat(group).tracked and not meta.requires_grad:
             meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
-        return self._enter_into(group, meta.replaced(offset=distance))
+        return self._enter_into(group, meta.replaced(offset=distance), first)
 
-    def _enter_into(self, group: Group, meta: Meta) -> TensorRecord:
+    def _enter_into(self, group: Group, meta: Meta, first: bool) -> TensorRecord:
         record = TensorRecord(len(self.tensors), meta, group.storage, group)
+        record.first = first
         self.entered.add(record.number)
         self.tensors.append(record)
         return record
@@ -222,7 +244,7 @@ class Trace:
         storage = StorageRecord(value.dtype, value.size, None)
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
-        group.values[record.layout] = value
+        group.values[record.layout] = group.home = value
         self.origins[value] = (storage, 0, self.event)
         self.tensors.append(record)
         return record
@@ -283,7 +305,7 @@ class Trace:
         else:
             history = view.strided_scatter(data, value, strides=strides, offset=offset)
             group.flat = source.relink(data, history)
-        group.values[parent.layout] = value
+        group.values[parent.layout] = group.home = value
         meta = parent.meta.replaced(
             requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
         )
@@ -378,6 +400,14 @@ class Trace:
             )
         return value
 
+    def gradient_value(self, number: int) -> Value:
+        """The value whose gradient is the tensor's."""
+        tensor = self.tensors[number]
+        home = tensor.group.home
+        if home is not None and home.tracked and self.is_base(tensor):
+            return home
+        return self.tracked_value(number)
+
     def check_current(self, number: int) -> None:
         """RuntimeError where a restricted view joins the graph after its base was written."""
         if self.grad_mode and self.tensors[number].meta.born is not None:
@@ -443,15 +473,17 @@ class Trace:
         elif not self.grad_mode and history.tracked:
             group.flat = source.relink(flat, history)
         else:
-            group.flat = flat
+            group.flat, group.home = flat, None
             if whole and self.is_base(tensor):
-                group.values[tensor.layout] = value
+                group.values[tensor.layout] = group.home = value
                 self.origins[value] = (storage, storage.version, grad_name)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
 
     def is_base(self, tensor: TensorRecord) -> bool:
         """Whether a tensor is the first of its group: what is written to others changes it."""
+        if tensor.first is not None:
+            return tensor.first
         return all(t.group is not tensor.group for t in self.tensors[: tensor.number])
 
     def _of_its_own(self, value: Value) -> Value:

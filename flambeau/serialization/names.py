@@ -54,8 +54,12 @@ _PLACES: dict[Any, tuple[str, str]] = {
     TypedStorage: ("torch.storage", "TypedStorage"),
     UntypedStorage: ("torch.storage", "UntypedStorage"),
 }
+_REBUILD_FILES = {
+    "_rebuild_from_type_v2": "torch._tensor",
+    "_get_layout": "torch.serialization",
+}
 _REBUILD = {
-    name: ("torch._tensor" if name == "_rebuild_from_type_v2" else "torch._utils", function)
+    name: (_REBUILD_FILES.get(name, "torch._utils"), function)
     for name, function in rebuild.FUNCTIONS.items()
 }
 _REBUILD_NAMES: dict[Any, tuple[str, str]] = {

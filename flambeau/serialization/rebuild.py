@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Any
 
 from flambeau.core.dtypes import DType
+from flambeau.core.layout import Layout, sparse_coo, sparse_csc, sparse_csr
 from flambeau.core.shapes import storage_extent
 from flambeau.core.size import Size
 from flambeau.functional.memory import TypedStorage, UntypedStorage
@@ -124,10 +125,52 @@ def with_attributes(made: Any, state: Any) -> Any:
     return made
 
 
+def get_layout(name: Any) -> Layout:
+    """The layout of that name ("torch.sparse_coo")."""
+    found = LAYOUTS.get(name)
+    if found is None:
+        raise TypeError(f"{str(name)[:40]!r} is no layout")
+    return found
+
+
+def rebuild_sparse_tensor(layout: Any, data: Any) -> Any:
+    """A sparse tensor of its parts; places that lie outside its size are refused."""
+    from flambeau.functional import sparse_making as making
+
+    if not isinstance(layout, Layout) or not isinstance(data, tuple):
+        raise TypeError("a sparse tensor's layout or parts are none")
+    if layout is sparse_coo and len(data) in (3, 4):
+        places, values, size, *rest = data
+        made = making.sparse_coo_tensor(places, values, size, check_invariants=True)
+        return made.coalesce() if rest == [True] else made
+    if layout in (sparse_csr, sparse_csc) and len(data) == 4:
+        _check_compressed(*data, axis=0 if layout is sparse_csr else 1)
+        make = making.sparse_csr_tensor if layout is sparse_csr else making.sparse_csc_tensor
+        return make(*data)
+    raise NotImplementedError(f"a sparse tensor of layout {layout} in a file")
+
+
+def _check_compressed(starts: Any, plain: Any, values: Any, size: Any, axis: int) -> None:
+    """RuntimeError where a compressed matrix' parts do not fit together."""
+    for part in (starts, plain, values):
+        if not isinstance(part, Tensor) or part.ndim != 1:
+            raise TypeError("a part of a sparse matrix is no vector")
+    rows, columns = _sizes(tuple(size))[:: -1 if axis else 1]
+    first, places = starts.tolist(), plain.tolist()
+    fits = (
+        starts.dtype.kind == plain.dtype.kind == "i"
+        and len(first) == rows + 1
+        and first[0] == 0
+        and first[-1] == len(places) == values.numel()
+        and first == sorted(first)
+        and all(0 <= place < columns for place in places)
+    )
+    if not fits:
+        raise RuntimeError("a sparse matrix whose indices do not fit its size")
+
+
 # What of PyTorch's these would make is named in the refusal.
 MISSING = {
-    "_rebuild_sparse_tensor": "a sparse tensor",
-    "_rebuild_sparse_csr_tensor": "a sparse tensor",
     "_rebuild_qtensor": "a quantized tensor",
     "_rebuild_nested_tensor": "a nested tensor",
     "_rebuild_meta_tensor_no_storage": "a tensor of the device meta",
@@ -135,7 +178,10 @@ MISSING = {
     "_rebuild_device_tensor_from_numpy": "a tensor of another device",
     "_rebuild_device_tensor_from_cpu_tensor": "a tensor of another device",
 }
+LAYOUTS = {str(layout): layout for layout in (sparse_coo, sparse_csr, sparse_csc)}
 FUNCTIONS = {
+    "_rebuild_sparse_tensor": rebuild_sparse_tensor,
+    "_get_layout": get_layout,
     "_rebuild_tensor": rebuild_tensor,
     "_rebuild_tensor_v2": rebuild_tensor_v2,
     "_rebuild_tensor_v3": rebuild_tensor_v3,

@@ -16,12 +16,15 @@ import numpy as np
 
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
+from flambeau.core.layout import Layout, sparse_coo, strided
+from flambeau.core.size import Size
 from flambeau.functional.memory import TypedStorage, UntypedStorage
 from flambeau.nn.parameter import UninitializedTensorMixin
 from flambeau.record.storage import Storage
 from flambeau.serialization import rebuild
 from flambeau.serialization.archive import ZipWriter
 from flambeau.serialization.names import KINDS, UNTYPED, StorageKind, pytorch_name
+from flambeau.tensor.copying import own_attributes
 from flambeau.tensor.parameter import Buffer, Parameter
 from flambeau.tensor.tensor import Tensor
 
@@ -107,10 +110,6 @@ class _Pickler(_Base):  # type: ignore[misc]
     dispatch[StorageKind] = save_global
 
 
-def _attributes(tensor: Tensor) -> dict[str, Any]:
-    return {k: v for k, v in vars(tensor).items() if not k.startswith("_")}
-
-
 def _plain(tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
     """The call that makes a tensor of the same storage, layout and requires_grad."""
     storage = tensor._settled()
@@ -120,6 +119,27 @@ def _plain(tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
     if dtype in KINDS:
         return rebuild.rebuild_tensor_v2, (_StorageName(storage, dtype), *state)
     return rebuild.rebuild_tensor_v3, (_StorageName(storage, None), *state, dtype)
+
+
+class _Layout:
+    """A sparse layout: what is pickled as the function that finds it by name."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def __reduce__(self) -> Any:
+        return rebuild.get_layout, (str(self.layout),)
+
+
+def _sparse(tensor: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The call that makes a sparse tensor of its parts."""
+    values, size = tensor._entries.detach(), Size(tensor.shape)
+    data: tuple[Any, ...]
+    if tensor.layout is sparse_coo:
+        data = (tensor._indices(), values, size, tensor.is_coalesced())
+    else:
+        data = (*(part for _, part in tensor.parts()), values, size)
+    return rebuild.rebuild_sparse_tensor, (_Layout(tensor.layout), data)
 
 
 class _Data:
@@ -136,8 +156,10 @@ class _Data:
 def _reduced(tensor: Tensor) -> Any:
     if isinstance(tensor, UninitializedTensorMixin):
         return NotImplemented
+    if tensor.layout is not strided:
+        return _sparse(tensor)
     kind = type(tensor)
-    own = _attributes(tensor)
+    own = own_attributes(tensor)
     if kind is Parameter:
         common: tuple[Any, ...] = (_Data(tensor), tensor.requires_grad, OrderedDict())
         if own:

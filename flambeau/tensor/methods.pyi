@@ -1204,8 +1204,11 @@ class TensorMethods(Handle):
         """The view at one index of a dimension, without the dimension. IndexError out of range."""
     def select_scatter(self, src: Tensor, dim: _int, index: _int) -> Tensor:
         """A copy with src in place of input.select(dim, index)."""
-    def set_(self, source: Tensor) -> Tensor:
-        """Makes this tensor share the source's storage and layout."""
+    def set_(
+        self, source: Any = None, storage_offset: _int = 0, size: Any = None, stride: Any = None
+    ) -> Tensor:
+        """Makes this tensor share a tensor's storage and layout, or show a storage by a layout;
+        with"""
     def sgn(self, *, out: Tensor | None = None) -> Tensor:
         """The elementwise sgn of `input` (a new tensor of its shape)."""
     def sgn_(self) -> Tensor:
@@ -1275,9 +1278,8 @@ class TensorMethods(Handle):
         """Refused: changing the size of sparse tensors is not supported."""
     def sparse_resize_and_clear_(self, *args: Any, **options: Any) -> Any:
         """Refused: changing the size of sparse tensors is not supported."""
-    def split(self, split_size_or_sections: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
-        """Views of consecutive parts of a dimension: of one size (the last may be less) or
-        given."""
+    def split(self, split_size: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
+        """Views of consecutive parts of a dimension, as torch.split gives them."""
     def split_with_sizes(self, split_sizes: Any, dim: _int = 0) -> _tuple[Tensor, ...]:
         """Views of consecutive parts of a dimension of the given sizes, which must add up to it."""
     def sqrt(self, *, out: Tensor | None = None) -> Tensor:

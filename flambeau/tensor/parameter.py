@@ -8,6 +8,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.record import recorder
+from flambeau.tensor.overriding import disabled
 from flambeau.tensor.tensor import Tensor, from_array, retype
 
 
@@ -15,6 +16,7 @@ class Parameter(Tensor):
     """A tensor that is a module's parameter: a leaf that requires a gradient by default."""
 
     __slots__ = ()
+    __torch_function__ = disabled
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         if data is None:
@@ -29,14 +31,15 @@ class Parameter(Tensor):
         out._meta = out._meta.replaced(requires_grad=requires_grad)
         return out
 
-    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        pass
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass  # (subclasses have arguments of their own)
 
 
 class Buffer(Tensor):
     """A tensor that is a module's buffer."""
 
     __slots__ = ()
+    __torch_function__ = disabled
 
     persistent: bool
 

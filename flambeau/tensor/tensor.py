@@ -20,6 +20,7 @@ from flambeau.record.handle import Handle
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.restricted import check_entering, owned, without_gradient
 from flambeau.record.storage import Storage
+from flambeau.tensor import overriding
 
 CPU = Device("cpu")
 # How to read one element at an address as a Python number (not the 16-bit floats, not complex).
@@ -57,10 +58,43 @@ class Tensor(Base):
         """The legacy constructor: `Tensor(2, 3)` is uninitialised, `Tensor([1, 2])` holds data."""
         from flambeau.functional.legacy_types import legacy_tensor
 
-        return legacy_tensor(cls, dtypes.get_default_dtype(), data, device)
+        made = legacy_tensor(dtypes.get_default_dtype(), data, device)
+        return made if cls is Tensor else made.as_subclass(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+    # ---- subclasses ------------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if overriding.overrides(cls):
+            overriding.activate()
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What an op given an instance of this class does: `func`, with results of this class."""
+        return overriding.by_default(cls, func, types, args, kwargs)
+
+    @staticmethod
+    def _make_wrapper_subclass(cls: type, *args: Any, **kwargs: Any) -> Any:
+        """NotImplementedError: such tensors only work with `__torch_dispatch__`."""
+        raise NotImplementedError(
+            "Tensor._make_wrapper_subclass is not supported: ops are recorded and compiled, not "
+            "dispatched one by one; override __torch_function__"
+        )
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Any, require_grad: bool = False, **options: Any) -> Any:
+        """An instance of a subclass over the data of a tensor, outside its graph."""
+        if any(options.values()):
+            raise NotImplementedError(f"Tensor._make_subclass: {', '.join(options)}")
+        out = overriding.call_plainly(recorder.detach, (), (data,))
+        out._settled()
+        out = retype(out, cls)
+        overriding.check_class(cls)
+        out._meta = out._meta.replaced(requires_grad=require_grad)
+        return out
 
     # ---- what is known without data --------------------------------------------------------------
 
@@ -194,9 +228,12 @@ class Tensor(Base):
         """The storage with its data computed; pending programs that touch it have run."""
         storage = self._storage
         if storage is None or storage.recording is recorder.LOCAL.rec:
-            if storage is None and self._rec is not recorder.LOCAL.rec:
-                recorder.enter_slowly(recorder.LOCAL.rec, self)
-            recorder.flush()
+            other = self._rec
+            if storage is None and other is not None and other is not recorder.LOCAL.rec:
+                if not other.done:
+                    recorder.settle_other(other)
+            else:
+                recorder.flush()
             storage = self._storage
             if storage is None:
                 raise RuntimeError(
@@ -316,9 +353,7 @@ class Tensor(Base):
     def __iter__(self) -> Iterator[Any]:
         if not self._meta.shape:
             raise TypeError("iteration over a 0-d tensor")
-        from flambeau.functional import shaping
-
-        return iter(shaping.unbind(self, 0))
+        return iter(self.unbind(0))
 
     def __contains__(self, element: Any) -> bool:
         if isinstance(element, (Tensor, int, float, bool, complex)):
@@ -448,7 +483,7 @@ class Tensor(Base):
             and known.known_pass(self)
         ):
             return
-        engine().backward((self,), (gradient,), retain_graph, create_graph, inputs)
+        engine().backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> Any:
         """The same data outside the graph."""
@@ -518,24 +553,14 @@ class Tensor(Base):
                 "be because of a torch.nn.utils.weight_norm usage, see "
                 "https://github.com/pytorch/pytorch/pull/103001"
             )
-        copied = from_array(self._array().copy(), self._meta.dtype)
-        copied._meta = copied._meta.replaced(requires_grad=self._meta.requires_grad)
-        out = retype(copied, type(self))
-        if self._grad is not None:
-            out._grad = self._grad.__deepcopy__(memo)
-        for name, value in self.__dict__.items():
-            if not name.startswith("_"):
-                setattr(out, name, value)
-        memo[id(self)] = out
-        return out
+        from flambeau.tensor.copying import deep_copy
+
+        return deep_copy(self, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (
-            type(self),
-            self._array().copy(),
-            self._meta.dtype.name,
-            self._meta.requires_grad,
-        )
+        from flambeau.tensor.copying import reduced
+
+        return reduced(self)
 
 
 def _check_view(tensor: Tensor) -> None:
@@ -554,12 +579,6 @@ def retype(tensor: Any, cls: type) -> Any:
     out: Any = object.__new__(cls)
     out._meta, out._rec, out._num = tensor._meta, None, -1
     out._storage, out._offset = tensor._storage, tensor._offset
-    return out
-
-
-def _rebuild(cls: type, array: Any, dtype_name: str, requires_grad: bool) -> Any:
-    out = retype(from_array(array, dtypes.BY_NAME[dtype_name]), cls)
-    out._meta = out._meta.replaced(requires_grad=requires_grad)
     return out
 
 
@@ -585,6 +604,7 @@ def is_tensor(obj: Any) -> bool:
 
 
 recorder.set_handle_class(Tensor)
+overriding.State.tensor = Tensor
 
 
 class _Later:

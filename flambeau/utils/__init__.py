@@ -8,11 +8,10 @@ from typing import Any
 from flambeau.tensor.tensor import Tensor
 
 _SUBMODULES = frozenset(
-    """benchmark bottleneck checkpoint collect_env cpp_extension data deterministic
+    """_pytree benchmark bottleneck checkpoint collect_env cpp_extension data deterministic
     dlpack flop_counter hooks model_zoo tensorboard""".split()
 )
 _ABSENT = {
-    "benchmark": "the standard library's timeit",
     "bottleneck": "the standard library's cProfile",
     "collect_env": "the command `flambeau env`",
     "cpp_extension": "NumPy or llvmlite: Flambeau has no C++ interface",

@@ -148,6 +148,77 @@ def cases(torch: Any, seen: Any) -> dict[str, Any]:
         return p.grad
 
     @case
+    def hooks_on_saved_tensors() -> Any:
+        p, q = leaf(), leaf()
+
+        def pack(t: Any) -> Any:
+            seen("pack")
+            return t.detach().numpy() * 2
+
+        def unpack(kept: Any) -> Any:
+            seen("unpack")
+            return torch.from_numpy(kept) / 2
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            y = (p * q).sum()
+        y.backward()
+        return p.grad, q.grad
+
+    @case
+    def a_network_with_hooks_on_saved_tensors() -> Any:
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(
+            torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.GELU(), torch.nn.Linear(4, 2)
+        )
+        packed: list[Any] = []
+
+        def pack(t: Any) -> Any:
+            packed.append(t.detach())
+            return len(packed) - 1
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda place: packed[place]):
+            values, _ = net(x).softmax(1).max(1)
+            loss = torch.nn.functional.mse_loss(values, torch.zeros(4)) + values.exp().mean()
+        seen(len(packed) > 4)
+        loss.backward()
+        return [p.grad for p in net.parameters()]
+
+    @case
+    def hooks_on_what_functions_save() -> Any:
+        class Square(torch.autograd.Function):  # type: ignore[misc,name-defined]
+            @staticmethod
+            def forward(ctx: Any, t: Any) -> Any:
+                ctx.save_for_backward(t, None)
+                return t * t
+
+            @staticmethod
+            def backward(ctx: Any, g: Any) -> Any:
+                return g * 2 * ctx.saved_tensors[0]
+
+        p = leaf()
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: t * 3, lambda t: t)
+        with hooks:
+            y = Square.apply(p)
+        y.sum().backward()
+        return p.grad
+
+    @case
+    def unpacked_to_no_tensor() -> Any:
+        p = leaf()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: 1):
+            y = (p * p).sum()
+        y.backward()
+
+    @case
+    def hooks_on_saved_tensors_switched_off() -> Any:
+        graph = torch.autograd.graph
+        with (
+            graph.disable_saved_tensors_hooks("not here"),
+            graph.saved_tensors_hooks(lambda t: t, lambda t: t),
+        ):
+            pass
+
+    @case
     def view_with_the_layout_of_its_base() -> Any:
         x1 = (w * 1).mT
         return torch.autograd.grad((x1.mT * x1.mT).sum(), [x1, w])
@@ -170,8 +241,3 @@ def cases(torch: Any, seen: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", list(cases(flambeau, print)))
 def test_same_as_pytorch(name: str) -> None:
     check(cases, name)
-
-
-def test_hooks_on_saved_tensors_are_refused() -> None:
-    with pytest.raises(NotImplementedError, match="saved_tensors_hooks"):
-        flambeau.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t)

@@ -62,7 +62,12 @@ def address(process: subprocess.Popen[str]) -> str:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stderr is not None
     stream = process.stderr
-    threading.Thread(target=lambda: [lines.put(line) for line in stream], daemon=True).start()
+
+    def drain() -> None:
+        for line in stream:
+            lines.put(line)
+
+    threading.Thread(target=drain, daemon=True).start()
     seen = []
     for _ in range(100):
         seen.append(lines.get(timeout=120))
@@ -203,6 +208,6 @@ def test_the_page_in_a_browser(page: str, get: Get, tmp_path: Path) -> None:
         assert re.search(rf">\s*{tag}\s*<", seen), tag
     shown = np.asarray(Image.open(picture).convert("RGB"))
     assert shown.shape == (1000, 1400, 3)
-    orange = (np.abs(shown.astype(int) - (245, 124, 0)) < 12).all(-1)
+    orange = np.all(np.abs(shown.astype(int) - (245, 124, 0)) < 12, axis=-1)
     assert orange[:60].mean() > 0.5  # TensorBoard's bar
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 100  # curves and pictures below it

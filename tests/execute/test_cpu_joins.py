@@ -72,3 +72,13 @@ def test_elementwise_readers_need_no_memory() -> None:
     x = b.random((64, 64))
     compiled = b.check([tanh(view.concat(sin(x), exp(x), axis=1))])
     assert len(compiled.kernels) == 1
+
+
+def test_joins_of_joins_stay_small() -> None:
+    b = Builder()
+    x = b.random((4, 8))
+    for place in range(40):  # inlined whole, it would be 2 ** 40 loads
+        joined = view.concat(x, x, axis=place % 2)
+        steps = (2, 1) if place % 2 == 0 else (1, 2)
+        x = view.slice_(joined, starts=(0, 0), sizes=(4, 8), steps=steps)
+    b.check([tanh(x)])

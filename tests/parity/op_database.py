@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import importlib
 import itertools
 import sys
@@ -51,6 +52,8 @@ NO_GRADIENT = {
 }
 # Ops that may choose among equal elements: their indices are compared only for floats.
 TIED = {"topk", "kthvalue", "sort", "argsort", "msort", "mode", "median", "nanmedian"}
+# Ops whose results are defined up to the signs (or phases) of vectors.
+SIGNED = {"svd", "linalg.svd", "svd_lowrank", "pca_lowrank", "linalg.eigh", "linalg.eig"}
 # Ops whose results are defined up to more than rounding.
 SLACK = {
     "polygamma": 100,
@@ -104,8 +107,12 @@ def mine(given: Any, memo: dict[Any, Any] | None = None) -> Any:
         return flambeau.device(str(given))
     if isinstance(given, torch.Generator):
         return flambeau.Generator().manual_seed(given.initial_seed())
-    if isinstance(given, types.FunctionType):
+    if isinstance(given, (types.FunctionType, types.BuiltinFunctionType)):
         return retargeted(given)
+    if isinstance(given, torch.nn.LinearCrossEntropyOptions):
+        return flambeau.nn.LinearCrossEntropyOptions(chunking_method=given.chunking_method)
+    if isinstance(given, torch.nn.Module):
+        return getattr(flambeau.nn, type(given).__name__)()
     return given
 
 
@@ -137,12 +144,17 @@ class _Namespace:
 
 def retargeted(function: Any, depth: int = 0) -> Any:
     """A Python function of PyTorch's tests with `torch` meaning Flambeau."""
+    if isinstance(function, functools.partial):
+        return functools.partial(retargeted(function.func), *function.args, **function.keywords)
     if not isinstance(function, types.FunctionType) or depth > 3:
         return counterpart(function)
     if not (function.__module__ or "").startswith("torch.testing"):
         return counterpart(function)
     scope = dict(function.__globals__)
     scope["torch"] = _Namespace()
+    for name in ("F", "nn"):
+        if name in scope:
+            scope[name] = flambeau.nn.functional if name == "F" else flambeau.nn
     scope["freeze_rng_state"] = contextlib.nullcontext
     scope["set_rng_seed"] = flambeau.manual_seed
     for name in function.__code__.co_names:
@@ -233,8 +245,23 @@ def _choices_left_out(op: Any, dtype: Any, result: Any) -> Any:
     return result[0] if isinstance(result, tuple) else tuple(result.shape)
 
 
-def compare(ours: Any, theirs: Any, slack: float, strides: bool, values: bool = True) -> None:
-    """Raises Different unless our result is PyTorch's."""
+def _without_signs(op: Any, result: Any) -> Any:
+    """The result with absolute values where LAPACK's libraries choose the signs of vectors."""
+    if op.name not in SIGNED:
+        return result
+    if isinstance(result, (tuple, list)):
+        return tuple(_without_signs(op, part) for part in result)
+    return result.abs()
+
+
+def _free_choices(op: Any, dtype: Any, result: Any) -> Any:
+    return _without_signs(op, _choices_left_out(op, dtype, result))
+
+
+def compare(
+    ours: Any, theirs: Any, slack: float, strides: bool, values: bool = True, least: float = 0.0
+) -> None:
+    """Raises Different unless our result is PyTorch's; `least` is the scale of what rounds to 0."""
     if isinstance(theirs, torch.Tensor):
         if not isinstance(ours, flambeau.Tensor):
             raise Different(f"type {type(ours).__name__}")
@@ -244,17 +271,17 @@ def compare(ours: Any, theirs: Any, slack: float, strides: bool, values: bool = 
         if tuple(ours.shape) != tuple(theirs.shape):
             raise Different(f"shape {tuple(ours.shape)} for {tuple(theirs.shape)}")
         if values:
-            _compare_arrays(array(ours), array(theirs), RTOL.get(name, 0.0) * slack)
+            _compare_arrays(array(ours), array(theirs), RTOL.get(name, 0.0) * slack, least)
         if strides and theirs.numel() > 1 and tuple(ours.stride()) != tuple(theirs.stride()):
             raise Different(f"strides {tuple(ours.stride())} for {tuple(theirs.stride())}")
     elif isinstance(theirs, Mapping):
         for key, part in theirs.items():
-            compare(ours[key], part, slack, strides, values)
+            compare(ours[key], part, slack, strides, values, least)
     elif isinstance(theirs, (list, tuple)) and not isinstance(theirs, torch.Size):
         if not isinstance(ours, (list, tuple)) or len(ours) != len(theirs):
             raise Different(f"type {type(ours).__name__} for {type(theirs).__name__}")
         for a, b in zip(ours, theirs):
-            compare(a, b, slack, strides, values)
+            compare(a, b, slack, strides, values, least)
     elif isinstance(theirs, (float, complex)):
         _compare_arrays(np.asarray(ours), np.asarray(theirs), 1e-5 * slack)
     elif isinstance(theirs, (torch.dtype, torch.layout, torch.device)):
@@ -264,11 +291,13 @@ def compare(ours: Any, theirs: Any, slack: float, strides: bool, values: bool = 
         raise Different(f"value {ours!r} for {theirs!r}")
 
 
-def _compare_arrays(ours: Any, theirs: Any, rtol: float) -> None:
+def _compare_arrays(ours: Any, theirs: Any, rtol: float, least: float = 0.0) -> None:
     finite = theirs[np.isfinite(theirs)] if theirs.dtype.kind in "fc" else theirs
     scale = float(np.abs(finite).max()) if finite.size and theirs.dtype.kind in "fc" else 0.0
+    # (A gradient that cancels is what the largest of its terms rounds to.)
+    atol = rtol * max(min(1.0, scale), least)
     with np.errstate(all="ignore"):
-        close = np.isclose(ours, theirs, rtol=rtol, atol=rtol * min(1.0, scale), equal_nan=True)
+        close = np.isclose(ours, theirs, rtol=rtol, atol=atol, equal_nan=True)
     if not close.all():
         at = tuple(int(i[0]) for i in np.nonzero(~close)) if close.ndim else ()
         raise Different(f"value {ours[at]} for {theirs[at]} at {at} of {theirs.shape}")
@@ -367,7 +396,7 @@ def _check_gradients(
                 raise Different(f"gradient {'None' if a is None else 'a tensor for None'}")
             continue
         try:
-            compare(a, b, slack * GRADIENT_SLACK, strides=False)
+            compare(a, b, slack * GRADIENT_SLACK, strides=False, least=1.0)
         except Different as error:
             raise Different(f"gradient {error}") from None
 
@@ -423,7 +452,7 @@ class Runner:
         slack = SLACK.get(op.name, 1)
         try:
             ours = _called(function, ours_given[0], *ours_given[1], **ours_given[2])
-            plain = [_choices_left_out(op, dtype, result) for result in (ours, theirs)]
+            plain = [_free_choices(op, dtype, result) for result in (ours, theirs)]
             compare(*plain, slack, self.strides, op.name not in UNWRITTEN)
             leaves = [t for t in tensors_of(theirs_given) if t.requires_grad]
             mine_leaves = [t for t in tensors_of(ours_given) if t.requires_grad]
@@ -459,7 +488,7 @@ class Runner:
             try:
                 called = public_function(op) if form == "out= " else retargeted(function)
                 ours = _called(called, own[0], *own[1], **own[2])
-                plain = [_choices_left_out(op, dtype, result) for result in (ours, theirs)]
+                plain = [_free_choices(op, dtype, result) for result in (ours, theirs)]
                 slack = SLACK.get(op.name, 1)
                 compare(*plain, slack, self.strides, op.name not in UNWRITTEN)
                 report.good_forms += 1

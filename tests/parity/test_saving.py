@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flambeau
@@ -181,3 +182,16 @@ def test_damaged_files(tmp_path: Path) -> None:
         flambeau.load(tmp_path / "absent.pt")
     with pytest.raises(RuntimeError, match="CUDA"):
         flambeau.load(io.BytesIO(whole), map_location="cuda")
+
+
+@pytest.mark.parametrize("form", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+def test_sparse_tensors_both_ways(form: str) -> None:
+    torch = pytest.importorskip("torch")
+    dense = np.array([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]], np.float32)
+    for write, read in ((torch, flambeau), (flambeau, torch), (flambeau, flambeau)):
+        file = io.BytesIO()
+        write.save({"m": getattr(write.from_numpy(dense.copy()), form)()}, file)
+        file.seek(0)
+        found = read.load(file, weights_only=True)["m"]
+        assert str(found.layout) == str(getattr(torch.ones(1, 1), form)().layout)
+        assert found.to_dense().numpy().tolist() == dense.tolist()

@@ -104,6 +104,7 @@ from flambeau.nn.modules.linear import (
 )
 from flambeau.nn.modules.linear_loss import (
     LinearCrossEntropyLoss,
+    LinearCrossEntropyOptions,
 )
 from flambeau.nn.modules.loss import (
     BCELoss,
@@ -312,6 +313,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from flambeau.functional.linear_loss import LinearCrossEntropyOptions
 from flambeau.nn._torch import F, Tensor
 from flambeau.nn.modules.linear import Linear
 from flambeau.nn.modules.module import Module
 
-__all__ = ["LinearCrossEntropyLoss"]
+__all__ = ["LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
 
 
 class LinearCrossEntropyLoss(Module):
@@ -39,8 +40,6 @@ class LinearCrossEntropyLoss(Module):
             raise RuntimeError(
                 f"expected label_smoothing to be in range [0, 1], got {label_smoothing}"
             )
-        if options is not None:
-            raise NotImplementedError("LinearCrossEntropyLoss(options=...) is not implemented")
         self.num_classes = num_classes
         self.out_features = tuple(out_features)
         self.reduction = reduction
@@ -65,6 +64,7 @@ class LinearCrossEntropyLoss(Module):
             target,
             linear_bias=None if bias is None else bias.reshape(shape),
             weight=self.weight,
+            options=self.options,
             reduction=self.reduction,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,

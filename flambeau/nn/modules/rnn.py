@@ -7,9 +7,10 @@ import numbers
 import warnings
 from typing import Any
 
-from flambeau.functional.recurrent import GATES, recurrent_layer
+from flambeau.functional.recurrent import GATES
+from flambeau.functional.recurrent_layers import run_layers
 from flambeau.nn import init
-from flambeau.nn._torch import F, Parameter, Tensor, cat, empty, stack, zeros
+from flambeau.nn._torch import Parameter, Tensor, empty, zeros
 from flambeau.nn.modules.module import Module
 from flambeau.nn.utils.rnn import PackedSequence
 
@@ -289,29 +290,10 @@ class RNNBase(Module):
         self, rows: Tensor, sizes: tuple[int, ...], state: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """All layers over packed rows: (packed rows, the states after the last step)."""
-        directions = self._directions
-        ends: list[list[Tensor]] = [[] for _ in state]
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(directions):
-                place = layer * directions + direction
-                output, *after = recurrent_layer(
-                    self.mode,
-                    rows,
-                    [h.select(0, place) for h in state],
-                    self._weights_of(place),
-                    sizes,
-                    direction == 1,
-                )
-                outputs.append(output)
-                for end, value in zip(ends, after):
-                    end.append(value)
-            rows = cat(outputs, 1) if directions > 1 else outputs[0]
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                rows = F.dropout(rows, self.dropout, True)
-        if self.num_layers * directions == 1:
-            return rows, [end[0].unsqueeze(0) for end in ends]
-        return rows, [stack(end) for end in ends]
+        places = self.num_layers * self._directions
+        weights = [self._weights_of(place) for place in range(places)]
+        dropout = self.dropout if self.training else 0.0
+        return run_layers(self.mode, rows, sizes, state, weights, self._directions, dropout)
 
     def _weights_of(self, place: int) -> tuple[Any, ...]:
         """(w_ih, w_hh, b_ih, b_hh, w_hr) of a layer and direction; None for what there is not."""
