@@ -74,3 +74,14 @@ def _assert(condition: Any, message: Any) -> None:
     """torch._assert: AssertionError with the message unless the condition holds."""
     if not condition:
         raise AssertionError(message)
+
+
+class PyTorchFileReader:
+    """NotImplementedError: `torch.load` reads files."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__} is not supported: use torch.load, save")
+
+
+class PyTorchFileWriter(PyTorchFileReader):
+    """NotImplementedError: `torch.save` writes files."""

@@ -143,6 +143,8 @@ _ELSEWHERE = {
     "fork": ("flambeau.jit", "fork"),
     "_dynamo": ("flambeau.dynamo", "eval_frame"),
     "_assert": ("flambeau._C", "_assert"),
+    "PyTorchFileReader": ("flambeau._C", "PyTorchFileReader"),
+    "PyTorchFileWriter": ("flambeau._C", "PyTorchFileWriter"),
     "Event": ("flambeau.accelerator", "Event"),
     "Stream": ("flambeau.accelerator", "Stream"),
     "OutOfMemoryError": ("flambeau.core.errors", "OutOfMemoryError"),

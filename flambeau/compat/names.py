@@ -76,7 +76,6 @@ GATHERED: dict[str, str] = {
     "torch.ao.quantization": "flambeau.quantization",
     "torch.cuda.amp": "flambeau.amp.cuda",
     "torch.cpu.amp": "flambeau.amp.cpu",
-    "torch.utils._pytree": "flambeau.utils.trees",
     **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},
     "torchvision.transforms.transforms": "flambeau.vision.transforms",
     "torchvision.transforms._functional_pil": "flambeau.vision.transforms.pil_images",
