@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+from flambeau.core.device import device
 from flambeau.functional.generators import Generator
 from flambeau.tensor import overriding
 from flambeau.tensor.overriding import disabled as _disabled_torch_function_impl
@@ -85,3 +87,16 @@ class PyTorchFileReader:
 
 class PyTorchFileWriter(PyTorchFileReader):
     """NotImplementedError: `torch.save` writes files."""
+
+
+def _parse_to(*args: Any, **kwargs: Any) -> Any:
+    """torch._C._nn._parse_to: (device, dtype, non_blocking, memory_format) of the arguments of
+    Module.to."""
+    from flambeau.nn.modules import conversion
+
+    where, kind, non_blocking, memory_format = conversion._parse_to(args, kwargs)
+    place = device(where) if where is not None and not isinstance(where, device) else where
+    return place, kind, non_blocking, memory_format
+
+
+_nn = SimpleNamespace(_parse_to=_parse_to)

@@ -143,6 +143,8 @@ _ELSEWHERE = {
     "fork": ("flambeau.jit", "fork"),
     "_dynamo": ("flambeau.dynamo", "eval_frame"),
     "_assert": ("flambeau._C", "_assert"),
+    "ScriptModule": ("flambeau.nn.modules.scripted", "ScriptModule"),
+    "ScriptFunction": ("flambeau.nn.modules.scripted", "ScriptFunction"),
     "PyTorchFileReader": ("flambeau._C", "PyTorchFileReader"),
     "PyTorchFileWriter": ("flambeau._C", "PyTorchFileWriter"),
     "Event": ("flambeau.accelerator", "Event"),

@@ -60,6 +60,8 @@ GATHERED: dict[str, str] = {
     "torch._dynamo": "flambeau.dynamo",
     "torch._dynamo._trace_wrapped_higher_order_op": "flambeau.dynamo",
     "torch._dynamo.eval_frame": "flambeau.dynamo",
+    "torch._subclasses": "flambeau.dynamo",
+    "torch._subclasses.fake_tensor": "flambeau.dynamo",
     "torch.autograd.profiler": "flambeau.profiler",
     "torch.distributed.constants": "flambeau.distributed.group",
     "torch.distributed.distributed_c10d": "flambeau.distributed",

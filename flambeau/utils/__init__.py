@@ -15,7 +15,6 @@ _ABSENT = {
     "bottleneck": "the standard library's cProfile",
     "collect_env": "the command `flambeau env`",
     "cpp_extension": "NumPy or llvmlite: Flambeau has no C++ interface",
-    "flop_counter": "counting by hand",
 }
 
 
