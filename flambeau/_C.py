@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+from flambeau.core.device import device
 from flambeau.functional.generators import Generator
 from flambeau.tensor import overriding
 from flambeau.tensor.overriding import disabled as _disabled_torch_function_impl
@@ -74,3 +76,27 @@ def _assert(condition: Any, message: Any) -> None:
     """torch._assert: AssertionError with the message unless the condition holds."""
     if not condition:
         raise AssertionError(message)
+
+
+class PyTorchFileReader:
+    """NotImplementedError: `torch.load` reads files."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__} is not supported: use torch.load, save")
+
+
+class PyTorchFileWriter(PyTorchFileReader):
+    """NotImplementedError: `torch.save` writes files."""
+
+
+def _parse_to(*args: Any, **kwargs: Any) -> Any:
+    """torch._C._nn._parse_to: (device, dtype, non_blocking, memory_format) of the arguments of
+    Module.to."""
+    from flambeau.nn.modules import conversion
+
+    where, kind, non_blocking, memory_format = conversion._parse_to(args, kwargs)
+    place = device(where) if where is not None and not isinstance(where, device) else where
+    return place, kind, non_blocking, memory_format
+
+
+_nn = SimpleNamespace(_parse_to=_parse_to)

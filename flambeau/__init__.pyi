@@ -49,6 +49,8 @@ from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
+from flambeau._C import PyTorchFileReader as PyTorchFileReader
+from flambeau._C import PyTorchFileWriter as PyTorchFileWriter
 from flambeau._C import _assert as _assert
 from flambeau.accelerator import Event as Event
 from flambeau.accelerator import Stream as Stream
@@ -484,6 +486,8 @@ from flambeau.functional.windows import hann_window as hann_window
 from flambeau.functional.windows import kaiser_window as kaiser_window
 from flambeau.jit import fork as fork
 from flambeau.jit import wait as wait
+from flambeau.nn.modules.scripted import ScriptFunction as ScriptFunction
+from flambeau.nn.modules.scripted import ScriptModule as ScriptModule
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
 from flambeau.storage import FloatStorage

@@ -188,7 +188,7 @@ def optimized_execution(should_optimize: bool) -> Iterator[None]:
 def __getattr__(name: str) -> Any:
     if name == "isinstance":
         return isinstance_
-    if name in ("ScriptModule", "RecursiveScriptModule", "TopLevelTracedModule"):
+    if name in ("ScriptModule", "ScriptFunction", "RecursiveScriptModule", "TopLevelTracedModule"):
         from flambeau.nn.modules import scripted
 
         return getattr(scripted, name)

@@ -105,3 +105,14 @@ def tensorboard_trace_handler(
 ) -> Any:
     """NotImplementedError: there are no traces."""
     raise NotImplementedError("tensorboard_trace_handler() is not supported: there are no traces")
+
+
+class emit_nvtx:
+    """NotImplementedError: there are no CUDA ranges."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__} is not supported: there are no traces")
+
+
+class emit_itt(emit_nvtx):
+    """NotImplementedError: there are no ITT ranges."""

@@ -104,27 +104,41 @@ class Storage:
 
     def still_exposed(self) -> bool:
         """Whether anybody outside still holds the memory; forgets the exposure when nobody does."""
-        if self.foreign is not None:
-            array = self.foreign
-            while isinstance(array, np.ndarray):
-                # Held by: this storage or the array above it, the local name, getrefcount's
-                # argument.
-                if sys.getrefcount(array) > 3:
-                    return True
-                if array.base is None:
-                    self.exposed = False
-                    return False
-                array = array.base
-            return True
         if sys.getrefcount(self.buffer) > BUFFER_BASELINE:
             return True
+        if self.foreign is not None:
+            held = _foreign_count(self) > FOREIGN_BASELINE
+            array = self.foreign
+            if held or array is not self.buffer.owner:
+                return True
+            while isinstance(array.base, np.ndarray):
+                if _base_count(array) > BASE_BASELINE:
+                    return True
+                array = array.base
+            if array.base is not None:
+                return True
         self.exposed = False
         return False
+
+
+# How often what nobody else holds is counted: measured, since interpreters differ.
+
+
+def _foreign_count(storage: Storage) -> int:
+    return sys.getrefcount(storage.foreign)
+
+
+def _base_count(array: Array) -> int:
+    return sys.getrefcount(array.base)
 
 
 def _buffer_baseline() -> int:
     storage = Storage(allocate(0))
     return sys.getrefcount(storage.buffer)
+
+
+def _foreign_baseline() -> int:
+    return _foreign_count(storage_over_array(np.empty(1))[0])
 
 
 BUFFER_BASELINE = _buffer_baseline()
@@ -153,3 +167,7 @@ def snapshot(source: Storage, start: int, size: int) -> Storage:
     copy = Storage(allocate(size))
     np.asarray(copy.buffer)[:size] = np.asarray(source.buffer)[start : start + size]
     return copy
+
+
+FOREIGN_BASELINE = _foreign_baseline()
+BASE_BASELINE = _base_count(np.empty(2)[:1])

@@ -15,7 +15,6 @@ _ABSENT = {
     "bottleneck": "the standard library's cProfile",
     "collect_env": "the command `flambeau env`",
     "cpp_extension": "NumPy or llvmlite: Flambeau has no C++ interface",
-    "flop_counter": "counting by hand",
 }
 
 
@@ -34,7 +33,5 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES and name not in _ABSENT:
         return importlib.import_module(f"flambeau.utils.{name}")
-    if name == "_pytree":
-        return importlib.import_module("flambeau.utils.trees")
     instead = f": use {_ABSENT[name]} instead" if name in _ABSENT else " yet"
     raise AttributeError(f"flambeau has no torch.utils.{name}{instead}")

@@ -1,219 +1,339 @@
-"""Nested containers as trees: torch.utils._pytree, which programs use for their own transforms."""
+"""torch.utils._pytree: nested containers as a list of leaves and a description of the rest.
+
+Lists, tuples, named tuples, dictionaries (also ordered and default ones) and deques are nodes, and
+what `register_pytree_node` adds; everything else is a leaf.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+PyTree = Any
+Context = Any
+FlattenFunc = Callable[[Any], tuple[list[Any], Context]]
+UnflattenFunc = Callable[[Iterable[Any], Context], Any]
 
 __all__ = [
-    "LeafSpec",
-    "TreeSpec",
-    "register_pytree_node",
-    "tree_all",
-    "tree_any",
-    "tree_flatten",
-    "tree_iter",
-    "tree_leaves",
-    "tree_map",
-    "tree_map_",
-    "tree_map_only",
-    "tree_structure",
-    "tree_unflatten",
-]
+    "Context", "FlattenFunc", "LeafSpec", "PyTree", "SUPPORTED_NODES", "TreeSpec",
+    "UnflattenFunc", "register_pytree_node", "tree_all", "tree_all_only", "tree_any",
+    "tree_any_only", "tree_flatten", "tree_iter", "tree_leaves", "tree_map", "tree_map_",
+    "tree_map_only", "tree_map_only_", "tree_structure", "tree_unflatten",
+]  # fmt: skip
 
 
-class _Kind(NamedTuple):
-    """How containers of a type are taken apart, (children, context), and put together again."""
+class NodeDef(NamedTuple):
+    """How a kind of container is taken apart and put together."""
 
-    flatten: Callable[[Any], tuple[list[Any], Any]]
-    unflatten: Callable[[Any, Any], Any]
-
-
-def _of_dictionary(given: Any) -> tuple[list[Any], Any]:
-    return list(given.values()), list(given)
+    type: type
+    flatten_fn: FlattenFunc
+    unflatten_fn: UnflattenFunc
 
 
-_KINDS: dict[Any, _Kind] = {
-    list: _Kind(lambda x: (list(x), None), lambda parts, _: list(parts)),
-    tuple: _Kind(lambda x: (list(x), None), lambda parts, _: tuple(parts)),
-    dict: _Kind(_of_dictionary, lambda parts, keys: dict(zip(keys, parts))),
-    OrderedDict: _Kind(_of_dictionary, lambda parts, keys: OrderedDict(zip(keys, parts))),
-    defaultdict: _Kind(
-        lambda x: (list(x.values()), [x.default_factory, list(x)]),
-        lambda parts, context: defaultdict(context[0], zip(context[1], parts)),
-    ),
-    deque: _Kind(lambda x: (list(x), x.maxlen), lambda parts, maxlen: deque(parts, maxlen=maxlen)),
-}
-_NAMED = _Kind(lambda x: (list(x), type(x)), lambda parts, kind: kind(*parts))
+SUPPORTED_NODES: dict[Any, NodeDef] = {}
 
 
 def register_pytree_node(
-    cls: type, flatten_fn: Callable[[Any], Any], unflatten_fn: Callable[[Any, Any], Any],
-    **_: Any,
-) -> None:  # fmt: skip
-    """Makes instances of a class containers. ValueError where they are already."""
-    if cls in _KINDS:
+    cls: type,
+    flatten_fn: FlattenFunc,
+    unflatten_fn: UnflattenFunc,
+    *,
+    serialized_type_name: str | None = None,
+    to_dumpable_context: Callable[[Context], Any] | None = None,
+    from_dumpable_context: Callable[[Any], Context] | None = None,
+    flatten_with_keys_fn: Callable[[Any], Any] | None = None,
+) -> None:
+    """Makes containers of this very class nodes. ValueError where they are already.
+
+    The arguments for writing trees to files and for paths of leaves are accepted: nothing here
+    writes trees or asks for paths.
+    """
+    if cls in SUPPORTED_NODES:
         raise ValueError(f"{cls} is already registered as pytree node.")
-
-    def flatten(given: Any) -> tuple[list[Any], Any]:
-        children, context = flatten_fn(given)
-        return list(children), context
-
-    _KINDS[cls] = _Kind(flatten, unflatten_fn)
+    SUPPORTED_NODES[cls] = NodeDef(cls, flatten_fn, unflatten_fn)
 
 
-def _kind_of(tree: Any) -> tuple[Any, _Kind] | None:
-    kind = type(tree)
-    if kind in _KINDS:
-        return kind, _KINDS[kind]
-    if isinstance(tree, tuple) and hasattr(kind, "_fields"):
-        return "namedtuple", _NAMED
-    return None
+def _register_pytree_node(
+    cls: type, flatten_fn: FlattenFunc, unflatten_fn: UnflattenFunc, **options: Any
+) -> None:
+    """The older name: a class that is registered already is left as it was."""
+    if cls not in SUPPORTED_NODES:
+        register_pytree_node(cls, flatten_fn, unflatten_fn, **options)
+
+
+_private_register_pytree_node = _register_pytree_node
+
+
+def _named(values: Iterable[Any], kind: Context) -> Any:
+    return kind(*values)
+
+
+register_pytree_node(list, lambda x: (x, None), lambda values, _: [*values])
+register_pytree_node(tuple, lambda x: ([*x], None), lambda values, _: tuple(values))
+# What all named tuples are registered as, whatever their class: see _get_node_type.
+SUPPORTED_NODES[NamedTuple] = NodeDef(tuple, lambda x: ([*x], type(x)), _named)
+register_pytree_node(
+    dict, lambda x: ([*x.values()], [*x]), lambda values, keys: dict(zip(keys, values))
+)
+register_pytree_node(
+    OrderedDict,
+    lambda x: ([*x.values()], [*x]),
+    lambda values, keys: OrderedDict(zip(keys, values)),
+)
+register_pytree_node(
+    defaultdict,
+    lambda x: ([*x.values()], [x.default_factory, [*x]]),
+    lambda values, context: defaultdict(context[0], zip(context[1], values)),
+)
+register_pytree_node(
+    deque, lambda x: ([*x], x.maxlen), lambda values, maxlen: deque(values, maxlen)
+)
+
+
+def _flatten_with_names(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """For `flatten_with_keys_fn`: the parts of a container, each with its place in it."""
+
+    def flatten(tree: Any) -> tuple[list[tuple[Any, Any]], Context]:
+        node = _node(tree)
+        children, context = node.flatten_fn(tree) if node is not None else ([tree], None)
+        return [*zip(make(tree), children)], context
+
+    return flatten
+
+
+_dict_flatten_with_keys = _flatten_with_names(list)
+_list_flatten_with_keys = _tuple_flatten_with_keys = _flatten_with_names(lambda x: range(len(x)))
+
+
+def _dict_flatten(tree: dict[Any, Any]) -> tuple[list[Any], Context]:
+    return SUPPORTED_NODES[dict].flatten_fn(tree)
+
+
+def _dict_unflatten(values: Iterable[Any], context: Context) -> dict[Any, Any]:
+    made: dict[Any, Any] = SUPPORTED_NODES[dict].unflatten_fn(values, context)
+    return made
 
 
 class TreeSpec:
-    """The shape of a tree: a container's type and context, and the shapes of its children."""
+    """What is left of a tree without its leaves."""
 
-    def __init__(self, type: Any, context: Any, children_specs: list[TreeSpec]) -> None:
-        self.type, self.context, self.children_specs = type, context, children_specs
-        self.num_leaves: int = sum(child.num_leaves for child in children_specs) if type else 1
-        self.num_nodes: int = 1 + sum(child.num_nodes for child in children_specs)
-        self.num_children = len(children_specs)
+    __slots__ = ("_children", "context", "num_leaves", "type")
+
+    def __init__(self, type: Any, context: Context, children_specs: list[TreeSpec]) -> None:
+        self.type, self.context, self._children = type, context, children_specs
+        self.num_leaves: int = sum(child.num_leaves for child in children_specs)
+
+    @property
+    def children_specs(self) -> list[TreeSpec]:
+        return self._children
+
+    @property
+    def num_children(self) -> int:
+        return len(self._children)
+
+    @property
+    def num_nodes(self) -> int:
+        """Nodes and leaves, this one included."""
+        return 1 + sum(child.num_nodes for child in self._children)
+
+    def children(self) -> list[TreeSpec]:
+        """The descriptions one floor down."""
+        return self._children
 
     def is_leaf(self) -> bool:
-        """Whether it is no container."""
-        return self.type is None
+        return False
 
     def unflatten(self, leaves: Iterable[Any]) -> Any:
-        """The tree with these leaves. ValueError for another number of them."""
-        given = list(leaves)
-        if len(given) != self.num_leaves:
+        """The tree with these leaves. ValueError unless there are `num_leaves` of them."""
+        listed = list(leaves)
+        if len(listed) != self.num_leaves:
             raise ValueError(
-                f"treespec.unflatten(leaves): `leaves` has length {len(given)} but the spec refers "
-                f"to a pytree that holds {self.num_leaves} items ({self})."
+                f"treespec.unflatten(leaves): `leaves` has length {len(listed)} but the spec "
+                f"refers to a pytree that holds {self.num_leaves} items ({self})."
             )
-        return self._built(iter(given))
+        return self._filled(iter(listed))
 
-    def _built(self, leaves: Any) -> Any:
-        if self.type is None:
-            return next(leaves)
-        kind = _NAMED if self.type == "namedtuple" else _KINDS[self.type]
-        return kind.unflatten([child._built(leaves) for child in self.children_specs], self.context)
+    def _filled(self, leaves: Iterator[Any]) -> Any:
+        children = [child._filled(leaves) for child in self._children]
+        return SUPPORTED_NODES[self.type].unflatten_fn(children, self.context)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TreeSpec) and (
-            (self.type, self.context, self.children_specs)
-            == (other.type, other.context, other.children_specs)
+        return (
+            isinstance(other, TreeSpec)
+            and (self.type, self.context) == (other.type, other.context)
+            and self._children == other._children
         )
 
     def __hash__(self) -> int:
-        return hash((str(self.type), self.num_leaves))
+        return hash((self.type, tuple(self._children)))
 
     def __repr__(self) -> str:
-        if self.type is None:
-            return "*"
-        name = getattr(self.type, "__name__", self.type)
-        return f"TreeSpec({name}, {self.context}, {self.children_specs})"
+        name = "namedtuple" if self.type is NamedTuple else self.type.__name__
+        inner = ",\n  ".join(repr(child).replace("\n", "\n  ") for child in self._children)
+        return f"TreeSpec({name}, {self.context}, [{inner}])"
 
 
 class LeafSpec(TreeSpec):
-    """The shape of a leaf."""
+    """The place of a leaf."""
+
+    __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__(None, None, [])
+        self.num_leaves = 1
+
+    def is_leaf(self) -> bool:
+        return True
+
+    def _filled(self, leaves: Iterator[Any]) -> Any:
+        return next(leaves)
+
+    def __repr__(self) -> str:
+        return "*"
 
 
-def tree_flatten(
-    tree: Any, is_leaf: Callable[[Any], bool] | None = None
-) -> tuple[list[Any], TreeSpec]:
-    """The leaves of a tree in order, and its shape."""
-    leaves: list[Any] = []
-    return leaves, _taken(tree, leaves, is_leaf)
+_LEAF = LeafSpec()
+Stop: TypeAlias = "Callable[[Any], bool] | None"  # where what would be a node is a leaf
 
 
-def _taken(tree: Any, leaves: list[Any], is_leaf: Any) -> TreeSpec:
-    found = None if is_leaf is not None and is_leaf(tree) else _kind_of(tree)
-    if found is None:
-        leaves.append(tree)
-        return LeafSpec()
-    kind, how = found
-    children, context = how.flatten(tree)
-    return TreeSpec(kind, context, [_taken(child, leaves, is_leaf) for child in children])
+def _is_namedtuple_instance(tree: Any) -> bool:
+    kind = type(tree)
+    return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
 
 
-def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
-    """The tree of a shape with these leaves. TypeError for what is no shape."""
+def _get_node_type(tree: Any) -> Any:
+    """The key of SUPPORTED_NODES for this container; its class where it is a leaf."""
+    return NamedTuple if _is_namedtuple_instance(tree) else type(tree)
+
+
+def _is_leaf(tree: Any, is_leaf: Stop = None) -> bool:
+    return (is_leaf is not None and is_leaf(tree)) or _node(tree) is None
+
+
+def _node(tree: Any) -> NodeDef | None:
+    own = SUPPORTED_NODES.get(type(tree))
+    return own if own is not None else SUPPORTED_NODES.get(_get_node_type(tree))
+
+
+def _kind(tree: Any) -> Any:
+    return type(tree) if type(tree) in SUPPORTED_NODES else _get_node_type(tree)
+
+
+def tree_iter(tree: PyTree, is_leaf: Stop = None) -> Iterator[Any]:
+    """The leaves, one after the other."""
+    node = None if is_leaf is not None and is_leaf(tree) else _node(tree)
+    if node is None:
+        yield tree
+        return
+    for child in node.flatten_fn(tree)[0]:
+        yield from tree_iter(child, is_leaf)
+
+
+def tree_leaves(tree: PyTree, is_leaf: Stop = None) -> list[Any]:
+    """The leaves."""
+    return list(tree_iter(tree, is_leaf))
+
+
+def tree_structure(tree: PyTree, is_leaf: Stop = None) -> TreeSpec:
+    """The tree without its leaves."""
+    node = None if is_leaf is not None and is_leaf(tree) else _node(tree)
+    if node is None:
+        return _LEAF
+    children, context = node.flatten_fn(tree)
+    return TreeSpec(_kind(tree), context, [tree_structure(child, is_leaf) for child in children])
+
+
+def tree_flatten(tree: PyTree, is_leaf: Stop = None) -> tuple[list[Any], TreeSpec]:
+    """The leaves, and the tree without them."""
+    return tree_leaves(tree, is_leaf), tree_structure(tree, is_leaf)
+
+
+def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> PyTree:
+    """The tree with these leaves. TypeError unless the second argument is a TreeSpec."""
     if not isinstance(treespec, TreeSpec):
         raise TypeError(
-            "tree_unflatten(leaves, treespec): Expected `treespec` to be instance of PyTreeSpec "
+            f"tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec "
             f"but got item of type {type(treespec)}."
         )
     return treespec.unflatten(leaves)
 
 
-def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """The leaves of a tree."""
-    return tree_flatten(tree, is_leaf)[0]
-
-
-def tree_iter(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Iterable[Any]:
-    """The leaves of a tree, one by one."""
-    return iter(tree_leaves(tree, is_leaf))
-
-
-def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeSpec:
-    """The shape of a tree."""
-    return tree_flatten(tree, is_leaf)[1]
-
-
-def tree_map(
-    func: Callable[..., Any], tree: Any, *rests: Any,
-    is_leaf: Callable[[Any], bool] | None = None,
-) -> Any:  # fmt: skip
-    """The tree with func of each leaf (and of those at the same place of the other trees)."""
-    leaves, spec = tree_flatten(tree, is_leaf)
-    others = [_at_places(spec, rest) for rest in rests]
-    return spec.unflatten([func(*parts) for parts in zip(leaves, *others)])
-
-
-def _at_places(spec: TreeSpec, tree: Any) -> list[Any]:
-    """What stands in another tree where this shape has leaves."""
-    if spec.type is None:
+def _beside(spec: TreeSpec, tree: Any) -> list[Any]:
+    """The parts of another tree at the leaves of this one. ValueError where they do not match."""
+    if spec.is_leaf():
         return [tree]
-    found = _kind_of(tree)
-    if found is None or found[0] != spec.type:
-        raise ValueError(f"Node type mismatch; expected {spec.type}, but got {type(tree)}.")
-    children, _ = found[1].flatten(tree)
+    node = _node(tree)
+    if node is None or _kind(tree) != spec.type:
+        raise ValueError(f"Node type mismatch; expected {spec.type!r}, but got {type(tree)!r}.")
+    children, context = node.flatten_fn(tree)
     if len(children) != spec.num_children:
         raise ValueError(
             f"Node arity mismatch; expected {spec.num_children}, but got {len(children)}."
         )
-    return [x for s, c in zip(spec.children_specs, children) for x in _at_places(s, c)]
+    if spec.type in (dict, OrderedDict):
+        missing, extra = {*spec.context} - {*context}, {*context} - {*spec.context}
+        if missing or extra:
+            said = [f"missing key(s): {missing}"] * bool(missing)
+            said += [f"extra key(s): {extra}"] * bool(extra)
+            raise ValueError(f"Node keys mismatch; {'; '.join(said)}.")
+        children = [tree[key] for key in spec.context]
+    elif context != spec.context:
+        raise ValueError(f"Node context mismatch for custom node type {spec.type!r}.")
+    return [leaf for one, child in zip(spec.children(), children) for leaf in _beside(one, child)]
 
 
-def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
-    """Calls func as tree_map does; gives the tree itself."""
-    tree_map(func, tree, *rests, is_leaf=is_leaf)
+def tree_map(func: Callable[..., Any], tree: PyTree, *rests: PyTree, is_leaf: Stop = None) -> Any:
+    """The tree with each leaf replaced by func(leaf, its counterparts in the other trees)."""
+    leaves, spec = tree_flatten(tree, is_leaf)
+    return spec.unflatten(map(func, leaves, *[_beside(spec, rest) for rest in rests]))
+
+
+def tree_map_(func: Callable[..., Any], tree: PyTree, *rests: PyTree, is_leaf: Stop = None) -> Any:
+    """Calls func at each leaf, for its effect, and gives the tree itself."""
+    leaves, spec = tree_flatten(tree, is_leaf)
+    for arguments in zip(leaves, *[_beside(spec, rest) for rest in rests]):
+        func(*arguments)
     return tree
 
 
-def tree_map_only(kinds: Any, func: Callable[[Any], Any], tree: Any, is_leaf: Any = None) -> Any:
-    """The tree with func of each leaf of a type (or for which a function is true)."""
-    chosen = kinds if callable(kinds) and not isinstance(kinds, type) else None
-
-    def apply(leaf: Any) -> Any:
-        taken = chosen(leaf) if chosen is not None else isinstance(leaf, kinds)
-        return func(leaf) if taken else leaf
-
-    return tree_map(apply, tree, is_leaf=is_leaf)
+def _only(kinds: Any) -> Callable[[Any], bool]:
+    if isinstance(kinds, (type, tuple)) or not callable(kinds):
+        return lambda leaf: isinstance(leaf, kinds)
+    return kinds  # type: ignore[no-any-return]
 
 
-def tree_all(pred: Callable[[Any], bool], tree: Any, is_leaf: Any = None) -> bool:
-    """Whether pred holds for all leaves."""
-    return all(map(pred, tree_leaves(tree, is_leaf)))
+def map_only(kinds: Any, /) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """A decorator: the function for leaves of these types, others stay as they are."""
+    wanted = _only(kinds)
+    return lambda func: lambda leaf: func(leaf) if wanted(leaf) else leaf
 
 
-def tree_any(pred: Callable[[Any], bool], tree: Any, is_leaf: Any = None) -> bool:
-    """Whether pred holds for a leaf."""
-    return any(map(pred, tree_leaves(tree, is_leaf)))
+def tree_map_only(kinds: Any, /, func: Any, tree: PyTree, is_leaf: Stop = None) -> Any:
+    """`tree_map` for the leaves of some types (a type, a tuple of them, or a condition)."""
+    return tree_map(map_only(kinds)(func), tree, is_leaf=is_leaf)
+
+
+def tree_map_only_(kinds: Any, /, func: Any, tree: PyTree, is_leaf: Stop = None) -> Any:
+    """`tree_map_` for the leaves of some types."""
+    return tree_map_(map_only(kinds)(func), tree, is_leaf=is_leaf)
+
+
+def tree_all(pred: Callable[[Any], bool], tree: PyTree, is_leaf: Stop = None) -> bool:
+    """Whether it holds for all leaves."""
+    return all(map(pred, tree_iter(tree, is_leaf)))
+
+
+def tree_any(pred: Callable[[Any], bool], tree: PyTree, is_leaf: Stop = None) -> bool:
+    """Whether it holds for some leaf."""
+    return any(map(pred, tree_iter(tree, is_leaf)))
+
+
+def tree_all_only(kinds: Any, /, pred: Any, tree: PyTree, is_leaf: Stop = None) -> bool:
+    """Whether it holds for all leaves of some types."""
+    return all(pred(leaf) for leaf in filter(_only(kinds), tree_iter(tree, is_leaf)))
+
+
+def tree_any_only(kinds: Any, /, pred: Any, tree: PyTree, is_leaf: Stop = None) -> bool:
+    """Whether it holds for some leaf of some types."""
+    return any(pred(leaf) for leaf in filter(_only(kinds), tree_iter(tree, is_leaf)))

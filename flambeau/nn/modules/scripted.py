@@ -20,3 +20,7 @@ class RecursiveScriptModule(ScriptModule):
 
 class TopLevelTracedModule(ScriptModule):
     """What `torch.jit.trace` makes of modules in PyTorch; nothing makes one here."""
+
+
+class ScriptFunction:
+    """What `torch.jit.script` makes of functions in PyTorch; nothing makes one here."""

@@ -65,6 +65,21 @@ def _features(depths: tuple[int, ...], normalised: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def make_layers(cfg: list[Any], batch_norm: bool = False) -> nn.Sequential:
+    """The features for a list of channels, with "M" where a pooling halves the picture."""
+    layers: list[nn.Module] = []
+    inside = 3
+    for entry in cfg:
+        if entry == "M":
+            layers.append(nn.MaxPool2d(2, stride=2))
+            continue
+        layers.append(nn.Conv2d(inside, entry, 3, padding=1))
+        layers += [nn.BatchNorm2d(entry)] if batch_norm else []
+        layers.append(nn.ReLU(inplace=True))
+        inside = entry
+    return nn.Sequential(*layers)
+
+
 def _without_draws(weights: WeightsEnum, kwargs: dict[str, Any]) -> None:
     kwargs["init_weights"] = False
 
