@@ -1,4 +1,4 @@
-"""The few names of PyTorch's C++ module that Python programs use."""
+"""torch._C: the few names of PyTorch's C++ part that programs in Python use."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from typing import Any
 from flambeau.functional.generators import Generator
 from flambeau.tensor import overriding
 from flambeau.tensor.overriding import disabled as _disabled_torch_function_impl
+from flambeau.tensor.tensor import Tensor
 from flambeau.tensor.tensor import Tensor as TensorBase
 
 __all__ = [
     "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
     "Generator",
+    "ScriptObject",
     "TensorBase",
     "_disabled_torch_function_impl",
 ]
+
+_TensorMeta = type(Tensor)
+
+
+class ScriptObject:
+    """An object of TorchScript's; nothing is one."""
 
 
 class DisableTorchFunctionSubclass:
@@ -39,8 +47,30 @@ class DisableTorchFunction(DisableTorchFunctionSubclass):
 
 
 def _log_api_usage_once(event: str) -> None:
-    """Nothing is logged."""
+    """Nothing: no usage is logged."""
+
+
+def _are_functorch_transforms_active() -> bool:
+    """False: transforms work on recordings, not on wrapped tensors."""
+    return False
 
 
 def _get_tracing_state() -> None:
     """None: programs are recorded as they run."""
+
+
+def _jit_setting(enabled: Any = None) -> bool:
+    """Accepted: there is no TorchScript whose executor could be set."""
+    return False
+
+
+_jit_set_profiling_executor = _jit_set_profiling_mode = _jit_setting
+_jit_override_can_fuse_on_cpu = _jit_override_can_fuse_on_gpu = _jit_setting
+_jit_set_texpr_fuser_enabled = _jit_set_nvfuser_enabled = _jit_setting
+_jit_can_fuse_on_cpu = _jit_can_fuse_on_gpu = _jit_setting
+
+
+def _assert(condition: Any, message: Any) -> None:
+    """torch._assert: AssertionError with the message unless the condition holds."""
+    if not condition:
+        raise AssertionError(message)

@@ -58,9 +58,12 @@ legacy_contiguous_format = contiguous_format
 has_lapack = has_openmp = has_spectral = True
 has_mkl = False
 
+torch = _importlib.import_module(__name__)  # torch.torch is torch
 _lazy.bind()
 _PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)
+globals().update(_dtypes.NAMED)
+chalf = _dtypes.NAMED["complex32"]
 bool = _dtypes.bool_
 # What `from flambeau import *` gives, with the names that were just bound.
 __all__ = [
@@ -100,6 +103,7 @@ _SUBMODULES = frozenset(
         "fx",
         "hub",
         "jit",
+        "library",
         "linalg",
         "metrics",
         "mps",
@@ -137,6 +141,8 @@ _ELSEWHERE = {
     "vmap": ("flambeau.func.mapping", "vmap"),
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
+    "_dynamo": ("flambeau.dynamo", "eval_frame"),
+    "_assert": ("flambeau._C", "_assert"),
     "Event": ("flambeau.accelerator", "Event"),
     "Stream": ("flambeau.accelerator", "Stream"),
     "OutOfMemoryError": ("flambeau.core.errors", "OutOfMemoryError"),

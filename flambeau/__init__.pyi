@@ -26,7 +26,9 @@ from flambeau import futures as futures
 from flambeau import fx as fx
 from flambeau import hub as hub
 from flambeau import jit as jit
+from flambeau import library as library
 from flambeau import linalg as linalg
+from flambeau import metrics as metrics
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nested as nested
@@ -47,6 +49,7 @@ from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
+from flambeau._C import _assert as _assert
 from flambeau.accelerator import Event as Event
 from flambeau.accelerator import Stream as Stream
 from flambeau.amp.autocast_mode import autocast as autocast
@@ -102,6 +105,7 @@ from flambeau.core.promotion import can_cast as can_cast
 from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
 from flambeau.distributions.draws import binomial as binomial
+from flambeau.dynamo import eval_frame
 from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_
@@ -277,6 +281,7 @@ from flambeau.functional.matrix_functions import pinverse as pinverse
 from flambeau.functional.matrix_functions import vander as vander
 from flambeau.functional.memory import TypedStorage as TypedStorage
 from flambeau.functional.memory import UntypedStorage as UntypedStorage
+from flambeau.functional.memory import asarray as asarray
 from flambeau.functional.memory import empty_permuted as empty_permuted
 from flambeau.functional.memory import is_storage as is_storage
 from flambeau.functional.moments import dist as dist
@@ -529,7 +534,7 @@ IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
 Storage = FloatStorage
-asarray = as_tensor
+_dynamo = eval_frame
 clip = clamp
 clip_ = clamp_
 concat = cat

@@ -13,6 +13,7 @@ and eval, a global or closure variable that is a plain value changed, grad mode.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -557,3 +558,35 @@ def reset() -> None:
 def is_compiling() -> bool:
     """False: bodies run in Python while they are recorded."""
     return False
+
+
+def assume_constant_result(fn: Any) -> Any:
+    """The function itself: what it gives is recorded like everything else."""
+    return fn
+
+
+allow_in_graph = assume_constant_result
+
+
+def is_dynamo_compiling() -> bool:
+    """False, as is_compiling."""
+    return False
+
+
+def is_exporting() -> bool:
+    """False: nothing is exported."""
+    return False
+
+
+def cudagraph_mark_step_begin() -> None:
+    """Accepted: there are no CUDA graphs."""
+
+
+def list_backends(exclude_tags: Any = ()) -> list[str]:
+    """The names that `backend` is usually given; there is one compiler."""
+    return ["inductor"]
+
+
+def set_stance(stance: str = "default", **options: Any) -> Any:
+    """Accepted: a context manager that changes nothing."""
+    return contextlib.nullcontext()

@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 # A file name of published weights ends in the first digits of its SHA-256: resnet18-5c106cde.pth.
-HASH_IN_NAME = re.compile(r"-([a-f0-9]*)\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 CHUNK = 1 << 17
 MODULE_FILE = "hubconf.py"
 
@@ -36,8 +36,13 @@ def get_dir() -> str:
     """Where downloads go: $TORCH_HOME/hub, by default ~/.cache/torch/hub."""
     if _Place.chosen is not None:
         return _Place.chosen
+    return os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
+    """$TORCH_HOME, by default ~/.cache/torch."""
     cache = os.path.join(os.getenv("XDG_CACHE_HOME", "~/.cache"), "torch")
-    return os.path.join(os.path.expanduser(os.getenv("TORCH_HOME", cache)), "hub")
+    return os.path.expanduser(os.getenv("TORCH_HOME", cache))
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:
@@ -91,7 +96,7 @@ def load_state_dict_from_url(
     path = os.path.join(directory, name)
     if not os.path.exists(path):
         sys.stderr.write(f'Downloading: "{url}" to {path}\n')
-        found = HASH_IN_NAME.search(name) if check_hash else None
+        found = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, path, found.group(1) if found else None, progress=progress)
     return load_file(path, map_location=map_location, weights_only=weights_only)
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import typing
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+# torch.jit.annotations is this module too: what it offers are typing's own names.
+__path__: list[str] = []
+_ANNOTATIONS = ("Dict", "List", "NamedTuple", "Optional", "Tuple", "Union")
 
 
 class Error(RuntimeError):
@@ -185,15 +189,17 @@ def __getattr__(name: str) -> Any:
     if name == "isinstance":
         return isinstance_
     if name in ("ScriptModule", "RecursiveScriptModule", "TopLevelTracedModule"):
-        from flambeau.nn.modules.module import Module
+        from flambeau.nn.modules import scripted
 
-        return Module
+        return getattr(scripted, name)
+    if name in _ANNOTATIONS:
+        return getattr(typing, name)
     raise AttributeError(f"flambeau has no torch.jit.{name}")
 
 
 __all__ = [
-    "Attribute", "Error", "Future", "annotate", "enable_onednn_fusion", "export", "fork", "freeze",
-    "ignore", "interface", "is_scripting", "is_tracing", "load", "onednn_fusion_enabled",
+    "Attribute", "Error", "Final", "Future", "annotate", "enable_onednn_fusion", "export", "fork",
+    "freeze", "ignore", "interface", "is_scripting", "is_tracing", "load", "onednn_fusion_enabled",
     "optimize_for_inference", "save", "script", "script_if_tracing", "set_fusion_strategy",
     "trace", "trace_module", "unused", "wait",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = [
     "ProfilerAction", "ProfilerActivity", "kineto_available", "profile", "record_function",
-    "schedule", "supported_activities",
+    "schedule", "supported_activities", "tensorboard_trace_handler",
 ]  # fmt: skip
 
 
@@ -94,3 +94,14 @@ class profile:
             "torch.profiler.profile is not supported: ops are recorded and compiled together, so "
             "there is no time of a single op; use Python's cProfile, or `flambeau run --report`"
         )
+
+
+class EventList(list[Any]):
+    """What a profiler has seen. Nothing makes one."""
+
+
+def tensorboard_trace_handler(
+    dir_name: str, worker_name: str | None = None, use_gzip: bool = False
+) -> Any:
+    """NotImplementedError: there are no traces."""
+    raise NotImplementedError("tensorboard_trace_handler() is not supported: there are no traces")

@@ -25,6 +25,8 @@ VENV = Path(os.environ.get("FLAMBEAU_VENV") or ROOT / ".venv").absolute()
 SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 TORCH = os.environ.get("FLAMBEAU_TORCH", "torch==2.13.0")
+# Beside PyTorch, what the tests of parity compare with; they need it installed before.
+REFERENCES = ("torchmetrics==1.9.*", "scikit-learn>=1.5")
 
 
 def run(*command: object) -> None:
@@ -68,10 +70,11 @@ def need(*extras: str) -> None:
         installed(extra).touch()
 
 
-def need_torch() -> None:
-    if not installed(TORCH).exists():
-        run(PYTHON, "-m", "pip", "install", "-q", TORCH)
-        installed(TORCH).touch()
+def need_torch(*more: str) -> None:
+    for what in (TORCH, *more):
+        if not installed(what).exists():
+            run(PYTHON, "-m", "pip", "install", "-q", what)
+            installed(what).touch()
 
 
 def demo(arguments: list[str]) -> None:
@@ -86,7 +89,7 @@ def test(arguments: list[str]) -> None:
 
 def parity(arguments: list[str]) -> None:
     need("test")
-    need_torch()
+    need_torch(*REFERENCES)
     # In an environment that has torch, the tests of parity run instead of being skipped.
     run(PYTHON, "-m", "pytest", *arguments)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from flambeau.autograd.hooks import (
@@ -16,9 +16,11 @@ from flambeau.autograd.hooks import (
     retaining,
     run_hooks,
 )
+from flambeau.autograd.stepwise import many_frames, through_frames
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
 from flambeau.record.chain import (
+    ALONE,
     Chain,
     Cut,
     Done,
@@ -300,8 +302,10 @@ def _run(
         flags: tuple[bool, ...] = create_graph, retain_graph
         if detection is not None and detection.check_nan:
             flags = (*flags, True)
+        # Whether each of many earlier programs may be passed by itself.
+        plain = not (create_graph or kept or replaced or inputs is not None or detection)
         rec, state, handles = _record(
-            roots, cotangents, flags, inputs, kept, replaced, chain, frames, numbers
+            roots, cotangents, flags, inputs, kept, replaced, chain, frames, numbers, plain
         )
         if handles is None:
             chain, frames = None, []
@@ -324,6 +328,15 @@ def _run(
         leaves = _leaves_of(rec, extra, frames)
         if extra.checks:
             detection.check(handles.pop(), extra.checks, state, frames)
+        if extra.histories:
+            count = len(extra.leaves)
+            origins = [rec.frames[number] for number in extra.histories]
+            arrived = [(*end, ct) for end, ct in zip(origins, handles[count:], strict=True)]
+            del handles[count:], origins
+            pairs = list(zip(leaves, handles, strict=True))
+            del handles
+            accumulate(_together([*pairs, *through_frames(arrived, retain_graph)]), False)
+            return []
         count = len(handles) - sum(extra.kept)
         found = _deliver(leaves, extra, handles[:count], inputs, create_graph, hooked)
         if kept:
@@ -341,6 +354,7 @@ def _record(
     chain: Any,
     frames: list[Frame],
     numbers: dict[Any, Any],
+    plain: bool = False,
 ) -> Any:
     """Records the event; returns its new handles, None where a flush in between has moved places.
 
@@ -363,7 +377,8 @@ def _record(
                 place = _place_of(code, rec, frames)
                 if place is not None:
                     places.append((place, recorder.operand_key(rec, given, scalars)))
-            key = (BACKWARD, *parts, modes, wanted, tuple(places), chain)
+            whole = ALONE if chain is None and plain and many_frames(rec) else chain
+            key = (BACKWARD, *parts, modes, wanted, tuple(places), whole)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             numbers.pop(rec, None)
@@ -423,17 +438,22 @@ def _deliver(
                 hooks, given = leaf._hooks, found[place]
                 found[place] = in_mode(create_graph, lambda h=hooks, g=given: run_hooks(h, g))
         return found
+    accumulate(_together(zip(leaves, handles, strict=True), create_graph), create_graph)
+    return []
+
+
+def _together(found: Iterable[tuple[Any, Any]], create_graph: bool = False) -> list[Any]:
+    """Leaves and gradients: one for each, before hooks see it."""
     pairs: dict[int, tuple[Any, Any]] = {}
-    for leaf, handle in zip(leaves, handles, strict=True):
-        if id(leaf) in pairs:  # reached in several programs: one gradient, before hooks see it
+    for leaf, handle in found:
+        if id(leaf) in pairs:  # reached in several programs
             first = pairs[id(leaf)][1]
             handle = in_mode(create_graph, lambda x=first, y=handle: x + y)
         pairs[id(leaf)] = leaf, handle
     reached = list(pairs.values())
     if any(leaf._hooks for leaf, _ in reached):
         reached.reverse()  # gradients reach the last layer first
-    accumulate(reached, create_graph)
-    return []
+    return reached
 
 
 def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from flambeau.core import settings
 
 USAGE = """\
-usage: flambeau run [--report] script.py [arguments ...]
-       flambeau run [--report] -m module [arguments ...]
+usage: flambeau run [--report] [--leave packages] script.py [arguments ...]
+       flambeau run [--report] [--leave packages] -m module [arguments ...]
        flambeau env
        flambeau --version | --help
 
@@ -17,6 +17,8 @@ run   run a PyTorch script or module with `import torch` meaning Flambeau;
       everything after the script belongs to the script
       --report   at the end, print to stderr how much of the run came from
                  compiled programs (also: FLAMBEAU_REPORT=1)
+      --leave    packages (torchmetrics, torchvision) that are imported as they
+                 are installed, instead of Flambeau's own (also: FLAMBEAU_LEAVE)
 env   versions, CPU, vector width, threads, cache folder: what a bug report needs
 """
 
@@ -53,6 +55,10 @@ def _run(rest: list[str]) -> int:
         option = rest.pop(0)
         if option == "--report":
             report = True
+        elif option == "--leave" or option.startswith("--leave="):
+            given = option.partition("=")[2] or (rest.pop(0) if rest else "")
+            if wrong := _leave(given):
+                return _wrong(wrong)
         elif option in ("-h", "--help"):
             print(USAGE, end="")
             return 0
@@ -71,6 +77,21 @@ def _run(rest: list[str]) -> int:
     from flambeau.cli.run import run_path
 
     return run_path(rest[0], rest[1:], report=report)
+
+
+def _leave(given: str) -> str | None:
+    """Set what `--leave` says, for this process and its children; gives what is wrong with it."""
+    from flambeau.compat.names import LEAVABLE
+
+    packages = [name.strip() for name in given.split(",") if name.strip()]
+    known = " and ".join(sorted(LEAVABLE))
+    if not packages:
+        return f"--leave needs packages: {known}"
+    for name in packages:
+        if name not in LEAVABLE:
+            return f"--leave knows {known}, not {name!r}"
+    settings.leave_packages(packages)
+    return None
 
 
 def _wrong(problem: str) -> int:

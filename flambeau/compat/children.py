@@ -18,20 +18,26 @@ SPAWN = "multiprocessing.spawn"
 _FUNCTION = "get_preparation_data"
 _KEY = "flambeau"
 
+_left: list[str] = []
 _original: Callable[[str], dict[str, Any]] | None = None
 
 
 class _InstallOnArrival:
     """Unpickles to nothing, and installs the aliases by being unpickled."""
 
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[list[str]]]:
         from flambeau.compat.finder import install
 
-        return (install, ())
+        return (install, (_left,))
 
 
-def watch() -> None:
-    """Extend the preparation data if the spawn module is loaded; else its import will do it."""
+def watch(left: list[str]) -> None:
+    """Extend the preparation data if the spawn module is loaded; else its import will do it.
+
+    `left` are the packages that children leave alone too.
+    """
+    global _left
+    _left = left
     spawn = sys.modules.get(SPAWN)
     if spawn is not None:
         _extend(spawn)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from flambeau.compat import children, names
+from flambeau.core import settings
 
 _ABSENT = object()
 
@@ -37,7 +39,8 @@ class _Alias(Loader):
 class _Aliases(MetaPathFinder):
     """First on sys.meta_path: names of PyTorch's packages, and the spawn module of the library."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: frozenset[str]) -> None:
+        self._left = left
         # (parent module, attribute, what it was): attributes that the import system is about to
         # set and that were not this module before.
         self._bound: list[tuple[ModuleType, str, object]] = []
@@ -51,7 +54,8 @@ class _Aliases(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname == children.SPAWN:
             return children.spawn_spec(self, fullname, path, target)
-        if fullname.partition(".")[0] not in names.ROOTS:
+        root = fullname.partition(".")[0]
+        if root not in names.ROOTS or root in self._left:
             return None
         module = _answer(fullname)
         if module is None:
@@ -66,6 +70,12 @@ class _Aliases(MetaPathFinder):
                 self._bound.append((holder, leaf, before))
         self.given.add(fullname)
         return ModuleSpec(fullname, _Alias(module), is_package=hasattr(module, "__path__"))
+
+    def find_distributions(self, context: Any) -> Iterator[Any]:
+        """What importlib.metadata asks a finder: packages look for the version of torch there."""
+        from flambeau.compat import distributions
+
+        return distributions.find(context.name, self._left)
 
     def undo(self) -> None:
         """Take back the names given and the attributes set for them."""
@@ -139,21 +149,36 @@ def installed() -> bool:
     return _active is not None
 
 
-def install() -> None:
+def install(leave: Iterable[str] | None = None) -> None:
     """Make `import torch` (torchvision, torchmetrics) mean Flambeau from here on.
 
+    The packages named in `leave` ("torchmetrics", "torchvision"; by default those of the variable
+    FLAMBEAU_LEAVE) keep their names: they are imported as they are installed, and run on Flambeau.
+    Raises ValueError for other names.
+
     A real torch that was imported before keeps working for whoever holds it; its entries in
-    sys.modules are set aside until `uninstall()`. Calling it twice changes nothing.
+    sys.modules are set aside until `uninstall()`, and so is all of a package left. Calling it twice
+    changes nothing.
     """
     global _active
     if _active is not None:
         return
-    for name in [name for name in sys.modules if name.partition(".")[0] in names.ROOTS]:
-        _set_aside[name] = sys.modules.pop(name)
-    _active = (_Aliases(), _Missing())
+    left = frozenset(settings.left_packages() if leave is None else leave)
+    if not left <= names.LEAVABLE:
+        raise ValueError(
+            f"only {' and '.join(sorted(names.LEAVABLE))} can be left to what is installed, "
+            f"got {', '.join(map(repr, sorted(left - names.LEAVABLE)))}"
+        )
+    _set_aside_all()
+    _active = (_Aliases(left), _Missing())
     sys.meta_path.insert(0, _active[0])
     sys.meta_path.append(_active[1])
-    children.watch()
+    children.watch(sorted(left))
+
+
+def _set_aside_all() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in names.ROOTS]:
+        _set_aside[name] = sys.modules.pop(name)
 
 
 def uninstall() -> None:
@@ -167,5 +192,7 @@ def uninstall() -> None:
     sys.meta_path.remove(missing)
     aliases.undo()
     children.unwatch()
+    for name in [name for name in sys.modules if name.partition(".")[0] in names.LEAVABLE]:
+        del sys.modules[name]  # a package left: it was imported on top of Flambeau
     sys.modules.update(_set_aside)
     _set_aside.clear()

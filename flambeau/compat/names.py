@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from importlib.machinery import PathFinder
+
 ROOTS = {
     "torch": "flambeau",
     "torchvision": "flambeau.vision",
     "torchmetrics": "flambeau.metrics",
 }
+# The roots that may be left to the package that is installed under that name.
+LEAVABLE = frozenset({"torchmetrics", "torchvision"})
 
 # Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
 INTERNAL = frozenset(
-    {"checkpoint", "cli", "compat", "core", "execute", "graph", "ops", "record", "tensor"},
+    {
+        "checkpoint",
+        "cli",
+        "compat",
+        "core",
+        "dynamo",
+        "execute",
+        "graph",
+        "ops",
+        "record",
+        "tensor",
+    },
 )
 
 # PyTorch spreads these over more files than Flambeau does. Pickles and a few programs name the
@@ -30,9 +45,29 @@ _DISTRIBUTION_FILES = (
     "lkj_cholesky"
 ).split()
 _DATA_FILES = "dataloader dataset sampler".split()
+_LOSS_FILES = "ciou diou focal giou".split()
+_SHARDING_FILES = (
+    "_functional_collectives _composable _composable.fsdp _tensor _tensor.experimental "
+    "algorithms algorithms.join algorithms.model_averaging "
+    "algorithms.model_averaging.averagers checkpoint checkpoint.default_planner "
+    "checkpoint.format_utils checkpoint.hf_storage checkpoint.optimizer checkpoint.state_dict "
+    "checkpoint.state_dict_loader device_mesh fsdp fsdp.api fsdp.fully_sharded_data_parallel "
+    "fsdp.sharded_grad_scaler fsdp.wrap optim tensor tensor._utils tensor.experimental "
+    "tensor.parallel tensor.placement_types utils"
+).split()
 
 GATHERED: dict[str, str] = {
+    "torch._dynamo": "flambeau.dynamo",
+    "torch._dynamo._trace_wrapped_higher_order_op": "flambeau.dynamo",
+    "torch._dynamo.eval_frame": "flambeau.dynamo",
+    "torch.autograd.profiler": "flambeau.profiler",
+    "torch.distributed.constants": "flambeau.distributed.group",
+    "torch.distributed.distributed_c10d": "flambeau.distributed",
+    **{f"torch.distributed.{name}": "flambeau.distributed.sharding" for name in _SHARDING_FILES},
+    "torch.jit.annotations": "flambeau.jit",
+    "torch.nn.attention.flex_attention": "flambeau.nn.flex_attention",
     "torch.nn.modules": "flambeau.nn",
+    "torch.nn.modules.utils": "flambeau.nn.modules.sizes",
     "torch.nn.parameter": "flambeau.nn",
     **{f"torch.nn.modules.{name}": "flambeau.nn" for name in _NN_FILES},
     **{f"torch.optim.{name}": "flambeau.optim" for name in _OPTIM_FILES},
@@ -41,21 +76,24 @@ GATHERED: dict[str, str] = {
     "torch.ao.quantization": "flambeau.quantization",
     "torch.cuda.amp": "flambeau.amp.cuda",
     "torch.cpu.amp": "flambeau.amp.cpu",
+    "torch.utils._pytree": "flambeau.utils.trees",
     **{f"torch.utils.data.{name}": "flambeau.utils.data" for name in _DATA_FILES},
     "torchvision.transforms.transforms": "flambeau.vision.transforms",
     "torchvision.transforms._functional_pil": "flambeau.vision.transforms.pil_images",
     "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.transforms.functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.datasets.utils": "flambeau.vision.datasets.download",
+    "torchvision.ops.misc": "flambeau.vision.ops.layers",
+    **{f"torchvision.ops.{name}_loss": "flambeau.vision.ops.losses" for name in _LOSS_FILES},
 }
 
 # The public packages of PyTorch 2.x, to tell "not built yet" from "no such thing".
 PYTORCH = frozenset(
     (
-        "accelerator amp ao autograd backends compiler cpu cuda distributed distributions export "
-        "fft func functional futures fx hub jit library linalg masked monitor mps multiprocessing "
-        "mtia nested nn onnx optim overrides package profiler quantization random serialization "
-        "signal sparse special storage testing types utils version xpu"
+        "_C accelerator amp ao autograd backends compiler cpu cuda distributed distributions "
+        "export fft func functional futures fx hub jit library linalg masked monitor mps "
+        "multiprocessing mtia nested nn onnx optim overrides package profiler quantization random "
+        "serialization signal sparse special storage testing types utils version xpu"
     ).split()
 )
 
@@ -78,6 +116,11 @@ def missing(name: str) -> str:
     if root == "torch" and rest and rest.partition(".")[0] not in PYTORCH:
         return f"No module named '{name}': neither Flambeau nor PyTorch 2.x is known to have it"
     whole = f"{root} yet (it would be {ROOTS[root]})" if not rest else f"{name} yet"
+    if root in LEAVABLE and PathFinder.find_spec(root) is not None:
+        return (
+            f"flambeau has no {whole}, but the package {root} is installed: to run that on "
+            f"Flambeau, say `flambeau run --leave {root}` or set FLAMBEAU_LEAVE={root}"
+        )
     return (
         f"flambeau has no {whole}. In this process `import {root}` means Flambeau; run the "
         f"script with plain `python` to have PyTorch's, or guard the import with "

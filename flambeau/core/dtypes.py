@@ -120,6 +120,30 @@ ALL: tuple[DType, ...] = (
     uint64,
 )
 
+# Dtypes that are only named: programs ask whether a tensor has one. None can be made.
+NAMED: dict[str, DType] = {
+    name: DType(100 + place, name, kind, True, stored, "i8", scalar)
+    for place, (name, kind, stored, scalar) in enumerate(
+        (
+            ("float8_e4m3fn", "f", "uint8", "Float8_e4m3fn"),
+            ("float8_e4m3fnuz", "f", "uint8", "Float8_e4m3fnuz"),
+            ("float8_e5m2", "f", "uint8", "Float8_e5m2"),
+            ("float8_e5m2fnuz", "f", "uint8", "Float8_e5m2fnuz"),
+            ("float8_e8m0fnu", "f", "uint8", "Float8_e8m0fnu"),
+            ("float4_e2m1fn_x2", "f", "uint8", "Float4_e2m1fn_x2"),
+            ("complex32", "c", "uint32", "ComplexHalf"),
+        )
+    )
+}
+
+
+def supported(dtype: DType) -> DType:
+    """The dtype itself; NotImplementedError for one that is only named."""
+    if dtype.index >= len(ALL):
+        raise NotImplementedError(f"{dtype!r} is not supported: there are no tensors of it")
+    return dtype
+
+
 short = int16
 int_ = int32
 long = int64
@@ -181,6 +205,8 @@ def set_default_dtype(dtype: DType) -> None:
         )
     if not dtype.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
+    if dtype.name in NAMED:
+        raise TypeError(f"couldn't find storage object {dtype.scalar_name}Storage")
     _default_dtype = dtype
 
 
@@ -206,6 +232,15 @@ class finfo:
         float64: (52, -1022, 1023, 15),
     }
 
+    # Greatest number, gap after 1, least normal number: formats that leave codes out for NaN.
+    _EIGHT_BITS: ClassVar[dict[str, tuple[float, float, float]]] = {
+        "float8_e4m3fn": (448.0, 2.0**-3, 2.0**-6),
+        "float8_e4m3fnuz": (240.0, 2.0**-3, 2.0**-7),
+        "float8_e5m2": (57344.0, 2.0**-2, 2.0**-14),
+        "float8_e5m2fnuz": (57344.0, 2.0**-3, 2.0**-15),
+        "float8_e8m0fnu": (2.0**127, 1.0, 2.0**-127),
+    }
+
     def __init__(self, type: DType | None = None) -> None:
         dtype = get_default_dtype() if type is None else type
         if not isinstance(dtype, DType):
@@ -215,7 +250,13 @@ class finfo:
                 "torch.finfo() requires a floating point input type. "
                 "Use torch.iinfo to handle 'torch.finfo'"
             )
-        dtype = dtype.to_real()
+        if dtype.name in self._EIGHT_BITS:
+            self.max, self.eps, self.tiny = self._EIGHT_BITS[dtype.name]
+            self.smallest_normal, self.resolution = self.tiny, 1.0
+            self.min = self.tiny if dtype.name == "float8_e8m0fnu" else -self.max
+            self.dtype, self.bits = dtype.name, 8
+            return
+        dtype = supported(dtype).to_real()
         fraction, lowest, highest, digits = self._FORMATS[dtype]
         self.dtype = dtype.name
         self.bits = 8 * dtype.itemsize
@@ -288,3 +329,6 @@ def float32_from_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float3
     """The float32 values of bfloat16 bits, exactly."""
     wide = np.left_shift(np.asarray(bits, np.uint16), 16, dtype=np.uint32)
     return np.asarray(wide, np.uint32).view(np.float32)
+
+
+globals().update(NAMED)  # pickle looks for a constant of the name

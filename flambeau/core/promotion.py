@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from flambeau.core import dtypes
-from flambeau.core.dtypes import DType, get_default_dtype, set_default_dtype
+from flambeau.core.dtypes import NAMED, DType, get_default_dtype, set_default_dtype
 
 __all__ = ["can_cast", "get_default_dtype", "promote_types", "result_dtype", "set_default_dtype"]
 
@@ -82,6 +82,11 @@ def promote_types(type1: DType, type2: DType) -> DType:
     """
     for at, given in enumerate((type1, type2), 1):
         _check_dtype(given, f"promote_types(): argument 'type{at}' (position {at})")
+    if type1.name in NAMED or type2.name in NAMED:
+        raise RuntimeError(
+            "Promotion for Float8 Types is not supported, attempted to promote "
+            f"{type1.scalar_name} and {type2.scalar_name}"
+        )
     found = _TABLE[type1.index][type2.index]
     if found is None:
         raise RuntimeError(

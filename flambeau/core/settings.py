@@ -9,6 +9,7 @@
 | FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
 | FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
 | FLAMBEAU_MATRIX_UNIT=0 | float32 products use vector instructions only, not Intel's AMX |
+| FLAMBEAU_LEAVE | packages whose names `flambeau run` leaves to what is installed: torchmetrics |
 | FLAMBEAU_REPORT=1 | `flambeau run` ends with a report |
 
 Each function reads when it is called; its callers remember.
@@ -81,6 +82,17 @@ def cache_limit() -> int | None:
 def matrix_unit_wanted() -> bool:
     """Whether products may use the CPU's matrix unit where it has one."""
     return os.environ.get("FLAMBEAU_MATRIX_UNIT", "1") != "0"
+
+
+def left_packages() -> list[str]:
+    """The packages (names, with commas between) that keep their names under `flambeau run`."""
+    spelled = os.environ.get("FLAMBEAU_LEAVE", "")
+    return [name.strip() for name in spelled.split(",") if name.strip()]
+
+
+def leave_packages(packages: list[str]) -> None:
+    """Sets what `left_packages` gives, here and in processes started from here."""
+    os.environ["FLAMBEAU_LEAVE"] = ",".join(packages)
 
 
 def report_wanted() -> bool:

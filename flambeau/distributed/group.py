@@ -40,6 +40,10 @@ class ReduceOp(enum.Enum):
     PREMUL_SUM = 8
 
 
+# In PyTorch the enumeration stands inside; its members are instances of both.
+ReduceOp.RedOpType = ReduceOp  # type: ignore[attr-defined]
+
+
 class Backend(str):
     """The name of a backend, in lower case. ValueError for names that are not strings."""
 

@@ -66,6 +66,15 @@ def standard_normal(shape: Any, like: Tensor) -> Tensor:
     return randn(tuple(shape), dtype=like.dtype)
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
+    """Normal numbers of a shape (what PyTorch's own distributions draw with)."""
+    return randn(tuple(shape), dtype=dtype, device=device)
+
+
+def _sum_rightmost(value: Tensor, dim: int) -> Tensor:
+    return sum_rightmost(value, dim)
+
+
 def uniform(shape: Any, like: Tensor) -> Tensor:
     """Numbers in [0, 1) of a shape in the dtype of another tensor."""
     return rand(tuple(shape), dtype=like.dtype)

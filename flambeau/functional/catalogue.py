@@ -106,9 +106,9 @@ NAMES = {
     "conversion": "clone",
     "counting": "histogram histogramdd isin nonzero_static unravel_index",
     "creation": (
-        "arange as_tensor asarray empty empty_like empty_strided eye from_dlpack from_numpy "
-        "frombuffer full full_like linspace logspace ones ones_like range=range_ tensor "
-        "tril_indices triu_indices zeros zeros_like "
+        "arange as_tensor empty empty_like empty_strided eye from_dlpack from_numpy frombuffer "
+        "full full_like linspace logspace ones ones_like range=range_ tensor tril_indices "
+        "triu_indices zeros zeros_like "
     ),
     "direct": (
         "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout "
@@ -156,7 +156,7 @@ NAMES = {
     "memory": (
         "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage "
         "ComplexFloatStorage DoubleStorage FloatStorage HalfStorage IntStorage LongStorage "
-        "ShortStorage TypedStorage UntypedStorage empty_permuted is_storage "
+        "ShortStorage TypedStorage UntypedStorage asarray empty_permuted is_storage "
     ),
     "ordering": (
         "argsort bincount bucketize cummax cummin cumprod cumsum cumulative_trapezoid diff histc "

@@ -549,9 +549,6 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return _from_literal(data, kind)
 
 
-asarray = as_tensor
-
-
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor over the array's own memory."""
     if not isinstance(ndarray, np.ndarray):
@@ -641,7 +638,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 
 # Names of the torch namespace.
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye", "from_dlpack",
+    "arange", "as_tensor", "empty", "empty_like", "empty_strided", "eye", "from_dlpack",
     "from_numpy", "frombuffer", "full", "full_like", "linspace", "logspace", "ones", "ones_like",
     "tensor", "tril_indices", "triu_indices", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,12 @@ from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.notice import warn_once
 from flambeau.core.shapes import contiguous_strides, storage_extent
-from flambeau.functional.creation import empty_strided
+from flambeau.functional.creation import as_tensor, empty_strided, frombuffer
 from flambeau.functional.legacy_types import LEGACY_TYPES
 from flambeau.functional.options import checked_dtype
 from flambeau.record import recorder
 from flambeau.record.meta import meta_of
-from flambeau.record.storage import Storage, allocate, storage_from_array
+from flambeau.record.storage import Storage, allocate, storage_from_array, storage_over_array
 from flambeau.tensor.tensor import CPU, Tensor, from_storage
 
 
@@ -41,11 +43,39 @@ class UntypedStorage:
     def _storage(self) -> Storage:
         return self._tensor._settled()
 
+    def _as_bytes(self) -> Tensor:
+        """All of the memory as a tensor of bytes."""
+        whole = self._storage.nbytes // self._tensor.dtype.itemsize
+        flat: Tensor = self._tensor.detach().as_strided((whole,), (1,), 0).view(dtypes.uint8)
+        return flat
+
     def _bytes(self) -> Any:
         """All of the memory as a writable array; others may see what is written there."""
         storage = self._storage
         recorder.flush()
         return np.asarray(storage.buffer)
+
+    @staticmethod
+    def from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """A file's bytes, mapped: what is written reaches the file where `shared`.
+
+        RuntimeError where the file has fewer bytes (a shared one grows, and is made if needed).
+        """
+        path = os.fspath(filename)
+        if shared:
+            with Path(path).open("ab") as file:
+                if file.tell() < nbytes:
+                    file.truncate(nbytes)
+        elif os.path.getsize(path) < nbytes:
+            raise RuntimeError(
+                f"file <{path}> size <{os.path.getsize(path)}> is smaller than the required "
+                f"mapping size <{nbytes}>"
+            )
+        if nbytes == 0:
+            return UntypedStorage(0)
+        mapped: Any = np.memmap(path, np.uint8, "r+" if shared else "c", shape=(nbytes,))
+        storage, _ = storage_over_array(mapped)
+        return UntypedStorage(_of=from_storage(storage, meta_of(dtypes.uint8, (nbytes,))))
 
     def nbytes(self) -> int:
         """Size in bytes."""
@@ -55,6 +85,9 @@ class UntypedStorage:
 
     def __len__(self) -> int:
         return self.nbytes()
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def element_size(self) -> int:
         return 1
@@ -275,6 +308,36 @@ def _storage_name(dtype: DType) -> str:
     return _TENSOR_NAMES[dtype].replace("Tensor", "Storage")
 
 
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """`obj` as a tensor: a tensor, an array, numbers, or what has bytes (of `dtype`).
+
+    Memory is shared where it can be, unless `copy`. ValueError for copy=False where it cannot.
+    """
+    if isinstance(obj, UntypedStorage):
+        made = obj._as_bytes().view(checked_dtype(dtype or dtypes.int64))
+    elif isinstance(obj, (bytes, bytearray, memoryview)):  # of numbers that only the caller knows
+        made = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+    else:
+        made = as_tensor(obj, dtype=dtype, device=device)
+        shared = isinstance(obj, (Tensor, np.ndarray)) and made.dtype == as_tensor(obj).dtype
+        if copy is False and not shared:
+            raise ValueError("can't alias this into a tensor: its numbers have to be copied")
+        if copy and not shared:
+            copy = False  # it is one
+    if copy:
+        made = made.detach().clone()
+    if requires_grad is not None and requires_grad != made.requires_grad:
+        made = made.detach().requires_grad_(requires_grad)
+    return made
+
+
 class _LegacyStorage(type):
     """The type of torch.FloatStorage and its like: isinstance looks at the dtype."""
 
@@ -415,6 +478,6 @@ METHODS: dict[str, Callable[..., Any]] = {
     "const_data_ptr": Tensor.data_ptr,
 }  # fmt: skip
 __all__ = [
-    "TypedStorage", "UntypedStorage", "empty_permuted", "is_storage", *LEGACY_STORAGES,
+    "TypedStorage", "UntypedStorage", "asarray", "empty_permuted", "is_storage", *LEGACY_STORAGES,
 ]  # fmt: skip
 globals().update(LEGACY_STORAGES)

@@ -36,7 +36,7 @@ def checked_dtype(given: Any) -> DType:
     if given is None:
         return dtypes.get_default_dtype()
     if isinstance(given, DType):
-        return given
+        return dtypes.supported(given)
     found = dtypes.FROM_PYTHON.get(given)
     if found is None:
         raise TypeError(f"dtype must be torch.dtype, not {type(given).__name__}")

@@ -7,12 +7,13 @@ output for LSTM; reset, update, new for GRU.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
-from flambeau.ops import elementwise as el
+from flambeau.ops import recurrence as rc
 from flambeau.ops import view
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.value import Value
@@ -21,15 +22,6 @@ from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-
-
-def _parts(x: Value, count: int) -> list[Value]:
-    """[n, count * h] cut into `count` parts [n, h]."""
-    rows, width = x.shape
-    size = width // count
-    return [
-        view.slice_(x, starts=(0, k * size), sizes=(rows, size), steps=(1, 1)) for k in range(count)
-    ]
 
 
 def _product(x: Value, weight: Value) -> Value:
@@ -48,70 +40,10 @@ def _biased(x: Value, *biases: Value | None) -> Value:
     return x + ar.expand(total, x.shape)
 
 
-# One step. Each takes the input's share of the gates [n, gates * h], the state and the recurrent
-# weights (that of the state transposed), and gives the new state: (h,) or (h, c).
-
-
-def _lstm_step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> tuple[Value, ...]:
-    h, c = state
-    turned, _, w_hr = weights
-    i, f, g, o = _parts(gates + dot(h, turned), 4)
-    c = el.sigmoid(f) * c + el.sigmoid(i) * el.tanh(g)
-    h = el.sigmoid(o) * el.tanh(c)
-    return (h if w_hr is None else _product(h, w_hr)), c
-
-
-def _gru_step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> tuple[Value, ...]:
-    h = state[0]
-    turned, b_hh, _ = weights
-    reset, update, new = _parts(gates, 3)
-    h_reset, h_update, h_new = _parts(_biased(dot(h, turned), b_hh), 3)
-    update = el.sigmoid(update + h_update)
-    new = el.tanh(new + el.sigmoid(reset + h_reset) * h_new)
-    return ((h - new) * update + new,)
-
-
-def _simple_step(function: Callable[[Value], Value]) -> Callable[..., tuple[Value, ...]]:
-    def step(gates: Value, state: Sequence[Value], weights: Sequence[Any]) -> tuple[Value, ...]:
-        return (function(gates + dot(state[0], weights[0])),)
-
-    return step
-
-
-def _relu(x: Value) -> Value:
-    zero = ar.zeros_like(x)
-    return el.where(el.le(x, zero), zero, x)
-
-
-STEPS = {
-    "LSTM": _lstm_step,
-    "GRU": _gru_step,
-    "RNN_TANH": _simple_step(el.tanh),
-    "RNN_RELU": _simple_step(_relu),
-}
-
-
 def _input_share(mode: str, x: Value, w_ih: Value, b_ih: Value | None, b_hh: Value | None) -> Value:
     """What the input adds to the gates; with the recurrent bias unless that is gated itself."""
     product = _product(x, w_ih)
     return _biased(product, b_ih) if mode == "GRU" else _biased(product, b_ih, b_hh)
-
-
-def _frozen(now: Value, before: Value, valid: int) -> Value:
-    """The rows of `now` for the first `valid` sequences, those of `before` for the ended ones."""
-    if valid == before.shape[0]:
-        return now
-    width = before.shape[1]
-    rest = view.slice_(
-        before, starts=(valid, 0), sizes=(before.shape[0] - valid, width), steps=(1, 1)
-    )
-    return view.concat(now, rest, axis=0)
-
-
-def _first(x: Value, count: int) -> Value:
-    if x.shape[0] == count:
-        return x
-    return view.slice_(x, starts=(0, 0), sizes=(count, x.shape[1]), steps=(1, 1))
 
 
 def _layer(
@@ -137,25 +69,29 @@ def _layer(
     share = _input_share(mode, x, w_ih, b_ih, b_hh)
     # Once, so that its gradient is one sum of products.
     turned = swap_last(w_hh)
-    starts = [0]
-    for size in sizes:
-        starts.append(starts[-1] + size)
-    steps = range(len(sizes))
-    outputs: dict[int, Value] = {}
-    for t in reversed(steps) if reverse else steps:
-        count = sizes[t]
-        gates = share
-        if len(sizes) > 1:
-            gates = view.slice_(
-                share, starts=(starts[t], 0), sizes=(count, share.shape[1]), steps=(1, 1)
-            )
-        before = [_first(v, count) for v in state]
-        now = STEPS[mode](gates, before, (turned, b_hh, w_hr))
-        outputs[t] = now[0]
-        state = [_frozen(new, old, count) for new, old in zip(now, state)]
-    parts = [outputs[t] for t in steps]
-    result = view.concat(*parts, axis=0) if len(parts) > 1 else parts[0]
-    return tuple(ar.cast(v, dtype) for v in (result, *state))
+    if len(sizes) == 1 or w_hr is not None:
+        bias = b_hh if mode == "GRU" else None
+        result, state = rc.written_out(
+            mode,
+            share,
+            turned,
+            state,
+            bias,
+            sizes,
+            reverse,
+            (lambda h: h) if w_hr is None else lambda h: _product(h, w_hr),
+        )
+        return tuple(ar.cast(v, dtype) for v in (result, *state))
+    operands = [share, turned, *state]
+    if mode == "GRU":
+        operands.append(ar.full((share.shape[1],), 0, share.dtype) if b_hh is None else b_hh)
+    whole = rc.recurrence(*operands, mode=mode, sizes=sizes, reverse=reverse)
+    starts = [0, *accumulate((share.shape[0], *[sizes[0]] * len(state)))]
+    parts = [
+        view.slice_(whole, starts=(start, 0), sizes=(end - start, whole.shape[1]), steps=(1, 1))
+        for start, end in pairwise(starts)
+    ]
+    return tuple(ar.cast(v, dtype) for v in parts)
 
 
 def _wide(x: Value) -> Value:

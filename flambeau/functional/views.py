@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from flambeau.core.dtypes import DType
+from flambeau.core.dtypes import DType, supported
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shapes import (
     Shape,
@@ -313,6 +313,7 @@ def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tens
 def view_dtype(self: Tensor, dtype: DType) -> Tensor:
     """The bytes as another dtype, outside autograd; the last dimension grows or shrinks."""
     self._settled()
+    supported(dtype)
     meta, old, new = self._meta, self._meta.dtype.itemsize, dtype.itemsize
     shape, strides, offset = tuple(meta.shape), tuple(meta.strides), self._offset
     words = f"to view {meta.dtype.scalar_name} as {dtype.scalar_name} (different element sizes)"

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Iterator
 from typing import Any
 
+__path__: list[str] = []  # torch.nn.attention.flex_attention is flambeau.nn.flex_attention
 __all__ = ["SDPBackend", "sdpa_kernel"]
 
 

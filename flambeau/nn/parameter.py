@@ -45,6 +45,16 @@ class UninitializedTensorMixin:
             "functions"
         )
 
+    @property
+    def data(self) -> Tensor:
+        """A tensor of no elements: what is written to it is lost, as in PyTorch."""
+        this: Any = self
+        return empty(0, dtype=this.dtype)
+
+    @data.setter
+    def data(self, new_data: Tensor) -> None:
+        Tensor.data.__set__(self, new_data)  # type: ignore[attr-defined]
+
     def share_memory_(self) -> Any:
         """Refused: there is no memory yet."""
         raise RuntimeError(

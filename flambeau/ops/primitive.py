@@ -24,6 +24,7 @@ INDEXED = "indexed"  # gathers and scatters by run-time indices
 SCAN = "scan"
 SORT = "sort"
 RANDOM = "random"
+RECURRENCE = "recurrence"  # recurrent layers: a loop over time
 HOST = "host"  # left to the reference executor by every compiler
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -8,7 +8,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from operator import is_
-from typing import Any
+from typing import Any, TypeAlias
 
 from flambeau.nn._torch import Tensor, float32, tensor
 from flambeau.nn.modules.hooks import RemovableHandle
@@ -39,6 +39,16 @@ class _Required:
 
 required = _Required()
 
+# Names that optimizers written outside of PyTorch import.
+ParamsT: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
+
+
+def _default_to_fused_or_foreach(
+    params: list[Tensor], differentiable: bool, use_fused: bool = False
+) -> tuple[bool, bool]:
+    """Neither: a step is one program however its optimizer is written."""
+    return False, False
+
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` before the step of every optimiser."""
@@ -58,6 +68,8 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         own = self.__dict__
+        if "_optimizer_step_pre_hooks" not in own:  # a wrapper that is no optimizer of its own
+            return step(self, *args, **kwargs)
         before, after = own["_optimizer_step_pre_hooks"], own["_optimizer_step_post_hooks"]
         if not (before or after or _global_pre_hooks or _global_post_hooks):
             return step(self, *args, **kwargs)

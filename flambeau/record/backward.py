@@ -24,7 +24,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Watch
-from flambeau.record.chain import Chain, Cut, Done, Link, NeedChain, shows
+from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
 from flambeau.record.records import StorageRecord
@@ -223,9 +223,10 @@ class BackwardOp(Event):
     A third flag True says that anomaly mode is on.
 
     roots and inputs are tensor numbers; cotangents numbers or None; replaced ((place, numbers), ..)
-    for cuts already run; chain None or a Chain. With inputs the new tensors are theirs, else there
-    is one per leaf. Behind retain_graph may stand the numbers of tensors that keep their gradients:
-    those that get one have a new tensor each, after the others.
+    for cuts already run; chain None, a Chain, or ALONE: the pass ends where earlier programs begin,
+    with a new tensor for the cotangent of each history input, behind the others. With inputs the
+    new tensors are theirs, else there is one per leaf. Behind retain_graph may stand the numbers of
+    tensors that keep their gradients: those that get one have a new tensor each, after the others.
     """
 
     __slots__ = ()
@@ -233,6 +234,7 @@ class BackwardOp(Event):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
         _, roots, cotangents, (create_graph, retain_graph, *more), inputs, replaced, chain = key
         kept = [part for part in more if part is not True]
+        alone, chain = chain is ALONE, None if chain is ALONE else chain
         given = {
             place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
             for place, numbers in replaced
@@ -252,7 +254,7 @@ class BackwardOp(Event):
         if first.cut is not None:
             return self._stop(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
-        if histories and chain is None:
+        if histories and chain is None and not alone:
             return NeedChain(histories, _made_here(both))
         leaves = {(-1, number): ct for number, ct in first.leaves.items()}
         captured: dict[tuple[int, Value], Value] = {}
@@ -274,6 +276,10 @@ class BackwardOp(Event):
         for ct in arrived[len(wanted) :]:
             if ct is not None:
                 _new_gradient(trace, ct, None, create_graph)
+        if alone:
+            for number in histories:
+                _new_gradient(trace, first.histories[number], None, False)
+            done = replace(done, histories=histories)
         done = replace(done, kept=tuple(ct is not None for ct in arrived[len(wanted) :]))
         return _watched(trace, pass_, done)
 
@@ -458,8 +464,6 @@ def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> Non
     if ct.tracked and not create_graph:
         ct = source.detach(ct)
     mode, trace.grad_mode = trace.grad_mode, create_graph
-    if any(ct is known for known in (t.group.values.get(t.layout) for t in trace.tensors)):
-        ct = view.reshape(ct, shape=ct.shape)
     trace.new_tensor(ct, strides=strides, grad_name=_gradient_name(ct))
     trace.grad_mode = mode
 
@@ -544,6 +548,46 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
     return tuple((position, frozenset(values)) for position, values in elsewhere.items())
 
 
+class FrameBackwardOp(Event):
+    """The pass through one earlier program: key = (op, its Link, values, cotangents, totals,
+    (retain_graph,)).
+
+    `cotangents` are the numbers of the tensors that `values` of the program get. `totals` are, for
+    each leaf of the program, the number of the tensor that its gradient is added to, None where
+    there is none: then it is a new tensor. Behind those come the cotangents of history inputs.
+    """
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> Done:
+        _, link, values, cotangents, totals, (retain_graph,) = key
+        pass_ = _Pass(trace, Chain((link,), ()), {}, False)
+        one = pass_.reverse(0)
+        for value, number in zip(values, cotangents, strict=True):
+            one.seed(value, _reshaped(trace.read(number), value))
+        one.run()
+        freed = _mark_freed(pass_, retain_graph)
+        results = [*one.leaves.values(), *one.histories.values()]
+        imports = pass_.taken(results)
+        owner = link.trace
+        mode, trace.grad_mode = trace.grad_mode, False
+        fresh = []
+        for number, ct in sorted(one.leaves.items()):
+            leaf = owner.tensors[owner.leaves[number]]
+            if without_gradient(leaf.meta):
+                continue
+            if totals[number] is None:
+                fresh.append((0, number))
+                _new_gradient(trace, ct, leaf, False)
+                continue
+            ct = layout_value(ct, *leaf.layout)
+            trace.write(totals[number], ar.add(trace.read(totals[number]), ct))
+        for _, ct in sorted(one.histories.items()):
+            _new_gradient(trace, ct, None, False)
+        trace.grad_mode = mode
+        return Done(tuple(fresh), (), imports, False, freed, histories=tuple(sorted(one.histories)))
+
+
 class AccumulateOp(Event):
     """Adds gradients to those that leaves already have, in place: key = (op, have, new, None)."""
 
@@ -558,4 +602,5 @@ class AccumulateOp(Event):
 
 
 BACKWARD = BackwardOp("backward")
+FRAME_BACKWARD = FrameBackwardOp("backward")
 ACCUMULATE = AccumulateOp("accumulate")

@@ -91,6 +91,8 @@ class Done:
     freed: tuple[tuple[int, frozenset[Value]], ...] = ()
     leaf_numbers: tuple[int, ...] = ()  # the tensor number of each leaf of this recording
     kept: tuple[bool, ...] = ()  # which of the tensors that keep their gradients have got one
+    # The history inputs whose cotangents are new tensors, behind those of the leaves.
+    histories: tuple[int, ...] = ()
     # In anomaly mode: where the flags come from that the last new tensor holds.
     checks: tuple[Place, ...] = ()
 
@@ -101,6 +103,7 @@ class Done:
             self.imports
             or self.freed
             or self.checks
+            or self.histories
             or any(position >= 0 for position, _ in self.leaves)
         ):
             return None
@@ -135,6 +138,14 @@ class Chain:
     passes: tuple[
         bool, ...
     ] = ()  # per input: whether what it gets in the recording arrives at `wanted` as well
+
+
+ALONE = Chain((), ())  # stands for the chain where each program is passed by itself
+
+
+def link_of(frame: Frame) -> Link:
+    """A frame as a key sees it where it is passed by itself."""
+    return Link(frame.trace, frame.freed, (), frame.late)
 
 
 def frames_before(roots: list[Frame]) -> list[Frame]:

@@ -77,7 +77,10 @@ def must_flush(rec: Recording) -> bool:
     depth = rec.state.depth
     if depth >= OPTIONS.longest_recording:
         return True
-    return depth >= OPTIONS.loop_check and depth % (depth // 8) == 0 and repeats(rec.state)
+    if depth < OPTIONS.loop_check or depth % (depth // 8) or not repeats(rec.state):
+        return False
+    rec.state.ended = True  # the path says so: nobody has to look for it here again
+    return True
 
 
 LONGEST_REPETITION = (

@@ -162,6 +162,7 @@ class Plan:
         "cache",
         "compiled",
         "depth",
+        "early",
         "families",
         "frame",
         "free",
@@ -176,6 +177,7 @@ class Plan:
         "result_bytes",
         "rewritten",
         "runs",
+        "schedule",
         "spent_frame",
         "tick",
         "writes",
@@ -214,8 +216,10 @@ class Plan:
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
+        self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
+        self.early = False  # compiled before its first run (see Early)
         self.asked = False  # to be compiled, by the user
         self.pays = 0.0  # the runs in the reference executor that cost what compiling does
 
@@ -234,6 +238,8 @@ class Plan:
             else:
                 self.run_reference(rec, storages)
         self.runs += 1
+        if self.runs == 2 and self.early:
+            EARLY.waiting -= 1
         for base, count in self.writes:
             rec.bases[base][0].version += count
         for index, count in self.rewritten or ():
@@ -339,13 +345,16 @@ class Plan:
             if share and not self.pays:
                 self.pays = runs_that_pay(self.program)
             return self.runs >= share * self.pays
-        return self.runs == 0 and heavy(self.program)
+        self.early = self.runs == 0 and heavy(self.program) and EARLY.hopeful(self.program)
+        EARLY.waiting += self.early
+        return self.early
 
     def compile(self) -> Any:
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
         self.compiled = NativeProgram(self.program)
+        self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
@@ -358,7 +367,9 @@ class Plan:
                 rec.bases, self.program.bases, strict=True
             )
         ]
-        results = reference.execute(self.program, arrays, rec.scalars)
+        if self.schedule is None:
+            self.schedule = reference.Schedule(self.program)
+        results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
@@ -398,6 +409,24 @@ class Plan:
         return frame
 
 
+class Early:
+    """Programs that were compiled before their first run: `waiting` is how many have not come back.
+
+    Where those are many, as with batches of ever new lengths, the next will hardly come back
+    either, and waits for its second run unless the first alone is worth it.
+    """
+
+    most = 4
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def hopeful(self, program: Program) -> bool:
+        """Whether to compile a heavy program at once."""
+        return self.waiting < self.most or runs_that_pay(program) < 0.5
+
+
+EARLY = Early()
 MANY_PROGRAMS = 64
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add or an element.
@@ -409,10 +438,13 @@ def waiting_share() -> float:
     """What part of the cost of compiling a small program has to have been spent in NumPy first.
 
     None for the first ones: a training loop has a few programs, and comes back to them. Where
-    programs are many, as with sequences of ever new lengths, each has to have cost about that.
+    programs are many, as with sequences of ever new lengths, each has to have cost about that, and
+    so do all once several have been compiled for nothing.
     Costs are estimated, never measured: when a program is compiled decides about the last bits of
     its results, and they must not hang on the clock.
     """
+    if EARLY.waiting >= EARLY.most:
+        return 1.0
     count = STATISTICS.compiled_programs
     return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
 
@@ -422,6 +454,15 @@ def runs_that_pay(program: Program) -> float:
     nodes = len(program.nodes())
     compiling = COMPILING + COMPILING_PER_NODE * nodes
     return compiling / (RUNNING_PER_NODE * nodes + RUNNING_PER_UNIT * work(program))
+
+
+def shortcuts(schedule: reference.Schedule) -> Any:
+    """What the reference executor is given of the compiler's kernels."""
+    if OPTIONS.sync or OPTIONS.executor == "reference" or not schedule.long:
+        return None
+    from flambeau.execute.cpu.shortcuts import Shortcuts
+
+    return Shortcuts
 
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:

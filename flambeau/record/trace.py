@@ -17,6 +17,7 @@ Note: only the key
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from flambeau.core import dtypes
@@ -71,7 +72,7 @@ class Trace:
         self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
         self.changed: dict[int, Meta] = {}
-        self.state: Any = None  # which state of the tree this is the trace of
+        self._state: Any = None
 
     # ---- tensors in and out ----------------------------------------------------------------------
 
@@ -101,6 +102,19 @@ class Trace:
         group.flat = source.leaf(self.data(record.storage), group.leaf)
         record.meta = meta
         return record
+
+    @property
+    def state(self) -> Any:
+        """Which state of the tree this is the trace of; None where that has been forgotten.
+
+        A weak reference: traces outlive their states as history, and states have histories in
+        their keys, so that nothing would ever be forgotten.
+        """
+        return None if self._state is None else self._state()
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._state = weakref.ref(state)
 
     def enter_history(
         self,

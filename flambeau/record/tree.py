@@ -22,6 +22,7 @@ class State:
     """
 
     __slots__ = (
+        "__weakref__",
         "count",
         "depth",
         "effects",

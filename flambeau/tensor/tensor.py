@@ -228,9 +228,12 @@ class Tensor(Base):
         """The storage with its data computed; pending programs that touch it have run."""
         storage = self._storage
         if storage is None or storage.recording is recorder.LOCAL.rec:
-            if storage is None and self._rec is not recorder.LOCAL.rec:
-                recorder.enter_slowly(recorder.LOCAL.rec, self)
-            recorder.flush()
+            other = self._rec
+            if storage is None and other is not None and other is not recorder.LOCAL.rec:
+                if not other.done:
+                    recorder.settle_other(other)
+            else:
+                recorder.flush()
             storage = self._storage
             if storage is None:
                 raise RuntimeError(

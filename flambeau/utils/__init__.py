@@ -34,5 +34,7 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES and name not in _ABSENT:
         return importlib.import_module(f"flambeau.utils.{name}")
+    if name == "_pytree":
+        return importlib.import_module("flambeau.utils.trees")
     instead = f": use {_ABSENT[name]} instead" if name in _ABSENT else " yet"
     raise AttributeError(f"flambeau has no torch.utils.{name}{instead}")

@@ -35,6 +35,7 @@ FLOORS = {
 FLOORS |= dict.fromkeys(
     [
         *(
+            "_C",
             "accelerator",
             "amp",
             "backends",
@@ -42,11 +43,13 @@ FLOORS |= dict.fromkeys(
             "compiler",
             "cpu",
             "cuda",
+            "dynamo",
             "fft",
             "func",
             "fx",
             "hub",
             "jit",
+            "library",
         ),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
         *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 import flambeau
+from flambeau.record.options import OPTIONS
 from flambeau.record.statistics import STATISTICS
+from flambeau.record.tree import State
 
 STEPS = int(os.environ.get("FLAMBEAU_MEMORY_STEPS", "100000"))
 
@@ -55,6 +58,25 @@ def test_results_of_many_shapes_are_given_back() -> None:
     del result
     assert resident() - before < 800
     assert all((kept == 6).all().item() for kept in held)
+
+
+def test_states_of_ever_new_shapes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where programs end in the middle of a step, so that histories lead from each into the
+    one before.
+    """
+    monkeypatch.setattr(OPTIONS, "states", 2_000)
+    w = flambeau.randn(4, 4, requires_grad=True)
+    before = sum(type(o) is State for o in gc.get_objects())
+    for extent in range(1, 200):
+        y = (flambeau.ones(extent, 4) @ w).relu()
+        for _ in range(20):
+            y = y * 2 - 1
+        y.sum().backward()
+        w.grad = None
+    del y
+    flambeau.zeros(1).item()
+    gc.collect()
+    assert sum(type(o) is State for o in gc.get_objects()) - before < 5_000
 
 
 def many_steps() -> None:

@@ -467,3 +467,28 @@ def test_a_loop_without_syncs_ends_its_recordings_itself() -> None:
         deepest = max(deepest, recorder.LOCAL.rec.state.depth)
     assert deepest <= OPTIONS.longest_recording
     np.testing.assert_allclose(w.detach().numpy(), ref, rtol=1e-4)
+
+
+def test_the_end_of_a_loop_without_syncs_is_looked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flambeau.record import misses
+
+    asked = 0
+    original = misses.repeats
+
+    def counted(state: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return original(state)
+
+    monkeypatch.setattr(misses, "repeats", counted)
+    total = fb.zeros(3)
+    x = fb.tensor([0.5, -1.0, 2.0])
+    for _ in range(300):
+        total = (total + x * 2.0).clamp(max=1e6)
+    first = asked
+    for _ in range(300):
+        total = (total + x * 2.0).clamp(max=1e6)
+    assert asked - first <= first / 2, "each recording looks for its end again"
+    np.testing.assert_allclose(total.tolist(), [600.0, -1200.0, 2400.0])

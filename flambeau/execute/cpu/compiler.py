@@ -36,7 +36,7 @@ from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.executor import decode, encode
 from flambeau.graph.program import Program, Update, reachable, scalar_words
-from flambeau.ops.primitive import RANDOM
+from flambeau.ops.primitive import RANDOM, RECURRENCE
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
 
@@ -205,7 +205,7 @@ class _Compiler:
         ):
             rows = value.inputs[1]
             core = self.output_core(rows)
-            whole = storing.is_host(core) or core.primitive.family == RANDOM
+            whole = storing.is_host(core) or core.primitive.family in (RANDOM, RECURRENCE)
             if not whole and core.primitive.name not in storing.SCATTERS:
                 return core, Destination(
                     base, rows.shape, value.attrs["strides"], value.attrs["offset"]
@@ -291,7 +291,7 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "draw", "host"):
+        if group in failing or group.kind in ("scatter", "draw", "recurrence", "host"):
             return False
         base = destination.buffer
         for other in (*grouper.groups,):
@@ -323,7 +323,7 @@ class _Compiler:
         needed = {id(b) for b in self.buffers.values() if b.kind == "result"}
         for group in groups:
             needed |= {id(n.data[0]) for n in nodes_of[group.number] if n.kind == "load"}
-            if group.kind in ("draw", "host"):
+            if group.kind in ("draw", "recurrence", "host"):
                 needed |= group.reads
         needed |= {id(self.buffers[v]) for v, _ in self.copies}
         return needed

@@ -24,10 +24,12 @@ from flambeau.execute.cpu.index import (
 from flambeau.execute.cpu.loops import ordered_nodes
 from flambeau.execute.cpu.padding import padding_of
 from flambeau.execute.cpu.pointwise import needs_checks
+from flambeau.execute.cpu.recurrences import same_recurrence
 from flambeau.execute.cpu.storing import SCATTERS, is_host, same_elements
 from flambeau.ops.primitive import (
     CONTRACTION,
     RANDOM,
+    RECURRENCE,
     REDUCTION,
     SCAN,
     SORT,
@@ -46,7 +48,8 @@ FOLDED = 100  # numbers of folded variables start here
 
 @dataclass(eq=False)
 class Group:
-    """Values computed by one kernel: `kind` is pointwise, fold, scatter, draw or host.
+    """Values computed by one kernel: `kind` is pointwise, fold, scatter, draw, recurrence or
+    host.
 
     `kept` are the variables of the space the members share; `folded` those that the anchors
     (reductions and contractions) sum over. `members` are elementwise values with their positions
@@ -125,6 +128,8 @@ class Grouper:
             self._add_whole(v, "host")
         elif v.primitive.family == RANDOM:
             self._add_draw(v)
+        elif v.primitive.family == RECURRENCE:
+            self._add_recurrence(v)
         elif v.primitive.name in SCATTERS:
             self._add_whole(v, "scatter")
         elif v.primitive.family in (REDUCTION, CONTRACTION):
@@ -183,7 +188,7 @@ class Grouper:
         operands = []
         reads: set[int] = set()
         for x in v.inputs:
-            if kind in ("host", "draw"):
+            if kind in ("host", "draw", "recurrence"):
                 buffer = self.tracer.find(same_elements(x))
                 assert buffer is not None, x
                 reads.add(id(buffer))
@@ -202,6 +207,15 @@ class Grouper:
                 self._settle(v, group, group.anchors[-1].position, set())
                 return
         self._add_whole(v, "draw")
+
+    def _add_recurrence(self, v: Value) -> None:
+        """A layer's outputs and what its gradient needs come from one kernel."""
+        for group in self.groups:
+            if group.kind == "recurrence" and same_recurrence(group.anchors[0].value, v):
+                group.anchors.append(Anchor(v, space_position(v.shape), None, None, None))
+                self._settle(v, group, group.anchors[-1].position, set())
+                return
+        self._add_whole(v, "recurrence")
 
     def _add_ordered(self, v: Value) -> None:
         """A scan or sort: the variable of its axis is the one folded variable."""

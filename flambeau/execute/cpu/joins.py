@@ -17,7 +17,7 @@ from flambeau.core.shapes import contiguous_strides
 from flambeau.execute.cpu.body import Buffer
 from flambeau.execute.cpu.lower import Destination
 from flambeau.execute.cpu.storing import SCATTERS, contraction_core, is_host, same_elements
-from flambeau.ops.primitive import CONTRACTION, RANDOM, SCAN, SORT, SOURCE, VIEW
+from flambeau.ops.primitive import CONTRACTION, RANDOM, RECURRENCE, SCAN, SORT, SOURCE, VIEW
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
 
@@ -110,7 +110,7 @@ def _part(x: Value, turned: set[Value]) -> Value:
     core = same_elements(x)
     family, name = core.primitive.family, core.primitive.name
     whole = name == "concat" and core.shape == x.shape
-    if family in (SOURCE, RANDOM, SCAN, SORT) or (family == VIEW and not whole):
+    if family in (SOURCE, RANDOM, RECURRENCE, SCAN, SORT) or (family == VIEW and not whole):
         return detach(x)
     if core in turned or is_host(core) or name in SCATTERS or core.shape != x.shape:
         return detach(x)

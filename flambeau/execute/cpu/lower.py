@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import recurrences
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.draws import draw_kernel, values_dtype
 from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
-from flambeau.execute.cpu.loops import KernelCode, Store, ordered_nodes
+from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.products import Packs, contraction_kernels
 from flambeau.execute.cpu.reductions import Fold, reduction_kernels
@@ -135,6 +136,8 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
         return [_host_step(group.anchors[0].value, low)]
     if group.kind == "draw":
         return [*_draw(group, low)]
+    if group.kind == "recurrence":
+        return [*_recurrence(group, low)]
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
     forward = forwards(group, low.tracer, low.buffers)
@@ -220,6 +223,16 @@ def _draw(group: Group, low: Lowering) -> list[KernelCode]:
     first = group.anchors[0].value
     before = low.tracer.find(same_elements(first.inputs[0]))
     assert before is not None
+    found, copies = _whole_results(group, low)
+    after = found.get("random_advance") or low.new_scratch(before.dtype, before.size)
+    values = found.get("random_draw") or low.new_scratch(
+        values_dtype(first.attrs["kind"]), first.attrs["count"]
+    )
+    return [draw_kernel(first, before, after, values, low.vector_bits), *copies]
+
+
+def _whole_results(group: Group, low: Lowering) -> tuple[dict[str, Buffer], list[KernelCode]]:
+    """The buffers that a group's kernel fills, and the copies for further destinations."""
     found: dict[str, Buffer] = {}
     copies = []
     for anchor in group.anchors:
@@ -227,18 +240,49 @@ def _draw(group: Group, low: Lowering) -> list[KernelCode]:
         buffer = found[v.primitive.name] = low.buffers[v]
         node = low.tracer.load(buffer, buffer.address(anchor.position))
         for destination in low.destinations.get(v, ()):
-            if destination.buffer is not buffer:
-                address = destination.address(anchor.position)
-                copies.append((v, Store(destination.buffer, address, node)))
-    after = found.get("random_advance") or low.new_scratch(before.dtype, before.size)
-    values = found.get("random_draw") or low.new_scratch(
-        values_dtype(first.attrs["kind"]), first.attrs["count"]
+            if destination.buffer is not buffer and v.size:
+                store = Store(destination.buffer, destination.address(anchor.position), node)
+                variables = space_variables(v.shape)
+                copies.append(pointwise_kernel(variables, [store], {}, low.vector_bits))
+    return found, copies
+
+
+def _recurrence(group: Group, low: Lowering) -> list[KernelCode]:
+    """One kernel for a layer's outputs and what is saved of it, or for its gradient."""
+    first, bits = group.anchors[0].value, low.vector_bits
+    found, copies = _whole_results(group, low)
+    operands: list[Buffer] = []
+    before: list[KernelCode] = []
+    for x in first.inputs:
+        buffer = low.tracer.find(same_elements(x))
+        assert buffer is not None
+        if buffer.strides is not None:  # images with the batch innermost
+            plain = low.new_scratch(x.dtype, x.size)
+            position = space_position(x.shape)
+            node = low.tracer.value(x, position)
+            store = Store(plain, position.flat, node)
+            before.append(pointwise_kernel(space_variables(x.shape), [store], {}, bits))
+            buffer = plain
+        operands.append(buffer)
+    saving = "recurrence_saved" in found
+    if "recurrence_grad" in found:
+        operands.append(found["recurrence_grad"])
+    else:
+        count, dtype = recurrences.result_space(first)
+        operands.append(found.get("recurrence") or low.new_scratch(dtype, count))
+        operands += [found["recurrence_saved"]] if saving else []
+    _, _, tasks = recurrences.sequences(first)
+    if not tasks:
+        return []
+    operands.append(low.new_scratch(first.dtype, recurrences.scratch_size(first, bits)))
+    code = KernelCode(
+        recurrences.kernel_text(first, saving, bits),
+        [Operand(b) for b in operands],
+        recurrences.kernel_words(first),
+        tasks,
+        tasks > 1,
     )
-    bits = low.vector_bits
-    return [
-        draw_kernel(first, before, after, values, bits),
-        *[pointwise_kernel(space_variables(v.shape), [s], {}, bits) for v, s in copies if v.size],
-    ]
+    return [*before, code, *copies]
 
 
 # ---- scatters -----------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from flambeau.execute.cpu.matrix_plan import (
     STEP_BYTES,
     Lead,
     MatrixPlan,
+    Side,
 )
 
 ROW_BYTES = 4 * BLOCK
@@ -70,37 +71,14 @@ def _configuration(e: Emitter) -> Reg:
     return Reg("@tiles", PTR)
 
 
-class Block:
-    """Emits the function of a block of `height` rows by `width` columns."""
+class Products:
+    """Emits the products of packed blocks, `height` rows by `width` columns of the result."""
 
-    def __init__(
-        self, e: Emitter, plan: MatrixPlan, store: StoreCallback | None, height: int, width: int
-    ) -> None:
+    def __init__(self, e: Emitter, left: Side, right: Side, height: int, width: int) -> None:
         self.e = e
-        self.plan = plan
-        self.store = store
+        self.left, self.right = left, right
         self.height, self.width = height, width
         self.row_tiles, self.column_tiles = -(-height // HALF), -(-width // HALF)
-
-    def emit(self, name: str) -> None:
-        """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
-
-        `left` and `right` are packed, `rows` and `columns` the same in their operands.
-        """
-        e, plan = self.e, self.plan
-        parameters = [*PARAMETERS, *[(n, PTR) for n in ("left", "right", "rows", "columns")]]
-        parameters += [("row", I64), ("column", I64), *[(f"i{p}", I64) for p in plan.outer]]
-        with e.function(name, "internal void", parameters) as registers:
-            self.index = dict(zip(plan.outer, registers[8:], strict=True))
-            result = e.alloca(F32, BLOCK * BLOCK)
-            row, column = registers[6:8]
-
-            def ahead(step: Reg) -> None:
-                self._prefetch(step, row, column)
-
-            self._product(registers[2:6], result, e.i64(plan.left.depth), None, ahead)
-            self._give(result, row, column)
-            e.line("ret void")
 
     def emit_product(self, name: str) -> None:
         """Defines @name(left, right, rows, columns, result, depth, again): the products of a block,
@@ -112,25 +90,6 @@ class Block:
         with e.function(name, "internal void", parameters) as registers:
             result, depth, again = registers[4:]
             self._product(registers[:4], result, depth, e.cmp("icmp ne", again, e.i64(0)))
-            e.line("ret void")
-
-    def emit_total(self, name: str, parts: int, stride: int) -> None:
-        """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
-        and hands the block on.
-        """
-        e = self.e
-        parameters = [*PARAMETERS, ("partial", PTR), ("row", I64), ("column", I64)]
-        self.index = {}
-        with e.function(name, "internal void", parameters) as (_, _, partial, row, column):
-            result = e.alloca(F32, BLOCK * BLOCK)
-            with e.loop(e.i64(0), e.i64(BLOCK * BLOCK), LANES) as loop:
-                place = e.gep(partial, "float", loop.index)
-                total = e.load(place, FLOATS, 64)
-                for part in range(1, parts):
-                    more = e.load(e.gep(place, "i8", e.i64(part * stride)), FLOATS, 64)
-                    total = e.op("fadd", total, more)
-                e.store(e.gep(result, "float", loop.index), total, 64)
-            self._give(result, row, column)
             e.line("ret void")
 
     def _product(
@@ -158,7 +117,7 @@ class Block:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
         e = self.e
         exponents = []
-        for side, block in ((self.plan.left, left), (self.plan.right, right)):
+        for side, block in ((self.left, left), (self.right, right)):
             flags = e.gep(block, "i8", e.i64(side.steps * STEP_BYTES))
             words = [e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)]
             exponents.append([e.op("lshr", word, e.const(23, I32)) for word in words])
@@ -193,7 +152,7 @@ class Block:
             with e.when(again):
                 for tile, place in places.items():
                     _unit(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
-        with e.loop(e.i64(0), e.i64(self.plan.left.steps)) as loop:
+        with e.loop(e.i64(0), e.i64(self.left.steps)) as loop:
             offset = weighted_sum(e, [(loop.index, STEP_BYTES)])
             at = e.gep(left, "i8", offset), e.gep(right, "i8", offset)
             if ahead is not None:
@@ -208,6 +167,98 @@ class Block:
                     _unit(e, "tdpbf16ps", tile, 4 + r, 6 + c)
         for tile, place in places.items():
             _unit(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
+
+    def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
+        e = self.e
+        for number in range(count):
+            place = e.gep(base, "i8", e.i64(part * PART_BYTES + number * TILE_BYTES))
+            _unit(e, "tileloadd64", tile + number, place, e.i64(2 * BLOCK))
+
+    # ---- blocks that the unit would not compute exactly ------------------------------------------
+
+    def _multiply_plainly(
+        self, rows: Reg, columns: Reg, result: Reg, depth: Reg, again: Reg | None
+    ) -> None:
+        """The same block by fused multiply-adds, from the operands where they are."""
+        e, left, right = self.e, self.left, self.right
+        with e.loop(e.i64(0), e.i64(self.height)) as loop:
+            a = e.gep(rows, "float", weighted_sum(e, [(loop.index, left.lead.stride)]))
+            line = e.gep(result, "float", weighted_sum(e, [(loop.index, BLOCK)]))
+            places = [e.gep(line, "float", e.i64(n * HALF)) for n in range(self.column_tiles)]
+            start = [e.const(0, FLOATS)] * self.column_tiles
+            if again is not None:
+                mask = e.splat(again, LANES)
+                start = [e.select(mask, e.load(p, FLOATS, 64), start[0]) for p in places]
+            with e.loop(e.i64(0), depth, carried=start) as k:
+                place = e.gep(a, "float", weighted_sum(e, [(k.index, left.stride)]))
+                x = e.splat(e.load(place, F32), LANES)
+                b = e.gep(columns, "float", weighted_sum(e, [(k.index, right.stride)]))
+                k.yield_([e.fma(x, self._column(b, n), s) for n, s in enumerate(k.carried)])
+            for place, total in zip(places, k.carried, strict=True):
+                e.store(place, total, 64)
+
+    def _column(self, base: Reg, number: int) -> Reg:
+        """Elements of the right operand for 16 columns from 16 * number on; zeros beyond."""
+        e, stride = self.e, self.right.lead.stride
+        count = min(HALF, self.width - number * HALF)
+        mask = e.vector_const([int(i < count) for i in range(LANES)], "i1")
+        start = e.gep(base, "float", e.i64(number * HALF * stride))
+        align, zero = Reg("4", I32), e.const(0, FLOATS)
+        if stride == 1:
+            return e.call("llvm.masked.load.v16f32.p0", FLOATS, [start, align, mask, zero])
+        places = e.vector_const([i * stride for i in range(LANES)], "i64")
+        pointers = e.gep(start, "float", places)
+        return e.call("llvm.masked.gather.v16f32.v16p0", FLOATS, [pointers, align, mask, zero])
+
+
+class Block(Products):
+    """Emits the function of a block of a plan's result, and what becomes of it."""
+
+    def __init__(
+        self, e: Emitter, plan: MatrixPlan, store: StoreCallback | None, height: int, width: int
+    ) -> None:
+        super().__init__(e, plan.left, plan.right, height, width)
+        self.plan = plan
+        self.store = store
+
+    def emit(self, name: str) -> None:
+        """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
+
+        `left` and `right` are packed, `rows` and `columns` the same in their operands.
+        """
+        e, plan = self.e, self.plan
+        parameters = [*PARAMETERS, *[(n, PTR) for n in ("left", "right", "rows", "columns")]]
+        parameters += [("row", I64), ("column", I64), *[(f"i{p}", I64) for p in plan.outer]]
+        with e.function(name, "internal void", parameters) as registers:
+            self.index = dict(zip(plan.outer, registers[8:], strict=True))
+            result = e.alloca(F32, BLOCK * BLOCK)
+            row, column = registers[6:8]
+
+            def ahead(step: Reg) -> None:
+                self._prefetch(step, row, column)
+
+            self._product(registers[2:6], result, e.i64(plan.left.depth), None, ahead)
+            self._give(result, row, column)
+            e.line("ret void")
+
+    def emit_total(self, name: str, parts: int, stride: int) -> None:
+        """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
+        and hands the block on.
+        """
+        e = self.e
+        parameters = [*PARAMETERS, ("partial", PTR), ("row", I64), ("column", I64)]
+        self.index = {}
+        with e.function(name, "internal void", parameters) as (_, _, partial, row, column):
+            result = e.alloca(F32, BLOCK * BLOCK)
+            with e.loop(e.i64(0), e.i64(BLOCK * BLOCK), LANES) as loop:
+                place = e.gep(partial, "float", loop.index)
+                total = e.load(place, FLOATS, 64)
+                for part in range(1, parts):
+                    more = e.load(e.gep(place, "i8", e.i64(part * stride)), FLOATS, 64)
+                    total = e.op("fadd", total, more)
+                e.store(e.gep(result, "float", loop.index), total, 64)
+            self._give(result, row, column)
+            e.line("ret void")
 
     def _prefetch(self, step: Reg, row: Reg, column: Reg) -> None:
         """Asks for a share of what the block's results meet: its rows are spread over the steps."""
@@ -227,48 +278,6 @@ class Block:
                 index = {**place, **_indices(e, plan.right.lead, along)}
                 registers = [index.get(p, e.i64(0)) for p in positions]
                 self.store.prefetch(e, registers, lane)
-
-    def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
-        e = self.e
-        for number in range(count):
-            place = e.gep(base, "i8", e.i64(part * PART_BYTES + number * TILE_BYTES))
-            _unit(e, "tileloadd64", tile + number, place, e.i64(2 * BLOCK))
-
-    # ---- blocks that the unit would not compute exactly ------------------------------------------
-
-    def _multiply_plainly(
-        self, rows: Reg, columns: Reg, result: Reg, depth: Reg, again: Reg | None
-    ) -> None:
-        """The same block by fused multiply-adds, from the operands where they are."""
-        e, left, right = self.e, self.plan.left, self.plan.right
-        with e.loop(e.i64(0), e.i64(self.height)) as loop:
-            a = e.gep(rows, "float", weighted_sum(e, [(loop.index, left.lead.stride)]))
-            line = e.gep(result, "float", weighted_sum(e, [(loop.index, BLOCK)]))
-            places = [e.gep(line, "float", e.i64(n * HALF)) for n in range(self.column_tiles)]
-            start = [e.const(0, FLOATS)] * self.column_tiles
-            if again is not None:
-                mask = e.splat(again, LANES)
-                start = [e.select(mask, e.load(p, FLOATS, 64), start[0]) for p in places]
-            with e.loop(e.i64(0), depth, carried=start) as k:
-                place = e.gep(a, "float", weighted_sum(e, [(k.index, left.stride)]))
-                x = e.splat(e.load(place, F32), LANES)
-                b = e.gep(columns, "float", weighted_sum(e, [(k.index, right.stride)]))
-                k.yield_([e.fma(x, self._column(b, n), s) for n, s in enumerate(k.carried)])
-            for place, total in zip(places, k.carried, strict=True):
-                e.store(place, total, 64)
-
-    def _column(self, base: Reg, number: int) -> Reg:
-        """Elements of the right operand for 16 columns from 16 * number on; zeros beyond."""
-        e, stride = self.e, self.plan.right.lead.stride
-        count = min(HALF, self.width - number * HALF)
-        mask = e.vector_const([int(i < count) for i in range(LANES)], "i1")
-        start = e.gep(base, "float", e.i64(number * HALF * stride))
-        align, zero = Reg("4", I32), e.const(0, FLOATS)
-        if stride == 1:
-            return e.call("llvm.masked.load.v16f32.p0", FLOATS, [start, align, mask, zero])
-        places = e.vector_const([i * stride for i in range(LANES)], "i64")
-        pointers = e.gep(start, "float", places)
-        return e.call("llvm.masked.gather.v16f32.v16p0", FLOATS, [pointers, align, mask, zero])
 
     # ---- results ---------------------------------------------------------------------------------
 

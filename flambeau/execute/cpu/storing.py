@@ -9,11 +9,13 @@ from flambeau.execute.cpu.body import view_position
 from flambeau.execute.cpu.draws import is_native_draw
 from flambeau.execute.cpu.index import Position, Variable, space_position
 from flambeau.execute.cpu.padding import padding_of
+from flambeau.execute.cpu.recurrences import is_native_recurrence
 from flambeau.ops.primitive import (
     CONTRACTION,
     ELEMENTWISE,
     HOST,
     RANDOM,
+    RECURRENCE,
     REDUCTION,
     SCAN,
     SORT,
@@ -47,6 +49,8 @@ def is_host(v: Value) -> bool:
         return True
     if family == RANDOM:
         return not is_native_draw(v)
+    if family == RECURRENCE:
+        return not is_native_recurrence(v)
     if family == REDUCTION:
         return name not in ("sum", "prod") and not v.inputs[0].size
     if family == ELEMENTWISE:
@@ -86,7 +90,7 @@ def same_elements(v: Value) -> Value:
 
 def must_store(v: Value) -> bool:
     family, name = v.primitive.family, v.primitive.name
-    if family in (CONTRACTION, REDUCTION, RANDOM, SCAN, SORT) or name in SCATTERS:
+    if family in (CONTRACTION, REDUCTION, RANDOM, RECURRENCE, SCAN, SORT) or name in SCATTERS:
         return True
     return is_host(v)
 
@@ -147,7 +151,7 @@ def _operands_stored(
 ) -> None:
     """Marks the operands that the kernel of `v` must find in memory."""
     name = v.primitive.name
-    if is_host(v) or v.primitive.family == RANDOM:
+    if is_host(v) or v.primitive.family in (RANDOM, RECURRENCE):
         for x in v.inputs:
             store(x)
     elif v.primitive.family == CONTRACTION:

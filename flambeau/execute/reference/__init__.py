@@ -2,6 +2,6 @@
 mean.
 """
 
-from flambeau.execute.reference.executor import execute, to_array
+from flambeau.execute.reference.executor import Schedule, execute, takes_long, to_array
 
-__all__ = ["execute", "to_array"]
+__all__ = ["Schedule", "execute", "takes_long", "to_array"]

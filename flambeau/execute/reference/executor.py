@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
-from flambeau.graph.program import Program, data_operands, reachable
+from flambeau.core.dtypes import DType, bfloat16_from_float32
+from flambeau.execute.reference.schedule import Schedule, decode, encode, takes_long
+from flambeau.graph.program import Program
 from flambeau.ops.primitive import Array
-from flambeau.ops.value import Scalar, Value
+from flambeau.ops.value import Scalar
+
+__all__ = ["Schedule", "decode", "encode", "execute", "takes_long", "to_array"]
 
 
 def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar]) -> list[Array]:
@@ -18,63 +21,9 @@ def execute(program: Program, bases: Sequence[Array], scalars: Sequence[Scalar])
     `bases`.
 
     `bases` are flat arrays in storage form (bfloat16 as uint16 bits). Nothing is written if a
-    primitive raises.
+    primitive raises. Whoever runs a program again keeps its Schedule.
     """
-    nodes = reachable(program.outputs(), data=True)
-    uses: dict[Value, int] = {}
-    for node in nodes:
-        for operand in data_operands(node):
-            uses[operand] = uses.get(operand, 0) + 1
-    for output in program.outputs():
-        uses[output] = uses.get(output, 0) + 1
-    arrays: dict[Value, Array] = {}
-    with np.errstate(all="ignore"):
-        for node in nodes:
-            try:
-                arrays[node] = evaluate(node, arrays, bases, scalars)
-            except Exception as error:
-                error.__dict__["node"] = node  # whoever runs the program can say where it is from
-                raise
-            for operand in data_operands(node):
-                uses[operand] -= 1
-                if not uses[operand]:
-                    arrays.pop(operand, None)
-        results = [np.array(encode(arrays[v], v.dtype), order="C") for v in program.results]
-        updates = [
-            (u.base, np.array(encode(arrays[u.value], u.value.dtype))) for u in program.updates
-        ]
-    for base, array in updates:
-        bases[base][: array.size] = array.ravel()
-    return results
-
-
-def evaluate(
-    node: Value, arrays: dict[Value, Array], bases: Sequence[Array], scalars: Sequence[Scalar]
-) -> Array:
-    """One primitive on computed operands; bfloat16 values travel as float32 arrays."""
-    if node.primitive.name == "input":
-        index = node.attrs["index"]
-        if node.attrs["role"] == "base":
-            return decode(bases[index][: node.shape[0]], node.dtype)
-        return np.asarray(scalars[index], node.dtype.numpy)
-    result = node.primitive.reference(*[arrays[v] for v in data_operands(node)], **node.attrs)
-    if node.dtype.name == "bfloat16":
-        # Round at once, as storing would.
-        return float32_from_bfloat16(bfloat16_from_float32(np.asarray(result, np.float32)))
-    if result.dtype != node.dtype.numpy:
-        result = result.astype(node.dtype.numpy)
-    assert result.shape == node.shape, (node, result.shape)
-    return result
-
-
-def encode(array: Array, dtype: DType) -> Array:
-    """A computed array in storage form."""
-    return bfloat16_from_float32(array) if dtype.name == "bfloat16" else array
-
-
-def decode(array: Array, dtype: DType) -> Array:
-    """A stored array in computing form."""
-    return float32_from_bfloat16(array) if dtype.name == "bfloat16" else array
+    return Schedule(program).run(bases, scalars)
 
 
 def to_array(value: Any, dtype: DType) -> Array:

@@ -12,11 +12,13 @@ from flambeau.nn.modules.conversion import ConversionMixin
 from flambeau.nn.modules.hooks import BackwardWatch, RemovableHandle
 from flambeau.nn.modules.registry import Registry
 from flambeau.nn.modules.state import StateMixin, type_name
+from flambeau.nn.modules.state import _IncompatibleKeys as _IncompatibleKeys
 from flambeau.nn.modules.tree import TreeMixin
 from flambeau.record.changes import CHANGES
 
 M = TypeVar("M", bound="Module")
 
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _HOOK_TABLES = (
     "_backward_pre_hooks",

@@ -35,7 +35,7 @@ def _causal_mask(size: int, device: Any = None, dtype: Any = None) -> Tensor:
     return full((size, size), float("-inf"), dtype=dtype, device=device).triu(1)
 
 
-def _activation_named(activation: str) -> Activation:
+def _get_activation_fn(activation: str) -> Activation:
     if activation == "relu":
         return F.relu
     if activation == "gelu":
@@ -123,7 +123,7 @@ class TransformerEncoderLayer(_Layer):
         self.norm_first = norm_first
         self._add_norms(2, d_model, layer_norm_eps, bias, dropout, where)
         if isinstance(activation, str):
-            activation = _activation_named(activation)
+            activation = _get_activation_fn(activation)
         self.activation_relu_or_gelu = _known_activation(activation)
         self.activation = activation
 
@@ -202,7 +202,7 @@ class TransformerDecoderLayer(_Layer):
         self.norm_first = norm_first
         self._add_norms(3, d_model, layer_norm_eps, bias, dropout, where)
         if isinstance(activation, str):
-            activation = _activation_named(activation)
+            activation = _get_activation_fn(activation)
         self.activation = activation
 
     def forward(

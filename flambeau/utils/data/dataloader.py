@@ -29,6 +29,19 @@ __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
 
+# PyTorch's names of these, for programs that ask what an iterator is.
+_BaseDataLoaderIter = LoaderIterator
+_SingleProcessDataLoaderIter = DirectIterator
+_MultiProcessingDataLoaderIter = WorkerIterator
+
+
+class _DatasetKind:
+    """What a loader's `_dataset_kind` says."""
+
+    Map = 0
+    Iterable = 1
+
+
 class _Endless(Sampler[None]):
     """None for ever: the sampler of iterable datasets."""
 
@@ -124,6 +137,10 @@ class DataLoader:
                 f"{name} attribute should not be set after {type(self).__name__} is initialized"
             )
         super().__setattr__(name, value)
+
+    @property
+    def _dataset_kind(self) -> int:
+        return _DatasetKind.Iterable if self._iterable else _DatasetKind.Map
 
     @property
     def _auto_collation(self) -> bool:

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
+from flambeau.core import random_streams
+from flambeau.core.dtypes import uint32
+from flambeau.functional.generators import default_generator
 from flambeau.nn._torch import (
     Generator,
     Tensor,
     as_tensor,
-    empty,
     float64,
     int64,
     multinomial,
     randint,
     randperm,
 )
+from flambeau.record import recorder
 
+COMPILER = "flambeau.execute.cpu.compiler"
+ENOUGH = 1_000_000
 T_co = TypeVar("T_co", covariant=True)
+
+
+def _drawn(generator: Generator | None, kind: str, n: int, **attributes: Any) -> Any:
+    """What a recorded draw of `kind` would give, as an array, without a program for it."""
+    drawn_from = default_generator if generator is None else generator
+    storage = drawn_from._state._settled()
+    recorder.flush()
+    state = storage.array(uint32)
+    drawn, after = random_streams.draw_and_advance(kind, state.copy(), n, **attributes)
+    state[:] = after
+    storage.version += 1
+    return drawn
 
 
 def draw_seed(generator: Generator | None = None) -> int:
     """Draw a seed: one 64-bit integer of the generator (None: the default one)."""
-    return int(empty((), dtype=int64).random_(generator=generator).item())
+    attributes = random_streams.range_attributes("int64", None, None)
+    return int(_drawn(generator, "random_range", 1, **attributes)[0])
+
+
+class _Orders:
+    drawn = 0  # how many indices this process has drawn
+
+
+def random_permutation(n: int, generator: Generator) -> Any:
+    """randperm(n, generator=generator) as an array.
+
+    Compiled it is forty times as fast, but a program that only loads data would import the compiler
+    for it, which takes as long as drawing a million indices here.
+    """
+    _Orders.drawn += n
+    if _Orders.drawn > ENOUGH or COMPILER in sys.modules:
+        return randperm(n, generator=generator).numpy()
+    return _drawn(generator, "permutation", n)
 
 
 class Sampler(Generic[T_co]):
@@ -77,7 +112,7 @@ class RandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         n = len(self.data_source)
-        generator = self.generator
+        generator, own = self.generator, self.generator is None
         if generator is None:
             # One draw of the default generator seeds the whole order, as in PyTorch.
             seed = draw_seed()
@@ -90,9 +125,11 @@ class RandomSampler(Sampler[int]):
                 yield from drawn.tolist()
             return
         for _ in range(self.num_samples // n):
-            yield from randperm(n, generator=generator).tolist()
-        # Drawn even where none of it is left to use: the generator's state is visible.
-        yield from randperm(n, generator=generator).tolist()[: self.num_samples % n]
+            yield from random_permutation(n, generator).tolist()
+        if left := self.num_samples % n:
+            yield from random_permutation(n, generator).tolist()[:left]
+        elif not own:
+            randperm(n, generator=generator)  # nothing of it is used, but the state is visible
 
     def __len__(self) -> int:
         return self.num_samples
@@ -108,11 +145,11 @@ def random_order(sampler: Any) -> tuple[Any, Callable[[], object] | None]:
         return None, None
     n, generator = len(sampler.data_source), sampler.generator
     if generator is not None:
-        order = randperm(n, generator=generator).numpy()
+        order = random_permutation(n, generator)
         return order, lambda: randperm(n, generator=generator)
     own = Generator()
     own.manual_seed(draw_seed())
-    return randperm(n, generator=own).numpy(), None
+    return random_permutation(n, own), None
 
 
 class SubsetRandomSampler(Sampler[int]):

@@ -139,7 +139,7 @@ def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]
     return {**kwargs, **dict(zip(names, args, strict=True))}
 
 
-def _chosen(kind: type[WeightsEnum], first: str, kwargs: dict[str, Any]) -> Any:
+def _chosen(kind: type[WeightsEnum], first: str | None, kwargs: dict[str, Any], model: str) -> Any:
     """The weights that a call asks for, also in the old way (pretrained=True); None for none."""
     weights = kwargs.pop("weights", None)
     if "pretrained" in kwargs:
@@ -151,7 +151,9 @@ def _chosen(kind: type[WeightsEnum], first: str, kwargs: dict[str, Any]) -> Any:
         weights = kwargs.pop("pretrained")
     if weights is None or isinstance(weights, (str, WeightsEnum)):
         return kind.verify(weights)
-    member = kind[first] if weights else None
+    if weights and first is None:
+        raise ValueError(f"No weights available for model {model}")
+    member = kind[first] if weights and first is not None else None
     told = f"`weights={member}`"
     if member is not None:
         told += (
@@ -186,12 +188,12 @@ def builder(
     kind: type[WeightsEnum],
     loaded: Load = load,
     prepared: Callable[[WeightsEnum, dict[str, Any]], None] | None = None,
-    first: str = "IMAGENET1K_V1",
+    first: str | None = "IMAGENET1K_V1",
 ) -> Callable[[Callable[..., M]], Callable[..., M]]:
     """Registers a function that makes a model, and gives it `weights` and `progress`.
 
     `prepared` changes the arguments where weights are asked for, `loaded` reads them; `first` is
-    what pretrained=True means.
+    what pretrained=True means; None: a ValueError.
     """
 
     def wrap(make: Callable[..., M]) -> Callable[..., M]:
@@ -199,7 +201,7 @@ def builder(
         def build(*args: Any, **kwargs: Any) -> M:
             kwargs = _positional(args, dict(kwargs))
             progress = kwargs.pop("progress", True)
-            weights = _chosen(kind, first, kwargs)
+            weights = _chosen(kind, first, kwargs, make.__name__)
             if weights is None:
                 return make(**kwargs)
             fix(kwargs, "num_classes", 1000)

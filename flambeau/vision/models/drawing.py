@@ -24,3 +24,11 @@ def kaiming(module: nn.Module) -> None:
         constant(module)
     elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
         constant(module, 1.0)
+
+
+def kaiming_and_heads(module: nn.Module) -> None:
+    """As kaiming; linear layers are normal with deviation 0.01, without a bias."""
+    kaiming(module)
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.01)
+        constant(module)

@@ -8,8 +8,9 @@ from typing import Any
 import flambeau.nn as nn
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published
-from flambeau.vision.models.blocks import Conv2dNormActivation, Layer, divisible
-from flambeau.vision.models.drawing import constant, kaiming
+from flambeau.vision.models.drawing import kaiming_and_heads
+from flambeau.vision.models.widths import divisible
+from flambeau.vision.ops.layers import Conv2dNormActivation, Layer
 
 __all__ = ["MobileNetV2", "MobileNet_V2_Weights", "mobilenet_v2"]
 
@@ -106,7 +107,7 @@ class MobileNetV2(nn.Module):
             nn.Dropout(p=dropout), nn.Linear(self.last_channel, num_classes)
         )
         for module in self.modules():
-            _draw(module)
+            kaiming_and_heads(module)
 
     def _forward_impl(self, x: Tensor) -> Tensor:
         pooled = nn.functional.adaptive_avg_pool2d(self.features(x), (1, 1))
@@ -115,17 +116,6 @@ class MobileNetV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self._forward_impl(x)
-
-
-def _draw(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out")
-        constant(module)
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-        constant(module)
-    else:
-        kaiming(module)
 
 
 MobileNet_V2_Weights = published("MobileNet_V2_Weights")

@@ -158,6 +158,18 @@ PUBLISHED: dict[str, list[Row]] = {
     "Inception_V3_Weights": [
         ("IMAGENET1K_V1", "inception_v3_google-0cc3c7bd.pth", 27_161_264, 75, 299, 342),
     ],
+    "MNASNet0_5_Weights": [
+        ("IMAGENET1K_V1", "mnasnet0.5_top1_67.823-3ffadce67e.pth", 2_218_512, 1, 224, 256),
+    ],
+    "MNASNet0_75_Weights": [
+        ("IMAGENET1K_V1", "mnasnet0_75-7090bc5f.pth", 3_170_208, 1, 224, 232),
+    ],
+    "MNASNet1_0_Weights": [
+        ("IMAGENET1K_V1", "mnasnet1.0_top1_73.512-f206786ef8.pth", 4_383_312, 1, 224, 256),
+    ],
+    "MNASNet1_3_Weights": [
+        ("IMAGENET1K_V1", "mnasnet1_3-a4c69d6f.pth", 6_282_256, 1, 224, 232),
+    ],
     "MobileNet_V2_Weights": [
         ("IMAGENET1K_V2", "mobilenet_v2-7ebf99e0.pth", 3_504_872, 1, 224, 232),
         ("IMAGENET1K_V1", "mobilenet_v2-b0353104.pth", 3_504_872, 1, 224, 256),
@@ -168,6 +180,118 @@ PUBLISHED: dict[str, list[Row]] = {
     ],
     "MobileNet_V3_Small_Weights": [
         ("IMAGENET1K_V1", "mobilenet_v3_small-047dcff4.pth", 2_542_856, 1, 224, 256),
+    ],
+    "RegNet_X_16GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_16gf-ba3796d7.pth", 54_278_536, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_16gf-2007eb11.pth", 54_278_536, 1, 224, 256),
+    ],
+    "RegNet_X_1_6GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_1_6gf-a12f2b72.pth", 9_190_136, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_1_6gf-e3633e7f.pth", 9_190_136, 1, 224, 256),
+    ],
+    "RegNet_X_32GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_32gf-6eb8fdc6.pth", 107_811_560, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_32gf-9d47f8d0.pth", 107_811_560, 1, 224, 256),
+    ],
+    "RegNet_X_3_2GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_3_2gf-7071aa85.pth", 15_296_552, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_3_2gf-f342aeae.pth", 15_296_552, 1, 224, 256),
+    ],
+    "RegNet_X_400MF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_400mf-62229a5f.pth", 5_495_976, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_400mf-adf1edd5.pth", 5_495_976, 1, 224, 256),
+    ],
+    "RegNet_X_800MF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_800mf-94a99ebd.pth", 7_259_656, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_800mf-ad17e45c.pth", 7_259_656, 1, 224, 256),
+    ],
+    "RegNet_X_8GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_x_8gf-2b70d774.pth", 39_572_648, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_x_8gf-03ceed89.pth", 39_572_648, 1, 224, 256),
+    ],
+    "RegNet_Y_128GF_Weights": [
+        (
+            "IMAGENET1K_SWAG_E2E_V1",
+            "regnet_y_128gf_swag-c8ce3e52.pth",
+            644_812_894,
+            1,
+            384,
+            384,
+            "bicubic",
+        ),
+        (
+            "IMAGENET1K_SWAG_LINEAR_V1",
+            "regnet_y_128gf_lc_swag-cbe8ce12.pth",
+            644_812_894,
+            1,
+            224,
+            224,
+            "bicubic",
+        ),
+    ],
+    "RegNet_Y_16GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_16gf-3e4a00f9.pth", 83_590_140, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_16gf-9e6ed7dd.pth", 83_590_140, 1, 224, 256),
+        (
+            "IMAGENET1K_SWAG_E2E_V1",
+            "regnet_y_16gf_swag-43afe44d.pth",
+            83_590_140,
+            1,
+            384,
+            384,
+            "bicubic",
+        ),
+        (
+            "IMAGENET1K_SWAG_LINEAR_V1",
+            "regnet_y_16gf_lc_swag-f3ec0043.pth",
+            83_590_140,
+            1,
+            224,
+            224,
+            "bicubic",
+        ),
+    ],
+    "RegNet_Y_1_6GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_1_6gf-0d7bc02a.pth", 11_202_430, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_1_6gf-b11a554e.pth", 11_202_430, 1, 224, 256),
+    ],
+    "RegNet_Y_32GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_32gf-8db6d4b5.pth", 145_046_770, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_32gf-4dee3f7a.pth", 145_046_770, 1, 224, 256),
+        (
+            "IMAGENET1K_SWAG_E2E_V1",
+            "regnet_y_32gf_swag-04fdfa75.pth",
+            145_046_770,
+            1,
+            384,
+            384,
+            "bicubic",
+        ),
+        (
+            "IMAGENET1K_SWAG_LINEAR_V1",
+            "regnet_y_32gf_lc_swag-e1583746.pth",
+            145_046_770,
+            1,
+            224,
+            224,
+            "bicubic",
+        ),
+    ],
+    "RegNet_Y_3_2GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_3_2gf-9180c971.pth", 19_436_338, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_3_2gf-b5a9779c.pth", 19_436_338, 1, 224, 256),
+    ],
+    "RegNet_Y_400MF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_400mf-e6988f5f.pth", 4_344_144, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_400mf-c65dace8.pth", 4_344_144, 1, 224, 256),
+    ],
+    "RegNet_Y_800MF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_800mf-58fc7688.pth", 6_432_512, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_800mf-1b27b58c.pth", 6_432_512, 1, 224, 256),
+    ],
+    "RegNet_Y_8GF_Weights": [
+        ("IMAGENET1K_V2", "regnet_y_8gf-dc2b1b54.pth", 39_381_472, 1, 224, 232),
+        ("IMAGENET1K_V1", "regnet_y_8gf-d0d0e4a8.pth", 39_381_472, 1, 224, 256),
     ],
     "ResNeXt101_32X8D_Weights": [
         ("IMAGENET1K_V2", "resnext101_32x8d-110c445d.pth", 88_791_336, 1, 224, 232),
@@ -224,6 +348,15 @@ PUBLISHED: dict[str, list[Row]] = {
     ],
     "Swin_T_Weights": [
         ("IMAGENET1K_V1", "swin_t-704ceda3.pth", 28_288_354, 224, 224, 232, "bicubic"),
+    ],
+    "Swin_V2_B_Weights": [
+        ("IMAGENET1K_V1", "swin_v2_b-781e5279.pth", 87_930_848, 256, 256, 272, "bicubic"),
+    ],
+    "Swin_V2_S_Weights": [
+        ("IMAGENET1K_V1", "swin_v2_s-637d8ceb.pth", 49_737_442, 256, 256, 260, "bicubic"),
+    ],
+    "Swin_V2_T_Weights": [
+        ("IMAGENET1K_V1", "swin_v2_t-b137f0e2.pth", 28_351_570, 256, 256, 260, "bicubic"),
     ],
     "VGG11_BN_Weights": [
         ("IMAGENET1K_V1", "vgg11_bn-6002323d.pth", 132_868_840, 32, 224, 256),

@@ -7,7 +7,7 @@ from typing import Any
 import flambeau.nn as nn
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import WeightsEnum, builder, published
-from flambeau.vision.models.drawing import constant, kaiming
+from flambeau.vision.models.drawing import kaiming_and_heads
 
 __all__ = [
     "VGG", "VGG11_BN_Weights", "VGG11_Weights", "VGG13_BN_Weights", "VGG13_Weights",
@@ -44,18 +44,11 @@ class VGG(nn.Module):
         )
         if init_weights:
             for module in self.modules():
-                _draw(module)
+                kaiming_and_heads(module)
 
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
         return scores
-
-
-def _draw(module: nn.Module) -> None:
-    kaiming(module)
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-        constant(module)
 
 
 def _features(depths: tuple[int, ...], normalised: bool) -> nn.Sequential:

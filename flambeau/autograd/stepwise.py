@@ -1,0 +1,110 @@
+"""Backward passes through many earlier programs, one program at a time.
+
+Note [One program at a time]
+    A loop that looks at its data in every step (an agent that acts, a decoder that chooses) leaves
+    a chain of programs, one for each step, and the pass through all of them would be another
+    program for every length. So where the chain is long, the pass is recorded for each of its
+    programs alone: what it gets and what it passes on are tensors. The steps of a loop have run
+    the same program, so their passes do as well, and are looked up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.record import recorder
+from flambeau.record.backward import FRAME_BACKWARD
+from flambeau.record.chain import (
+    Done,
+    Frame,
+    check_imports,
+    frames_before,
+    free_used,
+    link_of,
+    taken_imports,
+)
+from flambeau.record.options import OPTIONS
+
+MANY = 8  # programs from which on each is passed by itself
+
+
+def many_frames(rec: Any) -> bool:
+    """Whether what has entered goes back through many programs, without Python code on the way."""
+    if not rec.frames or rec.cuts or OPTIONS.sync or recorder.LOCAL.capture is not None:
+        return False
+    seen: set[int] = set()
+    stack = [frame for frame, _ in rec.frames]
+    while stack:
+        frame = stack.pop()
+        if id(frame) in seen:
+            continue
+        if frame.cuts:
+            return False
+        seen.add(id(frame))
+        stack += [parent for parent, _ in frame.parents]
+    return len(seen) >= MANY
+
+
+def through_frames(
+    arrived: list[tuple[Frame, Any, Any]], retain_graph: bool
+) -> list[tuple[Any, Any]]:
+    """Goes on with the pass from the cotangents that have arrived at values of earlier programs,
+    (program, value, tensor) each; the leaves with their gradients.
+    """
+    waiting: dict[int, list[tuple[Any, Any]]] = {}
+    for frame, value, tensor in arrived:
+        waiting.setdefault(id(frame), []).append((value, tensor))
+    frames = frames_before([frame for frame, _, _ in arrived])
+    arrived.clear()
+    totals: dict[int, tuple[Any, Any]] = {}
+    freed: list[tuple[Done, Frame]] = []
+    for frame in frames:
+        entries = waiting.pop(id(frame), None)
+        if entries is None:
+            continue
+        # Each program's pass begins a recording: that is where it is found again.
+        recorder.flush()
+        done, made = _record(frame, entries, totals, retain_graph)
+        del entries
+        freed.append((done, frame))
+        for (_, number), gradient in zip(done.leaves, made):
+            leaf = frame.leaves[number]
+            if id(leaf) in totals:  # a leaf that the program knows twice
+                gradient = totals[id(leaf)][1] + gradient  # neither has history
+            totals[id(leaf)] = leaf, gradient
+        for number, ct in zip(done.histories, made[len(done.leaves) :], strict=True):
+            parent, value = frame.parents[number]
+            waiting.setdefault(id(parent), []).append((value, ct))
+        del made
+    for done, frame in freed:
+        free_used(done, [frame])
+    return list(totals.values())
+
+
+def _record(
+    frame: Frame, entries: list[tuple[Any, Any]], totals: dict[int, Any], retain_graph: bool
+) -> tuple[Done, list[Any]]:
+    """Records the pass through one program: what it was, and its new tensors."""
+    values = tuple(value for value, _ in entries)
+    cotangents = [tensor for _, tensor in entries]
+    have = [totals[id(leaf)][1] if id(leaf) in totals else None for leaf in frame.leaves]
+    link = link_of(frame)
+    while True:
+        rec = recorder.LOCAL.rec
+        scalars: list[Any] = []
+        try:
+            places = recorder.operand_key(rec, cotangents, scalars)
+            sums = recorder.operand_key(rec, have, scalars)
+            key = (FRAME_BACKWARD, link, values, places, sums, (retain_graph,))
+            state = rec.state.next.get(key) or recorder.miss(rec, key)
+        except recorder.Flushed:
+            continue
+        try:
+            check_imports(state.extra, [frame])
+        except RuntimeError:
+            rec.trace = None  # it may have gone on to the state that is not entered
+            raise
+        try:
+            return state.extra, recorder.commit(rec, state, *taken_imports(state.extra, [frame]))
+        except recorder.Flushed:
+            continue

@@ -1,0 +1,61 @@
+"""The threads of the matrix library inside NumPy.
+
+Its threads wait actively for each other: beside the pool's threads, or on a busy machine, a small
+product takes ten times as long on two as on one. And the bits of a product may hang on how many
+there are. So the reference executor runs it on one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_NAMES = (
+    "scipy_openblas_{}_num_threads64_",
+    "openblas_{}_num_threads64_",
+    "scipy_openblas_{}_num_threads",
+    "openblas_{}_num_threads",
+)
+
+
+@cache
+def _functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+    """(get, set) of OpenBLAS as NumPy's wheels bring it; None for other builds."""
+    home = Path(np.__file__).parent
+    for folder in (home.parent / "numpy.libs", home / ".dylibs", home / ".libs"):
+        for path in sorted(folder.glob("*openblas*")) if folder.is_dir() else ():
+            try:
+                library = ctypes.CDLL(str(path))
+            except OSError:
+                continue
+            for name in _NAMES:
+                get = getattr(library, name.format("get"), None)
+                put = getattr(library, name.format("set"), None)
+                if get is not None and put is not None:
+                    return get, put
+    return None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """NumPy's matrix products run on the calling thread alone meanwhile."""
+    functions = _functions()
+    if functions is None:
+        yield
+        return
+    get, put = functions
+    before = get()
+    if before == 1:
+        yield
+        return
+    put(1)
+    try:
+        yield
+    finally:
+        put(before)

@@ -1,0 +1,183 @@
+"""A program made ready for running it op by op: places for the values, and only work that is left.
+
+Links of autograd are other names of a value; constants are computed once; the operands of
+elementwise functions are broadcast by NumPy itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
+from flambeau.execute.reference.blas import one_thread
+from flambeau.graph.program import Program, data_operands, reachable
+from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array
+from flambeau.ops.value import Scalar, Value
+
+LINKS = ("leaf", "history", "detach", "relink")
+# Functions of broadcast operands.
+BROADCASTING = ("add", "sub", "mul", "div", "where", "fma", "eq", "ne", "lt", "le", "gt", "ge")
+# Functions whose reference is a loop in Python, and from how many elements on that takes long.
+LOOPS = ("erf", "erfc", "erfinv", "lgamma", "digamma")
+LONG_LOOP = 1024
+
+# (all values of a program) -> (value, operands) -> its value where there is a shorter way, or None.
+Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
+Shortcuts = Callable[[Sequence[Value]], Shortcut]
+
+
+def takes_long(v: Value) -> bool:
+    """Whether a kernel for this value alone is worth having."""
+    if v.primitive.family == RECURRENCE:
+        return True
+    return v.primitive.name in LOOPS and v.size >= LONG_LOOP and v.dtype.itemsize >= 4
+
+
+class Schedule:
+    """A program's steps: (value, function, operands' places, attributes, place, dtype, shape,
+    places that nobody reads any more).
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.nodes = reachable(program.outputs(), data=True)
+        self.places: dict[Value, int] = {}
+        self.start: list[Any] = []  # what stands in the places before: constants
+        self.steps: list[Any] = []
+        self.bases: list[tuple[int, int, int, DType]] = []  # place, base, extent, dtype
+        self.scalars: list[tuple[int, int, Any]] = []
+        with np.errstate(all="ignore"):
+            for node in self.nodes:
+                self._add(node)
+        self.results = [(self.places[v], v.dtype) for v in program.results]
+        self.updates = [(u.base, self.places[u.value], u.value.dtype) for u in program.updates]
+        self._drop_dead()
+
+    def _new(self, node: Value, array: Any = None) -> int:
+        place = self.places[node] = len(self.start)
+        self.start.append(array)
+        return place
+
+    def _add(self, node: Value) -> None:
+        name = node.primitive.name
+        if name == "input":
+            index, place = node.attrs["index"], self._new(node)
+            if node.attrs["role"] == "base":
+                self.bases.append((place, index, node.shape[0], node.dtype))
+            else:
+                self.scalars.append((place, index, node.dtype.numpy))
+            return
+        operands = data_operands(node)
+        if name in LINKS and operands[0].shape == node.shape:
+            self.places[node] = self.places[operands[0]]
+            return
+        if name in BROADCASTING and node.primitive.family == ELEMENTWISE:
+            operands = _unexpanded(node, operands)
+        given = tuple([self.places[v] for v in operands])
+        if all(self._constant(place) for place in given):
+            try:
+                arrays = [self.start[place] for place in given]
+                self._new(node, computed(node, node.primitive.reference, arrays, node.attrs))
+                return
+            except Exception:
+                pass  # it says so where the program runs
+        place = self._new(node)
+        dtype = None if node.dtype.name == "bfloat16" else np.dtype(node.dtype.numpy)
+        function = node.primitive.reference
+        self.steps.append([node, function, given, node.attrs, place, dtype, node.shape, ()])
+
+    def _constant(self, place: int) -> bool:
+        return self.start[place] is not None
+
+    def _drop_dead(self) -> None:
+        """Leaves out steps that nobody needs, and says where each value is read last."""
+        wanted = {place for place, _ in self.results} | {place for _, place, _ in self.updates}
+        kept, read = [], set(wanted)
+        for step in reversed(self.steps):
+            if step[4] not in read and step[0].primitive.family != "host":
+                continue
+            step[7] = tuple(
+                {place for place in step[2] if place not in read and not self._constant(place)}
+            )
+            read.update(step[2])
+            kept.append(tuple(step))
+        self.steps = kept[::-1]
+        self.long = {step[0] for step in self.steps if takes_long(step[0])}
+
+    def run(
+        self,
+        bases: Sequence[Array],
+        scalars: Sequence[Scalar],
+        shortcuts: Shortcuts | None = None,
+    ) -> list[Array]:
+        """As `execute` in executor.py."""
+        arrays = self.start.copy()
+        for place, index, extent, kind in self.bases:
+            arrays[place] = decode(bases[index][:extent], kind)
+        for place, index, number in self.scalars:
+            arrays[place] = np.asarray(scalars[index], number)
+        node: Any = None
+        shortcut = shortcuts(self.nodes) if shortcuts is not None and self.long else None
+        with np.errstate(all="ignore"), one_thread():
+            try:
+                for node, function, given, attrs, place, dtype, shape, dead in self.steps:
+                    operands = [arrays[k] for k in given]
+                    result = None
+                    if shortcut is not None and node in self.long:
+                        result = shortcut(node, operands)
+                    if result is None:
+                        result = function(*operands, **attrs)
+                        if result.dtype != dtype:
+                            result = _converted(result, dtype)
+                        assert result.shape == shape, (node, result.shape)
+                    arrays[place] = result
+                    for k in dead:
+                        arrays[k] = None
+            except Exception as error:
+                error.__dict__["node"] = node  # whoever runs the program can say where it is from
+                raise
+            results = [np.array(encode(arrays[k], kind), order="C") for k, kind in self.results]
+            updates = [(b, np.array(encode(arrays[k], kind))) for b, k, kind in self.updates]
+        for base, array in updates:
+            bases[base][: array.size] = array.ravel()
+        return results
+
+
+def _unexpanded(node: Value, operands: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The operands before they were expanded, where another one has the whole shape."""
+    plain = [v for v in operands if v.primitive.name != "expand"]
+    if not any(v.shape == node.shape for v in plain):
+        return operands
+    return tuple([v.inputs[0] if v.primitive.name == "expand" else v for v in operands])
+
+
+def computed(
+    node: Value, function: Callable[..., Any], operands: Sequence[Array], attrs: dict[str, Any]
+) -> Array:
+    """One primitive on computed operands; bfloat16 values travel as float32 arrays."""
+    result = function(*operands, **attrs)
+    dtype = None if node.dtype.name == "bfloat16" else np.dtype(node.dtype.numpy)
+    if result.dtype != dtype:
+        result = _converted(result, dtype)
+    assert result.shape == node.shape, (node, result.shape)
+    return result  # type: ignore[no-any-return]
+
+
+def _converted(result: Any, dtype: Any) -> Array:
+    """A result in the dtype of its value; None is bfloat16, rounded at once, as storing would."""
+    if dtype is None:
+        return float32_from_bfloat16(bfloat16_from_float32(np.asarray(result, np.float32)))
+    return np.asarray(result.astype(dtype))
+
+
+def encode(array: Array, dtype: DType) -> Array:
+    """A computed array in storage form."""
+    return bfloat16_from_float32(array) if dtype.name == "bfloat16" else array
+
+
+def decode(array: Array, dtype: DType) -> Array:
+    """A stored array in computing form."""
+    return float32_from_bfloat16(array) if dtype.name == "bfloat16" else array
