@@ -89,7 +89,9 @@ class _Aliases(MetaPathFinder):
 
 
 class _Missing(MetaPathFinder):
-    """Last on sys.meta_path: `from torch import export` asks for flambeau.export; say what is missing."""
+    """Last on sys.meta_path: `from torch import export` asks for flambeau.export; says what is
+    missing.
+    """
 
     def find_spec(
         self,
