@@ -83,7 +83,9 @@ GATHERED: dict[str, str] = {
     "torchvision.transforms._functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.transforms.functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.datasets.utils": "flambeau.vision.datasets.download",
+    "torchvision.models._utils": "flambeau.vision.models.intermediate",
     "torchvision.ops.misc": "flambeau.vision.ops.layers",
+    "torchvision.ops.feature_pyramid_network": "flambeau.vision.ops.pyramids",
     **{f"torchvision.ops.{name}_loss": "flambeau.vision.ops.losses" for name in _LOSS_FILES},
 }
 

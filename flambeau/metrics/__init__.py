@@ -1,4 +1,12 @@
-"""torchmetrics: metrics with states, and their functions in `functional`."""
+"""torchmetrics: metrics with states, and their functions in `functional`.
+
+Where metrics differ from torchmetrics 1.9, on purpose:
+an update does not wait for values that are not computed yet, so their checks come with `compute`;
+a batch that fails leaves the states as they were; `MeanMetric` heeds weights also where NaN is not
+looked for; labels that are no class are refused, and what is to be ignored is, for every dtype;
+curves and calibration errors keep what is to be ignored and leave it out of their values.
+Missing: audio, clustering, detection, nominal, retrieval, segmentation, shape, video, `plot`.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +37,18 @@ from flambeau.metrics.classification import (
     MatthewsCorrCoef,
     NegativePredictiveValue,
     Precision,
+    PrecisionAtFixedRecall,
     PrecisionRecallCurve,
     Recall,
+    RecallAtFixedPrecision,
     Specificity,
     StatScores,
 )
 from flambeau.metrics.collections import MetricCollection
+from flambeau.metrics.image import (
+    PeakSignalNoiseRatio,
+    StructuralSimilarityIndexMeasure,
+)
 from flambeau.metrics.metric import Metric
 from flambeau.metrics.regression import (
     ConcordanceCorrCoef,
@@ -56,7 +70,10 @@ from flambeau.metrics.regression import (
     WeightedMeanAbsolutePercentageError,
 )
 from flambeau.metrics.text import (
+    BLEUScore,
+    CharErrorRate,
     Perplexity,
+    WordErrorRate,
 )
 from flambeau.metrics.wrappers import (
     BootStrapper,
@@ -64,6 +81,7 @@ from flambeau.metrics.wrappers import (
     MetricTracker,
     MinMaxMetric,
     MultioutputWrapper,
+    MultitaskWrapper,
 )
 
 __version__ = "1.9.0"
@@ -72,9 +90,11 @@ __all__ = [
     "AUROC",
     "Accuracy",
     "AveragePrecision",
+    "BLEUScore",
     "BootStrapper",
     "CalibrationError",
     "CatMetric",
+    "CharErrorRate",
     "ClasswiseWrapper",
     "CohenKappa",
     "ConcordanceCorrCoef",
@@ -104,22 +124,28 @@ __all__ = [
     "MinMetric",
     "MinkowskiDistance",
     "MultioutputWrapper",
+    "MultitaskWrapper",
     "NegativePredictiveValue",
+    "PeakSignalNoiseRatio",
     "PearsonCorrCoef",
     "Perplexity",
     "Precision",
+    "PrecisionAtFixedRecall",
     "PrecisionRecallCurve",
     "R2Score",
     "ROC",
     "Recall",
+    "RecallAtFixedPrecision",
     "RelativeSquaredError",
     "RunningMean",
     "RunningSum",
     "SpearmanCorrCoef",
     "Specificity",
     "StatScores",
+    "StructuralSimilarityIndexMeasure",
     "SumMetric",
     "SymmetricMeanAbsolutePercentageError",
     "WeightedMeanAbsolutePercentageError",
+    "WordErrorRate",
     "functional",
 ]

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flambeau.metrics._torch import ModuleDict, Tensor
-from flambeau.metrics.metric import Metric, one_batch
+from flambeau.metrics.metric import Metric
 from flambeau.metrics.utilities.data import mapped
 from flambeau.metrics.utilities.prints import rank_zero_warn
+from flambeau.metrics.watching import one_batch
 
 
 def _without(name: str, prefix: str | None, postfix: str | None) -> str:

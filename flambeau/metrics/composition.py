@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.metrics._torch import Tensor
-from flambeau.metrics.metric import Metric, unwatched
+from flambeau.metrics.metric import Metric
+from flambeau.metrics.watching import unwatched
 
 
 class CompositionalMetric(Metric):

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flambeau.metrics._torch import (
-    LOCAL,
     Module,
     Parameter,
     Tensor,
-    end_step,
     get_default_dtype,
     maximum,
     minimum,
     no_grad,
-    set_grad_enabled,
     stack,
     zeros,
 )
@@ -30,6 +25,7 @@ from flambeau.metrics.utilities import data
 from flambeau.metrics.utilities.data import mapped
 from flambeau.metrics.utilities.exceptions import TorchMetricsUserError
 from flambeau.metrics.utilities.prints import rank_zero_warn
+from flambeau.metrics.watching import one_batch, watched_compute, watched_update
 
 Self = TypeVar("Self", bound="Metric")
 
@@ -59,102 +55,6 @@ _REDUCTIONS: dict[str, Callable[[Any], Tensor]] = {
 _NOT_FOR_METRICS = frozenset({"type", "half", "float", "double", "bfloat16"})
 
 
-class _Depth(threading.local):
-    """How many metrics of a thread are under way, one inside another."""
-
-    metrics = 0
-
-
-_DEPTH = _Depth()
-
-
-class one_batch:
-    """What is recorded inside belongs to one batch; without gradients the step ends with it.
-
-    So an evaluation is one small program a batch, model and metrics together. In training the
-    optimizer ends the step, and a metric between forward and backward must not.
-    """
-
-    def __enter__(self) -> None:
-        _DEPTH.metrics += 1
-
-    def __exit__(self, *_: object) -> None:
-        _DEPTH.metrics -= 1
-        if not _DEPTH.metrics and not LOCAL.grad_mode:
-            end_step()
-
-
-def _watched_update(update: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(update)
-    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
-        if self._inside:  # super().update(): the outer call is the one that counts
-            update(self, *args, **kwargs)
-            return
-        self._computed = None
-        self._update_count += 1
-        self._inside = True
-        try:
-            with one_batch():
-                if LOCAL.grad_mode is self._in_forward:
-                    update(self, *args, **kwargs)
-                else:
-                    with set_grad_enabled(self._in_forward):
-                        update(self, *args, **kwargs)
-        finally:
-            self._inside = False
-        if self.compute_on_cpu and not self._in_forward:
-            self._lists_to_cpu()
-
-    counted._watched = True  # type: ignore[attr-defined]
-    return counted
-
-
-def _watched_compute(compute: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(compute)
-    def kept(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._inside:
-            return compute(self, *args, **kwargs)
-        if not self.update_called:
-            rank_zero_warn(
-                f"The ``compute`` method of metric {type(self).__name__} was called before the "
-                "``update`` method which may lead to errors, as metric states have not yet been "
-                "updated.",
-                UserWarning,
-                stacklevel=3,
-            )
-        if self._computed is not None:
-            return self._computed
-        self._settle_doubts()
-        with self.sync_context(
-            dist_sync_fn=self.dist_sync_fn,
-            should_sync=self.dist_sync_on_step if self._in_forward else self.sync_on_compute,
-            should_unsync=not self._in_forward,
-        ):
-            self._inside = True
-            try:
-                value = mapped(compute(self, *args, **kwargs), _own)
-            finally:
-                self._inside = False
-        if self.compute_with_cache:
-            self._computed = value
-        return value
-
-    kept._watched = True  # type: ignore[attr-defined]
-    return kept
-
-
-def unwatched(method: Callable[..., Any]) -> Callable[..., Any]:
-    """An `update` or `compute` that is not counted or kept."""
-    method._watched = True  # type: ignore[attr-defined]
-    return method
-
-
-def _own(value: Tensor) -> Tensor:
-    """A copy that later updates do not change; without dimensions if it is one number."""
-    value = value.clone()
-    return value.squeeze() if value.numel() == 1 and value.dim() else value
-
-
 def _gather_here(x: Tensor, group: Any = None) -> list[Tensor]:
     """What a gather among processes gives where there is one."""
     return [x]
@@ -180,7 +80,7 @@ class Metric(Composable, Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name, watch in (("update", _watched_update), ("compute", _watched_compute)):
+        for name, watch in (("update", watched_update), ("compute", watched_compute)):
             method = getattr(cls, name)
             if not getattr(method, "_watched", False):
                 setattr(cls, name, watch(method))

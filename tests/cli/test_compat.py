@@ -136,7 +136,7 @@ def test_file_names_of_pytorch_lead_to_the_room(aliases: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["torch.export", "torch.masked", "torch.nn.nothing", "torch.export.a"]
+    "name", ["torch.mtia", "torch.masked", "torch.nn.nothing", "torch.mtia.node"]
 )
 def test_missing_is_said(aliases: None, name: str) -> None:
     with pytest.raises(ModuleNotFoundError, match="flambeau has no torch") as caught:
@@ -146,13 +146,13 @@ def test_missing_is_said(aliases: None, name: str) -> None:
 
 
 def test_from_torch_import_missing(aliases: None) -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"flambeau has no torch\.export yet"):
-        exec("from torch import export")
+    with pytest.raises(ModuleNotFoundError, match=r"flambeau has no torch\.mtia yet"):
+        exec("from torch import mtia")
 
 
 def test_asking_for_an_attribute_stays_a_plain_question(aliases: None) -> None:
     torch = importlib.import_module("torch")
-    assert not hasattr(torch, "export")
+    assert not hasattr(torch, "mtia")
     assert getattr(torch, "masked", None) is None
 
 
@@ -180,7 +180,7 @@ def test_companion_packages(aliases: None, name: str, own: str) -> None:
 
 
 def test_probes_get_none_instead_of_an_error(aliases: None) -> None:
-    assert importlib.util.find_spec("torch.export") is None
+    assert importlib.util.find_spec("torch.mtia") is None
     assert importlib.util.find_spec("torch") is not None
 
 

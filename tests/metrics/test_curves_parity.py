@@ -59,7 +59,9 @@ def check(metric: Any, form: str, options: Any, batches: Any) -> None:
     options = {**COUNT[form], **options}
     for preds, target in batches:
         valued(f"{FUNCTION}{form.lower()}_{function}", preds, target, **options, rtol=1e-5)
-    if not (options.get("average") == "micro" and name in dict(CURVES) and options["thresholds"]):
+    if not (
+        options.get("average") == "micro" and name in dict(CURVES) and options.get("thresholds")
+    ):
         # (There the classes of torchmetrics fail with a size that does not match.)
         streamed(f"{CLASS}{form}{name}", options, batches, rtol=1e-5)
 
@@ -105,6 +107,27 @@ def test_by_task(metric: Any) -> None:
         if own:
             assert isinstance(both(name, task=form.lower()), str)
     assert isinstance(both(name, task="what"), str)
+
+
+FIXED = [
+    ("RecallAtFixedPrecision", "recall_at_fixed_precision", "min_precision"),
+    ("PrecisionAtFixedRecall", "precision_at_fixed_recall", "min_recall"),
+]
+
+
+@pytest.mark.parametrize("form", list(COUNT))
+@pytest.mark.parametrize("name, function, minimum", FIXED, ids=[f[0] for f in FIXED])
+def test_at_a_fixed_other(name: str, function: str, minimum: str, form: str) -> None:
+    for value, limits in itertools.product((0.3, 0.6, 1.0), (None, 6)):
+        options = {minimum: value, "thresholds": limits}
+        for batches in BATCHES[form][:2]:
+            check((name, function), form, options, batches)
+    batches = [(p, holes(t, -1)) for p, t in BATCHES[form][0]]
+    check((name, function), form, {minimum: 0.5, "ignore_index": -1}, batches)
+    given = {"task": form.lower(), minimum: 0.5, **COUNT[form]}
+    stream(name, given, BATCHES[form][0], rtol=1e-5)
+    for wrong in ({minimum: 2}, {minimum: 0.5, "thresholds": 1}):
+        assert isinstance(both(name, **{**given, **wrong}), str)
 
 
 P, T = BINARY["probabilities"][0]

@@ -308,6 +308,61 @@ def test_min_max() -> None:
     same(results[0], results[1])
 
 
+def test_classes_by_name() -> None:
+    generator = torch.Generator().manual_seed(1)
+    batches = [
+        (torch.randn(9, 3, generator=generator), torch.randint(0, 3, (9,), generator=generator))
+        for _ in range(2)
+    ]
+    results = []
+    for module, library in PAIRS:
+        found: list[Any] = []
+        for labels in (None, ["a", "b", "c"]):
+            inner = module.Accuracy(task="multiclass", num_classes=3, average=None)
+            metric = module.ClasswiseWrapper(inner, labels=labels)
+            found += [metric(*given(library, batch)) for batch in batches] + [metric.compute()]
+        found.append(outcome(lambda m=module: m.ClasswiseWrapper(3))[0])
+        found.append(outcome(lambda m=module: m.ClasswiseWrapper(m.MeanMetric(), labels=3))[0])
+        results.append(found)
+    same(results[0], results[1])
+
+
+def test_several_outputs() -> None:
+    x, y = torch.rand(2, 8, 2).unbind()
+    x[3, 1] = NAN
+    results = []
+    for module, library in PAIRS:
+        metric = module.MultioutputWrapper(module.MeanSquaredError(), num_outputs=2)
+        found = [metric(*given(library, (x, y))), metric.compute()]
+        metric.reset()
+        metric.update(*given(library, (x[:3], y[:3])))
+        results.append([*found, metric.compute()])
+    same(results[0], results[1])
+
+
+def test_several_tasks() -> None:
+    preds = {"a": torch.rand(6), "b": torch.rand(6)}
+    target = {"a": torch.rand(6), "b": torch.randint(0, 2, (6,))}
+    results = []
+    for module, library in PAIRS:
+        metrics = module.MetricCollection(
+            [module.Accuracy(task="binary"), module.F1Score("binary")]
+        )
+        metric = module.wrappers.MultitaskWrapper(
+            {"a": module.MeanSquaredError(), "b": metrics}, prefix="t_"
+        )
+        batch = given(library, (preds, target))
+        found = [metric(*batch), metric.compute(), list(metric.keys())]
+        found += [list(metric.keys(flatten=False)), metric.clone(postfix="_u").compute()]
+        metric.reset()
+        metric.update(*batch)
+        found.append(metric.compute())
+        wrong = outcome(lambda m=metric: m.update({}, {}))[0]
+        found += [wrong[:90], outcome(lambda m=module: m.wrappers.MultitaskWrapper(3))[0]]
+        results.append(found)
+    same(results[0], results[1])
+
+
 def test_bootstrap() -> None:
     """The samples are those of PyTorch's generator."""
     results = []

@@ -66,9 +66,9 @@ MULTILABEL = {
 
 
 def kinds(family: Any, table: Any) -> Any:
-    """The states are the same for all: some see every batch, the others a few."""
-    some = family[0] in ("Accuracy", "StatScores", "Precision")
-    return list(table.items())[: None if some else 2]
+    """The states are the same for all: one family sees every batch, the others two kinds."""
+    items = list(table.items())
+    return items if family[0] == "Accuracy" else [items[0], ("dims", table["dims"])]
 
 
 def check(family: Any, task: str, options: Any, batches: Any) -> None:
@@ -165,6 +165,8 @@ MISTAKES: list[tuple[str, Any, Any, dict[str, Any]]] = [
     ("binary", P, T + 1, {}),
     ("binary", P, T + 1, {"ignore_index": 1}),
     ("binary", T * 3, T, {}),
+    ("binary", P, T.float() * 3, {}),
+    ("binary", P, T.int() * 3, {}),
     ("binary", P[:3], T, {}),
     ("multiclass", S, Y, {"num_classes": 1}),
     ("multiclass", S, Y, {"num_classes": None}),

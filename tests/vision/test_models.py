@@ -16,6 +16,7 @@ from flambeau import hub
 from flambeau.vision import models
 from flambeau.vision.models import regnet
 from flambeau.vision.models.feature_extraction import create_feature_extractor
+from flambeau.vision.models.intermediate import IntermediateLayerGetter
 
 # Builder: how many parameters, and the first digits of SHA-256 of the state's names and shapes
 # ("name(2, 3)", one a line, in order), both computed once with torchvision 0.28.
@@ -155,6 +156,17 @@ LARGE = {
 def test_lines_of_regnets(name: str) -> None:
     stages = regnet.BlockParams.from_init_params(*regnet.LINES[name])
     assert (stages.depths, stages.widths) == LARGE[name]
+
+
+def test_layers_inside() -> None:
+    model = models.squeezenet1_1(num_classes=3).features.eval()
+    inner = IntermediateLayerGetter(model, {"2": "pooled", "4": 5})
+    assert list(inner) == ["0", "1", "2", "3", "4"]
+    given = inner(flambeau.ones(1, 3, 32, 32))
+    assert list(given) == ["pooled", 5]
+    assert flambeau.equal(given[5], model[:5](flambeau.ones(1, 3, 32, 32)))
+    with pytest.raises(ValueError, match="return_layers are not present in model"):
+        IntermediateLayerGetter(model, {"4.squeeze": "a"})
 
 
 def test_mistakes() -> None:

@@ -76,6 +76,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ops.stochastic_depth(BOXES, 0.5, "a"), ValueError, "but got a"),
     (lambda: ops.roi_align(BOXES, BOXES, 2), AssertionError, r"Tensor\[K, 5\]"),
     (lambda: ops.roi_align(BOXES, [BOXES[:, :3]], 2), AssertionError, r"List\[Tensor\[L, 4\]\]"),
+    (lambda: ops.FeaturePyramidNetwork([4, 0], 6), ValueError, "in_channels=0 is currently not"),
     (lambda: ops.roi_align(BOXES, 3, 2), AssertionError, "boxes is expected"),  # type: ignore[arg-type]
 ]
 

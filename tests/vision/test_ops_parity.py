@@ -118,3 +118,26 @@ def test_regions(aligned: bool, scale: float, ratio: int, size: tuple[int, int])
     layer = flambeau.vision.ops.RoIAlign(size, scale, ratio, aligned)
     again = layer(ours, by_image).detach().numpy()
     np.testing.assert_allclose(again[:3], found.detach().numpy()[images == 0], 1e-9, 1e-9)
+
+
+@pytest.mark.parametrize("extra", ["LastLevelMaxPool", "LastLevelP6P7", None])
+def test_pyramids(extra: str | None) -> None:
+    arrays = [RANDOM.standard_normal((2, 3, 9, 7)), RANDOM.standard_normal((2, 4, 5, 4))]
+    results = []
+    for library, name in (
+        (torch, "torchvision.ops.feature_pyramid_network"),
+        (flambeau, "flambeau.vision.ops.pyramids"),
+    ):
+        library.manual_seed(2)
+        part = importlib.import_module(name)
+        sizes = (4, 6) if extra == "LastLevelP6P7" else ()
+        more = None if extra is None else getattr(part, extra)(*sizes)
+        pyramid = part.FeaturePyramidNetwork([3, 4], 6, more).double()
+        x = [library.from_numpy(array.copy()).requires_grad_() for array in arrays]
+        given = pyramid(dict(zip("ab", x, strict=True)))
+        sum((one * one).sum() for one in given.values()).backward()
+        told = [*given.values(), *(one.grad for one in x), *pyramid.state_dict().values()]
+        results.append((list(given), [one.detach().numpy() for one in told]))
+    assert results[0][0] == results[1][0]
+    for expected, value in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(value, expected, 1e-9, 1e-9)

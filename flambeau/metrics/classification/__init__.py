@@ -80,6 +80,12 @@ from flambeau.metrics.classification.negative_predictive_value import (
     MultilabelNegativePredictiveValue,
     NegativePredictiveValue,
 )
+from flambeau.metrics.classification.precision_fixed_recall import (
+    BinaryPrecisionAtFixedRecall,
+    MulticlassPrecisionAtFixedRecall,
+    MultilabelPrecisionAtFixedRecall,
+    PrecisionAtFixedRecall,
+)
 from flambeau.metrics.classification.precision_recall import (
     BinaryPrecision,
     BinaryRecall,
@@ -95,6 +101,12 @@ from flambeau.metrics.classification.precision_recall_curve import (
     MulticlassPrecisionRecallCurve,
     MultilabelPrecisionRecallCurve,
     PrecisionRecallCurve,
+)
+from flambeau.metrics.classification.recall_fixed_precision import (
+    BinaryRecallAtFixedPrecision,
+    MulticlassRecallAtFixedPrecision,
+    MultilabelRecallAtFixedPrecision,
+    RecallAtFixedPrecision,
 )
 from flambeau.metrics.classification.roc import (
     ROC,
@@ -133,9 +145,11 @@ __all__ = [
     "BinaryMatthewsCorrCoef",
     "BinaryNegativePredictiveValue",
     "BinaryPrecision",
+    "BinaryPrecisionAtFixedRecall",
     "BinaryPrecisionRecallCurve",
     "BinaryROC",
     "BinaryRecall",
+    "BinaryRecallAtFixedPrecision",
     "BinarySpecificity",
     "BinaryStatScores",
     "CalibrationError",
@@ -163,9 +177,11 @@ __all__ = [
     "MulticlassMatthewsCorrCoef",
     "MulticlassNegativePredictiveValue",
     "MulticlassPrecision",
+    "MulticlassPrecisionAtFixedRecall",
     "MulticlassPrecisionRecallCurve",
     "MulticlassROC",
     "MulticlassRecall",
+    "MulticlassRecallAtFixedPrecision",
     "MulticlassSpecificity",
     "MulticlassStatScores",
     "MultilabelAUROC",
@@ -180,16 +196,20 @@ __all__ = [
     "MultilabelMatthewsCorrCoef",
     "MultilabelNegativePredictiveValue",
     "MultilabelPrecision",
+    "MultilabelPrecisionAtFixedRecall",
     "MultilabelPrecisionRecallCurve",
     "MultilabelROC",
     "MultilabelRecall",
+    "MultilabelRecallAtFixedPrecision",
     "MultilabelSpecificity",
     "MultilabelStatScores",
     "NegativePredictiveValue",
     "Precision",
+    "PrecisionAtFixedRecall",
     "PrecisionRecallCurve",
     "ROC",
     "Recall",
+    "RecallAtFixedPrecision",
     "Specificity",
     "StatScores",
 ]

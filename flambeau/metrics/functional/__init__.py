@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flambeau.metrics.functional import classification, regression, text
+from flambeau.metrics.functional import classification, image, regression, text
 from flambeau.metrics.functional.classification import (
     accuracy,
     auroc,
@@ -19,11 +19,17 @@ from flambeau.metrics.functional.classification import (
     matthews_corrcoef,
     negative_predictive_value,
     precision,
+    precision_at_fixed_recall,
     precision_recall_curve,
     recall,
+    recall_at_fixed_precision,
     roc,
     specificity,
     stat_scores,
+)
+from flambeau.metrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
 )
 from flambeau.metrics.functional.regression import (
     concordance_corrcoef,
@@ -45,14 +51,19 @@ from flambeau.metrics.functional.regression import (
     weighted_mean_absolute_percentage_error,
 )
 from flambeau.metrics.functional.text import (
+    bleu_score,
+    char_error_rate,
     perplexity,
+    word_error_rate,
 )
 
 __all__ = [
     "accuracy",
     "auroc",
     "average_precision",
+    "bleu_score",
     "calibration_error",
+    "char_error_rate",
     "classification",
     "cohen_kappa",
     "concordance_corrcoef",
@@ -64,6 +75,7 @@ __all__ = [
     "fbeta_score",
     "hamming_distance",
     "hinge_loss",
+    "image",
     "jaccard_index",
     "kendall_rank_corrcoef",
     "kl_divergence",
@@ -75,19 +87,24 @@ __all__ = [
     "mean_squared_log_error",
     "minkowski_distance",
     "negative_predictive_value",
+    "peak_signal_noise_ratio",
     "pearson_corrcoef",
     "perplexity",
     "precision",
+    "precision_at_fixed_recall",
     "precision_recall_curve",
     "r2_score",
     "recall",
+    "recall_at_fixed_precision",
     "regression",
     "relative_squared_error",
     "roc",
     "spearman_corrcoef",
     "specificity",
     "stat_scores",
+    "structural_similarity_index_measure",
     "symmetric_mean_absolute_percentage_error",
     "text",
     "weighted_mean_absolute_percentage_error",
+    "word_error_rate",
 ]

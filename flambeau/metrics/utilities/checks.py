@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.metrics._torch import Tensor, from_array, int64
+from flambeau.metrics._torch import Tensor, dtype_of_array, from_array
 
 Doubt = Callable[[str, Tensor], None]
 
@@ -36,7 +36,7 @@ check_same_shape = _check_same_shape
 
 def shown(values: Any) -> str:
     """The distinct values, as a tensor prints them."""
-    return str(from_array(np.unique(values).astype(np.int64), int64))
+    return str(from_array(np.unique(values), dtype_of_array(values.dtype)))
 
 
 def check_values(

@@ -7,6 +7,7 @@ from flambeau.metrics.wrappers.bootstrapping import BootStrapper
 from flambeau.metrics.wrappers.classwise import ClasswiseWrapper
 from flambeau.metrics.wrappers.minmax import MinMaxMetric
 from flambeau.metrics.wrappers.multioutput import MultioutputWrapper
+from flambeau.metrics.wrappers.multitask import MultitaskWrapper
 from flambeau.metrics.wrappers.running import Running
 from flambeau.metrics.wrappers.tracker import MetricTracker
 
@@ -16,6 +17,7 @@ __all__ = [
     "MetricTracker",
     "MinMaxMetric",
     "MultioutputWrapper",
+    "MultitaskWrapper",
     "Running",
     "WrapperMetric",
 ]

@@ -1,4 +1,4 @@
-"""torchvision.models.feature_extraction: not supported, it rewrites traced modules."""
+"""torchvision.models.feature_extraction: not supported yet."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["create_feature_extractor", "get_graph_node_names"]
 
 def _missing(name: str) -> NoReturn:
     raise NotImplementedError(
-        f"{name} needs torch.fx, which is not supported; forward hooks "
-        "(module.register_forward_hook) see what a module inside a model gives"
+        f"{name} is not supported; forward hooks (module.register_forward_hook) see what a module "
+        "inside a model gives, models.intermediate.IntermediateLayerGetter what its layers give"
     )
 
 

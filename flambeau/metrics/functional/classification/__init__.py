@@ -80,6 +80,12 @@ from flambeau.metrics.functional.classification.negative_predictive_value import
     multilabel_negative_predictive_value,
     negative_predictive_value,
 )
+from flambeau.metrics.functional.classification.precision_fixed_recall import (
+    binary_precision_at_fixed_recall,
+    multiclass_precision_at_fixed_recall,
+    multilabel_precision_at_fixed_recall,
+    precision_at_fixed_recall,
+)
 from flambeau.metrics.functional.classification.precision_recall import (
     binary_precision,
     binary_recall,
@@ -95,6 +101,12 @@ from flambeau.metrics.functional.classification.precision_recall_curve import (
     multiclass_precision_recall_curve,
     multilabel_precision_recall_curve,
     precision_recall_curve,
+)
+from flambeau.metrics.functional.classification.recall_fixed_precision import (
+    binary_recall_at_fixed_precision,
+    multiclass_recall_at_fixed_precision,
+    multilabel_recall_at_fixed_precision,
+    recall_at_fixed_precision,
 )
 from flambeau.metrics.functional.classification.roc import (
     binary_roc,
@@ -133,8 +145,10 @@ __all__ = [
     "binary_matthews_corrcoef",
     "binary_negative_predictive_value",
     "binary_precision",
+    "binary_precision_at_fixed_recall",
     "binary_precision_recall_curve",
     "binary_recall",
+    "binary_recall_at_fixed_precision",
     "binary_roc",
     "binary_specificity",
     "binary_stat_scores",
@@ -163,8 +177,10 @@ __all__ = [
     "multiclass_matthews_corrcoef",
     "multiclass_negative_predictive_value",
     "multiclass_precision",
+    "multiclass_precision_at_fixed_recall",
     "multiclass_precision_recall_curve",
     "multiclass_recall",
+    "multiclass_recall_at_fixed_precision",
     "multiclass_roc",
     "multiclass_specificity",
     "multiclass_stat_scores",
@@ -180,15 +196,19 @@ __all__ = [
     "multilabel_matthews_corrcoef",
     "multilabel_negative_predictive_value",
     "multilabel_precision",
+    "multilabel_precision_at_fixed_recall",
     "multilabel_precision_recall_curve",
     "multilabel_recall",
+    "multilabel_recall_at_fixed_precision",
     "multilabel_roc",
     "multilabel_specificity",
     "multilabel_stat_scores",
     "negative_predictive_value",
     "precision",
+    "precision_at_fixed_recall",
     "precision_recall_curve",
     "recall",
+    "recall_at_fixed_precision",
     "roc",
     "specificity",
     "stat_scores",

@@ -1,0 +1,107 @@
+"""Metrics of images and of texts are those of torchmetrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.metrics.reference import both, stream, streamed, torch, valued
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::UserWarning")]
+G = torch.Generator().manual_seed(6)
+
+
+def images(*shape: int) -> Any:
+    target = torch.rand(shape, generator=G)
+    return (target * 0.8 + 0.1 * torch.rand(shape, generator=G), target)
+
+
+SMALL = [images(2, 3, 16, 18), images(3, 3, 16, 18)]
+BYTES = [((a * 255).to(torch.uint8), (b * 255).to(torch.uint8)) for a, b in SMALL]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data_range": 1.0},
+        {"data_range": (0.2, 0.7)},
+        {"data_range": 2, "base": 2.0},
+        {"data_range": 1.0, "dim": 0},
+        {"data_range": 1.0, "dim": (1, 2, 3), "reduction": "none"},
+        {"data_range": 1.0, "dim": (1, 2, 3), "reduction": "sum"},
+        {"data_range": 1.0, "reduction": "sum"},
+    ],
+)
+def test_peak_signal_noise_ratio(options: Any) -> None:
+    for batches in (SMALL, BYTES if not isinstance(options["data_range"], tuple) else SMALL):
+        for batch in batches:
+            valued("functional.image.peak_signal_noise_ratio", *batch, **options, rtol=1e-5)
+        streamed("image.PeakSignalNoiseRatio", options, batches, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"data_range": 1.0},
+        {"data_range": (0.1, 0.9), "reduction": "none"},
+        {"sigma": 0.8, "reduction": "sum", "data_range": 1.0},
+        {"sigma": (0.8, 1.2), "data_range": 1.0},
+        {"gaussian_kernel": False, "kernel_size": 5, "data_range": 1.0},
+        {"gaussian_kernel": False, "kernel_size": (3, 7), "data_range": 1.0},
+        {"return_full_image": True, "data_range": 1.0},
+        {"return_contrast_sensitivity": True, "data_range": 1.0, "k1": 0.02, "k2": 0.05},
+    ],
+)
+def test_structural_similarity(options: Any) -> None:
+    function = "functional.image.structural_similarity_index_measure"
+    for batch in SMALL:
+        valued(function, *batch, **options, rtol=2e-5)
+    streamed("image.StructuralSimilarityIndexMeasure", options, SMALL, rtol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 4},
+        {"sigma": -1.0},
+        {"kernel_size": (3, 3, 3)},
+        {"return_full_image": True, "return_contrast_sensitivity": True},
+    ],
+)
+def test_mistakes(options: Any) -> None:
+    function = "functional.image.structural_similarity_index_measure"
+    assert isinstance(both(function, *SMALL[0], **options), str)
+    assert isinstance(both(function, SMALL[0][0], SMALL[1][0]), str)
+    assert isinstance(both(function, SMALL[0][0][0], SMALL[0][1][0]), str)
+
+
+SAID = ["the cat is on the mat", "this is a prediction", "hello"]
+MEANT = ["there is a cat on the mat", "this is the reference", "hello world"]
+REFERENCES = [
+    ["there is a cat on the mat", "a cat is on the mat"],
+    ["this is the prediction", "that was a prediction"],
+    ["hello", "hello there world"],
+]
+
+
+@pytest.mark.parametrize("name, function", [("Word", "word"), ("Char", "char")])
+def test_error_rates(name: str, function: str) -> None:
+    for said, meant in ((SAID, MEANT), (SAID[0], MEANT[0]), (["a b", ""], ["", "x"])):
+        both(f"functional.text.{function}_error_rate", said, meant)
+    streamed(f"text.{name}ErrorRate", {}, [(SAID, MEANT), (SAID[:1], MEANT[:1])])
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+@pytest.mark.parametrize("smooth", [True, False])
+def test_bleu(n: int, smooth: bool) -> None:
+    options = {"n_gram": n, "smooth": smooth}
+    valued("functional.text.bleu_score", SAID, REFERENCES, **options, rtol=1e-5)
+    valued("functional.text.bleu_score", SAID, MEANT, **options, rtol=1e-5)
+    streamed("text.BLEUScore", options, [(SAID, REFERENCES), (SAID[:1], REFERENCES[:1])], rtol=1e-5)
+    weights = [1.0 / 2**k for k in range(n)]
+    valued("functional.text.bleu_score", SAID, REFERENCES, n, smooth, weights, rtol=1e-5)
+    assert isinstance(both("functional.text.bleu_score", SAID, REFERENCES, 3, False, [1.0]), str)
+    assert isinstance(both("functional.text.bleu_score", SAID, REFERENCES[:2]), str)
+    stream("text.BLEUScore", options, [([""], [["x"]])])
