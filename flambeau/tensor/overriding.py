@@ -53,6 +53,7 @@ def call_plainly(function: Any, types: Any = (), args: Any = (), kwargs: Any = N
 # ---- who overrides -------------------------------------------------------------------------------
 
 _PLAIN: dict[type, bool] = dict.fromkeys((int, float, bool, str, complex, type(None), slice), False)
+_SIMPLE = set(_PLAIN)  # types that do not override and hold nothing that may
 
 
 class NobodyKnows(TypeError):
@@ -72,6 +73,8 @@ def overrides(kind: type) -> bool:
         if known and kind.__module__.startswith("flambeau.") and issubclass(kind, Handle):
             known = kind.__dict__.get("__torch_function__") is not None
         _PLAIN[kind] = known
+        if not known and kind is not list and kind is not tuple:
+            _SIMPLE.add(kind)
     return known
 
 
@@ -166,14 +169,14 @@ def check_class(cls: type) -> None:
 def wrapped(function: Callable[..., Any], public: Any = None) -> Callable[..., Any]:
     """A function that asks its arguments first; `public` is what they are told was called."""
 
-    known = _PLAIN.get
+    simple = _SIMPLE
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         local = LOCAL
         if not local.modes and not kwargs:
             for given in args:
-                if known(type(given), True):
+                if type(given) not in simple:
                     break
             else:  # nothing but types that are known not to override
                 return function(*args)
