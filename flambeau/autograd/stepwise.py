@@ -25,7 +25,7 @@ from flambeau.record.chain import (
 )
 from flambeau.record.options import OPTIONS
 
-MANY = 8  # programs from which on each is passed by itself
+MANY = 2  # programs from which on each is passed by itself
 
 
 def many_frames(rec: Any) -> bool:

@@ -89,7 +89,9 @@ class _Aliases(MetaPathFinder):
 
 
 class _Missing(MetaPathFinder):
-    """Last on sys.meta_path: `from torch import fx` asks for flambeau.fx; say what is missing."""
+    """Last on sys.meta_path: `from torch import export` asks for flambeau.export; says what is
+    missing.
+    """
 
     def find_spec(
         self,
@@ -100,7 +102,7 @@ class _Missing(MetaPathFinder):
         package, _, leaf = fullname.partition(".")
         if package != "flambeau" or leaf not in names.PYTORCH:
             return None
-        # Only the statement: `hasattr(torch, "fx")` must stay an ordinary no, and the package
+        # Only the statement: `hasattr(torch, "export")` must stay an ordinary no, and the package
         # tries to import its parts behind it.
         if not _asked_by("importlib._bootstrap", "_handle_fromlist"):
             return None

@@ -159,8 +159,8 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor on the CPU (itself)."""
-    return self
+    """The tensor on the CPU (itself, but for another memory format)."""
+    return self if memory_format is None else formatted(self, memory_format)
 
 
 def cuda(

@@ -84,10 +84,11 @@ def _linspace(start: Value, end: Value, steps: int, dtype: DType) -> Value:
     work = dtype if dtype.is_floating_point else dtypes.float64
     if dtype.name in ("float16", "bfloat16"):
         work = dtypes.float32
-    low, high = ar.as_value(start, work), ar.as_value(end, work)
+    # (As tensors: between numbers alone the default dtype would round.)
+    low, high = (ar.expand(ar.as_value(v, work), (1,)) for v in (start, end))
     index = source.iota(size=steps)
     if steps == 1:
-        return ar.cast(ar.expand(low, (1,)), dtype)
+        return ar.cast(low, dtype)
     step = ar.div(ar.sub(high, low), float(steps - 1))
     forward = ar.add(low, ar.mul(step, ar.cast(index, work)))
     backward = ar.sub(high, ar.mul(step, ar.cast(ar.sub(steps - 1, index), work)))

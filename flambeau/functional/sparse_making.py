@@ -216,6 +216,7 @@ def to_sparse(
 
     NotImplementedError for layouts of blocks.
     """
+    _check_dense(dense_dim)
     if blocksize is not None or layout not in (None, sparse_coo, sparse_csr, sparse_csc):
         raise NotImplementedError("to_sparse(): sparse layouts of blocks are not supported")
     if isinstance(self, Sparse):
@@ -229,6 +230,11 @@ def to_sparse(
     if layout is sparse_csr:
         return compressed(made, 0)
     return compressed(made, 1) if layout is sparse_csc else made
+
+
+def _check_dense(dense_dim: int | None) -> None:
+    if dense_dim:
+        raise NotImplementedError("to_sparse(): dense_dim other than 0: say sparse_dim instead")
 
 
 def _coordinates_of(dense: Tensor, count: int) -> SparseCOO:
@@ -249,11 +255,13 @@ def _coordinates_of(dense: Tensor, count: int) -> SparseCOO:
 
 def to_sparse_csr(self: Tensor, dense_dim: Any = None) -> Any:
     """The matrix with compressed rows."""
+    _check_dense(dense_dim)
     return to_sparse(self, layout=sparse_csr)
 
 
 def to_sparse_csc(self: Tensor, dense_dim: Any = None) -> Any:
     """The matrix with compressed columns."""
+    _check_dense(dense_dim)
     return to_sparse(self, layout=sparse_csc)
 
 

@@ -104,6 +104,8 @@ class PutAdd(Primitive):
         places = checked(index, x.shape[0], attrs["what"])
         if result.dtype.kind == "b":
             np.logical_or.at(result, places, rows)
+        elif rows.ndim > 1 and np.unique(places).size == places.size:
+            result[places] += rows  # a row at a time: NumPy adds `at` element by element
         else:
             np.add.at(result, places, rows)
         return result

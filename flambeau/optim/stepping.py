@@ -95,6 +95,8 @@ class RuleOptimizer(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
         self._undo_if_failed()
+        if closure is None:
+            recorder.part_new()
         if closure is None and self._known is not None and self._step_as_known(self._known):
             self._recorded = recorder.LOCAL.rec
             recorder.end_step()

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
+from flambeau.record.plan import DEAD_COUNT, EARLY, Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
     CLOSED,
@@ -65,6 +65,20 @@ def end_step() -> None:
     rec = LOCAL.rec
     if rec.state.parent is not None:
         rec.state.ended = True
+
+
+MANY_PLANS = 64
+
+
+def part_new() -> None:
+    """Between parts of a step, of which the next is the same in all steps: where steps are ever new
+    (batches of other lengths), what was recorded runs, so that at least the next part is known.
+    """
+    rec = LOCAL.rec
+    if rec.trace is None or LOCAL.capture is not None or not rec.state.ops:
+        return  # a path that is known, or a function under compilation
+    if EARLY.waiting >= EARLY.most or STATISTICS.plans >= MANY_PLANS:
+        flush()
 
 
 def settle_other(other: Recording) -> None:

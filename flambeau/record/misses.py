@@ -77,36 +77,45 @@ def must_flush(rec: Recording) -> bool:
     depth = rec.state.depth
     if depth >= OPTIONS.longest_recording:
         return True
-    if depth < OPTIONS.loop_check or depth % (depth // 8) or not repeats(rec.state):
+    if depth < OPTIONS.loop_check or depth % (depth // 8):
+        return False
+    period = repeats(rec.state)
+    if not period or (depth < 2 * OPTIONS.loop_check and depth < FEW_ROUNDS * period):
         return False
     rec.state.ended = True  # the path says so: nobody has to look for it here again
     return True
 
 
+FEW_ROUNDS = 8  # of a short loop that make a program
 LONGEST_REPETITION = (
     768  # events looked back for a repetition: three times the longest loop body found
 )
 
 
-def repeats(state: State) -> bool:
-    """Whether the stream has just gone through the same events three times over (a loop without a
-    flush).
+def repeats(state: State) -> int:
+    """The length of the events that the stream has just gone through three times over (a loop
+    without a flush); 0 if it has not.
     """
     keys: list[Any] = []
     at: State | None = state
     while at is not None and at.parent is not None and len(keys) < LONGEST_REPETITION:
-        key = at.key
-        keys.append(
-            key if isinstance(key, Meta) else (key[0], key[-1] if isinstance(key, tuple) else None)
-        )
+        keys.append(_kind(at.key))
         at = at.parent
     for period in range(1, len(keys) // 3 + 1):
         if keys[:period] == keys[period : 2 * period] == keys[2 * period : 3 * period]:
             segment = keys[:period]
             if all(isinstance(k, Meta) or k[0].enters for k in segment):
-                return False  # the operands of one event: they would enter again and again
-            return not any(isinstance(k, Meta) and k.requires_grad for k in segment)
-    return False
+                return 0  # the operands of one event: they would enter again and again
+            again = any(isinstance(k, Meta) and k.requires_grad for k in segment)
+            return 0 if again else period
+    return 0
+
+
+def _kind(key: Any) -> Any:
+    """What an event has in common with that of another round of a loop."""
+    if isinstance(key, Meta) or not isinstance(key, tuple):
+        return key
+    return key[:2] if key[0].enters else (key[0], key[-1])
 
 
 class _Bound:

@@ -22,7 +22,7 @@ class Options:
     sync: bool = False
     executor: str = "auto"
     longest_recording: int = 2000
-    loop_check: int = 64
+    loop_check: int = 32
     warm_up: int = 1
     always_compile: bool = False
     states: int = 100_000

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau.record.entering import Together, enter, enter_all, enter_slowly
 from flambeau.record.events import DETACH
-from flambeau.record.flushing import Shown, end_step, flush, settle_other, write_exposed
+from flambeau.record.flushing import (
+    Shown,
+    end_step,
+    flush,
+    part_new,
+    settle_other,
+    write_exposed,
+)
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.misses import miss
@@ -54,6 +61,7 @@ __all__ = [
     "in_place",
     "miss",
     "operand_key",
+    "part_new",
     "record",
     "record_many",
     "root_state",

@@ -361,7 +361,7 @@ class TensorMethods(Handle):
         """The covariance matrix of the variables in the rows of `input`, observations in
         columns."""
     def cpu(self, memory_format: Any = None) -> Tensor:
-        """The tensor on the CPU (itself)."""
+        """The tensor on the CPU (itself, but for another memory format)."""
     def cross(self, other: Tensor, dim: _int | None = None, *, out: Tensor | None = None) -> Tensor:
         """The vector product along `dim` (the first axis of extent 3 unless told)."""
     def crow_indices(self, *args: Any, **options: Any) -> Any:
@@ -1033,7 +1033,7 @@ class TensorMethods(Handle):
     def permute(self, *given: Any, dims: Any = None) -> Tensor:
         """The view whose dimension i is dims[i] of the input."""
     def pin_memory(self, memory_format: Any = None) -> Tensor:
-        """The tensor on the CPU (itself)."""
+        """The tensor on the CPU (itself, but for another memory format)."""
     def pinverse(self, rcond: _float = 1e-15) -> Tensor:
         """The pseudo-inverse; singular values up to rcond * largest count as zero."""
     def polygamma(self, input: Any, *, out: Tensor | None = None) -> Tensor:
@@ -1214,7 +1214,7 @@ class TensorMethods(Handle):
     def sgn_(self) -> Tensor:
         """sgn in place."""
     def share_memory_(self, memory_format: Any = None) -> Tensor:
-        """The tensor on the CPU (itself)."""
+        """The tensor on the CPU (itself, but for another memory format)."""
     def short(self, memory_format: Any = None) -> Tensor:
         """The tensor as int16."""
     def sigmoid(self, *, out: Tensor | None = None) -> Tensor:

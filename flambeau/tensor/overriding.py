@@ -166,9 +166,17 @@ def check_class(cls: type) -> None:
 def wrapped(function: Callable[..., Any], public: Any = None) -> Callable[..., Any]:
     """A function that asks its arguments first; `public` is what they are told was called."""
 
+    known = _PLAIN.get
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         local = LOCAL
+        if not local.modes and not kwargs:
+            for given in args:
+                if known(type(given), True):
+                    break
+            else:  # nothing but types that are known not to override
+                return function(*args)
         if local.off and not local.modes:
             return function(*args, **kwargs)
         found = [] if local.off else overriding((*args, *kwargs.values()) if kwargs else args)

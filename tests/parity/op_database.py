@@ -110,7 +110,9 @@ def mine(given: Any, memo: dict[Any, Any] | None = None) -> Any:
     if isinstance(given, (types.FunctionType, types.BuiltinFunctionType)):
         return retargeted(given)
     if isinstance(given, torch.nn.LinearCrossEntropyOptions):
-        return flambeau.nn.LinearCrossEntropyOptions(chunking_method=given.chunking_method)
+        names = [field.name for field in dataclasses.fields(given)]
+        given = {name: mine(getattr(given, name)) for name in names}
+        return flambeau.nn.LinearCrossEntropyOptions(**given)
     if isinstance(given, torch.nn.Module):
         return getattr(flambeau.nn, type(given).__name__)()
     return given

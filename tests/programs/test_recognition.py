@@ -477,7 +477,7 @@ def test_the_end_of_a_loop_without_syncs_is_looked_for_once(
     asked = 0
     original = misses.repeats
 
-    def counted(state: Any) -> bool:
+    def counted(state: Any) -> int:
         nonlocal asked
         asked += 1
         return original(state)

@@ -178,21 +178,19 @@ def pack_padded_sequence(
         sorted_indices = tensor(order, dtype=int64, device=input.device)
         input = input.index_select(0 if batch_first else 1, sorted_indices)
         lengths = [lengths[place] for place in order]
-    if batch_first:
-        input = input.transpose(0, 1)
-    _check_packing(input, lengths, enforce_sorted)
+    _check_packing(input.transpose(0, 1) if batch_first else input, lengths, enforce_sorted)
     sizes = _batch_sizes(lengths)
     if all(size == len(lengths) for size in sizes):
+        if batch_first:
+            input = input.transpose(0, 1)
         data = input[: len(sizes)].flatten(0, 1)
     else:
-        # Steps with the same number of sequences stand together.
-        parts = []
-        start = 0
-        for step in range(1, len(sizes) + 1):
-            if step == len(sizes) or sizes[step] != sizes[start]:
-                parts.append(input[start:step, : sizes[start]].flatten(0, 1))
-                start = step
-        data = cat(parts)
+        # One event whatever the lengths are: they are data.
+        steps, rows = input.shape[1 if batch_first else 0], len(lengths)
+        row, step = (steps, 1) if batch_first else (1, rows)
+        places = [n * row + t * step for t, size in enumerate(sizes) for n in range(size)]
+        flat = input.flatten(0, 1)
+        data = flat.index_select(0, tensor(places, dtype=int64, device=input.device))
     return PackedSequence(data, tensor(sizes, dtype=int64), sorted_indices, None)
 
 
@@ -251,23 +249,17 @@ def pad_packed_sequence(
 
 def _padded_steps(data: Tensor, sizes: list[int], longest: int, value: float) -> Tensor:
     """[longest, N, *] from packed rows."""
-    parts = []
-    at = start = 0
     rest = tuple(data.shape[1:])
-    for step in range(1, len(sizes) + 1):
-        if step < len(sizes) and sizes[step] == sizes[start]:
-            continue
-        steps, count = step - start, sizes[start]
-        block = data[at : at + steps * count].reshape(steps, count, *rest)
-        if count < sizes[0]:
-            missing = block.new_full((steps, sizes[0] - count, *rest), value)
-            block = cat([block, missing], 1)
-        parts.append(block)
-        at += steps * count
-        start = step
-    if longest > len(sizes):
-        parts.append(data.new_full((longest - len(sizes), sizes[0], *rest), value))
-    return cat(parts) if len(parts) > 1 else parts[0]
+    if longest * sizes[0] == sum(sizes):
+        return data.reshape(longest, sizes[0], *rest)
+    # One event whatever the lengths are; the row behind the others is the padding.
+    places, at, none = [], 0, data.shape[0]
+    for size in [*sizes, *[0] * (longest - len(sizes))]:
+        places += [*range(at, at + size), *[none] * (sizes[0] - size)]
+        at += size
+    rows = cat([data, data.new_full((1, *rest), value)])
+    padded = rows.index_select(0, tensor(places, dtype=int64, device=data.device))
+    return padded.reshape(longest, sizes[0], *rest)
 
 
 def _padded_at_once(
