@@ -29,6 +29,7 @@ from flambeau.functional.pointwise import maximum
 from flambeau.functional.randomness import multinomial, rand, randint, randperm
 from flambeau.functional.shaping import cat, stack
 from flambeau.nn import functional as F
+from flambeau.tensor.overriding import plain
 from flambeau.tensor.parameter import Buffer, Parameter
 from flambeau.tensor.tensor import Tensor, is_tensor
 
@@ -76,6 +77,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "plain",
     "rand",
     "randint",
     "randperm",

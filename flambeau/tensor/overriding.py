@@ -191,6 +191,11 @@ def wrapped(function: Callable[..., Any], public: Any = None) -> Callable[..., A
     return call
 
 
+def plain(function: Any) -> Any:
+    """The function itself, where this is the one that asks its arguments first."""
+    return getattr(function, "_plain", function)
+
+
 def register(namespace: dict[str, Any], names: Iterable[str]) -> None:
     """Makes public functions of a namespace overridable, now or when that is needed first."""
     State.namespaces.append((namespace, names))

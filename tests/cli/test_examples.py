@@ -49,7 +49,8 @@ def test_plain_pytorch(file: Path) -> None:
 
 
 def numbers(command: list[str], where: Path) -> list[float]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # (PyTorch's threads wait actively for each other: beside other tests they take minutes.)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     answer = subprocess.run(
         [sys.executable, *command],
         cwd=where,

@@ -9,7 +9,7 @@ from typing import Any
 
 from flambeau.functional.multihead import check_mask
 from flambeau.nn import init
-from flambeau.nn._torch import F, Tensor, full, get_default_dtype, is_grad_enabled
+from flambeau.nn._torch import F, Tensor, full, get_default_dtype, is_grad_enabled, plain
 from flambeau.nn.modules.activation import GELU, ReLU
 from flambeau.nn.modules.attention import MultiheadAttention
 from flambeau.nn.modules.container import ModuleList
@@ -167,9 +167,10 @@ class TransformerEncoderLayer(_Layer):
 
 
 def _known_activation(activation: Any) -> int:
-    if activation is F.relu or isinstance(activation, ReLU):
+    function = plain(activation)
+    if function is plain(F.relu) or isinstance(activation, ReLU):
         return 1
-    if activation is F.gelu or isinstance(activation, GELU):
+    if function is plain(F.gelu) or isinstance(activation, GELU):
         return 2
     return 0
 
