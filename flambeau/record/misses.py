@@ -86,6 +86,7 @@ def must_flush(rec: Recording) -> bool:
     return True
 
 
+SHORTEST_REPETITION = 24  # events: three sums in a row are no loop
 FEW_ROUNDS = 8  # of a short loop that make a program
 LONGEST_REPETITION = (
     768  # events looked back for a repetition: three times the longest loop body found
@@ -93,8 +94,8 @@ LONGEST_REPETITION = (
 
 
 def repeats(state: State) -> int:
-    """The length of the events that the stream has just gone through three times over (a loop
-    without a flush); 0 if it has not.
+    """The length of the events that the stream has just gone through three times over at least (a
+    loop without a flush); 0 if it has not.
     """
     keys: list[Any] = []
     at: State | None = state
@@ -102,7 +103,8 @@ def repeats(state: State) -> int:
         keys.append(_kind(at.key))
         at = at.parent
     for period in range(1, len(keys) // 3 + 1):
-        if keys[:period] == keys[period : 2 * period] == keys[2 * period : 3 * period]:
+        length = max(2 * period, SHORTEST_REPETITION - period)
+        if keys[:length] == keys[period : period + length]:
             segment = keys[:period]
             if all(isinstance(k, Meta) or k[0].enters for k in segment):
                 return 0  # the operands of one event: they would enter again and again
@@ -112,10 +114,12 @@ def repeats(state: State) -> int:
 
 
 def _kind(key: Any) -> Any:
-    """What an event has in common with that of another round of a loop."""
+    """What an event has in common with that of another round of a loop (of a tensor that enters:
+    not where its memory begins).
+    """
     if isinstance(key, Meta) or not isinstance(key, tuple):
         return key
-    return key[:2] if key[0].enters else (key[0], key[-1])
+    return key[:3] if key[0].enters else (key[0], key[-1])
 
 
 class _Bound:
