@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from flambeau.record.events import step
+from flambeau.record.explaining import explain
 from flambeau.record.flushing import flush
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -27,7 +28,11 @@ def miss(rec: Recording, key: Any) -> State:
     rec.trace = None  # stays so if the event raises: the trace may be half changed
     before = rec.state
     first = len(trace.tensors)
-    extra = step(trace, key)
+    try:
+        extra = step(trace, key)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        explain(error, trace, key, first, _users_line())
+        raise
     state = State(before, key)
     state.line = _users_line()
     fill_state(state, trace, first, extra)
