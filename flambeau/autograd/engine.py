@@ -16,7 +16,7 @@ from flambeau.autograd.hooks import (
     retaining,
     run_hooks,
 )
-from flambeau.autograd.stepwise import many_frames, through_frames
+from flambeau.autograd.stepwise import commit_pass, many_frames, through_frames
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
 from flambeau.record.chain import (
@@ -26,10 +26,8 @@ from flambeau.record.chain import (
     Done,
     Frame,
     NeedChain,
-    check_imports,
     describe_chain,
     free_used,
-    taken_imports,
 )
 from flambeau.tensor.tensor import Tensor
 
@@ -386,12 +384,7 @@ def _record(
                 return rec, None, None
             continue
         try:
-            check_imports(state.extra, frames)
-        except RuntimeError:
-            rec.trace = None  # it may have gone on to the state that is not entered
-            raise
-        try:
-            made = recorder.commit(rec, state, *taken_imports(state.extra, frames))
+            made = commit_pass(rec, state, frames)
         except recorder.Flushed:
             numbers.pop(rec, None)
             if chain is not None:

@@ -100,11 +100,18 @@ def _record(
         except recorder.Flushed:
             continue
         try:
-            check_imports(state.extra, [frame])
-        except RuntimeError:
-            rec.trace = None  # it may have gone on to the state that is not entered
-            raise
-        try:
-            return state.extra, recorder.commit(rec, state, *taken_imports(state.extra, [frame]))
+            return state.extra, commit_pass(rec, state, [frame])
         except recorder.Flushed:
             continue
+
+
+def commit_pass(rec: Any, state: Any, frames: list[Frame]) -> list[Any]:
+    """Moves a recording to the state after a pass, with what that reads of the frames; returns the
+    new handles. RuntimeError where something saved was overwritten since, Flushed.
+    """
+    try:
+        check_imports(state.extra, frames)
+    except RuntimeError:
+        rec.trace = None  # it may have gone on to the state that is not entered
+        raise
+    return recorder.commit(rec, state, *taken_imports(state.extra, frames))

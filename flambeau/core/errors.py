@@ -1,4 +1,4 @@
-"""Exceptions of PyTorch's that are no Python ones."""
+"""Exceptions of PyTorch's that are no Python ones, and notes to exceptions."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ class AcceleratorError(RuntimeError):
 
 for _kind in (OutOfMemoryError, AcceleratorError):
     _kind.__module__ = "torch"
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Says something below an exception's message; Python 3.10 keeps it and does not print it."""
+    error.__dict__.setdefault("__notes__", []).append(text)

@@ -85,14 +85,9 @@ def _tensors(trace: Trace, operands: Any) -> list[Any]:
 
 
 def state_of(last: State, event: int) -> State:
-    """The state that an event has led to: as `Trace.marks` counts them, without mere entries."""
-    found = []
-    at: State | None = last
-    while at is not None and at.parent is not None:
-        if not isinstance(at.key, Meta):
-            found.append(at)
-        at = at.parent
-    return found[len(found) - event] if 0 < event <= len(found) else last
+    """The state that an event has led to."""
+    found = last.events()
+    return found[event - 1] if 0 < event <= len(found) else last
 
 
 def function_name(state: State) -> str:

@@ -420,8 +420,7 @@ def _input_cotangents(
             parts.append(leaves.get((-1, what)))
             parts += [leaves.get(at) for at in elsewhere]
         elif kind == "flat":
-            whole = first.captured.get(what[0])
-            parts.append(None if whole is None else layout_value(whole, *what[1]))
+            parts.append(_shown(first.captured.get(what[0]), what[1]))
         else:
             passed = kind == "history" and chain is not None and chain.passes[place]
             if not passed:
@@ -443,14 +442,13 @@ def _end(what: Any) -> Any:
 
 def _captured(captured: dict[tuple[int, Value], Value], position: int, what: Any) -> Value | None:
     """What has arrived at a place of Chain.wanted."""
-    if not isinstance(what, tuple):
-        return captured.get((position, what))
-    whole = captured.get((position, what[0]))
-    return None if whole is None else layout_value(_flat(whole), *what[1])
+    found = captured.get((position, _end(what)))
+    return _shown(found, what[1]) if isinstance(what, tuple) else found
 
 
-def _flat(whole: Value) -> Value:
-    return whole if len(whole.shape) == 1 else view.reshape(whole, shape=(whole.size,))
+def _shown(whole: Value | None, layout: Any) -> Value | None:
+    """What a layout shows of a flat cotangent, if there is one."""
+    return None if whole is None else layout_value(whole, *layout)
 
 
 def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> None:

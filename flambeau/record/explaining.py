@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.core.errors import add_note
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.trace import Trace
 
@@ -21,7 +22,7 @@ def explain(
     if isinstance(event, (PureOp, InplaceOp)):
         what += f"({', '.join(_operand(trace, part, count) for part in key[1:-1])})"
     place = "" if line is None else f", at {line[0]}:{line[1]}"
-    error.__dict__["__notes__"] = [f"  in {what}{place}"]
+    add_note(error, f"  in {what}{place}")
 
 
 def _operand(trace: Trace, operand: Any, count: int) -> str:

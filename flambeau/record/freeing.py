@@ -10,9 +10,7 @@ from flambeau.ops import source
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import function_name
 from flambeau.record.events import InplaceOp
-from flambeau.record.meta import Meta
 from flambeau.record.trace import Trace
-from flambeau.record.tree import State
 
 # The functions of PyTorch's that save constants too, as far as theirs is all of an op here.
 SAVING = frozenset(
@@ -54,16 +52,11 @@ def keeping(trace: Trace, passed: set[int], looked: set[int]) -> set[int]:
     had nothing but constants to look at (`looked`): see SAVING, and writes through views.
     """
     found = set()
-    at: State | None = trace.state
-    states = []
-    while at is not None and at.parent is not None:
-        if not isinstance(at.key, Meta):
-            states.append(at)
-        at = at.parent
+    states = [] if trace.state is None else trace.state.events()
     for event in passed:
         if not 0 < event <= len(states):
             continue
-        state = states[len(states) - event]
+        state = states[event - 1]
         kind = state.key[0]
         written = isinstance(kind, InplaceOp) and not trace.is_base(trace.tensors[state.key[1]])
         saving = event in looked and function_name(state) in SAVING

@@ -12,6 +12,7 @@ import itertools
 import sys
 import time
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -451,9 +452,9 @@ def waiting_share() -> float:
 
 def runs_that_pay(program: Program) -> float:
     """The runs in the reference executor that cost what compiling the program does."""
-    nodes = len(program.nodes())
-    compiling = COMPILING + COMPILING_PER_NODE * nodes
-    return compiling / (RUNNING_PER_NODE * nodes + RUNNING_PER_UNIT * work(program))
+    nodes = program.nodes()
+    compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
+    return compiling / (RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * work(nodes))
 
 
 def shortcuts(schedule: reference.Schedule) -> Any:
@@ -477,14 +478,15 @@ def heavy(program: Program) -> bool:
     It must have work, counted in multiply-adds and elements, and enough of it for each node to
     pay for compiling it.
     """
-    total = work(program)
-    return total >= HEAVY and total >= HEAVY_PER_NODE * len(program.nodes())
+    nodes = program.nodes()
+    total = work(nodes)
+    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
 
 
-def work(program: Program) -> int:
-    """Multiply-adds and elements that a program computes."""
+def work(nodes: Sequence[Value]) -> int:
+    """Multiply-adds and elements that the nodes of a program compute."""
     total = 0
-    for value in program.nodes():
+    for value in nodes:
         name = value.primitive.name
         if name == "dot":
             total += value.size * value.inputs[0].shape[-1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 
-from flambeau.record.meta import Meta
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import Recording, trace_of
 from flambeau.record.tree import State
@@ -20,14 +19,9 @@ def failed_event(state: State, error: Exception) -> State | None:
     node, trace = error.__dict__.get("node"), state.trace
     if node is None or trace is None:
         return None
-    events = []
-    at: State | None = state
-    while at is not None and at.parent is not None:
-        if not isinstance(at.key, Meta):
-            events.append(at)
-        at = at.parent
+    events = state.events()
     number = bisect.bisect(trace.marks, node.order)
-    return events[len(events) - number] if 0 < number <= len(events) else None
+    return events[number - 1] if 0 < number <= len(events) else None
 
 
 def located(state: State, error: Exception) -> Exception:

@@ -74,6 +74,17 @@ class State:
             state = state.parent
         return keys[::-1]
 
+    def events(self) -> list[State]:
+        """The states from the root to here after each event, as `Trace.marks` counts them: without
+        mere entries of tensors by their metas.
+        """
+        found, state = [], self
+        while state.parent is not None:
+            if not isinstance(state.key, Meta):
+                found.append(state)
+            state = state.parent
+        return found[::-1]
+
 
 def prune(roots: list[State], keep: int) -> int:
     """Drops the branches whose last flush is oldest until about `keep` states are left; returns how

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flambeau.core.errors import add_note
 from flambeau.record.recorder import flush
 from flambeau.utils.data._utils.collate import default_collate
 from flambeau.utils.data.dataset import is_gathered, whole_batch
@@ -52,7 +53,7 @@ class Fetcher:
         try:
             return self.dataset[index]
         except Exception as error:
-            _note(error, f"(DataLoader: while the dataset made sample {index!r})")
+            add_note(error, f"(DataLoader: while the dataset made sample {index!r})")
             raise
 
     def _samples(self, indices: Any) -> list[Any]:
@@ -84,12 +85,3 @@ class Fetcher:
         if not samples or (self.source.drop_last and len(samples) < len(indices)):
             raise StopIteration
         return self.source.collate(samples)
-
-
-def _note(error: Exception, text: str) -> None:
-    """Say with an exception, below its traceback, where it comes from (from Python 3.11 on)."""
-    add: Any = getattr(error, "add_note", None)
-    if add is not None:
-        add(text)
-    else:
-        error.__dict__.setdefault("__notes__", []).append(text)
