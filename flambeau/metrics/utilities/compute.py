@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flambeau.metrics._torch import F, Tensor, no_grad, ones_like, where
@@ -45,6 +46,35 @@ def averaged(
             absent = (tp + fp + fn if top_k == 1 else tp + fn) == 0
             weights = where(absent, 0.0, weights)
     return safe_divide(weights * score, weights.sum(-1, keepdim=True)).sum(-1)
+
+
+def reducer(right: str, wrong: str) -> Callable[..., Tensor]:
+    """What makes of the counts of a task right / (right + wrong); `right` and `wrong` are two of
+    "tp", "fp", "tn", "fn".
+    """
+
+    def reduce(
+        tp: Tensor,
+        fp: Tensor,
+        tn: Tensor,
+        fn: Tensor,
+        average: str | None,
+        multidim_average: str = "global",
+        multilabel: bool = False,
+        top_k: int = 1,
+        zero_division: float = 0,
+    ) -> Tensor:
+        counts = {"tp": tp, "fp": fp, "tn": tn, "fn": fn}
+        share, rest = counts[right], counts[wrong]
+        if average == "micro":
+            dim = 0 if multidim_average == "global" else 1
+            share, rest = share.sum(dim=dim), rest.sum(dim=dim)
+        score = safe_divide(share, share + rest, zero_division)
+        if average in ("binary", "micro"):
+            return score
+        return averaged(score, average, multilabel, tp, fp, fn, top_k)
+
+    return reduce
 
 
 def probabilities(x: Tensor, how: str | None, kept: Tensor | None = None) -> Tensor:

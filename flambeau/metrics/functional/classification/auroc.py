@@ -114,12 +114,9 @@ def binary_auroc(
     validate_args: bool = True,
 ) -> Tensor:
     """The area (up to `max_fpr`), for targets of 0 and 1. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_binary_arguments(thresholds, ignore_index)
-        check_max_fpr(max_fpr)
-        c.check_binary_batch(preds, target, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.binary_state(preds, target, limits, ignore_index)
+    state, limits = c.binary_input(
+        preds, target, thresholds, ignore_index, validate_args, lambda: check_max_fpr(max_fpr)
+    )
     return _binary_auroc_compute(state, limits, max_fpr, ignore_index)
 
 
@@ -133,12 +130,15 @@ def multiclass_auroc(
     validate_args: bool = True,
 ) -> Tensor:
     """The area of each class against the others, or their mean. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_classes, thresholds, ignore_index)
-        c.check_average(average, ALLOWED)
-        c.check_multiclass_batch(preds, target, num_classes, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multiclass_state(preds, target, num_classes, limits, ignore_index)
+    state, limits = c.multiclass_input(
+        preds,
+        target,
+        num_classes,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: c.check_average(average, ALLOWED),
+    )
     return _multiclass_auroc_compute(state, num_classes, average, limits, ignore_index)
 
 
@@ -152,12 +152,15 @@ def multilabel_auroc(
     validate_args: bool = True,
 ) -> Tensor:
     """The area of each label, or their mean. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_labels, thresholds, ignore_index)
-        c.check_average(average, ("micro", *ALLOWED))
-        c.check_multilabel_batch(preds, target, num_labels, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multilabel_state(preds, target, num_labels, limits, ignore_index)
+    state, limits = c.multilabel_input(
+        preds,
+        target,
+        num_labels,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: c.check_average(average, ("micro", *ALLOWED)),
+    )
     return _multilabel_auroc_compute(state, num_labels, average, limits, ignore_index)
 
 

@@ -90,11 +90,7 @@ def binary_average_precision(
     validate_args: bool = True,
 ) -> Tensor:
     """The average precision, for targets of 0 and 1. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_binary_arguments(thresholds, ignore_index)
-        c.check_binary_batch(preds, target, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.binary_state(preds, target, limits, ignore_index)
+    state, limits = c.binary_input(preds, target, thresholds, ignore_index, validate_args)
     return _binary_average_precision_compute(state, limits, ignore_index)
 
 
@@ -108,12 +104,15 @@ def multiclass_average_precision(
     validate_args: bool = True,
 ) -> Tensor:
     """The average precision of each class, or their mean. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_classes, thresholds, ignore_index)
-        c.check_average(average, ALLOWED)
-        c.check_multiclass_batch(preds, target, num_classes, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multiclass_state(preds, target, num_classes, limits, ignore_index)
+    state, limits = c.multiclass_input(
+        preds,
+        target,
+        num_classes,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: c.check_average(average, ALLOWED),
+    )
     return _multiclass_average_precision_compute(state, num_classes, average, limits, ignore_index)
 
 
@@ -127,12 +126,15 @@ def multilabel_average_precision(
     validate_args: bool = True,
 ) -> Tensor:
     """The average precision of each label, or their mean. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_labels, thresholds, ignore_index)
-        c.check_average(average, ("micro", *ALLOWED))
-        c.check_multilabel_batch(preds, target, num_labels, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multilabel_state(preds, target, num_labels, limits, ignore_index)
+    state, limits = c.multilabel_input(
+        preds,
+        target,
+        num_labels,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: c.check_average(average, ("micro", *ALLOWED)),
+    )
     return _multilabel_average_precision_compute(state, num_labels, average, limits, ignore_index)
 
 

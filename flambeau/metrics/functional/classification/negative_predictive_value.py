@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from flambeau.metrics._torch import Tensor
 from flambeau.metrics.functional.classification.family import family_with_zero
-from flambeau.metrics.utilities.compute import averaged, safe_divide
+from flambeau.metrics.utilities.compute import reducer
 
-
-def _negative_predictive_value_reduce(
-    tp: Tensor,
-    fp: Tensor,
-    tn: Tensor,
-    fn: Tensor,
-    average: str | None,
-    multidim_average: str = "global",
-    multilabel: bool = False,
-    top_k: int = 1,
-    zero_division: float = 0,
-) -> Tensor:
-    """tn / (tn + fn)."""
-    if average == "micro":
-        dim = 0 if multidim_average == "global" else 1
-        tn, fn = tn.sum(dim=dim), fn.sum(dim=dim)
-    score = safe_divide(tn, tn + fn, zero_division)
-    if average in ("binary", "micro"):
-        return score
-    return averaged(score, average, multilabel, tp, fp, fn, top_k)
-
+_negative_predictive_value_reduce = reducer("tn", "fn")
 
 (
     binary_negative_predictive_value,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from flambeau.metrics._torch import Tensor
 from flambeau.metrics.functional.classification import score_curves as c
 from flambeau.metrics.functional.classification.arguments import by_task, required
@@ -13,14 +11,14 @@ from flambeau.metrics.functional.classification.precision_recall_curve import (
     _binary_precision_recall_curve_compute,
     _multiclass_precision_recall_curve_compute,
     _multilabel_precision_recall_curve_compute,
-    tensors,
 )
 from flambeau.metrics.functional.classification.recall_fixed_precision import (
+    Pair,
     _recall_at_precision,
     check_minimum,
+    each,
+    pair,
 )
-
-Pair = tuple[Tensor, Tensor]
 
 
 def _precision_at_recall(
@@ -35,18 +33,7 @@ def _binary_precision_at_fixed_recall_compute(
 ) -> Pair:
     """(precision, threshold) of a state."""
     precision, recall, at = _binary_precision_recall_curve_compute(state, thresholds, ignore_index)
-    found = _precision_at_recall(precision, recall, at, minimum)
-    made: Pair = tensors(tuple(np.asarray(x) for x in found))
-    return made
-
-
-def _each(curves: Any, thresholds: Tensor | None, minimum: float) -> Pair:
-    precision, recall, at = curves
-    limits = at if thresholds is None else [at] * len(precision)
-    rows = zip(precision, recall, limits)
-    found = [_precision_at_recall(p, r, t, minimum) for p, r, t in rows]
-    made: Pair = tensors(tuple(np.asarray(x) for x in zip(*found)))
-    return made
+    return pair(_precision_at_recall(precision, recall, at, minimum))
 
 
 def _multiclass_precision_at_fixed_recall_compute(
@@ -60,7 +47,7 @@ def _multiclass_precision_at_fixed_recall_compute(
     curves = _multiclass_precision_recall_curve_compute(
         state, num_classes, thresholds, None, ignore_index
     )
-    return _each(curves, thresholds, minimum)
+    return each(curves, thresholds, minimum, _precision_at_recall)
 
 
 def _multilabel_precision_at_fixed_recall_compute(
@@ -72,7 +59,7 @@ def _multilabel_precision_at_fixed_recall_compute(
 ) -> Pair:
     """(precision, threshold) of each label."""
     curves = _multilabel_precision_recall_curve_compute(state, num_labels, thresholds, ignore_index)
-    return _each(curves, thresholds, minimum)
+    return each(curves, thresholds, minimum, _precision_at_recall)
 
 
 def binary_precision_at_fixed_recall(
@@ -84,12 +71,9 @@ def binary_precision_at_fixed_recall(
     validate_args: bool = True,
 ) -> Pair:
     """(precision, threshold), for targets of 0 and 1. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_binary_arguments(thresholds, ignore_index)
-        check_minimum(min_recall)
-        c.check_binary_batch(preds, target, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.binary_state(preds, target, limits, ignore_index)
+    state, limits = c.binary_input(
+        preds, target, thresholds, ignore_index, validate_args, lambda: check_minimum(min_recall)
+    )
     return _binary_precision_at_fixed_recall_compute(state, limits, min_recall, ignore_index)
 
 
@@ -103,12 +87,15 @@ def multiclass_precision_at_fixed_recall(
     validate_args: bool = True,
 ) -> Pair:
     """(precision, threshold) of each class. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_classes, thresholds, ignore_index)
-        check_minimum(min_recall)
-        c.check_multiclass_batch(preds, target, num_classes, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multiclass_state(preds, target, num_classes, limits, ignore_index)
+    state, limits = c.multiclass_input(
+        preds,
+        target,
+        num_classes,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: check_minimum(min_recall),
+    )
     return _multiclass_precision_at_fixed_recall_compute(
         state, num_classes, limits, min_recall, ignore_index
     )
@@ -124,12 +111,15 @@ def multilabel_precision_at_fixed_recall(
     validate_args: bool = True,
 ) -> Pair:
     """(precision, threshold) of each label. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_labels, thresholds, ignore_index)
-        check_minimum(min_recall)
-        c.check_multilabel_batch(preds, target, num_labels, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multilabel_state(preds, target, num_labels, limits, ignore_index)
+    state, limits = c.multilabel_input(
+        preds,
+        target,
+        num_labels,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: check_minimum(min_recall),
+    )
     return _multilabel_precision_at_fixed_recall_compute(
         state, num_labels, limits, min_recall, ignore_index
     )

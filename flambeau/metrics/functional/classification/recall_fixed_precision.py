@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,23 +42,28 @@ def _recall_at_precision(
     return score[best], at[best] if score[best] else at.dtype.type("nan")
 
 
+def pair(found: Any) -> Pair:
+    """A score (or those of the classes) and its threshold as tensors."""
+    made: Pair = tensors(tuple(np.asarray(x) for x in found))
+    return made
+
+
+def each(
+    curves: Any, thresholds: Tensor | None, minimum: float, best: Callable[..., tuple[Any, Any]]
+) -> Pair:
+    """What `best` finds on the curve of each class or label."""
+    precision, recall, at = curves
+    limits = at if thresholds is None else [at] * len(precision)
+    rows = zip(precision, recall, limits)
+    return pair(zip(*[best(p, r, t, minimum) for p, r, t in rows]))
+
+
 def _binary_recall_at_fixed_precision_compute(
     state: Any, thresholds: Tensor | None, minimum: float, ignore_index: int | None
 ) -> Pair:
     """(recall, threshold) of a state."""
     precision, recall, at = _binary_precision_recall_curve_compute(state, thresholds, ignore_index)
-    found = _recall_at_precision(precision, recall, at, minimum)
-    made: Pair = tensors(tuple(np.asarray(x) for x in found))
-    return made
-
-
-def _each(curves: Any, thresholds: Tensor | None, minimum: float) -> Pair:
-    precision, recall, at = curves
-    limits = at if thresholds is None else [at] * len(precision)
-    rows = zip(precision, recall, limits)
-    found = [_recall_at_precision(p, r, t, minimum) for p, r, t in rows]
-    made: Pair = tensors(tuple(np.asarray(x) for x in zip(*found)))
-    return made
+    return pair(_recall_at_precision(precision, recall, at, minimum))
 
 
 def _multiclass_recall_at_fixed_precision_compute(
@@ -71,7 +77,7 @@ def _multiclass_recall_at_fixed_precision_compute(
     curves = _multiclass_precision_recall_curve_compute(
         state, num_classes, thresholds, None, ignore_index
     )
-    return _each(curves, thresholds, minimum)
+    return each(curves, thresholds, minimum, _recall_at_precision)
 
 
 def _multilabel_recall_at_fixed_precision_compute(
@@ -83,7 +89,7 @@ def _multilabel_recall_at_fixed_precision_compute(
 ) -> Pair:
     """(recall, threshold) of each label."""
     curves = _multilabel_precision_recall_curve_compute(state, num_labels, thresholds, ignore_index)
-    return _each(curves, thresholds, minimum)
+    return each(curves, thresholds, minimum, _recall_at_precision)
 
 
 def binary_recall_at_fixed_precision(
@@ -95,12 +101,9 @@ def binary_recall_at_fixed_precision(
     validate_args: bool = True,
 ) -> Pair:
     """(recall, threshold), for targets of 0 and 1. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_binary_arguments(thresholds, ignore_index)
-        check_minimum(min_precision)
-        c.check_binary_batch(preds, target, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.binary_state(preds, target, limits, ignore_index)
+    state, limits = c.binary_input(
+        preds, target, thresholds, ignore_index, validate_args, lambda: check_minimum(min_precision)
+    )
     return _binary_recall_at_fixed_precision_compute(state, limits, min_precision, ignore_index)
 
 
@@ -114,12 +117,15 @@ def multiclass_recall_at_fixed_precision(
     validate_args: bool = True,
 ) -> Pair:
     """(recall, threshold) of each class. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_classes, thresholds, ignore_index)
-        check_minimum(min_precision)
-        c.check_multiclass_batch(preds, target, num_classes, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multiclass_state(preds, target, num_classes, limits, ignore_index)
+    state, limits = c.multiclass_input(
+        preds,
+        target,
+        num_classes,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: check_minimum(min_precision),
+    )
     return _multiclass_recall_at_fixed_precision_compute(
         state, num_classes, limits, min_precision, ignore_index
     )
@@ -135,12 +141,15 @@ def multilabel_recall_at_fixed_precision(
     validate_args: bool = True,
 ) -> Pair:
     """(recall, threshold) of each label. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_labels, thresholds, ignore_index)
-        check_minimum(min_precision)
-        c.check_multilabel_batch(preds, target, num_labels, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multilabel_state(preds, target, num_labels, limits, ignore_index)
+    state, limits = c.multilabel_input(
+        preds,
+        target,
+        num_labels,
+        thresholds,
+        ignore_index,
+        validate_args,
+        lambda: check_minimum(min_precision),
+    )
     return _multilabel_recall_at_fixed_precision_compute(
         state, num_labels, limits, min_precision, ignore_index
     )

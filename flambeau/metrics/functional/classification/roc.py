@@ -74,11 +74,7 @@ def binary_roc(
     validate_args: bool = True,
 ) -> Any:
     """(fpr, tpr, thresholds), for targets of 0 and 1. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_binary_arguments(thresholds, ignore_index)
-        c.check_binary_batch(preds, target, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.binary_state(preds, target, limits, ignore_index)
+    state, limits = c.binary_input(preds, target, thresholds, ignore_index, validate_args)
     return _binary_roc_compute(state, limits, ignore_index)
 
 
@@ -92,11 +88,9 @@ def multiclass_roc(
     validate_args: bool = True,
 ) -> Any:
     """(fpr, tpr, thresholds) of each class ("micro", "macro": of all). ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_classes, thresholds, ignore_index, average)
-        c.check_multiclass_batch(preds, target, num_classes, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multiclass_state(preds, target, num_classes, limits, ignore_index, average)
+    state, limits = c.multiclass_input(
+        preds, target, num_classes, thresholds, ignore_index, validate_args, average=average
+    )
     return _multiclass_roc_compute(state, num_classes, limits, average, ignore_index)
 
 
@@ -109,11 +103,9 @@ def multilabel_roc(
     validate_args: bool = True,
 ) -> Any:
     """(fpr, tpr, thresholds) of each label. ValueError, RuntimeError."""
-    if validate_args:
-        c.check_multiclass_arguments(num_labels, thresholds, ignore_index)
-        c.check_multilabel_batch(preds, target, num_labels, ignore_index)
-    limits = c.as_thresholds(thresholds)
-    state = c.multilabel_state(preds, target, num_labels, limits, ignore_index)
+    state, limits = c.multilabel_input(
+        preds, target, num_labels, thresholds, ignore_index, validate_args
+    )
     return _multilabel_roc_compute(state, num_labels, limits, ignore_index)
 
 

@@ -7,6 +7,7 @@ how many points a curve has depends on the data.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -333,3 +334,63 @@ def over_classes(values: Any, average: str | None, weights: Any) -> Any:
     whole = weights[known].sum()
     weights = weights[known] / whole if whole else weights[known] * 0.0
     return (values[known] * weights).sum().astype(np.float32)
+
+
+# ---- the input of functions --------------------------------------------------------------------
+
+
+def binary_input(
+    preds: Tensor,
+    target: Tensor,
+    thresholds: Thresholds,
+    ignore_index: int | None,
+    checked: bool,
+    more: Callable[[], None] | None = None,
+) -> tuple[State, Tensor | None]:
+    """A state and its thresholds; ValueError, RuntimeError if `checked`, also by `more`."""
+    if checked:
+        check_binary_arguments(thresholds, ignore_index)
+        if more is not None:
+            more()
+        check_binary_batch(preds, target, ignore_index)
+    limits = as_thresholds(thresholds)
+    return binary_state(preds, target, limits, ignore_index), limits
+
+
+def multiclass_input(
+    preds: Tensor,
+    target: Tensor,
+    num_classes: int,
+    thresholds: Thresholds,
+    ignore_index: int | None,
+    checked: bool,
+    more: Callable[[], None] | None = None,
+    average: str | None = None,
+) -> tuple[State, Tensor | None]:
+    """As `binary_input`, of scores of classes."""
+    if checked:
+        check_multiclass_arguments(num_classes, thresholds, ignore_index, average)
+        if more is not None:
+            more()
+        check_multiclass_batch(preds, target, num_classes, ignore_index)
+    limits = as_thresholds(thresholds)
+    return multiclass_state(preds, target, num_classes, limits, ignore_index, average), limits
+
+
+def multilabel_input(
+    preds: Tensor,
+    target: Tensor,
+    num_labels: int,
+    thresholds: Thresholds,
+    ignore_index: int | None,
+    checked: bool,
+    more: Callable[[], None] | None = None,
+) -> tuple[State, Tensor | None]:
+    """As `binary_input`, of scores of labels."""
+    if checked:
+        check_multiclass_arguments(num_labels, thresholds, ignore_index)
+        if more is not None:
+            more()
+        check_multilabel_batch(preds, target, num_labels, ignore_index)
+    limits = as_thresholds(thresholds)
+    return multilabel_state(preds, target, num_labels, limits, ignore_index), limits
