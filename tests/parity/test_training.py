@@ -59,18 +59,24 @@ def state_of(model: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", list(BENCH.CASES))
 def test_measured_models(name: str) -> None:
-    """200 steps (50 of the large ones) that end with loss.item()."""
-    steps = 50 if name.startswith("digits") else 200
+    """200 steps that end with loss.item()."""
+
+    outputs = []
 
     def run(library: Any) -> Any:
         built = BENCH.CASES[name].build(library)
-        curve = [built.step() for _ in range(steps)]
+        curve = [built.step() for _ in range(200)]
         # In training mode: a bias in front of BatchNorm has no gradient but roundings, which Adam
         # scales up to whole steps, and the running means follow it.
-        return [curve, built.model(built.x).detach()]
+        outputs.append(built.model(built.x).detach())
+        return curve
 
-    curve, _ = both(run, rtol=2e-3, atol=5e-4)
+    curve = both(run, rtol=2e-3, atol=5e-4)
     assert curve[-1] < curve[0]
+    # A rounding decides which of two like pixels max-pooling takes: after 200 steps on noise
+    # PyTorch's own outputs differ by 4e-3 between one and two threads, by 2e-2 without oneDNN.
+    atol = 5e-2 if name == "digits_cnn" else 5e-4
+    same(outputs[0], outputs[1], rtol=2e-3, atol=atol)
 
 
 # ---- one small model, many ways of training it ---------------------------------------------------
