@@ -105,3 +105,20 @@ def test_gradients_of_padded_images_have_no_padding(batch: int, strides: tuple[i
     b.check([cut, dx], tolerance=64.0)
     row = view.slice_(dx, starts=(0, 0, 0, 4, 0), sizes=(batch, 1, 4, 1, 6), steps=ones)
     b.check([row], tolerance=64.0)
+
+
+@pytest.mark.parametrize(
+    ("extent", "size", "step"), [(48, 3, 2), (40, 3, 2), (48, 5, 3), (37, 3, 2)]
+)
+def test_gradients_of_overlapping_windows(extent: int, size: int, step: int) -> None:
+    """Where loops along the lanes are cut into phases, and where they cannot be."""
+    b = Builder(f"{extent}{size}{step}")
+    x = b.random((2, 3, extent, extent))
+    low = (0, 0, size // 2, size // 2)
+    padded = view.pad(x, low=low, high=low, interior=(0,) * 4, value=float("-inf"))
+    attrs = {"sizes": (size, size), "steps": (step, step), "dilations": (1, 1)}
+    pooled = window.max_pool(padded, **attrs)
+    ct = elementwise.tanh(pooled * 0.5)
+    whole = window.max_pool_gradient(padded, ct, **attrs)
+    dx = view.slice_(whole, starts=low, sizes=x.shape, steps=(1,) * 4)
+    b.check([elementwise.where(elementwise.le(x, x * 0.5), dx, dx * 2.0)], tolerance=16.0)
