@@ -194,9 +194,14 @@ class Tracer:
     def value(self, v: Value, position: Position, guard: Guard = ()) -> Node:
         """The element of `v` at `position`; `guard` says when the position is within bounds."""
         buffer = self.find(v)
-        if buffer is not None:
-            return self.load(buffer, buffer.address(position), guard)
-        return self.inlined(v, position, guard)
+        if buffer is None:
+            return self.inlined(v, position, guard)
+        address = buffer.address(position)
+        if guard and address.low >= 0 and address.high < buffer.size:
+            # Nothing is read elsewhere, and what does not depend on the guard can be computed once.
+            if not any(isinstance(a, Runtime) for a in address.atoms()):
+                guard = ()
+        return self.load(buffer, address, guard)
 
     def inlined(self, v: Value, position: Position, guard: Guard = ()) -> Node:
         """As `value`, but from v's operands even where v itself has a buffer."""
