@@ -197,10 +197,9 @@ class Tracer:
         if buffer is None:
             return self.inlined(v, position, guard)
         address = buffer.address(position)
-        if guard and address.low >= 0 and address.high < buffer.size:
-            # Nothing is read elsewhere, and what does not depend on the guard can be computed once.
-            if not any(isinstance(a, Runtime) for a in address.atoms()):
-                guard = ()
+        inside = guard and address.low >= 0 and address.high < buffer.size
+        if inside and not any(isinstance(a, Runtime) for a in address.atoms()):
+            guard = ()  # safe everywhere, and computed once where the place does not matter
         return self.load(buffer, address, guard)
 
     def inlined(self, v: Value, position: Position, guard: Guard = ()) -> Node:
