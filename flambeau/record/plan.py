@@ -431,7 +431,7 @@ EARLY = Early()
 MANY_PROGRAMS = 64
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add or an element.
-COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
+COMPILING, COMPILING_PER_NODE = 0.03, 1e-3
 RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 
 
