@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.shapes import memory_order
-from flambeau.execute.cpu import engine, fusion, joins, layouts, runtime, storing
+from flambeau.execute.cpu import (
+    bounds,
+    checked_runs,
+    engine,
+    fusion,
+    joins,
+    layouts,
+    runtime,
+    storing,
+)
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.expansion import prepared
@@ -47,6 +56,7 @@ class Segment:
 
     start: int
     host: HostStep | None = None
+    first: int = 0  # the number of its first kernel
 
 
 @dataclass
@@ -67,6 +77,8 @@ class CompiledProgram:
     parallel: bool
     kernels: list[KernelCode] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    # For the checking mode: (place in the arena, bytes) that nobody reads after a kernel (number).
+    ended: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     @property
     def native(self) -> bool:
@@ -96,9 +108,17 @@ class CompiledProgram:
 
     def run_table(self, table: Any) -> int:
         """As `run`, on a pointer table (int64 array)."""
+        checking = bounds.switched_on()
+        if checking:
+            checked_runs.poison_fresh(self, table)
         for segment in self.segments:
             if segment.host is not None:
                 _run_host(segment.host, self, table)
+                continue
+            if checking:
+                code = checked_runs.run_kernels(self, table, segment.start, segment.first)
+                if code:
+                    return code
                 continue
             code = runtime.call_run(
                 table.ctypes.data, self.address + 8 * segment.start, release_gil=self.parallel
@@ -106,6 +126,15 @@ class CompiledProgram:
             if code:
                 return code
         return 0
+
+    def location(self, buffer: Buffer) -> tuple[int, int]:
+        """(table slot, byte offset) of a buffer."""
+        return _location(buffer, self.program)
+
+    @property
+    def scalar_words(self) -> int:
+        """How many words the run-time scalars take."""
+        return scalar_words(self.program.scalars)[-1]
 
 
 def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
@@ -164,6 +193,8 @@ class _Compiler:
         self.updates: list[tuple[Value, Destination]] = []
         self.copies: list[tuple[Value, Destination]] = []
         self.joins = joins.Joins()
+        self.lifetimes: list[Lifetime] = []
+        self.ends: list[int] = []  # per group, in order: how many steps there are after it
         self.tracer = Tracer(self.find)
 
     def find(self, v: Value) -> Buffer | None:
@@ -341,6 +372,7 @@ class _Compiler:
         for number, group in enumerate(ordered_groups(grouper.groups)):
             low.scratch.clear()
             steps += lower_group(group, low)
+            self.ends.append(len(steps))
             used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
             used |= {id(self.buffers[m.value]) for m in group.members}
             for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
@@ -357,8 +389,19 @@ class _Compiler:
                 continue
             steps.append(self.copy_kernel(value, destination))
             last[id(self.buffers[value])] = end
-        lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
-        return steps, plan_arena(lifetimes)
+        self.lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
+        return steps, plan_arena(self.lifetimes)
+
+    def ended(self, steps: Sequence[KernelCode | HostStep]) -> dict[int, list[tuple[int, int]]]:
+        """What of the arena is read for the last time by each kernel (not by host steps)."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        numbers = np.cumsum([isinstance(step, KernelCode) for step in steps]) - 1
+        for lifetime in self.lifetimes:
+            end = self.ends[lifetime.last] - 1 if lifetime.last < len(self.ends) else -1
+            if end >= 0 and isinstance(steps[end], KernelCode):
+                place = (lifetime.buffer.place, lifetime.buffer.bytes)
+                found.setdefault(int(numbers[end]), []).append(place)
+        return found
 
     def copy_kernel(self, value: Value, destination: Destination) -> KernelCode:
         position = space_position(value.shape)
@@ -395,13 +438,15 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
     )
     words: list[int] = []
     segments: list[Segment] = []
+    count = 0
     for step in steps:
         if isinstance(step, HostStep):
             words += [0] * RECORD_HEADER_WORDS
             segments.append(Segment(len(words), step))
             continue
         if not segments or segments[-1].host is not None:
-            segments.append(Segment(len(words)))
+            segments.append(Segment(len(words), first=count))
+        count += 1
         arguments = [w for o in step.operands for w in _operand_words(o, simple)] + step.words
         words += [addresses[id(step)], step.tasks, int(step.parallel), len(arguments), *arguments]
     words += [0] * RECORD_HEADER_WORDS
@@ -417,6 +462,7 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
         any(k.parallel for k in kernels),
         kernels,
         timings,
+        compiler.ended(steps) if bounds.switched_on() else {},
     )
 
 

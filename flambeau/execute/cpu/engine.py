@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from flambeau.execute.cpu import software_float
+from flambeau.execute.cpu import bounds, software_float
 from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
 from flambeau.execute.cpu.target import (
     SYSTEM_FUNCTIONS,
@@ -213,7 +213,7 @@ def system_symbols() -> dict[str, int]:
             libraries.append(ctypes.CDLL(name))
         except OSError:
             continue
-    found = {}
+    found = {bounds.NAME: bounds.bounds_address()}
     for name in SYSTEM_FUNCTIONS:
         for library in libraries:
             function = getattr(library, name, None)
@@ -245,6 +245,10 @@ def kernel_addresses(texts: Sequence[str]) -> list[int]:
     A text defines `i64 @kernel(ptr %table, ptr %args, i64 %first, i64 %last)`; equal texts give one
     address; the code stays loaded for the life of the process. Raises KernelCompileError.
     """
+    if bounds.switched_on():
+        from flambeau.execute.cpu import checking
+
+        texts = [checking.checked(text) for text in texts]
     return [addresses[0] for addresses in engine().load(texts, (KERNEL,))]
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from flambeau.execute.cpu import bounds
+
 DEFINE = re.compile(r"^(define [^\n]*?)[ \t]*\{[ \t]*$", re.MULTILINE)
 SHOWN_LINES = 12
 
@@ -236,7 +238,7 @@ def _check_names(module: Any) -> None:
     declared = [f.name for f in module.functions if f.is_declaration]
     declared += [v.name for v in module.global_variables if v.is_declaration]
     for name in declared:
-        if not name.startswith("llvm.") and name not in SYSTEM_FUNCTIONS:
+        if not name.startswith("llvm.") and name not in (*SYSTEM_FUNCTIONS, bounds.NAME):
             raise RuntimeError(f"the module uses @{name} but does not define it")
 
 
