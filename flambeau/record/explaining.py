@@ -6,12 +6,11 @@ from typing import Any
 
 from flambeau.core.errors import add_note
 from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.places import Place
 from flambeau.record.trace import Trace
 
 
-def explain(
-    error: Exception, trace: Trace, key: Any, count: int, line: tuple[str, int] | None
-) -> None:
+def explain(error: Exception, trace: Trace, key: Any, count: int, place: Place | None) -> None:
     """Adds a note to an error that an event raised (a line below the message, which stays
     PyTorch's); `count` tensors of the trace are older than the event.
     """
@@ -21,8 +20,7 @@ def explain(
     what = event.name
     if isinstance(event, (PureOp, InplaceOp)):
         what += f"({', '.join(_operand(trace, part, count) for part in key[1:-1])})"
-    place = "" if line is None else f", at {line[0]}:{line[1]}"
-    add_note(error, f"  in {what}{place}")
+    add_note(error, f"  in {what}" + ("" if place is None else f", at {place}"))
 
 
 def _operand(trace: Trace, operand: Any, count: int) -> str:

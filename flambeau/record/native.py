@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.pool import get_num_threads
@@ -128,7 +129,10 @@ class NativeProgram:
             base_array(s, offset, dtype, extent).copy()
             for (s, offset), (dtype, extent) in zip(rec.bases, self.program.bases, strict=True)
         ]
-        reference.execute(self.program, arrays, rec.scalars)
+        try:
+            reference.execute(self.program, arrays, rec.scalars)
+        except FoundNaN:
+            raise reference.first_nan(self.program, arrays, rec.scalars) from None
         raise RuntimeError(
             f"compiled program failed with code {code}, but the reference executor does not: "
             "please report this (FLAMBEAU_EXECUTOR=reference avoids it)"

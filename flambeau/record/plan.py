@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
@@ -370,7 +371,10 @@ class Plan:
         ]
         if self.schedule is None:
             self.schedule = reference.Schedule(self.program)
-        results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        try:
+            results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        except FoundNaN:
+            raise reference.first_nan(self.program, arrays, rec.scalars) from None
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
