@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.record.events import step
-from flambeau.record.explaining import explain
+from flambeau.record.explaining import explain, warn_of_softmax
 from flambeau.record.flushing import flush
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -35,6 +35,7 @@ def miss(rec: Recording, key: Any) -> State:
     state = State(before, key)
     state.place = users_place()
     fill_state(state, trace, first, extra)
+    warn_of_softmax(state)
     before.next[key] = state
     trace.state = state
     rec.trace = trace

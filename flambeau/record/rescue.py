@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 
 from flambeau.core.errors import FoundNaN
+from flambeau.record.explaining import add_hint
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import Recording, trace_of
 from flambeau.record.tree import State
@@ -35,6 +36,7 @@ def located(state: State, error: Exception) -> Exception:
     event = failed_event(state, error)
     if event is not None and event.place is not None and isinstance(message, str):
         error.args = (f"{message}\n(first recorded at {event.place})",)
+        add_hint(error, str(event.key[0].name), [])
     return error
 
 
