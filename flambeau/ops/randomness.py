@@ -37,7 +37,20 @@ class RandomAdvance(Primitive):
         return inputs[0].shape, inputs[0].dtype
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return _drawn(arrays, attrs)[1]
+        if not attrs["kind"].startswith(CHECKED):
+            return _drawn(arrays, attrs)[1]  # with the errors that belong to the draw
+        from flambeau.core import random_streams
+
+        return random_streams.advance(
+            attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **dict(attrs["parameters"])
+        )
+
+
+# Kinds whose parameters were checked when the draw was recorded.
+CHECKED = (
+    *("uniform32", "uniform64", "uniform_float", "uniform_bfloat", "normal", "bits"),
+    *("random_range", "permutation"),
+)
 
 
 def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Array]:

@@ -273,8 +273,7 @@ class Optimizer:
                     param._grad = None
                 if capture is not None:
                     capture.cleared.update(map(id, group["params"]))
-            if self._entering is not None:
-                self._step_begins()
+            self._step_begins()
             return
         for group in self.param_groups:
             for param in group["params"]:
