@@ -256,7 +256,7 @@ class _Compiler:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
-        layout = layouts.batch_innermost(nodes)
+        layout = layouts.batch_innermost(nodes, self.vector_bits)
         copied = [v for v in outputs if v.primitive.name != "detach"]
         updates = {v for v, _ in self.updates}
         several = {v for v, found in self.destinations.items() if len(found) > 1}
