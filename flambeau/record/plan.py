@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -351,10 +352,17 @@ class Plan:
         return runs_that_pay(self.program) < (1.0 if self.early else 0.5)
 
     def compile(self) -> Any:
+        """The program as machine code; None where there is no room for more of that."""
+        from flambeau.execute.cpu.target import NoRoomForCode
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
-        self.compiled = NativeProgram(self.program)
+        try:
+            self.compiled = NativeProgram(self.program)
+        except NoRoomForCode as reason:
+            OPTIONS.executor = "reference"
+            warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
+            return None
         self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start

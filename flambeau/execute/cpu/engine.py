@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from flambeau.execute.cpu import bounds, software_float
@@ -14,6 +15,7 @@ from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
 from flambeau.execute.cpu.target import (
     SYSTEM_FUNCTIONS,
     KernelCompileError,
+    NoRoomForCode,
     Target,
     binding,
     compile_object,
@@ -25,6 +27,8 @@ KERNEL = "kernel"
 SYSTEM_LIBRARY = "flambeau.system"
 FLOAT_LIBRARY = "flambeau.software_float"
 COMPILE_THREADS = 8
+# Each linked program takes some; other threads and libraries need the rest.
+LINKS_PER_COUNT, MOST_OF_THE_MAPPINGS = 64, 0.75
 
 Symbols = tuple[str, ...]
 
@@ -37,6 +41,7 @@ class Engine:
         self.cache = cache
         self._jit: Any = None
         self._libraries = 0
+        self._full = False
         self._has_software_float = False
         self.lock = threading.RLock()
         # Finished and running loads; a loader that fails takes its entry out again.
@@ -86,6 +91,7 @@ class Engine:
         futures = {key: self._loads[key, symbols] for key in texts}
         results: dict[bytes, list[int] | BaseException] = {}
         try:
+            self._find_room()
             codes: dict[bytes, bytes] = {}
             for key, code in self._objects(texts):
                 if isinstance(code, BaseException):
@@ -173,6 +179,16 @@ class Engine:
             tracker.detach()  # Never unloaded: programs hold bare addresses.
             return found
 
+    def _find_room(self) -> None:
+        """Raises NoRoomForCode before LLVM runs out of mappings, which would end the process."""
+        if self._libraries % LINKS_PER_COUNT == 0 and not self._full:
+            self._full = mappings() > MOST_OF_THE_MAPPINGS * most_mappings()
+        if self._full:
+            raise NoRoomForCode(
+                f"{self._libraries} programs have been compiled, and the system allows this process"
+                f" {most_mappings()} memory mappings (vm.max_map_count)"
+            )
+
     def _load_software_float(self) -> None:
         if self._has_software_float:
             return
@@ -198,6 +214,23 @@ class Engine:
     def forget_running_loads(self) -> None:
         """After a fork: the threads that were loading do not exist in the child."""
         self._loads = {key: future for key, future in self._loads.items() if future.done()}
+
+
+def mappings() -> int:
+    """How many memory mappings the process has; 0 where the system does not say."""
+    try:
+        with open("/proc/self/maps", "rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
+
+
+def most_mappings() -> int:
+    """How many it may have."""
+    try:
+        return int(Path("/proc/sys/vm/max_map_count").read_text("ascii"))
+    except (OSError, ValueError):
+        return 65_530
 
 
 def _suffix(key: bytes) -> str:

@@ -39,6 +39,10 @@ class KernelCompileError(RuntimeError):
     """
 
 
+class NoRoomForCode(RuntimeError):
+    """The process has nearly as many memory mappings as the system allows it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A machine to compile for: LLVM triple, CPU name, feature list, and vector width in bits."""
