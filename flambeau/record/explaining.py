@@ -39,7 +39,7 @@ def add_hint(error: Exception, op: str, metas: Sequence[Meta]) -> None:
 
 
 def warn_of_softmax(state: State) -> None:
-    """Warns, once a line, where a cross entropy is given the result of a softmax: it applies one."""
+    """Warns, once a line, where a cross entropy is given the result of a softmax: it has one."""
     key = state.key
     if not isinstance(key, tuple) or key[0].name != "cross_entropy" or state.place is None:
         return

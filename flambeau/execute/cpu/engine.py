@@ -219,7 +219,7 @@ class Engine:
 def mappings() -> int:
     """How many memory mappings the process has; 0 where the system does not say."""
     try:
-        with open("/proc/self/maps", "rb") as file:
+        with Path("/proc/self/maps").open("rb") as file:
             return sum(1 for _ in file)
     except OSError:
         return 0
