@@ -96,7 +96,7 @@ def _by_position(x: Any, boxes: Any, size: tuple[int, int], scale: float, ratio:
     return torch.stack(rows).view(len(boxes), *size, -1).permute(0, 3, 1, 2)
 
 
-REFERENCE = {
+REFERENCE: dict[str, Any] = {
     "roi_pool": lambda x, boxes, size, scale: _pooled(x, boxes, size, scale, False),
     "ps_roi_pool": lambda x, boxes, size, scale: _pooled(x, boxes, size, scale, True),
     "ps_roi_align": _by_position,
