@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flambeau.vision.ops.boxes import _suppress
+from flambeau.vision.ops.boxes import suppress
 
 Array = NDArray[Any]
 
@@ -44,5 +44,5 @@ def inside(boxes: Array, least: float) -> NDArray[np.bool_]:
 
 def suppressed(boxes: Array, scores: Array, classes: Array, threshold: float) -> NDArray[np.int64]:
     """The boxes that none of their class with a higher score overlaps, best first."""
-    kept: NDArray[np.int64] = _suppress(boxes, scores, classes, threshold)._values()
+    kept: NDArray[np.int64] = suppress(boxes, scores, classes, threshold)
     return kept
