@@ -1,6 +1,6 @@
 """Image classifiers: torchvision's torchvision.models."""
 
-from flambeau.vision.models import segmentation, video
+from flambeau.vision.models import detection, segmentation, video
 from flambeau.vision.models._api import (
     Weights,
     WeightsEnum,
@@ -256,5 +256,5 @@ __all__ = [
     "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
     "ViT_B_16_Weights", "ViT_B_32_Weights", "ViT_H_14_Weights", "ViT_L_16_Weights",
     "ViT_L_32_Weights", "VisionTransformer", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16",
-    "vit_l_32", "MaxVit", "MaxVit_T_Weights", "maxvit_t", "segmentation", "video",
+    "vit_l_32", "MaxVit", "MaxVit_T_Weights", "maxvit_t", "detection", "segmentation", "video",
 ]  # fmt: skip

@@ -260,6 +260,11 @@ class Ask:
     progress: bool
     classes: int
 
+    @property
+    def trained(self) -> bool:
+        """Whether the backbone does not begin with random weights."""
+        return self.weights is not None or self.backbone is not None
+
 
 def builder_on(
     kind: type[WeightsEnum],
@@ -268,11 +273,12 @@ def builder_on(
     classes: int,
     loaded: Load = load,
     first_backbone: str = "IMAGENET1K_V1",
+    backed: bool = True,
 ) -> Callable[[Callable[..., M]], Callable[..., M]]:
     """As builder, of models on a backbone, which has published weights of its own.
 
     The function is called with an Ask and the other arguments. Without weights of its own a model
-    begins with those of its backbone, unless weights_backbone says None.
+    begins with those of its backbone, unless weights_backbone says None (as without backed).
     """
     known = ("weights", "progress", "num_classes", "weights_backbone")
 
@@ -282,7 +288,8 @@ def builder_on(
             kwargs = _positional(args, dict(kwargs), known)
             progress, name = kwargs.pop("progress", True), make.__name__
             weights = _chosen(kind, first, kwargs, name)
-            inner = _chosen(backbone, first_backbone, kwargs, name, "_backbone", first_backbone)
+            absent = first_backbone if backed else None
+            inner = _chosen(backbone, first_backbone, kwargs, name, "_backbone", absent)
             count = kwargs.pop("num_classes", None)
             if weights is None:
                 return make(Ask(None, inner, progress, classes if count is None else count), kwargs)
@@ -291,7 +298,7 @@ def builder_on(
             loaded(model, weights, progress)
             return model
 
-        default = backbone[first_backbone]
+        default = backbone[first_backbone] if backed else None
         values = (None, True, None, default)
         _sign(build, list(zip(known, values, (kind, bool, int, backbone), strict=True)))
         _WEIGHTS[make.__name__] = kind

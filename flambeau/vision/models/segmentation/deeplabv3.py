@@ -9,6 +9,7 @@ import flambeau.nn as nn
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import Ask, builder_on, published
+from flambeau.vision.models.detection.backbones import stages
 from flambeau.vision.models.intermediate import IntermediateLayerGetter
 from flambeau.vision.models.mobilenetv3 import MobileNet_V3_Large_Weights, mobilenet_v3_large
 from flambeau.vision.models.resnet import (
@@ -23,7 +24,6 @@ from flambeau.vision.models.segmentation.shared import (
     auxiliary,
     enlarged,
     residual,
-    strided,
 )
 
 __all__ = [
@@ -138,8 +138,8 @@ def deeplabv3_mobilenet_v3_large(ask: Ask, rest: dict[str, Any]) -> DeepLabV3:
     if rest:
         raise TypeError(f"unexpected keyword arguments: {sorted(rest)}")
     features: Any = mobilenet_v3_large(weights=ask.backbone, dilated=True).features
-    stages = strided(features)
-    early, last = stages[-4], stages[-1]
+    places = stages(features)
+    early, last = places[-4], places[-1]
     layers = {str(last): "out", **({str(early): "aux"} if aux else {})}
     second = FCNHead(features[early].out_channels, ask.classes) if aux else None
     head = DeepLabHead(features[last].out_channels, ask.classes)

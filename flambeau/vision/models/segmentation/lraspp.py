@@ -9,10 +9,11 @@ from typing import Any
 import flambeau.nn as nn
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import Ask, builder_on, published
+from flambeau.vision.models.detection.backbones import stages
 from flambeau.vision.models.intermediate import IntermediateLayerGetter
 from flambeau.vision.models.mobilenetv3 import MobileNet_V3_Large_Weights, mobilenet_v3_large
 from flambeau.vision.models.segmentation.fcn import FIRST, VOC
-from flambeau.vision.models.segmentation.shared import enlarged, strided
+from flambeau.vision.models.segmentation.shared import enlarged
 
 __all__ = ["LRASPP", "LRASPP_MobileNet_V3_Large_Weights", "lraspp_mobilenet_v3_large"]
 
@@ -77,7 +78,7 @@ def lraspp_mobilenet_v3_large(ask: Ask, rest: dict[str, Any]) -> LRASPP:
     if rest:
         raise TypeError(f"unexpected keyword arguments: {sorted(rest)}")
     features: Any = mobilenet_v3_large(weights=ask.backbone, dilated=True).features
-    stages = strided(features)
-    low, high = stages[-4], stages[-1]
+    places = stages(features)
+    low, high = places[-4], places[-1]
     trunk = IntermediateLayerGetter(features, {str(low): "low", str(high): "high"})
     return LRASPP(trunk, features[low].out_channels, features[high].out_channels, ask.classes)

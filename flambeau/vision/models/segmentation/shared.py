@@ -58,9 +58,3 @@ def residual(resnet: nn.Module, aux: bool) -> nn.Module:
     """A ResNet that gives the maps of its last layer, and of the one before it."""
     layers = {"layer4": "out", **({"layer3": "aux"} if aux else {})}
     return IntermediateLayerGetter(resnet, layers)
-
-
-def strided(features: Any) -> list[int]:
-    """The layers of a MobileNet's features at which maps become smaller, and its last."""
-    inner = [index for index, block in enumerate(features) if getattr(block, "_is_cn", False)]
-    return [0, *inner, len(features) - 1]
