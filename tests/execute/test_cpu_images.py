@@ -19,6 +19,7 @@ from flambeau.ops.value import Value
 needs_unit = pytest.mark.skipif(not has_matrix_unit(), reason="this CPU has no matrix unit")
 pytestmark = [needs_unit, pytest.mark.usefixtures("always")]
 module = sys.modules["flambeau.execute.cpu.image_plan"]
+gradients = sys.modules["flambeau.execute.cpu.gradient_plan"]
 
 
 @pytest.fixture
@@ -28,8 +29,13 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "ADVANTAGE", 1e9)
     monkeypatch.setattr(module, "MATRIX_FLOPS", 0)
     monkeypatch.setattr(module, "LEAST_CHANNELS", 3)
+    monkeypatch.setattr(gradients, "ADVANTAGE", 1e9)
+    monkeypatch.setattr(gradients, "LEAST_FLOPS", 0)
+    monkeypatch.setattr(gradients, "LEAST_SIDE", 16)
+    gradients.cheapest.cache_clear()
     yield
     module.cheapest.cache_clear()
+    gradients.cheapest.cache_clear()
 
 
 def on_unit(compiled: CompiledProgram) -> int:
@@ -81,6 +87,40 @@ def test_all_forms(case: Any, batch: int) -> None:
     dx = contraction.conv_input_gradient(ct, w, whole.shape[3:], **attrs)
     dx = view.slice_(dx, starts=(0, 0, 0, *low), sizes=x.shape, steps=(1,) * x.ndim)
     b.check([out, dx], tolerance=64.0)
+
+
+def gradient_kernels(compiled: CompiledProgram) -> int:
+    return sum("pack.left" in k.text for k in compiled.kernels)
+
+
+GRADIENTS = [
+    # channels, outs, space, kernel, low, high, strides, dilations
+    (32, 32, (8, 32), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)),
+    (48, 50, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1)),
+    (32, 17, (9, 20), (3, 3), (1, 1), (1, 1), (2, 2), (1, 1)),
+    (80, 33, (14, 14), (3, 3), (2, 2), (2, 2), (1, 1), (2, 2)),
+    (64, 100, (15, 13), (1, 1), (0, 0), (0, 0), (2, 2), (1, 1)),
+    (32, 96, (6, 45), (3, 2), (1, 0), (0, 2), (1, 3), (1, 2)),
+    (32, 40, (50,), (5,), (2,), (2,), (1,), (1,)),
+]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16, 32])
+@pytest.mark.parametrize("case", GRADIENTS, ids=str)
+def test_weight_gradients(case: Any, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MATRIX_FLOPS", 1 << 60)  # not as convolutions
+    channels, outs, space, kernel, low, high, strides, dilations = case
+    b = Builder(f"{case}{batch}")
+    x = elementwise.tanh(b.random((batch, 1, channels, *space)))
+    w = b.random((1, outs, channels, *kernel))
+    attrs = {"strides": strides, "dilations": dilations}
+    whole = padded(x, low, high)
+    out = contraction.conv(whole, w, **attrs)
+    ct = elementwise.tanh(out * 0.02)
+    dw = contraction.conv_weight_gradient(ct, whole, kernel, **attrs)
+    compiled = b.check([dw, w - dw * 0.5], tolerance=1024.0)
+    labels = [k.label for k in compiled.kernels]
+    assert gradient_kernels(compiled) or (batch == 16 and max(strides) > 1), labels
 
 
 def convolved(x: Any, w: Any) -> tuple[Any, CompiledProgram]:

@@ -295,26 +295,29 @@ def image_strips(v: Value, inner: bool, unpadded: bool, vector_bits: int) -> Str
         return None
     if v.primitive.name != "conv" or v.dtype is not dtypes.float32 or not v.size:
         return None
-    x, weights = v.inputs
-    rank = v.ndim - 3
-    if rank not in (1, 2) or not has_matrix_unit():
+    if v.ndim not in (4, 5) or not has_matrix_unit():
         return None
-    padding = padding_of(v) if unpadded else None
-    walks = []
-    for axis in range(rank):
-        extent, low = x.shape[3 + axis], 0
-        if padding is not None and padding.order[3 + axis] >= 0:
-            extent = padding.image.shape[padding.order[3 + axis]]
-            low = padding.low[3 + axis]
-        step, spread = v.attrs["strides"][axis], v.attrs["dilations"][axis]
-        walks.append(Walk(extent, low, v.shape[3 + axis], step, weights.shape[3 + axis], spread))
-    if rank == 1:
-        walks.insert(0, Walk(1, 0, 1, 1, 1, 1))
+    walks = walks_of(v, unpadded)
     images = v.shape[0] * v.shape[1]
     width = v.shape[0] if inner else 1
     if inner:
         images //= width
-    return cheapest(ImageShape(walks[0], walks[1], width, x.shape[2], v.shape[2], images))
+    depth = v.inputs[0].shape[2]
+    return cheapest(ImageShape(walks[0], walks[1], width, depth, v.shape[2], images))
+
+
+def walks_of(v: Value, unpadded: bool) -> tuple[Walk, Walk]:
+    """Lines and columns of a convolution over one or two axes."""
+    x, weights = v.inputs
+    padding = padding_of(v) if unpadded else None
+    walks = []
+    for axis in range(3, v.ndim):
+        extent, low = x.shape[axis], 0
+        if padding is not None and padding.order[axis] >= 0:
+            extent, low = padding.image.shape[padding.order[axis]], padding.low[axis]
+        step, spread = v.attrs["strides"][axis - 3], v.attrs["dilations"][axis - 3]
+        walks.append(Walk(extent, low, v.shape[axis], step, weights.shape[axis], spread))
+    return (walks[0] if v.ndim == 5 else Walk(1, 0, 1, 1, 1, 1)), walks[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from flambeau.core.shapes import contiguous_strides
 from flambeau.execute.cpu.body import view_position
+from flambeau.execute.cpu.gradient_plan import gradient_strips
 from flambeau.execute.cpu.image_plan import image_strips
 from flambeau.execute.cpu.index import space_position
 from flambeau.execute.cpu.padding import extents, padding_of
@@ -64,6 +65,11 @@ def batch_innermost(nodes: Sequence[Value], vector_bits: int) -> Layouts:
     for v in nodes:
         if v.primitive.name == "conv" and _is_weight_gradient(v, carried, copies):
             unpadded.add(v)
+            continue
+        if gradient_strips(v, False, True, vector_bits) is not None:
+            padding = padding_of(v)
+            if padding is not None and _found_whole(padding.image, carried, copies):
+                unpadded.add(v)
             continue
         if v.ndim < 2 or v.shape[0] < MIN_BATCH:
             if image_strips(v, False, True, vector_bits) is not None:

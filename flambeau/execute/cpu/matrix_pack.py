@@ -129,7 +129,7 @@ def emit_step(e: Emitter, side: Side, name: str) -> None:
             mine = e.op("sub nsw", left, row)
             found = pack(e, side.near, stride, here, tile, mine, rest, halves.carried)
             if side.turned:
-                _turn(e, tile)
+                turn_parts(e, tile)
             halves.yield_(found)
         store_flags(e, flags, halves.carried, e.cmp("icmp eq", number, e.i64(0)))
         e.line("ret void")
@@ -231,7 +231,7 @@ def paired_parts(e: Emitter, x: Reg, y: Reg) -> list[Reg]:
     """The parts of x in the lower and those of y in the upper halves of words."""
     return [
         e.op("or", e.op("lshr", a, e.const(16, WORDS)), b)
-        for a, b in zip(_parts(e, x), _parts(e, y), strict=True)
+        for a, b in zip(float_parts(e, x), float_parts(e, y), strict=True)
     ]
 
 
@@ -245,7 +245,7 @@ def magnitudes(e: Emitter, values: Sequence[Reg], flags: Sequence[Reg]) -> list[
     return [high, low]
 
 
-def _parts(e: Emitter, x: Reg) -> list[Reg]:
+def float_parts(e: Emitter, x: Reg) -> list[Reg]:
     """The three bfloat16 parts of 16 floats, as the bits of floats whose lower half is zero.
 
     Halfway cases are rounded away from zero: the next part makes up for either choice.
@@ -261,7 +261,7 @@ def _parts(e: Emitter, x: Reg) -> list[Reg]:
     return found
 
 
-def _turn(e: Emitter, tile: Reg) -> None:
+def turn_parts(e: Emitter, tile: Reg) -> None:
     """Transposes the three parts of a half: 16 x 16 pairs each."""
     with e.loop(e.i64(0), e.i64(PARTS)) as parts:
         base = e.gep(tile, "i8", weighted_sum(e, [(parts.index, PART_BYTES)]))

@@ -15,6 +15,8 @@ from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.fusion import FOLDED, Group
+from flambeau.execute.cpu.gradient_kernels import gradient_kernels
+from flambeau.execute.cpu.gradient_plan import GradientPlan, gradient_strips
 from flambeau.execute.cpu.image_kernels import image_kernel
 from flambeau.execute.cpu.image_pack import weights_kernel
 from flambeau.execute.cpu.image_plan import ImagePlan, Weights, image_plan, image_strips
@@ -24,7 +26,7 @@ from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store,
 from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
 from flambeau.execute.cpu.matrix_kernels import matrix_kernels, scratch_bytes
 from flambeau.execute.cpu.matrix_pack import pack_kernel
-from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
+from flambeau.execute.cpu.matrix_plan import BLOCK, MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
 
@@ -79,6 +81,9 @@ def contraction_kernels(
         return None
     if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
         return None
+    gradient = _gradient_plan(group, left, right, vector_bits)
+    if gradient is not None:
+        return _gradient_kernels(group, stores, forward, scratch, vector_bits, gradient)
     image = _image_plan(group, left, right, vector_bits)
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
@@ -184,6 +189,66 @@ def _image_plan(group: Group, left: Node, right: Node, vector_bits: int) -> Imag
         of_image,
         (*lead, steps[0][1], steps[1][1]),
     )
+
+
+def _gradient_plan(group: Group, left: Node, right: Node, vector_bits: int) -> GradientPlan | None:
+    """The plan of a convolution that the matrix unit computes as a weight gradient."""
+    anchor = group.anchors[0]
+    v = anchor.value
+    if v.primitive.name != "conv":
+        return None
+    image, cotangent = left.data[1], right.data[1]
+    channel, _, out, *taps = [d.single for d in anchor.position.dims]
+    batch, *space = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
+
+    def stride(address: Expression, variable: Variable | None) -> int:
+        return 0 if variable is None else address.coefficient(variable)
+
+    inner = batch is not None and stride(image, batch) == 1 and batch.extent >= MIN_INNER
+    strips = gradient_strips(v, inner, anchor.unpadded, vector_bits)
+    if strips is None:
+        return None
+    steps = []
+    numbers = zip(taps, space, v.attrs["strides"], v.attrs["dilations"], strict=True)
+    for tap, along, spread, step in numbers:
+        steps.append(stride(image, along) // step or stride(image, tap) // spread)
+    steps = [*[0] * (2 - len(steps)), *steps]
+    width = strips.shape.inner
+    near = stride(cotangent, batch) if inner else 1
+    if near != 1 or (space[-1] is not None and stride(cotangent, space[-1]) != width):
+        return None
+    if inner and steps[1] != width and width % BLOCK:
+        return None
+    place = {x.number: i for i, x in enumerate(group.kept)}
+    fixed = (channel, out, *[None] * (2 - len(taps)), *taps)
+    where = [-1 if x is None else place[x.number] for x in fixed]
+    outer = None if inner else batch
+    line = stride(cotangent, space[0]) if len(space) == 2 else 0
+    return GradientPlan(
+        strips,
+        (where[0], where[1], where[2], where[3]),
+        (stride(image, outer), stride(image, channel), *steps),
+        (stride(cotangent, outer), stride(cotangent, out), line),
+    )
+
+
+def _gradient_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    plan: GradientPlan,
+) -> list[KernelCode]:
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        made = gradient_kernels(vector_bits, plan, epilogue)
+        return [(text, tasks, tasks > 1, 0) for text, tasks in made]
+
+    key = ("gradient", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
+    operands = [*map(_operand, group.anchors[0].operands), memory, memory, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
 def _image_kernels(
