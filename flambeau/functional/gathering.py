@@ -31,10 +31,23 @@ def delivered(result: Tensor, out: Tensor | None) -> Tensor:
     return write_out(result, out)
 
 
-def refuse_shared(out: Tensor | None, *inputs: Tensor) -> None:
-    """RuntimeError where `out` shows an element twice, or shares memory with an input."""
+SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to "
+    "a single memory location. Please clone() the tensor before performing the operation."
+)
+
+
+def refuse_shared(
+    out: Tensor | None, *inputs: Tensor, shape: tuple[int, ...] | None = None
+) -> None:
+    """RuntimeError where `out` shows an element twice, or shares memory with an input.
+
+    With the result's `shape`, `out` is judged as it is after it was resized.
+    """
     if out is None:
         return
+    if shape is not None and tuple(out.shape) != shape:
+        out.resize_(shape)
     if any(s == 0 and n > 1 for n, s in zip(out.shape, out.stride())):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -45,11 +58,7 @@ def refuse_shared(out: Tensor | None, *inputs: Tensor) -> None:
         if out._meta.numel and given._meta.numel and given._settled() is storage:
             mine, others = (_reach(t) for t in (out, given))
             if mine.start < others.stop and others.start < mine.stop:
-                raise RuntimeError(
-                    "unsupported operation: some elements of the input tensor and the written-to "
-                    "tensor refer to a single memory location. Please clone() the tensor before "
-                    "performing the operation."
-                )
+                raise RuntimeError(SHARED)
 
 
 def _reach(tensor: Tensor) -> range:
@@ -139,7 +148,7 @@ def gather(
     if sparse_grad:
         raise NotImplementedError("gather() with sparse_grad=True: there are no sparse gradients")
     refuse_other_dtype(out, input.dtype)
-    refuse_shared(out, input, index)
+    refuse_shared(out, input, index, shape=tuple(index.shape))
     return delivered(record(GATHER, (input, index), (dim,)), out)
 
 

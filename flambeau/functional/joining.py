@@ -169,9 +169,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         place = next(i for i, part in enumerate(parts) if not part._meta.shape)
         raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
     if out is not None:
-        from flambeau.functional.gathering import refuse_shared
+        from flambeau.functional.gathering import SHARED, refuse_shared
 
         refuse_shared(out, *parts)
+        # A part that is `out` itself shares its memory, however empty, once that is resized.
+        if any(p is out for p in parts) and any(p._meta.numel for p in parts):
+            raise RuntimeError(SHARED)
     elif type(dim) is int:
         joined = joined_at_once(parts, dim, new_axis=False)
         if joined is not None:

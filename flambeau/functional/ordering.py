@@ -319,7 +319,8 @@ def topk(
 ) -> Any:
     """(values, indices) of the k largest or smallest along `dim`, always in order."""
     attributes = (int(k), dim_of("topk", dim), bool(largest))
-    return TopkResult(write_outs(record_many(TOPK, (checked("topk", input),), attributes), out))
+    results = record_many(TOPK, (checked("topk", input),), attributes)
+    return TopkResult(write_outs(results, out, apart=input))
 
 
 @numpy_names
@@ -328,9 +329,8 @@ def kthvalue(
 ) -> Any:
     """(value, index) of the k-th smallest along `dim`, k counted from 1."""
     attributes = (int(k), dim_of("kthvalue", dim), bool(keepdim))
-    return KthvalueResult(
-        write_outs(record_many(KTHVALUE, (checked("kthvalue", input),), attributes), out)
-    )
+    results = record_many(KTHVALUE, (checked("kthvalue", input),), attributes)
+    return KthvalueResult(write_outs(results, out, apart=input))
 
 
 # ---- sets and counts, on the host ----------------------------------------------------------------

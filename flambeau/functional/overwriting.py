@@ -182,12 +182,22 @@ def _view(input: Tensor, size: Any = None, dtype: Any = None) -> Tensor:
     return shown
 
 
+def _narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    if input.dim() <= dim and input.dim():
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  "
+            "(Could this error message be improved?  If so, please report an enhancement request "
+            "to PyTorch.)"
+        )
+    return views.narrow(input, dim, start, length)
+
+
 alias_copy = _copying("alias_copy", lambda x: x)
 as_strided_copy = _copying("as_strided_copy", parts.as_strided)
 detach_copy = _copying("detach_copy", lambda x: x.detach())
 diagonal_copy = _copying("diagonal_copy", parts.diagonal)
 expand_copy = _copying("expand_copy", views.expand)
-narrow_copy = _copying("narrow_copy", views.narrow)
+narrow_copy = _copying("narrow_copy", _narrow)
 permute_copy = _copying("permute_copy", axis_order.permute)
 select_copy = _copying("select_copy", views.select)
 slice_copy = _copying(

@@ -23,6 +23,7 @@ from flambeau.functional.views import (
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Event, Layout, ViewOp
+from flambeau.record.history import enter_whole
 from flambeau.record.meta import meta_of
 from flambeau.record.recorder import LOCAL, record_many, unary, view_alias
 from flambeau.record.restricted import birth
@@ -329,6 +330,8 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         meta = meta_of(input.dtype, shape, strides, requires_grad=input.requires_grad, born=born)
         made: Tensor = view_alias(input, meta, offset)
         return made
+    if offset < current and input._storage is not None and input._family is None:
+        enter_whole(input)
     shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
     return shown
 
