@@ -99,7 +99,7 @@ def dtype_of(dtype: Any) -> DType | None:
 
 
 def write_outs(results: Sequence[Tensor], out: Any, apart: Tensor | None = None) -> list[Tensor]:
-    """Delivers several results to `out=` (a tuple of as many tensors, none over what `apart` is)."""
+    """Delivers several results to `out=` (as many tensors, none in the memory of `apart`)."""
     if out is None:
         return list(results)
     if apart is not None:

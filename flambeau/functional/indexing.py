@@ -469,7 +469,7 @@ ASSIGN, ASSIGN_MASKED = (
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value: a number or a tensor, broadcast and converted."""
-    from flambeau.functional.inplace import FILL, copy_
+    from flambeau.functional.inplace import FILL, FILL_TENSOR, copy_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = basic(self, plan)
@@ -482,6 +482,9 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if not plan.advanced:
         if isinstance(value, Tensor):
             wanted = tuple(shown._meta.shape)
+            if wanted and not value._meta.shape:
+                in_place(FILL_TENSOR, shown, (value,))  # (it may lie in what is written)
+                return
             value = without_leading_ones(value, len(wanted))
             copy_(shown, value if value._meta.shape == wanted else views.expand(value, wanted))
         else:

@@ -44,6 +44,10 @@ def _cat(parts: list[Value], axis: int) -> Value:
                     f"Sizes of tensors must match except in dimension {axis}. Expected size {want} "
                     f"but got size {have} for tensor number {number} in the list."
                 )
+    if len(used) < len(parts):  # those left out want a gradient still
+        nothing = (*first.shape[:axis], 0, *first.shape[axis + 1 :])
+        left_out = [v for v in parts if v.shape == (0,) and v.tracked and v is not first]
+        used = used + [vw.reshape(v, shape=nothing) for v in left_out]
     values = [ar.cast(v, dtype) for v in used]
     return vw.concat(*values, axis=axis) if len(values) > 1 else values[0]
 

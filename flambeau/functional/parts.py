@@ -57,9 +57,10 @@ def show_parts(
         return tuple(record_many(op, (x,), (axis, sizes, drop)))
     meta, made = x._meta, []
     born = birth(meta, LOCAL.grad_mode, op is not PARTS)
+    tracked, silent = meta.requires_grad, meta.silent
     for attributes in _part_attributes(meta.shape, axis, sizes, drop):
         shape, strides, offset = basic_layout(meta.shape, meta.strides, x._offset, *attributes)
-        part = meta_of(meta.dtype, shape, strides, requires_grad=meta.requires_grad, born=born)
+        part = meta_of(meta.dtype, shape, strides, 0, tracked, born=born, silent=silent)
         made.append(view_alias(x, part, offset))
     return tuple(made)
 
@@ -327,7 +328,8 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         _check_reach(shape, strides, offset, available, input.dtype)
     if free(input):
         born = birth(input._meta, LOCAL.grad_mode)
-        meta = meta_of(input.dtype, shape, strides, requires_grad=input.requires_grad, born=born)
+        tracked, silent = input.requires_grad, input._meta.silent
+        meta = meta_of(input.dtype, shape, strides, 0, tracked, born=born, silent=silent)
         made: Tensor = view_alias(input, meta, offset)
         return made
     if offset < current and input._storage is not None and input._family is None:

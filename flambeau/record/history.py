@@ -10,8 +10,8 @@ from flambeau.core.shapes import storage_extent
 from flambeau.record.entering import enter, enter_first
 from flambeau.record.events import Event
 from flambeau.record.flushing import flush, settle_other
-from flambeau.record.misses import miss
 from flambeau.record.meta import meta_of
+from flambeau.record.misses import miss
 from flambeau.record.recorder import alias, commit, written_meta
 from flambeau.record.recording import LOCAL, Flushed, Recording
 from flambeau.record.restricted import check_entering

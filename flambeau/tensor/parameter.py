@@ -28,7 +28,7 @@ class Parameter(Tensor):
         out = recorder.detach(data)
         out._settled()
         out = retype(out, cls)
-        out._meta = out._meta.replaced(requires_grad=requires_grad)
+        out._meta = out._meta.replaced(requires_grad=requires_grad, silent=False)
         return out
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
