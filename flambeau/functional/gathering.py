@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
-from flambeau.functional.options import numpy_names, refuse_other_dtype
+from flambeau.functional.options import axis_name, numpy_names, refuse_other_dtype
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -261,6 +261,7 @@ def _scatter_source(src: Any, value: Any) -> Any:
     return value if src is None else src
 
 
+@axis_name
 def scatter(
     input: Tensor,
     dim: int,
@@ -277,6 +278,7 @@ def scatter(
     return delivered(record(op, (input, index, operand), (dim, mode)), out)
 
 
+@axis_name
 def scatter_(
     self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
 ) -> Tensor:
@@ -291,6 +293,7 @@ def scatter_(
     return self
 
 
+@axis_name
 def scatter_add(
     input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -298,6 +301,7 @@ def scatter_add(
     return delivered(record(SCATTER_ADD, (input, index, src), (dim, "add")), out)
 
 
+@axis_name
 def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """scatter_add in place."""
     in_place(SCATTER_ADD_, self, (index, src), (dim, "add"))
@@ -312,6 +316,7 @@ def _reduce_mode(reduce: str, include_self: bool) -> str:
     return reduce + ("+self" if include_self else "")
 
 
+@axis_name
 def scatter_reduce(
     input: Tensor,
     dim: int,
@@ -327,6 +332,7 @@ def scatter_reduce(
     return delivered(record(SCATTER_REDUCE, (input, index, src), (dim, mode)), out)
 
 
+@axis_name
 def scatter_reduce_(
     self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -458,6 +464,7 @@ INDEX_FILL_ = {
 }
 
 
+@axis_name
 def index_add(
     input: Tensor,
     dim: int,
@@ -471,12 +478,14 @@ def index_add(
     return delivered(record(INDEX_ADD, (input, index, source, alpha), (dim,)), out)
 
 
+@axis_name
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """index_add in place."""
     in_place(INDEX_ADD_, self, (index, source, alpha), (dim,))
     return self
 
 
+@axis_name
 def index_copy(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -484,6 +493,7 @@ def index_copy(
     return delivered(record(INDEX_COPY, (input, index, source), (dim,)), out)
 
 
+@axis_name
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """index_copy in place."""
     in_place(INDEX_COPY_, self, (index, source), (dim,))
@@ -497,6 +507,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return made
 
 
+@axis_name
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """index_fill in place."""
     in_place(INDEX_FILL_[isinstance(value, Tensor)], self, (index, value), (dim,))

@@ -27,7 +27,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import axis_name, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.ranking import (
     bucketize,
@@ -213,11 +213,13 @@ def _area(op: PureOp, y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
     return cast(Tensor, record(op, operands, (dim_of(op.name, dim), op is CUMULATIVE_TRAPEZOID)))
 
 
+@axis_name
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The trapezoidal integral of y along `dim`, at the points `x` or at steps of `dx`."""
     return _area(TRAPEZOID, y, x, dx, dim)
 
 
+@axis_name
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
 ) -> Tensor:

@@ -11,6 +11,7 @@ from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
 from flambeau.functional.gathering import _index_rows, _ranked, delivered, from_front, to_front
 from flambeau.functional.inplace import copy_
+from flambeau.functional.options import axis_name
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source
 from flambeau.ops import view as vw
@@ -36,6 +37,7 @@ def _overwritten(name: str, whole: Tensor, part: Callable[[Tensor], Tensor], src
     return copy
 
 
+@axis_name
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy with src in place of input.select(dim, index)."""
     return _overwritten("select_scatter", input, lambda x: views.select(x, dim, index), src)
@@ -62,6 +64,7 @@ def _slice(input: Tensor, dim: int, start: int | None, end: int | None, step: in
     return shown
 
 
+@axis_name
 def slice_scatter(
     input: Tensor,
     src: Tensor,
@@ -128,6 +131,7 @@ def _index_mode(reduce: str, include_self: bool) -> str:
     return reduce + ("+self" if include_self else "")
 
 
+@axis_name
 def index_reduce(
     input: Tensor,
     dim: int,
@@ -143,6 +147,7 @@ def index_reduce(
     return delivered(record(INDEX_REDUCE, (input, index, source), (dim, mode)), out)
 
 
+@axis_name
 def index_reduce_(
     self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:

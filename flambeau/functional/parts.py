@@ -8,7 +8,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides, contiguous_strides, storage_extent, wrap_axis
-from flambeau.functional.options import numpy_names, other_names
+from flambeau.functional.options import axis_name, numpy_names, other_names
 from flambeau.functional.views import (
     NARROW,
     basic_layout,
@@ -112,6 +112,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     return show_parts(SPLIT, tensor, axis, sizes)
 
 
+@axis_name
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension of the given sizes, which must add up to it."""
     axis, extent = _axis_of_parts(input, dim, "split_with_sizes")
