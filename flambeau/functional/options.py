@@ -82,6 +82,9 @@ def other_names(**names: str) -> Callable[[F], F]:
     return decorate
 
 
+axis_name = other_names(axis="dim")
+
+
 def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
     """The arguments of `f(2, 3)` or those of `f(size=(2, 3))`."""
     return several if one is None else (one,)

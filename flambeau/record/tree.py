@@ -41,6 +41,7 @@ class State:
         "plans",
         "tick",
         "trace",
+        "written",
     )
 
     def __init__(self, parent: State | None, key: Any) -> None:
@@ -64,6 +65,8 @@ class State:
         self.trace: Any = (
             None  # the symbolic recording at this place, kept where a flush has needed it
         )
+        # Bases written by now: (how often, how often of these silently), where somebody has asked.
+        self.written: dict[int, tuple[int, int]] | None = None
         self.tick = 0
         self.place: Place | None = None  # where the user's program first recorded it
 
