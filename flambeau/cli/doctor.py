@@ -141,7 +141,7 @@ def _compiler() -> Iterator[Finding]:
 
 def _matrix_unit() -> Iterator[Finding]:
     from flambeau.core import settings
-    from flambeau.execute.cpu.matrix_plan import has_matrix_unit
+    from flambeau.execute.cpu.target import has_matrix_unit
 
     if not settings.matrix_unit_wanted():
         yield Finding("matrix unit", "switched off (FLAMBEAU_MATRIX_UNIT=0)")

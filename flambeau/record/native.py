@@ -56,11 +56,11 @@ class NativeProgram:
     """A program compiled for this CPU."""
 
     def __init__(self, program: Program) -> None:
-        from flambeau.execute.cpu.compiler import compile_program
+        from flambeau.execute.cpu.keeping import compiled_program
         from flambeau.execute.cpu.runtime import run_functions
 
         self.program = program
-        self.compiled = compile_program(program)
+        self.compiled = compiled_program(program)
         releasing, holding = run_functions()
         self.call = releasing if self.compiled.parallel else holding
         self.parallel = self.compiled.parallel

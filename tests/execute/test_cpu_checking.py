@@ -12,7 +12,7 @@ import pytest
 
 from flambeau.execute.cpu import bounds, checking, runtime
 from flambeau.execute.cpu.engine import KERNEL, engine
-from flambeau.execute.cpu.matrix_plan import has_matrix_unit
+from flambeau.execute.cpu.target import has_matrix_unit
 
 ROOT = Path(__file__).resolve().parents[2]
 

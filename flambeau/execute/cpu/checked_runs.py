@@ -14,9 +14,10 @@ import numpy as np
 
 from flambeau.execute.cpu import bounds, runtime
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
+from flambeau.graph.program import scalar_words
 
 if TYPE_CHECKING:
-    from flambeau.execute.cpu.compiler import CompiledProgram
+    from flambeau.execute.cpu.compiled import CompiledProgram
     from flambeau.execute.cpu.loops import KernelCode
 
 POISON = 0xFF
@@ -25,6 +26,21 @@ POISON = 0xFF
 def poison(address: int, nbytes: int) -> None:
     if nbytes > 0:
         ctypes.memset(address, POISON, nbytes)
+
+
+def run_checked(compiled: CompiledProgram, table: Any) -> int:
+    """Executes a program on a pointer table; what `CompiledProgram.run_table` gives."""
+    from flambeau.execute.cpu.host_steps import run_host
+
+    poison_fresh(compiled, table)
+    for segment in compiled.segments:
+        if segment.host is not None:
+            run_host(segment.host, compiled.program, table)
+            continue
+        code = run_kernels(compiled, table, segment.start, segment.first)
+        if code:
+            return code
+    return 0
 
 
 def run_kernels(compiled: CompiledProgram, table: Any, start: int, first: int) -> int:
@@ -57,13 +73,15 @@ def run_kernels(compiled: CompiledProgram, table: Any, start: int, first: int) -
 def _operand_ranges(
     compiled: CompiledProgram, code: KernelCode, table: Any
 ) -> Iterator[bounds.Range]:
+    from flambeau.execute.cpu.host_steps import location
+
     program = compiled.program
     for operand in code.operands:
         if operand.buffer is None:
             scalars = int(table[len(program.bases) + len(program.results)])
-            yield scalars, scalars + 8 * compiled.scalar_words
+            yield scalars, scalars + 8 * scalar_words(program.scalars)[-1]
         else:
-            slot, offset = compiled.location(operand.buffer)
+            slot, offset = location(operand.buffer, program)
             low = int(table[slot]) + offset
             yield low, low + operand.buffer.bytes
 

@@ -46,13 +46,30 @@ class Engine:
         self.lock = threading.RLock()
         # Finished and running loads; a loader that fails takes its entry out again.
         self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
+        self._read: dict[bytes, bytes] = {}  # object code from the disk that is about to be linked
 
     def load(self, texts: Sequence[str], symbols: Symbols) -> list[list[int]]:
         """Addresses of `symbols` in each text's module, compiling and linking what is missing.
 
         Raises KernelCompileError naming the first text that LLVM refuses.
         """
-        keys = [object_key(text, self.target) for text in texts]
+        return self._load_guarded(texts, [object_key(text, self.target) for text in texts], symbols)
+
+    def load_stored(self, keys: Sequence[bytes], symbols: Symbols) -> list[list[int]] | None:
+        """As `load`, of texts that were compiled earlier, by their keys; None where one of them is
+        not on the disk any more.
+        """
+        for key in keys:
+            if (key, symbols) not in self._loads and key not in self._read:
+                code = None if self.cache is None else self.cache.get(key)
+                if code is None:
+                    return None
+                self._read[key] = code
+        return self._load_guarded([""] * len(keys), keys, symbols)
+
+    def _load_guarded(
+        self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
+    ) -> list[list[int]]:
         known = [self._loads.get((key, symbols)) for key in keys]
         loaded = [future.result() for future in known if future is not None and future.done()]
         if len(loaded) == len(keys):
@@ -74,7 +91,9 @@ class Engine:
             return self._load(texts, keys, symbols)
         return outcome.result()
 
-    def _load(self, texts: Sequence[str], keys: list[bytes], symbols: Symbols) -> list[list[int]]:
+    def _load(
+        self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
+    ) -> list[list[int]]:
         mine: dict[bytes, str] = {}
         with self.lock:
             for key, text in zip(keys, texts, strict=True):
@@ -115,7 +134,9 @@ class Engine:
         """Object code (or the failure) of each text; several are compiled in parallel."""
         missing = []
         for key in texts:
-            payload = None if self.cache is None else self.cache.get(key)
+            payload = self._read.pop(key, None)
+            if payload is None and self.cache is not None:
+                payload = self.cache.get(key)
             if payload is None:
                 missing.append(key)
             else:
