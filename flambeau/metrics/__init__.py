@@ -5,12 +5,12 @@ an update does not wait for values that are not computed yet, so their checks co
 a batch that fails leaves the states as they were; `MeanMetric` heeds weights also where NaN is not
 looked for; labels that are no class are refused, and what is to be ignored is, for every dtype;
 curves and calibration errors keep what is to be ignored and leave it out of their values.
-Missing: audio, detection, nominal, shape, video, `plot`.
+Missing: audio, detection, shape, video, `plot`.
 """
 
 from __future__ import annotations
 
-from flambeau.metrics import clustering, functional, retrieval, segmentation
+from flambeau.metrics import clustering, functional, nominal, retrieval, segmentation
 from flambeau.metrics.aggregation import (
     CatMetric,
     MaxMetric,
@@ -50,6 +50,13 @@ from flambeau.metrics.image import (
     StructuralSimilarityIndexMeasure,
 )
 from flambeau.metrics.metric import Metric
+from flambeau.metrics.nominal import (
+    CramersV,
+    FleissKappa,
+    PearsonsContingencyCoefficient,
+    TheilsU,
+    TschuprowsT,
+)
 from flambeau.metrics.regression import (
     ConcordanceCorrCoef,
     CosineSimilarity,
@@ -165,6 +172,12 @@ __all__ = [
     "WordErrorRate",
     "clustering",
     "functional",
+    "nominal",
+    "CramersV",
+    "FleissKappa",
+    "PearsonsContingencyCoefficient",
+    "TheilsU",
+    "TschuprowsT",
     "segmentation",
     "MatchErrorRate",
     "SQuAD",

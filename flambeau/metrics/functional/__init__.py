@@ -6,6 +6,7 @@ from flambeau.metrics.functional import (
     classification,
     clustering,
     image,
+    nominal,
     pairwise,
     regression,
     retrieval,
@@ -39,6 +40,17 @@ from flambeau.metrics.functional.classification import (
 from flambeau.metrics.functional.image import (
     peak_signal_noise_ratio,
     structural_similarity_index_measure,
+)
+from flambeau.metrics.functional.nominal import (
+    cramers_v,
+    cramers_v_matrix,
+    fleiss_kappa,
+    pearsons_contingency_coefficient,
+    pearsons_contingency_coefficient_matrix,
+    theils_u,
+    theils_u_matrix,
+    tschuprows_t,
+    tschuprows_t_matrix,
 )
 from flambeau.metrics.functional.pairwise import (
     pairwise_cosine_similarity,
@@ -90,6 +102,16 @@ from flambeau.metrics.functional.text import (
 )
 
 __all__ = [
+    "nominal",
+    "cramers_v",
+    "cramers_v_matrix",
+    "fleiss_kappa",
+    "pearsons_contingency_coefficient",
+    "pearsons_contingency_coefficient_matrix",
+    "theils_u",
+    "theils_u_matrix",
+    "tschuprows_t",
+    "tschuprows_t_matrix",
     "segmentation",
     "match_error_rate",
     "rouge_score",
