@@ -18,7 +18,7 @@ HEAVY = 1_000_000  # multiply-adds from which a program counts as heavy
 MANY_PROGRAMS = 64
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add.
-COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
+COMPILING, COMPILING_PER_NODE = 0.03, 1e-3
 RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 # In multiply-adds, as seen: an element of the primitives of a family, and of some of them.
 ELEMENTS = {
