@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import FoundNaN
 from flambeau.ops.primitive import HOST, RANDOM, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -61,6 +62,9 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
     )
 
 
+ERRORS = {e.__name__: e for e in (RuntimeError, ValueError, IndexError, FoundNaN)}
+
+
 class Require(Primitive):
     """The first operand, provided every element of the second (bool) is true; else an error.
 
@@ -80,11 +84,7 @@ class Require(Primitive):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         if not arrays[1].all():
             kind, message = attrs["error"]
-            raise {
-                "RuntimeError": RuntimeError,
-                "ValueError": ValueError,
-                "IndexError": IndexError,
-            }[kind](message)
+            raise ERRORS[kind](message)
         return np.asarray(arrays[0])
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.execute.cpu import runtime
-from flambeau.graph.program import Program
+from flambeau.execute.cpu import bounds, runtime
+from flambeau.graph.program import Program, scalar_words
 
 if TYPE_CHECKING:
+    from flambeau.execute.cpu.body import Buffer
     from flambeau.execute.cpu.loops import KernelCode
     from flambeau.execute.cpu.lower import HostStep
 
@@ -22,6 +23,7 @@ class Segment:
 
     start: int
     host: HostStep | None = None
+    first: int = 0  # the number of its first kernel
 
 
 @dataclass
@@ -42,6 +44,8 @@ class CompiledProgram:
     parallel: bool
     made: list[KernelCode] | None = None
     timings: dict[str, float] = field(default_factory=dict)
+    # For the checking mode: (place in the arena, bytes) that nobody reads after a kernel (number).
+    ended: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     @property
     def native(self) -> bool:
@@ -80,11 +84,21 @@ class CompiledProgram:
 
     def run_table(self, table: Any) -> int:
         """As `run`, on a pointer table (int64 array)."""
+        checking = bounds.switched_on()
+        if checking:
+            from flambeau.execute.cpu import checked_runs
+
+            checked_runs.poison_fresh(self, table)
         for segment in self.segments:
             if segment.host is not None:
                 from flambeau.execute.cpu.host_steps import run_host
 
                 run_host(segment.host, self.program, table)
+                continue
+            if checking:
+                code = checked_runs.run_kernels(self, table, segment.start, segment.first)
+                if code:
+                    return code
                 continue
             code = runtime.call_run(
                 table.ctypes.data, self.address + 8 * segment.start, release_gil=self.parallel
@@ -92,3 +106,14 @@ class CompiledProgram:
             if code:
                 return code
         return 0
+
+    def location(self, buffer: Buffer) -> tuple[int, int]:
+        """(table slot, byte offset) of a buffer."""
+        from flambeau.execute.cpu.host_steps import location
+
+        return location(buffer, self.program)
+
+    @property
+    def scalar_words(self) -> int:
+        """How many words the run-time scalars take."""
+        return scalar_words(self.program.scalars)[-1]

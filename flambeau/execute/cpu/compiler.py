@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flambeau.execute.cpu import engine, fusion, joins, layouts, storing
+from flambeau.execute.cpu import bounds, engine, fusion, joins, layouts, storing
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.compiled import CompiledProgram, Segment
@@ -51,6 +51,8 @@ class _Compiler:
         self.updates: list[tuple[Value, Destination]] = []
         self.copies: list[tuple[Value, Destination]] = []
         self.joins = joins.Joins()
+        self.lifetimes: list[Lifetime] = []
+        self.ends: list[int] = []  # per group, in order: how many steps there are after it
         self.tracer = Tracer(self.find)
 
     def find(self, v: Value) -> Buffer | None:
@@ -112,7 +114,7 @@ class _Compiler:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
-        layout = layouts.batch_innermost(nodes)
+        layout = layouts.batch_innermost(nodes, self.vector_bits)
         copied = [v for v in outputs if v.primitive.name != "detach"]
         updates = {v for v, _ in self.updates}
         several = {v for v, found in self.destinations.items() if len(found) > 1}
@@ -228,6 +230,7 @@ class _Compiler:
         for number, group in enumerate(ordered_groups(grouper.groups)):
             low.scratch.clear()
             steps += lower_group(group, low)
+            self.ends.append(len(steps))
             used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
             used |= {id(self.buffers[m.value]) for m in group.members}
             for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
@@ -244,8 +247,19 @@ class _Compiler:
                 continue
             steps.append(self.copy_kernel(value, destination))
             last[id(self.buffers[value])] = end
-        lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
-        return steps, plan_arena(lifetimes)
+        self.lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
+        return steps, plan_arena(self.lifetimes)
+
+    def ended(self, steps: Sequence[KernelCode | HostStep]) -> dict[int, list[tuple[int, int]]]:
+        """What of the arena is read for the last time by each kernel (not by host steps)."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        numbers = np.cumsum([isinstance(step, KernelCode) for step in steps]) - 1
+        for lifetime in self.lifetimes:
+            end = self.ends[lifetime.last] - 1 if lifetime.last < len(self.ends) else -1
+            if end >= 0 and isinstance(steps[end], KernelCode):
+                place = (lifetime.buffer.place, lifetime.buffer.bytes)
+                found.setdefault(int(numbers[end]), []).append(place)
+        return found
 
     def copy_kernel(self, value: Value, destination: Destination) -> KernelCode:
         position = space_position(value.shape)
@@ -282,13 +296,15 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
     )
     words: list[int] = []
     segments: list[Segment] = []
+    count = 0
     for step in steps:
         if isinstance(step, HostStep):
             words += [0] * RECORD_HEADER_WORDS
             segments.append(Segment(len(words), step))
             continue
         if not segments or segments[-1].host is not None:
-            segments.append(Segment(len(words)))
+            segments.append(Segment(len(words), first=count))
+        count += 1
         arguments = [w for o in step.operands for w in _operand_words(o, simple)] + step.words
         words += [addresses[id(step)], step.tasks, int(step.parallel), len(arguments), *arguments]
     words += [0] * RECORD_HEADER_WORDS
@@ -304,6 +320,7 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
         any(k.parallel for k in kernels),
         kernels,
         timings,
+        compiler.ended(steps) if bounds.switched_on() else {},
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.compiled import CompiledProgram, Segment
 from flambeau.execute.cpu.engine import KERNEL, engine
 from flambeau.execute.cpu.objects import object_key
@@ -45,8 +46,10 @@ def compiled_program(program: Program) -> CompiledProgram:
 
 
 def program_key(program: Program) -> bytes | None:
-    """32 bytes that name what the compiler makes of a program; None where nothing is kept."""
-    if engine().cache is None:
+    """32 bytes that name what the compiler makes of a program; None where nothing is kept: without
+    a cache, and in the checking mode, whose kernels are others.
+    """
+    if engine().cache is None or bounds.switched_on():
         return None
     sources = _sources()
     spelled = spelling(program)

@@ -74,7 +74,8 @@ class Lead:
 class Side:
     """How an operand is packed: its lead and k loops, and (extent, stride) of loops around them.
 
-    `number`: 0 for A, 1 for B. `rows`: as the unit's left operand (else as its right one).
+    `number`: 0 for A, 1 for B. `rows`: as the unit's left operand (else as its right one). `near`:
+    the smaller of the lead's and k's strides, along which vectors are loaded.
     """
 
     number: int
@@ -83,6 +84,12 @@ class Side:
     depth: int
     stride: int
     outer: tuple[tuple[int, int, int], ...]  # (position, extent, stride)
+    near: int = 1
+
+    @property
+    def by_k(self) -> bool:
+        """Whether vectors are loaded along k."""
+        return self.stride == self.near
 
     @property
     def steps(self) -> int:
@@ -103,13 +110,13 @@ class Side:
 
     @property
     def far(self) -> int:
-        """The stride of the one of lead and k that is not contiguous."""
-        return self.lead.stride if self.stride == 1 else self.stride
+        """The stride of the one of lead and k that vectors are not loaded along."""
+        return self.lead.stride if self.by_k else self.stride
 
     @property
     def turned(self) -> bool:
         """Whether 16 x 16 pairs are transposed after they are packed in the order of memory."""
-        return (self.stride == 1) != self.rows
+        return self.by_k != self.rows
 
     @property
     def cycles(self) -> float:

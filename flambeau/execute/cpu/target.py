@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from flambeau.core import settings
+from flambeau.execute.cpu import bounds
 
 DEFINE = re.compile(r"^(define [^\n]*?)[ \t]*\{[ \t]*$", re.MULTILINE)
 SHOWN_LINES = 12
@@ -39,6 +40,10 @@ class KernelCompileError(RuntimeError):
 
     The message holds LLVM's own words and the first lines of the module.
     """
+
+
+class NoRoomForCode(RuntimeError):
+    """The process has nearly as many memory mappings as the system allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +260,7 @@ def _check_names(module: Any) -> None:
     declared = [f.name for f in module.functions if f.is_declaration]
     declared += [v.name for v in module.global_variables if v.is_declaration]
     for name in declared:
-        if not name.startswith("llvm.") and name not in SYSTEM_FUNCTIONS:
+        if not name.startswith("llvm.") and name not in (*SYSTEM_FUNCTIONS, bounds.NAME):
             raise RuntimeError(f"the module uses @{name} but does not define it")
 
 
