@@ -195,5 +195,5 @@ _new: Callable[[Any], Any] = object.__new__
 def _over(buffer: Buffer, meta: Meta) -> Tensor:
     out = _new(Tensor)
     out._meta, out._rec, out._num = meta, None, -1
-    out._storage, out._offset = Storage(buffer), 0
+    out._storage = Storage(buffer)
     return out  # type: ignore[no-any-return]
