@@ -7,6 +7,7 @@ elementwise functions are broadcast by NumPy itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
 from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, data_operands, reachable
-from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array
+from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array, Primitive
 from flambeau.ops.value import Scalar, Value
 
 LINKS = ("leaf", "history", "detach", "relink")
@@ -27,6 +28,12 @@ LONG_LOOP = 1024
 # (all values of a program) -> (value, operands) -> its value where there is a shorter way, or None.
 Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
 Shortcuts = Callable[[Sequence[Value]], Shortcut]
+
+
+@cache
+def _meaning(primitive: Primitive) -> Callable[..., Any]:
+    """Its `reference`, as one object for all steps."""
+    return primitive.reference
 
 
 def takes_long(v: Value) -> bool:
@@ -86,7 +93,7 @@ class Schedule:
                 pass  # it says so where the program runs
         place = self._new(node)
         dtype = None if node.dtype.name == "bfloat16" else np.dtype(node.dtype.numpy)
-        function = node.primitive.reference
+        function = _meaning(node.primitive)
         self.steps.append([node, function, given, node.attrs, place, dtype, node.shape, ()])
 
     def _constant(self, place: int) -> bool:
