@@ -20,6 +20,7 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.execute import reference
 from flambeau.graph.program import Program
+from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame
 from flambeau.record.handle import Family
@@ -429,9 +430,9 @@ class Early:
 
 EARLY = Early()
 MANY_PROGRAMS = 64
-# Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
-# for a multiply-add or an element.
-COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
+# Seconds, as seen: compiling a program, each of its nodes, and each kind of them (LLVM's part: nodes
+# of a kind share kernels); NumPy's call for a node, and its time for a multiply-add or an element.
+COMPILING, COMPILING_PER_NODE, COMPILING_PER_KIND = 0.03, 2e-4, 1e-2
 RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 
 
@@ -453,8 +454,21 @@ def waiting_share() -> float:
 def runs_that_pay(program: Program) -> float:
     """The runs in the reference executor that cost what compiling the program does."""
     nodes = program.nodes()
-    compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
+    compiling = COMPILING + COMPILING_PER_NODE * len(nodes) + COMPILING_PER_KIND * kinds(nodes)
     return compiling / (RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * work(nodes))
+
+
+def kinds(nodes: Sequence[Value]) -> int:
+    """How many nodes differ in more than lengths that kernels are told when they run."""
+    return len(
+        {
+            (v.primitive, v.dtype, *[x.primitive for x in v.inputs])
+            if v.primitive.family in (ELEMENTWISE, VIEW)
+            else (v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs])
+            for v in nodes
+            if v.primitive.family != SOURCE
+        }
+    )
 
 
 def shortcuts(schedule: reference.Schedule) -> Any:
