@@ -430,9 +430,11 @@ class Early:
 
 EARLY = Early()
 MANY_PROGRAMS = 64
-# Seconds, as seen: compiling a program, each of its nodes, and each kind of them (LLVM's part: nodes
-# of a kind share kernels); NumPy's call for a node, and its time for a multiply-add or an element.
-COMPILING, COMPILING_PER_NODE, COMPILING_PER_KIND = 0.03, 2e-4, 1e-2
+# Seconds, as seen: compiling a program, each of its nodes, and each kind of them (LLVM's part; few
+# kernels for what goes element by element); NumPy's call for a node, and its time for a
+# multiply-add or an element.
+COMPILING, COMPILING_PER_NODE = 0.03, 1e-4
+COMPILING_PER_KIND, COMPILING_PER_ELEMENTWISE = 1.5e-2, 2e-3
 RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 
 
@@ -454,21 +456,19 @@ def waiting_share() -> float:
 def runs_that_pay(program: Program) -> float:
     """The runs in the reference executor that cost what compiling the program does."""
     nodes = program.nodes()
-    compiling = COMPILING + COMPILING_PER_NODE * len(nodes) + COMPILING_PER_KIND * kinds(nodes)
+    compiling = COMPILING + COMPILING_PER_NODE * len(nodes) + compiling_kinds(nodes)
     return compiling / (RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * work(nodes))
 
 
-def kinds(nodes: Sequence[Value]) -> int:
-    """How many nodes differ in more than lengths that kernels are told when they run."""
-    return len(
-        {
-            (v.primitive, v.dtype, *[x.primitive for x in v.inputs])
-            if v.primitive.family in (ELEMENTWISE, VIEW)
-            else (v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs])
-            for v in nodes
-            if v.primitive.family != SOURCE
-        }
-    )
+def compiling_kinds(nodes: Sequence[Value]) -> float:
+    """Seconds for the nodes that differ in more than lengths that kernels are told as they run."""
+    elementwise, others = set(), set()
+    for v in nodes:
+        if v.primitive.family in (ELEMENTWISE, VIEW):
+            elementwise.add((v.primitive, v.dtype, *[x.primitive for x in v.inputs]))
+        elif v.primitive.family != SOURCE:
+            others.add((v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
+    return COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
 
 
 def shortcuts(schedule: reference.Schedule) -> Any:
