@@ -10,6 +10,7 @@ Note: values and the garbage collector
     Programs that are kept for later hold values by the hundred thousand, and each full collection
     would visit them all. A value is made after everything it refers to and never changed, so that
     values are in no cycle: reference counts alone free them, and the collector need not know them.
+    The same holds of what refers to nothing but values and things of its kind made before it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 _order = itertools.count()
-_leave_to_reference_counts = ctypes.PYFUNCTYPE(None, ctypes.py_object)(
+leave_to_reference_counts = ctypes.PYFUNCTYPE(None, ctypes.py_object)(
     ("PyObject_GC_UnTrack", ctypes.pythonapi)
 )
 
@@ -60,9 +61,11 @@ class Value:
         self.dtype = dtype
         self.tracked = tracked
         self.order = next(_order)
-        _leave_to_reference_counts(self)
+        leave_to_reference_counts(self)
         if inputs:
-            _leave_to_reference_counts(inputs)
+            leave_to_reference_counts(inputs)
+        if attrs:
+            leave_to_reference_counts(attrs)
 
     @property
     def ndim(self) -> int:

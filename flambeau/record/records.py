@@ -1,10 +1,15 @@
-"""What a trace knows of storages, of tensors, and of those that share history."""
+"""What a trace knows of storages, of tensors, and of those that share history.
+
+Records refer to values and to other records (tensors to groups, groups to storages), never in a
+circle, so that the garbage collector need not visit them (see Note: values and the garbage
+collector).
+"""
 
 from __future__ import annotations
 
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides
-from flambeau.ops.value import Value
+from flambeau.ops.value import Value, leave_to_reference_counts
 from flambeau.record.meta import Meta
 
 
@@ -19,6 +24,7 @@ class StorageRecord:
         self.base = base
         self.version = 0
         self.data: Value | None = None  # flat; None while only a group's logical value exists
+        leave_to_reference_counts(self)
 
 
 class Group:
@@ -37,6 +43,7 @@ class Group:
         self.flat: Value | None = None
         self.home: Value | None = None
         self.values: dict[tuple[Shape, Strides, int], Value] = {}
+        leave_to_reference_counts(self)
 
 
 class TensorRecord:
@@ -60,6 +67,7 @@ class TensorRecord:
         self.own: tuple[int, Value] | None = None
         self.output = -1
         self.seen = 0
+        leave_to_reference_counts(self)
 
     @property
     def layout(self) -> tuple[Shape, Strides, int]:

@@ -16,7 +16,7 @@ from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bflo
 from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, data_operands, reachable
 from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array, Primitive
-from flambeau.ops.value import Scalar, Value
+from flambeau.ops.value import Scalar, Value, leave_to_reference_counts
 
 LINKS = ("leaf", "history", "detach", "relink")
 # Functions of broadcast operands.
@@ -45,7 +45,8 @@ def takes_long(v: Value) -> bool:
 
 class Schedule:
     """A program's steps: (value, function, operands' places, attributes, place, dtype, shape,
-    places that nobody reads any more).
+    places that nobody reads any more). Of a step that makes several values: (the last of them,
+    function, operands' places, {}, places, None, None, ..).
     """
 
     def __init__(self, program: Program) -> None:
@@ -61,7 +62,7 @@ class Schedule:
                 self._add(node)
         self.results = [(self.places[v], v.dtype) for v in program.results]
         self.updates = [(u.base, self.places[u.value], u.value.dtype) for u in program.updates]
-        self._drop_dead()
+        self.replace_steps(self.steps)
 
     def _new(self, node: Value, array: Any = None) -> int:
         place = self.places[node] = len(self.start)
@@ -94,23 +95,25 @@ class Schedule:
         place = self._new(node)
         dtype = None if node.dtype.name == "bfloat16" else np.dtype(node.dtype.numpy)
         function = _meaning(node.primitive)
-        self.steps.append([node, function, given, node.attrs, place, dtype, node.shape, ()])
+        self.steps.append((node, function, given, node.attrs, place, dtype, node.shape, ()))
 
     def _constant(self, place: int) -> bool:
         return self.start[place] is not None
 
-    def _drop_dead(self) -> None:
-        """Leaves out steps that nobody needs, and says where each value is read last."""
+    def replace_steps(self, steps: Sequence[Any]) -> None:
+        """Takes these steps, leaves out those that nobody needs, and says where each value is read
+        last. A step of several values has several places, and no shape.
+        """
         wanted = {place for place, _ in self.results} | {place for _, place, _ in self.updates}
         kept, read = [], set(wanted)
-        for step in reversed(self.steps):
-            if step[4] not in read and step[0].primitive.family != "host":
+        for step in reversed(steps):
+            if step[6] is not None and step[4] not in read and step[0].primitive.family != "host":
                 continue
-            step[7] = tuple(
-                {place for place in step[2] if place not in read and not self._constant(place)}
-            )
+            dead = {place for place in step[2] if place not in read and not self._constant(place)}
             read.update(step[2])
-            kept.append(tuple(step))
+            step = (*step[:7], tuple(dead))
+            leave_to_reference_counts(step)
+            kept.append(step)
         self.steps = kept[::-1]
         self.long = {step[0] for step in self.steps if takes_long(step[0])}
 
@@ -132,6 +135,12 @@ class Schedule:
             try:
                 for node, function, given, attrs, place, dtype, shape, dead in self.steps:
                     operands = [arrays[k] for k in given]
+                    if shape is None:
+                        for k, array in zip(place, function(*operands), strict=True):
+                            arrays[k] = array
+                        for k in dead:
+                            arrays[k] = None
+                        continue
                     result = None
                     if shortcut is not None and node in self.long:
                         result = shortcut(node, operands)
