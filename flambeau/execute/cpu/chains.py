@@ -38,6 +38,7 @@ from flambeau.execute.cpu.row_kernels import (
     Chain,
     Member,
 )
+from flambeau.execute.cpu.runtime import address_of
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import Schedule
 from flambeau.ops.primitive import ELEMENTWISE, Array
@@ -133,6 +134,7 @@ class _Joining:
         self.steps: list[Any] = []  # steps, and chains that are closed
         self.open: dict[int, _Open] = {}  # by the places of their members
         self.readers: dict[tuple[int, int, int], _Open] = {}  # by a FULL input and the space
+        self.constants: dict[tuple[int, Shape], int] = {}
         self.users: dict[int, list[int]] = {}
         self.wanted = {place for place, _ in schedule.results}
         self.wanted |= {place for _, place, _ in schedule.updates}
@@ -363,13 +365,30 @@ class _Joining:
         outputs = self._outputs(item)
         call = Call(item, chain, address, [(chain.results.index(n), s) for n, _, s in outputs])
         places = tuple([place for _, place, _ in outputs])
-        return (item.steps[-1][0], call, tuple(item.places), {}, places, None, None, ())
+        given = [
+            self._laid_out(place, shape)
+            for place, shape in zip(item.places, item.shapes, strict=True)
+        ]
+        return (item.steps[-1][0], call, tuple(given), {}, places, None, None, ())
+
+    def _laid_out(self, place: int, shape: Shape) -> int:
+        """The place of an operand; of a constant, of one that calls take as it is."""
+        array = self.schedule.start[place]
+        if array is None or prod(shape) > TASK_ELEMENTS:
+            return place
+        if array.size == prod(shape) and array.flags.c_contiguous:
+            return place
+        key = place, shape
+        if key not in self.constants:
+            self.constants[key] = len(self.schedule.start)
+            self.schedule.start.append(np.array(np.broadcast_to(array, shape), order="C"))
+        return self.constants[key]
 
 
 class Call:
     """Calls a chain's kernel for arrays of certain shapes; gives the arrays others need."""
 
-    __slots__ = ("inputs", "outputs", "program", "releases", "results", "scratch")
+    __slots__ = ("address", "inputs", "outputs", "program", "releases", "results", "scratch")
 
     def __init__(
         self, item: _Open, chain: Chain, address: int, outputs: list[tuple[int, Shape]]
@@ -398,6 +417,7 @@ class Call:
         words += (rows, columns, share)
         record = runtime.Record(address, words, tasks, tasks > 1)
         self.program = runtime.encode_program([record])
+        self.address = address_of(self.program)
         self.releases = rows * columns >= TASK_ELEMENTS
         leave_to_reference_counts(self)
 
@@ -413,12 +433,8 @@ class Call:
         ]
         arrays += results
         arrays += [np.empty(size, dtype) for size, dtype in self.scratch]
-        table = np.array([x.__array_interface__["data"][0] for x in arrays], np.int64)
-        runtime.call_run(
-            table.__array_interface__["data"][0],
-            self.program.__array_interface__["data"][0],
-            release_gil=self.releases,
-        )
+        table = np.array(list(map(address_of, arrays)), np.int64)
+        runtime.call_run(address_of(table), self.address, release_gil=self.releases)
         for k, (_, dtype, totals) in enumerate(self.results):
             if totals:
                 results[k] = results[k].astype(dtype, copy=False)

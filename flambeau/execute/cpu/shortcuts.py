@@ -16,6 +16,7 @@ from flambeau.execute.cpu.contraction_nest import PARAMETERS
 from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I64, Emitter, Type
 from flambeau.execute.cpu.math_functions import FUNCTIONS
+from flambeau.execute.cpu.runtime import address_of
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import takes_long
 from flambeau.ops.primitive import ELEMENTWISE, Array
@@ -77,11 +78,11 @@ def _called(
     given = [np.ascontiguousarray(x) for x in operands]
     scratch = np.empty(recurrences.scratch_size(v, bits), v.dtype.numpy)
     address = _kernel(recurrences.kernel_text(v, saving, bits))
-    table = np.array([_address(x) for x in (*given, *found, scratch)], np.int64)
+    table = np.array([address_of(x) for x in (*given, *found, scratch)], np.int64)
     words = [word for slot in range(len(table)) for word in (slot, 0)]
     words += recurrences.kernel_words(v)
     program = runtime.encode_program([runtime.Record(address, words, tasks, tasks > 1)])
-    runtime.call_run(_address(table), _address(program), release_gil=True)
+    runtime.call_run(address_of(table), address_of(program), release_gil=True)
     return found
 
 
@@ -90,9 +91,9 @@ def _mapped(v: Value, x: Array) -> Array:
     result = np.empty(v.shape, v.dtype.numpy)
     given = np.ascontiguousarray(x, v.dtype.numpy)
     address = _kernel(_map_text(v.primitive.name, v.dtype.name))
-    table = np.array([_address(given), _address(result)], np.int64)
+    table = np.array([address_of(given), address_of(result)], np.int64)
     program = runtime.encode_program([runtime.Record(address, [0, 0, 1, 0, v.size])])
-    runtime.call_run(_address(table), _address(program), release_gil=True)
+    runtime.call_run(address_of(table), address_of(program), release_gil=True)
     return result
 
 
@@ -120,8 +121,3 @@ def _map_text(name: str, dtype: str) -> str:
 @lru_cache(maxsize=256)
 def _kernel(text: str) -> int:
     return engine.kernel_addresses([text])[0]
-
-
-def _address(array: Any) -> int:
-    place: int = array.__array_interface__["data"][0]
-    return place
