@@ -78,8 +78,13 @@ def part_new() -> None:
     rec = LOCAL.rec
     if rec.trace is None or LOCAL.capture is not None or not rec.state.ops:
         return  # a path that is known, or a function under compilation
-    if EARLY.many or STATISTICS.plans >= MANY_PLANS:
+    if ever_new():
         flush()
+
+
+def ever_new() -> bool:
+    """Whether steps have been new so often that the next new one will hardly come back."""
+    return EARLY.many or STATISTICS.plans >= MANY_PLANS
 
 
 def settle_other(other: Recording) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import engine, row_kernels, runtime
 from flambeau.execute.cpu.math_functions import FUNCTIONS
@@ -38,7 +39,6 @@ from flambeau.execute.cpu.row_kernels import (
     Chain,
     Member,
 )
-from flambeau.execute.cpu.runtime import address_of
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import Schedule
 from flambeau.ops.primitive import ELEMENTWISE, Array

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.shapes import memory_order
 from flambeau.execute.cpu import engine, fusion, joins, layouts, runtime, storing
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
@@ -101,7 +102,7 @@ class CompiledProgram:
                 _run_host(segment.host, self, table)
                 continue
             code = runtime.call_run(
-                table.ctypes.data, self.address + 8 * segment.start, release_gil=self.parallel
+                address_of(table), self.address + 8 * segment.start, release_gil=self.parallel
             )
             if code:
                 return code

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,18 +74,6 @@ def call_run(table_address: int, program_address: int, *, release_gil: bool) -> 
     functions = run_functions()
     function = functions.releasing if release_gil else functions.holding
     return function(table_address, program_address, get_num_threads())
-
-
-_Nothing = ctypes.c_char * 0
-
-
-def address_of(array: npt.NDArray[Any]) -> int:
-    """Where a C-contiguous array's elements lie (a tenth of the cost of asking NumPy)."""
-    try:
-        return ctypes.addressof(_Nothing.from_buffer(array))
-    except TypeError:  # one that must not be written
-        place: int = array.__array_interface__["data"][0]
-        return place
 
 
 class Failure(NamedTuple):

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.execute.cpu import engine, recurrences, runtime
 from flambeau.execute.cpu.contraction_nest import PARAMETERS
 from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I64, Emitter, Type
 from flambeau.execute.cpu.math_functions import FUNCTIONS
-from flambeau.execute.cpu.runtime import address_of
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import takes_long
 from flambeau.ops.primitive import ELEMENTWISE, Array
