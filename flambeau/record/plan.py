@@ -30,7 +30,7 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
 from flambeau.record.trace import Trace
-from flambeau.record.worth import EARLY, joins_pay, runs_that_pay, waiting_share
+from flambeau.record.worth import EARLY, Costs, waiting_share
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -157,6 +157,7 @@ class Plan:
 
     __slots__ = (
         "__weakref__",
+        "_costs",
         "asked",
         "cache",
         "compiled",
@@ -171,7 +172,6 @@ class Plan:
         "kept_bytes",
         "live",
         "others",
-        "pays",
         "program",
         "restricted",
         "result_bytes",
@@ -222,7 +222,7 @@ class Plan:
         self.runs = 0
         self.early = False  # compiled before its first run (see Early)
         self.asked = False  # to be compiled, by the user
-        self.pays = 0.0  # the runs in the reference executor that cost what compiling does
+        self._costs: Costs | None = None
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
@@ -332,6 +332,12 @@ class Plan:
             RESULT_MEMORY.keep(self, self.tick)
         return cache
 
+    @property
+    def costs(self) -> Costs:
+        if self._costs is None:
+            self._costs = Costs(self.program)
+        return self._costs
+
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
             return False
@@ -343,10 +349,8 @@ class Plan:
             if self.asked:
                 return True
             share = waiting_share()
-            if share and not self.pays:
-                self.pays = runs_that_pay(self.program)
-            return self.runs >= share * self.pays
-        self.early = self.runs == 0 and EARLY.compiles(self.program)
+            return not share or self.runs >= share * self.costs.pays
+        self.early = self.runs == 0 and EARLY.compiles(self.costs)
         return self.early
 
     def compile(self) -> Any:
@@ -385,7 +389,7 @@ class Plan:
         """Whether the reference executor should go over to kernels for any lengths."""
         if OPTIONS.executor != "auto" or OPTIONS.sync or not EARLY.many:
             return False
-        return joins_pay(self.program, self.runs)
+        return self.costs.joins_pay(self.runs)
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame

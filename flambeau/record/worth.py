@@ -6,8 +6,6 @@ results, and they must not hang on the clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from flambeau.graph.program import Program
 from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
 from flambeau.ops.value import Value
@@ -16,6 +14,70 @@ from flambeau.record.statistics import STATISTICS
 HEAVY_PER_NODE = 5_000
 LONG_PER_NODE = 4_000  # elements that take a kernel much less time than NumPy
 HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its first run
+
+
+# Seconds, as seen: compiling a program, each of its nodes, and each kind of them (LLVM's part; few
+# kernels for what goes element by element); a run in NumPy, each of its calls, a multiply-add or an
+# element.
+COMPILING, COMPILING_PER_NODE = 1e-2, 1e-4
+COMPILING_PER_KIND, COMPILING_PER_ELEMENTWISE = 1e-2, 1e-3
+RUNNING, RUNNING_PER_NODE, RUNNING_PER_UNIT = 1e-4, 5e-6, 5e-10
+MANY_PROGRAMS = 64
+
+
+class Costs:
+    """What a program costs: its nodes, multiply-adds and elements (`work`), and the runs in the
+    reference executor that cost what compiling it does (`pays`).
+    """
+
+    __slots__ = ("elements", "nodes", "pays", "work")
+
+    def __init__(self, program: Program) -> None:
+        nodes = program.nodes()
+        self.nodes = len(nodes)
+        self.work = self.elements = 0
+        elementwise, others = set(), set()
+        for v in nodes:
+            units = work(v)
+            self.work += units
+            if v.primitive.name != "dot":
+                self.elements += units
+            # Nodes that differ in no more than lengths that kernels are told as they run are one.
+            if v.primitive.family in (ELEMENTWISE, VIEW):
+                elementwise.add((v.primitive, v.dtype, *[x.primitive for x in v.inputs]))
+            elif v.primitive.family != SOURCE:
+                others.add((v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
+        compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
+        compiling += COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
+        running = RUNNING + RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * self.work
+        self.pays = compiling / running
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it is worth compiling before it has come back: it has work, and enough of it for
+        each node to pay for compiling it.
+        """
+        return self.work >= HEAVY and self.work >= HEAVY_PER_NODE * self.nodes
+
+    def joins_pay(self, runs: int) -> bool:
+        """Whether to look for kernels in its schedule when it has run so often.
+
+        To look costs about what it saves of NumPy's calls in two runs.
+        """
+        return runs >= 2 or self.elements >= LONG_PER_NODE * self.nodes
+
+
+def work(value: Value) -> int:
+    """Multiply-adds or elements that a node computes."""
+    name = value.primitive.name
+    if name == "dot":
+        return value.size * value.inputs[0].shape[-1]
+    if name == "conv":
+        kernel = value.inputs[1]
+        return value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))
+    if name == "strided_scatter":
+        return value.inputs[1].size
+    return value.size
 
 
 class Early:
@@ -33,9 +95,9 @@ class Early:
         self.waiting = 0.0
         self.many = False
 
-    def compiles(self, program: Program) -> bool:
+    def compiles(self, costs: Costs) -> bool:
         """Whether to compile a program before its first run; counts it."""
-        if not heavy(program) or (self.many and runs_that_pay(program) >= 0.5):
+        if not costs.heavy or (self.many and costs.pays >= 0.5):
             return False
         self.waiting += 1
         self.many = self.many or self.waiting >= self.most
@@ -48,13 +110,6 @@ class Early:
 
 
 EARLY = Early()
-MANY_PROGRAMS = 64
-# Seconds, as seen: compiling a program, each of its nodes, and each kind of them (LLVM's part; few
-# kernels for what goes element by element); NumPy's call for a node, and its time for a
-# multiply-add or an element.
-COMPILING, COMPILING_PER_NODE = 0.03, 1e-4
-COMPILING_PER_KIND, COMPILING_PER_ELEMENTWISE = 1.5e-2, 2e-3
-RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 
 
 def waiting_share() -> float:
@@ -68,60 +123,3 @@ def waiting_share() -> float:
         return 1.0
     count = STATISTICS.compiled_programs
     return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
-
-
-def runs_that_pay(program: Program) -> float:
-    """The runs in the reference executor that cost what compiling the program does."""
-    nodes = program.nodes()
-    compiling = COMPILING + COMPILING_PER_NODE * len(nodes) + compiling_kinds(nodes)
-    return compiling / (RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * work(nodes))
-
-
-def compiling_kinds(nodes: Sequence[Value]) -> float:
-    """Seconds for the nodes that differ in more than lengths that kernels are told as they run."""
-    elementwise, others = set(), set()
-    for v in nodes:
-        if v.primitive.family in (ELEMENTWISE, VIEW):
-            elementwise.add((v.primitive, v.dtype, *[x.primitive for x in v.inputs]))
-        elif v.primitive.family != SOURCE:
-            others.add((v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
-    return COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
-
-
-def joins_pay(program: Program, runs: int) -> bool:
-    """Whether to look for kernels in the schedule of a program that has run so often.
-
-    To look costs about what it saves of NumPy's calls in two runs.
-    """
-    if runs >= 2:
-        return True
-    nodes = program.nodes()
-    return work([v for v in nodes if v.primitive.name != "dot"]) >= LONG_PER_NODE * len(nodes)
-
-
-def heavy(program: Program) -> bool:
-    """Whether a program is worth compiling before it has come back.
-
-    It must have work, counted in multiply-adds and elements, and enough of it for each node to
-    pay for compiling it.
-    """
-    nodes = program.nodes()
-    total = work(nodes)
-    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
-
-
-def work(nodes: Sequence[Value]) -> int:
-    """Multiply-adds and elements that the nodes of a program compute."""
-    total = 0
-    for value in nodes:
-        name = value.primitive.name
-        if name == "dot":
-            total += value.size * value.inputs[0].shape[-1]
-        elif name == "conv":
-            kernel = value.inputs[1]
-            total += value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))
-        elif name == "strided_scatter":
-            total += value.inputs[1].size
-        else:
-            total += value.size
-    return total

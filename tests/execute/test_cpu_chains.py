@@ -1,4 +1,4 @@
-"""Chains of elementwise functions and reductions as kernels for any lengths, against NumPy's ops."""
+"""Chains of elementwise functions and reductions as kernels for any lengths, against NumPy."""
 
 from __future__ import annotations
 

@@ -250,9 +250,7 @@ class _Writer:
 class _Place:
     """Some neighbouring columns in one pass over a row."""
 
-    def __init__(
-        self, writer: _Writer, level: int, at: Reg, column: Reg, mask: Reg | None
-    ) -> None:
+    def __init__(self, writer: _Writer, level: int, at: Reg, column: Reg, mask: Reg | None) -> None:
         self.writer = writer
         self.level = level
         self.column = column
@@ -318,7 +316,9 @@ def _folded(e: Emitter, member: Member, total: Reg) -> Reg:
         return lane_sums(e, [total])
     while total.type.lanes > 1:
         half = total.type.lanes // 2
-        total = _combined(e, member, lane_range(e, total, 0, half), lane_range(e, total, half, half))
+        total = _combined(
+            e, member, lane_range(e, total, 0, half), lane_range(e, total, half, half)
+        )
     return total
 
 
