@@ -17,17 +17,18 @@ HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its f
 
 
 # Seconds, as seen: compiling a program, each of its nodes, and each kind of them (LLVM's part; few
-# kernels for what goes element by element); a run in NumPy, each of its calls, a multiply-add or an
-# element.
+# kernels for what goes element by element); a run in NumPy, each of its calls, a multiply-add of a
+# matrix product, any other or an element.
 COMPILING, COMPILING_PER_NODE = 1e-2, 1e-4
 COMPILING_PER_KIND, COMPILING_PER_ELEMENTWISE = 1e-2, 1e-3
-RUNNING, RUNNING_PER_NODE, RUNNING_PER_UNIT = 1e-4, 5e-6, 5e-10
+RUNNING, RUNNING_PER_NODE = 1e-4, 5e-6
+RUNNING_PER_PRODUCT, RUNNING_PER_UNIT = 1e-10, 5e-10
 MANY_PROGRAMS = 64
 
 
 class Costs:
-    """What a program costs: its nodes, multiply-adds and elements (`work`), and the runs in the
-    reference executor that cost what compiling it does (`pays`).
+    """What a program costs: its nodes, multiply-adds and elements (`work`; without matrix products
+    `elements`), and the runs in the reference executor that cost what compiling does (`pays`).
     """
 
     __slots__ = ("elements", "nodes", "pays", "work")
@@ -49,7 +50,8 @@ class Costs:
                 others.add((v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
         compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
         compiling += COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
-        running = RUNNING + RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * self.work
+        running = RUNNING + RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * self.elements
+        running += RUNNING_PER_PRODUCT * (self.work - self.elements)
         self.pays = compiling / running
 
     @property
