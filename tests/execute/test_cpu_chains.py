@@ -151,6 +151,14 @@ def test_operands_that_are_broadcast_in_the_middle() -> None:
     check(b, [y, z, reduction.sum_(view.reshape(y, shape=(60, 6)), axes=(0,))])
 
 
+def test_single_numbers_that_numpy_gives_as_scalars() -> None:
+    b = Builder()
+    x = b.random((6, 10))
+    rate = ar.cast(b.scalar(0.25, dtypes.float64), dtypes.float32)
+    number = el.fma(rate, rate, rate)
+    check(b, [x * ar.expand(number, x.shape) + ar.expand(rate * number, x.shape)])
+
+
 def test_a_chain_that_reads_another_ones_result_by_way_of_a_product() -> None:
     b = Builder()
     x, w = b.random((8, 12)), b.random((12, 12))

@@ -14,6 +14,7 @@ Note: open chains
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -373,15 +374,15 @@ class _Joining:
 
     def _laid_out(self, place: int, shape: Shape) -> int:
         """The place of an operand; of a constant, of one that calls take as it is."""
-        array = self.schedule.start[place]
-        if array is None or prod(shape) > TASK_ELEMENTS:
+        known = self.schedule.start[place]
+        if known is None or prod(shape) > TASK_ELEMENTS:
             return place
-        if array.size == prod(shape) and array.flags.c_contiguous:
+        if known.size == prod(shape) and known.flags.c_contiguous:
             return place
         key = place, shape
         if key not in self.constants:
             self.constants[key] = len(self.schedule.start)
-            self.schedule.start.append(np.array(np.broadcast_to(array, shape), order="C"))
+            self.schedule.start.append(np.array(np.broadcast_to(known, shape), order="C"))
         return self.constants[key]
 
 
@@ -412,10 +413,7 @@ class Call:
         self.scratch = tuple(
             [(tasks * columns, _numpy(chain.members[k].dtype)) for k in row_kernels.scratch(chain)]
         )
-        count = len(self.inputs) + len(self.results) + len(self.scratch)
-        words = [word for slot in range(count) for word in (slot, 0)]
-        words += (rows, columns, share)
-        record = runtime.Record(address, words, tasks, tasks > 1)
+        record = runtime.Record(address, (rows, columns, share), tasks, tasks > 1)
         self.program = runtime.encode_program([record])
         self.address = address_of(self.program)
         self.releases = rows * columns >= TASK_ELEMENTS
@@ -426,15 +424,17 @@ class Call:
         for x, (shape, size) in zip(operands, self.inputs, strict=True):
             if x.size != size:
                 x = np.broadcast_to(x, shape)
-            arrays.append(x if x.flags.c_contiguous else np.ascontiguousarray(x))
+            if type(x) is not np.ndarray or not x.flags.c_contiguous:
+                x = np.ascontiguousarray(x)  # NumPy's scalars are no arrays: the kernel reads heads
+            arrays.append(x)
         results = [
             np.zeros(size) if totals else np.empty(size, dtype)
             for size, dtype, totals in self.results
         ]
         arrays += results
         arrays += [np.empty(size, dtype) for size, dtype in self.scratch]
-        table = np.array(list(map(address_of, arrays)), np.int64)
-        runtime.call_run(address_of(table), self.address, release_gil=self.releases)
+        table = array("q", map(id, arrays))
+        runtime.call_run(table.buffer_info()[0], self.address, release_gil=self.releases)
         for k, (_, dtype, totals) in enumerate(self.results):
             if totals:
                 results[k] = results[k].astype(dtype, copy=False)

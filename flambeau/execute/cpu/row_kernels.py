@@ -21,8 +21,7 @@ from functools import lru_cache
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.contraction_nest import PARAMETERS, lane_range, lane_sums
-from flambeau.execute.cpu.contraction_spec import operand_pointer
-from flambeau.execute.cpu.emit import I32, I64, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import I32, I64, PTR, Emitter, Reg, Type
 
 FULL, ROW, COLUMN, SCALAR = "full", "row", "column", "scalar"
 ROW_SUM, ROW_MAX, ROW_MIN, COLUMN_SUM = "row sum", "row max", "row min", "column sum"
@@ -46,8 +45,8 @@ class Chain:
     """Inputs (extent, dtype), members in order, and which of them are stored.
 
     The kernel's operands: inputs, results (of a COLUMN_SUM: float64 totals that are 0 before), and
-    for each of `scratch` a row per task. Words: R, C, and how many rows (columns, where `flat`) a
-    task has.
+    for each of `scratch` a row per task. Its table has the NumPy arrays themselves, as Python knows
+    them (`id`). Words: R, C, and how many rows (columns, where `flat`) a task has.
     """
 
     inputs: tuple[tuple[str, DType], ...]
@@ -124,9 +123,9 @@ class _Writer:
         parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
         with e.function("kernel", "i64", parameters) as (table, args, first, last):
             count = len(chain.inputs) + len(chain.results) + len(self.kept)
-            places = [operand_pointer(e, table, args, k) for k in range(count)]
+            places = [self._elements(table, k) for k in range(count)]
             self.inputs = places[: len(chain.inputs)]
-            words = [e.load(e.gep(args, "i64", e.i64(2 * count + k)), I64) for k in range(3)]
+            words = [e.load(e.gep(args, "i64", e.i64(k)), I64) for k in range(3)]
             self.total, self.columns, share = words
             for k, (extent, dtype) in enumerate(chain.inputs):
                 if extent == SCALAR:
@@ -145,6 +144,12 @@ class _Writer:
                     self._row(loop.index, first, results, kept)
             e.line("ret i64 0")
         return e.module()
+
+    def _elements(self, table: Reg, number: int) -> Reg:
+        """Where the elements of an array lie: NumPy's ABI has that behind the object's head."""
+        e = self.e
+        array = e.load(e.gep(table, "ptr", e.i64(number)), PTR)
+        return e.load(e.gep(array, "i8", e.i64(object.__basicsize__)), PTR)
 
     # ---- a row -----------------------------------------------------------------------------------
 
