@@ -30,7 +30,7 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
 from flambeau.record.trace import Trace
-from flambeau.record.worth import EARLY, Costs, waiting_share
+from flambeau.record.worth import EARLY, Costs, runs_so_far, waiting_share
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -159,6 +159,7 @@ class Plan:
         "__weakref__",
         "_costs",
         "asked",
+        "born",
         "cache",
         "compiled",
         "depth",
@@ -219,6 +220,7 @@ class Plan:
         self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.joined = False  # the schedule has all the kernels that it can have
+        self.born = 0  # how many programs had run before its first run
         self.runs = 0
         self.early = False  # compiled before its first run (see Early)
         self.asked = False  # to be compiled, by the user
@@ -348,8 +350,9 @@ class Plan:
         if self.runs >= OPTIONS.warm_up:
             if self.asked:
                 return True
-            share = waiting_share()
+            share = waiting_share(self.runs, runs_so_far() - self.born)
             return not share or self.runs >= share * self.costs.pays
+        self.born = runs_so_far()
         self.early = self.runs == 0 and EARLY.compiles(self.costs)
         return self.early
 

@@ -24,6 +24,7 @@ COMPILING_PER_KIND, COMPILING_PER_ELEMENTWISE = 1e-2, 1e-3
 RUNNING, RUNNING_PER_NODE = 1e-4, 5e-6
 RUNNING_PER_PRODUCT, RUNNING_PER_UNIT = 1e-10, 5e-10
 MANY_PROGRAMS = 64
+OFTEN, OFTEN_SHARE = 16, 0.2  # one run in so many is often
 
 
 class Costs:
@@ -114,14 +115,22 @@ class Early:
 EARLY = Early()
 
 
-def waiting_share() -> float:
-    """What part of the cost of compiling a small program has to have been spent in NumPy first.
+def waiting_share(runs: int, since: int) -> float:
+    """What part of the cost of compiling a small program has to have been spent in NumPy first,
+    where it has run so often while all programs together have run `since` times.
 
     None for the first ones: a training loop has a few programs, and comes back to them. Where
     programs are many, as with sequences of ever new lengths, each has to have cost about that, and
-    so do all once several have been compiled for nothing.
+    so do all once several have been compiled for nothing; less do those that come back all the
+    time, as the optimizer of such a training does.
     """
-    if EARLY.many:
-        return 1.0
     count = STATISTICS.compiled_programs
-    return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
+    share = 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
+    if EARLY.many:
+        share = 1.0
+    return share * OFTEN_SHARE if runs * OFTEN >= since else share
+
+
+def runs_so_far() -> int:
+    """How many programs have run."""
+    return STATISTICS.reference_runs + STATISTICS.compiled_runs
