@@ -113,8 +113,11 @@ def commit_pass(rec: Any, state: Any, frames: list[Frame]) -> list[Any]:
     new handles. RuntimeError where something saved was overwritten since, Flushed.
     """
     try:
-        check_imports(state.extra, frames)
+        at_rest = check_imports(state.extra, frames, rec)
     except RuntimeError:
         rec.trace = None  # it may have gone on to the state that is not entered
         raise
+    if not at_rest:
+        recorder.flush()
+        raise recorder.Flushed
     return recorder.commit(rec, state, *taken_imports(state.extra, frames))

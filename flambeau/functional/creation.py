@@ -356,7 +356,7 @@ def arange(
         floats = any(isinstance(v, float) for v in (start, end, step))
         dtype = dtypes.get_default_dtype() if floats else dtypes.int64
     kind = checked_dtype(dtype)
-    if kind is dtypes.int64:
+    if (kind if out is None else out.dtype) is dtypes.int64:
         start, end, step = int(start), int(end), int(step)
         if step == 0:
             raise ValueError("step must be nonzero")

@@ -27,7 +27,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import axis_name, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.ranking import (
     bucketize,
@@ -213,11 +213,13 @@ def _area(op: PureOp, y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
     return cast(Tensor, record(op, operands, (dim_of(op.name, dim), op is CUMULATIVE_TRAPEZOID)))
 
 
+@axis_name
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The trapezoidal integral of y along `dim`, at the points `x` or at steps of `dx`."""
     return _area(TRAPEZOID, y, x, dx, dim)
 
 
+@axis_name
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
 ) -> Tensor:
@@ -319,7 +321,8 @@ def topk(
 ) -> Any:
     """(values, indices) of the k largest or smallest along `dim`, always in order."""
     attributes = (int(k), dim_of("topk", dim), bool(largest))
-    return TopkResult(write_outs(record_many(TOPK, (checked("topk", input),), attributes), out))
+    results = record_many(TOPK, (checked("topk", input),), attributes)
+    return TopkResult(write_outs(results, out, apart=input))
 
 
 @numpy_names
@@ -328,9 +331,8 @@ def kthvalue(
 ) -> Any:
     """(value, index) of the k-th smallest along `dim`, k counted from 1."""
     attributes = (int(k), dim_of("kthvalue", dim), bool(keepdim))
-    return KthvalueResult(
-        write_outs(record_many(KTHVALUE, (checked("kthvalue", input),), attributes), out)
-    )
+    results = record_many(KTHVALUE, (checked("kthvalue", input),), attributes)
+    return KthvalueResult(write_outs(results, out, apart=input))
 
 
 # ---- sets and counts, on the host ----------------------------------------------------------------

@@ -10,8 +10,9 @@ from flambeau.core.shapes import storage_extent
 from flambeau.record.entering import enter, enter_first
 from flambeau.record.events import Event
 from flambeau.record.flushing import flush, settle_other
+from flambeau.record.meta import meta_of
 from flambeau.record.misses import miss
-from flambeau.record.recorder import commit, written_meta
+from flambeau.record.recorder import alias, commit, written_meta
 from flambeau.record.recording import LOCAL, Flushed, Recording
 from flambeau.record.restricted import check_entering
 from flambeau.record.storage import Storage, snapshot
@@ -97,6 +98,8 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         and leaf._meta.requires_grad
         and leaf._meta.is_leaf
     ):
+        if tensor._offset < leaf._offset and storage.recording is not rec:
+            enter_whole(leaf)
         family.number = leaf._num if leaf._rec is rec else enter(rec, leaf)
         family.rec = rec
     itemsize = tensor._meta.dtype.itemsize
@@ -117,6 +120,17 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     else:
         key, start = _history_key(rec, tensor, family, storage)
     return _join(rec, tensor, key, start)
+
+
+def enter_whole(tensor: Handle) -> None:
+    """Makes all of a tensor's storage part of the recording, with what lies in front of it."""
+    storage = tensor._storage
+    assert storage is not None
+    if storage.recording is LOCAL.rec and storage.offset:
+        flush()
+    if storage.recording is not LOCAL.rec and not storage.exposed:
+        dtype = tensor._meta.dtype
+        enter(LOCAL.rec, alias(tensor, meta_of(dtype, (storage.nbytes // dtype.itemsize,)), 0))
 
 
 def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:

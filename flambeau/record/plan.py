@@ -11,16 +11,19 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core import settings
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
-from flambeau.record.chain import Frame
+from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -30,7 +33,7 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
 from flambeau.record.trace import Trace
-from flambeau.record.worth import EARLY, Costs, runs_so_far, waiting_share
+from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -46,15 +49,16 @@ STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
-    __slots__ = ("functions", "leaves", "saved", "spent", "trace", "views")
+    __slots__ = ("functions", "leaves", "saved", "spent", "stale", "trace", "views")
 
     def __init__(
         self,
         trace: Trace,
-        saved: list[tuple[Value, str, int, int, int]],
+        saved: list[tuple[Value, str, int, bool]],
         leaves: list[int],
         spent: bool,
         views: list[tuple[int, Value]],
+        stale: list[tuple[Value, int, int]],
     ) -> None:
         self.trace = trace
         self.functions = [  # (cut number, its record) of custom functions that have saved something
@@ -63,7 +67,9 @@ class FrameSpec:
             if value in trace.functions and trace.functions[value].saved
         ]
         self.spent = spent  # whether backward has been: nothing is left to differentiate
-        self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
+        self.saved = saved  # (value, "result" or "base", index, whether each write counts)
+        # Values that were overwritten by the program's end: (value, version now, version then).
+        self.stale = stale
         self.leaves = leaves
         self.views = views  # tensors that entered with history, and their values here
 
@@ -188,24 +194,25 @@ class Plan:
         self,
         program: Program,
         live: list[tuple[int, int, Meta, int]],
-        writes: list[tuple[int, int]],
+        writes: list[tuple[int, int, int]],
         frame: FrameSpec | None,
         families: list[FamilySpec],
         depth: int,
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
-        rewritten: list[tuple[int, int]] | None = None,
+        rewritten: list[tuple[int, int, int]] | None = None,
     ) -> None:
         self.program = program
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
-        self.rewritten = rewritten  # (result, how often it was written after it was made)
+        # (result, how often it was written after it was made, how often of these silently)
+        self.rewritten = rewritten
         # Bases that may be the memory of one that is written: what earlier programs have saved.
         self.imported = imported if writes else ()
         self.live = (
             live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         )
-        self.writes = writes  # (base, how often written)
+        self.writes = writes  # (base, how often written, how often of these silently)
         self.frame = frame
         self.families = families
         self.depth = depth
@@ -222,7 +229,7 @@ class Plan:
         self.joined = False  # the schedule has all the kernels that it can have
         self.born = 0  # how many programs had run before its first run
         self.runs = 0
-        self.early = False  # compiled before its first run (see Early)
+        self.early = False  # heavy, and has not come back (see Early)
         self.asked = False  # to be compiled, by the user
         self._costs: Costs | None = None
 
@@ -243,10 +250,12 @@ class Plan:
         self.runs += 1
         if self.runs == 2 and self.early:
             EARLY.came_back()
-        for base, count in self.writes:
-            rec.bases[base][0].version += count
-        for index, count in self.rewritten or ():
-            storages[index].version = count
+        for base, count, silent in self.writes:
+            storage = rec.bases[base][0]
+            storage.version += count
+            storage.silent += silent
+        for index, count, silent in self.rewritten or ():
+            storages[index].version, storages[index].silent = count, silent
         handles = rec.handles
         if self.runs == 1:
             self.sort_live(rec)
@@ -277,7 +286,7 @@ class Plan:
         """Copies saved memory that this very program overwrites: compiled code writes in place and
         takes different bases for different memory.
         """
-        written = {id(rec.bases[base][0]) for base, _ in self.writes}
+        written = {id(rec.bases[base][0]) for base, _, _ in self.writes}
         for number in self.imported:
             storage, start = rec.bases[number]
             if id(storage) in written:
@@ -315,7 +324,7 @@ class Plan:
         if cache:
             if list(map(getrefcount, cache)) == self.free:
                 for storage in cache:
-                    storage.version = 0
+                    storage.version = storage.silent = 0
                     if getrefcount(storage.buffer) > BUFFER_BASELINE:
                         break
                 else:
@@ -327,7 +336,7 @@ class Plan:
                 ):
                     cache[place] = Storage(allocate(self.result_bytes[place]))
                 else:
-                    cache[place].version = 0
+                    cache[place].version = cache[place].silent = 0
             return cache
         cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
         if self.kept_bytes > LARGE:
@@ -352,15 +361,25 @@ class Plan:
                 return True
             share = waiting_share(self.runs, runs_so_far() - self.born)
             return not share or self.runs >= share * self.costs.pays
+        if self.runs:
+            return False
         self.born = runs_so_far()
-        self.early = self.runs == 0 and EARLY.compiles(self.costs)
-        return self.early
+        hopeful = not EARLY.many
+        self.early = EARLY.waits(self.program)
+        return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
 
     def compile(self) -> Any:
+        """The program as machine code; None where there is no room for more of that."""
+        from flambeau.execute.cpu.target import NoRoomForCode
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
-        self.compiled = NativeProgram(self.program)
+        try:
+            self.compiled = NativeProgram(self.program)
+        except NoRoomForCode as reason:
+            OPTIONS.executor = "reference"
+            warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
+            return None
         self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
@@ -380,7 +399,10 @@ class Plan:
             from flambeau.execute.cpu.chains import join
 
             self.joined = join(self.schedule)
-        results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        try:
+            results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        except FoundNaN:
+            raise reference.first_nan(self.program, arrays, rec.scalars) from None
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
@@ -390,7 +412,12 @@ class Plan:
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""
-        if OPTIONS.executor != "auto" or OPTIONS.sync or not EARLY.many:
+        if (
+            OPTIONS.executor != "auto"
+            or OPTIONS.sync
+            or not EARLY.many
+            or settings.checking_wanted()
+        ):
             return False
         return self.costs.joins_pay(self.runs)
 
@@ -401,13 +428,16 @@ class Plan:
             if self.spent_frame is None:
                 self.spent_frame = Frame(spec.trace, {}, [], [], [], frozenset(spec.trace.freed))
             return self.spent_frame
-        saved = {}
-        for value, where, index, offset, _ in spec.saved:
-            if where == "result":
-                saved[value] = (storages[index], offset, storages[index].version)
-            else:
-                storage, start = rec.bases[index]
-                saved[value] = (storage, start + offset, storage.version)
+        saved: dict[Value, Saved] = {}
+        for value, where, index, strict in spec.saved:
+            storage, start = (storages[index], 0) if where == "result" else rec.bases[index]
+            saved[value] = Saved(
+                storage, start, storage.version, None if strict else storage.silent
+            )
+        for value, now, then in spec.stale:
+            gone = Storage(allocate(0))
+            gone.version = now
+            saved[value] = Saved(gone, 0, then, None)
         frame = Frame(
             spec.trace,
             saved,

@@ -67,9 +67,9 @@ def allocate(nbytes: int) -> Buffer:
 class Storage:
     """A tensor's memory: shared by all its views.
 
-    `version` counts in-place writes. `exposed` says that something outside (a NumPy array) may read
-    or write the memory at any time. `recording` and `base` say where the storage stands in the
-    recording under way.
+    `version` counts in-place writes, `silent` those that autograd does not. `exposed` says that
+    something outside (a NumPy array) may read or write the memory at any time. `recording` and
+    `base` say where the storage stands in the recording under way.
     """
 
     __slots__ = (
@@ -81,12 +81,13 @@ class Storage:
         "foreign",
         "offset",
         "recording",
+        "silent",
         "version",
     )
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
-        self.version = 0
+        self.version = self.silent = 0
         self.exposed = False
         self.foreign: Any = None  # the NumPy array whose memory this is
         self.recording: Any = None
