@@ -52,7 +52,7 @@ class Early:
 
     Once those are `most`, as with batches of ever new lengths, programs are `many`: the next will
     hardly come back either, and is compiled before its first run only where that alone is worth
-    it. From then on it takes several that come back to say otherwise.
+    it. From then on it takes many that come back, and few new ones, to say otherwise.
     """
 
     most = 4
@@ -69,14 +69,14 @@ class Early:
         """
         if not (heavy(program) and reads_data(program)):
             return False
-        self.waiting = min(self.waiting + (self.part if self.many else 1), self.most)
-        self.many = self.waiting >= self.most
+        self.waiting = min(self.waiting + 1, self.most)
+        self.many = self.many or self.waiting >= self.most
         return True
 
     def came_back(self) -> None:
         """One of them runs for the second time."""
         self.waiting = max(self.waiting - (self.part if self.many else 1), 0)
-        self.many = self.many and self.waiting > self.most / 2
+        self.many = self.many and self.waiting > 0
 
 
 EARLY = Early()
