@@ -112,8 +112,9 @@ class Kept:
             failed = ready.native.run_addresses(ready.slots, scalars, ready.events)
             if failed:
                 self.explain(tensors, failed, scalars)
-            for storage in ready.written:
-                storage.version += 1
+            for storage, count, silent in ready.written:
+                storage.version += count
+                storage.silent += silent
             return rebuild(self.result, ready.handles, tensors)
         return self.run_plan(tensors)
 
@@ -201,7 +202,7 @@ class Ready:
         self.metas = [tensor._meta for tensor in self.results]
         self.storages = [tensor._storage for tensor in kept.captured]
         self.taken = {id(storage) for storage in self.storages}
-        self.written = [bases[base][0] for base, count in kept.plan.writes for _ in range(count)]
+        self.written = [(bases[base][0], *counts) for base, *counts in kept.plan.writes]
         self.given = kept.given
         self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
         self.slots: list[int] = native.addresses(bases, self.memory)

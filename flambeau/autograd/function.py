@@ -57,7 +57,7 @@ class FunctionOp(Event):
                 numbers.append(_output(trace, number, shaped, name, shared, len(outputs) > 1))
                 trace.tensors[-1].output = len(numbers) - 1
         kept = [numbers[n[0]] if isinstance(n, tuple) else n for n in saved]
-        versions = tuple((n, trace.tensors[n].storage.version) for n in kept)
+        versions = tuple((n, trace.tensors[n].storage.counted) for n in kept)
         trace.functions[joined] = FunctionRecord(tuple(pieces), versions)
 
 
@@ -113,13 +113,15 @@ class FunctionCut:
         for number, _ in function.saved:
             tensor = handles[number]
             if tensor._storage is not None:
-                self.watched.append((tensor._storage, tensor._storage.version, tensor._meta))
+                storage = tensor._storage
+                self.watched.append((storage, storage.version - storage.silent, tensor._meta))
 
     def check(self, cut: Cut) -> str | None:
         """What to say where something saved was overwritten since."""
         for storage, version, meta in self.watched:
-            if storage.version != version:
-                name, now = meta.grad_name or "", storage.version
+            now = storage.version - storage.silent
+            if now != version:
+                name = meta.grad_name or ""
                 return overwritten(name, meta.dtype, meta.shape, now, version)
         return cut.stale or self.stale
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from flambeau.record import recorder
 from flambeau.record.chain import Frame
-from flambeau.record.events import DETACH, InplaceOp, RandomInplaceOp
+from flambeau.record.events import DetachOp, InplaceOp, RandomInplaceOp
 from flambeau.record.history import HISTORY, MEMBER
 from flambeau.record.meta import Meta
 from flambeau.record.tree import State
@@ -244,7 +244,7 @@ class Graph:
 
     def _make(self, event: Any, key: Any, state: State) -> None:
         tracked = any(meta.requires_grad for meta in state.metas)
-        shows = event.aliases and event is not DETACH
+        shows = event.aliases and not isinstance(event, DetachOp)
         node = self._node(event, key, state) if tracked else None
         for offset, meta in enumerate(state.metas):
             number = state.number + offset

@@ -244,12 +244,14 @@ def wrap_axis(axis: int, rank: int) -> int:
 
 
 def wrap_axes(axes: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
-    """Sorted distinct axes; None or () means all of them."""
+    """Sorted distinct axes; None or () means all of them. RuntimeError for more than 64 axes."""
     if axes is None:
         return tuple(range(rank))
     if isinstance(axes, int):
         return (wrap_axis(axes, rank),) if rank else ((), wrap_axis(axes, rank))[0]
     wrapped = [wrap_axis(a, rank) for a in axes]
+    if rank > 64:
+        raise RuntimeError("only tensors with up to 64 dims are supported")
     if len(set(wrapped)) != len(wrapped):
         repeated = next(a for a in wrapped if wrapped.count(a) > 1)
         raise RuntimeError(f"dim {repeated} appears multiple times in the list of dims")

@@ -98,10 +98,15 @@ def dtype_of(dtype: Any) -> DType | None:
     return None if dtype is None else checked_dtype(dtype)
 
 
-def write_outs(results: Sequence[Tensor], out: Any) -> list[Tensor]:
-    """Delivers several results to `out=` (a tuple of as many tensors)."""
+def write_outs(results: Sequence[Tensor], out: Any, apart: Tensor | None = None) -> list[Tensor]:
+    """Delivers several results to `out=` (as many tensors, none in the memory of `apart`)."""
     if out is None:
         return list(results)
+    if apart is not None:
+        from flambeau.functional.gathering import refuse_shared
+
+        for target in out:
+            refuse_shared(target, apart)
     if len(out) != len(results):
         raise TypeError(f"argument 'out' must be tuple of {len(results)} Tensors, not {len(out)}")
     return [write_out(r, o) for r, o in zip(results, out, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
-from flambeau.functional.options import numpy_names, refuse_other_dtype
+from flambeau.functional.options import axis_name, numpy_names, refuse_other_dtype
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -31,10 +31,23 @@ def delivered(result: Tensor, out: Tensor | None) -> Tensor:
     return write_out(result, out)
 
 
-def refuse_shared(out: Tensor | None, *inputs: Tensor) -> None:
-    """RuntimeError where `out` shows an element twice, or shares memory with an input."""
+SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to "
+    "a single memory location. Please clone() the tensor before performing the operation."
+)
+
+
+def refuse_shared(
+    out: Tensor | None, *inputs: Tensor, shape: tuple[int, ...] | None = None
+) -> None:
+    """RuntimeError where `out` shows an element twice, or shares memory with an input.
+
+    With the result's `shape`, `out` is judged as it is after it was resized.
+    """
     if out is None:
         return
+    if shape is not None and tuple(out.shape) != shape:
+        out.resize_(shape)
     if any(s == 0 and n > 1 for n, s in zip(out.shape, out.stride())):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -45,11 +58,7 @@ def refuse_shared(out: Tensor | None, *inputs: Tensor) -> None:
         if out._meta.numel and given._meta.numel and given._settled() is storage:
             mine, others = (_reach(t) for t in (out, given))
             if mine.start < others.stop and others.start < mine.stop:
-                raise RuntimeError(
-                    "unsupported operation: some elements of the input tensor and the written-to "
-                    "tensor refer to a single memory location. Please clone() the tensor before "
-                    "performing the operation."
-                )
+                raise RuntimeError(SHARED)
 
 
 def _reach(tensor: Tensor) -> range:
@@ -139,7 +148,7 @@ def gather(
     if sparse_grad:
         raise NotImplementedError("gather() with sparse_grad=True: there are no sparse gradients")
     refuse_other_dtype(out, input.dtype)
-    refuse_shared(out, input, index)
+    refuse_shared(out, input, index, shape=tuple(index.shape))
     return delivered(record(GATHER, (input, index), (dim,)), out)
 
 
@@ -252,6 +261,7 @@ def _scatter_source(src: Any, value: Any) -> Any:
     return value if src is None else src
 
 
+@axis_name
 def scatter(
     input: Tensor,
     dim: int,
@@ -268,6 +278,7 @@ def scatter(
     return delivered(record(op, (input, index, operand), (dim, mode)), out)
 
 
+@axis_name
 def scatter_(
     self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
 ) -> Tensor:
@@ -282,6 +293,7 @@ def scatter_(
     return self
 
 
+@axis_name
 def scatter_add(
     input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -289,6 +301,7 @@ def scatter_add(
     return delivered(record(SCATTER_ADD, (input, index, src), (dim, "add")), out)
 
 
+@axis_name
 def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """scatter_add in place."""
     in_place(SCATTER_ADD_, self, (index, src), (dim, "add"))
@@ -303,6 +316,7 @@ def _reduce_mode(reduce: str, include_self: bool) -> str:
     return reduce + ("+self" if include_self else "")
 
 
+@axis_name
 def scatter_reduce(
     input: Tensor,
     dim: int,
@@ -318,6 +332,7 @@ def scatter_reduce(
     return delivered(record(SCATTER_REDUCE, (input, index, src), (dim, mode)), out)
 
 
+@axis_name
 def scatter_reduce_(
     self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -449,6 +464,7 @@ INDEX_FILL_ = {
 }
 
 
+@axis_name
 def index_add(
     input: Tensor,
     dim: int,
@@ -462,12 +478,14 @@ def index_add(
     return delivered(record(INDEX_ADD, (input, index, source, alpha), (dim,)), out)
 
 
+@axis_name
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """index_add in place."""
     in_place(INDEX_ADD_, self, (index, source, alpha), (dim,))
     return self
 
 
+@axis_name
 def index_copy(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
@@ -475,6 +493,7 @@ def index_copy(
     return delivered(record(INDEX_COPY, (input, index, source), (dim,)), out)
 
 
+@axis_name
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """index_copy in place."""
     in_place(INDEX_COPY_, self, (index, source), (dim,))
@@ -488,6 +507,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return made
 
 
+@axis_name
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """index_fill in place."""
     in_place(INDEX_FILL_[isinstance(value, Tensor)], self, (index, value), (dim,))

@@ -9,6 +9,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes, wrap_axis
 from flambeau.functional.folding import checked, safe_root, wide
 from flambeau.functional.moments import vector_norm_of
+from flambeau.functional.options import axis_name
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -127,6 +128,7 @@ _CDIST_MODES = {
 }
 
 
+@axis_name
 def cross(
     input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
@@ -135,6 +137,7 @@ def cross(
     return write_out(binary(CROSS, checked("cross", input), other, (dim,)), out)
 
 
+@axis_name
 def linalg_cross(
     input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None
 ) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes, element_count
 from flambeau.functional import gathering, masking, views
 from flambeau.functional.gathering import (
@@ -411,12 +412,6 @@ def _index(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Value:
 def _index_put(
     x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...], accumulate: bool
 ) -> Value:
-    if rows.dtype is not x.dtype:
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{x.dtype.scalar_name} for the destination and {rows.dtype.scalar_name} for the "
-            f"source."
-        )
     numbers, flat = row_numbers(x, tensors, places), rows_of(x, places)
     lead, at = numbers.ndim, result_place(places)
     rest = flat.shape[1:]
@@ -429,6 +424,7 @@ def _index_put(
             f"indexing "
             f"result of shape {list(wanted)}"
         )
+    _same_kind(x.dtype, rows.dtype)
     rows = ar.expand(rows, wanted)
     if at:
         rows = vw.permute(
@@ -445,7 +441,7 @@ def _index_put(
 def _index_put_cast(
     x: Value, tensors: list[Value], rows: Value, places: tuple[int, ...], accumulate: bool
 ) -> Value:
-    """Assignment converts a number to the target's dtype."""
+    """Assignment of a number, or of one value to a mask, converts it to the target's dtype."""
     return _index_put(x, tensors, ar.cast(rows, x.dtype), places, accumulate)
 
 
@@ -473,7 +469,7 @@ ASSIGN, ASSIGN_MASKED = (
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value: a number or a tensor, broadcast and converted."""
-    from flambeau.functional.inplace import FILL, copy_
+    from flambeau.functional.inplace import FILL, FILL_TENSOR, copy_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = basic(self, plan)
@@ -486,14 +482,15 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if not plan.advanced:
         if isinstance(value, Tensor):
             wanted = tuple(shown._meta.shape)
+            if wanted and not value._meta.shape:
+                in_place(FILL_TENSOR, shown, (value,))  # (it may lie in what is written)
+                return
             value = without_leading_ones(value, len(wanted))
             copy_(shown, value if value._meta.shape == wanted else views.expand(value, wanted))
         else:
             refuse_overflow(value, shown.dtype)
             in_place(FILL, shown, (value,))
         return
-    if isinstance(value, Tensor):
-        _same_kind(self, value)
     shape = tuple(shown._meta.shape)
     one = (
         len(plan.advanced) == 1
@@ -505,6 +502,8 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         check_mask(shape, 0, mask)
         fitting = _value_per_row(value, shape[len(mask._meta.shape) :])
         if fitting is not None:
+            if isinstance(value, Tensor) and not one:
+                _same_kind(self.dtype, value.dtype)
             in_place(ASSIGN_MASKED[one], shown, (mask, fitting))
             return
     places, tensors = index_tensors(shape, plan.advanced)
@@ -512,16 +511,16 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         value = without_leading_ones(
             value, len(shape) - len(places) + max(len(v._meta.shape) for v in tensors)
         )
-    in_place(ASSIGN[one], shown, (tensors, value), (places, False))
+    converts = one or not isinstance(value, Tensor)
+    in_place(ASSIGN[one] if converts else INDEX_PUT_, shown, (tensors, value), (places, False))
 
 
-def _same_kind(target: Tensor, value: Tensor) -> None:
-    """PyTorch converts a 0-d value and refuses other dtypes."""
-    if value.dtype is not target.dtype and value._meta.shape:
+def _same_kind(target: DType, value: DType) -> None:
+    """RuntimeError where dtypes differ: only what fills a mask, and numbers, are converted."""
+    if value is not target:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
-            f"{target.dtype.scalar_name} for the destination and {value.dtype.scalar_name} for the "
-            "source."
+            f"{target.scalar_name} for the destination and {value.scalar_name} for the source."
         )
 
 
@@ -575,9 +574,16 @@ def _put_operands(self: Tensor, indices: Any) -> tuple[tuple[int, ...], list[Ten
     return index_tensors(tuple(self._meta.shape), advanced)
 
 
+def _put_value(input: Tensor, indices: Any, values: Tensor, accumulate: bool) -> Tensor:
+    """The values; one value that fills a mask is converted."""
+    one = len(indices) == 1 and values._meta.numel == 1 and not accumulate
+    return values.to(input.dtype) if one and is_mask(indices[0]) else values
+
+
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with values written (or added) at input[indices]; None: a whole dimension."""
     places, tensors = _put_operands(input, indices)
+    values = _put_value(input, indices, values, accumulate)
     made: Tensor = record(INDEX_PUT, (input, tensors, values), (places, bool(accumulate)))
     return made
 
@@ -585,6 +591,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """index_put in place."""
     places, tensors = _put_operands(input, indices)
+    values = _put_value(input, indices, values, accumulate)
     in_place(INDEX_PUT_, input, (tensors, values), (places, bool(accumulate)))
     return input
 

@@ -51,7 +51,7 @@ def _filled(meta: Meta, value: Value) -> Value:
 
 COPY = CopyOp("copy_", _copied, "CopyBackwards", reads=False)
 FILL = CopyOp("fill_", _filled, "FillBackward0", reads=False)
-FILL_TENSOR = CopyOp("fill_", _filled, "FillBackward1", reads=False)
+FILL_TENSOR = CopyOp("fill_", _filled, "FillBackward1", reads=False, apart=None)
 ZERO = CopyOp(
     "zero_", lambda meta: ar.full(tuple(meta.shape), 0, meta.dtype), "ZeroBackward0", reads=False
 )

@@ -44,6 +44,10 @@ def _cat(parts: list[Value], axis: int) -> Value:
                     f"Sizes of tensors must match except in dimension {axis}. Expected size {want} "
                     f"but got size {have} for tensor number {number} in the list."
                 )
+    if len(used) < len(parts):  # those left out want a gradient still
+        nothing = (*first.shape[:axis], 0, *first.shape[axis + 1 :])
+        left_out = [v for v in parts if v.shape == (0,) and v.tracked and v is not first]
+        used = used + [vw.reshape(v, shape=nothing) for v in left_out]
     values = [ar.cast(v, dtype) for v in used]
     return vw.concat(*values, axis=axis) if len(values) > 1 else values[0]
 
@@ -169,9 +173,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         place = next(i for i, part in enumerate(parts) if not part._meta.shape)
         raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
     if out is not None:
-        from flambeau.functional.gathering import refuse_shared
+        from flambeau.functional.gathering import SHARED, refuse_shared
 
         refuse_shared(out, *parts)
+        # A part that is `out` itself shares its memory, however empty, once that is resized.
+        if any(p is out for p in parts) and any(p._meta.numel for p in parts):
+            raise RuntimeError(SHARED)
     elif type(dim) is int:
         joined = joined_at_once(parts, dim, new_axis=False)
         if joined is not None:

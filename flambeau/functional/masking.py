@@ -58,17 +58,25 @@ MASKED_FILL_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward0")
 MASKED_FILL_TENSOR_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward1")
 
 
+def _fitting(value: Any, dtype: DType) -> Any:
+    """The value to fill with. RuntimeError where the dtype cannot hold it."""
+    if isinstance(value, Tensor) and value.dtype.is_complex and not dtype.is_complex:
+        value = value.item() if not value._meta.shape else value
+    refuse_overflow(value, dtype)
+    return value
+
+
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
+    value = _fitting(value, input.dtype)
     op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
-    refuse_overflow(value, input.dtype)
     made: Tensor = record(op, (input, mask, value))
     return made
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """masked_fill in place."""
-    refuse_overflow(value, self.dtype)
+    value = _fitting(value, self.dtype)
     in_place(
         MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value)
     )

@@ -13,7 +13,7 @@ from flambeau.core.shapes import wrap_axis
 from flambeau.functional.factorisation import check_matrices, check_square
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
-from flambeau.functional.options import other_names
+from flambeau.functional.options import axis_name, other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.solving import inv, linalg_solve
 from flambeau.ops import arithmetic as ar
@@ -396,6 +396,7 @@ def _vecdot(a: Value, b: Value, dim: int) -> Value:
 VECDOT = PureOp("linalg_vecdot", _vecdot)
 
 
+@axis_name
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """sum(conj(x) y) along `dim`."""
     operands = (checked("linalg_vecdot", x, "x"), checked("linalg_vecdot", y, "y", 2))

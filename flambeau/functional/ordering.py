@@ -27,7 +27,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import axis_name, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.ranking import (
     bucketize,
@@ -57,6 +57,8 @@ def _scan(x: Value, name: str, dim: int, dtype: DType | None) -> Value:
     x = ar.cast(x, dtype)
     if not x.shape:
         return x
+    if dtype is dtypes.bool_:
+        raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'")
     primitive = ordered.cumsum if name == "cumsum" else ordered.cumprod
     return ar.cast(primitive(wide(x), axis=axis), dtype)
 
@@ -213,11 +215,13 @@ def _area(op: PureOp, y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
     return cast(Tensor, record(op, operands, (dim_of(op.name, dim), op is CUMULATIVE_TRAPEZOID)))
 
 
+@axis_name
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The trapezoidal integral of y along `dim`, at the points `x` or at steps of `dx`."""
     return _area(TRAPEZOID, y, x, dx, dim)
 
 
+@axis_name
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
 ) -> Tensor:
@@ -319,7 +323,8 @@ def topk(
 ) -> Any:
     """(values, indices) of the k largest or smallest along `dim`, always in order."""
     attributes = (int(k), dim_of("topk", dim), bool(largest))
-    return TopkResult(write_outs(record_many(TOPK, (checked("topk", input),), attributes), out))
+    results = record_many(TOPK, (checked("topk", input),), attributes)
+    return TopkResult(write_outs(results, out, apart=input))
 
 
 @numpy_names
@@ -328,9 +333,8 @@ def kthvalue(
 ) -> Any:
     """(value, index) of the k-th smallest along `dim`, k counted from 1."""
     attributes = (int(k), dim_of("kthvalue", dim), bool(keepdim))
-    return KthvalueResult(
-        write_outs(record_many(KTHVALUE, (checked("kthvalue", input),), attributes), out)
-    )
+    results = record_many(KTHVALUE, (checked("kthvalue", input),), attributes)
+    return KthvalueResult(write_outs(results, out, apart=input))
 
 
 # ---- sets and counts, on the host ----------------------------------------------------------------

@@ -11,6 +11,7 @@ from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
 from flambeau.functional.gathering import _index_rows, _ranked, delivered, from_front, to_front
 from flambeau.functional.inplace import copy_
+from flambeau.functional.options import axis_name
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source
 from flambeau.ops import view as vw
@@ -36,6 +37,7 @@ def _overwritten(name: str, whole: Tensor, part: Callable[[Tensor], Tensor], src
     return copy
 
 
+@axis_name
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy with src in place of input.select(dim, index)."""
     return _overwritten("select_scatter", input, lambda x: views.select(x, dim, index), src)
@@ -62,6 +64,7 @@ def _slice(input: Tensor, dim: int, start: int | None, end: int | None, step: in
     return shown
 
 
+@axis_name
 def slice_scatter(
     input: Tensor,
     src: Tensor,
@@ -128,6 +131,7 @@ def _index_mode(reduce: str, include_self: bool) -> str:
     return reduce + ("+self" if include_self else "")
 
 
+@axis_name
 def index_reduce(
     input: Tensor,
     dim: int,
@@ -143,6 +147,7 @@ def index_reduce(
     return delivered(record(INDEX_REDUCE, (input, index, source), (dim, mode)), out)
 
 
+@axis_name
 def index_reduce_(
     self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -182,12 +187,22 @@ def _view(input: Tensor, size: Any = None, dtype: Any = None) -> Tensor:
     return shown
 
 
+def _narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    if input.dim() <= dim and input.dim():
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  "
+            "(Could this error message be improved?  If so, please report an enhancement request "
+            "to PyTorch.)"
+        )
+    return views.narrow(input, dim, start, length)
+
+
 alias_copy = _copying("alias_copy", lambda x: x)
 as_strided_copy = _copying("as_strided_copy", parts.as_strided)
 detach_copy = _copying("detach_copy", lambda x: x.detach())
 diagonal_copy = _copying("diagonal_copy", parts.diagonal)
 expand_copy = _copying("expand_copy", views.expand)
-narrow_copy = _copying("narrow_copy", views.narrow)
+narrow_copy = _copying("narrow_copy", _narrow)
 permute_copy = _copying("permute_copy", axis_order.permute)
 select_copy = _copying("select_copy", views.select)
 slice_copy = _copying(

@@ -8,7 +8,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides, contiguous_strides, storage_extent, wrap_axis
-from flambeau.functional.options import numpy_names, other_names
+from flambeau.functional.options import axis_name, numpy_names, other_names
 from flambeau.functional.views import (
     NARROW,
     basic_layout,
@@ -23,6 +23,7 @@ from flambeau.functional.views import (
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Event, Layout, ViewOp
+from flambeau.record.history import enter_whole
 from flambeau.record.meta import meta_of
 from flambeau.record.recorder import LOCAL, record_many, unary, view_alias
 from flambeau.record.restricted import birth
@@ -56,9 +57,10 @@ def show_parts(
         return tuple(record_many(op, (x,), (axis, sizes, drop)))
     meta, made = x._meta, []
     born = birth(meta, LOCAL.grad_mode, op is not PARTS)
+    tracked, silent = meta.requires_grad, meta.silent
     for attributes in _part_attributes(meta.shape, axis, sizes, drop):
         shape, strides, offset = basic_layout(meta.shape, meta.strides, x._offset, *attributes)
-        part = meta_of(meta.dtype, shape, strides, requires_grad=meta.requires_grad, born=born)
+        part = meta_of(meta.dtype, shape, strides, 0, tracked, born=born, silent=silent)
         made.append(view_alias(x, part, offset))
     return tuple(made)
 
@@ -110,6 +112,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     return show_parts(SPLIT, tensor, axis, sizes)
 
 
+@axis_name
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension of the given sizes, which must add up to it."""
     axis, extent = _axis_of_parts(input, dim, "split_with_sizes")
@@ -326,9 +329,12 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         _check_reach(shape, strides, offset, available, input.dtype)
     if free(input):
         born = birth(input._meta, LOCAL.grad_mode)
-        meta = meta_of(input.dtype, shape, strides, requires_grad=input.requires_grad, born=born)
+        tracked, silent = input.requires_grad, input._meta.silent
+        meta = meta_of(input.dtype, shape, strides, 0, tracked, born=born, silent=silent)
         made: Tensor = view_alias(input, meta, offset)
         return made
+    if offset < current and input._storage is not None and input._family is None:
+        enter_whole(input)
     shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
     return shown
 

@@ -119,9 +119,25 @@ def _fill_random(
     return self
 
 
+_C_NAMES = {
+    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
+    "uint8": "unsigned char", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
 def _float_kind(dtype: DType, name: str) -> str:
     if not dtype.is_floating_point:
-        raise RuntimeError(f"\"{name}\" not implemented for '{dtype.scalar_name}'")
+        if name in ("exponential", "cauchy"):
+            given = dtype.scalar_name
+            if name == "cauchy":
+                given = _C_NAMES.get(dtype.name, dtype.name)
+            raise RuntimeError(
+                f"{name.capitalize()} distribution is a continuous probability distribution. "
+                f"dtype must be a floating point but you specified {given}"
+            )
+        name += "_cpu" if name in ("log_normal", "geometric") else ""
+        raise NotImplementedError(f"\"{name}\" not implemented for '{dtype.scalar_name}'")
     return dtype.name
 
 
@@ -397,9 +413,9 @@ def _filling(kind: str, *names: str) -> Callable[..., Tensor]:
                 _no_more(kind + "_", {name: value})
             parameters[name] = float(value)
         actual = {PARAMETER_NAMES.get(name, name): value for name, value in parameters.items()}
-        return _fill_random(
-            self, kind, {**actual, "dtype": _float_kind(self.dtype, kind)}, generator
-        )
+        integers = kind == "geometric" and self.dtype.kind in "iu"
+        dtype = "float64" if integers else _float_kind(self.dtype, kind)
+        return _fill_random(self, kind, {**actual, "dtype": dtype}, generator)
 
     fill.__name__ = kind + "_"
     fill.__doc__ = f"Fills with numbers of the {kind} distribution ({', '.join(names)})."

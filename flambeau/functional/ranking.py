@@ -190,7 +190,8 @@ def nanmedian(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
     """(the most frequent value along `dim`, the least of several; its last index)."""
     attributes = (dim_of("mode", dim), bool(keepdim))
-    return ModeResult(write_outs(record_many(MODE, (checked("mode", input),), attributes), out))
+    results = record_many(MODE, (checked("mode", input),), attributes)
+    return ModeResult(write_outs(results, out, apart=input))
 
 
 def _checked_q(name: str, input: Tensor, q: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
+from flambeau.functional.options import axis_name
 from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
@@ -68,6 +69,7 @@ def _interleave(x: Value, count: int, axis: int) -> Value:
 INTERLEAVE = PureOp("repeat_interleave", _interleave, "ViewBackward0")
 
 
+@axis_name
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:

@@ -311,7 +311,7 @@ def _max_or_min(name: str, input: Any, dim: Any, keepdim: bool, other: Any, out:
         return write_out(unary(MAX if largest else MIN, input, (name, None, False)), out)
     attributes = (name, (dim_of(name, dim),), bool(keepdim))
     results = record_many(MAX_DIM if largest else MIN_DIM, (input,), attributes)
-    return (MaxResult if largest else MinResult)(write_outs(results, out))
+    return (MaxResult if largest else MinResult)(write_outs(results, out, apart=input))
 
 
 @numpy_names
@@ -355,7 +355,7 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False, out: Any =
         refuse_other_dtype(target, input.dtype)
     dims = None if dim is None else (dim_of("aminmax", dim),)
     results = record_many(AMINMAX, (checked("aminmax", input),), (dims, bool(keepdim)))
-    return AminmaxResult(write_outs(results, out))
+    return AminmaxResult(write_outs(results, out, apart=input))
 
 
 @numpy_names

@@ -8,6 +8,7 @@ from typing import Any
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional.folding import checked
 from flambeau.functional.joining import cat
+from flambeau.functional.options import axis_name
 from flambeau.functional.views import narrow, reshape
 from flambeau.tensor.tensor import Tensor
 
@@ -111,6 +112,7 @@ def _spacings(input: Tensor, spacing: Any, axes: list[int], given: bool) -> list
     return list(spacing)
 
 
+@axis_name
 def gradient(
     input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None,
     edge_order: int = 1,

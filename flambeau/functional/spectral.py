@@ -11,7 +11,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional.folding import checked
-from flambeau.functional.options import checked_dtype
+from flambeau.functional.options import axis_name, checked_dtype
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.fourier import full_transform, half_transform, padded, transform
@@ -164,6 +164,7 @@ _MEANING = {
 
 
 def _one(name: str) -> Callable[..., Tensor]:
+    @axis_name
     def call(
         input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *,
         out: Tensor | None = None,
@@ -180,6 +181,7 @@ def _one(name: str) -> Callable[..., Tensor]:
 
 
 def _many(name: str, two: bool) -> Callable[..., Tensor]:
+    @axis_name
     def call(
         input: Tensor, s: Any = None, dim: Any = (-2, -1) if two else None,
         norm: str | None = None, *, out: Tensor | None = None,
@@ -235,11 +237,13 @@ def _shifted(input: Tensor, dim: Any, back: bool) -> Tensor:
     return roll(input, steps, axes)
 
 
+@axis_name
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:
     """Frequency 0 moved to the middle."""
     return _shifted(checked("fft_fftshift", input), dim, False)
 
 
+@axis_name
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """The inverse of `fftshift`."""
     return _shifted(checked("fft_ifftshift", input), dim, True)

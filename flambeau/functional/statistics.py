@@ -8,6 +8,7 @@ from typing import Any
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional.folding import checked
 from flambeau.functional.moments import vector_norm_of
+from flambeau.functional.options import axis_name
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -151,6 +152,7 @@ RENORM = PureOp("renorm", _renorm)
 RENORM_ = InplaceOp("renorm_", _renorm, "RenormBackward0")
 
 
+@axis_name
 def renorm(
     input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None
 ) -> Tensor:
@@ -159,6 +161,7 @@ def renorm(
     return write_out(unary(RENORM, checked("renorm", input), attributes), out)
 
 
+@axis_name
 def renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """renorm in place."""
     return in_place(RENORM_, self, (), (float(p), int(dim), float(maxnorm)))

@@ -50,7 +50,8 @@ def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
         meta = x._meta
         shape, strides, offset = op.layout(meta.shape, meta.strides, x._offset, *attributes)
         born = birth(meta, LOCAL.grad_mode)
-        shown = meta_of(meta.dtype, shape, strides, requires_grad=meta.requires_grad, born=born)
+        tracked, silent = meta.requires_grad, meta.silent
+        shown = meta_of(meta.dtype, shape, strides, requires_grad=tracked, born=born, silent=silent)
         made: Tensor = view_alias(x, shown, offset)
         return made
     recorded: Tensor = unary(op, x, attributes)

@@ -27,6 +27,7 @@ from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
+from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
@@ -54,7 +55,10 @@ class _Pass:
     def reverse(self, position: int) -> Reverse:
         """The differentiator of the trace (position -1) or of a frame of the chain."""
         if position < 0:
-            pass_ = Reverse(lambda value, used: self._visit(-1, value, used))
+            pass_ = Reverse(
+                lambda value, used: self._visit(-1, value, used),
+                self.trace.current if self.trace.silenced else None,
+            )
             cuts = self.trace.cuts
         else:
             pass_ = Reverse(
@@ -63,9 +67,12 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+        trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
         if self.watch is not None:
-            trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
             pass_.observe = self.watch.observer(position, trace)
+        if OPTIONS.watch_nan:
+            derived = self.trace.derived
+            pass_.began = lambda order, value: derived.append((order, value, trace))
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
@@ -138,7 +145,7 @@ class _Pass:
 
     def _visit(self, position: int, value: Value, used: list[Value]) -> None:
         freed = self.trace.freed if position < 0 else self.chain.links[position].freed  # type: ignore[union-attr]
-        if value in freed:
+        if value in freed and not self._leads_nowhere(position, value):
             raise RuntimeError(FREED)
         if value.primitive.family != VIEW:
             self.visited.append((position, value))
@@ -148,14 +155,32 @@ class _Pass:
         if position < 0:
             for forward in used:
                 origin = saved_origin(forward, self.trace.origins)
-                if origin is not None and origin[0].version != origin[1]:
+                if origin is not None and origin.overwritten:
                     error = RuntimeError(
-                        overwritten(
-                            origin[2], forward.dtype, forward.shape, origin[0].version, origin[1]
-                        )
+                        overwritten(origin.name, forward.dtype, forward.shape, *origin.counts)
                     )
                     error.__dict__["event"] = self.event_of(position, value)
                     raise error
+
+    def _leads_nowhere(self, position: int, value: Value) -> bool:
+        """Whether an event has nothing but leaves without a gradient of their own before it: then
+        its function looks at nothing.
+        """
+        trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
+        event, pending, seen = self.event_of(position, value), [value], {value}
+        while pending:
+            one = pending.pop()
+            if one.primitive.name == "leaf":
+                if not without_gradient(trace.tensors[trace.leaves[one.attrs["leaf"]]].meta):
+                    return False
+                continue
+            own = one.primitive.family == VIEW or self.event_of(position, one) == event
+            if one.primitive.name == "history" or not own:
+                return False
+            fresh = [v for v in one.inputs if v.tracked and v not in seen]
+            seen.update(fresh)
+            pending += fresh
+        return True
 
     def event_of(self, position: int, value: Value) -> int:
         """The event that made a value: its number in the trace of that position."""
@@ -256,7 +281,7 @@ class BackwardOp(Event):
         histories = tuple(sorted(first.histories))
         if histories and chain is None and not alone:
             return NeedChain(histories, _made_here(both))
-        leaves = {(-1, number): ct for number, ct in first.leaves.items()}
+        leaves = {(-1, number): ct for number, ct in _arriving(trace, first).items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
             return self._stop(trace, pass_, position, stopped)
@@ -379,11 +404,18 @@ class BackwardOp(Event):
             position, number = place
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
             leaf = owner.tensors[owner.leaves[number]]
-            if without_gradient(leaf.meta):
-                continue  # a view made under no_grad has no gradient of its own
             places.append(place)
             _new_gradient(trace, leaves[place], leaf, done.create_graph)
         return replace(done, leaves=tuple(places))
+
+
+def _arriving(trace: Trace, pass_: Reverse) -> dict[int, Value]:
+    """What has arrived at the leaves; a view made under no_grad has no gradient of its own."""
+    return {
+        number: ct
+        for number, ct in pass_.leaves.items()
+        if not without_gradient(trace.tensors[trace.leaves[number]].meta)
+    }
 
 
 def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
@@ -510,7 +542,7 @@ def _run_chain(
         if one.cut is not None:
             yield position, one
             return
-        for number, ct in one.leaves.items():
+        for number, ct in _arriving(link.trace, one).items():
             leaves[position, number] = ct
         for value, ct in one.captured.items():
             captured[position, value] = ct
@@ -565,15 +597,13 @@ class FrameBackwardOp(Event):
             one.seed(value, _reshaped(trace.read(number), value))
         one.run()
         freed = _mark_freed(pass_, retain_graph)
-        results = [*one.leaves.values(), *one.histories.values()]
-        imports = pass_.taken(results)
         owner = link.trace
+        leaves = _arriving(owner, one)
+        imports = pass_.taken([*leaves.values(), *one.histories.values()])
         mode, trace.grad_mode = trace.grad_mode, False
         fresh = []
-        for number, ct in sorted(one.leaves.items()):
+        for number, ct in sorted(leaves.items()):
             leaf = owner.tensors[owner.leaves[number]]
-            if without_gradient(leaf.meta):
-                continue
             if totals[number] is None:
                 fresh.append((0, number))
                 _new_gradient(trace, ct, leaf, False)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 NOTHING = Storage(allocate(0))  # stands for values that derivatives look at but do not need
 
 
+class Saved(NamedTuple):
+    """A value kept in memory: where, and the storage's versions then (see Origin)."""
+
+    storage: Storage
+    offset: int  # in bytes
+    version: int
+    silent: int | None
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The version as autograd counts it: now, and then."""
+        if self.silent is None:
+            return self.storage.version, self.version
+        return self.storage.version - self.storage.silent, self.version - self.silent
+
+
 class Frame:
     """A program that has run, as history: its trace, what it saved, its leaves, the frames before
     it.
@@ -31,14 +47,14 @@ class Frame:
     def __init__(
         self,
         trace: Trace,
-        saved: dict[Value, tuple[Storage, int, int]],
+        saved: dict[Value, Saved],
         leaves: list[Any],
         parents: list[tuple[Frame, Value]],
         cuts: list[Any],
         freed: frozenset[Value],
     ) -> None:
         self.trace = trace
-        self.saved = saved  # value: (storage, byte offset, the storage's version then)
+        self.saved = saved
         self.leaves = leaves
         self.parents = parents  # per history input of the trace
         self.cuts = cuts  # per cut of the trace: what runs there
@@ -235,14 +251,40 @@ def shows(value: Value, flat: Value) -> bool:
     return value is flat and flat.primitive.name != "history"
 
 
-def check_imports(done: Any, frames: list[Frame]) -> None:
-    """RuntimeError where a saved value that the pass reads was overwritten since."""
+def check_imports(done: Any, frames: list[Frame], rec: Recording) -> bool:
+    """RuntimeError where a saved value that the pass reads was overwritten since.
+
+    Whether all of them are what they should be: what the recording has written silently is not,
+    before that has run.
+    """
+    at_rest = True
     for position, value, needed in done.imports if isinstance(done, (Done, Cut)) else ():
         entry = frames[position].saved.get(value) if needed else None
-        if entry is not None and entry[0].version != entry[2]:
-            raise RuntimeError(
-                overwritten("", value.dtype, value.shape, entry[0].version, entry[2])
-            )
+        if entry is None:
+            continue
+        now, then = entry.counts
+        if entry.storage.recording is rec:
+            written, silent = _written(rec).get(entry.storage.base, (0, 0))
+            now += written if entry.silent is None else written - silent
+            at_rest = at_rest and not silent
+        if now != then:
+            trace, shape = frames[position].trace, value.shape
+            if value.primitive.name == "leaf":
+                shape = trace.tensors[trace.leaves[value.attrs["leaf"]]].meta.shape
+            raise RuntimeError(overwritten("", value.dtype, shape, now, then))
+    return at_rest
+
+
+def _written(rec: Recording) -> dict[int, tuple[int, int]]:
+    """The bases that a recording has written by now."""
+    known = rec.state.written
+    if known is None:
+        from flambeau.record.recording import trace_of
+
+        bases = trace_of(rec).bases
+        known = {n: (s.version, s.silent) for n, s in enumerate(bases) if s.version}
+        rec.state.written = known
+    return known
 
 
 def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[Any]]:
@@ -259,7 +301,7 @@ def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[
         if entry is None:
             bases.append((NOTHING, 0))
             continue
-        storage, offset, _ = entry
+        storage, offset = entry.storage, entry.offset
         if storage.exposed and storage.still_exposed():
             # NumPy may write there before the pass has run.
             storage, offset = snapshot(storage, offset, value.size * value.dtype.itemsize), 0

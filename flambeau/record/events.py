@@ -199,7 +199,8 @@ class CopyOp(InplaceOp):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         meta = trace.tensors[key[1]].meta
         trace.check_writable(key[1])
-        _check_overlap(trace, key[1], key[2:-1])
+        if self.apart is not None:
+            _check_overlap(trace, key[1], key[2:-1])
         value = self.function(
             meta, *[operand_value(trace, part) for part in key[2:-1]], *(key[-1] or ())
         )
@@ -238,16 +239,22 @@ class ViewOp(Event):
 
 
 class DetachOp(Event):
-    """An alias outside the graph."""
+    """An alias outside the graph; with `silent` one whose writes are not counted: `x.data`."""
 
-    __slots__ = ()
+    __slots__ = ("silent",)
 
     aliases = True
+
+    def __init__(self, name: str, silent: bool) -> None:
+        super().__init__(name)
+        self.silent = silent
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         tensor = trace.tensors[key[1]]
         shape, strides, offset = tensor.layout
-        trace.new_view(tensor, shape, strides, offset, None, None, detached=True)
+        trace.new_view(
+            tensor, shape, strides, offset, None, None, detached=True, silent=self.silent
+        )
 
 
 class RequireGradOp(Event):
@@ -279,7 +286,11 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
     trace.change_meta(
         tensor.number,
         tensor.meta.replaced(
-            requires_grad=flag, is_leaf=True, grad_name=None, born=owned(tensor.meta)
+            requires_grad=flag,
+            is_leaf=True,
+            grad_name=None,
+            born=owned(tensor.meta),
+            silent=tensor.meta.silent and not flag,
         ),
     )
 
@@ -404,12 +415,23 @@ class EnterAllOp(Event):
 
 
 class Metas:
-    """Some metas as one part of a key, compared by identity: whoever makes it keeps it."""
+    """Some metas as one part of a key, compared by identity: `together` gives one for equals."""
 
     __slots__ = ("metas",)
 
     def __init__(self, metas: list[Meta]) -> None:
         self.metas = metas
+
+
+_known_metas: dict[tuple[Meta, ...], Metas] = {}
+_MANY_METAS = 10_000
+
+
+def together(metas: tuple[Meta, ...]) -> Metas:
+    """The metas as part of a key."""
+    if len(_known_metas) > _MANY_METAS:
+        _known_metas.clear()
+    return _known_metas.get(metas) or _known_metas.setdefault(metas, Metas(list(metas)))
 
 
 class AutocastOp(Event):
@@ -425,7 +447,8 @@ ENTER = EnterOp("enter")
 ENTER_ALL = EnterAllOp("enter_all")
 ALIAS = AliasOp("alias")
 AGAIN = AgainOp("again")
-DETACH = DetachOp("detach")
+DETACH = DetachOp("detach", silent=False)
+DATA = DetachOp("data", silent=True)
 REQUIRE_GRAD = RequireGradOp("requires_grad_")
 GRAD_MODE = GradModeOp("set_grad_enabled")
 AUTOCAST = AutocastOp("autocast")

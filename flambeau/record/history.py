@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flambeau.core.shapes import storage_extent
-from flambeau.record.entering import enter, enter_first
+from flambeau.record.entering import enter, enter_first, snapshot_of
 from flambeau.record.events import Event
 from flambeau.record.flushing import flush, settle_other
+from flambeau.record.meta import meta_of
 from flambeau.record.misses import miss
-from flambeau.record.recorder import commit, written_meta
+from flambeau.record.recorder import alias, commit, written_meta
 from flambeau.record.recording import LOCAL, Flushed, Recording
 from flambeau.record.restricted import check_entering
 from flambeau.record.storage import Storage, snapshot
@@ -63,7 +64,18 @@ class MarkCutOp(Event):
         trace.cuts.append((value, inputs))
 
 
+class CopyAgainOp(Event):
+    """A copy of memory that has entered before as another copy (number key[2]), as it is now."""
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_copy(key[1], key[2])
+
+
 HISTORY = HistoryOp("history")
+COPY = CopyAgainOp("copy again")
 MEMBER = MemberOp("member")
 MARK_CUT = MarkCutOp("hook")
 
@@ -97,6 +109,8 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         and leaf._meta.requires_grad
         and leaf._meta.is_leaf
     ):
+        if tensor._offset < leaf._offset and storage.recording is not rec:
+            enter_whole(leaf)
         family.number = leaf._num if leaf._rec is rec else enter(rec, leaf)
         family.rec = rec
     itemsize = tensor._meta.dtype.itemsize
@@ -117,6 +131,17 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     else:
         key, start = _history_key(rec, tensor, family, storage)
     return _join(rec, tensor, key, start)
+
+
+def enter_whole(tensor: Handle) -> None:
+    """Makes all of a tensor's storage part of the recording, with what lies in front of it."""
+    storage = tensor._storage
+    assert storage is not None
+    if storage.recording is LOCAL.rec and storage.offset:
+        flush()
+    if storage.recording is not LOCAL.rec and not storage.exposed:
+        dtype = tensor._meta.dtype
+        enter(LOCAL.rec, alias(tensor, meta_of(dtype, (storage.nbytes // dtype.itemsize,)), 0))
 
 
 def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:
@@ -178,6 +203,9 @@ def _history_key(
 
 def _enter_snapshot(rec: Recording, tensor: Handle, family: Family) -> int:
     """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
+    known, earlier = tensor.__dict__.get("_entered", (None, 0))
+    if known is rec and rec.handles[earlier] is tensor:
+        return _enter_copy(rec, tensor, earlier)
     key, start = _history_key(rec, tensor, family, None)
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
@@ -189,6 +217,19 @@ def _enter_snapshot(rec: Recording, tensor: Handle, family: Family) -> int:
     rec.state = state
     rec.bases += bases
     rec.frames = frames
+    rec.handles += entered
+    tensor.__dict__["_entered"] = rec, number
+    return number
+
+
+def _enter_copy(rec: Recording, tensor: Handle, earlier: int) -> int:
+    """Such memory again: new data with the history of the copy that has entered before."""
+    key = (COPY, tensor._meta, earlier)
+    state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    bases, entered = ((snapshot_of(tensor), 0),), (tensor,)
+    rec.state = state
+    rec.bases += bases
     rec.handles += entered
     return number
 

@@ -32,6 +32,7 @@ class Meta:
         "offset",
         "requires_grad",
         "shape",
+        "silent",
         "strides",
     )
 
@@ -44,6 +45,7 @@ class Meta:
     grad_name: str | None
     numel: int
     at_zero: Meta
+    silent: bool  # whether autograd does not count what is written through it: `x.data`, its views
     born: str | None  # how a view came about that autograd restricts: see record/restricted.py
 
     def replaced(self, **changes: Any) -> Meta:
@@ -57,6 +59,7 @@ class Meta:
             "is_leaf": self.is_leaf,
             "grad_name": self.grad_name,
             "born": self.born,
+            "silent": self.silent,
         }
         fields.update(changes)
         return meta_of(**fields)
@@ -77,6 +80,7 @@ class Meta:
             self.is_leaf,
             self.grad_name,
             self.born,
+            self.silent,
         )
 
 
@@ -89,11 +93,12 @@ def meta_of(
     is_leaf: bool = True,
     grad_name: str | None = None,
     born: str | None = None,
+    silent: bool = False,
 ) -> Meta:
     """The one Meta with these fields (contiguous without strides)."""
     if strides is None:
         strides = contiguous_strides(shape)
-    key = (dtype, shape, strides, offset, requires_grad, is_leaf, grad_name, born)
+    key = (dtype, shape, strides, offset, requires_grad, is_leaf, grad_name, born, silent)
     meta = _interned.get(key)
     if meta is None:
         if len(_interned) > 200_000:
@@ -101,12 +106,12 @@ def meta_of(
         meta = Meta()
         meta.dtype, meta.shape, meta.strides, meta.offset = dtype, Size(shape), strides, offset
         meta.requires_grad, meta.is_leaf, meta.grad_name = requires_grad, is_leaf, grad_name
-        meta.born = born
+        meta.born, meta.silent = born, silent
         meta.numel = element_count(shape)
         meta.at_zero = (
             meta
             if offset == 0
-            else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name, born)
+            else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name, born, silent)
         )
         _interned[key] = meta
     return meta

@@ -11,17 +11,19 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+import warnings
 import weakref
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core import settings
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
-from flambeau.record.chain import Frame
+from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
@@ -31,6 +33,7 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
 from flambeau.record.trace import Trace
+from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -41,22 +44,21 @@ reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
-HEAVY_PER_NODE = 5_000
-HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its first run
 
 
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
-    __slots__ = ("functions", "leaves", "saved", "spent", "trace", "views")
+    __slots__ = ("functions", "leaves", "saved", "spent", "stale", "trace", "views")
 
     def __init__(
         self,
         trace: Trace,
-        saved: list[tuple[Value, str, int, int, int]],
+        saved: list[tuple[Value, str, int, bool]],
         leaves: list[int],
         spent: bool,
         views: list[tuple[int, Value]],
+        stale: list[tuple[Value, int, int]],
     ) -> None:
         self.trace = trace
         self.functions = [  # (cut number, its record) of custom functions that have saved something
@@ -65,7 +67,9 @@ class FrameSpec:
             if value in trace.functions and trace.functions[value].saved
         ]
         self.spent = spent  # whether backward has been: nothing is left to differentiate
-        self.saved = saved  # (value, "result" or "base", index, byte offset, writes to it)
+        self.saved = saved  # (value, "result" or "base", index, whether each write counts)
+        # Values that were overwritten by the program's end: (value, version now, version then).
+        self.stale = stale
         self.leaves = leaves
         self.views = views  # tensors that entered with history, and their values here
 
@@ -159,7 +163,9 @@ class Plan:
 
     __slots__ = (
         "__weakref__",
+        "_costs",
         "asked",
+        "born",
         "cache",
         "compiled",
         "depth",
@@ -169,10 +175,10 @@ class Plan:
         "free",
         "fresh",
         "imported",
+        "joined",
         "kept_bytes",
         "live",
         "others",
-        "pays",
         "program",
         "restricted",
         "result_bytes",
@@ -188,24 +194,25 @@ class Plan:
         self,
         program: Program,
         live: list[tuple[int, int, Meta, int]],
-        writes: list[tuple[int, int]],
+        writes: list[tuple[int, int, int]],
         frame: FrameSpec | None,
         families: list[FamilySpec],
         depth: int,
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
-        rewritten: list[tuple[int, int]] | None = None,
+        rewritten: list[tuple[int, int, int]] | None = None,
     ) -> None:
         self.program = program
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
-        self.rewritten = rewritten  # (result, how often it was written after it was made)
+        # (result, how often it was written after it was made, how often of these silently)
+        self.rewritten = rewritten
         # Bases that may be the memory of one that is written: what earlier programs have saved.
         self.imported = imported if writes else ()
         self.live = (
             live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         )
-        self.writes = writes  # (base, how often written)
+        self.writes = writes  # (base, how often written, how often of these silently)
         self.frame = frame
         self.families = families
         self.depth = depth
@@ -219,10 +226,12 @@ class Plan:
         self.compiled: Any = None
         self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
+        self.joined = False  # the schedule has all the kernels that it can have
+        self.born = 0  # how many programs had run before its first run
         self.runs = 0
-        self.early = False  # compiled before its first run (see Early)
+        self.early = False  # heavy, and has not come back (see Early)
         self.asked = False  # to be compiled, by the user
-        self.pays = 0.0  # the runs in the reference executor that cost what compiling does
+        self._costs: Costs | None = None
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
@@ -240,11 +249,13 @@ class Plan:
                 self.run_reference(rec, storages)
         self.runs += 1
         if self.runs == 2 and self.early:
-            EARLY.waiting -= 1
-        for base, count in self.writes:
-            rec.bases[base][0].version += count
-        for index, count in self.rewritten or ():
-            storages[index].version = count
+            EARLY.came_back()
+        for base, count, silent in self.writes:
+            storage = rec.bases[base][0]
+            storage.version += count
+            storage.silent += silent
+        for index, count, silent in self.rewritten or ():
+            storages[index].version, storages[index].silent = count, silent
         handles = rec.handles
         if self.runs == 1:
             self.sort_live(rec)
@@ -275,7 +286,7 @@ class Plan:
         """Copies saved memory that this very program overwrites: compiled code writes in place and
         takes different bases for different memory.
         """
-        written = {id(rec.bases[base][0]) for base, _ in self.writes}
+        written = {id(rec.bases[base][0]) for base, _, _ in self.writes}
         for number in self.imported:
             storage, start = rec.bases[number]
             if id(storage) in written:
@@ -313,7 +324,7 @@ class Plan:
         if cache:
             if list(map(getrefcount, cache)) == self.free:
                 for storage in cache:
-                    storage.version = 0
+                    storage.version = storage.silent = 0
                     if getrefcount(storage.buffer) > BUFFER_BASELINE:
                         break
                 else:
@@ -325,12 +336,18 @@ class Plan:
                 ):
                     cache[place] = Storage(allocate(self.result_bytes[place]))
                 else:
-                    cache[place].version = 0
+                    cache[place].version = cache[place].silent = 0
             return cache
         cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
         if self.kept_bytes > LARGE:
             RESULT_MEMORY.keep(self, self.tick)
         return cache
+
+    @property
+    def costs(self) -> Costs:
+        if self._costs is None:
+            self._costs = Costs(self.program)
+        return self._costs
 
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
@@ -342,19 +359,27 @@ class Plan:
         if self.runs >= OPTIONS.warm_up:
             if self.asked:
                 return True
-            share = waiting_share()
-            if share and not self.pays:
-                self.pays = runs_that_pay(self.program)
-            return self.runs >= share * self.pays
-        self.early = self.runs == 0 and heavy(self.program) and EARLY.hopeful(self.program)
-        EARLY.waiting += self.early
-        return self.early
+            share = waiting_share(self.runs, runs_so_far() - self.born)
+            return not share or self.runs >= share * self.costs.pays
+        if self.runs:
+            return False
+        self.born = runs_so_far()
+        hopeful = not EARLY.many
+        self.early = EARLY.waits(self.program)
+        return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
 
     def compile(self) -> Any:
+        """The program as machine code; None where there is no room for more of that."""
+        from flambeau.execute.cpu.target import NoRoomForCode
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
-        self.compiled = NativeProgram(self.program)
+        try:
+            self.compiled = NativeProgram(self.program)
+        except NoRoomForCode as reason:
+            OPTIONS.executor = "reference"
+            warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
+            return None
         self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
@@ -370,13 +395,31 @@ class Plan:
         ]
         if self.schedule is None:
             self.schedule = reference.Schedule(self.program)
-        results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        if not self.joined and self.joins_kernels():
+            from flambeau.execute.cpu.chains import join
+
+            self.joined = join(self.schedule)
+        try:
+            results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        except FoundNaN:
+            raise reference.first_nan(self.program, arrays, rec.scalars) from None
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
+
+    def joins_kernels(self) -> bool:
+        """Whether the reference executor should go over to kernels for any lengths."""
+        if (
+            OPTIONS.executor != "auto"
+            or OPTIONS.sync
+            or not EARLY.many
+            or settings.checking_wanted()
+        ):
+            return False
+        return self.costs.joins_pay(self.runs)
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame
@@ -385,13 +428,16 @@ class Plan:
             if self.spent_frame is None:
                 self.spent_frame = Frame(spec.trace, {}, [], [], [], frozenset(spec.trace.freed))
             return self.spent_frame
-        saved = {}
-        for value, where, index, offset, _ in spec.saved:
-            if where == "result":
-                saved[value] = (storages[index], offset, storages[index].version)
-            else:
-                storage, start = rec.bases[index]
-                saved[value] = (storage, start + offset, storage.version)
+        saved: dict[Value, Saved] = {}
+        for value, where, index, strict in spec.saved:
+            storage, start = (storages[index], 0) if where == "result" else rec.bases[index]
+            saved[value] = Saved(
+                storage, start, storage.version, None if strict else storage.silent
+            )
+        for value, now, then in spec.stale:
+            gone = Storage(allocate(0))
+            gone.version = now
+            saved[value] = Saved(gone, 0, then, None)
         frame = Frame(
             spec.trace,
             saved,
@@ -410,53 +456,6 @@ class Plan:
         return frame
 
 
-class Early:
-    """Programs that were compiled before their first run: `waiting` is how many have not come back.
-
-    Where those are many, as with batches of ever new lengths, the next will hardly come back
-    either, and waits for its second run unless the first alone is worth it.
-    """
-
-    most = 4
-
-    def __init__(self) -> None:
-        self.waiting = 0
-
-    def hopeful(self, program: Program) -> bool:
-        """Whether to compile a heavy program at once."""
-        return self.waiting < self.most or runs_that_pay(program) < 0.5
-
-
-EARLY = Early()
-MANY_PROGRAMS = 64
-# Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
-# for a multiply-add or an element.
-COMPILING, COMPILING_PER_NODE = 0.03, 1e-3
-RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
-
-
-def waiting_share() -> float:
-    """What part of the cost of compiling a small program has to have been spent in NumPy first.
-
-    None for the first ones: a training loop has a few programs, and comes back to them. Where
-    programs are many, as with sequences of ever new lengths, each has to have cost about that, and
-    so do all once several have been compiled for nothing.
-    Costs are estimated, never measured: when a program is compiled decides about the last bits of
-    its results, and they must not hang on the clock.
-    """
-    if EARLY.waiting >= EARLY.most:
-        return 1.0
-    count = STATISTICS.compiled_programs
-    return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
-
-
-def runs_that_pay(program: Program) -> float:
-    """The runs in the reference executor that cost what compiling the program does."""
-    nodes = program.nodes()
-    compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
-    return compiling / (RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * work(nodes))
-
-
 def shortcuts(schedule: reference.Schedule) -> Any:
     """What the reference executor is given of the compiler's kernels."""
     if OPTIONS.sync or OPTIONS.executor == "reference" or not schedule.long:
@@ -470,31 +469,3 @@ def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     """The elements of a program's base as a flat array in storage form."""
     raw = np.asarray(storage.buffer)[offset : offset + extent * dtype.itemsize]
     return raw.view(dtype.numpy)
-
-
-def heavy(program: Program) -> bool:
-    """Whether a program is worth compiling before it has come back.
-
-    It must have work, counted in multiply-adds and elements, and enough of it for each node to
-    pay for compiling it.
-    """
-    nodes = program.nodes()
-    total = work(nodes)
-    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
-
-
-def work(nodes: Sequence[Value]) -> int:
-    """Multiply-adds and elements that the nodes of a program compute."""
-    total = 0
-    for value in nodes:
-        name = value.primitive.name
-        if name == "dot":
-            total += value.size * value.inputs[0].shape[-1]
-        elif name == "conv":
-            kernel = value.inputs[1]
-            total += value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))
-        elif name == "strided_scatter":
-            total += value.inputs[1].size
-        else:
-            total += value.size
-    return total

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flambeau.core.shapes import contiguous_strides
 from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
+from flambeau.record.options import OPTIONS
 from flambeau.record.plan import FamilySpec, FrameSpec, Plan
 from flambeau.record.restricted import follows_base
 from flambeau.record.saved import in_its_own_memory, saved_values
-from flambeau.record.trace import Trace, flatten
+from flambeau.record.trace import Trace, flatten, saved_origin
 
 
 def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
@@ -34,7 +35,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         if storage.version:
             assert storage.base is not None
             updates.append(Update(storage.base, trace.data(storage)))
-            writes.append((storage.base, storage.version))
+            writes.append((storage.base, storage.version, storage.silent))
     families = _family_specs(trace, live)
     frame = _frame_spec(trace, [f.flat for f in families if f.flat is not None], results, places)
     program = Program(
@@ -43,15 +44,20 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(results),
         tuple(updates),
     )
+    if OPTIONS.watch_nan:
+        from flambeau.record.watching import watched
+
+        program = watched(program)
     imported = tuple(trace.imported)
     places_written = {
-        places[id(t.storage)]: t.storage.version
+        places[id(t.storage)]: (t.storage.version, t.storage.silent)
         for t in trace.tensors
         if t.storage.version and id(t.storage) in places
     }
+    rewritten = [(index, *counts) for index, counts in places_written.items()]
     return Plan(
         program, targets, writes, frame, families, depth, imported, _restricted(trace, live),
-        list(places_written.items()) or None,
+        rewritten or None,
     )  # fmt: skip
 
 
@@ -142,38 +148,71 @@ def _frame_spec(
         return None
     needed, left = saved_values(trace, flats)
     spent = not (left or needed or trace.cuts or trace.histories)
-    whole = {}
-    for tensor in trace.tensors:
-        if (
-            id(tensor.storage) in places
-            and tensor.meta.offset == 0
-            and (tensor.meta.numel == tensor.storage.size)
-        ):
-            value = tensor.group.values.get(tensor.layout)
-            if (
-                value is not None
-                and value.size == tensor.storage.size
-                and tensor.meta.strides == contiguous_strides(value.shape)
-            ):
-                whole[value] = places[id(tensor.storage)]
-    saved = []
+    whole = _whole_values(trace, places)
+    saved, stale = [], []
     for value in needed:
-        if value in whole:
-            saved.append((value, "result", whole[value], 0, 0))
+        now = trace.current(value) if trace.silenced else value
+        origin = saved_origin(now, trace.origins)
+        if origin is not None and origin.overwritten:
+            stale.append((value, *origin.counts))
             continue
-        base = _base_of(value, trace)
-        if base is not None:
-            saved.append((value, "base", base, 0, trace.bases[base].version))
-            continue
-        saved.append((value, "result", len(results), 0, 0))
-        results.append(flatten(value, value.shape, contiguous_strides(value.shape)))
+        strict = origin is not None and origin.silent is None
+        where = _memory_of(value, now, trace, whole, places)
+        if where is not None:
+            saved.append((value, *where, strict))
+        else:
+            saved.append((value, "result", len(results), False))
+            results.append(flatten(now, now.shape, contiguous_strides(now.shape)))
     views = []
     for number in sorted(trace.entered):
         tensor = trace.tensors[number]
+        if tensor.group.entered is not None:
+            continue  # what it gets passes the copy that entered first
+        shown = tensor.group.values.get(tensor.layout)
+        if shown is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
+            views.append((number, shown))
+    return FrameSpec(trace, saved, list(trace.leaves), spent, views, stale)
+
+
+def _whole_values(trace: Trace, places: dict[int, int]) -> dict[Value, int]:
+    """The values that are all of a result's memory as the program leaves it: which result."""
+    whole = {}
+    for tensor in trace.tensors:
+        storage, meta = tensor.storage, tensor.meta
+        if (
+            id(storage) not in places
+            or meta.offset
+            or meta.numel != storage.size
+            or tensor.group.version != storage.version
+        ):
+            continue
         value = tensor.group.values.get(tensor.layout)
-        if value is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
-            views.append((number, value))
-    return FrameSpec(trace, saved, list(trace.leaves), spent, views)
+        if value is None or value.size != storage.size:
+            continue
+        if meta.strides != contiguous_strides(value.shape):
+            continue
+        place = whole[value] = places[id(storage)]
+        while value.primitive.name == "reshape" and not in_its_own_memory(trace, value):
+            value = value.inputs[0]
+            whole.setdefault(value, place)
+    return whole
+
+
+def _memory_of(
+    value: Value, now: Value, trace: Trace, whole: dict[Value, int], places: dict[int, int]
+) -> tuple[str, int] | None:
+    """Where a value that is kept (`now` as derivatives see it) lies once the program has run."""
+    if now in whole:
+        return "result", whole[now]
+    base = _base_of(value, trace) if now is value else None
+    origin = trace.origins.get(value)
+    if now is not value and origin is not None:  # written through `x.data`: that may go on
+        shape, strides, offset = origin.layout
+        if offset == 0 and strides == contiguous_strides(shape):
+            base = origin.storage.base
+            if id(origin.storage) in places:
+                return "result", places[id(origin.storage)]
+    return None if base is None else ("base", base)
 
 
 def _base_of(value: Value, trace: Trace) -> int | None:

@@ -17,10 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flambeau.record.entering import Together, enter, enter_all, enter_slowly
-from flambeau.record.events import DETACH
+from flambeau.record.events import DATA, DETACH
 from flambeau.record.flushing import (
     Shown,
     end_step,
+    ever_new,
     flush,
     part_new,
     settle_other,
@@ -56,6 +57,7 @@ __all__ = [
     "enter",
     "enter_all",
     "enter_slowly",
+    "ever_new",
     "flush",
     "group_update",
     "in_place",
@@ -302,15 +304,13 @@ def written_meta(meta: Meta) -> Meta:
     return meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
 
 
-def detach(x: Handle) -> Any:
-    """An alias of x outside the graph."""
+def detach(x: Handle, silent: bool = False) -> Any:
+    """An alias of x outside the graph; `silent`: autograd does not count what is written to it."""
     if x._rec is not LOCAL.rec and x._storage is not None:
-        return alias(
-            x,
-            x._meta.replaced(requires_grad=False, is_leaf=True, grad_name=None, born=None),
-            x._offset,
-        )
-    return unary(DETACH, x)
+        changes = {"requires_grad": False, "is_leaf": True, "grad_name": None, "born": None}
+        meta = x._meta.replaced(**changes, silent=silent or x._meta.silent)
+        return alias(x, meta, x._offset)
+    return unary(DATA if silent else DETACH, x)
 
 
 def at_rest(storage: Storage) -> bool:

@@ -1,24 +1,72 @@
-"""What a trace knows of storages, of tensors, and of those that share history."""
+"""What a trace knows of storages, of tensors, and of those that share history.
+
+Records refer to values and to other records (tensors to groups, groups to storages), never in a
+circle, so that the garbage collector need not visit them (see Note: values and the garbage
+collector).
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides
-from flambeau.ops.value import Value
+from flambeau.ops.value import Value, leave_to_reference_counts
 from flambeau.record.meta import Meta
 
 
 class StorageRecord:
-    """Memory as the trace sees it: `size` elements of `dtype`, known base or made here."""
+    """Memory as the trace sees it: `size` elements of `dtype`, known base or made here.
 
-    __slots__ = ("base", "data", "dtype", "size", "version")
+    `version` counts the writes; `silent` those through `x.data`, which autograd does not count.
+    """
+
+    __slots__ = ("base", "data", "dtype", "silent", "size", "version")
 
     def __init__(self, dtype: DType, size: int, base: int | None) -> None:
         self.dtype = dtype
         self.size = size
         self.base = base
-        self.version = 0
+        self.version = self.silent = 0
         self.data: Value | None = None  # flat; None while only a group's logical value exists
+        leave_to_reference_counts(self)
+
+    @property
+    def counted(self) -> int:
+        """The version as autograd counts it."""
+        return self.version - self.silent
+
+
+class Origin(NamedTuple):
+    """Where a value stands in memory: what an op has read of a tensor, or given to one.
+
+    `silent` is how often the storage was written through `x.data` before, None where the tensor
+    is such an alias itself: autograd counts its writes apart, here every one counts.
+    """
+
+    storage: StorageRecord
+    version: int
+    name: str
+    silent: int | None
+    layout: tuple[Shape, Strides, int]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The version as autograd counts it: now, and when the value was read."""
+        if self.silent is None:
+            return self.storage.version, self.version
+        return self.storage.counted, self.version - self.silent
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether autograd refuses the value since its memory was written."""
+        now, then = self.counts
+        return now != then
+
+    @property
+    def changed(self) -> bool:
+        """Whether its memory was written, by `x.data` alone: derivatives see what is there now."""
+        return self.storage.version != self.version and not self.overwritten
 
 
 class Group:
@@ -26,9 +74,10 @@ class Group:
 
     `home` is what the op gave to which the history belongs, where it gave all of the tensor that
     the others are views of: gradients go there whatever has been written past autograd since.
+    `entered` is the history that a copy has entered with.
     """
 
-    __slots__ = ("flat", "home", "leaf", "storage", "values", "version")
+    __slots__ = ("entered", "flat", "home", "leaf", "storage", "values", "version")
 
     def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
         self.storage = storage
@@ -36,7 +85,9 @@ class Group:
         self.version = storage.version
         self.flat: Value | None = None
         self.home: Value | None = None
+        self.entered: Value | None = None
         self.values: dict[tuple[Shape, Strides, int], Value] = {}
+        leave_to_reference_counts(self)
 
 
 class TensorRecord:
@@ -60,6 +111,7 @@ class TensorRecord:
         self.own: tuple[int, Value] | None = None
         self.output = -1
         self.seen = 0
+        leave_to_reference_counts(self)
 
     @property
     def layout(self) -> tuple[Shape, Strides, int]:

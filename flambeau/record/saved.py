@@ -23,10 +23,14 @@ FREED = (
 
 
 def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
-    """`value` of another program: constants as they are, views of imported values, else
-    `read(value)`.
+    """`value` of another program: constants as they are, views of imported values, else (and where
+    its memory was written) `read(value)`.
     """
     primitive = value.primitive
+    if value in trace.origins:
+        origin = trace.origins[value]
+        if origin is None or origin.storage.version != origin.version:
+            return read(value)  # type: ignore[no-any-return]
     if len(value.inputs) == 1 and in_its_own_memory(trace, value):
         return read(value)  # type: ignore[no-any-return]
     if primitive.name in ("constant", "iota"):
@@ -46,7 +50,7 @@ def in_its_own_memory(trace: Trace, value: Value) -> bool:
     if own is None:
         return False
     other = saved_origin(value.inputs[0], trace.origins)
-    return other is not None and other[0] is not own[0]
+    return other is not None and other.storage is not own.storage
 
 
 def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
@@ -110,9 +114,9 @@ def stale_saved(trace: Trace, function: FunctionRecord) -> str | None:
     """PyTorch's message where a tensor that a custom function has saved was overwritten since."""
     for number, version in function.saved:
         tensor = trace.tensors[number]
-        if tensor.storage.version != version:
+        if tensor.storage.counted != version:
             meta = tensor.meta
-            now = tensor.storage.version
+            now = tensor.storage.counted
             return overwritten(meta.grad_name or "", meta.dtype, meta.shape, now, version)
     return None
 

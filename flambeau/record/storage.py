@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.ops.primitive import Array
 
@@ -59,16 +60,16 @@ def allocate(nbytes: int) -> Buffer:
         raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
         raise RuntimeError(out_of_memory(nbytes)) from None
-    start = raw.__array_interface__["data"][0]
+    start = address_of(raw)
     return Buffer(raw, start + -start % ALIGNMENT, nbytes)
 
 
 class Storage:
     """A tensor's memory: shared by all its views.
 
-    `version` counts in-place writes. `exposed` says that something outside (a NumPy array) may read
-    or write the memory at any time. `recording` and `base` say where the storage stands in the
-    recording under way.
+    `version` counts in-place writes, `silent` those that autograd does not. `exposed` says that
+    something outside (a NumPy array) may read or write the memory at any time. `recording` and
+    `base` say where the storage stands in the recording under way.
     """
 
     __slots__ = (
@@ -80,12 +81,13 @@ class Storage:
         "foreign",
         "offset",
         "recording",
+        "silent",
         "version",
     )
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
-        self.version = 0
+        self.version = self.silent = 0
         self.exposed = False
         self.foreign: Any = None  # the NumPy array whose memory this is
         self.recording: Any = None

@@ -36,7 +36,7 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
-from flambeau.record.records import FunctionRecord, Group, StorageRecord, TensorRecord
+from flambeau.record.records import FunctionRecord, Group, Origin, StorageRecord, TensorRecord
 from flambeau.record.restricted import birth, follows_base, refusal
 from flambeau.record.storage import HOPELESS, too_large
 
@@ -61,9 +61,8 @@ class Trace:
         self.histories: list[Any] = []  # what each history input stands for
         self.leaves: list[int] = []  # tensor number of each leaf
         self.entered: set[int] = set()  # tensors that came from outside
-        self.origins: dict[
-            Value, tuple[StorageRecord, int, str] | None
-        ] = {}  # None: a value of its own
+        self.origins: dict[Value, Origin | None] = {}  # None: a value of its own
+        self.silenced = False  # whether something was written through `x.data`
         self.freed: set[Value] = set()
         self.marks: list[int] = []  # where in the order of values each event begins
         self.cuts: list[
@@ -71,6 +70,8 @@ class Trace:
         ] = []  # Python code in the graph
         self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
+        # With `watch_nan`: (order of values, forward value, its trace) where derivatives begin.
+        self.derived: list[tuple[int, Value, Trace]] = []
         self.changed: dict[int, Meta] = {}
         self._state: Any = None
 
@@ -100,6 +101,18 @@ class Trace:
         group.leaf = self.tensors[number].group.leaf
         assert group.leaf is not None and group.flat is None
         group.flat = source.leaf(self.data(record.storage), group.leaf)
+        record.meta = meta
+        return record
+
+    def enter_copy(self, meta: Meta, number: int) -> TensorRecord:
+        """Tensor `number`, whose memory others may have written, enters with new data and the
+        history that it has.
+        """
+        plain = meta.replaced(requires_grad=False, is_leaf=True, grad_name=None)
+        record = self.enter(plain)
+        value = self.tracked_value(number)
+        group = record.group = self._history_of(record, value)
+        group.entered = group.flat
         record.meta = meta
         return record
 
@@ -172,6 +185,8 @@ class Trace:
     def unchanged(self, group: Group) -> bool:
         """Whether the group's history is still the one that it entered with."""
         flat = self.flat(group)
+        if group.entered is not None:
+            return flat is group.entered
         while flat.primitive.name in ("relink", "pad"):
             flat = flat.inputs[1 if flat.primitive.name == "relink" else 0]
         return flat.primitive.name == "history" and flat.attrs["frame"] >= 0
@@ -245,7 +260,7 @@ class Trace:
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
         group.values[record.layout] = group.home = value
-        self.origins[value] = (storage, 0, self.event)
+        self.origins[value] = Origin(storage, 0, self.event, 0, record.layout)
         self.tensors.append(record)
         return record
 
@@ -260,6 +275,7 @@ class Trace:
         *,
         detached: bool = False,
         output: int | None = None,
+        silent: bool = False,
     ) -> TensorRecord:
         """A tensor over the same storage with another layout; `value` is its value if already
         known, `output` its number where an op makes several.
@@ -282,6 +298,7 @@ class Trace:
             not tracked,
             grad_name if tracked else None,
             None if detached else birth(parent.meta, self.grad_mode, output is not None),
+            silent or parent.meta.silent,
         )
         record = TensorRecord(len(self.tensors), meta, parent.storage, group)
         record.output = -1 if detached else output or 0
@@ -297,14 +314,7 @@ class Trace:
         self, parent: TensorRecord, value: Value, grad_name: str, born: str | None
     ) -> TensorRecord:
         """A tensor over the parent's elements, with a history of its own: that of `value`."""
-        shape, strides, offset = parent.layout
-        storage, group = parent.storage, Group(parent.storage)
-        data = _untracked(self.data(storage))
-        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
-            group.flat = source.relink(data, flatten(value, shape, strides))
-        else:
-            history = view.strided_scatter(data, value, strides=strides, offset=offset)
-            group.flat = source.relink(data, history)
+        storage, group = parent.storage, self._history_of(parent, value)
         group.values[parent.layout] = group.home = value
         meta = parent.meta.replaced(
             requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
@@ -313,6 +323,18 @@ class Trace:
         record.seen = storage.version
         self.tensors.append(record)
         return record
+
+    def _history_of(self, parent: TensorRecord, value: Value) -> Group:
+        """A group over the parent's memory whose history is that of `value`, the parent's size."""
+        shape, strides, offset = parent.layout
+        storage, group = parent.storage, Group(parent.storage)
+        data = _untracked(self.data(storage))
+        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
+            group.flat = source.relink(data, flatten(value, shape, strides))
+        else:
+            history = view.strided_scatter(data, value, strides=strides, offset=offset)
+            group.flat = source.relink(data, history)
+        return group
 
     def scalar(self, kind: type) -> Value:
         """A new run-time scalar of a Python number type."""
@@ -382,7 +404,25 @@ class Trace:
             shown = layout_value(_untracked(self.flat(group)), *tensor.layout)
             own = source.relink(shown, value)
             tensor.own = group.version, own
-            self.origins[own] = group.storage, group.version, tensor.meta.grad_name or ""
+            self._note(own, tensor, tensor.meta.grad_name or "")
+
+    def _note(self, value: Value, tensor: TensorRecord, name: str) -> None:
+        """The value is what the tensor shows of its memory now."""
+        storage = tensor.storage
+        silent = None if tensor.meta.silent else storage.silent
+        self.origins[value] = Origin(storage, storage.version, name, silent, tensor.layout)
+
+    def current(self, value: Value) -> Value:
+        """What derivatives see of a value: what is there now, if written through `x.data`."""
+        origin = self.origins.get(value)
+        if origin is not None and origin.changed:
+            found = layout_value(_untracked(self.data(origin.storage)), *origin.layout)
+            return source.relink(found, value) if value.tracked else found
+        if value not in self.origins and value.primitive.family == VIEW and len(value.inputs) == 1:
+            shown = self.current(value.inputs[0])
+            if shown is not value.inputs[0]:
+                return value.primitive(shown, **value.attrs)
+        return value
 
     def tracked_value(self, number: int) -> Value:
         """The tensor's value with its history, whatever the grad mode."""
@@ -393,11 +433,7 @@ class Trace:
         if value is None:
             value = layout_value(self.flat(group), *tensor.layout)
             group.values[tensor.layout] = value
-            self.origins[value] = (
-                tensor.storage,
-                tensor.storage.version,
-                tensor.meta.grad_name or "",
-            )
+            self._note(value, tensor, tensor.meta.grad_name or "")
         return value
 
     def gradient_value(self, number: int) -> Value:
@@ -466,6 +502,9 @@ class Trace:
         storage.data = flat if not flat.tracked else source.detach(flat)
         hooked = [] if self.grad_mode else self._hooked(group)
         storage.version += 1
+        if tensor.meta.silent:
+            storage.silent += 1
+            self.silenced = True
         group.version = storage.version
         group.values.clear()
         if group.leaf is not None:
@@ -476,7 +515,7 @@ class Trace:
             group.flat, group.home = flat, None
             if whole and self.is_base(tensor):
                 group.values[tensor.layout] = group.home = value
-                self.origins[value] = (storage, storage.version, grad_name)
+                self._note(value, tensor, grad_name)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
 

@@ -12,10 +12,13 @@ from flambeau.record.meta import meta_of
 from flambeau.record.storage import storage_from_array
 from flambeau.tensor.tensor import from_storage, retype
 
+MARKS = ("_is_param", "_is_buffer")
+
 
 def own_attributes(tensor: Any) -> dict[str, Any]:
-    """What the user has set on a tensor."""
-    return {name: v for name, v in tensor.__dict__.items() if not name.startswith("_")}
+    """What the user has set on a tensor, and what it was made as."""
+    attributes = tensor.__dict__.items()
+    return {name: v for name, v in attributes if not name.startswith("_") or name in MARKS}
 
 
 def deep_copy(tensor: Any, memo: dict[int, Any]) -> Any:

@@ -128,7 +128,7 @@ def tensor_repr(tensor: Tensor) -> str:
 
     kind = type(tensor)
     grad_fn = tensor.grad_fn
-    return format_tensor(
+    text = format_tensor(
         tensor._array(),
         dtype=tensor.dtype,
         requires_grad=tensor.requires_grad,
@@ -137,6 +137,8 @@ def tensor_repr(tensor: Tensor) -> str:
         is_parameter=isinstance(tensor, Parameter),
         class_name=None if kind in (Tensor, Parameter, Buffer) else kind.__name__,
     )
+    # (A parameter of a program's own class shows that alone.)
+    return text if issubclass(kind, Parameter) else text.removeprefix("Parameter containing:\n")
 
 
 def format_with_spec(

@@ -93,7 +93,7 @@ class Tensor(Base):
         out._settled()
         out = retype(out, cls)
         overriding.check_class(cls)
-        out._meta = out._meta.replaced(requires_grad=require_grad)
+        out._meta = out._meta.replaced(requires_grad=require_grad, silent=False)
         return out
 
     # ---- what is known without data --------------------------------------------------------------
@@ -400,8 +400,9 @@ class Tensor(Base):
                 )
             if value.shape != self.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: expected {list(self.shape)}, "
-                    f"got {list(value.shape)}"
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "
+                    f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor "
+                    "are the same size"
                 )
             if value.dtype is not self.dtype:
                 raise RuntimeError(
@@ -491,7 +492,7 @@ class Tensor(Base):
 
     @property
     def data(self) -> Any:
-        out = recorder.detach(self)
+        out = recorder.detach(self, silent=True)
         out._data_of = weakref.ref(self), self._rec, self._num, self._storage
         return out
 
@@ -523,7 +524,8 @@ class Tensor(Base):
 
     @property
     def _version(self) -> int:
-        return self._settled().version
+        storage = self._settled()
+        return storage.silent if self._meta.silent else storage.version - storage.silent
 
     def retain_grad(self) -> None:
         """Keeps this non-leaf tensor's gradient in `.grad` when backward passes it."""

@@ -126,6 +126,80 @@ seen(p)
 p.data.clamp_(0, 1)
 seen(p, p.data.requires_grad)
 ---
+z = x * x
+x.data.mul_(10)
+z.sum().backward()
+seen(x.grad, x._version)
+---
+z = x * x
+z.sum().item()
+x.data.mul_(10)
+z.sum().backward()
+seen(x.grad, x)
+---
+z = x * x
+x.data.mul_(10)
+x.sum().item()
+x.data.add_(1)
+z.sum().backward()
+seen(x.grad, x)
+---
+z = y.exp()
+z.data[0] = 5
+z.data.t()[1:] *= 2
+z.sum().backward()
+seen(x.grad)
+---
+z = (x * x).sin().sum()
+for i in range(3):
+    x.data.mul_(2)
+    z.backward(retain_graph=True)
+    seen(x.grad)
+---
+w = torch.ones(3, 2, requires_grad=True)
+z = x @ w
+seen(z.sum().item())
+w.data.copy_(torch.arange(6.0).view(3, 2))
+z.sum().backward()
+seen(x.grad, w.grad)
+---
+z = x * x
+d = x.data
+d.mul_(2)
+d.view(-1)[0] = 7
+z.sum().backward()
+seen(x.grad, x._version, d.requires_grad)
+---
+z = x * x
+x.detach().mul_(2)
+z.sum().backward()
+---
+z = x * x
+z.sum().item()
+x.detach().mul_(2)
+z.sum().backward()
+---
+z = x * x
+x.data.mul_(2)
+with no_grad(): x.mul_(2)
+z.sum().backward()
+---
+d = x.data
+z = d * x
+d.mul_(2)
+z.sum().backward()
+---
+z = (x * x).sum()
+(g,) = torch.autograd.grad(z, x, create_graph=True)
+x.data.mul_(3)
+(g * g).sum().backward()
+seen(x.grad)
+---
+p = torch.nn.Parameter(x.data)
+z = p * p
+with no_grad(): p.mul_(2)
+z.sum().backward()
+---
 x.grad = torch.ones(2, 3)
 x.grad.data = x.grad.data * 3
 seen(x.grad)

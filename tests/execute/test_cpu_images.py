@@ -11,8 +11,9 @@ import pytest
 from against_reference import Builder, run
 
 from flambeau.core import dtypes
-from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
-from flambeau.execute.cpu.matrix_plan import has_matrix_unit
+from flambeau.execute.cpu.compiled import CompiledProgram
+from flambeau.execute.cpu.compiler import compile_program
+from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops import contraction, elementwise, view
 from flambeau.ops.value import Value
 

@@ -167,6 +167,7 @@ t.tensor([1, 2, 3])[t.tensor([2, 0])]
 t.tensor([True, False])[t.tensor([1, 1, 0])]
 t.tensor([1, 2]).masked_fill(t.tensor([True, False]), 9)
 x.masked_fill(x > 0, float('nan'))
+x.masked_fill(x > 0, t.tensor(2 + 0j))
 x.gather(1, t.tensor([[]], dtype=t.int64))
 x.scatter(1, t.tensor([[]], dtype=t.int64), x)
 x.index_select(0, t.tensor([], dtype=t.int64))
@@ -218,6 +219,17 @@ x.__setitem__(0, np.ones(4))
 x.__setitem__(9, 1.)
 x.__setitem__(0, z)
 x.__setitem__(t.tensor([9]), 1.)
+x.__setitem__(i, z[0].float())
+x.__setitem__((i, 0), t.tensor(1))
+x.__setitem__(m, z[:4].float())
+x.masked_fill(m, t.tensor(1j))
+x.masked_fill(m, 1j)
+t.zeros(3, dtype=t.int64).exponential_()
+t.zeros(3, dtype=t.int64).cauchy_()
+t.zeros(3, dtype=t.int64).log_normal_()
+t.zeros(3, dtype=t.bool).geometric_(0.5)
+t.max(x, 0, out=(x[0], t.zeros(4, dtype=t.int64)))
+t.mode(x, 0, out=(x[0], t.zeros(4, dtype=t.int64)))
 t.zeros(2, 3).fill_(z)
 t.zeros(2, 3).copy_(t.zeros(4))
 t.zeros(6).fill_diagonal_(1.)
@@ -303,6 +315,8 @@ x[j, i] = -1.
 x[[0, 2]] = y[0, :2]
 x[m] = 0.
 x[m] = z[1]
+x[m] = z[1:2].float()
+x.index_put_((m,), z[1].float())
 x[m] = z[:4]
 x[m[:, 1]] = z[:4]
 x[m[:, 1]] = y[0, :1]

@@ -75,6 +75,21 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
         source=x.untyped_storage(), storage_offset=1, size=(2, 2), stride=(2, 1)
     ),
     "set_tensor": lambda torch, x: torch.empty(0).set_(x),
+    "cross": lambda torch, x: torch.cross(x, x.flip(0), axis=1),
+    "fft": lambda torch, x: torch.fft.fft(x, axis=0).abs(),
+    "rfftn": lambda torch, x: torch.fft.rfftn(x, axis=(0, 1)).abs(),
+    "fftshift": lambda torch, x: torch.fft.fftshift(x, axis=1),
+    "scatter": lambda torch, x: x.scatter(axis=1, index=torch.tensor([[0], [2]]), src=x * 2),
+    "scatter_add": lambda torch, x: x.scatter_add(axis=0, index=torch.tensor([[1, 0]]), src=x),
+    "index_add": lambda torch, x: x.index_add(axis=1, index=torch.tensor([2]), source=x[:, :1]),
+    "index_copy": lambda torch, x: torch.index_copy(
+        x, axis=0, index=torch.tensor([1]), source=x[:1]
+    ),
+    "repeat_interleave": lambda torch, x: x.repeat_interleave(2, axis=1),
+    "select_scatter": lambda torch, x: x.select_scatter(x[0], axis=0, index=1),
+    "renorm": lambda torch, x: x.renorm(2, axis=0, maxnorm=0.5),
+    "trapezoid": lambda torch, x: torch.trapezoid(x, axis=0),
+    "gradient": lambda torch, x: torch.gradient(x, axis=1)[0],
     "set_nothing": lambda torch, x: x.set_(),
 }
 

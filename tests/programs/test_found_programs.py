@@ -186,6 +186,61 @@ y = torch.where(x > 0, x.grad, x.grad)
 x = torch.arange(4)
 x[x] = 3
 """,
+    "a 0-d value of another dtype through an index": """
+x = torch.ones(3, 2, requires_grad=True) * 2
+x[[0, -1], [0, 0]] = x.double().sum()
+""",
+    "a function behind which no gradient goes was freed": """
+x = torch.tensor([[1.0, 2.0], [3.0, -4.0]], requires_grad=True)
+s = torch.tensor(2.0, requires_grad=True)
+y = x.softmax(1)
+with torch.no_grad():
+    v = y[:, :]
+z = v @ v
+for i in range(2):
+    (s * z).mean().backward()
+""",
+    "a number in the memory that it fills": """
+x = torch.tensor(1.5)
+y = x[None]
+y[::2] = x
+""",
+    "nothing that wants a gradient joined to something": """
+x = torch.ones(0, requires_grad=True) * 1
+y = torch.cat([torch.ones(2), x])
+z = torch.cat([x, torch.ones(2, 3)], 1)
+w = y.requires_grad, z.requires_grad
+(y.sum() + z.sum()).backward()
+""",
+    "a saved value overwritten in a program that has run": """
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+z = (x * x).sum()
+with torch.no_grad():
+    x.mul_(3)
+x.sum().item()
+z.backward()
+""",
+    "a saved value overwritten since, in a program still to run": """
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+z = (x * x).sum()
+z.item()
+with torch.no_grad():
+    x.mul_(3)
+z.backward()
+""",
+    "gradients of views of memory that NumPy sees": """
+x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+y = x * 2
+n = y.detach().numpy()
+v = y[0]
+(g,) = torch.autograd.grad((v * v + v).sum(), [v], retain_graph=True)
+n[0, 0] = 7.0
+(h, k) = torch.autograd.grad((v * v * y.t()[:, 1]).sum(), [v, y], retain_graph=True)
+h, k = h.tolist(), k.tolist()
+v.retain_grad()
+y.retain_grad()
+((v * v).sum() + v.sum().exp()).backward()
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT

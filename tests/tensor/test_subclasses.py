@@ -205,8 +205,33 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "wrapping": _wrapping,
     "repr": lambda torch, c, x: [repr(c.Plain([1.0, 2.0])), repr(c.Tagged([[1.0]]))],
     "parameter": _quantised,
+    "parameters keep their class": lambda torch, c, x: _own_parameters(torch, x),
     "saved": _saved,
 }  # fmt: skip
+
+
+def _own_parameters(torch: Any, x: Any) -> list[Any]:
+    """A tensor of a class of one's own as a parameter and as a buffer, and trained."""
+
+    class Layer(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(x)
+            self.seen = torch.nn.Buffer(x * 0)
+
+    layer = Layer()
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (layer.weight * layer.weight).sum().backward()
+        optimizer.step()
+    weight, seen = layer.weight, layer.seen
+    return [
+        type(weight).__name__, isinstance(weight, torch.nn.Parameter), weight.is_leaf,
+        type(seen).__name__, isinstance(seen, torch.nn.Buffer), isinstance(x, torch.nn.Parameter),
+        [n for n, _ in layer.named_parameters()], [n for n, _ in layer.named_buffers()],
+        repr(weight), type(torch.nn.Parameter(torch.nn.Parameter(weight.data))).__name__,
+    ]  # fmt: skip
 
 
 def outcome(torch: Any, name: str) -> Any:

@@ -27,9 +27,11 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import bounds
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
+from flambeau.graph.verify import verify
 from flambeau.ops import contraction, elementwise, reduction, view, window
 from flambeau.ops.primitive import ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
@@ -80,15 +82,22 @@ check = Check()
 
 def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
     """The program simplified, in primitives that have kernels, and the checks it must pass."""
-    without, conditions = _take_out_requirements(program)
+    without, conditions = _take_out_requirements(_verified(program))
     count = len(program.results)
-    whole = replace(without, results=(*without.results, *conditions))
-    simple = simplify(whole)
-    joined = joined_sums(simple)
-    whole = expand_primitives(simple if joined is simple else simplify(joined))
+    whole = _verified(replace(without, results=(*without.results, *conditions)))
+    simple = _verified(simplify(whole))
+    joined = _verified(joined_sums(simple))
+    whole = _verified(expand_primitives(simple if joined is simple else simplify(joined)))
     checks = {_below_broadcast(v): None for v in whole.results[count:] if v.size}
     result = replace(whole, results=whole.results[:count])
     return result, tuple([check(v) for v in checks if constant_of(v) is not True])
+
+
+def _verified(program: Program) -> Program:
+    """The program; in the checking mode it must be well formed."""
+    if bounds.switched_on():
+        verify(program)
+    return program
 
 
 def _take_out_requirements(program: Program) -> tuple[Program, tuple[Value, ...]]:

@@ -39,9 +39,9 @@ from flambeau.execute.cpu.matrix_plan import (
     STORE_CYCLES,
     Lead,
     Side,
-    has_matrix_unit,
 )
 from flambeau.execute.cpu.padding import padding_of
+from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops.value import Value
 
 LINE_WORDS = 16

@@ -1,5 +1,9 @@
 """Image classifiers: torchvision's torchvision.models."""
 
+import sys
+
+from flambeau.tensor.overriding import register
+from flambeau.vision.models import detection, segmentation, video
 from flambeau.vision.models._api import (
     Weights,
     WeightsEnum,
@@ -71,6 +75,7 @@ from flambeau.vision.models.inception import (
     _InceptionOutputs,
     inception_v3,
 )
+from flambeau.vision.models.maxvit import MaxVit, MaxVit_T_Weights, maxvit_t
 from flambeau.vision.models.mnasnet import (
     MNASNet,
     MNASNet0_5_Weights,
@@ -212,6 +217,11 @@ from flambeau.vision.models.vision_transformer import (
     vit_l_32,
 )
 
+for _file in ("densenet", "googlenet", "inception", "maxvit", "shufflenetv2", "squeezenet",
+              "swin_transformer", "vision_transformer"):  # fmt: skip
+    # So that symbolic tracing sees them.
+    register(vars(sys.modules[f"{__name__}.{_file}"]), ("cat", "stack", "einsum", "_assert"))
+
 __all__ = [
     "Weights", "WeightsEnum", "get_model", "get_model_builder", "get_model_weights", "get_weight",
     "list_models", "AlexNet", "AlexNet_Weights", "alexnet", "ConvNeXt", "ConvNeXt_Base_Weights",
@@ -254,5 +264,5 @@ __all__ = [
     "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
     "ViT_B_16_Weights", "ViT_B_32_Weights", "ViT_H_14_Weights", "ViT_L_16_Weights",
     "ViT_L_32_Weights", "VisionTransformer", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16",
-    "vit_l_32",
+    "vit_l_32", "MaxVit", "MaxVit_T_Weights", "maxvit_t", "detection", "segmentation", "video",
 ]  # fmt: skip
