@@ -20,12 +20,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 import layers
 import models
+import vision
 
 import flambeau
 from flambeau.execute.cpu.profile import KernelTime, kernel_times
 from flambeau.record import native
 
-CASES = {**models.CASES, **layers.CASES}
+CASES = {**models.CASES, **layers.CASES, **vision.CASES}
 
 
 def watched_programs() -> dict[Any, int]:

@@ -137,6 +137,7 @@ _ELSEWHERE = {
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.compiler", "explain"),
+    "debug": ("flambeau.debugging", "debug"),
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
     "vmap": ("flambeau.func.mapping", "vmap"),

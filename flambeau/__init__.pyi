@@ -107,6 +107,7 @@ from flambeau.core.layout import strided as strided
 from flambeau.core.promotion import can_cast as can_cast
 from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
+from flambeau.debugging import debug as debug
 from flambeau.distributions.draws import binomial as binomial
 from flambeau.dynamo import eval_frame
 from flambeau.func.mapping import vmap as vmap

@@ -5,6 +5,7 @@
     python3 tools/dev.py parity    the same with PyTorch as the reference
     python3 tools/dev.py lint      ruff: rules and format
     python3 tools/dev.py types     mypy (strict for the package)
+    python3 tools/dev.py soak      random programs and kernels by the ten thousand (hours)
     python3 tools/dev.py bench     Flambeau and PyTorch side by side
     python3 tools/dev.py clean     remove the virtual environment
 
@@ -25,6 +26,7 @@ VENV = Path(os.environ.get("FLAMBEAU_VENV") or ROOT / ".venv").absolute()
 SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 TORCH = os.environ.get("FLAMBEAU_TORCH", "torch==2.13.0")
+SOAK_SEED = 1_000_000  # programs that CI does not run
 # Beside PyTorch, what the tests of parity compare with; they need it installed before.
 REFERENCES = ("torchmetrics==1.9.*", "scikit-learn>=1.5")
 
@@ -105,6 +107,18 @@ def types(arguments: list[str]) -> None:
     run(PYTHON, "-m", "mypy", *arguments)
 
 
+def soak(arguments: list[str]) -> None:
+    """100,000 random programs, and 20,000 graphs of primitives with and without checks."""
+    os.environ.setdefault("FLAMBEAU_PROGRAMS", "100000")
+    os.environ.setdefault("FLAMBEAU_PROGRAMS_FROM", str(SOAK_SEED))
+    os.environ.setdefault("FLAMBEAU_FUZZ", "20000")
+    os.environ.setdefault("FLAMBEAU_FUZZ_FROM", str(SOAK_SEED))
+    tests = arguments or ["-q", "-n", str(os.cpu_count() or 1)]
+    parity([*tests, "tests/programs", "tests/execute/test_cpu_random_values.py"])
+    os.environ["FLAMBEAU_CHECK"] = "1"
+    parity([*tests, "tests/execute/test_cpu_random_values.py"])
+
+
 def bench(arguments: list[str]) -> None:
     need("test")
     need_torch()
@@ -120,7 +134,7 @@ def clean(arguments: list[str]) -> None:
         shutil.rmtree(VENV)
 
 
-JOBS = {job.__name__: job for job in (demo, test, parity, lint, types, bench, clean)}
+JOBS = {job.__name__: job for job in (demo, test, parity, lint, types, soak, bench, clean)}
 
 
 def main() -> None:

@@ -57,8 +57,8 @@ class AnomalyDetection:
     def warn(self, state: State) -> None:
         """Says where the program recorded the op that led to a state."""
         where = ""
-        if state.line is not None:
-            name, number = state.line
+        if state.place is not None:
+            name, number, _ = state.place
             text = linecache.getline(name, number).strip()
             where = f'  File "{name}", line {number}\n' + (f"    {text}\n" if text else "")
         warnings.warn(

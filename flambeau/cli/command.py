@@ -11,6 +11,7 @@ USAGE = """\
 usage: flambeau run [--report] [--leave packages] script.py [arguments ...]
        flambeau run [--report] [--leave packages] -m module [arguments ...]
        flambeau env
+       flambeau doctor
        flambeau --version | --help
 
 run   run a PyTorch script or module with `import torch` meaning Flambeau;
@@ -20,6 +21,7 @@ run   run a PyTorch script or module with `import torch` meaning Flambeau;
       --leave    packages (torchmetrics, torchvision) that are imported as they
                  are installed, instead of Flambeau's own (also: FLAMBEAU_LEAVE)
 env   versions, CPU, vector width, threads, cache folder: what a bug report needs
+doctor  the same, and a short self-test: what is wrong, and how to mend it
 """
 
 
@@ -37,13 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"flambeau {version()}")
         return 0
+    if command in ("env", "doctor") and rest:
+        return _wrong(f"{command} takes no arguments, got {rest[0]!r}")
     if command == "env":
-        if rest:
-            return _wrong(f"env takes no arguments, got {rest[0]!r}")
         from flambeau.cli.environment import describe
 
         print(describe())
         return 0
+    if command == "doctor":
+        from flambeau.cli.doctor import examine
+
+        return examine()
     if command == "run":
         return _run(rest)
     return _wrong(f"no command {command!r}")

@@ -45,6 +45,7 @@ _DISTRIBUTION_FILES = (
     "lkj_cholesky"
 ).split()
 _DATA_FILES = "dataloader dataset sampler".split()
+_REGION_FILES = "roi_align roi_pool ps_roi_align ps_roi_pool".split()
 _LOSS_FILES = "ciou diou focal giou".split()
 _SHARDING_FILES = (
     "_functional_collectives _composable _composable.fsdp _tensor _tensor.experimental "
@@ -85,8 +86,14 @@ GATHERED: dict[str, str] = {
     "torchvision.transforms.functional_tensor": "flambeau.vision.transforms.functional",
     "torchvision.datasets.utils": "flambeau.vision.datasets.download",
     "torchvision.models._utils": "flambeau.vision.models.intermediate",
+    "torchvision.models.detection._utils": "flambeau.vision.models.detection.matching",
+    "torchvision.models.detection.anchor_utils": "flambeau.vision.models.detection.anchors",
+    "torchvision.models.detection.backbone_utils": "flambeau.vision.models.detection.backbones",
+    "torchvision.models.segmentation._utils": "flambeau.vision.models.segmentation.shared",
+    "torchvision.ops.deform_conv": "flambeau.vision.ops.deformable",
     "torchvision.ops.misc": "flambeau.vision.ops.layers",
     "torchvision.ops.feature_pyramid_network": "flambeau.vision.ops.pyramids",
+    **{f"torchvision.ops.{name}": "flambeau.vision.ops.regions" for name in _REGION_FILES},
     **{f"torchvision.ops.{name}_loss": "flambeau.vision.ops.losses" for name in _LOSS_FILES},
 }
 

@@ -11,6 +11,10 @@ class AcceleratorError(RuntimeError):
     """Raised when an accelerator reports an error."""
 
 
+class FoundNaN(RuntimeError):
+    """Raised under `flambeau.debug(nan=True)` where a program gives NaN."""
+
+
 for _kind in (OutOfMemoryError, AcceleratorError):
     _kind.__module__ = "torch"
 

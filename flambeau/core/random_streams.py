@@ -85,6 +85,7 @@ __all__ = [
 ]
 
 LARGE_PERMUTATION = 0xFFFFFFFF // 20
+FEW_EXCHANGES = 300  # up to so many are made one after another
 _NORMAL_BLOCK = 16
 
 Drawn = tuple[Array, Words]
@@ -454,11 +455,45 @@ def _permutation(state: Words, n: int) -> Drawn:
     _check_permutation(n)
     words, after = take_words(state, max(0, n - 1))
     steps = np.arange(words.size, dtype=np.uint32)
-    targets: list[int] = (words % (np.uint32(n) - steps) + steps).tolist()
+    targets = (words % (np.uint32(n) - steps) + steps).astype(np.int64)
+    return (_exchanged_at_once if n > FEW_EXCHANGES else _exchanged)(targets, n), after
+
+
+def _exchanged(targets: Array, n: int) -> Array:
+    """0 .. n - 1 after each place i in turn was exchanged with place targets[i] >= i."""
     order = list(range(n))
-    for index, target in enumerate(targets):
+    for index, target in enumerate(targets.tolist()):
         order[index], order[target] = order[target], order[index]
-    return np.array(order, np.int64), after
+    return np.array(order, np.int64)
+
+
+def _exchanged_at_once(targets: Array, n: int) -> Array:
+    """As `_exchanged`, without going through the exchanges in turn.
+
+    Exchange i leaves in place i, for good, what place targets[i] held: what the last exchange
+    before i with that target put there, and that is what then lay in place i itself. So each place
+    leads to an earlier exchange, that to a place, and so on to one that none had touched.
+    """
+    count = targets.size
+    keys = targets << 32
+    keys |= np.arange(count)
+    keys.sort()
+    places, times = keys >> 32, keys & 0xFFFFFFFF
+    same = places[1:] == places[:-1]
+    previous = np.full(count, -1, np.int64)  # the exchange before, with the same target
+    previous[1:][same] = times[:-1][same]
+    before = np.empty(count, np.int64)
+    before[times] = previous
+    ends = np.append(np.flatnonzero(~same), count - 1)
+    ended, last = places[ends], times[ends]
+    last = np.where(last == ended, previous[ends], last)  # less the exchange of a place with itself
+    origin = np.arange(n)
+    origin[ended] = np.where(last < 0, ended, last)
+    while not np.array_equal(further := origin[origin], origin):
+        origin = further
+    order: Array = origin.copy()
+    order[:count] = np.where(before < 0, targets, origin[before])
+    return order
 
 
 def _advance_permutation(state: Words, n: int) -> Words:

@@ -9,6 +9,7 @@
 | FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
 | FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
 | FLAMBEAU_MATRIX_UNIT=0 | float32 products use vector instructions only, not Intel's AMX |
+| FLAMBEAU_CHECK=1 | compiled kernels check each load and store against their buffers |
 | FLAMBEAU_LEAVE | packages whose names `flambeau run` leaves to what is installed: torchmetrics |
 | FLAMBEAU_REPORT=1 | `flambeau run` ends with a report |
 
@@ -82,6 +83,11 @@ def cache_limit() -> int | None:
 def matrix_unit_wanted() -> bool:
     """Whether products may use the CPU's matrix unit where it has one."""
     return os.environ.get("FLAMBEAU_MATRIX_UNIT", "1") != "0"
+
+
+def checking_wanted() -> bool:
+    """Whether compiled kernels check what they touch."""
+    return _switched_on("FLAMBEAU_CHECK")
 
 
 def left_packages() -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.functional.linear_algebra import TYPE_NAMES
 from flambeau.functional.neural import (
     NamedOp,
     binary,
@@ -170,11 +171,13 @@ def _check_operands(name: str, x: Value, w: Value, b: Value | None, rank: int) -
             "input of "
             f"size: {list(x.shape)}"
         )
-    for other in (w, b):
-        if other is not None and other.dtype is not x.dtype:
-            raise RuntimeError(
-                f"expected scalar type {x.dtype.scalar_name} but found {other.dtype.scalar_name}"
-            )
+    if b is not None and b.dtype is not x.dtype:
+        given, wanted = TYPE_NAMES[x.dtype.name], TYPE_NAMES[b.dtype.name]
+        raise RuntimeError(f"Input type ({given}) and bias type ({wanted}) should be the same")
+    if w.dtype is not x.dtype:
+        raise RuntimeError(
+            f"expected scalar type {x.dtype.scalar_name} but found {w.dtype.scalar_name}"
+        )
 
 
 def _check_numbers(

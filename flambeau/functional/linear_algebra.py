@@ -24,9 +24,10 @@ from flambeau.tensor.tensor import Tensor
 
 # ---- checks --------------------------------------------------------------------------------------
 
-_C_NAMES = {
+# What error messages call types in products and convolutions.
+TYPE_NAMES = {
     "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short",
-    "int32": "int", "int64": "long", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "int32": "int", "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
     "float32": "float",
     "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
     "uint16": "unsigned short", "uint32": "unsigned int", "uint64": "unsigned long",
@@ -47,8 +48,8 @@ def _check_matrices(a: Value, b: Value) -> None:
         )
     if a.dtype is not b.dtype:
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_C_NAMES[a.dtype.name]} != "
-            f"{_C_NAMES[b.dtype.name]}"
+            f"expected m1 and m2 to have the same dtype, but got: {TYPE_NAMES[a.dtype.name]} != "
+            f"{TYPE_NAMES[b.dtype.name]}"
         )
     _refuse_bool("addmm_impl_cpu_", a)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.errors import add_note
 from flambeau.functional.activation import log_sigmoid_value
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
@@ -263,6 +264,17 @@ BCE_LOGITS = PureOp(
 )
 
 
+def _of_other_size(message: str, input: Tensor, target: Tensor) -> ValueError:
+    """The error for a target that has not the size of what was predicted."""
+    error = ValueError(message)
+    column = (len(target), 1) if target.ndim == 1 else None
+    if input.shape == column:
+        add_note(error, "  hint: make the target a column, target.unsqueeze(1)")
+    elif target.ndim == 2 and target.shape == (*input.shape, 1):
+        add_note(error, "  hint: what was predicted is one a row: target.squeeze(1)")
+    return error
+
+
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -276,10 +288,12 @@ def binary_cross_entropy(
         raise not_a_tensor("binary_cross_entropy", input)
     reduction = chosen_reduction(size_average, reduce, reduction)
     if input._meta.shape != target._meta.shape:
-        raise ValueError(
+        raise _of_other_size(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is "
-            "deprecated. Please ensure they have the same size."
+            "deprecated. Please ensure they have the same size.",
+            input,
+            target,
         )
     if weight is None:
         return binary(BCE, input, target, (reduction,))
@@ -298,8 +312,10 @@ def binary_cross_entropy_with_logits(
     """binary_cross_entropy of sigmoid(input), exact for large logits; pos_weight scales t = 1."""
     reduction = chosen_reduction(size_average, reduce, reduction)
     if input._meta.shape != target._meta.shape:
-        raise ValueError(
-            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        raise _of_other_size(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})",
+            input,
+            target,
         )
     return record(BCE_LOGITS, (input, target, weight, pos_weight), (reduction,))
 

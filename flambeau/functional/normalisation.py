@@ -35,7 +35,7 @@ from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
-from flambeau.record.events import Event, Metas, PureOp, operand_value
+from flambeau.record.events import Event, PureOp, operand_value, together
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -236,18 +236,12 @@ def batch_norm(
     return result
 
 
-_KNOWN_METAS: dict[Any, Metas] = {}
-
-
 def _enter_running(rec: recorder.Recording, running: list[Tensor]) -> bool:
     """Brings running statistics into the recording in one event; whether it did."""
     metas = tuple([t._meta for t in running])
     if len({id(t._storage) for t in running}) != len(running):
         return False  # views of one storage enter one by one
-    if len(_KNOWN_METAS) > 10_000:
-        _KNOWN_METAS.clear()
-    known = _KNOWN_METAS.get(metas) or _KNOWN_METAS.setdefault(metas, Metas(list(metas)))
-    return recorder.enter_all(rec, running, known)  # type: ignore[arg-type]
+    return recorder.enter_all(rec, running, together(metas))  # type: ignore[arg-type]
 
 
 def batch_norm_step(

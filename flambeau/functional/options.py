@@ -96,14 +96,23 @@ def shape_of(size: tuple[Any, ...], name: str) -> Shape:
         size = tuple(size[0])
     elif len(size) == 1 and isinstance(size[0], (Tensor, np.ndarray)) and size[0].ndim == 1:
         size = tuple(size[0].tolist())
-    result = []
+    elif len(size) == 1 and not hasattr(size[0], "__index__"):
+        raise TypeError(
+            f"{name}(): argument 'size' (position 1) must be tuple of ints, not "
+            f"{type(size[0]).__name__}"
+        )
+    result: list[int] = []
     for extent in size:
         try:
             number = extent.__index__()
         except AttributeError:
+            kind = type(extent).__name__
             raise TypeError(
-                f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                f"{type(extent).__name__}"
+                f"{name}(): argument 'size' failed to unpack the object at pos {len(result) + 1} "
+                f'with error "type must be tuple of ints,but got {kind}"'
+                if result
+                else f"{name}(): argument 'size' (position 1) must be tuple of ints, but found "
+                f"element of type {kind} at pos 0"
             ) from None
         if number < 0:
             if name == "zeros":
@@ -121,6 +130,8 @@ def finish(tensor: Tensor, requires_grad: bool, out: Tensor | None = None) -> Te
         from flambeau.functional.pointwise import write_out
 
         tensor = write_out(tensor, out)
+    if requires_grad and not (tensor.is_floating_point() or tensor.is_complex()):
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return tensor.requires_grad_() if requires_grad else tensor
 
 

@@ -38,6 +38,7 @@ class Reverse:
         self.cuts: dict[Value, Callable[[Value], Iterable[tuple[Value, Value]] | None]] = {}
         self.cut: Value | None = None
         self.observe: Callable[[Value, int, Value, Value], None] | None = None  # anomaly mode
+        self.began: Callable[[int, Value], None] | None = None  # told where derivatives begin
         self._visit = visit
         self._translate = translate
 
@@ -105,6 +106,8 @@ class Reverse:
         out = translate(value) if translate else value
         inputs = [translate(v) for v in value.inputs] if translate else list(value.inputs)
         before = latest_order()
+        if self.began is not None:
+            self.began(before, value)
         cotangents = value.primitive.vjp(ct, out, *inputs, **value.attrs)
         if self._visit is not None:
             used = forward_uses(

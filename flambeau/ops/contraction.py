@@ -118,14 +118,28 @@ def conv_weight_gradient(
     """d/dw: the input (channels as images) convolved with the cotangent (images as channels)."""
     rank = len(kernel)
     axes = tuple(range(3, 3 + rank))
+    x = _read_part(x, ct.shape[3:], kernel, strides, dilations)
     images = view.permute(x, order=(2, 1, 0, *axes))  # [C, G, N, *S]
     weights = view.permute(ct, order=(1, 2, 0, *axes))  # [G, O, N, *OS]
-    result = conv(images, weights, strides=dilations, dilations=strides)  # [C, G, O, *K']
-    result = view.permute(result, order=(1, 2, 0, *axes))
-    shape = result.shape[:3] + kernel
-    if result.shape != shape:  # a stride that leaves a rest makes K' larger than the kernel
-        result = view.slice_(result, starts=(0,) * len(shape), sizes=shape, steps=(1,) * len(shape))
-    return result
+    result = conv(images, weights, strides=dilations, dilations=strides)  # [C, G, O, *K]
+    return view.permute(result, order=(1, 2, 0, *axes))
+
+
+def _read_part(x: Value, space: Shape, kernel: Shape, strides: Shape, dilations: Shape) -> Value:
+    """The images without the rest that a stride leaves at their ends."""
+    needed = tuple(
+        (o - 1) * s + (k - 1) * d + 1
+        for o, s, k, d in zip(space, strides, kernel, dilations, strict=True)
+    )
+    if needed == x.shape[3:]:
+        return x
+    if x.primitive.name != "pad":
+        sizes = x.shape[:3] + needed
+        return view.slice_(x, starts=(0,) * x.ndim, sizes=sizes, steps=(1,) * x.ndim)
+    rest = tuple(
+        h + n - have for h, n, have in zip(x.attrs["high"][3:], needed, x.shape[3:], strict=True)
+    )
+    return view.pad(x.inputs[0], **{**x.attrs, "high": x.attrs["high"][:3] + rest})
 
 
 dot = Dot()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import FoundNaN
 from flambeau.ops.primitive import HOST, RANDOM, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -36,7 +37,20 @@ class RandomAdvance(Primitive):
         return inputs[0].shape, inputs[0].dtype
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return _drawn(arrays, attrs)[1]
+        if not attrs["kind"].startswith(CHECKED):
+            return _drawn(arrays, attrs)[1]  # with the errors that belong to the draw
+        from flambeau.core import random_streams
+
+        return random_streams.advance(
+            attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **dict(attrs["parameters"])
+        )
+
+
+# Kinds whose parameters were checked when the draw was recorded.
+CHECKED = (
+    *("uniform32", "uniform64", "uniform_float", "uniform_bfloat", "normal", "bits"),
+    *("random_range", "permutation"),
+)
 
 
 def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Array]:
@@ -46,6 +60,9 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
     return random_streams.draw_and_advance(
         attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **parameters
     )
+
+
+ERRORS = {e.__name__: e for e in (RuntimeError, ValueError, IndexError, FoundNaN)}
 
 
 class Require(Primitive):
@@ -67,11 +84,7 @@ class Require(Primitive):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         if not arrays[1].all():
             kind, message = attrs["error"]
-            raise {
-                "RuntimeError": RuntimeError,
-                "ValueError": ValueError,
-                "IndexError": IndexError,
-            }[kind](message)
+            raise ERRORS[kind](message)
         return np.asarray(arrays[0])
 
 

@@ -10,6 +10,7 @@ from copy import deepcopy
 from operator import is_
 from typing import Any, TypeAlias
 
+from flambeau.core.errors import add_note
 from flambeau.nn._torch import Tensor, float32, tensor
 from flambeau.nn.modules.hooks import RemovableHandle
 from flambeau.nn.modules.state import type_name
@@ -126,6 +127,10 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or "
                 f"dicts, but got {type_name(params)}"
             )
+        if hasattr(params, "named_parameters") and not hasattr(params, "__iter__"):
+            error = TypeError(f"'{type(params).__name__}' object is not iterable")
+            add_note(error, "  hint: pass the model's parameters: model.parameters()")
+            raise error
         self._state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self._counts: dict[Tensor, int] = {}
         self._written: dict[Tensor, tuple[Any, int]] = {}
@@ -268,8 +273,7 @@ class Optimizer:
                     param._grad = None
                 if capture is not None:
                     capture.cleared.update(map(id, group["params"]))
-            if self._entering is not None:
-                self._step_begins()
+            self._step_begins()
             return
         for group in self.param_groups:
             for param in group["params"]:

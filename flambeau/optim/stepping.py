@@ -91,6 +91,8 @@ class RuleOptimizer(Optimizer):
 
     _group: dict[str, Any]
     _applications: list[tuple[Update, Any, Any, Any]] | None = None
+    # What the last step was applied to, while it is not known to enter together.
+    _parts: list[tuple[Sequence[Tensor], Sequence[str]]] | None = None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
@@ -106,6 +108,7 @@ class RuleOptimizer(Optimizer):
             with enable_grad():
                 loss = closure()
         self._applications = []
+        self._parts = []
         exposed = self._exposed
         if exposed:
             self._read_steps()
@@ -123,27 +126,31 @@ class RuleOptimizer(Optimizer):
                 stepped.append(params)
         applications = self._applications
         self._known = applications if len(applications) == len(self.param_groups) else None
-        self._entering = self._all_that_enters()
+        self._entering = None
         if exposed:
             self._write_steps()
         self._recorded = recorder.LOCAL.rec
         recorder.end_step()
         return loss
 
-    def _all_that_enters(self) -> Together | None:
+    def _all_that_enters(
+        self, parts: Sequence[tuple[Sequence[Tensor], Sequence[str]]]
+    ) -> Together | None:
         """The parameters and states of the last step, where there are enough of them to gain."""
-        if self._known is None:
-            return None
-        states = [entry[1] for _, _, _, entry in self._known]
-        params = [update.params for update, _, _, _ in self._known]
-        together = Together([t for part in (*params, *states) for t in part])
-        return together if len(together.tensors) >= FEW else None
+        states = [self._state[p].get(n) for params, names in parts for p in params for n in names]
+        together = Together([*(p for params, _ in parts for p in params), *states])
+        return together if together.complete and len(together.tensors) >= FEW else None
 
     def _step_begins(self) -> None:
         """What the step is going to use enters the recording in one event."""
         local = recorder.LOCAL
         rec = local.rec
-        if self._entering is None or rec.state.parent is not None or local.capture is not None:
+        if rec.state.parent is not None or local.capture is not None:
+            return
+        if self._parts:
+            self._entering = self._all_that_enters(self._parts)
+            self._parts = None
+        if self._entering is None:
             return
         try:
             self._entering.enter(rec)
@@ -222,6 +229,8 @@ class RuleOptimizer(Optimizer):
         flags: dict[str, bool],
     ) -> None:
         """Apply `rule` to `params`, whose state tensors go by `names`; keep the new state."""
+        if self._parts is not None:
+            self._parts.append((params, names))
         place_in_cache = (rule, id(params[0]))
         cached = self._applied.get(place_in_cache)
         together = None

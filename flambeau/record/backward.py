@@ -27,6 +27,7 @@ from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
+from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
@@ -66,9 +67,12 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+        trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
         if self.watch is not None:
-            trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
             pass_.observe = self.watch.observer(position, trace)
+        if OPTIONS.watch_nan:
+            derived = self.trace.derived
+            pass_.began = lambda order, value: derived.append((order, value, trace))
         for number, (value, inputs) in enumerate(cuts):
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)

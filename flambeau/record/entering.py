@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.core.shapes import storage_extent
-from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas
+from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas, together
 from flambeau.record.flushing import Shown, flush, settle_other
 from flambeau.record.misses import miss
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording
@@ -77,7 +77,7 @@ class Together:
         if len(storages) != len(self.tensors):
             self.tensors = []  # views of one storage enter one by one
         self.complete = len(self.tensors) + len(self.absent) == len(tensors)
-        self.metas = Metas([t._meta for t in self.tensors])
+        self.metas = together(tuple([t._meta for t in self.tensors]))
         self.bases = [(t._storage, t._offset * t._meta.dtype.itemsize) for t in self.tensors]
         starts = [start for _, start in self.bases]
         dtypes = [t._meta.dtype for t in self.tensors]

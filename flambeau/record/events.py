@@ -415,12 +415,23 @@ class EnterAllOp(Event):
 
 
 class Metas:
-    """Some metas as one part of a key, compared by identity: whoever makes it keeps it."""
+    """Some metas as one part of a key, compared by identity: `together` gives one for equals."""
 
     __slots__ = ("metas",)
 
     def __init__(self, metas: list[Meta]) -> None:
         self.metas = metas
+
+
+_known_metas: dict[tuple[Meta, ...], Metas] = {}
+_MANY_METAS = 10_000
+
+
+def together(metas: tuple[Meta, ...]) -> Metas:
+    """The metas as part of a key."""
+    if len(_known_metas) > _MANY_METAS:
+        _known_metas.clear()
+    return _known_metas.get(metas) or _known_metas.setdefault(metas, Metas(list(metas)))
 
 
 class AutocastOp(Event):

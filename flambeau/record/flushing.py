@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from flambeau.record.plan import DEAD_COUNT, EARLY, Plan, getrefcount
+from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
     CLOSED,
@@ -23,6 +23,7 @@ from flambeau.record.recording import (
 from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, out_of_memory
+from flambeau.record.worth import EARLY
 
 new = object.__new__
 _settling = threading.RLock()

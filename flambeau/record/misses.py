@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 from flambeau.record.events import step
-from flambeau.record.explaining import explain
+from flambeau.record.explaining import explain, warn_of_softmax
 from flambeau.record.flushing import flush
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
+from flambeau.record.places import users_place
 from flambeau.record.recording import ROOTS, Flushed, Recording, trace_of
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.trace import Trace
@@ -31,30 +30,17 @@ def miss(rec: Recording, key: Any) -> State:
     try:
         extra = step(trace, key)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        explain(error, trace, key, first, _users_line())
+        explain(error, trace, key, first, users_place())
         raise
     state = State(before, key)
-    state.line = _users_line()
+    state.place = users_place()
     fill_state(state, trace, first, extra)
+    warn_of_softmax(state)
     before.next[key] = state
     trace.state = state
     rec.trace = trace
     note_new_state()
     return state
-
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-
-def _users_line() -> tuple[str, int] | None:
-    """The file and line outside this package that records the event."""
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE):
-            return name, frame.f_lineno
-        frame = frame.f_back
-    return None
 
 
 def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:

@@ -5,13 +5,16 @@ run.
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
+from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.graph.program import Program, scalar_words
 from flambeau.record.statistics import STATISTICS
@@ -21,6 +24,14 @@ if TYPE_CHECKING:
     from flambeau.record.recording import Recording
 
 _SCALAR_CODES = {"b": "q", "i": "q", "f": "d", "c": "dd"}
+
+
+def _arena_memory(nbytes: int) -> Buffer:
+    """Memory for an arena; in the checking mode between guard pages."""
+    if not bounds.switched_on() or sys.platform != "linux":
+        return allocate(nbytes)
+    owner, address = bounds.guarded(nbytes)
+    return Buffer(owner, address, nbytes)
 
 
 class _Arena(threading.local):
@@ -45,11 +56,11 @@ class NativeProgram:
     """A program compiled for this CPU."""
 
     def __init__(self, program: Program) -> None:
-        from flambeau.execute.cpu.compiler import compile_program
+        from flambeau.execute.cpu.keeping import compiled_program
         from flambeau.execute.cpu.runtime import run_functions
 
         self.program = program
-        self.compiled = compile_program(program)
+        self.compiled = compiled_program(program)
         releasing, holding = run_functions()
         self.call = releasing if self.compiled.parallel else holding
         self.parallel = self.compiled.parallel
@@ -69,14 +80,14 @@ class NativeProgram:
         # segments.
         segments = self.compiled.segments
         self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
-        self.whole = self.compiled.native and bool(segments)
+        self.whole = self.compiled.native and bool(segments) and not bounds.switched_on()
         self.arena_bytes = self.compiled.arena_bytes
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
         """What stands in the table: bases, results, the scalars, the arena."""
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
-            arena = ARENA.buffer = allocate(self.arena_bytes)
+            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
         found = [s.buffer.address + offset for s, offset in bases]
         found += [s.buffer.address for s in storages]
         found += (self.scalar_address, arena.address)
@@ -118,7 +129,10 @@ class NativeProgram:
             base_array(s, offset, dtype, extent).copy()
             for (s, offset), (dtype, extent) in zip(rec.bases, self.program.bases, strict=True)
         ]
-        reference.execute(self.program, arrays, rec.scalars)
+        try:
+            reference.execute(self.program, arrays, rec.scalars)
+        except FoundNaN:
+            raise reference.first_nan(self.program, arrays, rec.scalars) from None
         raise RuntimeError(
             f"compiled program failed with code {code}, but the reference executor does not: "
             "please report this (FLAMBEAU_EXECUTOR=reference avoids it)"

@@ -16,7 +16,7 @@ class Options:
     recording runs in any case; `loop_check`: events from which a repetition in the stream ends it.
     `warm_up`: runs of a small program in the reference executor before it is compiled;
     `always_compile`: none (torch.use_deterministic_algorithms). `states`: how many states the tree
-    may hold.
+    may hold. `watch_nan`: programs must not give NaN (debug(nan=True)).
     """
 
     sync: bool = False
@@ -26,6 +26,7 @@ class Options:
     warm_up: int = 1
     always_compile: bool = False
     states: int = 100_000
+    watch_nan: bool = False
 
 
 def from_environment() -> Options:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+import warnings
 import weakref
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
@@ -31,6 +32,7 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
 from flambeau.record.trace import Trace
+from flambeau.record.worth import EARLY, runs_that_pay, waiting_share
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -41,8 +43,6 @@ reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
-HEAVY_PER_NODE = 5_000
-HEAVY = 1_000_000  # multiply-adds from which a program is compiled before its first run
 
 
 class FrameSpec:
@@ -224,7 +224,7 @@ class Plan:
         self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.runs = 0
-        self.early = False  # compiled before its first run (see Early)
+        self.early = False  # heavy, and has not come back (see Early)
         self.asked = False  # to be compiled, by the user
         self.pays = 0.0  # the runs in the reference executor that cost what compiling does
 
@@ -352,15 +352,23 @@ class Plan:
             if share and not self.pays:
                 self.pays = runs_that_pay(self.program)
             return self.runs >= share * self.pays
-        self.early = self.runs == 0 and heavy(self.program) and EARLY.hopeful(self.program)
-        EARLY.waiting += self.early
-        return self.early
+        if self.runs:
+            return False
+        self.early = EARLY.waits(self.program)
+        return runs_that_pay(self.program) < (1.0 if self.early else 0.5)
 
     def compile(self) -> Any:
+        """The program as machine code; None where there is no room for more of that."""
+        from flambeau.execute.cpu.target import NoRoomForCode
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
-        self.compiled = NativeProgram(self.program)
+        try:
+            self.compiled = NativeProgram(self.program)
+        except NoRoomForCode as reason:
+            OPTIONS.executor = "reference"
+            warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
+            return None
         self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
@@ -376,7 +384,10 @@ class Plan:
         ]
         if self.schedule is None:
             self.schedule = reference.Schedule(self.program)
-        results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        try:
+            results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+        except FoundNaN:
+            raise reference.first_nan(self.program, arrays, rec.scalars) from None
         for storage, array, value in zip(storages, results, self.program.results, strict=True):
             storage.array(value.dtype)[: value.size] = array.ravel()
         spent = time.perf_counter() - start
@@ -419,53 +430,6 @@ class Plan:
         return frame
 
 
-class Early:
-    """Programs that were compiled before their first run: `waiting` is how many have not come back.
-
-    Where those are many, as with batches of ever new lengths, the next will hardly come back
-    either, and waits for its second run unless the first alone is worth it.
-    """
-
-    most = 4
-
-    def __init__(self) -> None:
-        self.waiting = 0
-
-    def hopeful(self, program: Program) -> bool:
-        """Whether to compile a heavy program at once."""
-        return self.waiting < self.most or runs_that_pay(program) < 0.5
-
-
-EARLY = Early()
-MANY_PROGRAMS = 64
-# Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
-# for a multiply-add or an element.
-COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
-RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
-
-
-def waiting_share() -> float:
-    """What part of the cost of compiling a small program has to have been spent in NumPy first.
-
-    None for the first ones: a training loop has a few programs, and comes back to them. Where
-    programs are many, as with sequences of ever new lengths, each has to have cost about that, and
-    so do all once several have been compiled for nothing.
-    Costs are estimated, never measured: when a program is compiled decides about the last bits of
-    its results, and they must not hang on the clock.
-    """
-    if EARLY.waiting >= EARLY.most:
-        return 1.0
-    count = STATISTICS.compiled_programs
-    return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
-
-
-def runs_that_pay(program: Program) -> float:
-    """The runs in the reference executor that cost what compiling the program does."""
-    nodes = program.nodes()
-    compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
-    return compiling / (RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * work(nodes))
-
-
 def shortcuts(schedule: reference.Schedule) -> Any:
     """What the reference executor is given of the compiler's kernels."""
     if OPTIONS.sync or OPTIONS.executor == "reference" or not schedule.long:
@@ -479,31 +443,3 @@ def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     """The elements of a program's base as a flat array in storage form."""
     raw = np.asarray(storage.buffer)[offset : offset + extent * dtype.itemsize]
     return raw.view(dtype.numpy)
-
-
-def heavy(program: Program) -> bool:
-    """Whether a program is worth compiling before it has come back.
-
-    It must have work, counted in multiply-adds and elements, and enough of it for each node to
-    pay for compiling it.
-    """
-    nodes = program.nodes()
-    total = work(nodes)
-    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
-
-
-def work(nodes: Sequence[Value]) -> int:
-    """Multiply-adds and elements that the nodes of a program compute."""
-    total = 0
-    for value in nodes:
-        name = value.primitive.name
-        if name == "dot":
-            total += value.size * value.inputs[0].shape[-1]
-        elif name == "conv":
-            kernel = value.inputs[1]
-            total += value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))
-        elif name == "strided_scatter":
-            total += value.inputs[1].size
-        else:
-            total += value.size
-    return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flambeau.core.shapes import contiguous_strides
 from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
+from flambeau.record.options import OPTIONS
 from flambeau.record.plan import FamilySpec, FrameSpec, Plan
 from flambeau.record.restricted import follows_base
 from flambeau.record.saved import in_its_own_memory, saved_values
@@ -43,6 +44,10 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
         tuple(results),
         tuple(updates),
     )
+    if OPTIONS.watch_nan:
+        from flambeau.record.watching import watched
+
+        program = watched(program)
     imported = tuple(trace.imported)
     places_written = {
         places[id(t.storage)]: (t.storage.version, t.storage.silent)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import bisect
 
+from flambeau.core.errors import FoundNaN
+from flambeau.record.explaining import add_hint
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import Recording, trace_of
 from flambeau.record.tree import State
@@ -26,10 +28,15 @@ def failed_event(state: State, error: Exception) -> State | None:
 
 def located(state: State, error: Exception) -> Exception:
     """The error, with a line that says where the program recorded the op that has failed."""
+    if isinstance(error, FoundNaN):
+        from flambeau.record.watching import said_of
+
+        return said_of(state, error)
     message = error.args[0] if len(error.args) == 1 else None
     event = failed_event(state, error)
-    if event is not None and event.line is not None and isinstance(message, str):
-        error.args = (f"{message}\n(first recorded at {event.line[0]}:{event.line[1]})",)
+    if event is not None and event.place is not None and isinstance(message, str):
+        error.args = (f"{message}\n(first recorded at {event.place})",)
+        add_hint(error, str(event.key[0].name), [])
     return error
 
 

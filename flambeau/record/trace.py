@@ -70,6 +70,8 @@ class Trace:
         ] = []  # Python code in the graph
         self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
+        # With `watch_nan`: (order of values, forward value, its trace) where derivatives begin.
+        self.derived: list[tuple[int, Value, Trace]] = []
         self.changed: dict[int, Meta] = {}
         self._state: Any = None
 

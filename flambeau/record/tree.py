@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.record.meta import Meta
+from flambeau.record.places import Place
 
 
 class State:
@@ -30,13 +31,13 @@ class State:
         "extra",
         "key",
         "lengths",
-        "line",
         "meta",
         "metas",
         "next",
         "number",
         "ops",
         "parent",
+        "place",
         "plans",
         "tick",
         "trace",
@@ -67,7 +68,7 @@ class State:
         # Bases written by now: (how often, how often of these silently), where somebody has asked.
         self.written: dict[int, tuple[int, int]] | None = None
         self.tick = 0
-        self.line: tuple[str, int] | None = None  # where the user's program first recorded it
+        self.place: Place | None = None  # where the user's program first recorded it
 
     def path(self) -> list[Any]:
         """The keys of the events from the root to here."""

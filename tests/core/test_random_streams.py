@@ -242,6 +242,17 @@ def test_kind_against_torch(kind: str, dtype: str, fill: Fill, attributes: dict[
         assert_state(torch, state)
 
 
+def test_exchanges_at_once_are_those_in_turn() -> None:
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 4, 7, 50, 301, 5000):
+        for _ in range(20):
+            targets = rng.integers(np.arange(n - 1), n)
+            places = np.where(rng.random(n - 1) < 0.3, np.arange(n - 1), targets)  # with itself
+            for drawn in (targets, places, np.full(n - 1, n - 1)):
+                expected = streams._exchanged(drawn, n)
+                np.testing.assert_array_equal(streams._exchanged_at_once(drawn, n), expected)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_interleaved_calls(seed: int) -> None:
     torch = pytest.importorskip("torch")

@@ -9,7 +9,8 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
+from flambeau.execute.cpu.compiled import CompiledProgram
+from flambeau.execute.cpu.compiler import compile_program
 from flambeau.execute.cpu.expansion import expand_primitives
 from flambeau.execute.cpu.memory import allocate
 from flambeau.execute.reference.executor import decode, execute, to_array

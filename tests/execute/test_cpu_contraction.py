@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from flambeau.core import dtypes
+from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu import contraction_plan as plan
 from flambeau.execute.cpu.contraction import (
     ARGS,
@@ -126,6 +127,7 @@ class Run:
         starts = [self.a.start, self.b.start, 0, self.out.start, *[0] * len(extra)]
         words = [(i, s * b.itemsize) for i, (s, b) in enumerate(zip(starts, buffers, strict=True))]
         self.arguments = np.array(words, np.int64).ravel()
+        self.ranges = [bounds.array_range(x) for x in (*buffers, self.table, self.arguments)]
 
     def run(self, backwards: bool = False, at_once: bool = True) -> np.ndarray:
         for kernel, function in zip(self.kernels, self.functions, strict=True):
@@ -134,7 +136,8 @@ class Run:
                 order = [(0, kernel.tasks)]
             for first, last in reversed(order) if backwards else order:
                 table, arguments = self.table.ctypes.data, self.arguments.ctypes.data
-                assert function(table, arguments, first, last) == 0
+                with bounds.allowed(self.ranges, kernel.text, str(self.spec)):
+                    assert function(table, arguments, first, last) == 0
         return self.out.view().copy()
 
     def expected(self) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,11 @@ from against_reference import Builder, run
 
 from flambeau.core import dtypes
 from flambeau.execute.cpu import pool
-from flambeau.execute.cpu.compiler import CompiledProgram, compile_program
+from flambeau.execute.cpu.compiled import CompiledProgram
+from flambeau.execute.cpu.compiler import compile_program
 from flambeau.execute.cpu.contraction import Axis, Contraction
-from flambeau.execute.cpu.matrix_plan import as_matrices, has_matrix_unit
+from flambeau.execute.cpu.matrix_plan import as_matrices
+from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops import view
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.elementwise import tanh

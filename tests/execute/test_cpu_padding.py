@@ -84,3 +84,24 @@ def test_cotangents_of_pooled_images_are_not_padded(space: tuple[int, int]) -> N
     assert any("pad" in label for label in labels) == one_row
     convolutions = [code.text for code in compiled.kernels if "conv" in code.label]
     assert len(convolutions) >= 3 and all("@tiles" in text for text in convolutions)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)], ids=str)
+@pytest.mark.parametrize("batch", [2, 16])
+def test_gradients_of_padded_images_have_no_padding(batch: int, strides: tuple[int, int]) -> None:
+    """What is cut off is not computed, unless somebody reads it."""
+    b = Builder(str(strides))
+    x, w = b.random((batch, 1, 4, 8, 6)), b.random((1, 5, 4, 3, 3))
+    attrs = {"strides": strides, "dilations": (1, 1)}
+    low = (0, 0, 0, 1, 2)
+    padded = view.pad(x, low=low, high=low, interior=(0,) * 5, value=0)
+    ct = elementwise.tanh(contraction.conv(padded, w, **attrs))
+    dx = contraction.conv_input_gradient(ct, w, padded.shape[3:], **attrs)
+    ones = (1,) * 5
+    cut = view.slice_(dx, starts=low, sizes=x.shape, steps=ones)
+    compiled = b.check([cut * 2.0], tolerance=64.0)
+    labels = [k.label for k in compiled.kernels]
+    assert any("x4x8x6]" in label for label in labels), labels
+    b.check([cut, dx], tolerance=64.0)
+    row = view.slice_(dx, starts=(0, 0, 0, 4, 0), sizes=(batch, 1, 4, 1, 6), steps=ones)
+    b.check([row], tolerance=64.0)

@@ -115,18 +115,40 @@ def test_the_reference_executor_takes_them(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_programs_that_never_come_back_are_not_compiled_at_once() -> None:
     """Of many heavy programs only the first few are compiled before their first run."""
-    from flambeau.record.plan import EARLY, Early
+    from flambeau.record.worth import EARLY, Early
 
     assert 0 <= EARLY.waiting <= Early.most
     early = Early()
-    weight = flambeau.tensor(np.ones((300, 300), np.float32))
+    weight = flambeau.tensor(np.ones((1500, 1000), np.float32))
+    rows = [flambeau.tensor(np.ones((count, 1500), np.float32)) for count in range(100, 112)]
     compiled = STATISTICS.compiled_programs
     before, EARLY.waiting = EARLY.waiting, 0
     try:
-        for rows in range(70, 90):
-            (flambeau.randn(rows, 300) @ weight).relu().sum().item()
+        for x in rows:
+            (x @ weight).relu().sum().item()
         assert STATISTICS.compiled_programs - compiled == early.most == EARLY.waiting
-        (flambeau.randn(70, 300) @ weight).relu().sum().item()  # one of them comes back
+        (rows[0] @ weight).relu().sum().item()  # one of them comes back
         assert EARLY.waiting == early.most - 1
+    finally:
+        EARLY.waiting = before
+
+
+def test_work_that_numpy_does_sooner_than_it_is_compiled_is_not_compiled_at_once() -> None:
+    from flambeau.record.worth import EARLY
+
+    x = flambeau.tensor(np.ones((90, 300), np.float32))
+
+    def total() -> float:
+        return float((x @ x.mT).sum().item())
+
+    compiled = STATISTICS.compiled_programs
+    before, EARLY.waiting = EARLY.waiting, 0
+    try:
+        first = total()
+        assert first == 90 * 90 * 300
+        assert EARLY.waiting == 1  # it is heavy, and may never come back
+        assert STATISTICS.compiled_programs == compiled
+        assert first == total()
+        assert EARLY.waiting == 0
     finally:
         EARLY.waiting = before

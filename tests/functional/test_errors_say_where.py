@@ -28,9 +28,40 @@ def test_an_error_says_where(wrong: Callable[[], object], message: str, note: st
     with pytest.raises(RuntimeError) as caught:
         wrong()
     assert message in str(caught.value)
-    (said,) = caught.value.__dict__["__notes__"]
+    said = caught.value.__dict__["__notes__"][0]
     assert note in said
-    path, _, line = said.rpartition(", at ")[2].rpartition(":")
+    path, _, line = said.rpartition(", at ")[2].partition(", in ")[0].rpartition(":")
     assert Path(path) == Path(__file__)
     assert int(line) == wrong.__code__.co_firstlineno
     assert (A + 1).sum().item() == 12  # the next statement works
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3)
+        self.rest = nn.ModuleList([nn.Sequential(nn.ReLU(), nn.Linear(5, 4))])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rest[0](self.first(x))
+
+
+class Trainer:
+    def __init__(self) -> None:
+        self.model = Net()
+
+    def step(self) -> torch.Tensor:
+        return self.model(torch.ones(2, 1, 6, 6))
+
+
+def test_the_module_is_named() -> None:
+    net = Net()
+    with pytest.raises(RuntimeError) as caught:
+        net(torch.ones(2, 1, 6, 6))
+    assert caught.value.__dict__["__notes__"][0].endswith(", in net.rest.0.1")
+    with pytest.raises(RuntimeError) as caught:
+        net.first(torch.ones(2, 2, 6, 6))
+    assert caught.value.__dict__["__notes__"][0].endswith(", in Conv2d")
+    with pytest.raises(RuntimeError) as caught:
+        Trainer().step()
+    assert caught.value.__dict__["__notes__"][0].endswith(", in self.model.rest.0.1")

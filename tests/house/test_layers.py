@@ -41,6 +41,7 @@ FLOORS |= dict.fromkeys(
             "backends",
             "checkpoint",
             "compiler",
+            "debugging",
             "cpu",
             "cuda",
             "dynamo",

@@ -51,6 +51,7 @@ PARAMETERS: dict[str, tuple[int, str]] = {
     "mnasnet1_3": (6_282_256, "f9637543377b"),
     "regnet_y_400mf": (4_344_144, "708b1e9e1b69"),
     "regnet_x_1_6gf": (9_190_136, "8d741e13f655"),
+    "maxvit_t": (30_919_624, "dd5117e4d0eb"),
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_a_model_has_the_published_parameters(name: str, monkeypatch: pytest.Mon
     assert (sum(p.numel() for p in model.parameters()), digest) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", models.list_models())
+@pytest.mark.parametrize("name", models.list_models(models))
 def test_weights_are_described(name: str) -> None:
     kind = models.get_model_weights(name)
     for member in kind:

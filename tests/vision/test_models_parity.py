@@ -117,6 +117,11 @@ def _mnasnet(library: Any) -> Any:
     return _part(library, "mnasnet")._InvertedResidual(3, 3, 5, 1, 2)
 
 
+def _maxvit(library: Any) -> Any:
+    sizes: dict[str, Any] = {"block_channels": [8, 12], "block_layers": [1, 2], "head_dim": 4}
+    return _modules(library).MaxVit((32, 32), 6, 4, stochastic_depth_prob=0.3, **sizes)
+
+
 def _regnet(library: Any) -> Any:
     part = _part(library, "regnet")
     stages = part.BlockParams.from_init_params(3, 8, 9.0, 2.0, 8, se_ratio=0.25)
@@ -139,6 +144,7 @@ SMALL: list[Callable[[Any], Any]] = [
     _inception_block,
     _inception_head,
     _mnasnet,
+    _maxvit,
     _regnet,
 ]
 
@@ -169,7 +175,7 @@ def test_draws_and_scores(name: str, side: int, arguments: dict[str, Any]) -> No
 LARGEST = 60_000_000
 NAMES = [
     name
-    for name in models.list_models()
+    for name in models.list_models(models)
     if models.get_model_weights(name)["DEFAULT"].meta["num_params"] <= LARGEST
 ]
 

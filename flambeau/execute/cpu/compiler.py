@@ -6,19 +6,17 @@ written in place; order the groups; plan the arena; emit each group's kernels; l
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from flambeau.core.shapes import memory_order
-from flambeau.execute.cpu import engine, fusion, joins, layouts, runtime, storing
+from flambeau.execute.cpu import bounds, engine, fusion, joins, layouts, storing
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
+from flambeau.execute.cpu.compiled import CompiledProgram, Segment
 from flambeau.execute.cpu.expansion import prepared
+from flambeau.execute.cpu.host_steps import location
 from flambeau.execute.cpu.index import space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.lower import (
@@ -34,121 +32,10 @@ from flambeau.execute.cpu.lower import (
 from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
-from flambeau.execute.reference.executor import decode, encode
 from flambeau.graph.program import Program, Update, reachable, scalar_words
 from flambeau.ops.primitive import RANDOM, RECURRENCE
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
-
-
-@dataclass
-class Segment:
-    """A run of native kernel calls (their place in the blob), or a host step."""
-
-    start: int
-    host: HostStep | None = None
-
-
-@dataclass
-class CompiledProgram:
-    """Machine code for a program.
-
-    The pointer table has a slot per base, per result, one for the run-time scalars (8 bytes each:
-    float64, int64, bool as int64) and one for the arena (`arena_bytes`, 64-byte aligned). `blob`
-    is the program that `runtime.call_run` takes. If `segments` holds host steps, only `run`
-    executes the whole.
-    """
-
-    program: Program
-    blob: Any
-    segments: list[Segment]
-    table_slots: int
-    arena_bytes: int
-    parallel: bool
-    kernels: list[KernelCode] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def native(self) -> bool:
-        """Whether one `call_run` on `address` executes the whole program."""
-        return all(s.host is None for s in self.segments)
-
-    @property
-    def address(self) -> int:
-        return int(self.blob.ctypes.data)
-
-    def run(
-        self,
-        base_addresses: Sequence[int],
-        result_addresses: Sequence[int],
-        scalars_address: int,
-        arena_address: int,
-    ) -> int:
-        """Executes the program; 0, or the word that `runtime.failure` explains (nothing was
-        updated then).
-
-        A host step raises what its primitive raises.
-        """
-        table = np.array(
-            [*base_addresses, *result_addresses, scalars_address, arena_address], np.int64
-        )
-        return self.run_table(table)
-
-    def run_table(self, table: Any) -> int:
-        """As `run`, on a pointer table (int64 array)."""
-        for segment in self.segments:
-            if segment.host is not None:
-                _run_host(segment.host, self, table)
-                continue
-            code = runtime.call_run(
-                table.ctypes.data, self.address + 8 * segment.start, release_gil=self.parallel
-            )
-            if code:
-                return code
-        return 0
-
-
-def _run_host(step: HostStep, compiled: CompiledProgram, table: Any) -> None:
-    arrays = [
-        decode(_row_major(b, _array(b, compiled, table), x), x.dtype)
-        for b, x in zip(step.operands, step.value.inputs, strict=True)
-    ]
-    v = step.value
-    with np.errstate(all="ignore"):
-        result = v.primitive.reference(*arrays, **v.attrs)
-        if v.dtype.name != "bfloat16" and result.dtype != v.dtype.numpy:
-            result = result.astype(v.dtype.numpy)
-    stored = np.ascontiguousarray(encode(result, v.dtype)).ravel()
-    for buffer in step.results:
-        _array(buffer, compiled, table)[:] = stored
-
-
-def _row_major(buffer: Buffer, memory: Any, value: Value) -> Any:
-    """The elements of a buffer as an array of the shape of `value` (a base may be longer)."""
-    if buffer.strides is None:
-        return memory[: value.size].reshape(value.shape)
-    order = memory_order(buffer.shape, buffer.strides)
-    inner = memory.reshape([buffer.shape[a] for a in order])
-    return inner.transpose([order.index(a) for a in range(len(order))]).reshape(value.shape)
-
-
-def _array(buffer: Buffer, compiled: CompiledProgram, table: Any) -> Any:
-    slot, offset = _location(buffer, compiled.program)
-    address = int(table[slot]) + offset
-    if not buffer.size:
-        return np.empty(0, buffer.dtype.numpy)
-    memory = (ctypes.c_char * buffer.bytes).from_address(address)
-    return np.frombuffer(memoryview(memory), buffer.dtype.numpy, buffer.size)
-
-
-def _location(buffer: Buffer, program: Program) -> tuple[int, int]:
-    """(table slot, byte offset) of a buffer."""
-    bases, results = len(program.bases), len(program.results)
-    if buffer.kind == "base":
-        return buffer.place, 0
-    if buffer.kind == "result":
-        return bases + buffer.place, 0
-    return bases + results + 1, buffer.place
 
 
 class _Compiler:
@@ -164,6 +51,8 @@ class _Compiler:
         self.updates: list[tuple[Value, Destination]] = []
         self.copies: list[tuple[Value, Destination]] = []
         self.joins = joins.Joins()
+        self.lifetimes: list[Lifetime] = []
+        self.ends: list[int] = []  # per group, in order: how many steps there are after it
         self.tracer = Tracer(self.find)
 
     def find(self, v: Value) -> Buffer | None:
@@ -225,7 +114,7 @@ class _Compiler:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
-        layout = layouts.batch_innermost(nodes)
+        layout = layouts.batch_innermost(nodes, self.vector_bits)
         copied = [v for v in outputs if v.primitive.name != "detach"]
         updates = {v for v, _ in self.updates}
         several = {v for v, found in self.destinations.items() if len(found) > 1}
@@ -341,6 +230,7 @@ class _Compiler:
         for number, group in enumerate(ordered_groups(grouper.groups)):
             low.scratch.clear()
             steps += lower_group(group, low)
+            self.ends.append(len(steps))
             used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
             used |= {id(self.buffers[m.value]) for m in group.members}
             for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
@@ -357,8 +247,19 @@ class _Compiler:
                 continue
             steps.append(self.copy_kernel(value, destination))
             last[id(self.buffers[value])] = end
-        lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
-        return steps, plan_arena(lifetimes)
+        self.lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
+        return steps, plan_arena(self.lifetimes)
+
+    def ended(self, steps: Sequence[KernelCode | HostStep]) -> dict[int, list[tuple[int, int]]]:
+        """What of the arena is read for the last time by each kernel (not by host steps)."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        numbers = np.cumsum([isinstance(step, KernelCode) for step in steps]) - 1
+        for lifetime in self.lifetimes:
+            end = self.ends[lifetime.last] - 1 if lifetime.last < len(self.ends) else -1
+            if end >= 0 and isinstance(steps[end], KernelCode):
+                place = (lifetime.buffer.place, lifetime.buffer.bytes)
+                found.setdefault(int(numbers[end]), []).append(place)
+        return found
 
     def copy_kernel(self, value: Value, destination: Destination) -> KernelCode:
         position = space_position(value.shape)
@@ -395,13 +296,15 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
     )
     words: list[int] = []
     segments: list[Segment] = []
+    count = 0
     for step in steps:
         if isinstance(step, HostStep):
             words += [0] * RECORD_HEADER_WORDS
             segments.append(Segment(len(words), step))
             continue
         if not segments or segments[-1].host is not None:
-            segments.append(Segment(len(words)))
+            segments.append(Segment(len(words), first=count))
+        count += 1
         arguments = [w for o in step.operands for w in _operand_words(o, simple)] + step.words
         words += [addresses[id(step)], step.tasks, int(step.parallel), len(arguments), *arguments]
     words += [0] * RECORD_HEADER_WORDS
@@ -417,6 +320,7 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
         any(k.parallel for k in kernels),
         kernels,
         timings,
+        compiler.ended(steps) if bounds.switched_on() else {},
     )
 
 
@@ -424,5 +328,5 @@ def _operand_words(operand: Operand, program: Program) -> tuple[int, int]:
     if operand.buffer is None:
         word = scalar_words(program.scalars)[operand.scalar]
         return len(program.bases) + len(program.results), 8 * word
-    slot, offset = _location(operand.buffer, program)
+    slot, offset = location(operand.buffer, program)
     return slot, offset + operand.offset * operand.buffer.dtype.itemsize

@@ -56,6 +56,25 @@ def emit_stage(e: Emitter, name: str, dimensions: Sequence[Dimension], body: Bod
         e.line("ret void")
 
 
+def range_number(e: Emitter, index: Reg, dimension: Dimension) -> Reg:
+    """Which of a dimension's ranges an index is in."""
+    cut = dimension.cut
+    if cut == 1:
+        return e.i64(0)
+    ends = e.op("add nsw", e.op("mul nsw", index, e.i64(cut)), e.i64(cut - 1))
+    return e.op("udiv", ends, e.i64(dimension.count))
+
+
+def task_number(e: Emitter, indices: Sequence[Reg], dimensions: Sequence[Dimension]) -> Reg:
+    """The task that an iteration belongs to."""
+    number = e.i64(0)
+    for index, dimension in zip(indices, dimensions, strict=True):
+        if dimension.cut > 1:
+            number = e.op("mul nsw", number, e.i64(dimension.cut))
+            number = e.op("add nsw", number, range_number(e, index, dimension))
+    return number
+
+
 def _task_bounds(e: Emitter, dimensions: Sequence[Dimension], task: Reg) -> list[tuple[Reg, Reg]]:
     """The range of each loop that belongs to a task: its digits in the mixed base of the cuts."""
     bounds = []

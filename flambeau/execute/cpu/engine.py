@@ -7,13 +7,15 @@ import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-from flambeau.execute.cpu import software_float
+from flambeau.execute.cpu import bounds, software_float
 from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
 from flambeau.execute.cpu.target import (
     SYSTEM_FUNCTIONS,
     KernelCompileError,
+    NoRoomForCode,
     Target,
     binding,
     compile_object,
@@ -25,6 +27,8 @@ KERNEL = "kernel"
 SYSTEM_LIBRARY = "flambeau.system"
 FLOAT_LIBRARY = "flambeau.software_float"
 COMPILE_THREADS = 8
+# Each linked program takes some; other threads and libraries need the rest.
+LINKS_PER_COUNT, MOST_OF_THE_MAPPINGS = 64, 0.75
 
 Symbols = tuple[str, ...]
 
@@ -37,17 +41,35 @@ class Engine:
         self.cache = cache
         self._jit: Any = None
         self._libraries = 0
+        self._full = False
         self._has_software_float = False
         self.lock = threading.RLock()
         # Finished and running loads; a loader that fails takes its entry out again.
         self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
+        self._read: dict[bytes, bytes] = {}  # object code from the disk that is about to be linked
 
     def load(self, texts: Sequence[str], symbols: Symbols) -> list[list[int]]:
         """Addresses of `symbols` in each text's module, compiling and linking what is missing.
 
         Raises KernelCompileError naming the first text that LLVM refuses.
         """
-        keys = [object_key(text, self.target) for text in texts]
+        return self._load_guarded(texts, [object_key(text, self.target) for text in texts], symbols)
+
+    def load_stored(self, keys: Sequence[bytes], symbols: Symbols) -> list[list[int]] | None:
+        """As `load`, of texts that were compiled earlier, by their keys; None where one of them is
+        not on the disk any more.
+        """
+        for key in keys:
+            if (key, symbols) not in self._loads and key not in self._read:
+                code = None if self.cache is None else self.cache.get(key)
+                if code is None:
+                    return None
+                self._read[key] = code
+        return self._load_guarded([""] * len(keys), keys, symbols)
+
+    def _load_guarded(
+        self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
+    ) -> list[list[int]]:
         known = [self._loads.get((key, symbols)) for key in keys]
         loaded = [future.result() for future in known if future is not None and future.done()]
         if len(loaded) == len(keys):
@@ -69,7 +91,9 @@ class Engine:
             return self._load(texts, keys, symbols)
         return outcome.result()
 
-    def _load(self, texts: Sequence[str], keys: list[bytes], symbols: Symbols) -> list[list[int]]:
+    def _load(
+        self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
+    ) -> list[list[int]]:
         mine: dict[bytes, str] = {}
         with self.lock:
             for key, text in zip(keys, texts, strict=True):
@@ -86,6 +110,7 @@ class Engine:
         futures = {key: self._loads[key, symbols] for key in texts}
         results: dict[bytes, list[int] | BaseException] = {}
         try:
+            self._find_room()
             codes: dict[bytes, bytes] = {}
             for key, code in self._objects(texts):
                 if isinstance(code, BaseException):
@@ -109,7 +134,9 @@ class Engine:
         """Object code (or the failure) of each text; several are compiled in parallel."""
         missing = []
         for key in texts:
-            payload = None if self.cache is None else self.cache.get(key)
+            payload = self._read.pop(key, None)
+            if payload is None and self.cache is not None:
+                payload = self.cache.get(key)
             if payload is None:
                 missing.append(key)
             else:
@@ -173,6 +200,16 @@ class Engine:
             tracker.detach()  # Never unloaded: programs hold bare addresses.
             return found
 
+    def _find_room(self) -> None:
+        """Raises NoRoomForCode before LLVM runs out of mappings, which would end the process."""
+        if self._libraries % LINKS_PER_COUNT == 0 and not self._full:
+            self._full = mappings() > MOST_OF_THE_MAPPINGS * most_mappings()
+        if self._full:
+            raise NoRoomForCode(
+                f"{self._libraries} programs have been compiled, and the system allows this process"
+                f" {most_mappings()} memory mappings (vm.max_map_count)"
+            )
+
     def _load_software_float(self) -> None:
         if self._has_software_float:
             return
@@ -200,6 +237,23 @@ class Engine:
         self._loads = {key: future for key, future in self._loads.items() if future.done()}
 
 
+def mappings() -> int:
+    """How many memory mappings the process has; 0 where the system does not say."""
+    try:
+        with Path("/proc/self/maps").open("rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
+
+
+def most_mappings() -> int:
+    """How many it may have."""
+    try:
+        return int(Path("/proc/sys/vm/max_map_count").read_text("ascii"))
+    except (OSError, ValueError):
+        return 65_530
+
+
 def _suffix(key: bytes) -> str:
     """What tells the names of one object from those of the others it is linked with."""
     return f".{key.hex()[:24]}"
@@ -213,7 +267,7 @@ def system_symbols() -> dict[str, int]:
             libraries.append(ctypes.CDLL(name))
         except OSError:
             continue
-    found = {}
+    found = {bounds.NAME: bounds.bounds_address()}
     for name in SYSTEM_FUNCTIONS:
         for library in libraries:
             function = getattr(library, name, None)
@@ -245,6 +299,10 @@ def kernel_addresses(texts: Sequence[str]) -> list[int]:
     A text defines `i64 @kernel(ptr %table, ptr %args, i64 %first, i64 %last)`; equal texts give one
     address; the code stays loaded for the life of the process. Raises KernelCompileError.
     """
+    if bounds.switched_on():
+        from flambeau.execute.cpu import checking
+
+        texts = [checking.checked(text) for text in texts]
     return [addresses[0] for addresses in engine().load(texts, (KERNEL,))]
 
 

@@ -91,6 +91,7 @@ class Anchor:
     # Per band (see contraction_spec.Band): its two variables (None for an axis of one index), then
     # step, spread, low and size.
     bands: tuple[tuple[Variable | None, Variable, int, int, int, int], ...] = ()
+    unpadded: bool = False  # whether the operand is the image without its padding
 
 
 @dataclass(eq=False)
@@ -347,6 +348,7 @@ class Grouper:
             bands.append((out.single, along, step, spread, low, size))
         anchor.operands = (left, anchor.operands[1])
         anchor.bands = tuple(bands)
+        anchor.unpadded = True
 
     # ---- pointwise -------------------------------------------------------------------------------
 

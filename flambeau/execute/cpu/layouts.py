@@ -12,7 +12,8 @@ Note [Left-out padding]
 The zeros around padded images need neither be stored nor multiplied: the loops over the kernel's
 rows and columns stop where the padding begins. That takes tiles which lie at one place of the
 image, as they do with the batch innermost. An input gradient (a convolution of the cotangent,
-padded by the kernel's extent) does half the work then, or less.
+padded by the kernel's extent) does half the work then, or less. Convolutions on the matrix unit
+add the zeros while they pack images, whatever the layout (Note [Images on the matrix unit]).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 
 from flambeau.core.shapes import contiguous_strides
 from flambeau.execute.cpu.body import view_position
+from flambeau.execute.cpu.gradient_plan import gradient_strips
+from flambeau.execute.cpu.image_plan import image_strips
 from flambeau.execute.cpu.index import space_position
 from flambeau.execute.cpu.padding import extents, padding_of
 from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, WINDOW
@@ -54,7 +57,7 @@ class Layouts:
     unpadded: set[Value]
 
 
-def batch_innermost(nodes: Sequence[Value]) -> Layouts:
+def batch_innermost(nodes: Sequence[Value], vector_bits: int) -> Layouts:
     """Chooses the layouts of a program's values."""
     carried: set[Value] = set()
     copies: set[Value] = set()
@@ -63,7 +66,14 @@ def batch_innermost(nodes: Sequence[Value]) -> Layouts:
         if v.primitive.name == "conv" and _is_weight_gradient(v, carried, copies):
             unpadded.add(v)
             continue
+        if gradient_strips(v, False, True, vector_bits) is not None:
+            padding = padding_of(v)
+            if padding is not None and _found_whole(padding.image, carried, copies):
+                unpadded.add(v)
+            continue
         if v.ndim < 2 or v.shape[0] < MIN_BATCH:
+            if image_strips(v, False, True, vector_bits) is not None:
+                unpadded.add(v)
             continue
         if v.primitive.name == "conv":
             x = v.inputs[0]

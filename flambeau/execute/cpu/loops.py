@@ -16,13 +16,11 @@ from flambeau.execute.cpu.body import Buffer, Condition, Guard, Node, node_expre
 from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I1, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.index import (
-    ZERO,
     Expression,
     Quotient,
     Rest,
     Runtime,
     Variable,
-    of,
 )
 
 ERROR_CODE = 1
@@ -575,7 +573,3 @@ def lowest_constants(nodes: Sequence[Node], stores: Sequence[Store]) -> dict[int
         key = id(buffer)
         lowest[key] = min(lowest.get(key, address.constant), address.constant)
     return lowest
-
-
-def merged_variable(number: int, extent: int) -> Expression:
-    return of(Variable(number, extent)) if extent > 1 else ZERO

@@ -23,7 +23,9 @@ from flambeau.execute.cpu.contraction_nest import (
     Dimension,
     cut_dimensions,
     emit_stage,
+    range_number,
     task_count,
+    task_number,
 )
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.contraction_spec import (
@@ -144,22 +146,10 @@ class _Kernel:
 
     def task_memory(self, indices: Sequence[Reg]) -> Reg:
         """Where the memory of the task begins that an iteration belongs to."""
-        e, number = self.e, self.e.i64(0)
-        for index, dimension in zip(indices, self.cut, strict=True):
-            if dimension.cut > 1:
-                number = weighted_sum(
-                    e, [(number, dimension.cut), (self.digit(index, dimension), 1)]
-                )
+        e = self.e
+        number = task_number(e, indices, self.cut)
         scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
         return e.gep(scratch, "i8", weighted_sum(e, [(number, self.plan.task_bytes)]))
-
-    def digit(self, index: Reg, dimension: Dimension) -> Reg:
-        """Which of a dimension's ranges an index is in."""
-        e, cut = self.e, dimension.cut
-        if cut == 1:
-            return e.i64(0)
-        ends = weighted_sum(e, [(index, cut), (e.i64(cut - 1), 1)])
-        return e.op("udiv", ends, e.i64(dimension.count))
 
     def packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
         """Where a block of a side that was packed before begins."""
@@ -316,7 +306,7 @@ class _Deep(_Partial):
         e, plan, chunk = self.e, self.plan, self.chunk
         of_rows, of_columns, number = indices
         loop = self.cut[-1]
-        part = self.digit(number, loop)
+        part = range_number(e, number, loop)
         low = e.op("udiv", weighted_sum(e, [(part, loop.count)]), e.i64(loop.cut))
         again = e.cast("zext", e.cmp("icmp ne", number, low), "i64")
         first = weighted_sum(e, [(number, DEEP_CHUNK)])

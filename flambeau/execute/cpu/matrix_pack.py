@@ -83,8 +83,9 @@ def _steps(e: Emitter, depth: Reg) -> Reg:
 
 
 def _place(e: Emitter, side: Side, row: Reg, k: Reg, stride: Reg) -> Reg:
-    """The element offset of (row, k); `stride` is that of the one which is not 1."""
-    near, far = (k, row) if side.stride == 1 else (row, k)
+    """The element offset of (row, k); `stride` is that of the far one."""
+    near, far = (k, row) if side.by_k else (row, k)
+    near = weighted_sum(e, [(near, side.near)])
     if far.name == "0":
         return near
     return e.op("add nsw", near, e.op("mul nsw", far, stride))
@@ -117,7 +118,7 @@ def emit_step(e: Emitter, side: Side, name: str) -> None:
     """Defines @name(source, target, flags, left, rest, number, stride): packs 32 rows by 32 k."""
     parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
     parameters += [("left", I64), ("rest", I64), ("number", I64), ("stride", I64)]
-    pack = _pack_rows if side.stride == 1 else _pack_pairs
+    pack = _pack_rows if side.by_k else _pack_pairs
     with e.function(name, "internal void", parameters) as registers:
         source, target, flags, left, rest, number, stride = registers
         start = [e.const(0, WORDS), e.const(-1, WORDS)]
@@ -126,30 +127,41 @@ def emit_step(e: Emitter, side: Side, name: str) -> None:
             row = weighted_sum(e, [(halves.index, HALF)])
             here = e.gep(source, "float", _place(e, side, row, e.i64(0), stride))
             mine = e.op("sub nsw", left, row)
-            found = pack(e, stride, here, tile, mine, rest, halves.carried)
+            found = pack(e, side.near, stride, here, tile, mine, rest, halves.carried)
             if side.turned:
-                _turn(e, tile)
+                turn_parts(e, tile)
             halves.yield_(found)
-        high = e.call("llvm.vector.reduce.umax.v16i32", I32, [halves.carried[0]])
-        low = e.call("llvm.vector.reduce.umin.v16i32", I32, [halves.carried[1]])
-        first = e.cmp("icmp eq", number, e.i64(0))
-        for place, value, name, none in ((0, high, "llvm.umax", 0), (1, low, "llvm.umin", -1)):
-            at = e.gep(flags, "i32", e.i64(place))
-            before = e.select(first, e.const(none, I32), e.load(at, I32))
-            e.store(at, e.intrinsic(name, value, before))
+        store_flags(e, flags, halves.carried, e.cmp("icmp eq", number, e.i64(0)))
         e.line("ret void")
 
 
+def store_flags(e: Emitter, flags: Reg, found: Sequence[Reg], first: Reg) -> None:
+    """Adds what was found to the flags in memory, or begins with it."""
+    high = e.call("llvm.vector.reduce.umax.v16i32", I32, [found[0]])
+    low = e.call("llvm.vector.reduce.umin.v16i32", I32, [found[1]])
+    for place, value, name, none in ((0, high, "llvm.umax", 0), (1, low, "llvm.umin", -1)):
+        at = e.gep(flags, "i32", e.i64(place))
+        before = e.select(first, e.const(none, I32), e.load(at, I32))
+        e.store(at, e.intrinsic(name, value, before))
+
+
 def _pack_rows(
-    e: Emitter, stride: Reg, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
+    e: Emitter,
+    near: int,
+    stride: Reg,
+    source: Reg,
+    tile: Reg,
+    left: Reg,
+    rest: Reg,
+    flags: list[Reg],
 ) -> list[Reg]:
     """16 rows whose k lie next to each other: a vector has the k of a row."""
     masks = [_first_lanes(e, rest), _first_lanes(e, e.op("sub nsw", rest, e.i64(LANES)))]
     count = _between(e, left, HALF)
     with e.loop(e.i64(0), count, carried=flags) as rows:
         at = e.gep(source, "float", e.op("mul nsw", rows.index, stride))
-        x = _masked(e, at, masks[0])
-        y = _masked(e, e.gep(at, "float", e.i64(LANES)), masks[1])
+        x = masked_floats(e, at, masks[0], near)
+        y = masked_floats(e, e.gep(at, "float", e.i64(LANES * near)), masks[1], near)
         rows.yield_(_pack_pair(e, tile, rows.index, x, y, rows.carried))
     with e.loop(count, e.i64(HALF)) as beyond:
         for part in range(PARTS):
@@ -158,7 +170,14 @@ def _pack_rows(
 
 
 def _pack_pairs(
-    e: Emitter, stride: Reg, source: Reg, tile: Reg, left: Reg, rest: Reg, flags: list[Reg]
+    e: Emitter,
+    near: int,
+    stride: Reg,
+    source: Reg,
+    tile: Reg,
+    left: Reg,
+    rest: Reg,
+    flags: list[Reg],
 ) -> list[Reg]:
     """16 rows that lie next to each other: a vector has one k of all of them."""
     mask, none = _first_lanes(e, left), e.const(0, MASK)
@@ -170,7 +189,7 @@ def _pack_pairs(
                 MASK, f"select i1 {e.cmp('icmp slt', k, rest)}, {mask.typed}, {none.typed}"
             )
             at = e.gep(source, "float", e.op("mul nsw", k, stride))
-            vectors.append(_masked(e, at, there))
+            vectors.append(masked_floats(e, at, there, near))
         pairs.yield_(_pack_pair(e, tile, pairs.index, vectors[0], vectors[1], pairs.carried))
     return pairs.carried
 
@@ -185,9 +204,13 @@ def _first_lanes(e: Emitter, count: Reg) -> Reg:
     return e.cmp("icmp slt", e.lane_numbers(LANES, "i32"), e.splat(few, LANES))
 
 
-def _masked(e: Emitter, pointer: Reg, mask: Reg) -> Reg:
-    """16 elements, zeros where the mask is not set."""
+def masked_floats(e: Emitter, pointer: Reg, mask: Reg, stride: int = 1) -> Reg:
+    """16 elements `stride` apart, zeros where the mask is not set."""
     name = "llvm.masked.load.v16f32.p0"
+    if stride != 1:
+        name = "llvm.masked.gather.v16f32.v16p0"
+        places = e.vector_const([i * stride for i in range(LANES)], "i64")
+        pointer = e.gep(pointer, "float", places)
     return e.call(name, FLOATS, [pointer, Reg("4", I32), mask, e.const(0, FLOATS)])
 
 
@@ -199,18 +222,30 @@ def _line(e: Emitter, tile: Reg, number: Reg, part: int) -> Reg:
 
 def _pack_pair(e: Emitter, tile: Reg, number: Reg, x: Reg, y: Reg, flags: list[Reg]) -> list[Reg]:
     """Stores the parts of x in the lower and those of y in the upper halves of words."""
-    for part, (a, b) in enumerate(zip(_parts(e, x), _parts(e, y), strict=True)):
-        word = e.op("or", e.op("lshr", a, e.const(16, WORDS)), b)
+    for part, word in enumerate(paired_parts(e, x, y)):
         e.store(_line(e, tile, number, part), word, 64)
+    return magnitudes(e, (x, y), flags)
+
+
+def paired_parts(e: Emitter, x: Reg, y: Reg) -> list[Reg]:
+    """The parts of x in the lower and those of y in the upper halves of words."""
+    return [
+        e.op("or", e.op("lshr", a, e.const(16, WORDS)), b)
+        for a, b in zip(float_parts(e, x), float_parts(e, y), strict=True)
+    ]
+
+
+def magnitudes(e: Emitter, values: Sequence[Reg], flags: Sequence[Reg]) -> list[Reg]:
+    """The flags (largest magnitude, smallest but for 0, less one) with those of more values."""
     high, low = flags
-    for value in (x, y):
+    for value in values:
         size = e.op("and", e.bitcast(value, WORDS), e.const(0x7FFFFFFF, WORDS))
         high = e.intrinsic("llvm.umax", high, size)
         low = e.intrinsic("llvm.umin", low, e.op("add", size, e.const(-1, WORDS)))
     return [high, low]
 
 
-def _parts(e: Emitter, x: Reg) -> list[Reg]:
+def float_parts(e: Emitter, x: Reg) -> list[Reg]:
     """The three bfloat16 parts of 16 floats, as the bits of floats whose lower half is zero.
 
     Halfway cases are rounded away from zero: the next part makes up for either choice.
@@ -226,7 +261,7 @@ def _parts(e: Emitter, x: Reg) -> list[Reg]:
     return found
 
 
-def _turn(e: Emitter, tile: Reg) -> None:
+def turn_parts(e: Emitter, tile: Reg) -> None:
     """Transposes the three parts of a half: 16 x 16 pairs each."""
     with e.loop(e.i64(0), e.i64(PARTS)) as parts:
         base = e.gep(tile, "i8", weighted_sum(e, [(parts.index, PART_BYTES)]))

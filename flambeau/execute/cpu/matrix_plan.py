@@ -22,19 +22,15 @@ outside `safe exponents` a block is computed with vector instructions from the o
 
 from __future__ import annotations
 
-import ctypes
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import prod
 
-from flambeau.core import settings
 from flambeau.execute.cpu.contraction_plan import TASKS, choose
 from flambeau.execute.cpu.contraction_spec import Axis, Contraction
 from flambeau.execute.cpu.emit import vector_registers
-from flambeau.execute.cpu.target import Target
+from flambeau.execute.cpu.target import has_matrix_unit
 
 BLOCK = 32  # rows and columns of a block of the result, and k indices of a step
 HALF = 16
@@ -78,7 +74,8 @@ class Lead:
 class Side:
     """How an operand is packed: its lead and k loops, and (extent, stride) of loops around them.
 
-    `number`: 0 for A, 1 for B. `rows`: as the unit's left operand (else as its right one).
+    `number`: 0 for A, 1 for B. `rows`: as the unit's left operand (else as its right one). `near`:
+    the smaller of the lead's and k's strides, along which vectors are loaded.
     """
 
     number: int
@@ -87,6 +84,12 @@ class Side:
     depth: int
     stride: int
     outer: tuple[tuple[int, int, int], ...]  # (position, extent, stride)
+    near: int = 1
+
+    @property
+    def by_k(self) -> bool:
+        """Whether vectors are loaded along k."""
+        return self.stride == self.near
 
     @property
     def steps(self) -> int:
@@ -107,13 +110,13 @@ class Side:
 
     @property
     def far(self) -> int:
-        """The stride of the one of lead and k that is not contiguous."""
-        return self.lead.stride if self.stride == 1 else self.stride
+        """The stride of the one of lead and k that vectors are not loaded along."""
+        return self.lead.stride if self.by_k else self.stride
 
     @property
     def turned(self) -> bool:
         """Whether 16 x 16 pairs are transposed after they are packed in the order of memory."""
-        return (self.stride == 1) != self.rows
+        return self.by_k != self.rows
 
     @property
     def cycles(self) -> float:
@@ -212,21 +215,6 @@ def _deep_panels(rows: int, cols: int) -> tuple[int, int]:
     ]
     _, r, c = min(fits)
     return r, c
-
-
-@cache
-def has_matrix_unit() -> bool:
-    """Whether this process may use the matrix unit: the CPU, the system and the user allow it."""
-    if not settings.matrix_unit_wanted() or sys.platform != "linux":
-        return False
-    if platform.machine() != "x86_64":
-        return False
-    target = Target.host()
-    if not all(target.has(f) for f in ("amx-tile", "amx-bf16")):
-        return False
-    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
-    system = ctypes.CDLL(None, use_errno=True)
-    return int(system.syscall(arch_prctl, request_permission, tile_data)) == 0
 
 
 @lru_cache(4096)

@@ -47,7 +47,7 @@ ARRAYS = {
 }
 
 
-def _unit(e: Emitter, name: str, *arguments: int | Reg) -> None:
+def unit_instruction(e: Emitter, name: str, *arguments: int | Reg) -> None:
     """An instruction of the matrix unit; tiles are numbers, a stride follows a pointer."""
     full = f"llvm.x86.{name}"
     e.declarations.setdefault(full, f"declare void @{full}({ARRAYS[name]})")
@@ -58,9 +58,9 @@ def _unit(e: Emitter, name: str, *arguments: int | Reg) -> None:
 @contextmanager
 def with_unit(e: Emitter) -> Iterator[None]:
     """Around all uses of the unit: what is in its tiles is lost at both ends."""
-    _unit(e, "ldtilecfg", _configuration(e))
+    unit_instruction(e, "ldtilecfg", _configuration(e))
     yield
-    _unit(e, "tilerelease")
+    unit_instruction(e, "tilerelease")
 
 
 def _configuration(e: Emitter) -> Reg:
@@ -69,6 +69,19 @@ def _configuration(e: Emitter) -> Reg:
     spelled = ", ".join(f"i8 {w}" for w in words)
     e.declarations["tiles"] = f"@tiles = private constant [64 x i8] [{spelled}], align 64"
     return Reg("@tiles", PTR)
+
+
+def is_safe(e: Emitter, left: tuple[Reg, Reg], right: tuple[Reg, Reg]) -> Reg:
+    """Whether two operands with these flags (see matrix_pack.py) are multiplied exactly."""
+    shift = e.const(23, I32)
+    (high, low), (high2, low2) = [[e.op("lshr", word, shift) for word in w] for w in (left, right)]
+    good = e.cmp("icmp uge", e.op("add", low, low2), e.const(SMALLEST_PRODUCT, I32))
+    few = e.cmp("icmp ule", e.op("add", high, high2), e.const(LARGEST_PRODUCT, I32))
+    good = e.op("and", good, few)
+    for least, most in ((low, high), (low2, high2)):
+        good = e.op("and", good, e.cmp("icmp uge", least, e.const(SMALLEST, I32)))
+        good = e.op("and", good, e.cmp("icmp ule", most, e.const(LARGEST, I32)))
+    return good
 
 
 class Products:
@@ -116,19 +129,11 @@ class Products:
     def _safe(self, left: Reg, right: Reg) -> Reg:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
         e = self.e
-        exponents = []
+        words = []
         for side, block in ((self.left, left), (self.right, right)):
             flags = e.gep(block, "i8", e.i64(side.steps * STEP_BYTES))
-            words = [e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)]
-            exponents.append([e.op("lshr", word, e.const(23, I32)) for word in words])
-        (high, low), (high2, low2) = exponents
-        good = e.cmp("icmp uge", e.op("add", low, low2), e.const(SMALLEST_PRODUCT, I32))
-        few = e.cmp("icmp ule", e.op("add", high, high2), e.const(LARGEST_PRODUCT, I32))
-        good = e.op("and", good, few)
-        for least, most in ((low, high), (low2, high2)):
-            good = e.op("and", good, e.cmp("icmp uge", least, e.const(SMALLEST, I32)))
-            good = e.op("and", good, e.cmp("icmp ule", most, e.const(LARGEST, I32)))
-        return good
+            words.append((e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)))
+        return is_safe(e, *words)
 
     def _multiply(
         self,
@@ -147,11 +152,11 @@ class Products:
             for (r, c), tile in totals.items()
         }
         for tile in places:
-            _unit(e, "tilezero", tile)
+            unit_instruction(e, "tilezero", tile)
         if again is not None:
             with e.when(again):
                 for tile, place in places.items():
-                    _unit(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
+                    unit_instruction(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
         with e.loop(e.i64(0), e.i64(self.left.steps)) as loop:
             offset = weighted_sum(e, [(loop.index, STEP_BYTES)])
             at = e.gep(left, "i8", offset), e.gep(right, "i8", offset)
@@ -164,15 +169,15 @@ class Products:
                         self._load(at[side], 4 + 2 * side, parts[side], count)
                         have[side] = parts[side]
                 for (r, c), tile in totals.items():
-                    _unit(e, "tdpbf16ps", tile, 4 + r, 6 + c)
+                    unit_instruction(e, "tdpbf16ps", tile, 4 + r, 6 + c)
         for tile, place in places.items():
-            _unit(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
+            unit_instruction(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
 
     def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
         e = self.e
         for number in range(count):
             place = e.gep(base, "i8", e.i64(part * PART_BYTES + number * TILE_BYTES))
-            _unit(e, "tileloadd64", tile + number, place, e.i64(2 * BLOCK))
+            unit_instruction(e, "tileloadd64", tile + number, place, e.i64(2 * BLOCK))
 
     # ---- blocks that the unit would not compute exactly ------------------------------------------
 
@@ -272,10 +277,10 @@ class Block(Products):
         lane = positions.index(plan.right.lead.axes[-1])
         with e.loop(low, e.intrinsic("llvm.smin", high, e.i64(self.height))) as rows:
             first = weighted_sum(e, [(row, BLOCK), (rows.index, 1)])
-            place = {**self.index, **_indices(e, plan.left.lead, first)}
+            place = {**self.index, **lead_indices(e, plan.left.lead, first)}
             for number in range(self.column_tiles):
                 along = weighted_sum(e, [(column, BLOCK), (e.i64(number), HALF)])
-                index = {**place, **_indices(e, plan.right.lead, along)}
+                index = {**place, **lead_indices(e, plan.right.lead, along)}
                 registers = [index.get(p, e.i64(0)) for p in positions]
                 self.store.prefetch(e, registers, lane)
 
@@ -287,7 +292,7 @@ class Block(Products):
         whole, rest = divmod(self.width, HALF)
         with e.loop(e.i64(0), e.i64(self.height)) as loop:
             first = weighted_sum(e, [(row, BLOCK), (loop.index, 1)])
-            place = {**self.index, **_indices(e, plan.left.lead, first)}
+            place = {**self.index, **lead_indices(e, plan.left.lead, first)}
             if whole:
                 with e.loop(e.i64(0), e.i64(whole)) as pieces:
                     self._piece(result, loop.index, pieces.index, HALF, place, column)
@@ -307,14 +312,14 @@ class Block(Products):
         at = e.gep(result, "float", weighted_sum(e, [(line, BLOCK), (number, HALF)]))
         value = lane_range(e, e.load(at, FLOATS, 64), 0, width)
         first = weighted_sum(e, [(column, BLOCK), (number, HALF)])
-        index = {**place, **_indices(e, along, first)}
+        index = {**place, **lead_indices(e, along, first)}
         positions = [p for p, axis in enumerate(self.plan.spec.axes) if axis.kind != "k"]
         registers = [index.get(p, e.i64(0)) for p in positions]
         assert self.store is not None
         self.store(e, registers, value, positions.index(along.axes[-1]))
 
 
-def _indices(e: Emitter, lead: Lead, number: Reg) -> dict[int, Reg]:
+def lead_indices(e: Emitter, lead: Lead, number: Reg) -> dict[int, Reg]:
     """The index of each of a lead's axes, from the one along all of them."""
     found: dict[int, Reg] = {}
     for place in range(len(lead.axes) - 1, 0, -1):

@@ -14,13 +14,19 @@ from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
 from flambeau.execute.cpu.emit import Emitter, Reg
-from flambeau.execute.cpu.fusion import Group
-from flambeau.execute.cpu.index import Expression, Variable
+from flambeau.execute.cpu.fusion import FOLDED, Group
+from flambeau.execute.cpu.gradient_kernels import gradient_kernels
+from flambeau.execute.cpu.gradient_plan import GradientPlan, gradient_strips
+from flambeau.execute.cpu.image_kernels import image_kernel
+from flambeau.execute.cpu.image_pack import weights_kernel
+from flambeau.execute.cpu.image_plan import ImagePlan, Weights, image_plan, image_strips
+from flambeau.execute.cpu.index import Expression, Variable, space_position
+from flambeau.execute.cpu.layouts import MIN_BATCH as MIN_INNER
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
 from flambeau.execute.cpu.matrix_kernels import matrix_kernels, scratch_bytes
 from flambeau.execute.cpu.matrix_pack import pack_kernel
-from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
+from flambeau.execute.cpu.matrix_plan import BLOCK, MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
 
@@ -75,6 +81,12 @@ def contraction_kernels(
         return None
     if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
         return None
+    gradient = _gradient_plan(group, left, right, vector_bits)
+    if gradient is not None:
+        return _gradient_kernels(group, stores, forward, scratch, vector_bits, gradient)
+    image = _image_plan(group, left, right, vector_bits)
+    if image is not None:
+        return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
     axes = _axes(group, left.data[1], right.data[1], stores[0].address)
     spec = Contraction(axes, element, element, _bands(group))
     uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
@@ -120,15 +132,10 @@ def _matrix_kernels(
     packed = [Operand(scratch(dtypes.uint8, needed))] * 2
     for side in plan.packed:
         source = _operand(nodes[side.number])
-        text, tasks, words = _pack_text(vector_bits, side)
-        place = id(source.buffer), source.offset, text, tuple(words)
-        known = packs.made.get(place)
-        buffer = packs.made[place] = scratch(dtypes.uint8, side.bytes, known)
-        packed[side is plan.right] = Operand(buffer)
-        if known is None:
-            label = f"pack [{side.lead.extent}] of [{side.depth}]"
-            operands = [source, Operand(buffer)]
-            kernels.append(KernelCode(text, operands, words, tasks, tasks > 1, label=label))
+        packing = _pack_text(vector_bits, side)
+        label = f"pack [{side.lead.extent}] of [{side.depth}]"
+        operand = _packed(source, packing, side.bytes, label, kernels, scratch, packs)
+        packed[side is plan.right] = operand
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
         made = matrix_kernels(vector_bits, plan, epilogue)
@@ -141,6 +148,157 @@ def _matrix_kernels(
     return kernels
 
 
+def _image_plan(group: Group, left: Node, right: Node, vector_bits: int) -> ImagePlan | None:
+    """The plan of a convolution that the matrix unit computes from the image itself."""
+    anchor = group.anchors[0]
+    v = anchor.value
+    if v.primitive.name != "conv":
+        return None
+    image, weights = left.data[1], right.data[1]
+    place = {x.number: i for i, x in enumerate(group.kept)}
+    dims = [d.single for d in anchor.position.dims]
+    batch, of_group, out, *space = dims
+    depth, *offsets = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
+
+    def stride(address: Expression, variable: Variable | None) -> int:
+        return 0 if variable is None else address.coefficient(variable)
+
+    inner = batch is not None and stride(image, batch) == 1 and batch.extent >= MIN_INNER
+    strips = image_strips(v, inner, anchor.unpadded, vector_bits)
+    if strips is None:
+        return None
+    steps = []
+    numbers = zip(space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True)
+    for along, offset, step, spread in numbers:
+        moved = stride(image, offset) // spread or stride(image, along) // step
+        steps.append((moved, stride(weights, offset)))
+    steps = [*[(0, 0)] * (2 - len(steps)), *steps]
+    space = [*[None] * (2 - len(space)), *space]
+    loops = [x for x in (batch, of_group) if x is not None and not (inner and x is batch)]
+    around = [(place[x.number], x.extent, stride(image, x), stride(weights, x)) for x in loops]
+    fixed = (out, *space, batch if inner else None)
+    where = [-1 if x is None else place[x.number] for x in fixed]
+    lead = stride(weights, out), stride(weights, depth)
+    if min(lead) < 1:
+        return None
+    of_image = steps[0][0], steps[1][0], stride(image, depth)
+    return image_plan(
+        strips,
+        tuple(around),
+        (where[0], where[1], where[2], where[3]),
+        of_image,
+        (*lead, steps[0][1], steps[1][1]),
+    )
+
+
+def _gradient_plan(group: Group, left: Node, right: Node, vector_bits: int) -> GradientPlan | None:
+    """The plan of a convolution that the matrix unit computes as a weight gradient."""
+    anchor = group.anchors[0]
+    v = anchor.value
+    if v.primitive.name != "conv":
+        return None
+    image, cotangent = left.data[1], right.data[1]
+    channel, _, out, *taps = [d.single for d in anchor.position.dims]
+    batch, *space = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
+
+    def stride(address: Expression, variable: Variable | None) -> int:
+        return 0 if variable is None else address.coefficient(variable)
+
+    inner = batch is not None and stride(image, batch) == 1 and batch.extent >= MIN_INNER
+    strips = gradient_strips(v, inner, anchor.unpadded, vector_bits)
+    if strips is None:
+        return None
+    steps = []
+    numbers = zip(taps, space, v.attrs["strides"], v.attrs["dilations"], strict=True)
+    for tap, along, spread, step in numbers:
+        steps.append(stride(image, along) // step or stride(image, tap) // spread)
+    steps = [*[0] * (2 - len(steps)), *steps]
+    width = strips.shape.inner
+    near = stride(cotangent, batch) if inner else 1
+    if near != 1 or (space[-1] is not None and stride(cotangent, space[-1]) != width):
+        return None
+    if inner and steps[1] != width and width % BLOCK:
+        return None
+    place = {x.number: i for i, x in enumerate(group.kept)}
+    fixed = (channel, out, *[None] * (2 - len(taps)), *taps)
+    where = [-1 if x is None else place[x.number] for x in fixed]
+    outer = None if inner else batch
+    line = stride(cotangent, space[0]) if len(space) == 2 else 0
+    return GradientPlan(
+        strips,
+        (where[0], where[1], where[2], where[3]),
+        (stride(image, outer), stride(image, channel), *steps),
+        (stride(cotangent, outer), stride(cotangent, out), line),
+    )
+
+
+def _gradient_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    plan: GradientPlan,
+) -> list[KernelCode]:
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        made = gradient_kernels(vector_bits, plan, epilogue)
+        return [(text, tasks, tasks > 1, 0) for text, tasks in made]
+
+    key = ("gradient", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
+    operands = [*map(_operand, group.anchors[0].operands), memory, memory, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def _image_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    packs: Packs,
+    plan: ImagePlan,
+) -> list[KernelCode]:
+    """Packing of the weights, and the convolution."""
+    nodes = group.anchors[0].operands
+    kernels: list[KernelCode] = []
+    packing = _weights_text(vector_bits, plan.weights)
+    size, what = plan.weights.bytes, f"pack weights [{plan.strips.shape.outs}]"
+    packed = _packed(_operand(nodes[1]), packing, size, what, kernels, scratch, packs)
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        text, tasks = image_kernel(vector_bits, plan, epilogue)
+        return [(text, tasks, tasks > 1, 0)]
+
+    key = ("image", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
+    operands = [_operand(nodes[0]), _operand(nodes[1]), memory, packed, *outer]
+    kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+    return kernels
+
+
+def _packed(
+    source: Operand,
+    packing: tuple[str, int, list[int]],
+    size: int,
+    label: str,
+    kernels: list[KernelCode],
+    scratch: Scratch,
+    packs: Packs,
+) -> Operand:
+    """A packed operand; adds the kernel that packs it unless an earlier contraction has one."""
+    text, tasks, words = packing
+    place = id(source.buffer), source.offset, text, tuple(words)
+    known = packs.made.get(place)
+    buffer = packs.made[place] = scratch(dtypes.uint8, size, known)
+    if known is None:
+        operands = [source, Operand(buffer)]
+        kernels.append(KernelCode(text, operands, words, tasks, tasks > 1, label=label))
+    return Operand(buffer)
+
+
 @lru_cache(1024)
 def _scratch_bytes(plan: MatrixPlan) -> int:
     return scratch_bytes(plan) if len(plan.packed) < 2 else 0
@@ -149,6 +307,11 @@ def _scratch_bytes(plan: MatrixPlan) -> int:
 @lru_cache(1024)
 def _pack_text(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     return pack_kernel(vector_bits, side)
+
+
+@lru_cache(1024)
+def _weights_text(vector_bits: int, weights: Weights) -> tuple[str, int, list[int]]:
+    return weights_kernel(vector_bits, weights)
 
 
 def _from_template(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.execute.cpu.compiler import CompiledProgram
+from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.runtime import run_functions

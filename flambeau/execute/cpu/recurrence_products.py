@@ -15,8 +15,9 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.contraction_spec import load_element, weighted_sum
 from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused, vector_registers
 from flambeau.execute.cpu.matrix_pack import emit_packing
-from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, Lead, Side, has_matrix_unit
+from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, Lead, Side
 from flambeau.execute.cpu.matrix_tiles import Products, with_unit
+from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops.recurrence import CELLS
 
 GROUP = 16  # rows that the matrix unit multiplies together; blocks of sequences are multiples of it

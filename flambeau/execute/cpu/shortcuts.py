@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Any
 
 import numpy as np
 
-from flambeau.execute.cpu import engine, recurrences, runtime
+from flambeau.execute.cpu import checked_runs, engine, recurrences, runtime
 from flambeau.execute.cpu.contraction_nest import PARAMETERS
 from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I64, Emitter, Type
@@ -76,12 +75,11 @@ def _called(
         return found
     given = [np.ascontiguousarray(x) for x in operands]
     scratch = np.empty(recurrences.scratch_size(v, bits), v.dtype.numpy)
-    address = _kernel(recurrences.kernel_text(v, saving, bits))
-    table = np.array([_address(x) for x in (*given, *found, scratch)], np.int64)
-    words = [word for slot in range(len(table)) for word in (slot, 0)]
+    text = recurrences.kernel_text(v, saving, bits)
+    arrays = [*given, *found, scratch]
+    words = [word for slot in range(len(arrays)) for word in (slot, 0)]
     words += recurrences.kernel_words(v)
-    program = runtime.encode_program([runtime.Record(address, words, tasks, tasks > 1)])
-    runtime.call_run(_address(table), _address(program), release_gil=True)
+    checked_runs.run_alone(text, arrays, runtime.Record(_kernel(text), words, tasks, tasks > 1))
     return found
 
 
@@ -89,10 +87,9 @@ def _mapped(v: Value, x: Array) -> Array:
     """A function of each element."""
     result = np.empty(v.shape, v.dtype.numpy)
     given = np.ascontiguousarray(x, v.dtype.numpy)
-    address = _kernel(_map_text(v.primitive.name, v.dtype.name))
-    table = np.array([_address(given), _address(result)], np.int64)
-    program = runtime.encode_program([runtime.Record(address, [0, 0, 1, 0, v.size])])
-    runtime.call_run(_address(table), _address(program), release_gil=True)
+    text = _map_text(v.primitive.name, v.dtype.name)
+    record = runtime.Record(_kernel(text), [0, 0, 1, 0, v.size])
+    checked_runs.run_alone(text, [given, result], record)
     return result
 
 
@@ -120,8 +117,3 @@ def _map_text(name: str, dtype: str) -> str:
 @lru_cache(maxsize=256)
 def _kernel(text: str) -> int:
     return engine.kernel_addresses([text])[0]
-
-
-def _address(array: Any) -> int:
-    place: int = array.__array_interface__["data"][0]
-    return place

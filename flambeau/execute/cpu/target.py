@@ -8,12 +8,17 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import platform
 import re
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from flambeau.core import settings
+from flambeau.execute.cpu import bounds
 
 DEFINE = re.compile(r"^(define [^\n]*?)[ \t]*\{[ \t]*$", re.MULTILINE)
 SHOWN_LINES = 12
@@ -35,6 +40,10 @@ class KernelCompileError(RuntimeError):
 
     The message holds LLVM's own words and the first lines of the module.
     """
+
+
+class NoRoomForCode(RuntimeError):
+    """The process has nearly as many memory mappings as the system allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,21 @@ def _detect_host() -> Target:
     return Target(
         triple, cpu, features.flatten(), bits, f"this machine ({cpu}, {bits}-bit vectors)"
     )
+
+
+@cache
+def has_matrix_unit() -> bool:
+    """Whether this process may use the matrix unit: the CPU, the system and the user allow it."""
+    if not settings.matrix_unit_wanted() or sys.platform != "linux":
+        return False
+    if platform.machine() != "x86_64":
+        return False
+    target = Target.host()
+    if not all(target.has(f) for f in ("amx-tile", "amx-bf16")):
+        return False
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    system = ctypes.CDLL(None, use_errno=True)
+    return int(system.syscall(arch_prctl, request_permission, tile_data)) == 0
 
 
 @cache
@@ -236,7 +260,7 @@ def _check_names(module: Any) -> None:
     declared = [f.name for f in module.functions if f.is_declaration]
     declared += [v.name for v in module.global_variables if v.is_declaration]
     for name in declared:
-        if not name.startswith("llvm.") and name not in SYSTEM_FUNCTIONS:
+        if not name.startswith("llvm.") and name not in (*SYSTEM_FUNCTIONS, bounds.NAME):
             raise RuntimeError(f"the module uses @{name} but does not define it")
 
 

@@ -3,5 +3,6 @@ mean.
 """
 
 from flambeau.execute.reference.executor import Schedule, execute, takes_long, to_array
+from flambeau.execute.reference.nan_search import first_nan
 
-__all__ = ["Schedule", "execute", "takes_long", "to_array"]
+__all__ = ["Schedule", "execute", "first_nan", "takes_long", "to_array"]

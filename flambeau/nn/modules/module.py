@@ -15,6 +15,7 @@ from flambeau.nn.modules.state import StateMixin, type_name
 from flambeau.nn.modules.state import _IncompatibleKeys as _IncompatibleKeys
 from flambeau.nn.modules.tree import TreeMixin
 from flambeau.record.changes import CHANGES
+from flambeau.record.places import MODULE_CALLS
 
 M = TypeVar("M", bound="Module")
 
@@ -501,3 +502,6 @@ def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Removabl
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
     return _register_globally(hooks.global_backward_hooks, hook)
+
+
+MODULE_CALLS.add(Module.__call__.__code__)

@@ -23,7 +23,9 @@ from flambeau.nn._torch import (
 from flambeau.record import recorder
 
 COMPILER = "flambeau.execute.cpu.compiler"
-ENOUGH = 1_000_000
+# Indices drawn in this process from which drawing them is compiled: where the compiler has been
+# imported anyway, and where it has not.
+SEVERAL, ENOUGH = 1_000_000, 10_000_000
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -52,11 +54,12 @@ class _Orders:
 def random_permutation(n: int, generator: Generator) -> Any:
     """randperm(n, generator=generator) as an array.
 
-    Compiled it is forty times as fast, but a program that only loads data would import the compiler
-    for it, which takes as long as drawing a million indices here.
+    Compiled it is several times as fast, but a program that only loads data would import the
+    compiler for it, which takes as long as drawing millions of indices here, and one that has it
+    would compile for one epoch's sake.
     """
     _Orders.drawn += n
-    if _Orders.drawn > ENOUGH or COMPILER in sys.modules:
+    if _Orders.drawn > (SEVERAL if COMPILER in sys.modules else ENOUGH):
         return randperm(n, generator=generator).numpy()
     return _drawn(generator, "permutation", n)
 

@@ -1,5 +1,6 @@
 """Image classifiers: torchvision's torchvision.models."""
 
+from flambeau.vision.models import detection, segmentation, video
 from flambeau.vision.models._api import (
     Weights,
     WeightsEnum,
@@ -71,6 +72,7 @@ from flambeau.vision.models.inception import (
     _InceptionOutputs,
     inception_v3,
 )
+from flambeau.vision.models.maxvit import MaxVit, MaxVit_T_Weights, maxvit_t
 from flambeau.vision.models.mnasnet import (
     MNASNet,
     MNASNet0_5_Weights,
@@ -254,5 +256,5 @@ __all__ = [
     "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
     "ViT_B_16_Weights", "ViT_B_32_Weights", "ViT_H_14_Weights", "ViT_L_16_Weights",
     "ViT_L_32_Weights", "VisionTransformer", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16",
-    "vit_l_32",
+    "vit_l_32", "MaxVit", "MaxVit_T_Weights", "maxvit_t", "detection", "segmentation", "video",
 ]  # fmt: skip

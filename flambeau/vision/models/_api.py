@@ -17,8 +17,9 @@ from urllib.error import URLError
 
 import flambeau.nn as nn
 from flambeau import hub
-from flambeau.vision.models.presets import ImageClassification
+from flambeau.vision.models import presets
 from flambeau.vision.models.published import BASE, IMAGENET, PUBLISHED, Row
+from flambeau.vision.models.published_tasks import TASKS, TaskRow
 from flambeau.vision.transforms.functional import InterpolationMode
 
 M = TypeVar("M", bound=nn.Module)
@@ -105,13 +106,24 @@ def _weights(row: Row) -> Weights:
         preset["interpolation"] = InterpolationMode(row[6])
     preset["mean"], preset["std"] = row[7] if len(row) > 7 else IMAGENET
     meta = Meta(num_params=parameters, min_size=(least, least))
-    return Weights(f"{BASE}{file}", functools.partial(ImageClassification, **preset), meta)
+    return Weights(f"{BASE}{file}", functools.partial(presets.ImageClassification, **preset), meta)
+
+
+def _task_weights(row: TaskRow) -> Weights:
+    _, file, parameters, least, (preset, arguments) = row
+    meta = Meta(num_params=parameters, min_size=(least, least))
+    made = functools.partial(getattr(presets, preset), **arguments)
+    return Weights(f"{BASE}{file}", made, meta)
 
 
 def published(name: str) -> type[WeightsEnum]:
     """The enumeration of this name, for the module that calls."""
-    rows = [(str(row[0]), _weights(row)) for row in PUBLISHED[name]]
-    members = [*rows, ("DEFAULT", rows[0][1])]
+    if name in TASKS:
+        rows = [(row[0], _task_weights(row)) for row in TASKS[name]]
+        members = [*rows, ("DEFAULT", rows[-1][1])]
+    else:
+        rows = [(str(row[0]), _weights(row)) for row in PUBLISHED[name]]
+        members = [*rows, ("DEFAULT", rows[0][1])]
     home = sys._getframe(1).f_globals["__name__"]
     make: Any = WeightsEnum
     made: type[WeightsEnum] = make(name, members, module=home, qualname=name)
@@ -121,11 +133,13 @@ def published(name: str) -> type[WeightsEnum]:
 # ---- builders ------------------------------------------------------------------------------------
 
 
-def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _positional(
+    args: tuple[Any, ...], kwargs: dict[str, Any], known: tuple[str, ...]
+) -> dict[str, Any]:
     """The old calls, weights and progress by position, in the words of the new ones."""
-    names = ("weights", "progress")[: len(args)]
-    if len(args) > 2:
-        raise TypeError(f"expected at most 2 positional arguments, got {len(args)}")
+    names = known[: len(args)]
+    if len(args) > len(known):
+        raise TypeError(f"expected at most {len(known)} positional arguments, got {len(args)}")
     if not args:
         return kwargs
     if repeated := [name for name in names if name in kwargs]:
@@ -139,29 +153,40 @@ def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]
     return {**kwargs, **dict(zip(names, args, strict=True))}
 
 
-def _chosen(kind: type[WeightsEnum], first: str | None, kwargs: dict[str, Any], model: str) -> Any:
-    """The weights that a call asks for, also in the old way (pretrained=True); None for none."""
-    weights = kwargs.pop("weights", None)
-    if "pretrained" in kwargs:
+def _chosen(
+    kind: type[WeightsEnum],
+    first: str | None,
+    kwargs: dict[str, Any],
+    model: str,
+    part: str = "",
+    absent: str | None = None,
+) -> Any:
+    """The weights that a call asks for, also in the old way (pretrained=True); None for none.
+
+    `part` is what follows the argument's name ("_backbone"), `absent` what no argument means.
+    """
+    name, old = f"weights{part}", f"pretrained{part}"
+    weights = kwargs.pop(name, None if old in kwargs else absent)
+    if old in kwargs:
         warnings.warn(
-            "The parameter 'pretrained' is deprecated since 0.13 and may be removed in the future, "
-            "please use 'weights' instead.",
+            f"The parameter '{old}' is deprecated since 0.13 and may be removed in the future, "
+            f"please use '{name}' instead.",
             stacklevel=3,
         )
-        weights = kwargs.pop("pretrained")
+        weights = kwargs.pop(old)
     if weights is None or isinstance(weights, (str, WeightsEnum)):
         return kind.verify(weights)
     if weights and first is None:
         raise ValueError(f"No weights available for model {model}")
     member = kind[first] if weights and first is not None else None
-    told = f"`weights={member}`"
+    told = f"`{name}={member}`"
     if member is not None:
         told += (
-            f". You can also use `weights={kind.__name__}.DEFAULT` to get the most up-to-date "
+            f". You can also use `{name}={kind.__name__}.DEFAULT` to get the most up-to-date "
             "weights"
         )
     warnings.warn(
-        "Arguments other than a weight enum or `None` for 'weights' are deprecated since 0.13 and "
+        f"Arguments other than a weight enum or `None` for '{name}' are deprecated since 0.13 and "
         f"may be removed in the future. The current behavior is equivalent to passing {told}.",
         stacklevel=3,
     )
@@ -189,36 +214,93 @@ def builder(
     loaded: Load = load,
     prepared: Callable[[WeightsEnum, dict[str, Any]], None] | None = None,
     first: str | None = "IMAGENET1K_V1",
+    classes: int = 1000,
 ) -> Callable[[Callable[..., M]], Callable[..., M]]:
     """Registers a function that makes a model, and gives it `weights` and `progress`.
 
     `prepared` changes the arguments where weights are asked for, `loaded` reads them; `first` is
-    what pretrained=True means; None: a ValueError.
+    what pretrained=True means; None: a ValueError. `classes` are those of the weights.
     """
 
     def wrap(make: Callable[..., M]) -> Callable[..., M]:
         @functools.wraps(make)
         def build(*args: Any, **kwargs: Any) -> M:
-            kwargs = _positional(args, dict(kwargs))
+            kwargs = _positional(args, dict(kwargs), ("weights", "progress"))
             progress = kwargs.pop("progress", True)
             weights = _chosen(kind, first, kwargs, make.__name__)
             if weights is None:
                 return make(**kwargs)
-            fix(kwargs, "num_classes", 1000)
+            fix(kwargs, "num_classes", classes)
             if prepared is not None:
                 prepared(weights, kwargs)
             model = make(**kwargs)
             loaded(model, weights, progress)
             return model
 
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        told = [
-            inspect.Parameter("weights", keyword, default=None, annotation=kind),
-            inspect.Parameter("progress", keyword, default=True, annotation=bool),
-            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-        ]
-        signed: Any = build
-        signed.__signature__ = inspect.Signature(told)
+        _sign(build, [("weights", None, kind), ("progress", True, bool)])
+        _WEIGHTS[make.__name__] = kind
+        return register_model()(build)
+
+    return wrap
+
+
+def _sign(build: Any, arguments: list[tuple[str, Any, Any]]) -> None:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    told = [inspect.Parameter(n, keyword, default=v, annotation=kind) for n, v, kind in arguments]
+    told.append(inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD))
+    build.__signature__ = inspect.Signature(told)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a call asks of a model on a backbone: published weights of either, or None."""
+
+    weights: WeightsEnum | None
+    backbone: WeightsEnum | None
+    progress: bool
+    classes: int
+
+    @property
+    def trained(self) -> bool:
+        """Whether the backbone does not begin with random weights."""
+        return self.weights is not None or self.backbone is not None
+
+
+def builder_on(
+    kind: type[WeightsEnum],
+    backbone: type[WeightsEnum],
+    first: str,
+    classes: int,
+    loaded: Load = load,
+    first_backbone: str = "IMAGENET1K_V1",
+    backed: bool = True,
+) -> Callable[[Callable[..., M]], Callable[..., M]]:
+    """As builder, of models on a backbone, which has published weights of its own.
+
+    The function is called with an Ask and the other arguments. Without weights of its own a model
+    begins with those of its backbone, unless weights_backbone says None (as without backed).
+    """
+    known = ("weights", "progress", "num_classes", "weights_backbone")
+
+    def wrap(make: Callable[..., M]) -> Callable[..., M]:
+        @functools.wraps(make)
+        def build(*args: Any, **kwargs: Any) -> M:
+            kwargs = _positional(args, dict(kwargs), known)
+            progress, name = kwargs.pop("progress", True), make.__name__
+            weights = _chosen(kind, first, kwargs, name)
+            absent = first_backbone if backed else None
+            inner = _chosen(backbone, first_backbone, kwargs, name, "_backbone", absent)
+            count = kwargs.pop("num_classes", None)
+            if weights is None:
+                return make(Ask(None, inner, progress, classes if count is None else count), kwargs)
+            fix({} if count is None else {"num_classes": count}, "num_classes", classes)
+            model = make(Ask(weights, None, progress, classes), kwargs)
+            loaded(model, weights, progress)
+            return model
+
+        default = backbone[first_backbone] if backed else None
+        values = (None, True, None, default)
+        _sign(build, list(zip(known, values, (kind, bool, int, backbone), strict=True)))
         _WEIGHTS[make.__name__] = kind
         return register_model()(build)
 

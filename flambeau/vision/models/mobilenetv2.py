@@ -53,6 +53,7 @@ class InvertedResidual(nn.Module):
         ]
         self.conv = nn.Sequential(*layers)
         self.out_channels = oup
+        self._is_cn = stride > 1
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(x)

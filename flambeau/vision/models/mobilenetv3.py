@@ -125,6 +125,7 @@ class InvertedResidual(nn.Module):
         layers.append(made(wide, cnf.out_channels, 1, activation_layer=None))
         self.block = nn.Sequential(*layers)
         self.out_channels = cnf.out_channels
+        self._is_cn = cnf.stride > 1
 
     def forward(self, input: Tensor) -> Tensor:
         out: Tensor = self.block(input)

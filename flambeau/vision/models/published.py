@@ -170,6 +170,9 @@ PUBLISHED: dict[str, list[Row]] = {
     "MNASNet1_3_Weights": [
         ("IMAGENET1K_V1", "mnasnet1_3-a4c69d6f.pth", 6_282_256, 1, 224, 232),
     ],
+    "MaxVit_T_Weights": [
+        ("IMAGENET1K_V1", "maxvit_t-bc5ab103.pth", 30_919_624, 224, 224, 224, "bicubic"),
+    ],
     "MobileNet_V2_Weights": [
         ("IMAGENET1K_V2", "mobilenet_v2-7ebf99e0.pth", 3_504_872, 1, 224, 232),
         ("IMAGENET1K_V1", "mobilenet_v2-b0353104.pth", 3_504_872, 1, 224, 256),

@@ -200,24 +200,48 @@ def _check_suppression(boxes: Tensor, scores: Tensor) -> None:
         )
 
 
-def _suppress(boxes: Any, scores: Any, classes: Any, threshold: float) -> Tensor:
-    """Greedy: the best box stays, those of its class that overlap it more than threshold go."""
+WHOLE = 2048  # boxes of which all pairs are compared at once
+
+
+def _too_much(boxes: Any, areas: Any, one: Any, others: Any, threshold: float) -> Any:
+    """Which boxes overlap some by more than a threshold; indices may be arrays."""
+    low = np.maximum(boxes[one, :2], boxes[others, :2])
+    sides = np.maximum(np.minimum(boxes[one, 2:], boxes[others, 2:]) - low, 0)
+    shared = sides[..., 0] * sides[..., 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return shared / (areas[one] + areas[others] - shared) > threshold
+
+
+def _greedy(boxes: Any, scores: Any, threshold: float) -> list[int]:
+    """The best box stays, those that overlap it more than threshold go, and so on."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     left = np.argsort(-scores, kind="stable")
-    kept = []
+    kept: list[int] = []
+    if left.size <= WHOLE:
+        free = ~_too_much(boxes, areas, left[:, None], left[None], threshold)
+        alive = np.ones(left.size, bool)
+        for place, index in enumerate(left.tolist()):
+            if alive[place]:
+                kept.append(index)
+                alive &= free[place]
+        return kept
     while left.size:
         best, left = left[0], left[1:]
-        kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[left, :2])
-        high = np.minimum(boxes[best, 2:], boxes[left, 2:])
-        sides = np.maximum(high - low, 0)
-        shared = sides[:, 0] * sides[:, 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gone = shared / (areas[best] + areas[left] - shared) > threshold
-        if classes is not None:
-            gone &= classes[left] == classes[best]
-        left = left[~gone]
-    return from_array(np.array(kept, np.int64), int64)
+        kept.append(int(best))
+        left = left[~_too_much(boxes, areas, best, left, threshold)]
+    return kept
+
+
+def suppress(boxes: Any, scores: Any, classes: Any, threshold: float) -> Any:
+    """The places of boxes that no better one (of their class) overlaps, best first: int64."""
+    if classes is None:
+        return np.array(_greedy(boxes, scores, threshold), np.int64)
+    kept = []
+    for one in np.unique(classes):
+        own = np.flatnonzero(classes == one)
+        kept.append(own[_greedy(boxes[own], scores[own], threshold)])
+    places = np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
+    return places[np.argsort(-scores[places], kind="stable")]
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
@@ -226,14 +250,16 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     RuntimeError for other shapes.
     """
     _check_suppression(boxes, scores)
-    return _suppress(_wide(boxes)._values(), _wide(scores)._values(), None, iou_threshold)
+    kept = suppress(_wide(boxes)._values(), _wide(scores)._values(), None, iou_threshold)
+    return from_array(kept, int64)
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
     """nms among the boxes of each class (idxs, (N,)) by themselves; all indices, best first."""
     _check_suppression(boxes, scores)
     classes = idxs._values()
-    return _suppress(_wide(boxes)._values(), _wide(scores)._values(), classes, iou_threshold)
+    kept = suppress(_wide(boxes)._values(), _wide(scores)._values(), classes, iou_threshold)
+    return from_array(kept, int64)
 
 
 def flat_boxes(boxes: list[Tensor]) -> Tensor:

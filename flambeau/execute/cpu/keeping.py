@@ -1,0 +1,155 @@
+"""Compiled programs on disk: which kernels they call, in which order and with which words.
+
+Beside the kernels' object code (objects.py), the next process that runs the same program then
+neither compiles nor imports the compiler. An entry's key holds the program, the machine, and the
+size and date of each source file of the compiler: whoever changes one compiles anew. What an entry
+cannot hold, host steps and attributes that are no plain data, is compiled in every process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import bounds
+from flambeau.execute.cpu.compiled import CompiledProgram, Segment
+from flambeau.execute.cpu.engine import KERNEL, engine
+from flambeau.execute.cpu.objects import object_key
+from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
+from flambeau.execute.cpu.target import has_matrix_unit
+from flambeau.graph.program import Program
+
+SOURCES = ("core", "ops", "graph", "execute", "execute/reference", "execute/cpu")
+LINKS = ("leaf", "history", "detach", "relink")  # they say nothing of the data
+PLAIN = (int, float, bool, str, complex, type(None))
+
+
+def compiled_program(program: Program) -> CompiledProgram:
+    """The program compiled for this machine: as it lies on the disk, or now."""
+    key = program_key(program)
+    found = None if key is None else _kept(program, key)
+    if found is not None:
+        return found
+    from flambeau.execute.cpu.compiler import compile_program
+
+    compiled = compile_program(program)
+    if key is not None and compiled.native:
+        _keep(compiled, key)
+    return compiled
+
+
+def program_key(program: Program) -> bytes | None:
+    """32 bytes that name what the compiler makes of a program; None where nothing is kept."""
+    if engine().cache is None or bounds.switched_on():
+        return None
+    sources = _sources()
+    spelled = spelling(program)
+    if sources is None or spelled is None:
+        return None
+    return object_key(f"program {has_matrix_unit()} {sources}\n{spelled}", engine().target)
+
+
+def spelling(program: Program) -> str | None:
+    """All that decides what a program computes, as text; None where that is not plain data."""
+    numbers = {}
+    lines = [",".join(f"{dtype.name} {size}" for dtype, size in program.bases)]
+    lines.append(",".join(dtype.name for dtype in program.scalars))
+    try:
+        for number, value in enumerate(program.nodes()):
+            numbers[value] = number
+            name = value.primitive.name
+            attrs = "" if name in LINKS else _spelled(tuple(value.attrs.items()))
+            operands = [numbers[v] for v in value.inputs]
+            lines.append(f"{name} {value.dtype.name} {value.shape} {operands} {attrs}")
+    except _NotPlain:
+        return None
+    lines.append(str([numbers[v] for v in program.results]))
+    lines.append(str([(u.base, numbers[u.value]) for u in program.updates]))
+    return "\n".join(lines)
+
+
+class _NotPlain(Exception):
+    """An attribute that has no spelling."""
+
+
+def _spelled(value: Any) -> str:
+    kind = type(value)
+    if kind is tuple:
+        return f"({','.join(map(_spelled, value))})"
+    if kind in PLAIN:
+        return repr(value)
+    if kind is DType:
+        return str(value.name)
+    raise _NotPlain
+
+
+@cache
+def _sources() -> str | None:
+    """What tells one state of the compiler's files from another; None where there are no files."""
+    root = Path(__file__).resolve().parent.parent.parent
+    digest = hashlib.sha256()
+    try:
+        for folder in SOURCES:
+            with os.scandir(root / folder) as entries:
+                for entry in sorted(entries, key=lambda e: e.name):
+                    if entry.name.endswith(".py"):
+                        status = entry.stat()
+                        state = (folder, entry.name, status.st_size, status.st_mtime_ns)
+                        digest.update(repr(state).encode())
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _kept(program: Program, key: bytes) -> CompiledProgram | None:
+    """The program from the disk; None where it, or one of its kernels, is not there."""
+    store = engine().cache
+    payload = None if store is None else store.get(key)
+    if payload is None:
+        return None
+    entry = json.loads(payload)
+    names = [bytes.fromhex(name) for name in entry["kernels"]]
+    loaded = engine().load_stored(names, (KERNEL,))
+    if loaded is None:
+        return None
+    words: list[int] = []
+    for which, tasks, parallel, arguments in entry["calls"]:
+        words += [loaded[which][0], tasks, parallel, len(arguments), *arguments]
+    words += [0] * RECORD_HEADER_WORDS
+    return CompiledProgram(
+        program,
+        np.array(words, np.int64),
+        [Segment(0)] if entry["calls"] else [],
+        len(program.bases) + len(program.results) + 2,
+        entry["arena"],
+        entry["parallel"],
+    )
+
+
+def _keep(compiled: CompiledProgram, key: bytes) -> None:
+    store, target = engine().cache, engine().target
+    places: dict[str, int] = {}
+    calls = []
+    blob, at = compiled.blob.tolist(), 0
+    for kernel in compiled.kernels:
+        _, tasks, parallel, count = blob[at : at + RECORD_HEADER_WORDS]
+        at += RECORD_HEADER_WORDS
+        name = object_key(kernel.text, target).hex()
+        which = places.setdefault(name, len(places))
+        calls.append((which, tasks, parallel, blob[at : at + count]))
+        at += count
+    entry = {
+        "kernels": list(places),
+        "calls": calls,
+        "arena": compiled.arena_bytes,
+        "parallel": compiled.parallel,
+    }
+    if store is not None:
+        store.put(key, json.dumps(entry).encode())

@@ -1,0 +1,79 @@
+"""Where in the user's program an event is recorded: file, line, and module of the model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# The code of `Module.__call__`: the floor of modules puts it here.
+MODULE_CALLS: set[CodeType] = set()
+
+
+class Place(NamedTuple):
+    """A line of the user's program; `module` is the path of the innermost module (`net.fc1`)."""
+
+    file: str
+    line: int
+    module: str = ""
+
+    def __str__(self) -> str:
+        within = f", in {self.module}" if self.module else ""
+        return f"{self.file}:{self.line}{within}"
+
+
+def users_place() -> Place | None:
+    """The place outside this package that the caller was called from."""
+    frame: FrameType | None = sys._getframe(1)
+    found: tuple[str, int] | None = None
+    calls: list[tuple[Any, FrameType | None]] = []
+    while frame is not None:
+        code = frame.f_code
+        if code in MODULE_CALLS:
+            calls.append((frame.f_locals.get("self"), frame.f_back))
+        elif found is None and not code.co_filename.startswith(PACKAGE):
+            found = code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return None if found is None else Place(*found, _path(calls))
+
+
+def _path(calls: list[tuple[Any, FrameType | None]]) -> str:
+    """The names of nested modules, the innermost first in `calls`."""
+    if not calls:
+        return ""
+    module, caller = calls[-1]
+    parts = [_variable(module, caller)]
+    for child, _ in reversed(calls[:-1]):
+        parts.append(_child(module, child) or type(child).__name__)
+        module = child
+    return ".".join(parts)
+
+
+def _variable(module: Any, caller: FrameType | None) -> str:
+    """The name that a module has where it was called; that of its class if it has none there."""
+    while caller is not None and caller.f_code.co_filename.startswith(PACKAGE):
+        caller = caller.f_back
+    if caller is not None:
+        name = _named(module, caller.f_locals.items()) or _named(module, caller.f_globals.items())
+        if name and name != "self":
+            return name
+        owner = caller.f_locals.get("self")
+        name = _named(module, getattr(owner, "__dict__", {}).items())
+        if name:
+            return f"self.{name}"
+    return type(module).__name__
+
+
+def _named(wanted: Any, pairs: Iterable[tuple[str, Any]]) -> str:
+    return next((name for name, value in list(pairs) if value is wanted), "")
+
+
+def _child(parent: Any, wanted: Any) -> str:
+    """The path from a module to one below it: its own children first, then all."""
+    name = _named(wanted, parent._modules.items())
+    if name:
+        return name
+    return next((path for path, module in parent.named_modules() if module is wanted), "")
