@@ -342,6 +342,13 @@ def _run(
         return found
 
 
+def _one_by_one(rec: Any, key: tuple[Any, ...]) -> bool:
+    """Whether a pass goes through each program before this one by itself."""
+    if many_frames(rec):
+        return True
+    return recorder.ever_new() and key not in rec.state.next and many_frames(rec, 1)
+
+
 def _record(
     roots: Any,
     cotangents: Any,
@@ -373,8 +380,9 @@ def _record(
                 place = _place_of(code, rec, frames)
                 if place is not None:
                     places.append((place, recorder.operand_key(rec, given, scalars)))
-            whole = ALONE if chain is None and plain and many_frames(rec) else chain
-            key = (BACKWARD, *parts, modes, wanted, tuple(places), whole)
+            key = (BACKWARD, *parts, modes, wanted, tuple(places), chain)
+            if chain is None and plain and _one_by_one(rec, key):
+                key = (*key[:-1], ALONE)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             numbers.pop(rec, None)

@@ -5,7 +5,8 @@ Note [One program at a time]
     a chain of programs, one for each step, and the pass through all of them would be another
     program for every length. So where the chain is long, the pass is recorded for each of its
     programs alone: what it gets and what it passes on are tensors. The steps of a loop have run
-    the same program, so their passes do as well, and are looked up.
+    the same program, so their passes do as well, and are looked up. Where lengths are ever new,
+    one program before the last is many already: a loop is cut into such pieces.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from flambeau.record.options import OPTIONS
 MANY = 2  # programs from which on each is passed by itself
 
 
-def many_frames(rec: Any) -> bool:
-    """Whether what has entered goes back through many programs, without Python code on the way."""
+def many_frames(rec: Any, least: int = MANY) -> bool:
+    """Whether what has entered goes back through many programs (so many at least), without Python
+    code on the way.
+    """
     if not rec.frames or rec.cuts or OPTIONS.sync or recorder.LOCAL.capture is not None:
         return False
     seen: set[int] = set()
@@ -42,7 +45,7 @@ def many_frames(rec: Any) -> bool:
             return False
         seen.add(id(frame))
         stack += [parent for parent, _ in frame.parents]
-    return len(seen) >= MANY
+    return len(seen) >= least
 
 
 def through_frames(

@@ -5,10 +5,17 @@ attributes, and the shape and dtype that the primitive's rule gave it. Values ar
 a graph by reference alone; a program is whatever can be reached from its outputs. Derivative rules
 and composites are plain functions from values to values, so the same code serves first order,
 second order and compilation.
+
+Note: values and the garbage collector
+    Programs that are kept for later hold values by the hundred thousand, and each full collection
+    would visit them all. A value is made after everything it refers to and never changed, so that
+    values are in no cycle: reference counts alone free them, and the collector need not know them.
+    The same holds of what refers to nothing but values and things of its kind made before it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 _order = itertools.count()
+leave_to_reference_counts = ctypes.PYFUNCTYPE(None, ctypes.py_object)(
+    ("PyObject_GC_UnTrack", ctypes.pythonapi)
+)
 
 
 def latest_order() -> int:
@@ -51,6 +61,11 @@ class Value:
         self.dtype = dtype
         self.tracked = tracked
         self.order = next(_order)
+        leave_to_reference_counts(self)
+        if inputs:
+            leave_to_reference_counts(inputs)
+        if attrs:
+            leave_to_reference_counts(attrs)
 
     @property
     def ndim(self) -> int:

@@ -69,6 +69,7 @@ def end_step() -> None:
 
 
 MANY_PLANS = 64
+SEVERAL = 16  # runs after which a step is no new one any more
 
 
 def part_new() -> None:
@@ -76,10 +77,19 @@ def part_new() -> None:
     (batches of other lengths), what was recorded runs, so that at least the next part is known.
     """
     rec = LOCAL.rec
-    if rec.trace is None or LOCAL.capture is not None or not rec.state.ops:
-        return  # a path that is known, or a function under compilation
-    if EARLY.waiting >= EARLY.most or STATISTICS.plans >= MANY_PLANS:
+    if LOCAL.capture is not None or not rec.state.ops:
+        return  # a function under compilation
+    if rec.trace is not None:
+        again = ever_new()
+    else:  # a path that is known: what has run up to here is better known than all together
+        again = EARLY.many and any(plan.runs < SEVERAL for plan in rec.state.plans.values())
+    if again:
         flush()
+
+
+def ever_new() -> bool:
+    """Whether steps have been new so often that the next new one will hardly come back."""
+    return EARLY.many or STATISTICS.plans >= MANY_PLANS
 
 
 def settle_other(other: Recording) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core import settings
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
@@ -32,7 +33,7 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
 from flambeau.record.trace import Trace
-from flambeau.record.worth import EARLY, runs_that_pay, waiting_share
+from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -162,7 +163,9 @@ class Plan:
 
     __slots__ = (
         "__weakref__",
+        "_costs",
         "asked",
+        "born",
         "cache",
         "compiled",
         "depth",
@@ -172,10 +175,10 @@ class Plan:
         "free",
         "fresh",
         "imported",
+        "joined",
         "kept_bytes",
         "live",
         "others",
-        "pays",
         "program",
         "restricted",
         "result_bytes",
@@ -223,10 +226,12 @@ class Plan:
         self.compiled: Any = None
         self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
+        self.joined = False  # the schedule has all the kernels that it can have
+        self.born = 0  # how many programs had run before its first run
         self.runs = 0
         self.early = False  # heavy, and has not come back (see Early)
         self.asked = False  # to be compiled, by the user
-        self.pays = 0.0  # the runs in the reference executor that cost what compiling does
+        self._costs: Costs | None = None
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
@@ -244,7 +249,7 @@ class Plan:
                 self.run_reference(rec, storages)
         self.runs += 1
         if self.runs == 2 and self.early:
-            EARLY.waiting -= 1
+            EARLY.came_back()
         for base, count, silent in self.writes:
             storage = rec.bases[base][0]
             storage.version += count
@@ -338,6 +343,12 @@ class Plan:
             RESULT_MEMORY.keep(self, self.tick)
         return cache
 
+    @property
+    def costs(self) -> Costs:
+        if self._costs is None:
+            self._costs = Costs(self.program)
+        return self._costs
+
     def should_compile(self) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
             return False
@@ -348,14 +359,14 @@ class Plan:
         if self.runs >= OPTIONS.warm_up:
             if self.asked:
                 return True
-            share = waiting_share()
-            if share and not self.pays:
-                self.pays = runs_that_pay(self.program)
-            return self.runs >= share * self.pays
+            share = waiting_share(self.runs, runs_so_far() - self.born)
+            return not share or self.runs >= share * self.costs.pays
         if self.runs:
             return False
+        self.born = runs_so_far()
+        hopeful = not EARLY.many
         self.early = EARLY.waits(self.program)
-        return runs_that_pay(self.program) < (1.0 if self.early else 0.5)
+        return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
 
     def compile(self) -> Any:
         """The program as machine code; None where there is no room for more of that."""
@@ -384,6 +395,10 @@ class Plan:
         ]
         if self.schedule is None:
             self.schedule = reference.Schedule(self.program)
+        if not self.joined and self.joins_kernels():
+            from flambeau.execute.cpu.chains import join
+
+            self.joined = join(self.schedule)
         try:
             results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
         except FoundNaN:
@@ -394,6 +409,17 @@ class Plan:
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
+
+    def joins_kernels(self) -> bool:
+        """Whether the reference executor should go over to kernels for any lengths."""
+        if (
+            OPTIONS.executor != "auto"
+            or OPTIONS.sync
+            or not EARLY.many
+            or settings.checking_wanted()
+        ):
+            return False
+        return self.costs.joins_pay(self.runs)
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame

@@ -21,6 +21,7 @@ from flambeau.record.events import DATA, DETACH
 from flambeau.record.flushing import (
     Shown,
     end_step,
+    ever_new,
     flush,
     part_new,
     settle_other,
@@ -56,6 +57,7 @@ __all__ = [
     "enter",
     "enter_all",
     "enter_slowly",
+    "ever_new",
     "flush",
     "group_update",
     "in_place",

@@ -1,4 +1,9 @@
-"""What a trace knows of storages, of tensors, and of those that share history."""
+"""What a trace knows of storages, of tensors, and of those that share history.
+
+Records refer to values and to other records (tensors to groups, groups to storages), never in a
+circle, so that the garbage collector need not visit them (see Note: values and the garbage
+collector).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from typing import NamedTuple
 
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides
-from flambeau.ops.value import Value
+from flambeau.ops.value import Value, leave_to_reference_counts
 from flambeau.record.meta import Meta
 
 
@@ -24,6 +29,7 @@ class StorageRecord:
         self.base = base
         self.version = self.silent = 0
         self.data: Value | None = None  # flat; None while only a group's logical value exists
+        leave_to_reference_counts(self)
 
     @property
     def counted(self) -> int:
@@ -81,6 +87,7 @@ class Group:
         self.home: Value | None = None
         self.entered: Value | None = None
         self.values: dict[tuple[Shape, Strides, int], Value] = {}
+        leave_to_reference_counts(self)
 
 
 class TensorRecord:
@@ -104,6 +111,7 @@ class TensorRecord:
         self.own: tuple[int, Value] | None = None
         self.output = -1
         self.seen = 0
+        leave_to_reference_counts(self)
 
     @property
     def layout(self) -> tuple[Shape, Strides, int]:

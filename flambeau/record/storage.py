@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.ops.primitive import Array
 
@@ -59,7 +60,7 @@ def allocate(nbytes: int) -> Buffer:
         raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
         raise RuntimeError(out_of_memory(nbytes)) from None
-    start = raw.__array_interface__["data"][0]
+    start = address_of(raw)
     return Buffer(raw, start + -start % ALIGNMENT, nbytes)
 
 

@@ -1,4 +1,5 @@
-"""Whether a program is worth compiling: what that costs, and what a run in NumPy costs.
+"""Whether a program is worth compiling, or kernels for any lengths in the reference executor's
+schedule: what that costs, and what a run in NumPy costs.
 
 Both are estimated, never measured: when a program is compiled decides about the last bits of its
 results, and they must not hang on the clock, nor on what lies in the cache of kernels.
@@ -10,16 +11,24 @@ from collections.abc import Sequence
 
 from flambeau.core.dtypes import uint32
 from flambeau.graph.program import Program
+from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
 from flambeau.ops.value import Value
 from flambeau.record.statistics import STATISTICS
 
 HEAVY_PER_NODE = 5_000
 HEAVY = 1_000_000  # multiply-adds from which a program counts as heavy
+LONG_PER_NODE = 4_000  # elements that take a kernel much less time than NumPy
 MANY_PROGRAMS = 64
+OFTEN, OFTEN_SHARE = 16, 0.2  # one run in so many is often
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add.
-COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
+COMPILING, COMPILING_PER_NODE = 0.03, 1e-3
 RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
+# The same of programs that have run before, see `Costs`: few kernels for what goes element by
+# element; a run, and a multiply-add of a matrix product.
+COMPILING_AGAIN, COMPILING_AGAIN_PER_NODE = 1e-2, 1e-4
+COMPILING_PER_KIND, COMPILING_PER_ELEMENTWISE = 1e-2, 1e-3
+RUNNING, RUNNING_PER_PRODUCT = 1e-4, 1e-10
 # In multiply-adds, as seen: an element of the primitives of a family, and of some of them.
 ELEMENTS = {
     "elementwise": 3,
@@ -41,43 +50,101 @@ COLUMN = 4  # multiply-adds that copying an element costs, for all columns of a 
 class Early:
     """Heavy programs that have run once: `waiting` is how many of them have not come back.
 
-    Where those are many, as with batches of ever new lengths, the next will hardly come back
-    either, and is compiled before its first run only where that alone is worth it.
+    Once those are `most`, as with batches of ever new lengths, programs are `many`: the next will
+    hardly come back either, and is compiled before its first run only where that alone is worth
+    it. From then on it takes many that come back, and few new ones, to say otherwise.
     """
 
     most = 4
+    part = 0.25
 
     def __init__(self) -> None:
-        self.waiting = 0
+        self.waiting = 0.0
+        self.many = False
 
     def waits(self, program: Program) -> bool:
         """Counts a program before its first run, if it is one of these.
 
         What only draws (a model's first weights) is not expected back, and says nothing of others.
         """
-        counts = self.waiting < self.most and heavy(program) and reads_data(program)
-        self.waiting += counts
-        return counts
+        if not (heavy(program) and reads_data(program)):
+            return False
+        self.waiting = min(self.waiting + 1, self.most)
+        self.many = self.many or self.waiting >= self.most
+        return True
+
+    def came_back(self) -> None:
+        """One of them runs for the second time."""
+        self.waiting = max(self.waiting - (self.part if self.many else 1), 0)
+        self.many = self.many and self.waiting > 0
 
 
 EARLY = Early()
 
 
-def waiting_share() -> float:
-    """What part of the cost of compiling a small program has to have been spent in NumPy first.
+def waiting_share(runs: int, since: int) -> float:
+    """What part of the cost of compiling a small program has to have been spent in NumPy first,
+    where it has run so often while all programs together have run `since` times.
 
     None for the first ones: a training loop has a few programs, and comes back to them. Where
     programs are many, as with sequences of ever new lengths, each has to have cost about that, and
-    so do all once several heavy ones have not come back.
+    so do all once several heavy ones have not come back; less do those that come back all the
+    time, as the optimizer of such a training does.
     """
-    if EARLY.waiting >= EARLY.most:
-        return 1.0
     count = STATISTICS.compiled_programs
-    return 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
+    share = 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
+    if EARLY.many:
+        share = 1.0
+    return share * OFTEN_SHARE if runs * OFTEN >= since else share
+
+
+def runs_so_far() -> int:
+    """How many programs have run."""
+    return STATISTICS.reference_runs + STATISTICS.compiled_runs
+
+
+class Costs:
+    """What a program that has run before costs: its nodes, the elements it computes without matrix
+    products, and the runs in the reference executor that cost what compiling it does (`pays`).
+
+    Of that executor with its kernels for any lengths, and of a compiler that has seen programs like
+    it: what is new for that are kinds of nodes.
+    """
+
+    __slots__ = ("elements", "nodes", "pays")
+
+    def __init__(self, program: Program) -> None:
+        nodes = program.nodes()
+        self.nodes, self.elements, multiplications = len(nodes), 0, 0
+        elementwise, others = set(), set()
+        for v in nodes:
+            if v.primitive.name == "dot":
+                multiplications += products(v)
+            else:
+                self.elements += work([v])
+            # Nodes that differ in no more than lengths that kernels are told as they run are one.
+            if v.primitive.family in (ELEMENTWISE, VIEW):
+                elementwise.add((v.primitive, v.dtype, *[x.primitive for x in v.inputs]))
+            elif v.primitive.family != SOURCE:
+                others.add((v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
+        compiling = COMPILING_AGAIN + COMPILING_AGAIN_PER_NODE * len(nodes)
+        compiling += COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
+        running = RUNNING + RUNNING_PER_NODE * len(nodes)
+        running += RUNNING_PER_UNIT * self.elements + RUNNING_PER_PRODUCT * multiplications
+        self.pays = compiling / running
+
+    def joins_pay(self, runs: int) -> bool:
+        """Whether to look for kernels in its schedule when it has run so often.
+
+        To look costs about what it saves of NumPy's calls in two runs.
+        """
+        return runs >= 2 or self.elements >= LONG_PER_NODE * self.nodes
 
 
 def runs_that_pay(program: Program) -> float:
-    """The runs in the reference executor that cost what compiling the program does."""
+    """The runs in the reference executor that cost what compiling the program does, all of it being
+    new.
+    """
     nodes = program.nodes()
     compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
     running = RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * sum(map(in_numpy, nodes))

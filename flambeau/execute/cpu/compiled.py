@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.execute.cpu import bounds, runtime
 from flambeau.graph.program import Program
 
@@ -94,7 +95,7 @@ class CompiledProgram:
                 run_host(segment.host, self.program, table)
                 continue
             code = runtime.call_run(
-                table.ctypes.data, self.address + 8 * segment.start, release_gil=self.parallel
+                address_of(table), self.address + 8 * segment.start, release_gil=self.parallel
             )
             if code:
                 return code

@@ -7,6 +7,7 @@ elementwise functions are broadcast by NumPy itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ import numpy as np
 from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
 from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, data_operands, reachable
-from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array
-from flambeau.ops.value import Scalar, Value
+from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array, Primitive
+from flambeau.ops.value import Scalar, Value, leave_to_reference_counts
 
-LINKS = ("leaf", "history", "detach", "relink")
+LINKS = frozenset(("leaf", "history", "detach", "relink"))
 # Functions of broadcast operands.
-BROADCASTING = ("add", "sub", "mul", "div", "where", "fma", "eq", "ne", "lt", "le", "gt", "ge")
+BROADCASTING = frozenset(
+    ("add", "sub", "mul", "div", "where", "fma", "eq", "ne", "lt", "le", "gt", "ge")
+)
 # Functions whose reference is a loop in Python, and from how many elements on that takes long.
 LOOPS = ("erf", "erfc", "erfinv", "lgamma", "digamma")
 LONG_LOOP = 1024
@@ -27,6 +30,18 @@ LONG_LOOP = 1024
 # (all values of a program) -> (value, operands) -> its value where there is a shorter way, or None.
 Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
 Shortcuts = Callable[[Sequence[Value]], Shortcut]
+
+
+@cache
+def _meaning(primitive: Primitive) -> Callable[..., Any]:
+    """Its `reference`, as one object for all steps."""
+    return primitive.reference
+
+
+@cache
+def computing_dtype(dtype: DType) -> Any:
+    """What NumPy computes with; None for bfloat16, which travels as float32 and is rounded."""
+    return None if dtype.name == "bfloat16" else np.dtype(dtype.numpy)
 
 
 def takes_long(v: Value) -> bool:
@@ -38,7 +53,8 @@ def takes_long(v: Value) -> bool:
 
 class Schedule:
     """A program's steps: (value, function, operands' places, attributes, place, dtype, shape,
-    places that nobody reads any more).
+    places that nobody reads any more). Of a step that makes several values: (the last of them,
+    function, operands' places, {}, places, None, None, ..).
     """
 
     def __init__(self, program: Program) -> None:
@@ -54,7 +70,7 @@ class Schedule:
                 self._add(node)
         self.results = [(self.places[v], v.dtype) for v in program.results]
         self.updates = [(u.base, self.places[u.value], u.value.dtype) for u in program.updates]
-        self._drop_dead()
+        self.replace_steps(self.steps)
 
     def _new(self, node: Value, array: Any = None) -> int:
         place = self.places[node] = len(self.start)
@@ -70,40 +86,47 @@ class Schedule:
             else:
                 self.scalars.append((place, index, node.dtype.numpy))
             return
-        operands = data_operands(node)
+        places = self.places
+        operands = data_operands(node) if name == "relink" else node.inputs
         if name in LINKS and operands[0].shape == node.shape:
-            self.places[node] = self.places[operands[0]]
+            places[node] = places[operands[0]]
             return
         if name in BROADCASTING and node.primitive.family == ELEMENTWISE:
             operands = _unexpanded(node, operands)
-        given = tuple([self.places[v] for v in operands])
-        if all(self._constant(place) for place in given):
+        given = tuple([places[v] for v in operands])
+        arrays = [self.start[place] for place in given]
+        for array in arrays:
+            if array is None:
+                break
+        else:
             try:
-                arrays = [self.start[place] for place in given]
                 self._new(node, computed(node, node.primitive.reference, arrays, node.attrs))
                 return
             except Exception:
                 pass  # it says so where the program runs
         place = self._new(node)
-        dtype = None if node.dtype.name == "bfloat16" else np.dtype(node.dtype.numpy)
-        function = node.primitive.reference
-        self.steps.append([node, function, given, node.attrs, place, dtype, node.shape, ()])
+        function = _meaning(node.primitive)
+        dtype = computing_dtype(node.dtype)
+        self.steps.append((node, function, given, node.attrs, place, dtype, node.shape, ()))
 
-    def _constant(self, place: int) -> bool:
-        return self.start[place] is not None
-
-    def _drop_dead(self) -> None:
-        """Leaves out steps that nobody needs, and says where each value is read last."""
+    def replace_steps(self, steps: Sequence[Any]) -> None:
+        """Takes these steps, leaves out those that nobody needs, and says where each value is read
+        last. A step of several values has several places, and no shape.
+        """
         wanted = {place for place, _ in self.results} | {place for _, place, _ in self.updates}
-        kept, read = [], set(wanted)
-        for step in reversed(self.steps):
-            if step[4] not in read and step[0].primitive.family != "host":
+        kept, read, start = [], set(wanted), self.start
+        for step in reversed(steps):
+            if step[6] is not None and step[4] not in read and step[0].primitive.family != "host":
                 continue
-            step[7] = tuple(
-                {place for place in step[2] if place not in read and not self._constant(place)}
-            )
-            read.update(step[2])
-            kept.append(tuple(step))
+            dead = []
+            for place in step[2]:
+                if place not in read:
+                    read.add(place)
+                    if start[place] is None:
+                        dead.append(place)
+            step = (*step[:7], tuple(dead))
+            leave_to_reference_counts(step)
+            kept.append(step)
         self.steps = kept[::-1]
         self.long = {step[0] for step in self.steps if takes_long(step[0])}
 
@@ -125,6 +148,12 @@ class Schedule:
             try:
                 for node, function, given, attrs, place, dtype, shape, dead in self.steps:
                     operands = [arrays[k] for k in given]
+                    if shape is None:
+                        for k, array in zip(place, function(*operands), strict=True):
+                            arrays[k] = array
+                        for k in dead:
+                            arrays[k] = None
+                        continue
                     result = None
                     if shortcut is not None and node in self.long:
                         result = shortcut(node, operands)
@@ -148,8 +177,13 @@ class Schedule:
 
 def _unexpanded(node: Value, operands: tuple[Value, ...]) -> tuple[Value, ...]:
     """The operands before they were expanded, where another one has the whole shape."""
-    plain = [v for v in operands if v.primitive.name != "expand"]
-    if not any(v.shape == node.shape for v in plain):
+    whole = expanded = False
+    for v in operands:
+        if v.primitive.name == "expand":
+            expanded = True
+        elif v.shape == node.shape:
+            whole = True
+    if not (whole and expanded):
         return operands
     return tuple([v.inputs[0] if v.primitive.name == "expand" else v for v in operands])
 
@@ -159,7 +193,7 @@ def computed(
 ) -> Array:
     """One primitive on computed operands; bfloat16 values travel as float32 arrays."""
     result = function(*operands, **attrs)
-    dtype = None if node.dtype.name == "bfloat16" else np.dtype(node.dtype.numpy)
+    dtype = computing_dtype(node.dtype)
     if result.dtype != dtype:
         result = _converted(result, dtype)
     assert result.shape == node.shape, (node, result.shape)
