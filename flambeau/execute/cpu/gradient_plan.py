@@ -28,8 +28,8 @@ from flambeau.execute.cpu.matrix_plan import (
     PARTS,
     STEP_BYTES,
     STEP_CYCLES,
-    has_matrix_unit,
 )
+from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops.value import Value
 
 SUM_BYTES = 5 << 17  # of a piece's sums
