@@ -105,6 +105,7 @@ _SUBMODULES = frozenset(
         "jit",
         "library",
         "linalg",
+        "masked",
         "metrics",
         "mps",
         "multiprocessing",

@@ -28,6 +28,7 @@ from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import library as library
 from flambeau import linalg as linalg
+from flambeau import masked as masked
 from flambeau import metrics as metrics
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing

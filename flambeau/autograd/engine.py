@@ -371,10 +371,8 @@ def _record(
         try:
             if rec not in numbers:
                 numbers[rec] = [recorder.operand_key(rec, p, scalars) for p in (roots, cotangents)]
-                numbers[rec].append(
-                    None if inputs is None else recorder.operand_key(rec, inputs, scalars)
-                )
-                more = (recorder.operand_key(rec, kept, scalars),) if kept else ()
+                numbers[rec].append(None if inputs is None else _places(rec, inputs, scalars))
+                more = (_places(rec, kept, scalars),) if kept else ()
                 numbers[rec].append((*flags, *more))
             *parts, wanted, modes = numbers[rec]
             places = []
@@ -400,6 +398,18 @@ def _record(
             continue
         free_used(state.extra, frames)
         return rec, state, made
+
+
+def _places(rec: Any, tensors: Any, scalars: list[Any]) -> tuple[int, ...]:
+    """The numbers of tensors whose gradients are wanted: where memory that NumPy sees has entered
+    as copies, that of the first, from which the others have their history.
+    """
+    found = []
+    for tensor in tensors:
+        known, number = tensor.__dict__.get("_entered", (None, 0))
+        copied = known is rec and tensor._meta.requires_grad and not tensor._meta.is_leaf
+        found.append(number if copied else recorder.operand_key(rec, tensor, scalars))
+    return tuple(found)
 
 
 def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | None:

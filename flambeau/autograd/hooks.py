@@ -234,7 +234,7 @@ def _near(roots: Sequence[Any], tensors: list[Any]) -> tuple[Any, ...]:
     return tuple(
         t
         for t in tensors
-        if (here and t._rec is rec)
+        if (here and (t._rec is rec or t.__dict__.get("_entered", (None,))[0] is rec))
         or id(t) in entered
         or any(id(frame) in reached for frame in _frames_of(t))
     )

@@ -30,6 +30,8 @@ from flambeau.ops import source, view
 from flambeau.ops.value import Value
 from flambeau.record.events import Event, operand_value
 from flambeau.record.meta import meta_of
+from flambeau.record.options import OPTIONS
+from flambeau.record.recording import LOCAL
 from flambeau.record.storage import Storage as MemoryStorage
 from flambeau.record.storage import allocate, storage_from_array, storage_over_array
 from flambeau.record.trace import Trace
@@ -278,6 +280,20 @@ def zeros_like(
     """Zeros of the shape and dtype of `input`."""
     shape, kind, strides = _described(input, dtype, layout, device, memory_format)
     return finish(record(ZEROS, (), (shape, kind, 0, strides)), requires_grad)
+
+
+def zeros_at_rest(input: Tensor) -> Tensor:
+    """zeros_like(input) in memory of its own at once, where that can be: no event of a program.
+
+    What an optimizer begins with would else make its first step another program than the others.
+    """
+    meta = input._meta
+    if LOCAL.capture is not None or OPTIONS.sync:
+        return zeros_like(input)
+    strides = dense_strides_like(tuple(meta.shape), meta.strides)
+    storage = MemoryStorage(allocate(meta.numel * meta.dtype.itemsize))
+    storage.array(meta.dtype)[:] = 0
+    return from_storage(storage, meta_of(meta.dtype, tuple(meta.shape), strides))
 
 
 def ones_like(

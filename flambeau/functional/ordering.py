@@ -57,6 +57,8 @@ def _scan(x: Value, name: str, dim: int, dtype: DType | None) -> Value:
     x = ar.cast(x, dtype)
     if not x.shape:
         return x
+    if dtype is dtypes.bool_:
+        raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'")
     primitive = ordered.cumsum if name == "cumsum" else ordered.cumprod
     return ar.cast(primitive(wide(x), axis=axis), dtype)
 

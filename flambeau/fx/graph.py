@@ -394,7 +394,8 @@ class _Writer:
                 self.globals[root] = sys.modules[root]
             return name
         own = re.sub(r"\W", "_", name.rpartition(".")[2])
-        while own in self.globals and self.globals[own] is not function:
+        taken = {node.name for node in self.graph.nodes}  # which are local names
+        while own in taken or self.globals.get(own, function) is not function:
             own += "_1"
         self.globals[own] = function
         return own

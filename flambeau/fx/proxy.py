@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
 import operator
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from flambeau.tensor import overriding
@@ -38,6 +41,12 @@ class Proxy:
         return self.tracer.create_proxy("call_method", "__call__", (self, *args), kwargs)
 
     def __iter__(self) -> Iterator[Any]:
+        count = _unpacked(inspect.currentframe())
+        if count is not None:
+            step = self.tracer.create_proxy
+            return iter(
+                [step("call_function", operator.getitem, (self, i), {}) for i in range(count)]
+            )
         raise TraceError(
             "Proxy object cannot be iterated. This can be attempted when the Proxy is used in a "
             "loop or as a *args or **kwargs function argument. See the torch.fx docs on "
@@ -71,6 +80,15 @@ class Proxy:
         if getattr(Tensor, name, None) is orig_method:
             return tracer.create_proxy("call_method", name, args, kwargs or {})
         return tracer.create_proxy("call_function", orig_method, args, kwargs or {})
+
+
+def _unpacked(frame: FrameType | None) -> int | None:
+    """How many names the line `a, b = proxy` gives values to, of the frame that called."""
+    if frame is None or frame.f_back is None:
+        return None
+    frame = frame.f_back
+    here = next((i for i in dis.get_instructions(frame.f_code) if i.offset == frame.f_lasti), None)
+    return here.arg if here is not None and here.opname == "UNPACK_SEQUENCE" else None
 
 
 def _tracer_of(values: Any) -> Any:

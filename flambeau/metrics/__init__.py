@@ -5,12 +5,12 @@ an update does not wait for values that are not computed yet, so their checks co
 a batch that fails leaves the states as they were; `MeanMetric` heeds weights also where NaN is not
 looked for; labels that are no class are refused, and what is to be ignored is, for every dtype;
 curves and calibration errors keep what is to be ignored and leave it out of their values.
-Missing: audio, clustering, detection, nominal, retrieval, segmentation, shape, video, `plot`.
+Missing: audio, detection, shape, video, `plot`.
 """
 
 from __future__ import annotations
 
-from flambeau.metrics import functional
+from flambeau.metrics import clustering, functional, nominal, retrieval, segmentation
 from flambeau.metrics.aggregation import (
     CatMetric,
     MaxMetric,
@@ -50,6 +50,13 @@ from flambeau.metrics.image import (
     StructuralSimilarityIndexMeasure,
 )
 from flambeau.metrics.metric import Metric
+from flambeau.metrics.nominal import (
+    CramersV,
+    FleissKappa,
+    PearsonsContingencyCoefficient,
+    TheilsU,
+    TschuprowsT,
+)
 from flambeau.metrics.regression import (
     ConcordanceCorrCoef,
     CosineSimilarity,
@@ -69,11 +76,27 @@ from flambeau.metrics.regression import (
     SymmetricMeanAbsolutePercentageError,
     WeightedMeanAbsolutePercentageError,
 )
+from flambeau.metrics.retrieval import (
+    RetrievalFallOut,
+    RetrievalHitRate,
+    RetrievalMAP,
+    RetrievalMRR,
+    RetrievalNormalizedDCG,
+    RetrievalPrecision,
+    RetrievalPrecisionRecallCurve,
+    RetrievalRecall,
+    RetrievalRecallAtFixedPrecision,
+    RetrievalRPrecision,
+)
 from flambeau.metrics.text import (
     BLEUScore,
     CharErrorRate,
+    MatchErrorRate,
     Perplexity,
+    SQuAD,
     WordErrorRate,
+    WordInfoLost,
+    WordInfoPreserved,
 )
 from flambeau.metrics.wrappers import (
     BootStrapper,
@@ -147,5 +170,28 @@ __all__ = [
     "SymmetricMeanAbsolutePercentageError",
     "WeightedMeanAbsolutePercentageError",
     "WordErrorRate",
+    "clustering",
     "functional",
+    "nominal",
+    "CramersV",
+    "FleissKappa",
+    "PearsonsContingencyCoefficient",
+    "TheilsU",
+    "TschuprowsT",
+    "segmentation",
+    "MatchErrorRate",
+    "SQuAD",
+    "WordInfoLost",
+    "WordInfoPreserved",
+    "retrieval",
+    "RetrievalFallOut",
+    "RetrievalHitRate",
+    "RetrievalMAP",
+    "RetrievalMRR",
+    "RetrievalNormalizedDCG",
+    "RetrievalPrecision",
+    "RetrievalPrecisionRecallCurve",
+    "RetrievalRecall",
+    "RetrievalRecallAtFixedPrecision",
+    "RetrievalRPrecision",
 ]

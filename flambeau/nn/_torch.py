@@ -20,6 +20,7 @@ from flambeau.functional.creation import (
     tensor,
     tril_indices,
     zeros,
+    zeros_at_rest,
     zeros_like,
 )
 from flambeau.functional.generators import Generator, manual_seed
@@ -87,5 +88,6 @@ __all__ = [
     "tril_indices",
     "vector_norm",
     "zeros",
+    "zeros_at_rest",
     "zeros_like",
 ]

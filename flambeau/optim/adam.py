@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, zeros_like
+from flambeau.nn._torch import Tensor, zeros_at_rest
 from flambeau.optim.stepping import (
     RuleOptimizer,
     check_execution,
@@ -79,10 +79,10 @@ class Adam(RuleOptimizer):
         for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if "exp_avg" not in state:
-                state["exp_avg"] = zeros_like(param)
-                state["exp_avg_sq"] = zeros_like(param)
+                state["exp_avg"] = zeros_at_rest(param)
+                state["exp_avg_sq"] = zeros_at_rest(param)
                 if amsgrad:
-                    state["max_exp_avg_sq"] = zeros_like(param)
+                    state["max_exp_avg_sq"] = zeros_at_rest(param)
         lr, number = lr_arithmetic(group["lr"])
         beta1, beta2 = (float(beta) for beta in group["betas"])
         weight_decay = group["weight_decay"]

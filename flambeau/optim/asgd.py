@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, float32, ones, tensor, zeros_like
+from flambeau.nn._torch import Tensor, float32, ones, tensor, zeros_at_rest
 from flambeau.optim.stepping import (
     CountedOptimizer,
     check_execution,
@@ -80,7 +80,7 @@ class ASGD(CountedOptimizer):
         return {
             "eta": tensor(float(group["lr"]), dtype=float32),
             "mu": ones((), dtype=float32),
-            "ax": zeros_like(param),
+            "ax": zeros_at_rest(param),
         }
 
     def _constants(self, group: dict[str, Any]) -> dict[str, Any]:

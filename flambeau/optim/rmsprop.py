@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, zeros_like
+from flambeau.nn._torch import Tensor, zeros_at_rest
 from flambeau.optim.stepping import RuleOptimizer, check_execution, check_lr, check_range
 from flambeau.optim.updates import rmsprop_update
 
@@ -51,11 +51,11 @@ class RMSprop(RuleOptimizer):
         for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if "square_avg" not in state:
-                state["square_avg"] = zeros_like(param)
+                state["square_avg"] = zeros_at_rest(param)
                 if group["momentum"] > 0:
-                    state["momentum_buffer"] = zeros_like(param)
+                    state["momentum_buffer"] = zeros_at_rest(param)
                 if group["centered"]:
-                    state["grad_avg"] = zeros_like(param)
+                    state["grad_avg"] = zeros_at_rest(param)
         self._cohorts(params)  # counted, though the rule does not depend on it
         scalars = {
             "lr": float(group["lr"]),

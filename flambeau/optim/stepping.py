@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flambeau.nn._torch import Tensor, enable_grad, float32, no_grad, zeros_like
+from flambeau.nn._torch import Tensor, enable_grad, float32, no_grad, zeros_at_rest
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
 from flambeau.record import recorder
@@ -273,7 +273,7 @@ class CountedOptimizer(RuleOptimizer):
 
     def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
         """The state of a parameter that has not stepped yet."""
-        return {name: zeros_like(param) for name in self._names}
+        return {name: zeros_at_rest(param) for name in self._names}
 
     def _constants(self, group: dict[str, Any]) -> dict[str, Any]:
         """The hyper-parameters that choose the program."""

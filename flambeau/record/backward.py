@@ -281,7 +281,7 @@ class BackwardOp(Event):
         histories = tuple(sorted(first.histories))
         if histories and chain is None and not alone:
             return NeedChain(histories, _made_here(both))
-        leaves = {(-1, number): ct for number, ct in first.leaves.items()}
+        leaves = {(-1, number): ct for number, ct in _arriving(trace, first).items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
             return self._stop(trace, pass_, position, stopped)
@@ -404,11 +404,18 @@ class BackwardOp(Event):
             position, number = place
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
             leaf = owner.tensors[owner.leaves[number]]
-            if without_gradient(leaf.meta):
-                continue  # a view made under no_grad has no gradient of its own
             places.append(place)
             _new_gradient(trace, leaves[place], leaf, done.create_graph)
         return replace(done, leaves=tuple(places))
+
+
+def _arriving(trace: Trace, pass_: Reverse) -> dict[int, Value]:
+    """What has arrived at the leaves; a view made under no_grad has no gradient of its own."""
+    return {
+        number: ct
+        for number, ct in pass_.leaves.items()
+        if not without_gradient(trace.tensors[trace.leaves[number]].meta)
+    }
 
 
 def _watched(trace: Trace, pass_: _Pass, done: Done) -> Done:
@@ -535,7 +542,7 @@ def _run_chain(
         if one.cut is not None:
             yield position, one
             return
-        for number, ct in one.leaves.items():
+        for number, ct in _arriving(link.trace, one).items():
             leaves[position, number] = ct
         for value, ct in one.captured.items():
             captured[position, value] = ct
@@ -590,15 +597,13 @@ class FrameBackwardOp(Event):
             one.seed(value, _reshaped(trace.read(number), value))
         one.run()
         freed = _mark_freed(pass_, retain_graph)
-        results = [*one.leaves.values(), *one.histories.values()]
-        imports = pass_.taken(results)
         owner = link.trace
+        leaves = _arriving(owner, one)
+        imports = pass_.taken([*leaves.values(), *one.histories.values()])
         mode, trace.grad_mode = trace.grad_mode, False
         fresh = []
-        for number, ct in sorted(one.leaves.items()):
+        for number, ct in sorted(leaves.items()):
             leaf = owner.tensors[owner.leaves[number]]
-            if without_gradient(leaf.meta):
-                continue
             if totals[number] is None:
                 fresh.append((0, number))
                 _new_gradient(trace, ct, leaf, False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flambeau.core.shapes import storage_extent
-from flambeau.record.entering import enter, enter_first
+from flambeau.record.entering import enter, enter_first, snapshot_of
 from flambeau.record.events import Event
 from flambeau.record.flushing import flush, settle_other
 from flambeau.record.meta import meta_of
@@ -64,7 +64,18 @@ class MarkCutOp(Event):
         trace.cuts.append((value, inputs))
 
 
+class CopyAgainOp(Event):
+    """A copy of memory that has entered before as another copy (number key[2]), as it is now."""
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_copy(key[1], key[2])
+
+
 HISTORY = HistoryOp("history")
+COPY = CopyAgainOp("copy again")
 MEMBER = MemberOp("member")
 MARK_CUT = MarkCutOp("hook")
 
@@ -192,6 +203,9 @@ def _history_key(
 
 def _enter_snapshot(rec: Recording, tensor: Handle, family: Family) -> int:
     """Memory that NumPy may write behind our back: what an op reads is copied at every use."""
+    known, earlier = tensor.__dict__.get("_entered", (None, 0))
+    if known is rec and rec.handles[earlier] is tensor:
+        return _enter_copy(rec, tensor, earlier)
     key, start = _history_key(rec, tensor, family, None)
     state = rec.state.next.get(key) or miss(rec, key)
     number = rec.state.count
@@ -203,6 +217,19 @@ def _enter_snapshot(rec: Recording, tensor: Handle, family: Family) -> int:
     rec.state = state
     rec.bases += bases
     rec.frames = frames
+    rec.handles += entered
+    tensor.__dict__["_entered"] = rec, number
+    return number
+
+
+def _enter_copy(rec: Recording, tensor: Handle, earlier: int) -> int:
+    """Such memory again: new data with the history of the copy that has entered before."""
+    key = (COPY, tensor._meta, earlier)
+    state = rec.state.next.get(key) or miss(rec, key)
+    number = rec.state.count
+    bases, entered = ((snapshot_of(tensor), 0),), (tensor,)
+    rec.state = state
+    rec.bases += bases
     rec.handles += entered
     return number
 

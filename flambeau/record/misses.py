@@ -71,6 +71,8 @@ def must_flush(rec: Recording) -> bool:
     if depth < OPTIONS.loop_check or depth % (depth // 8):
         return False
     period = repeats(rec.state)
+    if period and deepens(trace_of(rec), rec.state, period):
+        return False
     if not period or (depth < 2 * OPTIONS.loop_check and depth < FEW_ROUNDS * period):
         return False
     rec.state.ended = True  # the path says so: nobody has to look for it here again
@@ -102,6 +104,35 @@ def repeats(state: State) -> int:
             again = any(isinstance(k, Meta) and k.requires_grad for k in segment)
             return 0 if again else period
     return 0
+
+
+def deepens(trace: Trace, state: State, period: int) -> bool:
+    """Whether the last two rounds of a repetition use different parameters: then it is no loop but
+    a stack of layers of one kind.
+    """
+    keys: list[Any] = []
+    at: State | None = state
+    while at is not None and at.parent is not None and len(keys) < 2 * period:
+        keys.append(at.key)
+        at = at.parent
+    return any(
+        _parameters(trace, one) != _parameters(trace, other)
+        for one, other in zip(keys, keys[period:])
+    )
+
+
+def _parameters(trace: Trace, key: Any) -> list[int]:
+    """The numbers of the leaves that an event takes."""
+    if isinstance(key, Meta) or not isinstance(key, tuple) or key[0].enters:
+        return []
+    found = []
+    for part in key[1:-1]:
+        for number in part if isinstance(part, tuple) else (part,):
+            if type(number) is int and number in trace.entered:
+                meta = trace.tensors[number].meta
+                if meta.requires_grad and meta.is_leaf:
+                    found.append(number)
+    return found
 
 
 def _kind(key: Any) -> Any:

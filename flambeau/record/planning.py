@@ -166,6 +166,8 @@ def _frame_spec(
     views = []
     for number in sorted(trace.entered):
         tensor = trace.tensors[number]
+        if tensor.group.entered is not None:
+            continue  # what it gets passes the copy that entered first
         shown = tensor.group.values.get(tensor.layout)
         if shown is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
             views.append((number, shown))

@@ -74,9 +74,10 @@ class Group:
 
     `home` is what the op gave to which the history belongs, where it gave all of the tensor that
     the others are views of: gradients go there whatever has been written past autograd since.
+    `entered` is the history that a copy has entered with.
     """
 
-    __slots__ = ("flat", "home", "leaf", "storage", "values", "version")
+    __slots__ = ("entered", "flat", "home", "leaf", "storage", "values", "version")
 
     def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
         self.storage = storage
@@ -84,6 +85,7 @@ class Group:
         self.version = storage.version
         self.flat: Value | None = None
         self.home: Value | None = None
+        self.entered: Value | None = None
         self.values: dict[tuple[Shape, Strides, int], Value] = {}
         leave_to_reference_counts(self)
 

@@ -104,6 +104,18 @@ class Trace:
         record.meta = meta
         return record
 
+    def enter_copy(self, meta: Meta, number: int) -> TensorRecord:
+        """Tensor `number`, whose memory others may have written, enters with new data and the
+        history that it has.
+        """
+        plain = meta.replaced(requires_grad=False, is_leaf=True, grad_name=None)
+        record = self.enter(plain)
+        value = self.tracked_value(number)
+        group = record.group = self._history_of(record, value)
+        group.entered = group.flat
+        record.meta = meta
+        return record
+
     @property
     def state(self) -> Any:
         """Which state of the tree this is the trace of; None where that has been forgotten.
@@ -173,6 +185,8 @@ class Trace:
     def unchanged(self, group: Group) -> bool:
         """Whether the group's history is still the one that it entered with."""
         flat = self.flat(group)
+        if group.entered is not None:
+            return flat is group.entered
         while flat.primitive.name in ("relink", "pad"):
             flat = flat.inputs[1 if flat.primitive.name == "relink" else 0]
         return flat.primitive.name == "history" and flat.attrs["frame"] >= 0
@@ -300,14 +314,7 @@ class Trace:
         self, parent: TensorRecord, value: Value, grad_name: str, born: str | None
     ) -> TensorRecord:
         """A tensor over the parent's elements, with a history of its own: that of `value`."""
-        shape, strides, offset = parent.layout
-        storage, group = parent.storage, Group(parent.storage)
-        data = _untracked(self.data(storage))
-        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
-            group.flat = source.relink(data, flatten(value, shape, strides))
-        else:
-            history = view.strided_scatter(data, value, strides=strides, offset=offset)
-            group.flat = source.relink(data, history)
+        storage, group = parent.storage, self._history_of(parent, value)
         group.values[parent.layout] = group.home = value
         meta = parent.meta.replaced(
             requires_grad=True, is_leaf=False, grad_name=grad_name, born=born
@@ -316,6 +323,18 @@ class Trace:
         record.seen = storage.version
         self.tensors.append(record)
         return record
+
+    def _history_of(self, parent: TensorRecord, value: Value) -> Group:
+        """A group over the parent's memory whose history is that of `value`, the parent's size."""
+        shape, strides, offset = parent.layout
+        storage, group = parent.storage, Group(parent.storage)
+        data = _untracked(self.data(storage))
+        if offset == 0 and value.size == storage.size and is_dense(shape, strides):
+            group.flat = source.relink(data, flatten(value, shape, strides))
+        else:
+            history = view.strided_scatter(data, value, strides=strides, offset=offset)
+            group.flat = source.relink(data, history)
+        return group
 
     def scalar(self, kind: type) -> Value:
         """A new run-time scalar of a Python number type."""

@@ -22,7 +22,7 @@ MANY_PROGRAMS = 64
 OFTEN, OFTEN_SHARE = 16, 0.2  # one run in so many is often
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add.
-COMPILING, COMPILING_PER_NODE = 0.03, 2e-3
+COMPILING, COMPILING_PER_NODE = 0.03, 1e-3
 RUNNING_PER_NODE, RUNNING_PER_UNIT = 5e-6, 5e-10
 # The same of programs that have run before, see `Costs`: few kernels for what goes element by
 # element; a run, and a multiply-add of a matrix product.

@@ -118,6 +118,37 @@ def test_gathered_batch_is_a_copy() -> None:
     _equal(x, kept)
 
 
+@pytest.mark.parametrize("change", ["numpy", "shown", "in place", "other memory", "none"])
+@pytest.mark.parametrize("size", [3, 8])
+def test_batches_are_made_of_what_the_memory_holds_when_they_are_asked_for(
+    change: str, size: int
+) -> None:
+    """Writes between batches, through NumPy and through the tensor, as PyTorch sees them."""
+    seen = []
+    for library in LIBRARIES:
+        memory = np.random.default_rng(1).random((50, 4)).astype(np.float32)
+        x = library.from_numpy(memory) if change != "shown" else library.tensor(memory)
+        y = library.arange(50)
+        library.manual_seed(3)
+        dataset = library.utils.data.TensorDataset(x, y)
+        batches = []
+        loader = library.utils.data.DataLoader(dataset, batch_size=size, shuffle=True)
+        for number, (a, b) in enumerate(loader):
+            batches += [a, b]
+            if number % 2:
+                continue
+            if change == "numpy":
+                memory[:] = memory * 2 + number
+            elif change == "shown":
+                x.numpy()[5:] -= number
+            elif change == "in place":
+                x.add_(number)
+            elif change == "other memory":
+                x.data = x.detach() * 2
+        seen.append(batches)
+    identical(*seen)
+
+
 def test_tensor_dataset_takes_one_op_per_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     original = ours.TensorDataset.__getitem__

@@ -26,6 +26,7 @@ PADDED = [
     (8, 1, 3, (1, 5), (3, 3), ((1, 1), (1, 1)), (1, 1), (1, 1)),
     (5, 1, 4, (3, 3), (7, 2), ((6, 6), (0, 0)), (1, 1), (1, 1)),
     (6, 3, 9, (7, 7), (3, 3), ((-1, 2), (2, -2)), (1, 1), (1, 1)),
+    (6, 6, 6, (9, 41), (3, 3), ((1, 1), (1, 1)), (2, 2), (1, 1)),
     (4, 1, 4, (6, 6), (1, 3), ((1, 1), (1, 1)), (1, 1), (1, 1)),
 ]
 
@@ -105,3 +106,32 @@ def test_gradients_of_padded_images_have_no_padding(batch: int, strides: tuple[i
     b.check([cut, dx], tolerance=64.0)
     row = view.slice_(dx, starts=(0, 0, 0, 4, 0), sizes=(batch, 1, 4, 1, 6), steps=ones)
     b.check([row], tolerance=64.0)
+
+
+@pytest.mark.parametrize(
+    ("extent", "size", "step"), [(48, 3, 2), (40, 3, 2), (48, 5, 3), (37, 3, 2)]
+)
+def test_gradients_of_overlapping_windows(extent: int, size: int, step: int) -> None:
+    """Where loops along the lanes are cut into phases, and where they cannot be."""
+    b = Builder(f"{extent}{size}{step}")
+    x = b.random((2, 3, extent, extent))
+    low = (0, 0, size // 2, size // 2)
+    padded = view.pad(x, low=low, high=low, interior=(0,) * 4, value=float("-inf"))
+    attrs = {"sizes": (size, size), "steps": (step, step), "dilations": (1, 1)}
+    pooled = window.max_pool(padded, **attrs)
+    ct = elementwise.tanh(pooled * 0.5)
+    whole = window.max_pool_gradient(padded, ct, **attrs)
+    dx = view.slice_(whole, starts=low, sizes=x.shape, steps=(1,) * 4)
+    b.check([elementwise.where(elementwise.le(x, x * 0.5), dx, dx * 2.0)], tolerance=16.0)
+
+
+def test_channels_of_padded_images_are_not_divided_out() -> None:
+    """What belongs to a channel is read once, and not for each place."""
+    b = Builder()
+    x, scale = b.random((2, 6, 9, 40)), b.random((6,))
+    wide = view.expand(view.reshape(scale, shape=(1, 6, 1, 1)), shape=x.shape)
+    grouped = view.reshape(elementwise.tanh(x * wide), shape=(2, 6, 1, 9, 40))
+    low = (0, 0, 0, 1, 1)
+    padded = view.pad(grouped, low=low, high=low, interior=(0,) * 5, value=0)
+    compiled = b.check([padded])
+    assert not any("gather" in k.text or "urem" in k.text for k in compiled.kernels)

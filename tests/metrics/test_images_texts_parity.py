@@ -105,3 +105,71 @@ def test_bleu(n: int, smooth: bool) -> None:
     assert isinstance(both("functional.text.bleu_score", SAID, REFERENCES, 3, False, [1.0]), str)
     assert isinstance(both("functional.text.bleu_score", SAID, REFERENCES[:2]), str)
     stream("text.BLEUScore", options, [([""], [["x"]])])
+
+
+@pytest.mark.parametrize(
+    "name, function",
+    [
+        ("MatchErrorRate", "match_error_rate"),
+        ("WordInfoLost", "word_information_lost"),
+        ("WordInfoPreserved", "word_information_preserved"),
+    ],
+)
+def test_rates_of_words(name: str, function: str) -> None:
+    for said, meant in ((SAID, MEANT), (SAID[0], MEANT[0]), (["a b", "c"], ["b a", "x"])):
+        valued(f"functional.text.{function}", said, meant, rtol=1e-5)
+    streamed(f"text.{name}", {}, [(SAID, MEANT), (SAID[:1], MEANT[:1])], rtol=1e-5)
+
+
+def test_edits() -> None:
+    for options in ({}, {"substitution_cost": 2}, {"reduction": "sum"}, {"reduction": None}):
+        valued("functional.text.edit_distance", SAID, MEANT, **options)
+        streamed("text.EditDistance", options, [(SAID, MEANT), (SAID[0], MEANT[0])])
+    assert isinstance(both("functional.text.edit_distance", SAID, MEANT[:1]), str)
+    assert isinstance(both("functional.text.edit_distance", [3], ["a"]), str)
+    assert isinstance(both("functional.text.edit_distance", "a", "b", reduction="nope"), str)
+    assert isinstance(stream("text.EditDistance", {}, [([1], ["a"])])[0], str)
+
+
+ROUGE = ("rouge1", "rouge2", "rougeL")
+
+
+@pytest.mark.parametrize("accumulate", ["best", "avg"])
+def test_rouge(accumulate: str) -> None:
+    options = {"accumulate": accumulate, "rouge_keys": ROUGE}
+    for said, meant in ((SAID, MEANT), (SAID, REFERENCES), (SAID[0], MEANT[0]), ("", "a"),
+                        (SAID[0], REFERENCES[0])):  # fmt: skip
+        valued("functional.text.rouge_score", said, meant, **options, rtol=1e-5)
+    streamed(
+        "text.ROUGEScore", options, [(SAID, REFERENCES), (SAID[:1], REFERENCES[:1])], rtol=1e-5
+    )
+    told = {**options, "normalizer": str.upper, "tokenizer": str.split}
+    valued("functional.text.rouge_score", SAID, REFERENCES, **told, rtol=1e-5)
+    assert isinstance(both("functional.text.rouge_score", "a", "b", rouge_keys="rouge0"), str)
+
+
+def test_rouge_of_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = lambda text: [part.strip() for part in text.split(".") if part.strip()]
+    for place in ("torchmetrics.functional.text.rouge._split_sentence",
+                  "flambeau.metrics.functional.text.rouge.sentences"):  # fmt: skip
+        monkeypatch.setattr(place, split)
+    said = "the cat sat. the dog ran away. it rained"
+    meant = ["a cat sat there. it rained on the dog", "the dog sat. the cat ran"]
+    for accumulate in ("best", "avg"):
+        options = {"accumulate": accumulate, "rouge_keys": "rougeLsum"}
+        valued("functional.text.rouge_score", [said], [meant], **options, rtol=1e-5)
+
+
+def test_squad() -> None:
+    meant = [
+        {"answers": {"answer_start": [1], "text": ["The big cat!", "a cat"]}, "id": "1"},
+        {"answers": {"answer_start": [1], "text": ["in 1976"]}, "id": "2"},
+        {"answers": {"answer_start": [1], "text": [""]}, "id": "3"},
+    ]
+    said = [{"prediction_text": text, "id": str(i)} for i, text in enumerate(("cat", "1976 in"), 1)]
+    valued("functional.text.squad", said, meant[:2], rtol=1e-5)
+    valued("functional.text.squad", said[0], meant[0], rtol=1e-5)
+    both("functional.text.squad", said, meant)
+    streamed("text.SQuAD", {}, [(said, meant[:2]), (said[:1], meant[:1])], rtol=1e-5)
+    assert isinstance(both("functional.text.squad", {"id": "1"}, meant), str)
+    assert isinstance(both("functional.text.squad", said, {"id": "1"}), str)

@@ -33,7 +33,7 @@ from flambeau.tensor.tensor import from_storage
 
 # Ops without a meaning here: other devices, kernels that are PyTorch's own business, other layouts.
 FOREIGN = (
-    "jiterator_", "sparse.", "to_sparse", "torch.ops.", "torch._", "_", "masked.",
+    "jiterator_", "sparse.", "to_sparse", "torch.ops.", "torch._", "_",
     "native_", "nn.functional.max_unpool2d.grad", "bmm.triton_optimized",
     "max_pool2d_with_indices_backward",
     "hash_tensor", "empty_quantized", "chalf",

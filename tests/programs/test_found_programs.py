@@ -228,6 +228,19 @@ with torch.no_grad():
     x.mul_(3)
 z.backward()
 """,
+    "gradients of views of memory that NumPy sees": """
+x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+y = x * 2
+n = y.detach().numpy()
+v = y[0]
+(g,) = torch.autograd.grad((v * v + v).sum(), [v], retain_graph=True)
+n[0, 0] = 7.0
+(h, k) = torch.autograd.grad((v * v * y.t()[:, 1]).sum(), [v, y], retain_graph=True)
+h, k = h.tolist(), k.tolist()
+v.retain_grad()
+y.retain_grad()
+((v * v).sum() + v.sum().exp()).backward()
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT

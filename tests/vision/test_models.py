@@ -170,6 +170,19 @@ def test_layers_inside() -> None:
         IntermediateLayerGetter(model, {"4.squeeze": "a"})
 
 
+def test_a_densenet_that_saves_memory() -> None:
+    flambeau.manual_seed(0)
+    plain = models.DenseNet(4, (2, 2), 8, 2, num_classes=3)
+    saving = models.DenseNet(4, (2, 2), 8, 2, num_classes=3, memory_efficient=True)
+    saving.load_state_dict(plain.state_dict())
+    x = flambeau.rand(2, 3, 32, 32)
+    for model in (plain, saving):
+        model(x).square().sum().backward()
+    found = dict(saving.named_parameters())
+    for name, parameter in plain.named_parameters():
+        assert flambeau.allclose(parameter.grad, found[name].grad, 1e-4, 1e-6), name
+
+
 def test_mistakes() -> None:
     with pytest.raises(ValueError, match="Invalid RegNet settings"):
         regnet.BlockParams.from_init_params(4, 15, 20.0, 2.0, 8)
@@ -194,8 +207,12 @@ def test_mistakes() -> None:
         models.ConvNeXt(wrong)
     with pytest.raises(ValueError, match="blocks length should be 3 instead of 1"):
         models.GoogLeNet(blocks=[nn.Linear], init_weights=True)
-    with pytest.raises(NotImplementedError, match="forward hooks"):
-        create_feature_extractor(transformer, ["encoder"])
+    with pytest.raises(ValueError, match="node: 'nope' is not present in model"):
+        create_feature_extractor(transformer, ["encoder", "nope"])
+    with pytest.raises(ValueError, match="Either `return_nodes` or"):
+        create_feature_extractor(transformer)
+    with pytest.raises(ValueError, match="then both should be specified"):
+        create_feature_extractor(transformer, train_return_nodes=["encoder"])
 
 
 def test_errors_and_old_calls() -> None:

@@ -194,9 +194,13 @@ class Tracer:
     def value(self, v: Value, position: Position, guard: Guard = ()) -> Node:
         """The element of `v` at `position`; `guard` says when the position is within bounds."""
         buffer = self.find(v)
-        if buffer is not None:
-            return self.load(buffer, buffer.address(position), guard)
-        return self.inlined(v, position, guard)
+        if buffer is None:
+            return self.inlined(v, position, guard)
+        address = buffer.address(position)
+        inside = guard and address.low >= 0 and address.high < buffer.size
+        if inside and not any(isinstance(a, Runtime) for a in address.atoms()):
+            guard = ()  # safe everywhere, and computed once where the place does not matter
+        return self.load(buffer, address, guard)
 
     def inlined(self, v: Value, position: Position, guard: Guard = ()) -> Node:
         """As `value`, but from v's operands even where v itself has a buffer."""

@@ -138,10 +138,8 @@ class _Sums(_Kernel):
     def unit(self, unit: Reg, channels: Reg, outs: Reg, sums: Reg, memory: Reg) -> None:
         """One strip of one image."""
         e, strips, plan = self.e, self.strips, self.plan
-        image, strip = (
-            e.op("udiv", unit, e.i64(strips.count)),
-            e.op("urem", unit, e.i64(strips.count)),
-        )
+        image, strip = [e.op(o, unit, e.i64(strips.count)) for o in ("udiv", "urem")]
+        image = weighted_sum(e, [(image, strips.together)])
         right = e.gep(memory, "i8", e.i64(strips.left_bytes))
         rows = e.gep(right, "i8", e.i64(strips.right_bytes))
         flags = e.gep(rows, "float", e.i64(HALF * strips.row_floats))
@@ -151,7 +149,7 @@ class _Sums(_Kernel):
         top = weighted_sum(e, [(strip, strips.lines)])
         line = weighted_sum(e, [(top, self.shape.rows.step)])
         count = e.op("sub nsw", e.i64(self.shape.channels), first)
-        e.call(PACK_LEFT, None, [source, memory, flags, line, count], declared=True)
+        self.pack_images(PACK_LEFT, source, memory, flags, line, count)
         begin = weighted_sum(e, [(outs, strips.high * BLOCK)])
         place = [(image, plan.cotangent[0]), (begin, plan.cotangent[1])]
         base = operand_pointer(e, TABLE, ARGS, COTANGENT)
@@ -167,10 +165,18 @@ class _Sums(_Kernel):
         self.multiply(memory, right, sums)
         e.branch(finished)
         e.open_block(by_vectors)
-        e.call(PACK_FLOATS, None, [source, memory, flags, line, count], declared=True)
+        self.pack_images(PACK_FLOATS, source, memory, flags, line, count)
         e.call("plain", None, [memory, cotangent, rows, sums, top, rest], declared=True)
         e.branch(finished)
         e.open_block(finished)
+
+    def pack_images(self, name: str, source: Reg, memory: Reg, *arguments: Reg) -> None:
+        """Packs the strips of the images that are taken together."""
+        e, strips = self.e, self.strips
+        with e.loop(e.i64(0), e.i64(strips.together)) as loop:
+            at = e.gep(source, "float", weighted_sum(e, [(loop.index, self.plan.image[0])]))
+            to = e.gep(memory, "i8", weighted_sum(e, [(loop.index, strips.image_bytes)]))
+            e.call(name, None, [at, to, *arguments, loop.index], declared=True)
 
     def multiply(self, left: Reg, right: Reg, sums: Reg) -> None:
         """All blocks of a piece."""
@@ -191,6 +197,8 @@ class _Sums(_Kernel):
         """Defines @block(left, right, sums): adds 32 channels times 32 outputs of a strip."""
         e, strips = self.e, self.strips
         parameters = [("left", PTR), ("right", PTR), ("sums", PTR)]
+        lines_of = 1 if strips.linear else strips.lines
+        down = strips.line_bytes(self.shape.rows.step)
         totals = [(r, c) for r in range(2) for c in range(2)]
         with e.function("block", "internal void", parameters) as (left, right, sums):
             places = {
@@ -200,12 +208,16 @@ class _Sums(_Kernel):
             for tile, place in places.items():
                 unit_instruction(e, "tileloadd64", tile, place, e.i64(4 * BLOCK))
             with (
-                e.loop(e.i64(0), e.i64(strips.step_lines)) as lines,
+                e.loop(e.i64(0), e.i64(strips.together)) as images,
+                e.loop(e.i64(0), e.i64(lines_of)) as lines,
                 e.loop(e.i64(0), e.i64(strips.line_steps)) as steps,
             ):
-                down, along = strips.line_bytes(self.shape.rows.step), strips.place_bytes(BLOCK)
-                a = e.gep(left, "i8", weighted_sum(e, [(lines.index, down), (steps.index, along)]))
-                step = weighted_sum(e, [(lines.index, strips.line_steps), (steps.index, 1)])
+                of_image = [(images.index, strips.image_bytes), (lines.index, down)]
+                of_image.append((steps.index, strips.place_bytes(BLOCK)))
+                a = e.gep(left, "i8", weighted_sum(e, of_image))
+                number = [(images.index, strips.image_steps), (lines.index, strips.line_steps)]
+                number.append((steps.index, 1))
+                step = weighted_sum(e, number)
                 b = e.gep(right, "i8", weighted_sum(e, [(step, STEP_BYTES)]))
                 have = [-1, -1]
                 for parts in PRODUCTS:
@@ -261,7 +273,15 @@ class _Sums(_Kernel):
                     at = weighted_sum(e, [(shift, 1), (channels.index, plain_pitch(self.plan))])
                     a = e.gep(left, "i8", at)
                     row = weighted_sum(e, [(loop.index, strips.row_floats)])
-                    found = self.dot(a, e.gep(rows, "float", row), lines)
+                    b = e.gep(rows, "float", row)
+                    with e.loop(
+                        e.i64(0), e.i64(strips.together), carried=[e.const(0, F32)]
+                    ) as images:
+                        here = weighted_sum(e, [(images.index, strips.image_bytes)])
+                        there = weighted_sum(e, [(images.index, strips.image_steps * BLOCK)])
+                        each = self.dot(e.gep(a, "i8", here), e.gep(b, "float", there), lines)
+                        images.yield_([e.op("fadd", images.carried[0], each)])
+                    found = images.carried[0]
                     out = weighted_sum(e, [(halves.index, HALF), (loop.index, 1)])
                     c, o = [
                         (e.op("udiv", n, e.i64(BLOCK)), e.op("urem", n, e.i64(BLOCK)))

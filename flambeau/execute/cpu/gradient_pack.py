@@ -18,6 +18,7 @@ from flambeau.execute.cpu.matrix_pack import (
     float_parts,
     magnitudes,
     masked_floats,
+    range_mask,
     store_flags,
     turn_parts,
 )
@@ -43,19 +44,14 @@ class _Packing:
         self.strips = plan.strips
         self.shape = plan.strips.shape
 
-    def lanes(self, first: Reg, step: int = 1) -> Reg:
-        """first, first + step, .. for each lane."""
-        e = self.e
-        numbers = e.vector_const([i * step for i in range(LANES)], "i64")
-        return e.op("add", e.splat(first, LANES), numbers)
-
-    def below(self, numbers: Reg, count: int) -> Reg:
-        return self.e.cmp("icmp ult", numbers, self.e.const(count, numbers.type))
-
     def within(self, place: Reg, low: int, extent: int) -> Reg:
-        """Whether a place of a padded axis is part of the image (one lane or many)."""
-        moved = self.e.op("sub", place, self.e.const(low, place.type))
-        return self.below(moved, extent)
+        """Whether a place of a padded axis is part of the image."""
+        e = self.e
+        return e.cmp("icmp ult", e.op("sub", place, e.i64(low)), e.i64(extent))
+
+    def end(self, there: Reg, low: int, high: int) -> Reg:
+        """The end of a range from `low` on: `high`, or none of it."""
+        return self.e.select(there, self.e.i64(high), self.e.i64(low))
 
 
 class LeftPacking(_Packing):
@@ -66,16 +62,16 @@ class LeftPacking(_Packing):
         self.plain = plain
 
     def emit(self) -> None:
-        """Defines @name(source, target, flags, line, channels): the strip from padded line `line`
-        on, of so many channels; zeros for those beyond.
+        """Defines @name(source, target, flags, line, channels, number): the strip from padded line
+        `line` on, of so many channels; zeros for those beyond. Flags are added unless number is 0.
         """
         e, strips = self.e, self.strips
         parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
-        parameters += [("line", I64), ("channels", I64)]
+        parameters += [("line", I64), ("channels", I64), ("number", I64)]
         name = PACK_FLOATS if self.plain else PACK_LEFT
         rows = self.shape.rows
         with e.function(name, "internal void", parameters) as registers:
-            source, target, flags, line, channels = registers
+            source, target, flags, line, channels, number = registers
             known = [e.alloca(I32, LANES) for _ in range(2)]
             for place, none in zip(known, (0, -1), strict=True):
                 e.store(place, e.const(none, WORDS), 64)
@@ -90,11 +86,11 @@ class LeftPacking(_Packing):
                     row = weighted_sum(e, [(loop.index, self.pitch)])
                     found = [e.load(place, WORDS, 64) for place in known]
                     here = e.gep(at, "float", c), e.gep(to, "i8", row)
-                    found = self.line(*here, e.splat(inside, LANES), found)
+                    found = self.line(*here, inside, found)
                     for place, value in zip(known, found, strict=True):
                         e.store(place, value, 64)
             found = [e.load(place, WORDS, 64) for place in known]
-            store_flags(e, flags, found, e.const(True, Type("i1")))
+            store_flags(e, flags, found, e.cmp("icmp eq", number, e.i64(0)))
             e.line("ret void")
 
     @property
@@ -134,20 +130,19 @@ class LeftPacking(_Packing):
         cols, inner = self.shape.cols, self.shape.inner
         count = strips.columns if strips.linear else strips.phase
         column = self.plan.image[3]
+        low, high = [n * inner for n in cols.inside(phase)]
+        # Places beyond the line's own are zeros, not the next columns.
+        high = max(low, min(high, strips.columns))
+        end = self.end(there, low, high)
         with e.loop(e.i64(0), e.i64(count), BLOCK, carried=flags) as loop:
             values = []
             for start in (0, HALF):
                 place = weighted_sum(e, [(loop.index, 1), (e.i64(start), 1)])
+                source, stride = place, 1
                 if inner == 1:
                     first = weighted_sum(e, [(place, step), (e.i64(phase), 1)])
-                    inside = self.within(self.lanes(first, step), cols.low, cols.extent)
                     source, stride = weighted_sum(e, [(first, column)]), step * column
-                else:
-                    inside = self.within(self.lanes(place), cols.low * inner, cols.extent * inner)
-                    source, stride = place, 1
-                # Places beyond the line's own are zeros, not the next columns.
-                inside = e.op("and", inside, self.below(self.lanes(place), strips.columns))
-                inside = e.op("and", inside, there)
+                inside = range_mask(e, place, e.i64(low), end)
                 values.append(masked_floats(e, e.gep(at, "float", source), inside, stride))
             self.store(
                 to, weighted_sum(e, [(loop.index, 1), (e.i64(phase * strips.phase), 1)]), values
@@ -162,7 +157,8 @@ class LeftPacking(_Packing):
         count = (strips.columns if strips.linear else strips.phase) // inner
         with e.loop(e.i64(0), e.i64(count), carried=flags) as columns:
             x = weighted_sum(e, [(columns.index, cols.step), (e.i64(phase), 1)])
-            inside = e.op("and", e.splat(self.within(x, cols.low, cols.extent), LANES), there)
+            known = e.op("and", self.within(x, cols.low, cols.extent), there)
+            inside = e.splat(known, LANES)
             start = e.i64(phase * strips.phase)
             with e.loop(e.i64(0), e.i64(inner), BLOCK, carried=columns.carried) as loop:
                 source = weighted_sum(e, [(x, self.plan.image[3]), (loop.index, 1)])
@@ -201,30 +197,40 @@ class RightPacking(_Packing):
         """Defines @fill(source, rows, line, outs): 16 outputs' lines from `line` on, their places
         in order, zeros between them and for outputs beyond `outs`.
         """
-        e, strips, shape = self.e, self.strips, self.shape
+        e, strips = self.e, self.strips
         parameters = [("source", PTR), ("rows", PTR), ("line", I64), ("outs", I64)]
         with e.function(FILL_ROWS, "internal void", parameters) as (source, rows, line, outs):
-            with e.loop(e.i64(0), e.i64(HALF)) as loop:
-                row = e.gep(rows, "float", weighted_sum(e, [(loop.index, strips.row_floats)]))
-                at = weighted_sum(e, [(loop.index, self.plan.cotangent[1])])
-                here = e.gep(source, "float", at)
+            with (
+                e.loop(e.i64(0), e.i64(HALF)) as loop,
+                e.loop(e.i64(0), e.i64(strips.together)) as images,
+            ):
+                place = [
+                    (loop.index, strips.row_floats),
+                    (images.index, strips.image_steps * BLOCK),
+                ]
+                row = e.gep(rows, "float", weighted_sum(e, place))
+                at = [(loop.index, self.plan.cotangent[1]), (images.index, self.plan.cotangent[0])]
+                here = e.gep(source, "float", weighted_sum(e, at))
                 there = e.cmp("icmp slt", loop.index, outs)
                 for n in (0, HALF):
-                    end = e.gep(row, "float", e.i64((strips.steps - 1) * BLOCK + n))
+                    end = e.gep(row, "float", e.i64((strips.image_steps - 1) * BLOCK + n))
                     e.store(end, e.const(0, Type("float", LANES)), 4)
-                with e.loop(e.i64(0), e.i64(strips.lines)) as lines:
-                    y = e.op("add nsw", line, lines.index)
-                    inside = e.op("and", there, e.cmp("icmp slt", y, e.i64(shape.rows.out)))
-                    mask = e.splat(inside, LANES)
-                    begin = e.gep(here, "float", weighted_sum(e, [(y, self.plan.cotangent[2])]))
-                    with e.loop(e.i64(0), e.i64(strips.pitch), LANES) as run:
-                        known = self.below(self.lanes(run.index), strips.width)
-                        value = masked_floats(
-                            e, e.gep(begin, "float", run.index), e.op("and", known, mask)
-                        )
-                        place = weighted_sum(e, [(lines.index, strips.pitch), (run.index, 1)])
-                        e.store(e.gep(row, "float", place), value, 4)
+                self.fill_lines(row, here, line, there)
             e.line("ret void")
+
+    def fill_lines(self, row: Reg, here: Reg, line: Reg, there: Reg) -> None:
+        """The lines of one output of one image."""
+        e, strips = self.e, self.strips
+        with e.loop(e.i64(0), e.i64(strips.lines)) as lines:
+            y = e.op("add nsw", line, lines.index)
+            inside = e.op("and", there, e.cmp("icmp slt", y, e.i64(self.shape.rows.out)))
+            end = self.end(inside, 0, strips.width)
+            begin = e.gep(here, "float", weighted_sum(e, [(y, self.plan.cotangent[2])]))
+            with e.loop(e.i64(0), e.i64(strips.pitch), LANES) as run:
+                mask = range_mask(e, run.index, e.i64(0), end)
+                value = masked_floats(e, e.gep(begin, "float", run.index), mask)
+                place = weighted_sum(e, [(lines.index, strips.pitch), (run.index, 1)])
+                e.store(e.gep(row, "float", place), value, 4)
 
     def emit(self) -> None:
         """Defines @pack.right(source, target, rows, flags, line, outs): all outputs of a piece."""

@@ -14,7 +14,7 @@ Places between the lines of a strip, and beyond the last, are zeros of the cotan
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
@@ -22,20 +22,14 @@ from flambeau.core import dtypes
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.image_plan import LINE_WORDS, VECTOR_FLOPS, Walk, image_strips, walks_of
-from flambeau.execute.cpu.matrix_plan import (
-    BLOCK,
-    HALF,
-    PARTS,
-    STEP_BYTES,
-    STEP_CYCLES,
-)
+from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, PARTS, STEP_BYTES, STEP_CYCLES
 from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops.value import Value
 
 SUM_BYTES = 5 << 17  # of a piece's sums
 STRIP_BYTES = 3 << 18  # of what a strip is packed into
 TILE = 1024
-BLOCK_CYCLES = 160  # of loading and storing the sums of a block
+BLOCK_CYCLES = 1000  # of loading and storing the sums of a block
 LEFT_CYCLES, RIGHT_CYCLES = 1.0, 1.6  # of packing an element
 RESULT_CYCLES = 6  # of handing a result on
 ADVANTAGE = 0.85
@@ -67,6 +61,7 @@ class GradientStrips:
     """How images and cotangents are cut and packed, and the sums into pieces.
 
     Pieces have `wide` blocks of 32 channels and `high` blocks of 32 outputs; `parts`: of the sum.
+    The strips of `together` images are packed at once.
     """
 
     shape: GradientShape
@@ -75,6 +70,7 @@ class GradientStrips:
     wide: int
     high: int
     parts: int
+    together: int = 1
 
     @property
     def count(self) -> int:
@@ -83,7 +79,7 @@ class GradientStrips:
 
     @property
     def units(self) -> int:
-        return self.shape.images * self.count
+        return self.shape.images // self.together * self.count
 
     @property
     def width(self) -> int:
@@ -108,12 +104,13 @@ class GradientStrips:
         return -(-total // BLOCK)
 
     @property
-    def step_lines(self) -> int:
-        return 1 if self.linear else self.lines
+    def image_steps(self) -> int:
+        """Of a strip of one image."""
+        return self.line_steps * (1 if self.linear else self.lines)
 
     @property
     def steps(self) -> int:
-        return self.line_steps * self.step_lines
+        return self.image_steps * self.together
 
     @property
     def phase(self) -> int:
@@ -202,8 +199,13 @@ class GradientStrips:
         return found
 
     @property
-    def left_bytes(self) -> int:
+    def image_bytes(self) -> int:
+        """A packed strip of one image."""
         return self.unit_bytes * (1 if self.linear else self.image_lines)
+
+    @property
+    def left_bytes(self) -> int:
+        return self.image_bytes * self.together
 
     @property
     def right_bytes(self) -> int:
@@ -212,7 +214,7 @@ class GradientStrips:
     @property
     def row_floats(self) -> int:
         """Of an output's cotangent, before it is packed."""
-        return max(self.steps * BLOCK, self.lines * self.pitch) + 2 * LINE_WORDS
+        return max(self.steps * BLOCK, self.lines * self.pitch) + 4 * LINE_WORDS
 
     @property
     def task_bytes(self) -> int:
@@ -255,7 +257,8 @@ class GradientStrips:
         shape = self.shape
         taps = shape.rows.taps * shape.cols.taps
         blocks = taps * self.wide * self.high
-        packing = LEFT_CYCLES * self.channels * self.image_lines * self.columns * shape.cols.step
+        packing = LEFT_CYCLES * self.channels * self.image_lines * self.columns
+        packing *= shape.cols.step * self.together
         packing += RIGHT_CYCLES * self.high * BLOCK * self.steps * BLOCK
         unit = blocks * (self.steps * STEP_CYCLES + BLOCK_CYCLES) + packing
         each = -(-self.units // self.parts) * unit
@@ -273,11 +276,19 @@ def _candidates(shape: GradientShape) -> Iterator[GradientStrips]:
                     plain = GradientStrips(shape, lines, linear, wide, high, 1)
                     if plain.sum_bytes > SUM_BYTES and wide * high > 1:
                         continue
-                    if lines > 1 and plain.left_bytes + plain.right_bytes > STRIP_BYTES:
-                        continue
-                    for parts in (1, 2, 4, 8):
-                        if parts <= plain.units:
-                            yield GradientStrips(shape, lines, linear, wide, high, parts)
+                    yield from _divided(plain)
+
+
+def _divided(plain: GradientStrips) -> Iterator[GradientStrips]:
+    """The ways to take images together and to cut the sum."""
+    for together in (1, 2, 4, 8):
+        whole = replace(plain, together=together)
+        large = whole.left_bytes + whole.right_bytes > STRIP_BYTES
+        if plain.shape.images % together or (large and together * plain.lines > 1):
+            continue
+        for parts in (1, 2, 4, 8):
+            if parts <= whole.units:
+                yield replace(whole, parts=parts)
 
 
 def _heights(extent: int) -> list[int]:

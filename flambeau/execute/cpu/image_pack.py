@@ -25,6 +25,7 @@ from flambeau.execute.cpu.matrix_pack import (
     magnitudes,
     masked_floats,
     paired_parts,
+    range_mask,
     store_flags,
 )
 from flambeau.execute.cpu.matrix_plan import BLOCK, FLAG_BYTES, HALF, STEP_BYTES, Side
@@ -34,10 +35,10 @@ PACK_STRIP, PACK_FLOATS, PACK_WEIGHTS = "pack.strip", "pack.floats", "pack.weigh
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of two channels: their addresses (of padded column 0) and which of them are there."""
+    """A line of two channels: their addresses (of padded column 0) and whether they are there."""
 
     sources: tuple[Reg, Reg]
-    masks: tuple[Reg, Reg]
+    there: tuple[Reg, Reg]
     target: Reg
 
 
@@ -73,12 +74,9 @@ class StripPacking:
             e.line("ret void")
 
     def within(self, place: Reg, low: int, extent: int) -> Reg:
-        """Whether a place of a padded axis is part of the image (one lane or many)."""
+        """Whether a place of a padded axis is part of the image."""
         e = self.e
-        if place.type.lanes == 1:
-            return e.cmp("icmp ult", e.op("sub", place, e.i64(low)), e.i64(extent))
-        shift = e.const(low, place.type)
-        return e.cmp("icmp ult", e.op("sub", place, shift), e.const(extent, place.type))
+        return e.cmp("icmp ult", e.op("sub", place, e.i64(low)), e.i64(extent))
 
     def line_offset(self, line: Reg) -> Reg:
         e, strips = self.e, self.strips
@@ -97,15 +95,15 @@ class StripPacking:
             e.loop(e.i64(0), e.i64(HALF)) as pairs,
         ):
             first = weighted_sum(e, [(chunks.index, BLOCK), (pairs.index, 1)])
-            sources, masks = [], []
+            sources, known_there = [], []
             for start in (0, HALF):
                 c = weighted_sum(e, [(first, 1), (e.i64(start), 1)])
                 inside = e.op("and", there, e.cmp("icmp slt", c, e.i64(depth)))
                 sources.append(e.gep(at, "float", weighted_sum(e, [(c, plan.channel)])))
-                masks.append(e.splat(inside, LANES))
+                known_there.append(inside)
             place = [(chunks.index, strips.chunk_bytes), (pairs.index, strips.pair_bytes)]
             target = e.gep(to, "i8", weighted_sum(e, place))
-            line = _Line((sources[0], sources[1]), (masks[0], masks[1]), target)
+            line = _Line((sources[0], sources[1]), (known_there[0], known_there[1]), target)
             places = [e.gep(known, "i32", e.i64(n)) for n in (0, LANES)]
             found = self.line(line, [e.load(p, WORDS, 64) for p in places])
             for at_flags, value in zip(places, found, strict=True):
@@ -125,22 +123,22 @@ class StripPacking:
     def along(self, line: _Line, flags: list[Reg]) -> list[Reg]:
         """Columns and their innermost images are neighbours, 16 at a time."""
         e, cols, inner = self.e, self.strips.shape.cols, self.strips.shape.inner
+        ends = self.ends(line, *[n * inner for n in cols.inside()])
         with e.loop(e.i64(0), e.i64(self.strips.columns), LANES, carried=flags) as loop:
-            here = self.lanes(loop.index, 1)
-            inside = self.within(here, cols.low * inner, cols.extent * inner)
-            loop.yield_(self.pair(line, loop.index, loop.index, 1, inside, loop.carried))
+            loop.yield_(self.pair(line, loop.index, loop.index, 1, loop.index, ends, loop.carried))
         return loop.carried
 
     def across(self, line: _Line, phase: int, flags: list[Reg]) -> list[Reg]:
         """The columns of one phase, 16 at a time."""
         e, cols = self.e, self.strips.shape.cols
+        ends = self.ends(line, *cols.inside(phase))
         with e.loop(e.i64(0), e.i64(self.strips.columns), LANES, carried=flags) as loop:
             first = weighted_sum(e, [(loop.index, cols.step), (e.i64(phase), 1)])
-            inside = self.within(self.lanes(first, cols.step), cols.low, cols.extent)
             source = weighted_sum(e, [(first, self.plan.column)])
             place = weighted_sum(e, [(loop.index, 1), (e.i64(phase * self.strips.phase), 1)])
             stride = cols.step * self.plan.column
-            loop.yield_(self.pair(line, source, place, stride, inside, loop.carried))
+            found = self.pair(line, source, place, stride, loop.index, ends, loop.carried)
+            loop.yield_(found)
         return loop.carried
 
     def by_columns(self, line: _Line, flags: list[Reg]) -> list[Reg]:
@@ -150,37 +148,43 @@ class StripPacking:
         count = self.strips.columns // inner * step
         with e.loop(e.i64(0), e.i64(count), carried=flags) as columns:
             x = columns.index
-            there = e.splat(self.within(x, cols.low, cols.extent), LANES)
+            inside = self.within(x, cols.low, cols.extent)
+            there = [e.op("and", inside, known) for known in line.there]
+            ends = self.ends(_Line(line.sources, (there[0], there[1]), line.target), 0, inner)
             phase, number = e.op("urem", x, e.i64(step)), e.op("udiv", x, e.i64(step))
             start = weighted_sum(e, [(phase, self.strips.phase), (number, inner)])
             source = weighted_sum(e, [(x, self.plan.column)])
             with e.loop(e.i64(0), e.i64(inner), LANES, carried=columns.carried) as loop:
-                numbers = self.lanes(loop.index, 1)
-                inside = e.cmp("icmp slt", numbers, e.const(inner, numbers.type))
-                inside = e.op("and", inside, there)
                 near = weighted_sum(e, [(source, 1), (loop.index, 1)])
                 place = weighted_sum(e, [(start, 1), (loop.index, 1)])
-                loop.yield_(self.pair(line, near, place, 1, inside, loop.carried))
+                loop.yield_(self.pair(line, near, place, 1, loop.index, ends, loop.carried))
             columns.yield_(loop.carried)
         return columns.carried
 
-    def lanes(self, first: Reg, step: int) -> Reg:
-        """first, first + step, .. for each lane."""
+    def ends(self, line: _Line, low: int, high: int) -> list[tuple[Reg, Reg]]:
+        """The range of numbers for which each channel has elements."""
         e = self.e
-        numbers = e.vector_const([i * step for i in range(LANES)], "i64")
-        return e.op("add", e.splat(first, LANES), numbers)
+        return [(e.i64(low), e.select(known, e.i64(high), e.i64(low))) for known in line.there]
 
     def pair(
-        self, line: _Line, source: Reg, place: Reg, stride: int, inside: Reg, flags: Sequence[Reg]
+        self,
+        line: _Line,
+        source: Reg,
+        place: Reg,
+        stride: int,
+        number: Reg,
+        ends: Sequence[tuple[Reg, Reg]],
+        flags: Sequence[Reg],
     ) -> list[Reg]:
-        """16 places of both channels: from element `source` on to place `place` on."""
-        e = self.e
+        """16 places of both channels: from element `source` on to place `place` on; those are there
+        whose number is within `ends`.
+        """
+        e, strips = self.e, self.strips
         values = []
-        for base, mask in zip(line.sources, line.masks, strict=True):
+        for base, between in zip(line.sources, ends, strict=True):
             at = e.gep(base, "float", source)
-            values.append(masked_floats(e, at, e.op("and", inside, mask), stride))
+            values.append(masked_floats(e, at, range_mask(e, number, *between), stride))
         x, y = values
-        strips = self.strips
         target = e.gep(line.target, "i8", weighted_sum(e, [(place, strips.place_bytes)]))
         words = [x, y] if self.plain else paired_parts(e, x, y)
         for part, word in enumerate(words):

@@ -67,6 +67,11 @@ class Walk:
     taps: int
     spread: int
 
+    def inside(self, phase: int = 0) -> tuple[int, int]:
+        """Which of every `step`-th places from `phase` on are part of the image: first, end."""
+        ends = [-(-(place - phase) // self.step) for place in (self.low, self.low + self.extent)]
+        return max(ends[0], 0), max(ends[1], 0)
+
     def reach(self, out: int) -> int:
         """Places of the padded image that so many results read."""
         return (out - 1) * self.step + (self.taps - 1) * self.spread + 1

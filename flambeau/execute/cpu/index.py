@@ -322,6 +322,12 @@ class Position:
     def reshaped(self, shape: Sequence[int]) -> Position:
         if len(shape) == len(self.shape) and tuple(shape) == self.shape:
             return self
+        if self._dims is not None:
+            loops = [n for n in shape if n != 1]
+            if loops == [n for n in self.shape if n != 1]:
+                # Axis by axis: where a place may be outside (in padding), carries would not vanish.
+                along = iter([d for d, n in zip(self._dims, self.shape, strict=True) if n != 1])
+                return Position(shape, [ZERO if n == 1 else next(along) for n in shape])
         return Position(shape, flat=self.flat)
 
 

@@ -46,7 +46,9 @@ def compiled_program(program: Program) -> CompiledProgram:
 
 
 def program_key(program: Program) -> bytes | None:
-    """32 bytes that name what the compiler makes of a program; None where nothing is kept."""
+    """32 bytes that name what the compiler makes of a program; None where nothing is kept: without
+    a cache, and in the checking mode, whose kernels are others.
+    """
     if engine().cache is None or bounds.switched_on():
         return None
     sources = _sources()

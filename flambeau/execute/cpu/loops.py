@@ -431,6 +431,8 @@ class KernelWriter:
             return elements.from_memory(e, raw, dtype)
         if stride in (1, -1):
             return self._load_run(buffer, pointer, relative, stride, allowed)
+        if stride == 2 and allowed is None and self.mask is None:
+            return self._load_second(buffer, pointer, relative)
         places = self.spread(self.index(relative))
         if allowed is not None:
             safe = e.const(-base, places.type)
@@ -474,6 +476,17 @@ class KernelWriter:
         if stride == -1:
             raw = e.shuffle(raw, raw, range(lanes - 1, -1, -1))
         return elements.from_memory(e, raw, dtype)
+
+    def _load_second(self, buffer: Buffer, pointer: Reg, relative: Expression) -> Reg:
+        """Every second element: from two runs, the latter of which ends with the last element."""
+        e, dtype, lanes = self.e, buffer.dtype, self.lanes
+        type_ = elements.memory_type(dtype, lanes)
+        runs = []
+        for start in (0, lanes - 1):
+            place = self.index(relative.plus(start), scalar=True)
+            runs.append(e.load(e.gep(pointer, elements.memory_element(dtype), place), type_))
+        picked = [2 * i if 2 * i < lanes else 2 * i + 1 for i in range(lanes)]
+        return elements.from_memory(e, e.shuffle(runs[0], runs[1], picked), dtype)
 
     def masked_load(self, place: Reg, type_: Type, mask: Reg) -> Reg:
         e = self.e

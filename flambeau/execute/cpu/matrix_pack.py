@@ -204,6 +204,17 @@ def _first_lanes(e: Emitter, count: Reg) -> Reg:
     return e.cmp("icmp slt", e.lane_numbers(LANES, "i32"), e.splat(few, LANES))
 
 
+def range_mask(e: Emitter, first: Reg, low: Reg, high: Reg) -> Reg:
+    """A mask of the lanes whose numbers, from `first` on, are in low .. high - 1."""
+    ends = []
+    for bound in (low, high):
+        few = e.cast("trunc", _between(e, e.op("sub nsw", bound, first), LANES), "i32")
+        ends.append(e.op("shl", e.const(1, I32), few))
+    # 2^high - 2^low has the bits between set, as long as high is not below low.
+    bits = e.op("sub", e.intrinsic("llvm.umax", ends[1], ends[0]), ends[0])
+    return e.bitcast(e.cast("trunc", bits, "i16"), MASK)
+
+
 def masked_floats(e: Emitter, pointer: Reg, mask: Reg, stride: int = 1) -> Reg:
     """16 elements `stride` apart, zeros where the mask is not set."""
     name = "llvm.masked.load.v16f32.p0"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Node, node_expressions
-from flambeau.execute.cpu.index import Expression, Runtime, Variable, of
+from flambeau.execute.cpu.index import Expression, Quotient, Rest, Runtime, Variable, of
 from flambeau.execute.cpu.loops import Store
 
 # A kernel that takes longer than this (nanoseconds, estimated) is cut into TASKS pieces.
@@ -17,6 +17,9 @@ PARALLEL_THRESHOLD = 25_000
 TASKS = 8
 # What an access costs beside a contiguous one, when it is strided or computed per lane.
 STRIDED, OPAQUE = 0.12, 0.08
+# When a loop along the lanes is cut into phases, and the number of the loop over them; that of
+# the lanes is the next. Neither is the number of a loop that is cut: renames are read repeatedly.
+MANY_DIVISIONS, MOST_PHASES, PHASE = 4, 4, 1 << 20
 
 
 @dataclass
@@ -122,13 +125,51 @@ def choose_nest(
     accesses += [s.address for s in stores]
     if rename:
         accesses = [x.replaced(lambda v: rename.get(v.number)) for x in accesses]
-    best = max(reversed(variables), key=lambda v: lane_score(v, accesses, lanes))
+    cut = {v.number: step for v in variables if (step := phases(v, accesses)) > 1}
+
+    def score(v: Variable) -> float:
+        if v.number not in cut:
+            return lane_score(v, accesses, lanes)
+        whole, part = phased(v, cut[v.number])
+        moved = [x.replaced(lambda a: whole if a.number == v.number else None) for x in accesses]
+        return lane_score(part, moved, lanes)
+
+    best = max(reversed(variables), key=score)
     main = stores[0].address
     if rename:
         main = main.replaced(lambda v: rename.get(v.number))
     rest = [v for v in variables if v.number != best.number]
     rest.sort(key=lambda v: -abs(main.coefficient(v)))
+    if best.number in cut:
+        step = cut[best.number]
+        whole, part = phased(best, step)
+        rename, best = {**rename, best.number: whole}, part
+        rest.append(Variable(PHASE, step))
     return Nest([*rest, best], best, rename)
+
+
+def phased(variable: Variable, step: int) -> tuple[Expression, Variable]:
+    """A variable as every `step`-th place of each phase, and the loop over those."""
+    part = Variable(PHASE + 1, variable.extent // step)
+    return of(part).times(step) + of(Variable(PHASE, step)), part
+
+
+def phases(variable: Variable, accesses: Sequence[Expression]) -> int:
+    """Into how many loops to cut one along the lanes, each over every so many-th place (1: none).
+
+    Where windows overlap, places are divided by their step, and lanes would look at each window by
+    themselves. Every second place by itself, windows are neighbours.
+    """
+    divisors = []
+    for expression in accesses:
+        for atom, _ in expression.terms:
+            inside = isinstance(atom, (Quotient, Rest)) and atom.inner.coefficient(variable)
+            if inside and isinstance(atom, (Quotient, Rest)):
+                divisors.append(atom.divisor if inside == 1 else 0)
+    if len(divisors) < MANY_DIVISIONS or len(set(divisors)) > 1:
+        return 1
+    step = divisors[0]
+    return step if 1 < step <= MOST_PHASES and variable.extent % step == 0 else 1
 
 
 def body_cost(nodes: Sequence[Node]) -> float:

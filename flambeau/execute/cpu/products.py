@@ -88,6 +88,8 @@ def contraction_kernels(
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
     axes = _axes(group, left.data[1], right.data[1], stores[0].address)
+    if _is_thin(axes):
+        return None
     spec = Contraction(axes, element, element, _bands(group))
     uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
     plan = matrix_plan(spec, vector_bits, uses)
@@ -108,6 +110,12 @@ def contraction_kernels(
     memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
     operands = [_operand(left), _operand(right), memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def _is_thin(axes: Sequence[Axis]) -> bool:
+    """Whether it is a strided convolution channel by channel: packing would only repeat images."""
+    near = [a for a in axes if a.out == 1]
+    return all(a.kind != "n" for a in axes) and any(a.kind == "m" and a.a > 1 for a in near)
 
 
 Scratch = Callable[..., Buffer]

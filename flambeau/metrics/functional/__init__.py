@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from flambeau.metrics.functional import classification, image, regression, text
+from flambeau.metrics.functional import (
+    classification,
+    clustering,
+    image,
+    nominal,
+    pairwise,
+    regression,
+    retrieval,
+    segmentation,
+    text,
+)
 from flambeau.metrics.functional.classification import (
     accuracy,
     auroc,
@@ -31,6 +41,24 @@ from flambeau.metrics.functional.image import (
     peak_signal_noise_ratio,
     structural_similarity_index_measure,
 )
+from flambeau.metrics.functional.nominal import (
+    cramers_v,
+    cramers_v_matrix,
+    fleiss_kappa,
+    pearsons_contingency_coefficient,
+    pearsons_contingency_coefficient_matrix,
+    theils_u,
+    theils_u_matrix,
+    tschuprows_t,
+    tschuprows_t_matrix,
+)
+from flambeau.metrics.functional.pairwise import (
+    pairwise_cosine_similarity,
+    pairwise_euclidean_distance,
+    pairwise_linear_similarity,
+    pairwise_manhattan_distance,
+    pairwise_minkowski_distance,
+)
 from flambeau.metrics.functional.regression import (
     concordance_corrcoef,
     cosine_similarity,
@@ -50,14 +78,63 @@ from flambeau.metrics.functional.regression import (
     symmetric_mean_absolute_percentage_error,
     weighted_mean_absolute_percentage_error,
 )
+from flambeau.metrics.functional.retrieval import (
+    retrieval_average_precision,
+    retrieval_fall_out,
+    retrieval_hit_rate,
+    retrieval_normalized_dcg,
+    retrieval_precision,
+    retrieval_precision_recall_curve,
+    retrieval_r_precision,
+    retrieval_recall,
+    retrieval_reciprocal_rank,
+)
 from flambeau.metrics.functional.text import (
     bleu_score,
     char_error_rate,
+    match_error_rate,
     perplexity,
+    rouge_score,
+    squad,
     word_error_rate,
+    word_information_lost,
+    word_information_preserved,
 )
 
 __all__ = [
+    "nominal",
+    "cramers_v",
+    "cramers_v_matrix",
+    "fleiss_kappa",
+    "pearsons_contingency_coefficient",
+    "pearsons_contingency_coefficient_matrix",
+    "theils_u",
+    "theils_u_matrix",
+    "tschuprows_t",
+    "tschuprows_t_matrix",
+    "segmentation",
+    "match_error_rate",
+    "rouge_score",
+    "squad",
+    "word_information_lost",
+    "word_information_preserved",
+    "clustering",
+    "pairwise",
+    "retrieval",
+    "pairwise_cosine_similarity",
+    "pairwise_euclidean_distance",
+    "pairwise_linear_similarity",
+    "pairwise_manhattan_distance",
+    "pairwise_minkowski_distance",
+    "retrieval_average_precision",
+    "retrieval_fall_out",
+    "retrieval_hit_rate",
+    "retrieval_normalized_dcg",
+    "retrieval_precision",
+    "retrieval_precision_recall_curve",
+    "retrieval_r_precision",
+    "retrieval_recall",
+    "retrieval_reciprocal_rank",
     "accuracy",
     "auroc",
     "average_precision",

@@ -1,5 +1,8 @@
 """Image classifiers: torchvision's torchvision.models."""
 
+import sys
+
+from flambeau.tensor.overriding import register
 from flambeau.vision.models import detection, segmentation, video
 from flambeau.vision.models._api import (
     Weights,
@@ -213,6 +216,11 @@ from flambeau.vision.models.vision_transformer import (
     vit_l_16,
     vit_l_32,
 )
+
+for _file in ("densenet", "googlenet", "inception", "maxvit", "shufflenetv2", "squeezenet",
+              "swin_transformer", "vision_transformer"):  # fmt: skip
+    # So that symbolic tracing sees them.
+    register(vars(sys.modules[f"{__name__}.{_file}"]), ("cat", "stack", "einsum", "_assert"))
 
 __all__ = [
     "Weights", "WeightsEnum", "get_model", "get_model_builder", "get_model_weights", "get_weight",

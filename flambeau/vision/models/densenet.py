@@ -8,6 +8,7 @@ from typing import Any
 import flambeau.nn as nn
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
+from flambeau.utils.checkpoint import checkpoint
 from flambeau.vision.models._api import WeightsEnum, builder, published
 from flambeau.vision.models.drawing import constant
 
@@ -18,7 +19,9 @@ __all__ = [
 
 
 class _DenseLayer(nn.Module):
-    def __init__(self, inside: int, growth_rate: int, bn_size: int, drop_rate: float) -> None:
+    def __init__(
+        self, inside: int, growth_rate: int, bn_size: int, drop_rate: float, memory_efficient: bool
+    ) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inside)
         self.relu1 = nn.ReLU(inplace=True)
@@ -27,10 +30,18 @@ class _DenseLayer(nn.Module):
         self.relu2 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(bn_size * growth_rate, growth_rate, 3, padding=1, bias=False)
         self.drop_rate = float(drop_rate)
+        self.memory_efficient = memory_efficient
+
+    def _narrowed(self, *before: Tensor) -> Tensor:
+        narrow: Tensor = self.conv1(self.relu1(self.norm1(cat(list(before), 1))))
+        return narrow
 
     def forward(self, input: Tensor | list[Tensor]) -> Tensor:
         before = [input] if isinstance(input, Tensor) else input
-        narrow = self.conv1(self.relu1(self.norm1(cat(before, 1))))
+        if self.memory_efficient and any(one.requires_grad for one in before):
+            narrow = checkpoint(self._narrowed, *before, use_reentrant=False)
+        else:
+            narrow = self._narrowed(*before)
         new: Tensor = self.conv2(self.relu2(self.norm2(narrow)))
         if self.drop_rate > 0:
             new = nn.functional.dropout(new, p=self.drop_rate, training=self.training)
@@ -39,11 +50,18 @@ class _DenseLayer(nn.Module):
 
 class _DenseBlock(nn.ModuleDict):
     def __init__(
-        self, num_layers: int, inside: int, bn_size: int, growth_rate: int, drop_rate: float
+        self,
+        num_layers: int,
+        inside: int,
+        bn_size: int,
+        growth_rate: int,
+        drop_rate: float,
+        memory_efficient: bool,
     ) -> None:
         super().__init__()
+        rest = (growth_rate, bn_size, drop_rate, memory_efficient)
         for index in range(num_layers):
-            layer = _DenseLayer(inside + index * growth_rate, growth_rate, bn_size, drop_rate)
+            layer = _DenseLayer(inside + index * growth_rate, *rest)
             self.add_module(f"denselayer{index + 1}", layer)
 
     def forward(self, init_features: Tensor) -> Tensor:
@@ -65,7 +83,7 @@ class _Transition(nn.Sequential):
 class DenseNet(nn.Module):
     """Images (N, 3, H, W) to class scores (N, num_classes).
 
-    NotImplementedError for memory_efficient=True.
+    memory_efficient leaves it to utils.checkpoint whether the joined maps of layers are kept.
     """
 
     def __init__(
@@ -79,8 +97,6 @@ class DenseNet(nn.Module):
         memory_efficient: bool = False,
     ) -> None:
         super().__init__()
-        if memory_efficient:
-            raise NotImplementedError("DenseNet: memory_efficient=True is not supported")
         self.features = nn.Sequential()
         self.features.add_module("conv0", nn.Conv2d(3, num_init_features, 7, 2, 3, bias=False))
         self.features.add_module("norm0", nn.BatchNorm2d(num_init_features))
@@ -88,7 +104,7 @@ class DenseNet(nn.Module):
         self.features.add_module("pool0", nn.MaxPool2d(3, 2, 1))
         width = num_init_features
         for index, layers in enumerate(block_config, 1):
-            block = _DenseBlock(layers, width, bn_size, growth_rate, drop_rate)
+            block = _DenseBlock(layers, width, bn_size, growth_rate, drop_rate, memory_efficient)
             self.features.add_module(f"denseblock{index}", block)
             width += layers * growth_rate
             if index != len(block_config):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from typing import Any, NamedTuple
 
@@ -27,8 +26,17 @@ class InceptionOutputs(NamedTuple):
 
 _InceptionOutputs = InceptionOutputs
 
-average = functools.partial(nn.functional.avg_pool2d, kernel_size=3, stride=1, padding=1)
-halved = functools.partial(nn.functional.max_pool2d, kernel_size=3, stride=2)
+
+def average(x: Tensor) -> Tensor:
+    """The mean around every place."""
+    mean: Tensor = nn.functional.avg_pool2d(x, kernel_size=3, stride=1, padding=1)
+    return mean
+
+
+def halved(x: Tensor) -> Tensor:
+    """The maximum around every second place."""
+    greatest: Tensor = nn.functional.max_pool2d(x, kernel_size=3, stride=2)
+    return greatest
 
 
 class InceptionA(nn.Module):

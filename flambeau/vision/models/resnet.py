@@ -76,10 +76,9 @@ class BasicBlock(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
         inner = self.relu(self.bn1(self.conv1(x)))
         inner = self.bn2(self.conv2(inner))
-        inner += shortcut
+        inner += x if self.downsample is None else self.downsample(x)
         out: Tensor = self.relu(inner)
         return out
 
@@ -114,11 +113,10 @@ class Bottleneck(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
         inner = self.relu(self.bn1(self.conv1(x)))
         inner = self.relu(self.bn2(self.conv2(inner)))
         inner = self.bn3(self.conv3(inner))
-        inner += shortcut
+        inner += x if self.downsample is None else self.downsample(x)
         out: Tensor = self.relu(inner)
         return out
 

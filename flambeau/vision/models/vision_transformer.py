@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flambeau.nn as nn
+from flambeau._C import _assert
 from flambeau.functional.creation import empty, zeros
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
@@ -58,10 +59,7 @@ class MLPBlock(MLP):
 
 
 def _check_sequence(input: Tensor) -> None:
-    if input.dim() != 3:
-        raise AssertionError(
-            f"Expected (batch_size, seq_length, hidden_dim) got {tuple(input.shape)}"
-        )
+    _assert(input.dim() == 3, f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
 
 
 class EncoderBlock(nn.Module):
@@ -199,11 +197,10 @@ class VisionTransformer(nn.Module):
 
     def _process_input(self, x: Tensor) -> Tensor:
         """Images as sequences of patches: (N, S, D)."""
-        for name, size in zip(("height", "width"), x.shape[2:], strict=True):
-            if size != self.image_size:
-                raise AssertionError(
-                    f"Wrong image {name}! Expected {self.image_size} but got {size}!"
-                )
+        _, _, height, width = x.shape
+        for name, size in (("height", height), ("width", width)):
+            told = f"Wrong image {name}! Expected {self.image_size} but got {size}!"
+            _assert(size == self.image_size, told)
         patches: Tensor = self.conv_proj(x)
         return patches.flatten(2).permute(0, 2, 1)
 

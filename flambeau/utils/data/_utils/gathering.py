@@ -67,11 +67,19 @@ def _gathered(loader: Any, skip: int, drawn: Any) -> Iterator[list[Tensor]]:
             yield gather(dataset, places) or [t[places] for t in dataset.tensors]
             number += 1
             continue
-        if any(column.exposed() for column in columns):
-            count = min(count, 1)
         last = min(first + max(count, 1) * size, length)
         places = _part(indices, first, last)
         rows = size if count else last - first
+        if any(column.exposed() for column in columns):
+            for column in columns:
+                column.prepare(max(count, 1), rows)
+            for k, rows_of_one in enumerate(places.reshape(-1, rows)):
+                parts = [column.batch(k, rows_of_one) for column in columns]
+                if not all(parts):
+                    break
+                yield [batch for (batch,) in parts]
+                number += 1
+            continue
         made = [column.take(places, rows) for column in columns]
         for batch in zip(*made):
             if any(column.changed() for column in columns):
@@ -112,6 +120,10 @@ class _Column:
         self.nbytes = size * int(np.prod(self.row, dtype=np.int64)) * tensor.dtype.itemsize
         self._version = -1
         self._storage: Any = None
+        self._buffer: Any = None
+        self._source: Any = None
+        self._memory: Any = None  # of several batches, that are made one by one
+        self._batches: Any = None
 
     def moving(self) -> bool:
         """Whether a program under way knows the memory: its data may not be there yet."""
@@ -130,6 +142,7 @@ class _Column:
             storage is not self._storage
             or storage.version != self._version
             or storage.recording is not None
+            or storage.exposed
         )
 
     def take(self, places: Any, rows: int) -> list[Tensor]:
@@ -149,6 +162,32 @@ class _Column:
         owner, start = memory.owner, memory.address
         return [_over(Buffer(owner, start + k * nbytes, nbytes), meta) for k in range(count)]
 
+    def prepare(self, count: int, rows: int) -> None:
+        """Memory for `count` batches that `batch` makes one by one."""
+        dtype = self.tensor.dtype
+        storage: Any = self.tensor._storage
+        self._storage, self._buffer = storage, storage.buffer
+        self._source = self.tensor._array()
+        shape = (rows, *self.row)
+        size = int(np.prod(shape, dtype=np.int64))
+        self._memory = allocate(size * dtype.itemsize * count)
+        flat = np.asarray(self._memory)[: size * dtype.itemsize * count]
+        self._batches = flat.view(dtype.numpy).reshape(count, *shape)
+        self._meta = meta_of(dtype, shape)
+
+    def batch(self, k: int, places: Any) -> tuple[Tensor, ...]:
+        """The batch of these rows as they are now; nothing where the tensor's memory is another."""
+        storage: Any = self.tensor._storage
+        if (
+            storage is not self._storage
+            or storage.recording is not None
+            or storage.buffer is not self._buffer
+        ):
+            return ()
+        self._source.take(places, 0, self._batches[k], "clip")
+        memory, nbytes = self._memory, self._batches[k].nbytes
+        return (_over(Buffer(memory.owner, memory.address + k * nbytes, nbytes), self._meta),)
+
 
 _new: Callable[[Any], Any] = object.__new__
 
@@ -156,5 +195,5 @@ _new: Callable[[Any], Any] = object.__new__
 def _over(buffer: Buffer, meta: Meta) -> Tensor:
     out = _new(Tensor)
     out._meta, out._rec, out._num = meta, None, -1
-    out._storage, out._offset = Storage(buffer), 0
+    out._storage = Storage(buffer)
     return out  # type: ignore[no-any-return]

@@ -123,9 +123,8 @@ class BasicBlock(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
         inner = self.conv2(self.conv1(x))
-        inner += shortcut
+        inner += x if self.downsample is None else self.downsample(x)
         out: Tensor = self.relu(inner)
         return out
 
@@ -161,9 +160,8 @@ class Bottleneck(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
         inner = self.conv3(self.conv2(self.conv1(x)))
-        inner += shortcut
+        inner += x if self.downsample is None else self.downsample(x)
         out: Tensor = self.relu(inner)
         return out
 
