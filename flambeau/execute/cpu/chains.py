@@ -13,6 +13,7 @@ Note: open chains
 
 from __future__ import annotations
 
+import os
 import threading
 from array import array
 from collections.abc import Sequence
@@ -88,6 +89,15 @@ class _Kernels:
 
 
 KERNELS = _Kernels()
+
+
+def _after_fork() -> None:
+    """The thread that held the lock does not exist in the child."""
+    KERNELS.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Open:
