@@ -80,16 +80,18 @@ class _ImageKernel:
         """One strip of one image, times a range of the outputs."""
         e, plan, strips = self.e, self.plan, self.strips
         *images, strip, split = indices
+        if strips.together > 1:
+            images[0] = weighted_sum(e, [(images[0], strips.together)])
         around = list(zip(plan.around, images, strict=True))
         number = task_number(e, indices, plan.cut)
         scratch = operand_pointer(e, TABLE, ARGS, SCRATCH)
         memory = e.gep(scratch, "i8", weighted_sum(e, [(number, strips.task_bytes)]))
-        result = e.gep(memory, "i8", e.i64(strips.strip_bytes))
+        result = e.gep(memory, "i8", e.i64(strips.strip_bytes * strips.together))
         flags = e.gep(result, "i8", e.i64(strips.result_bytes))
         image = operand_pointer(e, TABLE, ARGS, IMAGE)
         image = e.gep(image, "float", weighted_sum(e, [(i, loop[2]) for loop, i in around]))
         line = weighted_sum(e, [(strip, strips.lines * self.shape.rows.step)])
-        e.call(PACK_STRIP, None, [image, memory, flags, line], declared=True)
+        self.pack(PACK_STRIP, image, memory, flags, line)
         weights = operand_pointer(e, TABLE, ARGS, WEIGHTS)
         weights = e.gep(weights, "float", weighted_sum(e, [(i, loop[3]) for loop, i in around]))
         packed = operand_pointer(e, TABLE, ARGS, PACKED)
@@ -112,12 +114,21 @@ class _ImageKernel:
             e.call("give", None, [TABLE, ARGS, result, outs.index, *place], declared=True)
         e.branch(finished)
         e.open_block(by_vectors)
-        e.call(PACK_FLOATS, None, [image, memory, flags, line], declared=True)
+        self.pack(PACK_FLOATS, image, memory, flags, line)
         with e.loop(low, high) as outs:
             e.call("plain", None, [memory, weights, result, outs.index], declared=True)
             e.call("give", None, [TABLE, ARGS, result, outs.index, *place], declared=True)
         e.branch(finished)
         e.open_block(finished)
+
+    def pack(self, name: str, image: Reg, memory: Reg, flags: Reg, line: Reg) -> None:
+        """Packs the strips of the images that are taken together."""
+        e, strips = self.e, self.strips
+        stride = self.plan.around[0][2] if self.plan.around else 0
+        with e.loop(e.i64(0), e.i64(strips.together)) as loop:
+            at = e.gep(image, "float", weighted_sum(e, [(loop.index, stride)]))
+            to = e.gep(memory, "i8", weighted_sum(e, [(loop.index, strips.strip_bytes)]))
+            e.call(name, None, [at, to, flags, line, loop.index], declared=True)
 
     def safe(self, packed: Reg, flags: Reg) -> Reg:
         """Whether the unit multiplies the strip and all weights exactly."""
@@ -141,9 +152,13 @@ class _ImageKernel:
         e, strips = self.e, self.strips
         blocks = strips.blocks
         step = strips.line_bytes(self.shape.rows.step)
-        with e.loop(e.i64(0), e.i64(strips.block_lines)) as lines:
-            start = weighted_sum(e, [(lines.index, step)])
-            into = weighted_sum(e, [(lines.index, strips.result_line)])
+        with (
+            e.loop(e.i64(0), e.i64(strips.together)) as images,
+            e.loop(e.i64(0), e.i64(strips.block_lines)) as lines,
+        ):
+            start = weighted_sum(e, [(images.index, strips.strip_bytes), (lines.index, step)])
+            of_image = (images.index, strips.result_words)
+            into = weighted_sum(e, [of_image, (lines.index, strips.result_line)])
             whole = len(blocks) - blocks[-1][1]
             if whole:
                 with e.loop(e.i64(0), e.i64(whole)) as loop:
@@ -277,19 +292,25 @@ class _ImageKernel:
         parameters += [(f"i{n}", I64) for n in range(len(plan.around))] + [("strip", I64)]
         with e.function("give", "internal void", parameters) as registers:
             _, _, result, outs, *images, strip = registers
-            index = {loop[0]: i for loop, i in zip(plan.around, images, strict=True)}
+            known = {loop[0]: i for loop, i in zip(plan.around, images, strict=True)}
             first = weighted_sum(e, [(outs, BLOCK)])
             top = weighted_sum(e, [(strip, strips.lines)])
             rest = e.op("sub nsw", e.i64(shape.outs), first)
             below = e.op("sub nsw", e.i64(shape.rows.out), top)
             with (
+                e.loop(e.i64(0), e.i64(strips.together)) as together,
                 e.loop(e.i64(0), e.intrinsic("llvm.smin", rest, e.i64(BLOCK))) as rows,
                 e.loop(e.i64(0), e.intrinsic("llvm.smin", below, e.i64(strips.lines))) as lines,
             ):
                 out, line, _, _ = plan.positions
+                index = {**known}
+                if strips.together > 1:
+                    batch = plan.around[0][0]
+                    index[batch] = weighted_sum(e, [(known[batch], 1), (together.index, 1)])
                 index[out] = weighted_sum(e, [(first, 1), (rows.index, 1)])
                 index[line] = weighted_sum(e, [(top, 1), (lines.index, 1)])
                 place = [(rows.index, strips.result_pitch), (lines.index, strips.result_line)]
+                place.append((together.index, strips.result_words))
                 at = e.gep(result, "float", weighted_sum(e, place))
                 self.give_line(at, index)
             e.line("ret void")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from flambeau.execute.cpu.contraction_nest import PARAMETERS
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.contraction_spec import ARGS, TABLE, operand_pointer, weighted_sum
-from flambeau.execute.cpu.emit import I32, I64, PTR, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import I32, I64, PTR, Emitter, Reg
 from flambeau.execute.cpu.image_plan import ImagePlan, Weights
 from flambeau.execute.cpu.matrix_pack import (
     DESTINATION,
@@ -52,14 +52,16 @@ class StripPacking:
         self.plain = plain
 
     def emit(self) -> None:
-        """Defines @name(source, target, flags, line): the strip from padded line `line` on;
-        `source` is the padded image's first element, which may not be there.
+        """Defines @name(source, target, flags, line, number): the strip from padded line `line` on;
+        `source` is the padded image's first element, which may not be there. Flags are added unless
+        number is 0.
         """
         e, strips = self.e, self.strips
-        parameters = [("source", PTR), ("target", PTR), ("flags", PTR), ("line", I64)]
+        parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
+        parameters += [("line", I64), ("number", I64)]
         name = PACK_FLOATS if self.plain else PACK_STRIP
         rows = strips.shape.rows
-        with e.function(name, "internal void", parameters) as (source, target, flags, line):
+        with e.function(name, "internal void", parameters) as (source, target, flags, line, number):
             known = e.alloca(I32, 2 * LANES)
             e.store(known, e.const(0, WORDS), 64)
             e.store(e.gep(known, "i32", e.i64(LANES)), e.const(-1, WORDS), 64)
@@ -70,7 +72,7 @@ class StripPacking:
                 to = e.gep(target, "i8", self.line_offset(lines.index))
                 self.channels(at, to, there, known)
             found = [e.load(e.gep(known, "i32", e.i64(n)), WORDS, 64) for n in (0, LANES)]
-            store_flags(e, flags, found, e.const(True, Type("i1")))
+            store_flags(e, flags, found, e.cmp("icmp eq", number, e.i64(0)))
             e.line("ret void")
 
     def within(self, place: Reg, low: int, extent: int) -> Reg:

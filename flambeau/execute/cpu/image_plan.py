@@ -46,9 +46,11 @@ from flambeau.ops.value import Value
 
 LINE_WORDS = 16
 STRIP_BYTES = 5 << 18  # of a task's memory: what stays in the level-2 cache beside the weights
+FAR_BYTES, FAR_CYCLES = 1 << 20, 0.3  # of weights that are read from further away, and for each
 BEYOND = 1.35  # how much longer products take where it does not
 PAIR_CYCLES, GATHERED_CYCLES = 14, 60  # of packing 16 places of two channels
 VECTOR_FLOPS = 64 * 0.85  # multiplications and additions of vector instructions in a cycle
+LEAST_FILLED = 0.6  # what they make of lines shorter than a vector
 ADVANTAGE = 0.85
 LEAST_CHANNELS = 24
 MATRIX_FLOPS = 1 << 21
@@ -79,7 +81,9 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class ImageShape:
-    """What decides how a convolution is computed; `images` counts the loops around."""
+    """What decides how a convolution is computed; `images` counts the loops around, over images
+    and `groups`.
+    """
 
     rows: Walk
     cols: Walk
@@ -87,6 +91,7 @@ class ImageShape:
     depth: int
     outs: int
     images: int
+    groups: int
 
     @property
     def flops(self) -> int:
@@ -97,12 +102,15 @@ class ImageShape:
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """How an image is cut and packed; sizes are words (of two channels' 16 bits each)."""
+    """How an image is cut and packed; sizes are words (of two channels' 16 bits each). The strips
+    of `together` images are packed at once, and the outputs divided into `splits`.
+    """
 
     shape: ImageShape
     lines: int
     linear: bool
     splits: int = 1
+    together: int = 1
 
     @property
     def count(self) -> int:
@@ -151,10 +159,14 @@ class Strips:
         return self.columns if self.linear else len(self.blocks) * BLOCK
 
     @property
+    def result_words(self) -> int:
+        """Of an output of one image."""
+        return len(self.blocks) * BLOCK * self.block_lines
+
+    @property
     def result_pitch(self) -> int:
         """Words from an output to the next in a strip's result: an odd number of cache lines."""
-        total = len(self.blocks) * BLOCK * self.block_lines
-        return _odd_lines(total)
+        return _odd_lines(self.result_words * self.together)
 
     @property
     def phase(self) -> int:
@@ -215,7 +227,7 @@ class Strips:
 
     @property
     def task_bytes(self) -> int:
-        total = self.strip_bytes + self.result_bytes + 64
+        total = self.strip_bytes * self.together + self.result_bytes + 64
         return -(-total // 4096) * 4096 + 64
 
     def line_bytes(self, line: int) -> int:
@@ -242,7 +254,7 @@ class Strips:
 
     @property
     def loops(self) -> list[int]:
-        return [self.shape.images, self.count, self.splits]
+        return [self.shape.images // self.together, self.count, self.splits]
 
     @property
     def cycles(self) -> float:
@@ -257,7 +269,10 @@ class Strips:
         pair = PAIR_CYCLES if shape.cols.step == 1 or shape.inner > 1 else GATHERED_CYCLES
         vectors = -(-self.columns // LINE_WORDS) * shape.cols.step * self.image_lines
         packing = vectors * HALF * self.chunks * pair * self.splits
-        strip = columns * outs * (block + STORE_CYCLES) + packing + 500
+        strip = (columns * outs * (block + STORE_CYCLES) + packing) * self.together + 500
+        weights = steps * self.out_blocks * STEP_BYTES
+        if weights > FAR_BYTES:
+            strip += FAR_CYCLES * weights
         pieces = prod(self.loops)
         return strip / self.splits * -(-pieces // TASKS) * TASKS
 
@@ -273,9 +288,13 @@ def _candidates(shape: ImageShape) -> Iterator[Strips]:
             count = -(-shape.rows.out // lines)
             if lines > 1 and -(-shape.rows.out // (lines - 1)) == count:
                 continue  # as many strips as with lower ones
-            pieces = shape.images * count
             blocks = -(-shape.outs // BLOCK)
-            yield Strips(shape, lines, linear, min(blocks, max(1, TASKS // pieces)))
+            for together in (1, 2, 4, 8):
+                if together > 1 and (count > 1 or shape.groups > 1 or shape.images % together):
+                    continue
+                pieces = shape.images // together * count
+                splits = min(blocks, max(1, TASKS // pieces))
+                yield Strips(shape, lines, linear, splits, together)
 
 
 @lru_cache(1024)
@@ -287,8 +306,9 @@ def cheapest(shape: ImageShape) -> Strips | None:
         return None
     best = min(_candidates(shape), key=lambda s: s.cycles)
     weights = best.out_blocks * best.chunks * BLOCK * BLOCK * len(best.taps) * 1.5
-    worth = best.cycles + weights < ADVANTAGE * shape.flops / VECTOR_FLOPS
-    return best if worth else None
+    filled = best.width / (-(-best.width // LINE_WORDS) * LINE_WORDS)
+    vectors = shape.flops / VECTOR_FLOPS / max(filled, LEAST_FILLED)
+    return best if best.cycles + weights < ADVANTAGE * vectors else None
 
 
 def image_strips(v: Value, inner: bool, unpadded: bool, vector_bits: int) -> Strips | None:
@@ -308,7 +328,7 @@ def image_strips(v: Value, inner: bool, unpadded: bool, vector_bits: int) -> Str
     if inner:
         images //= width
     depth = v.inputs[0].shape[2]
-    return cheapest(ImageShape(walks[0], walks[1], width, depth, v.shape[2], images))
+    return cheapest(ImageShape(*walks, width, depth, v.shape[2], images, v.shape[1]))
 
 
 def walks_of(v: Value, unpadded: bool) -> tuple[Walk, Walk]:
@@ -376,6 +396,8 @@ class ImagePlan:
     def cut(self) -> tuple[Dimension, ...]:
         """The loops around images, over strips and over ranges of outputs, cut into tasks."""
         counts = [extent for _, extent, _, _ in self.around]
+        if self.strips.together > 1:  # there are no groups
+            counts[0] //= self.strips.together
         counts += [self.strips.count, self.strips.splits]
         return cut_dimensions([Dimension(n) for n in counts], TASKS)
 
