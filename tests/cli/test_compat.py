@@ -135,9 +135,7 @@ def test_file_names_of_pytorch_lead_to_the_room(aliases: None) -> None:
         assert found.__name__.startswith(f"flambeau.{room}")
 
 
-@pytest.mark.parametrize(
-    "name", ["torch.mtia", "torch.xpu", "torch.nn.nothing", "torch.mtia.node"]
-)
+@pytest.mark.parametrize("name", ["torch.mtia", "torch.xpu", "torch.nn.nothing", "torch.mtia.node"])
 def test_missing_is_said(aliases: None, name: str) -> None:
     with pytest.raises(ModuleNotFoundError, match="flambeau has no torch") as caught:
         importlib.import_module(name)
