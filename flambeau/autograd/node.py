@@ -32,6 +32,9 @@ class Node:
         self._context: Any = None  # of a custom function
         self._hooked: Any = None  # a weak reference to the tensor it was asked of
         self._number = next(_numbers)
+        self._graph: Any = None  # with _made: (event, key, the state after it)
+        self._made: Any = None
+        self._cut: Any = None  # the hooks behind it (see node_hooks)
         self.metadata: dict[Any, Any] = {}
 
     def name(self) -> str:
@@ -55,6 +58,9 @@ class Node:
         from flambeau.autograd.hooks import register_hook
 
         tensor = None if self._hooked is None else self._hooked()
+        rec = recorder.LOCAL.rec
+        if tensor is None and self._made is not None and rec.nodes is self._graph:
+            tensor = rec.handles[self._made[2].number]
         if tensor is None:
             raise NotImplementedError(
                 "grad_fn.register_prehook: only on the grad_fn of a tensor that is still alive; "
@@ -63,10 +69,12 @@ class Node:
         return register_hook(tensor, _of_tuple(fn))
 
     def register_hook(self, fn: Any) -> Any:
-        raise NotImplementedError(
-            "grad_fn.register_hook is not supported: what a single op passes on is not computed "
-            "apart; use register_prehook, or Tensor.register_hook on its inputs"
-        )
+        """Calls hook(gradients of the inputs, gradients of the outputs) behind this function; a
+        result replaces the former. See `node_hooks` for what can be hooked.
+        """
+        from flambeau.autograd.node_hooks import hook_function
+
+        return hook_function(self, fn)
 
     def __getattr__(self, name: str) -> Any:
         context = self.__dict__.get("_context")
@@ -246,6 +254,8 @@ class Graph:
         tracked = any(meta.requires_grad for meta in state.metas)
         shows = event.aliases and not isinstance(event, DetachOp)
         node = self._node(event, key, state) if tracked else None
+        if node is not None and len(state.metas) == 1:
+            node._graph, node._made = self, (event, key, state)
         for offset, meta in enumerate(state.metas):
             number = state.number + offset
             self.metas.append(meta)

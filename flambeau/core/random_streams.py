@@ -481,7 +481,7 @@ def _exchanged_at_once(targets: Array, n: int) -> Array:
     places, times = keys >> 32, keys & 0xFFFFFFFF
     same = places[1:] == places[:-1]
     previous = np.full(count, -1, np.int64)  # the exchange before, with the same target
-    previous[1:][same] = times[:-1][same]
+    np.copyto(previous[1:], times[:-1], where=same)
     before = np.empty(count, np.int64)
     before[times] = previous
     ends = np.append(np.flatnonzero(~same), count - 1)
@@ -489,10 +489,11 @@ def _exchanged_at_once(targets: Array, n: int) -> Array:
     last = np.where(last == ended, previous[ends], last)  # less the exchange of a place with itself
     origin = np.arange(n)
     origin[ended] = np.where(last < 0, ended, last)
-    while not np.array_equal(further := origin[origin], origin):
-        origin = further
+    further = np.empty_like(origin)
+    while (origin.take(origin, out=further, mode="clip") != origin).any():
+        origin, further = further, origin
     order: Array = origin.copy()
-    order[:count] = np.where(before < 0, targets, origin[before])
+    order[:count] = np.where(before < 0, targets, origin.take(before, mode="clip"))
     return order
 
 

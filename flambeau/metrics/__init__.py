@@ -46,8 +46,13 @@ from flambeau.metrics.classification import (
 )
 from flambeau.metrics.collections import MetricCollection
 from flambeau.metrics.image import (
+    ErrorRelativeGlobalDimensionlessSynthesis,
+    MultiScaleStructuralSimilarityIndexMeasure,
     PeakSignalNoiseRatio,
+    SpectralAngleMapper,
     StructuralSimilarityIndexMeasure,
+    TotalVariation,
+    UniversalImageQualityIndex,
 )
 from flambeau.metrics.metric import Metric
 from flambeau.metrics.nominal import (
@@ -172,6 +177,11 @@ __all__ = [
     "WordErrorRate",
     "clustering",
     "functional",
+    "ErrorRelativeGlobalDimensionlessSynthesis",
+    "SpectralAngleMapper",
+    "TotalVariation",
+    "UniversalImageQualityIndex",
+    "MultiScaleStructuralSimilarityIndexMeasure",
     "nominal",
     "CramersV",
     "FleissKappa",

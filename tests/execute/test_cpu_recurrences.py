@@ -119,7 +119,7 @@ def test_programs_that_never_come_back_are_not_compiled_at_once() -> None:
 
     assert 0 <= EARLY.waiting <= Early.most
     early = Early()
-    weight = flambeau.tensor(np.ones((1500, 1000), np.float32))
+    weight = flambeau.tensor(np.ones((1500, 800), np.float32))
     rows = [flambeau.tensor(np.ones((count, 1500), np.float32)) for count in range(100, 112)]
     compiled = STATISTICS.compiled_programs
     before = EARLY.waiting, EARLY.many

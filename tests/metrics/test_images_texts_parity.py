@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.metrics.reference import both, stream, streamed, torch, valued
+from tests.beside_torch import given
+from tests.metrics.reference import PAIRS, both, place, stream, streamed, torch, valued
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::UserWarning")]
 G = torch.Generator().manual_seed(6)
@@ -150,9 +151,9 @@ def test_rouge(accumulate: str) -> None:
 
 def test_rouge_of_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     split = lambda text: [part.strip() for part in text.split(".") if part.strip()]
-    for place in ("torchmetrics.functional.text.rouge._split_sentence",
+    for where in ("torchmetrics.functional.text.rouge._split_sentence",
                   "flambeau.metrics.functional.text.rouge.sentences"):  # fmt: skip
-        monkeypatch.setattr(place, split)
+        monkeypatch.setattr(where, split)
     said = "the cat sat. the dog ran away. it rained"
     meant = ["a cat sat there. it rained on the dog", "the dog sat. the cat ran"]
     for accumulate in ("best", "avg"):
@@ -173,3 +174,70 @@ def test_squad() -> None:
     streamed("text.SQuAD", {}, [(said, meant[:2]), (said[:1], meant[:1])], rtol=1e-5)
     assert isinstance(both("functional.text.squad", {"id": "1"}, meant), str)
     assert isinstance(both("functional.text.squad", said, {"id": "1"}), str)
+
+
+LARGE = [images(2, 2, 70, 80), images(1, 2, 70, 80)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data_range": 1.0, "betas": (0.3, 0.3, 0.4), "kernel_size": 5},
+        {"betas": (0.5, 0.5), "normalize": "simple", "reduction": "none"},
+        {"betas": (0.5, 0.5), "normalize": None, "reduction": "sum", "data_range": (0.0, 1.0)},
+    ],
+)
+def test_similarity_at_scales(options: Any) -> None:
+    function = "functional.image.multiscale_structural_similarity_index_measure"
+    for batch in LARGE:
+        valued(function, *batch, **options, rtol=1e-4)
+    streamed("image.MultiScaleStructuralSimilarityIndexMeasure", options, LARGE, rtol=1e-4)
+    for wrong in ({"betas": [0.5]}, {"betas": (1, 2)}, {"normalize": "nope"}, {}):
+        assert isinstance(both(function, *SMALL[0], **wrong), str)
+
+
+BANDS: list[tuple[str, str, list[dict[str, Any]]]] = [
+    ("universal_image_quality_index", "UniversalImageQualityIndex",
+     [{}, {"kernel_size": (5, 7), "sigma": (1.0, 2.0)}]),
+    ("spectral_angle_mapper", "SpectralAngleMapper", [{}]),
+    ("error_relative_global_dimensionless_synthesis",
+     "ErrorRelativeGlobalDimensionlessSynthesis", [{}, {"ratio": 2}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "name", "options"), BANDS, ids=[row[1] for row in BANDS])
+def test_bands(function: str, name: str, options: Any) -> None:
+    call = f"functional.image.{function}"
+    batches = [SMALL[0], SMALL[0]]
+    for one in options:
+        for reduction in ("elementwise_mean", "sum", "none"):
+            told = {**one, "reduction": reduction}
+            valued(call, *SMALL[1], **told, rtol=1e-4)
+            if "kernel_size" not in told:  # of which theirs counts other places than it sums
+                mine, other = stream_values(f"image.{name}", told, batches)
+                assert mine == pytest.approx(other, rel=1e-3)
+    assert isinstance(both(call, SMALL[0][0], SMALL[1][0]), str)
+    assert isinstance(both(call, SMALL[0][0].double(), SMALL[0][1]), str)
+    assert isinstance(both(call, SMALL[0][0][0], SMALL[0][1][0]), str)
+
+
+def stream_values(name: str, options: Any, batches: Any) -> list[Any]:
+    """The value of all batches in both libraries, whose states are not the same."""
+    found = []
+    for module, library in PAIRS:
+        metric = place(module, name)(**options)
+        for batch in batches:
+            metric.update(*given(library, batch))
+        found.append(metric.compute().flatten().tolist())
+    return found
+
+
+def test_variation() -> None:
+    for reduction in ("sum", "mean", "none"):
+        valued("functional.image.total_variation", SMALL[0][0], reduction, rtol=1e-4)
+        options = {"reduction": reduction}
+        streamed("image.TotalVariation", options, [(a,) for a, _ in SMALL], rtol=1e-4)
+    valued("functional.image.image_gradients", SMALL[0][0])
+    for function in ("total_variation", "image_gradients"):
+        assert isinstance(both(f"functional.image.{function}", SMALL[0][0][0]), str)
+    assert isinstance(both("functional.image.total_variation", SMALL[0][0], "nope"), str)

@@ -241,6 +241,11 @@ v.retain_grad()
 y.retain_grad()
 ((v * v).sum() + v.sum().exp()).backward()
 """,
+    "the norm of one large number": """
+x = torch.tensor(6.6e37, requires_grad=True)
+y = x.norm() + torch.tensor([[6.6e37], [1.0]]).norm(dim=1).sum()
+y.backward()
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT

@@ -13,6 +13,7 @@ Note: open chains
 
 from __future__ import annotations
 
+import os
 import threading
 from array import array
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu import engine, row_kernels, runtime
+from flambeau.execute.cpu import bounds, engine, row_kernels, runtime
 from flambeau.execute.cpu.math_functions import FUNCTIONS
 from flambeau.execute.cpu.row_kernels import (
     COLUMN,
@@ -88,6 +89,15 @@ class _Kernels:
 
 
 KERNELS = _Kernels()
+
+
+def _after_fork() -> None:
+    """The thread that held the lock does not exist in the child."""
+    KERNELS.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Open:
@@ -389,12 +399,22 @@ class _Joining:
 class Call:
     """Calls a chain's kernel for arrays of certain shapes; gives the arrays others need."""
 
-    __slots__ = ("address", "inputs", "outputs", "program", "releases", "results", "scratch")
+    __slots__ = (
+        "address",
+        "chain",
+        "inputs",
+        "outputs",
+        "program",
+        "releases",
+        "results",
+        "scratch",
+    )
 
     def __init__(
         self, item: _Open, chain: Chain, address: int, outputs: list[tuple[int, Shape]]
     ) -> None:
         rows, columns = item.rows, item.columns
+        self.chain = chain
         self.outputs = tuple(outputs)
         self.inputs = tuple([(shape, prod(shape)) for shape in item.shapes])
         if chain.flat:
@@ -434,11 +454,23 @@ class Call:
         arrays += results
         arrays += [np.empty(size, dtype) for size, dtype in self.scratch]
         table = array("q", map(id, arrays))
-        runtime.call_run(table.buffer_info()[0], self.address, release_gil=self.releases)
+        if bounds.switched_on():
+            self._run_checked(arrays, table)
+        else:
+            runtime.call_run(table.buffer_info()[0], self.address, release_gil=self.releases)
         for k, (_, dtype, totals) in enumerate(self.results):
             if totals:
                 results[k] = results[k].astype(dtype, copy=False)
         return [results[k].reshape(shape) for k, shape in self.outputs]
+
+    def _run_checked(self, arrays: list[Array], table: Any) -> None:
+        """The kernel may touch the arrays, their heads, the table and its own words."""
+        start, count = table.buffer_info()
+        heads = [(id(x), id(x) + np.ndarray.__basicsize__) for x in arrays]
+        ranges = [*heads, *map(bounds.array_range, (*arrays, self.program))]
+        text = row_kernels.kernel_text(self.chain, Target.host().vector_bits)
+        with bounds.allowed([*ranges, (start, start + 8 * count)], text, "chain"):
+            runtime.call_run(start, self.address, release_gil=self.releases)
 
 
 @cache

@@ -22,7 +22,13 @@ from flambeau.core import dtypes
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.image_plan import LINE_WORDS, VECTOR_FLOPS, Walk, image_strips, walks_of
-from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, PARTS, STEP_BYTES, STEP_CYCLES
+from flambeau.execute.cpu.matrix_plan import (
+    BLOCK,
+    HALF,
+    PARTS,
+    STEP_BYTES,
+    STEP_CYCLES,
+)
 from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops.value import Value
 

@@ -38,8 +38,14 @@ from flambeau.metrics.functional.classification import (
     stat_scores,
 )
 from flambeau.metrics.functional.image import (
+    error_relative_global_dimensionless_synthesis,
+    image_gradients,
+    multiscale_structural_similarity_index_measure,
     peak_signal_noise_ratio,
+    spectral_angle_mapper,
     structural_similarity_index_measure,
+    total_variation,
+    universal_image_quality_index,
 )
 from flambeau.metrics.functional.nominal import (
     cramers_v,
@@ -102,6 +108,12 @@ from flambeau.metrics.functional.text import (
 )
 
 __all__ = [
+    "error_relative_global_dimensionless_synthesis",
+    "image_gradients",
+    "spectral_angle_mapper",
+    "total_variation",
+    "universal_image_quality_index",
+    "multiscale_structural_similarity_index_measure",
     "nominal",
     "cramers_v",
     "cramers_v_matrix",

@@ -82,10 +82,14 @@ def _gathered(loader: Any, skip: int, drawn: Any) -> Iterator[list[Tensor]]:
             continue
         made = [column.take(places, rows) for column in columns]
         for batch in zip(*made):
-            if any(column.changed() for column in columns):
-                break
-            yield list(batch)
-            number += 1
+            for column in columns:
+                if column.changed():
+                    break
+            else:
+                yield list(batch)
+                number += 1
+                continue
+            break
     if finish is not None:
         finish()
 
