@@ -76,7 +76,7 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "set_tensor": lambda torch, x: torch.empty(0).set_(x),
     "cross": lambda torch, x: torch.cross(x, x.flip(0), axis=1),
-    "fft": lambda torch, x: torch.fft.fft(x, axis=0).abs(),
+    "fft": lambda torch, x: torch.fft.fft(x, axis=0).abs().contiguous(),
     "rfftn": lambda torch, x: torch.fft.rfftn(x, axis=(0, 1)).abs(),
     "fftshift": lambda torch, x: torch.fft.fftshift(x, axis=1),
     "scatter": lambda torch, x: x.scatter(axis=1, index=torch.tensor([[0], [2]]), src=x * 2),
