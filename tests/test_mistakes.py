@@ -482,11 +482,11 @@ def bernoulli(t: Any) -> None:
 
 
 def normal_scale(t: Any) -> None:
-    t.distributions.Normal(0.0, -1.0)
+    t.distributions.Normal(0.0, -1.0, validate_args=True)
 
 
 def categorical(t: Any) -> None:
-    t.distributions.Categorical(t.tensor([-1.0, 2.0]))
+    t.distributions.Categorical(t.tensor([-1.0, 2.0]), validate_args=True)
 
 
 def grad_unused(t: Any) -> None:
