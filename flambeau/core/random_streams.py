@@ -489,9 +489,12 @@ def _exchanged_at_once(targets: Array, n: int) -> Array:
     last = np.where(last == ended, previous[ends], last)  # less the exchange of a place with itself
     origin = np.arange(n)
     origin[ended] = np.where(last < 0, ended, last)
-    further = np.empty_like(origin)
-    while (origin.take(origin, out=further, mode="clip") != origin).any():
-        origin, further = further, origin
+    going = ended[origin.take(ended) != ended]  # the places whose origin is not known yet
+    while going.size:
+        there = origin.take(going)
+        further = origin.take(there)
+        origin[going] = further
+        going = going[further != there]
     order: Array = origin.copy()
     order[:count] = np.where(before < 0, targets, origin.take(before, mode="clip"))
     return order

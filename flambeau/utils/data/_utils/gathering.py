@@ -71,14 +71,19 @@ def _gathered(loader: Any, skip: int, drawn: Any) -> Iterator[list[Tensor]]:
         places = _part(indices, first, last)
         rows = size if count else last - first
         if any(column.exposed() for column in columns):
-            for column in columns:
-                column.prepare(max(count, 1), rows)
-            for k, rows_of_one in enumerate(places.reshape(-1, rows)):
-                parts = [column.batch(k, rows_of_one) for column in columns]
-                if not all(parts):
-                    break
-                yield [batch for (batch,) in parts]
-                number += 1
+            empty = [column.prepare(max(count, 1), rows) for column in columns]
+            for rows_of_one, *parts in zip(places.reshape(-1, rows), *empty):
+                batch = []
+                for column, (array, tensor) in zip(columns, parts):
+                    if column.replaced():
+                        break
+                    column.copy(rows_of_one, 0, array, "clip")
+                    batch.append(tensor)
+                else:
+                    yield batch
+                    number += 1
+                    continue
+                break
             continue
         made = [column.take(places, rows) for column in columns]
         for batch in zip(*made):
@@ -125,9 +130,7 @@ class _Column:
         self._version = -1
         self._storage: Any = None
         self._buffer: Any = None
-        self._source: Any = None
-        self._memory: Any = None  # of several batches, that are made one by one
-        self._batches: Any = None
+        self.copy: Any = None  # numpy.ndarray.take of its rows
 
     def moving(self) -> bool:
         """Whether a program under way knows the memory: its data may not be there yet."""
@@ -166,31 +169,30 @@ class _Column:
         owner, start = memory.owner, memory.address
         return [_over(Buffer(owner, start + k * nbytes, nbytes), meta) for k in range(count)]
 
-    def prepare(self, count: int, rows: int) -> None:
-        """Memory for `count` batches that `batch` makes one by one."""
+    def prepare(self, count: int, rows: int) -> Iterator[tuple[Any, Tensor]]:
+        """`count` batches without their rows: arrays to copy them into (`copy`), and tensors over
+        these.
+        """
         dtype = self.tensor.dtype
         storage: Any = self.tensor._storage
         self._storage, self._buffer = storage, storage.buffer
-        self._source = self.tensor._array()
+        self.copy = self.tensor._array().take
         shape = (rows, *self.row)
-        size = int(np.prod(shape, dtype=np.int64))
-        self._memory = allocate(size * dtype.itemsize * count)
-        flat = np.asarray(self._memory)[: size * dtype.itemsize * count]
-        self._batches = flat.view(dtype.numpy).reshape(count, *shape)
-        self._meta = meta_of(dtype, shape)
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        memory = allocate(nbytes * count)
+        flat = np.asarray(memory)[: nbytes * count]
+        owner, start, meta = memory.owner, memory.address, meta_of(dtype, shape)
+        tensors = [_over(Buffer(owner, start + k * nbytes, nbytes), meta) for k in range(count)]
+        return zip(flat.view(dtype.numpy).reshape(count, *shape), tensors)
 
-    def batch(self, k: int, places: Any) -> tuple[Tensor, ...]:
-        """The batch of these rows as they are now; nothing where the tensor's memory is another."""
+    def replaced(self) -> bool:
+        """Whether the tensor's memory is, or may be, another than when `prepare` looked."""
         storage: Any = self.tensor._storage
-        if (
+        return (
             storage is not self._storage
             or storage.recording is not None
             or storage.buffer is not self._buffer
-        ):
-            return ()
-        self._source.take(places, 0, self._batches[k], "clip")
-        memory, nbytes = self._memory, self._batches[k].nbytes
-        return (_over(Buffer(memory.owner, memory.address + k * nbytes, nbytes), self._meta),)
+        )
 
 
 _new: Callable[[Any], Any] = object.__new__
