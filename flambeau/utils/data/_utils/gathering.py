@@ -86,12 +86,12 @@ def _gathered(loader: Any, skip: int, drawn: Any) -> Iterator[list[Tensor]]:
                 break
             continue
         made = [column.take(places, rows) for column in columns]
-        for batch in zip(*made):
+        for tensors in zip(*made):
             for column in columns:
                 if column.changed():
                     break
             else:
-                yield list(batch)
+                yield list(tensors)
                 number += 1
                 continue
             break
