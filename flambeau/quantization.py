@@ -33,3 +33,21 @@ get_default_qconfig = _refusal("get_default_qconfig")
 get_default_qat_qconfig = _refusal("get_default_qat_qconfig")
 # What PyTorch's constants of these names stand for cannot be used either.
 default_qconfig = default_dynamic_qconfig = None
+
+OBSERVERS = (
+    "ObserverBase UniformQuantizationObserverBase MinMaxObserver MovingAverageMinMaxObserver "
+    "PerChannelMinMaxObserver MovingAveragePerChannelMinMaxObserver HistogramObserver "
+    "PlaceholderObserver RecordingObserver NoopObserver FixedQParamsObserver ReuseInputObserver "
+    "FakeQuantizeBase FakeQuantize FixedQParamsFakeQuantize FusedMovingAvgObsFakeQuantize "
+    "default_observer default_weight_observer default_histogram_observer "
+    "default_per_channel_weight_observer default_fake_quant default_weight_fake_quant "
+    "QConfigMapping get_default_qconfig_mapping get_default_qat_qconfig_mapping "
+    "prepare_fx prepare_qat_fx convert_fx fuse_fx add_quant_dequant propagate_qconfig_ "
+    "enable_observer disable_observer enable_fake_quant disable_fake_quant"
+).split()
+
+
+def __getattr__(name: str) -> Any:
+    if name in OBSERVERS:
+        return _refusal(name)
+    raise AttributeError(f"module 'torch.quantization' has no attribute {name!r}")

@@ -116,6 +116,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "nested": lambda: flambeau.nested.nested_tensor([flambeau.ones(2)], layout=flambeau.jagged),
     "quantised": lambda: flambeau.quantization.quantize_dynamic(flambeau.nn.Linear(1, 1)),
     "ao": lambda: flambeau.ao.quantization.QuantStub(),
+    "observers": lambda: flambeau.ao.quantization.MinMaxObserver(dtype=flambeau.float32),
     "onnx": lambda: flambeau.onnx.export(flambeau.nn.Linear(1, 1), flambeau.ones(1), "m.onnx"),
     "profile": lambda: flambeau.profiler.profile(),
 }
