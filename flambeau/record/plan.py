@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.core import settings
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
@@ -412,12 +411,7 @@ class Plan:
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""
-        if (
-            OPTIONS.executor != "auto"
-            or OPTIONS.sync
-            or not EARLY.many
-            or settings.checking_wanted()
-        ):
+        if OPTIONS.executor != "auto" or OPTIONS.sync or not EARLY.many:
             return False
         return self.costs.joins_pay(self.runs)
 

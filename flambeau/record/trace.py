@@ -516,8 +516,23 @@ class Trace:
             if whole and self.is_base(tensor):
                 group.values[tensor.layout] = group.home = value
                 self._note(value, tensor, grad_name)
+        self._renew_origin(group, tensor.meta.silent)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
+
+    def _renew_origin(self, group: Group, silent: bool) -> None:
+        """What was written may have been read from that very memory (`x[...] += 1` writes what it
+        has just written): it is up to date all the same.
+        """
+        storage = group.storage
+        for flat in (storage.data, group.flat):
+            found = None if flat is None else saved_origin(flat, self.origins)
+            if flat is None or found is None or found.storage is not storage:
+                continue
+            if found.version != storage.version:
+                counted = None if silent else storage.silent
+                layout = (flat.shape, (1,), 0)
+                self.origins[flat] = Origin(storage, storage.version, "", counted, layout)
 
     def is_base(self, tensor: TensorRecord) -> bool:
         """Whether a tensor is the first of its group: what is written to others changes it."""

@@ -212,6 +212,19 @@ z = torch.cat([x, torch.ones(2, 3)], 1)
 w = y.requires_grad, z.requires_grad
 (y.sum() + z.sum()).backward()
 """,
+    "what is written to itself is up to date": """
+x = torch.tensor([[1.5, -0.5], [0.25, 2.0]], requires_grad=True).detach().clone()
+x.requires_grad_(True)
+torch.autograd.backward([x.tanh().sum(), x.sum()])
+seen = x.grad.tolist()
+g = x.grad
+with torch.no_grad():
+    x[...] += 1.0
+n = g.numpy()
+loss = ((x * x - 1) ** 2).mean()
+x.grad.zero_()
+loss.backward()
+""",
     "a saved value overwritten in a program that has run": """
 x = torch.tensor([1.0, 2.0], requires_grad=True)
 z = (x * x).sum()
