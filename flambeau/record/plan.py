@@ -247,8 +247,10 @@ class Plan:
             else:
                 self.run_reference(rec, storages)
         self.runs += 1
-        if self.runs == 2 and self.early:
+        if self.early and self.runs == 2:
             EARLY.came_back()
+        elif self.early and EARLY.many and self.runs > 2:
+            EARLY.ran_again()
         for base, count, silent in self.writes:
             storage = rec.bases[base][0]
             storage.version += count

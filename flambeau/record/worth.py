@@ -52,15 +52,18 @@ class Early:
 
     Once those are `most`, as with batches of ever new lengths, programs are `many`: the next will
     hardly come back either, and is compiled before its first run only where that alone is worth
-    it. From then on it takes many that come back, and few new ones, to say otherwise.
+    it. From then on it takes many that come back, and few new ones, to say otherwise; or so many
+    runs (`quiet`) without a new one as a loop over a few lengths has.
     """
 
     most = 4
     part = 0.25
+    quiet = 48
 
     def __init__(self) -> None:
         self.waiting = 0.0
         self.many = False
+        self.known = 0  # runs since the last new one
 
     def waits(self, program: Program) -> bool:
         """Counts a program before its first run, if it is one of these.
@@ -69,6 +72,7 @@ class Early:
         """
         if not (heavy(program) and reads_data(program)):
             return False
+        self.known = 0
         self.waiting = min(self.waiting + 1, self.most)
         self.many = self.many or self.waiting >= self.most
         return True
@@ -77,6 +81,12 @@ class Early:
         """One of them runs for the second time."""
         self.waiting = max(self.waiting - (self.part if self.many else 1), 0)
         self.many = self.many and self.waiting > 0
+
+    def ran_again(self) -> None:
+        """One of them runs that is known, while programs are many."""
+        self.known += 1
+        if self.known >= self.quiet:
+            self.waiting, self.many = 0, False
 
 
 EARLY = Early()
