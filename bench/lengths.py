@@ -203,13 +203,7 @@ CASES: dict[str, tuple[str, Callable[[Any], Program], int]] = {
 }
 
 
-class Framework(steps.Framework):
-    """As in steps.py, with the cases of this file."""
-
-    script = __file__
-
-
-def measure(case: str, frameworks: list[Framework], rounds: int) -> None:
+def measure(case: str, frameworks: list[steps.Framework], rounds: int) -> None:
     """Prints a case's line."""
     title, _, count = CASES[case]
     times: list[list[float]] = [[] for _ in frameworks]
@@ -239,7 +233,7 @@ def main() -> None:
     cases = chosen.cases.split(",")
     if unknown := set(cases) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    frameworks = [Framework(name, chosen.threads) for name in ("torch", "flambeau")]
+    frameworks = [steps.Framework(name, chosen.threads, __file__) for name in ("torch", "flambeau")]
     try:
         for case in cases:
             measure(case, frameworks, chosen.rounds)

@@ -11,8 +11,6 @@ other and prints the largest relative difference.
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
+import cases
 import layers
-import models
-import steps
 from models import Case
 
 
@@ -216,55 +213,9 @@ CASES: dict[str, Case] = {
 }
 
 
-class Framework(steps.Framework):
-    """As in steps.py, with the cases of this file."""
-
-    script = __file__
-
-
-def losses(case: str, count: int) -> None:
-    """Prints how far apart `count` losses from the same seed are."""
-    curves = []
-    for name in ("torch", "flambeau"):
-        module = importlib.import_module(name)
-        module.manual_seed(0)
-        step = CASES[case].build(module).step
-        curves.append([step() for _ in range(count)])
-    apart = max(abs(a - b) / max(abs(a), 1e-3) for a, b in zip(*curves))
-    ends = f"{curves[0][-1]:.6f} {curves[1][-1]:.6f}"
-    print(f"{case}: {count} losses, at most {apart:.1e} apart (relative); last {ends}", flush=True)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Long programs, Flambeau against PyTorch.")
-    parser.add_argument("--cases", default=",".join(CASES), help="of: %(default)s")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a block")
-    parser.add_argument("--losses", type=int, default=0, help="compare so many losses")
-    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    # The server in steps.py builds what models.py lists.
-    models.CASES.update(CASES)
-    if chosen.serve:
-        steps.serve(chosen.serve, chosen.threads)
-        return
-    cases = chosen.cases.split(",")
-    if unknown := set(cases) - set(CASES):
-        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    for case in cases if chosen.losses else ():
-        losses(case, chosen.losses)
-    frameworks: list[steps.Framework] = [
-        Framework(name, chosen.threads) for name in ("torch", "flambeau")
-    ]
-    columns = [steps.Column(framework, compiled=False) for framework in frameworks]
-    try:
-        for case in cases:
-            steps.measure(case, columns, chosen.rounds, chosen.seconds)
-            steps.report(case, columns)
-    finally:
-        for framework in frameworks:
-            framework.close()
+    options = cases.parser("Long programs, Flambeau against PyTorch.", CASES, 5, 0.5)
+    cases.run(CASES, __file__, options)
 
 
 if __name__ == "__main__":

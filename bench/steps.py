@@ -79,12 +79,10 @@ def serve(framework: str, threads: int = 0) -> None:
 class Framework:
     """The other end of the pipe."""
 
-    script = __file__
-
-    def __init__(self, name: str, threads: int = 0) -> None:
+    def __init__(self, name: str, threads: int = 0, script: str = __file__) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, self.script, "--serve", name, "--threads", str(threads)],
+            [sys.executable, script, "--serve", name, "--threads", str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -22,9 +22,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
+import cases
 import models
 import networks
-import steps
 from models import Built, Case
 
 
@@ -87,12 +87,6 @@ CASES: dict[str, Case] = {
 }
 
 
-class Framework(steps.Framework):
-    """As in steps.py, with the cases of this file."""
-
-    script = __file__
-
-
 def first(case: str, count: int) -> None:
     """Prints the seconds of the first steps in this process."""
     import flambeau
@@ -107,55 +101,17 @@ def first(case: str, count: int) -> None:
     print(f"{case}: first steps " + " ".join(f"{s:.3f}" for s in spent) + " s", flush=True)
 
 
-def losses(case: str, count: int) -> None:
-    """Prints what `count` steps from the same seed return, and how far apart they are."""
-    import importlib
-
-    curves = []
-    for name in ("torch", "flambeau"):
-        module = importlib.import_module(name)
-        module.manual_seed(0)
-        built = CASES[case].build(module)
-        curves.append([built.step() for _ in range(count)])
-    apart = max(abs(a - b) / max(abs(a), 1e-3) for a, b in zip(*curves))
-    print(f"{case}: {count} steps, at most {apart:.1e} apart (relative)", flush=True)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Convolutional networks beside PyTorch.")
-    parser.add_argument("--cases", default=",".join(CASES), help="of: %(default)s")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a block")
-    parser.add_argument("--compile", action="store_true", help="also through flambeau.compile")
-    parser.add_argument("--losses", type=int, default=0, help="compare so many steps")
-    parser.add_argument("--first", type=int, default=0, help="time so many first steps")
-    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    models.CASES.update(CASES)  # the server in steps.py builds what models.py lists
-    if chosen.serve:
-        steps.serve(chosen.serve, chosen.threads)
-        return
-    cases = chosen.cases.split(",")
-    if unknown := set(cases) - set(CASES):
-        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    if chosen.losses or chosen.first:
-        for case in cases:
-            (losses if chosen.losses else first)(case, chosen.losses or chosen.first)
-        return
-    frameworks: list[steps.Framework] = [
-        Framework(name, chosen.threads) for name in ("torch", "flambeau")
-    ]
-    columns = [steps.Column(framework, compiled=False) for framework in frameworks]
-    if chosen.compile:
-        columns.append(steps.Column(frameworks[1], compiled=True))
-    try:
-        for case in cases:
-            steps.measure(case, columns, chosen.rounds, chosen.seconds)
-            steps.report(case, columns)
-    finally:
-        for framework in frameworks:
-            framework.close()
+    options = cases.parser("Convolutional networks beside PyTorch.", CASES, 5, 0.5)
+    options.add_argument("--compile", action="store_true", help="also through flambeau.compile")
+    options.add_argument("--first", type=int, default=0, help="time so many first steps")
+
+    def instead(chosen: argparse.Namespace, names: list[str]) -> bool:
+        for name in names if chosen.first and not chosen.losses else ():
+            first(name, chosen.first)
+        return bool(chosen.losses or chosen.first)
+
+    cases.run(CASES, __file__, options, instead)
 
 
 if __name__ == "__main__":

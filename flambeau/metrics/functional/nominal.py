@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -176,10 +177,7 @@ def cramers_v(
     nan_replace_value: float | None = 0.0,
 ) -> Tensor:
     """Cramer's V: 0 where categories say nothing about each other, 1 where everything."""
-
-    def value(counts: Array) -> Any:
-        return cramers_value(counts, bias_correction)
-
+    value = partial(cramers_value, bias_correction=bias_correction)
     return _pair(preds, target, nan_strategy, nan_replace_value, value)
 
 
@@ -190,10 +188,7 @@ def cramers_v_matrix(
     nan_replace_value: float | None = 0.0,
 ) -> Tensor:
     """cramers_v of every two columns."""
-
-    def value(counts: Array) -> Any:
-        return cramers_value(counts, bias_correction)
-
+    value = partial(cramers_value, bias_correction=bias_correction)
     return _matrix(matrix, nan_strategy, nan_replace_value, value)
 
 
@@ -205,10 +200,7 @@ def tschuprows_t(
     nan_replace_value: float | None = 0.0,
 ) -> Tensor:
     """Tschuprow's T: as Cramer's V, scaled by both numbers of categories."""
-
-    def value(counts: Array) -> Any:
-        return tschuprows_value(counts, bias_correction)
-
+    value = partial(tschuprows_value, bias_correction=bias_correction)
     return _pair(preds, target, nan_strategy, nan_replace_value, value)
 
 
@@ -219,10 +211,7 @@ def tschuprows_t_matrix(
     nan_replace_value: float | None = 0.0,
 ) -> Tensor:
     """tschuprows_t of every two columns."""
-
-    def value(counts: Array) -> Any:
-        return tschuprows_value(counts, bias_correction)
-
+    value = partial(tschuprows_value, bias_correction=bias_correction)
     return _matrix(matrix, nan_strategy, nan_replace_value, value)
 
 
