@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flambeau.execute.cpu.contraction_nest import PARAMETERS
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.contraction_spec import ARGS, TABLE, operand_pointer, weighted_sum
 from flambeau.execute.cpu.emit import I32, I64, PTR, Emitter, Reg
@@ -18,9 +17,9 @@ from flambeau.execute.cpu.image_plan import ImagePlan, Weights
 from flambeau.execute.cpu.matrix_pack import (
     DESTINATION,
     LANES,
-    OPERANDS,
     SOURCE,
     WORDS,
+    emit_blocks,
     emit_step,
     magnitudes,
     masked_floats,
@@ -205,17 +204,7 @@ def weights_kernel(vector_bits: int, weights: Weights) -> tuple[str, int, list[i
     words = [weights.blocks, side.lead.blocks, side.lead.extent, side.depth, side.far]
     words += [rows, row, cols, col]
     words += [number for group in weights.groups for number in group]
-    parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
-    with e.function("kernel", "i64", parameters) as (_, _, first, last):
-        values = [
-            e.load(e.gep(ARGS, "i64", e.i64(2 * OPERANDS + n)), I64) for n in range(len(words))
-        ]
-        low, high = [
-            e.op("udiv", e.op("mul nsw", task, values[0]), e.i64(tasks)) for task in (first, last)
-        ]
-        with e.loop(low, high) as loop:
-            _pack_weights(e, side, loop.index, values)
-        e.line("ret i64 0")
+    emit_blocks(e, words, tasks, lambda number, values: _pack_weights(e, side, number, values))
     return e.module(), tasks, words
 
 

@@ -9,7 +9,7 @@ of those that are not 0, less one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -47,6 +47,16 @@ def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     tasks = min(TASKS, side.blocks) if many else 1
     words = [side.blocks, side.lead.blocks, side.lead.extent, side.depth, side.far]
     words += [number for _, extent, stride in side.outer for number in (extent, stride)]
+    emit_blocks(e, words, tasks, lambda number, values: _pack_block(e, side, number, values))
+    return e.module(), tasks, words
+
+
+def emit_blocks(
+    e: Emitter, words: Sequence[int], tasks: int, pack: Callable[[Reg, Sequence[Reg]], None]
+) -> None:
+    """The kernel whose tasks share the blocks, of which `words` begins with the number: `pack` is
+    given a block's number and the argument words.
+    """
     parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
     with e.function("kernel", "i64", parameters) as (_, _, first, last):
         values = [
@@ -56,9 +66,8 @@ def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
             e.op("udiv", e.op("mul nsw", task, values[0]), e.i64(tasks)) for task in (first, last)
         ]
         with e.loop(low, high) as loop:
-            _pack_block(e, side, loop.index, values)
+            pack(loop.index, values)
         e.line("ret i64 0")
-    return e.module(), tasks, words
 
 
 def _pack_block(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> None:

@@ -168,28 +168,25 @@ def _image_plan(group: Group, left: Node, right: Node, vector_bits: int) -> Imag
     batch, of_group, out, *space = dims
     depth, *offsets = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
 
-    def stride(address: Expression, variable: Variable | None) -> int:
-        return 0 if variable is None else address.coefficient(variable)
-
-    inner = batch is not None and stride(image, batch) == 1 and batch.extent >= MIN_INNER
+    inner = batch is not None and _stride(image, batch) == 1 and batch.extent >= MIN_INNER
     strips = image_strips(v, inner, anchor.unpadded, vector_bits)
     if strips is None:
         return None
     steps = []
     numbers = zip(space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True)
     for along, offset, step, spread in numbers:
-        moved = stride(image, offset) // spread or stride(image, along) // step
-        steps.append((moved, stride(weights, offset)))
+        moved = _stride(image, offset) // spread or _stride(image, along) // step
+        steps.append((moved, _stride(weights, offset)))
     steps = [*[(0, 0)] * (2 - len(steps)), *steps]
     space = [*[None] * (2 - len(space)), *space]
     loops = [x for x in (batch, of_group) if x is not None and not (inner and x is batch)]
-    around = [(place[x.number], x.extent, stride(image, x), stride(weights, x)) for x in loops]
+    around = [(place[x.number], x.extent, _stride(image, x), _stride(weights, x)) for x in loops]
     fixed = (out, *space, batch if inner else None)
     where = [-1 if x is None else place[x.number] for x in fixed]
-    lead = stride(weights, out), stride(weights, depth)
+    lead = _stride(weights, out), _stride(weights, depth)
     if min(lead) < 1:
         return None
-    of_image = steps[0][0], steps[1][0], stride(image, depth)
+    of_image = steps[0][0], steps[1][0], _stride(image, depth)
     return image_plan(
         strips,
         tuple(around),
@@ -197,6 +194,11 @@ def _image_plan(group: Group, left: Node, right: Node, vector_bits: int) -> Imag
         of_image,
         (*lead, steps[0][1], steps[1][1]),
     )
+
+
+def _stride(address: Expression, variable: Variable | None) -> int:
+    """By how much an address grows along a variable (None: an axis that is not there)."""
+    return 0 if variable is None else address.coefficient(variable)
 
 
 def _gradient_plan(group: Group, left: Node, right: Node, vector_bits: int) -> GradientPlan | None:
@@ -209,21 +211,18 @@ def _gradient_plan(group: Group, left: Node, right: Node, vector_bits: int) -> G
     channel, _, out, *taps = [d.single for d in anchor.position.dims]
     batch, *space = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
 
-    def stride(address: Expression, variable: Variable | None) -> int:
-        return 0 if variable is None else address.coefficient(variable)
-
-    inner = batch is not None and stride(image, batch) == 1 and batch.extent >= MIN_INNER
+    inner = batch is not None and _stride(image, batch) == 1 and batch.extent >= MIN_INNER
     strips = gradient_strips(v, inner, anchor.unpadded, vector_bits)
     if strips is None:
         return None
     steps = []
     numbers = zip(taps, space, v.attrs["strides"], v.attrs["dilations"], strict=True)
     for tap, along, spread, step in numbers:
-        steps.append(stride(image, along) // step or stride(image, tap) // spread)
+        steps.append(_stride(image, along) // step or _stride(image, tap) // spread)
     steps = [*[0] * (2 - len(steps)), *steps]
     width = strips.shape.inner
-    near = stride(cotangent, batch) if inner else 1
-    if near != 1 or (space[-1] is not None and stride(cotangent, space[-1]) != width):
+    near = _stride(cotangent, batch) if inner else 1
+    if near != 1 or (space[-1] is not None and _stride(cotangent, space[-1]) != width):
         return None
     if inner and steps[1] != width and width % BLOCK:
         return None
@@ -231,12 +230,12 @@ def _gradient_plan(group: Group, left: Node, right: Node, vector_bits: int) -> G
     fixed = (channel, out, *[None] * (2 - len(taps)), *taps)
     where = [-1 if x is None else place[x.number] for x in fixed]
     outer = None if inner else batch
-    line = stride(cotangent, space[0]) if len(space) == 2 else 0
+    line = _stride(cotangent, space[0]) if len(space) == 2 else 0
     return GradientPlan(
         strips,
         (where[0], where[1], where[2], where[3]),
-        (stride(image, outer), stride(image, channel), *steps),
-        (stride(cotangent, outer), stride(cotangent, out), line),
+        (_stride(image, outer), _stride(image, channel), *steps),
+        (_stride(cotangent, outer), _stride(cotangent, out), line),
     )
 
 
