@@ -202,8 +202,7 @@ class Ready:
         self.kept = kept
         self.handles = handles
         self.results = [handles[number] for number in kept.fresh]
-        self.memory = kept.plan.cache
-        kept.plan.cache = []
+        self.memory = kept.plan.release()
         self.buffers = [storage.buffer for storage in self.memory]
         self.metas = [tensor._meta for tensor in self.results]
         seen = [(tensor, tensor._meta, tensor._storage) for tensor in kept.captured]

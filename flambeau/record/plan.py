@@ -9,6 +9,7 @@ It runs in the reference executor at first and as compiled code when it is heavy
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import time
 import warnings
@@ -43,6 +44,16 @@ reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
+buffer_of = operator.attrgetter("buffer")
+BUFFER_FREE = STORAGE_FREE + 1  # in a list, and its storage's
+
+
+def _held_count() -> int:
+    """The reference count of a storage in a list that a loop shows."""
+    return next(getrefcount(storage) for _, storage in enumerate([Storage(allocate(0))]))
+
+
+STORAGE_HELD = _held_count()
 
 
 class FrameSpec:
@@ -167,16 +178,19 @@ class Plan:
         "born",
         "cache",
         "compiled",
+        "counted",
         "depth",
         "early",
         "families",
         "frame",
         "free",
         "fresh",
+        "held",
         "imported",
         "joined",
         "kept_bytes",
         "live",
+        "moved",
         "others",
         "program",
         "restricted",
@@ -184,6 +198,7 @@ class Plan:
         "rewritten",
         "runs",
         "schedule",
+        "silenced",
         "spent_frame",
         "tick",
         "writes",
@@ -212,6 +227,8 @@ class Plan:
             live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         )
         self.writes = writes  # (base, how often written, how often of these silently)
+        self.counted = [(base, count) for base, count, _ in writes]
+        self.silenced = [(base, silent) for base, _, silent in writes if silent]
         self.frame = frame
         self.families = families
         self.depth = depth
@@ -219,7 +236,11 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
-        self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
+        self.held: list[Any] = []  # the results' storages and their buffers,
+        # and the reference counts that say that nobody else holds one.
+        count = len(self.result_bytes)
+        self.free = [STORAGE_FREE + 1] * count + [BUFFER_FREE] * count
+        self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
@@ -243,7 +264,8 @@ class Plan:
             if compiled is None and self.should_compile():
                 compiled = self.compile()
             if compiled is not None:
-                compiled.run(rec, storages)
+                compiled.run(rec, storages, self.moved)
+                self.moved = False
             else:
                 self.run_reference(rec, storages)
         self.runs += 1
@@ -251,10 +273,11 @@ class Plan:
             EARLY.came_back()
         elif self.early and EARLY.many and self.runs > 2:
             EARLY.ran_again()
-        for base, count, silent in self.writes:
-            storage = rec.bases[base][0]
-            storage.version += count
-            storage.silent += silent
+        bases = rec.bases
+        for base, count in self.counted:
+            bases[base][0].version += count
+        for base, silent in self.silenced:
+            bases[base][0].silent += silent
         for index, count, silent in self.rewritten or ():
             storages[index].version, storages[index].silent = count, silent
         handles = rec.handles
@@ -319,30 +342,31 @@ class Plan:
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
-        cache = self.cache
         if self.kept_bytes > LARGE:
             self.tick = next(_ticks)
-        if cache:
-            if list(map(getrefcount, cache)) == self.free:
-                for storage in cache:
-                    storage.version = storage.silent = 0
-                    if getrefcount(storage.buffer) > BUFFER_BASELINE:
-                        break
-                else:
-                    return cache
-            for place in range(len(cache)):
-                if (
-                    getrefcount(cache[place]) > STORAGE_FREE
-                    or getrefcount(cache[place].buffer) > BUFFER_BASELINE
-                ):
-                    cache[place] = Storage(allocate(self.result_bytes[place]))
-                else:
-                    cache[place].version = cache[place].silent = 0
-            return cache
-        cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-        if self.kept_bytes > LARGE:
-            RESULT_MEMORY.keep(self, self.tick)
+        if list(map(getrefcount, self.held)) == self.free:
+            for storage in self.cache:
+                storage.version = storage.silent = 0
+            return self.cache
+        self.moved = True
+        self.held = []
+        cache = self.cache
+        for place, storage in enumerate(cache):
+            if getrefcount(storage) > STORAGE_HELD or getrefcount(storage.buffer) > BUFFER_BASELINE:
+                cache[place] = Storage(allocate(self.result_bytes[place]))
+            else:
+                storage.version = storage.silent = 0
+        if not cache:
+            cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+            if self.kept_bytes > LARGE:
+                RESULT_MEMORY.keep(self, self.tick)
+        self.held = [*cache, *map(buffer_of, cache)]
         return cache
+
+    def release(self) -> list[Storage]:
+        """Gives up the memory of the last results, which is returned."""
+        given, self.cache, self.held = self.cache, [], []
+        return given
 
     @property
     def costs(self) -> Costs:
