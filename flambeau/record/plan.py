@@ -16,8 +16,6 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
@@ -31,7 +29,13 @@ from flambeau.record.restricted import restrict
 from flambeau.record.result_memory import LARGE, RESULT_MEMORY
 from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
+from flambeau.record.storage import (
+    BUFFER_BASELINE,
+    OWNER_BASELINE,
+    Storage,
+    allocate,
+    snapshot,
+)
 from flambeau.record.trace import Trace
 from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
@@ -45,7 +49,8 @@ new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
 buffer_of = operator.attrgetter("buffer")
-BUFFER_FREE = STORAGE_FREE + 1  # in a list, and its storage's
+owner_of = operator.attrgetter("owner")
+BUFFER_HELD = BUFFER_BASELINE + 1  # under a name
 
 
 def _held_count() -> int:
@@ -236,10 +241,10 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
-        self.held: list[Any] = []  # the results' storages and their buffers,
+        self.held: list[Any] = []  # the results' storages, their buffers and owners of these,
         # and the reference counts that say that nobody else holds one.
         count = len(self.result_bytes)
-        self.free = [STORAGE_FREE + 1] * count + [BUFFER_FREE] * count
+        self.free = [STORAGE_FREE + 1] * (3 * count)
         self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
@@ -352,7 +357,12 @@ class Plan:
         self.held = []
         cache = self.cache
         for place, storage in enumerate(cache):
-            if getrefcount(storage) > STORAGE_HELD or getrefcount(storage.buffer) > BUFFER_BASELINE:
+            buffer = storage.buffer
+            if (
+                getrefcount(storage) > STORAGE_HELD
+                or getrefcount(buffer) > BUFFER_HELD
+                or getrefcount(buffer.owner) > OWNER_BASELINE
+            ):
                 cache[place] = Storage(allocate(self.result_bytes[place]))
             else:
                 storage.version = storage.silent = 0
@@ -360,7 +370,8 @@ class Plan:
             cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
             if self.kept_bytes > LARGE:
                 RESULT_MEMORY.keep(self, self.tick)
-        self.held = [*cache, *map(buffer_of, cache)]
+        buffers = list(map(buffer_of, cache))
+        self.held = [*cache, *buffers, *map(owner_of, buffers)]
         return cache
 
     def release(self) -> list[Storage]:
@@ -487,5 +498,5 @@ def shortcuts(schedule: reference.Schedule) -> Any:
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     """The elements of a program's base as a flat array in storage form."""
-    raw = np.asarray(storage.buffer)[offset : offset + extent * dtype.itemsize]
-    return raw.view(dtype.numpy)
+    room = (storage.buffer.nbytes - offset) // dtype.itemsize
+    return storage.buffer.shown(min(extent, max(room, 0)), dtype.numpy, offset, None)
