@@ -9,7 +9,6 @@ It runs in the reference executor at first and as compiled code when it is heavy
 from __future__ import annotations
 
 import itertools
-import operator
 import sys
 import time
 import warnings
@@ -47,18 +46,9 @@ _ticks = itertools.count(1)  # runs of plans with large results
 reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
-STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
-buffer_of = operator.attrgetter("buffer")
-owner_of = operator.attrgetter("owner")
-BUFFER_HELD = BUFFER_BASELINE + 1  # under a name
-
-
-def _held_count() -> int:
-    """The reference count of a storage in a list that a loop shows."""
-    return next(getrefcount(storage) for _, storage in enumerate([Storage(allocate(0))]))
-
-
-STORAGE_HELD = _held_count()
+# The reference counts of a storage in a list that a loop shows, and of a buffer under a name.
+STORAGE_HELD = next(getrefcount(storage) for storage in [Storage(allocate(0))])
+BUFFER_HELD = BUFFER_BASELINE + 1
 
 
 class FrameSpec:
@@ -188,9 +178,7 @@ class Plan:
         "early",
         "families",
         "frame",
-        "free",
         "fresh",
-        "held",
         "imported",
         "joined",
         "kept_bytes",
@@ -241,10 +229,6 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
-        self.held: list[Any] = []  # the results' storages, their buffers and owners of these,
-        # and the reference counts that say that nobody else holds one.
-        count = len(self.result_bytes)
-        self.free = [STORAGE_FREE + 1] * (3 * count)
         self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
@@ -349,14 +333,9 @@ class Plan:
         """Memory for the results: that of the last run where nobody holds it any more."""
         if self.kept_bytes > LARGE:
             self.tick = next(_ticks)
-        if list(map(getrefcount, self.held)) == self.free:
-            for storage in self.cache:
-                storage.version = storage.silent = 0
-            return self.cache
-        self.moved = True
-        self.held = []
         cache = self.cache
-        for place, storage in enumerate(cache):
+        place = 0
+        for storage in cache:
             buffer = storage.buffer
             if (
                 getrefcount(storage) > STORAGE_HELD
@@ -364,19 +343,20 @@ class Plan:
                 or getrefcount(buffer.owner) > OWNER_BASELINE
             ):
                 cache[place] = Storage(allocate(self.result_bytes[place]))
+                self.moved = True
             else:
                 storage.version = storage.silent = 0
-        if not cache:
+            place += 1
+        if place < len(self.result_bytes):
+            self.moved = True
             cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
             if self.kept_bytes > LARGE:
                 RESULT_MEMORY.keep(self, self.tick)
-        buffers = list(map(buffer_of, cache))
-        self.held = [*cache, *buffers, *map(owner_of, buffers)]
         return cache
 
     def release(self) -> list[Storage]:
         """Gives up the memory of the last results, which is returned."""
-        given, self.cache, self.held = self.cache, [], []
+        given, self.cache = self.cache, []
         return given
 
     @property

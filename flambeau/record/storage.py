@@ -150,12 +150,17 @@ def _buffer_baseline() -> int:
     return sys.getrefcount(storage.buffer)
 
 
+def _owner_baseline() -> int:
+    storage = Storage(allocate(0))
+    return sys.getrefcount(storage.buffer.owner)
+
+
 def _foreign_baseline() -> int:
     return _foreign_count(storage_over_array(np.empty(1))[0])
 
 
 BUFFER_BASELINE = _buffer_baseline()
-OWNER_BASELINE = sys.getrefcount(Storage(allocate(0)).buffer.owner)
+OWNER_BASELINE = _owner_baseline()
 
 
 def storage_from_array(array: Array) -> Storage:

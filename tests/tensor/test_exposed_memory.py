@@ -63,3 +63,21 @@ def test_somebody_holds_it(kind: str) -> None:
         assert tensor._storage.still_exposed()
         seen[0] = -1
         assert tensor[0, 0].item() == -1
+
+
+def test_memory_that_nobody_sees_any_more_serves_again():
+    x = flambeau.ones(4)
+    places = set()
+    for number in range(12):
+        y = x + number
+        seen = y.numpy()
+        assert y._storage.still_exposed()
+        part = seen[1:]
+        del seen
+        assert y._storage.still_exposed()
+        assert part.tolist() == [1.0 + number] * 3
+        del part
+        assert not y._storage.still_exposed()
+        places.add(y.data_ptr())
+        del y
+    assert len(places) <= 4
