@@ -123,9 +123,9 @@ def _run_line(trial: Trial, line: Line) -> None:
             raise Ambiguous from error
         if "backward(" in line.text or "autograd.grad(" in line.text:
             _drop_gradients(trial.env)
-    _refuse_quirks(trial.env, line.text)
     trial.seen.append((line.text, what))
     try:
+        _refuse_quirks(trial.env, line.text)
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
@@ -174,10 +174,9 @@ def _refuse_quirks(env: dict[str, Any], text: str) -> None:
     """Ambiguous where PyTorch's flags mean nothing: integers that require gradients, since one was
     written to a part of them, and older views of a tensor that has become a leaf just now.
     """
-    for name, value in env.items():
-        if name[0] == "x" and hasattr(value, "is_leaf") and value.requires_grad:
-            if not value.dtype.is_floating_point:
-                raise Ambiguous
+    whole = [v for n, v in env.items() if n[0] == "x" and hasattr(v, "is_leaf")]
+    if any(v.requires_grad for v in whole if not v.dtype.is_floating_point):
+        raise Ambiguous
     found = REQUIRED.match(text)
     if found and found[1] in env:
         new = env[found[1]]
