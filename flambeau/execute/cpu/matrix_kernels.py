@@ -37,7 +37,7 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.matrix_pack import PACKING, call_step, emit_packing, emit_step
-from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, STEP_BYTES, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, MatrixPlan, Side
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 LEFT_PACKED, RIGHT_PACKED = 2, 3
@@ -165,7 +165,7 @@ class _Kernel:
         terms = [(index[p], stride) for p, _, stride in side.outer]
         terms.append((block, BLOCK * side.lead.stride))
         base = operand_pointer(self.e, TABLE, ARGS, side.number)
-        return self.e.gep(base, "float", weighted_sum(self.e, terms))
+        return self.e.gep(base, side.memory, weighted_sum(self.e, terms))
 
     def pack_block(self, side: Side, index: dict[int, Reg], block: Reg, target: Reg) -> None:
         """Packs 32 rows of a side, of all k."""
@@ -322,7 +322,7 @@ class _Deep(_Partial):
         sources = []
         for side, target, bounds in zip((chunk.left, chunk.right), memories, ranges, strict=True):
             base = operand_pointer(e, TABLE, ARGS, side.number)
-            at = e.gep(base, "float", weighted_sum(e, [(first, side.stride)]))
+            at = e.gep(base, side.memory, weighted_sum(e, [(first, side.stride)]))
             self.pack(side, at, target, bounds, depth)
             sources.append(at)
 
@@ -336,7 +336,7 @@ class _Deep(_Partial):
                     place = weighted_sum(e, [(local, side.block_bytes)])
                     operands.append(e.gep(target, "i8", place))
                     place = weighted_sum(e, [(block, BLOCK * side.lead.stride)])
-                    origins.append(e.gep(source, "float", place))
+                    origins.append(e.gep(source, side.memory, place))
                 arguments = [*operands, *origins, self.result(part, row, column), depth, again]
                 e.call(_name(tail_row, tail), None, arguments, declared=True)
 
@@ -354,11 +354,11 @@ class _Deep(_Partial):
             e.loop(*bounds) as blocks,
         ):
             row = weighted_sum(e, [(blocks.index, BLOCK)])
-            at = e.gep(source, "float", weighted_sum(e, [(row, side.lead.stride)]))
+            at = e.gep(source, side.memory, weighted_sum(e, [(row, side.lead.stride)]))
             local = e.op("sub nsw", blocks.index, bounds[0])
             to = e.gep(target, "i8", weighted_sum(e, [(local, side.block_bytes)]))
             left = e.op("sub nsw", e.i64(side.lead.extent), row)
-            flags = e.gep(to, "i8", e.i64(side.steps * STEP_BYTES))
+            flags = e.gep(to, "i8", e.i64(side.steps * side.step_bytes))
             block = at, to, flags, left, depth, e.i64(side.far)
             call_step(e, side, name, block, steps.index)
 

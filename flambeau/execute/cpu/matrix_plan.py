@@ -1,4 +1,5 @@
-"""Products of float32 matrices on the CPU's matrix unit (Intel's AMX): when, and in which pieces.
+"""Products of float32 and bfloat16 matrices on the CPU's matrix unit (Intel's AMX): when, and in
+which pieces. What the unit multiplies is bfloat16, so that such operands are one part, and exact.
 
 Note [float32 products in three parts]
 The unit multiplies bfloat16 (8 significant bits) and adds in float32. A float32 x is cut into three
@@ -35,13 +36,16 @@ from flambeau.execute.cpu.target import has_matrix_unit
 BLOCK = 32  # rows and columns of a block of the result, and k indices of a step
 HALF = 16
 PARTS = 3
+ELEMENT_PARTS = {"float": PARTS, "bfloat": 1}
 PART_BYTES = 2 * BLOCK * BLOCK
 STEP_BYTES = PARTS * PART_BYTES  # 32 rows by 32 k of one operand
 FLAG_BYTES = 64
 # Cycles: of a step of a block (24 products of tiles), of storing a block, of packing an element
 # (rows, columns that go through a transposition), of a kernel.
 STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
-PACK_CYCLES, TURNED_CYCLES = 0.6, 0.8
+PACK_CYCLES, TURNED_CYCLES = 0.6, 0.2
+# The same of bfloat16 operands.
+PLAIN_STEP_CYCLES, PLAIN_PACK_CYCLES = 75, 0.2
 # What should stay in the level-2 cache: a row of blocks, a panel of the right side, all of it.
 LEFT_BYTES, PANEL_BYTES, BATCH_BYTES = 5 << 16, 5 << 18, 1 << 19
 MOST_PANELS = 8
@@ -75,7 +79,8 @@ class Side:
     """How an operand is packed: its lead and k loops, and (extent, stride) of loops around them.
 
     `number`: 0 for A, 1 for B. `rows`: as the unit's left operand (else as its right one). `near`:
-    the smaller of the lead's and k's strides, along which vectors are loaded.
+    the smaller of the lead's and k's strides, along which vectors are loaded. `parts`: of an
+    element, 3 of float32, 1 of bfloat16.
     """
 
     number: int
@@ -85,6 +90,17 @@ class Side:
     stride: int
     outer: tuple[tuple[int, int, int], ...]  # (position, extent, stride)
     near: int = 1
+    parts: int = PARTS
+
+    @property
+    def memory(self) -> str:
+        """The LLVM type of the operand's elements in memory."""
+        return "i16" if self.parts == 1 else "float"
+
+    @property
+    def step_bytes(self) -> int:
+        """Of 32 rows by 32 k."""
+        return self.parts * PART_BYTES
 
     @property
     def by_k(self) -> bool:
@@ -98,7 +114,7 @@ class Side:
     @property
     def block_bytes(self) -> int:
         """Of 32 rows: their parts, then their flags."""
-        return self.steps * STEP_BYTES + FLAG_BYTES
+        return self.steps * self.step_bytes + FLAG_BYTES
 
     @property
     def blocks(self) -> int:
@@ -121,7 +137,9 @@ class Side:
     @property
     def cycles(self) -> float:
         elements = self.blocks * BLOCK * self.steps * BLOCK
-        return elements * (TURNED_CYCLES if self.turned else PACK_CYCLES) + KERNEL_CYCLES
+        cycles = PLAIN_PACK_CYCLES if self.parts == 1 else PACK_CYCLES
+        cycles += self.turned * TURNED_CYCLES
+        return elements * cycles + KERNEL_CYCLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +197,7 @@ class MatrixPlan:
         if self.form == "batched":
             return left.block_bytes + right.lead.blocks * right.block_bytes
         rows, cols = self.panels
-        step = DEEP_CHUNK // BLOCK * STEP_BYTES + FLAG_BYTES
+        step = DEEP_CHUNK // BLOCK * left.step_bytes + FLAG_BYTES
         return step * (-(-left.lead.blocks // rows) + -(-right.lead.blocks // cols))
 
     @property
@@ -192,7 +210,7 @@ class MatrixPlan:
     def cycles(self) -> float:
         """Of the products and the result, with the packing that their kernel does."""
         rows, cols = self.left.lead.blocks, self.right.lead.blocks
-        step = STEP_CYCLES
+        step = PLAIN_STEP_CYCLES if self.left.parts == 1 else STEP_CYCLES
         if self.form == "apart" and max(self.left.bytes, self.right.bytes) > PANEL_BYTES:
             step *= 2  # memory beyond the level-2 cache limits it
         total: float = self.count * rows * cols * (self.left.steps * step + STORE_CYCLES)
@@ -223,7 +241,7 @@ def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> M
 
     uses: how many contractions of the program share the packed A, and B.
     """
-    if vector_bits != 512 or spec.element != "float" or spec.out_element != "float":
+    if vector_bits != 512 or spec.element not in ELEMENT_PARTS or spec.out_element != spec.element:
         return None
     if spec.bands or spec.flops < 1 << 17 or not has_matrix_unit():
         return None
@@ -264,7 +282,8 @@ def as_matrices(spec: Contraction) -> MatrixPlan | None:
         extent = prod(axes[p].extent for p in depth)
         if stride != 1 and lead.stride != 1:
             return None
-        sides.append(Side(number, (number == 1) == swap, lead, extent, stride, around))
+        parts = ELEMENT_PARTS[spec.element]
+        sides.append(Side(number, (number == 1) == swap, lead, extent, stride, around, 1, parts))
     left, right = sides[::-1] if swap else sides
     return MatrixPlan(spec, left, right, outer)
 
