@@ -40,15 +40,16 @@ ELEMENT_PARTS = {"float": PARTS, "bfloat": 1}
 PART_BYTES = 2 * BLOCK * BLOCK
 STEP_BYTES = PARTS * PART_BYTES  # 32 rows by 32 k of one operand
 FLAG_BYTES = 64
+BLOCK_RESULT = 4 * BLOCK * BLOCK
 # Cycles: of a step of a block (24 products of tiles), of storing a block, of packing an element
 # (rows, columns that go through a transposition), of a kernel.
 STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
 PACK_CYCLES, TURNED_CYCLES = 0.6, 0.2
 # The same of bfloat16 operands.
 PLAIN_STEP_CYCLES, PLAIN_PACK_CYCLES = 75, 0.2
-# What should stay in the level-2 cache: a row of blocks, a panel of the right side, all of it.
-LEFT_BYTES, PANEL_BYTES, BATCH_BYTES = 5 << 16, 5 << 18, 1 << 19
-MOST_PANELS = 8
+# What should stay in the level-2 cache: a block of a chunk of the sum, a panel of such blocks of
+# the left side, all of a small right side.
+CHUNK_BYTES, PANEL_BYTES, BATCH_BYTES = 13 << 14, 13 << 16, 1 << 19
 # A step of a `deep` sum, the most blocks of a panel of its result, and of one side of it.
 DEEP_CHUNK, DEEP_BLOCKS, DEEP_SIDE = 128, 96, 16
 ADVANTAGE = 0.85  # of the vector instructions' time, below which the unit is taken
@@ -168,19 +169,37 @@ class MatrixPlan:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
-        rows = self.count * self.left.lead.blocks
-        fits = self.left.block_bytes <= LEFT_BYTES and right <= MOST_PANELS * PANEL_BYTES
-        return "rows" if rows >= TASKS and fits else "apart"
+        return "rows" if self.count * self.left.lead.blocks >= TASKS else "apart"
 
     @property
     def panels(self) -> tuple[int, int]:
         """Into how many ranges of blocks the left and the right side are cut."""
         rows, cols = self.left.lead.blocks, self.right.lead.blocks
         if self.form == "rows":
-            return 1, min(cols, -(-cols * self.right.block_bytes // PANEL_BYTES))
+            most = max(1, PANEL_BYTES // self.pieces.block_bytes)
+            return min(rows, max(-(-rows // most), -(-TASKS // self.count))), 1
         if self.form != "deep":
             return 1, 1
         return _deep_panels(rows, cols)
+
+    @property
+    def pieces(self) -> Side:
+        """The left side over as many k as are multiplied at once in the form `rows`."""
+        steps = self.left.steps
+        chunks = -(-steps * self.left.step_bytes // CHUNK_BYTES)
+        if chunks == 1:
+            return self.left
+        return replace(self.left, depth=-(-steps // chunks) * BLOCK)
+
+    @property
+    def high(self) -> int:
+        """The most blocks of a panel of the left side."""
+        return -(-self.left.lead.blocks // self.panels[0])
+
+    @property
+    def chunks(self) -> int:
+        """Into how many pieces the sum is cut in the form `rows`."""
+        return -(-self.left.steps // self.pieces.steps) if self.form == "rows" else 1
 
     @property
     def chunk(self) -> MatrixPlan:
@@ -193,7 +212,8 @@ class MatrixPlan:
         """Memory that a task packs into."""
         left, right = self.left, self.right
         if self.form == "rows":
-            return left.block_bytes
+            totals = right.lead.blocks * BLOCK_RESULT if self.chunks > 1 else 0
+            return self.high * (self.pieces.block_bytes + totals)
         if self.form == "batched":
             return left.block_bytes + right.lead.blocks * right.block_bytes
         rows, cols = self.panels

@@ -111,31 +111,35 @@ class Products:
         depth: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None = None,
+        chunk: tuple[Reg, Reg] | None = None,
     ) -> None:
         """result = left right, or plus that where `again`; on the unit if that is safe (bfloat16
-        always is).
+        always is). chunk: the first step of the right side's and how many, if not all.
         """
         e = self.e
         left, right, rows, columns = operands
         if self.left.parts == 1:
-            self._multiply(left, right, result, again, ahead)
+            self._multiply(left, right, result, again, ahead, chunk)
             return
         by_unit, by_vectors, finished = e.label(), e.label(), e.label()
-        e.branch_if(self._safe(left, right), by_unit, by_vectors)
+        e.branch_if(self._safe(left, right, chunk), by_unit, by_vectors)
         e.open_block(by_unit)
-        self._multiply(left, right, result, again, ahead)
+        self._multiply(left, right, result, again, ahead, chunk)
         e.branch(finished)
         e.open_block(by_vectors)
         self._multiply_plainly(rows, columns, result, depth, again)
         e.branch(finished)
         e.open_block(finished)
 
-    def _safe(self, left: Reg, right: Reg) -> Reg:
+    def _safe(self, left: Reg, right: Reg, chunk: tuple[Reg, Reg] | None) -> Reg:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
         e = self.e
         words = []
-        for side, block in ((self.left, left), (self.right, right)):
-            flags = e.gep(block, "i8", e.i64(side.steps * side.step_bytes))
+        ends = [e.i64(self.left.steps), e.i64(self.right.steps)]
+        if chunk is not None:
+            ends = [chunk[1], e.op("sub nsw", ends[1], chunk[0])]
+        for end, block in zip(ends, (left, right), strict=True):
+            flags = e.gep(block, "i8", weighted_sum(e, [(end, self.left.step_bytes)]))
             words.append((e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)))
         return is_safe(e, *words)
 
@@ -146,6 +150,7 @@ class Products:
         result: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None,
+        chunk: tuple[Reg, Reg] | None,
     ) -> None:
         e = self.e
         totals = {
@@ -161,12 +166,15 @@ class Products:
             with e.when(again):
                 for tile, place in places.items():
                     unit_instruction(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
-        self._multiply_steps(left, right, ahead)
+        steps = e.i64(self.left.steps) if chunk is None else chunk[1]
+        self._multiply_steps(left, right, steps, ahead)
         for tile, place in places.items():
             unit_instruction(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
 
-    def _multiply_steps(self, left: Reg, right: Reg, ahead: Callable[[Reg], None] | None) -> None:
-        """Adds the products of all steps to the totals in tiles 0 to 3.
+    def _multiply_steps(
+        self, left: Reg, right: Reg, steps: Reg, ahead: Callable[[Reg], None] | None
+    ) -> None:
+        """Adds the products of so many steps to the totals in tiles 0 to 3.
 
         An operand's tile is loaded anew right behind the last product that needs what it had, so
         that loads run beside the products in between; those of the next step begin in this one.
@@ -174,7 +182,7 @@ class Products:
         e = self.e
         work = self._work()
         first = {tile: part for _, *used in work[::-1] for tile, part in used}
-        steps = self.left.steps
+        last = weighted_sum(e, [(steps, 1), (e.i64(-1), 1)])
 
         def load(tile: int, part: int, offset: Reg) -> None:
             place = e.gep(left if tile < 6 else right, "i8", offset)
@@ -183,10 +191,10 @@ class Products:
 
         for tile, part in first.items():
             load(tile, part, e.i64(0))
-        with e.loop(e.i64(0), e.i64(steps)) as loop:
+        with e.loop(e.i64(0), steps) as loop:
             here = weighted_sum(e, [(loop.index, self.left.step_bytes)])
             after = weighted_sum(e, [(loop.index, 1), (e.i64(1), 1)])
-            after = e.intrinsic("llvm.smin", after, e.i64(steps - 1))
+            after = e.intrinsic("llvm.smin", after, last)
             after = weighted_sum(e, [(after, self.left.step_bytes)])
             if ahead is not None:
                 ahead(loop.index)
@@ -262,15 +270,29 @@ class Block(Products):
     def emit(self, name: str) -> None:
         """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
 
-        `left` and `right` are packed, `rows` and `columns` the same in their operands.
+        `left` and `right` are packed, `rows` and `columns` the same in their operands. Where the
+        sum is cut into chunks more follows: the first step and how many, the depth, whether this
+        chunk is the last, and where totals wait.
         """
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, *[(n, PTR) for n in ("left", "right", "rows", "columns")]]
         parameters += [("row", I64), ("column", I64), *[(f"i{p}", I64) for p in plan.outer]]
+        count = len(parameters)
+        if plan.chunks > 1:
+            parameters += [(n, I64) for n in ("step", "steps", "depth", "last")]
+            parameters.append(("totals", PTR))
         with e.function(name, "internal void", parameters) as registers:
-            self.index = dict(zip(plan.outer, registers[8:], strict=True))
-            result = e.alloca(F32, BLOCK * BLOCK)
+            self.index = dict(zip(plan.outer, registers[8:count], strict=True))
             row, column = registers[6:8]
+            if plan.chunks > 1:
+                step, steps, depth, last, totals = registers[count:]
+                again = e.cmp("icmp ne", step, e.i64(0))
+                self._product(registers[2:6], totals, depth, again, None, (step, steps))
+                with e.when(e.cmp("icmp ne", last, e.i64(0))):
+                    self._give(totals, row, column)
+                e.line("ret void")
+                return
+            result = e.alloca(F32, BLOCK * BLOCK)
 
             def ahead(step: Reg) -> None:
                 self._prefetch(step, row, column)
