@@ -80,9 +80,12 @@ class _Compiler:
         return outputs
 
     def output_core(self, value: Value) -> Value:
-        """The value to store for an output; inputs are copied through a value of their own."""
+        """The value to store for an output; inputs, and what others write together, are copied
+        through a value of their own.
+        """
         core = storing.same_elements(value)
-        return detach(core) if core.primitive.family == "source" else core
+        copied = core.primitive.family == "source" or core.primitive.name == "interleave"
+        return detach(core) if copied else core
 
     def update_target(self, update: Update) -> tuple[Value, Destination] | None:
         """What is written where for an update; None where the base keeps its contents."""
