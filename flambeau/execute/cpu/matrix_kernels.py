@@ -39,9 +39,11 @@ from flambeau.execute.cpu.contraction_spec import (
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.matrix_pack import PACKING, call_step, emit_packing, emit_step
 from flambeau.execute.cpu.matrix_plan import BLOCK, BLOCK_RESULT, DEEP_CHUNK, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_runs import Run
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 LEFT_PACKED, RIGHT_PACKED = 2, 3
+RUN = "run.of.blocks"
 RESERVED = 4  # operands of a kernel before those of its epilogue
 PARALLEL_CYCLES = 15_000
 STEP = PACKING + ".{}.step"  # the function that packs a step of a side
@@ -242,6 +244,14 @@ class _ByRows(_Kernel):
     def loops(self) -> list[Dimension]:
         return [*self.around, Dimension(self.plan.panels[0])]
 
+    def emit(self, store: StoreCallback) -> None:
+        self.whole = [
+            d.count - d.tail if self.plan.chunks == 1 else 0 for d in (self.by_row, self.by_column)
+        ]
+        if all(self.whole):
+            Run(self.e, self.plan, store).emit(RUN)
+        super().emit(store)
+
     def emit_packing(self) -> None:
         emit_step(self.e, self.plan.left, STEP.format(self.plan.left.number))
 
@@ -275,6 +285,8 @@ class _ByRows(_Kernel):
         source = self.source(left, index, e.i64(0), step)
         self.pack_panel(left, source, memory, bounds, depth, steps)
 
+        beyond = self.whole_blocks(index, memory, bounds) if all(self.whole) else bounds[0]
+
         def of_column(column: Reg, tail: bool) -> None:
             right = self.packed(plan.right, RIGHT_PACKED, index, column)
             right = e.gep(right, "i8", weighted_sum(e, [(step, plan.right.step_bytes)]))
@@ -290,9 +302,26 @@ class _ByRows(_Kernel):
                     extra.append(e.gep(totals, "i8", place))
                 self.call_block(at, right, index, (row, column), (tail_row, tail), step, extra)
 
-            self.over(*bounds, self.by_row, of_row)
+            low = bounds[0] if tail else beyond
+            self.over(low, bounds[1], self.by_row, of_row)
 
-        self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
+        if not all(self.whole) or self.row_tail or self.column_tail:
+            self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
+
+    def whole_blocks(self, index: dict[int, Reg], left: Reg, bounds: tuple[Reg, Reg]) -> Reg:
+        """Computes the whole blocks of a panel of rows, packed at `left`; the row behind them."""
+        e, plan = self.e, self.plan
+        low, (rows, columns) = bounds[0], self.whole
+        stop = e.intrinsic("llvm.smin", bounds[1], e.i64(rows))
+        high, zero = e.op("sub nsw", stop, low), e.i64(0)
+        with e.when(e.cmp("icmp sgt", high, zero)):
+            right = self.packed(plan.right, RIGHT_PACKED, index, zero)
+            sources = self.source(plan.left, index, low), self.source(plan.right, index, zero)
+            around = [index[p] for p in plan.outer]
+            sizes = [low, zero, high, e.i64(columns)]
+            arguments = [TABLE, ARGS, left, right, *sources, *sizes, *around]
+            e.call(RUN, None, arguments, declared=True)
+        return stop
 
 
 class _Batched(_Kernel):
