@@ -23,6 +23,7 @@ from flambeau.record.storage import Buffer, Storage, allocate
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
 
+SAMPLED = 16  # one run in so many of a small program is timed, and counts as so many
 _SCALAR_CODES = {"b": "q", "i": "q", "f": "d", "c": "dd"}
 
 
@@ -44,7 +45,7 @@ class _Arena(threading.local):
 ARENA = _Arena()
 
 
-def _in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
+def in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
     """The scalars, complex ones as two."""
     found: list[Any] = []
     for dtype, number in zip(program.scalars, scalars, strict=True):
@@ -85,13 +86,18 @@ class NativeProgram:
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
         """What stands in the table: bases, results, the scalars, the arena."""
-        arena = ARENA.buffer
-        if arena.nbytes < self.arena_bytes:
-            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+        arena = self.arena()
         found = [s.buffer.address + offset for s, offset in bases]
         found += [s.buffer.address for s in storages]
         found += (self.scalar_address, arena.address)
         return found
+
+    def arena(self) -> Buffer:
+        """The thread's memory for intermediates, with room for this program's."""
+        arena = ARENA.buffer
+        if arena.nbytes < self.arena_bytes:
+            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+        return arena
 
     def run(self, rec: Recording, storages: list[Storage]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers."""
@@ -107,7 +113,7 @@ class NativeProgram:
             self.pack(self.table, 0, *addresses)
             if scalars:
                 if self.has_complex:
-                    scalars = _in_real_numbers(self.program, scalars)
+                    scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
             if self.whole:
                 failed: int = self.call(

@@ -266,15 +266,16 @@ class Tensor(Base):
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        if self._meta.numel != 1:
-            raise RuntimeError(
-                f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar"
-            )
-        reader = _READERS.get(self._meta.dtype)
+        meta = self._meta
+        if meta.numel != 1:
+            raise RuntimeError(f"a Tensor with {meta.numel} elements cannot be converted to Scalar")
+        reader = _READERS.get(meta.dtype)
         if reader is None:
             return self._values().item()
-        storage = self._settled()
-        return reader(storage.buffer.address + self._offset * self._meta.dtype.itemsize).value
+        storage = self._storage
+        if storage is None or (storage.recording is not None and not storage.recording.done):
+            storage = self._settled()
+        return reader(storage.buffer.address + self._offset * meta.dtype.itemsize).value
 
     def tolist(self) -> Any:
         """The values as nested Python lists (a number for a 0-d tensor)."""
