@@ -60,3 +60,35 @@ def test_nan_in_a_column_is_its_maximum() -> None:
     values[77, 5] = np.nan
     found = flambeau.from_numpy(values).amax(0).numpy()
     np.testing.assert_array_equal(np.isnan(found), np.arange(256) == 5)
+
+
+TURNS = {
+    "copy": lambda x: x.transpose(-1, -2).contiguous(),
+    "sum with what is not turned": lambda x: x.transpose(-1, -2) * 2 + x.flatten().view(
+        *x.shape[:-2], x.shape[-1], x.shape[-2]
+    ),
+    "row and column": lambda x: x.transpose(-1, -2) + x[..., None, :, 0] - x[..., 0, :, None],
+    "all axes": lambda x: x.permute(*range(x.dim() - 1, -1, -1)).contiguous(),
+    "double": lambda x: x.double().transpose(-1, -2).exp(),
+    "narrower": lambda x: x.transpose(-1, -2).bfloat16(),
+    "two": lambda x: x.transpose(-1, -2) * (x * 2 + 1).transpose(-1, -2).clone(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "shape", [(16, 16), (33, 47), (5, 19, 40), (2, 3, 64, 65), (700, 17)], ids=str
+)
+@pytest.mark.parametrize("name", TURNS)
+def test_what_is_turned_is_numpys(name: str, shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    x = flambeau.from_numpy(values)
+    found = TURNS[name](x).double().numpy()
+    OPTIONS.executor = "reference"
+    np.testing.assert_allclose(found, TURNS[name](x).double().numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_a_transposed_update_reads_before_it_writes() -> None:
+    values = np.random.default_rng(3).standard_normal((48, 48)).astype(np.float32)
+    x = flambeau.tensor(values.tolist())
+    x.copy_(x + x.t())
+    np.testing.assert_allclose(x.numpy(), values + values.T, rtol=1e-6)
