@@ -19,6 +19,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,21 @@ def megabytes() -> float:
     return float(os.environ.get(SIZE, "100"))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Forward:
     """A function of tensors that a step computes once."""
 
-    step: Callable[[], float]
+    torch: Any
+    function: Callable[..., Any]
+    operands: list[Any]
+
+    def step(self) -> float:
+        with self.torch.no_grad():
+            result = self.function(*self.operands)
+            return float((result.view(-1)[0] if result.dim() else result).item())
+
+    def compiled(self) -> Callable[[], float]:
+        return Forward(self.torch, self.torch.compile(self.function), self.operands).step
 
 
 def forward(
@@ -53,13 +64,7 @@ def forward(
         size = int(megabytes() * 1e6) // 4
         shape = (max(size // 4096, 1), 4096) if matrix else (size,)
         operands = [torch.rand(shape) + 0.5 for _ in range(count)]
-
-        def step() -> float:
-            with torch.no_grad():
-                result = function(torch, *operands)
-                return float((result.view(-1)[0] if result.dim() else result).item())
-
-        return Forward(step)
+        return Forward(torch, partial(function, torch), operands)
 
     return build
 
