@@ -70,10 +70,10 @@ def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
 def cut_at(tensor: Any, cut: HookCut) -> None:
     """Puts hooks at a tensor, in the recording and in the program that made it."""
     tensor._cut = cut
-    rec = recorder.LOCAL.rec
     origin = tensor._origin
-    if origin is not None and tensor._rec is rec:
-        trace = recorder.trace_of(rec)
+    trace = None if origin is None else recorder.pending_trace(tensor)
+    rec = recorder.LOCAL.rec
+    if trace is not None:
         if not trace.unchanged(trace.tensors[tensor._num].group):
             origin = None  # overwritten since: a new tensor for autograd
     if origin is not None:
