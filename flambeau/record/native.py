@@ -17,6 +17,7 @@ from flambeau.execute import reference
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.graph.program import Program, scalar_words
+from flambeau.record.observing import WATCH
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Buffer, Storage, allocate
 
@@ -115,17 +116,27 @@ class NativeProgram:
                 if self.has_complex:
                     scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
-            if self.whole:
+            if self.whole and WATCH.observer is None:
                 failed: int = self.call(
                     self.table_address, self.entry, get_num_threads() if self.parallel else 1
                 )
             else:
-                failed = self.compiled.run_table(self.table)
+                observer = WATCH.observer
+                failed = self.run_table() if observer is None else observer.running(self)
         statistics = STATISTICS
         statistics.compiled_runs += 1
         statistics.compiled_events += events
         statistics.compiled_seconds += perf_counter() - start
         return failed
+
+    def run_table(self) -> int:
+        """Runs on the table as it is filled."""
+        if self.whole:
+            failed: int = self.call(
+                self.table_address, self.entry, get_num_threads() if self.parallel else 1
+            )
+            return failed
+        return self.compiled.run_table(self.table)
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""
