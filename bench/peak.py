@@ -1,101 +1,139 @@
-"""Peak memory of inference beside the weights and the two largest activations.
+"""The most memory that training takes, Flambeau beside PyTorch, each in a fresh process.
 
-    python bench/peak.py [--cases vgg16,resnet50] [--torch]
+    python bench/peak.py [--cases digits_mlp,resnet18] [--steps 8] [--threads 1] [--cold]
 
-A new process for each network: what it holds at its peak (Linux: VmHWM) beyond what it held after
-the imports and a small convolution, which loads the compiler: while the network is built and used
-for the first time, and over four more passes of one 224 x 224 image.
+Printed is the peak of resident memory while a model is built and trained for some steps, above what
+the process holds once the framework is imported (with nn, optim and a first tensor). Flambeau's
+kernels come from a cache that a run before has filled; with `--cold` the cache is empty, and the
+peak contains the compiler. "Beyond" is the same above a training of three numbers before it: both
+frameworks import more of themselves when they are first used.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-import networks
-
-CASES = ("vgg16", "resnet50", "mobilenet_v2")
-MIB = 1 << 20
-PASSES = 4  # after the first
-
-
-def memory(field: str) -> float:
-    """A figure of this process's memory in MiB: VmRSS now, VmHWM at its peak."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    (line,) = [line for line in lines if line.startswith(field + ":")]
-    return int(line.split()[1]) / 1024
-
-
-def forget_peak() -> None:
-    """Makes the peak what the process holds now."""
-    Path("/proc/self/clear_refs").write_text("5", "ascii")
+CASES = {
+    "digits_mlp": "models",
+    "digits_cnn": "models",
+    "cifar_cnn": "vision",
+    "resnet18": "vision",
+    "lstm": "layers",
+    "lstm_wide": "layers",
+    "transformer": "layers",
+    "transformer_long": "layers",
+}
+STATUS = Path("/proc/self/status")
 
 
-def largest_activations(torch: Any, model: Any, x: Any) -> float:
-    """MiB of the two largest values of one layer after another."""
-    sizes: list[int] = []
-
-    def note(layer: Any, inputs: Any, output: Any) -> None:
-        sizes.append(output.numel() * output.element_size())
-
-    hooks = [m.register_forward_hook(note) for m in model.modules() if not list(m.children())]
-    with torch.no_grad():
-        model(x)
-    for hook in hooks:
-        hook.remove()
-    return sum(sorted(sizes)[-2:]) / MIB
+def status(field: str) -> int:
+    """A figure of this process's memory in bytes: VmRSS, or VmHWM (its peak)."""
+    for line in STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"{STATUS} has no {field}")
 
 
-def measure(name: str, framework: str) -> None:
-    """Prints one line: the peaks, and how often the weights and two activations fit into them."""
-    torch = importlib.import_module(framework)
-    torch.set_num_threads(1)
-    x = torch.randn(1, 3, 224, 224)
-    small = torch.nn.Conv2d(3, 4, 3)
-    with torch.no_grad():
-        for _ in range(3):
-            small(x).sum().item()
-    forget_peak()
-    start = memory("VmRSS")
-    model = getattr(networks, name)(torch).eval()
-    weights = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
-    peaks = []
-    with torch.no_grad():
-        for count in (1, PASSES):
-            for _ in range(count):
-                model(x).argmax().item()
-            peaks.append(memory("VmHWM") - start)
-            forget_peak()
-    after = memory("VmRSS") - start
-    two = largest_activations(torch, model, x)
-    first, later = [f"{peak:6.1f} ({peak / (weights + two):4.2f})" for peak in peaks]
-    print(
-        f"{name:12} {framework:9} weights {weights:6.1f} + activations {two:5.1f} MiB;"
-        f" peaks: first pass {first}, later ones {later}; held {after:6.1f}",
-        flush=True,
+def train_a_line(torch: Any) -> None:
+    """What loads everything that a training needs."""
+    model = torch.nn.Linear(1, 1)
+    x = torch.tensor([[1.0], [2.0], [3.0]])
+    for kind in (torch.optim.SGD, torch.optim.Adam):
+        optimizer = kind(model.parameters(), lr=0.01)
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(x), 2 * x)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+
+def child(framework: str, case: str, steps: int, threads: int, beyond: bool) -> None:
+    """Prints the peaks above the import (`beyond`: and a small training) after building the model,
+    and after each step.
+    """
+    module = importlib.import_module(framework)
+    for part in ("nn", "optim", "nn.functional"):
+        importlib.import_module(f"{framework}.{part}")
+    module.set_num_threads(threads)
+    module.ones(3).sum().item()
+    build = importlib.import_module(CASES[case]).CASES[case].build
+    module.manual_seed(0)
+    if beyond:
+        train_a_line(module)
+    start = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins here
+    found = []
+    built = build(module)
+    found.append(status("VmHWM") - start)
+    for _ in range(steps):
+        built.step()
+        found.append(status("VmHWM") - start)
+    print(json.dumps(found))
+
+
+def peaks(
+    framework: str, case: str, steps: int, threads: int, cache: str, beyond: bool = False
+) -> list[int]:
+    """Bytes, as `child` prints them."""
+    given = [f"--child={framework}", f"--cases={case}", f"--steps={steps}", f"--threads={threads}"]
+    given += ["--beyond"] * beyond
+    done = subprocess.run(
+        [sys.executable, __file__, *given],
+        env={**os.environ, "FLAMBEAU_CACHE_DIR": cache},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    found: list[int] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measured(
+    case: str, frameworks: list[str], steps: int, threads: int, cold: bool, beyond: bool = False
+) -> dict[str, list[int]]:
+    """The peaks of each framework for a case."""
+    with tempfile.TemporaryDirectory() as cache:
+        if not cold and "flambeau" in frameworks:
+            peaks("flambeau", case, steps, threads, cache)
+        return {name: peaks(name, case, steps, threads, cache, beyond) for name in frameworks}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Peak memory of inference.")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--torch", action="store_true", help="PyTorch as well")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--only", choices=["torch", "flambeau"])
+    parser.add_argument("--beyond", action="store_true", help="above a small training")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.one:
-        measure(*chosen.one)
+    if chosen.child:
+        child(chosen.child, chosen.cases, chosen.steps, chosen.threads, chosen.beyond)
         return
-    for name in chosen.cases.split(","):
-        for framework in ("flambeau", "torch") if chosen.torch else ("flambeau",):
-            command = [sys.executable, __file__, "--one", name, framework]
-            subprocess.run(command, check=True)
+    frameworks = [chosen.only] if chosen.only else ["torch", "flambeau"]
+    for case in chosen.cases.split(","):
+        how = chosen.steps, chosen.threads, chosen.cold, chosen.beyond
+        found = measured(case, frameworks, *how)
+        line = f"{case:18}"
+        for name, values in found.items():
+            built, first, last = (values[k] / 2**20 for k in (0, 1, -1))
+            line += f"  {name}: built {built:6.1f} first {first:7.1f} at the end {last:7.1f} MiB"
+        if len(found) == 2:
+            line += f"  ratio {found['torch'][-1] / max(found['flambeau'][-1], 1):.2f}"
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -287,7 +287,9 @@ class _Compiler:
         buffer = self.buffers[value]
         node = self.tracer.load(buffer, buffer.address(position))
         store = Store(destination.buffer, destination.address(position), node)
-        return pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
+        kernel = pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
+        kernel.label, kernel.values = f"copy {value.primitive.name}", (value,)
+        return kernel
 
 
 def with_checks(nodes: Sequence[Value]) -> list[Value]:
