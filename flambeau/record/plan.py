@@ -20,6 +20,7 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
+from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame, Saved
@@ -375,13 +376,15 @@ class Plan:
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
+        if self.schedule is not None:
+            self.schedule = None
+            give_back(self.program)
         try:
             self.compiled = NativeProgram(self.program)
         except NoRoomForCode as reason:
             OPTIONS.executor = "reference"
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
             return None
-        self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
