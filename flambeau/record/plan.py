@@ -27,7 +27,7 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
-from flambeau.record.result_memory import LARGE, RESULT_MEMORY
+from flambeau.record.result_memory import LARGE, RESULT_MEMORY, after_reference_runs
 from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
@@ -382,6 +382,7 @@ class Plan:
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
             return None
         self.schedule = None
+        after_reference_runs(self.program)
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
@@ -410,6 +411,8 @@ class Plan:
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
+        if not self.runs and not EARLY.many:
+            after_reference_runs(self.program)
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""
