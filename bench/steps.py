@@ -140,7 +140,9 @@ class Column:
         try:
             for count in (1, 5, 20):
                 spent = self.framework.run(case, self.compiled, count)
-            self.count = max(3, min(20_000, int(seconds / max(spent, 1e-7))))
+                if count > 1 and spent > 0.1:
+                    break
+            self.count = max(1 if spent > 0.1 else 3, min(20_000, int(seconds / max(spent, 1e-7))))
         except RuntimeError as error:
             self.failure = str(error)
 

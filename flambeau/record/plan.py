@@ -23,7 +23,7 @@ from flambeau.execute import reference
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame, Saved
-from flambeau.record.handle import Family
+from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
@@ -452,7 +452,18 @@ class Plan:
             tensor = rec.handles[number]
             changes = -1 if tensor._family is None else tensor._family.changes
             frame.views.append((weakref.ref(tensor), value, changes))
+            seen_by(tensor, frame, value, changes)
         return frame
+
+
+def seen_by(tensor: Handle, frame: Frame, value: Value, changes: int) -> None:
+    """Remembers that a tensor has entered a program with history: hooks that it gets later stand
+    there too.
+    """
+    frames = tensor.__dict__.setdefault("_frames", [])
+    if len(frames) > 16:
+        frames[:] = [entry for entry in frames if entry[0]() is not None]
+    frames.append((weakref.ref(frame), value, changes))
 
 
 def shortcuts(schedule: reference.Schedule) -> Any:

@@ -120,6 +120,7 @@ def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     for step in steps:
         if isinstance(step, KernelCode):
             step.label = step.label or describe(group)
+            step.values = (*[a.value for a in group.anchors], *[m.value for m in group.members])
     return steps
 
 
