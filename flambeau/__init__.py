@@ -137,6 +137,7 @@ _ELSEWHERE = {
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.compiler", "explain"),
+    "tune": ("flambeau.execute.cpu.tuning", "tune"),
     "debug": ("flambeau.debugging", "debug"),
     "summary": ("flambeau.seeing.summary", "summary"),
     "progress": ("flambeau.seeing.progress", "progress"),
