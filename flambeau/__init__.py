@@ -114,6 +114,7 @@ _SUBMODULES = frozenset(
         "onnx",
         "optim",
         "overrides",
+        "plot",
         "profiler",
         "quantization",
         "random",

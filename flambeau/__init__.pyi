@@ -37,6 +37,7 @@ from flambeau import nn as nn
 from flambeau import onnx as onnx
 from flambeau import optim as optim
 from flambeau import overrides as overrides
+from flambeau import plot as plot
 from flambeau import profiler as profiler
 from flambeau import quantization as quantization
 from flambeau import random as random
