@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -201,20 +202,26 @@ class RuleOptimizer(Optimizer):
     def repeats(self, update: Update) -> bool:
         """Whether the step that a compiled function remembers is the one to take now."""
         group = update.group
-        together = self._together.get(update.first)
+        params = group["params"]
         if (
             self._exposed
             or self._fixed(group) != update.fixed
-            or not same(group["params"], update.all)
+            or len(params) != len(update.all)
+            or not all(map(is_, params, update.all))
         ):
             return False
+        together = self._together.get(update.first) if self._together else None
         if together is None:
             return not update.counts
-        return update.counts and same(together[0], update.params)
+        if together[0] is not update.params:
+            if not same(together[0], update.params):
+                return False
+            update.params = together[0]  # one list, which is not changed: known at a glance
+        return update.counts
 
     def replay(self, update: Update) -> list[float]:
         """Count a step that a compiled function repeats; return its scalars."""
-        together = self._together.get(update.first)
+        together = self._together.get(update.first) if self._together else None
         if together is None:
             return self._changing(update.group, 0)
         together[1] += 1

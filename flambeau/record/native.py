@@ -17,12 +17,14 @@ from flambeau.execute import reference
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.graph.program import Program, scalar_words
+from flambeau.record.observing import WATCH
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Buffer, Storage, allocate
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
 
+SAMPLED = 16  # one run in so many of a small program is timed, and counts as so many
 _SCALAR_CODES = {"b": "q", "i": "q", "f": "d", "c": "dd"}
 
 
@@ -44,7 +46,7 @@ class _Arena(threading.local):
 ARENA = _Arena()
 
 
-def _in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
+def in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
     """The scalars, complex ones as two."""
     found: list[Any] = []
     for dtype, number in zip(program.scalars, scalars, strict=True):
@@ -85,13 +87,18 @@ class NativeProgram:
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
         """What stands in the table: bases, results, the scalars, the arena."""
-        arena = ARENA.buffer
-        if arena.nbytes < self.arena_bytes:
-            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+        arena = self.arena()
         found = [s.buffer.address + offset for s, offset in bases]
         found += [s.buffer.address for s in storages]
         found += (self.scalar_address, arena.address)
         return found
+
+    def arena(self) -> Buffer:
+        """The thread's memory for intermediates, with room for this program's."""
+        arena = ARENA.buffer
+        if arena.nbytes < self.arena_bytes:
+            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+        return arena
 
     def run(self, rec: Recording, storages: list[Storage]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers."""
@@ -107,19 +114,29 @@ class NativeProgram:
             self.pack(self.table, 0, *addresses)
             if scalars:
                 if self.has_complex:
-                    scalars = _in_real_numbers(self.program, scalars)
+                    scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
-            if self.whole:
+            if self.whole and WATCH.observer is None:
                 failed: int = self.call(
                     self.table_address, self.entry, get_num_threads() if self.parallel else 1
                 )
             else:
-                failed = self.compiled.run_table(self.table)
+                observer = WATCH.observer
+                failed = self.run_table() if observer is None else observer.running(self)
         statistics = STATISTICS
         statistics.compiled_runs += 1
         statistics.compiled_events += events
         statistics.compiled_seconds += perf_counter() - start
         return failed
+
+    def run_table(self) -> int:
+        """Runs on the table as it is filled."""
+        if self.whole:
+            failed: int = self.call(
+                self.table_address, self.entry, get_num_threads() if self.parallel else 1
+            )
+            return failed
+        return self.compiled.run_table(self.table)
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""

@@ -80,9 +80,12 @@ class _Compiler:
         return outputs
 
     def output_core(self, value: Value) -> Value:
-        """The value to store for an output; inputs are copied through a value of their own."""
+        """The value to store for an output; inputs, and what others write together, are copied
+        through a value of their own.
+        """
         core = storing.same_elements(value)
-        return detach(core) if core.primitive.family == "source" else core
+        copied = core.primitive.family == "source" or core.primitive.name == "interleave"
+        return detach(core) if copied else core
 
     def update_target(self, update: Update) -> tuple[Value, Destination] | None:
         """What is written where for an update; None where the base keeps its contents."""
@@ -266,7 +269,9 @@ class _Compiler:
         buffer = self.buffers[value]
         node = self.tracer.load(buffer, buffer.address(position))
         store = Store(destination.buffer, destination.address(position), node)
-        return pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
+        kernel = pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
+        kernel.label, kernel.values = f"copy {value.primitive.name}", (value,)
+        return kernel
 
 
 def with_checks(nodes: Sequence[Value]) -> list[Value]:

@@ -21,7 +21,14 @@ from math import prod
 from flambeau.core import dtypes
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import TASKS
-from flambeau.execute.cpu.image_plan import LINE_WORDS, VECTOR_FLOPS, Walk, image_strips, walks_of
+from flambeau.execute.cpu.image_plan import (
+    LINE_WORDS,
+    VECTOR_FLOPS,
+    Walk,
+    filled,
+    image_strips,
+    walks_of,
+)
 from flambeau.execute.cpu.matrix_plan import (
     BLOCK,
     HALF,
@@ -314,7 +321,8 @@ def cheapest(shape: GradientShape) -> GradientStrips | None:
     if shape.inner % BLOCK and shape.inner > 1 and shape.cols.step > 1:
         return None
     best = min(_candidates(shape), key=lambda s: s.cycles)
-    return best if best.cycles < ADVANTAGE * shape.flops / VECTOR_FLOPS else None
+    vectors = shape.flops / VECTOR_FLOPS / filled(best.width)
+    return best if best.cycles < ADVANTAGE * vectors else None
 
 
 def gradient_strips(
