@@ -116,5 +116,5 @@ def meta_of(
             if offset == 0
             else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name, born, silent)
         )
-        _interned[key] = meta
+        meta = _interned.setdefault(key, meta)  # another thread may have been first
     return meta

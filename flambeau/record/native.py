@@ -17,6 +17,7 @@ from flambeau.execute import reference
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.graph.program import Program, scalar_words
+from flambeau.record.observing import WATCH
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Buffer, Storage, allocate
 
@@ -120,7 +121,7 @@ class NativeProgram:
                 if self.has_complex:
                     scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
-            if self.alone and runs % SAMPLED:
+            if self.alone and runs % SAMPLED and WATCH.observer is None:
                 failed: int = self.call(self.table_address, self.entry, 1)
             else:
                 failed = self.timed()
@@ -136,16 +137,20 @@ class NativeProgram:
 
     def timed(self) -> int:
         """Runs on the table as it stands, by the clock."""
-        start = perf_counter()
+        start, observer = perf_counter(), WATCH.observer
+        failed = self.run_table() if observer is None else observer.running(self)
+        share = SAMPLED if self.alone else 1
+        STATISTICS.compiled_seconds += (perf_counter() - start) * share
+        return failed
+
+    def run_table(self) -> int:
+        """Runs on the table as it is filled."""
         if self.whole:
             failed: int = self.call(
                 self.table_address, self.entry, get_num_threads() if self.parallel else 1
             )
-        else:
-            failed = self.compiled.run_table(self.table)
-        share = SAMPLED if self.alone else 1
-        STATISTICS.compiled_seconds += (perf_counter() - start) * share
-        return failed
+            return failed
+        return self.compiled.run_table(self.table)
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
+from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame, Saved
-from flambeau.record.handle import Family
+from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
@@ -390,13 +391,15 @@ class Plan:
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
+        if self.schedule is not None:
+            self.schedule = None
+            give_back(self.program)
         try:
             self.compiled = NativeProgram(self.program)
         except NoRoomForCode as reason:
             OPTIONS.executor = "reference"
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
             return None
-        self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
@@ -425,6 +428,8 @@ class Plan:
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
+        if not self.runs and not EARLY.many:
+            give_back(self.program)
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""
@@ -464,7 +469,18 @@ class Plan:
             tensor = rec.handles[number]
             changes = -1 if tensor._family is None else tensor._family.changes
             frame.views.append((weakref.ref(tensor), value, changes))
+            seen_by(tensor, frame, value, changes)
         return frame
+
+
+def seen_by(tensor: Handle, frame: Frame, value: Value, changes: int) -> None:
+    """Remembers that a tensor has entered a program with history: hooks that it gets later stand
+    there too.
+    """
+    frames = tensor.__dict__.setdefault("_frames", [])
+    if len(frames) > 16:
+        frames[:] = [entry for entry in frames if entry[0]() is not None]
+    frames.append((weakref.ref(frame), value, changes))
 
 
 def shortcuts(schedule: reference.Schedule) -> Any:

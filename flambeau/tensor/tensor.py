@@ -363,6 +363,11 @@ class Tensor(Base):
 
         return tensor_repr(self)
 
+    def _repr_html_(self) -> str | None:
+        from flambeau.tensor.printing import tensor_html
+
+        return tensor_html(self)
+
     def __format__(self, spec: str) -> str:
         if not self._meta.shape and type(self) is Tensor:
             return format(self.item(), spec)
@@ -499,9 +504,9 @@ class Tensor(Base):
 
     def detach_(self: T) -> T:
         """Takes this tensor out of the graph. RuntimeError on a view."""
+        trace = recorder.pending_trace(self)
         if self._meta.born is not None or (
-            self._rec is recorder.LOCAL.rec
-            and recorder.trace_of(self._rec).tensors[self._num].output >= 0
+            trace is not None and trace.tensors[self._num].output >= 0
         ):
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using "
@@ -562,8 +567,9 @@ class Tensor(Base):
 
 def _check_view(tensor: Tensor) -> None:
     """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
-    if tensor._rec is recorder.LOCAL.rec:
-        recorder.trace_of(tensor._rec).check_view(tensor._num)
+    trace = recorder.pending_trace(tensor)
+    if trace is not None:
+        trace.check_view(tensor._num)
     elif tensor._seen is not None:
         tensor._settled()  # writes that are pending count
         check_entering(tensor)
