@@ -9,6 +9,7 @@ It runs in the reference executor at first and as compiled code when it is heavy
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import time
 import warnings
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from flambeau.record.recording import Recording
 
 getrefcount = sys.getrefcount
+MANY_RUNS = 1000  # after which compiling has paid whatever it cost
 _ticks = itertools.count(1)  # runs of plans with large results
 reference_to = weakref.ref
 new = object.__new__
@@ -176,6 +178,7 @@ class Plan:
         "compiled",
         "counted",
         "depth",
+        "due",
         "early",
         "families",
         "frame",
@@ -239,6 +242,7 @@ class Plan:
         self.joined = False  # the schedule has all the kernels that it can have
         self.born = 0  # how many programs had run before its first run
         self.runs = 0
+        self.due = -1  # the run by which compiling has paid
         self.early = False  # heavy, and has not come back (see Early)
         self.asked = False  # to be compiled, by the user
         self._costs: Costs | None = None
@@ -259,6 +263,8 @@ class Plan:
             else:
                 self.run_reference(rec, storages)
         self.runs += 1
+        if self.runs == self.due:
+            EARLY.paid += 1
         if self.early and self.runs == 2:
             EARLY.came_back()
         elif self.early and EARLY.many and self.runs > 2:
@@ -401,6 +407,7 @@ class Plan:
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
             return None
         STATISTICS.compiled_programs += 1
+        self.due = self.runs + 1 + math.ceil(min(self.costs.pays, MANY_RUNS))
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
 

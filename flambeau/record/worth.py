@@ -64,6 +64,7 @@ class Early:
         self.waiting = 0.0
         self.many = False
         self.known = 0  # runs since the last new one
+        self.paid = 0  # compiled programs that have run so often that it was worth it
 
     def waits(self, program: Program) -> bool:
         """Counts a program before its first run, if it is one of these.
@@ -96,12 +97,13 @@ def waiting_share(runs: int, since: int) -> float:
     """What part of the cost of compiling a small program has to have been spent in NumPy first,
     where it has run so often while all programs together have run `since` times.
 
-    None for the first ones: a training loop has a few programs, and comes back to them. Where
-    programs are many, as with sequences of ever new lengths, each has to have cost about that, and
-    so do all once several heavy ones have not come back; less do those that come back all the
-    time, as the optimizer of such a training does.
+    None for the first ones: a training loop has a few programs, and comes back to them. Those that
+    have run often enough since they were compiled do not count, however many a long process has.
+    Where the others are many, as with sequences of ever new lengths, each has to have cost about
+    that, and so do all once several heavy ones have not come back; less do those that come back all
+    the time, as the optimizer of such a training does.
     """
-    count = STATISTICS.compiled_programs
+    count = STATISTICS.compiled_programs - EARLY.paid
     share = 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
     if EARLY.many:
         share = 1.0
