@@ -321,6 +321,10 @@ def getitem(self: Tensor, index: Any) -> Tensor:
         if not -extent <= index < extent:
             raise IndexError(f"index {index} is out of bounds for dimension 0 with size {extent}")
         return views.show(views.SELECT_ONE, self, (0, index + extent if index < 0 else index))
+    chooses = isinstance(index, Tensor) and index._meta.dtype.kind == "b" and index._meta.shape
+    if chooses and masking.lies_still(self):
+        check_mask(shape, 0, index)
+        return from_array(self._array()[index._values()], self._meta.dtype)
     plan = plan_of(tuple(shape), as_items(index))
     shown = basic(self, plan)
     if not plan.advanced:

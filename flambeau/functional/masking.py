@@ -20,7 +20,8 @@ from flambeau.ops import indexed
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
-from flambeau.record.recorder import in_place, record
+from flambeau.record.options import OPTIONS
+from flambeau.record.recorder import at_rest, in_place, record
 from flambeau.tensor.tensor import Tensor, from_array
 
 
@@ -90,12 +91,29 @@ def _pick(x: Value, places: Value) -> Value:
 MASKED_SELECT = PureOp("masked_select", _pick)
 
 
+def lies_still(x: Tensor) -> bool:
+    """Whether a tensor is plain data: what a mask chooses of it is taken at once then, where a
+    program would be a new one for every number of elements.
+    """
+    storage = x._storage
+    return (
+        storage is not None
+        and at_rest(storage)
+        and not x._meta.requires_grad
+        and not OPTIONS.sync
+        and type(x) is Tensor
+    )
+
+
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where the mask holds, 1-d. Reads the mask on the host."""
     if mask.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     refuse_shared(out, input, mask)
     shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
+    if lies_still(input):
+        taken = np.broadcast_to(input._array(), shape)[np.broadcast_to(mask._values(), shape)]
+        return delivered(from_array(taken.reshape(-1), input._meta.dtype), out)
     hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
     places = from_array(hits, dtypes.int64)
     return delivered(record(MASKED_SELECT, (expand(input, shape), places)), out)
