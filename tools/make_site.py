@@ -92,13 +92,34 @@ def public_names(owner: Any) -> list[str]:
 
 
 def signature_of(value: Any) -> str:
+    """What a callable takes, without types that say nothing."""
     try:
-        text = str(inspect.signature(value))
+        signature = inspect.signature(value)
     except (TypeError, ValueError):
         return "(...)"
+    parameters = [
+        one.replace(annotation=_plain(one.annotation)) for one in signature.parameters.values()
+    ]
+    empty = inspect.Signature.empty
+    text = str(signature.replace(parameters=parameters, return_annotation=empty))
     text = re.sub(r" at 0x[0-9a-f]+", "", text)
-    text = re.sub(r"<(?:class|function) '?([^'>]*)'?>", r"\1", text)
-    return text.split(" -> ")[0]
+    return re.sub(r"<(?:class|function) '?([^'>]*)'?>", r"\1", text)
+
+
+class _Type:
+    """An annotation that is shown without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _plain(annotation: Any) -> Any:
+    if annotation in ("Any", Any):
+        return inspect.Parameter.empty
+    return _Type(annotation) if isinstance(annotation, str) else annotation
 
 
 def doc_of(value: Any) -> str:

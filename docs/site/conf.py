@@ -12,7 +12,7 @@ import flambeau  # noqa: E402
 project = "Flambeau"
 author = "The Flambeau authors"
 project_copyright = author
-release = flambeau.__version__
+release = flambeau.__version__.partition("+flambeau")[2]
 extensions = ["myst_nb", "sphinx_copybutton"]
 html_theme = "furo"
 html_title = f"Flambeau {release}"
