@@ -163,7 +163,8 @@ def _operands_stored(
     elif v.primitive.family == WINDOW or name in WINDOWED:
         for x in v.inputs:
             core = _below_views(x)
-            if cost[core] > 2 and core.primitive.family == ELEMENTWISE:
+            places = core.primitive.name == "max_pool_index"
+            if places or (cost[core] > 2 and core.primitive.family == ELEMENTWISE):
                 store(core)
     elif name == "take":
         core = _below_views(v.inputs[0])
