@@ -94,7 +94,7 @@ def must_store(v: Value) -> bool:
     whole = (CONTRACTION, REDUCTION, RANDOM, RECURRENCE, ATTENTION, SCAN, SORT)
     if family in whole or name in SCATTERS:
         return True
-    return is_host(v)
+    return name == "interleave" or is_host(v)
 
 
 def choose_stored(
