@@ -158,7 +158,7 @@ def _operands_stored(
             store(x)
     elif v.primitive.family == ATTENTION:
         for x in v.inputs:
-            store(contraction_core(x))
+            store(contraction_core(x, 4))  # queries, keys and values are often of one product
     elif v.primitive.family == CONTRACTION:
         padding = padding_of(v) if v in unpadded else None
         if padding is not None:
@@ -186,9 +186,9 @@ def _below_views(v: Value) -> Value:
     return v
 
 
-def contraction_core(v: Value) -> Value:
+def contraction_core(v: Value, times: int = 2) -> Value:
     """What to store so that `v` can be read with strides: below the views as far as they are
-    plain.
+    plain, unless that is more than so many times as large.
     """
     core = best = v
     position: Position | None = space_position(v.shape)
@@ -200,7 +200,7 @@ def contraction_core(v: Value) -> Value:
             break
         core = core.inputs[0]
         affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
-        if affine and (core.size <= 2 * v.size or core.primitive.name == "input"):
+        if affine and (core.size <= times * v.size or core.primitive.name == "input"):
             best = core
     return best
 
