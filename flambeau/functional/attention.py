@@ -19,6 +19,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
+from flambeau.ops.attention import attention
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.value import Shape, Value
 from flambeau.tensor.tensor import Tensor
@@ -134,7 +135,35 @@ def _weights(
     return _safe_softmax(_masked(scores, mask, causal)), v, dtype
 
 
+def is_joint(x: Value) -> bool:
+    """Whether attention without a mask, of queries like these, is one primitive."""
+    return x.dtype is dtypes.float32 and x.size > 0
+
+
+def _joint(
+    q: Value, k: Value, v: Value, causal: bool, scale: float | None, grouped: bool
+) -> Value | None:
+    """The result as one primitive, where it is one: of three or four axes."""
+    _check(q, k, v, None, causal)
+    if not (is_joint(q) and k.size and v.size and 3 <= q.ndim <= 4):
+        return None
+    if grouped:
+        k, v = _repeated_heads(k, q.shape[-3]), _repeated_heads(v, q.shape[-3])
+    lead = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    if len(lead) > 2:
+        return None
+    factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
+    matrices = [ar.expand(x, (*lead, *x.shape[-2:])) for x in (q, k, v)]
+    if len(lead) == 1:
+        matrices = [view.reshape(x, shape=(x.shape[0], 1, *x.shape[1:])) for x in matrices]
+    result = attention(*matrices, causal=causal, scale=factor)
+    return view.reshape(result, shape=(*lead, *result.shape[2:]))
+
+
 def _attention(q: Value, k: Value, v: Value, mask: Value | None, *attributes: Any) -> Value:
+    joint = None if mask is not None else _joint(q, k, v, *attributes)
+    if joint is not None:
+        return joint
     weights, values, dtype = _weights(q, k, v, mask, *attributes)
     return ar.cast(dot(weights, values), dtype)
 

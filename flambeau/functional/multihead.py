@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.functional.attention import is_joint
 from flambeau.functional.convolution import linear
 from flambeau.functional.dropout import dropout
 from flambeau.functional.joining import cat
@@ -16,6 +17,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
+from flambeau.ops.attention import attention
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.value import Value
 from flambeau.record import recorder
@@ -124,6 +126,10 @@ def _attend(
 ) -> Any:
     """The heads' results side by side and, unless `average` is None, the weights."""
     q, k, v = parts if len(parts) == 3 else _thirds(parts[0])
+    if mask is None and padding is None and average is None and is_joint(q):
+        matrices = [_heads(x, heads, batch_first) for x in (q, k, v)]
+        scale = 1.0 / math.sqrt(matrices[0].shape[-1])
+        return _joined_heads(attention(*matrices, causal=causal, scale=scale))
     weights = _weights(q, k, mask, padding, heads, batch_first, causal, safe)
     result = _applied(weights, v, batch_first)
     if average is None:

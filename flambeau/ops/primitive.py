@@ -25,6 +25,7 @@ SCAN = "scan"
 SORT = "sort"
 RANDOM = "random"
 RECURRENCE = "recurrence"  # recurrent layers: a loop over time
+ATTENTION = "attention"  # rows of scores, their softmax and what it weighs
 HOST = "host"  # left to the reference executor by every compiler
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -350,7 +350,7 @@ class RecurrenceSaved(Primitive):
             values = (attrs["mode"], share, turned, state, bias, attrs["sizes"], attrs["reverse"])
             return over_steps(_Values, *values)[1]  # type: ignore[no-any-return]
 
-        return _pulled_back(rows, ct, inputs)
+        return pulled_back(rows, ct, inputs)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(_over_arrays(arrays, attrs)[1])
@@ -378,7 +378,7 @@ class RecurrenceGrad(Primitive):
             )
             return found
 
-        return _pulled_back(rows, ct, inputs)
+        return pulled_back(rows, ct, inputs)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         mode, sizes, reverse = attrs["mode"], attrs["sizes"], attrs["reverse"]
@@ -392,7 +392,7 @@ def _over_arrays(arrays: Sequence[Array], attrs: dict[str, Any]) -> tuple[Any, A
     return over_steps(_Arrays, mode, arrays[0], arrays[1], state, bias, sizes, reverse)
 
 
-def _pulled_back(
+def pulled_back(
     function: Callable[..., Value], ct: Value, inputs: Sequence[Value]
 ) -> list[Value | None]:
     """The cotangents of `inputs` for that of function(*inputs), by the rules of its primitives."""

@@ -130,7 +130,7 @@ class Costs:
         self.nodes, self.elements, multiplications = len(nodes), 0, 0
         elementwise, others = set(), set()
         for v in nodes:
-            if v.primitive.name == "dot":
+            if v.primitive.name == "dot" or v.primitive.family == "attention":
                 multiplications += products(v)
             else:
                 self.elements += work([v])
@@ -166,7 +166,7 @@ def runs_that_pay(program: Program) -> float:
 def in_numpy(value: Value) -> float:
     """What a value costs in the reference executor, in multiply-adds."""
     primitive = value.primitive
-    if primitive.name == "dot":
+    if primitive.name == "dot" or primitive.family == "attention":
         return products(value)
     if primitive.name == "conv":
         return products(value) * (1 + COLUMN / max(value.inputs[1].shape[1], 1))
@@ -201,7 +201,7 @@ def work(nodes: Sequence[Value]) -> int:
     """Multiply-adds and elements that the nodes of a program compute."""
     total = 0
     for value in nodes:
-        if value.primitive.family == "contraction":
+        if value.primitive.family in ("contraction", "attention"):
             total += products(value)
         elif value.primitive.name == "strided_scatter":
             total += value.inputs[1].size
@@ -211,8 +211,14 @@ def work(nodes: Sequence[Value]) -> int:
 
 
 def products(value: Value) -> int:
-    """The multiply-adds of a matrix product or a convolution."""
-    if value.primitive.name == "dot":
+    """The multiply-adds of a matrix product, of attention or a convolution."""
+    name = value.primitive.name
+    if name == "dot":
         return value.size * value.inputs[0].shape[-1]
+    if value.primitive.family == "attention":
+        q, _, v = value.inputs[1:4] if name == "attention_grad" else value.inputs
+        scores: int = q.shape[0] * q.shape[1] * q.shape[2] * v.shape[2]
+        of_scores = {"attention": q.shape[3] + v.shape[3], "attention_saved": q.shape[3]}
+        return scores * of_scores.get(name, 3 * q.shape[3] + 2 * v.shape[3])
     kernel = value.inputs[1]
     return value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))

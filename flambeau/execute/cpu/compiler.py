@@ -35,7 +35,7 @@ from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.graph.program import Program, Update, reachable, scalar_words
-from flambeau.ops.primitive import RANDOM, RECURRENCE
+from flambeau.ops.primitive import ATTENTION, RANDOM, RECURRENCE
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
 
@@ -102,7 +102,11 @@ class _Compiler:
         ):
             rows = value.inputs[1]
             core = self.output_core(rows)
-            whole = storing.is_host(core) or core.primitive.family in (RANDOM, RECURRENCE)
+            whole = storing.is_host(core) or core.primitive.family in (
+                RANDOM,
+                RECURRENCE,
+                ATTENTION,
+            )
             if not whole and core.primitive.name not in storing.SCATTERS:
                 return core, Destination(
                     base, rows.shape, value.attrs["strides"], value.attrs["offset"]
@@ -204,7 +208,7 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "recurrence", "host"):
+        if group in failing or group.kind in ("scatter", "recurrence", "attention", "host"):
             return False
         if group.kind == "draw" and value.primitive.name != "random_draw":
             return False

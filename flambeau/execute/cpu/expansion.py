@@ -28,13 +28,15 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
+from flambeau.execute.cpu.attentions import is_native_attention
 from flambeau.execute.cpu.phases import without_zeros
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
 from flambeau.graph.verify import verify
 from flambeau.ops import contraction, reduction, view, window
-from flambeau.ops.primitive import ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
+from flambeau.ops.attention import in_other_primitives
+from flambeau.ops.primitive import ATTENTION, ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
 
@@ -190,6 +192,8 @@ def _less_padded(cut: Value, conv: Value) -> Value | None:
 def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     if v.primitive.family in (SCAN, SORT):
         return _ordered(v, inputs)
+    if v.primitive.family == ATTENTION:
+        return None if is_native_attention(v) else in_other_primitives(v, inputs)
     if v.primitive.name == "strided_sum":
         return _summed_first(v, inputs[0])
     if v.primitive.name != "max_pool_gradient":

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.attentions import same_attention
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.draws import draw_key
 from flambeau.execute.cpu.index import (
@@ -27,6 +28,7 @@ from flambeau.execute.cpu.pointwise import needs_checks
 from flambeau.execute.cpu.recurrences import same_recurrence
 from flambeau.execute.cpu.storing import SCATTERS, is_host, same_elements
 from flambeau.ops.primitive import (
+    ATTENTION,
     CONTRACTION,
     RANDOM,
     RECURRENCE,
@@ -48,8 +50,8 @@ FOLDED = 100  # numbers of folded variables start here
 
 @dataclass(eq=False)
 class Group:
-    """Values computed by one kernel: `kind` is pointwise, fold, scatter, draw, recurrence or
-    host.
+    """Values computed by one kernel: `kind` is pointwise, fold, scatter, draw, recurrence,
+    attention or host.
 
     `kept` are the variables of the space the members share; `folded` those that the anchors
     (reductions and contractions) sum over. `members` are elementwise values with their positions
@@ -131,6 +133,8 @@ class Grouper:
             self._add_draw(v)
         elif v.primitive.family == RECURRENCE:
             self._add_recurrence(v)
+        elif v.primitive.family == ATTENTION:
+            self._add_attention(v)
         elif v.primitive.name in SCATTERS:
             self._add_whole(v, "scatter")
         elif v.primitive.family in (REDUCTION, CONTRACTION):
@@ -217,6 +221,15 @@ class Grouper:
                 self._settle(v, group, group.anchors[-1].position, set())
                 return
         self._add_whole(v, "recurrence")
+
+    def _add_attention(self, v: Value) -> None:
+        """A result and what its gradient needs come from one kernel."""
+        for group in self.groups:
+            if group.kind == "attention" and same_attention(group.anchors[0].value, v):
+                group.anchors.append(Anchor(v, space_position(v.shape), None, None, None))
+                self._settle(v, group, group.anchors[-1].position, set())
+                return
+        self._add_whole(v, "attention")
 
     def _add_ordered(self, v: Value) -> None:
         """A scan or sort: the variable of its axis is the one folded variable."""

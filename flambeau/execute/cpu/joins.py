@@ -19,7 +19,16 @@ from flambeau.execute.cpu.body import Buffer
 from flambeau.execute.cpu.lower import Destination
 from flambeau.execute.cpu.phases import interleave
 from flambeau.execute.cpu.storing import SCATTERS, contraction_core, is_host, same_elements
-from flambeau.ops.primitive import CONTRACTION, RANDOM, RECURRENCE, SCAN, SORT, SOURCE, VIEW
+from flambeau.ops.primitive import (
+    ATTENTION,
+    CONTRACTION,
+    RANDOM,
+    RECURRENCE,
+    SCAN,
+    SORT,
+    SOURCE,
+    VIEW,
+)
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
 
@@ -135,7 +144,8 @@ def _part(x: Value, turned: set[Value]) -> Value:
     core = same_elements(x)
     family, name = core.primitive.family, core.primitive.name
     whole = name == "concat" and core.shape == x.shape
-    if family in (SOURCE, RANDOM, RECURRENCE, SCAN, SORT) or (family == VIEW and not whole):
+    apart = family in (SOURCE, RANDOM, RECURRENCE, ATTENTION, SCAN, SORT)
+    if apart or (family == VIEW and not whole):
         return detach(x)
     if core in turned or is_host(core) or name in SCATTERS or core.shape != x.shape:
         return detach(x)

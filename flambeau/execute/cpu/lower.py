@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu import recurrences
+from flambeau.core.shapes import contiguous_strides
+from flambeau.execute.cpu import attentions, recurrences
 from flambeau.execute.cpu.accumulators import Fold
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.draws import draw_kernel, values_dtype
@@ -15,7 +16,7 @@ from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
-from flambeau.execute.cpu.products import Packs, contraction_kernels
+from flambeau.execute.cpu.products import Packs, contraction_kernels, is_plain
 from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
@@ -142,6 +143,8 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
         return [*_draw(group, low)]
     if group.kind == "recurrence":
         return [*_recurrence(group, low)]
+    if group.kind == "attention":
+        return [*_attention(group, low)]
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
     forward = forwards(group, low.tracer, low.buffers)
@@ -286,6 +289,39 @@ def _recurrence(group: Group, low: Lowering) -> list[KernelCode]:
         tasks,
         tasks > 1,
     )
+    return [*before, code, *copies]
+
+
+def _attention(group: Group, low: Lowering) -> list[KernelCode]:
+    """One kernel for a result and what is saved of it, or for its gradient."""
+    first = group.anchors[0].value
+    found, copies = _whole_results(group, low)
+    before: list[KernelCode] = []
+    operands: list[Operand] = []
+    strides: list[tuple[int, ...]] = []
+    for x, node in zip(first.inputs, group.anchors[0].operands, strict=True):
+        position = space_position(x.shape)
+        steps: list[int] = []
+        if is_plain(node):
+            address = node.data[1]
+            steps = [
+                0 if d.single is None else address.coefficient(d.single) for d in position.dims
+            ]
+            operands.append(Operand(node.data[0], address.constant))
+        if not steps or steps[-1] != 1 or min(steps) < 0:
+            plain = low.new_scratch(x.dtype, x.size)
+            store = Store(plain, position.flat, node)
+            variables = space_variables(x.shape)
+            before.append(pointwise_kernel(variables, [store], {}, low.vector_bits))
+            operands[len(strides) :] = [Operand(plain)]
+            steps = list(contiguous_strides(x.shape))
+        strides.append(tuple(steps))
+    kernel = attentions.kernel(first, strides, "attention_saved" in found)
+    for name, count in kernel.results:
+        buffer = found.get(name) or low.new_scratch(first.dtype, count)
+        operands.append(Operand(buffer))
+    operands.append(Operand(low.new_scratch(first.dtype, kernel.scratch)))
+    code = KernelCode(kernel.text, operands, kernel.words, kernel.tasks, kernel.tasks > 1)
     return [*before, code, *copies]
 
 

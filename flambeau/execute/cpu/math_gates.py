@@ -56,7 +56,7 @@ TANH_Q = (
 )
 
 
-def _power(y: Lanes, plus: float = 0.0) -> Lanes:
+def power(y: Lanes, plus: float = 0.0) -> Lanes:
     """2^y + plus for y from -126 to 126."""
     t = y + 1.5 * 2.0**23
     f = y - (t - 1.5 * 2.0**23)
@@ -89,7 +89,7 @@ def _within(x: Lanes, limit: float) -> Lanes:
 def sigmoid(x: Lanes) -> Lanes:
     if x.double:
         return 1.0 / (1.0 + math_exponential.exp(-x))
-    return _reciprocal(_power(_within(x * -LOG2_E, 120.0)) + 1.0)
+    return _reciprocal(power(_within(x * -LOG2_E, 120.0)) + 1.0)
 
 
 def tanh(x: Lanes) -> Lanes:
@@ -108,7 +108,7 @@ def erf_plus_one(x: Lanes) -> Lanes:
     size = absolute(x)
     size = where(size.gt(10.0), 10.0, size)
     y = -horner(size, ERFC)
-    small = _power(where(y.lt(-126.0), -126.0, y), -(2.0**-126))
+    small = power(where(y.lt(-126.0), -126.0, y), -(2.0**-126))
     return where(x.lt(0.0), small, 2.0 - small)
 
 
@@ -117,7 +117,7 @@ def tanh_plus_one(x: Lanes) -> Lanes:
     if x.double:
         return math_exponential.tanh(x) + 1.0
     y = _within(x * (-2.0 * LOG2_E), 120.0)
-    return mad(_reciprocal(_power(y) + 1.0), 2.0, -(2.0**-119))
+    return mad(_reciprocal(power(y) + 1.0), 2.0, -(2.0**-119))
 
 
 # ---- where programs have them --------------------------------------------------------------------

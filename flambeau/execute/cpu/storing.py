@@ -11,6 +11,7 @@ from flambeau.execute.cpu.index import Position, Variable, space_position
 from flambeau.execute.cpu.padding import padding_of
 from flambeau.execute.cpu.recurrences import is_native_recurrence
 from flambeau.ops.primitive import (
+    ATTENTION,
     CONTRACTION,
     ELEMENTWISE,
     HOST,
@@ -90,7 +91,8 @@ def same_elements(v: Value) -> Value:
 
 def must_store(v: Value) -> bool:
     family, name = v.primitive.family, v.primitive.name
-    if family in (CONTRACTION, REDUCTION, RANDOM, RECURRENCE, SCAN, SORT) or name in SCATTERS:
+    whole = (CONTRACTION, REDUCTION, RANDOM, RECURRENCE, ATTENTION, SCAN, SORT)
+    if family in whole or name in SCATTERS:
         return True
     return name == "interleave" or is_host(v)
 
@@ -154,6 +156,9 @@ def _operands_stored(
     if is_host(v) or v.primitive.family in (RANDOM, RECURRENCE):
         for x in v.inputs:
             store(x)
+    elif v.primitive.family == ATTENTION:
+        for x in v.inputs:
+            store(contraction_core(x, 4))  # queries, keys and values are often of one product
     elif v.primitive.family == CONTRACTION:
         padding = padding_of(v) if v in unpadded else None
         if padding is not None:
@@ -182,9 +187,9 @@ def _below_views(v: Value) -> Value:
     return v
 
 
-def contraction_core(v: Value) -> Value:
+def contraction_core(v: Value, times: int = 2) -> Value:
     """What to store so that `v` can be read with strides: below the views as far as they are
-    plain.
+    plain, unless that is more than so many times as large.
     """
     core = best = v
     position: Position | None = space_position(v.shape)
@@ -196,7 +201,7 @@ def contraction_core(v: Value) -> Value:
             break
         core = core.inputs[0]
         affine = all(isinstance(a, Variable) for a, _ in position.flat.terms)
-        if affine and (core.size <= 2 * v.size or core.primitive.name == "input"):
+        if affine and (core.size <= times * v.size or core.primitive.name == "input"):
             best = core
     return best
 
