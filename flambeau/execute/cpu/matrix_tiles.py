@@ -104,6 +104,18 @@ class Products:
             self._product(registers[:4], result, depth, e.cmp("icmp ne", again, e.i64(0)))
             e.line("ret void")
 
+    def emit_piece(self, name: str) -> None:
+        """Defines @name(.. as above, steps, left end, right end): of a chunk; see `_product`."""
+        e = self.e
+        parameters = [(n, PTR) for n in ("left", "right", "rows", "columns", "result")]
+        parameters += [(n, I64) for n in ("depth", "again", "steps", "ends", "end")]
+        with e.function(name, "internal void", parameters) as registers:
+            result, depth, again, steps, *ends = registers[4:]
+            chunk = steps, ends[0], ends[1]
+            nonzero = e.cmp("icmp ne", again, e.i64(0))
+            self._product(registers[:4], result, depth, nonzero, None, chunk)
+            e.line("ret void")
+
     def _product(
         self,
         operands: Sequence[Reg],
@@ -111,10 +123,11 @@ class Products:
         depth: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None = None,
-        chunk: tuple[Reg, Reg] | None = None,
+        chunk: tuple[Reg, Reg, Reg] | None = None,
     ) -> None:
         """result = left right, or plus that where `again`; on the unit if that is safe (bfloat16
-        always is). chunk: the first step of the right side's and how many, if not all.
+        always is). chunk: how many steps, and after how many of the left and of the right
+        side their flags are, if not all.
         """
         e = self.e
         left, right, rows, columns = operands
@@ -131,13 +144,13 @@ class Products:
         e.branch(finished)
         e.open_block(finished)
 
-    def _safe(self, left: Reg, right: Reg, chunk: tuple[Reg, Reg] | None) -> Reg:
+    def _safe(self, left: Reg, right: Reg, chunk: tuple[Reg, Reg, Reg] | None) -> Reg:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
         e = self.e
         words = []
         ends = [e.i64(self.left.steps), e.i64(self.right.steps)]
         if chunk is not None:
-            ends = [chunk[1], e.op("sub nsw", ends[1], chunk[0])]
+            ends = [*chunk[1:]]
         for end, block in zip(ends, (left, right), strict=True):
             flags = e.gep(block, "i8", weighted_sum(e, [(end, self.left.step_bytes)]))
             words.append((e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)))
@@ -150,7 +163,7 @@ class Products:
         result: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None,
-        chunk: tuple[Reg, Reg] | None,
+        chunk: tuple[Reg, Reg, Reg] | None,
     ) -> None:
         e = self.e
         totals = {
@@ -166,7 +179,7 @@ class Products:
             with e.when(again):
                 for tile, place in places.items():
                     unit_instruction(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
-        steps = e.i64(self.left.steps) if chunk is None else chunk[1]
+        steps = e.i64(self.left.steps) if chunk is None else chunk[0]
         self._multiply_steps(left, right, steps, ahead)
         for tile, place in places.items():
             unit_instruction(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
@@ -287,7 +300,8 @@ class Block(Products):
             if plan.chunks > 1:
                 step, steps, depth, last, totals = registers[count:]
                 again = e.cmp("icmp ne", step, e.i64(0))
-                self._product(registers[2:6], totals, depth, again, None, (step, steps))
+                ends = steps, e.op("sub nsw", e.i64(plan.right.steps), step)
+                self._product(registers[2:6], totals, depth, again, None, (steps, *ends))
                 with e.when(e.cmp("icmp ne", last, e.i64(0))):
                     self._give(totals, row, column)
                 e.line("ret void")
@@ -301,9 +315,17 @@ class Block(Products):
             self._give(result, row, column)
             e.line("ret void")
 
-    def emit_total(self, name: str, parts: int, stride: int) -> None:
+    def emit_end(self, name: str) -> None:
+        """Defines @name(.., result, row, column): hands a block on."""
+        parameters = [*PARAMETERS, ("result", PTR), ("row", I64), ("column", I64)]
+        self.index = {}
+        with self.e.function(name, "internal void", parameters) as (_, _, result, row, column):
+            self._give(result, row, column)
+            self.e.line("ret void")
+
+    def emit_total(self, name: str, parts: int, stride: int, turn: str = "") -> None:
         """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
-        and hands the block on.
+        and hands the block on, through the function `turn` if there is one.
         """
         e = self.e
         parameters = [*PARAMETERS, ("partial", PTR), ("row", I64), ("column", I64)]
@@ -317,6 +339,8 @@ class Block(Products):
                     more = e.load(e.gep(place, "i8", e.i64(part * stride)), FLOATS, 64)
                     total = e.op("fadd", total, more)
                 e.store(e.gep(result, "float", loop.index), total, 64)
+            if turn:
+                e.call(turn, None, [result], declared=True)
             self._give(result, row, column)
             e.line("ret void")
 
