@@ -47,9 +47,9 @@ STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
 PACK_CYCLES, TURNED_CYCLES = 0.6, 0.2
 # The same of bfloat16 operands.
 PLAIN_STEP_CYCLES, PLAIN_PACK_CYCLES = 75, 0.2
-# What should stay in the level-2 cache: a block of a chunk of the sum, a panel of such blocks of
-# the left side, all of a small right side.
-CHUNK_BYTES, PANEL_BYTES, BATCH_BYTES = 13 << 14, 13 << 16, 1 << 19
+# What should stay in the level-2 cache: a block whose sum is not cut into chunks, a chunk of one
+# with three parts that is, a panel of such blocks of the left side, all of a small right side.
+WHOLE_BYTES, CHUNK_BYTES, PANEL_BYTES, BATCH_BYTES = 13 << 14, 7 << 14, 13 << 16, 1 << 19
 # A step of a `deep` sum, the most blocks of a panel of its result, and of one side of it.
 DEEP_CHUNK, DEEP_BLOCKS, DEEP_SIDE = 128, 96, 16
 # The large side of a `thin` product: bytes of a packed chunk, which the level-1 cache holds beside
@@ -247,9 +247,10 @@ class MatrixPlan:
     def pieces(self) -> Side:
         """The left side over as many k as are multiplied at once in the form `rows`."""
         steps = self.left.steps
-        chunks = -(-steps * self.left.step_bytes // CHUNK_BYTES)
-        if chunks == 1:
+        size = steps * self.left.step_bytes
+        if size <= WHOLE_BYTES:
             return self.left
+        chunks = -(-size // (CHUNK_BYTES if self.left.parts > 1 else WHOLE_BYTES))
         return replace(self.left, depth=-(-steps // chunks) * BLOCK)
 
     @property
@@ -334,7 +335,7 @@ def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> M
     plan = as_matrices(spec)
     if plan is None:
         return None
-    plans = [plan, replace(plan, thin=True)] if _may_be_thin(plan, uses) else [plan]
+    plans = _forms(plan, uses)
     costs = []
     for plan in plans:
         packing = [side.cycles / uses[side.number] for side in plan.packed]
@@ -344,12 +345,17 @@ def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> M
     return plans[costs.index(best)] if best < ADVANTAGE * fastest else None
 
 
-def _may_be_thin(plan: MatrixPlan, uses: tuple[int, int]) -> bool:
-    """Whether one side is large, used once, read in long lines, and the other one has few rows."""
+def _forms(plan: MatrixPlan, uses: tuple[int, int]) -> list[MatrixPlan]:
+    """The plan, and the same as a `thin` product where one side is large and used once, and the
+    other one has few rows.
+    """
     large, small = plan.large, plan.small
     few = small.lead.blocks <= THIN_BLOCKS < 2 * large.lead.blocks
-    long = large.by_k or plan.thin_chunks >= 2 * THIN_CHUNKS
-    return few and long and not plan.outer and uses[large.number] == 1
+    # With three parts, and one block to meet them, packing takes longer than vector instructions.
+    pays = small.parts == 1 or (small.lead.blocks > 1 and large.by_k)
+    if few and pays and not plan.outer and uses[large.number] == 1:
+        return [plan, replace(plan, thin=True)]
+    return [plan]
 
 
 def as_matrices(spec: Contraction) -> MatrixPlan | None:

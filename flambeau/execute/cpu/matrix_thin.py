@@ -148,7 +148,9 @@ class Thin(_OfThin):
                 sides, sizes = sides[::-1], sizes[::-1]
             Products(self.e, *sides, *sizes).emit_piece(f"product.{block_name(*tails)}")
             if plan.splits == 1:
-                Block(self.e, plan, store, height, width).emit_end(block_name(*tails))
+                block = Block(self.e, plan, store, height, width)
+                block.emit_end(block_name(*tails))
+                block.emit_soon(f"soon.{block_name(*tails)}")
         if plan.crossed and plan.splits == 1:
             self.emit_turning()
         large = self.large
@@ -169,6 +171,10 @@ class Thin(_OfThin):
             left = e.op("sub nsw", e.i64(large.steps), step)
             steps = e.intrinsic("llvm.smin", left, e.i64(plan.thin_steps))
             depth = e.op("sub nsw", e.i64(large.depth), weighted_sum(e, [(step, BLOCK)]))
+            if plan.splits == 1:
+                last = weighted_sum(e, [(high, 1), (e.i64(-1), 1)])
+                with e.when(e.cmp("icmp eq", chunks.index, last)):
+                    self.over_pairs(bounds, self.ask)
             source = self.source(large, {}, e.i64(0), step)
             self.pack_panel(plan.thin_chunk, source, memory, bounds, depth, steps)
             depth = e.intrinsic("llvm.smin", depth, weighted_sum(e, [(steps, BLOCK)]))
@@ -195,6 +201,11 @@ class Thin(_OfThin):
             e.call(block_name(*self.tails(*tails)), None, arguments, declared=True)
 
         self.over_pairs(bounds, give)
+
+    def ask(self, number: Reg, small: Reg, tails: tuple[bool, bool]) -> None:
+        """Asks for the memory that the results of a block meet."""
+        arguments = [TABLE, ARGS, *self.place(number, small)]
+        self.e.call(f"soon.{block_name(*self.tails(*tails))}", None, arguments, declared=True)
 
     def over_pairs(
         self, bounds: tuple[Reg, Reg], body: Callable[[Reg, Reg, tuple[bool, bool]], None]

@@ -323,6 +323,16 @@ class Block(Products):
             self._give(result, row, column)
             self.e.line("ret void")
 
+    def emit_soon(self, name: str) -> None:
+        """Defines @name(.., row, column): asks for all that a block's results meet."""
+        e = self.e
+        parameters = [*PARAMETERS, ("row", I64), ("column", I64)]
+        self.index = {}
+        with e.function(name, "internal void", parameters) as (_, _, row, column):
+            if self.store is not None and hasattr(self.store, "prefetch"):
+                self._prefetch_rows(e.i64(0), e.i64(self.height), row, column)
+            e.line("ret void")
+
     def emit_total(self, name: str, parts: int, stride: int, turn: str = "") -> None:
         """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
         and hands the block on, through the function `turn` if there is one.
@@ -352,16 +362,23 @@ class Block(Products):
         share = -(-self.height // plan.left.steps)
         low = weighted_sum(e, [(step, share)])
         high = weighted_sum(e, [(step, share), (e.i64(share), 1)])
+        self._prefetch_rows(low, e.intrinsic("llvm.smin", high, e.i64(self.height)), row, column)
+
+    def _prefetch_rows(self, low: Reg, high: Reg, row: Reg, column: Reg) -> None:
+        """Asks for what rows low .. high - 1 of the block's results meet."""
+        e, plan, store = self.e, self.plan, self.store
+        assert store is not None
+        assert hasattr(store, "prefetch")
         positions = [p for p, axis in enumerate(plan.spec.axes) if axis.kind != "k"]
         lane = positions.index(plan.right.lead.axes[-1])
-        with e.loop(low, e.intrinsic("llvm.smin", high, e.i64(self.height))) as rows:
+        with e.loop(low, high) as rows:
             first = weighted_sum(e, [(row, BLOCK), (rows.index, 1)])
             place = {**self.index, **lead_indices(e, plan.left.lead, first)}
             for number in range(self.column_tiles):
                 along = weighted_sum(e, [(column, BLOCK), (e.i64(number), HALF)])
                 index = {**place, **lead_indices(e, plan.right.lead, along)}
                 registers = [index.get(p, e.i64(0)) for p in positions]
-                self.store.prefetch(e, registers, lane)
+                store.prefetch(e, registers, lane)
 
     # ---- results ---------------------------------------------------------------------------------
 
