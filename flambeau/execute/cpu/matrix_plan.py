@@ -172,7 +172,9 @@ class MatrixPlan:
             return "thin"
         right = self.right.lead.blocks * self.right.block_bytes
         steep = self.left.stride != 1 and self.right.stride != 1
-        if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep:
+        rows, cols = self.left.lead.blocks, self.right.lead.blocks
+        small = rows * cols <= DEEP_BLOCKS or rows < TASKS
+        if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep and small:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
