@@ -132,8 +132,9 @@ class _ByRows(Kernel):
             steps = e.op("udiv", weighted_sum(e, [(depth, 1), (e.i64(BLOCK - 1), 1)]), e.i64(BLOCK))
             last = e.cast("zext", e.cmp("icmp eq", number, e.i64(plan.chunks - 1)), "i64")
             chunk = [step, steps, depth, last]
-        source = self.source(left, index, e.i64(0), step)
-        self.pack_panel(left, source, memory, bounds, depth, steps)
+        if not plan.direct:
+            source = self.source(left, index, e.i64(0), step)
+            self.pack_panel(left, source, memory, bounds, depth, steps)
 
         def of_column(column: Reg, tail: bool) -> None:
             right = self.packed(plan.right, RIGHT_PACKED, index, column)
@@ -142,6 +143,8 @@ class _ByRows(Kernel):
             def of_row(row: Reg, tail_row: bool) -> None:
                 local = e.op("sub nsw", row, bounds[0])
                 at = e.gep(memory, "i8", weighted_sum(e, [(local, left.block_bytes)]))
+                if plan.direct:
+                    at = self.source(plan.left, index, row, step)
                 extra = list(chunk)
                 if chunk:
                     place = weighted_sum(e, [(local, plan.right.lead.blocks), (column, 1)])
@@ -176,10 +179,14 @@ class _Batched(Kernel):
             self.pack_block(plan.right, index, columns.index, right(columns.index))
 
         def of_row(row: Reg, tail_row: bool) -> None:
-            self.pack_block(plan.left, index, row, left)
+            at = left
+            if plan.direct:
+                at = self.source(plan.left, index, row)
+            else:
+                self.pack_block(plan.left, index, row, left)
 
             def of_column(column: Reg, tail: bool) -> None:
-                self.call_block(left, right(column), index, (row, column), (tail_row, tail))
+                self.call_block(at, right(column), index, (row, column), (tail_row, tail))
 
             self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
 

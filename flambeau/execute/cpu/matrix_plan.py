@@ -181,6 +181,13 @@ class MatrixPlan:
         return "rows" if self.count * self.left.lead.blocks >= TASKS else "apart"
 
     @property
+    def direct(self) -> bool:
+        """Whether the unit reads the left side where it is: bfloat16 rows of whole blocks."""
+        left = self.left
+        whole = left.depth % BLOCK == 0 and left.lead.extent % BLOCK == 0
+        return whole and left.parts == 1 and left.by_k and self.form in ("rows", "batched")
+
+    @property
     def panels(self) -> tuple[int, int]:
         """Into how many ranges of blocks the left and the right side are cut."""
         rows, cols = self.left.lead.blocks, self.right.lead.blocks
@@ -304,7 +311,7 @@ class MatrixPlan:
             turns = rows * cols * TURN_CYCLES if self.crossed else 0
             return total + self.large.cycles + turns + KERNEL_CYCLES
         of_rows, of_cols = self.panels
-        if self.left not in self.packed:
+        if self.left not in self.packed and not self.direct:
             total += self.left.cycles * of_cols
         if self.right not in self.packed:
             total += self.right.cycles * of_rows

@@ -91,6 +91,7 @@ class Products:
         self.left, self.right = left, right
         self.height, self.width = height, width
         self.row_tiles, self.column_tiles = -(-height // HALF), -(-width // HALF)
+        self.direct = False  # whether the left operand is not packed
 
     def emit_product(self, name: str) -> None:
         """Defines @name(left, right, rows, columns, result, depth, again): the products of a block,
@@ -197,7 +198,13 @@ class Products:
         first = {tile: part for _, *used in work[::-1] for tile, part in used}
         last = weighted_sum(e, [(steps, 1), (e.i64(-1), 1)])
 
-        def load(tile: int, part: int, offset: Reg) -> None:
+        def load(tile: int, part: int, step: Reg) -> None:
+            if self.direct and tile < 6:
+                pitch = 2 * self.left.lead.stride
+                offset = weighted_sum(e, [(step, 2 * BLOCK), (e.i64(tile % 2), HALF * pitch)])
+                unit_instruction(e, "tileloadd64", tile, e.gep(left, "i8", offset), e.i64(pitch))
+                return
+            offset = weighted_sum(e, [(step, self.left.step_bytes)])
             place = e.gep(left if tile < 6 else right, "i8", offset)
             place = e.gep(place, "i8", e.i64(part * PART_BYTES + tile % 2 * TILE_BYTES))
             unit_instruction(e, "tileloadd64", tile, place, e.i64(2 * BLOCK))
@@ -205,10 +212,8 @@ class Products:
         for tile, part in first.items():
             load(tile, part, e.i64(0))
         with e.loop(e.i64(0), steps) as loop:
-            here = weighted_sum(e, [(loop.index, self.left.step_bytes)])
             after = weighted_sum(e, [(loop.index, 1), (e.i64(1), 1)])
             after = e.intrinsic("llvm.smin", after, last)
-            after = weighted_sum(e, [(after, self.left.step_bytes)])
             if ahead is not None:
                 ahead(loop.index)
             for number, (total, *used) in enumerate(work):
@@ -216,7 +221,7 @@ class Products:
                 for tile, part in used:
                     later = [p for _, *more in work[number + 1 :] for t, p in more if t == tile]
                     if later and later[0] != part:
-                        load(tile, later[0], here)
+                        load(tile, later[0], loop.index)
                     elif not later:
                         load(tile, first[tile], after)
 
@@ -279,6 +284,7 @@ class Block(Products):
         super().__init__(e, plan.left, plan.right, height, width)
         self.plan = plan
         self.store = store
+        self.direct = plan.direct
 
     def emit(self, name: str) -> None:
         """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
