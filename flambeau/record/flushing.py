@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from flambeau.record.observing import WATCH
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
@@ -147,6 +148,11 @@ def write_exposed(storages: list[Storage], write: Any) -> Any:
 
 def run_recording(rec: Recording) -> Plan | None:
     """Runs what has been recorded; the plan that did."""
+    observer = WATCH.observer
+    return _run(rec) if observer is None else observer.flushing(rec, _run)
+
+
+def _run(rec: Recording) -> Plan | None:
     state = rec.state
     state.tick = next(_ticks)
     plan: Plan | None = None

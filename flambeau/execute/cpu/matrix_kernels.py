@@ -8,6 +8,8 @@ memory of the task's own:
     rows      a panel of rows of the left side, which stays in the cache, multiplied by all columns
               at once; the right side was packed before, once in a program. Long sums are cut into
               chunks: what was added up so far waits in the task's memory
+    columns   32 columns of a large right side, multiplied by the few rows of the left side, which
+              were packed before and stay in the cache
     batched   one of many small right sides, then as above
     deep      128 k of both sides, again and again added to the same panel of the result, where the
               sum is long and both operands are stored k by k (the gradient of a weight); tasks
@@ -39,9 +41,11 @@ from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.matrix_loops import LEFT_PACKED, RIGHT_PACKED, STEP, Kernel, block_name
 from flambeau.execute.cpu.matrix_pack import PACKING, emit_packing, emit_step
 from flambeau.execute.cpu.matrix_plan import BLOCK, BLOCK_RESULT, DEEP_CHUNK, MatrixPlan
+from flambeau.execute.cpu.matrix_runs import Run
 from flambeau.execute.cpu.matrix_thin import Thin, ThinTotals, thin_scratch_bytes
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
+RUN = "run.of.blocks"
 RESERVED = 4  # operands of a kernel before those of its epilogue
 
 
@@ -102,6 +106,14 @@ class _ByRows(Kernel):
     def loops(self) -> list[Dimension]:
         return [*self.around, Dimension(self.plan.panels[0])]
 
+    def emit(self, store: StoreCallback) -> None:
+        self.whole = [
+            d.count - d.tail if self.plan.chunks == 1 else 0 for d in (self.by_row, self.by_column)
+        ]
+        if all(self.whole):
+            Run(self.e, self.plan, store).emit(RUN)
+        super().emit(store)
+
     def emit_packing(self) -> None:
         emit_step(self.e, self.plan.left, STEP.format(self.plan.left.number))
 
@@ -136,6 +148,8 @@ class _ByRows(Kernel):
             source = self.source(left, index, e.i64(0), step)
             self.pack_panel(left, source, memory, bounds, depth, steps)
 
+        beyond = self.whole_blocks(index, memory, bounds) if all(self.whole) else bounds[0]
+
         def of_column(column: Reg, tail: bool) -> None:
             right = self.packed(plan.right, RIGHT_PACKED, index, column)
             right = e.gep(right, "i8", weighted_sum(e, [(step, plan.right.step_bytes)]))
@@ -153,9 +167,57 @@ class _ByRows(Kernel):
                     extra.append(e.gep(totals, "i8", place))
                 self.call_block(at, right, index, (row, column), (tail_row, tail), step, extra)
 
-            self.over(*bounds, self.by_row, of_row)
+            low = bounds[0] if tail else beyond
+            self.over(low, bounds[1], self.by_row, of_row)
 
-        self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
+        if not all(self.whole) or self.row_tail or self.column_tail:
+            self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
+
+    def whole_blocks(self, index: dict[int, Reg], left: Reg, bounds: tuple[Reg, Reg]) -> Reg:
+        """Computes the whole blocks of a panel of rows, packed at `left`; the row behind them."""
+        e, plan = self.e, self.plan
+        low, (rows, columns) = bounds[0], self.whole
+        stop = e.intrinsic("llvm.smin", bounds[1], e.i64(rows))
+        high, zero = e.op("sub nsw", stop, low), e.i64(0)
+        with e.when(e.cmp("icmp sgt", high, zero)):
+            right = self.packed(plan.right, RIGHT_PACKED, index, zero)
+            sources = self.source(plan.left, index, low), self.source(plan.right, index, zero)
+            around = [index[p] for p in plan.outer]
+            sizes = [low, zero, high, e.i64(columns)]
+            arguments = [TABLE, ARGS, left, right, *sources, *sizes, *around]
+            e.call(RUN, None, arguments, declared=True)
+        return stop
+
+
+class _ByColumns(Kernel):
+    def loops(self) -> list[Dimension]:
+        return [self.by_column]
+
+    def emit(self, store: StoreCallback) -> None:
+        Run(self.e, self.plan, store).emit(RUN)
+        super().emit(store)
+
+    def emit_packing(self) -> None:
+        emit_packing(self.e, self.plan.right, f"{PACKING}.{self.plan.right.number}")
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        e, plan = self.e, self.plan
+        column, index, low = indices[0], dict[int, Reg](), e.i64(0)
+        right = self.task_memory(indices)
+        self.pack_block(plan.right, index, column, right)
+        rows = self.by_row.count - self.by_row.tail
+        if rows and not tails[0]:
+            left = self.packed(plan.left, LEFT_PACKED, index, low)
+            sources = self.source(plan.left, index, low), self.source(plan.right, index, column)
+            arguments = [left, right, *sources, low, column, e.i64(rows), e.i64(1)]
+            e.call(RUN, None, [TABLE, ARGS, *arguments], declared=True)
+            low = e.i64(rows)
+
+        def of_row(row: Reg, tail: bool) -> None:
+            left = self.packed(plan.left, LEFT_PACKED, index, row)
+            self.call_block(left, right, index, (row, column), (tail, tails[0]))
+
+        self.over(low, e.i64(self.by_row.count), self.by_row, of_row)
 
 
 class _Batched(Kernel):
@@ -299,6 +361,7 @@ class _Totals(_Partial):
 
 FORMS: dict[str, type[Kernel]] = {
     "rows": _ByRows,
+    "columns": _ByColumns,
     "batched": _Batched,
     "apart": _Apart,
     "deep": _Deep,

@@ -100,7 +100,8 @@ class Kernel:
         """Where the memory of the task begins that an iteration belongs to."""
         e = self.e
         number = self.task_of(indices)
-        scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
+        place = RIGHT_PACKED if self.plan.form == "columns" else LEFT_PACKED
+        scratch = operand_pointer(e, TABLE, ARGS, place)
         return e.gep(scratch, "i8", weighted_sum(e, [(number, self.plan.task_bytes)]))
 
     def packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:

@@ -178,7 +178,10 @@ class MatrixPlan:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
-        return "rows" if self.count * self.left.lead.blocks >= TASKS else "apart"
+        if self.count * self.left.lead.blocks >= TASKS:
+            return "rows"
+        large = self.right.bytes > PANEL_BYTES and self.right.lead.blocks >= TASKS
+        return "columns" if large and not self.outer and self.left.bytes <= PANEL_BYTES else "apart"
 
     @property
     def direct(self) -> bool:
@@ -285,6 +288,8 @@ class MatrixPlan:
         if self.form == "rows":
             totals = right.lead.blocks * BLOCK_RESULT if self.chunks > 1 else 0
             return self.high * (self.pieces.block_bytes + totals)
+        if self.form == "columns":
+            return right.block_bytes
         if self.form == "batched":
             return left.block_bytes + right.lead.blocks * right.block_bytes
         rows, cols = self.panels
@@ -296,7 +301,11 @@ class MatrixPlan:
         """The sides that kernels of their own pack."""
         if self.thin:
             return (self.small,)
-        found = {"apart": (self.left, self.right), "rows": (self.right,)}
+        found = {
+            "apart": (self.left, self.right),
+            "rows": (self.right,),
+            "columns": (self.left,),
+        }
         return found.get(self.form, ())
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -27,6 +28,9 @@ from flambeau.execute.cpu.matrix_plan import (
     MatrixPlan,
     Side,
 )
+
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.matrix_runs import Beside
 
 ROW_BYTES = 4 * BLOCK
 HIGH, MID, LOW = range(3)
@@ -125,23 +129,27 @@ class Products:
         again: Reg | None,
         ahead: Callable[[Reg], None] | None = None,
         chunk: tuple[Reg, Reg, Reg] | None = None,
+        beside: Beside | None = None,
     ) -> None:
         """result = left right, or plus that where `again`; on the unit if that is safe (bfloat16
         always is). chunk: how many steps, and after how many of the left and of the right
-        side their flags are, if not all.
+        side their flags are, if not all. `beside` is done between the unit's products, or behind
+        the vectors'.
         """
         e = self.e
         left, right, rows, columns = operands
         if self.left.parts == 1:
-            self._multiply(left, right, result, again, ahead, chunk)
+            self._multiply(left, right, result, again, ahead, chunk, beside)
             return
         by_unit, by_vectors, finished = e.label(), e.label(), e.label()
         e.branch_if(self._safe(left, right, chunk), by_unit, by_vectors)
         e.open_block(by_unit)
-        self._multiply(left, right, result, again, ahead, chunk)
+        self._multiply(left, right, result, again, ahead, chunk, beside)
         e.branch(finished)
         e.open_block(by_vectors)
         self._multiply_plainly(rows, columns, result, depth, again)
+        if beside is not None:
+            beside.all()
         e.branch(finished)
         e.open_block(finished)
 
@@ -165,6 +173,7 @@ class Products:
         again: Reg | None,
         ahead: Callable[[Reg], None] | None,
         chunk: tuple[Reg, Reg, Reg] | None,
+        beside: Beside | None,
     ) -> None:
         e = self.e
         totals = {
@@ -181,12 +190,17 @@ class Products:
                 for tile, place in places.items():
                     unit_instruction(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
         steps = e.i64(self.left.steps) if chunk is None else chunk[0]
-        self._multiply_steps(left, right, steps, ahead)
+        self._multiply_steps(left, right, steps, ahead, beside)
         for tile, place in places.items():
             unit_instruction(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
 
     def _multiply_steps(
-        self, left: Reg, right: Reg, steps: Reg, ahead: Callable[[Reg], None] | None
+        self,
+        left: Reg,
+        right: Reg,
+        steps: Reg,
+        ahead: Callable[[Reg], None] | None,
+        beside: Beside | None,
     ) -> None:
         """Adds the products of so many steps to the totals in tiles 0 to 3.
 
@@ -224,6 +238,8 @@ class Products:
                         load(tile, later[0], loop.index)
                     elif not later:
                         load(tile, first[tile], after)
+                if beside is not None:
+                    beside(loop.index, number, len(work))
 
     def _work(self) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
         """The products of a step: the total's tile, then (tile, part) of the left and the right."""
