@@ -341,10 +341,13 @@ def _deep_panels(rows: int, cols: int) -> tuple[int, int]:
 
 
 @lru_cache(4096)
-def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> MatrixPlan | None:
+def matrix_plan(
+    spec: Contraction, vector_bits: int, uses: tuple[int, int], wanted: bool = False
+) -> MatrixPlan | None:
     """The plan where the matrix unit is there and faster than vector instructions.
 
-    uses: how many contractions of the program share the packed A, and B.
+    uses: how many contractions of the program share the packed A, and B. wanted: also where the
+    cost model says that it is slower.
     """
     if vector_bits != 512 or spec.element not in ELEMENT_PARTS or spec.out_element != spec.element:
         return None
@@ -360,7 +363,7 @@ def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> M
         costs.append(plan.cycles + sum(packing))
     fastest = choose(spec, vector_bits, vector_registers(vector_bits)).cycles
     best = min(costs)
-    return plans[costs.index(best)] if best < ADVANTAGE * fastest else None
+    return plans[costs.index(best)] if wanted or best < ADVANTAGE * fastest else None
 
 
 def _forms(plan: MatrixPlan, uses: tuple[int, int]) -> list[MatrixPlan]:
