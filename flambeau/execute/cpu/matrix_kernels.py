@@ -46,6 +46,7 @@ from flambeau.execute.cpu.matrix_thin import Thin, ThinTotals, thin_scratch_byte
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 RUN = "run.of.blocks"
+RUN_SIZE = 12  # instructions of an epilogue, about, from which on a run pays
 RESERVED = 4  # operands of a kernel before those of its epilogue
 
 
@@ -107,9 +108,9 @@ class _ByRows(Kernel):
         return [*self.around, Dimension(self.plan.panels[0])]
 
     def emit(self, store: StoreCallback) -> None:
-        self.whole = [
-            d.count - d.tail if self.plan.chunks == 1 else 0 for d in (self.by_row, self.by_column)
-        ]
+        # Handing on plain results is so little that between products it only delays them.
+        runs = self.plan.chunks == 1 and getattr(store, "size", RUN_SIZE) >= RUN_SIZE
+        self.whole = [d.count - d.tail if runs else 0 for d in (self.by_row, self.by_column)]
         if all(self.whole):
             Run(self.e, self.plan, store).emit(RUN)
         super().emit(store)
