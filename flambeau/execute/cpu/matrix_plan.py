@@ -372,8 +372,10 @@ def _forms(plan: MatrixPlan, uses: tuple[int, int]) -> list[MatrixPlan]:
     """
     large, small = plan.large, plan.small
     few = small.lead.blocks <= THIN_BLOCKS < 2 * large.lead.blocks
-    # With three parts, and one block to meet them, packing takes longer than vector instructions.
-    pays = small.parts == 1 or (small.lead.blocks > 1 and large.by_k)
+    # With three parts, and one block to meet them, packing takes longer than vector instructions
+    # do, unless the sum is long and they would wait for each line of memory.
+    long = plan.thin_chunks >= TASKS * THIN_CHUNKS and not large.by_k
+    pays = small.parts == 1 or long or (small.lead.blocks > 1 and large.by_k)
     if few and pays and not plan.outer and uses[large.number] == 1:
         return [plan, replace(plan, thin=True)]
     return [plan]
