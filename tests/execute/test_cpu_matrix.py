@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from against_reference import Builder, run
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType, float32_from_bfloat16
-from flambeau.execute.cpu import pool
+from flambeau.execute.cpu import pool, products
 from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.execute.cpu.compiler import compile_program
 from flambeau.execute.cpu.contraction import Axis, Contraction
 from flambeau.execute.cpu.matrix_plan import as_matrices
 from flambeau.execute.cpu.target import has_matrix_unit
+from flambeau.execute.cpu.templates import TEMPLATES
 from flambeau.ops import view
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.elementwise import tanh
@@ -65,6 +67,26 @@ def on_unit(compiled: CompiledProgram) -> bool:
     return any("tdpbf16ps" in k.text for k in compiled.kernels)
 
 
+@pytest.fixture(params=["thin", "chunks", "own"])
+def other_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forms that small products would not take by themselves, and the one that they do."""
+    forget_kernels()
+    if request.param == "thin":
+        monkeypatch.setattr(module, "_forms", lambda plan, uses: [replace(plan, thin=True)])
+    elif request.param == "chunks":
+        monkeypatch.setattr(module, "WHOLE_BYTES", 1 << 13)
+        monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 14)
+        monkeypatch.setattr(module, "TASKS", 2)
+    yield
+    forget_kernels()
+
+
+def forget_kernels() -> None:
+    """What is known of plans depends on constants that a test changes."""
+    TEMPLATES.known.clear()
+    products._scratch_bytes.cache_clear()
+
+
 # Rows, inner, columns: of whole blocks, of parts of blocks, long and deep.
 SIZES = [
     (64, 64, 64),
@@ -103,6 +125,31 @@ def test_as_exact_as_float32(size: tuple[int, int, int], turned: tuple[bool, boo
 
     assert error(result) <= 1.05 * error(plain)
     np.testing.assert_allclose(result, exact, rtol=1e-6, atol=1e-5 * np.sqrt(inner))
+
+
+@needs_unit
+@pytest.mark.usefixtures("always", "other_form")
+@pytest.mark.parametrize("turned", TURNS)
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.bfloat16])
+@pytest.mark.parametrize("size", [(48, 1400, 97), (200, 150, 45), (33, 700, 290)])
+def test_all_forms(size: tuple[int, int, int], dtype: DType, turned: tuple[bool, bool]) -> None:
+    rows, inner, columns = size
+    rng = np.random.default_rng(sum(size))
+    left = as_bfloat16(rng.standard_normal((rows, inner)))
+    right = as_bfloat16(rng.standard_normal((inner, columns)))
+    left[rows - 1, inner - 1] = right[inner - 1, 3] = 1e30  # beyond what the unit does exactly
+    result, compiled = compiled_product(left, right, turned, dtype)
+    assert on_unit(compiled)
+    if dtype is dtypes.bfloat16:
+        result = float32_from_bfloat16(result.reshape(rows, columns))
+    exact = left.astype(np.float64) @ right.astype(np.float64)
+    scale = np.abs(left).astype(np.float64) @ np.abs(right).astype(np.float64)
+    with np.errstate(over="ignore"):
+        exact = exact.astype(np.float32)
+    error = 2**-8 if dtype is dtypes.bfloat16 else 2e-6
+    known = np.isfinite(exact)
+    np.testing.assert_array_equal(np.isfinite(result), known)
+    assert np.all(np.abs(result[known] - exact[known]) <= error * scale[known])
 
 
 def as_bfloat16(x: Any) -> Any:

@@ -14,12 +14,12 @@ memory of the task's own:
     deep      128 k of both sides, again and again added to the same panel of the result, where the
               sum is long and both operands are stored k by k (the gradient of a weight); tasks
               share the sum as well, a second kernel adds their results
+    thin      a few steps of a large side, multiplied by all of a small one, which was packed before
+              (matrix_thin.py)
     apart     nothing: both sides were packed before
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -28,7 +28,6 @@ from flambeau.execute.cpu.contraction_nest import (
     emit_stage,
     range_number,
     task_count,
-    task_number,
 )
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.contraction_spec import (
@@ -39,16 +38,16 @@ from flambeau.execute.cpu.contraction_spec import (
     weighted_sum,
 )
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
-from flambeau.execute.cpu.matrix_pack import PACKING, call_step, emit_packing, emit_step
-from flambeau.execute.cpu.matrix_plan import BLOCK, BLOCK_RESULT, DEEP_CHUNK, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_loops import LEFT_PACKED, RIGHT_PACKED, STEP, Kernel, block_name
+from flambeau.execute.cpu.matrix_pack import PACKING, emit_packing, emit_step
+from flambeau.execute.cpu.matrix_plan import BLOCK, BLOCK_RESULT, DEEP_CHUNK, MatrixPlan
 from flambeau.execute.cpu.matrix_runs import Run
+from flambeau.execute.cpu.matrix_thin import Thin, ThinTotals, thin_scratch_bytes
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
-LEFT_PACKED, RIGHT_PACKED = 2, 3
 RUN = "run.of.blocks"
+RUN_SIZE = 12  # instructions of an epilogue, about, from which on a run pays
 RESERVED = 4  # operands of a kernel before those of its epilogue
-PARALLEL_CYCLES = 15_000
-STEP = PACKING + ".{}.step"  # the function that packs a step of a side
 
 
 def matrix_kernels(
@@ -59,9 +58,13 @@ def matrix_kernels(
     Operands: 0 A, 1 B, 2 the packed left side, 3 the packed right side, 4 and up what `store` uses.
     A side that is not packed before has scratch memory instead, both the same: see `scratch_bytes`.
     """
-    made: list[_Kernel]
+    made: list[Kernel]
     if plan.form == "deep":
         made = [_Deep(Emitter(vector_bits), plan), _Totals(Emitter(vector_bits), plan)]
+    elif plan.thin:
+        made = [Thin(Emitter(vector_bits), plan)]
+        if plan.splits > 1:
+            made.append(ThinTotals(Emitter(vector_bits), plan))
     else:
         made = [FORMS[plan.form](Emitter(vector_bits), plan)]
     for kernel in made:
@@ -77,6 +80,8 @@ def matrix_kernels(
 
 def scratch_bytes(plan: MatrixPlan) -> int:
     """Memory that a plan's kernels need for what is not packed before, and for partial results."""
+    if plan.thin:
+        return thin_scratch_bytes(plan)
     tasks = task_count(FORMS[plan.form](Emitter(512), plan).cut)
     total = tasks * plan.task_bytes
     if plan.form == "deep":
@@ -85,152 +90,7 @@ def scratch_bytes(plan: MatrixPlan) -> int:
     return total
 
 
-class _Kernel:
-    """The loops around the blocks of a plan."""
-
-    def __init__(self, e: Emitter, plan: MatrixPlan) -> None:
-        self.e = e
-        self.plan = plan
-        rows, cols = plan.left.lead, plan.right.lead
-        self.widths = {False: BLOCK, True: cols.extent % BLOCK or BLOCK}
-        self.heights = {False: BLOCK, True: rows.extent % BLOCK or BLOCK}
-        self.column_tail, self.row_tail = self.widths[True] < BLOCK, self.heights[True] < BLOCK
-        self.around = [Dimension(plan.spec.axes[p].extent) for p in plan.outer]
-        self.by_row = Dimension(rows.blocks, tail=self.row_tail)
-        self.by_column = Dimension(cols.blocks, tail=self.column_tail)
-        tasks = TASKS if plan.cycles >= PARALLEL_CYCLES else 1
-        self.cut = cut_dimensions(self.loops(), tasks)
-
-    def loops(self) -> list[Dimension]:
-        """The loops that are divided into tasks, outermost first."""
-        raise NotImplementedError
-
-    def emit(self, store: StoreCallback) -> None:
-        """Defines @products, the kernel's work."""
-        for tail_row, tail_column in self.versions():
-            height, width = self.heights[tail_row], self.widths[tail_column]
-            block = Block(self.e, self.plan, store, height, width)
-            block.emit(_name(tail_row, tail_column))
-        self.emit_packing()
-        emit_stage(self.e, "products", self.cut, self.body)
-
-    def emit_packing(self) -> None:
-        """Defines the functions that pack what the kernel packs itself."""
-
-    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-        """One iteration of the loops."""
-        raise NotImplementedError
-
-    def versions(self) -> list[tuple[bool, bool]]:
-        """Which blocks there are: whole, last of their rows, last of their columns."""
-        rows = [False, True] if self.row_tail else [False]
-        columns = [False, True] if self.column_tail else [False]
-        return [(r, c) for r in rows for c in columns]
-
-    def over(
-        self, low: Reg, high: Reg, dimension: Dimension, body: Callable[[Reg, bool], None]
-    ) -> None:
-        """body(index, whether it is the tail) for low .. high - 1 of a dimension."""
-        e = self.e
-        whole = e.i64(dimension.count - dimension.tail)
-        stop = e.intrinsic("llvm.smin", high, whole) if dimension.tail else high
-        with e.loop(low, stop) as loop:
-            body(loop.index, False)
-        if dimension.tail:
-            with e.when(e.cmp("icmp sgt", high, whole)):
-                body(whole, True)
-
-    def bounds(self, index: Reg, panels: int, count: int) -> tuple[Reg, Reg]:
-        """The range of blocks of a panel."""
-        e = self.e
-        if panels == 1:
-            return e.i64(0), e.i64(count)
-        low = e.op("udiv", weighted_sum(e, [(index, count)]), e.i64(panels))
-        after = weighted_sum(e, [(index, count), (e.i64(count), 1)])
-        return low, e.op("udiv", after, e.i64(panels))
-
-    def task_memory(self, indices: Sequence[Reg]) -> Reg:
-        """Where the memory of the task begins that an iteration belongs to."""
-        e = self.e
-        number = task_number(e, indices, self.cut)
-        place = RIGHT_PACKED if self.plan.form == "columns" else LEFT_PACKED
-        scratch = operand_pointer(e, TABLE, ARGS, place)
-        return e.gep(scratch, "i8", weighted_sum(e, [(number, self.plan.task_bytes)]))
-
-    def packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
-        """Where a block of a side that was packed before begins."""
-        e, number = self.e, self.e.i64(0)
-        for position, extent, _ in side.outer:
-            number = weighted_sum(e, [(number, extent), (index[position], 1)])
-        number = weighted_sum(e, [(number, side.lead.blocks), (block, 1)])
-        offset = weighted_sum(e, [(number, side.block_bytes)])
-        return e.gep(operand_pointer(e, TABLE, ARGS, operand), "i8", offset)
-
-    def source(self, side: Side, index: dict[int, Reg], block: Reg, step: Reg | None = None) -> Reg:
-        """Where a block of a side begins in its operand, from a step on."""
-        terms = [(index[p], stride) for p, _, stride in side.outer]
-        terms.append((block, BLOCK * side.lead.stride))
-        if step is not None:
-            terms.append((step, BLOCK * side.stride))
-        base = operand_pointer(self.e, TABLE, ARGS, side.number)
-        return self.e.gep(base, side.memory, weighted_sum(self.e, terms))
-
-    def pack_block(self, side: Side, index: dict[int, Reg], block: Reg, target: Reg) -> None:
-        """Packs 32 rows of a side, of all k."""
-        e = self.e
-        rest = e.op("sub nsw", e.i64(side.lead.extent), weighted_sum(e, [(block, BLOCK)]))
-        sizes = [rest, e.i64(side.depth), e.i64(side.far)]
-        arguments = [self.source(side, index, block), target, *sizes]
-        e.call(f"{PACKING}.{side.number}", None, arguments, declared=True)
-
-    def pack_panel(
-        self, side: Side, source: Reg, target: Reg, bounds: tuple[Reg, Reg], depth: Reg, count: Reg
-    ) -> None:
-        """Packs so many steps of a range of blocks, so that memory is read in order: by blocks
-        where rows are whole, else 32 k of all blocks and then the next.
-        """
-        e, name = self.e, STEP.format(side.number)
-        ranges = [(e.i64(0), count), bounds]
-        with (
-            e.loop(*ranges[side.by_k]) as first,
-            e.loop(*ranges[not side.by_k]) as second,
-        ):
-            steps, blocks = (second, first) if side.by_k else (first, second)
-            row = weighted_sum(e, [(blocks.index, BLOCK)])
-            at = e.gep(source, side.memory, weighted_sum(e, [(row, side.lead.stride)]))
-            local = e.op("sub nsw", blocks.index, bounds[0])
-            to = e.gep(target, "i8", weighted_sum(e, [(local, side.block_bytes)]))
-            left = e.op("sub nsw", e.i64(side.lead.extent), row)
-            flags = e.gep(to, "i8", weighted_sum(e, [(count, side.step_bytes)]))
-            block = at, to, flags, left, depth, e.i64(side.far)
-            call_step(e, side, name, block, steps.index)
-
-    def call_block(
-        self,
-        left: Reg,
-        right: Reg,
-        index: dict[int, Reg],
-        place: tuple[Reg, Reg],
-        tails: tuple[bool, bool],
-        step: Reg | None = None,
-        more: Sequence[Reg] = (),
-    ) -> None:
-        """Computes the block of the result at (row, column); see Block.emit for `more`."""
-        plan = self.plan
-        sources = [
-            self.source(side, index, block, step)
-            for side, block in zip((plan.left, plan.right), place, strict=True)
-        ]
-        around = [index[p] for p in plan.outer]
-        arguments = [TABLE, ARGS, left, right, *sources, *place, *around, *more]
-        self.e.call(_name(*tails), None, arguments, declared=True)
-
-
-def _name(tail_row: bool, tail_column: bool) -> str:
-    return f"block{'.low' if tail_row else ''}{'.last' if tail_column else ''}"
-
-
-class _Apart(_Kernel):
+class _Apart(Kernel):
     def loops(self) -> list[Dimension]:
         return [*self.around, self.by_column, self.by_row]
 
@@ -243,14 +103,14 @@ class _Apart(_Kernel):
         self.call_block(left, right, index, (row, column), (tails[-1], tails[-2]))
 
 
-class _ByRows(_Kernel):
+class _ByRows(Kernel):
     def loops(self) -> list[Dimension]:
         return [*self.around, Dimension(self.plan.panels[0])]
 
     def emit(self, store: StoreCallback) -> None:
-        self.whole = [
-            d.count - d.tail if self.plan.chunks == 1 else 0 for d in (self.by_row, self.by_column)
-        ]
+        # Handing on plain results is so little that between products it only delays them.
+        runs = self.plan.chunks == 1 and getattr(store, "size", RUN_SIZE) >= RUN_SIZE
+        self.whole = [d.count - d.tail if runs else 0 for d in (self.by_row, self.by_column)]
         if all(self.whole):
             Run(self.e, self.plan, store).emit(RUN)
         super().emit(store)
@@ -285,8 +145,9 @@ class _ByRows(_Kernel):
             steps = e.op("udiv", weighted_sum(e, [(depth, 1), (e.i64(BLOCK - 1), 1)]), e.i64(BLOCK))
             last = e.cast("zext", e.cmp("icmp eq", number, e.i64(plan.chunks - 1)), "i64")
             chunk = [step, steps, depth, last]
-        source = self.source(left, index, e.i64(0), step)
-        self.pack_panel(left, source, memory, bounds, depth, steps)
+        if not plan.direct:
+            source = self.source(left, index, e.i64(0), step)
+            self.pack_panel(left, source, memory, bounds, depth, steps)
 
         beyond = self.whole_blocks(index, memory, bounds) if all(self.whole) else bounds[0]
 
@@ -297,6 +158,8 @@ class _ByRows(_Kernel):
             def of_row(row: Reg, tail_row: bool) -> None:
                 local = e.op("sub nsw", row, bounds[0])
                 at = e.gep(memory, "i8", weighted_sum(e, [(local, left.block_bytes)]))
+                if plan.direct:
+                    at = self.source(plan.left, index, row, step)
                 extra = list(chunk)
                 if chunk:
                     place = weighted_sum(e, [(local, plan.right.lead.blocks), (column, 1)])
@@ -327,7 +190,7 @@ class _ByRows(_Kernel):
         return stop
 
 
-class _ByColumns(_Kernel):
+class _ByColumns(Kernel):
     def loops(self) -> list[Dimension]:
         return [self.by_column]
 
@@ -358,7 +221,7 @@ class _ByColumns(_Kernel):
         self.over(low, e.i64(self.by_row.count), self.by_row, of_row)
 
 
-class _Batched(_Kernel):
+class _Batched(Kernel):
     def loops(self) -> list[Dimension]:
         return self.around
 
@@ -379,10 +242,14 @@ class _Batched(_Kernel):
             self.pack_block(plan.right, index, columns.index, right(columns.index))
 
         def of_row(row: Reg, tail_row: bool) -> None:
-            self.pack_block(plan.left, index, row, left)
+            at = left
+            if plan.direct:
+                at = self.source(plan.left, index, row)
+            else:
+                self.pack_block(plan.left, index, row, left)
 
             def of_column(column: Reg, tail: bool) -> None:
-                self.call_block(left, right(column), index, (row, column), (tail_row, tail))
+                self.call_block(at, right(column), index, (row, column), (tail_row, tail))
 
             self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
 
@@ -398,7 +265,7 @@ def _deep_cut(plan: MatrixPlan) -> tuple[Dimension, ...]:
     return cut_dimensions([Dimension(rows), Dimension(cols), Dimension(chunks)], tasks)
 
 
-class _Partial(_Kernel):
+class _Partial(Kernel):
     """A kernel of a `deep` product. Its memory: what tasks pack, then the results of each part of
     the sum, block by block.
     """
@@ -424,7 +291,7 @@ class _Deep(_Partial):
     def emit(self, store: StoreCallback) -> None:
         for tails in self.versions():
             block = Block(self.e, self.chunk, None, self.heights[tails[0]], self.widths[tails[1]])
-            block.emit_product(_name(*tails))
+            block.emit_product(block_name(*tails))
         for side in (self.chunk.left, self.chunk.right):
             emit_step(self.e, side, STEP.format(side.number))
         emit_stage(self.e, "products", self.cut, self.body)
@@ -465,7 +332,7 @@ class _Deep(_Partial):
                     place = weighted_sum(e, [(block, BLOCK * side.lead.stride)])
                     origins.append(e.gep(source, side.memory, place))
                 arguments = [*operands, *origins, self.result(part, row, column), depth, again]
-                e.call(_name(tail_row, tail), None, arguments, declared=True)
+                e.call(block_name(tail_row, tail), None, arguments, declared=True)
 
             self.over(*ranges[0], self.by_row, of_row)
 
@@ -484,16 +351,16 @@ class _Totals(_Partial):
         stride = plan.left.lead.blocks * plan.right.lead.blocks * BLOCK_RESULT
         for tails in self.versions():
             block = Block(self.e, plan, store, self.heights[tails[0]], self.widths[tails[1]])
-            block.emit_total(_name(*tails), parts, stride)
+            block.emit_total(block_name(*tails), parts, stride)
         emit_stage(self.e, "products", self.cut, self.body)
 
     def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
         column, row = indices
         arguments = [TABLE, ARGS, self.result(self.e.i64(0), row, column), row, column]
-        self.e.call(_name(tails[1], tails[0]), None, arguments, declared=True)
+        self.e.call(block_name(tails[1], tails[0]), None, arguments, declared=True)
 
 
-FORMS: dict[str, type[_Kernel]] = {
+FORMS: dict[str, type[Kernel]] = {
     "rows": _ByRows,
     "columns": _ByColumns,
     "batched": _Batched,

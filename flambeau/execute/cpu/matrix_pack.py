@@ -34,6 +34,8 @@ SOURCE, DESTINATION, OPERANDS = 0, 1, 2
 PARALLEL_ELEMENTS = 1 << 16
 TILE_BYTES = PART_BYTES // 2
 PACKING = "pack.rows"
+UNROLLED = 2  # rows or pairs of k
+GROUP = 4  # blocks that are packed together where their rows lie next to each other
 
 
 def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
@@ -43,10 +45,14 @@ def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     e = Emitter(vector_bits)
     emit_packing(e, side, PACKING)
     many = side.blocks * BLOCK * side.depth >= PARALLEL_ELEMENTS
-    tasks = min(TASKS, side.blocks) if many else 1
     words = [side.blocks, side.lead.blocks, side.lead.extent, side.depth, side.far]
     words += [number for _, extent, stride in side.outer for number in (extent, stride)]
-    emit_blocks(e, words, tasks, lambda number, values: _pack_block(e, side, number, values))
+    pack = _pack_block
+    if not side.by_k:
+        pack = _pack_group
+        words[0] = side.blocks // side.lead.blocks * -(-side.lead.blocks // GROUP)
+    tasks = min(TASKS, words[0]) if many else 1
+    emit_blocks(e, words, tasks, lambda number, values: pack(e, side, number, values))
     return e.module(), tasks, words
 
 
@@ -86,6 +92,34 @@ def _pack_block(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> N
     e.call(PACKING, None, [source, target, left, depth, stride], declared=True)
 
 
+def _pack_group(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> None:
+    """Packs a group of blocks whose rows lie next to each other: 32 k of all of them, then the
+    next, so that pages and lines of memory are used as they come.
+    """
+    _, blocks, extent, depth, stride, *outer = values
+    groups = e.op("udiv", weighted_sum(e, [(blocks, 1), (e.i64(GROUP - 1), 1)]), e.i64(GROUP))
+    group, around = e.op("urem", number, groups), e.op("udiv", number, groups)
+    low = weighted_sum(e, [(group, GROUP)])
+    high = e.intrinsic("llvm.smin", weighted_sum(e, [(low, 1), (e.i64(GROUP), 1)]), blocks)
+    before = e.op("mul nsw", around, blocks)
+    offset = e.i64(0)
+    for count, step in list(zip(outer[::2], outer[1::2], strict=True))[::-1]:
+        index, around = e.op("urem", around, count), e.op("udiv", around, count)
+        offset = e.op("add nsw", offset, e.op("mul nsw", index, step))
+    count = _steps(e, depth)
+    size = weighted_sum(e, [(count, side.step_bytes), (e.i64(FLAG_BYTES), 1)])
+    source = e.gep(operand_pointer(e, TABLE, ARGS, SOURCE), side.memory, offset)
+    target = operand_pointer(e, TABLE, ARGS, DESTINATION)
+    with e.loop(e.i64(0), count) as steps, e.loop(low, high) as loop:
+        row = weighted_sum(e, [(loop.index, BLOCK)])
+        at = e.gep(source, side.memory, _place(e, side, row, e.i64(0), stride))
+        place = e.op("mul nsw", e.op("add nsw", before, loop.index), size)
+        to = e.gep(target, "i8", place)
+        flags = e.gep(to, "i8", weighted_sum(e, [(count, side.step_bytes)]))
+        block = at, to, flags, e.op("sub nsw", extent, row), depth, stride
+        call_step(e, side, f"{PACKING}.step", block, steps.index)
+
+
 def _steps(e: Emitter, depth: Reg) -> Reg:
     return e.op("udiv", weighted_sum(e, [(depth, 1), (e.i64(BLOCK - 1), 1)]), e.i64(BLOCK))
 
@@ -122,12 +156,15 @@ def call_step(e: Emitter, side: Side, name: str, block: Sequence[Reg], step: Reg
     e.call(name, None, [at, to, flags, left, rest, step, stride], declared=True)
 
 
-def emit_step(e: Emitter, side: Side, name: str) -> None:
-    """Defines @name(source, target, flags, left, rest, number, stride): packs 32 rows by 32 k."""
+def emit_step(e: Emitter, side: Side, name: str, coming: int = 0) -> None:
+    """Defines @name(source, target, flags, left, rest, number, stride): packs 32 rows by 32 k.
+
+    Asks for the memory `coming` elements after what it reads, if that is not 0.
+    """
     parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
     parameters += [("left", I64), ("rest", I64), ("number", I64), ("stride", I64)]
     if side.parts == 1:
-        emit_plain_step(e, side, name, parameters)
+        emit_plain_step(e, side, name, parameters, coming)
         return
     pack = _pack_rows if side.by_k else _pack_pairs
     with e.function(name, "internal void", parameters) as registers:
@@ -138,7 +175,7 @@ def emit_step(e: Emitter, side: Side, name: str) -> None:
             row = weighted_sum(e, [(halves.index, HALF)])
             here = e.gep(source, "float", _place(e, side, row, e.i64(0), stride))
             mine = e.op("sub nsw", left, row)
-            found = pack(e, side.near, stride, here, tile, mine, rest, halves.carried)
+            found = pack(e, side.near, stride, here, tile, mine, rest, halves.carried, coming)
             if side.turned:
                 turn_parts(e, tile)
             halves.yield_(found)
@@ -165,18 +202,28 @@ def _pack_rows(
     left: Reg,
     rest: Reg,
     flags: list[Reg],
+    coming: int,
 ) -> list[Reg]:
-    """16 rows whose k lie next to each other: a vector has the k of a row."""
+    """16 rows whose k lie next to each other: a vector has the k of a row.
+
+    The last row stands for those that are not there (`left` may be negative, as `source` is that of
+    a later half): what becomes of them is not used.
+    """
     masks = [_first_lanes(e, rest), _first_lanes(e, e.op("sub nsw", rest, e.i64(LANES)))]
-    count = _between(e, left, HALF)
-    with e.loop(e.i64(0), count, carried=flags) as rows:
-        at = e.gep(source, "float", e.op("mul nsw", rows.index, stride))
-        x = masked_floats(e, at, masks[0], near)
-        y = masked_floats(e, e.gep(at, "float", e.i64(LANES * near)), masks[1], near)
-        rows.yield_(_pack_pair(e, tile, rows.index, x, y, rows.carried))
-    with e.loop(count, e.i64(HALF)) as beyond:
-        for part in range(PARTS):
-            e.store(_line(e, tile, beyond.index, part), e.const(0, WORDS), 64)
+    last = weighted_sum(e, [(left, 1), (e.i64(-1), 1)])
+    with e.loop(e.i64(0), e.i64(HALF), UNROLLED, carried=flags) as rows:
+        found = list(rows.carried)
+        for number in range(UNROLLED):
+            index = weighted_sum(e, [(rows.index, 1), (e.i64(number), 1)])
+            row = e.intrinsic("llvm.smin", index, last)
+            at = e.gep(source, "float", e.op("mul nsw", row, stride))
+            x = masked_floats(e, at, masks[0], near)
+            y = masked_floats(e, e.gep(at, "float", e.i64(LANES * near)), masks[1], near)
+            if coming:
+                prefetch(e, e.gep(at, "float", e.i64(coming)))
+                prefetch(e, e.gep(at, "float", e.i64(coming + LANES)))
+            found = _pack_pair(e, tile, index, x, y, found)
+        rows.yield_(found)
     return rows.carried
 
 
@@ -189,19 +236,25 @@ def _pack_pairs(
     left: Reg,
     rest: Reg,
     flags: list[Reg],
+    coming: int,
 ) -> list[Reg]:
     """16 rows that lie next to each other: a vector has one k of all of them."""
     mask, none = _first_lanes(e, left), e.const(0, MASK)
-    with e.loop(e.i64(0), e.i64(HALF), carried=flags) as pairs:
-        vectors = []
-        for start in (0, HALF):
-            k = weighted_sum(e, [(pairs.index, 1), (e.i64(start), 1)])
-            there = e.temp(
-                MASK, f"select i1 {e.cmp('icmp slt', k, rest)}, {mask.typed}, {none.typed}"
-            )
-            at = e.gep(source, "float", e.op("mul nsw", k, stride))
-            vectors.append(masked_floats(e, at, there, near))
-        pairs.yield_(_pack_pair(e, tile, pairs.index, vectors[0], vectors[1], pairs.carried))
+    with e.loop(e.i64(0), e.i64(HALF), UNROLLED, carried=flags) as pairs:
+        found = list(pairs.carried)
+        for number in range(UNROLLED):
+            index = weighted_sum(e, [(pairs.index, 1), (e.i64(number), 1)])
+            vectors = []
+            for start in (0, HALF):
+                k = weighted_sum(e, [(index, 1), (e.i64(start), 1)])
+                is_there = e.cmp("icmp slt", k, rest)
+                there = e.temp(MASK, f"select i1 {is_there}, {mask.typed}, {none.typed}")
+                at = e.gep(source, "float", e.op("mul nsw", k, stride))
+                vectors.append(masked_floats(e, at, there, near))
+                if coming:
+                    prefetch(e, e.gep(at, "float", e.i64(coming)))
+            found = _pack_pair(e, tile, index, vectors[0], vectors[1], found)
+        pairs.yield_(found)
     return pairs.carried
 
 
@@ -284,7 +337,7 @@ def float_parts(e: Emitter, x: Reg) -> list[Reg]:
 
 
 def emit_plain_step(
-    e: Emitter, side: Side, name: str, parameters: Sequence[tuple[str, Type]]
+    e: Emitter, side: Side, name: str, parameters: Sequence[tuple[str, Type]], coming: int
 ) -> None:
     """`emit_step` of bfloat16 elements, which are copied: two successive k are a pair."""
     with e.function(name, "internal void", parameters) as registers:
@@ -301,6 +354,8 @@ def emit_plain_step(
                 with e.loop(e.i64(0), count) as rows:
                     at = e.gep(here, side.memory, e.op("mul nsw", rows.index, stride))
                     e.store(_line(e, tile, rows.index, 0), masked_shorts(e, at, of_k), 64)
+                    if coming:
+                        prefetch(e, e.gep(at, side.memory, e.i64(coming)))
                 with e.loop(count, e.i64(HALF)) as rows:
                     e.store(_line(e, tile, rows.index, 0), e.const(0, WORDS), 64)
             else:
@@ -313,11 +368,19 @@ def emit_plain_step(
                         there = e.temp(MASK, f"select i1 {is_there}, {lanes.typed}, {none.typed}")
                         at = e.gep(here, side.memory, e.op("mul nsw", k, stride))
                         words.append(e.cast("zext", masked_shorts(e, at, there), "i32"))
+                        if coming:
+                            prefetch(e, e.gep(at, side.memory, e.i64(coming)))
                     high = e.op("shl", words[1], e.const(16, WORDS))
                     e.store(_line(e, tile, pairs.index, 0), e.op("or", high, words[0]), 64)
             if side.turned:
                 turn_parts(e, tile, 1)
         e.line("ret void")
+
+
+def prefetch(e: Emitter, place: Reg) -> None:
+    """Asks for a line that is read soon."""
+    e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+    e.line(f"call void @llvm.prefetch.p0({place.typed}, i32 0, i32 2, i32 1)")
 
 
 def masked_shorts(e: Emitter, pointer: Reg, mask: Reg) -> Reg:

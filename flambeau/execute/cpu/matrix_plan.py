@@ -47,11 +47,15 @@ STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
 PACK_CYCLES, TURNED_CYCLES = 0.6, 0.2
 # The same of bfloat16 operands.
 PLAIN_STEP_CYCLES, PLAIN_PACK_CYCLES = 75, 0.2
-# What should stay in the level-2 cache: a block of a chunk of the sum, a panel of such blocks of
-# the left side, all of a small right side.
-CHUNK_BYTES, PANEL_BYTES, BATCH_BYTES = 13 << 14, 13 << 16, 1 << 19
+# What should stay in the level-2 cache: a block whose sum is not cut into chunks, a chunk of one
+# with three parts that is, a panel of such blocks of the left side, all of a small right side.
+WHOLE_BYTES, CHUNK_BYTES, PANEL_BYTES, BATCH_BYTES = 13 << 14, 7 << 14, 13 << 16, 1 << 19
 # A step of a `deep` sum, the most blocks of a panel of its result, and of one side of it.
 DEEP_CHUNK, DEEP_BLOCKS, DEEP_SIDE = 128, 96, 16
+# The large side of a `thin` product: bytes of a packed chunk, which the level-1 cache holds beside
+# as much of the small side. The most blocks of the small side; the least chunks of a part of a sum.
+THIN_BYTES, THIN_BLOCKS, THIN_CHUNKS, THIN_GROUP = 3 << 13, 4, 4, 4
+TURN_CYCLES = 300  # of transposing a block of the result
 ADVANTAGE = 0.85  # of the vector instructions' time, below which the unit is taken
 
 
@@ -147,13 +151,14 @@ class Side:
 class MatrixPlan:
     """A contraction as products of matrices: its left and right side and the loops around.
 
-    Vectors of the result run along the right side's lead.
+    Vectors of the result run along the right side's lead. `thin`: in the form of that name.
     """
 
     spec: Contraction
     left: Side
     right: Side
     outer: tuple[int, ...]
+    thin: bool = False
 
     @property
     def count(self) -> int:
@@ -162,10 +167,14 @@ class MatrixPlan:
 
     @property
     def form(self) -> str:
-        """One of the five of Note [Where packed operands stay]."""
+        """One of those of Note [Where packed operands stay]."""
+        if self.thin:
+            return "thin"
         right = self.right.lead.blocks * self.right.block_bytes
         steep = self.left.stride != 1 and self.right.stride != 1
-        if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep:
+        rows, cols = self.left.lead.blocks, self.right.lead.blocks
+        small = rows * cols <= DEEP_BLOCKS or rows < TASKS
+        if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep and small:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
@@ -173,6 +182,13 @@ class MatrixPlan:
             return "rows"
         large = self.right.bytes > PANEL_BYTES and self.right.lead.blocks >= TASKS
         return "columns" if large and not self.outer and self.left.bytes <= PANEL_BYTES else "apart"
+
+    @property
+    def direct(self) -> bool:
+        """Whether the unit reads the left side where it is: bfloat16 rows of whole blocks."""
+        left = self.left
+        whole = left.depth % BLOCK == 0 and left.lead.extent % BLOCK == 0
+        return whole and left.parts == 1 and left.by_k and self.form in ("rows", "batched")
 
     @property
     def panels(self) -> tuple[int, int]:
@@ -186,12 +202,67 @@ class MatrixPlan:
         return _deep_panels(rows, cols)
 
     @property
+    def large(self) -> Side:
+        """The side that a `thin` product packs as it goes, the way it lies in memory."""
+        sides = self.left, self.right
+        side = sides[self.right.lead.extent > self.left.lead.extent]
+        return replace(side, rows=side.by_k)
+
+    @property
+    def small(self) -> Side:
+        """The other side of a `thin` product."""
+        large = self.large
+        side = self.right if large.number == self.left.number else self.left
+        return replace(side, rows=not large.rows)
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the unit computes the transposed result."""
+        large = self.large
+        return large.rows != (large.number == self.left.number)
+
+    @property
+    def thin_steps(self) -> int:
+        """Steps of a chunk of a `thin` product."""
+        return THIN_BYTES // self.left.step_bytes
+
+    @property
+    def thin_chunks(self) -> int:
+        return -(-self.left.steps // self.thin_steps)
+
+    @property
+    def thin_group(self) -> int:
+        """How many blocks of the large side are packed at once: rows that lie next to each other
+        are read in order, and of long sums what all blocks meet is read once.
+        """
+        blocks = self.large.lead.blocks
+        if self.thin_chunks >= TASKS * THIN_CHUNKS:
+            return min(THIN_GROUP, blocks)
+        return 1 if self.large.by_k else max(1, min(THIN_GROUP, blocks // TASKS))
+
+    @property
+    def thin_groups(self) -> int:
+        return -(-self.large.lead.blocks // self.thin_group)
+
+    @property
+    def thin_chunk(self) -> Side:
+        """The large side over the k of a chunk."""
+        return replace(self.large, depth=self.thin_steps * BLOCK)
+
+    @property
+    def splits(self) -> int:
+        """Into how many parts the sum of a `thin` product is cut."""
+        wanted = -(-TASKS // self.thin_groups)
+        return max(1, min(wanted, self.thin_chunks // THIN_CHUNKS))
+
+    @property
     def pieces(self) -> Side:
         """The left side over as many k as are multiplied at once in the form `rows`."""
         steps = self.left.steps
-        chunks = -(-steps * self.left.step_bytes // CHUNK_BYTES)
-        if chunks == 1:
+        size = steps * self.left.step_bytes
+        if size <= WHOLE_BYTES:
             return self.left
+        chunks = -(-size // (CHUNK_BYTES if self.left.parts > 1 else WHOLE_BYTES))
         return replace(self.left, depth=-(-steps // chunks) * BLOCK)
 
     @property
@@ -228,6 +299,8 @@ class MatrixPlan:
     @property
     def packed(self) -> tuple[Side, ...]:
         """The sides that kernels of their own pack."""
+        if self.thin:
+            return (self.small,)
         found = {
             "apart": (self.left, self.right),
             "rows": (self.right,),
@@ -243,8 +316,11 @@ class MatrixPlan:
         if self.form == "apart" and max(self.left.bytes, self.right.bytes) > PANEL_BYTES:
             step *= 2  # memory beyond the level-2 cache limits it
         total: float = self.count * rows * cols * (self.left.steps * step + STORE_CYCLES)
+        if self.thin:
+            turns = rows * cols * TURN_CYCLES if self.crossed else 0
+            return total + self.large.cycles + turns + KERNEL_CYCLES
         of_rows, of_cols = self.panels
-        if self.left not in self.packed:
+        if self.left not in self.packed and not self.direct:
             total += self.left.cycles * of_cols
         if self.right not in self.packed:
             total += self.right.cycles * of_rows
@@ -278,13 +354,31 @@ def matrix_plan(
     if spec.bands or spec.flops < 1 << 17 or not has_matrix_unit():
         return None
     plan = as_matrices(spec)
-    if plan is None or wanted:
-        return plan
-    cycles = plan.cycles
-    for side in plan.packed:
-        cycles += side.cycles / uses[side.number]
+    if plan is None:
+        return None
+    plans = _forms(plan, uses)
+    costs = []
+    for plan in plans:
+        packing = [side.cycles / uses[side.number] for side in plan.packed]
+        costs.append(plan.cycles + sum(packing))
     fastest = choose(spec, vector_bits, vector_registers(vector_bits)).cycles
-    return plan if cycles < ADVANTAGE * fastest else None
+    best = min(costs)
+    return plans[costs.index(best)] if wanted or best < ADVANTAGE * fastest else None
+
+
+def _forms(plan: MatrixPlan, uses: tuple[int, int]) -> list[MatrixPlan]:
+    """The plan, and the same as a `thin` product where one side is large and used once, and the
+    other one has few rows.
+    """
+    large, small = plan.large, plan.small
+    few = small.lead.blocks <= THIN_BLOCKS < 2 * large.lead.blocks
+    # With three parts, and one block to meet them, packing takes longer than vector instructions
+    # do, unless the sum is long and they would wait for each line of memory.
+    long = plan.thin_chunks >= TASKS * THIN_CHUNKS and not large.by_k
+    pays = small.parts == 1 or long or (small.lead.blocks > 1 and large.by_k)
+    if few and pays and not plan.outer and uses[large.number] == 1:
+        return [plan, replace(plan, thin=True)]
+    return [plan]
 
 
 def as_matrices(spec: Contraction) -> MatrixPlan | None:

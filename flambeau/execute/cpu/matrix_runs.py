@@ -126,7 +126,9 @@ class Run(Block):
                 weighted_sum(e, [(column, 1), (across, 1)]),
             )
             operands = (
-                e.gep(left, "i8", weighted_sum(e, [(down, plan.left.block_bytes)])),
+                source(0, rows, down)
+                if plan.direct
+                else e.gep(left, "i8", weighted_sum(e, [(down, plan.left.block_bytes)])),
                 e.gep(right, "i8", weighted_sum(e, [(across, plan.right.block_bytes)])),
                 source(0, rows, down),
                 source(1, columns, across),

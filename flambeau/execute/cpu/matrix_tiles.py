@@ -95,6 +95,7 @@ class Products:
         self.left, self.right = left, right
         self.height, self.width = height, width
         self.row_tiles, self.column_tiles = -(-height // HALF), -(-width // HALF)
+        self.direct = False  # whether the left operand is not packed
 
     def emit_product(self, name: str) -> None:
         """Defines @name(left, right, rows, columns, result, depth, again): the products of a block,
@@ -108,6 +109,18 @@ class Products:
             self._product(registers[:4], result, depth, e.cmp("icmp ne", again, e.i64(0)))
             e.line("ret void")
 
+    def emit_piece(self, name: str) -> None:
+        """Defines @name(.. as above, steps, left end, right end): of a chunk; see `_product`."""
+        e = self.e
+        parameters = [(n, PTR) for n in ("left", "right", "rows", "columns", "result")]
+        parameters += [(n, I64) for n in ("depth", "again", "steps", "ends", "end")]
+        with e.function(name, "internal void", parameters) as registers:
+            result, depth, again, steps, *ends = registers[4:]
+            chunk = steps, ends[0], ends[1]
+            nonzero = e.cmp("icmp ne", again, e.i64(0))
+            self._product(registers[:4], result, depth, nonzero, None, chunk)
+            e.line("ret void")
+
     def _product(
         self,
         operands: Sequence[Reg],
@@ -115,12 +128,13 @@ class Products:
         depth: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None = None,
-        chunk: tuple[Reg, Reg] | None = None,
+        chunk: tuple[Reg, Reg, Reg] | None = None,
         beside: Beside | None = None,
     ) -> None:
         """result = left right, or plus that where `again`; on the unit if that is safe (bfloat16
-        always is). chunk: the first step of the right side's and how many, if not all. `beside`
-        is done between the unit's products, or behind the vectors'.
+        always is). chunk: how many steps, and after how many of the left and of the right
+        side their flags are, if not all. `beside` is done between the unit's products, or behind
+        the vectors'.
         """
         e = self.e
         left, right, rows, columns = operands
@@ -139,13 +153,13 @@ class Products:
         e.branch(finished)
         e.open_block(finished)
 
-    def _safe(self, left: Reg, right: Reg, chunk: tuple[Reg, Reg] | None) -> Reg:
+    def _safe(self, left: Reg, right: Reg, chunk: tuple[Reg, Reg, Reg] | None) -> Reg:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
         e = self.e
         words = []
         ends = [e.i64(self.left.steps), e.i64(self.right.steps)]
         if chunk is not None:
-            ends = [chunk[1], e.op("sub nsw", ends[1], chunk[0])]
+            ends = [*chunk[1:]]
         for end, block in zip(ends, (left, right), strict=True):
             flags = e.gep(block, "i8", weighted_sum(e, [(end, self.left.step_bytes)]))
             words.append((e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)))
@@ -158,7 +172,7 @@ class Products:
         result: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None,
-        chunk: tuple[Reg, Reg] | None,
+        chunk: tuple[Reg, Reg, Reg] | None,
         beside: Beside | None,
     ) -> None:
         e = self.e
@@ -175,7 +189,7 @@ class Products:
             with e.when(again):
                 for tile, place in places.items():
                     unit_instruction(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
-        steps = e.i64(self.left.steps) if chunk is None else chunk[1]
+        steps = e.i64(self.left.steps) if chunk is None else chunk[0]
         self._multiply_steps(left, right, steps, ahead, beside)
         for tile, place in places.items():
             unit_instruction(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
@@ -198,7 +212,13 @@ class Products:
         first = {tile: part for _, *used in work[::-1] for tile, part in used}
         last = weighted_sum(e, [(steps, 1), (e.i64(-1), 1)])
 
-        def load(tile: int, part: int, offset: Reg) -> None:
+        def load(tile: int, part: int, step: Reg) -> None:
+            if self.direct and tile < 6:
+                pitch = 2 * self.left.lead.stride
+                offset = weighted_sum(e, [(step, 2 * BLOCK), (e.i64(tile % 2), HALF * pitch)])
+                unit_instruction(e, "tileloadd64", tile, e.gep(left, "i8", offset), e.i64(pitch))
+                return
+            offset = weighted_sum(e, [(step, self.left.step_bytes)])
             place = e.gep(left if tile < 6 else right, "i8", offset)
             place = e.gep(place, "i8", e.i64(part * PART_BYTES + tile % 2 * TILE_BYTES))
             unit_instruction(e, "tileloadd64", tile, place, e.i64(2 * BLOCK))
@@ -206,10 +226,8 @@ class Products:
         for tile, part in first.items():
             load(tile, part, e.i64(0))
         with e.loop(e.i64(0), steps) as loop:
-            here = weighted_sum(e, [(loop.index, self.left.step_bytes)])
             after = weighted_sum(e, [(loop.index, 1), (e.i64(1), 1)])
             after = e.intrinsic("llvm.smin", after, last)
-            after = weighted_sum(e, [(after, self.left.step_bytes)])
             if ahead is not None:
                 ahead(loop.index)
             for number, (total, *used) in enumerate(work):
@@ -217,7 +235,7 @@ class Products:
                 for tile, part in used:
                     later = [p for _, *more in work[number + 1 :] for t, p in more if t == tile]
                     if later and later[0] != part:
-                        load(tile, later[0], here)
+                        load(tile, later[0], loop.index)
                     elif not later:
                         load(tile, first[tile], after)
                 if beside is not None:
@@ -282,6 +300,7 @@ class Block(Products):
         super().__init__(e, plan.left, plan.right, height, width)
         self.plan = plan
         self.store = store
+        self.direct = plan.direct
 
     def emit(self, name: str) -> None:
         """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
@@ -303,7 +322,8 @@ class Block(Products):
             if plan.chunks > 1:
                 step, steps, depth, last, totals = registers[count:]
                 again = e.cmp("icmp ne", step, e.i64(0))
-                self._product(registers[2:6], totals, depth, again, None, (step, steps))
+                ends = steps, e.op("sub nsw", e.i64(plan.right.steps), step)
+                self._product(registers[2:6], totals, depth, again, None, (steps, *ends))
                 with e.when(e.cmp("icmp ne", last, e.i64(0))):
                     self._give(totals, row, column)
                 e.line("ret void")
@@ -317,9 +337,27 @@ class Block(Products):
             self._give(result, row, column)
             e.line("ret void")
 
-    def emit_total(self, name: str, parts: int, stride: int) -> None:
+    def emit_end(self, name: str) -> None:
+        """Defines @name(.., result, row, column): hands a block on."""
+        parameters = [*PARAMETERS, ("result", PTR), ("row", I64), ("column", I64)]
+        self.index = {}
+        with self.e.function(name, "internal void", parameters) as (_, _, result, row, column):
+            self._give(result, row, column)
+            self.e.line("ret void")
+
+    def emit_soon(self, name: str) -> None:
+        """Defines @name(.., row, column): asks for all that a block's results meet."""
+        e = self.e
+        parameters = [*PARAMETERS, ("row", I64), ("column", I64)]
+        self.index = {}
+        with e.function(name, "internal void", parameters) as (_, _, row, column):
+            if self.store is not None and hasattr(self.store, "prefetch"):
+                self._prefetch_rows(e.i64(0), e.i64(self.height), row, column)
+            e.line("ret void")
+
+    def emit_total(self, name: str, parts: int, stride: int, turn: str = "") -> None:
         """Defines @name(.., partial, row, column): adds up `parts` results, `stride` bytes apart,
-        and hands the block on.
+        and hands the block on, through the function `turn` if there is one.
         """
         e = self.e
         parameters = [*PARAMETERS, ("partial", PTR), ("row", I64), ("column", I64)]
@@ -333,6 +371,8 @@ class Block(Products):
                     more = e.load(e.gep(place, "i8", e.i64(part * stride)), FLOATS, 64)
                     total = e.op("fadd", total, more)
                 e.store(e.gep(result, "float", loop.index), total, 64)
+            if turn:
+                e.call(turn, None, [result], declared=True)
             self._give(result, row, column)
             e.line("ret void")
 
@@ -344,16 +384,23 @@ class Block(Products):
         share = -(-self.height // plan.left.steps)
         low = weighted_sum(e, [(step, share)])
         high = weighted_sum(e, [(step, share), (e.i64(share), 1)])
+        self._prefetch_rows(low, e.intrinsic("llvm.smin", high, e.i64(self.height)), row, column)
+
+    def _prefetch_rows(self, low: Reg, high: Reg, row: Reg, column: Reg) -> None:
+        """Asks for what rows low .. high - 1 of the block's results meet."""
+        e, plan, store = self.e, self.plan, self.store
+        assert store is not None
+        assert hasattr(store, "prefetch")
         positions = [p for p, axis in enumerate(plan.spec.axes) if axis.kind != "k"]
         lane = positions.index(plan.right.lead.axes[-1])
-        with e.loop(low, e.intrinsic("llvm.smin", high, e.i64(self.height))) as rows:
+        with e.loop(low, high) as rows:
             first = weighted_sum(e, [(row, BLOCK), (rows.index, 1)])
             place = {**self.index, **lead_indices(e, plan.left.lead, first)}
             for number in range(self.column_tiles):
                 along = weighted_sum(e, [(column, BLOCK), (e.i64(number), HALF)])
                 index = {**place, **lead_indices(e, plan.right.lead, along)}
                 registers = [index.get(p, e.i64(0)) for p in positions]
-                self.store.prefetch(e, registers, lane)
+                store.prefetch(e, registers, lane)
 
     # ---- results ---------------------------------------------------------------------------------
 

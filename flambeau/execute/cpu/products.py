@@ -149,7 +149,7 @@ def _matrix_kernels(
         packing = _pack_text(vector_bits, side)
         label = f"pack [{side.lead.extent}] of [{side.depth}]"
         operand = _packed(source, packing, side.bytes, label, kernels, scratch, packs)
-        packed[side is plan.right] = operand
+        packed[side.number == plan.right.number] = operand
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
         made = matrix_kernels(vector_bits, plan, epilogue)
