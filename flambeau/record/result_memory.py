@@ -7,19 +7,15 @@ theirs back.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import weakref
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flambeau.graph.program import Program
     from flambeau.record.plan import Plan
 
 LARGE = 1 << 16  # bytes of results from which a plan counts
 SOFT = 1 << 28  # bytes that plans may keep that have not run lately
-MUCH = 1 << 23  # bytes of values whose memory is given back to the system
 RECENT = 32  # runs of large plans that are "lately"
 
 
@@ -57,7 +53,7 @@ class ResultMemory:
         for plan in keeping:
             old = plan.tick < now - RECENT and held > SOFT
             if plan is not current and (old or held > HARD):
-                plan.cache = []
+                plan.release()
                 held -= plan.kept_bytes
             else:
                 left.append(weakref.ref(plan))
@@ -66,22 +62,3 @@ class ResultMemory:
 
 
 RESULT_MEMORY = ResultMemory()
-
-
-@cache
-def _trim() -> Any:
-    """The C library's function that gives free memory back; None where there is none."""
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return None
-
-
-def after_reference_runs(program: Program) -> None:
-    """Gives back what a program's values took in the reference executor, once they are freed.
-
-    The allocator would keep it between blocks in use: some half of a training's peak, beside the
-    arena that the compiled program has for the same values.
-    """
-    if sum(v.size * v.dtype.itemsize for v in program.nodes()) >= MUCH and _trim() is not None:
-        _trim()(0)

@@ -166,7 +166,8 @@ class _Compiler:
         for value, destination in self.updates:
             group = grouper.home[value]
             if self.can_write(value, destination, group, grouper, failing, nodes_of):
-                self.destinations.setdefault(value, []).append(destination)
+                if not self.settled_in_base(value, destination, grouper):
+                    self.destinations.setdefault(value, []).append(destination)
                 before = [
                     g.number
                     for g in grouper.groups
@@ -175,6 +176,21 @@ class _Compiler:
                 grouper.link(group, set(before) - {group.number})
             else:
                 self.copies.append((value, destination))
+
+    def settled_in_base(
+        self, value: Value, destination: Destination, grouper: fusion.Grouper
+    ) -> bool:
+        """Lets a draw's values have no memory but the base that they fill, if nobody reads what it
+        held: first weights are as large as the model.
+        """
+        buffer, base = self.buffers[value], destination.buffer
+        if value.primitive.name != "random_draw" or buffer.kind != "arena":
+            return False
+        whole = destination.strides is None and base.size == buffer.size
+        if not whole or any(id(base) in g.reads for g in grouper.groups):
+            return False
+        buffer.kind, buffer.place = base.kind, base.place
+        return True
 
     def can_write(
         self,
@@ -188,7 +204,9 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "draw", "recurrence", "host"):
+        if group in failing or group.kind in ("scatter", "recurrence", "host"):
+            return False
+        if group.kind == "draw" and value.primitive.name != "random_draw":
             return False
         base = destination.buffer
         for other in (*grouper.groups,):
@@ -339,6 +357,7 @@ def compile_program(
         arena_bytes,
         any(k.parallel for k in kernels),
         kernels,
+        forms,
         compiler.kernel_groups(steps),
         timings,
         compiler.ended(steps) if bounds.switched_on() else {},

@@ -162,14 +162,17 @@ class MatrixPlan:
 
     @property
     def form(self) -> str:
-        """One of the four of Note [Where packed operands stay]."""
+        """One of the five of Note [Where packed operands stay]."""
         right = self.right.lead.blocks * self.right.block_bytes
         steep = self.left.stride != 1 and self.right.stride != 1
         if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
-        return "rows" if self.count * self.left.lead.blocks >= TASKS else "apart"
+        if self.count * self.left.lead.blocks >= TASKS:
+            return "rows"
+        large = self.right.bytes > PANEL_BYTES and self.right.lead.blocks >= TASKS
+        return "columns" if large and not self.outer and self.left.bytes <= PANEL_BYTES else "apart"
 
     @property
     def panels(self) -> tuple[int, int]:
@@ -214,6 +217,8 @@ class MatrixPlan:
         if self.form == "rows":
             totals = right.lead.blocks * BLOCK_RESULT if self.chunks > 1 else 0
             return self.high * (self.pieces.block_bytes + totals)
+        if self.form == "columns":
+            return right.block_bytes
         if self.form == "batched":
             return left.block_bytes + right.lead.blocks * right.block_bytes
         rows, cols = self.panels
@@ -223,7 +228,11 @@ class MatrixPlan:
     @property
     def packed(self) -> tuple[Side, ...]:
         """The sides that kernels of their own pack."""
-        found = {"apart": (self.left, self.right), "rows": (self.right,)}
+        found = {
+            "apart": (self.left, self.right),
+            "rows": (self.right,),
+            "columns": (self.left,),
+        }
         return found.get(self.form, ())
 
     @property
