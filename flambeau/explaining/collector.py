@@ -220,9 +220,7 @@ class Collector(Observer):
     ) -> None:  # fmt: skip
         start = began[0]
         if not main:
-            name = self.threads.setdefault(
-                threading.get_ident(), threading.current_thread().name
-            )
+            name = self.threads.setdefault(threading.get_ident(), threading.current_thread().name)
             lane = list(self.threads.values()).index(name) + 1
             self.keep(Span(start - self.began, stop - self.began, "run", number, lane))
             return
