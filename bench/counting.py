@@ -55,17 +55,17 @@ class Watch:
         self.runs: dict[Any, int] = {}
 
     def __enter__(self) -> Watch:
-        self._plain = native.NativeProgram.run_addresses
+        self._plain = native.NativeProgram.run
 
-        def counted(program: Any, *arguments: Any) -> int:
+        def counted(program: Any, *arguments: Any) -> None:
             self.runs[program] = self.runs.get(program, 0) + 1
-            return self._plain(program, *arguments)
+            self._plain(program, *arguments)
 
-        native.NativeProgram.run_addresses = counted  # type: ignore[method-assign]
+        native.NativeProgram.run = counted  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *exception: object) -> None:
-        native.NativeProgram.run_addresses = self._plain  # type: ignore[method-assign]
+        native.NativeProgram.run = self._plain  # type: ignore[method-assign]
 
     def totals(self) -> tuple[int, int]:
         """(float operations, bytes) of all of them."""
