@@ -30,6 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 from models import CASES
 
+# A case is warm once ten steps take no less than a part of those before, or after so many times.
+STEADY, MOST_WARMING = 0.8, 6
+
 
 class Server:
     """The process that measures one framework: builds steps and runs blocks of them on request."""
@@ -140,6 +143,10 @@ class Column:
         try:
             for count in (1, 5, 20):
                 spent = self.framework.run(case, self.compiled, count)
+            for _ in range(MOST_WARMING):  # until compiling is over, which may take its time
+                before, spent = spent, self.framework.run(case, self.compiled, 10)
+                if spent > STEADY * before:
+                    break
                 if count > 1 and spent > 0.1:
                     break
             if spent < 0.002:  # compiled once it has cost in NumPy what compiling costs

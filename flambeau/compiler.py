@@ -223,7 +223,7 @@ class Ready:
         self.arena = allocate(native.arena_bytes) if own else None
         self.slots: list[int] = native.addresses(bases, self.memory)
         self.slots[-2] = self.scalars.__array_interface__["data"][0]
-        self.shared: Any = None  # the thread's memory for intermediates as the table has it
+        self.shared: Any = None  # which of the thread's memory for intermediates the table has
         if self.arena is not None:
             self.slots[-1] = self.arena.address
         self.table = np.array(self.slots, np.int64)
@@ -289,9 +289,9 @@ class Ready:
     def call(self, scalars: list[Any]) -> int:
         """Runs the program; not 0 where a kernel has refused its data."""
         native = self.native
-        if self.arena is None and ARENA.buffer is not self.shared:
-            self.shared = native.arena()
-            self.table[-1] = self.shared.address
+        if self.arena is None and ARENA.token is not self.shared:
+            self.table[-1] = native.arena().address
+            self.shared = ARENA.token
         if scalars:
             if native.has_complex:
                 scalars = in_real_numbers(native.program, scalars)

@@ -213,6 +213,7 @@ def test_intermediates_lie_in_memory_that_is_there(monkeypatch):
     ready = next(iter(run.kept.values())).ready
     old = ARENA.buffer
     ARENA.buffer = type(old)(old.owner, old.address, 0)  # as where it was too small for another
+    ARENA.token = object()
     found = run(x)
     assert ready.table[-1] == ARENA.buffer.address != old.address
     assert found.tolist() == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in expected]

@@ -41,6 +41,7 @@ class _Arena(threading.local):
 
     def __init__(self) -> None:
         self.buffer: Buffer = allocate(1 << 16)
+        self.token = object()  # another for each buffer: tables that know it keep no memory
 
 
 ARENA = _Arena()
@@ -72,7 +73,7 @@ class NativeProgram:
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
         self.pack_bases = struct.Struct(f"{self.base_count}Q").pack_into
-        self.arena_at: Buffer | None = None  # the one that the table has
+        self.arena_at: object = None  # the token of the one that the table has
         self.lock = threading.Lock()
         self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
@@ -100,6 +101,7 @@ class NativeProgram:
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
             arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+            ARENA.token = object()
         return arena
 
     def run(self, rec: Recording, storages: list[Storage], moved: bool) -> None:
@@ -114,7 +116,7 @@ class NativeProgram:
         statistics.compiled_events += rec.state.depth
         runs = statistics.compiled_runs = statistics.compiled_runs + 1
         with self.lock:
-            if moved or self.arena_at is not ARENA.buffer:
+            if moved or self.arena_at is not ARENA.token:
                 self.place(storages)
             self.pack_bases(self.table, 0, *addresses)
             if scalars:
@@ -130,9 +132,10 @@ class NativeProgram:
 
     def place(self, storages: list[Storage]) -> None:
         """Writes the addresses of the results, the scalars and the arena into the table."""
-        self.arena_at = self.arena()
+        arena = self.arena()
+        self.arena_at = ARENA.token
         found = [s.buffer.address for s in storages]
-        found += (self.scalar_address, self.arena_at.address)
+        found += (self.scalar_address, arena.address)
         self.table[self.base_count :] = found
 
     def timed(self) -> int:

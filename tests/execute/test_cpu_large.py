@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 import flambeau
 from flambeau.execute.cpu import column_folds
 from flambeau.execute.cpu.pool import get_num_threads, set_num_threads
+from flambeau.record.native import ARENA
 from flambeau.record.options import OPTIONS
 
 
@@ -92,3 +95,21 @@ def test_a_transposed_update_reads_before_it_writes() -> None:
     x = flambeau.tensor(values.tolist())
     x.copy_(x + x.t())
     np.testing.assert_allclose(x.numpy(), values + values.T, rtol=1e-6)
+
+
+def test_memory_for_intermediates_is_given_up_when_a_program_needs_more() -> None:
+    def chain(size: int) -> float:
+        x = flambeau.full((size, 64), 0.5)
+        y = (x @ flambeau.ones(64, 64)).softmax(0)
+        return float((y @ flambeau.ones(64, 64)).sum().item())
+
+    count = 1024
+    while ARENA.buffer.nbytes >= 256 * count:
+        count *= 2
+    for _ in range(2):
+        chain(count)
+    old = weakref.ref(ARENA.buffer)
+    for _ in range(2):
+        chain(4 * count)
+    assert ARENA.buffer is not old()
+    assert old() is None

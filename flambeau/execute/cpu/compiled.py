@@ -13,6 +13,7 @@ from flambeau.execute.cpu import bounds, runtime
 from flambeau.graph.program import Program
 
 if TYPE_CHECKING:
+    from flambeau.execute.cpu.forms import Forms
     from flambeau.execute.cpu.loops import KernelCode
     from flambeau.execute.cpu.lower import HostStep
 
@@ -43,6 +44,7 @@ class CompiledProgram:
     arena_bytes: int
     parallel: bool
     made: list[KernelCode] | None = None
+    forms: Forms | None = None  # that it was compiled with; None: as cost models say
     groups: list[int] = field(default_factory=list)  # of each kernel, where `made`
     timings: dict[str, float] = field(default_factory=dict)
     # For the checking mode: (place in the arena, bytes) that nobody reads after a kernel (number).
@@ -63,7 +65,7 @@ class CompiledProgram:
         if self.made is None:
             from flambeau.execute.cpu.compiler import compile_program
 
-            self.made = compile_program(self.program).kernels
+            self.made = compile_program(self.program, forms=self.forms).kernels
         return self.made
 
     def run(

@@ -361,6 +361,7 @@ def compile_program(
         arena_bytes,
         any(k.parallel for k in kernels),
         kernels,
+        forms,
         compiler.kernel_groups(steps),
         timings,
         compiler.ended(steps) if bounds.switched_on() else {},

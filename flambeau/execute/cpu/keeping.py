@@ -42,6 +42,7 @@ def compiled_program(program: Program) -> CompiledProgram:
     key = program_key(program, forms)
     found = None if key is None else _kept(program, key)
     if found is not None:
+        found.forms = forms
         return found
     compiled = _compiled(program, forms)
     if key is not None and compiled.native:

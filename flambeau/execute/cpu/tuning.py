@@ -26,8 +26,9 @@ from flambeau.execute.cpu.objects import object_key
 from flambeau.graph.program import Program, scalar_words
 
 ROUNDS = 7
-# What another form has to be faster by: less is noise, and not worth other bits.
-ENOUGH = 0.95
+# What another form has to be faster by (of the time, and in seconds): less is noise, and not worth
+# other bits.
+ENOUGH, GAIN = 0.95, 2e-6
 # Multiply-adds of a program's contractions below which nothing is measured.
 SMALL = 200_000
 CANDIDATES = (Form(VECTOR), Form(UNIT), Form(VECTOR, 1), Form(VECTOR, 2))
@@ -137,13 +138,15 @@ def fastest(program: Program, compiling: Compile) -> Forms:
         groups = dict.fromkeys(times, form)
         found = memory.times(compiling(program, Forms(groups, best.innermost)))
         for number, seconds in (found or {}).items():
-            if seconds < ENOUGH * least.get(number, 0.0):
+            before = least.get(number, 0.0)
+            if seconds < min(ENOUGH * before, before - GAIN):
                 least[number], taken[number] = seconds, form
     if not taken:
         return best
     mixed = Forms({k: f for k, f in taken.items() if f != DEFAULT}, best.innermost)
     found = memory.times(compiling(program, mixed))
-    faster = found is not None and sum(found.values()) < sum(times.values())
+    whole = sum(times.values())
+    faster = found is not None and sum(found.values()) < min(ENOUGH * whole, whole - GAIN)
     return mixed if faster else best
 
 
