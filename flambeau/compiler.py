@@ -21,7 +21,9 @@ from typing import Any
 from flambeau.core.dtypes import DType
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
+from flambeau.record.flushing import settling
 from flambeau.record.handle import Family
+from flambeau.record.native import ARENA
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.recorder import LOCAL, Recording
@@ -109,7 +111,7 @@ class Kept:
             scalars = self.scalars_now()
             if scalars is None:
                 return MISS
-            failed = ready.native.run_addresses(ready.slots, scalars, ready.events)
+            failed = ready.native.run_addresses(ready.slots, scalars, ready.events, [])
             if failed:
                 self.explain(tensors, failed, scalars)
             for storage, count, silent in ready.written:
@@ -180,10 +182,11 @@ class Kept:
         for leaf, number in self.gradients:
             leaf._grad = handles[number]
         rec.handles, rec.bases, rec.scalars, rec.done = handles, bases, scalars, True
-        self.plan.run(rec)
-        rec.handles, rec.bases = [], []
-        if self.plan.compiled is not None and self.plan.compiled.whole:
-            self.ready = Ready(self, handles, bases)
+        with settling():
+            self.plan.run(rec)
+            rec.handles, rec.bases = [], []
+            if self.plan.compiled is not None and self.plan.compiled.whole:
+                self.ready = Ready(self, handles, bases)
         return rebuild(self.result, handles, tensors)
 
 
@@ -206,6 +209,7 @@ class Ready:
         self.given = kept.given
         self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
         self.slots: list[int] = native.addresses(bases, self.memory)
+        self.arena = ARENA.buffer  # of this thread, until a program needs a larger one
         self.counts: Any = (
             None  # references to the results and their memory when only this holds them
         )
@@ -213,7 +217,11 @@ class Ready:
         self.last: dict[int, Any] = {}  # the storages of the last arguments, by slot
 
     def holds(self, tensors: list[Tensor]) -> bool:
-        """Whether the memory of the run before is free and what it read is where it was."""
+        """Whether the memory of the run before is free and what it read is where it was; no in
+        other threads.
+        """
+        if ARENA.buffer is not self.arena:
+            return False
         seen = (
             *map(getrefcount, self.results),
             *map(getrefcount, self.memory),
@@ -395,7 +403,7 @@ class Compiled:
             result = kept.run(tensors)
             if result is not MISS:
                 return result
-            del self.kept[key]
+            self.kept.pop(key, None)  # another thread may have done so
             self.seen.pop(key, None)
         return self.record(key, tensors, args, kwargs)
 

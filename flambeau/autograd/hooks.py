@@ -73,9 +73,8 @@ def cut_at(tensor: Any, cut: HookCut) -> None:
     origin = tensor._origin
     trace = None if origin is None else recorder.pending_trace(tensor)
     rec = recorder.LOCAL.rec
-    if trace is not None:
-        if not trace.unchanged(trace.tensors[tensor._num].group):
-            origin = None  # overwritten since: a new tensor for autograd
+    if trace is not None and not trace.unchanged(trace.tensors[tensor._num].group):
+        origin = None  # overwritten since: a new tensor for autograd
     if origin is not None:
         origin[0].add_cut(origin[1], cut.again())
         if origin[2]:

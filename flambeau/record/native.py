@@ -93,15 +93,21 @@ class NativeProgram:
         found += (self.scalar_address, arena.address)
         return found
 
-    def run(self, rec: Recording, storages: list[Storage]) -> None:
-        """Runs on the recording's bases; results go to the storages' buffers."""
+    def run(self, rec: Recording, storages: list[Storage], codes: list[Any]) -> None:
+        """Runs on the recording's bases; results go to the storages' buffers. `codes` has a 0 as
+        soon as all is computed, also where an interrupt comes at the same moment.
+        """
         addresses = self.addresses(rec.bases, storages)
-        failed = self.run_addresses(addresses, rec.scalars, rec.state.depth)
+        failed = self.run_addresses(addresses, rec.scalars, rec.state.depth, codes)
         if failed:
             self.explain(rec, failed)
 
-    def run_addresses(self, addresses: list[int], scalars: list[Any], events: int) -> int:
-        """Runs on these addresses; not 0 where a kernel has refused its data."""
+    def run_addresses(
+        self, addresses: list[int], scalars: list[Any], events: int, codes: list[Any]
+    ) -> int:
+        """Runs on these addresses; not 0 where a kernel has refused its data. That number is
+        added to `codes`.
+        """
         start = perf_counter()
         with self.lock:
             self.pack(self.table, 0, *addresses)
@@ -110,11 +116,12 @@ class NativeProgram:
                     scalars = _in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
             if self.whole:
-                failed: int = self.call(
-                    self.table_address, self.entry, get_num_threads() if self.parallel else 1
-                )
+                threads = get_num_threads() if self.parallel else 1
+                # One step for the interpreter: an interrupt finds the call's result in the list.
+                codes += map(self.call, (self.table_address,), (self.entry,), (threads,))
             else:
-                failed = self.compiled.run_table(self.table)
+                self.compiled.run_table(self.table, codes)
+        failed: int = codes[0]
         statistics = STATISTICS
         statistics.compiled_runs += 1
         statistics.compiled_events += events

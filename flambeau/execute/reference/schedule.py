@@ -137,6 +137,18 @@ class Schedule:
         shortcuts: Shortcuts | None = None,
     ) -> list[Array]:
         """As `execute` in executor.py."""
+        results, updates = self.compute(bases, scalars, shortcuts)
+        for base, array in updates:
+            bases[base][: array.size] = array
+        return results
+
+    def compute(
+        self,
+        bases: Sequence[Array],
+        scalars: Sequence[Scalar],
+        shortcuts: Shortcuts | None = None,
+    ) -> tuple[list[Array], list[tuple[int, Array]]]:
+        """The results, and flat what each updated base begins with: nothing is written yet."""
         arrays = self.start.copy()
         for place, index, extent, kind in self.bases:
             arrays[place] = decode(bases[index][:extent], kind)
@@ -169,10 +181,11 @@ class Schedule:
                 error.__dict__["node"] = node  # whoever runs the program can say where it is from
                 raise
             results = [np.array(encode(arrays[k], kind), order="C") for k, kind in self.results]
-            updates = [(b, np.array(encode(arrays[k], kind))) for b, k, kind in self.updates]
-        for base, array in updates:
-            bases[base][: array.size] = array.ravel()
-        return results
+            updates = [
+                (b, np.array(encode(arrays[k], kind), order="C").ravel())
+                for b, k, kind in self.updates
+            ]
+        return results, updates
 
 
 def _unexpanded(node: Value, operands: tuple[Value, ...]) -> tuple[Value, ...]:
