@@ -23,7 +23,7 @@ from flambeau.record.recording import (
 )
 from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import Storage, out_of_memory
+from flambeau.record.storage import Storage, no_memory
 from flambeau.record.worth import EARLY
 
 new = object.__new__
@@ -197,7 +197,7 @@ def run_recording(rec: Recording) -> None:
     except Interrupted as error:
         fail(rec, error)
     except MemoryError as error:
-        reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
+        reason = no_memory(getattr(error, "_total_size", None))
         reason.__dict__["node"] = error.__dict__.get("node")
         raise failed(rec, reason) from None
     except Exception as error:

@@ -42,6 +42,7 @@ class _Arena(threading.local):
 
 
 ARENA = _Arena()
+NO_MEMORY = allocate(0)
 
 
 def _in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
@@ -87,6 +88,7 @@ class NativeProgram:
         """What stands in the table: bases, results, the scalars, the arena."""
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
+            ARENA.buffer = NO_MEMORY  # first the old one goes
             arena = ARENA.buffer = _arena_memory(self.arena_bytes)
         found = [s.buffer.address + offset for s, offset in bases]
         found += [s.buffer.address for s in storages]

@@ -23,7 +23,7 @@ from flambeau.execute.cpu.compiled import CompiledProgram, Segment
 from flambeau.execute.cpu.engine import KERNEL, engine
 from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
-from flambeau.execute.cpu.target import has_matrix_unit
+from flambeau.execute.cpu.target import KernelCompileError, has_matrix_unit
 from flambeau.graph.program import Program
 
 SOURCES = ("core", "ops", "graph", "execute", "execute/reference", "execute/cpu")
@@ -34,7 +34,12 @@ PLAIN = (int, float, bool, str, complex, type(None))
 def compiled_program(program: Program) -> CompiledProgram:
     """The program compiled for this machine: as it lies on the disk, or now."""
     key = program_key(program)
-    found = None if key is None else _kept(program, key)
+    found = None
+    if key is not None:
+        try:
+            found = _kept(program, key)
+        except (ValueError, TypeError, LookupError, KernelCompileError):
+            found = None  # no entry of ours
     if found is not None:
         return found
     from flambeau.execute.cpu.compiler import compile_program
@@ -121,6 +126,8 @@ def _kept(program: Program, key: bytes) -> CompiledProgram | None:
     loaded = engine().load_stored(names, (KERNEL,))
     if loaded is None:
         return None
+    if not isinstance(entry["arena"], int):
+        raise TypeError("the size of the arena")
     words: list[int] = []
     for which, tasks, parallel, arguments in entry["calls"]:
         words += [loaded[which][0], tasks, parallel, len(arguments), *arguments]
