@@ -138,6 +138,8 @@ _ELSEWHERE = {
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.compiler", "explain"),
     "debug": ("flambeau.debugging", "debug"),
+    "summary": ("flambeau.seeing.summary", "summary"),
+    "progress": ("flambeau.seeing.progress", "progress"),
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
     "vmap": ("flambeau.func.mapping", "vmap"),

@@ -490,6 +490,8 @@ from flambeau.jit import fork as fork
 from flambeau.jit import wait as wait
 from flambeau.nn.modules.scripted import ScriptFunction as ScriptFunction
 from flambeau.nn.modules.scripted import ScriptModule as ScriptModule
+from flambeau.seeing.progress import progress as progress
+from flambeau.seeing.summary import summary as summary
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
 from flambeau.storage import FloatStorage

@@ -71,20 +71,35 @@ def cut_at(tensor: Any, cut: HookCut) -> None:
     """Puts hooks at a tensor, in the recording and in the program that made it."""
     tensor._cut = cut
     origin = tensor._origin
-    trace = None if origin is None else recorder.pending_trace(tensor)
+    seen = tensor.__dict__.get("_frames", ())
+    trace = recorder.pending_trace(tensor) if origin is not None or seen else None
     rec = recorder.LOCAL.rec
     if trace is not None and not trace.unchanged(trace.tensors[tensor._num].group):
-        origin = None  # overwritten since: a new tensor for autograd
+        origin, seen = None, ()  # overwritten since: a new tensor for autograd
     if origin is not None:
         origin[0].add_cut(origin[1], cut.again())
         if origin[2]:
             return
+        _cut_where_seen(tensor, cut, seen)
         mark_cut(tensor, None, cut)
         return
     try:
         recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))
     except _Ran:
         cut_at(tensor, cut)
+        return
+    _cut_where_seen(tensor, cut, seen)
+
+
+def _cut_where_seen(tensor: Any, cut: HookCut, seen: Any) -> None:
+    """Puts hooks at a view in the programs that it has entered: their passes do not go through the
+    one that made it, but on to what it is a view of.
+    """
+    family = tensor._family
+    for reference, value, changes in seen:
+        frame = reference()
+        if frame is not None and family is not None and family.changes == changes:
+            frame.add_cut(value, cut.again())
 
 
 class _Ran(Exception):

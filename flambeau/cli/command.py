@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from flambeau.core import settings
 
 USAGE = """\
-usage: flambeau run [--report] [--leave packages] script.py [arguments ...]
-       flambeau run [--report] [--leave packages] -m module [arguments ...]
+usage: flambeau run [options] script.py [arguments ...]
+       flambeau run [options] -m module [arguments ...]
        flambeau env
        flambeau doctor
        flambeau --version | --help
@@ -18,6 +18,8 @@ run   run a PyTorch script or module with `import torch` meaning Flambeau;
       everything after the script belongs to the script
       --report   at the end, print to stderr how much of the run came from
                  compiled programs (also: FLAMBEAU_REPORT=1)
+      --progress in a terminal, show on stderr how far the loops over DataLoaders
+                 are; --progress=always: also where stderr is a file, line by line
       --leave    packages (torchmetrics, torchvision) that are imported as they
                  are installed, instead of Flambeau's own (also: FLAMBEAU_LEAVE)
 env   versions, CPU, vector width, threads, cache folder: what a bug report needs
@@ -56,11 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(rest: list[str]) -> int:
-    report = settings.report_wanted()
+    report, progress = settings.report_wanted(), ""
     while rest and rest[0].startswith("-") and rest[0] != "-":
         option = rest.pop(0)
         if option == "--report":
             report = True
+        elif option in ("--progress", "--progress=always"):
+            progress = option.partition("=")[2] or "terminal"
         elif option == "--leave" or option.startswith("--leave="):
             given = option.partition("=")[2] or (rest.pop(0) if rest else "")
             if wrong := _leave(given):
@@ -73,7 +77,7 @@ def _run(rest: list[str]) -> int:
                 return _wrong("-m needs the name of a module")
             from flambeau.cli.run import run_module
 
-            return run_module(rest[0], rest[1:], report=report)
+            return run_module(rest[0], rest[1:], report=report, progress=progress)
         else:
             return _wrong(f"run has no option {option!r} (the script's own go after its name)")
     if not rest:
@@ -82,7 +86,7 @@ def _run(rest: list[str]) -> int:
         return _wrong("run does not read a program from standard input: give it a file")
     from flambeau.cli.run import run_path
 
-    return run_path(rest[0], rest[1:], report=report)
+    return run_path(rest[0], rest[1:], report=report, progress=progress)
 
 
 def _leave(given: str) -> str | None:

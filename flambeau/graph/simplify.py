@@ -24,6 +24,25 @@ from flambeau.ops.value import Value
 Rule = Callable[[Value, tuple[Value, ...]], "Value | None"]
 
 
+class Origins:
+    """While `of` is a dictionary: which value of the first program each rewritten one comes from."""
+
+    of: dict[Value, Value] | None = None
+
+    @classmethod
+    def note(cls, old: Value, new: Value) -> None:
+        """Says that `new`, and what was made on the way to it, comes from `old`."""
+        known = cls.of
+        if known is None:
+            return
+        origin, stack = known.setdefault(old, old), [new]
+        while stack:
+            value = stack.pop()
+            if value not in known:
+                known[value] = origin
+                stack += value.inputs
+
+
 class Rewriter:
     """Applies a rule to every value of a program, operands first; what does not change stays as it
     is.
@@ -36,6 +55,8 @@ class Rewriter:
     def program(self, program: Program) -> Program:
         for v in program.nodes():
             self.new[v] = self.value(v)
+            if Origins.of is not None:
+                Origins.note(v, self.new[v])
         if all(self.new[v] is v for v in program.outputs()):
             return program
         updates = tuple(Update(u.base, self.new[u.value]) for u in program.updates)

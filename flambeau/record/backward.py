@@ -27,6 +27,7 @@ from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
+from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord
 from flambeau.record.restricted import without_gradient
@@ -70,7 +71,7 @@ class _Pass:
         trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
         if self.watch is not None:
             pass_.observe = self.watch.observer(position, trace)
-        if OPTIONS.watch_nan:
+        if OPTIONS.watch_nan or WATCH.observer is not None:
             derived = self.trace.derived
             pass_.began = lambda order, value: derived.append((order, value, trace))
         for number, (value, inputs) in enumerate(cuts):

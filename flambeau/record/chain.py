@@ -42,7 +42,10 @@ class Frame:
     it.
     """
 
-    __slots__ = ("cuts", "freed", "late", "leaves", "nodes", "parents", "saved", "trace", "views")
+    __slots__ = (
+        "__weakref__", "cuts", "freed", "late", "leaves", "nodes", "parents", "saved", "trace",
+        "views",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from flambeau.core.interrupts import is_interrupt
+from flambeau.record.observing import WATCH
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
@@ -179,10 +180,15 @@ def set_aside(rec: Recording) -> None:
     rec.taken = False
 
 
-def run_recording(rec: Recording) -> None:
-    """Runs what has been recorded. After an exception that leaves a recording neither run nor
-    failed, an interrupt, nothing has happened.
+def run_recording(rec: Recording) -> Plan | None:
+    """Runs what has been recorded; the plan that did. After an exception that leaves a recording
+    neither run nor failed, an interrupt, nothing has happened.
     """
+    observer = WATCH.observer
+    return _run(rec) if observer is None else observer.flushing(rec, _run)
+
+
+def _run(rec: Recording) -> Plan | None:
     state = rec.state
     state.tick = next(_ticks)
     try:
@@ -207,6 +213,8 @@ def run_recording(rec: Recording) -> None:
         if found is error:
             raise
         raise found from None
+    known: Plan | None = rec.plan
+    return known
 
 
 def failed(rec: Recording, error: Exception) -> Exception:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from flambeau.record.events import step
 from flambeau.record.explaining import explain, warn_of_softmax
 from flambeau.record.flushing import flush
 from flambeau.record.meta import Meta
+from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.places import users_place
 from flambeau.record.recording import ROOTS, Flushed, Recording, trace_of
@@ -23,6 +25,7 @@ def miss(rec: Recording, key: Any) -> State:
     if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
         flush()
         raise Flushed
+    start = perf_counter()
     trace = trace_of(rec)
     rec.trace = None  # stays so if the event raises: the trace may be half changed
     if rec.taken:  # another thread has come in, and makes its plan by this very trace
@@ -43,6 +46,8 @@ def miss(rec: Recording, key: Any) -> State:
     trace.state = state
     rec.trace = trace
     note_new_state()
+    if WATCH.observer is not None:
+        WATCH.observer.missed(before, state, perf_counter() - start)
     return state
 
 

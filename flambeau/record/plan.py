@@ -9,6 +9,7 @@ It runs in the reference executor at first and as compiled code when it is heavy
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import time
 import warnings
@@ -16,22 +17,27 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
+from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame, Saved
-from flambeau.record.handle import Family
+from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
 from flambeau.record.result_memory import LARGE, RESULT_MEMORY
 from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
+from flambeau.record.storage import (
+    BUFFER_BASELINE,
+    OWNER_BASELINE,
+    Storage,
+    allocate,
+    snapshot,
+)
 from flambeau.record.trace import Trace
 from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
@@ -44,6 +50,17 @@ reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
+buffer_of = operator.attrgetter("buffer")
+owner_of = operator.attrgetter("owner")
+BUFFER_HELD = BUFFER_BASELINE + 1  # under a name
+
+
+def _held_count() -> int:
+    """The reference count of a storage in a list that a loop shows."""
+    return next(getrefcount(storage) for _, storage in enumerate([Storage(allocate(0))]))
+
+
+STORAGE_HELD = _held_count()
 
 
 class FrameSpec:
@@ -168,16 +185,19 @@ class Plan:
         "born",
         "cache",
         "compiled",
+        "counted",
         "depth",
         "early",
         "families",
         "frame",
         "free",
         "fresh",
+        "held",
         "imported",
         "joined",
         "kept_bytes",
         "live",
+        "moved",
         "others",
         "program",
         "restricted",
@@ -185,6 +205,7 @@ class Plan:
         "rewritten",
         "runs",
         "schedule",
+        "silenced",
         "spent_frame",
         "tick",
         "writes",
@@ -213,6 +234,8 @@ class Plan:
             live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         )
         self.writes = writes  # (base, how often written, how often of these silently)
+        self.counted = [(base, count) for base, count, _ in writes]
+        self.silenced = [(base, silent) for base, _, silent in writes if silent]
         self.frame = frame
         self.families = families
         self.depth = depth
@@ -220,7 +243,11 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
-        self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
+        self.held: list[Any] = []  # the results' storages, their buffers and owners of these,
+        # and the reference counts that say that nobody else holds one.
+        count = len(self.result_bytes)
+        self.free = [STORAGE_FREE + 1] * (3 * count)
+        self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
@@ -239,7 +266,7 @@ class Plan:
         if self.imported:
             self.part_imports(rec)
         storages = self.result_storages()
-        writes = iter(self.writes)
+        writes = iter(self.counted), iter(self.silenced)
         # Begins with 0 when all is computed; then come (where to, what): copies not yet made.
         computed: list[Any] = []
         try:
@@ -248,7 +275,8 @@ class Plan:
                 if compiled is None and self.should_compile():
                     compiled = self.compile()
                 if compiled is not None:
-                    compiled.run(rec, storages, computed)
+                    compiled.run(rec, storages, self.moved, computed)
+                    self.moved = False
                 else:
                     self.run_reference(rec, storages, computed)
             self.hand_out(rec, storages, writes, computed)
@@ -261,7 +289,11 @@ class Plan:
             raise
 
     def hand_out(
-        self, rec: Recording, storages: list[Storage], writes: Iterator[Any], computed: list[Any]
+        self,
+        rec: Recording,
+        storages: list[Storage],
+        writes: tuple[Iterator[tuple[int, int]], Iterator[tuple[int, int]]],
+        computed: list[Any],
     ) -> None:
         """Gives the live tensors what has been computed. May be called again after an interrupt."""
         for target, array in computed[1:]:
@@ -271,10 +303,12 @@ class Plan:
             EARLY.came_back()
         elif self.early and EARLY.many and self.runs > 2:
             EARLY.ran_again()
-        for base, count, silent in writes:
-            storage = rec.bases[base][0]
-            storage.version += count
-            storage.silent += silent
+        bases = rec.bases
+        counted, silenced = writes
+        for base, count in counted:
+            bases[base][0].version += count
+        for base, silent in silenced:
+            bases[base][0].silent += silent
         for index, count, silent in self.rewritten or ():
             storages[index].version, storages[index].silent = count, silent
         handles = rec.handles
@@ -342,30 +376,37 @@ class Plan:
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
-        cache = self.cache
         if self.kept_bytes > LARGE:
             self.tick = next(_ticks)
-        if cache:
-            if list(map(getrefcount, cache)) == self.free:
-                for storage in cache:
-                    storage.version = storage.silent = 0
-                    if getrefcount(storage.buffer) > BUFFER_BASELINE:
-                        break
-                else:
-                    return cache
-            for place in range(len(cache)):
-                if (
-                    getrefcount(cache[place]) > STORAGE_FREE
-                    or getrefcount(cache[place].buffer) > BUFFER_BASELINE
-                ):
-                    cache[place] = Storage(allocate(self.result_bytes[place]))
-                else:
-                    cache[place].version = cache[place].silent = 0
-            return cache
-        cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-        if self.kept_bytes > LARGE:
-            RESULT_MEMORY.keep(self, self.tick)
+        if list(map(getrefcount, self.held)) == self.free:
+            for storage in self.cache:
+                storage.version = storage.silent = 0
+            return self.cache
+        self.moved = True
+        self.held = []
+        cache = self.cache
+        for place, storage in enumerate(cache):
+            buffer = storage.buffer
+            if (
+                getrefcount(storage) > STORAGE_HELD
+                or getrefcount(buffer) > BUFFER_HELD
+                or getrefcount(buffer.owner) > OWNER_BASELINE
+            ):
+                cache[place] = Storage(allocate(self.result_bytes[place]))
+            else:
+                storage.version = storage.silent = 0
+        if not cache:
+            cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+            if self.kept_bytes > LARGE:
+                RESULT_MEMORY.keep(self, self.tick)
+        buffers = list(map(buffer_of, cache))
+        self.held = [*cache, *buffers, *map(owner_of, buffers)]
         return cache
+
+    def release(self) -> list[Storage]:
+        """Gives up the memory of the last results, which is returned."""
+        given, self.cache, self.held = self.cache, [], []
+        return given
 
     @property
     def costs(self) -> Costs:
@@ -398,13 +439,15 @@ class Plan:
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
+        if self.schedule is not None:
+            self.schedule = None
+            give_back(self.program)
         try:
             self.compiled = NativeProgram(self.program)
         except NoRoomForCode as reason:
             OPTIONS.executor = "reference"
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
             return None
-        self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
@@ -473,7 +516,18 @@ class Plan:
             tensor = rec.handles[number]
             changes = -1 if tensor._family is None else tensor._family.changes
             frame.views.append((weakref.ref(tensor), value, changes))
+            seen_by(tensor, frame, value, changes)
         return frame
+
+
+def seen_by(tensor: Handle, frame: Frame, value: Value, changes: int) -> None:
+    """Remembers that a tensor has entered a program with history: hooks that it gets later stand
+    there too.
+    """
+    frames = tensor.__dict__.setdefault("_frames", [])
+    if len(frames) > 16:
+        frames[:] = [entry for entry in frames if entry[0]() is not None]
+    frames.append((weakref.ref(frame), value, changes))
 
 
 def shortcuts(schedule: reference.Schedule) -> Any:
@@ -487,5 +541,5 @@ def shortcuts(schedule: reference.Schedule) -> Any:
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     """The elements of a program's base as a flat array in storage form."""
-    raw = np.asarray(storage.buffer)[offset : offset + extent * dtype.itemsize]
-    return raw.view(dtype.numpy)
+    room = (storage.buffer.nbytes - offset) // dtype.itemsize
+    return storage.buffer.shown(min(extent, max(room, 0)), dtype.numpy, offset, None)

@@ -75,12 +75,12 @@ def said_of(state: State, error: FoundNaN) -> FoundNaN:
     node, trace = error.__dict__.get("node"), state.trace
     if node is None or trace is None:
         return error
-    name, place = _recorded(node, state)
+    name, place = recorded(node, state)
     head, *rest = str(error).splitlines()
     lines = [head.replace("an op", name, 1), *rest, f"  recorded at {place}"]
     infinite = error.__dict__["infinite"]
     if infinite is not None:
-        name, place = _recorded(infinite, state)
+        name, place = recorded(infinite, state)
         lines.append(
             f"  after {name} ({infinite.primitive.name}) had made inf, recorded at {place}"
         )
@@ -88,7 +88,7 @@ def said_of(state: State, error: FoundNaN) -> FoundNaN:
     return error
 
 
-def _recorded(node: Value, state: State) -> tuple[str, Place | None]:
+def recorded(node: Value, state: State) -> tuple[str, Place | None]:
     """The op that a value belongs to, and where it was recorded; of a backward pass: the op whose
     derivative the value belongs to.
     """

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,7 +158,7 @@ def damage(folder: Path, how: str, draw: random.Random) -> None:
 
 
 # Well signed, as only a version of ours with a fault could have written it.
-HOSTILE = [
+HOSTILE: list[Any] = [
     b"{",
     b"[]",
     b"null",
@@ -178,7 +179,7 @@ def test_damaged_entries_are_compiled_anew(
     tmp_path: Path, whole: tuple[Path, str], how: str
 ) -> None:
     folder = tmp_path / "cache"
-    for turn in range(2 * TIMES):
+    for turn in range(TIMES):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole[0], folder)
         folder.chmod(0o700)

@@ -96,8 +96,10 @@ def fresh() -> None:
         root.next.clear()
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, Late])
-@pytest.mark.parametrize("executor", ["recognised", "compiled", "reference"])
+@pytest.mark.parametrize(
+    ("executor", "kind"),
+    [("recognised", KeyboardInterrupt), ("compiled", Late), ("reference", KeyboardInterrupt)],
+)
 def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[BaseException]) -> None:
     """After an interrupt the weights are those before or after the step, and training goes on from
     there: interrupted steps, a first one too, leave no tensor without its data.
@@ -107,7 +109,7 @@ def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[Base
         training = Training()
         history = training.history(12)
         caught = 0
-        for _ in range(25 * TIMES):
+        for _ in range(10 * TIMES):
             if rng.random() < 0.3:
                 fresh()
             training.start()
@@ -128,14 +130,14 @@ def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[Base
             assert place - len(losses) in (0, 1)
             for _ in range(3):
                 assert np.isfinite(training.step().item())
-    assert caught > 5 * TIMES
+    assert caught > 2 * TIMES
 
 
 def test_an_interrupted_model_is_still_made() -> None:
     """What was recorded before the interrupt is computed when it is needed."""
     rng = random.Random(7)
     with mode("recognised"), interrupting(KeyboardInterrupt):
-        for _ in range(30 * TIMES):
+        for _ in range(15 * TIMES):
             fb.manual_seed(3)
             first = fb.randn(40, 30)
             second = (first @ first.t()).tanh()

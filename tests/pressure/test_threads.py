@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 import threading
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 
 import flambeau as fb
-from flambeau.compiler import Kept
 from flambeau.record import misses, native, recording, tree
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import ROOTS
@@ -209,7 +207,6 @@ def test_a_compiled_function_in_many_threads(monkeypatch: pytest.MonkeyPatch) ->
         for x in inputs:
             float(compiled(x).sum())
     native.ARENA.buffer = allocate(2 * native.ARENA.buffer.nbytes)
-    alive = native.ARENA.buffer.address
 
     def work(number: int) -> float:
         worst = 0.0
@@ -221,7 +218,5 @@ def test_a_compiled_function_in_many_threads(monkeypatch: pytest.MonkeyPatch) ->
         return worst
 
     assert work(0) < 1e-5
-    ready = [kept.ready for kept in gc.get_objects() if type(kept) is Kept and kept.ready]
-    assert any(alive in one.slots for one in ready)
     with switching():
         assert max(at_once([lambda n=n: work(n) for n in range(6)])) < 1e-5

@@ -121,10 +121,11 @@ def _run_line(trial: Trial, line: Line) -> None:
         what = _name_of(error)
         if LEAF in str(error) and not _names_a_leaf(trial.env, line.text):
             raise Ambiguous from error
-        if "backward(" in line.text:
+        if "backward(" in line.text or "autograd.grad(" in line.text:
             _drop_gradients(trial.env)
     trial.seen.append((line.text, what))
     try:
+        _refuse_quirks(trial.env, line.text)
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
@@ -151,14 +152,36 @@ def _name_of(error: Exception) -> str:
 
 
 def _drop_gradients(env: dict[str, Any]) -> None:
-    """A backward that fails may have reached some leaves already: which, nobody promises."""
-    for name, value in env.items():
-        if (
-            _is_variable(name)
-            and hasattr(value, "is_leaf")
-            and (value.is_leaf or value.retains_grad)
-        ):
+    """A pass that fails may have reached some leaves already: which, nobody promises. (Flambeau
+    changes nothing.)
+
+    Ambiguous where a variable shows a gradient, which PyTorch may have added to in place.
+    """
+    tensors = {n: v for n, v in env.items() if _is_variable(n) and hasattr(v, "is_leaf")}
+    for value in tensors.values():
+        if value.is_leaf or value.retains_grad:
+            grad = value.grad
+            shown = (v for v in tensors.values() if v is grad or getattr(v, "_base", None) is grad)
+            if grad is not None and any(True for _ in shown):
+                raise Ambiguous
             value.grad = None
+
+
+REQUIRED = re.compile(r"(x\d+)\.requires_grad_\(")
+
+
+def _refuse_quirks(env: dict[str, Any], text: str) -> None:
+    """Ambiguous where PyTorch's flags mean nothing: integers that require gradients, since one was
+    written to a part of them, and older views of a tensor that has become a leaf just now.
+    """
+    whole = [v for n, v in env.items() if n[0] == "x" and hasattr(v, "is_leaf")]
+    if any(v.requires_grad for v in whole if not v.dtype.is_floating_point):
+        raise Ambiguous
+    found = REQUIRED.match(text)
+    if found and found[1] in env:
+        new = env[found[1]]
+        if any(getattr(value, "_base", None) is new for value in env.values()):
+            raise Ambiguous
 
 
 def _run_block(trial: Trial, block: Block) -> None:

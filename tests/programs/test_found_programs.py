@@ -17,6 +17,16 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "a hook on a view that an earlier program has used by then": """
+w = torch.tensor([[1.5], [-0.2], [1.4]], dtype=torch.float64, requires_grad=True)
+x = w.mean(0)
+y, z = x * 2.0, x * 3.0
+for i in range(2):
+    v = z.expand(2, *z.shape)
+    z = torch.autograd.grad((v * y).sum(), x, create_graph=True)[0].clone()
+    v.register_hook(lambda g: g * 0.5)
+print(z)
+""",
     "hooks of a root that enters a new recording while they run": """
 x = torch.tensor([[-0.2, -1.9], [1.1, 0.6]], requires_grad=True)
 y = x.flatten()

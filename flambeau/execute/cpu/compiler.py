@@ -80,9 +80,12 @@ class _Compiler:
         return outputs
 
     def output_core(self, value: Value) -> Value:
-        """The value to store for an output; inputs are copied through a value of their own."""
+        """The value to store for an output; inputs, and what others write together, are copied
+        through a value of their own.
+        """
         core = storing.same_elements(value)
-        return detach(core) if core.primitive.family == "source" else core
+        copied = core.primitive.family == "source" or core.primitive.name == "interleave"
+        return detach(core) if copied else core
 
     def update_target(self, update: Update) -> tuple[Value, Destination] | None:
         """What is written where for an update; None where the base keeps its contents."""
@@ -158,7 +161,8 @@ class _Compiler:
         for value, destination in self.updates:
             group = grouper.home[value]
             if self.can_write(value, destination, group, grouper, failing, nodes_of):
-                self.destinations.setdefault(value, []).append(destination)
+                if not self.settled_in_base(value, destination, grouper):
+                    self.destinations.setdefault(value, []).append(destination)
                 before = [
                     g.number
                     for g in grouper.groups
@@ -167,6 +171,21 @@ class _Compiler:
                 grouper.link(group, set(before) - {group.number})
             else:
                 self.copies.append((value, destination))
+
+    def settled_in_base(
+        self, value: Value, destination: Destination, grouper: fusion.Grouper
+    ) -> bool:
+        """Lets a draw's values have no memory but the base that they fill, if nobody reads what it
+        held: first weights are as large as the model.
+        """
+        buffer, base = self.buffers[value], destination.buffer
+        if value.primitive.name != "random_draw" or buffer.kind != "arena":
+            return False
+        whole = destination.strides is None and base.size == buffer.size
+        if not whole or any(id(base) in g.reads for g in grouper.groups):
+            return False
+        buffer.kind, buffer.place = base.kind, base.place
+        return True
 
     def can_write(
         self,
@@ -180,7 +199,9 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "draw", "recurrence", "host"):
+        if group in failing or group.kind in ("scatter", "recurrence", "host"):
+            return False
+        if group.kind == "draw" and value.primitive.name != "random_draw":
             return False
         base = destination.buffer
         for other in (*grouper.groups,):
@@ -266,7 +287,9 @@ class _Compiler:
         buffer = self.buffers[value]
         node = self.tracer.load(buffer, buffer.address(position))
         store = Store(destination.buffer, destination.address(position), node)
-        return pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
+        kernel = pointwise_kernel(space_variables(value.shape), [store], {}, self.vector_bits)
+        kernel.label, kernel.values = f"copy {value.primitive.name}", (value,)
+        return kernel
 
 
 def with_checks(nodes: Sequence[Value]) -> list[Value]:

@@ -384,6 +384,12 @@ def _span(roles: Roles, side: str) -> int:
     return min(count, reach) * BYTES[roles.spec.element]
 
 
+def _rows_around(roles: Roles, choice: Choice) -> int:
+    """Iterations of the loops around tiles in which a strip of B is read again."""
+    around = [p for p in roles.of("m") if p not in (choice.row, choice.col)]
+    return prod(roles.axes[p].extent for p in around)
+
+
 def _parts(roles: Roles, choice: Choice) -> int:
     """Into how many pieces to cut the sum: for tasks if tiles are few, for caches if k is long."""
     rows, cols = _extents(roles, choice)
@@ -397,7 +403,7 @@ def _parts(roles: Roles, choice: Choice) -> int:
         read = _span(roles, "a") + _span(roles, "b")
         if read > 2 * PANEL_BYTES:
             parts = max(parts, min(-(-read // BLOCK_BYTES), depth // 128))
-    elif not choice.dot and rows > choice.rows:
+    elif not choice.dot and (rows > choice.rows or _rows_around(roles, choice) > 1):
         # A strip of B as wide as a tile is read once per tile of rows.
         strip = roles.k_extent * columns * BYTES[roles.spec.accumulator]
         inner = min((abs(axis.b) for axis in roles.k_axes), default=0)

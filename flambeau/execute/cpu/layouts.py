@@ -43,6 +43,7 @@ CARRIERS = (
     "reshape",
     "expand",
     "concat",
+    "interleave",
 )
 
 
@@ -105,7 +106,8 @@ def is_view(v: Value) -> bool:
     """Whether a value shows others, or parts of them; axes of extent 1 do not count."""
     while v.primitive.name == "reshape" and extents(v) == extents(v.inputs[0]):
         v = v.inputs[0]
-    return v.primitive.family not in (ELEMENTWISE, CONTRACTION, WINDOW)
+    stored = v.primitive.name == "interleave"
+    return not stored and v.primitive.family not in (ELEMENTWISE, CONTRACTION, WINDOW)
 
 
 def _is_weight_gradient(v: Value, carried: set[Value], copies: set[Value]) -> bool:

@@ -22,6 +22,7 @@ from flambeau.execute.cpu.index import (
     Runtime,
     Variable,
 )
+from flambeau.ops.value import Value
 
 ERROR_CODE = 1
 
@@ -61,6 +62,7 @@ class KernelCode:
     parallel: bool = False
     checks: bool = False
     label: str = ""
+    values: tuple[Value, ...] = ()  # what it computes
 
 
 def ordered_nodes(roots: Iterable[Node], forward: dict[int, Node]) -> list[Node]:

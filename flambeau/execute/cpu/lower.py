@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import recurrences
+from flambeau.execute.cpu.accumulators import Fold
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.draws import draw_kernel, values_dtype
 from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
@@ -14,7 +15,7 @@ from flambeau.execute.cpu.index import Expression, Position, linear, space_posit
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.products import Packs, contraction_kernels
-from flambeau.execute.cpu.reductions import Fold, reduction_kernels
+from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
@@ -119,6 +120,7 @@ def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     for step in steps:
         if isinstance(step, KernelCode):
             step.label = step.label or describe(group)
+            step.values = (*[a.value for a in group.anchors], *[m.value for m in group.members])
     return steps
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from flambeau.core import dtypes
@@ -251,11 +251,39 @@ def _gradient_kernels(
         made = gradient_kernels(vector_bits, plan, epilogue)
         return [(text, tasks, tasks > 1, 0) for text, tasks in made]
 
+    nodes = ordered_nodes([s.node for s in stores], forward)
+    plan = replace(plan, run=_is_run(group, stores, nodes, plan))
     key = ("gradient", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
     operands = [*map(_operand, group.anchors[0].operands), memory, memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def _is_run(
+    group: Group, stores: Sequence[Store], nodes: Sequence[Node], plan: GradientPlan
+) -> bool:
+    """Whether all that is read and written for an output's results lies in their order."""
+    channel, _, line, column = plan.positions
+    rows, cols = plan.strips.shape.rows.taps, plan.strips.shape.cols.taps
+    inner = column if column >= 0 else line
+    if channel < 0 or inner < 0:
+        return False
+    moves = [(channel, rows * cols), (line, cols), (column, 1)]
+    moving = [(group.kept[place], step) for place, step in moves if place >= 0]
+    places = [s.address for s in stores if not s.unwritten]
+    for node in nodes:
+        if node.kind == "load" and not node.data[2]:
+            places.append(node.data[1])
+        elif node.kind not in ("literal", "scalar", "op", "result"):
+            return False
+    for address in places:
+        if not all(isinstance(a, Variable) for a, _ in address.terms):
+            return False
+        along = _stride(address, group.kept[inner])
+        if along not in (0, 1) or any(_stride(address, v) != along * n for v, n in moving):
+            return False
+    return True
 
 
 def _image_kernels(

@@ -98,6 +98,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         own = self.__dict__
         own["_compiled_call_impl"] = compile(call, *args, **kwargs)
         own["_hooked"] = True
+        CHANGES.count += 1
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         compiled = self.__dict__.get("_compiled_call_impl")
@@ -363,6 +364,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state.pop("_compiled_call_impl", None)
+        state.pop("_chain", None)
         for registry in _REGISTRIES:
             table = state.get(registry)
             if table is None:

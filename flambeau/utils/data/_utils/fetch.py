@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flambeau.core.errors import add_note
+from flambeau.record.observing import WATCH
 from flambeau.record.recorder import flush
 from flambeau.utils.data._utils.collate import default_collate
 from flambeau.utils.data.dataset import is_gathered, whole_batch
@@ -37,6 +38,11 @@ class Fetcher:
 
     def fetch(self, indices: Any) -> Any:
         """Return the batch of `indices`; StopIteration where an iterable dataset has ended."""
+        if WATCH.observer is not None:
+            return WATCH.observer.fetching(self.dataset, indices, self._fetch)
+        return self._fetch(indices)
+
+    def _fetch(self, indices: Any) -> Any:
         if self.iterator is not None:
             return self._next(indices)
         if self.whole:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from flambeau.record.observing import WATCH
 from flambeau.utils.data._utils import gathering
 from flambeau.utils.data._utils.fetch import Fetcher
 from flambeau.utils.data._utils.worker import (
@@ -42,6 +43,10 @@ class LoaderIterator:
         return len(self._loader._index_sampler)  # type: ignore[arg-type]
 
     def __next__(self) -> Any:
+        observer = WATCH.observer
+        return self._advance() if observer is None else observer.loading(self._advance)
+
+    def _advance(self) -> Any:
         raise NotImplementedError
 
     @property
@@ -87,7 +92,7 @@ class DirectIterator(LoaderIterator):
                 _skip(self._batches, skip)
         self._num_yielded = skip
 
-    def __next__(self) -> Any:
+    def _advance(self) -> Any:
         try:
             batch = next(self._batches)
         except StopIteration:
@@ -212,7 +217,7 @@ class WorkerIterator(LoaderIterator):
             self._stop()
         raise StopIteration
 
-    def __next__(self) -> Any:
+    def _advance(self) -> Any:
         answer = self._take()
         self._send()
         if isinstance(answer, (Failed, Reported)):

@@ -1,0 +1,381 @@
+"""What is noted while a program runs: times by kind, programs, batches, new recordings.
+
+Of the thread that began it every moment is of one kind (see KINDS); of others, batches and programs
+are noted. Sums are exact, single spans are kept up to a limit, and the samples of kernels and of
+stacks are few enough to cost a few per cent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter, thread_time
+from typing import Any, NamedTuple
+
+from flambeau.execute.cpu import bounds
+from flambeau.execute.cpu.profile import SteppedRun
+from flambeau.explaining.bins import Bins
+from flambeau.explaining.sampling import StackSampler
+from flambeau.record.native import NativeProgram
+from flambeau.record.observing import Observer
+from flambeau.record.plan import Plan
+from flambeau.record.recording import Recording
+from flambeau.record.statistics import STATISTICS
+from flambeau.record.tree import State
+
+# loading a batch; Python between; compiling; compiled code; NumPy; not on a CPU
+KINDS = ("data", "python", "compile", "run", "numpy", "wait")
+MOST_SPANS = 60_000
+MOST_PROGRAMS = 2_000
+MOST_MISSES = 1_000
+SAMPLES = 10  # of each program's kernels
+SAMPLED_SHARE = 0.03  # of the time so far that sampled runs may take
+SHORTEST_WAIT = 2e-4  # seconds: less is the clock's doing
+SIBLINGS = 32
+
+
+class Span(NamedTuple):
+    """A stretch of time on a thread, in seconds since the start. `what` is a program's number."""
+
+    start: float
+    stop: float
+    kind: str
+    what: int = -1
+    thread: int = 0
+    name: str = ""
+
+
+@dataclass
+class Base:
+    """Memory that a program reads or writes: what it is, and how much."""
+
+    what: str
+    nbytes: int
+    storage: int
+    place: Any = None
+
+
+@dataclass(eq=False)
+class Seen:
+    """A program that has run: how often, how long, and samples of its steps."""
+
+    number: int
+    plan: Plan | None = None
+    state: State | None = None
+    native: NativeProgram | None = None
+    runs: int = 0
+    seconds: float = 0.0  # in compiled code
+    compiled_runs: int = 0
+    numpy_runs: int = 0
+    numpy_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    loading: int = 0  # runs while a batch was loaded
+    first: float = 0.0
+    samples: list[list[float]] = field(default_factory=list)
+    stepped: SteppedRun | None = None
+    bases: list[Base] = field(default_factory=list)
+
+
+@dataclass
+class Miss:
+    """The first event of a recording that was new: where, what came there before, what now."""
+
+    at: float
+    before: State
+    first: State
+    last: State
+    siblings: list[State]
+    events: int = 1
+    seconds: float = 0.0
+    program: int = -1
+
+
+@dataclass
+class Batches:
+    """What a data set has given."""
+
+    count: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    elsewhere: float = 0.0  # seconds on other threads
+
+
+class Collector(Observer):
+    """An observer that remembers."""
+
+    def __init__(self, stacks: bool = True, kernels: bool = True) -> None:
+        self.kernels = kernels
+        self.began = perf_counter()
+        self.thread = threading.get_ident()
+        self.kind, self.since, self.busy = "python", self.began, thread_time()
+        self.seconds = dict.fromkeys(KINDS, 0.0)
+        self.bins = Bins(KINDS)
+        self.spans: list[Span] = []
+        self.dropped = 0
+        self.seen: dict[int, Seen] = {}
+        self.by_native: dict[int, Seen] = {}
+        self.other_programs = 0
+        self.misses: list[Miss] = []
+        self.missing: dict[int, Miss] = {}  # by thread: that of the recording under way
+        self.new_recordings = 0
+        self.batches: dict[str, Batches] = {}
+        self.depth = 0
+        self.sampling = 0.0
+        self.steps = 0
+        self.started_work = 0.0
+        self.threads: dict[int, str] = {}
+        self.ended = 0.0
+        self.cpu = self.busy
+        self.stacks = StackSampler(self) if stacks else None
+        self.lock = threading.Lock()
+        self.compiled_before = STATISTICS.compiled_programs
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self.stacks is not None:
+            self.stacks.start()
+
+    def stop(self) -> None:
+        if self.stacks is not None:
+            self.stacks.stop()
+        if threading.get_ident() == self.thread:
+            self.switch("python")
+        self.ended = perf_counter()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return perf_counter() - self.began
+
+    def switch(self, kind: str, at: tuple[float, float] | None = None) -> None:
+        """On the first thread: what comes now, or from `at` on (both clocks), is of another
+        kind.
+        """
+        now, busy = at or (perf_counter(), thread_time())
+        passed = now - self.since
+        if self.kind == "python":
+            idle = passed - (busy - self.busy)
+            if idle > SHORTEST_WAIT:
+                # Where in between is not known: shown at the end.
+                self._add("python", self.since, now - idle)
+                self._add("wait", now - idle, now)
+                passed = 0.0
+        if passed > 0:
+            self._add(self.kind, self.since, now)
+        self.kind, self.since, self.busy = kind, now, busy
+
+    def _add(self, kind: str, start: float, stop: float, what: int = -1, name: str = "") -> None:
+        if stop <= start:
+            return
+        self.seconds[kind] += stop - start
+        start, stop = start - self.began, stop - self.began
+        self.bins.add(kind, start, stop)
+        self.keep(Span(start, stop, kind, what, 0, name))
+
+    def keep(self, span: Span) -> None:
+        if len(self.spans) < MOST_SPANS:
+            self.spans.append(span)
+        else:
+            self.dropped += 1
+
+    # ---- programs --------------------------------------------------------------------------------
+
+    def flushing(self, rec: Recording, run: Callable[[Recording], Plan | None]) -> Plan | None:
+        state = rec.state
+        if state.parent is None:
+            return run(rec)
+        here = threading.get_ident()
+        miss = self.missing.pop(here, None)
+        main = here == self.thread
+        self.depth += 1
+        before = STATISTICS.compile_seconds, STATISTICS.compiled_seconds
+        before += (STATISTICS.reference_seconds,)
+        start, busy = perf_counter(), thread_time()
+        try:
+            plan = run(rec)
+        finally:
+            self.depth -= 1
+            stop = perf_counter()
+            compiling = STATISTICS.compile_seconds - before[0]
+            running = STATISTICS.compiled_seconds - before[1]
+            numpy = STATISTICS.reference_seconds - before[2]
+        seen = self._seen(plan, state, rec) if plan is not None else None
+        if seen is not None:
+            seen.runs += 1
+            seen.compile_seconds += compiling
+            seen.numpy_seconds += numpy
+            seen.numpy_runs += numpy > 0
+            seen.loading += main and self.kind == "data"
+            if miss is not None:
+                miss.program = seen.number
+        number = -1 if seen is None else seen.number
+        self._account(main, (start, busy), stop, compiling, running, numpy, number)
+        return plan
+
+    def _account(
+        self, main: bool, began: tuple[float, float], stop: float, compiling: float, running: float,
+        numpy: float, number: int,
+    ) -> None:  # fmt: skip
+        start = began[0]
+        if not main:
+            name = self.threads.setdefault(threading.get_ident(), threading.current_thread().name)
+            lane = list(self.threads.values()).index(name) + 1
+            self.keep(Span(start - self.began, stop - self.began, "run", number, lane))
+            return
+        if not self.started_work:
+            self.started_work = start
+        if self.depth or self.kind != "python":
+            return  # a part of what is under way: loading a batch
+        self.switch("run", began)
+        edges = stop - running - numpy, stop - running
+        self._add("python", start, edges[0] - compiling)
+        self._add("compile", edges[0] - compiling, edges[0], number)
+        self._add("numpy", edges[0], edges[1], number)
+        self._add("run", edges[1], stop, number)
+        self.kind, self.since, self.busy = "python", stop, thread_time()
+        self.bins.remember_memory(stop - self.began)
+
+    def _seen(self, plan: Plan, state: State, rec: Recording) -> Seen | None:
+        found = self.seen.get(id(plan))
+        if found is None:
+            if len(self.seen) >= MOST_PROGRAMS:
+                self.other_programs += 1
+                return None
+            found = self.seen[id(plan)] = Seen(len(self.seen), plan, state, first=self.now)
+            found.bases = described(rec, plan)
+        native = plan.compiled
+        if native is not None and found.native is None:
+            found.native = native
+            known = self.by_native.get(id(native))
+            if known is not None and known is not found:
+                found.seconds, found.samples = known.seconds, known.samples
+                found.compiled_runs, found.stepped = known.compiled_runs, known.stepped
+            self.by_native[id(native)] = found
+        return found
+
+    def running(self, native: NativeProgram) -> int:
+        found = self.by_native.get(id(native))
+        if found is None:
+            if len(self.by_native) >= MOST_PROGRAMS:
+                return native.run_table()
+            found = self.by_native[id(native)] = Seen(-1, native=native, first=self.now)
+        found.compiled_runs += 1
+        start, busy = perf_counter(), thread_time()
+        if self._due(found, start):
+            if found.stepped is None:
+                found.stepped = SteppedRun(native.compiled)
+            code, seconds = found.stepped.run(native.table)
+            if not code:
+                found.samples.append(seconds)
+            spent = perf_counter() - start
+            self.sampling += spent if len(found.samples) > 1 else 0.0
+        else:
+            code = native.run_table()
+            spent = perf_counter() - start
+        found.seconds += spent
+        if self.depth == 0 and found.plan is not None:  # a compiled function's own run
+            found.runs += 1
+            self._account(
+                threading.get_ident() == self.thread, (start, busy), start + spent, 0.0, spent,
+                0.0, found.number,
+            )  # fmt: skip
+        return code
+
+    def _due(self, seen: Seen, now: float) -> bool:
+        """Whether the steps of this run are timed one by one: the second run and those after
+        powers of two, while all of it costs little.
+        """
+        runs, taken = seen.compiled_runs, len(seen.samples)
+        if not self.kernels or taken >= SAMPLES or bounds.switched_on():
+            return False
+        if runs == 2:
+            return True
+        if self.sampling > SAMPLED_SHARE * (now - self.began):
+            return False
+        return runs > 2 and (runs & (runs - 1) == 0 or (taken < 3 and runs % 8 == 3))
+
+    def programs(self) -> list[Seen]:
+        """All that have run, the longest first."""
+        found = {id(s): s for s in (*self.seen.values(), *self.by_native.values())}
+        alone = [s for s in found.values() if s.plan is None and s.native is not None]
+        known = {id(s.native) for s in found.values() if s.plan is not None}
+        merged = [s for s in found.values() if s.plan is not None]
+        merged += [s for s in alone if id(s.native) not in known]
+        for number, one in enumerate(s for s in merged if s.number < 0):
+            one.number = len(self.seen) + number
+            one.runs = one.runs or one.compiled_runs
+        return sorted(merged, key=lambda s: -(s.seconds + s.numpy_seconds))
+
+    # ---- new recordings --------------------------------------------------------------------------
+
+    def missed(self, before: State, after: State, seconds: float) -> None:
+        here = threading.get_ident()
+        known = self.missing.get(here)
+        if known is not None and known.last is before:
+            known.events += 1
+            known.seconds += seconds
+            known.last = after
+            return
+        self.new_recordings += 1
+        siblings = [s for s in list(before.next.values())[-SIBLINGS - 1 :] if s is not after]
+        miss = Miss(self.now, before, after, after, siblings, 1, seconds)
+        self.missing[here] = miss
+        if len(self.misses) < MOST_MISSES:
+            self.misses.append(miss)
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    def loading(self, advance: Callable[[], Any]) -> Any:
+        if threading.get_ident() != self.thread or self.kind != "python":
+            return advance()
+        if not self.started_work:
+            self.started_work = perf_counter()
+        self.steps += 1
+        self.switch("data")
+        try:
+            return advance()
+        finally:
+            self.switch("python")
+
+    def fetching(self, dataset: Any, indices: Any, fetch: Callable[[Any], Any]) -> Any:
+        start = perf_counter()
+        try:
+            return fetch(indices)
+        finally:
+            stop = perf_counter()
+            here = threading.get_ident()
+            with self.lock:
+                batches = self.batches.setdefault(type(dataset).__qualname__, Batches())
+                batches.count += 1
+                batches.samples += len(indices) if hasattr(indices, "__len__") else 1
+                batches.seconds += stop - start
+                if here != self.thread:
+                    batches.elsewhere += stop - start
+                    name = self.threads.setdefault(here, threading.current_thread().name)
+                    lane = list(self.threads.values()).index(name) + 1
+                    span = Span(start - self.began, stop - self.began, "data", -1, lane)
+                    self.keep(span)
+
+
+def described(rec: Recording, plan: Plan) -> list[Base]:
+    """What lies behind a program's bases."""
+    entered: dict[int, Any] = {}
+    for handle in rec.handles:
+        storage = getattr(handle, "_storage", None)
+        if storage is not None and handle._meta is not None:
+            known = entered.get(id(storage))
+            if known is None or handle._meta.numel > known.numel:
+                entered[id(storage)] = handle._meta
+    found = []
+    for (storage, _), (dtype, extent) in zip(rec.bases, plan.program.bases):
+        meta = entered.get(id(storage))
+        if dtype.name == "uint32" and extent < 1000:
+            what = "generator state"
+        elif meta is not None and meta.requires_grad and meta.is_leaf:
+            what = f"parameter {dtype.name}{list(meta.shape)}"
+        else:
+            what = f"{dtype.name}{list(meta.shape) if meta is not None else [extent]}"
+        found.append(Base(what, extent * dtype.itemsize, id(storage)))
+    return found

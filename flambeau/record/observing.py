@@ -1,0 +1,46 @@
+"""Who watches a program run: `flambeau explain` and the profiler. Nobody does otherwise.
+
+An observer is called where something takes long enough that asking for it costs nothing: once a
+flush, a run of compiled code, an event that is new, a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flambeau.record.native import NativeProgram
+    from flambeau.record.plan import Plan
+    from flambeau.record.recording import Recording
+    from flambeau.record.tree import State
+
+
+class Observer:
+    """What is told of a run; by itself it only lets everything happen."""
+
+    def flushing(self, rec: Recording, run: Callable[[Recording], Plan | None]) -> Plan | None:
+        """A recording runs: `run(rec)` does it."""
+        return run(rec)
+
+    def running(self, native: NativeProgram) -> int:
+        """Compiled code runs, on the table that is filled: `native.run_table()` does it."""
+        return native.run_table()
+
+    def missed(self, before: State, after: State, seconds: float) -> None:
+        """An event was new at `before`; the slow path has made `after` of it."""
+
+    def loading(self, advance: Callable[[], Any]) -> Any:
+        """A loader is asked for a batch: `advance()` gives it."""
+        return advance()
+
+    def fetching(self, dataset: Any, indices: Any, fetch: Callable[[Any], Any]) -> Any:
+        """A batch is made of a dataset's samples, on any thread: `fetch(indices)` does it."""
+        return fetch(indices)
+
+
+class _Watch:
+    observer: Observer | None = None
+
+
+WATCH = _Watch()
