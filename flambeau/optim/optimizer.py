@@ -507,7 +507,7 @@ def _fitted(param: Tensor, value: Any, key: Any) -> Any:
     """Return saved state with its tensors in the dtype and on the device of the parameter."""
     if isinstance(value, Tensor):
         if key == "step":
-            return value.detach().clone()
+            return value  # as PyTorch: the very tensor, which counts on
         if param.is_floating_point():
             return value.to(dtype=param.dtype, device=param.device)
         return value.to(device=param.device)
