@@ -9,6 +9,8 @@
                                    a hundred times as long (hours)
     python3 tools/dev.py audit     known vulnerabilities of what tools/requirements.lock lists
     python3 tools/dev.py bench     Flambeau and PyTorch side by side
+    python3 tools/dev.py suite     all benches in one table; --quick: some of them
+    python3 tools/dev.py guard     whether ratios to PyTorch fell below bench/ratios.json
     python3 tools/dev.py clean     remove the virtual environment
 
 Each makes the virtual environment .venv (FLAMBEAU_VENV names another place) and installs into it
@@ -165,6 +167,22 @@ def bench(arguments: list[str]) -> None:
     run(PYTHON, "bench/recorder.py")
 
 
+def suite(arguments: list[str]) -> None:
+    """All benches in one table, with a chart and the figures as JSON in `build`."""
+    need("test", "plot")
+    need_torch()
+    made = ROOT / "build"
+    made.mkdir(exist_ok=True)
+    written = ["--json", made / "bench.json", "--chart", made / "bench.png"]
+    run(PYTHON, "bench/suite.py", *written, *arguments)
+
+
+def guard(arguments: list[str]) -> None:
+    need("test")
+    need_torch()
+    run(PYTHON, "bench/guard.py", *arguments)
+
+
 def clean(arguments: list[str]) -> None:
     if arguments:
         sys.exit(f"dev.py: clean takes no arguments, got {arguments[0]!r}")
@@ -172,7 +190,10 @@ def clean(arguments: list[str]) -> None:
         shutil.rmtree(VENV)
 
 
-JOBS = {job.__name__: job for job in (demo, test, parity, lint, types, soak, audit, bench, clean)}
+JOBS = {
+    job.__name__: job
+    for job in (demo, test, parity, lint, types, soak, audit, bench, suite, guard, clean)
+}
 
 
 def main() -> None:

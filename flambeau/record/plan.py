@@ -477,6 +477,8 @@ class Plan:
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
+        if not self.runs and not EARLY.many:
+            give_back(self.program)
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""

@@ -19,6 +19,7 @@ __all__ = ["Meter", "Progress", "progress"]
 T = TypeVar("T")
 WAYS = ("terminal", "notebook", "lines", "off")
 REDRAW, LOG = 0.1, 10.0  # seconds between two pictures on a screen, two lines in a file
+BETWEEN = 0.01  # seconds, about, between two looks at the clock
 WINDOW = 5.0  # seconds that the rate looks back
 BAR = 20  # characters
 CLEAR = "\r\x1b[K"
@@ -96,17 +97,21 @@ class Progress(Generic[T]):
         meter = Meter(self._description, total, self._values)
         screen = SCREENS[self._show](self._file)
         clock, every = time.perf_counter, self._every
-        due = clock() + min(every, REDRAW)
+        due = meter.began + min(every, REDRAW)
+        done = look = 0  # items; from how many on the clock is asked again
         try:
-            for count, item in enumerate(self._iterable):
-                if clock() >= due:
-                    meter.at(count)
-                    screen.draw(meter)
-                    due = clock() + every
+            for item in self._iterable:
+                if done >= look:
+                    now = clock()
+                    if now >= due:
+                        meter.at(done)
+                        screen.draw(meter)
+                        due = now + every
+                    look = done + 1 + int(BETWEEN * done / max(now - meter.began, BETWEEN))
                 yield item
-                meter.count = count + 1
+                done += 1
         finally:
-            meter.at(meter.count)
+            meter.at(done)
             screen.end(meter)
 
 

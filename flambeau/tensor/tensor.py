@@ -363,6 +363,11 @@ class Tensor(Base):
 
         return tensor_repr(self)
 
+    def _repr_html_(self) -> str | None:
+        from flambeau.tensor.printing import tensor_html
+
+        return tensor_html(self)
+
     def __format__(self, spec: str) -> str:
         if not self._meta.shape and type(self) is Tensor:
             return format(self.item(), spec)

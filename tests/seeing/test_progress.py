@@ -79,7 +79,7 @@ def test_a_tensor_is_shown_once_it_is_computed_and_never_made_to_run() -> None:
     ran = STATISTICS.reference_runs + STATISTICS.compiled_runs
     losses = []
     for step in bar:
-        loss = flambeau.tensor(x[step]) * 2
+        loss = flambeau.full((), x[step]) * 2
         losses.append(loss)
         bar.set(loss=loss)
         time.sleep(0.11)

@@ -265,18 +265,21 @@ def _deep_panels(rows: int, cols: int) -> tuple[int, int]:
 
 
 @lru_cache(4096)
-def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> MatrixPlan | None:
+def matrix_plan(
+    spec: Contraction, vector_bits: int, uses: tuple[int, int], wanted: bool = False
+) -> MatrixPlan | None:
     """The plan where the matrix unit is there and faster than vector instructions.
 
-    uses: how many contractions of the program share the packed A, and B.
+    uses: how many contractions of the program share the packed A, and B. wanted: also where the
+    cost model says that it is slower.
     """
     if vector_bits != 512 or spec.element not in ELEMENT_PARTS or spec.out_element != spec.element:
         return None
     if spec.bands or spec.flops < 1 << 17 or not has_matrix_unit():
         return None
     plan = as_matrices(spec)
-    if plan is None:
-        return None
+    if plan is None or wanted:
+        return plan
     cycles = plan.cycles
     for side in plan.packed:
         cycles += side.cycles / uses[side.number]

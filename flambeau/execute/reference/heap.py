@@ -9,7 +9,7 @@ from typing import Any
 
 from flambeau.graph.program import Program
 
-LARGE = 1 << 20  # bytes of a value from which a program's runs leave much
+MUCH = 1 << 23  # bytes of a program's values from which its runs leave much
 
 
 @cache
@@ -17,12 +17,19 @@ def _trim() -> Any:
     """The GNU C library's malloc_trim; None elsewhere."""
     if sys.platform != "linux":
         return None
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    try:
+        return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):
+        return None
 
 
 def give_back(program: Program) -> None:
-    """Gives freed memory back to the system, once NumPy runs a program of large values no more."""
-    if any(v.size * v.dtype.itemsize >= LARGE for v in program.nodes()):
+    """Gives back what a program's values took in the reference executor, once they are freed.
+
+    The allocator would keep it between blocks in use: some half of a training's peak, beside the
+    arena that the compiled program has for the same values.
+    """
+    if sum(v.size * v.dtype.itemsize for v in program.nodes()) >= MUCH:
         trim = _trim()
         if trim is not None:
             trim(0)

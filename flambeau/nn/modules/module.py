@@ -466,6 +466,11 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
             body = "\n  " + "\n  ".join(inner) + "\n"
         return f"{self._get_name()}({body})"
 
+    def _repr_html_(self) -> str:
+        from flambeau.seeing.trees import module_html
+
+        return module_html(self)
+
 
 def _register_globally(
     table: Any, hook: Callable[..., Any], marks: tuple[Any, ...] = ()
