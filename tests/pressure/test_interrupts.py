@@ -130,7 +130,7 @@ def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[Base
             assert place - len(losses) in (0, 1)
             for _ in range(3):
                 assert np.isfinite(training.step().item())
-    assert caught > 2 * TIMES
+    assert caught >= TIMES
 
 
 def test_an_interrupted_model_is_still_made() -> None:
