@@ -25,6 +25,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
+from flambeau.record.flushing import settling
 from flambeau.record.handle import Family
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
 from flambeau.record.options import OPTIONS
@@ -110,8 +111,9 @@ class Kept:
         for leaf, gradient in self.expected:
             if leaf._grad is not gradient:
                 return MISS
-        if self.ready is not None:
-            result = self.ready.run(tensors)
+        ready = self.ready  # another thread may take it away
+        if ready is not None:
+            result = ready.run(tensors)
             if result is not MISS:
                 return result
         return self.run_plan(tensors)
@@ -179,10 +181,11 @@ class Kept:
         for leaf, number in self.gradients:
             leaf._grad = handles[number]
         rec.handles, rec.bases, rec.scalars, rec.done = handles, bases, scalars, True
-        self.plan.run(rec)
-        rec.handles, rec.bases = [], []
-        if self.plan.compiled is not None and self.plan.compiled.whole:
-            self.ready = Ready(self, handles, bases)
+        with settling():
+            self.plan.run(rec)
+            rec.handles, rec.bases = [], []
+            if self.plan.compiled is not None and self.plan.compiled.whole:
+                self.ready = Ready(self, handles, bases)
         return rebuild(self.result, handles, tensors)
 
 
@@ -488,7 +491,7 @@ class Compiled:
                     self.quick = key[0], key[1], parts, kept
                 return result
             self.quick = None
-            del self.kept[key]
+            self.kept.pop(key, None)  # another thread may have done so
             self.seen.pop(key, None)
         return self.record(key, tensors, args, kwargs)
 

@@ -5,7 +5,9 @@
     python3 tools/dev.py parity    the same with PyTorch as the reference
     python3 tools/dev.py lint      ruff: rules and format
     python3 tools/dev.py types     mypy (strict for the package)
-    python3 tools/dev.py soak      random programs and kernels by the ten thousand (hours)
+    python3 tools/dev.py soak      random programs and kernels by the ten thousand, and pressure
+                                   a hundred times as long (hours)
+    python3 tools/dev.py audit     known vulnerabilities of what tools/requirements.lock lists
     python3 tools/dev.py bench     Flambeau and PyTorch side by side
     python3 tools/dev.py suite     all benches in one table; --quick: some of them
     python3 tools/dev.py guard     whether ratios to PyTorch fell below bench/ratios.json
@@ -17,6 +19,7 @@ only: it runs before anything is installed. The Makefile has the same names.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -110,15 +113,50 @@ def types(arguments: list[str]) -> None:
 
 
 def soak(arguments: list[str]) -> None:
-    """100,000 random programs, and 20,000 graphs of primitives with and without checks."""
+    """100,000 random programs, 20,000 graphs of primitives with and without checks, long pressure,
+    10,000,000 steps.
+    """
     os.environ.setdefault("FLAMBEAU_PROGRAMS", "100000")
     os.environ.setdefault("FLAMBEAU_PROGRAMS_FROM", str(SOAK_SEED))
     os.environ.setdefault("FLAMBEAU_FUZZ", "20000")
     os.environ.setdefault("FLAMBEAU_FUZZ_FROM", str(SOAK_SEED))
     tests = arguments or ["-q", "-n", str(os.cpu_count() or 1)]
     parity([*tests, "tests/programs", "tests/execute/test_cpu_random_values.py"])
+    os.environ.setdefault("FLAMBEAU_PRESSURE", "100")
+    os.environ.setdefault("FLAMBEAU_MEMORY_STEPS", "10000000")
+    long = ["-o", "timeout=0", "tests/pressure", "tests/programs/test_memory.py"]
+    parity([*tests, *long, "tests/record/test_adversarial.py"])
     os.environ["FLAMBEAU_CHECK"] = "1"
     parity([*tests, "tests/execute/test_cpu_random_values.py"])
+
+
+def audit(arguments: list[str]) -> None:
+    """Asks pip-audit's vulnerability service; `--strict`: not reaching it is a failure, too."""
+    if arguments not in ([], ["--strict"]):
+        sys.exit(f"dev.py: audit takes --strict only, got {' '.join(arguments)}")
+    make_environment()
+    if not installed("pip-audit").exists():
+        run(PYTHON, "-m", "pip", "install", "-q", "pip-audit")
+        installed("pip-audit").touch()
+    listed = ROOT / "tools" / "requirements.lock"
+    words = ("-m", "pip_audit", "-r", str(listed), "--disable-pip", "--require-hashes")
+    done = subprocess.run(
+        [str(PYTHON), *words, "-f", "json", "--progress-spinner", "off"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        print(f"dev.py: not audited, the vulnerability service gave no answer: {last}")
+        sys.exit(1 if arguments else 0)
+    bad = [(p["name"], p["version"], v["id"]) for p in packages for v in p.get("vulns", ())]
+    for name, version, which in bad:
+        print(f"{name} {version}: {which}")
+    print(f"{len(packages)} packages, {len(bad)} known vulnerabilities")
+    sys.exit(1 if bad else 0)
 
 
 def bench(arguments: list[str]) -> None:
@@ -153,7 +191,8 @@ def clean(arguments: list[str]) -> None:
 
 
 JOBS = {
-    job.__name__: job for job in (demo, test, parity, lint, types, soak, bench, suite, guard, clean)
+    job.__name__: job
+    for job in (demo, test, parity, lint, types, soak, audit, bench, suite, guard, clean)
 }
 
 

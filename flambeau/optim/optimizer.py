@@ -381,6 +381,7 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state_dict, ours or PyTorch's; ValueError where the groups differ."""
+        self._write_steps()  # the dictionary may hold the very tensors that are in use
         state_dict = dict(state_dict)
         for pre_hook in self._table("load_state_dict_pre").values():
             replaced = pre_hook(self, state_dict)
@@ -506,7 +507,7 @@ def _fitted(param: Tensor, value: Any, key: Any) -> Any:
     """Return saved state with its tensors in the dtype and on the device of the parameter."""
     if isinstance(value, Tensor):
         if key == "step":
-            return value.detach().clone()
+            return value  # as PyTorch: the very tensor, which counts on
         if param.is_floating_point():
             return value.to(dtype=param.dtype, device=param.device)
         return value.to(device=param.device)

@@ -242,15 +242,15 @@ class RuleOptimizer(Optimizer):
             self._parts.append((params, names))
         place_in_cache = (rule, id(params[0]))
         cached = self._applied.get(place_in_cache)
-        together = None
         if cached is not None and same(cached[0], params) and not self._exposed:
-            _, states, together = cached
-            if together is None:  # the second step in a row with these states
-                together = Together(states)
-                self._applied[place_in_cache] = (cached[0], states, together)
+            entry = cached
+            if cached[2] is None:  # the second step in a row with these states
+                entry = (cached[0], cached[1], Together(cached[1]))
         else:
             states = [self._state[p].get(name) for p in params for name in names]
-            self._applied[place_in_cache] = (list(params), states, None)
+            entry = (list(params), states, None)
+        _, states, together = entry
+        self._applied.pop(place_in_cache, None)  # until the step is taken: it may be interrupted
         capture = recorder.LOCAL.capture
         update = Update(
             self,
@@ -268,9 +268,9 @@ class RuleOptimizer(Optimizer):
         for place, which, tensor in made:
             self._state[params[place]][names[which]] = tensor
         if made:
-            del self._applied[place_in_cache]
-        elif together is not None and self._applications is not None:
-            entry = self._applied[place_in_cache]
+            return
+        self._applied[place_in_cache] = entry
+        if together is not None and self._applications is not None:
             self._applications.append((update, statics, place_in_cache, entry))
 
 

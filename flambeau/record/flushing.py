@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from flambeau.core.interrupts import is_interrupt
 from flambeau.record.observing import WATCH
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
@@ -23,11 +24,16 @@ from flambeau.record.recording import (
 )
 from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import Storage, out_of_memory
+from flambeau.record.storage import Storage, no_memory
 from flambeau.record.worth import EARLY
 
 new = object.__new__
 _settling = threading.RLock()
+
+
+def settling() -> threading.RLock:
+    """The lock under which plans run: one thread at a time."""
+    return _settling
 
 
 def _after_fork() -> None:
@@ -52,14 +58,18 @@ def flush() -> None:
             return  # another thread has run it
         rec.taken = True
         try:
-            rec.plan = run_recording(rec)
+            run_recording(rec)
+        except BaseException:
+            set_aside(rec)
+            raise
         finally:
-            # An operation further up the stack that was about to add to it starts again.
-            rec.handles = rec.bases = rec.scalars = CLOSED
-            rec.frames = rec.cuts = ()
-            rec.state = DEAD
-            rec.trace = None
-            rec.done = True
+            if rec.taken:
+                # An operation further up the stack that was about to add to it starts again.
+                rec.handles = rec.bases = rec.scalars = CLOSED
+                rec.frames = rec.cuts = ()
+                rec.state = DEAD
+                rec.trace = None
+                rec.done = True
 
 
 def end_step() -> None:
@@ -112,12 +122,22 @@ def settle_other(other: Recording) -> None:
         other.handles = other.bases = other.scalars = CLOSED
         other.state = DEAD
         other.trace = None
-        work.failed = False
+        work.taken, work.ran, work.failed, work.plan = True, False, False, None
         try:
-            other.plan = run_recording(work)
+            run_recording(work)
+        except BaseException:
+            set_aside(work)
+            raise
         finally:
             other.failed = work.failed
-            other.done = True
+            other.plan = work.plan
+            if work.taken:
+                other.done = True
+            else:
+                other.handles, other.bases, other.scalars = work.handles, work.bases, work.scalars
+                other.frames, other.cuts = work.frames, work.cuts
+                other.state = work.state
+                other.taken = False
 
 
 class Shown(Flushed):
@@ -140,14 +160,30 @@ def write_exposed(storages: list[Storage], write: Any) -> Any:
         try:
             return write()
         finally:  # after an error too: nothing that has entered may stay in the recording
+            rec = LOCAL.rec
             flush()
+    except BaseException as error:
+        if not (rec.done or rec.taken):  # set aside: it must not write later behind NumPy's back
+            fail(rec, error)
+            rec.done = True
+        raise
     finally:
         for storage in storages:
             storage.exposed = True
 
 
+def set_aside(rec: Recording) -> None:
+    """After an interrupt before anything was changed: it runs when one of its tensors is needed."""
+    if rec.ran or rec.failed:
+        return
+    rec.trace = rec.state.trace = rec.plan = None  # they may be half made
+    rec.taken = False
+
+
 def run_recording(rec: Recording) -> Plan | None:
-    """Runs what has been recorded; the plan that did."""
+    """Runs what has been recorded; the plan that did. After an exception that leaves a recording
+    neither run nor failed, an interrupt, nothing has happened.
+    """
     observer = WATCH.observer
     return _run(rec) if observer is None else observer.flushing(rec, _run)
 
@@ -155,7 +191,6 @@ def run_recording(rec: Recording) -> Plan | None:
 def _run(rec: Recording) -> Plan | None:
     state = rec.state
     state.tick = next(_ticks)
-    plan: Plan | None = None
     try:
         # As `whole` says.
         lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
@@ -163,27 +198,28 @@ def _run(rec: Recording) -> Plan | None:
             raise Interrupted("an exception in the middle of an operation has cut it short")
         if state.parent is not None:
             counts = tuple(map(getrefcount, rec.handles))
-            plan = state.plans.get(counts) or find_plan(rec, counts)
+            plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
             plan.run(rec)
     except Interrupted as error:
         fail(rec, error)
     except MemoryError as error:
-        reason = RuntimeError(out_of_memory(getattr(error, "_total_size", None)))
+        reason = no_memory(getattr(error, "_total_size", None))
         reason.__dict__["node"] = error.__dict__.get("node")
         raise failed(rec, reason) from None
     except Exception as error:
+        if rec.ran or is_interrupt(error):
+            raise
         found = failed(rec, error)
         if found is error:
             raise
         raise found from None
-    except BaseException as error:
-        fail(rec, error)
-        raise
-    return plan
+    known: Plan | None = rec.plan
+    return known
 
 
 def failed(rec: Recording, error: Exception) -> Exception:
     """Makes the best of a program that has failed; the error to raise."""
+    rec.failed = True
     located(rec.state, error)
     found = rescue(rec, error)
     fail(rec, found)

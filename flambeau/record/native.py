@@ -45,6 +45,7 @@ class _Arena(threading.local):
 
 
 ARENA = _Arena()
+NO_MEMORY = allocate(0)
 
 
 def in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
@@ -86,6 +87,7 @@ class NativeProgram:
         self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
         self.whole = self.compiled.native and bool(segments) and not bounds.switched_on()
         self.alone = self.whole and not self.parallel  # on one thread, in one call
+        self.on_one_thread = (self.table_address,), (self.entry,), (1,)
         self.arena_bytes = self.compiled.arena_bytes
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
@@ -100,13 +102,15 @@ class NativeProgram:
         """The thread's memory for intermediates, with room for this program's."""
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
+            ARENA.buffer = NO_MEMORY  # first the old one goes
             arena = ARENA.buffer = _arena_memory(self.arena_bytes)
             ARENA.token = object()
         return arena
 
-    def run(self, rec: Recording, storages: list[Storage], moved: bool) -> None:
+    def run(self, rec: Recording, storages: list[Storage], moved: bool, codes: list[Any]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers, which are not where
-        they were in the run before if they have `moved`.
+        they were in the run before if they have `moved`. `codes` gets a 0 as soon as all is
+        computed, also where an interrupt comes at the same moment.
         """
         scalars = rec.scalars
         addresses = [
@@ -124,36 +128,44 @@ class NativeProgram:
                     scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
             if self.alone and runs % SAMPLED and WATCH.observer is None:
-                failed: int = self.call(self.table_address, self.entry, 1)
+                # One step for the interpreter: an interrupt finds the call's result in the list.
+                codes += map(self.call, *self.on_one_thread)
             else:
-                failed = self.timed()
-        if failed:
-            self.explain(rec, failed)
+                self.timed(codes)
+        if codes[0]:
+            self.explain(rec, codes[0])
 
     def place(self, storages: list[Storage]) -> None:
         """Writes the addresses of the results, the scalars and the arena into the table."""
         arena = self.arena()
-        self.arena_at = ARENA.token
         found = [s.buffer.address for s in storages]
         found += (self.scalar_address, arena.address)
         self.table[self.base_count :] = found
+        self.arena_at = ARENA.token
 
-    def timed(self) -> int:
-        """Runs on the table as it stands, by the clock."""
+    def timed(self, codes: list[Any]) -> None:
+        """Runs on the table as it stands, by the clock; what came of it is added to `codes`."""
         start, observer = perf_counter(), WATCH.observer
-        failed = self.run_table() if observer is None else observer.running(self)
+        if observer is None:
+            self.run_table(codes)
+        else:
+            codes.append(observer.running(self))
         share = SAMPLED if self.alone else 1
         STATISTICS.compiled_seconds += (perf_counter() - start) * share
-        return failed
 
-    def run_table(self) -> int:
-        """Runs on the table as it is filled."""
+    def run_table(self, codes: list[Any] | None = None) -> int:
+        """Runs on the table as it is filled; not 0 where a kernel has refused its data. That number
+        is added to `codes`.
+        """
+        if codes is None:
+            codes = []
         if self.whole:
-            failed: int = self.call(
-                self.table_address, self.entry, get_num_threads() if self.parallel else 1
-            )
-            return failed
-        return self.compiled.run_table(self.table)
+            threads = get_num_threads() if self.parallel else 1
+            codes += map(self.call, (self.table_address,), (self.entry,), (threads,))
+        else:
+            self.compiled.run_table(self.table, codes)
+        code: int = codes[0]
+        return code
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""

@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau.core.dtypes import DType
@@ -253,15 +254,38 @@ class Plan:
         if self.imported:
             self.part_imports(rec)
         storages = self.result_storages()
-        if program.results or program.updates:
-            compiled = self.compiled
-            if compiled is None and self.should_compile():
-                compiled = self.compile()
-            if compiled is not None:
-                compiled.run(rec, storages, self.moved)
-                self.moved = False
-            else:
-                self.run_reference(rec, storages)
+        writes = iter(self.counted), iter(self.silenced)
+        # Begins with 0 when all is computed; then come (where to, what): copies not yet made.
+        computed: list[Any] = []
+        try:
+            if program.results or program.updates:
+                compiled = self.compiled
+                if compiled is None and self.should_compile():
+                    compiled = self.compile()
+                if compiled is not None:
+                    compiled.run(rec, storages, self.moved, computed)
+                    self.moved = False
+                else:
+                    self.run_reference(rec, storages, computed)
+            self.hand_out(rec, storages, writes, computed)
+        except BaseException:
+            if not computed or computed[0]:
+                raise
+            # An interrupt: memory has changed already, so all that belongs to it is done, too.
+            if not rec.ran:
+                self.hand_out(rec, storages, writes, computed)
+            raise
+
+    def hand_out(
+        self,
+        rec: Recording,
+        storages: list[Storage],
+        writes: tuple[Iterator[tuple[int, int]], Iterator[tuple[int, int]]],
+        computed: list[Any],
+    ) -> None:
+        """Gives the live tensors what has been computed. May be called again after an interrupt."""
+        for target, array in computed[1:]:
+            target[: array.size] = array
         self.runs += 1
         if self.runs == self.due:
             EARLY.paid += 1
@@ -270,14 +294,15 @@ class Plan:
         elif self.early and EARLY.many and self.runs > 2:
             EARLY.ran_again()
         bases = rec.bases
-        for base, count in self.counted:
+        counted, silenced = writes
+        for base, count in counted:
             bases[base][0].version += count
-        for base, silent in self.silenced:
+        for base, silent in silenced:
             bases[base][0].silent += silent
         for index, count, silent in self.rewritten or ():
             storages[index].version, storages[index].silent = count, silent
         handles = rec.handles
-        if self.runs == 1:
+        if self.others is self.live:
             self.sort_live(rec)
         for number, index in self.fresh:
             handles[number]._storage = storages[index]
@@ -301,6 +326,7 @@ class Plan:
                     family.join(rec, frame)
         for number, output, stale in self.restricted or ():
             restrict(handles[number], output, stale)
+        rec.ran = True
 
     def part_imports(self, rec: Recording) -> None:
         """Copies saved memory that this very program overwrites: compiled code writes in place and
@@ -317,7 +343,8 @@ class Plan:
         """Leaves out the live tensors that stay as they are (most that were written in place), and
         tells the new results that need their storage alone from the others.
         """
-        self.fresh, self.others = [], []
+        fresh: list[tuple[int, int]] = []
+        others: list[tuple[int, int, Meta, int]] = []
         for number, index, meta, offset in self.live:
             tensor = rec.handles[number]
             known = tensor.__dict__
@@ -332,9 +359,10 @@ class Plan:
                 and tensor._meta is meta
                 and not ("_storage" in known or "_offset" in known)
             ):
-                self.fresh.append((number, index))
+                fresh.append((number, index))
             else:
-                self.others.append((number, index, meta, offset))
+                others.append((number, index, meta, offset))
+        self.fresh, self.others = fresh, others
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
@@ -411,7 +439,7 @@ class Plan:
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
 
-    def run_reference(self, rec: Recording, storages: list[Storage]) -> None:
+    def run_reference(self, rec: Recording, storages: list[Storage], computed: list[Any]) -> None:
         start = time.perf_counter()
         arrays = [
             base_array(storage, offset, dtype, extent)
@@ -426,11 +454,12 @@ class Plan:
 
             self.joined = join(self.schedule)
         try:
-            results = self.schedule.run(arrays, rec.scalars, shortcuts(self.schedule))
+            results, updates = self.schedule.compute(arrays, rec.scalars, shortcuts(self.schedule))
         except FoundNaN:
             raise reference.first_nan(self.program, arrays, rec.scalars) from None
-        for storage, array, value in zip(storages, results, self.program.results, strict=True):
-            storage.array(value.dtype)[: value.size] = array.ravel()
+        values = zip(storages, results, self.program.results, strict=True)
+        copies = [(storage.array(v.dtype), array.ravel()) for storage, array, v in values]
+        computed += [0, *copies, *[(arrays[base], array) for base, array in updates]]
         spent = time.perf_counter() - start
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth

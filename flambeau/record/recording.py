@@ -42,6 +42,7 @@ class Recording:
         "handles",
         "nodes",
         "plan",
+        "ran",
         "scalars",
         "state",
         "taken",
@@ -61,6 +62,7 @@ class Recording:
         self.nodes: Any = None  # its backward functions, where somebody has asked for them
         self.taken = False  # it runs, or has run
         self.done = False
+        self.ran = False  # all that it was to do is done
         self.failed = False  # it has not done what its last events say
 
 

@@ -44,6 +44,14 @@ class ResultMemory:
         if self.held > self.trigger:
             self.sweep(plan, now)
 
+    def give_back(self) -> None:
+        """Takes memory from all plans."""
+        for reference in self.plans:
+            plan = reference()
+            if plan is not None:
+                plan.cache = []
+        self.plans, self.held, self.trigger = [], 0, SOFT
+
     def sweep(self, current: Plan, now: int) -> None:
         """Takes memory from the plans whose last run is longest ago."""
         alive = {id(p): p for p in (reference() for reference in self.plans) if p is not None}

@@ -64,13 +64,38 @@ def too_large(shape: tuple[int, ...], nbytes: int) -> str:
 
 
 def allocate(nbytes: int) -> Buffer:
-    """Uninitialised memory, aligned to 64 bytes. RuntimeError names what was asked for."""
+    """Uninitialised memory, aligned to 64 bytes.
+
+    RuntimeError names what was asked for, and the largest holders of memory.
+    """
     try:
         raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
-        raise RuntimeError(out_of_memory(nbytes)) from None
+        raw = _last_memory(nbytes + ALIGNMENT)
+        if raw is None:
+            raise no_memory(nbytes) from None
     start = address_of(raw)
     return Buffer(raw, start + -start % ALIGNMENT, nbytes, -start % ALIGNMENT)
+
+
+def _last_memory(nbytes: int) -> Any:
+    """Memory after all that can be given back was; None where that is too little."""
+    if nbytes >= HOPELESS:
+        return None
+    from flambeau.record.shortage import give_back
+
+    give_back()
+    try:
+        return np.empty(nbytes, np.uint8)
+    except (MemoryError, ValueError):
+        return None
+
+
+def no_memory(nbytes: int | None) -> RuntimeError:
+    """PyTorch's error, with a line about who holds the memory."""
+    from flambeau.record.shortage import explained
+
+    return RuntimeError(explained(out_of_memory(nbytes)))
 
 
 class Storage:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.shapes import overlaps_itself
 from flambeau.record import recorder
 from flambeau.tensor.overriding import disabled
 from flambeau.tensor.tensor import Tensor, from_array, retype
@@ -65,6 +66,8 @@ class Parameter(Tensor, metaclass=_Marked):
         if _of_a_class_of_its_own(data) and not issubclass(type(data), Parameter):
             return _marked(data, cls, requires_grad, "_is_param")
         out = recorder.detach(data)
+        if requires_grad and overlaps_itself(data.shape, data.stride()):
+            out = out.clone()  # gradients are taken of memory
         out._settled()
         out = retype(out, cls)
         out._meta = out._meta.replaced(requires_grad=requires_grad, silent=False)

@@ -450,6 +450,12 @@ class Tensor(Base):
             )
         if requires_grad and not (meta.dtype.is_floating_point or meta.dtype.is_complex):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        from flambeau.core.shapes import overlaps_itself
+
+        if requires_grad and overlaps_itself(meta.shape, meta.strides):
+            # Gradients are taken of memory: elements that share theirs would get sums.
+            self.data = self.detach().clone()
+            meta = self._meta
         rec = recorder.LOCAL.rec
         if self._storage is not None and self._rec is not rec:
             self._meta = meta.replaced(requires_grad=requires_grad, born=owned(meta))

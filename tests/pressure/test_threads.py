@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import flambeau as fb
-from flambeau.record import misses, tree
+from flambeau.record import misses, native, recording, tree
+from flambeau.record.options import OPTIONS
 from flambeau.record.recording import ROOTS
+from flambeau.record.storage import allocate
 
 from . import TIMES
 
@@ -142,7 +144,7 @@ def handed_over(rounds: int) -> list[float]:
 
 def test_a_recording_is_taken_in_the_middle_of_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trace that a thread is about to extend must not be the one that another one plans by."""
-    original = misses.trace_of
+    original = recording.trace_of
 
     def slowly(rec: Any) -> Any:
         trace = original(rec)
@@ -187,3 +189,34 @@ def test_the_tree_is_pruned_while_others_record() -> None:
     with switching():
         rounds, *rest = at_once([prune, *(lambda seed=seed: work(seed) for seed in range(6))])
     assert rounds > 0 and all(rest)
+
+
+def test_a_compiled_function_in_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has results of its own; and where a program has needed more memory for intermediates in
+    between, the function does not write to what was given back.
+    """
+    monkeypatch.setattr(OPTIONS, "executor", "compiled")
+
+    def model(x: Any) -> Any:
+        return fb.softmax(fb.softmax(x @ x, 1) @ x, 1)
+
+    compiled = fb.compile(model)
+    inputs = [fb.randn(32, 32) for _ in range(8)]
+    with fb.no_grad():
+        wanted = [model(x).numpy().copy() for x in inputs]
+        for x in inputs:
+            float(compiled(x).sum())
+    native.ARENA.buffer = allocate(2 * native.ARENA.buffer.nbytes)
+
+    def work(number: int) -> float:
+        worst = 0.0
+        with fb.no_grad():
+            for k in range(10 * TIMES):
+                which = (number + k) % len(inputs)
+                found = compiled(inputs[which]).detach()
+                worst = max(worst, float(np.abs(np.array(found.tolist()) - wanted[which]).max()))
+        return worst
+
+    assert work(0) < 1e-5
+    with switching():
+        assert max(at_once([lambda n=n: work(n) for n in range(6)])) < 1e-5

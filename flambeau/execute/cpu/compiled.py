@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flambeau.core.addresses import address_of
+from flambeau.core.interrupts import is_interrupt
 from flambeau.execute.cpu import bounds, runtime
 from flambeau.graph.program import Program
 
@@ -83,23 +84,38 @@ class CompiledProgram:
         table = np.array(
             [*base_addresses, *result_addresses, scalars_address, arena_address], np.int64
         )
-        return self.run_table(table)
+        codes: list[int] = []
+        self.run_table(table, codes)
+        return codes[0]
 
-    def run_table(self, table: Any) -> int:
-        """As `run`, on a pointer table (int64 array)."""
+    def run_table(self, table: Any, codes: list[int]) -> None:
+        """As `run`, on a pointer table (int64 array); the number is added to `codes`.
+
+        An interrupt that comes later than the first segment is raised when all has run.
+        """
         if bounds.switched_on():
             from flambeau.execute.cpu.checked_runs import run_checked
 
-            return run_checked(self, table)
-        for segment in self.segments:
-            if segment.host is not None:
-                from flambeau.execute.cpu.host_steps import run_host
+            codes.append(run_checked(self, table))
+            return
+        ended: list[int] = []  # a number for each segment that has run
+        late: BaseException | None = None
+        while len(ended) < len(self.segments) and not any(ended):
+            segment = self.segments[len(ended)]
+            try:
+                if segment.host is not None:
+                    from flambeau.execute.cpu.host_steps import run_host
 
-                run_host(segment.host, self.program, table)
-                continue
-            code = runtime.call_run(
-                address_of(table), self.address + 8 * segment.start, release_gil=self.parallel
-            )
-            if code:
-                return code
-        return 0
+                    run_host(segment.host, self.program, table)
+                    ended.append(0)
+                else:
+                    place = self.address + 8 * segment.start
+                    calls = runtime.call_run, (address_of(table),), (place,), (self.parallel,)
+                    ended += map(*calls)
+            except BaseException as error:
+                if not ended or not is_interrupt(error):
+                    raise
+                late = error
+        codes.append(ended[-1] if ended else 0)
+        if late is not None:
+            raise late

@@ -47,6 +47,7 @@ class Engine:
         # Finished and running loads; a loader that fails takes its entry out again.
         self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
         self._read: dict[bytes, bytes] = {}  # object code from the disk that is about to be linked
+        self._stored: dict[bytes, bytes] = {}  # and such as is being linked
 
     def load(self, texts: Sequence[str], symbols: Symbols) -> list[list[int]]:
         """Addresses of `symbols` in each text's module, compiling and linking what is missing.
@@ -118,6 +119,8 @@ class Engine:
                 else:
                     codes[key] = code
             results |= self._link_all(texts, codes, symbols)
+            for key in codes:
+                self._stored.pop(key, None)
         except BaseException as error:
             results = dict.fromkeys(texts, error)
             raise
@@ -140,6 +143,7 @@ class Engine:
             if payload is None:
                 missing.append(key)
             else:
+                self._stored[key] = payload
                 yield key, payload
         if len(missing) == 1:
             yield missing[0], self._compile(missing[0], texts[missing[0]])
@@ -176,7 +180,11 @@ class Engine:
                 for key, code in codes.items():
                     found |= self._link_all(texts, {key: code}, symbols)
                 return found
-            (key,) = codes
+            ((key, code),) = codes.items()
+            if self._stored.get(key) is code and texts[key]:  # the entry on the disk is no code
+                again = self._compile(key, texts[key])
+                if isinstance(again, bytes):
+                    return self._link_all(texts, {key: again}, symbols)
             return {key: KernelCompileError(complaint(texts[key], str(error)))}
 
     def _link(self, codes: dict[bytes, bytes], symbols: Symbols) -> dict[bytes, list[int]]:

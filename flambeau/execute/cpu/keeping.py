@@ -24,7 +24,7 @@ from flambeau.execute.cpu.engine import KERNEL, engine
 from flambeau.execute.cpu.forms import Forms
 from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
-from flambeau.execute.cpu.target import has_matrix_unit
+from flambeau.execute.cpu.target import KernelCompileError, has_matrix_unit
 from flambeau.graph.program import Program
 
 SOURCES = ("core", "ops", "graph", "execute", "execute/reference", "execute/cpu")
@@ -40,7 +40,12 @@ def compiled_program(program: Program) -> CompiledProgram:
     if tuning.switched_on() and not bounds.switched_on():
         forms = tuning.tuned_forms(program, spelled_with_sources(program), _compiled)
     key = program_key(program, forms)
-    found = None if key is None else _kept(program, key)
+    found = None
+    if key is not None:
+        try:
+            found = _kept(program, key)
+        except (ValueError, TypeError, LookupError, KernelCompileError):
+            found = None  # no entry of ours
     if found is not None:
         found.forms = forms
         return found
@@ -140,6 +145,8 @@ def _kept(program: Program, key: bytes) -> CompiledProgram | None:
     loaded = engine().load_stored(names, (KERNEL,))
     if loaded is None:
         return None
+    if not isinstance(entry["arena"], int):
+        raise TypeError("the size of the arena")
     words: list[int] = []
     for which, tasks, parallel, arguments in entry["calls"]:
         words += [loaded[which][0], tasks, parallel, len(arguments), *arguments]

@@ -31,6 +31,7 @@ UNFINISHED = ".kernel-part"
 DIGEST_BYTES = 32
 HEADER_BYTES = len(MAGIC) + 2 * DIGEST_BYTES
 DEFAULT_LIMIT = 512 << 20
+LARGEST_ENTRY = 64 << 20  # no kernel comes near it
 ENTRIES_PER_SWEEP = 64
 TOUCH_AFTER_SECONDS = 3600.0
 
@@ -128,6 +129,8 @@ def _read_own_file(path: Path) -> bytes | None:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+            return None
+        if status.st_size > LARGEST_ENTRY:
             return None
         data = b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
         now = time.time()

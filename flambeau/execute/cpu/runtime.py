@@ -69,7 +69,7 @@ def run_functions() -> RunFunctions:
     return RunFunctions(releasing, holding)
 
 
-def call_run(table_address: int, program_address: int, *, release_gil: bool) -> int:
+def call_run(table_address: int, program_address: int, release_gil: bool) -> int:
     """Runs a program over a table of buffer addresses; 0, or the word that `failure` explains."""
     functions = run_functions()
     function = functions.releasing if release_gil else functions.holding

@@ -174,6 +174,18 @@ class Schedule:
         shortcuts: Shortcuts | None = None,
     ) -> list[Array]:
         """As `execute` in executor.py."""
+        results, updates = self.compute(bases, scalars, shortcuts)
+        for base, array in updates:
+            bases[base][: array.size] = array
+        return results
+
+    def compute(
+        self,
+        bases: Sequence[Array],
+        scalars: Sequence[Scalar],
+        shortcuts: Shortcuts | None = None,
+    ) -> tuple[list[Array], list[tuple[int, Array]]]:
+        """The results, and flat what each updated base begins with: nothing is written yet."""
         arrays = self.start.copy()
         for place, index, extent, kind in self.bases:
             arrays[place] = decode(bases[index][:extent], kind)
@@ -212,9 +224,7 @@ class Schedule:
                 raise
             results = [np.array(encode(arrays[k], kind), order="C") for k, kind in self.results]
             updates = [(b, _apart(encode(arrays[k], kind), bases)) for b, k, kind in self.updates]
-        for base, array in updates:
-            bases[base][: array.size] = array.ravel()
-        return results
+        return results, [(b, array.ravel()) for b, array in updates]
 
 
 def _apart(array: Array, bases: Sequence[Array]) -> Array:
