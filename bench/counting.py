@@ -33,12 +33,10 @@ def operations(nodes: Iterable[Value]) -> int:
 
 
 def recurrence_operations(value: Value) -> int:
-    """Those of a recurrent layer's product: its matrix with the state, once for each row of what
-    all steps are given.
-    """
-    tables = [v for v in value.inputs if len(v.shape) == 2]
-    rows = max(v.shape[0] for v in tables)
-    return 2 * rows * max((v.size for v in tables if v.shape[0] != rows), default=0)
+    """Those of a recurrent layer's product: the state's matrix, once for each step and sequence."""
+    if value.primitive.name == "recurrence_saved":
+        return 0  # comes with the layer's outputs
+    return 2 * sum(value.attrs["sizes"]) * value.inputs[1].size
 
 
 def traffic(compiled: CompiledProgram) -> int:

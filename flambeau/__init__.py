@@ -140,6 +140,7 @@ _ELSEWHERE = {
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.compiler", "explain"),
+    "tune": ("flambeau.execute.cpu.tuning", "tune"),
     "debug": ("flambeau.debugging", "debug"),
     "summary": ("flambeau.seeing.summary", "summary"),
     "graph": ("flambeau.seeing.drawing", "graph"),

@@ -202,8 +202,7 @@ class Ready:
         self.kept = kept
         self.handles = handles
         self.results = [handles[number] for number in kept.fresh]
-        self.memory = kept.plan.cache
-        kept.plan.cache = []
+        self.memory = kept.plan.release()
         self.buffers = [storage.buffer for storage in self.memory]
         self.metas = [tensor._meta for tensor in self.results]
         seen = [(tensor, tensor._meta, tensor._storage) for tensor in kept.captured]
@@ -231,7 +230,7 @@ class Ready:
         self.address = self.table.__array_interface__["data"][0]
         # Slots of arguments, their numbers, and the storages that the table has in them.
         self.given: list[tuple[int, int, Any]] = [(*given, MISS) for given in kept.given]
-        self.watched = [*self.results, *self.memory, *self.buffers]
+        self.watched = self.to_watch()
         self.counts = self.baseline()
 
     def run(self, tensors: Sequence[Any]) -> Any:
@@ -361,7 +360,7 @@ class Ready:
             self.table[start + index] = fresh.buffer.address
             del out, fresh, storage
         del tensor  # a local name counts as a holder
-        self.watched = [*self.results, *self.memory, *self.buffers]
+        self.watched = self.to_watch()
         return list(map(getrefcount, self.watched)) == self.counts
 
     def baseline(self) -> list[int]:
@@ -372,7 +371,13 @@ class Ready:
         # a buffer a storage's.
         holders = [alone + 1 + 2 * (id(t) in gradients) for t in self.results]
         per_storage = [alone + sum(t._storage is s for t in self.results) for s in self.memory]
-        return [*holders, *per_storage, *[alone + 1 for _ in self.buffers]]
+        per_buffer = [alone + 1 for _ in self.buffers]
+        return [*holders, *per_storage, *per_buffer, *[alone for _ in self.buffers]]
+
+    def to_watch(self) -> list[Any]:
+        """What nobody else must hold while a call runs: results and all that is their memory."""
+        owners = [buffer.owner for buffer in self.buffers]
+        return [*self.results, *self.memory, *self.buffers, *owners]
 
 
 class _Place:

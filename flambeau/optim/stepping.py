@@ -97,13 +97,15 @@ class RuleOptimizer(Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
-        self._undo_if_failed()
+        if self._recorded is not None and self._recorded.failed:
+            self._undo_if_failed()
         if closure is None:
             recorder.part_new()
-        if closure is None and self._known is not None and self._step_as_known(self._known):
-            self._recorded = recorder.LOCAL.rec
-            recorder.end_step()
-            return None
+            if self._known is not None and self._step_as_known(self._known):
+                rec = self._recorded = recorder.LOCAL.rec
+                if rec.state.parent is not None:
+                    rec.state.ended = True
+                return None
         loss = None
         if closure is not None:
             with enable_grad():
@@ -165,7 +167,7 @@ class RuleOptimizer(Optimizer):
         if recorder.LOCAL.capture is not None or len(known) != len(self.param_groups):
             return False
         gradients = []
-        for group, (update, _, place, entry) in zip(self.param_groups, known, strict=True):
+        for group, (update, _, place, entry) in zip(self.param_groups, known):
             if (
                 update.group is not group
                 or (self._counts and not update.counts)  # each parameter has a count of its own
@@ -180,8 +182,8 @@ class RuleOptimizer(Optimizer):
             ):
                 return False
             gradients.append(gradient)
-        for (update, statics, _, entry), grads in zip(known, gradients, strict=True):
-            record_updates(statics, self.replay(update), update.params, grads, *entry[1:])
+        for (update, statics, _, entry), grads in zip(known, gradients):
+            record_updates(statics, self.replay(update), update.params, grads, entry[1], entry[2])
         return True
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:

@@ -71,7 +71,8 @@ class NativeProgram:
         ).pack_into
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
-        self.pack = struct.Struct(f"{slots}Q").pack_into
+        self.pack_bases = struct.Struct(f"{self.base_count}Q").pack_into
+        self.arena_at: Buffer | None = None  # the one that the table has
         self.lock = threading.Lock()
         self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
@@ -83,6 +84,7 @@ class NativeProgram:
         segments = self.compiled.segments
         self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
         self.whole = self.compiled.native and bool(segments) and not bounds.switched_on()
+        self.alone = self.whole and not self.parallel  # on one thread, in one call
         self.arena_bytes = self.compiled.arena_bytes
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
@@ -100,33 +102,45 @@ class NativeProgram:
             arena = ARENA.buffer = _arena_memory(self.arena_bytes)
         return arena
 
-    def run(self, rec: Recording, storages: list[Storage]) -> None:
-        """Runs on the recording's bases; results go to the storages' buffers."""
-        addresses = self.addresses(rec.bases, storages)
-        failed = self.run_addresses(addresses, rec.scalars, rec.state.depth)
-        if failed:
-            self.explain(rec, failed)
-
-    def run_addresses(self, addresses: list[int], scalars: list[Any], events: int) -> int:
-        """Runs on these addresses; not 0 where a kernel has refused its data."""
-        start = perf_counter()
+    def run(self, rec: Recording, storages: list[Storage], moved: bool) -> None:
+        """Runs on the recording's bases; results go to the storages' buffers, which are not where
+        they were in the run before if they have `moved`.
+        """
+        scalars = rec.scalars
+        addresses = [
+            s.buffer.address + start if start else s.buffer.address for s, start in rec.bases
+        ]
+        statistics = STATISTICS
+        statistics.compiled_events += rec.state.depth
+        runs = statistics.compiled_runs = statistics.compiled_runs + 1
         with self.lock:
-            self.pack(self.table, 0, *addresses)
+            if moved or self.arena_at is not ARENA.buffer:
+                self.place(storages)
+            self.pack_bases(self.table, 0, *addresses)
             if scalars:
                 if self.has_complex:
                     scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
-            if self.whole and WATCH.observer is None:
-                failed: int = self.call(
-                    self.table_address, self.entry, get_num_threads() if self.parallel else 1
-                )
+            if self.alone and runs % SAMPLED and WATCH.observer is None:
+                failed: int = self.call(self.table_address, self.entry, 1)
             else:
-                observer = WATCH.observer
-                failed = self.run_table() if observer is None else observer.running(self)
-        statistics = STATISTICS
-        statistics.compiled_runs += 1
-        statistics.compiled_events += events
-        statistics.compiled_seconds += perf_counter() - start
+                failed = self.timed()
+        if failed:
+            self.explain(rec, failed)
+
+    def place(self, storages: list[Storage]) -> None:
+        """Writes the addresses of the results, the scalars and the arena into the table."""
+        self.arena_at = self.arena()
+        found = [s.buffer.address for s in storages]
+        found += (self.scalar_address, self.arena_at.address)
+        self.table[self.base_count :] = found
+
+    def timed(self) -> int:
+        """Runs on the table as it stands, by the clock."""
+        start, observer = perf_counter(), WATCH.observer
+        failed = self.run_table() if observer is None else observer.running(self)
+        share = SAMPLED if self.alone else 1
+        STATISTICS.compiled_seconds += (perf_counter() - start) * share
         return failed
 
     def run_table(self) -> int:

@@ -53,7 +53,7 @@ class ResultMemory:
         for plan in keeping:
             old = plan.tick < now - RECENT and held > SOFT
             if plan is not current and (old or held > HARD):
-                plan.cache = []
+                plan.release()
                 held -= plan.kept_bytes
             else:
                 left.append(weakref.ref(plan))

@@ -247,17 +247,11 @@ class Tensor(Base):
         """A NumPy view of the data in storage form (bfloat16 as uint16 bits)."""
         storage = self._settled()
         meta = self._meta
-        itemsize = meta.dtype.itemsize
-        flat = np.asarray(storage.buffer)
+        dtype = meta.dtype
         if not meta.numel:
-            return np.empty(meta.shape, meta.dtype.numpy)
-        return np.ndarray(
-            meta.shape,
-            meta.dtype.numpy,
-            flat,
-            self._offset * itemsize,
-            tuple(s * itemsize for s in meta.strides),
-        )
+            return np.empty(meta.shape, dtype.numpy)
+        start = self._offset * dtype.itemsize if self._offset else 0
+        return storage.buffer.shown(meta.shape, dtype.numpy, start, meta.steps)
 
     def _values(self) -> Any:
         """The data for computing on the host: bfloat16 as float32."""

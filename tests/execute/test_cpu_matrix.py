@@ -75,6 +75,8 @@ SIZES = [
     (300, 130, 40),
     (96, 700, 72),
     (130, 517, 33),
+    (70, 190, 1000),
+    (20, 260, 720),
 ]
 TURNS = [(False, False), (False, True), (True, False), (True, True)]
 
@@ -135,7 +137,7 @@ SPECIAL = [np.inf, -np.inf, np.nan, 3e38, 1e-38, 1e-42, -1e-30, 2e25, 0.0, -0.0]
 @needs_unit
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("turned", TURNS)
-@pytest.mark.parametrize("size", [(64, 40, 64), (40, 600, 40)])
+@pytest.mark.parametrize("size", [(64, 40, 64), (40, 600, 40), (64, 190, 1000), (300, 70, 90)])
 @pytest.mark.parametrize("special", SPECIAL)
 def test_special_values(
     special: float, size: tuple[int, int, int], turned: tuple[bool, bool]

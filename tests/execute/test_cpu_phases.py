@@ -102,3 +102,18 @@ def test_interleaving() -> None:
     np.testing.assert_array_equal(interleave.reference(*arrays, **attrs), whole)
     found = interleave(*[elementwise.exp(v) for v in values], **attrs)
     b.check([found, found * 2.0, elementwise.exp(values[0])], tolerance=8.0)
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+def test_sums_of_gradients_are_added_phase_by_phase(batch: int) -> None:
+    b = Builder(batch)
+    ct = [elementwise.tanh(b.random((batch, 1, 6, 5, 4))) for _ in range(2)]
+    wide, narrow = b.random((1, 6, 4, 3, 3)), b.random((1, 6, 4, 1, 1))
+    attrs = {"strides": (2, 2), "dilations": (1, 1)}
+    dx = contraction.conv_input_gradient(ct[0], wide, (11, 9), **attrs)
+    dx = view.slice_(dx, starts=(0, 0, 0, 1, 1), sizes=(batch, 1, 4, 10, 8), steps=(1,) * 5)
+    other = contraction.conv_input_gradient(ct[1], narrow, (10, 8), **attrs)
+    both = view.reshape(dx, shape=(batch, 4, 10, 8)) + view.reshape(other, shape=(batch, 4, 10, 8))
+    compiled = b.check([elementwise.exp(both)], tolerance=256.0)
+    assert not zeros_between(compiled)
+    assert sum(v.primitive is interleave for v in compiled.program.nodes()) == 1

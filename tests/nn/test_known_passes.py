@@ -45,20 +45,25 @@ class Changes:
         model[3][0].register_forward_hook(lambda m, args, out: out * 2)
 
     def global_hook(self, model, state):
-        handle = nn.modules.module.register_module_forward_hook(
+        state["undo"] = nn.modules.module.register_module_forward_hook(
             lambda m, args, out: out * 1.5 if isinstance(m, nn.Linear) else None
-        )
-
-        def undo():
-            handle.remove()
-            nn.Module._hooked = False
-
-        state["undo"] = undo
+        ).remove
 
     def function(self, model, state):
         known = F.elu
-        F.elu = lambda x, *rest: known(x, *rest) * 3
+        calls = []
+
+        def elu(x, *rest):
+            calls.append(x)
+            return known(x, *rest) * len(calls)
+
+        F.elu = elu
         state["undo"] = lambda: setattr(F, "elu", known)
+
+    def inner_function(self, model, state):
+        known = F.dropout
+        F.dropout = lambda x, *rest, **more: known(x, *rest, **more) * 3
+        state["undo"] = lambda: setattr(F, "dropout", known)
 
     def method(self, model, state):
         known = nn.ELU.forward
@@ -148,6 +153,7 @@ def trained(change: str, known: bool, monkeypatch: pytest.MonkeyPatch) -> list[o
     """Losses and parameters of a training with a change in the middle."""
     monkeypatch.setattr(repeated, "ATTEMPTS", 32 if known else -1)
     monkeypatch.setattr(OPTIONS, "executor", "reference")  # the same bits, whatever has run before
+    monkeypatch.setattr(nn.Module, "_hooked", False)  # stays so where a test has used global hooks
     model = model_of()
     torch.manual_seed(1)
     state: dict[str, Any] = {"x": torch.randn(7, 6), "mode": nullcontext, "make": lambda x: x}

@@ -461,7 +461,7 @@ def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Nod
     """max_pool_index, or max_pool_take with the elements of the second operand for the places."""
     loads = window_loads(t, v.inputs[0], v.attrs, position, guard)
     picks = (
-        [t.literal(i, dtypes.int64) for i in range(len(loads))]
+        [t.literal(i, v.dtype) for i in range(len(loads))]
         if len(v.inputs) == 1
         else window_loads(t, v.inputs[1], v.attrs, position, guard)
     )

@@ -2,8 +2,8 @@
 
 Note [Pooling gradients]
 `max_pool_gradient(x, ct)` looks at whole windows for each element it adds to. It becomes
-`pool_scatter(index, ct)` with `index = cast(max_pool_index(x), uint8)`: the place of each window's
-winner, one byte per window, which is computed where the pooling itself is. An element of the
+`pool_scatter(index, ct)`, where `index` is the place of each window's winner, one byte per window,
+which is computed where the pooling itself is. An element of the
 result then only compares a few bytes, and fuses with what follows (the mask of the activation).
 
 Note [Requirements]
@@ -33,7 +33,7 @@ from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
 from flambeau.graph.verify import verify
-from flambeau.ops import contraction, elementwise, reduction, view, window
+from flambeau.ops import contraction, reduction, view, window
 from flambeau.ops.primitive import ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
@@ -65,6 +65,18 @@ class PoolScatter(Primitive):
         return result
 
 
+class PoolPlace(window.MaxPoolIndex):
+    """`max_pool_index` in a byte."""
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        shape, _ = super().rule(*inputs, **attrs)
+        return shape, dtypes.uint8
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        places: Array = super().reference(*arrays, **attrs)
+        return places.astype(np.uint8)
+
+
 class Check(Primitive):
     """Its bool operand, which a kernel requires to be true; see Note [Requirements]."""
 
@@ -78,6 +90,7 @@ class Check(Primitive):
 
 
 pool_scatter = PoolScatter()
+pool_place = PoolPlace()
 check = Check()
 
 
@@ -184,9 +197,8 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     count = 1
     for extent in v.attrs["sizes"]:
         count *= extent
-    index = window.max_pool_index(inputs[0], **v.attrs)
-    if count <= 256:
-        index = elementwise.cast(index, dtype=dtypes.uint8)
+    places = pool_place if count <= 256 else window.max_pool_index
+    index = places(inputs[0], **v.attrs)
     lead = v.ndim - len(v.attrs["sizes"])
     return pool_scatter(index, inputs[1], extents=v.shape[lead:], **v.attrs)
 

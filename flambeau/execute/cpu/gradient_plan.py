@@ -359,10 +359,13 @@ def gradient_strips(
 @dataclass(frozen=True, slots=True)
 class GradientPlan:
     """Where the operands of a weight gradient lie. Strides are elements; `positions` of the
-    result's loops: channel, output, kernel line and column (-1 for an extent of 1).
+    result's loops: channel, output, kernel line and column (-1 for an extent of 1). `run`: the
+    results of an output, channel by channel and tap by tap, are one run in memory, as is all that
+    is read and written with them.
     """
 
     strips: GradientStrips
     positions: tuple[int, int, int, int]
     image: tuple[int, int, int, int]  # strides of an image, a channel, a line, a column
     cotangent: tuple[int, int, int]  # of an image, an output, a line
+    run: bool = False

@@ -58,8 +58,8 @@ class Layouts:
     unpadded: set[Value]
 
 
-def batch_innermost(nodes: Sequence[Value], vector_bits: int) -> Layouts:
-    """Chooses the layouts of a program's values."""
+def batch_innermost(nodes: Sequence[Value], vector_bits: int, allowed: bool = True) -> Layouts:
+    """Chooses the layouts of a program's values; none with the batch innermost unless `allowed`."""
     carried: set[Value] = set()
     copies: set[Value] = set()
     unpadded: set[Value] = set()
@@ -72,7 +72,7 @@ def batch_innermost(nodes: Sequence[Value], vector_bits: int) -> Layouts:
             if padding is not None and _found_whole(padding.image, carried, copies):
                 unpadded.add(v)
             continue
-        if v.ndim < 2 or v.shape[0] < MIN_BATCH:
+        if not allowed or v.ndim < 2 or v.shape[0] < MIN_BATCH:
             if image_strips(v, False, True, vector_bits) is not None:
                 unpadded.add(v)
             continue

@@ -10,6 +10,7 @@ from flambeau.execute.cpu import recurrences
 from flambeau.execute.cpu.accumulators import Fold
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.draws import draw_kernel, values_dtype
+from flambeau.execute.cpu.forms import DEFAULT, Form
 from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
@@ -61,6 +62,7 @@ class Lowering:
     vector_bits: int
     scratch: list[Buffer] = field(default_factory=list)
     packs: Packs = field(default_factory=Packs)
+    form: Form = DEFAULT  # of the group being lowered
 
     def new_scratch(self, dtype: DType, size: int, known: Buffer | None = None) -> Buffer:
         """Memory for the group being lowered; `known`: what an earlier group has filled."""
@@ -164,7 +166,7 @@ def _fold_kernels(
 ) -> list[KernelCode | HostStep]:
     if group.anchors[0].value.primitive.family == CONTRACTION:
         kernels = contraction_kernels(
-            group, stores, forward, low.new_scratch, low.vector_bits, low.packs
+            group, stores, forward, low.new_scratch, low.vector_bits, low.packs, low.form
         )
         if kernels is not None:
             return [*kernels]

@@ -8,6 +8,8 @@ memory of the task's own:
     rows      a panel of rows of the left side, which stays in the cache, multiplied by all columns
               at once; the right side was packed before, once in a program. Long sums are cut into
               chunks: what was added up so far waits in the task's memory
+    columns   32 columns of a large right side, multiplied by the few rows of the left side, which
+              were packed before and stay in the cache
     batched   one of many small right sides, then as above
     deep      128 k of both sides, again and again added to the same panel of the result, where the
               sum is long and both operands are stored k by k (the gradient of a weight); tasks
@@ -151,7 +153,8 @@ class _Kernel:
         """Where the memory of the task begins that an iteration belongs to."""
         e = self.e
         number = task_number(e, indices, self.cut)
-        scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
+        place = RIGHT_PACKED if self.plan.form == "columns" else LEFT_PACKED
+        scratch = operand_pointer(e, TABLE, ARGS, place)
         return e.gep(scratch, "i8", weighted_sum(e, [(number, self.plan.task_bytes)]))
 
     def packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
@@ -324,6 +327,37 @@ class _ByRows(_Kernel):
         return stop
 
 
+class _ByColumns(_Kernel):
+    def loops(self) -> list[Dimension]:
+        return [self.by_column]
+
+    def emit(self, store: StoreCallback) -> None:
+        Run(self.e, self.plan, store).emit(RUN)
+        super().emit(store)
+
+    def emit_packing(self) -> None:
+        emit_packing(self.e, self.plan.right, f"{PACKING}.{self.plan.right.number}")
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        e, plan = self.e, self.plan
+        column, index, low = indices[0], dict[int, Reg](), e.i64(0)
+        right = self.task_memory(indices)
+        self.pack_block(plan.right, index, column, right)
+        rows = self.by_row.count - self.by_row.tail
+        if rows and not tails[0]:
+            left = self.packed(plan.left, LEFT_PACKED, index, low)
+            sources = self.source(plan.left, index, low), self.source(plan.right, index, column)
+            arguments = [left, right, *sources, low, column, e.i64(rows), e.i64(1)]
+            e.call(RUN, None, [TABLE, ARGS, *arguments], declared=True)
+            low = e.i64(rows)
+
+        def of_row(row: Reg, tail: bool) -> None:
+            left = self.packed(plan.left, LEFT_PACKED, index, row)
+            self.call_block(left, right, index, (row, column), (tail, tails[0]))
+
+        self.over(low, e.i64(self.by_row.count), self.by_row, of_row)
+
+
 class _Batched(_Kernel):
     def loops(self) -> list[Dimension]:
         return self.around
@@ -461,6 +495,7 @@ class _Totals(_Partial):
 
 FORMS: dict[str, type[_Kernel]] = {
     "rows": _ByRows,
+    "columns": _ByColumns,
     "batched": _Batched,
     "apart": _Apart,
     "deep": _Deep,

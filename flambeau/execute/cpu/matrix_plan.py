@@ -162,14 +162,17 @@ class MatrixPlan:
 
     @property
     def form(self) -> str:
-        """One of the four of Note [Where packed operands stay]."""
+        """One of the five of Note [Where packed operands stay]."""
         right = self.right.lead.blocks * self.right.block_bytes
         steep = self.left.stride != 1 and self.right.stride != 1
         if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
-        return "rows" if self.count * self.left.lead.blocks >= TASKS else "apart"
+        if self.count * self.left.lead.blocks >= TASKS:
+            return "rows"
+        large = self.right.bytes > PANEL_BYTES and self.right.lead.blocks >= TASKS
+        return "columns" if large and not self.outer and self.left.bytes <= PANEL_BYTES else "apart"
 
     @property
     def panels(self) -> tuple[int, int]:
@@ -214,6 +217,8 @@ class MatrixPlan:
         if self.form == "rows":
             totals = right.lead.blocks * BLOCK_RESULT if self.chunks > 1 else 0
             return self.high * (self.pieces.block_bytes + totals)
+        if self.form == "columns":
+            return right.block_bytes
         if self.form == "batched":
             return left.block_bytes + right.lead.blocks * right.block_bytes
         rows, cols = self.panels
@@ -223,7 +228,11 @@ class MatrixPlan:
     @property
     def packed(self) -> tuple[Side, ...]:
         """The sides that kernels of their own pack."""
-        found = {"apart": (self.left, self.right), "rows": (self.right,)}
+        found = {
+            "apart": (self.left, self.right),
+            "rows": (self.right,),
+            "columns": (self.left,),
+        }
         return found.get(self.form, ())
 
     @property
@@ -256,18 +265,21 @@ def _deep_panels(rows: int, cols: int) -> tuple[int, int]:
 
 
 @lru_cache(4096)
-def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> MatrixPlan | None:
+def matrix_plan(
+    spec: Contraction, vector_bits: int, uses: tuple[int, int], wanted: bool = False
+) -> MatrixPlan | None:
     """The plan where the matrix unit is there and faster than vector instructions.
 
-    uses: how many contractions of the program share the packed A, and B.
+    uses: how many contractions of the program share the packed A, and B. wanted: also where the
+    cost model says that it is slower.
     """
     if vector_bits != 512 or spec.element not in ELEMENT_PARTS or spec.out_element != spec.element:
         return None
     if spec.bands or spec.flops < 1 << 17 or not has_matrix_unit():
         return None
     plan = as_matrices(spec)
-    if plan is None:
-        return None
+    if plan is None or wanted:
+        return plan
     cycles = plan.cycles
     for side in plan.packed:
         cycles += side.cycles / uses[side.number]

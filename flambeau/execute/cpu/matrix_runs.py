@@ -19,6 +19,7 @@ from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, MatrixPlan
 from flambeau.execute.cpu.matrix_tiles import Block, lead_indices
 
 MOST_PLACES = 6  # in a step
+LINE = 64  # bytes
 
 
 class Beside:
@@ -133,8 +134,28 @@ class Run(Block):
 
             def ahead(step: Reg) -> None:
                 self._prefetch(step, *here)
+                if plan.form == "columns" and plan.right.by_k:
+                    self._fetch(columns, weighted_sum(e, [(down, plan.left.steps), (step, 1)]))
 
             depth = e.i64(plan.left.depth)
             self._product(operands, result_of(loop.index), depth, None, ahead, None, beside)
         last = e.op("sub nsw", count, e.i64(1))
         Beside(e, giving(last), e.i64(BLOCK), BLOCK, 1).all()
+
+    def _fetch(self, columns: Reg, step: Reg) -> None:
+        """Asks for a share of the 32 columns behind these, which are packed next; `step` counts
+        those of all blocks of a column.
+        """
+        e, plan = self.e, self.plan
+        side = plan.right
+        near = LINE // (2 if side.parts == 1 else 4)
+        lines = side.depth // near
+        share = -(-BLOCK * lines // (plan.left.lead.blocks * side.steps))
+        with e.loop(e.i64(0), e.i64(share)) as loop:
+            line = weighted_sum(e, [(step, share), (loop.index, 1)])
+            row, along = e.op("udiv", line, e.i64(lines)), e.op("urem", line, e.i64(lines))
+            first = e.i64(BLOCK * side.lead.stride)
+            place = weighted_sum(e, [(first, 1), (row, side.lead.stride), (along, near)])
+            at = e.gep(columns, side.memory, place)
+            e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+            e.line(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")

@@ -28,8 +28,8 @@ import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.graph.program import Program
-from flambeau.graph.simplify import Rewriter
-from flambeau.ops import contraction, source, view
+from flambeau.graph.simplify import Rewriter, constant_of
+from flambeau.ops import contraction, elementwise, source, view
 from flambeau.ops.primitive import VIEW, Array, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -91,6 +91,8 @@ def without_zeros(program: Program) -> Program:
     """The program with dense convolutions for those of spread images."""
 
     def rule(v: Value, inputs: tuple[Value, ...]) -> Value | None:
+        if v.primitive.name == "add":
+            return _added(v, inputs)
         if v.primitive.name != "conv" or not v.size or v.dtype.kind != "f":
             return None
         return _dense(v, inputs)
@@ -98,6 +100,25 @@ def without_zeros(program: Program) -> Program:
     if not any(v.primitive.name == "pad" and any(v.attrs["interior"]) for v in program.nodes()):
         return program
     return Rewriter(rule).program(program)
+
+
+def _added(v: Value, inputs: tuple[Value, ...]) -> Value | None:
+    """The sum of two interleavings, phase by phase: what is zero in one of them is not added."""
+    cores = []
+    for x in inputs:
+        while x.primitive.name == "reshape":
+            x = x.inputs[0]
+        cores.append(x)
+    a, b = cores
+    if not (a.primitive is b.primitive is interleave) or a.shape != b.shape or a is b:
+        return None
+    if a.attrs["steps"] != b.attrs["steps"]:
+        return None
+    parts = []
+    for x, y in zip(a.inputs, b.inputs, strict=True):
+        empty = [constant_of(part) == 0 for part in (x, y)]
+        parts.append(y if empty[0] else x if empty[1] else elementwise.add(x, y))
+    return view.reshape(interleave(*parts, **a.attrs), shape=v.shape)
 
 
 def _dense(v: Value, inputs: tuple[Value, ...]) -> Value | None:

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from operator import is_
+from types import FunctionType
 from typing import Any, NamedTuple
 
-from flambeau.nn._torch import F, Tensor
+from flambeau.nn._torch import F, Parameter, Tensor
 from flambeau.nn.modules.module import Module
 from flambeau.record.changes import CHANGES
 from flambeau.record.events import ENTER_ALL
 from flambeau.record.meta import Meta
+from flambeau.record.places import PACKAGE
 from flambeau.record.recorder import LOCAL
 from flambeau.record.recording import Flushed
 from flambeau.tensor import overriding
@@ -141,16 +142,17 @@ class Pass:
 class Chain:
     """The known passes of a `Sequential`."""
 
-    __slots__ = ("attempts", "changes", "functions", "last", "methods", "names", "passes")
+    __slots__ = ("attempts", "changes", "functions", "last", "methods", "names", "passes", "ran")
 
     def __init__(self) -> None:
         self.passes: dict[Any, Pass] = {}
         self.last: dict[Any, Any] = {}  # where the last passes that were not known have led
         self.changes = -1
         self.attempts = 0
-        # What the layers run: their classes' methods, and the functions these find in `F`.
-        self.methods: list[tuple[type, Any]] = []
+        # What the layers run: methods (of which classes, their names), functions of `F` (names).
+        self.methods: tuple[list[type], list[str]] = ([], [])
         self.names: list[str] = []
+        self.ran: tuple[Any, ...] = ()
         self.functions: list[Any] = []
 
     def __reduce__(self) -> Any:
@@ -161,16 +163,20 @@ class Chain:
 
     def run(self, chain: Any, x: Any, call: Callable[[Any], Any]) -> Any:
         """The result of the layers of `chain`, which `call` calls one by one."""
-        if x.__class__ is not Tensor or self.attempts > ATTEMPTS or overriding.State.active:
+        if (
+            x.__class__ is not Tensor
+            or self.attempts > ATTEMPTS
+            or (overriding.State.active and overriding.LOCAL.modes)
+        ):
             return call(x)
         rec = LOCAL.rec
         before = rec.state
         place = (before, x._num if x._rec is rec else x._meta)
-        if self.changes != CHANGES.count:
+        if self.changes != CHANGES.count or not self.unpatched():
             self.forget()
         else:
             known = self.passes.get(place)
-            if known is not None and self.unpatched():
+            if known is not None:
                 try:
                     result = known.repeat(rec, x)
                 except Flushed:
@@ -184,18 +190,16 @@ class Chain:
 
     def forget(self) -> None:
         self.changes = CHANGES.count
-        self.passes = {}
-        self.last = {}
+        self.passes, self.last = {}, {}
+        self.methods, self.names, self.ran, self.functions = ([], []), [], (), []
 
     def unpatched(self) -> bool:
         """Whether layers still run the functions they ran."""
-        for kind, forward in self.methods:
-            if kind.forward is not forward:  # type: ignore[attr-defined]
-                return False
         return (
-            Module.__call__ is _call
+            tuple(map(getattr, *self.methods)) == self.ran
+            and [*map(F.__dict__.get, self.names)] == self.functions
+            and Module.__call__ is _call
             and not Module._hooked
-            and all(map(is_, map(F.__dict__.get, self.names), self.functions))
         )
 
     def learn(self, chain: Any, rec: Any, place: Any, x: Any, result: Any) -> None:
@@ -208,17 +212,21 @@ class Chain:
             return
         del self.last[place]
         layers = list(_layers(chain))
-        made = describe(chain, layers, rec, place[0], x, result) if _plain(layers) else None
+        methods = [run for kind in {type(layer) for layer in layers} for run in _methods_of(kind)]
+        names = {name for _, _, run in methods for name in run.__code__.co_names}
+        names = {name for name in names if callable(F.__dict__.get(name))}
+        functions = [F.__dict__[name] for name in names]
+        own = _plain(layers) and all(map(_is_own, [*functions, *[run for _, _, run in methods]]))
+        made = describe(chain, layers, rec, place[0], x, result) if own else None
         if made is None:
             self.attempts += 4
             return
         if len(self.passes) >= PASSES:
             self.passes = {}
         self.attempts = 0
-        kinds = {type(layer) for layer in layers}
-        self.methods = [(kind, kind.forward) for kind in kinds]
-        self.names = [name for kind in kinds for name in _functions_of(kind)]
-        self.functions = [F.__dict__[name] for name in self.names]
+        self.methods = [kind for kind, _, _ in methods], [name for _, name, _ in methods]
+        self.ran = tuple([run for _, _, run in methods])
+        self.names, self.functions = list(names), functions
         self.passes[place] = made
 
 
@@ -239,9 +247,24 @@ def _plain(layers: list[Any]) -> bool:
     )
 
 
-def _functions_of(kind: Any) -> list[str]:
-    """The names in `F` that a class's forward uses."""
-    return [name for name in kind.forward.__code__.co_names if name in F.__dict__]
+def _methods_of(kind: type) -> list[tuple[type, str, Any]]:
+    """The methods that run in a call of a layer: (class, name, function)."""
+    found: dict[str, Any] = {}
+    names = ["forward"]
+    while names:
+        name = names.pop()
+        method = getattr(kind, name, None)
+        own = name == "forward" or not hasattr(Module, name)
+        if own and name not in found and isinstance(method, FunctionType):
+            found[name] = method
+            names += method.__code__.co_names
+    return [(kind, name, method) for name, method in found.items()]
+
+
+def _is_own(function: Any) -> bool:
+    """Whether a function is this package's: not a program's in the place of one."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename.startswith(PACKAGE)
 
 
 def describe(
@@ -287,7 +310,7 @@ def describe(
         if tensor is x:
             made.given = Given(base, base_number, number, x._meta.dtype.itemsize)
             made.handles[number - before.count] = made.bases[base] = None
-        elif id(tensor) in own:
+        elif id(tensor) in own and tensor.__class__ in (Tensor, Parameter):
             storage = tensor._storage
             made.entries.append(
                 (tensor, storage, tensor._meta, tensor._offset, base_number, number)
@@ -303,6 +326,8 @@ def describe(
         return None
     # By class: the interpreter is quicker where one line sees few of them in turn.
     made.entries.sort(key=lambda entry: entry[0].__class__ is Tensor)
+    if any(t._rec is rec and t.__class__ not in (Tensor, Parameter) for t in own.values()):
+        return None  # subclasses may have an opinion
     made.present = [(t, t._num) for t in own.values() if t._rec is rec and t._num < before.count]
     return made
 
