@@ -99,6 +99,20 @@ def kernel(*cells: str) -> list[str]:
     return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
+def test_progress_is_a_bar_below_the_cell() -> None:
+    seen = kernel(
+        "import flambeau",
+        "pages = []",
+        "from IPython.display import DisplayHandle",
+        "DisplayHandle.update = lambda self, page: pages.append(page.data)",
+        "for i in flambeau.progress(range(3), '<a>', show='notebook', every=0): pass",
+        "print(pages[-1])",
+    )
+    assert '<progress max="3" value="3"></progress> <code>&lt;a&gt;  3/3  0:00' in seen[-1]
+    with pytest.raises(RuntimeError, match="notebooks only"):
+        list(flambeau.progress([1], show="notebook"))
+
+
 FAKE = "import sys, types; sys.modules['torch'] = torch = types.ModuleType('torch')"
 NAME = "import torch, torchvision; print(torch.__name__, torchvision.__name__)"
 
