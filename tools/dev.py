@@ -33,7 +33,7 @@ PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 TORCH = os.environ.get("FLAMBEAU_TORCH", "torch==2.13.0")
 SOAK_SEED = 1_000_000  # programs that CI does not run
 # Beside PyTorch, what the tests of parity compare with; they need it installed before.
-REFERENCES = ("torchmetrics==1.9.*", "scikit-learn>=1.5")
+REFERENCES = ("torchmetrics==1.9.*", "scikit-learn>=1.5", "torchinfo==1.8.*", "ipython>=8")
 
 
 def run(*command: object) -> None:

@@ -20,6 +20,7 @@ from flambeau.compat import children, names
 from flambeau.core import settings
 
 _ABSENT = object()
+ON_TOP = names.LEAVABLE | set(names.IN_PLACE)
 
 
 class _Alias(Loader):
@@ -90,7 +91,7 @@ class _Aliases(MetaPathFinder):
 
 class _Missing(MetaPathFinder):
     """Last on sys.meta_path: `from torch import export` asks for flambeau.export; says what is
-    missing.
+    missing. Where a package is not installed that Flambeau has a part in place of, gives that.
     """
 
     def find_spec(
@@ -99,6 +100,9 @@ class _Missing(MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
+        if fullname in names.IN_PLACE:
+            module = importlib.import_module(names.IN_PLACE[fullname])
+            return ModuleSpec(fullname, _Alias(module))
         package, _, leaf = fullname.partition(".")
         if package != "flambeau" or leaf not in names.PYTORCH:
             return None
@@ -194,7 +198,7 @@ def uninstall() -> None:
     sys.meta_path.remove(missing)
     aliases.undo()
     children.unwatch()
-    for name in [name for name in sys.modules if name.partition(".")[0] in names.LEAVABLE]:
-        del sys.modules[name]  # a package left: it was imported on top of Flambeau
+    for name in [name for name in sys.modules if name.partition(".")[0] in ON_TOP]:
+        del sys.modules[name]  # it was imported on top of Flambeau
     sys.modules.update(_set_aside)
     _set_aside.clear()

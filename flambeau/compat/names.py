@@ -12,6 +12,9 @@ ROOTS = {
 # The roots that may be left to the package that is installed under that name.
 LEAVABLE = frozenset({"torchmetrics", "torchvision"})
 
+# Packages that work on PyTorch's names alone: they run as they are where they are installed.
+IN_PLACE = {"torchinfo": "flambeau.seeing.summary"}
+
 # Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
 INTERNAL = frozenset(
     {
@@ -23,7 +26,9 @@ INTERNAL = frozenset(
         "execute",
         "graph",
         "ops",
+        "plot",
         "record",
+        "seeing",
         "tensor",
     },
 )

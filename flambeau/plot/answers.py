@@ -161,7 +161,8 @@ def worst_errors(
     size = mosaic_size(canvas, 1.25 * min(len(worst), columns or 6) + 0.2)
     ax = axes(ax, size)
     show_tiles(ax, canvas, cmap="gray", vmin=0, vmax=1)
-    font = 9 if longest < 4 else 7
+    letters = longest + 5 if lines == 2 else 2 * longest + 8
+    font = _font(ax, canvas, width + gap, letters)
     for (x, y), one in zip(corners, worst):
         text = f"{names[true[one]]} > {names[answers[one]]}, {chances[one, answers[one]]:.0%}"
         if lines == 2:
@@ -175,6 +176,14 @@ def worst_errors(
         )
     ax.set_title(f"{len(wrong):,} of {len(true):,} wrong; the worst {len(worst)}", fontsize=10)
     return ax
+
+
+def _font(ax: Any, canvas: Array, width: int, letters: int) -> float:
+    """The size in points at which so many letters stand above a tile of that width in pixels."""
+    box = ax.get_window_extent()
+    scale = min(box.width / canvas.shape[1], box.height / canvas.shape[0])
+    points = scale * width / ax.figure.dpi * 72
+    return float(min(max(points / (0.72 * letters), 3.5), 9.0))
 
 
 def decision_boundary(

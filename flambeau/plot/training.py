@@ -92,7 +92,6 @@ def smoothed(values: Array, weight: float) -> Array:
 def _validation(ax: Any, train: Array, checked: Array, smoothing: float) -> None:
     colour = colours(ax)[1]
     x = np.arange(1, len(checked) + 1) * (len(train) / len(checked))
-    ax.plot(x, checked, color=colour, label="validation", linewidth=1.8, marker=".")
     steps = np.arange(1, len(train) + 1)
     under = np.interp(x, steps, smoothed(train, smoothing))
     ax.fill_between(
@@ -100,7 +99,8 @@ def _validation(ax: Any, train: Array, checked: Array, smoothing: float) -> None
     )
     finite = np.where(np.isfinite(checked), checked, np.inf)
     best = int(np.argmin(finite))
-    gap = checked[-1] - under[-1]
+    gap = f"validation, {checked[-1] - under[-1]:+.2g} at the end"
+    ax.plot(x, checked, color=colour, label=gap, linewidth=1.8, marker=".")
     ax.plot(
         x[best],
         checked[best],
@@ -110,7 +110,7 @@ def _validation(ax: Any, train: Array, checked: Array, smoothing: float) -> None
         markeredgewidth=1.6,
         color=colour,
         linestyle="none",
-        label=f"lowest: {checked[best]:.4g}; gap at the end: {gap:.3g}",
+        label=f"lowest: {checked[best]:.3g}",
     )
 
 
@@ -282,10 +282,10 @@ def lr_find(
         room = max(top - low, abs(top) * 0.05, 1e-6)
         ax.set_ylim(low - 0.15 * room, top + 0.6 * room)
     if found.suggestion is None:
-        ax.set_title("the loss does not fall", color=muted(ax))
+        ax.set_title("the loss does not fall", color=muted(ax), fontsize="medium")
     else:
         ax.axvline(found.suggestion, color=second, linestyle="--", linewidth=1.2)
-        ax.set_title(f"steepest at a learning rate of {found.suggestion:.2g}")
+        ax.set_title(f"steepest at {found.suggestion:.2g}", fontsize="medium")
     ax.set_xlabel("learning rate")
     ax.set_ylabel("loss")
     ax.grid(alpha=0.2)

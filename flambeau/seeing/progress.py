@@ -278,6 +278,8 @@ class Notebook:
         ipython: Any = importlib.import_module("IPython.display")
         self._html = ipython.HTML
         self._handle = ipython.display(ipython.HTML(""), display_id=True)
+        if self._handle is None:
+            raise RuntimeError("progress(show='notebook') works in notebooks only")
 
     def draw(self, meter: Meter, *, done: bool = False) -> None:
         """Shows where it is."""

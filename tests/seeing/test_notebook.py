@@ -64,11 +64,11 @@ def test_a_module_is_a_tree() -> None:
 
 def test_a_small_tensor_keeps_its_text() -> None:
     x = flambeau.randn(random.randrange(1, 5), 3, requires_grad=True) * 2
-    page = Text(x._repr_html_())
+    page = Text(str(x._repr_html_()))
     assert page.text.startswith(repr(x)) and "grad_fn=<MulBackward0>" in page.text
     assert page.text.endswith(f"{x.shape[0]} x 3, torch.float32")
     assert flambeau.zeros(1001)._repr_html_() is None
-    assert "scalar" in flambeau.zeros(())._repr_html_()
+    assert Text(str(flambeau.zeros(())._repr_html_())).text == "tensor(0.)scalar, torch.float32"
 
 
 # Cells run in one kernel; each prints what it showed.
@@ -97,6 +97,20 @@ def kernel(*cells: str) -> list[str]:
         check=True,
     )
     return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+def test_progress_is_a_bar_below_the_cell() -> None:
+    seen = kernel(
+        "import flambeau",
+        "pages = []",
+        "from IPython.display import DisplayHandle",
+        "DisplayHandle.update = lambda self, page: pages.append(page.data)",
+        "for i in flambeau.progress(range(3), '<a>', show='notebook', every=0): pass",
+        "print(pages[-1])",
+    )
+    assert '<progress max="3" value="3"></progress> <code>&lt;a&gt;  3/3  0:00' in seen[-1]
+    with pytest.raises(RuntimeError, match="notebooks only"):
+        list(flambeau.progress([1], show="notebook"))
 
 
 FAKE = "import sys, types; sys.modules['torch'] = torch = types.ModuleType('torch')"

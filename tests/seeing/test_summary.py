@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from importlib.util import module_from_spec
 from typing import Any
 
 import pytest
 
 import flambeau
+from flambeau.compat.finder import _Missing
 
 EVERY = "kernel_size input_size output_size num_params params_percent mult_adds trainable".split()
 
@@ -167,6 +169,15 @@ def test_the_text_is_torchinfos(name: str) -> None:
     make, options = models(flambeau)[name]
     ours = printed(lambda: flambeau.summary(make(), **{"verbose": 1, **options}))
     assert ours == theirs
+
+
+def test_torchinfo_is_answered_for_where_it_is_not_installed() -> None:
+    spec = _Missing().find_spec("torchinfo", None)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert vars(module)["summary"] is flambeau.summary
+    assert module.__spec__ is not spec  # it keeps its own
 
 
 def test_nothing_is_left_behind_or_computed() -> None:
