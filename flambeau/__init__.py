@@ -136,7 +136,7 @@ _ELSEWHERE = {
     "set_printoptions": ("flambeau.tensor.printing", "set_printoptions"),
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
-    "explain": ("flambeau.compiler", "explain"),
+    "explain": ("flambeau.explaining", "explain"),
     "debug": ("flambeau.debugging", "debug"),
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flambeau.core import settings
 
 USAGE = """\
 usage: flambeau run [--report] [--leave packages] script.py [arguments ...]
        flambeau run [--report] [--leave packages] -m module [arguments ...]
+       flambeau explain [--out page.html] [--json file] [--trace file] [--leave packages]
+                        script.py [arguments ...]   (or -m module [arguments ...])
        flambeau env
        flambeau doctor
        flambeau --version | --help
@@ -20,6 +22,11 @@ run   run a PyTorch script or module with `import torch` meaning Flambeau;
                  compiled programs (also: FLAMBEAU_REPORT=1)
       --leave    packages (torchmetrics, torchvision) that are imported as they
                  are installed, instead of Flambeau's own (also: FLAMBEAU_LEAVE)
+explain  the same, and at the end say where the time went: a few sentences on
+      stderr, and a page to open in a browser (script.explained.html)
+      --out      the page's file
+      --json     write the report as JSON
+      --trace    write a trace for chrome://tracing or ui.perfetto.dev
 env   versions, CPU, vector width, threads, cache folder: what a bug report needs
 doctor  the same, and a short self-test: what is wrong, and how to mend it
 """
@@ -50,17 +57,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from flambeau.cli.doctor import examine
 
         return examine()
-    if command == "run":
-        return _run(rest)
+    if command in ("run", "explain"):
+        return _run(rest, explains=command == "explain")
     return _wrong(f"no command {command!r}")
 
 
-def _run(rest: list[str]) -> int:
+def _run(rest: list[str], explains: bool) -> int:
     report = settings.report_wanted()
+    files: dict[str, str] = {}
+    name = "explain" if explains else "run"
     while rest and rest[0].startswith("-") and rest[0] != "-":
         option = rest.pop(0)
-        if option == "--report":
+        if option == "--report" and not explains:
             report = True
+        elif explains and option.partition("=")[0] in ("--out", "--json", "--trace"):
+            option, _, given = option.partition("=")
+            given = given or (rest.pop(0) if rest else "")
+            if not given:
+                return _wrong(f"{option} needs a file")
+            files[option] = given
         elif option == "--leave" or option.startswith("--leave="):
             given = option.partition("=")[2] or (rest.pop(0) if rest else "")
             if wrong := _leave(given):
@@ -73,16 +88,24 @@ def _run(rest: list[str]) -> int:
                 return _wrong("-m needs the name of a module")
             from flambeau.cli.run import run_module
 
-            return run_module(rest[0], rest[1:], report=report)
+            begin = _begin(rest[0], files) if explains else None
+            return run_module(rest[0], rest[1:], report=report, begin=begin)
         else:
-            return _wrong(f"run has no option {option!r} (the script's own go after its name)")
+            return _wrong(f"{name} has no option {option!r} (the script's own go after its name)")
     if not rest:
-        return _wrong("run needs a script or -m module")
+        return _wrong(f"{name} needs a script or -m module")
     if rest[0] == "-":
-        return _wrong("run does not read a program from standard input: give it a file")
+        return _wrong(f"{name} does not read a program from standard input: give it a file")
     from flambeau.cli.run import run_path
 
-    return run_path(rest[0], rest[1:], report=report)
+    begin = _begin(rest[0], files) if explains else None
+    return run_path(rest[0], rest[1:], report=report, begin=begin)
+
+
+def _begin(script: str, files: dict[str, str]) -> Callable[[], None]:
+    from flambeau.cli.explain import Wanted, begin
+
+    return begin(script, Wanted(files.get("--out"), files.get("--json"), files.get("--trace")))
 
 
 def _leave(given: str) -> str | None:

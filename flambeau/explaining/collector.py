@@ -29,8 +29,9 @@ KINDS = ("data", "python", "compile", "run", "numpy", "wait")
 MOST_SPANS = 60_000
 MOST_PROGRAMS = 2_000
 MOST_MISSES = 1_000
-SAMPLES = 10  # of each program's kernels
-SAMPLED_SHARE = 0.03  # of the time so far that sampled runs may take
+SAMPLES = 40  # of each program's kernels
+SAMPLED_SHARE = 0.02  # of the time so far that taking them may cost
+STEP_COST = 4e-6  # seconds that a step costs more in a run that is sampled
 SHORTEST_WAIT = 2e-4  # seconds: less is the clock's doing
 SIBLINGS = 32
 
@@ -190,17 +191,14 @@ class Collector(Observer):
         miss = self.missing.pop(here, None)
         main = here == self.thread
         self.depth += 1
-        before = STATISTICS.compile_seconds, STATISTICS.compiled_seconds
-        before += (STATISTICS.reference_seconds,)
+        before = spent()
         start, busy = perf_counter(), thread_time()
         try:
             plan = run(rec)
         finally:
             self.depth -= 1
-            stop = perf_counter()
-            compiling = STATISTICS.compile_seconds - before[0]
-            running = STATISTICS.compiled_seconds - before[1]
-            numpy = STATISTICS.reference_seconds - before[2]
+        stop = perf_counter()
+        compiling, running, numpy = (now - then for now, then in zip(spent(), before))
         seen = self._seen(plan, state, rec) if plan is not None else None
         if seen is not None:
             seen.runs += 1
@@ -220,9 +218,7 @@ class Collector(Observer):
     ) -> None:  # fmt: skip
         start = began[0]
         if not main:
-            name = self.threads.setdefault(
-                threading.get_ident(), threading.current_thread().name
-            )
+            name = self.threads.setdefault(threading.get_ident(), threading.current_thread().name)
             lane = list(self.threads.values()).index(name) + 1
             self.keep(Span(start - self.began, stop - self.began, "run", number, lane))
             return
@@ -272,7 +268,7 @@ class Collector(Observer):
             if not code:
                 found.samples.append(seconds)
             spent = perf_counter() - start
-            self.sampling += spent if len(found.samples) > 1 else 0.0
+            self.sampling += STEP_COST * len(seconds)
         else:
             code = native.run_table()
             spent = perf_counter() - start
@@ -286,17 +282,15 @@ class Collector(Observer):
         return code
 
     def _due(self, seen: Seen, now: float) -> bool:
-        """Whether the steps of this run are timed one by one: the second run and those after
-        powers of two, while all of it costs little.
+        """Whether the steps of this run are timed one by one: those of the first runs but one, then
+        ever fewer, while all of it costs little.
         """
         runs, taken = seen.compiled_runs, len(seen.samples)
-        if not self.kernels or taken >= SAMPLES or bounds.switched_on():
+        if not self.kernels or runs < 2 or taken >= SAMPLES or bounds.switched_on():
             return False
-        if runs == 2:
-            return True
-        if self.sampling > SAMPLED_SHARE * (now - self.began):
+        if runs > 2 and self.sampling > SAMPLED_SHARE * (now - self.began):
             return False
-        return runs > 2 and (runs & (runs - 1) == 0 or (taken < 3 and runs % 8 == 3))
+        return runs < 12 or runs % (1 << (runs.bit_length() - 4)) == 0
 
     def programs(self) -> list[Seen]:
         """All that have run, the longest first."""
@@ -359,6 +353,12 @@ class Collector(Observer):
                     lane = list(self.threads.values()).index(name) + 1
                     span = Span(start - self.began, stop - self.began, "data", -1, lane)
                     self.keep(span)
+
+
+def spent() -> tuple[float, float, float]:
+    """Seconds until now in the compiler, in compiled code and in NumPy."""
+    s = STATISTICS
+    return s.compile_seconds, s.compiled_seconds, s.reference_seconds
 
 
 def described(rec: Recording, plan: Plan) -> list[Base]:

@@ -32,7 +32,9 @@ STANDARD = tuple(
     if (path := sysconfig.get_path(key))
 )
 
-# (file, line of the definition, name)
+LOADER = ("", 0, "DataLoader (indexing, collating)")
+
+# (file, line of the definition, name); no file: what the name says
 Function = tuple[str, int, str]
 
 
@@ -49,9 +51,11 @@ class StackSampler:
             kind: defaultdict(float) for kind in ("data", "python")
         }
         self.workers: dict[Function, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self.total = {"data": 0.0, "python": 0.0, "workers": 0.0}
         self.looks = 0
         self.active = False
         self.last = 0.0
+        self.outermost = type(owner).loading.__code__  # of what loads batches
         self.before: Any = None
 
     def start(self) -> None:
@@ -88,12 +92,14 @@ class StackSampler:
         if kind not in self.functions or frame is None:
             return
         self.looks += 1
+        self.total[kind] += passed
         self.note(frame, passed, self.functions[kind], self.lines[kind])
         if self.owner.threads:
             frames = sys._current_frames()
             for ident in list(self.owner.threads):
                 other = frames.get(ident)
                 if other is not None:
+                    self.total["workers"] += passed
                     self.note(other, passed, self.workers, None)
 
     def note(self, frame: FrameType | None, seconds: float, functions: Any, lines: Any) -> None:
@@ -102,6 +108,8 @@ class StackSampler:
         depth = 0
         while frame is not None and depth < DEEPEST:
             code = frame.f_code
+            if code is self.outermost:
+                break
             if wanted(code):
                 key = (code.co_filename, code.co_firstlineno, name_of(code, frame))
                 if innermost:
@@ -114,6 +122,9 @@ class StackSampler:
                     functions[key][1] += seconds
             frame = frame.f_back
             depth += 1
+        if innermost and functions is not self.functions["python"]:
+            functions[LOADER][0] += seconds
+            functions[LOADER][1] += seconds
 
 
 _wanted: dict[CodeType, bool] = {}
