@@ -10,6 +10,7 @@ import importlib as _importlib
 import math as _math
 from typing import Any as _Any
 
+from flambeau import autograd as _autograd
 from flambeau import version as _version
 from flambeau.autograd.anomaly_mode import (
     is_anomaly_check_nan_enabled,
@@ -59,6 +60,7 @@ has_lapack = has_openmp = has_spectral = True
 has_mkl = False
 
 torch = _importlib.import_module(__name__)  # torch.torch is torch
+_autograd.LATER.update(profiler="flambeau.explaining.legacy")
 _lazy.bind()
 _PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)

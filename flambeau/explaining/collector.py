@@ -54,7 +54,7 @@ class Base:
     what: str
     nbytes: int
     storage: int
-    place: Any = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -379,5 +379,6 @@ def described(rec: Recording, plan: Plan) -> list[Base]:
             what = f"parameter {dtype.name}{list(meta.shape)}"
         else:
             what = f"{dtype.name}{list(meta.shape) if meta is not None else [extent]}"
-        found.append(Base(what, extent * dtype.itemsize, id(storage)))
+        shape = (extent,) if meta is None else tuple(meta.shape)
+        found.append(Base(what, extent * dtype.itemsize, id(storage), shape))
     return found
