@@ -208,11 +208,12 @@ class profile:
             warnings.warn(
                 f"Incorrect schedule: RECORD followed by {after.name}", UserWarning, stacklevel=3
             )
-        if before in recording and not (before is ProfilerAction.RECORD and after in recording):
+        goes_on = before is ProfilerAction.RECORD and after in recording
+        if self.profiler is not None and before in recording and not goes_on:
             self._close()
             if after is None or before is ProfilerAction.RECORD_AND_SAVE:
                 self._ready()
-        if after in recording and self.profiler is None:
+        if after in recording and before is not ProfilerAction.RECORD:
             self.profiler = Profiling()
             self._events = None
             self.profiler.begin()

@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, thread_time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.execute.cpu import bounds
-from flambeau.execute.cpu.profile import SteppedRun
 from flambeau.explaining.bins import Bins
 from flambeau.explaining.sampling import StackSampler
 from flambeau.record.native import NativeProgram
@@ -23,6 +22,9 @@ from flambeau.record.plan import Plan
 from flambeau.record.recording import Recording
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.tree import State
+
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.profile import SteppedRun
 
 # loading a batch; Python between; compiling; compiled code; NumPy; not on a CPU
 KINDS = ("data", "python", "compile", "run", "numpy", "wait")
@@ -224,8 +226,17 @@ class Collector(Observer):
             return
         if not self.started_work:
             self.started_work = start
-        if self.depth or self.kind != "python":
-            return  # a part of what is under way: loading a batch
+        if self.depth:
+            return
+        if self.kind != "python":  # a part of what is under way: loading a batch
+            if compiling:
+                kind = self.kind
+                self.switch(kind, began)
+                done = stop - running - numpy
+                self._add(kind, start, done - compiling)
+                self._add("compile", done - compiling, done, number)
+                self.kind, self.since, self.busy = kind, done, thread_time()
+            return
         self.switch("run", began)
         edges = stop - running - numpy, stop - running
         self._add("python", start, edges[0] - compiling)
@@ -263,6 +274,8 @@ class Collector(Observer):
         start, busy = perf_counter(), thread_time()
         if self._due(found, start):
             if found.stepped is None:
+                from flambeau.execute.cpu.profile import SteppedRun
+
                 found.stepped = SteppedRun(native.compiled)
             code, seconds = found.stepped.run(native.table)
             if not code:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import time
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.explaining.collector import Collector, Seen, Span
-from flambeau.explaining.machine import Machine
 from flambeau.explaining.profiled import US, EventList, FunctionEvent, nest
-from flambeau.explaining.programs import Parts, Step, parts_of
 from flambeau.explaining.reasons import shown
 from flambeau.record.observing import WATCH
 from flambeau.record.recorder import LOCAL, flush
 
+if TYPE_CHECKING:
+    from flambeau.explaining.programs import Parts, Step
+
 LOADER = "enumerate(DataLoader)"
 NAMES = {"compile": "compile", "data": LOADER}
-# Nothing is said of peaks: what the machine can do is not measured for a profile.
-UNMEASURED = Machine(1.0, 1.0, 1.0, 1, "")
 
 
 def settle() -> None:
@@ -71,8 +70,13 @@ class Profiling(Collector):
 
     def events(self, asked: Asked) -> EventList:
         """All events, outer ones before inner ones."""
+        from flambeau.explaining.machine import Machine
+        from flambeau.explaining.programs import parts_of
+
+        # Nothing is said of peaks: what the machine can do is not measured for a profile.
+        able = Machine(1.0, 1.0, 1.0, 1, "")
         programs = {s.number: s for s in self.programs()}
-        parts = {number: parts_of(seen, UNMEASURED) for number, seen in programs.items()}
+        parts = {number: parts_of(seen, able) for number, seen in programs.items()}
         titles = {n: _title(programs[n], p) for n, p in parts.items()}
         found = []
         for name, start, stop in self.labels:

@@ -24,7 +24,8 @@ from flambeau.version import FLAMBEAU_VERSION
 
 Data = dict[str, Any]
 
-DETAILED, DETAILED_SHARE = 16, 2e-3  # programs that are shown kernel by kernel
+# Programs that are shown kernel by kernel: so many, beyond a few only with a share of the time.
+DETAILED, ALWAYS_DETAILED, DETAILED_SHARE = 16, 6, 2e-3
 MOST_SHOWN = 300  # programs in the table
 MOST_CODE, CODE_BYTES, CODE_SECONDS = 60, 1_100_000, 6.0
 MOST_FUNCTIONS = 40
@@ -83,9 +84,14 @@ def _programs(
     total = collector.ended - collector.began
     found = []
     texts: dict[str, float] = {}
-    for place, seen in enumerate(programs[:MOST_SHOWN]):
-        worth = place < 3 or seen.seconds > DETAILED_SHARE * total
-        parts = parts_of(seen, able) if place < DETAILED and worth else Parts([])
+    detailed = 0
+    for seen in programs[:MOST_SHOWN]:
+        worth = detailed < ALWAYS_DETAILED or seen.seconds > DETAILED_SHARE * total
+        if seen.native is not None and worth and detailed < DETAILED:
+            detailed += 1
+            parts = parts_of(seen, able)
+        else:
+            parts = Parts([])
         found.append(_program(seen, parts, why))
         whole = sum(s.seconds for s in parts.steps) or 1.0
         for step in parts.steps:

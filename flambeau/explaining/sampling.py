@@ -17,6 +17,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from flambeau.record.places import PACKAGE
+from flambeau.record.plan import Plan
 
 if TYPE_CHECKING:
     from flambeau.explaining.collector import Collector
@@ -32,6 +33,7 @@ STANDARD = tuple(
     if (path := sysconfig.get_path(key))
 )
 
+COMPILING = Plan.compile.__code__
 LOADER = ("", 0, "DataLoader (indexing, collating)")
 
 # (file, line of the definition, name); no file: what the name says
@@ -92,17 +94,17 @@ class StackSampler:
         if kind not in self.functions or frame is None:
             return
         self.looks += 1
-        self.total[kind] += passed
-        self.note(frame, passed, self.functions[kind], self.lines[kind])
+        if self.note(frame, passed, self.functions[kind], self.lines[kind]):
+            self.total[kind] += passed
         if self.owner.threads:
             frames = sys._current_frames()
             for ident in list(self.owner.threads):
                 other = frames.get(ident)
-                if other is not None:
+                if other is not None and self.note(other, passed, self.workers, None):
                     self.total["workers"] += passed
-                    self.note(other, passed, self.workers, None)
 
-    def note(self, frame: FrameType | None, seconds: float, functions: Any, lines: Any) -> None:
+    def note(self, frame: FrameType | None, seconds: float, functions: Any, lines: Any) -> bool:
+        """Adds a look; False where it is the compiler that is at work."""
         known: set[Function] = set()
         innermost = True
         depth = 0
@@ -110,6 +112,8 @@ class StackSampler:
             code = frame.f_code
             if code is self.outermost:
                 break
+            if code is COMPILING and innermost:
+                return False
             if wanted(code):
                 key = (code.co_filename, code.co_firstlineno, name_of(code, frame))
                 if innermost:
@@ -125,6 +129,7 @@ class StackSampler:
         if innermost and functions is not self.functions["python"]:
             functions[LOADER][0] += seconds
             functions[LOADER][1] += seconds
+        return True
 
 
 _wanted: dict[CodeType, bool] = {}
