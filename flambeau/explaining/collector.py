@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # loading a batch; Python between; compiling; compiled code; NumPy; not on a CPU
 KINDS = ("data", "python", "compile", "run", "numpy", "wait")
 MOST_SPANS = 60_000
+TOGETHER = -2  # the `what` of spans that stand for many
 MOST_PROGRAMS = 2_000
 MOST_MISSES = 1_000
 SAMPLES = 40  # of each program's kernels
@@ -36,6 +37,11 @@ SAMPLED_SHARE = 0.02  # of the time so far that taking them may cost
 STEP_COST = 4e-6  # seconds that a step costs more in a run that is sampled
 SHORTEST_WAIT = 2e-4  # seconds: less is the clock's doing
 SIBLINGS = 32
+# Note [Short steps]. To account for a flush costs NOTING seconds, which is much beside a step of
+# 20 microseconds. So of short steps only bursts are accounted for one by one; of those in between
+# the runs are counted, and their time comes from the sums that are kept anyway (see `_catch_up`).
+NOTING, NOTED_SHARE = 20e-6, 0.025
+BURST, FIRST_BURST, LONGEST_SKIP = 8, 200, 4_000
 
 
 class Span(NamedTuple):
@@ -70,6 +76,7 @@ class Seen:
     runs: int = 0
     seconds: float = 0.0  # in compiled code
     compiled_runs: int = 0
+    timed_runs: int = 0  # of these, those that `seconds` is of until the end
     numpy_runs: int = 0
     numpy_seconds: float = 0.0
     compile_seconds: float = 0.0
@@ -132,7 +139,12 @@ class Collector(Observer):
         self.cpu = self.busy
         self.stacks = StackSampler(self) if stacks else None
         self.lock = threading.Lock()
-        self.compiled_before = STATISTICS.compiled_programs
+        self.skip = 0  # flushes that will only be counted
+        self.burst = self.left = FIRST_BURST  # flushes to be accounted for before that
+        self.burst_began = self.began
+        self.skipped = False  # whether some were only counted since the last account
+        self.loaded = 0.0  # seconds of loading among them
+        self.accounted = spent()
 
     # ---- time ------------------------------------------------------------------------------------
 
@@ -157,6 +169,8 @@ class Collector(Observer):
         kind.
         """
         now, busy = at or (perf_counter(), thread_time())
+        if self.skipped:
+            self._catch_up(now, busy)
         passed = now - self.since
         if self.kind == "python":
             idle = passed - (busy - self.busy)
@@ -168,6 +182,56 @@ class Collector(Observer):
         if passed > 0:
             self._add(self.kind, self.since, now)
         self.kind, self.since, self.busy = kind, now, busy
+
+    def _catch_up(self, now: float, busy: float) -> None:
+        """Accounts for a stretch of flushes that were only counted, as sums; see Note [Short
+        steps].
+        """
+        sums = spent()
+        compiling, running, numpy = (a - b for a, b in zip(sums, self.accounted))
+        passed = now - self.since
+        rest = max(passed - compiling - running - numpy - self.loaded, 0.0)
+        idle = min(max(passed - (busy - self.busy), 0.0), rest)
+        parts = (("data", self.loaded), ("python", rest - idle), ("compile", compiling),
+                 ("numpy", numpy), ("run", running), ("wait", idle))  # fmt: skip
+        at = self.since
+        for kind, seconds in parts:
+            stop = min(at + seconds, now)
+            self._add(kind, at, stop, TOGETHER)
+            at = stop
+        self.skipped, self.loaded, self.accounted = False, 0.0, sums
+        self.since, self.busy = now, busy
+
+    def _plan_skip(self) -> None:
+        """After a burst: how many flushes to count only, so that noting costs little."""
+        now = perf_counter()
+        each = (now - self.burst_began) / max(self.burst, 1)
+        count = int(NOTING / (NOTED_SHARE * max(each, 1e-6)))
+        self.skip = min(BURST * count, LONGEST_SKIP) if count > 1 and self.stacks else 0
+        self.burst_began = now
+        self.burst, self.left = BURST, BURST
+
+    def _flush_lightly(
+        self, rec: Recording, run: Callable[[Recording], Plan | None]
+    ) -> Plan | None:
+        """A flush that is only counted."""
+        self.skipped = True
+        self.skip -= 1
+        self.depth += 1
+        try:
+            plan = run(rec)
+        finally:
+            self.depth -= 1
+        known = self.seen.get(id(plan))
+        if known is None or known.native is None:
+            self.skip = 0
+            if plan is not None:
+                known = self._seen(plan, rec.state, rec)
+        if known is not None:
+            known.runs += 1
+        if not self.skip:
+            self.burst_began = perf_counter()
+        return plan
 
     def _add(self, kind: str, start: float, stop: float, what: int = -1, name: str = "") -> None:
         if stop <= start:
@@ -190,9 +254,13 @@ class Collector(Observer):
         if state.parent is None:
             return run(rec)
         here = threading.get_ident()
-        miss = self.missing.pop(here, None)
         main = here == self.thread
+        if self.skip and main and not self.missing and not self.depth:
+            return self._flush_lightly(rec, run)
+        miss = self.missing.pop(here, None)
         self.depth += 1
+        if main and self.skipped and self.kind == "python":
+            self.switch("python")
         before = spent()
         start, busy = perf_counter(), thread_time()
         try:
@@ -212,6 +280,11 @@ class Collector(Observer):
                 miss.program = seen.number
         number = -1 if seen is None else seen.number
         self._account(main, (start, busy), stop, compiling, running, numpy, number)
+        if main and not self.depth:
+            self.accounted = spent()
+            self.left -= 1
+            if self.left <= 0:
+                self._plan_skip()
         return plan
 
     def _account(
@@ -261,6 +334,7 @@ class Collector(Observer):
             if known is not None and known is not found:
                 found.seconds, found.samples = known.seconds, known.samples
                 found.compiled_runs, found.stepped = known.compiled_runs, known.stepped
+                found.timed_runs = known.timed_runs
             self.by_native[id(native)] = found
         return found
 
@@ -271,6 +345,9 @@ class Collector(Observer):
                 return native.run_table()
             found = self.by_native[id(native)] = Seen(-1, native=native, first=self.now)
         found.compiled_runs += 1
+        if self.skip and self.depth and len(found.samples) >= 3:
+            return native.run_table()
+        found.timed_runs += 1
         start, busy = perf_counter(), thread_time()
         if self._due(found, start):
             if found.stepped is None:
@@ -280,17 +357,17 @@ class Collector(Observer):
             code, seconds = found.stepped.run(native.table)
             if not code:
                 found.samples.append(seconds)
-            spent = perf_counter() - start
+            passed = perf_counter() - start
             self.sampling += STEP_COST * len(seconds)
         else:
             code = native.run_table()
-            spent = perf_counter() - start
-        found.seconds += spent
+            passed = perf_counter() - start
+        found.seconds += passed
         if self.depth == 0 and found.plan is not None:  # a compiled function's own run
             found.runs += 1
             self._account(
-                threading.get_ident() == self.thread, (start, busy), start + spent, 0.0, spent,
-                0.0, found.number,
+                threading.get_ident() == self.thread, (start, busy), start + passed, 0.0,
+                passed, 0.0, found.number,
             )  # fmt: skip
         return code
 
@@ -315,6 +392,10 @@ class Collector(Observer):
         for number, one in enumerate(s for s in merged if s.number < 0):
             one.number = len(self.seen) + number
             one.runs = one.runs or one.compiled_runs
+        for one in merged:
+            if 0 < one.timed_runs < one.compiled_runs:
+                one.seconds *= one.compiled_runs / one.timed_runs
+                one.timed_runs = one.compiled_runs
         return sorted(merged, key=lambda s: -(s.seconds + s.numpy_seconds))
 
     # ---- new recordings --------------------------------------------------------------------------
@@ -339,14 +420,29 @@ class Collector(Observer):
     def loading(self, advance: Callable[[], Any]) -> Any:
         if threading.get_ident() != self.thread or self.kind != "python":
             return advance()
+        self.steps += 1
+        if self.skip:
+            return self._load_lightly(advance)
         if not self.started_work:
             self.started_work = perf_counter()
-        self.steps += 1
         self.switch("data")
         try:
             return advance()
         finally:
             self.switch("python")
+
+    def _load_lightly(self, advance: Callable[[], Any]) -> Any:
+        """A batch of which only the time is noted."""
+        self.skipped = True
+        self.kind = "data"
+        start = perf_counter()
+        try:
+            return advance()
+        finally:
+            # Where something was accounted for in between, that has been added already.
+            if self.skipped:
+                self.loaded += perf_counter() - start
+            self.kind = "python"
 
     def fetching(self, dataset: Any, indices: Any, fetch: Callable[[Any], Any]) -> Any:
         start = perf_counter()

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from flambeau.execute.cpu.target import KernelCompileError, Target, assembly
-from flambeau.explaining.collector import KINDS, Collector, Seen, Span
+from flambeau.explaining.collector import KINDS, TOGETHER, Collector, Seen, Span
 from flambeau.explaining.machine import Machine, machine
 from flambeau.explaining.programs import Parts, parts_of
 from flambeau.explaining.reasons import Reason, reasons, shown, shown_file
@@ -351,7 +351,9 @@ def _typical_step(collector: Collector) -> Data | None:
         if at >= 0:
             steps[at].append(span)
     steps = steps[: len(edges) - 1][len(edges) // 4 :]  # the last one may not be whole
-    kinds = Counter(_signature(step) for step in steps)
+    kinds = Counter(s for step in steps if (s := _signature(step)))
+    if not kinds:
+        return None
     common = kinds.most_common(1)[0][0]
     alike = sorted((s for s in steps if _signature(s) == common and s), key=_length)
     if not alike:
@@ -396,7 +398,9 @@ def _edges_by_program(spans: list[Span]) -> list[float]:
 
 
 def _signature(step: list[Span]) -> tuple[int, ...]:
-    return tuple(s.what for s in step if s.kind in ("run", "numpy"))
+    """The programs that a step runs; steps of which only the sums are known are no steps."""
+    found = tuple(s.what for s in step if s.kind in ("run", "numpy"))
+    return () if any(s.what == TOGETHER for s in step) else found
 
 
 def _length(step: list[Span]) -> float:
