@@ -6,7 +6,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-JOBS := demo test parity lint types soak bench clean
+JOBS := demo test parity lint types soak bench suite guard clean
 
 .DEFAULT_GOAL := help
 .PHONY: help ci $(JOBS)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 import layers
+import long
 import models
 import vision
 
@@ -26,7 +27,7 @@ import flambeau
 from flambeau.execute.cpu.profile import KernelTime, kernel_times
 from flambeau.record import native
 
-CASES = {**models.CASES, **layers.CASES, **vision.CASES}
+CASES = {**models.CASES, **layers.CASES, **vision.CASES, **long.CASES}
 
 
 def watched_programs() -> dict[Any, int]:

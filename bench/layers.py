@@ -1,4 +1,4 @@
-"""Training steps of recurrent and attention layers, Flambeau against PyTorch, side by side.
+"""Recurrent and attention layers beside PyTorch: training steps, and inference with GPT-2.
 
     python bench/layers.py [--cases lstm,gru,transformer] [--threads 1] [--rounds 7]
                            [--seconds 0.3] [--compile] [--losses 100]
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,93 @@ def gpt_block(torch: Any) -> Built:
     return Built(model, nn.MSELoss(), optimizer, x, y)
 
 
+@dataclass(frozen=True)
+class Inference:
+    """A language model in evaluation mode and its tokens; stands where `Built` does."""
+
+    torch: Any
+    model: Any
+    x: Any
+
+    def step(self) -> float:
+        with self.torch.no_grad():
+            return float(self.model(self.x)[0][0, -1].argmax().item())
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Tokens one by one behind a prompt, each from the keys and values of those before."""
+
+    torch: Any
+    model: Any
+    x: Any
+    count: int
+
+    def step(self) -> float:
+        with self.torch.no_grad():
+            logits, known = self.model(self.x)
+            total = 0
+            for _ in range(self.count):
+                token = logits[:, -1].argmax(dim=-1, keepdim=True)
+                total += int(token.item())
+                logits, known = self.model(token, known)
+        return float(total)
+
+
+def gpt2(torch: Any) -> Any:
+    """GPT-2 small: 12 layers x 768, 12 heads, 50257 symbols, as Hugging Face's is composed."""
+    nn = torch.nn
+    functional = nn.functional
+
+    class Block(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.LayerNorm(768), nn.LayerNorm(768)
+            self.joint, self.out = nn.Linear(768, 3 * 768), nn.Linear(768, 768)
+            self.wide, self.narrow = nn.Linear(768, 4 * 768), nn.Linear(4 * 768, 768)
+
+        def forward(self, x: Any, known: Any) -> Any:
+            n, length, width = x.shape
+            parts = self.joint(self.first(x)).split(width, dim=2)
+            q, k, v = (part.view(n, length, 12, 64).transpose(1, 2) for part in parts)
+            if known is not None:
+                k = torch.cat([known[0], k], dim=2)
+                v = torch.cat([known[1], v], dim=2)
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=known is None)
+            x = x + self.out(y.transpose(1, 2).reshape(n, length, width))
+            wide = functional.gelu(self.wide(self.second(x)), approximate="tanh")
+            return x + self.narrow(wide), (k, v)
+
+    class Model(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.symbols, self.places = nn.Embedding(50257, 768), nn.Embedding(1024, 768)
+            self.body = nn.ModuleList([Block() for _ in range(12)])
+            self.norm = nn.LayerNorm(768)
+
+        def forward(self, tokens: Any, known: Any = None) -> Any:
+            start = 0 if known is None else known[0][0].shape[2]
+            places = torch.arange(start, start + tokens.shape[1])
+            x = self.symbols(tokens) + self.places(places)
+            after = []
+            for number, block in enumerate(self.body):
+                x, kept = block(x, None if known is None else known[number])
+                after.append(kept)
+            return self.norm(x) @ self.symbols.weight.T, after
+
+    return Model().eval()
+
+
+def gpt2_inference(torch: Any) -> Inference:
+    """The logits of 1 x 128 tokens."""
+    return Inference(torch, gpt2(torch), torch.randint(0, 50257, (1, 128)))
+
+
+def gpt2_generation(torch: Any) -> Generation:
+    """Eight tokens behind a prompt of 16."""
+    return Generation(torch, gpt2(torch), torch.randint(0, 50257, (1, 16)), 8)
+
+
 CASES: dict[str, Case] = {
     "lstm": Case("LSTM 128-128, 50 steps, batch 32, Adam", classifier("LSTM"), 1.5),
     "gru": Case("GRU 128-128, 50 steps, batch 32, Adam", classifier("GRU"), 1.5),
@@ -155,6 +243,8 @@ CASES: dict[str, Case] = {
         "transformer 2x128, dropout 0.1, 16x64", transformer(2, 16, 64, 0.1, "relu"), 1.5
     ),
     "gpt_block": Case("GPT block 128, 4 heads, 16x64, AdamW", gpt_block, 1.5),
+    "gpt2": Case("GPT-2 small, 1x128 tokens", gpt2_inference, 1.2),
+    "gpt2_generation": Case("GPT-2 small, 8 tokens one by one", gpt2_generation, 1.0),
 }
 
 

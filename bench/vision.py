@@ -40,6 +40,9 @@ class Inference:
         with self.torch.no_grad():
             return float(self.model(self.x).argmax().item())
 
+    def compiled(self) -> Callable[[], float]:
+        return Inference(self.torch, self.torch.compile(self.model), self.x).step
+
 
 def training(
     network: Callable[[Any], Any], shape: tuple[int, ...], classes: int, optimizer: str = "SGD"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import builtins as _builtins
 import importlib as _importlib
 import math as _math
+import sys as _sys
+import types as _types
 from typing import Any as _Any
 
 from flambeau import autograd as _autograd
@@ -116,6 +118,7 @@ _SUBMODULES = frozenset(
         "onnx",
         "optim",
         "overrides",
+        "plot",
         "profiler",
         "quantization",
         "random",
@@ -139,7 +142,13 @@ _ELSEWHERE = {
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
     "explain": ("flambeau.explaining", "explain"),
+    "tune": ("flambeau.execute.cpu.tuning", "tune"),
     "debug": ("flambeau.debugging", "debug"),
+    "summary": ("flambeau.seeing.summary", "summary"),
+    "graph": ("flambeau.seeing.drawing", "graph"),
+    "load_ipython_extension": ("flambeau.compat.notebook", "load_ipython_extension"),
+    "unload_ipython_extension": ("flambeau.compat.notebook", "unload_ipython_extension"),
+    "progress": ("flambeau.seeing.progress", "progress"),
     "autocast": ("flambeau.amp.autocast_mode", "autocast"),
     "GradScaler": ("flambeau.amp.grad_scaler", "GradScaler"),
     "vmap": ("flambeau.func.mapping", "vmap"),
@@ -183,6 +192,16 @@ _ELSEWHERE = {
         )
     },
 }
+
+
+class _Graph(_types.ModuleType):
+    """The room `graph`, which answers to `flambeau.graph(tensor)` as well."""
+
+    def __call__(self, *args: _Any, **kwargs: _Any) -> _Any:
+        return _importlib.import_module("flambeau.seeing.drawing").graph(*args, **kwargs)
+
+
+_sys.modules["flambeau.graph"].__class__ = _Graph
 
 
 def __dir__() -> list[str]:

@@ -37,6 +37,7 @@ from flambeau import nn as nn
 from flambeau import onnx as onnx
 from flambeau import optim as optim
 from flambeau import overrides as overrides
+from flambeau import plot as plot
 from flambeau import profiler as profiler
 from flambeau import quantization as quantization
 from flambeau import random as random
@@ -81,6 +82,8 @@ from flambeau.autograd.modes import is_grad_enabled as is_grad_enabled
 from flambeau.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from flambeau.autograd.modes import no_grad as no_grad
 from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
+from flambeau.compat.notebook import load_ipython_extension as load_ipython_extension
+from flambeau.compat.notebook import unload_ipython_extension as unload_ipython_extension
 from flambeau.compiler import compile as compile
 from flambeau.core.device import device as device
 from flambeau.core.device import get_default_device as get_default_device
@@ -110,6 +113,7 @@ from flambeau.core.size import Size as Size
 from flambeau.debugging import debug as debug
 from flambeau.distributions.draws import binomial as binomial
 from flambeau.dynamo import eval_frame
+from flambeau.execute.cpu.tuning import tune as tune
 from flambeau.explaining import explain as explain
 from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
@@ -491,6 +495,9 @@ from flambeau.jit import fork as fork
 from flambeau.jit import wait as wait
 from flambeau.nn.modules.scripted import ScriptFunction as ScriptFunction
 from flambeau.nn.modules.scripted import ScriptModule as ScriptModule
+from flambeau.seeing.drawing import graph as graph
+from flambeau.seeing.progress import progress as progress
+from flambeau.seeing.summary import summary as summary
 from flambeau.serialization import load as load
 from flambeau.serialization import save as save
 from flambeau.storage import FloatStorage

@@ -15,16 +15,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
 from flambeau.record.handle import Family
+from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.recorder import LOCAL, Recording
+from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, allocate
 from flambeau.tensor.tensor import Tensor
 
@@ -97,25 +103,17 @@ class Kept:
         self.count = state.count
         self.ready: Ready | None = None
 
-    def run(self, tensors: list[Tensor]) -> Any:
+    def run(self, tensors: Sequence[Any]) -> Any:
         """The call's result, or MISS when it rests on something that has changed."""
         if self.changes != CHANGES.count or [t._meta for t in self.captured] != self.metas:
             return MISS
         for leaf, gradient in self.expected:
             if leaf._grad is not gradient:
                 return MISS
-        ready = self.ready
-        if ready is not None and ready.holds(tensors):
-            scalars = self.scalars_now()
-            if scalars is None:
-                return MISS
-            failed = ready.native.run_addresses(ready.slots, scalars, ready.events)
-            if failed:
-                self.explain(tensors, failed, scalars)
-            for storage, count, silent in ready.written:
-                storage.version += count
-                storage.silent += silent
-            return rebuild(self.result, ready.handles, tensors)
+        if self.ready is not None:
+            result = self.ready.run(tensors)
+            if result is not MISS:
+                return result
         return self.run_plan(tensors)
 
     def scalars_now(self) -> list[Any] | None:
@@ -132,11 +130,12 @@ class Kept:
             if not update.optimizer.repeats(update):
                 return None
         for update in updates:
+            first = update.scalar
             values = update.optimizer.replay(update)
-            scalars[update.scalar : update.scalar + len(values)] = values
+            scalars[first : first + len(values)] = values
         return scalars
 
-    def explain(self, tensors: list[Tensor], failed: int, scalars: list[Any]) -> None:
+    def explain(self, tensors: Sequence[Any], failed: int, scalars: list[Any]) -> None:
         """Raises the exception for data that a kernel has refused."""
         rec = Recording(self.state)
         for number, tensor, offset in self.sources:
@@ -148,7 +147,7 @@ class Kept:
         self.ready = None
         self.plan.compiled.explain(rec, failed)
 
-    def run_plan(self, tensors: list[Tensor]) -> Any:
+    def run_plan(self, tensors: Sequence[Any]) -> Any:
         """A run that makes its result tensors."""
         bases = []
         for number, tensor, offset in self.sources:
@@ -188,7 +187,14 @@ class Kept:
 
 
 class Ready:
-    """The results and the memory of a kept call, to be used again."""
+    """The results and the memory of a kept call, to be used again.
+
+    Everything a call rests on is looked at in each: reference counts, metas and storages of the
+    tensors captured, gradients, options of the optimizers. Addresses are written into the table
+    once, and again where they have changed.
+    """
+
+    OWN_ARENA = 1 << 20  # bytes of intermediates that are worth a piece of memory of its own
 
     def __init__(self, kept: Kept, handles: list[Any], bases: list[Any]) -> None:
         native = kept.plan.compiled
@@ -196,59 +202,118 @@ class Ready:
         self.kept = kept
         self.handles = handles
         self.results = [handles[number] for number in kept.fresh]
-        self.memory = kept.plan.cache
-        kept.plan.cache = []
+        self.memory = kept.plan.release()
         self.buffers = [storage.buffer for storage in self.memory]
         self.metas = [tensor._meta for tensor in self.results]
-        self.storages = [tensor._storage for tensor in kept.captured]
-        self.taken = {id(storage) for storage in self.storages}
-        self.written = [(bases[base][0], *counts) for base, *counts in kept.plan.writes]
-        self.given = kept.given
+        seen = [(tensor, tensor._meta, tensor._storage) for tensor in kept.captured]
+        # By class, each in a loop of its own: the interpreter is quicker where one line sees one.
+        self.seen = [part for part in seen if part[0].__class__ is Tensor]
+        self.parameters = [part for part in seen if part[0].__class__ is not Tensor]
+        self.taken = {id(storage) for _, _, storage in seen}
+        written = [(bases[base][0], *counts) for base, *counts in kept.plan.writes]
+        self.written = [(storage, count) for storage, count, _ in written]
+        self.silenced = [(storage, silent) for storage, _, silent in written if silent]
         self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
-        self.slots: list[int] = native.addresses(bases, self.memory)
-        self.counts: Any = (
-            None  # references to the results and their memory when only this holds them
-        )
         self.events = kept.state.depth
-        self.last: dict[int, Any] = {}  # the storages of the last arguments, by slot
+        place = kept.result
+        self.only = place.number if type(place) is _Place and not place.argument else -1
+        self.busy = False
+        self.scalars = np.zeros_like(native.scalar_block)
+        own = native.arena_bytes <= self.OWN_ARENA
+        self.arena = allocate(native.arena_bytes) if own else None
+        self.slots: list[int] = native.addresses(bases, self.memory)
+        self.slots[-2] = self.scalars.__array_interface__["data"][0]
+        self.shared: Any = None  # the thread's memory for intermediates as the table has it
+        if self.arena is not None:
+            self.slots[-1] = self.arena.address
+        self.table = np.array(self.slots, np.int64)
+        self.address = self.table.__array_interface__["data"][0]
+        # Slots of arguments, their numbers, and the storages that the table has in them.
+        self.given: list[tuple[int, int, Any]] = [(*given, MISS) for given in kept.given]
+        self.watched = self.to_watch()
+        self.counts = self.baseline()
 
-    def holds(self, tensors: list[Tensor]) -> bool:
-        """Whether the memory of the run before is free and what it read is where it was."""
-        seen = (
-            *map(getrefcount, self.results),
-            *map(getrefcount, self.memory),
-            *map(getrefcount, self.buffers),
+    def run(self, tensors: Sequence[Any]) -> Any:
+        """The call's result, or MISS where not everything is in place; nothing has happened
+        then.
+        """
+        if self.busy:
+            return MISS  # another thread is at it
+        self.busy = True  # no call since it was looked at, so that no other thread was let in
+        try:
+            if list(map(getrefcount, self.watched)) != self.counts and not self.renew():
+                return MISS
+            for tensor, meta, storage in self.seen:
+                if tensor._meta is not meta or tensor._storage is not storage:
+                    return MISS
+            for tensor, meta, storage in self.parameters:
+                if tensor._meta is not meta or tensor._storage is not storage:
+                    return MISS
+            for tensor, meta in zip(self.results, self.metas):
+                if tensor._meta is not meta:
+                    return MISS
+            for leaf, gradient in self.leaves:
+                if leaf._grad is not gradient:
+                    return MISS
+            for leaf, gradient in self.kept.expected:
+                if leaf._grad is not gradient:
+                    return MISS
+            for _, number, last in self.given:
+                tensor = tensors[number]
+                storage = tensor._storage
+                if (
+                    storage is not last
+                    or tensor._offset
+                    or storage.exposed
+                    or tensor._family is not None
+                ):
+                    if self.take(tensors):
+                        break
+                    return MISS
+            scalars = self.kept.scalars_now()
+            if scalars is None:
+                return MISS
+            failed = self.call(scalars)
+        finally:
+            self.busy = False
+        if failed:
+            self.kept.explain(tensors, failed, scalars)
+        for storage, count in self.written:
+            storage.version += count
+        for storage, silent in self.silenced:
+            storage.silent += silent
+        if self.only >= 0:
+            return self.handles[self.only]
+        return rebuild(self.kept.result, self.handles, tensors)
+
+    def call(self, scalars: list[Any]) -> int:
+        """Runs the program; not 0 where a kernel has refused its data."""
+        native = self.native
+        if self.arena is None and ARENA.buffer is not self.shared:
+            self.shared = native.arena()
+            self.table[-1] = self.shared.address
+        if scalars:
+            if native.has_complex:
+                scalars = in_real_numbers(native.program, scalars)
+            native.pack_scalars(self.scalars, 0, *scalars)
+        statistics = STATISTICS
+        statistics.compiled_events += self.events
+        runs = statistics.compiled_runs = statistics.compiled_runs + 1
+        if not native.parallel and runs % SAMPLED:
+            alone: int = native.call(self.address, native.entry, 1)
+            return alone
+        start = perf_counter()
+        failed: int = native.call(
+            self.address, native.entry, get_num_threads() if native.parallel else 1
         )
-        if self.counts is None:
-            self.counts = self.baseline()
-        if [t._storage for t in self.kept.captured] != self.storages or (
-            [t._meta for t in self.results] != self.metas
-        ):
-            return False
-        if seen != self.counts and not self.renew():
-            return False
-        for leaf, gradient in self.leaves:
-            if leaf._grad is not gradient:
-                return False
-        last = self.last
-        for slot, number in self.given:
-            tensor = tensors[number]
-            storage = tensor._storage
-            if (
-                storage is not last.get(slot, MISS)
-                or tensor._offset
-                or storage.exposed
-                or tensor._family is not None
-            ):
-                return self.take(tensors)
-        return True
+        share = 1 if native.parallel else SAMPLED
+        statistics.compiled_seconds += (perf_counter() - start) * share
+        return failed
 
-    def take(self, tensors: list[Tensor]) -> bool:
+    def take(self, tensors: Sequence[Any]) -> bool:
         """Notes where the arguments of this call are; whether they can be read there."""
-        slots = self.slots
-        self.last = {}
-        seen = {}
-        for slot, number in self.given:
+        seen, addresses = [], []
+        for slot, number, _ in self.given:
             tensor = tensors[number]
             storage = tensor._storage
             if (
@@ -258,11 +323,13 @@ class Ready:
                 or tensor._family is not None
             ):
                 return False
-            slots[slot] = storage.buffer.address + tensor._offset * tensor._meta.dtype.itemsize
-            seen[slot] = MISS if tensor._offset else storage
-        if len({slots[slot] for slot, _ in self.given}) != len(self.given):
+            addresses.append(storage.buffer.address + tensor._offset * tensor._meta.dtype.itemsize)
+            seen.append((slot, number, MISS if tensor._offset else storage))
+        if len(set(addresses)) != len(addresses):
             return False
-        self.last = seen
+        for (slot, _, _), address in zip(seen, addresses):
+            self.table[slot] = address
+        self.given = seen
         return True
 
     def renew(self) -> bool:
@@ -290,28 +357,27 @@ class Ready:
             out._storage = fresh
             self.results[place] = self.handles[tensor._num] = out
             self.memory[index], self.buffers[index] = fresh, fresh.buffer
-            self.slots[start + index] = fresh.buffer.address
+            self.table[start + index] = fresh.buffer.address
             del out, fresh, storage
         del tensor  # a local name counts as a holder
-        seen = (
-            *map(getrefcount, self.results),
-            *map(getrefcount, self.memory),
-            *map(getrefcount, self.buffers),
-        )
-        return bool(seen == self.counts)
+        self.watched = self.to_watch()
+        return list(map(getrefcount, self.watched)) == self.counts
 
-    def baseline(self) -> tuple[int, ...]:
-        """The counts where nobody but this, the plan and the leaves holds anything."""
+    def baseline(self) -> list[int]:
+        """The counts of `watched` where nobody but this, the plan and the leaves holds anything."""
         gradients = {id(gradient) for _, gradient in self.leaves}
-        holders = [
-            2 + 2 * (id(t) in gradients) for t in self.results
-        ]  # handles, results; leaves and a leaf
-        per_storage = [sum(t._storage is s for t in self.results) for s in self.memory]
-        return (
-            *[DEAD_COUNT - 1 + n for n in holders],
-            *[DEAD_COUNT - 1 + 1 + n for n in per_storage],
-            *[DEAD_COUNT - 1 + 2 for _ in self.buffers],
-        )
+        alone = DEAD_COUNT + 1  # in one list, and in `watched`
+        # Results are in `handles` too, gradients in `leaves` and a leaf; a storage is a tensor's,
+        # a buffer a storage's.
+        holders = [alone + 1 + 2 * (id(t) in gradients) for t in self.results]
+        per_storage = [alone + sum(t._storage is s for t in self.results) for s in self.memory]
+        per_buffer = [alone + 1 for _ in self.buffers]
+        return [*holders, *per_storage, *per_buffer, *[alone for _ in self.buffers]]
+
+    def to_watch(self) -> list[Any]:
+        """What nobody else must hold while a call runs: results and all that is their memory."""
+        owners = [buffer.owner for buffer in self.buffers]
+        return [*self.results, *self.memory, *self.buffers, *owners]
 
 
 class _Place:
@@ -341,7 +407,7 @@ def template(value: Any, numbers: dict[int, int], tensors: list[Tensor]) -> Any:
     return value if isinstance(value, PLAIN) else MISS
 
 
-def rebuild(value: Any, handles: list[Any], tensors: list[Tensor]) -> Any:
+def rebuild(value: Any, handles: list[Any], tensors: Sequence[Any]) -> Any:
     if type(value) is _Place:
         return tensors[value.number] if value.argument else handles[value.number]
     if isinstance(value, (tuple, list)):
@@ -362,9 +428,32 @@ class Compiled:
         self.seen: dict[Any, Any] = {}
         self.names = _watched(function)
         self.plain = not (self.names[0] or self.names[1])
+        # The last call, where its arguments were tensors and nothing else: its modes, their metas.
+        self.quick: tuple[Any, Any, list[Any], Kept] | None = None
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        quick = self.quick
+        if quick is not None and not kwargs:  # the call before once more?
+            grad_mode, autocast, metas, last = quick
+            local = LOCAL
+            if (
+                local.rec.state.parent is None
+                and local.grad_mode is grad_mode
+                and local.autocast is autocast
+                and local.capture is None
+                and last.ready is not None
+                and last.changes == CHANGES.count
+                and not OPTIONS.sync
+                and len(args) == len(metas)
+            ):
+                for value, meta in zip(args, metas):
+                    if value.__class__ is not Tensor or value._meta is not meta:
+                        break
+                else:
+                    result = last.ready.run(args)
+                    if result is not MISS:
+                        return result
         rec = LOCAL.rec
         if rec.state.ended:
             recorder.flush()
@@ -394,7 +483,11 @@ class Compiled:
         if kept is not None:
             result = kept.run(tensors)
             if result is not MISS:
+                bare = self.plain and not kwargs and len(tensors) == len(parts)
+                if bare and all(value.__class__ is Tensor for value in args):
+                    self.quick = key[0], key[1], parts, kept
                 return result
+            self.quick = None
             del self.kept[key]
             self.seen.pop(key, None)
         return self.record(key, tensors, args, kwargs)

@@ -187,3 +187,32 @@ def test_a_tensor_elsewhere_that_keeps_its_gradient_is_no_part_of_the_step():
     assert len(step.kept) == 1
     loss.backward()
     assert kept.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_memory_that_moved_is_noticed():
+    w = torch.ones(4)
+    run = torch.compile(lambda x: (x * w).sum())
+    x = torch.arange(4.0)
+    assert [run(x).item() for _ in range(6)] == [6.0] * 6
+    w.untyped_storage().resize_(4096)
+    w.fill_(2.0)
+    assert [run(x).item() for _ in range(4)] == [12.0] * 4
+
+
+def test_intermediates_lie_in_memory_that_is_there(monkeypatch):
+    from flambeau.compiler import Ready
+    from flambeau.record.native import ARENA
+
+    monkeypatch.setattr(Ready, "OWN_ARENA", -1)
+    w = torch.randn(64, 64)
+    run = torch.compile(lambda x: ((x @ w).relu() @ w).softmax(1) @ w)
+    x = torch.randn(64, 64)
+    expected = run(x).tolist()
+    for _ in range(4):
+        run(x).tolist()
+    ready = next(iter(run.kept.values())).ready
+    old = ARENA.buffer
+    ARENA.buffer = type(old)(old.owner, old.address, 0)  # as where it was too small for another
+    found = run(x)
+    assert ready.table[-1] == ARENA.buffer.address != old.address
+    assert found.tolist() == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in expected]

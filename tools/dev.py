@@ -7,6 +7,8 @@
     python3 tools/dev.py types     mypy (strict for the package)
     python3 tools/dev.py soak      random programs and kernels by the ten thousand (hours)
     python3 tools/dev.py bench     Flambeau and PyTorch side by side
+    python3 tools/dev.py suite     all benches in one table; --quick: some of them
+    python3 tools/dev.py guard     whether ratios to PyTorch fell below bench/ratios.json
     python3 tools/dev.py clean     remove the virtual environment
 
 Each makes the virtual environment .venv (FLAMBEAU_VENV names another place) and installs into it
@@ -127,6 +129,22 @@ def bench(arguments: list[str]) -> None:
     run(PYTHON, "bench/recorder.py")
 
 
+def suite(arguments: list[str]) -> None:
+    """All benches in one table, with a chart and the figures as JSON in `build`."""
+    need("test", "plot")
+    need_torch()
+    made = ROOT / "build"
+    made.mkdir(exist_ok=True)
+    written = ["--json", made / "bench.json", "--chart", made / "bench.png"]
+    run(PYTHON, "bench/suite.py", *written, *arguments)
+
+
+def guard(arguments: list[str]) -> None:
+    need("test")
+    need_torch()
+    run(PYTHON, "bench/guard.py", *arguments)
+
+
 def clean(arguments: list[str]) -> None:
     if arguments:
         sys.exit(f"dev.py: clean takes no arguments, got {arguments[0]!r}")
@@ -134,7 +152,9 @@ def clean(arguments: list[str]) -> None:
         shutil.rmtree(VENV)
 
 
-JOBS = {job.__name__: job for job in (demo, test, parity, lint, types, soak, bench, clean)}
+JOBS = {
+    job.__name__: job for job in (demo, test, parity, lint, types, soak, bench, suite, guard, clean)
+}
 
 
 def main() -> None:

@@ -70,11 +70,11 @@ def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
 def cut_at(tensor: Any, cut: HookCut) -> None:
     """Puts hooks at a tensor, in the recording and in the program that made it."""
     tensor._cut = cut
-    rec = recorder.LOCAL.rec
     origin = tensor._origin
     seen = tensor.__dict__.get("_frames", ())
-    if tensor._rec is rec and (origin is not None or seen):
-        trace = recorder.trace_of(rec)
+    trace = recorder.pending_trace(tensor) if origin is not None or seen else None
+    rec = recorder.LOCAL.rec
+    if trace is not None:
         if not trace.unchanged(trace.tensors[tensor._num].group):
             origin, seen = None, ()  # overwritten since: a new tensor for autograd
     if origin is not None:

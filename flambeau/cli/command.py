@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from flambeau.core import settings
 
 USAGE = """\
-usage: flambeau run [--report] [--leave packages] script.py [arguments ...]
-       flambeau run [--report] [--leave packages] -m module [arguments ...]
-       flambeau explain [--out page.html] [--json file] [--trace file] [--leave packages]
-                        script.py [arguments ...]   (or -m module [arguments ...])
+usage: flambeau run [options] script.py [arguments ...]
+       flambeau run [options] -m module [arguments ...]
+       flambeau explain [options] script.py [arguments ...]
+       flambeau explain [options] -m module [arguments ...]
        flambeau env
        flambeau doctor
        flambeau --version | --help
@@ -20,10 +20,13 @@ run   run a PyTorch script or module with `import torch` meaning Flambeau;
       everything after the script belongs to the script
       --report   at the end, print to stderr how much of the run came from
                  compiled programs (also: FLAMBEAU_REPORT=1)
+      --progress in a terminal, show on stderr how far the loops over DataLoaders
+                 are; --progress=always: also where stderr is a file, line by line
       --leave    packages (torchmetrics, torchvision) that are imported as they
                  are installed, instead of Flambeau's own (also: FLAMBEAU_LEAVE)
-explain  the same, and at the end say where the time went: a few sentences on
-      stderr, and a page to open in a browser (script.explained.html)
+explain  the same (with --progress and --leave), and say at the end where the time
+      went: in a few sentences on stderr, and on a page to open in a browser
+      (script.explained.html)
       --out      the page's file
       --json     write the report as JSON
       --trace    write a trace for chrome://tracing or ui.perfetto.dev
@@ -63,13 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(rest: list[str], explains: bool) -> int:
-    report = settings.report_wanted()
+    report, progress = settings.report_wanted(), ""
     files: dict[str, str] = {}
     name = "explain" if explains else "run"
     while rest and rest[0].startswith("-") and rest[0] != "-":
         option = rest.pop(0)
         if option == "--report" and not explains:
             report = True
+        elif option in ("--progress", "--progress=always"):
+            progress = option.partition("=")[2] or "terminal"
         elif explains and option.partition("=")[0] in ("--out", "--json", "--trace"):
             option, _, given = option.partition("=")
             given = given or (rest.pop(0) if rest else "")
@@ -88,7 +93,7 @@ def _run(rest: list[str], explains: bool) -> int:
                 return _wrong("-m needs the name of a module")
             from flambeau.cli.run import run_module
 
-            begin = _begin(rest[0], files) if explains else None
+            begin = _begin(rest[0], progress, files if explains else None)
             return run_module(rest[0], rest[1:], report=report, begin=begin)
         else:
             return _wrong(f"{name} has no option {option!r} (the script's own go after its name)")
@@ -98,14 +103,24 @@ def _run(rest: list[str], explains: bool) -> int:
         return _wrong(f"{name} does not read a program from standard input: give it a file")
     from flambeau.cli.run import run_path
 
-    begin = _begin(rest[0], files) if explains else None
+    begin = _begin(rest[0], progress, files if explains else None)
     return run_path(rest[0], rest[1:], report=report, begin=begin)
 
 
-def _begin(script: str, files: dict[str, str]) -> Callable[[], None]:
-    from flambeau.cli.explain import Wanted, begin
+def _begin(script: str, progress: str, files: dict[str, str] | None) -> Callable[[], None]:
+    """What starts everything that watches the script."""
 
-    return begin(script, Wanted(files.get("--out"), files.get("--json"), files.get("--trace")))
+    def start() -> None:
+        if progress:
+            from flambeau.cli.progress import watch
+
+            watch(always=progress == "always")
+        if files is not None:
+            from flambeau.cli.explain import Wanted, begin
+
+            begin(script, Wanted(files.get("--out"), files.get("--json"), files.get("--trace")))
+
+    return start
 
 
 def _leave(given: str) -> str | None:

@@ -9,6 +9,7 @@
 | FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
 | FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
 | FLAMBEAU_MATRIX_UNIT=0 | float32 products use vector instructions only, not Intel's AMX |
+| FLAMBEAU_TUNE=1 | where several kernels can serve, the fastest is found by timing them |
 | FLAMBEAU_CHECK=1 | compiled kernels check each load and store against their buffers |
 | FLAMBEAU_LEAVE | packages whose names `flambeau run` leaves to what is installed: torchmetrics |
 | FLAMBEAU_REPORT=1 | `flambeau run` ends with a report |
@@ -83,6 +84,11 @@ def cache_limit() -> int | None:
 def matrix_unit_wanted() -> bool:
     """Whether products may use the CPU's matrix unit where it has one."""
     return os.environ.get("FLAMBEAU_MATRIX_UNIT", "1") != "0"
+
+
+def tuning_wanted() -> bool:
+    """Whether kernels are chosen by timing them."""
+    return _switched_on("FLAMBEAU_TUNE")
 
 
 def checking_wanted() -> bool:

@@ -20,6 +20,7 @@ from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
 from flambeau.record import recorder
+from flambeau.record.changes import CHANGES
 from flambeau.record.events import CopyOp
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.recorder import LOCAL, in_place
@@ -311,6 +312,7 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -
         grown = allocate(needed)
         np.asarray(grown)[: storage.nbytes] = np.asarray(storage.buffer)[: storage.nbytes]
         storage.buffer = grown
+        CHANGES.count += 1  # addresses that are known are not right any more
     self._meta, self._rec, self._num = meta, None, -1
     return self
 

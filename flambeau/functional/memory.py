@@ -18,6 +18,7 @@ from flambeau.functional.creation import as_tensor, empty_strided, frombuffer
 from flambeau.functional.legacy_types import LEGACY_TYPES
 from flambeau.functional.options import checked_dtype
 from flambeau.record import recorder
+from flambeau.record.changes import CHANGES
 from flambeau.record.meta import meta_of
 from flambeau.record.storage import Storage, allocate, storage_from_array, storage_over_array
 from flambeau.tensor.tensor import CPU, Tensor, from_storage
@@ -152,6 +153,7 @@ class UntypedStorage:
         kept = min(size, storage.nbytes)
         np.asarray(grown)[:kept] = np.asarray(storage.buffer)[:kept]
         storage.buffer = grown
+        CHANGES.count += 1  # addresses that are known are not right any more
         # A program reuses the storages of its last results unless somebody holds their memory: it
         # must not find one whose size is no longer what it was.
         storage.foreign = grown

@@ -174,8 +174,9 @@ def delete_item(self: Tensor, index: Any) -> None:
 
 def is_view(self: Tensor) -> bool:
     """Whether the tensor was made as a view of another one's history."""
-    if self._rec is recorder.LOCAL.rec:
-        return recorder.trace_of(self._rec).tensors[self._num].output >= 0
+    trace = recorder.pending_trace(self)
+    if trace is not None:
+        return bool(trace.tensors[self._num].output >= 0)
     return self._meta.born is not None or self._family is not None
 
 

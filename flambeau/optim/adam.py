@@ -121,8 +121,14 @@ class Adam(RuleOptimizer):
         )
 
     def _changing(self, group: dict[str, Any], count: int) -> list[float]:
-        lr, number = lr_arithmetic(group["lr"])
-        beta1, beta2 = group["betas"]
+        lr, (beta1, beta2) = group["lr"], group["betas"]
+        if lr.__class__ is beta1.__class__ is beta2.__class__ is float:
+            return [
+                float(1 - lr * group["weight_decay"]),
+                lr / (1 - beta1**count),
+                (1 - beta2**count) ** 0.5,
+            ]
+        lr, number = lr_arithmetic(lr)
         return [
             float(number(1) - lr * number(group["weight_decay"])),
             float(lr / number(1 - float(beta1) ** count)),

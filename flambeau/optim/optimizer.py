@@ -73,7 +73,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         before, after = own["_optimizer_step_pre_hooks"], own["_optimizer_step_post_hooks"]
         if not (before or after or _global_pre_hooks or _global_post_hooks):
-            return step(self, *args, **kwargs)
+            return step(self, *args, **kwargs) if args or kwargs else step(self)
         given: tuple[Any, ...] = (self, *args)
         for hook in [*_global_pre_hooks.values(), *before.values()]:
             replaced = hook(self, given, kwargs)
@@ -267,7 +267,8 @@ class Optimizer:
         """Drop (or, with `set_to_none=False`, zero) the gradients."""
         if set_to_none:
             capture = LOCAL.capture
-            self._undo_if_failed()
+            if self._recorded is not None and self._recorded.failed:
+                self._undo_if_failed()
             for group in self.param_groups:
                 for param in group["params"]:
                     param._grad = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,13 +97,15 @@ class RuleOptimizer(Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
-        self._undo_if_failed()
+        if self._recorded is not None and self._recorded.failed:
+            self._undo_if_failed()
         if closure is None:
             recorder.part_new()
-        if closure is None and self._known is not None and self._step_as_known(self._known):
-            self._recorded = recorder.LOCAL.rec
-            recorder.end_step()
-            return None
+            if self._known is not None and self._step_as_known(self._known):
+                rec = self._recorded = recorder.LOCAL.rec
+                if rec.state.parent is not None:
+                    rec.state.ended = True
+                return None
         loss = None
         if closure is not None:
             with enable_grad():
@@ -164,7 +167,7 @@ class RuleOptimizer(Optimizer):
         if recorder.LOCAL.capture is not None or len(known) != len(self.param_groups):
             return False
         gradients = []
-        for group, (update, _, place, entry) in zip(self.param_groups, known, strict=True):
+        for group, (update, _, place, entry) in zip(self.param_groups, known):
             if (
                 update.group is not group
                 or (self._counts and not update.counts)  # each parameter has a count of its own
@@ -179,8 +182,8 @@ class RuleOptimizer(Optimizer):
             ):
                 return False
             gradients.append(gradient)
-        for (update, statics, _, entry), grads in zip(known, gradients, strict=True):
-            record_updates(statics, self.replay(update), update.params, grads, *entry[1:])
+        for (update, statics, _, entry), grads in zip(known, gradients):
+            record_updates(statics, self.replay(update), update.params, grads, entry[1], entry[2])
         return True
 
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
@@ -201,20 +204,26 @@ class RuleOptimizer(Optimizer):
     def repeats(self, update: Update) -> bool:
         """Whether the step that a compiled function remembers is the one to take now."""
         group = update.group
-        together = self._together.get(update.first)
+        params = group["params"]
         if (
             self._exposed
             or self._fixed(group) != update.fixed
-            or not same(group["params"], update.all)
+            or len(params) != len(update.all)
+            or not all(map(is_, params, update.all))
         ):
             return False
+        together = self._together.get(update.first) if self._together else None
         if together is None:
             return not update.counts
-        return update.counts and same(together[0], update.params)
+        if together[0] is not update.params:
+            if not same(together[0], update.params):
+                return False
+            update.params = together[0]  # one list, which is not changed: known at a glance
+        return update.counts
 
     def replay(self, update: Update) -> list[float]:
         """Count a step that a compiled function repeats; return its scalars."""
-        together = self._together.get(update.first)
+        together = self._together.get(update.first) if self._together else None
         if together is None:
             return self._changing(update.group, 0)
         together[1] += 1

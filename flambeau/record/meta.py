@@ -33,6 +33,7 @@ class Meta:
         "requires_grad",
         "shape",
         "silent",
+        "steps",
         "strides",
     )
 
@@ -45,6 +46,7 @@ class Meta:
     grad_name: str | None
     numel: int
     at_zero: Meta
+    steps: tuple[int, ...]  # the strides in bytes
     silent: bool  # whether autograd does not count what is written through it: `x.data`, its views
     born: str | None  # how a view came about that autograd restricts: see record/restricted.py
 
@@ -108,10 +110,11 @@ def meta_of(
         meta.requires_grad, meta.is_leaf, meta.grad_name = requires_grad, is_leaf, grad_name
         meta.born, meta.silent = born, silent
         meta.numel = element_count(shape)
+        meta.steps = tuple([stride * dtype.itemsize for stride in strides])
         meta.at_zero = (
             meta
             if offset == 0
             else meta_of(dtype, shape, strides, 0, requires_grad, is_leaf, grad_name, born, silent)
         )
-        _interned[key] = meta
+        meta = _interned.setdefault(key, meta)  # another thread may have been first
     return meta

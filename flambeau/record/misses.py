@@ -28,7 +28,10 @@ def miss(rec: Recording, key: Any) -> State:
     start = perf_counter()
     trace = trace_of(rec)
     rec.trace = None  # stays so if the event raises: the trace may be half changed
-    before = rec.state
+    if rec.taken:  # another thread has come in, and makes its plan by this very trace
+        flush()
+        raise Flushed
+    before = rec.state  # nothing was called since: nobody else has the trace
     first = len(trace.tensors)
     try:
         extra = step(trace, key)

@@ -24,6 +24,7 @@ from flambeau.record.storage import Buffer, Storage, allocate
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
 
+SAMPLED = 16  # one run in so many of a small program is timed, and counts as so many
 _SCALAR_CODES = {"b": "q", "i": "q", "f": "d", "c": "dd"}
 
 
@@ -45,7 +46,7 @@ class _Arena(threading.local):
 ARENA = _Arena()
 
 
-def _in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
+def in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
     """The scalars, complex ones as two."""
     found: list[Any] = []
     for dtype, number in zip(program.scalars, scalars, strict=True):
@@ -70,7 +71,8 @@ class NativeProgram:
         ).pack_into
         self.base_count = len(program.bases)
         slots = self.base_count + len(program.results) + 2
-        self.pack = struct.Struct(f"{slots}Q").pack_into
+        self.pack_bases = struct.Struct(f"{self.base_count}Q").pack_into
+        self.arena_at: Buffer | None = None  # the one that the table has
         self.lock = threading.Lock()
         self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
@@ -82,45 +84,63 @@ class NativeProgram:
         segments = self.compiled.segments
         self.entry = self.compiled.address + 8 * segments[0].start if segments else 0
         self.whole = self.compiled.native and bool(segments) and not bounds.switched_on()
+        self.alone = self.whole and not self.parallel  # on one thread, in one call
         self.arena_bytes = self.compiled.arena_bytes
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
         """What stands in the table: bases, results, the scalars, the arena."""
-        arena = ARENA.buffer
-        if arena.nbytes < self.arena_bytes:
-            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+        arena = self.arena()
         found = [s.buffer.address + offset for s, offset in bases]
         found += [s.buffer.address for s in storages]
         found += (self.scalar_address, arena.address)
         return found
 
-    def run(self, rec: Recording, storages: list[Storage]) -> None:
-        """Runs on the recording's bases; results go to the storages' buffers."""
-        addresses = self.addresses(rec.bases, storages)
-        failed = self.run_addresses(addresses, rec.scalars, rec.state.depth)
+    def arena(self) -> Buffer:
+        """The thread's memory for intermediates, with room for this program's."""
+        arena = ARENA.buffer
+        if arena.nbytes < self.arena_bytes:
+            arena = ARENA.buffer = _arena_memory(self.arena_bytes)
+        return arena
+
+    def run(self, rec: Recording, storages: list[Storage], moved: bool) -> None:
+        """Runs on the recording's bases; results go to the storages' buffers, which are not where
+        they were in the run before if they have `moved`.
+        """
+        scalars = rec.scalars
+        addresses = [
+            s.buffer.address + start if start else s.buffer.address for s, start in rec.bases
+        ]
+        statistics = STATISTICS
+        statistics.compiled_events += rec.state.depth
+        runs = statistics.compiled_runs = statistics.compiled_runs + 1
+        with self.lock:
+            if moved or self.arena_at is not ARENA.buffer:
+                self.place(storages)
+            self.pack_bases(self.table, 0, *addresses)
+            if scalars:
+                if self.has_complex:
+                    scalars = in_real_numbers(self.program, scalars)
+                self.pack_scalars(self.scalar_block, 0, *scalars)
+            if self.alone and runs % SAMPLED and WATCH.observer is None:
+                failed: int = self.call(self.table_address, self.entry, 1)
+            else:
+                failed = self.timed()
         if failed:
             self.explain(rec, failed)
 
-    def run_addresses(self, addresses: list[int], scalars: list[Any], events: int) -> int:
-        """Runs on these addresses; not 0 where a kernel has refused its data."""
-        start = perf_counter()
-        with self.lock:
-            self.pack(self.table, 0, *addresses)
-            if scalars:
-                if self.has_complex:
-                    scalars = _in_real_numbers(self.program, scalars)
-                self.pack_scalars(self.scalar_block, 0, *scalars)
-            if self.whole and WATCH.observer is None:
-                failed: int = self.call(
-                    self.table_address, self.entry, get_num_threads() if self.parallel else 1
-                )
-            else:
-                observer = WATCH.observer
-                failed = self.run_table() if observer is None else observer.running(self)
-        statistics = STATISTICS
-        statistics.compiled_runs += 1
-        statistics.compiled_events += events
-        statistics.compiled_seconds += perf_counter() - start
+    def place(self, storages: list[Storage]) -> None:
+        """Writes the addresses of the results, the scalars and the arena into the table."""
+        self.arena_at = self.arena()
+        found = [s.buffer.address for s in storages]
+        found += (self.scalar_address, self.arena_at.address)
+        self.table[self.base_count :] = found
+
+    def timed(self) -> int:
+        """Runs on the table as it stands, by the clock."""
+        start, observer = perf_counter(), WATCH.observer
+        failed = self.run_table() if observer is None else observer.running(self)
+        share = SAMPLED if self.alone else 1
+        STATISTICS.compiled_seconds += (perf_counter() - start) * share
         return failed
 
     def run_table(self) -> int:

@@ -9,17 +9,17 @@ It runs in the reference executor at first and as compiled code when it is heavy
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import time
 import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
+from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
 from flambeau.record.chain import Frame, Saved
@@ -30,7 +30,13 @@ from flambeau.record.restricted import restrict
 from flambeau.record.result_memory import LARGE, RESULT_MEMORY
 from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import BUFFER_BASELINE, Storage, allocate, snapshot
+from flambeau.record.storage import (
+    BUFFER_BASELINE,
+    OWNER_BASELINE,
+    Storage,
+    allocate,
+    snapshot,
+)
 from flambeau.record.trace import Trace
 from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
@@ -43,6 +49,17 @@ reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
 STORAGE_FREE = next(map(getrefcount, [Storage(allocate(0))]))
+buffer_of = operator.attrgetter("buffer")
+owner_of = operator.attrgetter("owner")
+BUFFER_HELD = BUFFER_BASELINE + 1  # under a name
+
+
+def _held_count() -> int:
+    """The reference count of a storage in a list that a loop shows."""
+    return next(getrefcount(storage) for _, storage in enumerate([Storage(allocate(0))]))
+
+
+STORAGE_HELD = _held_count()
 
 
 class FrameSpec:
@@ -167,16 +184,19 @@ class Plan:
         "born",
         "cache",
         "compiled",
+        "counted",
         "depth",
         "early",
         "families",
         "frame",
         "free",
         "fresh",
+        "held",
         "imported",
         "joined",
         "kept_bytes",
         "live",
+        "moved",
         "others",
         "program",
         "restricted",
@@ -184,6 +204,7 @@ class Plan:
         "rewritten",
         "runs",
         "schedule",
+        "silenced",
         "spent_frame",
         "tick",
         "writes",
@@ -212,6 +233,8 @@ class Plan:
             live  # (tensor number, result (or -1 - base), its meta from now on, offset in elements)
         )
         self.writes = writes  # (base, how often written, how often of these silently)
+        self.counted = [(base, count) for base, count, _ in writes]
+        self.silenced = [(base, silent) for base, _, silent in writes if silent]
         self.frame = frame
         self.families = families
         self.depth = depth
@@ -219,7 +242,11 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
-        self.free = [STORAGE_FREE] * len(self.result_bytes)  # reference counts that say so
+        self.held: list[Any] = []  # the results' storages, their buffers and owners of these,
+        # and the reference counts that say that nobody else holds one.
+        count = len(self.result_bytes)
+        self.free = [STORAGE_FREE + 1] * (3 * count)
+        self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
@@ -243,7 +270,8 @@ class Plan:
             if compiled is None and self.should_compile():
                 compiled = self.compile()
             if compiled is not None:
-                compiled.run(rec, storages)
+                compiled.run(rec, storages, self.moved)
+                self.moved = False
             else:
                 self.run_reference(rec, storages)
         self.runs += 1
@@ -251,10 +279,11 @@ class Plan:
             EARLY.came_back()
         elif self.early and EARLY.many and self.runs > 2:
             EARLY.ran_again()
-        for base, count, silent in self.writes:
-            storage = rec.bases[base][0]
-            storage.version += count
-            storage.silent += silent
+        bases = rec.bases
+        for base, count in self.counted:
+            bases[base][0].version += count
+        for base, silent in self.silenced:
+            bases[base][0].silent += silent
         for index, count, silent in self.rewritten or ():
             storages[index].version, storages[index].silent = count, silent
         handles = rec.handles
@@ -319,30 +348,37 @@ class Plan:
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
-        cache = self.cache
         if self.kept_bytes > LARGE:
             self.tick = next(_ticks)
-        if cache:
-            if list(map(getrefcount, cache)) == self.free:
-                for storage in cache:
-                    storage.version = storage.silent = 0
-                    if getrefcount(storage.buffer) > BUFFER_BASELINE:
-                        break
-                else:
-                    return cache
-            for place in range(len(cache)):
-                if (
-                    getrefcount(cache[place]) > STORAGE_FREE
-                    or getrefcount(cache[place].buffer) > BUFFER_BASELINE
-                ):
-                    cache[place] = Storage(allocate(self.result_bytes[place]))
-                else:
-                    cache[place].version = cache[place].silent = 0
-            return cache
-        cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-        if self.kept_bytes > LARGE:
-            RESULT_MEMORY.keep(self, self.tick)
+        if list(map(getrefcount, self.held)) == self.free:
+            for storage in self.cache:
+                storage.version = storage.silent = 0
+            return self.cache
+        self.moved = True
+        self.held = []
+        cache = self.cache
+        for place, storage in enumerate(cache):
+            buffer = storage.buffer
+            if (
+                getrefcount(storage) > STORAGE_HELD
+                or getrefcount(buffer) > BUFFER_HELD
+                or getrefcount(buffer.owner) > OWNER_BASELINE
+            ):
+                cache[place] = Storage(allocate(self.result_bytes[place]))
+            else:
+                storage.version = storage.silent = 0
+        if not cache:
+            cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
+            if self.kept_bytes > LARGE:
+                RESULT_MEMORY.keep(self, self.tick)
+        buffers = list(map(buffer_of, cache))
+        self.held = [*cache, *buffers, *map(owner_of, buffers)]
         return cache
+
+    def release(self) -> list[Storage]:
+        """Gives up the memory of the last results, which is returned."""
+        given, self.cache, self.held = self.cache, [], []
+        return given
 
     @property
     def costs(self) -> Costs:
@@ -375,13 +411,15 @@ class Plan:
         from flambeau.record.native import NativeProgram
 
         start = time.perf_counter()
+        if self.schedule is not None:
+            self.schedule = None
+            give_back(self.program)
         try:
             self.compiled = NativeProgram(self.program)
         except NoRoomForCode as reason:
             OPTIONS.executor = "reference"
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)
             return None
-        self.schedule = None
         STATISTICS.compiled_programs += 1
         STATISTICS.compile_seconds += time.perf_counter() - start
         return self.compiled
@@ -410,6 +448,8 @@ class Plan:
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
+        if not self.runs and not EARLY.many:
+            give_back(self.program)
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""
@@ -474,5 +514,5 @@ def shortcuts(schedule: reference.Schedule) -> Any:
 
 def base_array(storage: Storage, offset: int, dtype: DType, extent: int) -> Any:
     """The elements of a program's base as a flat array in storage form."""
-    raw = np.asarray(storage.buffer)[offset : offset + extent * dtype.itemsize]
-    return raw.view(dtype.numpy)
+    room = (storage.buffer.nbytes - offset) // dtype.itemsize
+    return storage.buffer.shown(min(extent, max(room, 0)), dtype.numpy, offset, None)

@@ -64,6 +64,7 @@ __all__ = [
     "miss",
     "operand_key",
     "part_new",
+    "pending_trace",
     "record",
     "record_many",
     "root_state",
@@ -339,6 +340,18 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
         out._family = family
         family.add(out)
     return out
+
+
+def pending_trace(x: Handle) -> Any:
+    """What the recording under way knows of x and the others; None where x is not in it."""
+    rec = LOCAL.rec
+    if x._rec is not rec:
+        return None
+    try:
+        return trace_of(rec)
+    except Flushed:  # another thread has just taken it
+        flush()
+        return None
 
 
 def alias(x: Handle, meta: Meta, offset: int) -> Any:

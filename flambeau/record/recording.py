@@ -120,11 +120,13 @@ def trace_of(rec: Recording) -> Trace:
     """The trace at the recording's state: the one at hand, or the path's keys replayed.
 
     The one at hand is of another state after an interrupt between the two moves, and where another
-    thread has found the next states first.
+    thread has found the next states first. Raises Flushed where another thread has taken it.
     """
-    trace = rec.trace
-    if trace is None or trace.state is not rec.state:
-        trace = retrace(rec.state)
+    trace, state = rec.trace, rec.state
+    if state is DEAD:
+        raise Flushed
+    if trace is None or trace.state is not state:
+        trace = retrace(state)
         rec.trace = trace
     return trace
 

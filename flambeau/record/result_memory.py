@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flambeau.graph.program import Program
     from flambeau.record.plan import Plan
 
 LARGE = 1 << 16  # bytes of results from which a plan counts
@@ -53,7 +54,7 @@ class ResultMemory:
         for plan in keeping:
             old = plan.tick < now - RECENT and held > SOFT
             if plan is not current and (old or held > HARD):
-                plan.cache = []
+                plan.release()
                 held -= plan.kept_bytes
             else:
                 left.append(weakref.ref(plan))

@@ -37,7 +37,7 @@ def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
         return value
     if primitive.family == VIEW and len(value.inputs) == 1 and not value.tracked:
         return primitive(recurse(value.inputs[0]), **value.attrs)
-    if primitive.name in ("reshape", "permute", "expand", "detach"):
+    if primitive.name in ("reshape", "permute", "expand", "detach", "pad"):
         return primitive(recurse(value.inputs[0]), **value.attrs)
     return read(value)  # type: ignore[no-any-return]
 

@@ -18,15 +18,24 @@ HOPELESS = 1 << 44
 
 class Buffer:
     """Memory with an address. Whoever shows it to others (NumPy, a program's cache) holds a
-    reference.
+    reference to it or, where it begins at byte `start` of an array of its own, to that: `owner`.
     """
 
-    __slots__ = ("__weakref__", "address", "nbytes", "owner")
+    __slots__ = ("__weakref__", "address", "nbytes", "owner", "start")
 
-    def __init__(self, owner: Array, address: int, nbytes: int) -> None:
+    def __init__(self, owner: Array, address: int, nbytes: int, start: int = -1) -> None:
         self.owner = owner
         self.address = address
         self.nbytes = nbytes
+        self.start = start
+
+    def shown(self, shape: Any, dtype: Any, offset: int, steps: tuple[int, ...] | None) -> Array:
+        """The elements from byte `offset` on as an array (`steps`: strides in bytes)."""
+        start, owner = self.start, self.owner
+        if start < 0:
+            start, owner = 0, np.asarray(self)
+        found: Array = np.ndarray(shape, dtype, owner, start + offset, steps)
+        return found
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
@@ -61,7 +70,7 @@ def allocate(nbytes: int) -> Buffer:
     except (MemoryError, ValueError):
         raise RuntimeError(out_of_memory(nbytes)) from None
     start = address_of(raw)
-    return Buffer(raw, start + -start % ALIGNMENT, nbytes)
+    return Buffer(raw, start + -start % ALIGNMENT, nbytes, -start % ALIGNMENT)
 
 
 class Storage:
@@ -108,6 +117,8 @@ class Storage:
         """Whether anybody outside still holds the memory; forgets the exposure when nobody does."""
         if sys.getrefcount(self.buffer) > BUFFER_BASELINE:
             return True
+        if self.buffer.start >= 0 and sys.getrefcount(self.buffer.owner) > OWNER_BASELINE:
+            return True
         if self.foreign is not None:
             held = _foreign_count(self) > FOREIGN_BASELINE
             array = self.foreign
@@ -144,6 +155,7 @@ def _foreign_baseline() -> int:
 
 
 BUFFER_BASELINE = _buffer_baseline()
+OWNER_BASELINE = sys.getrefcount(Storage(allocate(0)).buffer.owner)
 
 
 def storage_from_array(array: Array) -> Storage:

@@ -92,25 +92,25 @@ class State:
 
 def prune(roots: list[State], keep: int) -> int:
     """Drops the branches whose last flush is oldest until about `keep` states are left; returns how
-    many are.
+    many are. Other threads may record meanwhile: a state that one of them adds may be dropped.
     """
-    order: list[State] = []
+    order: list[tuple[State, list[tuple[Any, State]]]] = []
     stack = list(roots)
     while stack:
         state = stack.pop()
-        order.append(state)
-        stack += state.next.values()
+        branches = list(state.next.items())
+        order.append((state, branches))
+        stack += [child for _, child in branches]
     latest: dict[int, int] = {}
-    for state in reversed(order):  # children come after their parents
-        tick = max([state.tick, *(latest[id(child)] for child in state.next.values())])
-        latest[id(state)] = tick
+    for state, branches in reversed(order):  # children come after their parents
+        latest[id(state)] = max([state.tick, *(latest[id(child)] for _, child in branches)])
     if len(order) <= keep:
         return len(order)
     ticks = sorted(latest.values(), reverse=True)
     oldest = ticks[keep - 1]
     left = 0
-    for state in order:
+    for state, branches in order:
         if latest[id(state)] > oldest or state in roots:
             left += 1
-        state.next = {key: child for key, child in state.next.items() if latest[id(child)] > oldest}
+        state.next = {key: child for key, child in branches if latest[id(child)] > oldest}
     return left

@@ -10,6 +10,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -313,3 +314,15 @@ class _Shown:
         per_line = max(1, len(items) if math.isinf(room) else math.floor(room))
         lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+
+
+SMALL = 1000  # elements up to which a notebook shows more than the text
+
+
+def tensor_html(tensor: Tensor) -> str | None:
+    """For notebooks: the repr as it is, and below it shape and dtype; None for a large tensor."""
+    if tensor.numel() > SMALL:
+        return None
+    shape = " x ".join(map(str, tensor.shape)) or "scalar"
+    note = f'<span style="opacity:.6;font-size:85%">{shape}, {tensor.dtype}</span>'
+    return f'<pre style="margin:0">{escape(repr(tensor))}</pre>{note}'

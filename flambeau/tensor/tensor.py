@@ -247,17 +247,11 @@ class Tensor(Base):
         """A NumPy view of the data in storage form (bfloat16 as uint16 bits)."""
         storage = self._settled()
         meta = self._meta
-        itemsize = meta.dtype.itemsize
-        flat = np.asarray(storage.buffer)
+        dtype = meta.dtype
         if not meta.numel:
-            return np.empty(meta.shape, meta.dtype.numpy)
-        return np.ndarray(
-            meta.shape,
-            meta.dtype.numpy,
-            flat,
-            self._offset * itemsize,
-            tuple(s * itemsize for s in meta.strides),
-        )
+            return np.empty(meta.shape, dtype.numpy)
+        start = self._offset * dtype.itemsize if self._offset else 0
+        return storage.buffer.shown(meta.shape, dtype.numpy, start, meta.steps)
 
     def _values(self) -> Any:
         """The data for computing on the host: bfloat16 as float32."""
@@ -266,15 +260,16 @@ class Tensor(Base):
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        if self._meta.numel != 1:
-            raise RuntimeError(
-                f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar"
-            )
-        reader = _READERS.get(self._meta.dtype)
+        meta = self._meta
+        if meta.numel != 1:
+            raise RuntimeError(f"a Tensor with {meta.numel} elements cannot be converted to Scalar")
+        reader = _READERS.get(meta.dtype)
         if reader is None:
             return self._values().item()
-        storage = self._settled()
-        return reader(storage.buffer.address + self._offset * self._meta.dtype.itemsize).value
+        storage = self._storage
+        if storage is None or (storage.recording is not None and not storage.recording.done):
+            storage = self._settled()
+        return reader(storage.buffer.address + self._offset * meta.dtype.itemsize).value
 
     def tolist(self) -> Any:
         """The values as nested Python lists (a number for a 0-d tensor)."""
@@ -367,6 +362,11 @@ class Tensor(Base):
         from flambeau.tensor.printing import tensor_repr
 
         return tensor_repr(self)
+
+    def _repr_html_(self) -> str | None:
+        from flambeau.tensor.printing import tensor_html
+
+        return tensor_html(self)
 
     def __format__(self, spec: str) -> str:
         if not self._meta.shape and type(self) is Tensor:
@@ -504,9 +504,9 @@ class Tensor(Base):
 
     def detach_(self: T) -> T:
         """Takes this tensor out of the graph. RuntimeError on a view."""
+        trace = recorder.pending_trace(self)
         if self._meta.born is not None or (
-            self._rec is recorder.LOCAL.rec
-            and recorder.trace_of(self._rec).tensors[self._num].output >= 0
+            trace is not None and trace.tensors[self._num].output >= 0
         ):
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using "
@@ -567,8 +567,9 @@ class Tensor(Base):
 
 def _check_view(tensor: Tensor) -> None:
     """RuntimeError where a restricted view's base was written since (see record/restricted.py)."""
-    if tensor._rec is recorder.LOCAL.rec:
-        recorder.trace_of(tensor._rec).check_view(tensor._num)
+    trace = recorder.pending_trace(tensor)
+    if trace is not None:
+        trace.check_view(tensor._num)
     elif tensor._seen is not None:
         tensor._settled()  # writes that are pending count
         check_entering(tensor)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flambeau.execute.cpu import math_functions, math_gates
 from flambeau.execute.cpu.emit import I64, PTR, Emitter, Type
 from flambeau.execute.cpu.math_functions import FUNCTIONS
 
@@ -336,15 +337,40 @@ def test_special_values_are_torchs(name: str, element: str) -> None:
     torch = pytest.importorskip("torch")
     x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, -2.0], DTYPES[element])
     names = {"round_half_even": "round", "cbrt": None}
-    function = names.get(name, name)
+    function = names.get(name, name.removesuffix("_plus_one"))
     if function is None:
         pytest.skip("PyTorch has no such function")
     exact = getattr(torch, function)(torch.from_numpy(x)).numpy()
+    exact = exact + 1 if name.endswith("_plus_one") else exact
     got = run(name, *VARIANTS[0], x)
     exact = np.where(np.isfinite(exact) & (exact != 0), got, exact)
     np.testing.assert_array_equal(got, exact)
     numbers = ~np.isnan(exact)
     np.testing.assert_array_equal(np.signbit(got)[numbers], np.signbit(exact)[numbers])
+
+
+@pytest.mark.parametrize(("lanes", "width"), VARIANTS)
+@pytest.mark.parametrize("name", ["gate_sigmoid", "gate_tanh", "erf_plus_one", "tanh_plus_one"])
+def test_gates_are_right_beside_one(name: str, lanes: int, width: int) -> None:
+    x = np.concatenate([np.linspace(-12, 12, 4000), 10.0 ** np.linspace(-30, 30, 500)])
+    x = np.concatenate([x, -x[-500:]]).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (math_gates.sigmoid, math_gates.tanh):
+            emitted = math_functions._emitted(function)
+            patch.setitem(FUNCTIONS, f"gate_{function.__name__}", emitted)
+        got = run(name, lanes, width, x)
+    wide = x.astype(np.float64)
+    erf = np.array([math.erf(v) for v in wide])
+    with np.errstate(over="ignore"):
+        exact = {
+            "gate_sigmoid": sigmoid(wide),
+            "gate_tanh": np.tanh(wide),
+            "erf_plus_one": erf + 1,
+            "tanh_plus_one": np.tanh(wide) + 1,
+        }[name]
+    np.testing.assert_allclose(got, exact, rtol=0, atol=2.0**-21)
+    if name != "gate_tanh":
+        assert np.all(got[wide < -20] <= 2.0**-26)
 
 
 # ---- code ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from against_reference import Builder, run
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType, float32_from_bfloat16
 from flambeau.execute.cpu import pool
 from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.execute.cpu.compiler import compile_program
@@ -35,20 +36,25 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module.matrix_plan.cache_clear()
 
 
-def product(b: Builder, left: Any, right: Any, turned: tuple[bool, bool]) -> Value:
+def product(
+    b: Builder, left: Any, right: Any, turned: tuple[bool, bool], dtype: DType = dtypes.float32
+) -> Value:
     """left @ right of arrays; a turned operand lies transposed in memory."""
     operands = []
     for array, turn in zip((left, right), turned, strict=True):
-        stored = b.data(np.swapaxes(array, -1, -2) if turn else array, dtypes.float32)
+        stored = b.data(np.swapaxes(array, -1, -2) if turn else array, dtype)
         operands.append(swap_last(stored) if turn else stored)
     return dot(*operands)
 
 
 def compiled_product(
-    left: Any, right: Any, turned: tuple[bool, bool] = (False, False)
+    left: Any,
+    right: Any,
+    turned: tuple[bool, bool] = (False, False),
+    dtype: DType = dtypes.float32,
 ) -> tuple[Any, CompiledProgram]:
     b = Builder()
-    program = b.program([product(b, left, right, turned)])
+    program = b.program([product(b, left, right, turned, dtype)])
     compiled = compile_program(program)
     results, _, code = run(compiled, program, [a for _, a in b.bases], [])
     assert code == 0
@@ -69,6 +75,8 @@ SIZES = [
     (300, 130, 40),
     (96, 700, 72),
     (130, 517, 33),
+    (70, 190, 1000),
+    (20, 260, 720),
 ]
 TURNS = [(False, False), (False, True), (True, False), (True, True)]
 
@@ -97,13 +105,39 @@ def test_as_exact_as_float32(size: tuple[int, int, int], turned: tuple[bool, boo
     np.testing.assert_allclose(result, exact, rtol=1e-6, atol=1e-5 * np.sqrt(inner))
 
 
+def as_bfloat16(x: Any) -> Any:
+    """float32 numbers that bfloat16 has."""
+    return (x.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+@needs_unit
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("turned", TURNS)
+@pytest.mark.parametrize("size", SIZES)
+def test_bfloat16_is_added_in_float32(
+    size: tuple[int, int, int], turned: tuple[bool, bool]
+) -> None:
+    """The result is the exact one, rounded once (in float32 before, which may be half way)."""
+    rows, inner, columns = size
+    rng = np.random.default_rng(sum(size))
+    left = as_bfloat16(rng.standard_normal((rows, inner)))
+    right = as_bfloat16(rng.standard_normal((inner, columns)))
+    left[1, 2], right[3, 1] = np.inf, np.nan
+    result, compiled = compiled_product(left, right, turned, dtypes.bfloat16)
+    assert on_unit(compiled)
+    with np.errstate(all="ignore"):
+        exact = left.astype(np.float64) @ right.astype(np.float64)
+    result = float32_from_bfloat16(result.reshape(rows, columns))
+    np.testing.assert_allclose(result, exact, rtol=2**-8 + 1e-5, atol=1e-5 * np.sqrt(inner))
+
+
 SPECIAL = [np.inf, -np.inf, np.nan, 3e38, 1e-38, 1e-42, -1e-30, 2e25, 0.0, -0.0]
 
 
 @needs_unit
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("turned", TURNS)
-@pytest.mark.parametrize("size", [(64, 40, 64), (40, 600, 40)])
+@pytest.mark.parametrize("size", [(64, 40, 64), (40, 600, 40), (64, 190, 1000), (300, 70, 90)])
 @pytest.mark.parametrize("special", SPECIAL)
 def test_special_values(
     special: float, size: tuple[int, int, int], turned: tuple[bool, bool]

@@ -24,6 +24,7 @@ from flambeau.execute.cpu.index import (
     linear,
     of,
 )
+from flambeau.execute.cpu.math_gates import gate
 from flambeau.ops.indexed import wraps
 from flambeau.ops.primitive import ELEMENTWISE
 from flambeau.ops.value import Shape, Value
@@ -218,7 +219,8 @@ class Tracer:
             kept = guard if v.dtype.kind == "i" and name in CHECKED else ()
             if name == "cast":
                 return args[0] if args[0].dtype is v.dtype else self.op(name, v.dtype, *args)
-            return self.op(name, v.dtype, *args, guard=kept)
+            known = gate(self, name, v.dtype, args) if name in ("add", "sub") else None
+            return known or self.op(name, v.dtype, *args, guard=kept)
         rule = RULES.get(name)
         if rule is None:
             raise NotImplementedError(f"the CPU compiler cannot inline {name}")
@@ -459,7 +461,7 @@ def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Nod
     """max_pool_index, or max_pool_take with the elements of the second operand for the places."""
     loads = window_loads(t, v.inputs[0], v.attrs, position, guard)
     picks = (
-        [t.literal(i, dtypes.int64) for i in range(len(loads))]
+        [t.literal(i, v.dtype) for i in range(len(loads))]
         if len(v.inputs) == 1
         else window_loads(t, v.inputs[1], v.attrs, position, guard)
     )

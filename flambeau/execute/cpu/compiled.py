@@ -43,6 +43,7 @@ class CompiledProgram:
     arena_bytes: int
     parallel: bool
     made: list[KernelCode] | None = None
+    groups: list[int] = field(default_factory=list)  # of each kernel, where `made`
     timings: dict[str, float] = field(default_factory=dict)
     # For the checking mode: (place in the arena, bytes) that nobody reads after a kernel (number).
     ended: dict[int, list[tuple[int, int]]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ written in place; order the groups; plan the arena; emit each group's kernels; l
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.compiled import CompiledProgram, Segment
 from flambeau.execute.cpu.expansion import prepared
+from flambeau.execute.cpu.forms import Forms
 from flambeau.execute.cpu.host_steps import location
 from flambeau.execute.cpu.index import space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
@@ -39,7 +41,10 @@ from flambeau.ops.value import Value
 
 
 class _Compiler:
-    def __init__(self, program: Program, checks: Sequence[Value], vector_bits: int) -> None:
+    def __init__(
+        self, program: Program, checks: Sequence[Value], vector_bits: int, forms: Forms
+    ) -> None:
+        self.forms = forms
         self.program = program
         self.checks = checks
         self.vector_bits = vector_bits
@@ -80,9 +85,12 @@ class _Compiler:
         return outputs
 
     def output_core(self, value: Value) -> Value:
-        """The value to store for an output; inputs are copied through a value of their own."""
+        """The value to store for an output; inputs, and what others write together, are copied
+        through a value of their own.
+        """
         core = storing.same_elements(value)
-        return detach(core) if core.primitive.family == "source" else core
+        copied = core.primitive.family == "source" or core.primitive.name == "interleave"
+        return detach(core) if copied else core
 
     def update_target(self, update: Update) -> tuple[Value, Destination] | None:
         """What is written where for an update; None where the base keeps its contents."""
@@ -114,7 +122,7 @@ class _Compiler:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
-        layout = layouts.batch_innermost(nodes, self.vector_bits)
+        layout = layouts.batch_innermost(nodes, self.vector_bits, self.forms.innermost)
         copied = [v for v in outputs if v.primitive.name != "detach"]
         updates = {v for v, _ in self.updates}
         several = {v for v, found in self.destinations.items() if len(found) > 1}
@@ -158,7 +166,8 @@ class _Compiler:
         for value, destination in self.updates:
             group = grouper.home[value]
             if self.can_write(value, destination, group, grouper, failing, nodes_of):
-                self.destinations.setdefault(value, []).append(destination)
+                if not self.settled_in_base(value, destination, grouper):
+                    self.destinations.setdefault(value, []).append(destination)
                 before = [
                     g.number
                     for g in grouper.groups
@@ -167,6 +176,21 @@ class _Compiler:
                 grouper.link(group, set(before) - {group.number})
             else:
                 self.copies.append((value, destination))
+
+    def settled_in_base(
+        self, value: Value, destination: Destination, grouper: fusion.Grouper
+    ) -> bool:
+        """Lets a draw's values have no memory but the base that they fill, if nobody reads what it
+        held: first weights are as large as the model.
+        """
+        buffer, base = self.buffers[value], destination.buffer
+        if value.primitive.name != "random_draw" or buffer.kind != "arena":
+            return False
+        whole = destination.strides is None and base.size == buffer.size
+        if not whole or any(id(base) in g.reads for g in grouper.groups):
+            return False
+        buffer.kind, buffer.place = base.kind, base.place
+        return True
 
     def can_write(
         self,
@@ -180,7 +204,9 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "draw", "recurrence", "host"):
+        if group in failing or group.kind in ("scatter", "recurrence", "host"):
+            return False
+        if group.kind == "draw" and value.primitive.name != "random_draw":
             return False
         base = destination.buffer
         for other in (*grouper.groups,):
@@ -229,6 +255,7 @@ class _Compiler:
         low.packs.count(grouper.groups)
         for number, group in enumerate(ordered_groups(grouper.groups)):
             low.scratch.clear()
+            low.form = self.forms.of(number)
             steps += lower_group(group, low)
             self.ends.append(len(steps))
             used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
@@ -261,6 +288,11 @@ class _Compiler:
                 found.setdefault(int(numbers[end]), []).append(place)
         return found
 
+    def kernel_groups(self, steps: Sequence[KernelCode | HostStep]) -> list[int]:
+        """The number of the group of each kernel (that of none for copies at the end)."""
+        places = (place for place, step in enumerate(steps) if isinstance(step, KernelCode))
+        return [bisect.bisect_right(self.ends, place) for place in places]
+
     def copy_kernel(self, value: Value, destination: Destination) -> KernelCode:
         position = space_position(value.shape)
         buffer = self.buffers[value]
@@ -281,15 +313,19 @@ def with_checks(nodes: Sequence[Value]) -> list[Value]:
     return result
 
 
-def compile_program(program: Program, *, vector_bits: int | None = None) -> CompiledProgram:
+def compile_program(
+    program: Program, *, vector_bits: int | None = None, forms: Forms | None = None
+) -> CompiledProgram:
     """Compiles a program for this machine; parts without native code become host steps.
 
-    `vector_bits` overrides the width of the vectors that kernels are written with.
+    `vector_bits` overrides the width of the vectors that kernels are written with, `forms` what
+    cost models say of contractions.
     """
     clock = [time.perf_counter()]
     simple, checks = prepared(program)
     clock.append(time.perf_counter())
-    compiler = _Compiler(simple, checks, vector_bits or Target.host().vector_bits)
+    bits = vector_bits or Target.host().vector_bits
+    compiler = _Compiler(simple, checks, bits, forms or Forms())
     steps, arena_bytes = compiler.compile()
     clock.append(time.perf_counter())
     kernels = [s for s in steps if isinstance(s, KernelCode)]
@@ -321,6 +357,7 @@ def compile_program(program: Program, *, vector_bits: int | None = None) -> Comp
         arena_bytes,
         any(k.parallel for k in kernels),
         kernels,
+        compiler.kernel_groups(steps),
         timings,
         compiler.ended(steps) if bounds.switched_on() else {},
     )

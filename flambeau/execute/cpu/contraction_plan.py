@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 
 from flambeau.execute.cpu.contraction_spec import BYTES, FLOATS, Axis, Contraction, joins
+from flambeau.execute.cpu.emit import vector_registers
 
 TASKS = 8
 FEW_ROWS = 6
@@ -124,6 +126,30 @@ def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
     if best is None:
         raise NotImplementedError("no way to compute this contraction without packing padding")
     return replace(best, parts=_parts(roles_of(spec, best.swap), best))
+
+
+@lru_cache(256)
+def ranked(spec: Contraction, vector_bits: int, rank: int) -> Choice | None:
+    """What the cost model thinks the best but `rank` others, of those with other tiles or packing
+    than the better ones; None where there are not so many, or a sum is cut.
+    """
+    lanes, registers = vector_bits // (8 * BYTES[spec.accumulator]), vector_registers(vector_bits)
+    best = choose(spec, vector_bits, registers)
+    known = {_tile(best)}
+    if best.parts > 1 or spec.bands:
+        return None
+    found = [c for s in (False, True) for c in _candidates(roles_of(spec, s), lanes, registers)]
+    for choice in sorted(found, key=lambda c: c.cycles):
+        if _tile(choice) in known:
+            continue
+        known.add(_tile(choice))
+        if len(known) > rank:
+            return replace(choice, parts=_parts(roles_of(spec, choice.swap), choice))
+    return None
+
+
+def _tile(choice: Choice) -> tuple[object, ...]:
+    return choice.swap, choice.dot, choice.rows, choice.cols, choice.pack_a, choice.pack_b
 
 
 def _candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice]:
@@ -384,6 +410,12 @@ def _span(roles: Roles, side: str) -> int:
     return min(count, reach) * BYTES[roles.spec.element]
 
 
+def _rows_around(roles: Roles, choice: Choice) -> int:
+    """Iterations of the loops around tiles in which a strip of B is read again."""
+    around = [p for p in roles.of("m") if p not in (choice.row, choice.col)]
+    return prod(roles.axes[p].extent for p in around)
+
+
 def _parts(roles: Roles, choice: Choice) -> int:
     """Into how many pieces to cut the sum: for tasks if tiles are few, for caches if k is long."""
     rows, cols = _extents(roles, choice)
@@ -397,7 +429,7 @@ def _parts(roles: Roles, choice: Choice) -> int:
         read = _span(roles, "a") + _span(roles, "b")
         if read > 2 * PANEL_BYTES:
             parts = max(parts, min(-(-read // BLOCK_BYTES), depth // 128))
-    elif not choice.dot and rows > choice.rows:
+    elif not choice.dot and (rows > choice.rows or _rows_around(roles, choice) > 1):
         # A strip of B as wide as a tile is read once per tile of rows.
         strip = roles.k_extent * columns * BYTES[roles.spec.accumulator]
         inner = min((abs(axis.b) for axis in roles.k_axes), default=0)

@@ -2,8 +2,8 @@
 
 Note [Pooling gradients]
 `max_pool_gradient(x, ct)` looks at whole windows for each element it adds to. It becomes
-`pool_scatter(index, ct)` with `index = cast(max_pool_index(x), uint8)`: the place of each window's
-winner, one byte per window, which is computed where the pooling itself is. An element of the
+`pool_scatter(index, ct)`, where `index` is the place of each window's winner, one byte per window,
+which is computed where the pooling itself is. An element of the
 result then only compares a few bytes, and fuses with what follows (the mask of the activation).
 
 Note [Requirements]
@@ -28,11 +28,12 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
+from flambeau.execute.cpu.phases import without_zeros
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
 from flambeau.graph.verify import verify
-from flambeau.ops import contraction, elementwise, reduction, view, window
+from flambeau.ops import contraction, reduction, view, window
 from flambeau.ops.primitive import ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
@@ -64,6 +65,18 @@ class PoolScatter(Primitive):
         return result
 
 
+class PoolPlace(window.MaxPoolIndex):
+    """`max_pool_index` in a byte."""
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        shape, _ = super().rule(*inputs, **attrs)
+        return shape, dtypes.uint8
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        places: Array = super().reference(*arrays, **attrs)
+        return places.astype(np.uint8)
+
+
 class Check(Primitive):
     """Its bool operand, which a kernel requires to be true; see Note [Requirements]."""
 
@@ -77,6 +90,7 @@ class Check(Primitive):
 
 
 pool_scatter = PoolScatter()
+pool_place = PoolPlace()
 check = Check()
 
 
@@ -138,26 +152,39 @@ def expand_primitives(program: Program) -> Program:
             return _less_padded(v, inputs[0]) if alone else None
         return _expanded(v, inputs)
 
-    return Rewriter(rule).program(program)
+    return without_zeros(Rewriter(rule).program(program))
 
 
 def _less_padded(cut: Value, conv: Value) -> Value | None:
-    """A slice of the spatial axes of a convolution of padded images, with less padding."""
+    """A slice of the spatial axes of a convolution: one of images with less padding, and with the
+    slice's steps as strides. None where that leaves out nothing.
+    """
     x, weights = conv.inputs
-    starts, sizes = cut.attrs["starts"], cut.attrs["sizes"]
-    if x.primitive.name != "pad" or any(s != 1 for s in cut.attrs["steps"]):
+    starts, sizes, steps = [cut.attrs[name] for name in ("starts", "sizes", "steps")]
+    padded = x.primitive.name == "pad"
+    if sizes[:3] != conv.shape[:3] or not cut.size or (not padded and max(steps) == 1):
         return None
-    if any(s != 1 for s in conv.attrs["strides"]) or sizes[:3] != conv.shape[:3]:
+    known = x.attrs if padded else {"low": (0,) * x.ndim, "high": (0,) * x.ndim}
+    low, high = [*known["low"]], [*known["high"]]
+    dilations, strides = conv.attrs["dilations"], [*conv.attrs["strides"]]
+    for axis, (start, size, step) in enumerate(zip(starts, sizes, steps, strict=True)):
+        if axis >= 3:
+            first = start * strides[axis - 3]
+            strides[axis - 3] *= step
+            reach = (size - 1) * strides[axis - 3] + (weights.shape[axis] - 1) * dilations[axis - 3]
+            low[axis] -= first
+            high[axis] -= x.shape[axis] - first - reach - 1
+    if not padded:
+        extents = tuple([n + a + b for n, a, b in zip(x.shape, low, high, strict=True)])
+        firsts = tuple([-n for n in low])
+        image = view.slice_(x, starts=firsts, sizes=extents, steps=(1,) * x.ndim)
+    elif min(*low, *high) < 0:
         return None
-    ends = [n - a - b for n, a, b in zip(conv.shape, starts, sizes, strict=True)]
-    low = tuple([n - a for n, a in zip(x.attrs["low"], starts, strict=True)])
-    high = tuple([n - a for n, a in zip(x.attrs["high"], ends, strict=True)])
-    if min(*low, *high) < 0:
-        return None
-    image = x.inputs[0]
-    if any(low) or any(high) or any(x.attrs["interior"]):
-        image = view.pad(image, **{**x.attrs, "low": low, "high": high})
-    return contraction.conv(image, weights, **conv.attrs)
+    else:
+        image = x.inputs[0]
+        if any(low) or any(high) or any(x.attrs["interior"]):
+            image = view.pad(image, **{**x.attrs, "low": tuple(low), "high": tuple(high)})
+    return contraction.conv(image, weights, strides=tuple(strides), dilations=dilations)
 
 
 def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
@@ -170,9 +197,8 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     count = 1
     for extent in v.attrs["sizes"]:
         count *= extent
-    index = window.max_pool_index(inputs[0], **v.attrs)
-    if count <= 256:
-        index = elementwise.cast(index, dtype=dtypes.uint8)
+    places = pool_place if count <= 256 else window.max_pool_index
+    index = places(inputs[0], **v.attrs)
     lead = v.ndim - len(v.attrs["sizes"])
     return pool_scatter(index, inputs[1], extents=v.shape[lead:], **v.attrs)
 

@@ -24,7 +24,7 @@ from flambeau.execute.cpu.contraction_spec import (
     operand_pointer,
     weighted_sum,
 )
-from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg
+from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.gradient_pack import (
     PACK_FLOATS,
     PACK_LEFT,
@@ -84,6 +84,11 @@ class _Kernel:
         number = weighted_sum(e, [(number, strips.parts), (part, 1)])
         place = [(number, strips.sum_bytes), (e.i64(strips.sums_offset), 1)]
         return e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", weighted_sum(e, place))
+
+    @property
+    def block_offset_of_tap(self) -> int:
+        """From a tap's blocks to the next one's."""
+        return self.strips.wide * self.strips.high * BLOCK_SUMS
 
     def block_offset(self, tap: Reg, channels: Reg, outs: Reg) -> Reg:
         e, strips = self.e, self.strips
@@ -335,7 +340,8 @@ class _Totals(_Kernel):
     def give(self, *numbers: Reg) -> None:
         """16 outputs of 16 channels."""
         e, strips, shape = self.e, self.strips, self.shape
-        turned = e.alloca(F32, HALF * LANES)
+        taps = shape.rows.taps * shape.cols.taps
+        turned = e.alloca(F32, HALF * LANES * (taps if self.plan.run else 1))
         place = []
         for number, size in zip(numbers, (strips.high, strips.wide), strict=True):
             panel, rest = [e.op(o, number, e.i64(2 * size)) for o in ("udiv", "urem")]
@@ -347,22 +353,55 @@ class _Totals(_Kernel):
         first = [weighted_sum(e, [(number, HALF)]) for number in numbers]
         rest = e.op("sub nsw", e.i64(shape.outs), first[0])
         count = e.intrinsic("llvm.smin", rest, e.i64(HALF))
+        if self.plan.run:
+            offset = self.block_offset(e.i64(0), channels[1], outs[1])
+            at = e.gep(e.gep(sums, "i8", offset), "float", corner)
+            self.give_runs(at, turned, first, count)
+            return
         position, out, line, column = self.plan.positions
-        with e.loop(e.i64(0), e.i64(shape.rows.taps * shape.cols.taps)) as taps:
-            block = e.gep(sums, "i8", self.block_offset(taps.index, channels[1], outs[1]))
+        with e.loop(e.i64(0), e.i64(taps)) as loop_of_taps:
+            tap = loop_of_taps.index
+            block = e.gep(sums, "i8", self.block_offset(tap, channels[1], outs[1]))
             at = e.gep(block, "float", corner)
             rows = [self.total(e.gep(at, "float", e.i64(r * BLOCK))) for r in range(HALF)]
             for r, row in enumerate(transposed(e, rows)):
                 e.store(e.gep(turned, "float", e.i64(r * LANES)), row, 64)
             index = {position: first[1]}
-            index[line] = e.op("udiv", taps.index, e.i64(shape.cols.taps))
-            index[column] = e.op("urem", taps.index, e.i64(shape.cols.taps))
+            index[line] = e.op("udiv", tap, e.i64(shape.cols.taps))
+            index[column] = e.op("urem", tap, e.i64(shape.cols.taps))
             with e.loop(e.i64(0), count) as loop:
                 index[out] = weighted_sum(e, [(first[0], 1), (loop.index, 1)])
                 known = sorted(p for p in index if p >= 0)
                 at = e.gep(turned, "float", weighted_sum(e, [(loop.index, LANES)]))
                 registers = [index[p] for p in known]
                 self.store(e, registers, e.load(at, FLOATS, 64), known.index(position))
+
+    def give_runs(self, sums: Reg, turned: Reg, first: list[Reg], count: Reg) -> None:
+        """16 outputs of 16 channels with all taps: put in the order of memory, then handed on with
+        the innermost loop's number counting on over taps and channels.
+        """
+        e, shape = self.e, self.shape
+        taps = shape.rows.taps * shape.cols.taps
+        size = LANES * taps
+        every = Reg("splat (i1 true)", Type("i1", LANES))
+        apart = e.vector_const([o * size for o in range(HALF)], "i64")
+        with e.loop(e.i64(0), e.i64(taps)) as loop, e.loop(e.i64(0), e.i64(HALF)) as channels:
+            tap, channel = loop.index, channels.index
+            block = weighted_sum(e, [(tap, self.block_offset_of_tap), (channel, 4 * BLOCK)])
+            value = self.total(e.gep(sums, "i8", block))
+            here = e.gep(turned, "float", weighted_sum(e, [(channel, taps), (tap, 1)]))
+            arguments = [value, e.gep(here, "float", apart), Reg("4", I32), every]
+            e.call("llvm.masked.scatter.v16f32.v16p0", None, arguments)
+        position, out, line, column = self.plan.positions
+        inner = column if column >= 0 else line
+        begin = weighted_sum(e, [(first[1], taps)])
+        with e.loop(e.i64(0), count) as outs, e.loop(e.i64(0), e.i64(size), LANES) as loop:
+            index = {position: e.i64(0), line: e.i64(0), inner: e.op("add", begin, loop.index)}
+            index[out] = weighted_sum(e, [(first[0], 1), (outs.index, 1)])
+            known = sorted(p for p in index if p >= 0)
+            at = e.gep(turned, "float", weighted_sum(e, [(outs.index, size), (loop.index, 1)]))
+            value = e.load(at, FLOATS, 64)
+            self.store(e, [index[p] for p in known], value, known.index(inner))
 
     def total(self, at: Reg) -> Reg:
         e, strips = self.e, self.strips

@@ -21,7 +21,14 @@ from math import prod
 from flambeau.core import dtypes
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import TASKS
-from flambeau.execute.cpu.image_plan import LINE_WORDS, VECTOR_FLOPS, Walk, image_strips, walks_of
+from flambeau.execute.cpu.image_plan import (
+    LINE_WORDS,
+    VECTOR_FLOPS,
+    Walk,
+    filled,
+    image_strips,
+    walks_of,
+)
 from flambeau.execute.cpu.matrix_plan import (
     BLOCK,
     HALF,
@@ -314,7 +321,8 @@ def cheapest(shape: GradientShape) -> GradientStrips | None:
     if shape.inner % BLOCK and shape.inner > 1 and shape.cols.step > 1:
         return None
     best = min(_candidates(shape), key=lambda s: s.cycles)
-    return best if best.cycles < ADVANTAGE * shape.flops / VECTOR_FLOPS else None
+    vectors = shape.flops / VECTOR_FLOPS / filled(best.width)
+    return best if best.cycles < ADVANTAGE * vectors else None
 
 
 def gradient_strips(
@@ -351,10 +359,13 @@ def gradient_strips(
 @dataclass(frozen=True, slots=True)
 class GradientPlan:
     """Where the operands of a weight gradient lie. Strides are elements; `positions` of the
-    result's loops: channel, output, kernel line and column (-1 for an extent of 1).
+    result's loops: channel, output, kernel line and column (-1 for an extent of 1). `run`: the
+    results of an output, channel by channel and tap by tap, are one run in memory, as is all that
+    is read and written with them.
     """
 
     strips: GradientStrips
     positions: tuple[int, int, int, int]
     image: tuple[int, int, int, int]  # strides of an image, a channel, a line, a column
     cotangent: tuple[int, int, int]  # of an image, an output, a line
+    run: bool = False

@@ -297,6 +297,11 @@ def _candidates(shape: ImageShape) -> Iterator[Strips]:
                 yield Strips(shape, lines, linear, splits, together)
 
 
+def filled(width: int) -> float:
+    """The part of vector instructions' lanes that lines of so many places make use of."""
+    return max(width / (-(-width // LINE_WORDS) * LINE_WORDS), LEAST_FILLED)
+
+
 @lru_cache(1024)
 def cheapest(shape: ImageShape) -> Strips | None:
     """How to compute it on the unit; None where vector instructions are faster."""
@@ -306,8 +311,7 @@ def cheapest(shape: ImageShape) -> Strips | None:
         return None
     best = min(_candidates(shape), key=lambda s: s.cycles)
     weights = best.out_blocks * best.chunks * BLOCK * BLOCK * len(best.taps) * 1.5
-    filled = best.width / (-(-best.width // LINE_WORDS) * LINE_WORDS)
-    vectors = shape.flops / VECTOR_FLOPS / max(filled, LEAST_FILLED)
+    vectors = shape.flops / VECTOR_FLOPS / filled(best.width)
     return best if best.cycles + weights < ADVANTAGE * vectors else None
 
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from flambeau.core.shapes import contiguous_strides
 from flambeau.execute.cpu.body import Buffer
 from flambeau.execute.cpu.lower import Destination
+from flambeau.execute.cpu.phases import interleave
 from flambeau.execute.cpu.storing import SCATTERS, contraction_core, is_host, same_elements
 from flambeau.ops.primitive import CONTRACTION, RANDOM, RECURRENCE, SCAN, SORT, SOURCE, VIEW
 from flambeau.ops.source import detach
@@ -58,8 +60,11 @@ class Joins:
         found: list[tuple[Value, Destination]] = []
         places: dict[Value, list[Destination]] = {}
         for v in reversed(list(self.parts)):
-            strides = contiguous_strides(v.shape)
+            strides = buffers[v].strides or contiguous_strides(v.shape)
             here = [Destination(buffers[v], v.shape, strides, 0), *places.get(v, ())]
+            if v.primitive is interleave:
+                found += interleaved(v, self.parts[v], here)
+                continue
             axis, start = v.attrs["axis"], 0
             for x, part in zip(v.inputs, self.parts[v], strict=True):
                 for whole in here:
@@ -74,6 +79,23 @@ class Joins:
         return found
 
 
+def interleaved(
+    v: Value, parts: Sequence[Value], wholes: Sequence[Destination]
+) -> list[tuple[Value, Destination]]:
+    """Where the elements of an interleaving's parts go."""
+    found = []
+    steps = v.attrs["steps"]
+    lead = v.ndim - len(steps)
+    for x, part, starts in zip(v.inputs, parts, product(*map(range, steps)), strict=True):
+        for whole in wholes:
+            assert whole.strides is not None
+            space = list(zip(whole.strides[lead:], steps, starts, strict=True))
+            offset = whole.offset + sum([stride * start for stride, _, start in space])
+            strides = (*whole.strides[:lead], *[stride * step for stride, step, _ in space])
+            found.append((part, Destination(whole.buffer, x.shape, strides, offset)))
+    return found
+
+
 def joined_in_place(
     nodes: Sequence[Value], results: Sequence[Value], updated: set[Value], turned: set[Value]
 ) -> Joins:
@@ -86,6 +108,9 @@ def joined_in_place(
     joins = Joins()
     chosen: dict[Value, list[Value]] = {}
     for v in reversed(nodes):
+        if v.primitive is interleave:
+            chosen[v] = [_part(x, set() if v in turned else turned) for x in v.inputs]
+            continue
         if v not in wanted or v in updated or v in turned or is_host(v):
             continue
         least = min(x.size for x in v.inputs)

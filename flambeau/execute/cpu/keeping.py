@@ -21,6 +21,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.compiled import CompiledProgram, Segment
 from flambeau.execute.cpu.engine import KERNEL, engine
+from flambeau.execute.cpu.forms import Forms
 from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import has_matrix_unit
@@ -33,29 +34,46 @@ PLAIN = (int, float, bool, str, complex, type(None))
 
 def compiled_program(program: Program) -> CompiledProgram:
     """The program compiled for this machine: as it lies on the disk, or now."""
-    key = program_key(program)
+    from flambeau.execute.cpu import tuning
+
+    forms = Forms()
+    if tuning.switched_on() and not bounds.switched_on():
+        forms = tuning.tuned_forms(program, spelled_with_sources(program), _compiled)
+    key = program_key(program, forms)
     found = None if key is None else _kept(program, key)
     if found is not None:
         return found
-    from flambeau.execute.cpu.compiler import compile_program
-
-    compiled = compile_program(program)
+    compiled = _compiled(program, forms)
     if key is not None and compiled.native:
         _keep(compiled, key)
     return compiled
 
 
-def program_key(program: Program) -> bytes | None:
+def _compiled(program: Program, forms: Forms) -> CompiledProgram:
+    from flambeau.execute.cpu.compiler import compile_program
+
+    return compile_program(program, forms=forms)
+
+
+def program_key(program: Program, forms: Forms | None = None) -> bytes | None:
     """32 bytes that name what the compiler makes of a program; None where nothing is kept: without
     a cache, and in the checking mode, whose kernels are others.
     """
     if engine().cache is None or bounds.switched_on():
         return None
-    sources = _sources()
-    spelled = spelling(program)
+    spelled = spelled_with_sources(program)
+    if spelled is None:
+        return None
+    tuned = "" if forms in (None, Forms()) else f"{forms}\n"
+    return object_key(f"program {tuned}{spelled}", engine().target)
+
+
+def spelled_with_sources(program: Program) -> str | None:
+    """A program's spelling, and what else decides about its kernels; None where there is none."""
+    sources, spelled = _sources(), spelling(program)
     if sources is None or spelled is None:
         return None
-    return object_key(f"program {has_matrix_unit()} {sources}\n{spelled}", engine().target)
+    return f"{has_matrix_unit()} {sources}\n{spelled}"
 
 
 def spelling(program: Program) -> str | None:

@@ -43,6 +43,7 @@ CARRIERS = (
     "reshape",
     "expand",
     "concat",
+    "interleave",
 )
 
 
@@ -57,8 +58,8 @@ class Layouts:
     unpadded: set[Value]
 
 
-def batch_innermost(nodes: Sequence[Value], vector_bits: int) -> Layouts:
-    """Chooses the layouts of a program's values."""
+def batch_innermost(nodes: Sequence[Value], vector_bits: int, allowed: bool = True) -> Layouts:
+    """Chooses the layouts of a program's values; none with the batch innermost unless `allowed`."""
     carried: set[Value] = set()
     copies: set[Value] = set()
     unpadded: set[Value] = set()
@@ -71,7 +72,7 @@ def batch_innermost(nodes: Sequence[Value], vector_bits: int) -> Layouts:
             if padding is not None and _found_whole(padding.image, carried, copies):
                 unpadded.add(v)
             continue
-        if v.ndim < 2 or v.shape[0] < MIN_BATCH:
+        if not allowed or v.ndim < 2 or v.shape[0] < MIN_BATCH:
             if image_strips(v, False, True, vector_bits) is not None:
                 unpadded.add(v)
             continue
@@ -105,7 +106,8 @@ def is_view(v: Value) -> bool:
     """Whether a value shows others, or parts of them; axes of extent 1 do not count."""
     while v.primitive.name == "reshape" and extents(v) == extents(v.inputs[0]):
         v = v.inputs[0]
-    return v.primitive.family not in (ELEMENTWISE, CONTRACTION, WINDOW)
+    stored = v.primitive.name == "interleave"
+    return not stored and v.primitive.family not in (ELEMENTWISE, CONTRACTION, WINDOW)
 
 
 def _is_weight_gradient(v: Value, carried: set[Value], copies: set[Value]) -> bool:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import recurrences
+from flambeau.execute.cpu.accumulators import Fold
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, row_index
 from flambeau.execute.cpu.draws import draw_kernel, values_dtype
+from flambeau.execute.cpu.forms import DEFAULT, Form
 from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.products import Packs, contraction_kernels
-from flambeau.execute.cpu.reductions import Fold, reduction_kernels
+from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
@@ -60,6 +62,7 @@ class Lowering:
     vector_bits: int
     scratch: list[Buffer] = field(default_factory=list)
     packs: Packs = field(default_factory=Packs)
+    form: Form = DEFAULT  # of the group being lowered
 
     def new_scratch(self, dtype: DType, size: int, known: Buffer | None = None) -> Buffer:
         """Memory for the group being lowered; `known`: what an earlier group has filled."""
@@ -163,7 +166,7 @@ def _fold_kernels(
 ) -> list[KernelCode | HostStep]:
     if group.anchors[0].value.primitive.family == CONTRACTION:
         kernels = contraction_kernels(
-            group, stores, forward, low.new_scratch, low.vector_bits, low.packs
+            group, stores, forward, low.new_scratch, low.vector_bits, low.packs, low.form
         )
         if kernels is not None:
             return [*kernels]

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from flambeau.execute.cpu import (
     math_division,
     math_exponential,
+    math_gates,
     math_lanes,
     math_logarithm,
     math_special,
@@ -68,6 +69,8 @@ _ON_LANES: dict[str, Callable[..., Lanes]] = {
     "erf": math_special.erf,
     "erfc": math_special.erfc,
     "erfinv": math_special.erfinv,
+    "erf_plus_one": math_gates.erf_plus_one,
+    "tanh_plus_one": math_gates.tanh_plus_one,
     "lgamma": math_special.lgamma,
     "digamma": math_special.digamma,
     "cbrt": math_division.cbrt,

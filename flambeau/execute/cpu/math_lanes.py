@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from flambeau.execute.cpu.emit import Emitter, Reg, Type, has_fused
+from flambeau.execute.cpu.target import Target
 
 Number = float | int
 Pair = tuple["Lanes", "Lanes"]
@@ -39,6 +40,13 @@ class Lanes:
     def fused(self) -> bool:
         """Whether the target has a fused multiply-add instruction."""
         return has_fused(self.emitter.vector_bits)
+
+    @property
+    def widest(self) -> bool:
+        """Whether this is a whole register of AVX-512, so that its own instructions apply."""
+        if self.emitter.vector_bits != 512 or self.type.bits * self.type.lanes != 512:
+            return False
+        return Target.host().vector_bits == 512
 
     def like(self, value: Number | bool) -> Lanes:
         """A constant of this register's type."""
@@ -270,7 +278,18 @@ def power_of_two(k: Lanes) -> Lanes:
 
 
 def scale(x: Lanes, k: Lanes) -> Lanes:
-    """x * 2^k in two steps: right for overflows and subnormals, |k| up to twice the exponents."""
+    """x * 2^k, right for overflows and subnormals, |k| up to twice the exponents: in two steps
+    where there is no instruction for it.
+    """
+    if x.widest:
+        e, kind = x.emitter, "pd" if x.double else "ps"
+        name, mask = f"llvm.x86.avx512.mask.scalef.{kind}.512", f"i{x.type.lanes}"
+        e.declarations.setdefault(
+            name, f"declare {x.type} @{name}({x.type}, {x.type}, {x.type}, {mask}, i32)"
+        )
+        power = k.to(x.type.element).reg.typed
+        call = f"call {x.type} @{name}({x.reg.typed}, {power}, {x.reg.typed}, {mask} -1, i32 4)"
+        return Lanes(e, e.temp(x.type, call))
     half = k.arithmetic_shift(1)
     return x * power_of_two(half) * power_of_two(k - half)
 

@@ -5,8 +5,11 @@ A packed operand is half as long again as the operand, and the arithmetic is so 
 beyond the level-2 cache limits it. So most kernels pack what they use just before they use it, into
 memory of the task's own:
 
-    rows      32 rows of the left side, multiplied by a panel of the right side at once; the right
-              side was packed before, once in a program, and the panel stays in the cache
+    rows      a panel of rows of the left side, which stays in the cache, multiplied by all columns
+              at once; the right side was packed before, once in a program. Long sums are cut into
+              chunks: what was added up so far waits in the task's memory
+    columns   32 columns of a large right side, multiplied by the few rows of the left side, which
+              were packed before and stay in the cache
     batched   one of many small right sides, then as above
     deep      128 k of both sides, again and again added to the same panel of the result, where the
               sum is long and both operands are stored k by k (the gradient of a weight); tasks
@@ -37,13 +40,15 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import I64, Emitter, Reg
 from flambeau.execute.cpu.matrix_pack import PACKING, call_step, emit_packing, emit_step
-from flambeau.execute.cpu.matrix_plan import BLOCK, DEEP_CHUNK, STEP_BYTES, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_plan import BLOCK, BLOCK_RESULT, DEEP_CHUNK, MatrixPlan, Side
+from flambeau.execute.cpu.matrix_runs import Run
 from flambeau.execute.cpu.matrix_tiles import Block, with_unit
 
 LEFT_PACKED, RIGHT_PACKED = 2, 3
+RUN = "run.of.blocks"
 RESERVED = 4  # operands of a kernel before those of its epilogue
 PARALLEL_CYCLES = 15_000
-BLOCK_RESULT = 4 * BLOCK * BLOCK
+STEP = PACKING + ".{}.step"  # the function that packs a step of a side
 
 
 def matrix_kernels(
@@ -148,7 +153,8 @@ class _Kernel:
         """Where the memory of the task begins that an iteration belongs to."""
         e = self.e
         number = task_number(e, indices, self.cut)
-        scratch = operand_pointer(e, TABLE, ARGS, LEFT_PACKED)
+        place = RIGHT_PACKED if self.plan.form == "columns" else LEFT_PACKED
+        scratch = operand_pointer(e, TABLE, ARGS, place)
         return e.gep(scratch, "i8", weighted_sum(e, [(number, self.plan.task_bytes)]))
 
     def packed(self, side: Side, operand: int, index: dict[int, Reg], block: Reg) -> Reg:
@@ -160,12 +166,14 @@ class _Kernel:
         offset = weighted_sum(e, [(number, side.block_bytes)])
         return e.gep(operand_pointer(e, TABLE, ARGS, operand), "i8", offset)
 
-    def source(self, side: Side, index: dict[int, Reg], block: Reg) -> Reg:
-        """Where a block of a side begins in its operand."""
+    def source(self, side: Side, index: dict[int, Reg], block: Reg, step: Reg | None = None) -> Reg:
+        """Where a block of a side begins in its operand, from a step on."""
         terms = [(index[p], stride) for p, _, stride in side.outer]
         terms.append((block, BLOCK * side.lead.stride))
+        if step is not None:
+            terms.append((step, BLOCK * side.stride))
         base = operand_pointer(self.e, TABLE, ARGS, side.number)
-        return self.e.gep(base, "float", weighted_sum(self.e, terms))
+        return self.e.gep(base, side.memory, weighted_sum(self.e, terms))
 
     def pack_block(self, side: Side, index: dict[int, Reg], block: Reg, target: Reg) -> None:
         """Packs 32 rows of a side, of all k."""
@@ -175,6 +183,28 @@ class _Kernel:
         arguments = [self.source(side, index, block), target, *sizes]
         e.call(f"{PACKING}.{side.number}", None, arguments, declared=True)
 
+    def pack_panel(
+        self, side: Side, source: Reg, target: Reg, bounds: tuple[Reg, Reg], depth: Reg, count: Reg
+    ) -> None:
+        """Packs so many steps of a range of blocks, so that memory is read in order: by blocks
+        where rows are whole, else 32 k of all blocks and then the next.
+        """
+        e, name = self.e, STEP.format(side.number)
+        ranges = [(e.i64(0), count), bounds]
+        with (
+            e.loop(*ranges[side.by_k]) as first,
+            e.loop(*ranges[not side.by_k]) as second,
+        ):
+            steps, blocks = (second, first) if side.by_k else (first, second)
+            row = weighted_sum(e, [(blocks.index, BLOCK)])
+            at = e.gep(source, side.memory, weighted_sum(e, [(row, side.lead.stride)]))
+            local = e.op("sub nsw", blocks.index, bounds[0])
+            to = e.gep(target, "i8", weighted_sum(e, [(local, side.block_bytes)]))
+            left = e.op("sub nsw", e.i64(side.lead.extent), row)
+            flags = e.gep(to, "i8", weighted_sum(e, [(count, side.step_bytes)]))
+            block = at, to, flags, left, depth, e.i64(side.far)
+            call_step(e, side, name, block, steps.index)
+
     def call_block(
         self,
         left: Reg,
@@ -182,13 +212,17 @@ class _Kernel:
         index: dict[int, Reg],
         place: tuple[Reg, Reg],
         tails: tuple[bool, bool],
+        step: Reg | None = None,
+        more: Sequence[Reg] = (),
     ) -> None:
-        """Computes the block of the result at (row, column)."""
+        """Computes the block of the result at (row, column); see Block.emit for `more`."""
         plan = self.plan
-        row, column = place
-        sources = self.source(plan.left, index, row), self.source(plan.right, index, column)
+        sources = [
+            self.source(side, index, block, step)
+            for side, block in zip((plan.left, plan.right), place, strict=True)
+        ]
         around = [index[p] for p in plan.outer]
-        arguments = [TABLE, ARGS, left, right, *sources, row, column, *around]
+        arguments = [TABLE, ARGS, left, right, *sources, *place, *around, *more]
         self.e.call(_name(*tails), None, arguments, declared=True)
 
 
@@ -211,24 +245,117 @@ class _Apart(_Kernel):
 
 class _ByRows(_Kernel):
     def loops(self) -> list[Dimension]:
-        return [*self.around, Dimension(self.plan.panels[1]), self.by_row]
+        return [*self.around, Dimension(self.plan.panels[0])]
+
+    def emit(self, store: StoreCallback) -> None:
+        self.whole = [
+            d.count - d.tail if self.plan.chunks == 1 else 0 for d in (self.by_row, self.by_column)
+        ]
+        if all(self.whole):
+            Run(self.e, self.plan, store).emit(RUN)
+        super().emit(store)
 
     def emit_packing(self) -> None:
-        emit_packing(self.e, self.plan.left, f"{PACKING}.{self.plan.left.number}")
+        emit_step(self.e, self.plan.left, STEP.format(self.plan.left.number))
 
     def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-        plan = self.plan
-        *around, panel, row = indices
+        e, plan = self.e, self.plan
+        *around, panel = indices
         index = dict(zip(plan.outer, around, strict=True))
-        left = self.task_memory(indices)
-        self.pack_block(plan.left, index, row, left)
+        memory = self.task_memory(indices)
+        bounds = self.bounds(panel, plan.panels[0], plan.left.lead.blocks)
+        if plan.chunks == 1:
+            self.piece(index, memory, bounds, None)
+            return
+        with e.loop(e.i64(0), e.i64(plan.chunks)) as loop:
+            self.piece(index, memory, bounds, loop.index)
 
-        def column(number: Reg, tail: bool) -> None:
-            right = self.packed(plan.right, RIGHT_PACKED, index, number)
-            self.call_block(left, right, index, (row, number), (tails[-1], tail))
+    def piece(
+        self, index: dict[int, Reg], memory: Reg, bounds: tuple[Reg, Reg], number: Reg | None
+    ) -> None:
+        """A panel of rows by all columns, of all k or of a chunk of them."""
+        e, plan = self.e, self.plan
+        left, step = plan.pieces, e.i64(0)
+        chunk: list[Reg] = []
+        depth, steps = e.i64(plan.left.depth), e.i64(left.steps)
+        if number is not None:
+            step = weighted_sum(e, [(number, left.steps)])
+            rest = e.op("sub nsw", depth, weighted_sum(e, [(step, BLOCK)]))
+            depth = e.intrinsic("llvm.smin", rest, e.i64(left.depth))
+            steps = e.op("udiv", weighted_sum(e, [(depth, 1), (e.i64(BLOCK - 1), 1)]), e.i64(BLOCK))
+            last = e.cast("zext", e.cmp("icmp eq", number, e.i64(plan.chunks - 1)), "i64")
+            chunk = [step, steps, depth, last]
+        source = self.source(left, index, e.i64(0), step)
+        self.pack_panel(left, source, memory, bounds, depth, steps)
 
-        bounds = self.bounds(panel, plan.panels[1], plan.right.lead.blocks)
-        self.over(*bounds, self.by_column, column)
+        beyond = self.whole_blocks(index, memory, bounds) if all(self.whole) else bounds[0]
+
+        def of_column(column: Reg, tail: bool) -> None:
+            right = self.packed(plan.right, RIGHT_PACKED, index, column)
+            right = e.gep(right, "i8", weighted_sum(e, [(step, plan.right.step_bytes)]))
+
+            def of_row(row: Reg, tail_row: bool) -> None:
+                local = e.op("sub nsw", row, bounds[0])
+                at = e.gep(memory, "i8", weighted_sum(e, [(local, left.block_bytes)]))
+                extra = list(chunk)
+                if chunk:
+                    place = weighted_sum(e, [(local, plan.right.lead.blocks), (column, 1)])
+                    place = weighted_sum(e, [(place, BLOCK_RESULT)])
+                    totals = e.gep(memory, "i8", e.i64(plan.high * left.block_bytes))
+                    extra.append(e.gep(totals, "i8", place))
+                self.call_block(at, right, index, (row, column), (tail_row, tail), step, extra)
+
+            low = bounds[0] if tail else beyond
+            self.over(low, bounds[1], self.by_row, of_row)
+
+        if not all(self.whole) or self.row_tail or self.column_tail:
+            self.over(e.i64(0), e.i64(self.by_column.count), self.by_column, of_column)
+
+    def whole_blocks(self, index: dict[int, Reg], left: Reg, bounds: tuple[Reg, Reg]) -> Reg:
+        """Computes the whole blocks of a panel of rows, packed at `left`; the row behind them."""
+        e, plan = self.e, self.plan
+        low, (rows, columns) = bounds[0], self.whole
+        stop = e.intrinsic("llvm.smin", bounds[1], e.i64(rows))
+        high, zero = e.op("sub nsw", stop, low), e.i64(0)
+        with e.when(e.cmp("icmp sgt", high, zero)):
+            right = self.packed(plan.right, RIGHT_PACKED, index, zero)
+            sources = self.source(plan.left, index, low), self.source(plan.right, index, zero)
+            around = [index[p] for p in plan.outer]
+            sizes = [low, zero, high, e.i64(columns)]
+            arguments = [TABLE, ARGS, left, right, *sources, *sizes, *around]
+            e.call(RUN, None, arguments, declared=True)
+        return stop
+
+
+class _ByColumns(_Kernel):
+    def loops(self) -> list[Dimension]:
+        return [self.by_column]
+
+    def emit(self, store: StoreCallback) -> None:
+        Run(self.e, self.plan, store).emit(RUN)
+        super().emit(store)
+
+    def emit_packing(self) -> None:
+        emit_packing(self.e, self.plan.right, f"{PACKING}.{self.plan.right.number}")
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        e, plan = self.e, self.plan
+        column, index, low = indices[0], dict[int, Reg](), e.i64(0)
+        right = self.task_memory(indices)
+        self.pack_block(plan.right, index, column, right)
+        rows = self.by_row.count - self.by_row.tail
+        if rows and not tails[0]:
+            left = self.packed(plan.left, LEFT_PACKED, index, low)
+            sources = self.source(plan.left, index, low), self.source(plan.right, index, column)
+            arguments = [left, right, *sources, low, column, e.i64(rows), e.i64(1)]
+            e.call(RUN, None, [TABLE, ARGS, *arguments], declared=True)
+            low = e.i64(rows)
+
+        def of_row(row: Reg, tail: bool) -> None:
+            left = self.packed(plan.left, LEFT_PACKED, index, row)
+            self.call_block(left, right, index, (row, column), (tail, tails[0]))
+
+        self.over(low, e.i64(self.by_row.count), self.by_row, of_row)
 
 
 class _Batched(_Kernel):
@@ -299,7 +426,7 @@ class _Deep(_Partial):
             block = Block(self.e, self.chunk, None, self.heights[tails[0]], self.widths[tails[1]])
             block.emit_product(_name(*tails))
         for side in (self.chunk.left, self.chunk.right):
-            emit_step(self.e, side, f"{PACKING}.{side.number}.step")
+            emit_step(self.e, side, STEP.format(side.number))
         emit_stage(self.e, "products", self.cut, self.body)
 
     def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
@@ -322,8 +449,8 @@ class _Deep(_Partial):
         sources = []
         for side, target, bounds in zip((chunk.left, chunk.right), memories, ranges, strict=True):
             base = operand_pointer(e, TABLE, ARGS, side.number)
-            at = e.gep(base, "float", weighted_sum(e, [(first, side.stride)]))
-            self.pack(side, at, target, bounds, depth)
+            at = e.gep(base, side.memory, weighted_sum(e, [(first, side.stride)]))
+            self.pack_panel(side, at, target, bounds, depth, e.i64(side.steps))
             sources.append(at)
 
         def of_column(column: Reg, tail: bool) -> None:
@@ -336,31 +463,13 @@ class _Deep(_Partial):
                     place = weighted_sum(e, [(local, side.block_bytes)])
                     operands.append(e.gep(target, "i8", place))
                     place = weighted_sum(e, [(block, BLOCK * side.lead.stride)])
-                    origins.append(e.gep(source, "float", place))
+                    origins.append(e.gep(source, side.memory, place))
                 arguments = [*operands, *origins, self.result(part, row, column), depth, again]
                 e.call(_name(tail_row, tail), None, arguments, declared=True)
 
             self.over(*ranges[0], self.by_row, of_row)
 
         self.over(*ranges[1], self.by_column, of_column)
-
-    def pack(
-        self, side: Side, source: Reg, target: Reg, bounds: tuple[Reg, Reg], depth: Reg
-    ) -> None:
-        """32 k of all blocks, then the next: their memory is read in order where k is outermost."""
-        e, name = self.e, f"{PACKING}.{side.number}.step"
-        with (
-            e.loop(e.i64(0), e.i64(side.steps)) as steps,
-            e.loop(*bounds) as blocks,
-        ):
-            row = weighted_sum(e, [(blocks.index, BLOCK)])
-            at = e.gep(source, "float", weighted_sum(e, [(row, side.lead.stride)]))
-            local = e.op("sub nsw", blocks.index, bounds[0])
-            to = e.gep(target, "i8", weighted_sum(e, [(local, side.block_bytes)]))
-            left = e.op("sub nsw", e.i64(side.lead.extent), row)
-            flags = e.gep(to, "i8", e.i64(side.steps * STEP_BYTES))
-            block = at, to, flags, left, depth, e.i64(side.far)
-            call_step(e, side, name, block, steps.index)
 
 
 class _Totals(_Partial):
@@ -386,6 +495,7 @@ class _Totals(_Partial):
 
 FORMS: dict[str, type[_Kernel]] = {
     "rows": _ByRows,
+    "columns": _ByColumns,
     "batched": _Batched,
     "apart": _Apart,
     "deep": _Deep,

@@ -24,7 +24,6 @@ from flambeau.execute.cpu.matrix_plan import (
     HALF,
     PART_BYTES,
     PARTS,
-    STEP_BYTES,
     Side,
 )
 
@@ -79,8 +78,8 @@ def _pack_block(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> N
     for count, step in list(zip(outer[::2], outer[1::2], strict=True))[::-1]:
         index, around = e.op("urem", around, count), e.op("udiv", around, count)
         offset = e.op("add nsw", offset, e.op("mul nsw", index, step))
-    source = e.gep(operand_pointer(e, TABLE, ARGS, SOURCE), "float", offset)
-    size = weighted_sum(e, [(_steps(e, depth), STEP_BYTES), (e.i64(FLAG_BYTES), 1)])
+    source = e.gep(operand_pointer(e, TABLE, ARGS, SOURCE), side.memory, offset)
+    size = weighted_sum(e, [(_steps(e, depth), side.step_bytes), (e.i64(FLAG_BYTES), 1)])
     target = operand_pointer(e, TABLE, ARGS, DESTINATION)
     target = e.gep(target, "i8", e.op("mul nsw", number, size))
     left = e.op("sub nsw", extent, row)
@@ -106,7 +105,7 @@ def emit_packing(e: Emitter, side: Side, name: str) -> None:
     parameters = [("source", PTR), ("target", PTR), ("left", I64), ("depth", I64), ("stride", I64)]
     with e.function(name, "internal void", parameters) as (source, target, left, depth, stride):
         count = _steps(e, depth)
-        flags = e.gep(target, "i8", weighted_sum(e, [(count, STEP_BYTES)]))
+        flags = e.gep(target, "i8", weighted_sum(e, [(count, side.step_bytes)]))
         with e.loop(e.i64(0), count) as steps:
             block = source, target, flags, left, depth, stride
             call_step(e, side, f"{name}.step", block, steps.index)
@@ -117,8 +116,8 @@ def call_step(e: Emitter, side: Side, name: str, block: Sequence[Reg], step: Reg
     """Packs one step of a block: its source, target, flags, rows left, depth and stride."""
     source, target, flags, left, depth, stride = block
     k = weighted_sum(e, [(step, BLOCK)])
-    at = e.gep(source, "float", _place(e, side, e.i64(0), k, stride))
-    to = e.gep(target, "i8", weighted_sum(e, [(step, STEP_BYTES)]))
+    at = e.gep(source, side.memory, _place(e, side, e.i64(0), k, stride))
+    to = e.gep(target, "i8", weighted_sum(e, [(step, side.step_bytes)]))
     rest = e.op("sub nsw", depth, k)
     e.call(name, None, [at, to, flags, left, rest, step, stride], declared=True)
 
@@ -127,6 +126,9 @@ def emit_step(e: Emitter, side: Side, name: str) -> None:
     """Defines @name(source, target, flags, left, rest, number, stride): packs 32 rows by 32 k."""
     parameters = [("source", PTR), ("target", PTR), ("flags", PTR)]
     parameters += [("left", I64), ("rest", I64), ("number", I64), ("stride", I64)]
+    if side.parts == 1:
+        emit_plain_step(e, side, name, parameters)
+        return
     pack = _pack_rows if side.by_k else _pack_pairs
     with e.function(name, "internal void", parameters) as registers:
         source, target, flags, left, rest, number, stride = registers
@@ -213,15 +215,15 @@ def _first_lanes(e: Emitter, count: Reg) -> Reg:
     return e.cmp("icmp slt", e.lane_numbers(LANES, "i32"), e.splat(few, LANES))
 
 
-def range_mask(e: Emitter, first: Reg, low: Reg, high: Reg) -> Reg:
+def range_mask(e: Emitter, first: Reg, low: Reg, high: Reg, lanes: int = LANES) -> Reg:
     """A mask of the lanes whose numbers, from `first` on, are in low .. high - 1."""
     ends = []
     for bound in (low, high):
-        few = e.cast("trunc", _between(e, e.op("sub nsw", bound, first), LANES), "i32")
-        ends.append(e.op("shl", e.const(1, I32), few))
+        few = _between(e, e.op("sub nsw", bound, first), lanes)
+        ends.append(e.op("shl", e.i64(1), few))
     # 2^high - 2^low has the bits between set, as long as high is not below low.
     bits = e.op("sub", e.intrinsic("llvm.umax", ends[1], ends[0]), ends[0])
-    return e.bitcast(e.cast("trunc", bits, "i16"), MASK)
+    return e.bitcast(e.cast("trunc", bits, f"i{lanes}"), Type("i1", lanes))
 
 
 def masked_floats(e: Emitter, pointer: Reg, mask: Reg, stride: int = 1) -> Reg:
@@ -281,9 +283,54 @@ def float_parts(e: Emitter, x: Reg) -> list[Reg]:
     return found
 
 
-def turn_parts(e: Emitter, tile: Reg) -> None:
-    """Transposes the three parts of a half: 16 x 16 pairs each."""
-    with e.loop(e.i64(0), e.i64(PARTS)) as parts:
+def emit_plain_step(
+    e: Emitter, side: Side, name: str, parameters: Sequence[tuple[str, Type]]
+) -> None:
+    """`emit_step` of bfloat16 elements, which are copied: two successive k are a pair."""
+    with e.function(name, "internal void", parameters) as registers:
+        source, target, _, left, rest, _, stride = registers
+        none = e.const(0, MASK)
+        of_k = range_mask(e, e.i64(0), e.i64(0), rest, BLOCK)
+        with e.loop(e.i64(0), e.i64(2)) as halves:
+            tile = e.gep(target, "i8", weighted_sum(e, [(halves.index, TILE_BYTES)]))
+            row = weighted_sum(e, [(halves.index, HALF)])
+            here = e.gep(source, side.memory, _place(e, side, row, e.i64(0), stride))
+            mine = e.op("sub nsw", left, row)
+            if side.by_k:
+                count = _between(e, mine, HALF)
+                with e.loop(e.i64(0), count) as rows:
+                    at = e.gep(here, side.memory, e.op("mul nsw", rows.index, stride))
+                    e.store(_line(e, tile, rows.index, 0), masked_shorts(e, at, of_k), 64)
+                with e.loop(count, e.i64(HALF)) as rows:
+                    e.store(_line(e, tile, rows.index, 0), e.const(0, WORDS), 64)
+            else:
+                lanes = _first_lanes(e, mine)
+                with e.loop(e.i64(0), e.i64(HALF)) as pairs:
+                    words = []
+                    for number in range(2):
+                        k = weighted_sum(e, [(pairs.index, 2), (e.i64(number), 1)])
+                        is_there = e.cmp("icmp slt", k, rest)
+                        there = e.temp(MASK, f"select i1 {is_there}, {lanes.typed}, {none.typed}")
+                        at = e.gep(here, side.memory, e.op("mul nsw", k, stride))
+                        words.append(e.cast("zext", masked_shorts(e, at, there), "i32"))
+                    high = e.op("shl", words[1], e.const(16, WORDS))
+                    e.store(_line(e, tile, pairs.index, 0), e.op("or", high, words[0]), 64)
+            if side.turned:
+                turn_parts(e, tile, 1)
+        e.line("ret void")
+
+
+def masked_shorts(e: Emitter, pointer: Reg, mask: Reg) -> Reg:
+    """As many 16-bit elements as the mask has lanes, zeros where it is not set."""
+    lanes = mask.type.lanes
+    shorts = Type("i16", lanes)
+    arguments = [pointer, Reg("2", I32), mask, e.const(0, shorts)]
+    return e.call(f"llvm.masked.load.v{lanes}i16.p0", shorts, arguments)
+
+
+def turn_parts(e: Emitter, tile: Reg, count: int = PARTS) -> None:
+    """Transposes the parts of a half: 16 x 16 pairs each."""
+    with e.loop(e.i64(0), e.i64(count)) as parts:
         base = e.gep(tile, "i8", weighted_sum(e, [(parts.index, PART_BYTES)]))
         places = [e.gep(base, "i8", e.i64(row * 2 * BLOCK)) for row in range(HALF)]
         rows = [e.load(place, WORDS, 64) for place in places]

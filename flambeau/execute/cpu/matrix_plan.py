@@ -1,4 +1,5 @@
-"""Products of float32 matrices on the CPU's matrix unit (Intel's AMX): when, and in which pieces.
+"""Products of float32 and bfloat16 matrices on the CPU's matrix unit (Intel's AMX): when, and in
+which pieces. What the unit multiplies is bfloat16, so that such operands are one part, and exact.
 
 Note [float32 products in three parts]
 The unit multiplies bfloat16 (8 significant bits) and adds in float32. A float32 x is cut into three
@@ -35,16 +36,20 @@ from flambeau.execute.cpu.target import has_matrix_unit
 BLOCK = 32  # rows and columns of a block of the result, and k indices of a step
 HALF = 16
 PARTS = 3
+ELEMENT_PARTS = {"float": PARTS, "bfloat": 1}
 PART_BYTES = 2 * BLOCK * BLOCK
 STEP_BYTES = PARTS * PART_BYTES  # 32 rows by 32 k of one operand
 FLAG_BYTES = 64
+BLOCK_RESULT = 4 * BLOCK * BLOCK
 # Cycles: of a step of a block (24 products of tiles), of storing a block, of packing an element
 # (rows, columns that go through a transposition), of a kernel.
 STEP_CYCLES, STORE_CYCLES, KERNEL_CYCLES = 470, 700, 400
-PACK_CYCLES, TURNED_CYCLES = 0.6, 0.8
-# What should stay in the level-2 cache: a row of blocks, a panel of the right side, all of it.
-LEFT_BYTES, PANEL_BYTES, BATCH_BYTES = 5 << 16, 5 << 18, 1 << 19
-MOST_PANELS = 8
+PACK_CYCLES, TURNED_CYCLES = 0.6, 0.2
+# The same of bfloat16 operands.
+PLAIN_STEP_CYCLES, PLAIN_PACK_CYCLES = 75, 0.2
+# What should stay in the level-2 cache: a block of a chunk of the sum, a panel of such blocks of
+# the left side, all of a small right side.
+CHUNK_BYTES, PANEL_BYTES, BATCH_BYTES = 13 << 14, 13 << 16, 1 << 19
 # A step of a `deep` sum, the most blocks of a panel of its result, and of one side of it.
 DEEP_CHUNK, DEEP_BLOCKS, DEEP_SIDE = 128, 96, 16
 ADVANTAGE = 0.85  # of the vector instructions' time, below which the unit is taken
@@ -75,7 +80,8 @@ class Side:
     """How an operand is packed: its lead and k loops, and (extent, stride) of loops around them.
 
     `number`: 0 for A, 1 for B. `rows`: as the unit's left operand (else as its right one). `near`:
-    the smaller of the lead's and k's strides, along which vectors are loaded.
+    the smaller of the lead's and k's strides, along which vectors are loaded. `parts`: of an
+    element, 3 of float32, 1 of bfloat16.
     """
 
     number: int
@@ -85,6 +91,17 @@ class Side:
     stride: int
     outer: tuple[tuple[int, int, int], ...]  # (position, extent, stride)
     near: int = 1
+    parts: int = PARTS
+
+    @property
+    def memory(self) -> str:
+        """The LLVM type of the operand's elements in memory."""
+        return "i16" if self.parts == 1 else "float"
+
+    @property
+    def step_bytes(self) -> int:
+        """Of 32 rows by 32 k."""
+        return self.parts * PART_BYTES
 
     @property
     def by_k(self) -> bool:
@@ -98,7 +115,7 @@ class Side:
     @property
     def block_bytes(self) -> int:
         """Of 32 rows: their parts, then their flags."""
-        return self.steps * STEP_BYTES + FLAG_BYTES
+        return self.steps * self.step_bytes + FLAG_BYTES
 
     @property
     def blocks(self) -> int:
@@ -121,7 +138,9 @@ class Side:
     @property
     def cycles(self) -> float:
         elements = self.blocks * BLOCK * self.steps * BLOCK
-        return elements * (TURNED_CYCLES if self.turned else PACK_CYCLES) + KERNEL_CYCLES
+        cycles = PLAIN_PACK_CYCLES if self.parts == 1 else PACK_CYCLES
+        cycles += self.turned * TURNED_CYCLES
+        return elements * cycles + KERNEL_CYCLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,26 +162,47 @@ class MatrixPlan:
 
     @property
     def form(self) -> str:
-        """One of the four of Note [Where packed operands stay]."""
+        """One of the five of Note [Where packed operands stay]."""
         right = self.right.lead.blocks * self.right.block_bytes
         steep = self.left.stride != 1 and self.right.stride != 1
         if not self.outer and self.left.depth >= 4 * DEEP_CHUNK and steep:
             return "deep"
         if self.count >= TASKS and right <= BATCH_BYTES and len(self.right.outer) > 0:
             return "batched"
-        rows = self.count * self.left.lead.blocks
-        fits = self.left.block_bytes <= LEFT_BYTES and right <= MOST_PANELS * PANEL_BYTES
-        return "rows" if rows >= TASKS and fits else "apart"
+        if self.count * self.left.lead.blocks >= TASKS:
+            return "rows"
+        large = self.right.bytes > PANEL_BYTES and self.right.lead.blocks >= TASKS
+        return "columns" if large and not self.outer and self.left.bytes <= PANEL_BYTES else "apart"
 
     @property
     def panels(self) -> tuple[int, int]:
         """Into how many ranges of blocks the left and the right side are cut."""
         rows, cols = self.left.lead.blocks, self.right.lead.blocks
         if self.form == "rows":
-            return 1, min(cols, -(-cols * self.right.block_bytes // PANEL_BYTES))
+            most = max(1, PANEL_BYTES // self.pieces.block_bytes)
+            return min(rows, max(-(-rows // most), -(-TASKS // self.count))), 1
         if self.form != "deep":
             return 1, 1
         return _deep_panels(rows, cols)
+
+    @property
+    def pieces(self) -> Side:
+        """The left side over as many k as are multiplied at once in the form `rows`."""
+        steps = self.left.steps
+        chunks = -(-steps * self.left.step_bytes // CHUNK_BYTES)
+        if chunks == 1:
+            return self.left
+        return replace(self.left, depth=-(-steps // chunks) * BLOCK)
+
+    @property
+    def high(self) -> int:
+        """The most blocks of a panel of the left side."""
+        return -(-self.left.lead.blocks // self.panels[0])
+
+    @property
+    def chunks(self) -> int:
+        """Into how many pieces the sum is cut in the form `rows`."""
+        return -(-self.left.steps // self.pieces.steps) if self.form == "rows" else 1
 
     @property
     def chunk(self) -> MatrixPlan:
@@ -175,24 +215,31 @@ class MatrixPlan:
         """Memory that a task packs into."""
         left, right = self.left, self.right
         if self.form == "rows":
-            return left.block_bytes
+            totals = right.lead.blocks * BLOCK_RESULT if self.chunks > 1 else 0
+            return self.high * (self.pieces.block_bytes + totals)
+        if self.form == "columns":
+            return right.block_bytes
         if self.form == "batched":
             return left.block_bytes + right.lead.blocks * right.block_bytes
         rows, cols = self.panels
-        step = DEEP_CHUNK // BLOCK * STEP_BYTES + FLAG_BYTES
+        step = DEEP_CHUNK // BLOCK * left.step_bytes + FLAG_BYTES
         return step * (-(-left.lead.blocks // rows) + -(-right.lead.blocks // cols))
 
     @property
     def packed(self) -> tuple[Side, ...]:
         """The sides that kernels of their own pack."""
-        found = {"apart": (self.left, self.right), "rows": (self.right,)}
+        found = {
+            "apart": (self.left, self.right),
+            "rows": (self.right,),
+            "columns": (self.left,),
+        }
         return found.get(self.form, ())
 
     @property
     def cycles(self) -> float:
         """Of the products and the result, with the packing that their kernel does."""
         rows, cols = self.left.lead.blocks, self.right.lead.blocks
-        step = STEP_CYCLES
+        step = PLAIN_STEP_CYCLES if self.left.parts == 1 else STEP_CYCLES
         if self.form == "apart" and max(self.left.bytes, self.right.bytes) > PANEL_BYTES:
             step *= 2  # memory beyond the level-2 cache limits it
         total: float = self.count * rows * cols * (self.left.steps * step + STORE_CYCLES)
@@ -218,18 +265,21 @@ def _deep_panels(rows: int, cols: int) -> tuple[int, int]:
 
 
 @lru_cache(4096)
-def matrix_plan(spec: Contraction, vector_bits: int, uses: tuple[int, int]) -> MatrixPlan | None:
+def matrix_plan(
+    spec: Contraction, vector_bits: int, uses: tuple[int, int], wanted: bool = False
+) -> MatrixPlan | None:
     """The plan where the matrix unit is there and faster than vector instructions.
 
-    uses: how many contractions of the program share the packed A, and B.
+    uses: how many contractions of the program share the packed A, and B. wanted: also where the
+    cost model says that it is slower.
     """
-    if vector_bits != 512 or spec.element != "float" or spec.out_element != "float":
+    if vector_bits != 512 or spec.element not in ELEMENT_PARTS or spec.out_element != spec.element:
         return None
     if spec.bands or spec.flops < 1 << 17 or not has_matrix_unit():
         return None
     plan = as_matrices(spec)
-    if plan is None:
-        return None
+    if plan is None or wanted:
+        return plan
     cycles = plan.cycles
     for side in plan.packed:
         cycles += side.cycles / uses[side.number]
@@ -264,7 +314,8 @@ def as_matrices(spec: Contraction) -> MatrixPlan | None:
         extent = prod(axes[p].extent for p in depth)
         if stride != 1 and lead.stride != 1:
             return None
-        sides.append(Side(number, (number == 1) == swap, lead, extent, stride, around))
+        parts = ELEMENT_PARTS[spec.element]
+        sides.append(Side(number, (number == 1) == swap, lead, extent, stride, around, 1, parts))
     left, right = sides[::-1] if swap else sides
     return MatrixPlan(spec, left, right, outer)
 

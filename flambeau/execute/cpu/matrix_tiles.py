@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -23,11 +24,13 @@ from flambeau.execute.cpu.matrix_plan import (
     BLOCK,
     HALF,
     PART_BYTES,
-    STEP_BYTES,
     Lead,
     MatrixPlan,
     Side,
 )
+
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.matrix_runs import Beside
 
 ROW_BYTES = 4 * BLOCK
 HIGH, MID, LOW = range(3)
@@ -112,26 +115,39 @@ class Products:
         depth: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None = None,
+        chunk: tuple[Reg, Reg] | None = None,
+        beside: Beside | None = None,
     ) -> None:
-        """result = left right, or plus that where `again`; on the unit if that is safe."""
+        """result = left right, or plus that where `again`; on the unit if that is safe (bfloat16
+        always is). chunk: the first step of the right side's and how many, if not all. `beside`
+        is done between the unit's products, or behind the vectors'.
+        """
         e = self.e
         left, right, rows, columns = operands
+        if self.left.parts == 1:
+            self._multiply(left, right, result, again, ahead, chunk, beside)
+            return
         by_unit, by_vectors, finished = e.label(), e.label(), e.label()
-        e.branch_if(self._safe(left, right), by_unit, by_vectors)
+        e.branch_if(self._safe(left, right, chunk), by_unit, by_vectors)
         e.open_block(by_unit)
-        self._multiply(left, right, result, again, ahead)
+        self._multiply(left, right, result, again, ahead, chunk, beside)
         e.branch(finished)
         e.open_block(by_vectors)
         self._multiply_plainly(rows, columns, result, depth, again)
+        if beside is not None:
+            beside.all()
         e.branch(finished)
         e.open_block(finished)
 
-    def _safe(self, left: Reg, right: Reg) -> Reg:
+    def _safe(self, left: Reg, right: Reg, chunk: tuple[Reg, Reg] | None) -> Reg:
         """Whether all magnitudes of both blocks are within what the unit computes exactly."""
         e = self.e
         words = []
-        for side, block in ((self.left, left), (self.right, right)):
-            flags = e.gep(block, "i8", e.i64(side.steps * STEP_BYTES))
+        ends = [e.i64(self.left.steps), e.i64(self.right.steps)]
+        if chunk is not None:
+            ends = [chunk[1], e.op("sub nsw", ends[1], chunk[0])]
+        for end, block in zip(ends, (left, right), strict=True):
+            flags = e.gep(block, "i8", weighted_sum(e, [(end, self.left.step_bytes)]))
             words.append((e.load(flags, I32), e.load(e.gep(flags, "i32", e.i64(1)), I32)))
         return is_safe(e, *words)
 
@@ -142,6 +158,8 @@ class Products:
         result: Reg,
         again: Reg | None,
         ahead: Callable[[Reg], None] | None,
+        chunk: tuple[Reg, Reg] | None,
+        beside: Beside | None,
     ) -> None:
         e = self.e
         totals = {
@@ -157,27 +175,66 @@ class Products:
             with e.when(again):
                 for tile, place in places.items():
                     unit_instruction(e, "tileloadd64", tile, place, e.i64(ROW_BYTES))
-        with e.loop(e.i64(0), e.i64(self.left.steps)) as loop:
-            offset = weighted_sum(e, [(loop.index, STEP_BYTES)])
-            at = e.gep(left, "i8", offset), e.gep(right, "i8", offset)
-            if ahead is not None:
-                ahead(loop.index)
-            have = [-1, -1]
-            for parts in PRODUCTS:
-                for side, count in ((0, self.row_tiles), (1, self.column_tiles)):
-                    if have[side] != parts[side]:
-                        self._load(at[side], 4 + 2 * side, parts[side], count)
-                        have[side] = parts[side]
-                for (r, c), tile in totals.items():
-                    unit_instruction(e, "tdpbf16ps", tile, 4 + r, 6 + c)
+        steps = e.i64(self.left.steps) if chunk is None else chunk[1]
+        self._multiply_steps(left, right, steps, ahead, beside)
         for tile, place in places.items():
             unit_instruction(e, "tilestored64", tile, place, e.i64(ROW_BYTES))
 
-    def _load(self, base: Reg, tile: int, part: int, count: int) -> None:
+    def _multiply_steps(
+        self,
+        left: Reg,
+        right: Reg,
+        steps: Reg,
+        ahead: Callable[[Reg], None] | None,
+        beside: Beside | None,
+    ) -> None:
+        """Adds the products of so many steps to the totals in tiles 0 to 3.
+
+        An operand's tile is loaded anew right behind the last product that needs what it had, so
+        that loads run beside the products in between; those of the next step begin in this one.
+        """
         e = self.e
-        for number in range(count):
-            place = e.gep(base, "i8", e.i64(part * PART_BYTES + number * TILE_BYTES))
-            unit_instruction(e, "tileloadd64", tile + number, place, e.i64(2 * BLOCK))
+        work = self._work()
+        first = {tile: part for _, *used in work[::-1] for tile, part in used}
+        last = weighted_sum(e, [(steps, 1), (e.i64(-1), 1)])
+
+        def load(tile: int, part: int, offset: Reg) -> None:
+            place = e.gep(left if tile < 6 else right, "i8", offset)
+            place = e.gep(place, "i8", e.i64(part * PART_BYTES + tile % 2 * TILE_BYTES))
+            unit_instruction(e, "tileloadd64", tile, place, e.i64(2 * BLOCK))
+
+        for tile, part in first.items():
+            load(tile, part, e.i64(0))
+        with e.loop(e.i64(0), steps) as loop:
+            here = weighted_sum(e, [(loop.index, self.left.step_bytes)])
+            after = weighted_sum(e, [(loop.index, 1), (e.i64(1), 1)])
+            after = e.intrinsic("llvm.smin", after, last)
+            after = weighted_sum(e, [(after, self.left.step_bytes)])
+            if ahead is not None:
+                ahead(loop.index)
+            for number, (total, *used) in enumerate(work):
+                unit_instruction(e, "tdpbf16ps", total, *[tile for tile, _ in used])
+                for tile, part in used:
+                    later = [p for _, *more in work[number + 1 :] for t, p in more if t == tile]
+                    if later and later[0] != part:
+                        load(tile, later[0], here)
+                    elif not later:
+                        load(tile, first[tile], after)
+                if beside is not None:
+                    beside(loop.index, number, len(work))
+
+    def _work(self) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
+        """The products of a step: the total's tile, then (tile, part) of the left and the right."""
+        found = []
+        pairs = PRODUCTS if self.left.parts > 1 else ((HIGH, HIGH),)
+        for number, (of_left, of_right) in enumerate(pairs):
+            following = pairs[number + 1 :]
+            by_column = bool(following) and following[0][0] == of_left
+            places = [(r, c) for r in range(self.row_tiles) for c in range(self.column_tiles)]
+            if by_column:
+                places.sort(key=lambda place: place[::-1])
+            found += [(2 * r + c, (4 + r, of_left), (6 + c, of_right)) for r, c in places]
+        return found
 
     # ---- blocks that the unit would not compute exactly ------------------------------------------
 
@@ -229,15 +286,29 @@ class Block(Products):
     def emit(self, name: str) -> None:
         """Defines @name(.., left, right, rows, columns, row, column, indices ..): all of a block.
 
-        `left` and `right` are packed, `rows` and `columns` the same in their operands.
+        `left` and `right` are packed, `rows` and `columns` the same in their operands. Where the
+        sum is cut into chunks more follows: the first step and how many, the depth, whether this
+        chunk is the last, and where totals wait.
         """
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, *[(n, PTR) for n in ("left", "right", "rows", "columns")]]
         parameters += [("row", I64), ("column", I64), *[(f"i{p}", I64) for p in plan.outer]]
+        count = len(parameters)
+        if plan.chunks > 1:
+            parameters += [(n, I64) for n in ("step", "steps", "depth", "last")]
+            parameters.append(("totals", PTR))
         with e.function(name, "internal void", parameters) as registers:
-            self.index = dict(zip(plan.outer, registers[8:], strict=True))
-            result = e.alloca(F32, BLOCK * BLOCK)
+            self.index = dict(zip(plan.outer, registers[8:count], strict=True))
             row, column = registers[6:8]
+            if plan.chunks > 1:
+                step, steps, depth, last, totals = registers[count:]
+                again = e.cmp("icmp ne", step, e.i64(0))
+                self._product(registers[2:6], totals, depth, again, None, (step, steps))
+                with e.when(e.cmp("icmp ne", last, e.i64(0))):
+                    self._give(totals, row, column)
+                e.line("ret void")
+                return
+            result = e.alloca(F32, BLOCK * BLOCK)
 
             def ahead(step: Reg) -> None:
                 self._prefetch(step, row, column)

@@ -19,6 +19,7 @@ from flambeau.execute.cpu.nests import (
     task_count,
 )
 from flambeau.execute.cpu.templates import Signature, from_template
+from flambeau.execute.cpu.transposes import find_turn, turned_loops
 
 
 def pointwise_kernel(
@@ -53,6 +54,9 @@ def _emitted(
         writer.declare_operands(nodes, stores)
         if len(nest.loops) == 1 and is_flat(nest.loops[0], nodes, stores, writer):
             tasks = _flat_loop(writer, nest.loops[0], nodes, stores, lanes, tasks, (first, last))
+        elif (turn := find_turn(nest, nodes, stores, writer, lanes)) is not None:
+            bounds = first, last
+            tasks = turned_loops(writer, nest, turn, nodes, stores, lanes, tasks, bounds)
         else:
             tasks = _static_nest(writer, nest, nodes, stores, lanes, tasks, (first, last))
     return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)

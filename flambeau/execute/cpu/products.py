@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from flambeau.core import dtypes
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
+from flambeau.execute.cpu.contraction_plan import ranked
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
 from flambeau.execute.cpu.emit import Emitter, Reg
+from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form
 from flambeau.execute.cpu.fusion import FOLDED, Group
 from flambeau.execute.cpu.gradient_kernels import gradient_kernels
 from flambeau.execute.cpu.gradient_plan import GradientPlan, gradient_strips
@@ -70,6 +72,7 @@ def contraction_kernels(
     scratch: Scratch,
     vector_bits: int,
     packs: Packs,
+    form: Form = DEFAULT,
 ) -> list[KernelCode] | None:
     """The kernels of a group whose anchor is a contraction; None if its operands are not plain
     reads.
@@ -81,10 +84,11 @@ def contraction_kernels(
         return None
     if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
         return None
-    gradient = _gradient_plan(group, left, right, vector_bits)
+    on_unit = form.unit != VECTOR
+    gradient = _gradient_plan(group, left, right, vector_bits) if on_unit else None
     if gradient is not None:
         return _gradient_kernels(group, stores, forward, scratch, vector_bits, gradient)
-    image = _image_plan(group, left, right, vector_bits)
+    image = _image_plan(group, left, right, vector_bits) if on_unit else None
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
     axes = _axes(group, left.data[1], right.data[1], stores[0].address)
@@ -92,13 +96,15 @@ def contraction_kernels(
         return None
     spec = Contraction(axes, element, element, _bands(group))
     uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
-    plan = matrix_plan(spec, vector_bits, uses)
+    plan = matrix_plan(spec, vector_bits, uses, form.unit == UNIT) if on_unit else None
     if plan is not None:
         return _matrix_kernels(group, stores, forward, scratch, vector_bits, packs, plan)
-    key = ("contraction", spec)
+    choice = ranked(spec, vector_bits, form.rank) if form.rank else None
+    key = ("contraction", spec, choice)
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
-        codes = emit_contraction(vector_bits, spec, epilogue, store_size=epilogue.size)
+        size = epilogue.size
+        codes = emit_contraction(vector_bits, spec, epilogue, store_size=size, choice=choice)
         return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
 
     try:
@@ -251,11 +257,39 @@ def _gradient_kernels(
         made = gradient_kernels(vector_bits, plan, epilogue)
         return [(text, tasks, tasks > 1, 0) for text, tasks in made]
 
+    nodes = ordered_nodes([s.node for s in stores], forward)
+    plan = replace(plan, run=_is_run(group, stores, nodes, plan))
     key = ("gradient", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
     operands = [*map(_operand, group.anchors[0].operands), memory, memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def _is_run(
+    group: Group, stores: Sequence[Store], nodes: Sequence[Node], plan: GradientPlan
+) -> bool:
+    """Whether all that is read and written for an output's results lies in their order."""
+    channel, _, line, column = plan.positions
+    rows, cols = plan.strips.shape.rows.taps, plan.strips.shape.cols.taps
+    inner = column if column >= 0 else line
+    if channel < 0 or inner < 0:
+        return False
+    moves = [(channel, rows * cols), (line, cols), (column, 1)]
+    moving = [(group.kept[place], step) for place, step in moves if place >= 0]
+    places = [s.address for s in stores if not s.unwritten]
+    for node in nodes:
+        if node.kind == "load" and not node.data[2]:
+            places.append(node.data[1])
+        elif node.kind not in ("literal", "scalar", "op", "result"):
+            return False
+    for address in places:
+        if not all(isinstance(a, Variable) for a, _ in address.terms):
+            return False
+        along = _stride(address, group.kept[inner])
+        if along not in (0, 1) or any(_stride(address, v) != along * n for v, n in moving):
+            return False
+    return True
 
 
 def _image_kernels(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu import math_exponential
+from flambeau.execute.cpu import math_gates
 from flambeau.execute.cpu.contraction_nest import lane_range
 from flambeau.execute.cpu.contraction_spec import (
     load_element,
@@ -71,12 +71,7 @@ def kernel_words(v: Value) -> list[int]:
 class _Registers:
     """The arithmetic of cells over vector registers."""
 
-    tanh = staticmethod(math_exponential.tanh)
-
-    @staticmethod
-    def sigmoid(x: Lanes) -> Lanes:
-        """Three units in the last place, which gates do not show; half the instructions."""
-        return 1.0 / (1.0 + math_exponential.exp(-x))
+    tanh, sigmoid = staticmethod(math_gates.tanh), staticmethod(math_gates.sigmoid)
 
     @staticmethod
     def where_above(x: Lanes, y: Lanes) -> Lanes:

@@ -10,12 +10,18 @@ and results reproducible.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu import elements
+from flambeau.execute.cpu import column_folds
+from flambeau.execute.cpu.accumulators import (
+    Accumulator,
+    Fold,
+    accumulator_dtype,
+    registers_of,
+    with_registers,
+)
 from flambeau.execute.cpu.body import Buffer, Node, Tracer, node_expressions
-from flambeau.execute.cpu.emit import I64, Emitter, Reg
+from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.index import Expression, Variable, of
 from flambeau.execute.cpu.loops import (
     KernelCode,
@@ -43,8 +49,6 @@ from flambeau.execute.cpu.pointwise import (
 )
 from flambeau.execute.cpu.templates import Signature, from_template
 
-LAST_INDEX = (1 << 63) - 1
-COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 # A heavy kernel with fewer tasks than this has its fold cut.
 ENOUGH_TASKS = 4
 # Bytes of neighbouring columns below which a task that sums them down long rows of memory leaves
@@ -52,24 +56,6 @@ ENOUGH_TASKS = 4
 NARROW, LONG_ROW, MANY_BYTES = 1024, 256, 1 << 19
 # Fresh accumulators in the innermost loop pay from this many folded elements on.
 LONG_FOLD = 2048
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One reduction of a kernel: `body` is the folded element, `result` the node that stands for
-    the outcome.
-
-    `place` is the folded index (for argmax and argmin).
-    """
-
-    name: str
-    body: Node
-    result: Node
-    place: Node | None = None
-
-    @property
-    def positional(self) -> bool:
-        return self.name in ("argmax", "argmin")
 
 
 def reduction_kernels(
@@ -87,6 +73,10 @@ def reduction_kernels(
     """
     plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
     heavy = plan.time > PARALLEL_THRESHOLD and (plan.tasks < ENOUGH_TASKS or plan.narrow)
+    columns = plan.columns
+    if columns is not None:
+        arguments = kept, columns, plan, folds, stores, forward, tracer, scratch, vector_bits
+        return _by_columns(*arguments)
     if heavy and not any(f.positional for f in folds):
         cut = _cut(folded, plan.body)
         if cut is not None:
@@ -177,11 +167,36 @@ def _two_stages(
     return [first.kernel(), second.kernel()]
 
 
-def accumulator_dtype(dtype: DType) -> DType:
-    """float16 and bfloat16 accumulate in float32."""
-    from flambeau.core import dtypes
-
-    return dtypes.float32 if dtype.kind == "f" and dtype.itemsize == 2 else dtype
+def _by_columns(
+    kept: list[Variable],
+    space: column_folds.Columns,
+    plan: _Plan,
+    folds: Sequence[Fold],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    tracer: Tracer,
+    scratch: Callable[[DType, int], Buffer],
+    vector_bits: int,
+) -> list[KernelCode]:
+    """Folds down columns: partial results of a few chunks of rows, then those together."""
+    chunk = Variable(space.rows.number + 1000, space.chunks)
+    place, count = Expression(0, ()), 1
+    for variable in reversed(kept):
+        place = place + of(variable).times(count)
+        count *= variable.extent
+    first, second = [], []
+    for fold in folds:
+        dtype = accumulator_dtype(fold.result.dtype)
+        buffer = scratch(dtype, count * space.chunks)
+        address = of(chunk).times(count) + place
+        partial = tracer.result(("partial", fold.result.number), dtype, frozenset([chunk, *kept]))
+        first.append(column_folds.ColumnFold(fold, buffer, partial))
+        second.append(Fold(fold.name, tracer.load(buffer, address), fold.result))
+    rename = plan.writer.rename
+    kernel = column_folds.column_kernel(
+        space, first, plan.body, forward, chunk, rename, plan.lanes, vector_bits, plan.checks
+    )
+    return [kernel, _Plan(kept, [chunk], second, stores, forward, vector_bits).kernel()]
 
 
 class _Plan:
@@ -285,6 +300,18 @@ class _Plan:
         many = row * self.total[1] >= MANY_BYTES
         return many and row >= LONG_ROW and row // self.tasks < NARROW
 
+    @property
+    def columns(self) -> column_folds.Columns | None:
+        """The space of a fold down the columns of a large matrix, if it is one."""
+        if self.outer or self.lane is None or self.horizontal or len(self.inner) != 1:
+            return None
+        if any(f.positional for f in self.folds):
+            return None
+        space = column_folds.Columns(self.inner[0], self.lane)
+        loads = [self.writer.renamed(n.data[1]) for n in self.body if n.kind == "load"]
+        fits = column_folds.suitable(space, loads, self.body[0].dtype.itemsize, self.lanes)
+        return space if fits else None
+
     # ---- emission --------------------------------------------------------------------------------
 
     def kernel(self) -> KernelCode:
@@ -341,14 +368,14 @@ class _Plan:
         variable = self.inner[level]
         if level < len(self.inner) - 1:
             with (
-                e.loop(e.i64(0), e.i64(variable.extent), carried=_registers(state)) as loop,
+                e.loop(e.i64(0), e.i64(variable.extent), carried=registers_of(state)) as loop,
                 writer.scope(),
             ):
                 writer.registers[variable.number] = loop.index
                 writer.hoist(self.body, self._bound_inner(level + 1))
-                inside = self._fold_loops(level + 1, _with_registers(state, loop.carried))
-                loop.yield_(_registers(inside))
-            return _with_registers(state, loop.carried)
+                inside = self._fold_loops(level + 1, with_registers(state, loop.carried))
+                loop.yield_(registers_of(inside))
+            return with_registers(state, loop.carried)
         if self.total[1] > LONG_FOLD and not any(f.positional for f in self.folds):
             fresh = [Accumulator.identity(writer, fold) for fold in self.folds]
             return [
@@ -370,16 +397,19 @@ class _Plan:
         whole = variable.extent // block
         if whole < 2:
             return self._innermost(variable, e.i64(0), variable.extent, state)
-        with e.loop(e.i64(0), e.i64(whole), carried=_registers(state)) as loop, self.writer.scope():
+        with (
+            e.loop(e.i64(0), e.i64(whole), carried=registers_of(state)) as loop,
+            self.writer.scope(),
+        ):
             start = e.op("mul nsw", loop.index, e.i64(block))
             fresh = [Accumulator.identity(self.writer, fold) for fold in self.folds]
             inside = self._innermost(variable, start, block, fresh)
             joined = [
                 a.joined(e, b)
-                for a, b in zip(_with_registers(state, loop.carried), inside, strict=True)
+                for a, b in zip(with_registers(state, loop.carried), inside, strict=True)
             ]
-            loop.yield_(_registers(joined))
-        state = _with_registers(state, loop.carried)
+            loop.yield_(registers_of(joined))
+        state = with_registers(state, loop.carried)
         rest = variable.extent - whole * block
         return self._innermost(variable, e.i64(whole * block), rest, state) if rest else state
 
@@ -432,7 +462,7 @@ class _Plan:
     ) -> list[list[Accumulator]]:
         """A loop that folds one vector (or row) into each copy of the accumulators per turn."""
         writer, e = self.writer, self.writer.e
-        flat = [r for state in copies for r in _registers(state)]
+        flat = [r for state in copies for r in registers_of(state)]
         size = len(flat) // len(copies)
         with e.loop(start, stop, width * len(copies), carried=flat) as loop:
             following: list[Reg] = []
@@ -443,12 +473,12 @@ class _Plan:
                     if number:
                         place = e.op("add nsw", place, e.i64(number * width))
                     writer.registers[variable.number] = place
-                    following += _registers(
-                        [a.folded(writer) for a in _with_registers(state, carried)]
+                    following += registers_of(
+                        [a.folded(writer) for a in with_registers(state, carried)]
                     )
             loop.yield_(following)
         return [
-            _with_registers(state, loop.carried[n * size : (n + 1) * size])
+            with_registers(state, loop.carried[n * size : (n + 1) * size])
             for n, state in enumerate(copies)
         ]
 
@@ -474,141 +504,3 @@ def _moved(e: Emitter, start: Reg, by: int) -> Reg:
     if not start.name.startswith("%"):
         return e.i64(int(start.name) + by)
     return e.op("add nsw", start, e.i64(by)) if by else start
-
-
-@dataclass(frozen=True)
-class Accumulator:
-    """A fold under way: its registers (value, and index for argmax and argmin)."""
-
-    fold: Fold
-    registers: tuple[Reg, ...]
-
-    @staticmethod
-    def identity(writer: KernelWriter, fold: Fold) -> Accumulator:
-        type_ = elements.register_type(fold.body.dtype, writer.lanes)
-        value = writer.e.const(_identity_value(fold), type_)
-        if fold.positional:
-            return Accumulator(
-                fold, (value, writer.e.const(LAST_INDEX, I64.with_lanes(writer.lanes)))
-            )
-        return Accumulator(fold, (value,))
-
-    def widened(self, writer: KernelWriter) -> Accumulator:
-        """In all lanes; a constant (the identity) may still have one."""
-        return Accumulator(
-            self.fold,
-            tuple(
-                [
-                    r
-                    if r.type.lanes == writer.lanes
-                    else Reg(
-                        r.name if r.name.startswith("splat") else f"splat ({r.type} {r.name})",
-                        r.type.with_lanes(writer.lanes),
-                    )
-                    for r in self.registers
-                ]
-            ),
-        )
-
-    def folded(self, writer: KernelWriter) -> Accumulator:
-        """With the body's element at the current position."""
-        value = writer.vector(self.fold.body)
-        if self.fold.place is None:
-            return self.joined(writer.e, Accumulator(self.fold, (value,)))
-        place = writer.vector(self.fold.place)
-        return self.joined(writer.e, Accumulator(self.fold, (value, place)))
-
-    def folded_short(self, writer: KernelWriter) -> Accumulator:
-        """With a vector of fewer lanes than the accumulator has; the others keep their values."""
-        e, lanes, short = writer.e, self.registers[0].type.lanes, writer.lanes
-        parts = [writer.vector(self.fold.body)]
-        if self.fold.place is not None:
-            parts.append(writer.vector(self.fold.place))
-        if lanes == 1:
-            return self.joined(e, Accumulator(self.fold, tuple(parts)))
-        blank = Accumulator.identity(writer, self.fold)
-        padded = []
-        for part, fill in zip(parts, blank.registers, strict=True):
-            if short == 1:
-                wide = Reg(f"splat ({part.type} {fill.name})", part.type.with_lanes(lanes))
-                padded.append(e.insert(wide, part, 0))
-            else:
-                order = [i if i < short else short for i in range(lanes)]
-                padded.append(e.shuffle(part, fill, order))
-        return self.joined(e, Accumulator(self.fold, tuple(padded)))
-
-    def joined(self, e: Emitter, other: Accumulator) -> Accumulator:
-        """Two partial folds as one; of equal extrema the smaller index wins."""
-        fold, dtype = self.fold, self.fold.body.dtype
-        a, b = self.registers[0], other.registers[0]
-        if not fold.positional:
-            combined = elements.apply(
-                e, COMBINE[fold.name], _combined_dtype(dtype), (dtype, dtype), [a, b]
-            )
-            return Accumulator(fold, (combined,))
-        i, j = self.registers[1], other.registers[1]
-        predicate = "gt" if fold.name == "argmax" else "lt"
-        if dtype.kind == "f":
-            wins = e.op("and", e.cmp(f"fcmp u{predicate}", b, a), e.cmp("fcmp ord", a, a))
-            equal = e.op(
-                "or",
-                e.cmp("fcmp oeq", a, b),
-                e.op("and", e.cmp("fcmp uno", a, a), e.cmp("fcmp uno", b, b)),
-            )
-        else:
-            wins = elements.compare(e, predicate, dtype, b, a)
-            equal = e.cmp("icmp eq", a, b)
-        wins = e.op("or", wins, e.op("and", equal, e.cmp("icmp slt", j, i)))
-        return Accumulator(fold, (e.select(wins, b, a), e.select(wins, j, i)))
-
-    def across(self, e: Emitter) -> Accumulator:
-        """All lanes folded into one."""
-        current = self
-        lanes = current.registers[0].type.lanes
-        while lanes > 1:
-            half = lanes // 2
-            low = tuple([_lanes_of(e, r, 0, half) for r in current.registers])
-            high = tuple([_lanes_of(e, r, half, lanes) for r in current.registers])
-            current = Accumulator(self.fold, low).joined(e, Accumulator(self.fold, high))
-            lanes = half
-        return current
-
-    def result(self, e: Emitter) -> Reg:
-        if self.fold.positional:
-            index = self.registers[1]
-            empty = e.cmp("icmp eq", index, e.const(LAST_INDEX, index.type))
-            return e.select(empty, e.const(0, index.type), index)
-        return elements.rounded(e, self.registers[0], self.fold.result.dtype)
-
-
-def _combined_dtype(dtype: DType) -> DType:
-    """The dtype partial results are combined in: no rounding to a half type before the end."""
-    return accumulator_dtype(dtype)
-
-
-def _identity_value(fold: Fold) -> float | int | bool:
-    dtype = fold.body.dtype
-    if fold.name == "sum":
-        return 0
-    if fold.name == "prod":
-        return 1
-    return elements.lowest(dtype) if fold.name in ("max", "argmax") else elements.highest(dtype)
-
-
-def _registers(state: Sequence[Accumulator]) -> list[Reg]:
-    return [r for a in state for r in a.registers]
-
-
-def _with_registers(state: Sequence[Accumulator], registers: Sequence[Reg]) -> list[Accumulator]:
-    result, at = [], 0
-    for accumulator in state:
-        count = len(accumulator.registers)
-        result.append(Accumulator(accumulator.fold, tuple(registers[at : at + count])))
-        at += count
-    return result
-
-
-def _lanes_of(e: Emitter, register: Reg, start: int, stop: int) -> Reg:
-    if stop - start == 1:
-        return e.extract(register, start)
-    return e.shuffle(register, register, range(start, stop))

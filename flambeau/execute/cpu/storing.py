@@ -92,7 +92,7 @@ def must_store(v: Value) -> bool:
     family, name = v.primitive.family, v.primitive.name
     if family in (CONTRACTION, REDUCTION, RANDOM, RECURRENCE, SCAN, SORT) or name in SCATTERS:
         return True
-    return is_host(v)
+    return name == "interleave" or is_host(v)
 
 
 def choose_stored(

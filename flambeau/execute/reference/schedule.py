@@ -14,8 +14,19 @@ import numpy as np
 
 from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
 from flambeau.execute.reference.blas import one_thread
-from flambeau.graph.program import Program, data_operands, reachable
-from flambeau.ops.primitive import ELEMENTWISE, RECURRENCE, Array, Primitive
+from flambeau.graph.program import Program, Update, data_operands, reachable
+from flambeau.ops.primitive import (
+    CONTRACTION,
+    ELEMENTWISE,
+    RANDOM,
+    RECURRENCE,
+    REDUCTION,
+    SOURCE,
+    VIEW,
+    WINDOW,
+    Array,
+    Primitive,
+)
 from flambeau.ops.value import Scalar, Value, leave_to_reference_counts
 
 LINKS = frozenset(("leaf", "history", "detach", "relink"))
@@ -26,6 +37,9 @@ BROADCASTING = frozenset(
 # Functions whose reference is a loop in Python, and from how many elements on that takes long.
 LOOPS = ("erf", "erfc", "erfinv", "lgamma", "digamma")
 LONG_LOOP = 1024
+# Families whose primitives take any data.
+CERTAIN = (SOURCE, VIEW, RANDOM, ELEMENTWISE, CONTRACTION, REDUCTION, WINDOW)
+CHEAP_COPY = 1 << 16  # bytes
 
 # (all values of a program) -> (value, operands) -> its value where there is a shorter way, or None.
 Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
@@ -70,7 +84,29 @@ class Schedule:
                 self._add(node)
         self.results = [(self.places[v], v.dtype) for v in program.results]
         self.updates = [(u.base, self.places[u.value], u.value.dtype) for u in program.updates]
+        self.fills = self._filled(program.updates)
+        self.updates = [u for u in self.updates if u[0] not in self.fills.values()]
         self.replace_steps(self.steps)
+
+    def _filled(self, updates: Sequence[Update]) -> dict[int, int]:
+        """In programs that cannot raise: the places of draws that fill bases nobody reads, and the
+        bases. They live there at once, since a model's first weights are as large as the model.
+        """
+        if any(v.primitive.family not in CERTAIN for v in self.nodes):
+            return {}
+        if any(v.primitive.name in ("remainder", "fmod", "floor_div") for v in self.nodes):
+            return {}
+        found: dict[int, int] = {}
+        taken = {index for _, index, _, _ in self.bases}
+        for update in updates:
+            v = update.value
+            while v.primitive.name == "reshape":
+                v = v.inputs[0]
+            plain = v.primitive.name == "random_draw" and v.dtype.name != "bfloat16"
+            if plain and update.base not in taken and self.places[v] not in found:
+                found[self.places[v]] = update.base
+            taken.add(update.base)
+        return found
 
     def _new(self, node: Value, array: Any = None) -> int:
         place = self.places[node] = len(self.start)
@@ -114,6 +150,7 @@ class Schedule:
         last. A step of several values has several places, and no shape.
         """
         wanted = {place for place, _ in self.results} | {place for _, place, _ in self.updates}
+        wanted.update(self.fills)
         kept, read, start = [], set(wanted), self.start
         for step in reversed(steps):
             if step[6] is not None and step[4] not in read and step[0].primitive.family != "host":
@@ -143,6 +180,7 @@ class Schedule:
         for place, index, number in self.scalars:
             arrays[place] = np.asarray(scalars[index], number)
         node: Any = None
+        fills = self.fills
         shortcut = shortcuts(self.nodes) if shortcuts is not None and self.long else None
         with np.errstate(all="ignore"), one_thread():
             try:
@@ -162,6 +200,10 @@ class Schedule:
                         if result.dtype != dtype:
                             result = _converted(result, dtype)
                         assert result.shape == shape, (node, result.shape)
+                    if fills and place in fills:
+                        drawn = bases[fills[place]][: result.size]
+                        drawn[:] = result.ravel()
+                        result = drawn.reshape(shape)
                     arrays[place] = result
                     for k in dead:
                         arrays[k] = None
@@ -169,10 +211,17 @@ class Schedule:
                 error.__dict__["node"] = node  # whoever runs the program can say where it is from
                 raise
             results = [np.array(encode(arrays[k], kind), order="C") for k, kind in self.results]
-            updates = [(b, np.array(encode(arrays[k], kind))) for b, k, kind in self.updates]
+            updates = [(b, _apart(encode(arrays[k], kind), bases)) for b, k, kind in self.updates]
         for base, array in updates:
             bases[base][: array.size] = array.ravel()
         return results
+
+
+def _apart(array: Array, bases: Sequence[Array]) -> Array:
+    """The array, or a copy where writing to the bases may change it (and where that is cheap)."""
+    if array.nbytes <= CHEAP_COPY or any(np.may_share_memory(array, base) for base in bases):
+        return np.array(array)
+    return array
 
 
 def _unexpanded(node: Value, operands: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from flambeau.nn._torch import Parameter, Tensor
 from flambeau.nn.modules.module import Module
+from flambeau.nn.modules.repeated import Chain
 from flambeau.nn.modules.state import type_name
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
@@ -97,6 +98,12 @@ class Sequential(_Indexed):
 
     def forward(self, input: Any) -> Any:
         """Return the last module's result."""
+        known = self.__dict__.get("_chain")
+        if known is None:
+            known = self.__dict__["_chain"] = Chain()
+        return known.run(self, input, self._one_by_one)
+
+    def _one_by_one(self, input: Any) -> Any:
         for module in self._modules.values():
             input = module(input)
         return input

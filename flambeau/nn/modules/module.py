@@ -98,6 +98,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         own = self.__dict__
         own["_compiled_call_impl"] = compile(call, *args, **kwargs)
         own["_hooked"] = True
+        CHANGES.count += 1
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         compiled = self.__dict__.get("_compiled_call_impl")
@@ -363,6 +364,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state.pop("_compiled_call_impl", None)
+        state.pop("_chain", None)
         for registry in _REGISTRIES:
             table = state.get(registry)
             if table is None:
@@ -463,6 +465,11 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         else:
             body = "\n  " + "\n  ".join(inner) + "\n"
         return f"{self._get_name()}({body})"
+
+    def _repr_html_(self) -> str:
+        from flambeau.seeing.trees import module_html
+
+        return module_html(self)
 
 
 def _register_globally(

@@ -1,0 +1,47 @@
+"""How a program's contractions are computed, where there are several ways.
+
+By default the cost models decide, kernel by kernel; tuning.py finds other forms by measuring.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+AUTO, VECTOR, UNIT = "auto", "vector", "unit"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A contraction's form. unit: AUTO (as the cost models say), VECTOR (vector instructions) or
+    UNIT (the matrix unit, wherever it can). rank: of the tiles for vector instructions, how many
+    the cost model thinks better.
+    """
+
+    unit: str = AUTO
+    rank: int = 0
+
+
+DEFAULT = Form()
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Those of a program: of its groups of kernels, by number, where not DEFAULT; and whether
+    values may be stored with the batch innermost.
+    """
+
+    groups: dict[int, Form] = field(default_factory=dict)
+    innermost: bool = True
+
+    def of(self, group: int) -> Form:
+        return self.groups.get(group, DEFAULT)
+
+    def as_dict(self) -> dict[str, Any]:
+        groups = {str(k): [form.unit, form.rank] for k, form in sorted(self.groups.items())}
+        return {"groups": groups, "innermost": self.innermost}
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> Forms:
+        groups = {int(k): Form(unit, rank) for k, (unit, rank) in found["groups"].items()}
+        return cls(groups, found["innermost"])

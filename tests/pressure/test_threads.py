@@ -1,0 +1,189 @@
+"""Many threads at once: right numbers, whoever runs whose recording."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flambeau as fb
+from flambeau.record import misses, tree
+from flambeau.record.recording import ROOTS
+
+from . import TIMES
+
+THREADS = 64
+
+
+@contextmanager
+def switching(seconds: float = 1e-5) -> Iterator[None]:
+    """Threads take turns that often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def at_once(work: list[Callable[[], Any]]) -> list[Any]:
+    """What the functions give, each run in a thread of its own; the first exception is raised."""
+    results: list[Any] = [None] * len(work)
+    failures: list[BaseException] = []
+
+    def guarded(number: int) -> None:
+        try:
+            results[number] = work[number]()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(n,)) for n in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+    return results
+
+
+def training(seed: int, steps: int) -> list[float]:
+    """The losses of a small network with weights of its own, trained on data of its own."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> Any:
+        return fb.tensor(rng.standard_normal(shape).astype(np.float32))
+
+    width = 3 + seed % 3
+    model = fb.nn.Sequential(fb.nn.Linear(4, width), fb.nn.Tanh(), fb.nn.Linear(width, 1))
+    with fb.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(drawn(*parameter.shape))
+    update = fb.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    x, y = drawn(8, 4), drawn(8, 1)
+    losses = []
+    for step in range(steps):
+        update.zero_grad()
+        loss = ((model(x) - y) ** 2).mean()
+        loss.backward()
+        update.step()
+        if (step + seed) % 3 == 0:
+            losses.append(loss.item())
+    return [*losses, sum(p.sum().item() for p in model.parameters())]
+
+
+def test_many_threads_train_at_once() -> None:
+    steps = 6 * TIMES
+    wanted = [training(seed, steps) for seed in range(THREADS)]
+    with switching():
+        found = at_once([lambda seed=seed: training(seed, steps) for seed in range(THREADS)])
+    for seed in range(THREADS):
+        np.testing.assert_allclose(found[seed], wanted[seed], rtol=1e-4, err_msg=str(seed))
+
+
+def test_many_threads_share_tensors() -> None:
+    """All read one pending tensor and one model; each adds to a total of its own."""
+    weights = fb.arange(12.0).reshape(3, 4)
+    pending = (weights * 2).tanh() + 1
+    values = np.tanh(np.arange(12.0).reshape(3, 4) * 2) + 1
+
+    def work(seed: int) -> float:
+        draw = random.Random(seed)
+        total = fb.zeros(())
+        expected = 0.0
+        for _ in range(10 * TIMES):
+            row, factor = draw.randrange(3), draw.random()
+            total = total + (pending[row] * factor).sum()
+            expected += float(values[row].sum()) * factor
+            if draw.random() < 0.2:
+                assert abs(total.item() - expected) < 1e-3 * max(1, abs(expected))
+        return float(total.item()) - expected
+
+    with switching():
+        left = at_once([lambda seed=seed: work(seed) for seed in range(THREADS)])
+    assert max(map(abs, left)) < 1e-2 * TIMES
+
+
+def handed_over(rounds: int) -> list[float]:
+    """One thread makes tensors, another takes them while they are pending."""
+    handed: list[Any] = []
+    ended: list[bool] = []
+
+    def make() -> None:
+        base = fb.tensor([1.0, 2.0, 3.0])
+        try:
+            for k in range(rounds):
+                handed.append((base + k) * 2 if k % 3 else (base * 2 + k + k).abs())
+                other = base * k
+                assert k % 7 or other.tolist() == [k * 1.0, k * 2.0, k * 3.0]
+        finally:
+            ended.append(True)
+
+    def take() -> list[float]:
+        sums = []
+        for k in range(rounds):
+            while len(handed) <= k and not ended:
+                time.sleep(0)
+            sums.append((handed[k] + 1).sum().item() - 6 * k)
+        return sums
+
+    with switching():
+        found: list[float] = at_once([make, take])[1]
+    return found
+
+
+def test_a_recording_is_taken_in_the_middle_of_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trace that a thread is about to extend must not be the one that another one plans by."""
+    original = misses.trace_of
+
+    def slowly(rec: Any) -> Any:
+        trace = original(rec)
+        time.sleep(2e-5)  # another thread comes in here
+        return trace
+
+    monkeypatch.setattr(misses, "trace_of", slowly)
+    for root in list(ROOTS.values()):
+        root.next.clear()
+    assert handed_over(300) == [15.0] * 300
+
+
+def test_tensors_go_from_thread_to_thread() -> None:
+    for _ in range(3 * TIMES):
+        for root in list(ROOTS.values()):
+            root.next.clear()  # what both meet is new to them
+        assert handed_over(150) == [15.0] * 150
+
+
+def test_the_tree_is_pruned_while_others_record() -> None:
+    stop = threading.Event()
+
+    def prune() -> int:
+        rounds = 0
+        while not stop.is_set():
+            tree.prune(list(ROOTS.values()), 50)
+            rounds += 1
+            time.sleep(1e-3)
+        return rounds
+
+    def work(seed: int) -> bool:
+        try:
+            for k in range(60 * TIMES):
+                x = fb.ones(1 + (k * 7 + seed) % 23)
+                for _ in range(1 + k % 4):
+                    x = x * 2 + seed
+                x.sum().item()
+        finally:
+            stop.set()
+        return True
+
+    with switching():
+        rounds, *rest = at_once([prune, *(lambda seed=seed: work(seed) for seed in range(6))])
+    assert rounds > 0 and all(rest)
