@@ -255,7 +255,7 @@ class Collector(Observer):
             return run(rec)
         here = threading.get_ident()
         main = here == self.thread
-        if self.skip and main and not self.missing and not self.depth:
+        if self.skip and main and self.kind == "python" and not (self.missing or self.depth):
             return self._flush_lightly(rec, run)
         miss = self.missing.pop(here, None)
         self.depth += 1
@@ -280,7 +280,7 @@ class Collector(Observer):
                 miss.program = seen.number
         number = -1 if seen is None else seen.number
         self._account(main, (start, busy), stop, compiling, running, numpy, number)
-        if main and not self.depth:
+        if main and not self.depth and self.kind == "python":
             self.accounted = spent()
             self.left -= 1
             if self.left <= 0:
@@ -338,15 +338,15 @@ class Collector(Observer):
             self.by_native[id(native)] = found
         return found
 
-    def running(self, native: NativeProgram) -> int:
+    def running(self, native: NativeProgram, table: Any) -> int:
         found = self.by_native.get(id(native))
         if found is None:
             if len(self.by_native) >= MOST_PROGRAMS:
-                return native.run_table()
+                return native.run_table(table)
             found = self.by_native[id(native)] = Seen(-1, native=native, first=self.now)
         found.compiled_runs += 1
         if self.skip and self.depth and len(found.samples) >= 3:
-            return native.run_table()
+            return native.run_table(table)
         found.timed_runs += 1
         start, busy = perf_counter(), thread_time()
         if self._due(found, start):
@@ -354,17 +354,17 @@ class Collector(Observer):
                 from flambeau.execute.cpu.profile import SteppedRun
 
                 found.stepped = SteppedRun(native.compiled)
-            code, seconds = found.stepped.run(native.table)
+            code, seconds = found.stepped.run(table)
             if not code:
                 found.samples.append(seconds)
             passed = perf_counter() - start
             self.sampling += STEP_COST * len(seconds)
         else:
-            code = native.run_table()
+            code = native.run_table(table)
             passed = perf_counter() - start
         found.seconds += passed
-        if self.depth == 0 and found.plan is not None:  # a compiled function's own run
-            found.runs += 1
+        if self.depth == 0:  # a compiled function's own run
+            found.runs += found.plan is not None
             self._account(
                 threading.get_ident() == self.thread, (start, busy), start + passed, 0.0,
                 passed, 0.0, found.number,

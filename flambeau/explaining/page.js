@@ -141,7 +141,7 @@ $("facts").textContent = `${time(D.seconds)} on ${M.cpu}, ${M.threads} ${M.threa
 for (const section of document.querySelectorAll("main section")) {
   $("contents").append(el("a", { href: `#${section.id}` }, section.querySelector("h2").textContent));
 }
-for (const sentence of D.verdict) $("verdict").append(el("p", {}, sentence));
+for (const sentence of D.verdict) $("verdict").append(el("p", {}, sentence.replace(/ (%|s|ms|µs)\b|(?<=\d) %/g, (m) => m.replace(" ", "\u00a0"))));
 
 function legend(kinds, whole) {
   const items = KINDS.filter((k) => kinds[k] > 0).map((k) =>
@@ -225,7 +225,7 @@ function wholeRun() {
   const B = D.bins, n = Math.min(B.memory.length, Math.ceil(D.seconds / B.width));
   const peak = Math.max(...B.memory, 1);
   const where = $("time");
-  chart(where, "Shares of the time; the line is the memory of the process", Math.max(D.seconds, 1e-9), 150, (node, scale, from, to, width, height) => {
+  chart(where, `Shares of the time; the line is the memory of the process${peak > 1 ? ` (${memory(peak)} at the peak)` : ""}`, Math.max(D.seconds, 1e-9), 150, (node, scale, from, to, width, height) => {
     const top = 8, bottom = height - 16, high = bottom - top;
     for (let i = Math.floor(from / B.width); i < Math.min(n, Math.ceil(to / B.width)); i++) {
       const x = scale(i * B.width), w = Math.max(scale((i + 1) * B.width) - x, 0.5);
@@ -245,7 +245,6 @@ function wholeRun() {
     const points = [];
     for (let i = 0; i < n; i++) if (B.memory[i]) points.push(`${scale((i + 0.5) * B.width)},${bottom - high * 0.94 * B.memory[i] / peak}`);
     node.append(svg("polyline", { points: points.join(" "), fill: "none", stroke: "var(--ink)", "stroke-width": 1.5, "pointer-events": "none" }));
-    if (peak > 1) node.append(svg("text", { x: width - 6, y: 18, "text-anchor": "end" }, `${memory(peak)} at the peak`));
   });
 }
 
@@ -322,8 +321,8 @@ function programTable() {
     { head: "share", number: true, width: "70px", value: own, show: (p) => percent(own(p), D.seconds) },
     { head: "time", number: true, width: "80px", value: own, show: (p) => time(own(p)) },
     { head: "runs", number: true, width: "64px", value: (p) => p.runs },
-    { head: "in NumPy", number: true, width: "88px", value: (p) => p.numpy_runs },
-    { head: "compiling", number: true, width: "92px", value: (p) => p.compile_seconds, show: (p) => (p.compile_seconds ? time(p.compile_seconds) : "") },
+    { head: "in NumPy", number: true, width: "98px", value: (p) => p.numpy_runs },
+    { head: "compiling", number: true, width: "104px", value: (p) => p.compile_seconds, show: (p) => (p.compile_seconds ? time(p.compile_seconds) : "") },
     { head: "kernels", number: true, width: "82px", value: (p) => p.steps.length, show: (p) => p.steps.length || "" },
     { head: "what", value: (p) => p.title },
     { head: "modules", width: "200px", value: (p) => p.modules.join(", ") },

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.cpu import bounds
@@ -138,19 +139,22 @@ class NativeProgram:
     def timed(self) -> int:
         """Runs on the table as it stands, by the clock."""
         start, observer = perf_counter(), WATCH.observer
-        failed = self.run_table() if observer is None else observer.running(self)
-        share = SAMPLED if self.alone else 1
+        if observer is None:
+            failed = self.run_table(self.table)
+            share = SAMPLED if self.alone else 1
+        else:  # every run comes here
+            failed, share = observer.running(self, self.table), 1
         STATISTICS.compiled_seconds += (perf_counter() - start) * share
         return failed
 
-    def run_table(self) -> int:
-        """Runs on the table as it is filled."""
+    def run_table(self, table: Any) -> int:
+        """Runs on a table that is filled."""
         if self.whole:
             failed: int = self.call(
-                self.table_address, self.entry, get_num_threads() if self.parallel else 1
+                address_of(table), self.entry, get_num_threads() if self.parallel else 1
             )
             return failed
-        return self.compiled.run_table(self.table)
+        return self.compiled.run_table(table)
 
     def explain(self, rec: Recording, code: int) -> Any:
         """A kernel refused its data: the reference executor raises the exception that says why."""
