@@ -115,6 +115,10 @@ class Collector(Observer):
     """An observer that remembers."""
 
     def __init__(self, stacks: bool = True, kernels: bool = True) -> None:
+        # Here, for it takes a while: what a run needs that is sampled.
+        from flambeau.execute.cpu.profile import SteppedRun
+
+        self.stepped = SteppedRun
         self.kernels = kernels
         self.began = perf_counter()
         self.thread = threading.get_ident()
@@ -351,9 +355,7 @@ class Collector(Observer):
         start, busy = perf_counter(), thread_time()
         if self._due(found, start):
             if found.stepped is None:
-                from flambeau.execute.cpu.profile import SteppedRun
-
-                found.stepped = SteppedRun(native.compiled)
+                found.stepped = self.stepped(native.compiled)
             code, seconds = found.stepped.run(table)
             if not code:
                 found.samples.append(seconds)
