@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import flambeau
+from flambeau.cli.topics import page_of
 
 
 def linear_wrong_features(t: Any) -> None:
@@ -573,7 +574,10 @@ def test_mistakes(name: str) -> None:
     assert type(error).__name__ == kind
     assert str(error).splitlines()[0] == message
     notes = [note.strip() for note in error.__dict__.get("__notes__", [])]
-    assert [note[6:] for note in notes if note.startswith("hint: ")] == ([hint] if hint else [])
+    hints = [note[6:].split("\n") for note in notes if note.startswith("hint: ")]
+    assert [words[0] for words in hints] == ([hint] if hint else [])
+    for _, *more in hints:
+        assert all(page_of(line.removeprefix("  more: flambeau help ")) for line in more)
 
 
 @pytest.mark.parity

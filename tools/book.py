@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The book: run its chapters, and turn them into notebooks.
 
-    python tools/book.py run [PART OF A NAME ...]        runs the code of chapters, saves the pictures
-    python tools/book.py notebooks [FOLDER]              writes all chapters as .ipynb files
+    python tools/book.py run [PART OF A NAME ...]    runs the code of chapters, saves the pictures
+    python tools/book.py notebooks [FOLDER]          writes all chapters as .ipynb files
 
 Chapters are text notebooks (MyST Markdown: `docs/book/en/*.md`, `docs/book/zh/*.md`), which Jupyter
 opens with jupytext installed. Those of the two languages have the same code. `run` executes a

@@ -74,9 +74,8 @@ def cut_at(tensor: Any, cut: HookCut) -> None:
     seen = tensor.__dict__.get("_frames", ())
     trace = recorder.pending_trace(tensor) if origin is not None or seen else None
     rec = recorder.LOCAL.rec
-    if trace is not None:
-        if not trace.unchanged(trace.tensors[tensor._num].group):
-            origin, seen = None, ()  # overwritten since: a new tensor for autograd
+    if trace is not None and not trace.unchanged(trace.tensors[tensor._num].group):
+        origin, seen = None, ()  # overwritten since: a new tensor for autograd
     if origin is not None:
         origin[0].add_cut(origin[1], cut.again())
         if origin[2]:

@@ -14,6 +14,7 @@ usage: flambeau run [options] script.py [arguments ...]
        flambeau explain [options] -m module [arguments ...]
        flambeau env
        flambeau doctor
+       flambeau help [topic]
        flambeau --version | --help
 
 run   run a PyTorch script or module with `import torch` meaning Flambeau;
@@ -32,6 +33,7 @@ explain  the same (with --progress and --leave), and say at the end where the ti
       --trace    write a trace for chrome://tracing or ui.perfetto.dev
 env   versions, CPU, vector width, threads, cache folder: what a bug report needs
 doctor  the same, and a short self-test: what is wrong, and how to mend it
+help  the topics that error messages name: shapes, gradients, nan, slow, ...
 """
 
 
@@ -41,9 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not rest:
         return _wrong("a command is needed")
     command = rest.pop(0)
-    if command in ("-h", "--help", "help"):
+    if command in ("-h", "--help"):
         print(USAGE, end="")
         return 0
+    if command == "help":
+        return _help(rest)
     if command in ("-V", "--version"):
         from flambeau.cli.environment import version
 
@@ -121,6 +125,21 @@ def _begin(script: str, progress: str, files: dict[str, str] | None) -> Callable
             begin(script, Wanted(files.get("--out"), files.get("--json"), files.get("--trace")))
 
     return start
+
+
+def _help(rest: list[str]) -> int:
+    if not rest:
+        print(USAGE, end="")
+    from flambeau.cli.topics import page_of, topics
+
+    if not rest:
+        print(f"topics: {', '.join(topics())}")
+        return 0
+    page = page_of(rest[0]) if len(rest) == 1 else None
+    if page is None:
+        return _wrong(f"no topic {' '.join(rest)!r}; there are: {', '.join(topics())}")
+    print(page, end="")
+    return 0
 
 
 def _leave(given: str) -> str | None:

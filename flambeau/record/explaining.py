@@ -33,9 +33,9 @@ def explain(error: Exception, trace: Trace, key: Any, count: int, place: Place |
 
 def add_hint(error: Exception, op: str, metas: Sequence[Meta]) -> None:
     """Adds a note with the likely fix, where one is known."""
-    found = hint(op, str(error), metas)
+    found, topic = hint(op, str(error), metas)
     if found:
-        add_note(error, f"  hint: {found}")
+        add_note(error, f"  hint: {found}\n  more: flambeau help {topic}")
 
 
 def warn_of_softmax(state: State) -> None:

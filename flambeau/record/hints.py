@@ -11,14 +11,14 @@ Rule = Callable[[str, str, Sequence[Meta]], str]
 """(op, message, metadata of its tensors) -> the hint, or nothing."""
 
 
-def hint(op: str, message: str, metas: Sequence[Meta]) -> str:
-    """What to try; empty where nothing is known."""
-    for words, rule in RULES:
+def hint(op: str, message: str, metas: Sequence[Meta]) -> tuple[str, str]:
+    """What to try, and the topic of `flambeau help` with more; empty where nothing is known."""
+    for words, topic, rule in RULES:
         if words in message:
             found = rule(op, message, metas)
             if found:
-                return found
-    return ""
+                return found, topic
+    return "", ""
 
 
 def _product(op: str, message: str, metas: Sequence[Meta]) -> str:
@@ -93,19 +93,20 @@ def _said(text: str) -> Rule:
     return lambda op, message, metas: text
 
 
-RULES: list[tuple[str, Rule]] = [
-    ("shapes cannot be multiplied", _product),
-    ("Expected size for first two dimensions", _product),
-    ("channels, but got", _images),
-    ("(batched) input to conv", _images),
-    ("must have the same dtype", _dtypes),
-    ("expected m1 and m2 to have the same dtype", _dtypes),
-    ("should be the same", _dtypes),
-    ("expected target dtype to be Long", _classes),
-    ("multi-target not supported", _one_hot),
-    ("The size of tensor a", _broadcast),
+RULES: list[tuple[str, str, Rule]] = [
+    ("shapes cannot be multiplied", "shapes", _product),
+    ("Expected size for first two dimensions", "shapes", _product),
+    ("channels, but got", "images", _images),
+    ("(batched) input to conv", "images", _images),
+    ("must have the same dtype", "dtypes", _dtypes),
+    ("expected m1 and m2 to have the same dtype", "dtypes", _dtypes),
+    ("should be the same", "dtypes", _dtypes),
+    ("expected target dtype to be Long", "targets", _classes),
+    ("multi-target not supported", "targets", _one_hot),
+    ("The size of tensor a", "shapes", _broadcast),
     (
         "does not require grad and does not have a grad_fn",
+        "gradients",
         _said(
             "nothing that it was computed from requires a gradient: was it under no_grad(), was"
             " something detached or made anew from numbers, are all parameters frozen?"
@@ -113,10 +114,12 @@ RULES: list[tuple[str, Rule]] = [
     ),
     (
         "only for scalar outputs",
+        "gradients",
         _said("reduce the loss to one number, loss.mean(), or pass gradient="),
     ),
     (
         "backward through the graph a second time",
+        "gradients",
         _said(
             "compute the loss anew in each step, detach() what is carried from one step to the"
             " next, or keep the graph: backward(retain_graph=True)"
@@ -124,36 +127,59 @@ RULES: list[tuple[str, Rule]] = [
     ),
     (
         "has been modified by an inplace operation",
+        "in-place",
         _said("a new tensor instead of the in-place write: y = y + 1 instead of y += 1"),
     ),
     (
         "is being used in an in-place operation",
+        "in-place",
         _said("write under torch.no_grad(), or make a new tensor: x = x + 1 instead of x += 1"),
     ),
-    ("could not infer output dtype", _said("convert first: x.float()")),
-    ("not implemented for 'Long'", _said("convert first: x.float()")),
+    ("could not infer output dtype", "dtypes", _said("convert first: x.float()")),
+    ("not implemented for 'Long'", "dtypes", _said("convert first: x.float()")),
     (
         "Found dtype Long but expected Float",
+        "dtypes",
         _said("convert the target or what comes in: y.float()"),
     ),
-    ("can't be cast to the desired output type Long", _said("convert the target: y.float()")),
+    (
+        "can't be cast to the desired output type Long",
+        "dtypes",
+        _said("convert the target: y.float()"),
+    ),
     (
         "should be between 0 and 1",
+        "targets",
         _said("torch.sigmoid() of the outputs, or BCEWithLogitsLoss in place of BCELoss"),
     ),
     (
         "is out of bounds.",
+        "targets",
         _said("classes count from 0, and the last layer gives one score for each"),
     ),
-    ("index out of range in self", _said("an Embedding of n rows takes the numbers 0 to n - 1")),
+    (
+        "index out of range in self",
+        "indices",
+        _said("an Embedding of n rows takes the numbers 0 to n - 1"),
+    ),
     (
         "more than 1 value per channel when training",
+        "batch-norm",
         _said("a batch of one has no variance: drop_last=True in the DataLoader, or model.eval()"),
     ),
-    ("Output size is too small", _said("the image is smaller than the window: fewer poolings")),
-    ("Kernel size can't be greater", _said("the image is smaller than the window: padding=")),
+    (
+        "Output size is too small",
+        "images",
+        _said("the image is smaller than the window: fewer poolings"),
+    ),
+    (
+        "Kernel size can't be greater",
+        "images",
+        _said("the image is smaller than the window: padding="),
+    ),
     (
         "Expected tensor for argument #1 'indices'",
+        "indices",
         _said("an Embedding takes whole numbers: x.long()"),
     ),
 ]

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flambeau.graph.program import Program
     from flambeau.record.plan import Plan
 
 LARGE = 1 << 16  # bytes of results from which a plan counts

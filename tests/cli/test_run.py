@@ -222,6 +222,16 @@ def test_wrong_command_lines(tmp_path: Path) -> None:
     assert "No module named no.such.module" in module.stderr
 
 
+def test_help_on_topics(tmp_path: Path) -> None:
+    listed = flambeau(["help"], tmp_path).stdout.splitlines()[-1]
+    topics = listed.removeprefix("topics: ").split(", ")
+    assert {"shapes", "gradients", "nan"} <= set(topics)
+    for topic in topics:
+        assert flambeau(["help", topic], tmp_path).stdout.startswith("# ")
+    wrong = flambeau(["help", "cooking"], tmp_path)
+    assert wrong.returncode == 2 and "no topic 'cooking'" in wrong.stderr
+
+
 def test_version_help_and_env(tmp_path: Path) -> None:
     assert flambeau(["--version"], tmp_path).stdout.startswith("flambeau ")
     assert "usage:" in flambeau(["--help"], tmp_path).stdout

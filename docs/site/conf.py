@@ -1,0 +1,30 @@
+"""How Sphinx builds the documentation; `tools/make_site.py` makes the pages and calls it."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+import flambeau  # noqa: E402
+
+project = "Flambeau"
+author = "The Flambeau authors"
+project_copyright = author
+release = flambeau.__version__.partition("+flambeau")[2]
+extensions = ["myst_nb", "sphinx_copybutton"]
+html_theme = "furo"
+html_title = f"Flambeau {release}"
+html_show_sphinx = False
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+source_suffix = {".md": "myst-nb"}
+exclude_patterns = ["**/data/**"]
+nb_execution_mode = os.environ.get("FLAMBEAU_SITE_EXECUTE", "cache")
+nb_execution_cache_path = str(ROOT / "build" / "site_cache")
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+suppress_warnings = ["mystnb.unknown_mime_type"]
+mathjax3_config = {"tex": {"macros": {}}}
