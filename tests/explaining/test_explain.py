@@ -19,6 +19,7 @@ from flambeau.explaining.bins import COUNT, Bins
 from flambeau.explaining.page import page
 from flambeau.explaining.report import packed, unpacked
 from flambeau.explaining.verdict import duration
+from flambeau.record.options import OPTIONS
 from tests.explaining.programs import CHANGING, SLOW
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,7 +204,8 @@ def test_page_in_a_browser(slow: tuple[Path, Any, str], tmp_path: Path) -> None:
 # ---- the context manager --------------------------------------------------------------------
 
 
-def test_context(tmp_path: Path) -> None:
+def test_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OPTIONS, "always_compile", True)
     x = flambeau.from_numpy(np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32))
     path = tmp_path / "page.html"
     with flambeau.explain(path) as report:

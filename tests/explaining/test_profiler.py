@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import flambeau
+from flambeau.record.options import OPTIONS
 
 torch = pytest.importorskip("torch")
 BOTH = pytest.mark.parametrize("module", [flambeau, torch], ids=["flambeau", "torch"])
@@ -92,7 +93,8 @@ def test_what_is_refused(module: Any) -> None:
         prof.key_averages().table(sort_by="bogus")
 
 
-def test_kernels_labels_and_times(tmp_path: Path) -> None:
+def test_kernels_labels_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OPTIONS, "always_compile", True)
     from flambeau.profiler import ProfilerActivity, profile, record_function
 
     net = flambeau.nn.Sequential(flambeau.nn.Linear(24, 40), flambeau.nn.ReLU())
