@@ -12,6 +12,7 @@ import sys as _sys
 import types as _types
 from typing import Any as _Any
 
+from flambeau import autograd as _autograd
 from flambeau import version as _version
 from flambeau.autograd.anomaly_mode import (
     is_anomaly_check_nan_enabled,
@@ -61,6 +62,7 @@ has_lapack = has_openmp = has_spectral = True
 has_mkl = False
 
 torch = _importlib.import_module(__name__)  # torch.torch is torch
+_autograd.LATER.update(profiler="flambeau.explaining.legacy")
 _lazy.bind()
 _PLACES = _lazy.places()
 globals().update(_dtypes.BY_NAME)
@@ -139,7 +141,7 @@ _ELSEWHERE = {
     "set_printoptions": ("flambeau.tensor.printing", "set_printoptions"),
     "save": ("flambeau.serialization", "save"),
     "load": ("flambeau.serialization", "load"),
-    "explain": ("flambeau.compiler", "explain"),
+    "explain": ("flambeau.explaining", "explain"),
     "tune": ("flambeau.execute.cpu.tuning", "tune"),
     "debug": ("flambeau.debugging", "debug"),
     "summary": ("flambeau.seeing.summary", "summary"),

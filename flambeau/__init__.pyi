@@ -114,6 +114,7 @@ from flambeau.debugging import debug as debug
 from flambeau.distributions.draws import binomial as binomial
 from flambeau.dynamo import eval_frame
 from flambeau.execute.cpu.tuning import tune as tune
+from flambeau.explaining import explain as explain
 from flambeau.func.mapping import vmap as vmap
 from flambeau.functional.activation import celu as celu
 from flambeau.functional.activation import celu_ as celu_

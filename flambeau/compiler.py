@@ -28,6 +28,7 @@ from flambeau.record.changes import CHANGES
 from flambeau.record.flushing import settling
 from flambeau.record.handle import Family
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
+from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.recorder import LOCAL, Recording
@@ -302,6 +303,11 @@ class Ready:
         statistics = STATISTICS
         statistics.compiled_events += self.events
         runs = statistics.compiled_runs = statistics.compiled_runs + 1
+        if WATCH.observer is not None:
+            start = perf_counter()
+            watched = WATCH.observer.running(native, self.table)
+            statistics.compiled_seconds += perf_counter() - start
+            return watched
         if not native.parallel and runs % SAMPLED:
             alone: int = native.call(self.address, native.entry, 1)
             return alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from flambeau.autograd import grad_mode, graph
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 
+# Modules of floors above, by the names they have here: the roof puts them in.
+LATER: dict[str, str] = {}
+
+
 class set_multithreading_enabled:
     """Accepted: a backward pass is one compiled program, whatever its threads."""
 
@@ -60,9 +65,9 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> 
 
 
 def __getattr__(name: str) -> Any:
-    """The modules `functional` and `forward_ad`, imported when they are used."""
+    """The modules `functional` and `forward_ad`, imported when they are used, and `profiler`."""
+    if name in LATER:
+        return importlib.import_module(LATER[name])
     if name in ("functional", "forward_ad"):
-        import importlib
-
         return importlib.import_module(f"flambeau.autograd.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flambeau.core import settings
 
 USAGE = """\
 usage: flambeau run [options] script.py [arguments ...]
        flambeau run [options] -m module [arguments ...]
+       flambeau explain [options] script.py [arguments ...]
+       flambeau explain [options] -m module [arguments ...]
        flambeau env
        flambeau doctor
        flambeau help [topic]
@@ -23,6 +25,12 @@ run   run a PyTorch script or module with `import torch` meaning Flambeau;
                  are; --progress=always: also where stderr is a file, line by line
       --leave    packages (torchmetrics, torchvision) that are imported as they
                  are installed, instead of Flambeau's own (also: FLAMBEAU_LEAVE)
+explain  the same (with --progress and --leave), and say at the end where the time
+      went: in a few sentences on stderr, and on a page to open in a browser
+      (script.explained.html)
+      --out      the page's file
+      --json     write the report as JSON
+      --trace    write a trace for chrome://tracing or ui.perfetto.dev
 env   versions, CPU, vector width, threads, cache folder: what a bug report needs
 doctor  the same, and a short self-test: what is wrong, and how to mend it
 help  the topics that error messages name: shapes, gradients, nan, slow, ...
@@ -56,19 +64,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from flambeau.cli.doctor import examine
 
         return examine()
-    if command == "run":
-        return _run(rest)
+    if command in ("run", "explain"):
+        return _run(rest, explains=command == "explain")
     return _wrong(f"no command {command!r}")
 
 
-def _run(rest: list[str]) -> int:
+def _run(rest: list[str], explains: bool) -> int:
     report, progress = settings.report_wanted(), ""
+    files: dict[str, str] = {}
+    name = "explain" if explains else "run"
     while rest and rest[0].startswith("-") and rest[0] != "-":
         option = rest.pop(0)
-        if option == "--report":
+        if option == "--report" and not explains:
             report = True
         elif option in ("--progress", "--progress=always"):
             progress = option.partition("=")[2] or "terminal"
+        elif explains and option.partition("=")[0] in ("--out", "--json", "--trace"):
+            option, _, given = option.partition("=")
+            given = given or (rest.pop(0) if rest else "")
+            if not given:
+                return _wrong(f"{option} needs a file")
+            files[option] = given
         elif option == "--leave" or option.startswith("--leave="):
             given = option.partition("=")[2] or (rest.pop(0) if rest else "")
             if wrong := _leave(given):
@@ -81,16 +97,34 @@ def _run(rest: list[str]) -> int:
                 return _wrong("-m needs the name of a module")
             from flambeau.cli.run import run_module
 
-            return run_module(rest[0], rest[1:], report=report, progress=progress)
+            begin = _begin(rest[0], progress, files if explains else None)
+            return run_module(rest[0], rest[1:], report=report, begin=begin)
         else:
-            return _wrong(f"run has no option {option!r} (the script's own go after its name)")
+            return _wrong(f"{name} has no option {option!r} (the script's own go after its name)")
     if not rest:
-        return _wrong("run needs a script or -m module")
+        return _wrong(f"{name} needs a script or -m module")
     if rest[0] == "-":
-        return _wrong("run does not read a program from standard input: give it a file")
+        return _wrong(f"{name} does not read a program from standard input: give it a file")
     from flambeau.cli.run import run_path
 
-    return run_path(rest[0], rest[1:], report=report, progress=progress)
+    begin = _begin(rest[0], progress, files if explains else None)
+    return run_path(rest[0], rest[1:], report=report, begin=begin)
+
+
+def _begin(script: str, progress: str, files: dict[str, str] | None) -> Callable[[], None]:
+    """What starts everything that watches the script."""
+
+    def start() -> None:
+        if progress:
+            from flambeau.cli.progress import watch
+
+            watch(always=progress == "always")
+        if files is not None:
+            from flambeau.cli.explain import Wanted, begin
+
+            begin(script, Wanted(files.get("--out"), files.get("--json"), files.get("--trace")))
+
+    return start
 
 
 def _help(rest: list[str]) -> int:

@@ -13,7 +13,7 @@ import importlib.util
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 
@@ -23,17 +23,20 @@ from flambeau import compat
 _replaced: list[ModuleType] = []
 
 
+Begin = Callable[[], None]
+
+
 def run_path(
-    path: str, arguments: Sequence[str], *, report: bool = False, progress: str = ""
+    path: str, arguments: Sequence[str], *, report: bool = False, begin: Begin | None = None
 ) -> int:
     """Run a script (or a folder or zip file that holds `__main__.py`) as the main program.
 
     Gives 0, or 2 where the file cannot be opened; the script's own SystemExit and exceptions
-    pass through.
+    pass through. `begin` is called right before the script.
     """
     sys.argv = [path, *arguments]
     if os.path.isdir(path) or path.endswith((".zip", ".pyz")):
-        return _run_container(path, report, progress)
+        return _run_container(path, report, begin)
     main = _fresh_main()
     file = os.path.abspath(path)
     main.__file__ = file
@@ -47,18 +50,18 @@ def run_path(
         print(f"flambeau: can't open file {file!r}: {reason}", file=sys.stderr)
         return 2
     _set_first_path(os.path.dirname(os.path.realpath(path)))
-    _start(report, progress)
+    _start(report, begin)
     _execute(source, file, main)
     return 0
 
 
 def run_module(
-    name: str, arguments: Sequence[str], *, report: bool = False, progress: str = ""
+    name: str, arguments: Sequence[str], *, report: bool = False, begin: Begin | None = None
 ) -> int:
     """Run a module or package as `python -m` does. Gives 0, or 1 where there is no such module."""
     sys.argv = ["-m", *arguments]
     _set_first_path(os.getcwd())
-    _start(report, progress)
+    _start(report, begin)
     main = _fresh_main()
     try:
         spec = importlib.util.find_spec(name)
@@ -85,11 +88,11 @@ def run_module(
     return 0
 
 
-def _run_container(path: str, report: bool, progress: str) -> int:
+def _run_container(path: str, report: bool, begin: Begin | None) -> int:
     """A folder or zip file: its `__main__.py`, with the container first on sys.path."""
     path = os.path.abspath(path)
     _set_first_path(path)
-    _start(report, progress)
+    _start(report, begin)
     main = _fresh_main()
     spec = PathFinder.find_spec("__main__", [path])
     code = _code(spec)
@@ -145,12 +148,10 @@ def _set_first_path(folder: str) -> None:
         sys.path.append(house)
 
 
-def _start(report: bool, progress: str) -> None:
+def _start(report: bool, begin: Begin | None) -> None:
     compat.install()
-    if progress:
-        from flambeau.cli.progress import watch
-
-        watch(always=progress == "always")
+    if begin is not None:
+        begin()
     if report:
         # Registered before the script's own functions, so that it runs after them.
         atexit.register(_print_report)

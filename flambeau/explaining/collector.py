@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, thread_time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.execute.cpu import bounds
-from flambeau.execute.cpu.profile import SteppedRun
 from flambeau.explaining.bins import Bins
 from flambeau.explaining.sampling import StackSampler
 from flambeau.record.native import NativeProgram
@@ -24,15 +23,25 @@ from flambeau.record.recording import Recording
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.tree import State
 
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.profile import SteppedRun
+
 # loading a batch; Python between; compiling; compiled code; NumPy; not on a CPU
 KINDS = ("data", "python", "compile", "run", "numpy", "wait")
 MOST_SPANS = 60_000
+TOGETHER = -2  # the `what` of spans that stand for many
 MOST_PROGRAMS = 2_000
 MOST_MISSES = 1_000
-SAMPLES = 10  # of each program's kernels
-SAMPLED_SHARE = 0.03  # of the time so far that sampled runs may take
+SAMPLES = 40  # of each program's kernels
+SAMPLED_SHARE = 0.02  # of the time so far that taking them may cost
+STEP_COST = 4e-6  # seconds that a step costs more in a run that is sampled
 SHORTEST_WAIT = 2e-4  # seconds: less is the clock's doing
 SIBLINGS = 32
+# Note [Short steps]. To account for a flush costs NOTING seconds, which is much beside a step of
+# 20 microseconds. So of short steps only bursts are accounted for one by one; of those in between
+# the runs are counted, and their time comes from the sums that are kept anyway (see `_catch_up`).
+NOTING, NOTED_SHARE = 20e-6, 0.025
+BURST, FIRST_BURST, LONGEST_SKIP = 8, 200, 4_000
 
 
 class Span(NamedTuple):
@@ -53,7 +62,7 @@ class Base:
     what: str
     nbytes: int
     storage: int
-    place: Any = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -67,6 +76,7 @@ class Seen:
     runs: int = 0
     seconds: float = 0.0  # in compiled code
     compiled_runs: int = 0
+    timed_runs: int = 0  # of these, those that `seconds` is of until the end
     numpy_runs: int = 0
     numpy_seconds: float = 0.0
     compile_seconds: float = 0.0
@@ -105,6 +115,10 @@ class Collector(Observer):
     """An observer that remembers."""
 
     def __init__(self, stacks: bool = True, kernels: bool = True) -> None:
+        # Here, for it takes a while: what a run needs that is sampled.
+        from flambeau.execute.cpu.profile import SteppedRun
+
+        self.stepped = SteppedRun
         self.kernels = kernels
         self.began = perf_counter()
         self.thread = threading.get_ident()
@@ -129,7 +143,12 @@ class Collector(Observer):
         self.cpu = self.busy
         self.stacks = StackSampler(self) if stacks else None
         self.lock = threading.Lock()
-        self.compiled_before = STATISTICS.compiled_programs
+        self.skip = 0  # flushes that will only be counted
+        self.burst = self.left = FIRST_BURST  # flushes to be accounted for before that
+        self.burst_began = self.began
+        self.skipped = False  # whether some were only counted since the last account
+        self.loaded = 0.0  # seconds of loading among them
+        self.accounted = spent()
 
     # ---- time ------------------------------------------------------------------------------------
 
@@ -154,6 +173,8 @@ class Collector(Observer):
         kind.
         """
         now, busy = at or (perf_counter(), thread_time())
+        if self.skipped:
+            self._catch_up(now, busy)
         passed = now - self.since
         if self.kind == "python":
             idle = passed - (busy - self.busy)
@@ -165,6 +186,56 @@ class Collector(Observer):
         if passed > 0:
             self._add(self.kind, self.since, now)
         self.kind, self.since, self.busy = kind, now, busy
+
+    def _catch_up(self, now: float, busy: float) -> None:
+        """Accounts for a stretch of flushes that were only counted, as sums; see Note [Short
+        steps].
+        """
+        sums = spent()
+        compiling, running, numpy = (a - b for a, b in zip(sums, self.accounted))
+        passed = now - self.since
+        rest = max(passed - compiling - running - numpy - self.loaded, 0.0)
+        idle = min(max(passed - (busy - self.busy), 0.0), rest)
+        parts = (("data", self.loaded), ("python", rest - idle), ("compile", compiling),
+                 ("numpy", numpy), ("run", running), ("wait", idle))  # fmt: skip
+        at = self.since
+        for kind, seconds in parts:
+            stop = min(at + seconds, now)
+            self._add(kind, at, stop, TOGETHER)
+            at = stop
+        self.skipped, self.loaded, self.accounted = False, 0.0, sums
+        self.since, self.busy = now, busy
+
+    def _plan_skip(self) -> None:
+        """After a burst: how many flushes to count only, so that noting costs little."""
+        now = perf_counter()
+        each = (now - self.burst_began) / max(self.burst, 1)
+        count = int(NOTING / (NOTED_SHARE * max(each, 1e-6)))
+        self.skip = min(BURST * count, LONGEST_SKIP) if count > 1 and self.stacks else 0
+        self.burst_began = now
+        self.burst, self.left = BURST, BURST
+
+    def _flush_lightly(
+        self, rec: Recording, run: Callable[[Recording], Plan | None]
+    ) -> Plan | None:
+        """A flush that is only counted."""
+        self.skipped = True
+        self.skip -= 1
+        self.depth += 1
+        try:
+            plan = run(rec)
+        finally:
+            self.depth -= 1
+        known = self.seen.get(id(plan))
+        if known is None or known.native is None:
+            self.skip = 0
+            if plan is not None:
+                known = self._seen(plan, rec.state, rec)
+        if known is not None:
+            known.runs += 1
+        if not self.skip:
+            self.burst_began = perf_counter()
+        return plan
 
     def _add(self, kind: str, start: float, stop: float, what: int = -1, name: str = "") -> None:
         if stop <= start:
@@ -187,20 +258,21 @@ class Collector(Observer):
         if state.parent is None:
             return run(rec)
         here = threading.get_ident()
-        miss = self.missing.pop(here, None)
         main = here == self.thread
+        if self.skip and main and self.kind == "python" and not (self.missing or self.depth):
+            return self._flush_lightly(rec, run)
+        miss = self.missing.pop(here, None)
         self.depth += 1
-        before = STATISTICS.compile_seconds, STATISTICS.compiled_seconds
-        before += (STATISTICS.reference_seconds,)
+        if main and self.skipped and self.kind == "python":
+            self.switch("python")
+        before = spent()
         start, busy = perf_counter(), thread_time()
         try:
             plan = run(rec)
         finally:
             self.depth -= 1
-            stop = perf_counter()
-            compiling = STATISTICS.compile_seconds - before[0]
-            running = STATISTICS.compiled_seconds - before[1]
-            numpy = STATISTICS.reference_seconds - before[2]
+        stop = perf_counter()
+        compiling, running, numpy = (now - then for now, then in zip(spent(), before))
         seen = self._seen(plan, state, rec) if plan is not None else None
         if seen is not None:
             seen.runs += 1
@@ -212,6 +284,11 @@ class Collector(Observer):
                 miss.program = seen.number
         number = -1 if seen is None else seen.number
         self._account(main, (start, busy), stop, compiling, running, numpy, number)
+        if main and not self.depth and self.kind == "python":
+            self.accounted = spent()
+            self.left -= 1
+            if self.left <= 0:
+                self._plan_skip()
         return plan
 
     def _account(
@@ -226,8 +303,17 @@ class Collector(Observer):
             return
         if not self.started_work:
             self.started_work = start
-        if self.depth or self.kind != "python":
-            return  # a part of what is under way: loading a batch
+        if self.depth:
+            return
+        if self.kind != "python":  # a part of what is under way: loading a batch
+            if compiling:
+                kind = self.kind
+                self.switch(kind, began)
+                done = stop - running - numpy
+                self._add(kind, start, done - compiling)
+                self._add("compile", done - compiling, done, number)
+                self.kind, self.since, self.busy = kind, done, thread_time()
+            return
         self.switch("run", began)
         edges = stop - running - numpy, stop - running
         self._add("python", start, edges[0] - compiling)
@@ -252,49 +338,51 @@ class Collector(Observer):
             if known is not None and known is not found:
                 found.seconds, found.samples = known.seconds, known.samples
                 found.compiled_runs, found.stepped = known.compiled_runs, known.stepped
+                found.timed_runs = known.timed_runs
             self.by_native[id(native)] = found
         return found
 
-    def running(self, native: NativeProgram) -> int:
+    def running(self, native: NativeProgram, table: Any) -> int:
         found = self.by_native.get(id(native))
         if found is None:
             if len(self.by_native) >= MOST_PROGRAMS:
-                return native.run_table()
+                return native.run_table(table)
             found = self.by_native[id(native)] = Seen(-1, native=native, first=self.now)
         found.compiled_runs += 1
+        if self.skip and self.depth and len(found.samples) >= 3:
+            return native.run_table(table)
+        found.timed_runs += 1
         start, busy = perf_counter(), thread_time()
         if self._due(found, start):
             if found.stepped is None:
-                found.stepped = SteppedRun(native.compiled)
-            code, seconds = found.stepped.run(native.table)
+                found.stepped = self.stepped(native.compiled)
+            code, seconds = found.stepped.run(table)
             if not code:
                 found.samples.append(seconds)
-            spent = perf_counter() - start
-            self.sampling += spent if len(found.samples) > 1 else 0.0
+            passed = perf_counter() - start
+            self.sampling += STEP_COST * len(seconds)
         else:
-            code = native.run_table()
-            spent = perf_counter() - start
-        found.seconds += spent
-        if self.depth == 0 and found.plan is not None:  # a compiled function's own run
-            found.runs += 1
+            code = native.run_table(table)
+            passed = perf_counter() - start
+        found.seconds += passed
+        if self.depth == 0:  # a compiled function's own run
+            found.runs += found.plan is not None
             self._account(
-                threading.get_ident() == self.thread, (start, busy), start + spent, 0.0, spent,
-                0.0, found.number,
+                threading.get_ident() == self.thread, (start, busy), start + passed, 0.0,
+                passed, 0.0, found.number,
             )  # fmt: skip
         return code
 
     def _due(self, seen: Seen, now: float) -> bool:
-        """Whether the steps of this run are timed one by one: the second run and those after
-        powers of two, while all of it costs little.
+        """Whether the steps of this run are timed one by one: those of the first runs but one, then
+        ever fewer, while all of it costs little.
         """
         runs, taken = seen.compiled_runs, len(seen.samples)
-        if not self.kernels or taken >= SAMPLES or bounds.switched_on():
+        if not self.kernels or runs < 2 or taken >= SAMPLES or bounds.switched_on():
             return False
-        if runs == 2:
-            return True
-        if self.sampling > SAMPLED_SHARE * (now - self.began):
+        if runs > 2 and self.sampling > SAMPLED_SHARE * (now - self.began):
             return False
-        return runs > 2 and (runs & (runs - 1) == 0 or (taken < 3 and runs % 8 == 3))
+        return runs < 12 or runs % (1 << (runs.bit_length() - 4)) == 0
 
     def programs(self) -> list[Seen]:
         """All that have run, the longest first."""
@@ -306,6 +394,10 @@ class Collector(Observer):
         for number, one in enumerate(s for s in merged if s.number < 0):
             one.number = len(self.seen) + number
             one.runs = one.runs or one.compiled_runs
+        for one in merged:
+            if 0 < one.timed_runs < one.compiled_runs:
+                one.seconds *= one.compiled_runs / one.timed_runs
+                one.timed_runs = one.compiled_runs
         return sorted(merged, key=lambda s: -(s.seconds + s.numpy_seconds))
 
     # ---- new recordings --------------------------------------------------------------------------
@@ -330,14 +422,29 @@ class Collector(Observer):
     def loading(self, advance: Callable[[], Any]) -> Any:
         if threading.get_ident() != self.thread or self.kind != "python":
             return advance()
+        self.steps += 1
+        if self.skip:
+            return self._load_lightly(advance)
         if not self.started_work:
             self.started_work = perf_counter()
-        self.steps += 1
         self.switch("data")
         try:
             return advance()
         finally:
             self.switch("python")
+
+    def _load_lightly(self, advance: Callable[[], Any]) -> Any:
+        """A batch of which only the time is noted."""
+        self.skipped = True
+        self.kind = "data"
+        start = perf_counter()
+        try:
+            return advance()
+        finally:
+            # Where something was accounted for in between, that has been added already.
+            if self.skipped:
+                self.loaded += perf_counter() - start
+            self.kind = "python"
 
     def fetching(self, dataset: Any, indices: Any, fetch: Callable[[Any], Any]) -> Any:
         start = perf_counter()
@@ -359,6 +466,12 @@ class Collector(Observer):
                     self.keep(span)
 
 
+def spent() -> tuple[float, float, float]:
+    """Seconds until now in the compiler, in compiled code and in NumPy."""
+    s = STATISTICS
+    return s.compile_seconds, s.compiled_seconds, s.reference_seconds
+
+
 def described(rec: Recording, plan: Plan) -> list[Base]:
     """What lies behind a program's bases."""
     entered: dict[int, Any] = {}
@@ -377,5 +490,6 @@ def described(rec: Recording, plan: Plan) -> list[Base]:
             what = f"parameter {dtype.name}{list(meta.shape)}"
         else:
             what = f"{dtype.name}{list(meta.shape) if meta is not None else [extent]}"
-        found.append(Base(what, extent * dtype.itemsize, id(storage)))
+        shape = (extent,) if meta is None else tuple(meta.shape)
+        found.append(Base(what, extent * dtype.itemsize, id(storage), shape))
     return found

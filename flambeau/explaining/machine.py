@@ -62,12 +62,15 @@ def machine() -> Machine:
         try:
             read = json.loads(file.read_text("utf-8"))
             known = read if isinstance(read, dict) else {}
-            found = [max(a, float(b)) for a, b in zip(found, known.get(name, found))]
+            before = known.get(name, found)
+            if len(before) == len(found):
+                found = [max(a, float(b)) for a, b in zip(found, before)]
         except (OSError, ValueError, TypeError):
             pass
         with contextlib.suppress(OSError):
             file.write_text(json.dumps({**known, name: found}), "utf-8")
-    return Machine(*found, threads, host.cpu)
+    flops, bandwidth, cached = found
+    return Machine(flops, bandwidth, cached, threads, host.cpu)
 
 
 def _best_seconds(program: Program) -> float:

@@ -42,7 +42,7 @@ class Step:
     flops: float
     nbytes: float
     fraction: float  # of what the machine could do
-    bound: str  # "arithmetic" or "memory": what it would be limited by at best
+    bound: str  # "compute" or "memory": what it would be limited by at best
     reads: list[int]  # steps of the same run whose results it loads
     operands: list[str]
     text: str = ""  # LLVM
@@ -92,10 +92,12 @@ def parts_of(seen: Seen, machine: Machine) -> Parts:
 
 
 def _times(seen: Seen, count: int) -> list[float]:
-    """The middle of the samples of each step; without any, an even share of the program's time."""
+    """The samples of each step (the lowest but a quarter of them: other processes only ever add to
+    a time); without any, an even share of the program's time.
+    """
     samples = [s for s in seen.samples if len(s) == count]
     if samples:
-        return [sorted(column)[len(column) // 2] for column in zip(*samples)]
+        return [sorted(column)[len(column) // 4] for column in zip(*samples)]
     mean = seen.seconds / max(seen.compiled_runs, 1)
     return [mean / max(count, 1)] * count
 
@@ -156,10 +158,8 @@ def _names(state: State | None, program: Program) -> Named:
     for v in program.nodes():
         if v.primitive.family == SOURCE:
             continue
-        try:
-            found[v] = recorded(v, state)
-        except (IndexError, AttributeError):
-            continue
+        name, place = recorded(v, state)
+        found[v] = name, place
     return found
 
 
@@ -184,7 +184,7 @@ def _step(
     flops: float,
     machine: Machine,
 ) -> Step:
-    host = isinstance(step, HostStep)
+    label, tasks, parallel, text = step_facts(step)
     buffers = {id(b): b for b in _buffers(step)}
     nbytes = float(sum(b.bytes for b in buffers.values()))
     best = machine.shortest(flops, nbytes)
@@ -194,22 +194,29 @@ def _step(
     place = place or next((p for _, p in found if p is not None), None)
     module = "" if place is None or not place.module else _of(found, place)
     return Step(
-        step.value.primitive.name if isinstance(step, HostStep) else step.label,
-        title_of(found) or ("" if host else step.label),
+        label,
+        title_of(found) or label,
         module,
         [name for name, _ in modules.most_common()],
         place,
         seconds,
-        1 if isinstance(step, HostStep) else step.tasks,
-        False if isinstance(step, HostStep) else step.parallel,
+        tasks,
+        parallel,
         flops,
         nbytes,
         min(best / seconds, 1.0) if seconds > 0 else 0.0,
-        "arithmetic" if flops / machine.flops > nbytes / machine.rate(nbytes) else "memory",
+        "compute" if flops / machine.flops > nbytes / machine.rate(nbytes) else "memory",
         [],
         [f"{b.kind} {b.dtype.name}{list(b.shape)}" for b in buffers.values()],
-        "" if isinstance(step, HostStep) else step.text,
+        text,
     )
+
+
+def step_facts(step: KernelCode | HostStep) -> tuple[str, int, bool, str]:
+    """Label, tasks, whether in parallel, LLVM text."""
+    if isinstance(step, HostStep):
+        return f"{step.value.primitive.name}, by NumPy", 1, False, ""
+    return step.label, step.tasks, step.parallel, step.text
 
 
 def _module(name: str, place: Place) -> str:

@@ -5,6 +5,8 @@ were.
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,16 +28,17 @@ class Reason:
     events: int = 0
     recording: float = 0.0
     first: float = 0.0
+    more: int = 0  # sentences that differ from this one in numbers only
     programs: tuple[int, ...] = ()
 
 
 def shown_file(file: str) -> str:
-    """A file's path, relative to where the program was started if that is shorter."""
-    try:
-        near = os.path.relpath(file)
-    except ValueError:
-        return file
-    return near if not near.startswith("..") and len(near) < len(file) else file
+    """A file's path, relative to the program's folder, or where it was started, if it is below."""
+    folders = [os.path.abspath(sys.path[0])] if sys.path and sys.path[0] else []
+    for folder in (*folders, os.getcwd()):
+        if file.startswith(folder.rstrip(os.sep) + os.sep):
+            return os.path.relpath(file, folder)
+    return file
 
 
 def shown(place: Place | None) -> str:
@@ -46,14 +49,18 @@ def shown(place: Place | None) -> str:
 
 
 def reasons(misses: Sequence[Miss]) -> list[Reason]:
-    """The misses in words, equal ones together, the most often and costly first."""
+    """The misses in words, in the order of the first of each kind; what was to be expected last."""
     found: dict[tuple[str, str], Reason] = {}
+    texts: dict[tuple[str, str], set[str]] = {}
     for miss in misses:
         kind, text = explained(miss.before, miss.first, miss.siblings)
         where = shown(miss.first.place)
-        known = found.get((text, where))
+        key = re.sub(r"\d+(\.\d+)?", "0", text), where
+        known = found.get(key)
         if known is None:
-            known = found[text, where] = Reason(text, kind, where, 0, first=miss.at)
+            known = found[key] = Reason(text, kind, where, 0, first=miss.at)
+        texts.setdefault(key, set()).add(text)
+        known.more = len(texts[key]) - 1
         known.count += 1
         known.events += miss.events
         known.recording += miss.seconds
@@ -74,7 +81,7 @@ def explained(before: State, new: State, siblings: Sequence[State]) -> tuple[str
         return "first", f"the first time that {_what(new)} is recorded"
     best = max(siblings, key=lambda other: _likeness(new, other))
     kind, text = difference(new, best)
-    if before.parent is None and kind == "path":
+    if before.parent is None and (kind == "path" or best.place != new.place):
         return "first", f"the first recording that begins with {_what(new)}"
     return kind, text
 
@@ -170,7 +177,7 @@ def _flat(parts: Any) -> list[Any]:
 def _operands_differ(a: Any, b: Any) -> tuple[str, str]:
     name = a[0].name
     if a[-1] != b[-1]:
-        return "value", f"`{name}` with {_attributes(a[-1])}, not {_attributes(b[-1])}"
+        return _attributes_differ(name, a[-1], b[-1])
     for x, y in zip(a[1:-1], b[1:-1]):
         if x == y:
             continue
@@ -187,6 +194,19 @@ def _operands_differ(a: Any, b: Any) -> tuple[str, str]:
     return "tensor", f"`{name}` takes other operands than before"
 
 
-def _attributes(value: Any) -> str:
-    text = repr(value)
+def _attributes_differ(name: str, a: Any, b: Any) -> tuple[str, str]:
+    """What of an op's attributes is not the same; sizes stand in tuples of integers."""
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+        if name == "random" and isinstance(a[0], str):
+            name = a[0]
+        a, b = zip(*[(x, y) for x, y in zip(a, b) if x != y or type(x) is not type(y)])
+        if len(a) == 1:
+            a, b = a[0], b[0]
+            if isinstance(a, tuple) and all(isinstance(n, int) for n in a):
+                return "shape", f"`{name}` with sizes {list(a)}, not {_shortened(b)}"
+    return "value", f"`{name}` with {_shortened(a)}, not {_shortened(b)}"
+
+
+def _shortened(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) < 80 else text[:77] + "..."

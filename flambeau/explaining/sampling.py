@@ -17,6 +17,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from flambeau.record.places import PACKAGE
+from flambeau.record.plan import Plan
 
 if TYPE_CHECKING:
     from flambeau.explaining.collector import Collector
@@ -32,7 +33,10 @@ STANDARD = tuple(
     if (path := sysconfig.get_path(key))
 )
 
-# (file, line of the definition, name)
+COMPILING = Plan.compile.__code__
+LOADER = ("", 0, "DataLoader (indexing, collating)")
+
+# (file, line of the definition, name); no file: what the name says
 Function = tuple[str, int, str]
 
 
@@ -49,9 +53,11 @@ class StackSampler:
             kind: defaultdict(float) for kind in ("data", "python")
         }
         self.workers: dict[Function, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self.total = {"data": 0.0, "python": 0.0, "workers": 0.0}
         self.looks = 0
         self.active = False
         self.last = 0.0
+        self.outermost = type(owner).loading.__code__  # of what loads batches
         self.before: Any = None
 
     def start(self) -> None:
@@ -88,20 +94,26 @@ class StackSampler:
         if kind not in self.functions or frame is None:
             return
         self.looks += 1
-        self.note(frame, passed, self.functions[kind], self.lines[kind])
+        if self.note(frame, passed, self.functions[kind], self.lines[kind]):
+            self.total[kind] += passed
         if self.owner.threads:
             frames = sys._current_frames()
             for ident in list(self.owner.threads):
                 other = frames.get(ident)
-                if other is not None:
-                    self.note(other, passed, self.workers, None)
+                if other is not None and self.note(other, passed, self.workers, None):
+                    self.total["workers"] += passed
 
-    def note(self, frame: FrameType | None, seconds: float, functions: Any, lines: Any) -> None:
+    def note(self, frame: FrameType | None, seconds: float, functions: Any, lines: Any) -> bool:
+        """Adds a look; False where it is the compiler that is at work."""
         known: set[Function] = set()
         innermost = True
         depth = 0
         while frame is not None and depth < DEEPEST:
             code = frame.f_code
+            if code is self.outermost:
+                break
+            if code is COMPILING and innermost:
+                return False
             if wanted(code):
                 key = (code.co_filename, code.co_firstlineno, name_of(code, frame))
                 if innermost:
@@ -114,6 +126,10 @@ class StackSampler:
                     functions[key][1] += seconds
             frame = frame.f_back
             depth += 1
+        if innermost and functions is not self.functions["python"]:
+            functions[LOADER][0] += seconds
+            functions[LOADER][1] += seconds
+        return True
 
 
 _wanted: dict[CodeType, bool] = {}

@@ -25,7 +25,7 @@ Rule = Callable[[Value, tuple[Value, ...]], "Value | None"]
 
 
 class Origins:
-    """While `of` is a dictionary: which value of the first program a rewritten one comes from."""
+    """Which recorded value each rewritten one comes from, while `of` is a dictionary."""
 
     of: dict[Value, Value] | None = None
 

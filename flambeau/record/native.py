@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.cpu import bounds
@@ -147,23 +148,24 @@ class NativeProgram:
         """Runs on the table as it stands, by the clock; what came of it is added to `codes`."""
         start, observer = perf_counter(), WATCH.observer
         if observer is None:
-            self.run_table(codes)
-        else:
-            codes.append(observer.running(self))
-        share = SAMPLED if self.alone else 1
+            self.run_table(self.table, codes)
+            share = SAMPLED if self.alone else 1
+        else:  # every run comes here
+            codes.append(observer.running(self, self.table))
+            share = 1
         STATISTICS.compiled_seconds += (perf_counter() - start) * share
 
-    def run_table(self, codes: list[Any] | None = None) -> int:
-        """Runs on the table as it is filled; not 0 where a kernel has refused its data. That number
-        is added to `codes`.
+    def run_table(self, table: Any, codes: list[Any] | None = None) -> int:
+        """Runs on a table that is filled; not 0 where a kernel has refused its data. That number is
+        added to `codes`.
         """
         if codes is None:
             codes = []
         if self.whole:
             threads = get_num_threads() if self.parallel else 1
-            codes += map(self.call, (self.table_address,), (self.entry,), (threads,))
+            codes += map(self.call, (address_of(table),), (self.entry,), (threads,))
         else:
-            self.compiled.run_table(self.table, codes)
+            self.compiled.run_table(table, codes)
         code: int = codes[0]
         return code
 

@@ -23,9 +23,9 @@ class Observer:
         """A recording runs: `run(rec)` does it."""
         return run(rec)
 
-    def running(self, native: NativeProgram) -> int:
-        """Compiled code runs, on the table that is filled: `native.run_table()` does it."""
-        return native.run_table()
+    def running(self, native: NativeProgram, table: Any) -> int:
+        """Compiled code runs, on a table of addresses: `native.run_table(table)` does it."""
+        return native.run_table(table)
 
     def missed(self, before: State, after: State, seconds: float) -> None:
         """An event was new at `before`; the slow path has made `after` of it."""

@@ -42,6 +42,7 @@ FLOORS |= dict.fromkeys(
             "checkpoint",
             "compiler",
             "debugging",
+            "explaining",
             "cpu",
             "cuda",
             "dynamo",

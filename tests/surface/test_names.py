@@ -118,7 +118,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "ao": lambda: flambeau.ao.quantization.QuantStub(),
     "observers": lambda: flambeau.ao.quantization.MinMaxObserver(dtype=flambeau.float32),
     "onnx": lambda: flambeau.onnx.export(flambeau.nn.Linear(1, 1), flambeau.ones(1), "m.onnx"),
-    "profile": lambda: flambeau.profiler.profile(),
+    "profile": lambda: flambeau.profiler.profile(experimental_config={}),
 }
 
 

@@ -92,7 +92,7 @@ class SteppedRun:
         """
         call, idle, address = self.call, self.idle, int(table.ctypes.data)
         threads = get_num_threads() if self.compiled.parallel else 1
-        seconds = []
+        seconds: list[float] = []
         for entry, host in zip(self.entries, self.hosts, strict=True):
             start = perf_counter()
             if host is not None:

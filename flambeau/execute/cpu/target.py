@@ -226,6 +226,18 @@ def compile_object(text: str, target: Target, suffix: str = "") -> bytes:
     functions, those marked `alwaysinline` are inlined, no others.
     Raises KernelCompileError when LLVM does not accept the text. Any thread may call it.
     """
+    code: bytes = _compiled(text, target, suffix, _emit)
+    return code
+
+
+def assembly(text: str, target: Target) -> str:
+    """The assembly that `compile_object` would make object code of. Raises KernelCompileError."""
+    found: str = _compiled(text, target, "", lambda machine, module: machine.emit_assembly(module))
+    return found
+
+
+def _compiled(text: str, target: Target, suffix: str, emit: Callable[[Any, Any], Any]) -> Any:
+    """What `emit(machine, module)` gives of the module after all passes."""
     llvm = binding()
     machine = _machines.get(target)
     # Both are closed here, in this order: left to the garbage collector, which knows none, the
@@ -246,7 +258,7 @@ def compile_object(text: str, target: Target, suffix: str = "") -> bytes:
             if suffix:
                 _append_to_names(llvm, module, suffix)
             _optimise(llvm, module, machine)
-            return _emit(machine, module)
+            return emit(machine, module)
 
 
 def _append_to_names(llvm: Any, module: Any, suffix: str) -> None:

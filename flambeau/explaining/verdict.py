@@ -1,0 +1,186 @@
+"""The report in a few sentences: where the time went, and what would change that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Data = dict[str, Any]
+
+WORDS = {
+    "data": "loading data",
+    "run": "compiled programs",
+    "numpy": "programs in NumPy",
+    "python": "Python and recording",
+    "compile": "compiling",
+    "wait": "waiting",
+}
+ENOUGH = 0.8  # of the time: what takes that much together is named
+MOST_NAMED = 4
+
+
+def duration(seconds: float) -> str:
+    """A length of time with three digits at most."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            number = seconds / size
+            return f"{number:.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
+
+
+def percent(part: float, whole: float) -> str:
+    share = 100.0 * part / whole if whole else 0.0
+    return f"{share:.0f} %" if share >= 1 or share == 0 else "under 1 %"
+
+
+def verdict(report: Data) -> list[str]:
+    """The sentences."""
+    total = report["seconds"]
+    kinds = report["kinds"]
+    parts = sorted(kinds.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{WORDS[k]} {percent(v, total)}" for k, v in parts if v > 0.005 * total)
+    found = [f"{duration(total)} in all: {listed}."]
+    found += _culprits(report, total)
+    for advice in (_on_data, _on_compiling, _on_python, _on_kernels, _on_waiting):
+        sentence = advice(report, total)
+        if sentence:
+            found.append(sentence)
+    found += _on_recordings(report)
+    return found
+
+
+def _culprits(report: Data, total: float) -> list[str]:
+    """What takes most of the time together, by name."""
+    candidates: list[tuple[float, str]] = []
+    named = 0.0
+    for function in report["data"]["functions"]:
+        if function["own"] > 0:
+            named += function["own"]
+            at = f" ({function['place']})" if function["place"] else ""
+            where = f"{function['name']}{at}, in loading data"
+            candidates.append((function["own"], where))
+    rest = report["kinds"]["data"] - named
+    candidates.append((max(rest, 0.0), "the rest of loading data"))
+    grouped: dict[str, float] = {}
+    for kernel in report["kernels"]:
+        program = report["programs"][kernel["program"]]
+        if program["loading"] > program["runs"] / 2:
+            continue  # a part of loading
+        step = program["steps"][kernel["step"]]
+        within = f" in {step['module']}" if step["module"] else ""
+        name = f"the kernel {step['title']}{within}"
+        grouped[name] = grouped.get(name, 0.0) + kernel["seconds"]
+    candidates += [(seconds, name) for name, seconds in grouped.items()]
+    kinds, start = report["kinds"], report["start"]
+    before = min(start, kinds["python"] + kinds["wait"])
+    candidates.append((before, "the start, before the first tensor is computed (imports)"))
+    python = kinds["python"] - min(before, kinds["python"])
+    candidates.append((python, "Python between programs"))
+    candidates.append((kinds["compile"], "compiling"))
+    candidates.append((kinds["numpy"], "programs that run in NumPy"))
+    candidates.sort(key=lambda c: -c[0])
+    chosen, sum_ = [], 0.0
+    for seconds, name in candidates[:MOST_NAMED]:
+        if sum_ > ENOUGH * total or seconds < 0.02 * total:
+            break
+        sum_ += seconds
+        chosen.append(f"{name}: {percent(seconds, total)}")
+    if not chosen:
+        return []
+    verb = "takes" if len(chosen) == 1 else "take"
+    what = "One thing" if len(chosen) == 1 else f"{_number(len(chosen))} things"
+    return [f"{what} {verb} {percent(sum_, total)} of it: {'; '.join(chosen)}."]
+
+
+def _number(n: int) -> str:
+    return {2: "Two", 3: "Three", 4: "Four"}.get(n, str(n))
+
+
+def _on_data(report: Data, total: float) -> str | None:
+    data = report["data"]
+    if data["seconds"] < 0.3 * total:
+        return None
+    if data["elsewhere"]:
+        return (
+            "The program waits for its loader's workers: more of them (num_workers), or less work"
+            " for each sample, would help."
+        )
+    own = [f for f in data["functions"] if f["place"] and f["own"] > 0.3 * data["seconds"]]
+    slow = max(own, key=lambda f: f["own"], default=None)
+    if slow is None:
+        return "Batches are loaded between steps: num_workers=2 would load them meanwhile."
+    each = f", {duration(slow['per_sample'])} a sample" if slow["per_sample"] else ""
+    return (
+        f"{slow['name']} runs for each sample{each}: done once for all samples, on whole batches,"
+        " or by workers (num_workers=2), it would not hold up the steps."
+    )
+
+
+def _on_compiling(report: Data, total: float) -> str | None:
+    if report["kinds"]["compile"] < 0.15 * total:
+        return None
+    fresh = [p for p in report["programs"] if p["compile_seconds"] and not p["from_disk"]]
+    if fresh:
+        return (
+            f"{len(fresh)} programs were compiled; the next run finds their kernels on disk and"
+            " spends a fraction of that time."
+        )
+    return "The kernels came from the disk: what is left of compiling is reading and linking them."
+
+
+def _on_python(report: Data, total: float) -> str | None:
+    step = report["step"]
+    if step is None or not step["seconds"]:
+        return None
+    share = step["kinds"]["python"] / step["seconds"]
+    if share < 0.4:
+        return None
+    lines = report["python"]["lines"]
+    where = f" (most of it at {lines[0]['place']})" if lines else ""
+    return (
+        f"In a typical step ({duration(step['seconds'])}) Python takes {percent(share, 1)}{where}:"
+        " torch.compile of the step skips the recording, and .item() or print once in a while"
+        " instead of every step makes fewer, longer programs."
+    )
+
+
+def _on_kernels(report: Data, total: float) -> str | None:
+    running = report["kinds"]["run"]
+    if running < 0.3 * total or not report["kernels"]:
+        return None
+    first = report["kernels"][0]
+    step = report["programs"][first["program"]]["steps"][first["step"]]
+    share = percent(first["seconds"], running)
+    within = f" in {step['module']}" if step["module"] else ""
+    return (
+        f"Of the compiled programs the kernel {step['title']}{within} takes most ({share}); it"
+        f" reaches {percent(step['fraction'], 1)} of what this machine's {step['bound']} allows."
+    )
+
+
+def _on_waiting(report: Data, total: float) -> str | None:
+    if report["kinds"]["wait"] < 0.2 * total:
+        return None
+    return (
+        "The main thread often has no CPU: it sleeps, waits for files or a terminal, or other"
+        " processes keep the machine busy."
+    )
+
+
+def _on_recordings(report: Data) -> list[str]:
+    """Why steps were recorded anew after the first ones."""
+    later = [r for r in report["reasons"] if r["kind"] != "first"]
+    if not later:
+        return []
+    count = sum(r["count"] for r in later)
+    later.sort(key=lambda r: -r["count"])
+    top = later[0]
+    at = f" at {top['place']}" if top["place"] else ""
+    if count == 1:
+        return [f"One recording differed from earlier ones{at}: {top['text']}."]
+    kinds = len(later)
+    most = "" if kinds == 1 or top["count"] == 1 else " most often"
+    first = "" if most or kinds == 1 else " first"
+    times = f", and {top['more']} more of the kind" if top["more"] else ""
+    return [
+        f"{count} recordings differed from earlier ones,{most}{first}{at}: {top['text']}{times}."
+    ]
