@@ -269,15 +269,12 @@ def _of_other_size(message: str, input: Tensor, target: Tensor) -> ValueError:
     error = ValueError(message)
     column = (len(target), 1) if target.ndim == 1 else None
     if input.shape == column:
-        add_note(
-            error,
-            "  hint: make the target a column, target.unsqueeze(1)\n  more: flambeau help targets",
-        )
+        hint = "make the target a column, target.unsqueeze(1)"
     elif target.ndim == 2 and target.shape == (*input.shape, 1):
-        add_note(
-            error,
-            "  hint: what was predicted is one a row: target.squeeze(1)\n  more: flambeau help targets",
-        )
+        hint = "what was predicted is one a row: target.squeeze(1)"
+    else:
+        return error
+    add_note(error, f"  hint: {hint}\n  more: flambeau help targets")
     return error
 
 
