@@ -76,9 +76,10 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
 
     reads: dict[Value, Value] = {}
     pass_ = Reverse(None, translate)
-    # Cotangents that Python's code receives, or of freed values: a pass for those alone may still
-    # come.
+    # Cotangents that Python's code receives, of freed values, or of other roots (one that was
+    # filled leads nowhere, but is a tensor): a pass for those alone may still come.
     arrived: list[Value] = []
+    ends_too = set(roots)
     for value, inputs in trace.cuts:
         pass_.cuts[value] = _dry_cut(value, inputs, arrived)
     stop = trace.freed
@@ -90,6 +91,8 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
             arrived.append(pass_.cotangents[value])
             pass_._pop(value)
             continue
+        if value in ends_too:
+            arrived.append(pass_.cotangents[value])
         pass_.step()
     ends = [*pass_.leaves.values(), *pass_.histories.values()]
     used = [reads[v] for v in reachable([*ends, *arrived], data=True) if v in reads]

@@ -17,6 +17,15 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "the gradient of a tensor that was filled, in a later program": """
+x = torch.tensor([[2.0, 1.5, 2.25], [-0.5, 1.5, 0.5]], requires_grad=True)
+y = x / 2.0
+y.fill_(3)
+z = torch.tanh(y)
+print(z.sum().item())
+g = torch.autograd.grad(z.cos().tanh().sum(), y)[0].clone(memory_format=torch.contiguous_format)
+print(g)
+""",
     "a hook on a view that an earlier program has used by then": """
 w = torch.tensor([[1.5], [-0.2], [1.4]], dtype=torch.float64, requires_grad=True)
 x = w.mean(0)
