@@ -16,6 +16,7 @@ from flambeau.autograd.hooks import (
     retaining,
     run_hooks,
 )
+from flambeau.autograd.forgotten import watch_sums
 from flambeau.autograd.stepwise import commit_pass, many_frames, through_frames
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
@@ -525,3 +526,4 @@ def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
                 hook(leaf)
     if have:
         recorder.group_update(ACCUMULATE, have, (new,))
+        watch_sums(pairs[0][0])
