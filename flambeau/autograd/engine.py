@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from flambeau.autograd.forgotten import watch_sums
 from flambeau.autograd.hooks import (
     RETAINING,
     HookCut,
@@ -16,7 +17,6 @@ from flambeau.autograd.hooks import (
     retaining,
     run_hooks,
 )
-from flambeau.autograd.forgotten import watch_sums
 from flambeau.autograd.stepwise import commit_pass, many_frames, through_frames
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
