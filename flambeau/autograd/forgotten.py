@@ -15,7 +15,7 @@ WORDS = (
 
 
 def watch_sums(leaf: Any) -> None:
-    """Warns, once a line, where a leaf's gradient has only been added to while the leaf was updated.
+    """Warns, once a line, where a leaf was updated while its gradient has only been added to.
 
     What else is done to the gradient (zeroed, clipped) or two passes for one update begin the count
     anew, as does a recording of several steps, which is not looked into.
