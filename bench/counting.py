@@ -21,7 +21,7 @@ def operations(nodes: Iterable[Value]) -> int:
     total = 0
     for value in nodes:
         family = value.primitive.family
-        if family == "contraction":
+        if family in ("contraction", "attention"):
             total += 2 * products(value)
         elif family == "recurrence":
             total += recurrence_operations(value)

@@ -19,7 +19,16 @@ from flambeau.explaining.collector import Seen
 from flambeau.explaining.machine import Machine
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Origins
-from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, REDUCTION, SCAN, SOURCE, VIEW, WINDOW
+from flambeau.ops.primitive import (
+    ATTENTION,
+    CONTRACTION,
+    ELEMENTWISE,
+    REDUCTION,
+    SCAN,
+    SOURCE,
+    VIEW,
+    WINDOW,
+)
 from flambeau.ops.value import Value
 from flambeau.record.places import Place
 from flambeau.record.tree import State
@@ -136,7 +145,7 @@ def _heaviest(made: Sequence[KernelCode | HostStep], times: Sequence[float]) -> 
 def flops_of(v: Value) -> float:
     """Floating point (or integer) operations of a value; a multiply-add counts as two."""
     family = v.primitive.family
-    if family == CONTRACTION:
+    if family in (CONTRACTION, ATTENTION):
         return 2.0 * products(v)
     if family in (REDUCTION, SCAN):
         return float(v.inputs[0].size)

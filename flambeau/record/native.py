@@ -103,9 +103,9 @@ class NativeProgram:
         """The thread's memory for intermediates, with room for this program's."""
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
-            ARENA.buffer = NO_MEMORY  # first the old one goes
+            # First the old one goes, also from the tables that know it: there may be no room.
+            ARENA.token, ARENA.buffer = object(), NO_MEMORY
             arena = ARENA.buffer = _arena_memory(self.arena_bytes)
-            ARENA.token = object()
         return arena
 
     def run(self, rec: Recording, storages: list[Storage], moved: bool, codes: list[Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from flambeau.functional.randomness import rand
 from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import is_lazy
-from flambeau.ops.primitive import CONTRACTION, RECURRENCE
+from flambeau.ops.primitive import ATTENTION, CONTRACTION, RECURRENCE
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.recording import retrace
@@ -303,7 +303,7 @@ class Counter:
 
 def _operations(value: Value) -> int:
     family = value.primitive.family
-    if family == CONTRACTION:
+    if family in (CONTRACTION, ATTENTION):
         return 2 * products(value)
     if family == RECURRENCE:  # each step's product with the weight of the state
         rows: int = sum(value.attrs["sizes"])

@@ -207,6 +207,7 @@ def test_a_compiled_function_in_many_threads(monkeypatch: pytest.MonkeyPatch) ->
         for x in inputs:
             float(compiled(x).sum())
     native.ARENA.buffer = allocate(2 * native.ARENA.buffer.nbytes)
+    native.ARENA.token = object()
 
     def work(number: int) -> float:
         worst = 0.0
