@@ -206,6 +206,12 @@ class Ready:
         self.kept = kept
         self.handles = handles
         self.results = [handles[number] for number in kept.fresh]
+        # Where each was made (recording and number), and all that it was then.
+        self.made = [(handles[number]._rec, number) for number in kept.fresh]
+        self.plain = [
+            {name: value for name, value in tensor.__dict__.items() if name != "_storage"}
+            for tensor in self.results
+        ]
         self.memory = kept.plan.release()
         self.buffers = [storage.buffer for storage in self.memory]
         self.metas = [tensor._meta for tensor in self.results]
@@ -234,7 +240,7 @@ class Ready:
         self.address = self.table.__array_interface__["data"][0]
         # Slots of arguments, their numbers, and the storages that the table has in them.
         self.given: list[tuple[int, int, Any]] = [(*given, MISS) for given in kept.given]
-        self.watched = self.to_watch()
+        self.watched, self.given_out = self.to_watch(), self.all_given_out()
         self.counts = self.baseline()
 
     def run(self, tensors: Sequence[Any]) -> Any:
@@ -256,6 +262,9 @@ class Ready:
             for tensor, meta in zip(self.results, self.metas):
                 if tensor._meta is not meta:
                     return MISS
+            for tensor, size in self.given_out:
+                if len(tensor.__dict__) != size:
+                    return MISS  # the last user has left something on it
             for leaf, gradient in self.leaves:
                 if leaf._grad is not gradient:
                     return MISS
@@ -350,12 +359,14 @@ class Ready:
         for place, tensor in enumerate(self.results):
             storage = tensor._storage
             sharing = sum(t._storage is storage for t in self.results)
-            if id(tensor) in gradients or sharing != 1 or tensor._num < 0:
+            if id(tensor) in gradients or sharing != 1:
                 continue
             index = [s is storage for s in self.memory].index(True)
             out = new(Tensor)
-            out.__dict__.update(tensor.__dict__)
-            out._meta, out._rec, out._num = tensor._meta, tensor._rec, tensor._num
+            # Not what the held one is by now: a later recording may know it, a user have left
+            # something on it.
+            out.__dict__.update(self.plain[place])
+            out._meta, out._rec, out._num = self.metas[place], *self.made[place]
             family = tensor._family
             if family is not None:
                 out._family = Family()
@@ -364,24 +375,33 @@ class Ready:
                 out._family.add(out)
             fresh = Storage(allocate(self.memory[index].nbytes))
             out._storage = fresh
-            self.results[place] = self.handles[tensor._num] = out
+            self.results[place] = self.handles[self.made[place][1]] = out
             self.memory[index], self.buffers[index] = fresh, fresh.buffer
             self.table[start + index] = fresh.buffer.address
             del out, fresh, storage
         del tensor  # a local name counts as a holder
-        self.watched = self.to_watch()
+        self.watched, self.given_out = self.to_watch(), self.all_given_out()
         return list(map(getrefcount, self.watched)) == self.counts
 
     def baseline(self) -> list[int]:
         """The counts of `watched` where nobody but this, the plan and the leaves holds anything."""
         gradients = {id(gradient) for _, gradient in self.leaves}
         alone = DEAD_COUNT + 1  # in one list, and in `watched`
-        # Results are in `handles` too, gradients in `leaves` and a leaf; a storage is a tensor's,
-        # a buffer a storage's.
-        holders = [alone + 1 + 2 * (id(t) in gradients) for t in self.results]
+        # Results are in `handles` too, gradients in `leaves` and a leaf, others in `given_out`; a
+        # storage is a tensor's, a buffer a storage's.
+        holders = [alone + (3 if id(t) in gradients else 2) for t in self.results]
         per_storage = [alone + sum(t._storage is s for t in self.results) for s in self.memory]
         per_buffer = [alone + 1 for _ in self.buffers]
         return [*holders, *per_storage, *per_buffer, *[alone for _ in self.buffers]]
+
+    def all_given_out(self) -> list[tuple[Any, int]]:
+        """The results that are no gradients of leaves, and how much stood on each when it was new."""
+        gradients = {id(gradient) for _, gradient in self.leaves}
+        return [
+            (tensor, len(plain) + 1)  # and its storage
+            for tensor, plain in zip(self.results, self.plain)
+            if id(tensor) not in gradients
+        ]
 
     def to_watch(self) -> list[Any]:
         """What nobody else must hold while a call runs: results and all that is their memory."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import flambeau as torch
 import flambeau.nn as nn
 import flambeau.optim as optim
 from flambeau.compiler import Compiled
+from flambeau.record.options import OPTIONS
 
 
 def training(
@@ -217,3 +220,30 @@ def test_intermediates_lie_in_memory_that_is_there(monkeypatch):
     found = run(x)
     assert ready.table[-1] == ARENA.buffer.address != old.address
     assert found.tolist() == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in expected]
+
+
+def test_a_result_is_new_whatever_was_done_with_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the last user has put it into, or left on it, is not the next one's."""
+    monkeypatch.setattr(OPTIONS, "executor", "compiled")
+
+    def double(x: Any) -> Any:
+        return x * 2
+
+    compiled = torch.compile(double)
+    inputs = [torch.full((3,), float(n)) for n in range(5)]
+    for x in inputs:
+        assert compiled(x).sum().item() == 6 * x[0].item()  # enters a later recording
+    held: list[Any] = []
+    for x in inputs * 2:
+        held.append(compiled(x))
+        assert held[-1].tolist() == [2 * x[0].item()] * 3
+        assert (held[-1] + held[0]).tolist() == [2 * x[0].item()] * 3  # (the first is zeros)
+    assert [y[0].item() for y in held] == [0.0, 2.0, 4.0, 6.0, 8.0] * 2
+    held.clear()
+    for x in inputs:
+        y = compiled(x)
+        assert not hasattr(y, "note")
+        y.note = 1
+        del y
