@@ -395,7 +395,7 @@ class Ready:
         return [*holders, *per_storage, *per_buffer, *[alone for _ in self.buffers]]
 
     def all_given_out(self) -> list[tuple[Any, int]]:
-        """The results that are no gradients of leaves, and how much stood on each when it was new."""
+        """The results that are no gradients of leaves, and how much stood on each when new."""
         gradients = {id(gradient) for _, gradient in self.leaves}
         return [
             (tensor, len(plain) + 1)  # and its storage

@@ -232,16 +232,17 @@ def test_a_result_is_new_whatever_was_done_with_the_last_one(
         return x * 2
 
     compiled = torch.compile(double)
-    inputs = [torch.full((3,), float(n)) for n in range(5)]
-    for x in inputs:
-        assert compiled(x).sum().item() == 6 * x[0].item()  # enters a later recording
-    held: list[Any] = []
-    for x in inputs * 2:
-        held.append(compiled(x))
-        assert held[-1].tolist() == [2 * x[0].item()] * 3
-        assert (held[-1] + held[0]).tolist() == [2 * x[0].item()] * 3  # (the first is zeros)
-    assert [y[0].item() for y in held] == [0.0, 2.0, 4.0, 6.0, 8.0] * 2
-    held.clear()
+    inputs = [torch.tensor([float(n)] * 3) for n in range(5)]
+    for n, x in enumerate(inputs):
+        total = compiled(x).sum()  # enters a later recording
+        assert total.item() == 6 * n
+    held = None
+    for n, x in enumerate(inputs * 2):
+        held = compiled(x)  # while the last one is held
+        assert held.tolist() == [2.0 * (n % 5)] * 3
+    kept = [compiled(x) for x in inputs]
+    assert [y.tolist()[0] for y in kept] == [0.0, 2.0, 4.0, 6.0, 8.0]
+    del held, kept
     for x in inputs:
         y = compiled(x)
         assert not hasattr(y, "note")
