@@ -8,7 +8,9 @@ Python (printing, appending to a list) does not happen again, as under `torch.co
 
 A kept call is left, and the body recorded again, as soon as something it rests on has changed: a
 captured tensor was replaced or its metadata changed, a module was edited or switched between train
-and eval, a global or closure variable that is a plain value changed, grad mode.
+and eval, grad mode, or anything else that the body may read (`record/guarding.py`): variables,
+attributes of objects, what is in dictionaries and lists. A body that changes such things itself, or
+reads what cannot be looked into (iterators, random numbers of Python's), is never kept: it runs.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
 from flambeau.record.flushing import settling
+from flambeau.record.guarding import Survey
 from flambeau.record.handle import Family
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
 from flambeau.record.observing import WATCH
@@ -37,6 +40,7 @@ from flambeau.record.storage import Storage, allocate
 from flambeau.tensor.tensor import Tensor
 
 PLAIN = (int, float, bool, str, bytes, type(None), DType)
+SIGNED = (Tensor, tuple, list, dict, *PLAIN)  # arguments whose content is part of the key
 MISS = object()
 new = object.__new__
 
@@ -84,8 +88,10 @@ class Kept:
         result: Any,
         gradients: list[tuple[Any, int]],
         expected: list[tuple[Any, Any]],
+        survey: Survey,
     ) -> None:
         self.plan = plan
+        self.survey = None if survey.empty else survey
         self.state = state
         self.sources = (
             sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)
@@ -108,6 +114,8 @@ class Kept:
     def run(self, tensors: Sequence[Any]) -> Any:
         """The call's result, or MISS when it rests on something that has changed."""
         if self.changes != CHANGES.count or [t._meta for t in self.captured] != self.metas:
+            return MISS
+        if self.survey is not None and not self.survey.holds():
             return MISS
         for leaf, gradient in self.expected:
             if leaf._grad is not gradient:
@@ -513,6 +521,7 @@ class Compiled:
             result = kept.run(tensors)
             if result is not MISS:
                 bare = self.plain and not kwargs and len(tensors) == len(parts)
+                bare = bare and kept.survey is None
                 if bare and all(value.__class__ is Tensor for value in args):
                     self.quick = key[0], key[1], parts, kept
                 return result
@@ -533,6 +542,10 @@ class Compiled:
     def record(self, key: Any, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         """Runs the body; keeps the call when it has gone the way of the call before."""
         rec = LOCAL.rec
+        survey = None
+        if key in self.seen:
+            parts = [*args, *kwargs.values()]
+            survey = Survey(self.function, [v for v in parts if not isinstance(v, SIGNED)])
         capture = LOCAL.capture = Capture()
         try:
             result = self.function(*args, **kwargs)
@@ -551,12 +564,19 @@ class Compiled:
         }
         fixed = tuple((type(s), s) for i, s in enumerate(scalars) if i not in own)
         mark = (state, fixed)
-        if self.seen.get(key) == mark and len(self.kept) < self.LIMIT:
-            kept = self.keep(rec, state, handles, bases, scalars, capture, result, tensors)
+        # (A body that changes what it reads is not kept: it has more to do than its program.)
+        sound = survey is not None and survey.complete and survey.holds()
+        if survey is not None and sound and self.seen.get(key) == mark and self.room():
+            made = rec, state, handles, bases, scalars, capture
+            kept = self.keep(*made, result, tensors, survey)
             if kept is not None:
                 self.kept[key] = kept
         self.seen[key] = mark
         return result
+
+    def room(self) -> bool:
+        """Whether another call may be kept."""
+        return len(self.kept) < self.LIMIT
 
     def keep(
         self,
@@ -568,6 +588,7 @@ class Compiled:
         capture: Capture,
         result: Any,
         tensors: list[Tensor],
+        survey: Survey,
     ) -> Kept | None:
         """The call as it can run again, or None where it cannot."""
         numbers = {id(handle): number for number, handle in enumerate(handles)}
@@ -603,7 +624,7 @@ class Compiled:
         if any(number not in live for _, number in gradients):
             return None
         plan.asked = True
-        return Kept(plan, state, sources, scalars, capture, shape, gradients, expected)
+        return Kept(plan, state, sources, scalars, capture, shape, gradients, expected, survey)
 
 
 def _sources(

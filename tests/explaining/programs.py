@@ -22,7 +22,7 @@ class Digits(Dataset):
     def __init__(self, count):
         self.images = torch.rand(count, 1, 16, 16)
         self.labels = torch.randint(0, 10, (count,))
-        self.transform = Shift(12000)
+        self.transform = Shift(40000)
 
     def __len__(self):
         return len(self.images)
