@@ -142,6 +142,17 @@ def entry(module: str, name: str, value: Any, example: str) -> str:
     return "\n".join([*lines, "::::", ""])
 
 
+def words_of_examples(module: str) -> str:
+    """What the short names in a page's examples stand for."""
+    own = ""
+    if module.startswith(("flambeau.vision", "flambeau.metrics")):
+        own = f", and `{module.split('.')[-1]}` is `{module}`"
+    return (
+        "In the examples, `torch` is Flambeau, `nn` is its `nn`, `F` its `nn.functional`"
+        f"{own}; PyTorch prints the same."
+    )
+
+
 def write_reference(folder: Path) -> None:
     """A page for each module."""
     folder.mkdir(parents=True)
@@ -163,6 +174,8 @@ def write_reference(folder: Path) -> None:
             if not isinstance(value, property):
                 values[name] = getattr(owner, name)
         page = [f"# {module}: {title}", ""]
+        if examples:
+            page += [words_of_examples(module), ""]
         page += [entry(module, n, v, examples.get(n, "")) for n, v in values.items()]
         (folder / f"{module}.md").write_text("\n".join(page), encoding="utf-8")
         listed.append(f"{module}")

@@ -44,7 +44,6 @@ from flambeau.vision.transforms.functional import (
     invert,
     normalize,
     posterize,
-    rgb_to_grayscale,
     solarize,
     ten_crop,
     to_grayscale,
@@ -232,10 +231,17 @@ def convert_image_dtype(image: Tensor, dtype: DType = float32) -> Tensor:
     return to_dtype(image, dtype, scale=True)
 
 
+def rgb_to_grayscale(inpt: Any, num_output_channels: int = 1) -> Any:
+    """The image in gray, with one or three channels."""
+    if isinstance(inpt, Tensor) and inpt.shape[-3] == 1 and num_output_channels == 3:
+        return inpt.repeat_interleave(3, dim=-3)
+    return v1.rgb_to_grayscale(inpt, num_output_channels)
+
+
 def grayscale_to_rgb(inpt: Any) -> Any:
     """The image with three channels."""
     if isinstance(inpt, Tensor):
-        return inpt if inpt.shape[-3] >= 3 else v1.rgb_to_grayscale(inpt, 3)
+        return inpt if inpt.shape[-3] >= 3 else rgb_to_grayscale(inpt, 3)
     return inpt.convert("RGB")
 
 
