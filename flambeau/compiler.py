@@ -92,6 +92,7 @@ class Kept:
     ) -> None:
         self.plan = plan
         self.survey = None if survey.empty else survey
+        self.held = survey.held
         self.state = state
         self.sources = (
             sources  # per base: (argument number, None, 0) or (-1, tensor, offset in bytes)

@@ -56,6 +56,9 @@ class Survey:
         self._seen: dict[int, Any] = {}
         self._used: dict[str, None] = {}  # names in the code that was looked at
         self._spaces: list[Any] = []  # what they may be names of: modules and classes
+        # What the function itself names is part of a call's key, by identity: it must live on.
+        self.root = getattr(function, "__func__", function)
+        self.held: list[Any] = []
         self._walk(function)
         for value in arguments:
             self._walk(value)
@@ -138,11 +141,17 @@ class Survey:
         self._used.update(dict.fromkeys(names))
         for name in names:
             if name in space:
-                self.names.append((space, name, space[name]))
+                if function is self.root and name in code.co_names:
+                    self.held.append(space[name])
+                else:
+                    self.names.append((space, name, space[name]))
                 self._walk(space[name])
         for cell in function.__closure__ or ():
             try:
-                self.cells.append((cell, cell.cell_contents))
+                if function is self.root:
+                    self.held.append(cell.cell_contents)
+                else:
+                    self.cells.append((cell, cell.cell_contents))
                 self._walk(cell.cell_contents)
             except ValueError:  # empty as yet
                 self.complete = False
