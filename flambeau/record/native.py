@@ -4,6 +4,7 @@ run.
 
 from __future__ import annotations
 
+import errno
 import struct
 import sys
 import threading
@@ -33,7 +34,12 @@ def _arena_memory(nbytes: int) -> Buffer:
     """Memory for an arena; in the checking mode between guard pages."""
     if not bounds.switched_on() or sys.platform != "linux":
         return allocate(nbytes)
-    owner, address = bounds.guarded(nbytes)
+    try:
+        owner, address = bounds.guarded(nbytes)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryError(f"no room for {nbytes} bytes of intermediates") from None
     return Buffer(owner, address, nbytes)
 
 

@@ -60,6 +60,13 @@ ACCESSES = {
         " true, i1 true, i1 false, i1 true>, <4 x float> zeroinitializer)",
         15,
     ),
+    "scatter": (
+        "%v0 = insertelement <4 x i64> <i64 0, i64 3, i64 900, i64 5>, i64 %i, i32 1\n"
+        "%v = getelementptr float, ptr %p, <4 x i64> %v0\n"
+        "call void @llvm.masked.scatter.v4f32.v4p0(<4 x float> zeroinitializer, <4 x ptr> %v,"
+        " i32 4, <4 x i1> <i1 true, i1 true, i1 false, i1 true>)",
+        15,
+    ),
     "move": (
         "%q = getelementptr i8, ptr %p, i64 %i\n"
         "call void @llvm.memmove.p0.p0.i64(ptr %q, ptr %p, i64 16, i1 false)",
@@ -84,6 +91,7 @@ DECLARATIONS = """
 declare <4 x float> @llvm.masked.load.v4f32.p0(ptr, i32, <4 x i1>, <4 x float>)
 declare void @llvm.masked.store.v4f32.p0(<4 x float>, ptr, i32, <4 x i1>)
 declare <4 x float> @llvm.masked.gather.v4f32.v4p0(<4 x ptr>, i32, <4 x i1>, <4 x float>)
+declare void @llvm.masked.scatter.v4f32.v4p0(<4 x float>, <4 x ptr>, i32, <4 x i1>)
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 @numbers = private constant [3 x i32] [i32 1, i32 2, i32 3]
 define internal void @inner(ptr %a) noinline {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import flambeau
+from flambeau.execute.cpu import bounds, keeping, tuning
 from flambeau.execute.cpu import engine as engines
-from flambeau.execute.cpu import keeping, tuning
 from flambeau.execute.cpu.compiler import compile_program
 from flambeau.execute.cpu.forms import UNIT, VECTOR, Form, Forms
 from flambeau.execute.cpu.objects import ObjectCache
@@ -92,6 +92,7 @@ def test_every_form_gives_the_same_numbers(
     assert made
 
 
+@pytest.mark.skipif(bounds.switched_on(), reason="checked kernels are not kept on disk")
 def test_what_was_measured_is_kept_on_disk_and_used_again(
     cache: ObjectCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,8 +141,8 @@ class _Rewriter:
         self.sites.append(body)
         if name.startswith(("llvm.masked.load", "llvm.masked.store")):
             return self.masked(line, name, arguments)
-        if name.startswith("llvm.masked.gather"):
-            return self.gather(line, name, arguments)
+        if name.startswith(("llvm.masked.gather", "llvm.masked.scatter")):
+            return self.lanes(line, name, arguments)
         if name.startswith("llvm.memmove"):
             return self.move(line, arguments)
         if name in ("llvm.x86.tileloadd64", "llvm.x86.tilestored64"):
@@ -172,9 +172,10 @@ class _Rewriter:
         self.lines.append(f"  {safe} = call ptr @bounded_lanes({given})")
         return line.replace(f"ptr {pointer}", f"ptr {safe}", 1)
 
-    def gather(self, line: str, name: str, arguments: str) -> str:
-        found = re.match(r"<(\d+) x ptr> (%\w+), ", arguments)
-        mask, type_ = MASK.search(arguments), re.search(r"gather\.v\d+(\w+)\.", name)
+    def lanes(self, line: str, name: str, arguments: str) -> str:
+        """A gather or a scatter: each lane has a pointer of its own."""
+        found = re.search(r"<(\d+) x ptr> (%\w+), ", arguments)
+        mask, type_ = MASK.search(arguments), re.search(r"(?:gather|scatter)\.v\d+(\w+)\.", name)
         assert found is not None and mask is not None and type_ is not None, line
         lanes, vector = int(found[1]), found[2]
         nbytes = int(re.sub(r"\D", "", type_[1])) // 8
