@@ -53,17 +53,6 @@ def is_native_attention(v: Value) -> bool:
     return v.size > 0 and 0 < values.shape[2] <= MOST_COLUMNS
 
 
-def same_attention(a: Value, b: Value) -> bool:
-    """Whether one kernel computes both: the result and what is saved of the same attention."""
-    names = ("attention", "attention_saved")
-    return (
-        a.primitive.name in names
-        and b.primitive.name in names
-        and all(x is y for x, y in zip(a.inputs, b.inputs, strict=True))
-        and a.attrs == b.attrs
-    )
-
-
 @dataclass(frozen=True)
 class Attended:
     """A kernel, its argument words, what it writes (names and elements), elements of scratch."""

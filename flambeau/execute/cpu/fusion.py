@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu.attentions import same_attention
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.draws import draw_key
 from flambeau.execute.cpu.index import (
@@ -25,7 +24,7 @@ from flambeau.execute.cpu.index import (
 from flambeau.execute.cpu.loops import ordered_nodes
 from flambeau.execute.cpu.padding import padding_of
 from flambeau.execute.cpu.pointwise import needs_checks
-from flambeau.execute.cpu.recurrences import same_recurrence
+from flambeau.execute.cpu.recurrences import comes_with
 from flambeau.execute.cpu.storing import SCATTERS, is_host, same_elements
 from flambeau.ops.primitive import (
     ATTENTION,
@@ -130,11 +129,11 @@ class Grouper:
         if is_host(v):
             self._add_whole(v, "host")
         elif v.primitive.family == RANDOM:
-            self._add_draw(v)
+            self._add_beside(v, lambda a: draw_key(a) == draw_key(v), "draw")
         elif v.primitive.family == RECURRENCE:
-            self._add_recurrence(v)
+            self._add_beside(v, lambda a: comes_with(a, v), "recurrence")
         elif v.primitive.family == ATTENTION:
-            self._add_attention(v)
+            self._add_beside(v, lambda a: comes_with(a, v), "attention")
         elif v.primitive.name in SCATTERS:
             self._add_whole(v, "scatter")
         elif v.primitive.family in (REDUCTION, CONTRACTION):
@@ -204,32 +203,16 @@ class Grouper:
         group.anchors.append(Anchor(v, space_position(v.shape), None, None, None, tuple(operands)))
         self._settle(v, group, group.anchors[0].position, reads)
 
-    def _add_draw(self, v: Value) -> None:
-        """A draw's values and its next state come from one kernel."""
+    def _add_beside(self, v: Value, same: Callable[[Value], bool], kind: str) -> None:
+        """One kernel gives what belongs together: a draw's values and its next state, a layer's or
+        an attention's outputs and what its gradient needs.
+        """
         for group in self.groups:
-            if group.kind == "draw" and draw_key(group.anchors[0].value) == draw_key(v):
+            if group.kind == kind and same(group.anchors[0].value):
                 group.anchors.append(Anchor(v, space_position(v.shape), None, None, None))
                 self._settle(v, group, group.anchors[-1].position, set())
                 return
-        self._add_whole(v, "draw")
-
-    def _add_recurrence(self, v: Value) -> None:
-        """A layer's outputs and what its gradient needs come from one kernel."""
-        for group in self.groups:
-            if group.kind == "recurrence" and same_recurrence(group.anchors[0].value, v):
-                group.anchors.append(Anchor(v, space_position(v.shape), None, None, None))
-                self._settle(v, group, group.anchors[-1].position, set())
-                return
-        self._add_whole(v, "recurrence")
-
-    def _add_attention(self, v: Value) -> None:
-        """A result and what its gradient needs come from one kernel."""
-        for group in self.groups:
-            if group.kind == "attention" and same_attention(group.anchors[0].value, v):
-                group.anchors.append(Anchor(v, space_position(v.shape), None, None, None))
-                self._settle(v, group, group.anchors[-1].position, set())
-                return
-        self._add_whole(v, "attention")
+        self._add_whole(v, kind)
 
     def _add_ordered(self, v: Value) -> None:
         """A scan or sort: the variable of its axis is the one folded variable."""

@@ -371,12 +371,12 @@ class _Backward(_Kernel):
         self.over_rows(self.count, ended)
 
 
-def same_recurrence(a: Value, b: Value) -> bool:
-    """Whether one kernel computes both: outputs and saved rows of the same layer."""
-    names = ("recurrence", "recurrence_saved")
+def comes_with(a: Value, b: Value) -> bool:
+    """Whether one kernel computes both: outputs, and what is saved, of a layer or attention."""
+    name = a.primitive.name.removesuffix("_saved")
     return (
-        a.primitive.name in names
-        and b.primitive.name in names
+        name in ("recurrence", "attention")
+        and b.primitive.name in (name, f"{name}_saved")
         and all(x is y for x, y in zip(a.inputs, b.inputs, strict=False))
         and a.attrs == b.attrs
     )

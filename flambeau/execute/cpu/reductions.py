@@ -10,6 +10,7 @@ and results reproducible.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import column_folds
@@ -142,29 +143,49 @@ def _two_stages(
     vector_bits: int,
 ) -> list[KernelCode]:
     chunk, _, remaining, rename = cut
+    partials = _partials(kept, chunk, folds, tracer, scratch)
+    first = _Plan(
+        [chunk, *kept],
+        remaining,
+        [Fold(p.fold.name, p.fold.body, p.store.node) for p in partials],
+        [p.store for p in partials],
+        forward,
+        vector_bits,
+        rename,
+    )
+    second = _Plan(kept, [chunk], [p.second for p in partials], stores, forward, vector_bits)
+    return [first.kernel(), second.kernel()]
+
+
+class _Partial(NamedTuple):
+    """A fold in two stages: where each chunk's result is stored, and the fold of those."""
+
+    fold: Fold
+    store: Store
+    second: Fold
+
+
+def _partials(
+    kept: list[Variable],
+    chunk: Variable,
+    folds: Sequence[Fold],
+    tracer: Tracer,
+    scratch: Callable[[DType, int], Buffer],
+) -> list[_Partial]:
+    """Memory for the results of each chunk, chunk by chunk."""
     place, count = Expression(0, ()), 1
     for variable in reversed(kept):
         place = place + of(variable).times(count)
         count *= variable.extent
-    first_stores, second_folds = [], []
+    found = []
     for fold in folds:
         dtype = accumulator_dtype(fold.result.dtype)
         buffer = scratch(dtype, count * chunk.extent)
         address = of(chunk).times(count) + place
         partial = tracer.result(("partial", fold.result.number), dtype, frozenset([chunk, *kept]))
-        first_stores.append((Fold(fold.name, fold.body, partial), Store(buffer, address, partial)))
-        second_folds.append(Fold(fold.name, tracer.load(buffer, address), fold.result))
-    first = _Plan(
-        [chunk, *kept],
-        remaining,
-        [f for f, _ in first_stores],
-        [s for _, s in first_stores],
-        forward,
-        vector_bits,
-        rename,
-    )
-    second = _Plan(kept, [chunk], second_folds, stores, forward, vector_bits)
-    return [first.kernel(), second.kernel()]
+        second = Fold(fold.name, tracer.load(buffer, address), fold.result)
+        found.append(_Partial(fold, Store(buffer, address, partial), second))
+    return found
 
 
 def _by_columns(
@@ -180,23 +201,14 @@ def _by_columns(
 ) -> list[KernelCode]:
     """Folds down columns: partial results of a few chunks of rows, then those together."""
     chunk = Variable(space.rows.number + 1000, space.chunks)
-    place, count = Expression(0, ()), 1
-    for variable in reversed(kept):
-        place = place + of(variable).times(count)
-        count *= variable.extent
-    first, second = [], []
-    for fold in folds:
-        dtype = accumulator_dtype(fold.result.dtype)
-        buffer = scratch(dtype, count * space.chunks)
-        address = of(chunk).times(count) + place
-        partial = tracer.result(("partial", fold.result.number), dtype, frozenset([chunk, *kept]))
-        first.append(column_folds.ColumnFold(fold, buffer, partial))
-        second.append(Fold(fold.name, tracer.load(buffer, address), fold.result))
+    partials = _partials(kept, chunk, folds, tracer, scratch)
+    first = [column_folds.ColumnFold(p.fold, p.store.buffer, p.store.node) for p in partials]
     rename = plan.writer.rename
     kernel = column_folds.column_kernel(
         space, first, plan.body, forward, chunk, rename, plan.lanes, vector_bits, plan.checks
     )
-    return [kernel, _Plan(kept, [chunk], second, stores, forward, vector_bits).kernel()]
+    second = _Plan(kept, [chunk], [p.second for p in partials], stores, forward, vector_bits)
+    return [kernel, second.kernel()]
 
 
 class _Plan:

@@ -44,7 +44,7 @@ class Shortcuts:
             return self.known.pop(v)
         if v.primitive.name == "recurrence_grad":
             return _called(v, operands, [v], saving=False)[0]
-        other = next((x for x in self.pairs if x is not v and _alike(x, v)), None)
+        other = next((x for x in self.pairs if x is not v and recurrences.comes_with(x, v)), None)
         saving = other is not None or v.primitive is recurrence_saved
         if not saving:
             return _called(v, operands, [v], saving=False)[0]
@@ -54,10 +54,6 @@ class Shortcuts:
         assert other is not None
         self.known[other] = saved
         return outputs
-
-
-def _alike(a: Value, b: Value) -> bool:
-    return recurrences.same_recurrence(a, b)
 
 
 def _both(v: Value) -> list[Value]:
