@@ -18,13 +18,11 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.record import recorder
 from flambeau.record.changes import CHANGES
 from flambeau.record.flushing import settling
@@ -321,21 +319,12 @@ class Ready:
         statistics = STATISTICS
         statistics.compiled_events += self.events
         runs = statistics.compiled_runs = statistics.compiled_runs + 1
-        if WATCH.observer is not None:
-            start = perf_counter()
-            watched = WATCH.observer.running(native, self.table)
-            statistics.compiled_seconds += perf_counter() - start
-            return watched
-        if not native.parallel and runs % SAMPLED:
-            alone: int = native.call(self.address, native.entry, 1)
-            return alone
-        start = perf_counter()
-        failed: int = native.call(
-            self.address, native.entry, get_num_threads() if native.parallel else 1
-        )
-        share = 1 if native.parallel else SAMPLED
-        statistics.compiled_seconds += (perf_counter() - start) * share
-        return failed
+        if native.alone and runs % SAMPLED and WATCH.observer is None:
+            failed: int = native.call(self.address, native.entry, 1)
+            return failed
+        codes: list[int] = []
+        native.timed(self.table, codes)
+        return codes[0]
 
     def take(self, tensors: Sequence[Any]) -> bool:
         """Notes where the arguments of this call are; whether they can be read there."""

@@ -138,7 +138,7 @@ class NativeProgram:
                 # One step for the interpreter: an interrupt finds the call's result in the list.
                 codes += map(self.call, *self.on_one_thread)
             else:
-                self.timed(codes)
+                self.timed(self.table, codes)
         if codes[0]:
             self.explain(rec, codes[0])
 
@@ -150,14 +150,14 @@ class NativeProgram:
         self.table[self.base_count :] = found
         self.arena_at = ARENA.token
 
-    def timed(self, codes: list[Any]) -> None:
-        """Runs on the table as it stands, by the clock; what came of it is added to `codes`."""
+    def timed(self, table: Any, codes: list[Any]) -> None:
+        """Runs on a table that is filled, by the clock; what came of it is added to `codes`."""
         start, observer = perf_counter(), WATCH.observer
         if observer is None:
-            self.run_table(self.table, codes)
+            self.run_table(table, codes)
             share = SAMPLED if self.alone else 1
         else:  # every run comes here
-            codes.append(observer.running(self, self.table))
+            codes.append(observer.running(self, table))
             share = 1
         STATISTICS.compiled_seconds += (perf_counter() - start) * share
 
