@@ -12,31 +12,22 @@ from typing import Any
 
 from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.ops.value import Value
-from flambeau.record import native
-from flambeau.record.worth import products
+from flambeau.record.native import NativeProgram
+from flambeau.record.observing import WATCH, Observer
+from flambeau.record.worth import operations
 
 
-def operations(nodes: Iterable[Value]) -> int:
+def arithmetic(nodes: Iterable[Value]) -> int:
     """Float operations of a program's nodes."""
     total = 0
     for value in nodes:
         family = value.primitive.family
-        if family in ("contraction", "attention"):
-            total += 2 * products(value)
-        elif family == "recurrence":
-            total += recurrence_operations(value)
-        elif family in ("elementwise", "random"):
+        total += operations(value)
+        if family in ("elementwise", "random"):
             total += value.size
         elif family in ("reduction", "scan", "window"):
             total += max(value.inputs[0].size, value.size)
     return total
-
-
-def recurrence_operations(value: Value) -> int:
-    """Those of a recurrent layer's product: the state's matrix, once for each step and sequence."""
-    if value.primitive.name == "recurrence_saved":
-        return 0  # comes with the layer's outputs
-    return 2 * sum(value.attrs["sizes"]) * value.inputs[1].size
 
 
 def traffic(compiled: CompiledProgram) -> int:
@@ -48,29 +39,27 @@ def traffic(compiled: CompiledProgram) -> int:
     return total
 
 
-class Watch:
-    """Counts the compiled programs that run from now on: use as a context."""
+class Watch(Observer):
+    """Counts the runs of compiled programs from now on: use as a context."""
 
     def __init__(self) -> None:
-        self.runs: dict[Any, int] = {}
+        self.runs: dict[NativeProgram, int] = {}
 
     def __enter__(self) -> Watch:
-        self._plain = native.NativeProgram.run
-
-        def counted(program: Any, *arguments: Any) -> Any:
-            self.runs[program] = self.runs.get(program, 0) + 1
-            return self._plain(program, *arguments)
-
-        native.NativeProgram.run = counted  # type: ignore[assignment,method-assign]
+        WATCH.observer = self
         return self
 
     def __exit__(self, *exception: object) -> None:
-        native.NativeProgram.run = self._plain  # type: ignore[method-assign]
+        WATCH.observer = None
+
+    def running(self, native: NativeProgram, table: Any) -> int:
+        self.runs[native] = self.runs.get(native, 0) + 1
+        return super().running(native, table)
 
     def totals(self) -> tuple[int, int]:
         """(float operations, bytes) of all of them."""
         flops = bytes_ = 0
         for program, runs in self.runs.items():
-            flops += runs * operations(program.compiled.program.nodes())
+            flops += runs * arithmetic(program.compiled.program.nodes())
             bytes_ += runs * traffic(program.compiled)
         return flops, bytes_

@@ -22,25 +22,12 @@ import layers
 import long
 import models
 import vision
+from counting import Watch
 
 import flambeau
 from flambeau.execute.cpu.profile import KernelTime, kernel_times
-from flambeau.record import native
 
 CASES = {**models.CASES, **layers.CASES, **vision.CASES, **long.CASES}
-
-
-def watched_programs() -> dict[Any, int]:
-    """Every compiled program that runs from now on, with how often it has run."""
-    seen: dict[Any, int] = defaultdict(int)
-    plain = native.NativeProgram.run
-
-    def counted(self: Any, *arguments: Any) -> None:
-        seen[self] += 1
-        plain(self, *arguments)
-
-    native.NativeProgram.run = counted  # type: ignore[assignment,method-assign]
-    return seen
 
 
 def report(title: str, times: list[KernelTime], chosen: argparse.Namespace) -> None:
@@ -76,17 +63,16 @@ def main() -> None:
     chosen = parser.parse_args()
     flambeau.set_num_threads(chosen.threads)
     flambeau.manual_seed(0)
-    seen = watched_programs()
     built = CASES[chosen.case].build(flambeau)
     for _ in range(8):
         built.step()
-    seen.clear()
     steps = 20
     began = time.perf_counter()
-    for _ in range(steps):
-        built.step()
+    with Watch() as watch:
+        for _ in range(steps):
+            built.step()
     print(f"a step: {(time.perf_counter() - began) / steps * 1e6:,.0f} us", flush=True)
-    for program, runs in seen.items():
+    for program, runs in watch.runs.items():
         times = kernel_times(program.compiled, program.table, chosen.rounds)
         report(f"program of {runs / steps:g} runs a step", times, chosen)
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 import cases
-from models import Built, Case
+from models import Built, Case, Inference
 
 
 def classifier(kind: str, hidden: int = 128, length: int = 50) -> Callable[[Any], Built]:
@@ -143,19 +143,6 @@ def gpt_block(torch: Any) -> Built:
 
 
 @dataclass(frozen=True)
-class Inference:
-    """A language model in evaluation mode and its tokens; stands where `Built` does."""
-
-    torch: Any
-    model: Any
-    x: Any
-
-    def step(self) -> float:
-        with self.torch.no_grad():
-            return float(self.model(self.x)[0][0, -1].argmax().item())
-
-
-@dataclass(frozen=True)
 class Generation:
     """Tokens one by one behind a prompt, each from the keys and values of those before."""
 
@@ -221,7 +208,9 @@ def gpt2(torch: Any) -> Any:
 
 def gpt2_inference(torch: Any) -> Inference:
     """The logits of 1 x 128 tokens."""
-    return Inference(torch, gpt2(torch), torch.randint(0, 50257, (1, 128)))
+    return Inference(
+        torch, gpt2(torch), torch.randint(0, 50257, (1, 128)), lambda out: out[0][0, -1]
+    )
 
 
 def gpt2_generation(torch: Any) -> Generation:

@@ -8,7 +8,7 @@ the same step as one function of its data that returns the loss tensor, for `com
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Tensor = Any
@@ -40,6 +40,25 @@ class Built:
         loss.backward()
         self.optimizer.step()
         return loss
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A model in evaluation mode and one input; stands where `Built` does. `answer` gives the
+    scores in what the model gives.
+    """
+
+    torch: Any
+    model: Any
+    x: Tensor
+    answer: Callable[[Any], Tensor] = lambda out: out
+
+    def step(self) -> float:
+        with self.torch.no_grad():
+            return float(self.answer(self.model(self.x)).argmax().item())
+
+    def compiled(self) -> Callable[[], float]:
+        return replace(self, model=self.torch.compile(self.model)).step
 
 
 def linear(torch: Any) -> Built:

@@ -15,7 +15,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 import cases
 import models
 import networks
-from models import Built, Case
-
-
-@dataclass(frozen=True)
-class Inference:
-    """A network in evaluation mode and one input; stands where `Built` does."""
-
-    torch: Any
-    model: Any
-    x: Any
-
-    def step(self) -> float:
-        with self.torch.no_grad():
-            return float(self.model(self.x).argmax().item())
-
-    def compiled(self) -> Callable[[], float]:
-        return Inference(self.torch, self.torch.compile(self.model), self.x).step
+from models import Built, Case, Inference
 
 
 def training(

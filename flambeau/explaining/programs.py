@@ -23,6 +23,7 @@ from flambeau.ops.primitive import (
     ATTENTION,
     CONTRACTION,
     ELEMENTWISE,
+    RECURRENCE,
     REDUCTION,
     SCAN,
     SOURCE,
@@ -33,7 +34,7 @@ from flambeau.ops.value import Value
 from flambeau.record.places import Place
 from flambeau.record.tree import State
 from flambeau.record.watching import recorded
-from flambeau.record.worth import products
+from flambeau.record.worth import operations
 
 
 @dataclass
@@ -145,8 +146,8 @@ def _heaviest(made: Sequence[KernelCode | HostStep], times: Sequence[float]) -> 
 def flops_of(v: Value) -> float:
     """Floating point (or integer) operations of a value; a multiply-add counts as two."""
     family = v.primitive.family
-    if family in (CONTRACTION, ATTENTION):
-        return 2.0 * products(v)
+    if family in (CONTRACTION, ATTENTION, RECURRENCE):
+        return float(operations(v))
     if family in (REDUCTION, SCAN):
         return float(v.inputs[0].size)
     if family == WINDOW:

@@ -210,6 +210,18 @@ def work(nodes: Sequence[Value]) -> int:
     return total
 
 
+def operations(value: Value) -> int:
+    """Float operations of products: two for each multiply-add of matrix products, of attention, of
+    convolutions and of the state's matrix in recurrent layers; 0 for what is none of these.
+    """
+    if value.primitive.family in ("contraction", "attention"):
+        return 2 * products(value)
+    if value.primitive.family != "recurrence" or value.primitive.name == "recurrence_saved":
+        return 0  # (what is saved comes with the layer's outputs)
+    steps: int = sum(value.attrs["sizes"])
+    return 2 * steps * value.inputs[1].size
+
+
 def products(value: Value) -> int:
     """The multiply-adds of a matrix product, of attention or a convolution."""
     name = value.primitive.name

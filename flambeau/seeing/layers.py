@@ -12,11 +12,10 @@ import numpy as np
 from flambeau.functional.randomness import rand
 from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import is_lazy
-from flambeau.ops.primitive import ATTENTION, CONTRACTION, RECURRENCE
 from flambeau.ops.value import Value
 from flambeau.record import recorder
 from flambeau.record.recording import retrace
-from flambeau.record.worth import products
+from flambeau.record.worth import operations
 from flambeau.tensor.tensor import Tensor
 
 
@@ -297,18 +296,8 @@ class Counter:
                     value = stack.pop()
                     if value not in seen:
                         seen.add(value)
-                        layer.flops += _operations(value)
+                        layer.flops += operations(value)
                         stack += value.inputs
-
-
-def _operations(value: Value) -> int:
-    family = value.primitive.family
-    if family in (CONTRACTION, ATTENTION):
-        return 2 * products(value)
-    if family == RECURRENCE:  # each step's product with the weight of the state
-        rows: int = sum(value.attrs["sizes"])
-        return 2 * rows * value.inputs[1].size
-    return 0
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
