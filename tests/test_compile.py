@@ -205,8 +205,8 @@ def test_memory_that_moved_is_noticed():
 
 @pytest.mark.skipif(bounds.switched_on(), reason="programs that are checked run kernel by kernel")
 def test_intermediates_lie_in_memory_that_is_there(monkeypatch):
-    from flambeau.compiler import Ready
     from flambeau.record.native import ARENA
+    from flambeau.tensor.kept_calls import Ready
 
     monkeypatch.setattr(Ready, "OWN_ARENA", -1)
     w = torch.randn(64, 64)
