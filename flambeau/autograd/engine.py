@@ -121,6 +121,8 @@ def known_pass(root: Any) -> bool:
     if targets is None or state.effects:
         return False
     handles = rec.handles
+    if rec.taken:  # by another thread
+        return False
     leaves = [handles[number] for number in targets]
     for leaf in leaves:
         if leaf._grad is not None or leaf._hooks or not leaf._meta.requires_grad:
@@ -303,7 +305,7 @@ def _run(
             flags = (*flags, True)
         # Whether each of many earlier programs may be passed by itself.
         plain = not (create_graph or kept or replaced or inputs is not None or detection)
-        rec, state, handles = _record(
+        rec, state, handles, held = _record(
             roots, cotangents, flags, inputs, kept, replaced, chain, frames, numbers, plain
         )
         if handles is None:
@@ -317,6 +319,7 @@ def _run(
             continue
         if isinstance(extra, Cut):
             position, number = extra.place
+            del held
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
             given = in_mode(create_graph, lambda code=code, g=handles[0], c=extra: code.run(g, c))
             replaced.append((code, given))
@@ -324,7 +327,8 @@ def _run(
         if not retain_graph:
             for code, _ in replaced:
                 code.release()
-        leaves = _leaves_of(rec, extra, frames)
+        leaves = _leaves_of(held, extra, frames)
+        del held
         if extra.checks:
             detection.check(handles.pop(), extra.checks, state, frames)
         if extra.histories:
@@ -362,7 +366,8 @@ def _record(
     numbers: dict[Any, Any],
     plain: bool = False,
 ) -> Any:
-    """Records the event; returns its new handles, None where a flush in between has moved places.
+    """Records the event; returns its new handles, None where a flush in between has moved places,
+    and all handles up to there (the recording has them no more once another thread has run it).
 
     `numbers` keeps those of the tensors per recording: entering again could mean another copy.
     """
@@ -388,17 +393,18 @@ def _record(
         except recorder.Flushed:
             numbers.pop(rec, None)
             if chain is not None:
-                return rec, None, None
+                return rec, None, None, None
             continue
+        held = rec.handles
         try:
             made = commit_pass(rec, state, frames)
         except recorder.Flushed:
             numbers.pop(rec, None)
             if chain is not None:
-                return rec, None, None
+                return rec, None, None, None
             continue
         free_used(state.extra, frames)
-        return rec, state, made
+        return rec, state, made, held
 
 
 def _places(rec: Any, tensors: Any, scalars: list[Any]) -> tuple[int, ...]:
@@ -426,10 +432,10 @@ def _place_of(code: Any, rec: Any, frames: list[Frame]) -> tuple[int, int] | Non
     return None
 
 
-def _leaves_of(rec: Any, done: Done, frames: list[Frame]) -> list[Any]:
+def _leaves_of(held: list[Any], done: Done, frames: list[Frame]) -> list[Any]:
     """The leaves that a pass has reached."""
     return [
-        rec.handles[done.leaf_numbers[number]] if position < 0 else frames[position].leaves[number]
+        held[done.leaf_numbers[number]] if position < 0 else frames[position].leaves[number]
         for position, number in done.leaves
     ]
 
@@ -480,11 +486,11 @@ def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
         from flambeau.functional.creation import ones_like
 
         seed = (ones_like(root.detach()),)
-        rec, state, _ = _record((root,), seed, (False, True), None, (), [], None, [], {})
+        _, state, _, held = _record((root,), seed, (False, True), None, (), [], None, [], {})
         done = state.extra
         if not isinstance(done, Done) or done.targets is None:
             return True
-        if any(id(rec.handles[number]) not in inside for number in done.targets):
+        if any(id(held[number]) not in inside for number in done.targets):
             return True
     return False
 

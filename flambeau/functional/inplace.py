@@ -134,6 +134,9 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
 def become(self: Tensor, other: Tensor) -> Tensor:
     """Gives this tensor object the place of `other`, which nobody else holds."""
     rec = LOCAL.rec
+    if rec.taken:  # by another thread
+        recorder.flush()
+        rec = LOCAL.rec
     if other._storage is None or other._rec is rec:
         old, number = self._num, other._num
         if self._rec is rec:
@@ -242,7 +245,7 @@ def _follow(tensor: Tensor, value: Tensor) -> bool:
     if tensor._storage.exposed or (tensor._storage.recording or rec) is not rec:
         return False
     made = recorder.detach(value).requires_grad_(meta.requires_grad)
-    if made._rec is not rec or made._storage is not None or LOCAL.rec is not rec:
+    if made._rec is not rec or made._storage is not None or LOCAL.rec is not rec or rec.taken:
         return False
     rec.handles[made._num] = tensor
     tensor._meta, tensor._rec, tensor._num = made._meta, rec, made._num

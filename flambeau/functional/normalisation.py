@@ -283,11 +283,12 @@ def batch_norm_step(
         scalars = (momentum,)
         rec.state = state
         rec.scalars += scalars
-        rec.handles.append(out)
+        handles = rec.handles
+        handles.append(out)
     except recorder.Flushed:
         return batch_norm_step(x, weight, bias, running, momentum, eps)
     if state.effects:
-        recorder.apply_effects(rec, state)
+        recorder.apply_effects(rec, handles, state)
     return out
 
 

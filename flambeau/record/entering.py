@@ -17,22 +17,32 @@ if TYPE_CHECKING:
     from flambeau.record.meta import Meta
 
 
-def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
-    """Brings a tensor into the recording, for `op` if that may alias it; returns its number."""
+def enter(rec: Recording, tensor: Handle, op: Any = None, alone: bool = False) -> int:
+    """Brings a tensor into the recording, for `op` if that may alias it; returns its number.
+    `alone`: as if it had no family.
+
+    A storage is in one pending recording at a time, the one that says so (`Storage.recording`):
+    before another thread's takes it, that one runs. Threads are let in wherever something is
+    called, so what was seen of the storage is looked at once more where it is taken.
+    """
     storage = tensor._storage
-    if storage is None or storage.exposed or tensor._family is not None:
+    if storage is None or storage.exposed or not (tensor._family is None or alone):
         return enter_slowly(rec, tensor, op)
     other = storage.recording
     if other is not None and not other.done:
         if other is rec:
             return _enter_alias(rec, tensor, storage)
         settle_other(other)
+        if other.done:  # (else it runs further up the stack)
+            return enter(rec, tensor, op, alone)
     meta = tensor._meta
     before = rec.state
     state = before.next.get(meta) or miss(rec, meta)
     offset = tensor._offset * meta.dtype.itemsize if tensor._offset else 0
     base = ((storage, offset),)
     entered = (tensor,)
+    if storage.recording is not other or storage.exposed:
+        return enter(rec, tensor, op, alone)  # another thread has come in between
     storage.base = before.lengths[0]
     storage.offset = offset
     storage.dtype = meta.dtype
@@ -42,6 +52,19 @@ def enter(rec: Recording, tensor: Handle, op: Any = None) -> int:
     rec.bases += base
     rec.handles += entered
     return number
+
+
+def lost(rec: Recording, storage: Storage) -> bool:
+    """Whether a recording that has just entered a storage cannot have it, since another thread has
+    run the recording in between. Nothing is called after what was looked at here.
+    """
+    settled = None
+    while True:
+        other = storage.recording
+        if rec.taken or other is None or other is rec or other is settled or other.done:
+            return rec.taken
+        settle_other(other)
+        settled = other  # or it runs further up the stack
 
 
 def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
@@ -128,17 +151,23 @@ class Together:
             state = before.next.get(key) or miss(rec, key)
             before = rec.state
         number, base = before.count, before.lengths[0]
+        known = before is self.before  # what storages say of their place is so still
         rec.state = state
         rec.bases += self.bases
         rec.handles += self.tensors
-        if before is self.before:  # what storages say of their place is so still
+        if known:
             for part in self.seen:
                 for tensor, storage, _, _, place in part:
+                    if storage.recording is not last:
+                        known = False  # another thread has come in between
+                        break
                     storage.recording = tensor._rec = rec
                     tensor._num = number + place
-        else:
+        if not known:
             for part in self.seen:
                 for tensor, storage, meta, offset, place in part:
+                    if storage.recording is not last and lost(rec, storage):
+                        continue
                     storage.recording = tensor._rec = rec
                     storage.base = base + place
                     storage.offset = offset * meta.dtype.itemsize
@@ -174,13 +203,14 @@ def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:
     rec.bases += bases
     rec.handles += tensors
     for tensor, (storage, offset) in zip(tensors, bases):
-        storage.recording = rec
-        storage.base = base
-        storage.offset = offset
-        storage.dtype = tensor._meta.dtype
+        other = storage.recording
+        if other is None or other.done or not lost(rec, storage):
+            storage.recording = tensor._rec = rec
+            storage.base = base
+            storage.offset = offset
+            storage.dtype = tensor._meta.dtype
+            tensor._num = number
         base += 1
-        tensor._rec = rec
-        tensor._num = number
         number += 1
     return True
 

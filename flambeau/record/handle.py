@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any
 
@@ -46,7 +47,9 @@ class Family:
         members = self.members
         members.append(weakref.ref(tensor))
         if len(members) & len(members) - 1 == 0:  # powers of two
-            self.members = [member for member in members if member() is not None]
+            for member in [member for member in members if member() is None]:
+                with contextlib.suppress(ValueError):  # another thread has just done so
+                    members.remove(member)
 
 
 class Handle:

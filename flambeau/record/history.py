@@ -4,7 +4,7 @@ at tensors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.core.shapes import storage_extent
 from flambeau.record.entering import enter, enter_first, snapshot_of
@@ -90,12 +90,11 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         check_entering(tensor)
     if storage.exposed and storage.still_exposed():
         return _enter_snapshot(rec, tensor, family)
-    if (
-        storage.recording is not None
-        and storage.recording is not rec
-        and not storage.recording.done
-    ):
-        settle_other(storage.recording)
+    other = storage.recording
+    if other is not None and other is not rec and not other.done:
+        settle_other(other)
+        if other.done:  # (else it runs further up the stack)
+            return enter(rec, tensor)
     if storage.recording is rec and storage.dtype is not tensor._meta.dtype:
         # The recording knows these bytes as another dtype (a view of a complex tensor's parts).
         if rec.state.ops:
@@ -111,7 +110,11 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     ):
         if tensor._offset < leaf._offset and storage.recording is not rec:
             enter_whole(leaf)
-        family.number = leaf._num if leaf._rec is rec else enter(rec, leaf)
+        if leaf._rec is not rec:
+            enter(rec, leaf)
+        if leaf._rec is not rec or storage.recording is not rec:
+            _start_again()
+        family.number = leaf._num
         family.rec = rec
     itemsize = tensor._meta.dtype.itemsize
     offset, start = tensor._offset * itemsize, 0
@@ -121,16 +124,23 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         distance = (offset - storage.offset) // itemsize
         key: Any = (MEMBER, family.is_first(tensor), tensor._meta, family.number, distance)
     elif family.frame is None:
-        tensor._family = None  # enters as a tensor without one
-        try:
-            family.number = enter(rec, tensor)
-        finally:
-            tensor._family = family
+        number = enter(rec, tensor, alone=True)
+        if storage.recording is not rec or rec.taken:
+            _start_again()
+        family.number = number
         family.rec = rec
-        return family.number
+        return number
     else:
         key, start = _history_key(rec, tensor, family, storage)
     return _join(rec, tensor, key, start)
+
+
+def _start_again() -> NoReturn:
+    """What is under way goes into a new recording: another thread has run the one it belonged to
+    (see `enter`).
+    """
+    flush()
+    raise Flushed
 
 
 def enter_whole(tensor: Handle) -> None:
@@ -154,9 +164,15 @@ def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:
     frames = rec.frames
     assert state.meta is not None
     meta, dtype, place = state.meta.at_zero, tensor._meta.dtype, len(rec.bases)
-    if key[0] is HISTORY:
+    history = key[0] is HISTORY
+    if history:
         frames = [*frames, (family.frame, family.source)]
-        if len(key) == 7:
+    fresh = history and len(key) == 7
+    other = storage.recording
+    if rec.taken or not (other is rec or (fresh and (other is None or other.done))):
+        _start_again()
+    if history:
+        if fresh:
             bases = ((storage, start),)
             storage.recording = rec
             storage.base = place

@@ -304,18 +304,23 @@ class Plan:
         handles = rec.handles
         if self.others is self.live:
             self.sort_live(rec)
+        joins = self.families or self.restricted
+        if joins:
+            for storage in storages:
+                storage.recording = rec  # other threads wait until all is in place
         for number, index in self.fresh:
             handles[number]._storage = storages[index]
         for number, index, meta, offset in self.others:
             tensor = handles[number]
             if index >= 0:
-                tensor._storage = storages[index]
+                tensor._meta = meta
                 tensor._offset = offset
+                tensor._storage = storages[index]  # last: it says that the tensor is computed
             else:
                 storage, start = rec.bases[-1 - index]
-                tensor._storage = storage
+                tensor._meta = meta
                 tensor._offset = offset + start // meta.dtype.itemsize
-            tensor._meta = meta
+                tensor._storage = storage
         if self.families:
             frame = self.make_frame(rec, storages) if self.frame is not None else None
             spent = frame is not None and frame is self.spent_frame
@@ -326,6 +331,9 @@ class Plan:
                     family.join(rec, frame)
         for number, output, stale in self.restricted or ():
             restrict(handles[number], output, stale)
+        if joins:
+            for storage in storages:
+                storage.recording = None
         rec.ran = True
 
     def part_imports(self, rec: Recording) -> None:

@@ -248,8 +248,9 @@ def commit(
         rec.frames = frames
     if cuts:
         rec.cuts = cuts
+    handles = rec.handles
     if state.effects:
-        apply_effects(rec, state)
+        apply_effects(rec, handles, state)
     return made
 
 
@@ -289,9 +290,12 @@ def group_update(op: Any, targets: Any, operands: Any, attributes: Any = None) -
     advance(op, (targets, *operands), attributes)
 
 
-def apply_effects(rec: Recording, state: State) -> None:
+def apply_effects(rec: Recording, handles: list[Handle], state: State) -> None:
+    """Gives tensors the metas that an event has left them with. (`handles` are the recording's as
+    they were when it moved: another thread may have run it since.)
+    """
     for number, meta in state.effects:
-        handle = rec.handles[number]
+        handle = handles[number]
         handle._meta = meta if handle._storage is None else meta.at_zero
         if handle._family is not None and meta.requires_grad and not meta.is_leaf:
             for reference in handle._family.members:
@@ -333,12 +337,13 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
         out._family = Family()
         out._family.add(out)
     else:
-        family = x._family
-        if family is None:
-            family = x._family = Family()
-            family.add(x)
-        out._family = family
-        family.add(out)
+        if x._family is None:
+            made = Family()
+            made.add(x)
+            if x._family is None:  # another thread may have come in between
+                x._family = made
+        out._family = x._family
+        x._family.add(out)
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flambeau.record.events import step
@@ -70,10 +71,21 @@ class Recording:
 ROOTS: dict[Any, State] = {True: State(None, True), False: State(None, False)}
 
 
+class Threads:
+    """Whether more than one thread has recorded so far."""
+
+    first = True
+    several = False
+
+
+THREADS = Threads()
+
+
 class Local(threading.local):
     """Per thread: the recording under way, and the modes."""
 
     def __init__(self) -> None:
+        THREADS.several, THREADS.first = not THREADS.first, False
         self.rec = Recording(ROOTS[True])
         self.grad_mode = True
         self.autocast: Any = None  # the policy under autocast
@@ -89,7 +101,8 @@ DEAD.ended = True
 class Closed:
     """Stands where the lists of a recording were that another thread has taken to run it.
 
-    Its own thread may be about to add an event: that event goes into a new recording.
+    Its own thread may be about to add an event: that event goes into a new recording. Nothing
+    stands in it.
     """
 
     def __len__(self) -> int:
@@ -101,6 +114,12 @@ class Closed:
         raise Flushed
 
     append = __iadd__
+
+    def __getitem__(self, place: int | slice) -> Any:
+        return [] if isinstance(place, slice) else None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
 
 
 CLOSED: Any = Closed()

@@ -11,13 +11,13 @@ import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.record.changes import CHANGES
-from flambeau.record.flushing import settling
+from flambeau.record.flushing import settle_other, settling
 from flambeau.record.guarding import Survey
 from flambeau.record.handle import Family
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
 from flambeau.record.observing import WATCH
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
-from flambeau.record.recorder import Recording
+from flambeau.record.recording import THREADS, Recording
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, allocate
 from flambeau.tensor.tensor import Tensor
@@ -77,6 +77,14 @@ class Kept:
         self.count = state.count
         self.ready: Ready | None = None
 
+    def settle(self, tensors: Sequence[Any]) -> None:
+        """Runs what other threads have recorded of the tensors that the call reads or writes."""
+        for tensor in (*self.captured, *[tensors[number] for _, number in self.given]):
+            storage = tensor._storage
+            other = tensor._rec if storage is None else storage.recording
+            if other is not None and not other.done:
+                settle_other(other)
+
     def run(self, tensors: Sequence[Any]) -> Any:
         """The call's result, or MISS when it rests on something that has changed."""
         if self.changes != CHANGES.count or [t._meta for t in self.captured] != self.metas:
@@ -126,6 +134,8 @@ class Kept:
 
     def run_plan(self, tensors: Sequence[Any]) -> Any:
         """A run that makes its result tensors."""
+        if THREADS.several:
+            self.settle(tensors)
         bases = []
         for number, tensor, offset in self.sources:
             if number >= 0:
@@ -159,9 +169,10 @@ class Kept:
         with settling():
             self.plan.run(rec)
             rec.handles, rec.bases = [], []
+            result = rebuild(self.result, handles, tensors)  # held before another call may reuse it
             if self.plan.compiled is not None and self.plan.compiled.whole:
                 self.ready = Ready(self, handles, bases)
-        return rebuild(self.result, handles, tensors)
+        return result
 
 
 class Ready:
@@ -221,6 +232,8 @@ class Ready:
         """The call's result, or MISS where not everything is in place; nothing has happened
         then.
         """
+        if THREADS.several:
+            self.kept.settle(tensors)
         if self.busy:
             return MISS  # another thread is at it
         self.busy = True  # no call since it was looked at, so that no other thread was let in
@@ -261,17 +274,17 @@ class Ready:
             if scalars is None:
                 return MISS
             failed = self.call(scalars)
+            if failed:
+                self.kept.explain(tensors, failed, scalars)
+            for storage, count in self.written:
+                storage.version += count
+            for storage, silent in self.silenced:
+                storage.silent += silent
+            if self.only >= 0:
+                return self.handles[self.only]
+            return rebuild(self.kept.result, self.handles, tensors)
         finally:
             self.busy = False
-        if failed:
-            self.kept.explain(tensors, failed, scalars)
-        for storage, count in self.written:
-            storage.version += count
-        for storage, silent in self.silenced:
-            storage.silent += silent
-        if self.only >= 0:
-            return self.handles[self.only]
-        return rebuild(self.kept.result, self.handles, tensors)
 
     def call(self, scalars: list[Any]) -> int:
         """Runs the program; not 0 where a kernel has refused its data."""

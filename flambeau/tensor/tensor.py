@@ -288,6 +288,7 @@ class Tensor(Base):
         storage = self._storage
         assert storage is not None
         storage.exposed = True
+        self._settled()  # another thread may have taken it as unseen in between
         return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

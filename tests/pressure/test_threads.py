@@ -114,6 +114,54 @@ def test_many_threads_share_tensors() -> None:
     assert max(map(abs, left)) < 1e-2 * TIMES
 
 
+def test_many_threads_use_one_model_and_views_of_its_weights() -> None:
+    """Storages and families that all threads enter, with and without gradients."""
+    fb.manual_seed(0)
+    model = fb.nn.Sequential(fb.nn.Linear(4, 5), fb.nn.Tanh(), fb.nn.Linear(5, 3), fb.nn.Sigmoid())
+    table = fb.rand(3, 4, requires_grad=True)
+    x = fb.rand(2, 4)
+    plain = model(x).sum().item()
+    rows = [table[row] for row in range(3)]
+    wanted = [[v.tolist() for v in fb.autograd.grad(model(rows[n]).sum(), table)] for n in range(3)]
+
+    def work(seed: int) -> None:
+        draw = random.Random(seed)
+        for _ in range(3 * TIMES):
+            row = draw.randrange(3)
+            if draw.random() < 0.5:
+                with fb.no_grad():
+                    assert abs(model(x).sum().item() - plain) < 1e-4
+            else:
+                y = model(rows[row] if draw.random() < 0.5 else table[row])
+                (found,) = fb.autograd.grad(y.sum(), table)
+                np.testing.assert_allclose(found.tolist(), wanted[row][0], rtol=1e-4)
+
+    with switching():
+        at_once([lambda seed=seed: work(seed) for seed in range(24)])
+
+
+def test_a_kept_call_sees_what_another_thread_has_recorded() -> None:
+    weight = fb.ones(3)
+
+    @fb.compile
+    def step(x: Any) -> Any:
+        with fb.no_grad():
+            weight.add_(x)
+            return weight.sum()
+
+    for count in range(1, 6):
+        assert step(fb.ones(3)).item() == 3 * (1 + count)
+    seen: list[Any] = []
+
+    def elsewhere() -> None:
+        seen.append(weight * 2)
+        weight.mul_(10)
+
+    at_once([elsewhere])  # pending there
+    assert step(fb.ones(3)).item() == 3 * 61
+    assert seen[0].tolist() == [12.0] * 3
+
+
 def handed_over(rounds: int) -> list[float]:
     """One thread makes tensors, another takes them while they are pending."""
     handed: list[Any] = []

@@ -23,11 +23,12 @@ from typing import Any, NamedTuple
 from flambeau.nn._torch import F, Parameter, Tensor
 from flambeau.nn.modules.module import Module
 from flambeau.record.changes import CHANGES
+from flambeau.record.entering import lost
 from flambeau.record.events import ENTER_ALL
 from flambeau.record.meta import Meta
 from flambeau.record.places import PACKAGE
 from flambeau.record.recorder import LOCAL
-from flambeau.record.recording import Flushed
+from flambeau.record.recording import CLOSED, Flushed
 from flambeau.tensor import overriding
 
 PASSES = 8  # known ones of a chain
@@ -124,6 +125,9 @@ class Pass:
         rec.scalars += self.scalars
         rec.handles += handles
         for tensor, storage, meta, offset, base, number in self.entries:
+            other = storage.recording
+            if other is not None and not other.done and lost(rec, storage):
+                continue
             storage.recording = tensor._rec = rec
             storage.base = base
             storage.offset = offset * meta.dtype.itemsize if offset else 0
@@ -131,6 +135,9 @@ class Pass:
             tensor._num = number
         if given is not None:
             storage = x._storage
+            other = storage.recording
+            if other is not None and not other.done and lost(rec, storage):
+                return handles[self.result]
             storage.recording = x._rec = rec
             storage.base = given.base_number
             storage.offset = start
@@ -274,15 +281,18 @@ def describe(
     bring in its own tensors and make new ones.
     """
     states = []
-    state = rec.state
+    after, handles, bases, scalars = rec.state, rec.handles, rec.bases, rec.scalars
+    if handles is CLOSED:  # another thread has run it
+        return None
+    state = after
     while state is not before:
         if state.parent is None or state.ended:
             return None
         states.append(state)
         state = state.parent
-    if rec.state.lengths[2:] != before.lengths[2:] or rec.state.ops == before.ops:
+    if after.lengths[2:] != before.lengths[2:] or after.ops == before.ops:
         return None
-    made = Pass(before, rec.state)
+    made = Pass(before, after)
     own = {id(t): t for t in itertools.chain(chain.parameters(), chain.buffers())}
     entered = []
     metas: dict[int, Meta] = {}  # of what is made, as the pass leaves it
@@ -300,13 +310,13 @@ def describe(
                 return None
             metas[number] = meta
     made.made = [(number - before.count, number, meta) for number, meta in metas.items()]
-    made.handles = rec.handles[before.count :]
-    made.bases = rec.bases[before.lengths[0] :]
-    made.scalars = rec.scalars[before.lengths[1] :]
+    made.handles = handles[before.count :]
+    made.bases = bases[before.lengths[0] :]
+    made.scalars = scalars[before.lengths[1] :]
     if len(entered) != len(made.bases):
         return None
     for base, number in enumerate(entered):
-        tensor, base_number = rec.handles[number], base + before.lengths[0]
+        tensor, base_number = handles[number], base + before.lengths[0]
         if tensor is x:
             made.given = Given(base, base_number, number, x._meta.dtype.itemsize)
             made.handles[number - before.count] = made.bases[base] = None
