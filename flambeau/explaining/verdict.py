@@ -15,6 +15,7 @@ WORDS = {
     "wait": "waiting",
 }
 ENOUGH = 0.8  # of the time: what takes that much together is named
+ALMOST = 0.7  # beyond that, only what takes a twentieth by itself
 MOST_NAMED = 6
 
 
@@ -67,7 +68,9 @@ def _culprits(report: Data, total: float) -> list[str]:
         return found
     chosen: list[tuple[float, str, str]] = []
     for candidate in candidates[:MOST_NAMED]:
-        if sum(c[0] for c in chosen) > ENOUGH * repeated or candidate[0] < 0.02 * repeated:
+        known = sum(c[0] for c in chosen) / repeated
+        least = 0.05 if known > ALMOST else 0.02
+        if known > ENOUGH or candidate[0] < least * repeated:
             break
         chosen.append(candidate)
     if not chosen:

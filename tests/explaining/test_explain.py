@@ -18,7 +18,7 @@ import flambeau
 from flambeau.explaining.bins import COUNT, Bins
 from flambeau.explaining.page import page
 from flambeau.explaining.report import packed, unpacked
-from flambeau.explaining.verdict import duration
+from flambeau.explaining.verdict import duration, verdict
 from flambeau.record.flushing import flush
 from flambeau.record.options import OPTIONS
 from tests.explaining.programs import CHANGING, SLOW
@@ -297,6 +297,39 @@ def test_bins_keep_sums_however_long() -> None:
         assert sum(values) == pytest.approx(sums[kind])
     both = np.array(bins.kinds["a"]) + bins.kinds["b"]
     np.testing.assert_allclose(both[: int(at / bins.width)], bins.width, rtol=1e-9)
+
+
+def test_verdict_tells_what_comes_once_from_what_steps_repeat() -> None:
+    functions = [("Slow.__call__", "s.py:3", 3.0), ("DataLoader", "", 0.2)]
+    kernels = [("conv2d", 1.8), ("linear", 1.5), ("relu", 0.1)]
+    steps = [{"title": t, "module": "net", "fraction": 0.5, "bound": "compute"} for t, _ in kernels]
+    program = {"runs": 9, "loading": 0, "compile_seconds": 1.0, "from_disk": False, "steps": steps}
+    report: dict[str, Any] = {
+        "seconds": 10.0, "start": 1.0, "step": None, "reasons": [],
+        "kinds": {
+            "data": 3.2, "run": 3.4, "compile": 2.0, "python": 1.4, "numpy": 0.0, "wait": 0.0},
+        "data": {"seconds": 3.2, "elsewhere": 0, "functions": [
+            {"name": n, "place": p, "own": s, "per_sample": 1e-3} for n, p, s in functions]},
+        "kernels": [{"program": 0, "step": n, "seconds": s} for n, (_, s) in enumerate(kernels)],
+        "programs": [program],
+        "python": {"lines": []},
+    }  # fmt: skip
+    first, once, repeated, *_ = verdict(report)
+    assert first.startswith("10 s in all: compiled programs 34 %, loading data 32 %")
+    assert once == (
+        "Of that, compiling (20 %) and the start until the first tensor is computed (10 %) "
+        "come once, not with every step."
+    )
+    assert repeated == (
+        "One per-sample function and two kernels take 90 % of the other 7 s: Slow.__call__ "
+        "(s.py:3), in loading data: 43 %; the kernel conv2d in net: 26 %; the kernel linear in "
+        "net: 21 %."
+    )
+    report["kinds"] = {**dict.fromkeys(report["kinds"], 0.0), "python": 10.0}
+    report["kernels"], report["data"]["functions"] = [], []
+    assert verdict(report)[2] == (
+        "One thing takes 100 % of the other 9 s: Python between programs: 100 %."
+    )
 
 
 def test_small_things() -> None:
