@@ -376,14 +376,18 @@ class _Wide:
             step, far = plan.lanes, 1
         with e.function(f"tile.{rows}", "internal void", parameters) as registers:
             left, right, result, row, column = registers[2:]
-            if hasattr(self.store, "prefetch"):
-                self.ask(rows, row, column)
             zeros = [e.const(0, self.vector)] * (rows * VECTORS)
-            with e.loop(e.i64(0), e.i64(plan.depth), carried=zeros) as k:
-                a = e.gep(left, "float", weighted_sum(e, [(k.index, step)]))
-                b = e.gep(right, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
-                k.yield_(self.multiply_add(a, far, b, rows, k.carried))
-            for number, total in enumerate(k.carried):
+            with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
+                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
+                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
+                after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
+                high = e.op("udiv", after, e.i64(rows))
+                with e.loop(low, high, carried=pieces.carried) as k:
+                    a = e.gep(left, "float", weighted_sum(e, [(k.index, step)]))
+                    b = e.gep(right, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
+                    k.yield_(self.multiply_add(a, far, b, rows, k.carried))
+                pieces.yield_(k.carried)
+            for number, total in enumerate(pieces.carried):
                 r, v = divmod(number, VECTORS)
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
@@ -404,11 +408,12 @@ class _Wide:
             found += [e.fma(x, y, sums[r * VECTORS + v]) for v, y in enumerate(columns)]
         return found
 
-    def ask(self, rows: int, row: Reg, column: Reg) -> None:
-        """Asks for what a tile's results meet."""
+    def ask(self, row: Reg, column: Reg) -> None:
+        """Asks for what a row of a tile's results meets."""
         e, plan = self.e, self.plan
-        with e.loop(e.i64(0), e.i64(rows)) as loop:
-            for v in range(VECTORS):
-                along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
-                index, lane = self.index(weighted_sum(e, [(row, 1), (loop.index, 1)]), along)
-                self.store.prefetch(e, index, lane)  # type: ignore[attr-defined]
+        if not hasattr(self.store, "prefetch"):
+            return
+        for v in range(VECTORS):
+            along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
+            index, lane = self.index(row, along)
+            self.store.prefetch(e, index, lane)
