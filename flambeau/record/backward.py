@@ -101,7 +101,7 @@ class _Pass:
             self._confine_chain(needed, len(wanted))
         unknown: set[int] = set()
         leaves = {what for kind, what in wanted if kind == "leaf"}
-        values = {what for kind, what in wanted if kind not in ("leaf", "flat")}
+        values = {what for kind, what in wanted if kind in ("value", "history")}
         values |= {what[0] for kind, what in wanted if kind == "flat"}
 
         def is_end(value: Value) -> bool:
@@ -336,7 +336,7 @@ class BackwardOp(Event):
 
     def _wanted(self, trace: Trace, first: Reverse, inputs: Any = None) -> list[Any]:
         """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), ("history", v)
-        from outside, or ("flat", (the flat value, layout)).
+        or ("passed", v) from outside, or ("flat", (the flat value, layout)).
         """
         found: list[Any] = []
         for number in inputs or ():
@@ -356,6 +356,9 @@ class BackwardOp(Event):
                     found.append(("flat", (trace.flat(group), tensor.layout)))
                     continue
                 first.wanted.add(value)
+                if number in trace.passing:  # it arrives where the tensor was made as well
+                    found.append(("passed", value))
+                    continue
                 found.append(("history" if outside else "value", value))
         return found
 
@@ -456,9 +459,9 @@ def _input_cotangents(
             parts.append(_shown(first.captured.get(what[0]), what[1]))
         else:
             passed = kind == "history" and chain is not None and chain.passes[place]
-            if not passed:
+            if not (passed or kind == "passed"):
                 parts.append(first.captured.get(what))
-            if kind == "history":
+            if kind in ("history", "passed"):
                 parts += [_captured(captured, *at) for at in elsewhere]
         total: Value | None = None
         for part in parts:
