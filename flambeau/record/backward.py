@@ -198,22 +198,35 @@ class _Pass:
             found = imported(
                 trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
             )
+            known = found.primitive.name == "history"
+            if found.tracked and not known and self.create_graph and value in trace.views:
+                # Hooks may come to stand there.
+                found = self._with_history(position, value, source.detach(found))
             self.imports[position, value] = found
             self.sources[found] = value
         return found
 
     def _read(self, position: int, value: Value) -> Value:
+        read = view.reshape(self._imported_base(position, value), shape=value.shape)
+        if self.create_graph and value.tracked:
+            read = source.history(read, len(self.trace.histories), value)
+            self.trace.histories.append((position, value))
+        return read
+
+    def _imported_base(self, position: int, value: Value) -> Value:
         trace = self.trace
         record = StorageRecord(value.dtype, value.size, len(trace.bases))
         trace.bases.append(record)
         trace.imported.append(len(trace.bases) - 1)
         record.data = source.program_input("base", record.base, (value.size,), value.dtype)
         self.reads.append((position, value, record.data))
-        read = view.reshape(record.data, shape=value.shape)
-        if self.create_graph and value.tracked:
-            read = source.history(read, len(trace.histories), value)
-            trace.histories.append((position, value))
-        return read
+        return record.data
+
+    def _with_history(self, position: int, value: Value, data: Value) -> Value:
+        """`data`, which is an earlier program's `value` computed again, with its history."""
+        self._imported_base(position, value)  # (not read: it says what the history is)
+        self.trace.histories.append((position, value))
+        return source.history(data, len(self.trace.histories) - 1, value)
 
     reads: list[tuple[int, Value, Value]] = field(default_factory=list)
 

@@ -63,6 +63,7 @@ class Trace:
         self.entered: set[int] = set()  # tensors that came from outside
         self.passing: set[int] = set()  # those that have their own history, not their memory's
         self.origins: dict[Value, Origin | None] = {}  # None: a value of its own
+        self.views: set[Value] = set()  # what tensors that are views show, with their history
         self.silenced = False  # whether something was written through `x.data`
         self.freed: set[Value] = set()
         self.marks: list[int] = []  # where in the order of values each event begins
@@ -320,6 +321,8 @@ class Trace:
             known = group.values.setdefault(record.layout, value)
             if known is not value and value.tracked:
                 record.own = group.version, value
+            if value.tracked:
+                self.views.add(value)
         self.tensors.append(record)
         return record
 
