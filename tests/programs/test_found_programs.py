@@ -310,6 +310,10 @@ for i in range(3):
     y = torch.autograd.grad((v * b).sum(), a, create_graph=True)[0].clone()
     v.register_hook(lambda g: g * float(g.sum() > 0) * 2)
 """,
+    "nothing, expanded, is written": """
+x = torch.ones(0, 3).sin().expand(2, 0, 3)
+x.mul_(3)
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT
