@@ -197,6 +197,7 @@ class Plan:
         "moved",
         "others",
         "pending",
+        "plain",
         "program",
         "restricted",
         "result_bytes",
@@ -252,6 +253,7 @@ class Plan:
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.joined = False  # the schedule has all the kernels that it can have
         self.born = 0  # how many programs had run before its first run
+        self.plain = False  # all that there is to hand out is new tensors
         self.runs = 0
         self.due = -1  # the run by which compiling has paid
         self.early = False  # heavy, and has not come back (see Early)
@@ -264,6 +266,9 @@ class Plan:
         if self.imported:
             self.part_imports(rec)
         storages = self.result_storages()
+        if self.plain and self.compiled is not None:
+            self.run_plain(rec, storages)
+            return
         writes = iter(self.counted), iter(self.silenced)
         # Begins with 0 when all is computed; then come (where to, what): copies not yet made.
         computed: list[Any] = []
@@ -286,6 +291,29 @@ class Plan:
                 self.hand_out(rec, storages, writes, computed)
             raise
 
+    def run_plain(self, rec: Recording, storages: list[Storage]) -> None:
+        """`run` where compiled code makes new tensors and that is all: after an interrupt anywhere
+        it may run once more.
+        """
+        self.compiled.run(rec, storages, self.moved, [])
+        self.moved = False
+        self.runs += 1
+        if self.runs == self.due or self.early:
+            self.count_run()
+        handles = rec.handles
+        for number, index in self.fresh:
+            handles[number]._storage = storages[index]
+        rec.ran = True
+
+    def count_run(self) -> None:
+        """What a run says of how often programs come back."""
+        if self.runs == self.due:
+            EARLY.paid += 1
+        if self.early and self.runs == 2:
+            EARLY.came_back()
+        elif self.early and EARLY.many and self.runs > 2:
+            EARLY.ran_again()
+
     def hand_out(
         self,
         rec: Recording,
@@ -297,12 +325,7 @@ class Plan:
         for target, array in computed[1:]:
             target[: array.size] = array
         self.runs += 1
-        if self.runs == self.due:
-            EARLY.paid += 1
-        if self.early and self.runs == 2:
-            EARLY.came_back()
-        elif self.early and EARLY.many and self.runs > 2:
-            EARLY.ran_again()
+        self.count_run()
         bases = rec.bases
         counted, silenced = writes
         for base, count in counted:
@@ -381,6 +404,15 @@ class Plan:
             else:
                 others.append((number, index, meta, offset))
         self.fresh, self.others = fresh, others
+        self.plain = not (
+            others
+            or self.counted
+            or self.families
+            or self.restricted
+            or self.rewritten
+            or self.frame is not None
+            or self.program.updates
+        )
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
