@@ -1,9 +1,9 @@
 """Native functions that the interpreter calls as its own.
 
-A call through ctypes takes longer than the programs of small steps. Where the interpreter is CPython
-with its lock, machine code that follows the protocol of builtin functions (METH_FASTCALL, part of
-the stable interface) is called in a fifth of that time. It keeps the lock. Elsewhere, there is
-`None`, and callers go through ctypes or stay in Python.
+A call through ctypes takes longer than the programs of small steps. Where the interpreter is
+CPython with its lock, machine code that follows the protocol of builtin functions (METH_FASTCALL,
+part of the stable interface) is called in a fifth of that time. It keeps the lock. Elsewhere, there
+is `None`, and callers go through ctypes or stay in Python.
 """
 
 from __future__ import annotations
