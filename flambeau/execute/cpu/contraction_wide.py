@@ -194,11 +194,10 @@ class _Wide:
         pack = self.pack_lines if plan.right.lead.stride == 1 else self.pack_turned
         self.emit_packing(f"pack.right.{size}", plan.right, of_right, plan.tile_columns, pack)
         if plan.by_rows:
-            self.emit_packing(
-                f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines
-            )
+            self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
         with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
-            place = e.i64(0) if plan.by_rows else start
+            zero = e.i64(0)
+            place = zero if plan.by_rows else start
             self.call_packing(f"pack.right.{size}", plan.right, place, memory)
             if plan.by_rows:
                 packed = e.gep(memory, "float", e.i64(plan.sizes[0]))
@@ -393,9 +392,7 @@ class _Wide:
                 e.store(place, total, self.line)
             e.line("ret void")
 
-    def multiply_add(
-        self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]
-    ) -> list[Reg]:
+    def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""
         e, lanes = self.e, self.plan.lanes
         columns = [
