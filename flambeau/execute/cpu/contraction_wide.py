@@ -194,12 +194,12 @@ class _Wide:
         pack = self.pack_lines if plan.right.lead.stride == 1 else self.pack_turned
         self.emit_packing(f"pack.right.{size}", plan.right, of_right, plan.tile_columns, pack)
         if plan.by_rows:
-            self.emit_packing(
-                f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines
-            )
+            self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
         with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
             zero = e.i64(0)
-            self.call_packing(f"pack.right.{size}", plan.right, zero if plan.by_rows else start, memory)
+            self.call_packing(
+                f"pack.right.{size}", plan.right, zero if plan.by_rows else start, memory
+            )
             if plan.by_rows:
                 packed = e.gep(memory, "float", e.i64(plan.sizes[0]))
                 self.call_packing(f"pack.left.{size}", plan.left, start, packed)
@@ -287,9 +287,8 @@ class _Wide:
     def pack_lines(self, side: Side, size: int, tile: int, source: Reg, target: Reg) -> None:
         """Packs what lies next to each other in memory, k by k; asks for the next k."""
         e, plan = self.e, self.plan
-        pitch, whole, rest = self.pitch(tile), size // tile, size % tile
-        if tile % plan.lanes and not rest:
-            whole, rest = whole - 1, tile  # its last vector would reach beyond the operand
+        pitch = self.pitch(tile)
+        whole = max((size - pitch) // tile + 1, 0)  # tiles whose vectors are all in the operand
         with e.loop(e.i64(0), e.i64(plan.depth)) as k:
             at = e.gep(source, "float", weighted_sum(e, [(k.index, side.stride)]))
             to = e.gep(target, "float", weighted_sum(e, [(k.index, pitch)]))
@@ -301,12 +300,12 @@ class _Wide:
                     self.prefetch(e.gep(place, "float", e.i64(side.stride)))
                     value = e.load(place, self.vector, 4)
                     e.store(e.gep(there, "float", e.i64(start)), value, self.line)
-            for start in range(0, pitch if rest else 0, plan.lanes):
-                here = e.gep(at, "float", e.i64(whole * tile + start))
-                value = self.first_lanes(here, rest - start)
-                e.store(
-                    e.gep(to, "float", e.i64(whole * pitch * plan.depth + start)), value, self.line
-                )
+            for number in range(whole, -(-size // tile)):
+                for start in range(0, pitch, plan.lanes):
+                    here = e.gep(at, "float", e.i64(number * tile + start))
+                    value = self.first_lanes(here, size - number * tile - start)
+                    there = e.gep(to, "float", e.i64(number * pitch * plan.depth + start))
+                    e.store(there, value, self.line)
 
     def pack_turned(self, side: Side, size: int, tile: int, source: Reg, target: Reg) -> None:
         """Packs what lies next to each other along k: squares of vectors are transposed."""
@@ -393,9 +392,7 @@ class _Wide:
                 e.store(place, total, self.line)
             e.line("ret void")
 
-    def multiply_add(
-        self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]
-    ) -> list[Reg]:
+    def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""
         e, lanes = self.e, self.plan.lanes
         columns = [
