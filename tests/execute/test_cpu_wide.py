@@ -120,7 +120,7 @@ def test_when() -> None:
     found = plan(32, 128, 16384)
     assert found is not None
     assert found.strip % found.tile_columns == 0
-    assert found.tile_rows * 2 + 3 <= vector_registers(bits)
+    assert (found.tile_rows + 1) * found.vectors < vector_registers(bits)
     assert plan(32, 128, 128) is None
     assert plan(512, 512, 512) is None
 
