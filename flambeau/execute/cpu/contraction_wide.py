@@ -44,7 +44,7 @@ from flambeau.execute.cpu.matrix_tiles import lead_indices
 # Of a tile: longer runs of each row where strips are of columns, and registers suffice for them.
 NARROW, BROAD = 2, 4
 STRIP_BYTES = 1 << 18  # of a packed strip
-STRIP = 512  # rows or columns at most: runs of half a page
+STRIP = 256  # rows or columns at most: runs of 16 lines
 LARGE_BYTES = 1 << 20  # operands and results from which on memory is what counts
 FEW = 48  # rows, columns or terms of a sum: with more of all the matrix unit is faster
 
