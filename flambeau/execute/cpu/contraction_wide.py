@@ -203,9 +203,8 @@ class _Wide:
             self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
         with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
             zero = e.i64(0)
-            self.call_packing(
-                f"pack.right.{size}", plan.right, zero if plan.by_rows else start, memory
-            )
+            place = zero if plan.by_rows else start
+            self.call_packing(f"pack.right.{size}", plan.right, place, memory)
             if plan.by_rows:
                 packed = e.gep(memory, "float", e.i64(plan.sizes[0]))
                 self.call_packing(f"pack.left.{size}", plan.left, start, packed)

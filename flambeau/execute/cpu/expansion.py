@@ -31,6 +31,8 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.attentions import is_native_attention
 from flambeau.execute.cpu.phases import without_zeros
+from flambeau.execute.cpu.winograd import by_winograd
+from flambeau.graph.attending import with_attention
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
@@ -97,17 +99,29 @@ pool_place = PoolPlace()
 check = Check()
 
 
-def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
-    """The program simplified, in primitives that have kernels, and the checks it must pass."""
+def prepared(program: Program, winograd: bool = False) -> tuple[Program, tuple[Value, ...]]:
+    """The program simplified, in primitives that have kernels, and the checks it must pass.
+
+    `winograd`: see `Forms`.
+    """
     without, conditions = _take_out_requirements(_verified(program))
     count = len(program.results)
     whole = _verified(replace(without, results=(*without.results, *conditions)))
     simple = _verified(simplify(whole))
+    simple = _verified(_attended(simple))
     joined = _verified(joined_sums(simple))
     whole = _verified(expand_primitives(simple if joined is simple else simplify(joined)))
+    if winograd:
+        whole = _verified(by_winograd(whole))
     checks = {_below_broadcast(v): None for v in whole.results[count:] if v.size}
     result = replace(whole, results=whole.results[:count])
     return result, tuple([check(v) for v in checks if constant_of(v) is not True])
+
+
+def _attended(program: Program) -> Program:
+    """The program with attention that was written out as the primitive, where that has a kernel."""
+    found = with_attention(program, is_native_attention)
+    return program if found is program else simplify(found)
 
 
 def _verified(program: Program) -> Program:
