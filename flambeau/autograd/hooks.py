@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.record import recorder
 from flambeau.record.chain import Cut, frames_before
-from flambeau.record.history import MARK_CUT
+from flambeau.record.history import MARK_CUT, passes_origin
 from flambeau.tensor.tensor import Tensor
 
 
@@ -81,7 +81,8 @@ def cut_at(tensor: Any, cut: HookCut) -> None:
         if origin[2]:
             return
         _cut_where_seen(tensor, cut, seen)
-        mark_cut(tensor, None, cut)
+        if tensor._rec is recorder.LOCAL.rec and not passes_origin(tensor):
+            mark_cut(tensor, None, cut)
         return
     try:
         recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))

@@ -134,7 +134,9 @@ class NativeProgram:
                 if self.has_complex:
                     scalars = in_real_numbers(self.program, scalars)
                 self.pack_scalars(self.scalar_block, 0, *scalars)
-            if self.alone and runs % SAMPLED and WATCH.observer is None:
+            observer = WATCH.observer
+            unseen = observer is None or not observer.every_run
+            if unseen and self.alone and runs % SAMPLED:
                 # One step for the interpreter: an interrupt finds the call's result in the list.
                 codes += map(self.call, *self.on_one_thread)
             else:
@@ -150,15 +152,18 @@ class NativeProgram:
         self.table[self.base_count :] = found
         self.arena_at = ARENA.token
 
-    def timed(self, table: Any, codes: list[Any]) -> None:
-        """Runs on a table that is filled, by the clock; what came of it is added to `codes`."""
+    def timed(self, table: Any, codes: list[Any], called: bool = False) -> None:
+        """Runs on a table that is filled, by the clock; what came of it is added to `codes`.
+        `called`: as a compiled function's program, without a recording.
+        """
         start, observer = perf_counter(), WATCH.observer
         if observer is None:
             self.run_table(table, codes)
             share = SAMPLED if self.alone else 1
-        else:  # every run comes here
-            codes.append(observer.running(self, table))
-            share = 1
+        else:
+            share = SAMPLED if self.alone and not observer.every_run else 1
+            told = observer.calling if called else observer.running
+            codes.append(told(self, table))
         STATISTICS.compiled_seconds += (perf_counter() - start) * share
 
     def run_table(self, table: Any, codes: list[Any] | None = None) -> int:

@@ -15,6 +15,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flambeau.core.dtypes import DType
@@ -23,6 +24,7 @@ from flambeau.execute import reference
 from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
+from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
@@ -190,6 +192,7 @@ class Plan:
         "live",
         "moved",
         "others",
+        "pending",
         "program",
         "restricted",
         "result_bytes",
@@ -238,6 +241,7 @@ class Plan:
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
+        self.pending: Pending | None = None  # the machine code that is being made beside the runs
         self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.joined = False  # the schedule has all the kernels that it can have
@@ -428,16 +432,27 @@ class Plan:
         return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
 
     def compile(self) -> Any:
-        """The program as machine code; None where there is no room for more of that."""
+        """The program as machine code; None where there is no room for more of that, or where it
+        is still being made.
+        """
         from flambeau.execute.cpu.target import NoRoomForCode
         from flambeau.record.native import NativeProgram
 
+        # (What is heavy for the reference executor, and so is compiled before its first run, would
+        # take longer there than the compiler takes.)
+        beside = OPTIONS.background and self.runs and OPTIONS.executor == "auto"
+        beside = beside and not OPTIONS.always_compile
+        if beside and (self.pending is None or self.pending.lost()):
+            self.pending = Pending(partial(NativeProgram, self.program))
+        if beside and self.pending is not None and not self.pending.ready():
+            return None
         start = time.perf_counter()
         if self.schedule is not None:
             self.schedule = None
             give_back(self.program)
         try:
-            self.compiled = NativeProgram(self.program)
+            pending, self.pending = self.pending, None
+            self.compiled = NativeProgram(self.program) if pending is None else pending.result()
         except NoRoomForCode as reason:
             OPTIONS.executor = "reference"
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)

@@ -4,7 +4,8 @@ Note [Pooling gradients]
 `max_pool_gradient(x, ct)` looks at whole windows for each element it adds to. It becomes
 `pool_scatter(index, ct)`, where `index` is the place of each window's winner, one byte per window,
 which is computed where the pooling itself is. An element of the
-result then only compares a few bytes, and fuses with what follows (the mask of the activation).
+result then only compares a few bytes, and fuses with what follows (the mask of the activation). Its
+sum over whole images, the gradient of a bias, is the sum of `ct`.
 
 Note [Requirements]
 `require(x, condition)` is x, unless the condition fails somewhere: then the whole program does. So
@@ -34,6 +35,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.attentions import is_native_attention
 from flambeau.execute.cpu.phases import without_zeros
+from flambeau.execute.cpu.winograd import by_winograd
 from flambeau.graph.attending import with_attention
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
@@ -127,8 +129,11 @@ pool_place = PoolPlace()
 check = Check()
 
 
-def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
-    """The program simplified, in primitives that have kernels, and the checks it must pass."""
+def prepared(program: Program, winograd: bool = False) -> tuple[Program, tuple[Value, ...]]:
+    """The program simplified, in primitives that have kernels, and the checks it must pass.
+
+    `winograd`: see `Forms`.
+    """
     without, conditions = _take_out_requirements(_verified(program))
     count = len(program.results)
     whole = _verified(replace(without, results=(*without.results, *conditions)))
@@ -136,6 +141,8 @@ def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
     simple = _verified(_attended(simple))
     joined = _verified(joined_sums(simple))
     whole = _verified(expand_primitives(simple if joined is simple else simplify(joined)))
+    if winograd:
+        whole = _verified(by_winograd(whole))
     checks = {_below_broadcast(v): None for v in whole.results[count:] if v.size}
     result = replace(whole, results=whole.results[:count])
     return result, tuple([check(v) for v in checks if constant_of(v) is not True])
@@ -236,6 +243,8 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
         return _picked(v, inputs[0])
     if v.primitive.name == "strided_sum":
         return _summed_first(v, inputs[0])
+    if v.primitive.name == "sum":
+        return _sum_of_scattered(v, inputs[0])
     if v.primitive.name != "max_pool_gradient":
         return None
     count = 1
@@ -245,6 +254,24 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     index = places(inputs[0], **v.attrs)
     lead = v.ndim - len(v.attrs["sizes"])
     return pool_scatter(index, inputs[1], extents=v.shape[lead:], **v.attrs)
+
+
+def _sum_of_scattered(v: Value, x: Value) -> Value | None:
+    """The sum of a scattered cotangent (a bias' gradient) over all windowed axes: that of the
+    cotangent itself, each element of which is in one place of the other.
+    """
+    scattered = x.inputs[0] if x.primitive.name == "reshape" else x
+    if scattered.primitive is not pool_scatter or not x.size:
+        return None
+    ct = scattered.inputs[1]
+    rank = len(scattered.attrs["sizes"])
+    windowed = set(range(x.ndim - rank, x.ndim))
+    if rank > x.ndim or x.shape[x.ndim - rank :] != scattered.shape[scattered.ndim - rank :]:
+        return None
+    if not windowed <= set(v.attrs["axes"]):
+        return None
+    shape = x.shape[: x.ndim - rank] + ct.shape[ct.ndim - rank :]
+    return reduction.sum_(view.reshape(ct, shape=shape), axes=v.attrs["axes"])
 
 
 def _ordered(v: Value, inputs: tuple[Value, ...]) -> Value | None:
