@@ -309,7 +309,9 @@ def _flags(env: dict[str, Any]) -> Any:
     """What is known of all tensors without looking at data: it must not end a recording."""
     return tuple(
         (name, value.requires_grad, value.is_leaf, tuple(value.shape))
-        for name, value in env.items()
+        for name, value in sorted(
+            env.items(), key=lambda item: item[0]
+        )  # threads set theirs in any order
         if name[0] in "xg" and hasattr(value, "is_leaf")
     )
 
