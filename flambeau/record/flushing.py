@@ -127,6 +127,7 @@ def settle_other(other: Recording) -> None:
         other.state = DEAD
         other.trace = None
         work.taken, work.ran, work.failed, work.plan = True, False, False, None
+        work.done = False  # (other threads find it at storages that are being handed out)
         try:
             run_recording(work)
         except BaseException:
@@ -135,6 +136,7 @@ def settle_other(other: Recording) -> None:
         finally:
             other.failed = work.failed
             other.plan = work.plan
+            work.done = True
             if work.taken:
                 other.done = True
             else:
