@@ -204,6 +204,7 @@ class Plan:
         "rewritten",
         "runs",
         "schedule",
+        "seal_at",
         "silenced",
         "spent_frame",
         "tick",
@@ -244,6 +245,7 @@ class Plan:
         self.cache: list[Storage] = []
         # That nobody else holds any of it (see `seal_cache`).
         self.free: tuple[Any, int, int, Any] | None = None
+        self.seal_at = 0  # the run from which on that is worth noting again
         self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
@@ -442,7 +444,8 @@ class Plan:
             cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
             if self.kept_bytes > LARGE:
                 RESULT_MEMORY.keep(self, self.tick)
-        elif cache and not held and self.compiled is not None:
+        elif cache and not held and self.compiled is not None and self.runs >= self.seal_at:
+            self.seal_at = 2 * self.runs  # it takes its time, where results are many
             self.seal_cache()
         return cache
 
