@@ -13,6 +13,10 @@ x itself takes its place, and the program gets an output of its own, `check(cond
 an elementwise value that is never written: its kernel reports an error where its operand is false.
 Kernels that write into bases come after all checks.
 
+Note [One of many]
+The loss of a class is written as a sum of where(its number == target, x, 0), whose derivative is
+elementwise. The sum itself has one term: it becomes `pick(x, target)`, x computed at that place.
+
 Note [Gradients of padded images]
 The gradient of a padded image is computed with its padding, which is then cut off: a slice of a
 convolution of the padded cotangent. The convolution of a cotangent with less padding is what is
@@ -37,9 +41,20 @@ from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
 from flambeau.graph.verify import verify
+from flambeau.ops import arithmetic as ar
 from flambeau.ops import contraction, reduction, view, window
+from flambeau.ops import elementwise as el
 from flambeau.ops.attention import in_other_primitives
-from flambeau.ops.primitive import ATTENTION, ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
+from flambeau.ops.primitive import (
+    ATTENTION,
+    ELEMENTWISE,
+    INDEXED,
+    SCAN,
+    SORT,
+    WINDOW,
+    Array,
+    Primitive,
+)
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
 
@@ -94,7 +109,22 @@ class Check(Primitive):
         return arrays[0]
 
 
+class Pick(Primitive):
+    """The element of the first operand that the second names along one axis; attrs: axis."""
+
+    name, family, differentiable = "pick", INDEXED, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[1].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x, index = arrays
+        axis = attrs["axis"]
+        return np.take_along_axis(x, np.expand_dims(index, axis), axis).squeeze(axis)
+
+
 pool_scatter = PoolScatter()
+pick = Pick()
 pool_place = PoolPlace()
 check = Check()
 
@@ -209,6 +239,8 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
         return _ordered(v, inputs)
     if v.primitive.family == ATTENTION:
         return None if is_native_attention(v) else in_other_primitives(v, inputs)
+    if v.primitive.name == "sum":
+        return _picked(v, inputs[0])
     if v.primitive.name == "strided_sum":
         return _summed_first(v, inputs[0])
     if v.primitive.name == "sum":
@@ -260,3 +292,43 @@ def _summed_first(v: Value, rows: Value) -> Value | None:
     total = reduction.sum_(rows, axes=still)
     moving = tuple([s for a, s in enumerate(strides) if a not in still])
     return view.strided_sum(total, size=v.shape[0], strides=moving, offset=v.attrs["offset"])
+
+
+def _picked(v: Value, x: Value) -> Value | None:
+    """A sum with one term; see Note [One of many]."""
+    axes = v.attrs["axes"]
+    if x.primitive.name == "neg":
+        found = _picked(v, x.inputs[0])
+        return None if found is None else el.neg(found)
+    if x.primitive.name != "where" or len(axes) != 1 or x.inputs[0].primitive.name != "eq":
+        return None
+    (axis,) = axes
+    hit, chosen, other = x.inputs
+    if constant_of(other) != 0 or x.dtype.is_complex:
+        return None
+    for counter, index in (hit.inputs, hit.inputs[::-1]):
+        place = _still_along(index, axis)
+        if place is not None and _counts_along(counter, axis):
+            inside = ar.bitwise_and(ar.ge(place, 0), ar.lt(place, x.shape[axis]))
+            safe = el.where(inside, place, ar.zeros_like(place))
+            return el.where(inside, pick(chosen, safe, axis=axis), full(0, v))
+    return None
+
+
+def _still_along(v: Value, axis: int) -> Value | None:
+    """int64 `v` without an axis along which it is the same."""
+    if v.primitive.name != "expand" or v.inputs[0].shape[axis] != 1 or v.dtype is not dtypes.int64:
+        return None
+    one = view.reshape(v.inputs[0], shape=v.inputs[0].shape[:axis] + v.inputs[0].shape[axis + 1 :])
+    return ar.expand(one, v.shape[:axis] + v.shape[axis + 1 :])
+
+
+def _counts_along(v: Value, axis: int) -> bool:
+    """Whether each element is its own place along an axis."""
+    narrow = v.inputs[0] if v.primitive.name == "expand" else v
+    wanted = tuple([n if a == axis else 1 for a, n in enumerate(v.shape)])
+    if narrow.shape != wanted:
+        return False
+    while narrow.primitive.name == "reshape":
+        narrow = narrow.inputs[0]
+    return narrow.primitive.name == "iota"
