@@ -18,12 +18,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
+from flambeau.record import words
 from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
@@ -185,6 +188,7 @@ class Plan:
         "early",
         "families",
         "frame",
+        "free",
         "fresh",
         "imported",
         "joined",
@@ -237,6 +241,8 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
+        # That nobody else holds any of it (see `seal_cache`).
+        self.free: tuple[Any, int, int, Any] | None = None
         self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
@@ -381,7 +387,12 @@ class Plan:
         if self.kept_bytes > LARGE:
             self.tick = next(_ticks)
         cache = self.cache
+        free = self.free
+        if free is not None and free[0](free[1], free[2]) == free[2]:
+            return cache
+        self.free = None
         place = 0
+        held = False
         for storage in cache:
             buffer = storage.buffer
             if (
@@ -390,7 +401,7 @@ class Plan:
                 or getrefcount(buffer.owner) > OWNER_BASELINE
             ):
                 cache[place] = Storage(allocate(self.result_bytes[place]))
-                self.moved = True
+                self.moved = held = True
             else:
                 storage.version = storage.silent = 0
             place += 1
@@ -399,11 +410,34 @@ class Plan:
             cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
             if self.kept_bytes > LARGE:
                 RESULT_MEMORY.keep(self, self.tick)
+        elif cache and not held and self.compiled is not None:
+            self.seal_cache()
         return cache
+
+    def seal_cache(self) -> None:
+        """Notes the words of memory that say that nobody else holds the memory of the last results,
+        which is so now, and that it was not written.
+        """
+        from flambeau.execute.cpu.entrances import entrances
+
+        native = entrances() if words.known() else None
+        if native is None:
+            return
+        found: words.Pairs = []
+        for storage in self.cache:
+            buffer = storage.buffer
+            found += words.held(storage, 1) + words.attribute(storage, "buffer", buffer)
+            found += words.held(buffer, 1) + words.attribute(buffer, "owner", buffer.owner)
+            found += words.held(buffer.owner, 1)
+            found += words.attribute(storage, "version", storage.version)
+            found += words.attribute(storage, "silent", storage.silent)
+        table = np.array(found, np.int64)
+        first = table.__array_interface__["data"][0]
+        self.free = native.first_moved, first, first + table.nbytes, table
 
     def release(self) -> list[Storage]:
         """Gives up the memory of the last results, which is returned."""
-        given, self.cache = self.cache, []
+        given, self.cache, self.free = self.cache, [], None
         return given
 
     @property

@@ -314,6 +314,21 @@ for i in range(3):
 x = torch.ones(0, 3).sin().expand(2, 0, 3)
 x.mul_(3)
 """,
+    "what was written twice is saved as it is then": """
+x = torch.tensor([[0.389, 0.663, -0.439], [0.305, 0.695, -0.362]], requires_grad=True)
+for _index in (..., slice(None)):
+    y = (x.detach() * 2).prod(1)
+    y[_index] *= 2
+    z = y @ x
+    z.tolist()
+    z.sum().backward()
+""",
+    "a number is copied": """
+x = torch.ones(3, requires_grad=True) * 2
+x.copy_(True)
+y = torch.arange(3).copy_(2.5)
+z = torch.ones(2).copy_(np.float32(0.5))
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT

@@ -119,15 +119,8 @@ class TileFunction:
         does not know the next.
         """
         s = self.s
-        element = BYTES[s.a.element]
-        return (
-            not s.a.packed
-            and k.band is None
-            and k.a == 1
-            and s.a.row * element >= PAGE
-            and k.extent % LINE_STEPS == 0
-            and (s.part_extent % LINE_STEPS == 0 or s.part_level != len(s.k_loops) - 1)
-        )
+        far = s.a.row * BYTES[s.a.element] >= PAGE
+        return far and not s.a.packed and k.band is None and k.a == 1 and k.extent >= AHEAD
 
     def _lines(
         self, a: Reg, b: Reg, bounds: tuple[Reg, Reg], k: KLoop, sums: list[Reg]
@@ -141,6 +134,7 @@ class TileFunction:
                 e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
                 e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
             end = weighted_sum(e, [(lines.index, 1), (e.i64(LINE_STEPS), 1)])
+            end = e.intrinsic("llvm.smin", end, bounds[1])
             with e.loop(lines.index, end, carried=lines.carried) as loop:
                 at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
                 at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))

@@ -41,9 +41,10 @@ from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg, vector_r
 from flambeau.execute.cpu.matrix_plan import Side, as_matrices
 from flambeau.execute.cpu.matrix_tiles import lead_indices
 
-VECTORS = 2  # of a tile
+# Of a tile: longer runs of each row where strips are of columns, and registers suffice for them.
+NARROW, BROAD = 2, 4
 STRIP_BYTES = 1 << 18  # of a packed strip
-STRIP = 512  # rows or columns at most: runs of half a page
+STRIP = 256  # rows or columns at most: runs of 16 lines
 LARGE_BYTES = 1 << 20  # operands and results from which on memory is what counts
 FEW = 48  # rows, columns or terms of a sum: with more of all the matrix unit is faster
 
@@ -77,13 +78,18 @@ class WidePlan:
         return self.left.depth
 
     @property
+    def vectors(self) -> int:
+        """Of a row of a tile."""
+        return NARROW if self.by_rows or vector_registers(self.vector_bits) < 32 else BROAD
+
+    @property
     def tile_columns(self) -> int:
-        return VECTORS * self.lanes
+        return self.vectors * self.lanes
 
     @property
     def tile_rows(self) -> int:
         """Rows of a tile: as many as registers allow, in tiles as even as can be."""
-        most = (vector_registers(self.vector_bits) - VECTORS - 1) // VECTORS
+        most = (vector_registers(self.vector_bits) - self.vectors - 1) // self.vectors
         return most if self.by_rows else -(-self.rows // -(-self.rows // most))
 
     @property
@@ -137,7 +143,7 @@ def wide_plan(spec: Contraction, vector_bits: int) -> WidePlan | None:
     rows, columns, depth = left.lead.extent, right.lead.extent, left.depth
     large = 4 * max(columns * rows, columns * depth, rows * depth) >= LARGE_BYTES
     by_rows = rows > columns and left.lead.stride == 1
-    tile = VECTORS * vector_bits // 32
+    tile = (NARROW if by_rows else BROAD) * vector_bits // 32
     if not large or min(rows, columns, depth) > FEW or max(rows, columns) < TASKS * tile:
         return None
     if depth > max(rows, columns) or 4 * depth * tile > STRIP_BYTES:
@@ -286,9 +292,8 @@ class _Wide:
     def pack_lines(self, side: Side, size: int, tile: int, source: Reg, target: Reg) -> None:
         """Packs what lies next to each other in memory, k by k; asks for the next k."""
         e, plan = self.e, self.plan
-        pitch, whole, rest = self.pitch(tile), size // tile, size % tile
-        if tile % plan.lanes and not rest:
-            whole, rest = whole - 1, tile  # its last vector would reach beyond the operand
+        pitch = self.pitch(tile)
+        whole = max((size - pitch) // tile + 1, 0)  # tiles whose vectors are all in the operand
         with e.loop(e.i64(0), e.i64(plan.depth)) as k:
             at = e.gep(source, "float", weighted_sum(e, [(k.index, side.stride)]))
             to = e.gep(target, "float", weighted_sum(e, [(k.index, pitch)]))
@@ -300,12 +305,12 @@ class _Wide:
                     self.prefetch(e.gep(place, "float", e.i64(side.stride)))
                     value = e.load(place, self.vector, 4)
                     e.store(e.gep(there, "float", e.i64(start)), value, self.line)
-            for start in range(0, pitch if rest else 0, plan.lanes):
-                here = e.gep(at, "float", e.i64(whole * tile + start))
-                value = self.first_lanes(here, rest - start)
-                e.store(
-                    e.gep(to, "float", e.i64(whole * pitch * plan.depth + start)), value, self.line
-                )
+            for number in range(whole, -(-size // tile)):
+                for start in range(0, pitch, plan.lanes):
+                    here = e.gep(at, "float", e.i64(number * tile + start))
+                    value = self.first_lanes(here, size - number * tile - start)
+                    there = e.gep(to, "float", e.i64(number * pitch * plan.depth + start))
+                    e.store(there, value, self.line)
 
     def pack_turned(self, side: Side, size: int, tile: int, source: Reg, target: Reg) -> None:
         """Packs what lies next to each other along k: squares of vectors are transposed."""
@@ -316,7 +321,8 @@ class _Wide:
         def group(number: Reg, count: int) -> None:
             """`count` columns, by all k."""
             at = e.gep(source, "float", weighted_sum(e, [(number, lanes * side.lead.stride)]))
-            tiles, part = e.op("udiv", number, e.i64(VECTORS)), e.op("urem", number, e.i64(VECTORS))
+            of_tile = e.i64(plan.vectors)
+            tiles, part = e.op("udiv", number, of_tile), e.op("urem", number, of_tile)
             place = weighted_sum(e, [(tiles, tile * plan.depth), (part, lanes)])
             to = e.gep(target, "float", place)
             with e.loop(e.i64(0), e.i64(plan.depth // lanes)) as squares:
@@ -329,11 +335,14 @@ class _Wide:
             group(loop.index, lanes)
         if rest:
             group(e.i64(whole), rest)
-        if -(-size // lanes) % VECTORS:  # the last vector of the last tile
-            place = (size // tile) * tile * plan.depth + tile - lanes
+        missing = -(-size // tile) * plan.vectors - -(-size // lanes)
+        if missing:  # vectors of the last tile
+            place = (size // tile) * tile * plan.depth + tile - missing * lanes
             with e.loop(e.i64(0), e.i64(plan.depth)) as k:
                 to = e.gep(target, "float", weighted_sum(e, [(k.index, tile), (e.i64(place), 1)]))
-                e.store(to, e.const(0, self.vector), self.line)
+                for number in range(missing):
+                    there = e.gep(to, "float", e.i64(number * lanes))
+                    e.store(there, e.const(0, self.vector), self.line)
 
     def square(self, side: Side, at: Reg, to: Reg, k: Reg, count: int, depth: int) -> None:
         """`count` columns by `depth` k from `k` on."""
@@ -375,7 +384,7 @@ class _Wide:
             step, far = plan.lanes, 1
         with e.function(f"tile.{rows}", "internal void", parameters) as registers:
             left, right, result, row, column = registers[2:]
-            zeros = [e.const(0, self.vector)] * (rows * VECTORS)
+            zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
             with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
                 self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
                 low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
@@ -387,22 +396,23 @@ class _Wide:
                     k.yield_(self.multiply_add(a, far, b, rows, k.carried))
                 pieces.yield_(k.carried)
             for number, total in enumerate(pieces.carried):
-                r, v = divmod(number, VECTORS)
+                r, v = divmod(number, plan.vectors)
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
             e.line("ret void")
 
     def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""
-        e, lanes = self.e, self.plan.lanes
+        e, plan = self.e, self.plan
+        lanes = plan.lanes
         columns = [
             e.load(e.gep(b, "float", e.i64(v * lanes)), self.vector, self.line)
-            for v in range(VECTORS)
+            for v in range(plan.vectors)
         ]
         found = []
         for r in range(rows):
             x = e.splat(e.load(e.gep(a, "float", e.i64(r * far)), F32), lanes)
-            found += [e.fma(x, y, sums[r * VECTORS + v]) for v, y in enumerate(columns)]
+            found += [e.fma(x, y, sums[r * plan.vectors + v]) for v, y in enumerate(columns)]
         return found
 
     def ask(self, row: Reg, column: Reg) -> None:
@@ -410,7 +420,7 @@ class _Wide:
         e, plan = self.e, self.plan
         if not hasattr(self.store, "prefetch"):
             return
-        for v in range(VECTORS):
+        for v in range(plan.vectors):
             along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
             index, lane = self.index(row, along)
             self.store.prefetch(e, index, lane)

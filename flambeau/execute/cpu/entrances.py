@@ -2,8 +2,8 @@
 
 A call through ctypes takes longer than the programs of small steps. Where the interpreter is
 CPython with its lock, machine code that follows the protocol of builtin functions (METH_FASTCALL,
-part of the stable interface) is called in a fifth of that time. It keeps the lock. Elsewhere, there
-is `None`, and callers go through ctypes or stay in Python.
+part of the stable interface) is called in a fifth of that time. It keeps the lock. Elsewhere there
+are none, and callers go through ctypes or stay in Python.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ METH_FASTCALL = 0x80
 # What the module calls, in the order in which `@api` has their addresses; `run` is the runner's.
 API = ("PyLong_AsVoidPtr", "PyLong_FromVoidPtr", "PyErr_Occurred", "PyErr_BadArgument")
 RUN = len(API)
-SYMBOLS = ("run_program", "first_moved", "api")
+SYMBOLS = ("run_program", "first_moved", "held_as", "api")
+# In a list: its length, and where the addresses of its elements are (CPython's layout).
+LENGTH, ITEMS = 16, 24
 
 RunProgram = Callable[[int, int, int], int]
 FirstMoved = Callable[[int, int], int]
+HeldAs = Callable[[Any, int], int]
 
 
 class Entrances(NamedTuple):
@@ -35,6 +38,9 @@ class Entrances(NamedTuple):
     first_moved: FirstMoved
     """(address, end): the first of the pairs (address of a word, what it was) whose word is no
     longer that; `end` where all still are. Stops there, so a pair may rest on those before it."""
+    held_as: HeldAs
+    """(list, address): 1 where it is as long as the word there says, and each element begins with
+    the next word (its reference count, see `flambeau.record.words`), else 0."""
 
 
 class _MethodDef(ctypes.Structure):
@@ -61,12 +67,14 @@ def entrances() -> Entrances | None:
         return None
     from flambeau.execute.cpu.pool import native
 
-    run, moved, api = engine().load([_module()], SYMBOLS)[0]
+    run, moved, held, api = engine().load([_module()], SYMBOLS)[0]
     words = (ctypes.c_int64 * (RUN + 1)).from_address(api)
     for place, name in enumerate(API):
         words[place] = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
     words[RUN] = native().run
-    return Entrances(_builtin("run_program", run), _builtin("first_moved", moved))
+    return Entrances(
+        _builtin("run_program", run), _builtin("first_moved", moved), _builtin("held_as", held)
+    )
 
 
 def _builtin(name: str, address: int) -> Any:
@@ -85,14 +93,19 @@ def _api(name: str | int) -> str:
     )
 
 
-def _function(name: str, arguments: int, body: str) -> str:
-    """A builtin function of so many integers, %x0 and on, all of them pointers; `body` begins at
-    `start:` and branches to `give`, which makes an integer of %result.
+def _function(name: str, arguments: int, body: str, first: int = 0) -> str:
+    """A builtin function of so many integers, %x0 and on, all of them pointers (those before the
+    `first` stay objects, %o0 and on); `body` begins at `start:` and branches to `give`, which makes
+    an integer of %result.
     """
     read = "".join(
-        f"  %p{n} = getelementptr ptr, ptr %args, i64 {n}\n"
-        f"  %o{n} = load ptr, ptr %p{n}, align 8\n"
+        f"  %p{n} = getelementptr ptr, ptr %args, i64 {n}\n  %o{n} = load ptr, ptr %p{n}, align 8\n"
+        for n in range(arguments)
+    )
+    read += "".join(
         f"  %x{n} = call ptr %convert(ptr %o{n})\n"
+        if n >= first
+        else f"  %x{n} = getelementptr i8, ptr %o{n}, i64 0\n"
         for n in range(arguments)
     )
     none = "".join(f"  %n{n} = icmp eq ptr %x{n}, null\n" for n in range(arguments))
@@ -152,10 +165,38 @@ look:
   %same = icmp eq i64 %found, %wanted
   br i1 %same, label %next, label %give
 """
+    held = f"""
+start:
+  %at_length = getelementptr i8, ptr %x0, i64 {LENGTH}
+  %length = load i64, ptr %at_length, align 8
+  %wanted_length = load i64, ptr %x1, align 8
+  %as_long = icmp eq i64 %length, %wanted_length
+  %at_items = getelementptr i8, ptr %x0, i64 {ITEMS}
+  %items = load ptr, ptr %at_items, align 8
+  br i1 %as_long, label %next, label %other
+next:
+  %number = phi i64 [ 0, %start ], [ %following, %look ]
+  %over = icmp eq i64 %number, %length
+  br i1 %over, label %other, label %look
+look:
+  %at = getelementptr ptr, ptr %items, i64 %number
+  %object = load ptr, ptr %at, align 8
+  %following = add i64 %number, 1
+  %place = getelementptr i64, ptr %x1, i64 %following
+  %wanted = load i64, ptr %place, align 8
+  %found = load i64, ptr %object, align 8
+  %same = icmp eq i64 %found, %wanted
+  br i1 %same, label %next, label %other
+other:
+  %answer = phi i64 [ 0, %start ], [ 1, %next ], [ 0, %look ]
+  %result = inttoptr i64 %answer to ptr
+  br label %give
+"""
     return "\n".join(
         [
             f"@api = global [{RUN + 1} x ptr] zeroinitializer, align 64",
             _function("run_program", 3, run),
             _function("first_moved", 2, moved),
+            _function("held_as", 2, held, first=1),
         ]
     )
