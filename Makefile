@@ -6,7 +6,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-JOBS := demo test parity lint types soak audit bench suite guard clean
+JOBS := demo test parity lint types soak audit bench suite guard site clean
 
 .DEFAULT_GOAL := help
 .PHONY: help ci $(JOBS)

@@ -1,16 +1,20 @@
 """What being explained costs a training step: the same steps with and without the observer.
 
-    python bench/explained.py [mlp_digits cnn_digits ...] [--rounds 12] [--steps 40]
+    python bench/explained.py [digits_mlp digits_cnn ...] [--pairs 40] [--milliseconds 40]
+                                [--compiled]
 
-Rounds of both alternate in one process; the best round of each counts. Cases are those of
+Short rounds of both alternate in one process; printed is the median of the ratio of neighbours,
+and its quartiles. `--compiled`: the whole step through flambeau.compile. Cases are those of
 bench/models.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,40 +27,52 @@ from flambeau.explaining.collector import Collector
 from flambeau.record.observing import WATCH
 
 
-def seconds(step: object, steps: int) -> float:
-    assert callable(step)
+def seconds(step: Callable[[], float], steps: int) -> float:
     start = time.perf_counter()
     for _ in range(steps):
         step()
     return (time.perf_counter() - start) / steps
 
 
+def explained(collector: Collector, step: Callable[[], float], steps: int) -> float:
+    WATCH.observer = collector
+    collector.start()
+    try:
+        return seconds(step, steps)
+    finally:
+        collector.stop()
+        WATCH.observer = None
+
+
+def steps_of(case: str, compiled: bool) -> Callable[[], float]:
+    built = models.CASES[case].build(flambeau)
+    if not compiled:
+        return built.step
+    whole = flambeau.compile(built.whole)
+    return lambda: float(whole(built.x, built.y).item())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of being explained.")
     parser.add_argument("cases", nargs="*", default=list(models.CASES))
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--milliseconds", type=float, default=40.0, help="length of a round")
+    parser.add_argument("--compiled", action="store_true")
     chosen = parser.parse_args()
     flambeau.manual_seed(0)
     for name in chosen.cases:
-        step = models.CASES[name].build(flambeau).step
-        for _ in range(8):
-            step()
-        best = {False: float("inf"), True: float("inf")}
+        step = steps_of(name, chosen.compiled)
+        seconds(step, 20)
+        steps = max(int(chosen.milliseconds * 1e-3 / seconds(step, 20)), 4)
         collector = Collector()
-        for _ in range(chosen.rounds):
-            for explained in (False, True):
-                if explained:
-                    WATCH.observer = collector
-                    collector.start()
-                best[explained] = min(best[explained], seconds(step, chosen.steps))
-                if explained:
-                    collector.stop()
-                    WATCH.observer = None
-        print(
-            f"{name:20} {best[False] * 1e6:9.0f} us, explained {best[True] * 1e6:9.0f} us:"
-            f" {100 * (best[True] / best[False] - 1):+5.1f} %"
-        )
+        explained(collector, step, 4 * steps + 400)
+        pairs = [
+            (seconds(step, steps), explained(collector, step, steps)) for _ in range(chosen.pairs)
+        ]
+        low, middle, high = statistics.quantiles([100 * (b / a - 1) for a, b in pairs])
+        plain = statistics.median(a for a, _ in pairs)
+        found = f"{middle:+5.1f} % ({low:+.1f} to {high:+.1f})"
+        print(f"{name:20} {plain * 1e6:9.1f} us, explained {found}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@
     python3 tools/dev.py bench     Flambeau and PyTorch side by side
     python3 tools/dev.py suite     all benches in one table; --quick: some of them
     python3 tools/dev.py guard     whether ratios to PyTorch fell below bench/ratios.json
+    python3 tools/dev.py site      the documentation as a site, in build/site (the book's chapters
+                                   run: minutes); --quick: without their outputs
     python3 tools/dev.py clean     remove the virtual environment
 
 Each makes the virtual environment .venv (FLAMBEAU_VENV names another place) and installs into it
@@ -183,6 +185,11 @@ def guard(arguments: list[str]) -> None:
     run(PYTHON, "bench/guard.py", *arguments)
 
 
+def site(arguments: list[str]) -> None:
+    need("site")
+    run(PYTHON, "tools/make_site.py", *arguments)
+
+
 def clean(arguments: list[str]) -> None:
     if arguments:
         sys.exit(f"dev.py: clean takes no arguments, got {arguments[0]!r}")
@@ -192,7 +199,7 @@ def clean(arguments: list[str]) -> None:
 
 JOBS = {
     job.__name__: job
-    for job in (demo, test, parity, lint, types, soak, audit, bench, suite, guard, clean)
+    for job in (demo, test, parity, lint, types, soak, audit, bench, suite, guard, site, clean)
 }
 
 

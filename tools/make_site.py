@@ -3,9 +3,10 @@
 
     python tools/make_site.py [--quick] [FOLDER]         into build/site, unless FOLDER is named
 
-`--quick` does not run the book's chapters. Needs flambeau[site] (Sphinx, MyST-NB, Furo). Warnings
-(a link that leads nowhere among them) are errors. The reference is made from the docstrings, with
-the examples of `docs/examples` where there are some.
+`--quick` does not run the book's chapters; outputs are kept in build/site_cache while the code of a
+chapter stays the same. Needs flambeau[site] (Sphinx, MyST-NB, Furo); `python3 tools/dev.py site`
+installs that first. Warnings are errors, and so is a link that leads to no page or no place in it.
+The reference is made from the docstrings, with the examples of `docs/examples`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import re
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "build" / "site_source"
@@ -80,13 +83,17 @@ def examples_of(module: str) -> dict[str, str]:
 
 def public_names(owner: Any) -> list[str]:
     """The callables that a module (or the class Tensor) offers, in alphabetical order."""
-    names = getattr(owner, "__all__", None) or dir(owner)
+    listed = getattr(owner, "__all__", None)
     found = []
-    for name in sorted(set(names)):
+    for name in sorted(set(listed or dir(owner))):
         if name.startswith("_"):
             continue
         value = getattr(owner, name, None)
-        if callable(value) or isinstance(value, property):
+        if not (callable(value) or isinstance(value, property)):
+            continue
+        # Without a list, what a module has only imported is not its own.
+        imported = inspect.ismodule(owner) and value.__module__ != owner.__name__
+        if listed or not imported:
             found.append(name)
     return found
 
@@ -220,6 +227,42 @@ def write_pages() -> None:
     write_reference(SOURCE / "reference")
 
 
+class Links(HTMLParser):
+    """What a page links to, and the places in it that can be linked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.places: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.links.add(value)
+            elif name == "id" and value:
+                self.places.add(value)
+
+
+def broken_links(folder: Path) -> list[str]:
+    """Links inside the built site whose page or place is not there."""
+    pages: dict[Path, Links] = {}
+    for path in folder.rglob("*.html"):
+        pages[path.resolve()] = found = Links()
+        found.feed(path.read_text(encoding="utf-8"))
+    broken = []
+    for path, found in pages.items():
+        for link in found.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            aim = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            place = unquote(parts.fragment)
+            known = pages[aim].places if aim in pages else set()
+            if not aim.exists() or (place and aim in pages and place not in known):
+                broken.append(f"{path.relative_to(folder.resolve())}: {link}")
+    return sorted(broken)
+
+
 def main() -> None:
     words = sys.argv[1:]
     quick = "--quick" in words
@@ -237,6 +280,9 @@ def main() -> None:
     status = subprocess.run(command, env=environment, check=False).returncode
     if status:
         sys.exit(status)
+    broken = broken_links(target)
+    if broken:
+        sys.exit("links that lead nowhere:\n" + "\n".join(broken))
     print(f"the site is in {target}")
 
 

@@ -26,5 +26,6 @@ nb_execution_cache_path = str(ROOT / "build" / "site_cache")
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
-suppress_warnings = ["mystnb.unknown_mime_type"]
+# ref.python: a short name in a signature that two modules have; it is shown without a link.
+suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]
 mathjax3_config = {"tex": {"macros": {}}}

@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import get_ident
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.execute.cpu import bounds
 from flambeau.explaining.bins import Bins
 from flambeau.explaining.sampling import StackSampler
-from flambeau.record.native import NativeProgram
+from flambeau.record.native import SAMPLED, NativeProgram
 from flambeau.record.observing import Observer
 from flambeau.record.plan import Plan
 from flambeau.record.recording import Recording
@@ -39,8 +40,10 @@ SHORTEST_WAIT = 2e-4  # seconds: less is the clock's doing
 SIBLINGS = 32
 # Note [Short steps]. To account for a flush costs NOTING seconds, which is much beside a step of
 # 20 microseconds. So of short steps only bursts are accounted for one by one; of those in between
-# the runs are counted, and their time comes from the sums that are kept anyway (see `_catch_up`).
-NOTING, NOTED_SHARE = 20e-6, 0.025
+# the flushes are counted, and their time comes from the sums that are kept anyway (see
+# `_catch_up`). These time one run in so many of a small program (native.SAMPLED), and the collector
+# is not told of the others (`every_run`).
+NOTING, NOTED_SHARE = 30e-6, 0.01
 BURST, FIRST_BURST, LONGEST_SKIP = 8, 200, 4_000
 
 
@@ -73,7 +76,9 @@ class Seen:
     plan: Plan | None = None
     state: State | None = None
     native: NativeProgram | None = None
+    unseen: bool = False  # while flushes are only counted, it is not told of all runs
     runs: int = 0
+    counted: int = 0  # flushes that were only counted
     seconds: float = 0.0  # in compiled code
     compiled_runs: int = 0
     timed_runs: int = 0  # of these, those that `seconds` is of until the end
@@ -121,7 +126,7 @@ class Collector(Observer):
         self.stepped = SteppedRun
         self.kernels = kernels
         self.began = perf_counter()
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.kind, self.since, self.busy = "python", self.began, thread_time()
         self.seconds = dict.fromkeys(KINDS, 0.0)
         self.bins = Bins(KINDS)
@@ -143,10 +148,12 @@ class Collector(Observer):
         self.cpu = self.busy
         self.stacks = StackSampler(self) if stacks else None
         self.lock = threading.Lock()
-        self.skip = 0  # flushes that will only be counted
+        self.skip = False  # whether flushes are only counted, until about `resume_at`
+        self.resume_at = 0.0
+        self.known: dict[int, Seen] = {}  # those of `seen` that have compiled code
         self.burst = self.left = FIRST_BURST  # flushes to be accounted for before that
         self.burst_began = self.began
-        self.skipped = False  # whether some were only counted since the last account
+        self.skipped = False  # whether some may have been only counted since the last account
         self.loaded = 0.0  # seconds of loading among them
         self.accounted = spent()
 
@@ -159,7 +166,8 @@ class Collector(Observer):
     def stop(self) -> None:
         if self.stacks is not None:
             self.stacks.stop()
-        if threading.get_ident() == self.thread:
+        self.resume()
+        if get_ident() == self.thread:
             self.switch("python")
         self.ended = perf_counter()
 
@@ -207,34 +215,42 @@ class Collector(Observer):
         self.since, self.busy = now, busy
 
     def _plan_skip(self) -> None:
-        """After a burst: how many flushes to count only, so that noting costs little."""
+        """After a burst: how long flushes are counted only, so that noting costs little."""
         now = perf_counter()
         each = (now - self.burst_began) / max(self.burst, 1)
         count = int(NOTING / (NOTED_SHARE * max(each, 1e-6)))
-        self.skip = min(BURST * count, LONGEST_SKIP) if count > 1 and self.stacks else 0
-        self.burst_began = now
         self.burst, self.left = BURST, BURST
+        self.burst_began = now
+        if count > 1 and self.stacks is not None and self.stacks.active:
+            self.resume_at = now + min(BURST * count, LONGEST_SKIP) * each
+            self.skip, self.skipped, self.every_run = True, True, False
+            # In place of the method: a flush is told to a function that does very little.
+            self.__dict__["flushing"] = self._flush_lightly
+
+    def resume(self) -> None:
+        """Flushes are accounted for from now on. The sampler calls this when it is time to."""
+        if self.skip:
+            self.skip, self.every_run = False, True
+            self.__dict__.pop("flushing", None)
+            self.burst_began = perf_counter()
 
     def _flush_lightly(
         self, rec: Recording, run: Callable[[Recording], Plan | None]
     ) -> Plan | None:
         """A flush that is only counted."""
-        self.skipped = True
-        self.skip -= 1
-        self.depth += 1
-        try:
-            plan = run(rec)
-        finally:
-            self.depth -= 1
-        known = self.seen.get(id(plan))
-        if known is None or known.native is None:
-            self.skip = 0
-            if plan is not None:
-                known = self._seen(plan, rec.state, rec)
+        if get_ident() != self.thread:
+            return Collector.flushing(self, rec, run)
+        plan = run(rec)
+        known = self.known.get(id(plan))
         if known is not None:
-            known.runs += 1
-        if not self.skip:
-            self.burst_began = perf_counter()
+            known.counted += 1
+            if self.kind == "data":
+                known.loading += 1
+        elif plan is not None:
+            self.resume()
+            known = self._seen(plan, rec.state, rec)
+            if known is not None:
+                known.counted += 1
         return plan
 
     def _add(self, kind: str, start: float, stop: float, what: int = -1, name: str = "") -> None:
@@ -257,10 +273,8 @@ class Collector(Observer):
         state = rec.state
         if state.parent is None:
             return run(rec)
-        here = threading.get_ident()
+        here = get_ident()
         main = here == self.thread
-        if self.skip and main and self.kind == "python" and not (self.missing or self.depth):
-            return self._flush_lightly(rec, run)
         miss = self.missing.pop(here, None)
         self.depth += 1
         if main and self.skipped and self.kind == "python":
@@ -280,16 +294,22 @@ class Collector(Observer):
             seen.numpy_seconds += numpy
             seen.numpy_runs += numpy > 0
             seen.loading += main and self.kind == "data"
+            seen.compiled_runs += seen.unseen and self.skip
             if miss is not None:
                 miss.program = seen.number
         number = -1 if seen is None else seen.number
         self._account(main, (start, busy), stop, compiling, running, numpy, number)
         if main and not self.depth and self.kind == "python":
-            self.accounted = spent()
-            self.left -= 1
-            if self.left <= 0:
-                self._plan_skip()
+            self._noted(0.0)
         return plan
+
+    def _noted(self, running: float) -> None:
+        """One of a burst is accounted for, with seconds of running that are in no sum yet."""
+        compiled, run, numpy = spent()
+        self.accounted = compiled, run + running, numpy
+        self.left -= 1
+        if self.left <= 0:
+            self._plan_skip()
 
     def _account(
         self, main: bool, began: tuple[float, float], stop: float, compiling: float, running: float,
@@ -297,7 +317,7 @@ class Collector(Observer):
     ) -> None:  # fmt: skip
         start = began[0]
         if not main:
-            name = self.threads.setdefault(threading.get_ident(), threading.current_thread().name)
+            name = self.threads.setdefault(get_ident(), threading.current_thread().name)
             lane = list(self.threads.values()).index(name) + 1
             self.keep(Span(start - self.began, stop - self.began, "run", number, lane))
             return
@@ -333,13 +353,14 @@ class Collector(Observer):
             found.bases = described(rec, plan)
         native = plan.compiled
         if native is not None and found.native is None:
-            found.native = native
+            found.native, found.unseen = native, native.alone
             known = self.by_native.get(id(native))
             if known is not None and known is not found:
                 found.seconds, found.samples = known.seconds, known.samples
                 found.compiled_runs, found.stepped = known.compiled_runs, known.stepped
                 found.timed_runs = known.timed_runs
             self.by_native[id(native)] = found
+            self.known[id(plan)] = found
         return found
 
     def running(self, native: NativeProgram, table: Any) -> int:
@@ -348,11 +369,13 @@ class Collector(Observer):
             if len(self.by_native) >= MOST_PROGRAMS:
                 return native.run_table(table)
             found = self.by_native[id(native)] = Seen(-1, native=native, first=self.now)
-        found.compiled_runs += 1
-        if self.skip and self.depth and len(found.samples) >= 3:
+        if self.skip and (len(found.samples) >= 3 or not self.kernels):
+            # Of small programs' runs this is told of a few, and `counted` has them all.
+            found.compiled_runs += not native.alone
             return native.run_table(table)
+        found.compiled_runs += 1
         found.timed_runs += 1
-        start, busy = perf_counter(), thread_time()
+        start = perf_counter()
         if self._due(found, start):
             if found.stepped is None:
                 found.stepped = self.stepped(native.compiled)
@@ -365,12 +388,27 @@ class Collector(Observer):
             code = native.run_table(table)
             passed = perf_counter() - start
         found.seconds += passed
-        if self.depth == 0:  # a compiled function's own run
+        return code
+
+    def calling(self, native: NativeProgram, table: Any) -> int:
+        found = self.by_native.get(id(native))
+        if self.skip and found is not None and get_ident() == self.thread:
+            count = SAMPLED if native.alone else 1  # it stands for those that this is not told of
+            found.compiled_runs += count
+            found.runs += count if found.plan is not None else 0
+            return native.run_table(table)
+        self.resume()
+        start, busy = perf_counter(), thread_time()
+        code = self.running(native, table)
+        passed = perf_counter() - start
+        found = self.by_native.get(id(native))
+        if found is not None:
             found.runs += found.plan is not None
-            self._account(
-                threading.get_ident() == self.thread, (start, busy), start + passed, 0.0,
-                passed, 0.0, found.number,
-            )  # fmt: skip
+        number = -1 if found is None else found.number
+        main = get_ident() == self.thread
+        self._account(main, (start, busy), start + passed, 0.0, passed, 0.0, number)
+        if main and self.kind == "python":
+            self._noted(passed)
         return code
 
     def _due(self, seen: Seen, now: float) -> bool:
@@ -395,6 +433,9 @@ class Collector(Observer):
             one.number = len(self.seen) + number
             one.runs = one.runs or one.compiled_runs
         for one in merged:
+            one.runs += one.counted
+            one.compiled_runs += one.counted if one.unseen else 0
+            one.counted = 0
             if 0 < one.timed_runs < one.compiled_runs:
                 one.seconds *= one.compiled_runs / one.timed_runs
                 one.timed_runs = one.compiled_runs
@@ -403,7 +444,9 @@ class Collector(Observer):
     # ---- new recordings --------------------------------------------------------------------------
 
     def missed(self, before: State, after: State, seconds: float) -> None:
-        here = threading.get_ident()
+        here = get_ident()
+        if here == self.thread:
+            self.resume()
         known = self.missing.get(here)
         if known is not None and known.last is before:
             known.events += 1
@@ -420,7 +463,7 @@ class Collector(Observer):
     # ---- data ------------------------------------------------------------------------------------
 
     def loading(self, advance: Callable[[], Any]) -> Any:
-        if threading.get_ident() != self.thread or self.kind != "python":
+        if get_ident() != self.thread or self.kind != "python":
             return advance()
         self.steps += 1
         if self.skip:
@@ -452,7 +495,7 @@ class Collector(Observer):
             return fetch(indices)
         finally:
             stop = perf_counter()
-            here = threading.get_ident()
+            here = get_ident()
             with self.lock:
                 batches = self.batches.setdefault(type(dataset).__qualname__, Batches())
                 batches.count += 1

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import threading
 from collections import defaultdict
-from time import thread_time
+from time import perf_counter, thread_time
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -58,20 +58,20 @@ class StackSampler:
         self.active = False
         self.last = 0.0
         self.outermost = type(owner).loading.__code__  # of what loads batches
-        self.before: Any = None
 
     def start(self) -> None:
         if not hasattr(signal, "setitimer"):
             return
         if threading.current_thread() is not threading.main_thread():
             return
-        if signal.getsignal(signal.SIGPROF) not in (signal.SIG_DFL, None):
+        if signal.getsignal(signal.SIGPROF) not in (signal.SIG_DFL, None, _look):
             return
         if signal.getitimer(signal.ITIMER_PROF)[0]:
             return
-        self.before = signal.signal(signal.SIGPROF, self.look)
+        signal.signal(signal.SIGPROF, _look)
         signal.siginterrupt(signal.SIGPROF, False)
         self.last = thread_time()
+        _AT_WORK.append(self)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
         self.active = True
 
@@ -79,17 +79,17 @@ class StackSampler:
         if not self.active:
             return
         self.active = False
+        _AT_WORK.remove(self)
         if threading.current_thread() is not threading.main_thread():
             return
-        # The handler stays, and does nothing: a signal may be on its way.
         signal.setitimer(signal.ITIMER_PROF, 0.0)
 
-    def look(self, number: int, frame: FrameType | None) -> None:
-        """The handler: adds the CPU time since the last look to what stands on the stack."""
-        if not self.active:
-            return
+    def look(self, frame: FrameType | None) -> None:
+        """Adds the CPU time since the last look to what stands on the stack."""
         now = thread_time()
         passed, self.last = now - self.last, now
+        if self.owner.skip and perf_counter() > self.owner.resume_at:
+            self.owner.resume()
         kind = self.owner.kind
         if kind not in self.functions or frame is None:
             return
@@ -130,6 +130,15 @@ class StackSampler:
             functions[LOADER][0] += seconds
             functions[LOADER][1] += seconds
         return True
+
+
+_AT_WORK: list[StackSampler] = []  # one at most
+
+
+def _look(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGPROF. It stays when the sampler stops: a signal may be on its way."""
+    for sampler in _AT_WORK:
+        sampler.look(frame)
 
 
 _wanted: dict[CodeType, bool] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -16,13 +17,20 @@ def summary(report: dict[str, Any]) -> str:
     head = "Flambeau explains" + (f" {report['script']}" if report["script"] else "")
     lines = [head, "-" * len(head)]
     for sentence in report["verdict"]:
-        lines += textwrap.wrap(sentence, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        lines += _wrapped(sentence)
     step = report["step"]
     if step is not None:
         parts = ", ".join(f"{WORDS[k]} {duration(v)}" for k, v in step["kinds"].items() if v > 1e-6)
         lines.append(f"A typical step: {duration(step['seconds'])} ({parts}).")
     lines += _kernels(report, total) + _functions(report, total) + _reasons(report)
     return "\n".join(lines)
+
+
+def _wrapped(sentence: str) -> list[str]:
+    """The lines of a sentence; no number is parted from its unit."""
+    kept = re.sub(r"(?<=\d) (?=(%|s|ms|µs)\b|%)", "\0", sentence)
+    lines = textwrap.wrap(kept, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _kernels(report: dict[str, Any], total: float) -> list[str]:
@@ -49,7 +57,7 @@ def _functions(report: dict[str, Any], total: float) -> list[str]:
         f"  {percent(f['own'], total):>9}  {duration(f['own']):>8}  {f['name']}  {f['place']}"
         for f in functions[:6]
     ]
-    return ["", "loading data, by function", *rows]
+    return ["", "loading data, by function", *(row.rstrip() for row in rows)]
 
 
 def _reasons(report: dict[str, Any]) -> list[str]:

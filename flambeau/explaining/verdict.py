@@ -15,7 +15,8 @@ WORDS = {
     "wait": "waiting",
 }
 ENOUGH = 0.8  # of the time: what takes that much together is named
-MOST_NAMED = 4
+ALMOST = 0.7  # beyond that, only what takes a twentieth by itself
+MOST_NAMED = 6
 
 
 def duration(seconds: float) -> str:
@@ -49,17 +50,59 @@ def verdict(report: Data) -> list[str]:
 
 
 def _culprits(report: Data, total: float) -> list[str]:
-    """What takes most of the time together, by name."""
-    candidates: list[tuple[float, str]] = []
+    """What takes most of the time together, by name; what does not come again with every step is
+    told apart.
+    """
+    once = _once(report)
+    apart = [(name, seconds) for name, seconds in once.items() if seconds > 0.05 * total]
+    repeated = total - sum(seconds for _, seconds in apart)
+    candidates = _candidates(report)
+    candidates += [(s, "other", name) for name, s in once.items() if (name, s) not in apart]
+    candidates.sort(key=lambda c: -c[0])
+    found = []
+    if apart:
+        listed = " and ".join(f"{name} ({percent(s, total)})" for name, s in apart)
+        verb = "comes" if len(apart) == 1 else "come"
+        found.append(f"Of that, {listed} {verb} once, not with every step.")
+    if repeated < 0.05 * total:
+        return found
+    chosen: list[tuple[float, str, str]] = []
+    for candidate in candidates[:MOST_NAMED]:
+        known = sum(c[0] for c in chosen) / repeated
+        least = 0.05 if known > ALMOST else 0.02
+        if known > ENOUGH or candidate[0] < least * repeated:
+            break
+        chosen.append(candidate)
+    if not chosen:
+        return found
+    whole = f"the other {duration(repeated)}" if apart else "it"
+    verb = "takes" if len(chosen) == 1 else "take"
+    share = percent(sum(c[0] for c in chosen), repeated)
+    names = "; ".join(f"{name}: {percent(seconds, repeated)}" for seconds, _, name in chosen)
+    found.append(f"{_counted([sort for _, sort, _ in chosen])} {verb} {share} of {whole}: {names}.")
+    return found
+
+
+def _once(report: Data) -> dict[str, float]:
+    """Seconds that the first steps have, and later ones have not."""
+    kinds = report["kinds"]
+    before = min(report["start"], kinds["python"] + kinds["wait"])
+    start = "the start until the first tensor is computed"
+    return {"compiling": kinds["compile"], start: before}
+
+
+def _candidates(report: Data) -> list[tuple[float, str, str]]:
+    """Seconds, sort and name of what steps spend time on."""
+    found: list[tuple[float, str, str]] = []
     named = 0.0
     for function in report["data"]["functions"]:
         if function["own"] > 0:
             named += function["own"]
             at = f" ({function['place']})" if function["place"] else ""
             where = f"{function['name']}{at}, in loading data"
-            candidates.append((function["own"], where))
+            found.append((function["own"], "sample" if at else "loader", where))
     rest = report["kinds"]["data"] - named
-    candidates.append((max(rest, 0.0), "the rest of loading data"))
+    found.append((max(rest, 0.0), "loader", "the rest of loading data"))
     grouped: dict[str, float] = {}
     for kernel in report["kernels"]:
         program = report["programs"][kernel["program"]]
@@ -69,30 +112,37 @@ def _culprits(report: Data, total: float) -> list[str]:
         within = f" in {step['module']}" if step["module"] else ""
         name = f"the kernel {step['title']}{within}"
         grouped[name] = grouped.get(name, 0.0) + kernel["seconds"]
-    candidates += [(seconds, name) for name, seconds in grouped.items()]
-    kinds, start = report["kinds"], report["start"]
-    before = min(start, kinds["python"] + kinds["wait"])
-    candidates.append((before, "the start, before the first tensor is computed (imports)"))
+    found += [(seconds, "kernel", name) for name, seconds in grouped.items()]
+    kinds = report["kinds"]
+    before = min(report["start"], kinds["python"] + kinds["wait"])
     python = kinds["python"] - min(before, kinds["python"])
-    candidates.append((python, "Python between programs"))
-    candidates.append((kinds["compile"], "compiling"))
-    candidates.append((kinds["numpy"], "programs that run in NumPy"))
-    candidates.sort(key=lambda c: -c[0])
-    chosen, sum_ = [], 0.0
-    for seconds, name in candidates[:MOST_NAMED]:
-        if sum_ > ENOUGH * total or seconds < 0.02 * total:
-            break
-        sum_ += seconds
-        chosen.append(f"{name}: {percent(seconds, total)}")
-    if not chosen:
-        return []
-    verb = "takes" if len(chosen) == 1 else "take"
-    what = "One thing" if len(chosen) == 1 else f"{_number(len(chosen))} things"
-    return [f"{what} {verb} {percent(sum_, total)} of it: {'; '.join(chosen)}."]
+    found.append((python, "other", "Python between programs"))
+    found.append((kinds["numpy"], "other", "programs that run in NumPy"))
+    return found
 
 
-def _number(n: int) -> str:
-    return {2: "Two", 3: "Three", 4: "Four"}.get(n, str(n))
+SORTS = {
+    "sample": ("per-sample function", "per-sample functions"),
+    "loader": ("part of the loader", "parts of the loader"),
+    "kernel": ("kernel", "kernels"),
+    "other": ("other thing", "other things"),
+}
+
+
+def _counted(sorts: list[str]) -> str:
+    """`Two kernels and one per-sample function`: what the things that are named next are."""
+    parts = []
+    for sort, (one, more) in SORTS.items():
+        count = sorts.count(sort)
+        if count:
+            parts.append(f"{NUMBERS[count]} {one if count == 1 else more}")
+    if parts == ["one other thing"]:
+        parts = ["one thing"]
+    text = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    return text[0].upper() + text[1:]
+
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 def _on_data(report: Data, total: float) -> str | None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 class Observer:
     """What is told of a run; by itself it only lets everything happen."""
 
+    # Whether it is told of every run of compiled code; else, where small programs run over and
+    # over, of one in so many (native.SAMPLED).
+    every_run = True
+
     def flushing(self, rec: Recording, run: Callable[[Recording], Plan | None]) -> Plan | None:
         """A recording runs: `run(rec)` does it."""
         return run(rec)
@@ -26,6 +30,10 @@ class Observer:
     def running(self, native: NativeProgram, table: Any) -> int:
         """Compiled code runs, on a table of addresses: `native.run_table(table)` does it."""
         return native.run_table(table)
+
+    def calling(self, native: NativeProgram, table: Any) -> int:
+        """The same for a compiled function's program, which runs without a recording."""
+        return self.running(native, table)
 
     def missed(self, before: State, after: State, seconds: float) -> None:
         """An event was new at `before`; the slow path has made `after` of it."""

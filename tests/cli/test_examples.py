@@ -26,6 +26,7 @@ COMPARED = {
     "batchnorm_adam": 2,
     "digits_mlp": 3,
     "two_inputs": 6,
+    "slow": 1,
 }
 
 

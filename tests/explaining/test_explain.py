@@ -18,7 +18,7 @@ import flambeau
 from flambeau.explaining.bins import COUNT, Bins
 from flambeau.explaining.page import page
 from flambeau.explaining.report import packed, unpacked
-from flambeau.explaining.verdict import duration
+from flambeau.explaining.verdict import duration, verdict
 from flambeau.record.flushing import flush
 from flambeau.record.options import OPTIONS
 from tests.explaining.programs import CHANGING, SLOW
@@ -57,7 +57,11 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str]:
 @POSIX
 def test_verdict_names_the_slow_transform(slow: tuple[Path, Any, str]) -> None:
     _, report, printed = slow
-    assert re.search(r"Shift\.__call__ \(slow\.py:\d+\), in loading data: \d+ %", printed)
+    assert re.search(
+        r"(One|\w+ and one) per-sample function.* takes? \d+ % of (it|the other \d\S* s):\s"
+        r"Shift\.__call__ \(slow\.py:\d+\),\sin\sloading\sdata:\s\d+ %",
+        printed.replace("\n  ", " "),
+    ), printed
     functions = report["data"]["functions"]
     largest = max(functions, key=lambda f: f["own"])
     assert largest["name"] == "Shift.__call__"
@@ -239,6 +243,42 @@ def test_compiled_functions_are_seen() -> None:
     assert max(p["compiled_runs"] for p in report.data["programs"]) == 6
 
 
+@POSIX
+@pytest.mark.parametrize("compiled", [False, True])
+def test_short_steps_are_counted(compiled: bool) -> None:
+    """Of steps of microseconds most are only counted: their number and their time are right, time
+    after time in one process.
+    """
+    weight = flambeau.ones(3, 1, requires_grad=True)
+    x = flambeau.rand(3, 3)
+
+    def whole(x: Any) -> Any:
+        loss = ((x @ weight) ** 2).mean()
+        loss.backward()
+        return loss
+
+    step = flambeau.compile(whole) if compiled else whole
+
+    def several(count: int) -> None:
+        for _ in range(count):
+            weight.grad = None
+            step(x).item()
+
+    several(20)
+    for _ in range(2):
+        with flambeau.explain() as report:
+            several(6000)
+        longest = max(report.data["programs"], key=lambda p: p["runs"])
+        # Of a compiled function's runs one in sixteen is told of while they are only counted.
+        assert abs(longest["runs"] - 6000) <= (200 if compiled else 0)
+        assert longest["compiled_runs"] == pytest.approx(longest["runs"], abs=20)
+        assert sum(report.data["kinds"].values()) == pytest.approx(report.data["seconds"], rel=0.02)
+        assert any(
+            line["place"].startswith("test_explain.py:") or "test_explain" in line["place"]
+            for line in report.data["python"]["lines"]
+        )
+
+
 # ---- parts ----------------------------------------------------------------------------------
 
 
@@ -257,6 +297,39 @@ def test_bins_keep_sums_however_long() -> None:
         assert sum(values) == pytest.approx(sums[kind])
     both = np.array(bins.kinds["a"]) + bins.kinds["b"]
     np.testing.assert_allclose(both[: int(at / bins.width)], bins.width, rtol=1e-9)
+
+
+def test_verdict_tells_what_comes_once_from_what_steps_repeat() -> None:
+    functions = [("Slow.__call__", "s.py:3", 3.0), ("DataLoader", "", 0.2)]
+    kernels = [("conv2d", 1.8), ("linear", 1.5), ("relu", 0.1)]
+    steps = [{"title": t, "module": "net", "fraction": 0.5, "bound": "compute"} for t, _ in kernels]
+    program = {"runs": 9, "loading": 0, "compile_seconds": 1.0, "from_disk": False, "steps": steps}
+    report: dict[str, Any] = {
+        "seconds": 10.0, "start": 1.0, "step": None, "reasons": [],
+        "kinds": {
+            "data": 3.2, "run": 3.4, "compile": 2.0, "python": 1.4, "numpy": 0.0, "wait": 0.0},
+        "data": {"seconds": 3.2, "elsewhere": 0, "functions": [
+            {"name": n, "place": p, "own": s, "per_sample": 1e-3} for n, p, s in functions]},
+        "kernels": [{"program": 0, "step": n, "seconds": s} for n, (_, s) in enumerate(kernels)],
+        "programs": [program],
+        "python": {"lines": []},
+    }  # fmt: skip
+    first, once, repeated, *_ = verdict(report)
+    assert first.startswith("10 s in all: compiled programs 34 %, loading data 32 %")
+    assert once == (
+        "Of that, compiling (20 %) and the start until the first tensor is computed (10 %) "
+        "come once, not with every step."
+    )
+    assert repeated == (
+        "One per-sample function and two kernels take 90 % of the other 7 s: Slow.__call__ "
+        "(s.py:3), in loading data: 43 %; the kernel conv2d in net: 26 %; the kernel linear in "
+        "net: 21 %."
+    )
+    report["kinds"] = {**dict.fromkeys(report["kinds"], 0.0), "python": 10.0}
+    report["kernels"], report["data"]["functions"] = [], []
+    assert verdict(report)[2] == (
+        "One thing takes 100 % of the other 9 s: Python between programs: 100 %."
+    )
 
 
 def test_small_things() -> None:
