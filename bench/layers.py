@@ -142,6 +142,61 @@ def gpt_block(torch: Any) -> Built:
     return Built(model, nn.MSELoss(), optimizer, x, y)
 
 
+def gpt_by_hand(blocks: int, batch: int, places: int) -> Callable[[Any], Built]:
+    """Blocks 128 wide whose attention is written out, with a mask in a buffer; AdamW."""
+
+    def build(torch: Any) -> Built:
+        nn = torch.nn
+        functional = nn.functional
+
+        class Block(nn.Module):  # type: ignore[misc,name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.first, self.second = nn.LayerNorm(128), nn.LayerNorm(128)
+                self.joint, self.out = nn.Linear(128, 384), nn.Linear(128, 128)
+                self.wide, self.narrow = nn.Linear(128, 512), nn.Linear(512, 128)
+                self.register_buffer("mask", torch.tril(torch.ones(places, places)))
+
+            def forward(self, x: Any) -> Any:
+                n, length, width = x.shape
+                parts = self.joint(self.first(x)).split(width, dim=2)
+                q, k, v = (part.view(n, length, 4, 32).transpose(1, 2) for part in parts)
+                scores = (q @ k.transpose(-2, -1)) * 32**-0.5
+                hidden = self.mask[:length, :length] == 0
+                weights = functional.softmax(scores.masked_fill(hidden, float("-inf")), dim=-1)
+                y = (weights @ v).transpose(1, 2).contiguous().view(n, length, width)
+                x = x + self.out(y)
+                return x + self.narrow(functional.gelu(self.wide(self.second(x))))
+
+        model = nn.Sequential(*[Block() for _ in range(blocks)])
+        x, y = torch.randn(batch, places, 128), torch.randn(batch, places, 128)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+        return Built(model, nn.MSELoss(), optimizer, x, y)
+
+    return build
+
+
+def padded_encoder(torch: Any) -> Built:
+    """Two encoder layers over 16 x 128 places, some of them padding; AdamW."""
+    nn = torch.nn
+
+    class Model(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(128, 4, 512, dropout=0.0, batch_first=True)
+            self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+            lengths = torch.arange(128 - 15 * 4, 129, 4)
+            self.register_buffer("padding", torch.arange(128)[None, :] >= lengths[:, None])
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x, src_key_padding_mask=self.padding)
+
+    model = Model()
+    x, y = torch.randn(16, 128, 128), torch.randn(16, 128, 128)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    return Built(model, nn.MSELoss(), optimizer, x, y)
+
+
 @dataclass(frozen=True)
 class Generation:
     """Tokens one by one behind a prompt, each from the keys and values of those before."""
@@ -232,6 +287,9 @@ CASES: dict[str, Case] = {
         "transformer 2x128, dropout 0.1, 16x64", transformer(2, 16, 64, 0.1, "relu"), 1.5
     ),
     "gpt_block": Case("GPT block 128, 4 heads, 16x64, AdamW", gpt_block, 1.5),
+    "gpt_by_hand": Case("4 GPT blocks by hand, 12x64, AdamW", gpt_by_hand(4, 12, 64), 1.5),
+    "gpt_by_hand_long": Case("1 GPT block by hand, 4x512, AdamW", gpt_by_hand(1, 4, 512), 1.5),
+    "encoder_padded": Case("encoder 2x128, padding, 16x128, AdamW", padded_encoder, 1.5),
     "gpt2": Case("GPT-2 small, 1x128 tokens", gpt2_inference, 1.2),
     "gpt2_generation": Case("GPT-2 small, 8 tokens one by one", gpt2_generation, 1.0),
 }

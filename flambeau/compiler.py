@@ -20,11 +20,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.record import recorder
+from flambeau.record import recorder, words
 from flambeau.record.changes import CHANGES
+from flambeau.record.facts import PATIENCE, Facts
 from flambeau.record.guarding import Survey
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import LOCAL, Recording
+from flambeau.record.words import Pairs
 from flambeau.tensor.kept_calls import MISS, PLAIN, Capture, Kept, template
 from flambeau.tensor.tensor import Tensor
 
@@ -48,6 +50,43 @@ def signature(value: Any, tensors: list[Tensor]) -> Any:
     return kind, id(value)
 
 
+class Named:
+    """What a function reads from its closure and from globals (a statement of `facts`)."""
+
+    def __init__(self, names: tuple[tuple[Any, ...], tuple[str, ...], dict[str, Any]]) -> None:
+        cells, names_of_globals, space = names
+        self.cells = [(cell, cell.cell_contents) for cell in cells]
+        self.globals = [(name, space.get(name, MISS)) for name in names_of_globals]
+        self.space = space
+
+    def look(self) -> bool:
+        cells = all(cell.cell_contents is value for cell, value in self.cells)
+        return cells and all(self.space.get(name, MISS) is value for name, value in self.globals)
+
+    def pairs(self) -> Pairs:
+        found: Pairs = []
+        for cell, value in self.cells:
+            found += words.content(cell, value)
+        for name, value in self.globals:
+            found += words.item(self.space, name, value)
+        return found
+
+
+class Quick:
+    """A call of tensors and nothing else: what tells that the next is the same once more."""
+
+    __slots__ = ("autocast", "facts", "grad_mode", "kept", "metas")
+
+    def __init__(
+        self, grad_mode: Any, autocast: Any, metas: list[Any], kept: Kept, names: Any
+    ) -> None:
+        self.grad_mode = grad_mode
+        self.autocast = autocast
+        self.metas = metas
+        self.kept = kept
+        self.facts = Facts([Named(names)]) if names[0] or names[1] else None
+
+
 class Compiled:
     """A compiled function: `calls` counts, per argument metadata, the calls recorded and kept."""
 
@@ -59,30 +98,31 @@ class Compiled:
         self.seen: dict[Any, Any] = {}
         self.names = _watched(function)
         self.plain = not (self.names[0] or self.names[1])
-        # The last call, where its arguments were tensors and nothing else: its modes, their metas.
-        self.quick: tuple[Any, Any, list[Any], Kept] | None = None
+        self.quick: Quick | None = None
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         quick = self.quick
         if quick is not None and not kwargs:  # the call before once more?
-            grad_mode, autocast, metas, last = quick
             local = LOCAL
+            last = quick.kept
+            ready = last.ready
             if (
                 local.rec.state.parent is None
-                and local.grad_mode is grad_mode
-                and local.autocast is autocast
+                and local.grad_mode is quick.grad_mode
+                and local.autocast is quick.autocast
                 and local.capture is None
-                and last.ready is not None
+                and ready is not None
                 and last.changes == CHANGES.count
                 and not OPTIONS.sync
-                and len(args) == len(metas)
+                and len(args) == len(quick.metas)
+                and (quick.facts is None or quick.facts.hold())
             ):
-                for value, meta in zip(args, metas):
+                for value, meta in zip(args, quick.metas):
                     if value.__class__ is not Tensor or value._meta is not meta:
                         break
                 else:
-                    result = last.ready.run(args)
+                    result = ready.run(args)
                     if result is not MISS:
                         return result
         rec = LOCAL.rec
@@ -114,15 +154,23 @@ class Compiled:
         if kept is not None:
             result = kept.run(tensors)
             if result is not MISS:
-                bare = self.plain and not kwargs and len(tensors) == len(parts)
-                bare = bare and kept.survey is None
-                if bare and all(value.__class__ is Tensor for value in args):
-                    self.quick = key[0], key[1], parts, kept
+                if not kwargs and all(value.__class__ is Tensor for value in args):
+                    self.quick = self.quickly(key, parts, kept)
                 return result
             self.quick = None
             self.kept.pop(key, None)  # another thread may have done so
             self.seen.pop(key, None)
         return self.record(key, tensors, args, kwargs)
+
+    def quickly(self, key: Any, metas: list[Any], kept: Kept) -> Quick | None:
+        """How to know a kept call quickly; None where that has not been worth it."""
+        quick: Quick | None = kept.quick
+        if quick is None or (quick.facts is not None and not quick.facts.hold()):
+            if kept.quicks > PATIENCE:
+                return None
+            kept.quicks += 1
+            quick = kept.quick = Quick(key[0], key[1], metas, kept, self.names)
+        return quick
 
     def watched(self) -> Any:
         """The plain values that the function reads from globals and closures."""
@@ -159,7 +207,7 @@ class Compiled:
         fixed = tuple((type(s), s) for i, s in enumerate(scalars) if i not in own)
         mark = (state, fixed)
         # (A body that changes what it reads is not kept: it has more to do than its program.)
-        sound = survey is not None and survey.complete and survey.holds()
+        sound = survey is not None and survey.complete and survey.look()
         if survey is not None and sound and self.seen.get(key) == mark and self.room():
             made = rec, state, handles, bases, scalars, capture
             kept = self.keep(*made, result, tensors, survey)

@@ -10,9 +10,11 @@ from flambeau.autograd.forgotten import watch_sums
 from flambeau.autograd.hooks import (
     RETAINING,
     HookCut,
+    add_gradient,
     keep_gradients,
     register_hook,
     register_post_accumulate_grad_hook,
+    replace_gradient,
     retain_grad,
     retaining,
     run_hooks,
@@ -30,6 +32,7 @@ from flambeau.record.chain import (
     describe_chain,
     free_used,
 )
+from flambeau.record.recording import THREADS
 from flambeau.tensor.tensor import Tensor
 
 # With what `Tensor` finds here of the hooks.
@@ -143,6 +146,9 @@ def known_pass(root: Any) -> bool:
         rec.handles += made
     except recorder.Flushed:
         return False
+    if THREADS.several:
+        accumulate(list(zip(leaves, made)), False)
+        return True
     for leaf, gradient in zip(leaves, made):
         leaf._grad = gradient
     return True
@@ -516,13 +522,13 @@ def accumulate(pairs: Sequence[tuple[Any, Any]], create_graph: bool) -> None:
             gradient = in_mode(
                 create_graph, lambda leaf=leaf, g=gradient: run_hooks(leaf._hooks, g)
             )
-        if leaf._grad is None:
-            leaf._grad = gradient
-        elif create_graph:
-            leaf._grad = leaf._grad + gradient
+        if create_graph:
+            add_gradient(leaf, gradient)
         else:
-            have.append(leaf._grad)
-            new.append(gradient)
+            before = replace_gradient(leaf, None, gradient)
+            if before is not None:
+                have.append(before)
+                new.append(gradient)
         after = leaf.__dict__.get("_post_accumulate_hooks") if leaf._hooks else None
         if after:
             if have:

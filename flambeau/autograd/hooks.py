@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from flambeau.record import recorder
 from flambeau.record.chain import Cut, frames_before
-from flambeau.record.history import MARK_CUT
+from flambeau.record.history import MARK_CUT, passes_origin
 from flambeau.tensor.tensor import Tensor
 
 
@@ -81,7 +83,8 @@ def cut_at(tensor: Any, cut: HookCut) -> None:
         if origin[2]:
             return
         _cut_where_seen(tensor, cut, seen)
-        mark_cut(tensor, None, cut)
+        if tensor._rec is recorder.LOCAL.rec and not passes_origin(tensor):
+            mark_cut(tensor, None, cut)
         return
     try:
         recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))
@@ -268,5 +271,38 @@ def keep_gradients(tensors: Sequence[Any], reached: Sequence[bool], gradients: l
     fresh = iter(gradients)
     for tensor, arrived in zip(tensors, reached, strict=True):
         if arrived:
-            gradient = next(fresh)
-            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+            add_gradient(tensor, next(fresh))
+
+
+_giving = threading.Lock()  # nothing is called under it
+
+
+def _after_fork() -> None:
+    """The thread that held the lock does not exist in the child."""
+    global _giving
+    _giving = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def replace_gradient(tensor: Any, old: Any, new: Any) -> Any:
+    """Gives a tensor the gradient `new` where it has `old`; what it has had. No other thread comes
+    in between.
+    """
+    with _giving:
+        have = tensor._grad
+        if have is old:
+            tensor._grad = new
+        return have
+
+
+def add_gradient(tensor: Any, gradient: Any) -> None:
+    """Gives a tensor its gradient plus another one, out of place."""
+    old, total = None, gradient
+    while True:
+        have = replace_gradient(tensor, old, total)
+        if have is old:
+            return
+        old, total = have, gradient if have is None else have + gradient

@@ -71,6 +71,10 @@ class device:
         return self
 
     def __enter__(self) -> device:
+        """RuntimeError, AssertionError or NotImplementedError as `check_available`: no tensor
+        goes elsewhere in silence.
+        """
+        check_available(self)
         _defaults.entered.append(self)
         return self
 
@@ -159,6 +163,11 @@ def check_available(where: device) -> None:
     """
     if where.type == "cpu":
         return
+    if where.type == "meta":
+        raise NotImplementedError(
+            "Flambeau has no 'meta' device: tensors have data (for a module whose weights are not "
+            "filled, torch.nn.utils.skip_init)"
+        )
     if where.type != "cuda":
         raise NotImplementedError(f"Flambeau has no '{where.type}' device: it runs on cpu and cuda")
     count = cuda_device_count()
@@ -193,5 +202,11 @@ def get_default_device() -> device:
 
 
 def set_default_device(where: device | str | int | None) -> None:
-    """Sets the device of new tensors, for this thread; None is the CPU."""
-    _defaults.chosen = None if where is None else device(where)
+    """Sets the device of new tensors, for this thread; None is the CPU.
+
+    Raises where tensors cannot live there, as `check_available`.
+    """
+    chosen = None if where is None else device(where)
+    if chosen is not None:
+        check_available(chosen)
+    _defaults.chosen = chosen

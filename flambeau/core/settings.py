@@ -4,6 +4,7 @@
 |---|---|
 | FLAMBEAU_SYNC=1 | each op runs at once, in the reference executor |
 | FLAMBEAU_EXECUTOR | auto, reference (nothing is compiled) or compiled (everything is, at once) |
+| FLAMBEAU_BACKGROUND=1 | compile on another thread while the reference executor goes on |
 | FLAMBEAU_NUM_THREADS | threads of a program, its caller included; else OMP_NUM_THREADS |
 | FLAMBEAU_CACHE=0 | compiled kernels are not kept on disk |
 | FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
@@ -38,6 +39,11 @@ def executor() -> str:
     if name not in EXECUTORS:
         raise ValueError(f"FLAMBEAU_EXECUTOR must be auto, reference or compiled, got {name!r}")
     return name
+
+
+def background_wanted() -> bool:
+    """Whether programs are compiled on another thread, while they run in the reference executor."""
+    return _switched_on("FLAMBEAU_BACKGROUND")
 
 
 def requested_threads() -> int | None:

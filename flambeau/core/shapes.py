@@ -166,6 +166,8 @@ def overlaps(first: tuple[Shape, Strides, int], second: tuple[Shape, Strides, in
 
 def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether two places of the layout may share an element (exact for views, bar as_strided)."""
+    if 0 in shape:
+        return False
     axes = sorted(
         (stride, extent) for extent, stride in zip(shape, strides, strict=True) if extent > 1
     )

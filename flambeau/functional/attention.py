@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core import dtypes
@@ -19,7 +19,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
-from flambeau.ops.attention import attention
+from flambeau.ops.attention import attention, attributes
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.value import Shape, Value
 from flambeau.tensor.tensor import Tensor
@@ -136,32 +136,88 @@ def _weights(
 
 
 def is_joint(x: Value) -> bool:
-    """Whether attention without a mask, of queries like these, is one primitive."""
+    """Whether attention of queries like these is one primitive."""
     return x.dtype is dtypes.float32 and x.size > 0
 
 
+def with_masks(
+    matrices: Sequence[Value],
+    masks: Sequence[Value],
+    *,
+    causal: bool,
+    scale: float,
+    safe: bool,
+) -> Value:
+    """`attention` of q, k and v of four axes with masks that are added to the scores or, where they
+    are bool, hide where they hold; they have four axes too, the first three as they broadcast.
+    """
+    hidden = [m for m in masks if m.dtype.kind == "b"]
+    added = [ar.cast(m, matrices[0].dtype) for m in masks if m.dtype.kind != "b"]
+    extras = []
+    columns = matrices[1].shape[2]
+    for name, found, joined in (("added", added, ar.add), ("hidden", hidden, ar.bitwise_or)):
+        if found:
+            total, *rest = found
+            for m in rest:
+                total = joined(total, m)
+            extras.append((name, ar.expand(total, (*total.shape[:3], columns))))
+    attrs = attributes(scale, causal, safe, tuple([name for name, _ in extras]))
+    return attention(*matrices, *[m for _, m in extras], **attrs)
+
+
 def _joint(
-    q: Value, k: Value, v: Value, causal: bool, scale: float | None, grouped: bool
+    q: Value,
+    k: Value,
+    v: Value,
+    mask: Value | None,
+    causal: bool,
+    scale: float | None,
+    grouped: bool,
 ) -> Value | None:
     """The result as one primitive, where it is one: of three or four axes."""
-    _check(q, k, v, None, causal)
+    _check(q, k, v, mask, causal)
     if not (is_joint(q) and k.size and v.size and 3 <= q.ndim <= 4):
         return None
+    if mask is not None and (mask.tracked or mask.dtype not in (dtypes.bool_, dtypes.float32)):
+        return None
+    if grouped and (q.ndim != 4 or k.shape[-3] != v.shape[-3] or q.shape[0] != k.shape[0]):
+        k, v, grouped = _repeated_heads(k, q.shape[-3]), _repeated_heads(v, q.shape[-3]), False
     if grouped:
-        k, v = _repeated_heads(k, q.shape[-3]), _repeated_heads(v, q.shape[-3])
-    lead = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    if len(lead) > 2:
+        _repeated_heads(k, q.shape[-3])  # which checks the number of heads
+        lead = q.shape[:2]
+    else:
+        lead = broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    if len(lead) > 2 or v.shape[0] not in (1, lead[0]):
         return None
     factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
-    matrices = [ar.expand(x, (*lead, *x.shape[-2:])) for x in (q, k, v)]
+    of_keys = k.shape[:2] if grouped else lead
+    leads = [lead, of_keys, of_keys]
+    matrices = [ar.expand(x, (*n, *x.shape[-2:])) for n, x in zip(leads, (q, k, v), strict=True)]
     if len(lead) == 1:
         matrices = [view.reshape(x, shape=(x.shape[0], 1, *x.shape[1:])) for x in matrices]
-    result = attention(*matrices, causal=causal, scale=factor)
+    masks = [] if mask is None else _four_axes(mask, (*lead, q.shape[-2], k.shape[-2]))
+    if masks is None:
+        return None
+    result = with_masks(matrices, masks, causal=causal, scale=factor, safe=True)
     return view.reshape(result, shape=(*lead, *result.shape[2:]))
 
 
+def _four_axes(mask: Value, scores: Shape) -> list[Value] | None:
+    """A mask of scores [N, L, S] or [B, H, L, S] as a primitive takes it, hiding where True was to
+    keep; None if it has more elements than the scores.
+    """
+    if mask.ndim > len(scores) or broadcast_shapes(mask.shape, scores) != scores:
+        return None
+    shape = (1,) * (len(scores) - mask.ndim) + mask.shape
+    if len(shape) == 3:
+        shape = (shape[0], 1, *shape[1:])
+    if mask.dtype.kind == "b":
+        mask = el.bitwise_not(mask)
+    return [view.reshape(mask, shape=shape)]
+
+
 def _attention(q: Value, k: Value, v: Value, mask: Value | None, *attributes: Any) -> Value:
-    joint = None if mask is not None else _joint(q, k, v, *attributes)
+    joint = _joint(q, k, v, mask, *attributes)
     if joint is not None:
         return joint
     weights, values, dtype = _weights(q, k, v, mask, *attributes)

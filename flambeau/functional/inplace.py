@@ -59,8 +59,12 @@ ZERO = CopyOp(
 
 
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
-    """Overwrites this tensor with src, broadcast and converted."""
-    if not isinstance(src, Tensor):
+    """Overwrites this tensor with src (a tensor or a number), broadcast and converted."""
+    if isinstance(src, (bool, int, float, complex, np.number, np.bool_)):
+        from flambeau.functional.creation import tensor
+
+        src = tensor(src)
+    elif not isinstance(src, Tensor):
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.functional.attention import is_joint
+from flambeau.functional.attention import is_joint, with_masks
 from flambeau.functional.convolution import linear
 from flambeau.functional.dropout import dropout
 from flambeau.functional.joining import cat
@@ -17,9 +17,8 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
-from flambeau.ops.attention import attention
 from flambeau.ops.contraction import dot, swap_last
-from flambeau.ops.value import Value
+from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
 from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
@@ -54,9 +53,21 @@ def _thirds(packed: Value) -> list[Value]:
     ]
 
 
+def _four_axes(mask: Value | None, padding: Value | None, lead: Shape, columns: int) -> list[Value]:
+    """The masks as they are added to scores [N, H, L, S] of such a lead [N, H, L]."""
+    count, heads, rows = lead
+    found = []
+    if mask is not None:
+        several = (1, 1) if mask.ndim == 2 else (count, heads)
+        found.append(view.reshape(mask, shape=(*several, rows, columns)))
+    if padding is not None:
+        found.append(view.reshape(padding, shape=(count, 1, 1, columns)))
+    return found
+
+
 def _masked(scores: Value, mask: Value | None, padding: Value | None, causal: bool) -> Value:
     """Scores [N, H, L, S] with -inf (or less) where a mask says so."""
-    count, heads, rows, columns = scores.shape
+    _, _, rows, columns = scores.shape
     if causal:
         later = el.gt(
             *ar.broadcast(
@@ -64,11 +75,8 @@ def _masked(scores: Value, mask: Value | None, padding: Value | None, causal: bo
             )
         )
         scores = _masked_by(scores, view.reshape(later, shape=(1, 1, rows, columns)))
-    if mask is not None:
-        lead = (1, 1) if mask.ndim == 2 else (count, heads)
-        scores = _masked_by(scores, view.reshape(mask, shape=(*lead, rows, columns)))
-    if padding is not None:
-        scores = _masked_by(scores, view.reshape(padding, shape=(count, 1, 1, columns)))
+    for one in _four_axes(mask, padding, scores.shape[:3], columns):
+        scores = _masked_by(scores, one)
     return scores
 
 
@@ -126,10 +134,13 @@ def _attend(
 ) -> Any:
     """The heads' results side by side and, unless `average` is None, the weights."""
     q, k, v = parts if len(parts) == 3 else _thirds(parts[0])
-    if mask is None and padding is None and average is None and is_joint(q):
+    given = [m for m in (mask, padding) if m is not None]
+    plain = not any(m.tracked or m.dtype.name not in ("bool", "float32") for m in given)
+    if average is None and is_joint(q) and k.size and plain:
         matrices = [_heads(x, heads, batch_first) for x in (q, k, v)]
+        masks = _four_axes(mask, padding, matrices[0].shape[:3], matrices[1].shape[2])
         scale = 1.0 / math.sqrt(matrices[0].shape[-1])
-        return _joined_heads(attention(*matrices, causal=causal, scale=scale))
+        return _joined_heads(with_masks(matrices, masks, causal=causal, scale=scale, safe=safe))
     weights = _weights(q, k, mask, padding, heads, batch_first, causal, safe)
     result = _applied(weights, v, batch_first)
     if average is None:

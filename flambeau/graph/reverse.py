@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 
+from flambeau.graph import attending
 from flambeau.graph.program import data_operands
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value, latest_order
@@ -102,6 +103,8 @@ class Reverse:
             self._differentiate(value, ct)
 
     def _differentiate(self, value: Value, ct: Value) -> None:
+        if value.primitive.name == "dot" and self._attend(value, ct):
+            return
         translate = self._translate
         out = translate(value) if translate else value
         inputs = [translate(v) for v in value.inputs] if translate else list(value.inputs)
@@ -128,6 +131,28 @@ class Reverse:
                 if self.observe is not None:
                     self.observe(value, place, operand, cotangent)
                 self.seed(operand, cotangent)
+
+    def _attend(self, value: Value, ct: Value) -> bool:
+        """Goes on with q, k and v from the product that ends attention, if it is one and nobody
+        stands in between; see Note [Attention by hand].
+        """
+        found = None if self.observe is not None else attending.attention_of(value)
+        if found is None or any(x in self.wanted or x in self.cuts for x in found.inner):
+            return False
+        matrices, extras = found.pieces()[:3], found.pieces()[3:]
+        if not value.inputs[0].tracked or any(x.tracked for x in extras):
+            return False
+        if self.required is not None and self.required.isdisjoint(matrices):
+            return False
+        if self.began is not None:
+            self.began(latest_order(), value)
+        translate = self._translate or (lambda x: x)
+        if self._visit is not None:
+            for x, used in attending.uses(found, value):
+                self._visit(x, [translate(y) for y in used])
+        for operand, cotangent in found.cotangents(ct, translate(value), translate):
+            self.seed(operand, cotangent)
+        return True
 
 
 def _accumulate(into: dict[int, Value], key: int, ct: Value) -> None:

@@ -1,11 +1,24 @@
 """Attention as single primitives, so that no scores need be kept.
 
 Note [Attention]
-    softmax(q k^T scale) v for q [B, H, L, E], k [B, H, S, E], v [B, H, S, V]; where `causal`, row i
-    sees the columns up to i. A kernel computes some rows of scores at a time, which stay in the
-    nearest cache, and nothing of what a causal mask hides. Its gradient, `attention_grad`, makes
-    the scores again and needs `attention_saved` for that, which comes from the same kernel as the
-    result. Derivatives of higher order are those of the same written out in other primitives.
+    softmax(q k^T scale) v for q [B, H, L, E], k [B, G, S, E], v [B, G, S, V], where each of the G
+    heads of k and v belongs to H / G of q; where `causal`, row i sees the columns up to i. A kernel
+    computes some rows of scores at a time, which stay in the nearest cache, and nothing of what a
+    causal mask hides. Its gradient, `attention_grad`, makes the scores again and needs
+    `attention_saved` for that, which comes from the same kernel as the result. Derivatives of
+    higher order are those of the same written out in other primitives.
+
+Note [Extras]
+    Behind the operands stand those that `extras` names, in this order, all without a gradient:
+
+        factor  []            scores are multiplied by it (as by `scale`)
+        added   [B, H, L, S]  added to the scores after that
+        hidden  [B, H, L, S]  bool: where it holds, a score is `fill` instead (and has no gradient)
+        fill    []            -inf where it is not given
+        kept    [B, H, L, S]  bool or float32: the weights are multiplied by it, and by `kept_scale`
+
+    The first three axes of those with four may have extent 1. With `safe`, a row of -inf alone
+    gives zeros, not NaN.
 """
 
 from __future__ import annotations
@@ -27,62 +40,150 @@ from flambeau.ops.recurrence import pulled_back
 from flambeau.ops.value import Shape, Value
 
 LOG2_E = math.log2(math.e)
+INFINITY = math.inf
+EXTRAS = ("factor", "added", "hidden", "fill", "kept")
+
+
+def attributes(
+    scale: float,
+    causal: bool = False,
+    safe: bool = False,
+    extras: tuple[str, ...] = (),
+    kept_scale: float = 1.0,
+) -> dict[str, Any]:
+    """What primitives of this family take besides operands."""
+    return {
+        "causal": causal,
+        "scale": scale,
+        "safe": safe,
+        "extras": extras,
+        "kept_scale": kept_scale,
+    }
+
+
+def extras_of(operands: Sequence[Any], attrs: dict[str, Any]) -> dict[str, Any]:
+    """The operands of Note [Extras] by name."""
+    names = attrs["extras"]
+    return dict(zip(names, operands[len(operands) - len(names) :], strict=True))
 
 
 # ---- written out ---------------------------------------------------------------------------------
 
 
-def _scores(q: Value, k: Value, causal: bool, scale: float) -> Value:
-    """[B, H, L, S], -inf where the mask hides."""
-    scores = dot(q * scale, swap_last(k))
-    if not causal:
-        return scores
+def heads_like(x: Value, heads: int) -> Value:
+    """[B, G, S, E] with each head as often as it has queries: [B, heads, S, E]."""
+    batch, have, *rest = x.shape
+    if have == heads:
+        return x
+    wide = (batch, have, heads // have, *rest)
+    split = view.expand(view.reshape(x, shape=(batch, have, 1, *rest)), shape=wide)
+    return view.reshape(split, shape=(batch, heads, *rest))
+
+
+def _per_group(x: Value, groups: int) -> Value:
+    """The gradient of what `heads_like` repeats."""
+    batch, heads, *rest = x.shape
+    if heads == groups:
+        return x
+    split = view.reshape(x, shape=(batch, groups, heads // groups, *rest))
+    return rd.sum_(split, axes=(2,))
+
+
+def _scores(q: Value, k: Value, more: dict[str, Value], attrs: dict[str, Any]) -> Value:
+    """[B, H, L, S], filled where masks hide."""
+    scores = dot(q * attrs["scale"], swap_last(heads_like(k, q.shape[1])))
+    if "factor" in more:
+        scores = scores * more["factor"]
+    if "added" in more:
+        scores = scores + ar.expand(more["added"], scores.shape)
+    if "hidden" in more:
+        fill = more.get("fill", -math.inf)
+        scores = ar.where(ar.expand(more["hidden"], scores.shape), fill, scores)
+    if attrs["causal"]:
+        scores = el.where(_later(scores), ar.full_like(scores, -math.inf), scores)
+    return scores
+
+
+def _later(scores: Value) -> Value:
+    """What a causal mask hides."""
     rows, columns = scores.shape[-2:]
     places = view.reshape(source.iota(size=rows), shape=(rows, 1))
     later = el.gt(*ar.broadcast(source.iota(size=columns), places))
-    hidden = ar.expand(view.reshape(later, shape=(1, 1, rows, columns)), scores.shape)
-    return el.where(hidden, ar.full_like(scores, -math.inf), scores)
+    return ar.expand(view.reshape(later, shape=(1, 1, rows, columns)), scores.shape)
 
 
-def _top(scores: Value) -> Value:
-    return rd.max_(source.detach(scores) if scores.tracked else scores, axes=(3,))
+def _top(scores: Value, safe: bool) -> tuple[Value, Value | None]:
+    """Each row's maximum, and with `safe` where it is -inf (0 is its maximum then)."""
+    top = rd.max_(source.detach(scores) if scores.tracked else scores, axes=(3,))
+    if not safe:
+        return top, None
+    none = ar.eq(top, -math.inf)
+    return el.where(none, ar.zeros_like(top), top), none
 
 
-def _log2_sum(q: Value, k: Value, causal: bool, scale: float) -> Value:
-    scores = _scores(q, k, causal, scale)
-    top = _top(scores)
-    total = rd.sum_(el.exp(scores - rd.spread(top, scores, (3,))), axes=(3,))
+def _total(e: Value, none: Value | None) -> Value:
+    total = rd.sum_(e, axes=(3,))
+    return total if none is None else el.where(none, ar.full_like(total, 1.0), total)
+
+
+def _log2_sum(q: Value, k: Value, more: dict[str, Value], attrs: dict[str, Any]) -> Value:
+    scores = _scores(q, k, more, attrs)
+    top, none = _top(scores, attrs["safe"])
+    total = _total(el.exp(scores - rd.spread(top, scores, (3,))), none)
     return (top + el.log(total)) * LOG2_E
 
 
-def written_out(q: Value, k: Value, v: Value, causal: bool, scale: float) -> Value:
+def _keeping(more: dict[str, Value], attrs: dict[str, Any], like: Value) -> Value | None:
+    """What the weights are multiplied by."""
+    if "kept" not in more:
+        return None
+    return ar.expand(ar.cast(more["kept"], like.dtype) * attrs["kept_scale"], like.shape)
+
+
+def written_out(operands: Sequence[Value], attrs: dict[str, Any]) -> Value:
     """The result in other primitives."""
-    scores = _scores(q, k, causal, scale)
-    e = el.exp(scores - rd.spread(_top(scores), scores, (3,)))
-    weights = e * rd.spread(el.reciprocal(rd.sum_(e, axes=(3,))), e, (3,))
-    return dot(weights, v)
+    q, k, v = operands[:3]
+    more = extras_of(operands, attrs)
+    scores = _scores(q, k, more, attrs)
+    top, none = _top(scores, attrs["safe"])
+    e = el.exp(scores - rd.spread(top, scores, (3,)))
+    weights = e * rd.spread(el.reciprocal(_total(e, none)), e, (3,))
+    keep = _keeping(more, attrs, weights)
+    return dot(weights if keep is None else weights * keep, heads_like(v, q.shape[1]))
 
 
-def gradient_written_out(operands: Sequence[Value], causal: bool, scale: float) -> Value:
+def gradient_written_out(operands: Sequence[Value], attrs: dict[str, Any]) -> Value:
     """`attention_grad` of its operands in other primitives."""
-    ct, q, k, v, out, saved = operands
-    scores = _scores(q, k, causal, scale)
+    ct, q, k, v, out, saved = operands[:6]
+    more = extras_of(operands, attrs)
+    heads = q.shape[1]
+    scores = _scores(q, k, more, attrs)
     p = el.exp(scores - rd.spread(saved * (1 / LOG2_E), scores, (3,)))
     inner = rd.spread(rd.sum_(ct * out, axes=(3,)), p, (3,))
-    ds = p * (dot(ct, swap_last(v)) - inner) * scale
-    parts = [dot(ds, k), dot(swap_last(ds), q), dot(swap_last(p), ct)]
+    slopes = dot(ct, swap_last(heads_like(v, heads)))
+    kept, keep = p, _keeping(more, attrs, p)
+    if keep is not None:
+        kept, slopes = p * keep, slopes * keep
+    ds = p * (slopes - inner) * attrs["scale"]
+    if "hidden" in more:
+        ds = el.where(ar.expand(more["hidden"], ds.shape), ar.zeros_like(ds), ds)
+    if "factor" in more:
+        ds = ds * more["factor"]
+    parts = [
+        dot(ds, heads_like(k, heads)),
+        _per_group(dot(swap_last(ds), q), k.shape[1]),
+        _per_group(dot(swap_last(kept), ct), k.shape[1]),
+    ]
     return view.concat(*[view.reshape(x, shape=(x.size,)) for x in parts], axis=0)
 
 
 def in_other_primitives(v: Value, inputs: Sequence[Value]) -> Value:
     """A value of this family over operands, for who has no kernel for it."""
-    causal, scale = v.attrs["causal"], v.attrs["scale"]
     if v.primitive is attention:
-        q, k, values = inputs
-        return written_out(q, k, values, causal, scale)
+        return written_out(inputs, v.attrs)
     if v.primitive is attention_saved:
-        return _log2_sum(inputs[0], inputs[1], causal, scale)
-    return gradient_written_out(inputs, causal, scale)
+        return _log2_sum(inputs[0], inputs[1], extras_of(inputs, v.attrs), v.attrs)
+    return gradient_written_out(inputs, v.attrs)
 
 
 # ---- over arrays ---------------------------------------------------------------------------------
@@ -92,45 +193,98 @@ def _turned(x: Array) -> Array:
     return np.swapaxes(x, -1, -2)
 
 
-def _array_scores(q: Array, k: Array, causal: bool, scale: float) -> Array:
-    scores: Array = np.matmul(q * q.dtype.type(scale), _turned(k))
-    if causal:
-        hidden = np.arange(k.shape[2]) > np.arange(q.shape[2])[:, None]
-        scores[..., hidden] = -np.inf
+def _array_heads(x: Array, heads: int) -> Array:
+    return x if x.shape[1] == heads else np.repeat(x, heads // x.shape[1], axis=1)
+
+
+def _array_per_group(x: Array, groups: int) -> Array:
+    batch, heads, *rest = x.shape
+    if heads == groups:
+        return x
+    return np.asarray(x.reshape(batch, groups, heads // groups, *rest).sum(axis=2))
+
+
+def _array_scores(q: Array, k: Array, more: dict[str, Array], attrs: dict[str, Any]) -> Array:
+    keys = _turned(_array_heads(k, q.shape[1]))
+    scores: Array = np.matmul(q * q.dtype.type(attrs["scale"]), keys)
+    if "factor" in more:
+        scores *= more["factor"]
+    if "added" in more:
+        scores += more["added"]
+    if "hidden" in more:
+        hidden = np.broadcast_to(more["hidden"], scores.shape)
+        scores = np.where(hidden, scores.dtype.type(more.get("fill", -np.inf)), scores)
+    if attrs["causal"]:
+        later = np.arange(k.shape[2]) > np.arange(q.shape[2])[:, None]
+        scores[..., later] = -np.inf
     return scores
+
+
+def _array_exponentials(scores: Array, safe: bool) -> tuple[Array, Array, Array]:
+    """(top [.., 1], exp(scores - top), its sum [.., 1])."""
+    top = scores.max(axis=-1, keepdims=True)
+    none = np.isneginf(top) & safe
+    top = np.where(none, top.dtype.type(0), top)
+    e = np.exp(scores - top)
+    total = e.sum(axis=-1, keepdims=True)
+    return top, e, np.where(none, total.dtype.type(1), total)
+
+
+def _array_keeping(more: dict[str, Array], attrs: dict[str, Any], dtype: Any) -> Array | None:
+    if "kept" not in more:
+        return None
+    return np.asarray(more["kept"].astype(dtype) * dtype.type(attrs["kept_scale"]))
 
 
 # ---- the primitives ------------------------------------------------------------------------------
 
 
 class Attention(Primitive):
-    """softmax(q k^T scale) v [B, H, L, V]; attrs: causal, scale."""
+    """softmax(q k^T scale) v [B, H, L, V]; attrs: those of `attributes`."""
 
     name, family = "attention", ATTENTION
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
-        q, k, v = inputs
-        assert q.shape[:2] == k.shape[:2] == v.shape[:2] and q.shape[3] == k.shape[3], inputs
-        assert k.shape[2] == v.shape[2], inputs
+        q, k, v = inputs[:3]
+        assert q.shape[0] == k.shape[0] == v.shape[0] and q.shape[3] == k.shape[3], inputs
+        assert k.shape[1:3] == v.shape[1:3] and not q.shape[1] % k.shape[1], inputs
+        full = (*q.shape[:3], k.shape[2])
+        for name, x in extras_of(inputs, attrs).items():
+            if name in ("factor", "fill"):
+                assert x.shape == (), inputs
+            else:
+                fits = [n in (1, m) for n, m in zip(x.shape[:3], full[:3], strict=True)]
+                assert all(fits) and x.shape[3] == full[3], inputs
         return (*q.shape[:3], v.shape[3]), q.dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        q, k, v = inputs
-        saved = attention_saved(q, k, v, **attrs)
-        found = attention_grad(ct, q, k, v, out, saved, **attrs)
-        parts, start = [], 0
-        for x in inputs:
-            part = view.slice_(found, starts=(start,), sizes=(x.size,), steps=(1,))
-            parts.append(view.reshape(part, shape=x.shape))
-            start += x.size
-        return parts
+        return [*gradients(ct, out, inputs, attrs), *[None] * len(attrs["extras"])]
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        q, k, v = arrays
-        scores = _array_scores(q, k, attrs["causal"], attrs["scale"])
-        with np.errstate(invalid="ignore"):
-            e = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            return np.asarray(np.matmul(e / e.sum(axis=-1, keepdims=True), v))
+        q, k, v = arrays[:3]
+        more = extras_of(arrays, attrs)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            _, e, total = _array_exponentials(_array_scores(q, k, more, attrs), attrs["safe"])
+            weights = e / total
+            keep = _array_keeping(more, attrs, q.dtype)
+            if keep is not None:
+                weights = weights * keep
+            return np.asarray(np.matmul(weights, _array_heads(v, q.shape[1])))
+
+
+def gradients(
+    ct: Value, out: Value, operands: Sequence[Value], attrs: dict[str, Any]
+) -> list[Value]:
+    """The cotangents of q, k and v of `attention` for that of its result."""
+    found = attention_grad(
+        ct, *operands[:3], out, attention_saved(*operands, **attrs), *operands[3:], **attrs
+    )
+    parts, start = [], 0
+    for x in operands[:3]:
+        part = view.slice_(found, starts=(start,), sizes=(x.size,), steps=(1,))
+        parts.append(view.reshape(part, shape=x.shape))
+        start += x.size
+    return parts
 
 
 class AttentionSaved(Primitive):
@@ -145,21 +299,21 @@ class AttentionSaved(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         def rows(q: Value, k: Value) -> Value:
-            return _log2_sum(q, k, attrs["causal"], attrs["scale"])
+            return _log2_sum(q, k, extras_of(inputs, attrs), attrs)
 
-        return [*pulled_back(rows, ct, inputs[:2]), None]
+        return [*pulled_back(rows, ct, inputs[:2]), *[None] * (1 + len(attrs["extras"]))]
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        scores = _array_scores(arrays[0], arrays[1], attrs["causal"], attrs["scale"])
-        top = scores.max(axis=-1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            total = np.exp(scores - top).sum(axis=-1)
-            return np.asarray((top[..., 0] + np.log(total)) * scores.dtype.type(LOG2_E))
+        more = extras_of(arrays, attrs)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores = _array_scores(arrays[0], arrays[1], more, attrs)
+            top, _, total = _array_exponentials(scores, attrs["safe"])
+            return np.asarray((top + np.log(total))[..., 0] * scores.dtype.type(LOG2_E))
 
 
 class AttentionGrad(Primitive):
     """The gradients of q, k and v of `attention`, one after another in one row, from the result's,
-    q, k, v, the result and `attention_saved`.
+    q, k, v, the result, `attention_saved` and the extras.
     """
 
     name, family = "attention_grad", ATTENTION
@@ -169,19 +323,31 @@ class AttentionGrad(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         def rows(*operands: Value) -> Value:
-            return gradient_written_out(operands, attrs["causal"], attrs["scale"])
+            return gradient_written_out([*operands, *inputs[6:]], attrs)
 
-        return pulled_back(rows, ct, inputs)
+        return [*pulled_back(rows, ct, inputs[:6]), *[None] * len(attrs["extras"])]
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        ct, q, k, v, out, saved = arrays
-        scale = q.dtype.type(attrs["scale"])
+        ct, q, k, v, out, saved = arrays[:6]
+        more, heads, groups = extras_of(arrays, attrs), q.shape[1], k.shape[1]
         with np.errstate(invalid="ignore"):
-            scores = _array_scores(q, k, attrs["causal"], attrs["scale"])
+            scores = _array_scores(q, k, more, attrs)
             p = np.exp(scores - saved[..., None] * q.dtype.type(1 / LOG2_E))
             inner = (ct * out).sum(axis=-1, keepdims=True)
-            ds = p * (np.matmul(ct, _turned(v)) - inner) * scale
-            parts = [np.matmul(ds, k), np.matmul(_turned(ds), q), np.matmul(_turned(p), ct)]
+            slopes = np.matmul(ct, _turned(_array_heads(v, heads)))
+            kept, keep = p, _array_keeping(more, attrs, q.dtype)
+            if keep is not None:
+                kept, slopes = p * keep, slopes * keep
+            ds = p * (slopes - inner) * q.dtype.type(attrs["scale"])
+            if "hidden" in more:
+                ds = np.where(more["hidden"], ds.dtype.type(0), ds)
+            if "factor" in more:
+                ds = ds * more["factor"]
+            parts = [
+                np.matmul(ds, _array_heads(k, heads)),
+                _array_per_group(np.matmul(_turned(ds), q), groups),
+                _array_per_group(np.matmul(_turned(kept), ct), groups),
+            ]
             return np.concatenate([x.reshape(-1) for x in parts])
 
 

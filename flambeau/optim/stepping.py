@@ -11,8 +11,9 @@ import numpy as np
 from flambeau.nn._torch import Tensor, enable_grad, float32, no_grad, zeros_at_rest
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
-from flambeau.record import recorder
+from flambeau.record import recorder, words
 from flambeau.record.recorder import Together
+from flambeau.record.words import Pairs
 
 FEW = 8  # tensors that enter one by one at less cost
 
@@ -64,10 +65,27 @@ def check_execution(
         )
 
 
+def _unchanging(value: Any) -> bool:
+    """Whether a hyper-parameter can only change by being replaced."""
+    if type(value) is tuple:
+        return all(map(_unchanging, value))
+    return value is None or type(value) in (bool, int, float, str)
+
+
 class Update:
     """One application of a rule, as a compiled function remembers it."""
 
-    __slots__ = ("all", "counts", "first", "fixed", "group", "optimizer", "params", "scalar")
+    __slots__ = (
+        "all",
+        "counts",
+        "first",
+        "fixed",
+        "group",
+        "held",
+        "optimizer",
+        "params",
+        "scalar",
+    )
 
     def __init__(
         self,
@@ -85,6 +103,31 @@ class Update:
         self.fixed = optimizer._fixed(group)
         self.counts = counts  # whether the parameters are counted together
         self.scalar = scalar  # where its scalars stand in the recording
+        self.held: list[Any] = []
+
+    def pairs(self) -> Pairs:
+        """The words of memory that are proof of the optimizer's step being this one, with the
+        hyper-parameters that it has now. Unknown where there are none.
+        """
+        optimizer, group = self.optimizer, self.group
+        self.held = list(group.values())  # no other object gets their addresses
+        if not all(map(_unchanging, (v for name, v in group.items() if name != "params"))):
+            raise words.Unknown
+        found = words.attribute(optimizer, "_exposed", False)
+        found += words.items(group, list(group), self.held)
+        found += words.elements(group["params"], self.all)
+        together = optimizer._together
+        found += words.attribute(optimizer, "_together", together)
+        key = next((key for key in together if key == self.first), None)
+        if key is None:
+            found += words.length(together)
+        else:
+            entry = together[key]
+            self.held.append(entry)
+            found += words.item(together, key, entry) + words.element(entry, 0, self.params)
+        if not optimizer.repeats(self):
+            raise words.Unknown
+        return found
 
 
 class RuleOptimizer(Optimizer):

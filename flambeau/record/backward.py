@@ -101,7 +101,7 @@ class _Pass:
             self._confine_chain(needed, len(wanted))
         unknown: set[int] = set()
         leaves = {what for kind, what in wanted if kind == "leaf"}
-        values = {what for kind, what in wanted if kind not in ("leaf", "flat")}
+        values = {what for kind, what in wanted if kind in ("value", "history")}
         values |= {what[0] for kind, what in wanted if kind == "flat"}
 
         def is_end(value: Value) -> bool:
@@ -198,22 +198,35 @@ class _Pass:
             found = imported(
                 trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
             )
+            known = found.primitive.name == "history"
+            if found.tracked and not known and self.create_graph and value in trace.views:
+                # Hooks may come to stand there.
+                found = self._with_history(position, value, source.detach(found))
             self.imports[position, value] = found
             self.sources[found] = value
         return found
 
     def _read(self, position: int, value: Value) -> Value:
+        read = view.reshape(self._imported_base(position, value), shape=value.shape)
+        if self.create_graph and value.tracked:
+            read = source.history(read, len(self.trace.histories), value)
+            self.trace.histories.append((position, value))
+        return read
+
+    def _imported_base(self, position: int, value: Value) -> Value:
         trace = self.trace
         record = StorageRecord(value.dtype, value.size, len(trace.bases))
         trace.bases.append(record)
         trace.imported.append(len(trace.bases) - 1)
         record.data = source.program_input("base", record.base, (value.size,), value.dtype)
         self.reads.append((position, value, record.data))
-        read = view.reshape(record.data, shape=value.shape)
-        if self.create_graph and value.tracked:
-            read = source.history(read, len(trace.histories), value)
-            trace.histories.append((position, value))
-        return read
+        return record.data
+
+    def _with_history(self, position: int, value: Value, data: Value) -> Value:
+        """`data`, which is an earlier program's `value` computed again, with its history."""
+        self._imported_base(position, value)  # (not read: it says what the history is)
+        self.trace.histories.append((position, value))
+        return source.history(data, len(self.trace.histories) - 1, value)
 
     reads: list[tuple[int, Value, Value]] = field(default_factory=list)
 
@@ -336,7 +349,7 @@ class BackwardOp(Event):
 
     def _wanted(self, trace: Trace, first: Reverse, inputs: Any = None) -> list[Any]:
         """What the inputs' cotangents are filed under: ("leaf", n), ("value", v), ("history", v)
-        from outside, or ("flat", (the flat value, layout)).
+        or ("passed", v) from outside, or ("flat", (the flat value, layout)).
         """
         found: list[Any] = []
         for number in inputs or ():
@@ -356,6 +369,9 @@ class BackwardOp(Event):
                     found.append(("flat", (trace.flat(group), tensor.layout)))
                     continue
                 first.wanted.add(value)
+                if number in trace.passing:  # it arrives where the tensor was made as well
+                    found.append(("passed", value))
+                    continue
                 found.append(("history" if outside else "value", value))
         return found
 
@@ -456,9 +472,9 @@ def _input_cotangents(
             parts.append(_shown(first.captured.get(what[0]), what[1]))
         else:
             passed = kind == "history" and chain is not None and chain.passes[place]
-            if not passed:
+            if not (passed or kind == "passed"):
                 parts.append(first.captured.get(what))
-            if kind == "history":
+            if kind in ("history", "passed"):
                 parts += [_captured(captured, *at) for at in elsewhere]
         total: Value | None = None
         for part in parts:

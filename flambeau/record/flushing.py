@@ -8,7 +8,10 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
+
 from flambeau.core.interrupts import is_interrupt
+from flambeau.record import words
 from flambeau.record.observing import WATCH
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
@@ -25,6 +28,7 @@ from flambeau.record.recording import (
 from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, no_memory
+from flambeau.record.tree import State
 from flambeau.record.worth import EARLY
 
 new = object.__new__
@@ -123,6 +127,7 @@ def settle_other(other: Recording) -> None:
         other.state = DEAD
         other.trace = None
         work.taken, work.ran, work.failed, work.plan = True, False, False, None
+        work.done = False  # (other threads find it at storages that are being handed out)
         try:
             run_recording(work)
         except BaseException:
@@ -131,6 +136,7 @@ def settle_other(other: Recording) -> None:
         finally:
             other.failed = work.failed
             other.plan = work.plan
+            work.done = True
             if work.taken:
                 other.done = True
             else:
@@ -197,8 +203,18 @@ def _run(rec: Recording) -> Plan | None:
         if lengths != state.lengths or len(rec.handles) != state.count:
             raise Interrupted("an exception in the middle of an operation has cut it short")
         if state.parent is not None:
-            counts = tuple(map(getrefcount, rec.handles))
-            plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
+            known, handles = state.known, rec.handles
+            if (
+                known is not None
+                and handles.__class__ is list
+                and known.held_as(handles, known.address)
+            ):
+                plan = rec.plan = known.plan
+            else:
+                counts = tuple(map(getrefcount, handles))
+                plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
+                if plan.compiled is not None:
+                    know(state, plan, counts)
             plan.run(rec)
     except Interrupted as error:
         fail(rec, error)
@@ -213,8 +229,46 @@ def _run(rec: Recording) -> Plan | None:
         if found is error:
             raise
         raise found from None
-    known: Plan | None = rec.plan
-    return known
+    ran: Plan | None = rec.plan
+    return ran
+
+
+class Known:
+    """The plan of a flush and the reference counts it is found by, as words of memory: they are
+    compared in one native call.
+    """
+
+    PATIENCE = 16  # flushes with other counts than the last, after which they are all looked up
+
+    __slots__ = ("address", "held_as", "misses", "plan", "words")
+
+    def __init__(self, held_as: Any) -> None:
+        self.held_as = held_as
+        self.misses = 0
+
+    def note(self, plan: Plan, counts: tuple[int, ...]) -> None:
+        found = [len(counts), *[count - DEAD_COUNT + 1 for count in counts]]
+        self.words = np.array(found, np.int64)
+        self.address = self.words.__array_interface__["data"][0]
+        self.plan = plan
+
+
+def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:
+    """Remembers the plan of a flush, where the interpreter lets native code see counts."""
+    from flambeau.execute.cpu.entrances import entrances
+
+    known = state.known
+    if known is None:
+        native = entrances() if words.known() else None
+        if native is None:
+            return
+        known = Known(native.held_as)
+    known.misses += 1
+    if known.misses > Known.PATIENCE:
+        return
+    state.known = None
+    known.note(plan, counts)
+    state.known = known  # last, and whole: another thread may be at it
 
 
 def failed(rec: Recording, error: Exception) -> Exception:

@@ -24,8 +24,10 @@ import numpy as np
 
 from flambeau.core.device import device
 from flambeau.core.dtypes import DType
+from flambeau.record import words
 from flambeau.record.handle import Handle
 from flambeau.record.places import PACKAGE
+from flambeau.record.words import Pairs
 
 MOST = 2000  # things that a walk looks at
 LONGEST = 500  # elements of a container
@@ -43,7 +45,7 @@ FIXED = (
 
 
 class Survey:
-    """Python state that was looked at; whether it `holds` can be asked at any time."""
+    """Python state that was looked at: a statement (`facts.py`) that it is as it was."""
 
     def __init__(self, function: Any, arguments: Iterable[Any] = ()) -> None:
         self.complete = True
@@ -75,7 +77,31 @@ class Survey:
         )
         self.empty = not any(found)
 
-    def holds(self) -> bool:
+    def pairs(self) -> Pairs:
+        """The words of memory that say so. Unknown where there is more.
+
+        Plain values may be other objects by now, equal to those before: these are held instead.
+        """
+        if self.attributes or self.arrays:
+            raise words.Unknown
+        found: Pairs = []
+        for mapping, keys, values in self.mappings:
+            values[:] = _equals(mapping.values(), values)
+            found += words.items(mapping, keys, values)
+        for sequence, values in self.sequences:
+            values[:] = _equals(sequence, values)
+            found += words.elements(sequence, values)
+        for place, (namespace, name, value) in enumerate(self.names):
+            (value,) = _equals((namespace.get(name, MISSING),), (value,))
+            self.names[place] = namespace, name, value
+            found += words.item(namespace, name, value)
+        for place, (cell, value) in enumerate(self.cells):
+            (value,) = _equals((cell.cell_contents,), (value,))
+            self.cells[place] = cell, value
+            found += words.content(cell, value)
+        return found
+
+    def look(self) -> bool:
         """Whether all of it is as it was."""
         for mapping, keys, values in self.mappings:
             if len(mapping) != len(keys) or list(mapping) != keys:
@@ -241,6 +267,14 @@ class Survey:
         forward = getattr(type(value), "forward", None)
         if isinstance(forward, types.FunctionType):
             self._walk(forward)
+
+
+def _equals(found: Iterable[Any], before: Iterable[Any]) -> list[Any]:
+    """What is found, which is the same as before. Unknown where it is not."""
+    now, then = list(found), list(before)
+    if len(now) != len(then) or not same(now, then):
+        raise words.Unknown
+    return now
 
 
 def _names(code: types.CodeType) -> tuple[str, ...]:

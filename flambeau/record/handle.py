@@ -81,3 +81,15 @@ class Handle:
     # Of a view that autograd restricts: its storage's version when it was made, and its number.
     _seen: int | None = None
     _output: int = 0
+
+
+def lay_out(cls: type) -> None:
+    """Gives the attributes of a class's instances their places, before there are any.
+
+    Instances of a class share the names of their attributes, and CPython adds names for little more
+    than the first thirty instances: those that come later are slow to set and to read.
+    """
+    first: Any = object.__new__(cls)
+    for name, value in vars(Handle).items():
+        if name.startswith("_") and not name.startswith("__") and name not in Handle.__slots__:
+            object.__setattr__(first, name, value)

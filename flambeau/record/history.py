@@ -64,6 +64,18 @@ class MarkCutOp(Event):
         trace.cuts.append((value, inputs))
 
 
+class PassesOp(Event):
+    """The gradient of a tensor that has entered as a member goes the way by which the tensor was
+    made, through the views on it: key = (op, number).
+    """
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_own(key[1])
+
+
 class CopyAgainOp(Event):
     """A copy of memory that has entered before as another copy (number key[2]), as it is now."""
 
@@ -77,6 +89,7 @@ class CopyAgainOp(Event):
 HISTORY = HistoryOp("history")
 COPY = CopyAgainOp("copy again")
 MEMBER = MemberOp("member")
+PASSES = PassesOp("passes")
 MARK_CUT = MarkCutOp("hook")
 
 
@@ -132,7 +145,26 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         return number
     else:
         key, start = _history_key(rec, tensor, family, storage)
-    return _join(rec, tensor, key, start)
+    number = _join(rec, tensor, key, start)
+    if tensor._origin is not None and not tensor._origin[2]:
+        _pass_by_origin(rec, tensor)
+    elif tensor._hooks and tensor._origin is None:
+        _mark_hooks(rec, tensor)
+    return number
+
+
+def _pass_by_origin(rec: Recording, tensor: Handle) -> None:
+    """What a view gets goes to where it was made; hooks stand there."""
+    key = (PASSES, tensor._num)
+    state = rec.state.next.get(key) or miss(rec, key)
+    frame, value, _ = tensor._origin
+    commit(rec, state, frames=((frame, value),))
+    tensor.__dict__["_passes"] = rec
+
+
+def passes_origin(tensor: Handle) -> bool:
+    """Whether what a tensor gets in the recording under way goes to where the tensor was made."""
+    return tensor._rec is LOCAL.rec and tensor.__dict__.get("_passes") is LOCAL.rec
 
 
 def _start_again() -> NoReturn:
@@ -188,8 +220,6 @@ def _join(rec: Recording, tensor: Handle, key: Any, start: int) -> int:
     rec.bases += bases
     rec.frames = frames
     rec.handles += entered
-    if tensor._hooks and (tensor._origin is None or not tensor._origin[2]):
-        _mark_hooks(rec, tensor)
     return number
 
 

@@ -82,7 +82,6 @@ class NativeProgram:
         slots = self.base_count + len(program.results) + 2
         self.pack_bases = struct.Struct(f"{self.base_count}Q").pack_into
         self.arena_at: object = None  # the token of the one that the table has
-        self.lock = threading.Lock()
         self.table: Any = np.zeros(slots, np.int64)
         self.table_address = self.table.__array_interface__["data"][0]
         self.has_complex = any(d.is_complex for d in program.scalars)
@@ -117,7 +116,8 @@ class NativeProgram:
     def run(self, rec: Recording, storages: list[Storage], moved: bool, codes: list[Any]) -> None:
         """Runs on the recording's bases; results go to the storages' buffers, which are not where
         they were in the run before if they have `moved`. `codes` gets a 0 as soon as all is
-        computed, also where an interrupt comes at the same moment.
+        computed, also where an interrupt comes at the same moment. (One thread at a time: see
+        `settling`.)
         """
         scalars = rec.scalars
         addresses = [
@@ -126,21 +126,20 @@ class NativeProgram:
         statistics = STATISTICS
         statistics.compiled_events += rec.state.depth
         runs = statistics.compiled_runs = statistics.compiled_runs + 1
-        with self.lock:
-            if moved or self.arena_at is not ARENA.token:
-                self.place(storages)
-            self.pack_bases(self.table, 0, *addresses)
-            if scalars:
-                if self.has_complex:
-                    scalars = in_real_numbers(self.program, scalars)
-                self.pack_scalars(self.scalar_block, 0, *scalars)
-            observer = WATCH.observer
-            unseen = observer is None or not observer.every_run
-            if unseen and self.alone and runs % SAMPLED:
-                # One step for the interpreter: an interrupt finds the call's result in the list.
-                codes += map(self.call, *self.on_one_thread)
-            else:
-                self.timed(self.table, codes)
+        if moved or self.arena_at is not ARENA.token:
+            self.place(storages)
+        self.pack_bases(self.table, 0, *addresses)
+        if scalars:
+            if self.has_complex:
+                scalars = in_real_numbers(self.program, scalars)
+            self.pack_scalars(self.scalar_block, 0, *scalars)
+        observer = WATCH.observer
+        unseen = observer is None or not observer.every_run
+        if unseen and self.alone and runs % SAMPLED:
+            # One step for the interpreter: an interrupt finds the call's result in the list.
+            codes += map(self.call, *self.on_one_thread)
+        else:
+            self.timed(self.table, codes)
         if codes[0]:
             self.explain(rec, codes[0])
 

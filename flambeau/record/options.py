@@ -16,7 +16,8 @@ class Options:
     recording runs in any case; `loop_check`: events from which a repetition in the stream ends it.
     `warm_up`: runs of a small program in the reference executor before it is compiled;
     `always_compile`: none (torch.use_deterministic_algorithms). `states`: how many states the tree
-    may hold. `watch_nan`: programs must not give NaN (debug(nan=True)).
+    may hold. `watch_nan`: programs must not give NaN (debug(nan=True)). `background`: programs are
+    compiled beside the reference executor, see background.py (FLAMBEAU_BACKGROUND=1).
     """
 
     sync: bool = False
@@ -27,10 +28,15 @@ class Options:
     always_compile: bool = False
     states: int = 100_000
     watch_nan: bool = False
+    background: bool = False
 
 
 def from_environment() -> Options:
-    return Options(sync=settings.synchronous(), executor=settings.executor())
+    return Options(
+        sync=settings.synchronous(),
+        executor=settings.executor(),
+        background=settings.background_wanted(),
+    )
 
 
 OPTIONS = from_environment()

@@ -15,7 +15,10 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
@@ -23,6 +26,8 @@ from flambeau.execute import reference
 from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
+from flambeau.record import words
+from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
@@ -183,6 +188,7 @@ class Plan:
         "early",
         "families",
         "frame",
+        "free",
         "fresh",
         "imported",
         "joined",
@@ -190,6 +196,7 @@ class Plan:
         "live",
         "moved",
         "others",
+        "pending",
         "program",
         "restricted",
         "result_bytes",
@@ -234,10 +241,13 @@ class Plan:
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
+        # That nobody else holds any of it (see `seal_cache`).
+        self.free: tuple[Any, int, int, Any] | None = None
         self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
+        self.pending: Pending | None = None  # the machine code that is being made beside the runs
         self.schedule: Any = None  # the program made ready for the reference executor
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.joined = False  # the schedule has all the kernels that it can have
@@ -377,7 +387,12 @@ class Plan:
         if self.kept_bytes > LARGE:
             self.tick = next(_ticks)
         cache = self.cache
+        free = self.free
+        if free is not None and free[0](free[1], free[2]) == free[2]:
+            return cache
+        self.free = None
         place = 0
+        held = False
         for storage in cache:
             buffer = storage.buffer
             if (
@@ -386,7 +401,7 @@ class Plan:
                 or getrefcount(buffer.owner) > OWNER_BASELINE
             ):
                 cache[place] = Storage(allocate(self.result_bytes[place]))
-                self.moved = True
+                self.moved = held = True
             else:
                 storage.version = storage.silent = 0
             place += 1
@@ -395,11 +410,34 @@ class Plan:
             cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
             if self.kept_bytes > LARGE:
                 RESULT_MEMORY.keep(self, self.tick)
+        elif cache and not held and self.compiled is not None:
+            self.seal_cache()
         return cache
+
+    def seal_cache(self) -> None:
+        """Notes the words of memory that say that nobody else holds the memory of the last results,
+        which is so now, and that it was not written.
+        """
+        from flambeau.execute.cpu.entrances import entrances
+
+        native = entrances() if words.known() else None
+        if native is None:
+            return
+        found: words.Pairs = []
+        for storage in self.cache:
+            buffer = storage.buffer
+            found += words.held(storage, 1) + words.attribute(storage, "buffer", buffer)
+            found += words.held(buffer, 1) + words.attribute(buffer, "owner", buffer.owner)
+            found += words.held(buffer.owner, 1)
+            found += words.attribute(storage, "version", storage.version)
+            found += words.attribute(storage, "silent", storage.silent)
+        table = np.array(found, np.int64)
+        first = table.__array_interface__["data"][0]
+        self.free = native.first_moved, first, first + table.nbytes, table
 
     def release(self) -> list[Storage]:
         """Gives up the memory of the last results, which is returned."""
-        given, self.cache = self.cache, []
+        given, self.cache, self.free = self.cache, [], None
         return given
 
     @property
@@ -428,16 +466,27 @@ class Plan:
         return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
 
     def compile(self) -> Any:
-        """The program as machine code; None where there is no room for more of that."""
+        """The program as machine code; None where there is no room for more of that, or where it
+        is still being made.
+        """
         from flambeau.execute.cpu.target import NoRoomForCode
         from flambeau.record.native import NativeProgram
 
+        # (What is heavy for the reference executor, and so is compiled before its first run, would
+        # take longer there than the compiler takes.)
+        beside = OPTIONS.background and self.runs and OPTIONS.executor == "auto"
+        beside = beside and not OPTIONS.always_compile
+        if beside and (self.pending is None or self.pending.lost()):
+            self.pending = Pending(partial(NativeProgram, self.program))
+        if beside and self.pending is not None and not self.pending.ready():
+            return None
         start = time.perf_counter()
         if self.schedule is not None:
             self.schedule = None
             give_back(self.program)
         try:
-            self.compiled = NativeProgram(self.program)
+            pending, self.pending = self.pending, None
+            self.compiled = NativeProgram(self.program) if pending is None else pending.result()
         except NoRoomForCode as reason:
             OPTIONS.executor = "reference"
             warnings.warn(f"New programs run in NumPy from now on: {reason}", stacklevel=2)

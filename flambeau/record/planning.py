@@ -37,7 +37,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
             updates.append(Update(storage.base, trace.data(storage)))
             writes.append((storage.base, storage.version, storage.silent))
     families = _family_specs(trace, live)
-    frame = _frame_spec(trace, [f.flat for f in families if f.flat is not None], results, places)
+    frame = _frame_spec(trace, _with_history(families), results, places)
     program = Program(
         tuple((s.dtype, s.size) for s in trace.bases),
         tuple(trace.scalars),
@@ -128,6 +128,19 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
     return specs
 
 
+def _with_history(families: list[FamilySpec]) -> list[Value]:
+    """The values from which later passes go on: the memory's where it has new history, else those
+    of new views of it.
+    """
+    values = []
+    for family in families:
+        if family.flat is not None:
+            values.append(family.flat)
+        else:
+            values += [value for _, value, _ in family.origins]
+    return values
+
+
 def _written_members(trace: Trace) -> list[int]:
     """Tensors with history whose memory got another one: their families must learn of it."""
     found = []
@@ -166,8 +179,8 @@ def _frame_spec(
     views = []
     for number in sorted(trace.entered):
         tensor = trace.tensors[number]
-        if tensor.group.entered is not None:
-            continue  # what it gets passes the copy that entered first
+        if tensor.group.entered is not None or number in trace.passing:
+            continue  # what it gets passes the copy that entered first, or where it was made
         shown = tensor.group.values.get(tensor.layout)
         if shown is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
             views.append((number, shown))

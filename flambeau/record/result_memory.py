@@ -49,7 +49,7 @@ class ResultMemory:
         for reference in self.plans:
             plan = reference()
             if plan is not None:
-                plan.cache = []
+                plan.release()
         self.plans, self.held, self.trigger = [], 0, SOFT
 
     def sweep(self, current: Plan, now: int) -> None:

@@ -31,7 +31,7 @@ def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
         origin = trace.origins[value]
         if origin is None or origin.storage.version != origin.version:
             return read(value)  # type: ignore[no-any-return]
-    if len(value.inputs) == 1 and in_its_own_memory(trace, value):
+    if len(value.inputs) == 1 and (in_its_own_memory(trace, value) or _renewed(trace, value)):
         return read(value)  # type: ignore[no-any-return]
     if primitive.name in ("constant", "iota"):
         return value
@@ -51,6 +51,16 @@ def in_its_own_memory(trace: Trace, value: Value) -> bool:
         return False
     other = saved_origin(value.inputs[0], trace.origins)
     return other is not None and other.storage is not own.storage
+
+
+def _renewed(trace: Trace, value: Value) -> bool:
+    """Whether a value is what a tensor shows now, and what it was made from was so before a write:
+    `x[...] *= 2` writes the same elements twice.
+    """
+    if value not in trace.origins:
+        return False
+    earlier = saved_origin(value.inputs[0], trace.origins)
+    return earlier is not None and earlier.storage.version != earlier.version
 
 
 def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:

@@ -61,7 +61,9 @@ class Trace:
         self.histories: list[Any] = []  # what each history input stands for
         self.leaves: list[int] = []  # tensor number of each leaf
         self.entered: set[int] = set()  # tensors that came from outside
+        self.passing: set[int] = set()  # those that have their own history, not their memory's
         self.origins: dict[Value, Origin | None] = {}  # None: a value of its own
+        self.views: set[Value] = set()  # what tensors that are views show, with their history
         self.silenced = False  # whether something was written through `x.data`
         self.freed: set[Value] = set()
         self.marks: list[int] = []  # where in the order of values each event begins
@@ -174,6 +176,18 @@ class Trace:
         if group.leaf is None and self.flat(group).tracked and not meta.requires_grad:
             meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
         return self._enter_into(group, meta.replaced(offset=distance), first)
+
+    def enter_own(self, number: int) -> None:
+        """Tensor `number` has entered; it gets a history of its own, that of its value where it was
+        made.
+        """
+        tensor = self.tensors[number]
+        shown = layout_value(_untracked(self.flat(tensor.group)), *tensor.layout)
+        own = source.history(shown, len(self.histories), shown)
+        self.histories.append(number)
+        tensor.own = tensor.group.version, own
+        self.passing.add(number)
+        self._note(own, tensor, tensor.meta.grad_name or "")
 
     def _enter_into(self, group: Group, meta: Meta, first: bool) -> TensorRecord:
         record = TensorRecord(len(self.tensors), meta, group.storage, group)
@@ -307,6 +321,8 @@ class Trace:
             known = group.values.setdefault(record.layout, value)
             if known is not value and value.tracked:
                 record.own = group.version, value
+            if value.tracked:
+                self.views.add(value)
         self.tensors.append(record)
         return record
 
@@ -383,14 +399,18 @@ class Trace:
         self._keep_hooked(group, hooked)
 
     def _hooked(self, group: Group) -> list[tuple[TensorRecord, Value]]:
-        """The members at which Python code stands, with their values."""
-        if not self.cuts:
+        """The members at which Python code stands or that have a history of their own, with their
+        values.
+        """
+        if not (self.cuts or self.passing):
             return []
         marked = {value for value, _ in self.cuts}
         members = [t for t in self.tensors if t.group is group]
         values = [self._own_value(tensor) for tensor in members]
         return [
-            (t, v) for t, v in zip(members, values, strict=True) if v is not None and v in marked
+            (t, v)
+            for t, v in zip(members, values, strict=True)
+            if v is not None and (v in marked or t.number in self.passing)
         ]
 
     def _own_value(self, tensor: TensorRecord) -> Value | None:
@@ -501,6 +521,8 @@ class Trace:
         history = group.flat if group.flat is not None else self.flat(group)
         storage.data = flat if not flat.tracked else source.detach(flat)
         hooked = [] if self.grad_mode else self._hooked(group)
+        if self.grad_mode and self.passing:
+            self.passing -= {t.number for t in self.tensors if t.group is group}
         storage.version += 1
         if tensor.meta.silent:
             storage.silent += 1

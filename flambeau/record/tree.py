@@ -30,6 +30,7 @@ class State:
         "ended",
         "extra",
         "key",
+        "known",
         "lengths",
         "meta",
         "metas",
@@ -49,6 +50,7 @@ class State:
         self.key = key
         self.next: dict[Any, State] = {}
         self.plans: dict[Any, Any] = {}
+        self.known: Any = None  # how the plan of the last flush is known (`flushing.Known`)
         self.count: int = parent.count if parent else 0
         self.depth: int = parent.depth + 1 if parent else 0
         self.ops: int = parent.ops if parent else 0  # events that are not mere entries of tensors

@@ -228,7 +228,7 @@ def products(value: Value) -> int:
     if name == "dot":
         return value.size * value.inputs[0].shape[-1]
     if value.primitive.family == "attention":
-        q, _, v = value.inputs[1:4] if name == "attention_grad" else value.inputs
+        q, _, v = value.inputs[1:4] if name == "attention_grad" else value.inputs[:3]
         scores: int = q.shape[0] * q.shape[1] * q.shape[2] * v.shape[2]
         of_scores = {"attention": q.shape[3] + v.shape[3], "attention_saved": q.shape[3]}
         return scores * of_scores.get(name, 3 * q.shape[3] + 2 * v.shape[3])

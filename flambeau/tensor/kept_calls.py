@@ -11,15 +11,18 @@ import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.record.changes import CHANGES
+from flambeau.record.facts import Facts, Gradients, Held, Metas, Placed, Untouched
 from flambeau.record.flushing import settle_other, settling
 from flambeau.record.guarding import Survey
 from flambeau.record.handle import Family
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
 from flambeau.record.observing import WATCH
-from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
+from flambeau.record.plan import Plan
 from flambeau.record.recording import THREADS, Recording
+from flambeau.record.result_memory import LARGE
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, allocate
+from flambeau.record.words import Pairs
 from flambeau.tensor.tensor import Tensor
 
 PLAIN = (int, float, bool, str, bytes, type(None), DType)
@@ -69,13 +72,18 @@ class Kept:
         self.capture = capture
         self.result = result
         self.gradients = gradients  # (leaf, tensor number)
-        self.expected = expected  # (leaf, what its .grad must be)
+        # Leaves, and what their .grad must be.
+        self.expected = [leaf for leaf, _ in expected], [gradient for _, gradient in expected]
         self.changes = CHANGES.count
         made = {number: meta for number, _, meta, _ in plan.live}
         self.fresh = sorted(made)
         self.made = sorted(made.items())
         self.count = state.count
         self.ready: Ready | None = None
+        self.quick: Any = (
+            None  # how the compiled function knows the call (see `flambeau.compiler`),
+        )
+        self.quicks = 0  # and how often it had to find out
 
     def settle(self, tensors: Sequence[Any]) -> None:
         """Runs what other threads have recorded of the tensors that the call reads or writes."""
@@ -87,18 +95,20 @@ class Kept:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The call's result, or MISS when it rests on something that has changed."""
-        if self.changes != CHANGES.count or [t._meta for t in self.captured] != self.metas:
+        if self.changes != CHANGES.count:
             return MISS
-        if self.survey is not None and not self.survey.holds():
-            return MISS
-        for leaf, gradient in self.expected:
-            if leaf._grad is not gradient:
-                return MISS
         ready = self.ready  # another thread may take it away
         if ready is not None:
             result = ready.run(tensors)
             if result is not MISS:
                 return result
+        if [t._meta for t in self.captured] != self.metas:
+            return MISS
+        if self.survey is not None and not self.survey.look():
+            return MISS
+        for leaf, gradient in zip(*self.expected):
+            if leaf._grad is not gradient:
+                return MISS
         return self.run_plan(tensors)
 
     def scalars_now(self) -> list[Any] | None:
@@ -107,13 +117,17 @@ class Kept:
 
         None where an optimizer would now take another step than the recorded one.
         """
-        if not self.capture.updates:
-            return self.scalars
-        scalars = self.scalars.copy()
-        updates = self.capture.updates
-        for update in updates:
+        for update in self.capture.updates:
             if not update.optimizer.repeats(update):
                 return None
+        return self.scalars_counted()
+
+    def scalars_counted(self) -> list[Any]:
+        """The same where the optimizers take the recorded steps."""
+        updates = self.capture.updates
+        if not updates:
+            return self.scalars
+        scalars = self.scalars.copy()
         for update in updates:
             first = update.scalar
             values = update.optimizer.replay(update)
@@ -175,12 +189,43 @@ class Kept:
         return result
 
 
+class Steps:
+    """That optimizers would take the steps that were recorded (a statement, see `facts`)."""
+
+    def __init__(self, updates: Sequence[Any]) -> None:
+        self.updates = updates
+
+    def look(self) -> bool:
+        return all(update.optimizer.repeats(update) for update in self.updates)
+
+    def pairs(self) -> Pairs:
+        return [pair for update in self.updates for pair in update.pairs()]
+
+
+class Hand:
+    """The results that are handed out and can be replaced by others, with their memory: new ones
+    where somebody still holds these.
+    """
+
+    def __init__(self, places: list[tuple[int, int]], tensors: list[Any]) -> None:
+        self.places = places  # (number, slot of the table)
+        self.tensors = tensors
+        self.storages = [tensor._storage for tensor in tensors]
+        buffers = [storage.buffer for storage in self.storages]
+        self.addresses = [buffer.address for buffer in buffers]
+        things = [*tensors, *self.storages, *buffers, *[buffer.owner for buffer in buffers]]
+        # A tensor is in three lists here and in `handles`, a storage in one and a tensor's.
+        count = len(tensors)
+        holders = [4] * count + [2] * count + [1] * 2 * count
+        self.facts = Facts([Held(things, holders), Metas(tensors), Untouched(tensors)])
+
+
 class Ready:
     """The results and the memory of a kept call, to be used again.
 
     Everything a call rests on is looked at in each: reference counts, metas and storages of the
-    tensors captured, gradients, options of the optimizers. Addresses are written into the table
-    once, and again where they have changed.
+    tensors captured, gradients, what the body may read, options of the optimizers. Addresses are
+    written into the table once, and again where they have changed.
     """
 
     OWN_ARENA = 1 << 20  # bytes of intermediates that are worth a piece of memory of its own
@@ -190,25 +235,11 @@ class Ready:
         self.native = native
         self.kept = kept
         self.handles = handles
-        self.results = [handles[number] for number in kept.fresh]
-        # Where each was made (recording and number), and all that it was then.
-        self.made = [(handles[number]._rec, number) for number in kept.fresh]
-        self.plain = [
-            {name: value for name, value in tensor.__dict__.items() if name != "_storage"}
-            for tensor in self.results
-        ]
         self.memory = kept.plan.release()
-        self.buffers = [storage.buffer for storage in self.memory]
-        self.metas = [tensor._meta for tensor in self.results]
-        seen = [(tensor, tensor._meta, tensor._storage) for tensor in kept.captured]
-        # By class, each in a loop of its own: the interpreter is quicker where one line sees one.
-        self.seen = [part for part in seen if part[0].__class__ is Tensor]
-        self.parameters = [part for part in seen if part[0].__class__ is not Tensor]
-        self.taken = {id(storage) for _, _, storage in seen}
+        self.taken = {id(tensor._storage) for tensor in kept.captured}
         written = [(bases[base][0], *counts) for base, *counts in kept.plan.writes]
         self.written = [(storage, count) for storage, count, _ in written]
         self.silenced = [(storage, silent) for storage, _, silent in written if silent]
-        self.leaves = [(leaf, handles[number]) for leaf, number in kept.gradients]
         self.events = kept.state.depth
         place = kept.result
         self.only = place.number if type(place) is _Place and not place.argument else -1
@@ -225,8 +256,59 @@ class Ready:
         self.address = self.table.__array_interface__["data"][0]
         # Slots of arguments, their numbers, and the storages that the table has in them.
         self.given: list[tuple[int, int, Any]] = [(*given, MISS) for given in kept.given]
-        self.watched, self.given_out = self.to_watch(), self.all_given_out()
-        self.counts = self.baseline()
+        self.hand = self.first_hand()
+        self.spare: Hand | None = None
+        self.steps = Steps(kept.capture.updates)
+        self.counting = any(update.counts for update in self.steps.updates)
+        self.facts = self.all_facts()
+        self.packed = 0  # with which words noted the scalars were written
+
+    def first_hand(self) -> Hand:
+        """The results of the first run that can be replaced, which are new."""
+        gradients = {id(self.handles[number]) for _, number in self.kept.gradients}
+        results = [(number, self.handles[number]) for number in self.kept.fresh]
+        places, tensors = [], []
+        self.plain: list[Any] = []  # where each was made, and all that it was then
+        for number, tensor in results:
+            storage = tensor._storage
+            if id(tensor) in gradients or sum(t._storage is storage for _, t in results) != 1:
+                continue
+            index = [s is storage for s in self.memory].index(True)
+            own = {name: v for name, v in tensor.__dict__.items() if name != "_storage"}
+            family = own.pop("_family", None)
+            if family is not None:
+                family = family.frame, family.source, family.start, family.leaf
+            self.plain.append((tensor._meta, tensor._rec, number, own, family))
+            places.append((number, self.native.base_count + index))
+            tensors.append(tensor)
+        return Hand(places, tensors)
+
+    def all_facts(self) -> Facts:
+        """What a call rests on beside its arguments and its hand."""
+        kept, replaced = self.kept, {number for number, _ in self.hand.places}
+        lying = {id(storage) for storage in self.hand.storages}
+        leaves = [leaf for leaf, _ in kept.gradients]
+        gradients = [self.handles[number] for _, number in kept.gradients]
+        taken = set(map(id, gradients))
+        every = [self.handles[number] for number in kept.fresh]
+        results = [self.handles[number] for number in kept.fresh if number not in replaced]
+        given_out = [t for t in results if id(t) not in taken]
+        memory = self.memory = [s for s in self.memory if id(s) not in lying]
+        buffers = [storage.buffer for storage in memory]
+        things = [*results, *memory, *buffers, *[buffer.owner for buffer in buffers]]
+        # A result is in `handles` and in two statements; a gradient is a leaf's, too.
+        holders = [4 if id(t) in taken else 3 for t in results]
+        holders += [1 + sum(t._storage is s for t in every) for s in memory]
+        holders += [1] * 2 * len(memory)
+        by_class: dict[type, list[Any]] = {}
+        for tensor in kept.captured:  # the interpreter is quicker where one line sees one class
+            by_class.setdefault(tensor.__class__, []).append(tensor)
+        statements: list[Any] = [Held(things, holders), Metas(results), Untouched(given_out)]
+        statements += map(Placed, by_class.values())
+        statements += [Gradients(leaves, gradients), Gradients(*kept.expected), self.steps]
+        if kept.survey is not None:
+            statements.append(kept.survey)
+        return Facts(statements)
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The call's result, or MISS where not everything is in place; nothing has happened
@@ -238,26 +320,14 @@ class Ready:
             return MISS  # another thread is at it
         self.busy = True  # no call since it was looked at, so that no other thread was let in
         try:
-            if list(map(getrefcount, self.watched)) != self.counts and not self.renew():
+            facts, hand = self.facts, self.hand.facts
+            if (
+                facts.rest
+                or hand.rest
+                or facts.moved(facts.first, facts.end) != facts.end
+                or hand.moved(hand.first, hand.end) != hand.end
+            ) and not (facts.hold() and (hand.hold() or self.renew())):
                 return MISS
-            for tensor, meta, storage in self.seen:
-                if tensor._meta is not meta or tensor._storage is not storage:
-                    return MISS
-            for tensor, meta, storage in self.parameters:
-                if tensor._meta is not meta or tensor._storage is not storage:
-                    return MISS
-            for tensor, meta in zip(self.results, self.metas):
-                if tensor._meta is not meta:
-                    return MISS
-            for tensor, size in self.given_out:
-                if len(tensor.__dict__) != size:
-                    return MISS  # the last user has left something on it
-            for leaf, gradient in self.leaves:
-                if leaf._grad is not gradient:
-                    return MISS
-            for leaf, gradient in self.kept.expected:
-                if leaf._grad is not gradient:
-                    return MISS
             for _, number, last in self.given:
                 tensor = tensors[number]
                 storage = tensor._storage
@@ -270,11 +340,13 @@ class Ready:
                     if self.take(tensors):
                         break
                     return MISS
-            scalars = self.kept.scalars_now()
-            if scalars is None:
-                return MISS
+            scalars: Any = None
+            if self.counting or facts.seals != self.packed or facts.rest:
+                self.packed = facts.seals
+                scalars = self.kept.scalars_counted()
             failed = self.call(scalars)
             if failed:
+                self.packed = 0
                 self.kept.explain(tensors, failed, scalars)
             for storage, count in self.written:
                 storage.version += count
@@ -286,8 +358,10 @@ class Ready:
         finally:
             self.busy = False
 
-    def call(self, scalars: list[Any]) -> int:
-        """Runs the program; not 0 where a kernel has refused its data."""
+    def call(self, scalars: list[Any] | None) -> int:
+        """Runs the program; not 0 where a kernel has refused its data. (None: the scalars are as in
+        the call before.)
+        """
         native = self.native
         if self.arena is None and ARENA.token is not self.shared:
             self.table[-1] = native.arena().address
@@ -331,62 +405,43 @@ class Ready:
         return True
 
     def renew(self) -> bool:
-        """Gives outputs that are still held elsewhere new tensors and memory; whether all is free
-        then.
+        """Where results are still held elsewhere, those of the call before the last serve, or new
+        ones; whether all is free then.
         """
-        gradients = {id(gradient) for _, gradient in self.leaves}
-        start = self.native.base_count
-        for place, tensor in enumerate(self.results):
-            storage = tensor._storage
-            sharing = sum(t._storage is storage for t in self.results)
-            if id(tensor) in gradients or sharing != 1:
-                continue
-            index = [s is storage for s in self.memory].index(True)
+        spare, self.spare = self.spare, self.hand
+        if spare is not None:
+            self.place(spare)
+            if spare.facts.hold():
+                return True
+        del spare
+        self.place(self.new_hand())
+        if sum(storage.nbytes for storage in self.hand.storages) > LARGE:
+            self.spare = None
+        return self.hand.facts.hold()
+
+    def place(self, hand: Hand) -> None:
+        """Makes these the results of the next call."""
+        self.hand = hand
+        for (number, slot), tensor, address in zip(hand.places, hand.tensors, hand.addresses):
+            self.handles[number] = tensor
+            self.table[slot] = address
+
+    def new_hand(self) -> Hand:
+        tensors = []
+        for (meta, rec, number, own, family), old in zip(self.plain, self.hand.tensors):
             out = new(Tensor)
             # Not what the held one is by now: a later recording may know it, a user have left
             # something on it.
-            out.__dict__.update(self.plain[place])
-            out._meta, out._rec, out._num = self.metas[place], *self.made[place]
-            family = tensor._family
+            out.__dict__.update(own)
+            out._meta, out._rec, out._num = meta, rec, number
             if family is not None:
                 out._family = Family()
-                out._family.frame, out._family.source = family.frame, family.source
-                out._family.start, out._family.leaf = family.start, family.leaf
+                out._family.frame, out._family.source = family[:2]
+                out._family.start, out._family.leaf = family[2:]
                 out._family.add(out)
-            fresh = Storage(allocate(self.memory[index].nbytes))
-            out._storage = fresh
-            self.results[place] = self.handles[self.made[place][1]] = out
-            self.memory[index], self.buffers[index] = fresh, fresh.buffer
-            self.table[start + index] = fresh.buffer.address
-            del out, fresh, storage
-        del tensor  # a local name counts as a holder
-        self.watched, self.given_out = self.to_watch(), self.all_given_out()
-        return list(map(getrefcount, self.watched)) == self.counts
-
-    def baseline(self) -> list[int]:
-        """The counts of `watched` where nobody but this, the plan and the leaves holds anything."""
-        gradients = {id(gradient) for _, gradient in self.leaves}
-        alone = DEAD_COUNT + 1  # in one list, and in `watched`
-        # Results are in `handles` too, gradients in `leaves` and a leaf, others in `given_out`; a
-        # storage is a tensor's, a buffer a storage's.
-        holders = [alone + (3 if id(t) in gradients else 2) for t in self.results]
-        per_storage = [alone + sum(t._storage is s for t in self.results) for s in self.memory]
-        per_buffer = [alone + 1 for _ in self.buffers]
-        return [*holders, *per_storage, *per_buffer, *[alone for _ in self.buffers]]
-
-    def all_given_out(self) -> list[tuple[Any, int]]:
-        """The results that are no gradients of leaves, and how much stood on each when new."""
-        gradients = {id(gradient) for _, gradient in self.leaves}
-        return [
-            (tensor, len(plain) + 1)  # and its storage
-            for tensor, plain in zip(self.results, self.plain)
-            if id(tensor) not in gradients
-        ]
-
-    def to_watch(self) -> list[Any]:
-        """What nobody else must hold while a call runs: results and all that is their memory."""
-        owners = [buffer.owner for buffer in self.buffers]
-        return [*self.results, *self.memory, *self.buffers, *owners]
+            out._storage = Storage(allocate(old._storage.nbytes))
+            tensors.append(out)
+        return Hand(self.hand.places, tensors)
 
 
 class _Place:

@@ -9,6 +9,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.shapes import overlaps_itself
 from flambeau.record import recorder
+from flambeau.record.handle import lay_out
 from flambeau.tensor.overriding import disabled
 from flambeau.tensor.tensor import Tensor, from_array, retype
 
@@ -101,3 +102,7 @@ class Buffer(Tensor, metaclass=_Marked):
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         pass
+
+
+lay_out(Parameter)
+lay_out(Buffer)

@@ -16,7 +16,7 @@ from flambeau.core.notice import warn_once
 from flambeau.core.size import Size
 from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
-from flambeau.record.handle import Handle
+from flambeau.record.handle import Handle, lay_out
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.restricted import check_entering, owned, without_gradient
 from flambeau.record.storage import Storage
@@ -634,6 +634,7 @@ def is_tensor(obj: Any) -> bool:
 
 
 recorder.set_handle_class(Tensor)
+lay_out(Tensor)
 overriding.State.tensor = Tensor
 
 

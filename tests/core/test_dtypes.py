@@ -294,7 +294,8 @@ def test_device_identity_and_copies() -> None:
             device(wrong)  # type: ignore[arg-type]
 
 
-def test_default_device() -> None:
+def test_default_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_cuda_device_count", lambda: 2)
     assert devices.get_default_device() is device("cpu")
     with device("cuda:1") as entered:
         assert devices.get_default_device() is entered is device("cuda:1")
@@ -306,9 +307,9 @@ def test_default_device() -> None:
         thread.join()
         assert seen == [device("cpu")]
         assert devices.get_default_device() is entered
-    devices.set_default_device("meta")
+    devices.set_default_device("cuda:0")
     try:
-        assert devices.get_default_device() is device("meta")
+        assert devices.get_default_device() is device("cuda:0")
         assert device("cuda")(devices.get_default_device)() is device("cuda")
     finally:
         devices.set_default_device(None)
@@ -324,6 +325,15 @@ def test_availability(monkeypatch: pytest.MonkeyPatch) -> None:
         device(0)
     with pytest.raises(NotImplementedError, match="meta"):
         devices.check_available(device("meta"))
+    # Nothing is made elsewhere than where it was asked for.
+    for where, error in {"meta": NotImplementedError, "cuda": AssertionError}.items():
+        with pytest.raises(error):
+            devices.set_default_device(where)
+        with pytest.raises(error), device(where):
+            pass
+        with pytest.raises(error):
+            device(where)(dict)()
+        assert devices.get_default_device() is device("cpu")
     devices.register_cuda(lambda: 2)
     devices.check_available(device("cuda:1"))
     assert device(1) is device("cuda:1")

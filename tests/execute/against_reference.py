@@ -12,6 +12,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.execute.cpu.compiler import compile_program
 from flambeau.execute.cpu.expansion import expand_primitives
+from flambeau.execute.cpu.forms import Forms
 from flambeau.execute.cpu.memory import allocate
 from flambeau.execute.reference.executor import decode, execute, to_array
 from flambeau.graph.program import Program, Update, scalar_words
@@ -85,6 +86,7 @@ class Builder:
         updates: list[tuple[int, Value]] | None = None,
         tolerance: float = 4.0,
         vector_bits: int | None = None,
+        forms: Forms | None = None,
     ) -> CompiledProgram:
         """Both executors; results and updated bases must agree to `tolerance` units of
         precision.
@@ -93,7 +95,7 @@ class Builder:
         verify(program)
         verify(simplify(program))
         verify(expand_primitives(simplify(program)))
-        compiled = compile_program(program, vector_bits=vector_bits)
+        compiled = compile_program(program, vector_bits=vector_bits, forms=forms)
         expected_bases = [a.copy() for _, a in self.bases]
         expected = execute(program, expected_bases, [v for _, v in self.scalars])
         got, got_bases, code = run(

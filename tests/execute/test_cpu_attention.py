@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 from against_reference import Builder
 
 from flambeau.core import dtypes
+from flambeau.ops import arithmetic as ar
 from flambeau.ops import attention as at
 from flambeau.ops import view
 
@@ -29,7 +33,7 @@ def test_kernels(case: tuple[int, ...]) -> None:
     k = view.permute(build.random((b, columns, h, features), dtype), order=(0, 2, 1, 3))
     v = build.random((b, h, columns, width), dtype)
     ct = build.random((b, h, rows, width), dtype)
-    attrs = {"causal": bool(causal), "scale": -0.3 if case is CASES[1] else 0.3}
+    attrs = at.attributes(-0.3 if case is CASES[1] else 0.3, causal)
     result, saved = at.attention(q, k, v, **attrs), at.attention_saved(q, k, v, **attrs)
     grad = at.attention_grad(ct, q, k, v, result, saved, **attrs)
     native = case not in CASES[-2:]
@@ -39,3 +43,52 @@ def test_kernels(case: tuple[int, ...]) -> None:
     written = [at.in_other_primitives(x, x.inputs) for x in (result, saved, grad)]
     build.check(written, tolerance=60)
     build.check([result], tolerance=60)
+
+
+# (B, H, G, L, S, causal, safe, extras, broadcast axes of the masks)
+MASKED = [
+    (2, 4, 2, 40, 40, False, False, (), ""),
+    (1, 4, 1, 33, 20, True, False, ("factor",), ""),
+    (2, 2, 2, 64, 64, False, True, ("added",), "BH"),
+    (2, 2, 2, 50, 50, False, True, ("hidden",), "BH"),
+    (2, 3, 3, 50, 50, False, False, ("factor", "hidden", "fill"), "BH"),
+    (2, 2, 2, 21, 35, False, True, ("hidden",), "HL"),
+    (2, 2, 2, 300, 270, True, True, ("added", "hidden", "kept"), "HL"),
+    (1, 4, 2, 300, 300, False, False, ("factor", "added", "hidden", "fill", "kept"), ""),
+    (2, 2, 1, 17, 33, True, False, ("kept",), "B"),
+]
+
+
+@pytest.mark.parametrize("case", MASKED)
+def test_masks_groups_and_dropout(case: tuple[Any, ...]) -> None:
+    b, h, groups, rows, columns, causal, safe, extras, still = case
+    build = Builder(str(case))
+    q, ct = build.random((b, h, rows, 16)), build.random((b, h, rows, 32))
+    k, v = build.random((b, groups, columns, 16)), build.random((b, groups, columns, 32))
+    full = tuple(1 if name in still else n for name, n in zip("BHL", (b, h, rows)))
+    triangle = np.arange(columns) > np.arange(full[2])[:, None]
+    noise = build.rng.random((*full, columns))
+    fill = -1e9 if case is MASKED[4] else -np.inf
+    given = {
+        "factor": ar.cast(build.scalar(0.7, dtypes.float64), dtypes.float32),
+        "added": build.data(np.where(triangle | (noise < 0.1), -np.inf, noise), dtypes.float32),
+        "hidden": build.data(triangle | (noise < 0.2), dtypes.bool_),
+        "fill": ar.cast(build.scalar(fill, dtypes.float64), dtypes.float32),
+        "kept": build.random((*full, columns), dtypes.bool_ if causal else dtypes.float32),
+    }
+    if safe and "hidden" in extras:  # some rows see nothing
+        given["hidden"] = build.data(
+            triangle | (noise < 0.2) | (noise[..., :1] < 0.3), dtypes.bool_
+        )
+    elif "hidden" in extras:
+        seen = np.arange(columns) == 0
+        given["hidden"] = build.data((triangle | (noise < 0.2)) & ~seen, dtypes.bool_)
+        given["added"] = build.data(np.where((noise < 0.1) & ~seen, -np.inf, 0), dtypes.float32)
+    attrs = at.attributes(0.3, causal, safe, extras, 1.25)
+    operands = [q, k, v, *[given[name] for name in extras]]
+    result, saved = at.attention(*operands, **attrs), at.attention_saved(*operands, **attrs)
+    grad = at.attention_grad(ct, q, k, v, result, saved, *operands[3:], **attrs)
+    both = build.check([result, saved, grad], tolerance=100)
+    kernels = [kernel.label for kernel in both.kernels if "attention" in kernel.label]
+    assert len(kernels) in (0, 2)  # none without AVX-512
+    build.check([at.in_other_primitives(x, x.inputs) for x in (result, saved, grad)], tolerance=100)

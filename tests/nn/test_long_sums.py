@@ -69,8 +69,8 @@ def test_an_unrolled_loop_has_one_weight_gradient(monkeypatch: pytest.MonkeyPatc
 
     seen: list[Program] = []
 
-    def spy(program: Program) -> Any:
-        result = prepared(program)
+    def spy(program: Program, winograd: bool) -> Any:
+        result = prepared(program, winograd)
         seen.append(result[0])
         return result
 

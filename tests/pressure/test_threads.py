@@ -162,6 +162,48 @@ def test_a_kept_call_sees_what_another_thread_has_recorded() -> None:
     assert seen[0].tolist() == [12.0] * 3
 
 
+def test_gradients_of_shared_leaves_are_not_lost() -> None:
+    """Each thread's gradient is added, whoever was first; one graph is passed by many at once."""
+    fb.manual_seed(0)
+    model = fb.nn.Sequential(fb.nn.Linear(4, 5), fb.nn.Tanh(), fb.nn.Linear(5, 1))
+    inputs = [fb.rand(3, 4) for _ in range(6)]
+    for x in inputs:
+        model(x).sum().backward()
+    wanted = [p.grad.tolist() for p in model.parameters()]
+    with switching(1e-6):
+        for seed in range(30 * TIMES):
+            model.zero_grad()
+            at_once([lambda x=x: model(x).sum().backward() for x in inputs])
+            for parameter, expected in zip(model.parameters(), wanted):
+                np.testing.assert_allclose(parameter.grad.tolist(), expected, 1e-4, 1e-5)
+            w = fb.ones(3, requires_grad=True)
+            h = w * 2
+            h.retain_grad()
+            total = h.exp().sum()
+            assert seed % 2 or total.item()
+            at_once([lambda t=total: t.backward(retain_graph=True)] * 5)
+            np.testing.assert_allclose(w.grad.tolist(), [10 * np.exp(2)] * 3, 1e-5)
+            np.testing.assert_allclose(h.grad.tolist(), [5 * np.exp(2)] * 3, 1e-5)
+
+
+def test_threads_write_views_of_one_tensor() -> None:
+    """Writes that are pending in threads that have ended are there for whoever comes later."""
+    with switching(1e-6):
+        for _ in range(60 * TIMES):
+            table = fb.zeros(4)
+            views = [table[place] for place in range(4)]
+
+            def write(place: int, table: Any = table, views: Any = views) -> Any:
+                for k in range(4):
+                    views[place].add_(place + k)
+                return table[place] * 2
+
+            doubled = at_once([lambda n=n, w=write: w(n) for n in range(4)])
+            table.mul_(2)
+            assert table.tolist() == [12.0, 20.0, 28.0, 36.0]
+            assert [one.item() for one in doubled] == [12.0, 20.0, 28.0, 36.0]
+
+
 def handed_over(rounds: int) -> list[float]:
     """One thread makes tensors, another takes them while they are pending."""
     handed: list[Any] = []

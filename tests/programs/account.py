@@ -51,6 +51,7 @@ class Account:
         self.depth = 0
         self.loops: list[str] = []
         self.count = 0
+        self.fresh = False  # names that are in use must stay
 
     def statement(self) -> None:
         """Writes a statement, or tries to."""
@@ -62,7 +63,7 @@ class Account:
     def name(self, prefix: str = "x") -> str:
         """A new name, or (rebinding it) one in use."""
         names = [n for n in self.vars if n[0] == prefix]
-        if prefix == "x" and len(names) > 3 and self.rng.random() < 0.3:
+        if not self.fresh and prefix == "x" and len(names) > 3 and self.rng.random() < 0.3:
             return self.rng.choice(names)
         self.count += 1
         return f"{prefix}{self.count}"

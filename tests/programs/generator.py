@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from .account import Var
 from .gradients import Gradients
-from .program import Block, Program, Statement
+from .program import THREAD, TOGETHER, Block, Program, Statement
 from .statements import (
     REDUCTIONS,
     UNARY,
@@ -24,6 +24,9 @@ from .statements import (
     shape_of_reduction,
     view_of,
 )
+
+
+MODES = ("enable_grad", "enable_grad", "no_grad")
 
 
 def generate(seed: int, length: int = 24) -> Program:
@@ -79,6 +82,7 @@ class Generator(Gradients):
         ]
         if self.depth < 2:
             kinds += [(3, self.loop), (2, self.mode_block), (1.5, self.if_block), (2, self.train)]
+            kinds += [(1, self.thread), (0.7, self.threads)]
         before = len(self.out)
         while len(self.out) == before:
             self.rng.choices([k for _, k in kinds], [w for w, _ in kinds])[0]()
@@ -450,6 +454,35 @@ class Generator(Gradients):
         before, self.grad_mode = self.grad_mode, mode == "enable_grad()"
         self.inner(f"with torch.{mode}", self.rng.randint(1, 4))
         self.grad_mode = before
+
+    def thread(self) -> None:
+        """A part of the program in another thread: tensors go there and come back, pending."""
+        before, self.grad_mode = self.grad_mode, True
+        self.inner(THREAD, self.rng.randint(1, 5))
+        self.grad_mode = before
+
+    def threads(self) -> None:
+        """Threads that read the same tensors at the same time, and set names of their own."""
+        outer, known = self.out, dict(self.vars)
+        before, depth = self.grad_mode, self.depth
+        made: dict[str, Var] = {}
+        parts: list[Statement] = []
+        self.fresh, self.depth = True, 2
+        safe = [self.unary, self.binary, self.with_number, self.view, self.reduce, self.matmul]
+        safe += [self.where, self.join, self.copy, self.read_index, self.observe, self.convert]
+        for _ in range(self.rng.randint(2, 4)):
+            self.out, self.vars = [], dict(known)
+            mode = self.rng.choice(MODES)
+            self.grad_mode = mode == "enable_grad"
+            count = self.rng.randint(1, 4)
+            while len(self.out) < count:
+                self.rng.choice(safe)()
+            made.update({n: v for n, v in self.vars.items() if n not in known})
+            known.update({n: v for n, v in self.vars.items() if n in known})
+            parts.append(Block(f"with torch.{mode}()", tuple(self.out)))
+        self.fresh, self.depth, self.grad_mode = False, depth, before
+        outer.append(Block(TOGETHER, tuple(parts)))
+        self.out, self.vars = outer, {**known, **made}
 
     def if_block(self) -> None:
         tests = ["run == 1", "run != 1", "run == 2"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -27,6 +28,9 @@ AMBIGUOUS = (
     "is a view and is being modified",
     "on expanded tensors is deprecated",  # (a warning; Flambeau refuses to write)
 )
+
+
+THREAD, TOGETHER = "thread", "threads together"
 
 
 class Ambiguous(Exception):
@@ -49,9 +53,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """A compound statement; `header` is a `for`, `if` or `with` line without the colon.
+    """A compound statement; `header` is a `for`, `if` or `with` line without the colon, THREAD or
+    TOGETHER.
 
-    A `for` line is `for NAME in range(N)`: the body runs N times whatever fails in it.
+    A `for` line is `for NAME in range(N)`: the body runs N times whatever fails in it. The body of
+    THREAD runs in another thread while this one waits; TOGETHER runs each statement of its body in
+    a thread of its own, all at once: none may read what another one sets.
     """
 
     header: str
@@ -78,6 +85,7 @@ class Trial:
     jitter: random.Random | None = None
     env: dict[str, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
+    alone: bool = True  # no other thread changes `env` now
 
 
 def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
@@ -124,6 +132,8 @@ def _run_line(trial: Trial, line: Line) -> None:
         if "backward(" in line.text or "autograd.grad(" in line.text:
             _drop_gradients(trial.env)
     trial.seen.append((line.text, what))
+    if not trial.alone:
+        return
     try:
         _refuse_quirks(trial.env, line.text)
         trial.seen.append(("flags", _flags(trial.env)))
@@ -192,6 +202,9 @@ def _run_block(trial: Trial, block: Block) -> None:
             env[words[1]] = i
             _run_body(trial, block.body)
         return
+    if block.header in (THREAD, TOGETHER):
+        _run_threads(trial, block)
+        return
     try:
         value = eval(_compiled(block.header.split(" ", 1)[1], "eval"), env)
         if words[0] == "if":
@@ -206,6 +219,29 @@ def _run_block(trial: Trial, block: Block) -> None:
         return
     with value:
         _run_body(trial, block.body)
+
+
+def _run_threads(trial: Trial, block: Block) -> None:
+    """What the threads have seen comes in the order of their bodies."""
+    bodies = [block.body] if block.header == THREAD else [(part,) for part in block.body]
+    parts = [replace(trial, seen=[], alone=trial.alone and len(bodies) == 1) for _ in bodies]
+    failures: list[Ambiguous] = []
+
+    def work(part: Trial, body: tuple[Statement, ...]) -> None:
+        try:
+            _run_body(part, body)
+        except Ambiguous as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(parts, bodies)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for part in parts:
+        trial.seen += part.seen
+    if failures:
+        raise Ambiguous
 
 
 @lru_cache(maxsize=20_000)
@@ -273,7 +309,9 @@ def _flags(env: dict[str, Any]) -> Any:
     """What is known of all tensors without looking at data: it must not end a recording."""
     return tuple(
         (name, value.requires_grad, value.is_leaf, tuple(value.shape))
-        for name, value in env.items()
+        for name, value in sorted(
+            env.items(), key=lambda item: item[0]
+        )  # threads set theirs in any order
         if name[0] in "xg" and hasattr(value, "is_leaf")
     )
 
@@ -299,6 +337,8 @@ def script(
     """The program as a Python script; statements in `failing` are in try blocks."""
     lines = ["import numpy as np", f"import {module} as torch", "", f"run = {number}"]
     failed = set(failing)
+    if "thread" in str(program.statements):
+        lines += START.split("\n")
     for depth, text, wrapped in _script_lines(program.statements, 0, number, failed):
         pad = "    " * depth
         if wrapped:
@@ -328,11 +368,48 @@ def _script_lines(
         if isinstance(statement, Line):
             text = statement.text.replace("{data}", repr(_moved(statement.data, number, None)))
             yield depth, f"print({text})" if statement.observed else text, statement.text in failed
+        elif statement.header == TOGETHER:
+            yield depth, "THREADS = []", False
+            for part in statement.body:
+                yield from _thread_lines((part,), depth, number, failed)
+            yield depth, "join(THREADS)", False
+        elif statement.header == THREAD:
+            yield depth, "THREADS = []", False
+            yield from _thread_lines(statement.body, depth, number, failed)
+            yield depth, "join(THREADS)", False
         else:
             yield depth, statement.header + ":", False
             yield from _script_lines(statement.body, depth + 1, number, failed)
             if not statement.body:
                 yield depth + 1, "pass", False
+
+
+def _thread_lines(
+    body: tuple[Statement, ...], depth: int, number: int, failed: set[str]
+) -> Iterator[tuple[int, str, bool]]:
+    """A thread that begins, as a function that is decorated with `start`."""
+    yield depth, "@start\ndef work():", False
+    names = sorted(_assigned(body))
+    yield depth + 1, f"global {', '.join(names)}" if names else "pass", False
+    yield from _script_lines(body, depth + 1, number, failed)
+
+
+def _assigned(statements: Iterable[Statement]) -> set[str]:
+    """The variables that statements set, in place or not, or delete."""
+    found = {m[0] for text in texts(statements) for m in [NAMES.match(text)] if m}
+    return found | {text[4:] for text in texts(statements) if text.startswith("del ")}
+
+
+START = """import threading
+
+THREADS = []
+def start(work):
+    THREADS.append(threading.Thread(target=work))
+    THREADS[-1].start()
+def join(threads):
+    for thread in threads:
+        thread.join()
+"""
 
 
 def texts(statements: Iterable[Statement]) -> Iterator[str]:

@@ -278,6 +278,57 @@ x = torch.tensor(6.6e37, requires_grad=True)
 y = x.norm() + torch.tensor([[6.6e37], [1.0]]).norm(dim=1).sum()
 y.backward()
 """,
+    "gradients of views whose views go on in later programs": """
+seen = []
+for _made in (lambda x: x, lambda x: x * 2):
+    for place in range(3):
+        x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        y = _made(x)
+        v = y.expand(2, 3)
+        if place < 2:
+            v.tolist()
+        w = v.transpose(-1, -2)
+        w.tolist()
+        v.retain_grad()
+        _g = torch.autograd.grad((w * w).sum() + y.sum(), [v, x, w], retain_graph=True)
+        seen += [_one.tolist() for _one in _g]
+        v.register_hook(lambda g: (seen.append(g.tolist()), g * 2)[1])
+        z = w * w
+        if place:
+            z.tolist()
+        (z.sum() + (v * 5).sum() + y.sum()).backward()
+        seen += [x.grad.tolist(), v.grad.tolist()]
+""",
+    "a hook at a view that a second derivative looks at": """
+x = torch.tensor([[1.5], [-0.25], [1.0]], dtype=torch.float64, requires_grad=True)
+a = x.mean(0)
+b = a + a.sum()
+y = b + 0.5
+for i in range(3):
+    v = y.expand(2, *y.shape)
+    b -= i
+    y = torch.autograd.grad((v * b).sum(), a, create_graph=True)[0].clone()
+    v.register_hook(lambda g: g * float(g.sum() > 0) * 2)
+""",
+    "nothing, expanded, is written": """
+x = torch.ones(0, 3).sin().expand(2, 0, 3)
+x.mul_(3)
+""",
+    "what was written twice is saved as it is then": """
+x = torch.tensor([[0.389, 0.663, -0.439], [0.305, 0.695, -0.362]], requires_grad=True)
+for _index in (..., slice(None)):
+    y = (x.detach() * 2).prod(1)
+    y[_index] *= 2
+    z = y @ x
+    z.tolist()
+    z.sum().backward()
+""",
+    "a number is copied": """
+x = torch.ones(3, requires_grad=True) * 2
+x.copy_(True)
+y = torch.arange(3).copy_(2.5)
+z = torch.ones(2).copy_(np.float32(0.5))
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT

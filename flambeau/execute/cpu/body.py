@@ -379,6 +379,14 @@ def _take(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     return element
 
 
+def _pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
+    x, index = v.inputs
+    axis = v.attrs["axis"]
+    place = row_index(t, x, index, position, "index", guard, axis)
+    dims = (*position.dims[:axis], place, *position.dims[axis:])
+    return t.value(x, Position(x.shape, dims), guard)
+
+
 def depends_on(node: Node, other: Node) -> bool:
     """Whether `node` needs `other`, as an operand or as an index."""
     seen: set[int] = set()
@@ -412,11 +420,17 @@ def node_expressions(node: Node) -> list[Expression]:
 
 
 def row_index(
-    t: Tracer, x: Value, index: Value, position: Position, what: str, guard: Guard = ()
+    t: Tracer,
+    x: Value,
+    index: Value,
+    position: Position,
+    what: str,
+    guard: Guard = (),
+    axis: int = 0,
 ) -> Expression:
-    """The checked run-time row number that `index` holds at `position`."""
+    """The checked run-time row number (place along an axis) that `index` holds at `position`."""
     raw = t.value(index, position, guard)
-    count = x.shape[0]
+    count = x.shape[axis]
     if raw.kind == "position":
         expression: Expression = raw.data
         if expression.low >= 0 and expression.high < count:
@@ -580,6 +594,7 @@ RULES: dict[str, Callable[[Tracer, Value, Position, Guard], Node]] = {
     "windows": _view,
     "pad": _pad,
     "concat": _concat,
+    "pick": _pick,
     "take": _take,
     "max_pool": _max_pool,
     "max_pool_index": _max_pool_pick,

@@ -326,10 +326,11 @@ def compile_program(
     cost models say of contractions.
     """
     clock = [time.perf_counter()]
-    simple, checks = prepared(program)
+    forms = forms or Forms()
+    simple, checks = prepared(program, forms.winograd)
     clock.append(time.perf_counter())
     bits = vector_bits or Target.host().vector_bits
-    compiler = _Compiler(simple, checks, bits, forms or Forms())
+    compiler = _Compiler(simple, checks, bits, forms)
     steps, arena_bytes = compiler.compile()
     clock.append(time.perf_counter())
     kernels = [s for s in steps if isinstance(s, KernelCode)]

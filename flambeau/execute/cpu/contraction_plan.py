@@ -19,9 +19,12 @@ FEW_ROWS = 6
 PARALLEL_FLOPS = 2_000_000
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
+DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
+FEW_RESULTS = 1 << 16  # where there are at most so many results, of which each part has its own.
 STRIP_BYTES = 1 << 15  # Most of a usual level-1 cache.
 LATENCY = 4  # Cycles of a fused multiply-add.
 PAGE = 4096
+WAYS = 8  # Lines a page apart that a level-1 cache holds beside what else is read.
 FAR = 512  # Bytes between successive k from which on prefetching hardware loses track.
 LARGEST_PACK = 1 << 28  # Bytes; beyond it, packing needs a reason the model does not see.
 
@@ -360,7 +363,7 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
         cost += choice.rows * 0.7
     elif inner >= FAR:
         cost += 6.0 if inner % 2048 == 0 else 3.0
-    elif row_stride % PAGE == 0 and choice.rows > 6:
+    elif row_stride % PAGE == 0 and choice.rows > WAYS:
         cost += choice.rows * 0.5
     return steps * cost
 
@@ -435,5 +438,7 @@ def _parts(roles: Roles, choice: Choice) -> int:
         inner = min((abs(axis.b) for axis in roles.k_axes), default=0)
         if not choice.pack_b and inner * BYTES[roles.spec.element] >= FAR:
             parts = max(parts, min(-(-strip // STRIP_BYTES), depth // 64))
-        parts = max(parts, -(-strip // PANEL_BYTES) if strip > PANEL_BYTES else 1)
+        if strip > PANEL_BYTES:
+            few = prod(a.extent for a in roles.spec.out_axes) <= FEW_RESULTS
+            parts = max(parts, -(-strip // (DEEP_STRIP_BYTES if few else PANEL_BYTES)))
     return max(1, min(parts, 64))

@@ -17,9 +17,11 @@ from flambeau.execute.cpu.contraction_nest import (
     lane_sums,
     transposed,
 )
-from flambeau.execute.cpu.contraction_schedule import COLS, PARTS, ROWS, Operand, Schedule
+from flambeau.execute.cpu.contraction_plan import PAGE
+from flambeau.execute.cpu.contraction_schedule import COLS, PARTS, ROWS, KLoop, Operand, Schedule
 from flambeau.execute.cpu.contraction_spec import (
     ARGS,
+    BYTES,
     SCRATCH,
     TABLE,
     Band,
@@ -31,6 +33,8 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused
 
+LINE_STEPS = 16  # of k, between which a tile asks for lines of far rows
+AHEAD = 512  # elements
 INLINE_STORES = 128  # Instructions of store callbacks in one tile before they go into a loop.
 
 
@@ -102,11 +106,41 @@ class TileFunction:
             bounds = (self.first, self.last)
         if k.band is not None:
             bounds = self._within(k.band, bounds)
+        if level == len(s.k_loops) - 1 and self._walks_lines(k):
+            return self._lines(a, b, bounds, k, sums)
         with e.loop(*bounds, carried=sums) as loop:
             at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
             at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
             loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
         return loop.carried
+
+    def _walks_lines(self, k: KLoop) -> bool:
+        """Whether a tile walks along rows of A that are pages apart: where one page ends, hardware
+        does not know the next.
+        """
+        s = self.s
+        far = s.a.row * BYTES[s.a.element] >= PAGE
+        return far and not s.a.packed and k.band is None and k.a == 1 and k.extent >= AHEAD
+
+    def _lines(
+        self, a: Reg, b: Reg, bounds: tuple[Reg, Reg], k: KLoop, sums: list[Reg]
+    ) -> list[Reg]:
+        """The loop of `_k_loop`, in steps of a line of A, of which later ones are asked for."""
+        e, s = self.e, self.s
+        with e.loop(*bounds, LINE_STEPS, carried=sums) as lines:
+            for r in range(self.rows):
+                ahead = weighted_sum(e, [(lines.index, k.a), (e.i64(r * s.a.row + AHEAD), 1)])
+                place = e.gep(a, s.a.element, ahead)
+                e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+                e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+            end = weighted_sum(e, [(lines.index, 1), (e.i64(LINE_STEPS), 1)])
+            end = e.intrinsic("llvm.smin", end, bounds[1])
+            with e.loop(lines.index, end, carried=lines.carried) as loop:
+                at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
+                at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
+                loop.yield_(self._multiply_add(at_a, at_b, loop.carried, self.lanes))
+            lines.yield_(loop.carried)
+        return lines.carried
 
     def _within(self, band: Band, bounds: tuple[Reg, Reg]) -> tuple[Reg, Reg]:
         """The part of a loop's range that a band leaves at this tile."""

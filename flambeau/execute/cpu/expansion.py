@@ -4,13 +4,18 @@ Note [Pooling gradients]
 `max_pool_gradient(x, ct)` looks at whole windows for each element it adds to. It becomes
 `pool_scatter(index, ct)`, where `index` is the place of each window's winner, one byte per window,
 which is computed where the pooling itself is. An element of the
-result then only compares a few bytes, and fuses with what follows (the mask of the activation).
+result then only compares a few bytes, and fuses with what follows (the mask of the activation). Its
+sum over whole images, the gradient of a bias, is the sum of `ct`.
 
 Note [Requirements]
 `require(x, condition)` is x, unless the condition fails somewhere: then the whole program does. So
 x itself takes its place, and the program gets an output of its own, `check(condition)`. A check is
 an elementwise value that is never written: its kernel reports an error where its operand is false.
 Kernels that write into bases come after all checks.
+
+Note [One of many]
+The loss of a class is written as a sum of where(its number == target, x, 0), whose derivative is
+elementwise. The sum itself has one term: it becomes `pick(x, target)`, x computed at that place.
 
 Note [Gradients of padded images]
 The gradient of a padded image is computed with its padding, which is then cut off: a slice of a
@@ -30,13 +35,26 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.attentions import is_native_attention
 from flambeau.execute.cpu.phases import without_zeros
+from flambeau.execute.cpu.winograd import by_winograd
+from flambeau.graph.attending import with_attention
 from flambeau.graph.program import Program
 from flambeau.graph.simplify import Rewriter, constant_of, full, simplify
 from flambeau.graph.sums import joined_sums
 from flambeau.graph.verify import verify
+from flambeau.ops import arithmetic as ar
 from flambeau.ops import contraction, reduction, view, window
+from flambeau.ops import elementwise as el
 from flambeau.ops.attention import in_other_primitives
-from flambeau.ops.primitive import ATTENTION, ELEMENTWISE, SCAN, SORT, WINDOW, Array, Primitive
+from flambeau.ops.primitive import (
+    ATTENTION,
+    ELEMENTWISE,
+    INDEXED,
+    SCAN,
+    SORT,
+    WINDOW,
+    Array,
+    Primitive,
+)
 from flambeau.ops.value import Shape, Value
 from flambeau.ops.view import window_view
 
@@ -91,22 +109,49 @@ class Check(Primitive):
         return arrays[0]
 
 
+class Pick(Primitive):
+    """The element of the first operand that the second names along one axis; attrs: axis."""
+
+    name, family, differentiable = "pick", INDEXED, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[1].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        x, index = arrays
+        axis = attrs["axis"]
+        return np.take_along_axis(x, np.expand_dims(index, axis), axis).squeeze(axis)
+
+
 pool_scatter = PoolScatter()
+pick = Pick()
 pool_place = PoolPlace()
 check = Check()
 
 
-def prepared(program: Program) -> tuple[Program, tuple[Value, ...]]:
-    """The program simplified, in primitives that have kernels, and the checks it must pass."""
+def prepared(program: Program, winograd: bool = False) -> tuple[Program, tuple[Value, ...]]:
+    """The program simplified, in primitives that have kernels, and the checks it must pass.
+
+    `winograd`: see `Forms`.
+    """
     without, conditions = _take_out_requirements(_verified(program))
     count = len(program.results)
     whole = _verified(replace(without, results=(*without.results, *conditions)))
     simple = _verified(simplify(whole))
+    simple = _verified(_attended(simple))
     joined = _verified(joined_sums(simple))
     whole = _verified(expand_primitives(simple if joined is simple else simplify(joined)))
+    if winograd:
+        whole = _verified(by_winograd(whole))
     checks = {_below_broadcast(v): None for v in whole.results[count:] if v.size}
     result = replace(whole, results=whole.results[:count])
     return result, tuple([check(v) for v in checks if constant_of(v) is not True])
+
+
+def _attended(program: Program) -> Program:
+    """The program with attention that was written out as the primitive, where that has a kernel."""
+    found = with_attention(program, is_native_attention)
+    return program if found is program else simplify(found)
 
 
 def _verified(program: Program) -> Program:
@@ -194,8 +239,12 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
         return _ordered(v, inputs)
     if v.primitive.family == ATTENTION:
         return None if is_native_attention(v) else in_other_primitives(v, inputs)
+    if v.primitive.name == "sum":
+        return _picked(v, inputs[0])
     if v.primitive.name == "strided_sum":
         return _summed_first(v, inputs[0])
+    if v.primitive.name == "sum":
+        return _sum_of_scattered(v, inputs[0])
     if v.primitive.name != "max_pool_gradient":
         return None
     count = 1
@@ -205,6 +254,24 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     index = places(inputs[0], **v.attrs)
     lead = v.ndim - len(v.attrs["sizes"])
     return pool_scatter(index, inputs[1], extents=v.shape[lead:], **v.attrs)
+
+
+def _sum_of_scattered(v: Value, x: Value) -> Value | None:
+    """The sum of a scattered cotangent (a bias' gradient) over all windowed axes: that of the
+    cotangent itself, each element of which is in one place of the other.
+    """
+    scattered = x.inputs[0] if x.primitive.name == "reshape" else x
+    if scattered.primitive is not pool_scatter or not x.size:
+        return None
+    ct = scattered.inputs[1]
+    rank = len(scattered.attrs["sizes"])
+    windowed = set(range(x.ndim - rank, x.ndim))
+    if rank > x.ndim or x.shape[x.ndim - rank :] != scattered.shape[scattered.ndim - rank :]:
+        return None
+    if not windowed <= set(v.attrs["axes"]):
+        return None
+    shape = x.shape[: x.ndim - rank] + ct.shape[ct.ndim - rank :]
+    return reduction.sum_(view.reshape(ct, shape=shape), axes=v.attrs["axes"])
 
 
 def _ordered(v: Value, inputs: tuple[Value, ...]) -> Value | None:
@@ -225,3 +292,43 @@ def _summed_first(v: Value, rows: Value) -> Value | None:
     total = reduction.sum_(rows, axes=still)
     moving = tuple([s for a, s in enumerate(strides) if a not in still])
     return view.strided_sum(total, size=v.shape[0], strides=moving, offset=v.attrs["offset"])
+
+
+def _picked(v: Value, x: Value) -> Value | None:
+    """A sum with one term; see Note [One of many]."""
+    axes = v.attrs["axes"]
+    if x.primitive.name == "neg":
+        found = _picked(v, x.inputs[0])
+        return None if found is None else el.neg(found)
+    if x.primitive.name != "where" or len(axes) != 1 or x.inputs[0].primitive.name != "eq":
+        return None
+    (axis,) = axes
+    hit, chosen, other = x.inputs
+    if constant_of(other) != 0 or x.dtype.is_complex:
+        return None
+    for counter, index in (hit.inputs, hit.inputs[::-1]):
+        place = _still_along(index, axis)
+        if place is not None and _counts_along(counter, axis):
+            inside = ar.bitwise_and(ar.ge(place, 0), ar.lt(place, x.shape[axis]))
+            safe = el.where(inside, place, ar.zeros_like(place))
+            return el.where(inside, pick(chosen, safe, axis=axis), full(0, v))
+    return None
+
+
+def _still_along(v: Value, axis: int) -> Value | None:
+    """int64 `v` without an axis along which it is the same."""
+    if v.primitive.name != "expand" or v.inputs[0].shape[axis] != 1 or v.dtype is not dtypes.int64:
+        return None
+    one = view.reshape(v.inputs[0], shape=v.inputs[0].shape[:axis] + v.inputs[0].shape[axis + 1 :])
+    return ar.expand(one, v.shape[:axis] + v.shape[axis + 1 :])
+
+
+def _counts_along(v: Value, axis: int) -> bool:
+    """Whether each element is its own place along an axis."""
+    narrow = v.inputs[0] if v.primitive.name == "expand" else v
+    wanted = tuple([n if a == axis else 1 for a, n in enumerate(v.shape)])
+    if narrow.shape != wanted:
+        return False
+    while narrow.primitive.name == "reshape":
+        narrow = narrow.inputs[0]
+    return narrow.primitive.name == "iota"

@@ -27,21 +27,23 @@ DEFAULT = Form()
 
 @dataclass(frozen=True)
 class Forms:
-    """Those of a program: of its groups of kernels, by number, where not DEFAULT; and whether
-    values may be stored with the batch innermost.
+    """Those of a program: of its groups of kernels, by number, where not DEFAULT; whether values
+    may be stored with the batch innermost; whether convolutions of 3 x 3 that can gain by it have
+    Winograd's form.
     """
 
     groups: dict[int, Form] = field(default_factory=dict)
     innermost: bool = True
+    winograd: bool = False
 
     def of(self, group: int) -> Form:
         return self.groups.get(group, DEFAULT)
 
     def as_dict(self) -> dict[str, Any]:
         groups = {str(k): [form.unit, form.rank] for k, form in sorted(self.groups.items())}
-        return {"groups": groups, "innermost": self.innermost}
+        return {"groups": groups, "innermost": self.innermost, "winograd": self.winograd}
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> Forms:
         groups = {int(k): Form(unit, rank) for k, (unit, rank) in found["groups"].items()}
-        return cls(groups, found["innermost"])
+        return cls(groups, found["innermost"], found.get("winograd", False))

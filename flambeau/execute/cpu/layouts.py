@@ -26,11 +26,12 @@ from flambeau.execute.cpu.body import view_position
 from flambeau.execute.cpu.gradient_plan import gradient_strips
 from flambeau.execute.cpu.image_plan import image_strips
 from flambeau.execute.cpu.index import space_position
-from flambeau.execute.cpu.padding import extents, padding_of
+from flambeau.execute.cpu.padding import below_order, extents, padding_of
 from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, WINDOW
 from flambeau.ops.value import Value
 
 MIN_BATCH = 16
+FEW_CHANNELS = 4  # of images, below which a weight gradient's tiles have rows of several taps
 CARRIERS = (
     "pad",
     "slice",
@@ -65,7 +66,11 @@ def batch_innermost(nodes: Sequence[Value], vector_bits: int, allowed: bool = Tr
     unpadded: set[Value] = set()
     for v in nodes:
         if v.primitive.name == "conv" and _is_weight_gradient(v, carried, copies):
-            unpadded.add(v)
+            few = v.shape[0] < FEW_CHANNELS
+            if few and gradient_strips(v, True, True, vector_bits) is None:
+                carried.add(below_order(v.inputs[0], ())[0])  # the image with its padding
+            else:
+                unpadded.add(v)
             continue
         if gradient_strips(v, False, True, vector_bits) is not None:
             padding = padding_of(v)

@@ -308,7 +308,8 @@ def _attention(group: Group, low: Lowering) -> list[KernelCode]:
                 0 if d.single is None else address.coefficient(d.single) for d in position.dims
             ]
             operands.append(Operand(node.data[0], address.constant))
-        if not steps or steps[-1] != 1 or min(steps) < 0:
+        whole = is_plain(node) and (not steps or steps[-1] == 1) and min(steps, default=0) >= 0
+        if not whole:
             plain = low.new_scratch(x.dtype, x.size)
             store = Store(plain, position.flat, node)
             variables = space_variables(x.shape)

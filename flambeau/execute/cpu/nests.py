@@ -99,16 +99,40 @@ def lane_score(variable: Variable, accesses: Sequence[Expression], lanes: int) -
 
 
 def lane_count(nodes: Sequence[Node], stores: Sequence[Store], vector_bits: int) -> int:
-    """Lanes of the widest element that the kernel computes with, at least 32 bits."""
-    bits = 32
+    """Lanes of the widest element that the kernel computes with, at least 32 bits.
+
+    What is likely the same in all lanes does not count: Python's numbers (float64, cast once), what
+    rows have one of (an index).
+    """
+    bits = max(
+        [32, *[8 * s.buffer.dtype.itemsize for s in stores if not s.buffer.dtype.is_complex]]
+    )
+    along = _adjacent(nodes, stores)
     for node in nodes:
-        if node.kind not in ("literal", "position"):
+        if node.kind not in ("literal", "position") and not along.isdisjoint(node.variables):
             bits = max(bits, elements.register_type(node.dtype).bits)
     if all(s.buffer.dtype.itemsize == 1 for s in stores) and all(
         n.dtype.itemsize == 1 for n in nodes if n.kind != "literal"
     ):
         bits = 16
     return max(vector_bits // bits, 1)
+
+
+def _adjacent(nodes: Sequence[Node], stores: Sequence[Store]) -> set[Variable]:
+    """The variables along which the largest buffers have neighbouring elements; if there are none,
+    all of them.
+    """
+    accesses = [(n.data[0], n.data[1]) for n in nodes if n.kind == "load"]
+    accesses += [(s.buffer, s.address) for s in stores]
+    most = max([buffer.size for buffer, _ in accesses], default=0)
+    found = {
+        v
+        for buffer, address in accesses
+        if 2 * buffer.size >= most
+        for v in address.atoms()
+        if isinstance(v, Variable) and abs(address.coefficient(v)) == 1
+    }
+    return found or {v for n in nodes for v in n.variables}
 
 
 def choose_nest(

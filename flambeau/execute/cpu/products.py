@@ -14,6 +14,7 @@ from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
 from flambeau.execute.cpu.contraction_plan import ranked
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
+from flambeau.execute.cpu.contraction_wide import WidePlan, wide_kernel, wide_plan
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form
 from flambeau.execute.cpu.fusion import FOLDED, Group
@@ -95,6 +96,9 @@ def contraction_kernels(
     if _is_thin(axes):
         return None
     spec = Contraction(axes, element, element, _bands(group))
+    wide = wide_plan(spec, vector_bits) if form == DEFAULT else None
+    if wide is not None:
+        return _wide_kernels(group, stores, forward, scratch, vector_bits, wide)
     uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
     plan = matrix_plan(spec, vector_bits, uses, form.unit == UNIT) if on_unit else None
     if plan is not None:
@@ -128,6 +132,25 @@ Scratch = Callable[..., Buffer]
 """(dtype, size, buffer=None): new scratch memory of a group, or such as an earlier group has."""
 Emitted = tuple[str, int, bool, int]
 """Text, tasks, whether they are parallel, bytes of scratch memory."""
+
+
+def _wide_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    plan: WidePlan,
+) -> list[KernelCode]:
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        text, tasks = wide_kernel(plan, epilogue)
+        return [(text, tasks, tasks > 1, 0)]
+
+    key = ("wide", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
+    operands = [*map(_operand, group.anchors[0].operands), memory, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
 def _matrix_kernels(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flambeau.execute.cpu.entrances import entrances
 from flambeau.execute.cpu.pool import get_num_threads, native
 from flambeau.execute.cpu.runner import MAX_TASKS, RECORD_HEADER_WORDS
 
@@ -65,8 +66,10 @@ def run_functions() -> RunFunctions:
     # c_void_p converts in half the time of the integer types; the thread count rides along as one.
     pointer, word = ctypes.c_void_p, ctypes.c_int64
     releasing = ctypes.CFUNCTYPE(word, pointer, pointer, pointer)(address)
-    holding = ctypes.PYFUNCTYPE(word, pointer, pointer, pointer)(address)
-    return RunFunctions(releasing, holding)
+    builtin = entrances()
+    if builtin is not None:
+        return RunFunctions(releasing, builtin.run)
+    return RunFunctions(releasing, ctypes.PYFUNCTYPE(word, pointer, pointer, pointer)(address))
 
 
 def call_run(table_address: int, program_address: int, release_gil: bool) -> int:

@@ -31,6 +31,9 @@ LARGEST_BODY, MOST_LEAVES = 120, 16
 DEEPEST_BODY = 80
 # What may be recomputed by every reader instead of stored.
 CHEAP_BODY = 3
+# The same for what is larger than caches (bytes), whose writing costs more than this many
+# instructions for each vector, all readers but one taken together.
+BEYOND_CACHES, CHEAP_BESIDE_MEMORY = 1 << 22, 36
 # An operand this many times smaller than what reads it costs nothing to read again.
 SMALL_OPERAND = 8
 ALIASES = ("reshape", "detach", "leaf", "history", "relink")
@@ -218,7 +221,8 @@ def _store_shared(
     for v in reversed(nodes):
         mine = readers.get(v, set())
         shared = len(mine) > 1 and v.primitive.family == ELEMENTWISE and v.size > 1
-        if shared and v not in stored and (cost[v] > CHEAP_BODY or leaves[v] > 1):
+        cheap = cost[v] <= CHEAP_BODY or _beside_memory(v, cost[v], len(mine))
+        if shared and v not in stored and (not cheap or leaves[v] > 1):
             stored.add(v)
             chosen.add(v)
         source = {v} if v in stored else mine
@@ -234,3 +238,9 @@ def _store_shared(
                 stored.discard(v)
             else:
                 cost[v], leaves[v] = 0, 1
+
+
+def _beside_memory(v: Value, cost: int, readers: int) -> bool:
+    """Whether every reader computes a large value anew in less time than storing it takes."""
+    large = v.size * v.dtype.itemsize >= BEYOND_CACHES
+    return large and cost * (readers - 1) <= CHEAP_BESIDE_MEMORY

@@ -1,10 +1,11 @@
 """Kernels chosen by measuring them on the user's machine.
 
 Where several kernels can compute a contraction (on the matrix unit or with vector instructions, in
-tiles of several sizes) or a program (its images with the batch innermost or not), each is timed on
-memory of its own, and the fastest is taken. What was found is kept on disk, keyed by the CPU and by
-what the program computes, and holds from then on, with any number of threads: bits do not change
-from run to run. It takes some compiling, once for each program.
+tiles of several sizes) or a program (its images with the batch innermost or not, its convolutions
+of 3 x 3 in Winograd's form or not), each is timed on memory of its own, and the fastest is taken.
+What was found is kept on disk, keyed by the CPU and by what the program computes, and holds from
+then on, with any number of threads: bits do not change from run to run. It takes some compiling,
+once for each program.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from dataclasses import replace
 from functools import cache
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from flambeau.core import settings
+from flambeau.execute.cpu import winograd
 from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.execute.cpu.engine import engine
 from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form, Forms
@@ -132,18 +136,23 @@ def fastest(program: Program, compiling: Compile) -> Forms:
         found = memory.times(compiling(program, other))
         if found is not None and sum(found.values()) < ENOUGH * sum(times.values()):
             best, times = other, found
+    if any(winograd.possible(v) and winograd.can_gain(v) for v in program.nodes()):
+        plain, tiled = [compiling(program, replace(best, winograd=w)) for w in (False, True)]
+        # As a whole: what the kernels leave in the caches for each other decides.
+        if memory.whole(tiled) < ENOUGH * memory.whole(plain):
+            best, times = replace(best, winograd=True), memory.times(tiled) or times
     taken: dict[int, Form] = {}
     least = dict(times)
     for form in CANDIDATES:
         groups = dict.fromkeys(times, form)
-        found = memory.times(compiling(program, Forms(groups, best.innermost)))
+        found = memory.times(compiling(program, replace(best, groups=groups)))
         for number, seconds in (found or {}).items():
             before = least.get(number, 0.0)
             if seconds < min(ENOUGH * before, before - GAIN):
                 least[number], taken[number] = seconds, form
     if not taken:
         return best
-    mixed = Forms({k: f for k, f in taken.items() if f != DEFAULT}, best.innermost)
+    mixed = replace(best, groups={k: f for k, f in taken.items() if f != DEFAULT})
     found = memory.times(compiling(program, mixed))
     whole = sum(times.values())
     faster = found is not None and sum(found.values()) < min(ENOUGH * whole, whole - GAIN)
@@ -173,13 +182,28 @@ class _Memory:
         if not compiled.native:
             return None
         arena = np.zeros(compiled.arena_bytes + 128, np.uint8)
-        places = [_aligned(a) for a in (*self.bases, *self.results)]
-        table = np.array([*places, _aligned(self.scalars), _aligned(arena, 64)], np.int64)
+        table = self.table(arena)
         found: dict[int, float] = {}
         kernels = kernel_times(compiled, table, ROUNDS)
         for number, kernel in zip(compiled.groups, kernels, strict=True):
             found[number] = found.get(number, 0.0) + kernel.seconds
         return found
+
+    def table(self, arena: Any) -> Any:
+        """The addresses of all memory, in a compiled program's order."""
+        places = [_aligned(a) for a in (*self.bases, *self.results)]
+        return np.array([*places, _aligned(self.scalars), _aligned(arena, 64)], np.int64)
+
+    def whole(self, compiled: CompiledProgram) -> float:
+        """Seconds of a run of all kernels, one after the other."""
+        arena = np.zeros(compiled.arena_bytes + 128, np.uint8)
+        table = self.table(arena)
+        times = []
+        for _ in range(ROUNDS):
+            start = perf_counter()
+            compiled.run_table(table, [])
+            times.append(perf_counter() - start)
+        return min(times[1:])
 
 
 def _aligned(array: Any, to: int = 1) -> int:

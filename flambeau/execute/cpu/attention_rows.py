@@ -1,0 +1,385 @@
+"""What both directions of attention's kernels are written in: packing, products, masks (AVX-512).
+
+All products are calls of one kind of function: eight rows (or one) of a result by 16 or 32 columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flambeau.execute.cpu import math_gates
+from flambeau.execute.cpu.contraction_nest import PARAMETERS, transposed
+from flambeau.execute.cpu.contraction_spec import operand_pointer, weighted_sum
+from flambeau.execute.cpu.emit import F32, I16, I32, I64, PTR, Emitter, Reg
+from flambeau.execute.cpu.math_lanes import Lanes, mad, where
+from flambeau.execute.cpu.recurrence_products import aligned
+from flambeau.ops.attention import LOG2_E
+
+LANES, ROWS, WIDE = 16, 8, 32
+VECTOR = F32.with_lanes(LANES)
+# Words behind the operands: pairs of matrices k and v, heads of k, rows, columns, tasks, rows of a
+# chunk, elements of a task's memory, the scale's bits, heads of q for one of k; then three strides
+# of each operand with matrices.
+PAIRS, HEADS, LENGTH, COLUMNS, TASKS, CHUNKED, OWN, SCALE, GROUP, STRIDES = range(10)
+MATRICES = ("added", "hidden", "kept")
+STRIDED = ("ct", "q", "k", "v", "out", *MATRICES)
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the text of a kernel depends on; see Note [Extras] of ops/attention.py."""
+
+    features: int
+    width: int
+    causal: bool
+    safe: bool = False
+    extras: tuple[str, ...] = ()
+    kept_bool: bool = False
+    kept_scale: float = 1.0
+    saving: bool = False
+
+
+class Rows:
+    """What both directions share: a task's pairs, packing, products, passes over rows."""
+
+    backwards = False
+
+    def __init__(self, form: Form) -> None:
+        self.e = Emitter(512)
+        self.form, self.features, self.width = form, form.features, form.width
+        names = ("ct", "q", "k", "v", "out", "saved") if self.backwards else ("q", "k", "v")
+        last = ("result", "scratch") if self.backwards else ("result", "saved", "scratch")
+        self.number = {name: n for n, name in enumerate((*names, *form.extras, *last))}
+        self.masked = bool({"added", "hidden"} & {*form.extras})
+
+    # ---- small things ----------------------------------------------------------------------------
+
+    def at(self, base: Reg, *terms: tuple[Reg, int]) -> Reg:
+        return self.e.gep(base, "float", weighted_sum(self.e, terms))
+
+    def times(self, a: Reg, b: Reg) -> Reg:
+        return self.e.op("mul nsw", a, b)
+
+    def plus(self, a: Reg, b: Reg | int) -> Reg:
+        return self.e.op("add nsw", a, self.e.i64(b) if isinstance(b, int) else b)
+
+    def smaller(self, a: Reg, b: Reg) -> Reg:
+        return self.e.select(self.e.cmp("icmp slt", a, b), a, b)
+
+    def rounded(self, a: Reg, unit: int) -> Reg:
+        """The next multiple of a power of two."""
+        return self.e.op("and", self.plus(a, unit - 1), self.e.i64(-unit))
+
+    def word(self, args: Reg, number: int) -> Reg:
+        place = self.e.gep(args, "i64", self.e.i64(2 * len(self.number) + number))
+        return self.e.load(place, I64)
+
+    def lanes(self, pointer: Reg) -> Lanes:
+        return Lanes(self.e, self.e.load(pointer, VECTOR, 4))
+
+    def spread(self, scalar: Reg) -> Lanes:
+        return Lanes(self.e, self.e.splat(scalar, LANES))
+
+    def folded(self, value: Lanes, name: str, start: float) -> Reg:
+        """The sum or maximum of a vector's lanes."""
+        e = self.e
+        if name == "fmax":
+            return e.call("llvm.vector.reduce.fmax.v16f32", F32, [value.reg])
+        full = "llvm.vector.reduce.fadd.v16f32"
+        e.declarations.setdefault(full, f"declare float @{full}(float, <16 x float>)")
+        first = e.const(start, F32)
+        return e.temp(F32, f"call reassoc float @{full}({first.typed}, {value.reg.typed})")
+
+    # ---- the kernel ------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        e = self.e
+        for rows in (ROWS, 1):
+            for vectors in (2, 1):
+                self._tile(rows, vectors)
+        self._transposing()
+        with e.function("kernel", "i64", [*PARAMETERS, ("first", I64), ("last", I64)]) as found:
+            table, args, first, last = found
+            self.operands = {
+                name: operand_pointer(e, table, args, n) for name, n in self.number.items()
+            }
+            self.pairs, self.heads, self.rows, self.columns = (self.word(args, k) for k in range(4))
+            tasks, self.chunk, own = (self.word(args, k) for k in (TASKS, CHUNKED, OWN))
+            self.group = self.word(args, GROUP)
+            strided = [name for name in self.number if name in STRIDED]
+            self.strides = {
+                name: [self.word(args, STRIDES + 3 * n + k) for k in range(3)]
+                for n, name in enumerate(strided)
+            }
+            self.wide = self.rounded(self.columns, WIDE)
+            self.numbers(args)
+            self.reach = e.alloca(I64, 1, 8)
+            with e.loop(first, last) as loop:
+                memory = self.at(self.operands["scratch"], (self.times(loop.index, own), 1))
+                self.memory = aligned(e, memory)
+                low = e.op("udiv", self.times(loop.index, self.pairs), tasks)
+                high = e.op("udiv", self.times(self.plus(loop.index, 1), self.pairs), tasks)
+                with e.loop(low, high) as pairs:
+                    self.pair(pairs.index)
+            e.line("ret i64 0")
+        return e.module()
+
+    def numbers(self, args: Reg) -> None:
+        """The scale, what hidden scores become (times log2 e), and whether that is -inf."""
+        e, form = self.e, self.form
+        self.scale = e.bitcast(e.cast("trunc", self.word(args, SCALE), "i32"), F32)
+        if "factor" in form.extras:
+            self.scale = e.op("fmul", self.scale, e.load(self.operands["factor"], F32))
+        self.fill = e.const(-INFINITY, F32)
+        if "fill" in form.extras:
+            fill = e.load(self.operands["fill"], F32)
+            self.fill = e.op("fmul", fill, e.const(LOG2_E, F32))
+        self.hiding = e.cmp("fcmp oeq", self.fill, e.const(-INFINITY, F32))
+
+    def matrix(self, name: str, pair: Reg, of: Reg | None = None) -> Reg:
+        """Where an operand's matrix begins, for a pair of k and v; `of`: for which of its heads of
+        q. Of bytes where it is bool.
+        """
+        e, (of_batch, of_head, _) = self.e, self.strides[name]
+        batch, head = e.op("udiv", pair, self.heads), e.op("urem", pair, self.heads)
+        if of is not None:
+            head = self.plus(self.times(head, self.group), of)
+        place = self.plus(self.times(batch, of_batch), self.times(head, of_head))
+        return e.gep(self.operands[name], self.element(name), place)
+
+    def element(self, name: str) -> str:
+        """What an operand with matrices consists of."""
+        small = name == "hidden" or (name == "kept" and self.form.kept_bool)
+        return "i8" if small else "float"
+
+    def choose(self, pair: Reg, of: Reg) -> None:
+        """Goes to one head of q: where its masks begin."""
+        self.masks = {
+            name: self.matrix(name, pair, of) for name in MATRICES if name in self.form.extras
+        }
+
+    def pair(self, pair: Reg) -> None:
+        """All of one pair's matrices."""
+        raise NotImplementedError
+
+    def limit(self, row: Reg) -> Reg:
+        """How many columns a row sees."""
+        return self.smaller(self.columns, self.plus(row, 1)) if self.form.causal else self.columns
+
+    def blocks(self, low: Reg, high: Reg) -> list[tuple[int, Reg, Reg]]:
+        """(rows, start, stop) of the loops over low .. high - 1: by eight, then one by one."""
+        e = self.e
+        count = e.op("and", e.op("sub nsw", high, low), e.i64(-ROWS))
+        middle = self.plus(low, count)
+        return [(ROWS, low, middle), (1, middle, high)]
+
+    # ---- packing ---------------------------------------------------------------------------------
+
+    def _transposing(self) -> None:
+        """Defines @turn(source, stride, columns, wide, features, target): target[f][j] is element f
+        of row j; the rows beyond the last repeat it.
+        """
+        e = self.e
+        parameters = [("source", PTR), ("stride", I64), ("columns", I64), ("wide", I64)]
+        parameters += [("features", I64), ("target", PTR)]
+        with e.function("turn", "internal void", parameters) as registers:
+            source, stride, columns, wide, features, target = registers
+            last = self.plus(columns, -1)
+            with e.loop(e.i64(0), wide, LANES) as across, e.loop(e.i64(0), features, LANES) as down:
+                loaded = []
+                for row in range(LANES):
+                    number = self.smaller(self.plus(across.index, row), last)
+                    start = self.at(source, (self.times(number, stride), 1), (down.index, 1))
+                    loaded.append(e.load(start, VECTOR, 4))
+                for feature, turned in enumerate(transposed(e, loaded)):
+                    line = self.times(self.plus(down.index, feature), wide)
+                    e.store(self.at(target, (line, 1), (across.index, 1)), turned, 4)
+            e.line("ret void")
+
+    def turn(self, operand: str, matrix: Reg, features: int, target: Reg) -> None:
+        stride = self.strides[operand][2]
+        sizes = [stride, self.columns, self.wide, self.e.i64(features)]
+        self.e.call("turn", None, [matrix, *sizes, target], declared=True)
+
+    # ---- products --------------------------------------------------------------------------------
+
+    def _tile(self, rows: int, vectors: int) -> None:
+        """Defines @tile<rows>x<vectors>(a, ra, ka, b, kb, count, c, rc, again): c[r] is the sum of
+        a[r][k] b[k] over so many k, or that is added to it. Strides are bytes.
+        """
+        e = self.e
+        parameters = [("a", PTR), ("ra", I64), ("ka", I64), ("b", PTR), ("kb", I64)]
+        parameters += [("count", I64), ("c", PTR), ("rc", I64), ("again", I64)]
+        with e.function(f"tile{rows}x{vectors}", "internal void", parameters) as registers:
+            a, ra, ka, b, kb, count, c, rc, again = registers
+            starts = [e.gep(a, "i8", self.times(ra, e.i64(r))) for r in range(rows)]
+            zeros = [e.const(0, VECTOR)] * (rows * vectors)
+            with e.loop(e.i64(0), count, carried=zeros) as loop:
+                line = e.gep(b, "i8", self.times(loop.index, kb))
+                along = self.times(loop.index, ka)
+                right = [
+                    e.load(self.at(line, (e.i64(n), LANES)), VECTOR, 4) for n in range(vectors)
+                ]
+                sums = []
+                for r in range(rows):
+                    one = e.splat(e.load(e.gep(starts[r], "i8", along), F32), LANES)
+                    for n in range(vectors):
+                        sums.append(e.fma(one, right[n], loop.carried[r * vectors + n]))
+                loop.yield_(sums)
+            adding = e.cmp("icmp ne", again, e.i64(0))
+            mask = e.splat(adding, LANES)
+            for number, total in enumerate(loop.carried):
+                r, n = divmod(number, vectors)
+                place = self.at(e.gep(c, "i8", self.times(rc, e.i64(r))), (e.i64(n), LANES))
+                before = e.call(
+                    "llvm.masked.load.v16f32.p0",
+                    VECTOR,
+                    [place, Reg("4", I32), mask, e.const(0, VECTOR)],
+                )
+                e.store(place, e.op("fadd", before, total), 4)
+            e.line("ret void")
+
+    def product(
+        self,
+        rows: int,
+        a: tuple[Reg, Reg, Reg],
+        b: tuple[Reg, Reg],
+        count: Reg,
+        c: tuple[Reg, Reg],
+        columns: int,
+        again: Reg | None = None,
+    ) -> None:
+        """c[r][0 .. columns - 1] for so many rows; pointers with strides in elements."""
+        e = self.e
+        added = e.i64(0) if again is None else again
+        bytes_ = [self.times(x, e.i64(4)) for x in (a[1], a[2], b[1], c[1])]
+
+        def call(vectors: int, column: Reg) -> None:
+            places = [self.at(x, (column, 1)) for x in (b[0], c[0])]
+            arguments = [
+                a[0],
+                *bytes_[:2],
+                places[0],
+                bytes_[2],
+                count,
+                places[1],
+                bytes_[3],
+                added,
+            ]
+            e.call(f"tile{rows}x{vectors}", None, arguments, declared=True)
+
+        whole = columns // WIDE * WIDE
+        for column in range(0, whole, WIDE):
+            call(2, e.i64(column))
+        if columns > whole:
+            call(1, e.i64(whole))
+
+    def scores(
+        self, rows: int, a: tuple[Reg, Reg], turned: Reg, count: int, to: Reg, end: Reg
+    ) -> None:
+        """Rows of products with a transposed matrix, of the columns up to a multiple of 32."""
+        e, four = self.e, self.e.i64(4)
+        stride, wide = self.times(a[1], four), self.times(self.wide, four)
+        with e.loop(e.i64(0), end, WIDE) as loop:
+            right, target = (self.at(x, (loop.index, 1)) for x in (turned, to))
+            arguments = [a[0], stride, four, right, wide, e.i64(count), target, wide, e.i64(0)]
+            e.call(f"tile{rows}x2", None, arguments, declared=True)
+
+    # ---- passes over a row of scores -------------------------------------------------------------
+
+    def limits(self, first: Reg, rows: int) -> list[Reg]:
+        """How many columns each of some rows sees, in every lane."""
+        e = self.e
+        found = []
+        for row in range(rows):
+            limit = e.cast("trunc", self.limit(self.plus(first, row)), "i32")
+            found.append(e.splat(limit, LANES))
+        return found
+
+    def seen(self, column: Reg, limit: Reg) -> Reg:
+        """Which of 16 columns are before the limit."""
+        e = self.e
+        start = e.splat(e.cast("trunc", column, "i32"), LANES)
+        numbers = e.op("add", start, e.lane_numbers(LANES, "i32"))
+        return e.cmp("icmp slt", numbers, limit)
+
+    def mask(self, name: str, row: Reg, column: Reg, seen: Reg) -> Reg:
+        """16 elements of a mask; of a bool one, whether they hold."""
+        e, element = self.e, self.element(name)
+        type_ = VECTOR.with_element(element)
+        place = self.plus(self.times(row, self.strides[name][2]), column)
+        suffix = "v16f32" if element == "float" else "v16i8"
+        align = Reg("4" if element == "float" else "1", I32)
+        arguments = [e.gep(self.masks[name], element, place), align, seen, e.const(0, type_)]
+        loaded = e.call(f"llvm.masked.load.{suffix}.p0", type_, arguments)
+        return loaded if element == "float" else e.cmp("icmp ne", loaded, e.const(0, type_))
+
+    def exponents(self, place: Reg, row: Reg, column: Reg, limit: Reg, factor: Lanes) -> Lanes:
+        """Scores times a factor, with masks; -inf from the limit on."""
+        e, seen = self.e, self.seen(column, limit)
+        x = self.lanes(place) * factor
+        if "added" in self.form.extras:
+            x = mad(Lanes(e, self.mask("added", row, column, seen)), LOG2_E, x)
+        if "hidden" in self.form.extras:
+            hidden = Lanes(e, self.mask("hidden", row, column, seen))
+            x = where(hidden, self.spread(self.fill), x)
+        return where(Lanes(e, seen), x, -INFINITY)
+
+    def keeping(self, row: Reg, column: Reg, limit: Reg) -> Lanes:
+        """What 16 weights are multiplied by."""
+        e = self.e
+        kept = Lanes(e, self.mask("kept", row, column, self.seen(column, limit)))
+        scale = Lanes(e, e.const(self.form.kept_scale, VECTOR))
+        return where(kept, scale, 0.0) if self.form.kept_bool else kept * scale
+
+    def visible(self, first: Reg, rows: int) -> Reg:
+        """How many columns some rows need: all behind them are hidden from each."""
+        e, most = self.e, self.limit(self.plus(first, rows - 1))
+        if not self.masked:
+            return most
+        limits = self.limits(first, rows)
+        # A row that sees nothing is NaN everywhere unless it is safe: then all columns are needed.
+        flags = [] if self.form.safe else [e.const(False, VECTOR.with_element("i1"))] * rows
+        with e.loop(e.i64(0), most, LANES, [e.i64(0), *flags]) as loop:
+            shown = [self.shown(self.plus(first, r), loop.index, limits[r]) for r in range(rows)]
+            joined = shown[0]
+            for one in shown[1:]:
+                joined = e.op("or", joined, one)
+            end = e.select(self.any_of(joined), self.plus(loop.index, LANES), loop.carried[0])
+            so_far = zip(loop.carried[1:], shown) if flags else ()
+            loop.yield_([end, *[e.op("or", x, y) for x, y in so_far]])
+        end = self.smaller(loop.carried[0], most)
+        for one in loop.carried[1:]:
+            end = e.select(self.any_of(one), end, most)
+        return end
+
+    def any_of(self, flags: Reg) -> Reg:
+        bits = self.e.bitcast(flags, I16)
+        return self.e.cmp("icmp ne", bits, self.e.const(0, I16))
+
+    def shown(self, row: Reg, column: Reg, limit: Reg) -> Reg:
+        """Which of 16 columns a row sees."""
+        e, flags = self.e, VECTOR.with_element("i1")
+        found = self.seen(column, limit)
+        if "hidden" in self.form.extras:
+            hidden = e.op(
+                "and", self.mask("hidden", row, column, found), e.splat(self.hiding, LANES)
+            )
+            found = e.op("and", found, e.op("xor", hidden, e.const(True, flags)))
+        if "added" in self.form.extras:
+            added = self.mask("added", row, column, found)
+            found = e.op("and", found, e.cmp("fcmp une", added, e.const(-INFINITY, VECTOR)))
+        return found
+
+    def lines(self, base: Reg, column: Reg, rows: int) -> list[Reg]:
+        """Where rows of scores have a column."""
+        return [self.at(base, (self.wide, r), (column, 1)) for r in range(rows)]
+
+    def power(self, y: Lanes) -> Lanes:
+        """2^y for y up to 0 (and some above); 0 from -126 on."""
+        return math_gates.power(where(y.lt(-126.0), -126.0, y), -(2.0**-126))
+
+    def factor(self) -> Lanes:
+        scaled = self.e.op("fmul", self.scale, self.e.const(LOG2_E, F32))
+        return self.spread(scaled)

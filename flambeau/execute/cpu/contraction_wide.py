@@ -1,0 +1,426 @@
+"""Products whose large operand or result goes through memory once, with vector instructions.
+
+The gradients of a layer with many inputs: few rows meet a matrix that lies in memory row by row, or
+a short sum gives a result as large as the weights. Tiles of registers alone would walk down such a
+matrix page by page, where no hardware sees the next line coming. So a task takes a strip of the
+large side. It packs its part of it into the level-2 cache, in long runs, computes some rows of the
+result from there, and hands these on one after another; meanwhile it asks for the memory that they
+are going to meet.
+
+The strip is of the side that vectors run along (`right`) or of the one whose elements meet whole
+vectors (`left`): the other side is small, and packed by each task as it begins, or is read where it
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from flambeau.execute.cpu.contraction_nest import (
+    PARAMETERS,
+    Dimension,
+    cut_dimensions,
+    emit_stage,
+    task_count,
+    task_number,
+    transposed,
+)
+from flambeau.execute.cpu.contraction_plan import TASKS
+from flambeau.execute.cpu.contraction_spec import (
+    ARGS,
+    SCRATCH,
+    TABLE,
+    Contraction,
+    StoreCallback,
+    operand_pointer,
+    weighted_sum,
+)
+from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg, vector_registers
+from flambeau.execute.cpu.matrix_plan import Side, as_matrices
+from flambeau.execute.cpu.matrix_tiles import lead_indices
+
+# Of a tile: longer runs of each row where strips are of columns, and registers suffice for them.
+NARROW, BROAD = 2, 4
+STRIP_BYTES = 1 << 18  # of a packed strip
+STRIP = 256  # rows or columns at most: runs of 16 lines
+LARGE_BYTES = 1 << 20  # operands and results from which on memory is what counts
+FEW = 48  # rows, columns or terms of a sum: with more of all the matrix unit is faster
+
+
+@dataclass(frozen=True, slots=True)
+class WidePlan:
+    """result[rows x columns] = left[rows x depth] right[depth x columns], the result's columns next
+    to each other in memory. `by_rows`: strips are of the left side.
+    """
+
+    left: Side
+    right: Side
+    positions: tuple[int, ...]  # of the result's axes among those of the contraction
+    vector_bits: int
+    by_rows: bool
+
+    @property
+    def lanes(self) -> int:
+        return self.vector_bits // 32
+
+    @property
+    def rows(self) -> int:
+        return self.left.lead.extent
+
+    @property
+    def columns(self) -> int:
+        return self.right.lead.extent
+
+    @property
+    def depth(self) -> int:
+        return self.left.depth
+
+    @property
+    def vectors(self) -> int:
+        """Of a row of a tile."""
+        return NARROW if self.by_rows or vector_registers(self.vector_bits) < 32 else BROAD
+
+    @property
+    def tile_columns(self) -> int:
+        return self.vectors * self.lanes
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of a tile: as many as registers allow, in tiles as even as can be."""
+        most = (vector_registers(self.vector_bits) - self.vectors - 1) // self.vectors
+        return most if self.by_rows else -(-self.rows // -(-self.rows // most))
+
+    @property
+    def extent(self) -> int:
+        """Of the side that strips are of."""
+        return self.rows if self.by_rows else self.columns
+
+    @property
+    def strip(self) -> int:
+        """Rows or columns of a strip, whole tiles."""
+        tile = self.tile_rows if self.by_rows else self.tile_columns
+        most = min(STRIP, STRIP_BYTES // (4 * self.depth), -(-self.extent // TASKS))
+        return max(most // tile, 1) * tile
+
+    @property
+    def together(self) -> int:
+        """Columns that are computed together, whole tiles."""
+        if not self.by_rows:
+            return self.strip
+        return -(-self.columns // self.tile_columns) * self.tile_columns
+
+    @property
+    def cut(self) -> tuple[Dimension, ...]:
+        tail = self.extent % self.strip != 0
+        return cut_dimensions([Dimension(-(-self.extent // self.strip), tail=tail)], TASKS)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Floats of a task's memory: the packed right side, the packed left side, some results."""
+        of_left = self.depth * self.strip // self.tile_rows * self.lanes if self.by_rows else 0
+        return self.depth * self.together, of_left, self.tile_rows * self.together
+
+    @property
+    def scratch_bytes(self) -> int:
+        return 4 * task_count(self.cut) * sum(self.sizes)
+
+
+@lru_cache(1024)
+def wide_plan(spec: Contraction, vector_bits: int) -> WidePlan | None:
+    """The plan of a contraction that is one of those above; None for others."""
+    if spec.element != "float" or spec.out_element != "float" or spec.bands or vector_bits < 256:
+        return None
+    if any(axis.extent == 0 for axis in spec.axes):
+        return None
+    matrices = as_matrices(spec)
+    if matrices is None or matrices.outer:
+        return None
+    left, right = matrices.left, matrices.right
+    if spec.axes[right.lead.axes[-1]].out != 1:
+        return None
+    rows, columns, depth = left.lead.extent, right.lead.extent, left.depth
+    large = 4 * max(columns * rows, columns * depth, rows * depth) >= LARGE_BYTES
+    by_rows = rows > columns and left.lead.stride == 1
+    tile = (NARROW if by_rows else BROAD) * vector_bits // 32
+    if not large or min(rows, columns, depth) > FEW or max(rows, columns) < TASKS * tile:
+        return None
+    if depth > max(rows, columns) or 4 * depth * tile > STRIP_BYTES:
+        return None
+    if columns % (vector_bits // 32) and columns < tile:
+        return None
+    positions = tuple([p for p, axis in enumerate(spec.axes) if axis.kind != "k"])
+    return WidePlan(left, right, positions, vector_bits, by_rows)
+
+
+def wide_kernel(plan: WidePlan, store: StoreCallback) -> tuple[str, int]:
+    """(text, tasks) of the kernel. Operands: 0 A, 1 B, 2 scratch memory, then those of `store`."""
+    return _Wide(plan, store).text()
+
+
+class _Wide:
+    def __init__(self, plan: WidePlan, store: StoreCallback) -> None:
+        self.plan = plan
+        self.store = store
+        self.e = Emitter(plan.vector_bits)
+        self.vector = F32.with_lanes(plan.lanes)
+        self.line = 4 * plan.lanes
+
+    def text(self) -> tuple[str, int]:
+        e, plan = self.e, self.plan
+        heights = {plan.tile_rows, plan.rows % plan.tile_rows} - {0}
+        for rows in sorted(heights):
+            self.emit_tile(rows)
+        for size in sorted({plan.strip, plan.extent % plan.strip} - {0}):
+            self.emit_strip(size)
+        emit_stage(e, "strips", plan.cut, self.body)
+        parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
+        with e.function("kernel", "i64", parameters) as registers:
+            e.call("strips", None, registers, declared=True)
+            e.line("ret i64 0")
+        return e.module(), task_count(plan.cut)
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        e, plan = self.e, self.plan
+        size = plan.extent % plan.strip if tails[0] else plan.strip
+        task = task_number(e, indices, plan.cut)
+        memory = operand_pointer(e, TABLE, ARGS, SCRATCH)
+        memory = e.gep(memory, "float", weighted_sum(e, [(task, sum(plan.sizes))]))
+        start = weighted_sum(e, [(indices[0], plan.strip)])
+        e.call(f"strip.{size}", None, [TABLE, ARGS, memory, start], declared=True)
+
+    # ---- strips ----------------------------------------------------------------------------------
+
+    def emit_strip(self, size: int) -> None:
+        """Defines @strip.size(.., memory, start): all results of a strip."""
+        e, plan = self.e, self.plan
+        parameters = [*PARAMETERS, ("memory", PTR), ("start", I64)]
+        of_right = plan.columns if plan.by_rows else size
+        pack = self.pack_lines if plan.right.lead.stride == 1 else self.pack_turned
+        self.emit_packing(f"pack.right.{size}", plan.right, of_right, plan.tile_columns, pack)
+        if plan.by_rows:
+            self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
+        with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
+            zero = e.i64(0)
+            place = zero if plan.by_rows else start
+            self.call_packing(f"pack.right.{size}", plan.right, place, memory)
+            if plan.by_rows:
+                packed = e.gep(memory, "float", e.i64(plan.sizes[0]))
+                self.call_packing(f"pack.left.{size}", plan.left, start, packed)
+            first, columns = (start, zero) if plan.by_rows else (zero, start)
+            count, rest = divmod(size if plan.by_rows else plan.rows, plan.tile_rows)
+            with e.loop(zero, e.i64(count)) as tiles:
+                self.some_rows(plan.tile_rows, tiles.index, first, columns, of_right, memory)
+            if rest:
+                self.some_rows(rest, e.i64(count), first, columns, of_right, memory)
+            e.line("ret void")
+
+    def some_rows(
+        self, rows: int, number: Reg, first: Reg, column: Reg, width: int, memory: Reg
+    ) -> None:
+        """Computes a tile's rows over `width` columns and hands them on."""
+        e, plan = self.e, self.plan
+        tile = plan.tile_columns
+        row = weighted_sum(e, [(first, 1), (number, plan.tile_rows)])
+        of_right, of_left, _ = plan.sizes
+        if plan.by_rows:
+            place = weighted_sum(e, [(e.i64(of_right), 1), (number, plan.depth * plan.lanes)])
+            left = e.gep(memory, "float", place)
+        else:
+            left = operand_pointer(e, TABLE, ARGS, plan.left.number)
+            left = e.gep(left, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
+        results = e.gep(memory, "float", e.i64(of_right + of_left))
+        with e.loop(e.i64(0), e.i64(-(-width // tile))) as tiles:
+            right = e.gep(memory, "float", weighted_sum(e, [(tiles.index, tile * plan.depth)]))
+            result = e.gep(results, "float", weighted_sum(e, [(tiles.index, tile)]))
+            here = weighted_sum(e, [(column, 1), (tiles.index, tile)])
+            arguments = [TABLE, ARGS, left, right, result, row, here]
+            e.call(f"tile.{rows}", None, arguments, declared=True)
+        whole, rest = divmod(width, plan.lanes)
+        with e.loop(e.i64(0), e.i64(rows)) as loop:
+            line = e.gep(results, "float", weighted_sum(e, [(loop.index, plan.together)]))
+            at = weighted_sum(e, [(row, 1), (loop.index, 1)])
+            with e.loop(e.i64(0), e.i64(whole)) as vectors:
+                start = weighted_sum(e, [(vectors.index, plan.lanes)])
+                self.give(line, start, plan.lanes, at, column)
+            if rest:
+                self.give(line, e.i64(whole * plan.lanes), rest, at, column)
+
+    def give(self, line: Reg, start: Reg, width: int, row: Reg, column: Reg) -> None:
+        """Hands `width` results on."""
+        e = self.e
+        value = e.load(e.gep(line, "float", start), F32.with_lanes(width), 4)
+        index, lane = self.index(row, weighted_sum(e, [(column, 1), (start, 1)]))
+        self.store(e, index, value, lane)
+
+    def index(self, row: Reg, column: Reg) -> tuple[list[Reg], int]:
+        """(an index for each of the result's axes, the number of that which vectors go along)."""
+        e, plan = self.e, self.plan
+        found = lead_indices(e, plan.left.lead, row) | lead_indices(e, plan.right.lead, column)
+        lane = plan.positions.index(plan.right.lead.axes[-1])
+        return [found.get(p, e.i64(0)) for p in plan.positions], lane
+
+    # ---- packing ---------------------------------------------------------------------------------
+
+    def emit_packing(
+        self,
+        name: str,
+        side: Side,
+        size: int,
+        tile: int,
+        pack: Callable[[Side, int, int, Reg, Reg], None],
+    ) -> None:
+        """Defines @name(source, target): packs `size` rows or columns, tile after tile and k after
+        k, as many as fit whole vectors.
+        """
+        parameters = [("source noalias", PTR), ("target noalias", PTR)]
+        with self.e.function(name, "internal void", parameters) as (source, target):
+            pack(side, size, tile, source, target)
+            self.e.line("ret void")
+
+    def call_packing(self, name: str, side: Side, start: Reg, target: Reg) -> None:
+        e = self.e
+        source = operand_pointer(e, TABLE, ARGS, side.number)
+        source = e.gep(source, "float", weighted_sum(e, [(start, side.lead.stride)]))
+        e.call(name, None, [source, target], declared=True)
+
+    def pitch(self, tile: int) -> int:
+        """Floats of a k of a packed tile."""
+        return -(-tile // self.plan.lanes) * self.plan.lanes
+
+    def pack_lines(self, side: Side, size: int, tile: int, source: Reg, target: Reg) -> None:
+        """Packs what lies next to each other in memory, k by k; asks for the next k."""
+        e, plan = self.e, self.plan
+        pitch = self.pitch(tile)
+        whole = max((size - pitch) // tile + 1, 0)  # tiles whose vectors are all in the operand
+        with e.loop(e.i64(0), e.i64(plan.depth)) as k:
+            at = e.gep(source, "float", weighted_sum(e, [(k.index, side.stride)]))
+            to = e.gep(target, "float", weighted_sum(e, [(k.index, pitch)]))
+            with e.loop(e.i64(0), e.i64(whole)) as tiles:
+                here = e.gep(at, "float", weighted_sum(e, [(tiles.index, tile)]))
+                there = e.gep(to, "float", weighted_sum(e, [(tiles.index, pitch * plan.depth)]))
+                for start in range(0, pitch, plan.lanes):
+                    place = e.gep(here, "float", e.i64(start))
+                    self.prefetch(e.gep(place, "float", e.i64(side.stride)))
+                    value = e.load(place, self.vector, 4)
+                    e.store(e.gep(there, "float", e.i64(start)), value, self.line)
+            for number in range(whole, -(-size // tile)):
+                for start in range(0, pitch, plan.lanes):
+                    here = e.gep(at, "float", e.i64(number * tile + start))
+                    value = self.first_lanes(here, size - number * tile - start)
+                    there = e.gep(to, "float", e.i64(number * pitch * plan.depth + start))
+                    e.store(there, value, self.line)
+
+    def pack_turned(self, side: Side, size: int, tile: int, source: Reg, target: Reg) -> None:
+        """Packs what lies next to each other along k: squares of vectors are transposed."""
+        e, plan = self.e, self.plan
+        lanes = plan.lanes
+        whole, rest = divmod(size, lanes)
+
+        def group(number: Reg, count: int) -> None:
+            """`count` columns, by all k."""
+            at = e.gep(source, "float", weighted_sum(e, [(number, lanes * side.lead.stride)]))
+            of_tile = e.i64(plan.vectors)
+            tiles, part = e.op("udiv", number, of_tile), e.op("urem", number, of_tile)
+            place = weighted_sum(e, [(tiles, tile * plan.depth), (part, lanes)])
+            to = e.gep(target, "float", place)
+            with e.loop(e.i64(0), e.i64(plan.depth // lanes)) as squares:
+                self.square(side, at, to, weighted_sum(e, [(squares.index, lanes)]), count, lanes)
+            left = plan.depth % lanes
+            if left:
+                self.square(side, at, to, e.i64(plan.depth - left), count, left)
+
+        with e.loop(e.i64(0), e.i64(whole)) as loop:
+            group(loop.index, lanes)
+        if rest:
+            group(e.i64(whole), rest)
+        missing = -(-size // tile) * plan.vectors - -(-size // lanes)
+        if missing:  # vectors of the last tile
+            place = (size // tile) * tile * plan.depth + tile - missing * lanes
+            with e.loop(e.i64(0), e.i64(plan.depth)) as k:
+                to = e.gep(target, "float", weighted_sum(e, [(k.index, tile), (e.i64(place), 1)]))
+                for number in range(missing):
+                    there = e.gep(to, "float", e.i64(number * lanes))
+                    e.store(there, e.const(0, self.vector), self.line)
+
+    def square(self, side: Side, at: Reg, to: Reg, k: Reg, count: int, depth: int) -> None:
+        """`count` columns by `depth` k from `k` on."""
+        e, plan = self.e, self.plan
+        rows = []
+        for number in range(plan.lanes):
+            if number >= count:
+                rows.append(e.const(0, self.vector))
+                continue
+            place = weighted_sum(e, [(k, 1), (e.i64(number * side.lead.stride), 1)])
+            rows.append(self.first_lanes(e.gep(at, "float", place), depth))
+        for number, vector in enumerate(transposed(e, rows)[:depth]):
+            place = weighted_sum(e, [(k, plan.tile_columns), (e.i64(number), plan.tile_columns)])
+            e.store(e.gep(to, "float", place), vector, self.line)
+
+    def first_lanes(self, place: Reg, count: int) -> Reg:
+        """A vector of which `count` lanes (any number) are in memory, and zeros."""
+        e, lanes = self.e, self.plan.lanes
+        if count >= lanes:
+            return e.load(place, self.vector, 4)
+        mask = e.vector_const([int(i < count) for i in range(lanes)], "i1")
+        arguments = [place, Reg("4", I32), mask, e.const(0, self.vector)]
+        return e.call(f"llvm.masked.load.v{lanes}f32.p0", self.vector, arguments)
+
+    def prefetch(self, place: Reg) -> None:
+        e = self.e
+        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+
+    # ---- tiles -----------------------------------------------------------------------------------
+
+    def emit_tile(self, rows: int) -> None:
+        """Defines @tile.rows(.., left, right, result, row, column): the sums of a tile."""
+        e, plan = self.e, self.plan
+        parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
+        parameters += [("row", I64), ("column", I64)]
+        step, far = plan.left.stride, plan.left.lead.stride
+        if plan.by_rows:
+            step, far = plan.lanes, 1
+        with e.function(f"tile.{rows}", "internal void", parameters) as registers:
+            left, right, result, row, column = registers[2:]
+            zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
+            with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
+                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
+                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
+                after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
+                high = e.op("udiv", after, e.i64(rows))
+                with e.loop(low, high, carried=pieces.carried) as k:
+                    a = e.gep(left, "float", weighted_sum(e, [(k.index, step)]))
+                    b = e.gep(right, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
+                    k.yield_(self.multiply_add(a, far, b, rows, k.carried))
+                pieces.yield_(k.carried)
+            for number, total in enumerate(pieces.carried):
+                r, v = divmod(number, plan.vectors)
+                place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
+                e.store(place, total, self.line)
+            e.line("ret void")
+
+    def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
+        """One k of a tile, whose rows are `far` floats apart."""
+        e, plan = self.e, self.plan
+        lanes = plan.lanes
+        columns = [
+            e.load(e.gep(b, "float", e.i64(v * lanes)), self.vector, self.line)
+            for v in range(plan.vectors)
+        ]
+        found = []
+        for r in range(rows):
+            x = e.splat(e.load(e.gep(a, "float", e.i64(r * far)), F32), lanes)
+            found += [e.fma(x, y, sums[r * plan.vectors + v]) for v, y in enumerate(columns)]
+        return found
+
+    def ask(self, row: Reg, column: Reg) -> None:
+        """Asks for what a row of a tile's results meets."""
+        e, plan = self.e, self.plan
+        if not hasattr(self.store, "prefetch"):
+            return
+        for v in range(plan.vectors):
+            along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
+            index, lane = self.index(row, along)
+            self.store.prefetch(e, index, lane)
