@@ -25,7 +25,6 @@ from .statements import (
     view_of,
 )
 
-
 MODES = ("enable_grad", "enable_grad", "no_grad")
 
 
