@@ -198,7 +198,8 @@ def write_book(folder: Path) -> None:
         for path in sorted((ROOT / "docs" / "book" / language).glob("[0-9][0-9]_*.md")):
             shutil.copy(path, own)
             names.append(path.stem)
-        lines = [f"# {title}", "", "```{toctree}", ":maxdepth: 1", "", *names, "```", ""]
+        lines = [f"# {title}", "", "```{toctree}", ":maxdepth: 1", ":numbered: 1", ""]
+        lines += [*names, "```", ""]
         (own / "index.md").write_text("\n".join(lines), encoding="utf-8")
 
 
