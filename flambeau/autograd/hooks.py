@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -228,10 +229,25 @@ RETAINING: list[weakref.ref[Any]] = []
 
 def retaining(roots: Sequence[Any]) -> tuple[Any, ...]:
     """The tensors that keep their gradients and that a pass from these roots may reach."""
-    found = [(reference, reference()) for reference in RETAINING]
-    RETAINING[:] = [reference for reference, tensor in found if tensor is not None]
+    found = [(reference, reference()) for reference in RETAINING.copy()]
+    for reference, tensor in found:
+        if tensor is None:
+            with contextlib.suppress(ValueError):  # another thread has just done so
+                RETAINING.remove(reference)
     tensors = [tensor for _, tensor in found if tensor is not None]
+    for root in roots:
+        _settle(root)
     return _near(roots, [t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
+
+
+def _settle(tensor: Any) -> None:
+    """Waits for the recording of another thread that a tensor stands in: its history is known when
+    that has run.
+    """
+    storage = tensor._storage
+    other = tensor._rec if storage is None else storage.recording
+    if other is not None and other is not recorder.LOCAL.rec and not other.done:
+        recorder.settle_other(other)
 
 
 def _near(roots: Sequence[Any], tensors: list[Any]) -> tuple[Any, ...]:
