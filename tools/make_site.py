@@ -68,6 +68,7 @@ MODULES = {
     "flambeau.metrics.functional": "metrics of one batch",
     "flambeau.distributed": "several processes",
 }
+OWN = ("flambeau.plot", "flambeau.debugging", "flambeau.checkpoint")  # PyTorch has none of these
 EXAMPLES = ROOT / "docs" / "examples"
 HEADING = re.compile(r"^## (\S+)\n", re.MULTILINE)
 
@@ -156,7 +157,7 @@ def words_of_examples(module: str) -> str:
         own = f", and `{module.split('.')[-1]}` is `{module}`"
     return (
         "In the examples, `torch` is Flambeau, `nn` is its `nn`, `F` its `nn.functional`"
-        f"{own}; PyTorch prints the same."
+        f"{own}{'' if module in OWN else '; PyTorch prints the same'}."
     )
 
 
