@@ -405,6 +405,8 @@ def _scaled(
     def apply(a: Operand, b: Operand, alpha: Operand) -> Value:
         dtype = ar.promoted_dtype(a, b)
         kind = ar.promoted_dtype(alpha).kind
+        if function is _sub:
+            _bool_arithmetic("sub", a, b)
         if dtype.kind in "ib" and kind in "fc":
             raise RuntimeError(
                 "For integral input tensors, argument alpha must not be a floating point number."

@@ -267,7 +267,7 @@ class Tensor(Base):
         if not meta.numel:
             return np.empty(meta.shape, dtype.numpy)
         start = self._offset * dtype.itemsize if self._offset else 0
-        return storage.buffer.shown(meta.shape, dtype.numpy, start, meta.steps)
+        return storage.buffer.shown(meta.extents, dtype.numpy, start, meta.steps)
 
     def _values(self) -> Any:
         """The data for computing on the host: bfloat16 as float32."""
@@ -293,18 +293,20 @@ class Tensor(Base):
 
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
-        if self._meta.requires_grad and recorder.LOCAL.grad_mode and not force:
+        meta = self._meta
+        if meta.requires_grad and recorder.LOCAL.grad_mode and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."
             )
-        if self._meta.dtype is dtypes.bfloat16:
+        if meta.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
         array = self._array()
         storage = self._storage
         assert storage is not None
         storage.exposed = True
-        self._settled()  # another thread may have taken it as unseen in between
+        if storage.recording is not None:
+            self._settled()  # another thread may have taken it as unseen in between
         return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

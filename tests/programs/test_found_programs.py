@@ -329,6 +329,17 @@ x.copy_(True)
 y = torch.arange(3).copy_(2.5)
 z = torch.ones(2).copy_(np.float32(0.5))
 """,
+    "truths are not subtracted, scaled or not": """
+said = []
+for x, y in ((1.0, True), (True, 2.0), (1, True), (True, True), (True, 3)):
+    for alpha in (1, 1.0, 2):
+        for op in ("sub", "sub_", "rsub"):
+            try:
+                _f = getattr(torch if op == "rsub" else torch.Tensor, op)
+                said.append(_f(torch.tensor([x]), torch.tensor([y]), alpha=alpha).tolist())
+            except RuntimeError as _error:
+                said.append(str(_error)[:40])
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT
