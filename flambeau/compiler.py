@@ -30,6 +30,11 @@ from flambeau.record.words import Pairs
 from flambeau.tensor.kept_calls import MISS, PLAIN, Capture, Kept, template
 from flambeau.tensor.tensor import Tensor
 
+__all__ = [
+    "allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable",
+    "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_stance",
+]  # fmt: skip
+
 SIGNED = (Tensor, tuple, list, dict, *PLAIN)  # arguments whose content is part of the key
 
 

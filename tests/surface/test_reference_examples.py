@@ -34,7 +34,6 @@ WITHOUT_EXAMPLE = {
     "flambeau.linalg": "ldl_factor ldl_factor_ex ldl_solve",
     "flambeau.nested": "as_nested_tensor nested_tensor nested_tensor_from_jagged to_padded_tensor",
     "flambeau.fx": "replace_pattern",
-    "flambeau.compiler": "Compiled signature",
 }
 OWN = ("flambeau.plot", "flambeau.debugging", "flambeau.checkpoint")  # PyTorch has none of these
 HEADING = re.compile(r"^## (\S+)\n", re.MULTILINE)
