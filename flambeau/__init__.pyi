@@ -243,7 +243,6 @@ from flambeau.functional.generators import seed as seed
 from flambeau.functional.generators import set_rng_state as set_rng_state
 from flambeau.functional.geometry import cdist as cdist
 from flambeau.functional.geometry import cross as cross
-from flambeau.functional.geometry import linalg_cross as linalg_cross
 from flambeau.functional.geometry import trace as trace
 from flambeau.functional.indexing import index_put as index_put
 from flambeau.functional.indexing import index_put_ as index_put_
@@ -273,7 +272,6 @@ from flambeau.functional.linear_algebra import inner as inner
 from flambeau.functional.linear_algebra import kron as kron
 from flambeau.functional.linear_algebra import matmul as matmul
 from flambeau.functional.linear_algebra import mm as mm
-from flambeau.functional.linear_algebra import multi_dot as multi_dot
 from flambeau.functional.linear_algebra import mv as mv
 from flambeau.functional.linear_algebra import outer as outer
 from flambeau.functional.linear_algebra import tensordot as tensordot
@@ -300,7 +298,6 @@ from flambeau.functional.moments import std as std
 from flambeau.functional.moments import std_mean as std_mean
 from flambeau.functional.moments import var as var
 from flambeau.functional.moments import var_mean as var_mean
-from flambeau.functional.moments import vector_norm as vector_norm
 from flambeau.functional.normalisation import rms_norm as rms_norm
 from flambeau.functional.ordering import argsort as argsort
 from flambeau.functional.ordering import bincount as bincount
@@ -333,9 +330,7 @@ from flambeau.functional.parts import split_with_sizes as split_with_sizes
 from flambeau.functional.parts import tensor_split as tensor_split
 from flambeau.functional.parts import unbind as unbind
 from flambeau.functional.pointwise import add as add
-from flambeau.functional.pointwise import add_ as add_
 from flambeau.functional.pointwise import div as div
-from flambeau.functional.pointwise import div_ as div_
 from flambeau.functional.pointwise import nan_to_num as nan_to_num
 from flambeau.functional.pointwise import nan_to_num_ as nan_to_num_
 from flambeau.functional.pointwise import positive as positive
@@ -343,12 +338,9 @@ from flambeau.functional.pointwise import round as round
 from flambeau.functional.pointwise import round_ as round_
 from flambeau.functional.pointwise import rsub as rsub
 from flambeau.functional.pointwise import sub as sub
-from flambeau.functional.pointwise import sub_ as sub_
 from flambeau.functional.pooling import avg_pool1d as avg_pool1d
 from flambeau.functional.powers import float_power as float_power
-from flambeau.functional.powers import float_power_ as float_power_
 from flambeau.functional.powers import pow as pow
-from flambeau.functional.powers import pow_ as pow_
 from flambeau.functional.randomness import bernoulli as bernoulli
 from flambeau.functional.randomness import multinomial as multinomial
 from flambeau.functional.randomness import normal as normal
@@ -465,9 +457,7 @@ from flambeau.functional.statistics import corrcoef as corrcoef
 from flambeau.functional.statistics import cov as cov
 from flambeau.functional.statistics import renorm as renorm
 from flambeau.functional.ternary import addcdiv as addcdiv
-from flambeau.functional.ternary import addcdiv_ as addcdiv_
 from flambeau.functional.ternary import addcmul as addcmul
-from flambeau.functional.ternary import addcmul_ as addcmul_
 from flambeau.functional.ternary import clamp as clamp
 from flambeau.functional.ternary import clamp_ as clamp_
 from flambeau.functional.ternary import clamp_max as clamp_max
@@ -475,7 +465,6 @@ from flambeau.functional.ternary import clamp_max_ as clamp_max_
 from flambeau.functional.ternary import clamp_min as clamp_min
 from flambeau.functional.ternary import clamp_min_ as clamp_min_
 from flambeau.functional.ternary import lerp as lerp
-from flambeau.functional.ternary import lerp_ as lerp_
 from flambeau.functional.ternary import where as where
 from flambeau.functional.views import broadcast_to as broadcast_to
 from flambeau.functional.views import flatten as flatten
@@ -554,7 +543,6 @@ clip_ = clamp_
 concat = cat
 concatenate = cat
 divide = div
-divide_ = div_
 dsmm = spmm
 dtype = DType
 ger = outer
@@ -568,11 +556,9 @@ return_types = RETURN_TYPES
 row_stack = vstack
 saddmm = sspaddmm
 subtract = sub
-subtract_ = sub_
 swapdims = transpose
 trapz = trapezoid
 true_divide = div
-true_divide_ = div_
 unsafe_chunk = chunk
 unsafe_split = split
 unsafe_split_with_sizes = split_with_sizes
@@ -626,9 +612,6 @@ def abs_(input: Tensor) -> Tensor:
 
 def absolute(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise abs of `input` (a new tensor of its shape)."""
-
-def absolute_(input: Tensor) -> Tensor:
-    """abs in place."""
 
 def acos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise acos of `input` (a new tensor of its shape)."""
@@ -693,9 +676,6 @@ def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def arctan2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atan2 of `input` and `other`, broadcast and promoted."""
 
-def arctan2_(input: Tensor, other: Any) -> Tensor:
-    """atan2 in place: `other` must broadcast to this tensor's shape."""
-
 def arctan_(input: Tensor) -> Tensor:
     """atan in place."""
 
@@ -729,9 +709,6 @@ def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def atan2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise atan2 of `input` and `other`, broadcast and promoted."""
 
-def atan2_(input: Tensor, other: Any) -> Tensor:
-    """atan2 in place: `other` must broadcast to this tensor's shape."""
-
 def atan_(input: Tensor) -> Tensor:
     """atan in place."""
 
@@ -747,38 +724,20 @@ def baddbmm(input: Any, *operands: Any, out: Tensor | None = None, **named: Any)
 def bitwise_and(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_and of `input` and `other`, broadcast and promoted."""
 
-def bitwise_and_(input: Tensor, other: Any) -> Tensor:
-    """bitwise_and in place: `other` must broadcast to this tensor's shape."""
-
 def bitwise_left_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_left_shift of `input` and `other`, broadcast and promoted."""
-
-def bitwise_left_shift_(input: Tensor, other: Any) -> Tensor:
-    """bitwise_left_shift in place: `other` must broadcast to this tensor's shape."""
 
 def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_not of `input` (a new tensor of its shape)."""
 
-def bitwise_not_(input: Tensor) -> Tensor:
-    """bitwise_not in place."""
-
 def bitwise_or(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_or of `input` and `other`, broadcast and promoted."""
-
-def bitwise_or_(input: Tensor, other: Any) -> Tensor:
-    """bitwise_or in place: `other` must broadcast to this tensor's shape."""
 
 def bitwise_right_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_right_shift of `input` and `other`, broadcast and promoted."""
 
-def bitwise_right_shift_(input: Tensor, other: Any) -> Tensor:
-    """bitwise_right_shift in place: `other` must broadcast to this tensor's shape."""
-
 def bitwise_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise bitwise_xor of `input` and `other`, broadcast and promoted."""
-
-def bitwise_xor_(input: Tensor, other: Any) -> Tensor:
-    """bitwise_xor in place: `other` must broadcast to this tensor's shape."""
 
 def ccol_indices_copy(input: Tensor) -> Any:
     """A copy of `input.ccol_indices()`."""
@@ -831,9 +790,6 @@ def conv_transpose3d(
 def copysign(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise copysign of `input` and `other`, broadcast and promoted."""
 
-def copysign_(input: Tensor, other: Any) -> Tensor:
-    """copysign in place: `other` must broadcast to this tensor's shape."""
-
 def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise cos of `input` (a new tensor of its shape)."""
 
@@ -873,9 +829,6 @@ def diagonal_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> 
 def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise digamma of `input` (a new tensor of its shape)."""
 
-def digamma_(input: Tensor) -> Tensor:
-    """digamma in place."""
-
 def dsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
     """Parts along one dimension: so many equal ones, or cut at indices (views)."""
 
@@ -884,9 +837,6 @@ def eig(*args: Any, **kwargs: Any) -> Any:
 
 def eq(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise eq of `input` and `other`, broadcast and promoted."""
-
-def eq_(input: Tensor, other: Any) -> Tensor:
-    """eq in place: `other` must broadcast to this tensor's shape."""
 
 def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise erf of `input` (a new tensor of its shape)."""
@@ -902,9 +852,6 @@ def erfc_(input: Tensor) -> Tensor:
 
 def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise erfinv of `input` (a new tensor of its shape)."""
-
-def erfinv_(input: Tensor) -> Tensor:
-    """erfinv in place."""
 
 def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise exp of `input` (a new tensor of its shape)."""
@@ -942,9 +889,6 @@ def floor_(input: Tensor) -> Tensor:
 def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise floor_divide of `input` and `other`, broadcast and promoted."""
 
-def floor_divide_(input: Tensor, other: Any) -> Tensor:
-    """floor_divide in place: `other` must broadcast to this tensor's shape."""
-
 def fmax(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise fmax of `input` and `other`, broadcast and promoted."""
 
@@ -953,9 +897,6 @@ def fmin(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 
 def fmod(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise fmod of `input` and `other`, broadcast and promoted."""
-
-def fmod_(input: Tensor, other: Any) -> Tensor:
-    """fmod in place: `other` must broadcast to this tensor's shape."""
 
 def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise frac of `input` (a new tensor of its shape)."""
@@ -972,23 +913,14 @@ def gcd_(input: Tensor, other: Any) -> Tensor:
 def ge(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
 
-def ge_(input: Tensor, other: Any) -> Tensor:
-    """ge in place: `other` must broadcast to this tensor's shape."""
-
 def get_device(input: Tensor, *args: Any, **options: Any) -> Any:
     """`input.get_device(...)`."""
 
 def greater(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
-def greater_(input: Tensor, other: Any) -> Tensor:
-    """gt in place: `other` must broadcast to this tensor's shape."""
-
 def greater_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
-
-def greater_equal_(input: Tensor, other: Any) -> Tensor:
-    """ge in place: `other` must broadcast to this tensor's shape."""
 
 def gru(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
     """The outputs and last states of a network (gru), padded or packed."""
@@ -1006,9 +938,6 @@ def gru_cell(
 def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
-def gt_(input: Tensor, other: Any) -> Tensor:
-    """gt in place: `other` must broadcast to this tensor's shape."""
-
 def hash_tensor(input: Tensor, *args: Any, **options: Any) -> Any:
     """`input.hash_tensor(...)`."""
 
@@ -1020,9 +949,6 @@ def hsplit(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: 
 
 def hypot(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise hypot of `input` and `other`, broadcast and promoted."""
-
-def hypot_(input: Tensor, other: Any) -> Tensor:
-    """hypot in place: `other` must broadcast to this tensor's shape."""
 
 def i0(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise i0 of `input` (a new tensor of its shape)."""
@@ -1084,26 +1010,14 @@ def ldexp_(input: Tensor, other: Any) -> Tensor:
 def le(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise le of `input` and `other`, broadcast and promoted."""
 
-def le_(input: Tensor, other: Any) -> Tensor:
-    """le in place: `other` must broadcast to this tensor's shape."""
-
 def less(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lt of `input` and `other`, broadcast and promoted."""
-
-def less_(input: Tensor, other: Any) -> Tensor:
-    """lt in place: `other` must broadcast to this tensor's shape."""
 
 def less_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise le of `input` and `other`, broadcast and promoted."""
 
-def less_equal_(input: Tensor, other: Any) -> Tensor:
-    """le in place: `other` must broadcast to this tensor's shape."""
-
 def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lgamma of `input` (a new tensor of its shape)."""
-
-def lgamma_(input: Tensor) -> Tensor:
-    """lgamma in place."""
 
 def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise log of `input` (a new tensor of its shape)."""
@@ -1138,26 +1052,14 @@ def logaddexp2(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def logical_and(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_and of `input` and `other`, broadcast and promoted."""
 
-def logical_and_(input: Tensor, other: Any) -> Tensor:
-    """logical_and in place: `other` must broadcast to this tensor's shape."""
-
 def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_not of `input` (a new tensor of its shape)."""
-
-def logical_not_(input: Tensor) -> Tensor:
-    """logical_not in place."""
 
 def logical_or(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_or of `input` and `other`, broadcast and promoted."""
 
-def logical_or_(input: Tensor, other: Any) -> Tensor:
-    """logical_or in place: `other` must broadcast to this tensor's shape."""
-
 def logical_xor(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise logical_xor of `input` and `other`, broadcast and promoted."""
-
-def logical_xor_(input: Tensor, other: Any) -> Tensor:
-    """logical_xor in place: `other` must broadcast to this tensor's shape."""
 
 def lstm(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
     """The outputs and last states of a network (lstm), padded or packed."""
@@ -1167,9 +1069,6 @@ def lstsq(*args: Any, **kwargs: Any) -> Any:
 
 def lt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise lt of `input` and `other`, broadcast and promoted."""
-
-def lt_(input: Tensor, other: Any) -> Tensor:
-    """lt in place: `other` must broadcast to this tensor's shape."""
 
 def matrix_rank(*args: Any, **kwargs: Any) -> Any:
     """Removed from PyTorch: RuntimeError."""
@@ -1227,23 +1126,14 @@ def minimum(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise mul of `input` and `other`, broadcast and promoted."""
 
-def mul_(input: Tensor, other: Any) -> Tensor:
-    """mul in place: `other` must broadcast to this tensor's shape."""
-
 def multiply(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise mul of `input` and `other`, broadcast and promoted."""
-
-def multiply_(input: Tensor, other: Any) -> Tensor:
-    """mul in place: `other` must broadcast to this tensor's shape."""
 
 def narrow_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `narrow` shows, in its own memory."""
 
 def ne(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ne of `input` and `other`, broadcast and promoted."""
-
-def ne_(input: Tensor, other: Any) -> Tensor:
-    """ne in place: `other` must broadcast to this tensor's shape."""
 
 def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise neg of `input` (a new tensor of its shape)."""
@@ -1260,14 +1150,8 @@ def negative_(input: Tensor) -> Tensor:
 def nextafter(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise nextafter of `input` and `other`, broadcast and promoted."""
 
-def nextafter_(input: Tensor, other: Any) -> Tensor:
-    """nextafter in place: `other` must broadcast to this tensor's shape."""
-
 def not_equal(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ne of `input` and `other`, broadcast and promoted."""
-
-def not_equal_(input: Tensor, other: Any) -> Tensor:
-    """ne in place: `other` must broadcast to this tensor's shape."""
 
 def permute_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `permute` shows, in its own memory."""
@@ -1301,9 +1185,6 @@ def reciprocal_(input: Tensor) -> Tensor:
 
 def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise remainder of `input` and `other`, broadcast and promoted."""
-
-def remainder_(input: Tensor, other: Any) -> Tensor:
-    """remainder in place: `other` must broadcast to this tensor's shape."""
 
 def resize_as_sparse_(input: Tensor, *args: Any, **options: Any) -> Any:
     """`input.resize_as_sparse_(...)`."""
@@ -1349,9 +1230,6 @@ def select_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> An
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sgn of `input` (a new tensor of its shape)."""
 
-def sgn_(input: Tensor) -> Tensor:
-    """sgn in place."""
-
 def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sigmoid of `input` (a new tensor of its shape)."""
 
@@ -1360,9 +1238,6 @@ def sigmoid_(input: Tensor) -> Tensor:
 
 def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise sign of `input` (a new tensor of its shape)."""
-
-def sign_(input: Tensor) -> Tensor:
-    """sign in place."""
 
 def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise signbit of `input` (a new tensor of its shape)."""

@@ -17,6 +17,7 @@ import pytest
 
 import flambeau
 from flambeau.cli.topics import page_of
+from flambeau.record.hints import RULES
 
 
 def linear_wrong_features(t: Any) -> None:
@@ -587,6 +588,10 @@ def test_mistakes_are_told_as_pytorch_does(name: str) -> None:
     error = raised(torch, name)
     kind, message, _ = EXPECTED[name]
     assert (type(error).__name__, str(error).splitlines()[0]) == (kind, message)
+
+
+def test_every_topic_that_a_hint_names_has_a_page() -> None:
+    assert {topic for _, topic, _ in RULES if not page_of(topic)} == set()
 
 
 def test_the_catalogue_is_whole() -> None:

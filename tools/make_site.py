@@ -68,6 +68,7 @@ MODULES = {
     "flambeau.metrics.functional": "metrics of one batch",
     "flambeau.distributed": "several processes",
 }
+OWN = ("flambeau.plot", "flambeau.debugging", "flambeau.checkpoint")  # PyTorch has none of these
 EXAMPLES = ROOT / "docs" / "examples"
 HEADING = re.compile(r"^## (\S+)\n", re.MULTILINE)
 
@@ -156,7 +157,7 @@ def words_of_examples(module: str) -> str:
         own = f", and `{module.split('.')[-1]}` is `{module}`"
     return (
         "In the examples, `torch` is Flambeau, `nn` is its `nn`, `F` its `nn.functional`"
-        f"{own}; PyTorch prints the same."
+        f"{own}{'' if module in OWN else '; PyTorch prints the same'}."
     )
 
 
@@ -198,7 +199,8 @@ def write_book(folder: Path) -> None:
         for path in sorted((ROOT / "docs" / "book" / language).glob("[0-9][0-9]_*.md")):
             shutil.copy(path, own)
             names.append(path.stem)
-        lines = [f"# {title}", "", "```{toctree}", ":maxdepth: 1", "", *names, "```", ""]
+        lines = [f"# {title}", "", "```{toctree}", ":maxdepth: 1", ":numbered: 1", ""]
+        lines += [*names, "```", ""]
         (own / "index.md").write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -1,5 +1,8 @@
 """Probability distributions, their transforms and divergences: PyTorch's torch.distributions."""
 
+import sys
+from typing import Any
+
 from flambeau.distributions import constraints, transforms
 from flambeau.distributions.categorical import (
     Categorical,
@@ -107,3 +110,20 @@ __all__ = [
     "transforms",
 ]
 __all__ += transforms.__all__
+
+# PyTorch's files of distributions, as attributes: all of them show what this module has.
+_FILES = frozenset(
+    "bernoulli beta binomial categorical cauchy chi2 continuous_bernoulli dirichlet distribution "
+    "exp_family exponential fishersnedecor gamma generalized_pareto geometric gumbel half_cauchy "
+    "half_normal independent inverse_gamma kl kumaraswamy laplace lkj_cholesky log_normal "
+    "logistic_normal lowrank_multivariate_normal mixture_same_family multinomial "
+    "multivariate_normal negative_binomial normal one_hot_categorical pareto poisson "
+    "relaxed_bernoulli relaxed_categorical studentT transformed_distribution uniform von_mises "
+    "weibull wishart".split()
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FILES:
+        return sys.modules[__name__]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

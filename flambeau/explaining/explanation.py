@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from pathlib import Path
@@ -72,6 +73,16 @@ class Explanation:
         from flambeau.explaining.text import summary
 
         return "a report that has not ended" if self._data is None else summary(self._data)
+
+    def _repr_html_(self) -> str | None:
+        """The page, for a notebook; a frame keeps its styles and scripts to itself."""
+        if self._data is None:
+            return None
+        from flambeau.explaining.page import page
+
+        inside = html.escape(page(self._data), quote=True)
+        style = "width:100%;height:640px;border:1px solid #8888"
+        return f'<iframe title="Flambeau explains" style="{style}" srcdoc="{inside}"></iframe>'
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the page: one HTML file that needs nothing else."""

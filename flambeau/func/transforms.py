@@ -6,6 +6,7 @@ pullback is the derivative along a tangent.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -371,5 +372,17 @@ def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
 
 
 def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
-    """NotImplementedError: programs are recorded without mutations, there is no such pass."""
-    raise NotImplementedError("func.functionalize is not supported yet")
+    """`func`, whose programs are free of mutations as all recorded programs are; writes to its
+    arguments stay. RuntimeError for another `remove` than "mutations" or "mutations_and_views".
+    """
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(
+            f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}."
+            " Valid options are: 'mutations', 'mutations_and_views'"
+        )
+
+    @functools.wraps(func)
+    def functional(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return functional

@@ -118,10 +118,18 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     sparse_making,
     rarer_functions,
 )
-# Functions of `pointwise`, `powers` and `ternary` that serve other modules.
+# Functions that serve other modules, and methods that PyTorch has no function of the same name for.
 NOT_PUBLIC = {
     *("checked_operand", "convert", "not_a_tensor", "power", "power_of", "where_method"),
-    "write_out",
+    *("write_out", "linalg_cross", "multi_dot", "vector_norm"),
+    *("absolute_", "add_", "addcdiv_", "addcmul_", "arctan2_", "atan2_", "bitwise_and_"),
+    *("bitwise_left_shift_", "bitwise_not_", "bitwise_or_", "bitwise_right_shift_"),
+    *("bitwise_xor_", "copysign_", "digamma_", "div_", "divide_", "eq_", "erfinv_"),
+    *("float_power_", "floor_divide_", "fmod_", "ge_", "greater_", "greater_equal_", "gt_"),
+    *("hypot_", "le_", "lerp_", "less_", "less_equal_", "lgamma_", "logical_and_"),
+    *("logical_not_", "logical_or_", "logical_xor_", "lt_", "mul_", "multiply_", "ne_"),
+    *("nextafter_", "not_equal_", "pow_", "remainder_", "sgn_", "sign_", "sub_"),
+    *("subtract_", "true_divide_", "ComplexDoubleTensor", "ComplexFloatTensor"),
 }
 
 
@@ -145,7 +153,6 @@ def names() -> dict[str, tuple[str, str]]:
             if isinstance(value, FunctionType)
             and value.__module__ == module.__name__
             and not name.startswith("_")
-            and name not in NOT_PUBLIC
         ]
         for name in public:
             found[name] = (_last(module), name)
@@ -159,7 +166,7 @@ def names() -> dict[str, tuple[str, str]]:
     ):
         for name in getattr(module, table):
             found[name] = (_last(module), f"{table}[{name}]")
-    return found
+    return {name: place for name, place in found.items() if name not in NOT_PUBLIC}
 
 
 def _last(module: ModuleType) -> str:

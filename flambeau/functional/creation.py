@@ -628,6 +628,9 @@ def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     ) -> Tensor:
         return make(*args, dtype=self.dtype if dtype is None else dtype, device=device, **kwargs)
 
+    method.__doc__ = (
+        f"What torch.{make.__name__} gives, in this tensor's dtype unless one is named."
+    )
     return method
 
 

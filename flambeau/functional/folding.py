@@ -88,6 +88,8 @@ def dims_of(name: str, dim: Any) -> Dims:
 
 def dim_of(name: str, dim: Any) -> int:
     """A single axis as a static attribute."""
+    if dim.__class__ is int:
+        return dim
     try:
         return int(dim.__index__())
     except AttributeError:

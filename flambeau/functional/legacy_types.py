@@ -50,7 +50,11 @@ def _legacy_class(kind: DType, name: str) -> Any:
     def make(cls: Any, *data: Any, device: Any = None) -> Tensor:
         return legacy_tensor(cls.dtype, data, device)
 
-    return LegacyType(name, (), {"dtype": kind, "__new__": make, "__module__": "torch"})
+    said = (
+        f"Makes {kind} tensors of sizes or data; the type that isinstance knows {kind} tensors by."
+    )
+    members = {"dtype": kind, "__new__": make, "__module__": "torch", "__doc__": said}
+    return LegacyType(name, (), members)
 
 
 LEGACY_TYPES = {name: _legacy_class(kind, name) for kind, name in _TYPE_NAMES.items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.device import device as Device
-from flambeau.core.dtypes import DType
+from flambeau.core.dtypes import DType, bfloat16, bfloat16_from_float32
 from flambeau.core.notice import warn_once
 from flambeau.core.shapes import contiguous_strides, storage_extent
 from flambeau.functional.creation import as_tensor, empty_strided, frombuffer
@@ -207,7 +207,10 @@ class TypedStorage:
             return
         given = args[0] if args else 0
         data = np.zeros(given) if isinstance(given, int) else np.asarray(given)
-        array = data.astype(self.dtype.numpy)
+        if self.dtype is bfloat16:  # which NumPy knows as bits only
+            array: Any = bfloat16_from_float32(data.astype(np.float32))
+        else:
+            array = data.astype(self.dtype.numpy)
         self._untyped = UntypedStorage(
             _of=from_storage(storage_from_array(array), meta_of(self.dtype, array.shape))
         )
@@ -354,7 +357,9 @@ def _legacy(dtype: DType) -> Any:
         return TypedStorage(*args, dtype=dtype)
 
     name = _storage_name(dtype)
-    return _LegacyStorage(name, (), {"dtype": dtype, "__new__": make, "__module__": "torch"})
+    said = f"A storage of {dtype} elements (deprecated, as in PyTorch)."
+    members = {"dtype": dtype, "__new__": make, "__module__": "torch", "__doc__": said}
+    return _LegacyStorage(name, (), members)
 
 
 LEGACY_STORAGES = {_storage_name(kind): _legacy(kind) for kind in _TENSOR_NAMES}

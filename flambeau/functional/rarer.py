@@ -190,6 +190,7 @@ def backend_method(name: str) -> Callable[..., Any]:
         raise RuntimeError(f"PyTorch is not linked with support for {name} devices")
 
     refuse.__name__ = name
+    refuse.__doc__ = f"RuntimeError: there is no support for {name} devices."
     return refuse
 
 
@@ -250,6 +251,31 @@ def _removed(name: str, instead: str) -> Callable[..., Any]:
     return refuse
 
 
+def dense_dim(self: Tensor) -> int:
+    """Number of dimensions that are stored densely: all of them."""
+    return self.dim()
+
+
+def sparse_dim(self: Tensor) -> int:
+    """Number of dimensions that are stored sparsely: 0."""
+    return 0
+
+
+def grad_dtype(self: Tensor) -> Any:
+    """The dtype of its gradient; None for what is no leaf."""
+    return self.dtype if self.is_leaf else None
+
+
+def _constant(value: Any, said: str) -> Callable[[Any], Any]:
+    """A property that is the same for all tensors."""
+
+    def constant(self: Any) -> Any:
+        return value
+
+    constant.__doc__ = said
+    return constant
+
+
 METHODS: dict[str, Callable[..., Any]] = {
     **{name: _wrong_layout(name, wanted) for name, wanted in _EXPECTED_LAYOUT.items()},
     **{name: _unsupported(name, "changing the size of sparse tensors is") for name in _SPARSE},
@@ -261,18 +287,19 @@ METHODS: dict[str, Callable[..., Any]] = {
     apply_, "map_": map_, "map2_": map2_, "to_dense": to_dense, "dequantize": _no_change,
     "resize": _resized("resize", resize_), "resize_as": _resized("resize_as", resize_as_),
     "as_subclass": as_subclass, "module_load": module_load, "__reversed__": reversed_,
-    "__delitem__": delete_item, "_is_view": is_view, "dense_dim": Tensor.dim,
-    "sparse_dim": lambda self: 0, "chalf": chalf,
+    "__delitem__": delete_item, "_is_view": is_view, "dense_dim": dense_dim,
+    "sparse_dim": sparse_dim, "chalf": chalf,
 }  # fmt: skip
 del METHODS["_values"]  # Tensor's own: the data on the host
 PROPERTIES: dict[str, Callable[[Any], Any]] = {
-    "name": lambda self: None,
-    "volatile": lambda self: False,
-    "grad_dtype": lambda self: self.dtype if self.is_leaf else None,
+    "name": _constant(None, "None: tensors have no names."),
+    "volatile": _constant(False, "False: what it was for, torch.no_grad() does."),
+    "grad_dtype": grad_dtype,
+    "_has_symbolic_sizes_strides": _constant(False, "False: sizes are numbers."),
+    "is_sparse_csr": _constant(False, "Whether it is a sparse tensor of compressed rows."),
     **{
-        name: lambda self: False
-        for name in """is_sparse_csr is_ipu is_maia is_mtia is_vulkan is_xla is_xpu
-        _has_symbolic_sizes_strides""".split()
+        name: _constant(False, "Whether it is on such a device: False.")
+        for name in "is_ipu is_maia is_mtia is_vulkan is_xla is_xpu".split()
     },
 }
 __all__ = ["broadcast_shapes", "is_same_size", "scalar_tensor"]

@@ -132,11 +132,13 @@ GUMBEL = PureOp("gumbel_softmax", _gumbel, "SoftmaxBackward0")
 
 @numpy_names
 def _method_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    """Softmax over a dimension: what `torch.softmax` gives."""
     return unary(SOFTMAX, self, (dim, dtype, False))
 
 
 @numpy_names
 def _method_log_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    """The logarithm of softmax over a dimension: what `torch.log_softmax` gives."""
     return log_softmax(self, dim, dtype=dtype)
 
 

@@ -26,6 +26,7 @@ class Meta:
         "at_zero",
         "born",
         "dtype",
+        "extents",
         "grad_name",
         "is_leaf",
         "numel",
@@ -46,7 +47,8 @@ class Meta:
     grad_name: str | None
     numel: int
     at_zero: Meta
-    steps: tuple[int, ...]  # the strides in bytes
+    extents: tuple[int, ...]  # the shape as NumPy takes it most quickly,
+    steps: tuple[int, ...] | None  # and the strides in bytes; None: row-major
     silent: bool  # whether autograd does not count what is written through it: `x.data`, its views
     born: str | None  # how a view came about that autograd restricts: see record/restricted.py
 
@@ -110,7 +112,9 @@ def meta_of(
         meta.requires_grad, meta.is_leaf, meta.grad_name = requires_grad, is_leaf, grad_name
         meta.born, meta.silent = born, silent
         meta.numel = element_count(shape)
-        meta.steps = tuple([stride * dtype.itemsize for stride in strides])
+        meta.extents, meta.steps = tuple(shape), None
+        if strides != contiguous_strides(shape):
+            meta.steps = tuple([stride * dtype.itemsize for stride in strides])
         meta.at_zero = (
             meta
             if offset == 0

@@ -197,12 +197,14 @@ class Plan:
         "moved",
         "others",
         "pending",
+        "plain",
         "program",
         "restricted",
         "result_bytes",
         "rewritten",
         "runs",
         "schedule",
+        "seal_at",
         "silenced",
         "spent_frame",
         "tick",
@@ -243,6 +245,7 @@ class Plan:
         self.cache: list[Storage] = []
         # That nobody else holds any of it (see `seal_cache`).
         self.free: tuple[Any, int, int, Any] | None = None
+        self.seal_at = 0  # the run from which on that is worth noting again
         self.moved = True  # results have other memory than in the last compiled run
         self.fresh: list[tuple[int, int]] = []
         self.others = live
@@ -252,6 +255,7 @@ class Plan:
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.joined = False  # the schedule has all the kernels that it can have
         self.born = 0  # how many programs had run before its first run
+        self.plain = False  # all that there is to hand out is new tensors
         self.runs = 0
         self.due = -1  # the run by which compiling has paid
         self.early = False  # heavy, and has not come back (see Early)
@@ -264,6 +268,9 @@ class Plan:
         if self.imported:
             self.part_imports(rec)
         storages = self.result_storages()
+        if self.plain and self.compiled is not None:
+            self.run_plain(rec, storages)
+            return
         writes = iter(self.counted), iter(self.silenced)
         # Begins with 0 when all is computed; then come (where to, what): copies not yet made.
         computed: list[Any] = []
@@ -286,6 +293,29 @@ class Plan:
                 self.hand_out(rec, storages, writes, computed)
             raise
 
+    def run_plain(self, rec: Recording, storages: list[Storage]) -> None:
+        """`run` where compiled code makes new tensors and that is all: after an interrupt anywhere
+        it may run once more.
+        """
+        self.compiled.run(rec, storages, self.moved, [])
+        self.moved = False
+        self.runs += 1
+        if self.runs == self.due or self.early:
+            self.count_run()
+        handles = rec.handles
+        for number, index in self.fresh:
+            handles[number]._storage = storages[index]
+        rec.ran = True
+
+    def count_run(self) -> None:
+        """What a run says of how often programs come back."""
+        if self.runs == self.due:
+            EARLY.paid += 1
+        if self.early and self.runs == 2:
+            EARLY.came_back()
+        elif self.early and EARLY.many and self.runs > 2:
+            EARLY.ran_again()
+
     def hand_out(
         self,
         rec: Recording,
@@ -297,12 +327,7 @@ class Plan:
         for target, array in computed[1:]:
             target[: array.size] = array
         self.runs += 1
-        if self.runs == self.due:
-            EARLY.paid += 1
-        if self.early and self.runs == 2:
-            EARLY.came_back()
-        elif self.early and EARLY.many and self.runs > 2:
-            EARLY.ran_again()
+        self.count_run()
         bases = rec.bases
         counted, silenced = writes
         for base, count in counted:
@@ -381,6 +406,15 @@ class Plan:
             else:
                 others.append((number, index, meta, offset))
         self.fresh, self.others = fresh, others
+        self.plain = not (
+            others
+            or self.counted
+            or self.families
+            or self.restricted
+            or self.rewritten
+            or self.frame is not None
+            or self.program.updates
+        )
 
     def result_storages(self) -> list[Storage]:
         """Memory for the results: that of the last run where nobody holds it any more."""
@@ -410,7 +444,8 @@ class Plan:
             cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
             if self.kept_bytes > LARGE:
                 RESULT_MEMORY.keep(self, self.tick)
-        elif cache and not held and self.compiled is not None:
+        elif cache and not held and self.compiled is not None and self.runs >= self.seal_at:
+            self.seal_at = 2 * self.runs  # it takes its time, where results are many
             self.seal_cache()
         return cache
 

@@ -11,7 +11,15 @@ import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.record.changes import CHANGES
-from flambeau.record.facts import Facts, Gradients, Held, Metas, Placed, Untouched
+from flambeau.record.facts import (
+    Facts,
+    Gradients,
+    Held,
+    Metas,
+    Placed,
+    Statement,
+    Untouched,
+)
 from flambeau.record.flushing import settle_other, settling
 from flambeau.record.guarding import Survey
 from flambeau.record.handle import Family
@@ -217,7 +225,21 @@ class Hand:
         # A tensor is in three lists here and in `handles`, a storage in one and a tensor's.
         count = len(tensors)
         holders = [4] * count + [2] * count + [1] * 2 * count
-        self.facts = Facts([Held(things, holders), Metas(tensors), Untouched(tensors)])
+        self.statements: list[Statement] = [
+            Held(things, holders),
+            Metas(tensors),
+            Untouched(tensors),
+        ]
+        self.facts: Facts | None = None  # once it was found free: many are used once
+
+    def hold(self) -> bool:
+        """Whether nobody else holds any of it, and the results are as they were made."""
+        if self.facts is not None:
+            return self.facts.hold()
+        if not all(statement.look() for statement in self.statements):
+            return False
+        self.facts = Facts(self.statements)
+        return True
 
 
 class Ready:
@@ -323,10 +345,11 @@ class Ready:
             facts, hand = self.facts, self.hand.facts
             if (
                 facts.rest
+                or hand is None
                 or hand.rest
                 or facts.moved(facts.first, facts.end) != facts.end
                 or hand.moved(hand.first, hand.end) != hand.end
-            ) and not (facts.hold() and (hand.hold() or self.renew())):
+            ) and not (facts.hold() and (self.hand.hold() or self.renew())):
                 return MISS
             for _, number, last in self.given:
                 tensor = tensors[number]
@@ -406,18 +429,18 @@ class Ready:
 
     def renew(self) -> bool:
         """Where results are still held elsewhere, those of the call before the last serve, or new
-        ones; whether all is free then.
+        ones.
         """
         spare, self.spare = self.spare, self.hand
         if spare is not None:
             self.place(spare)
-            if spare.facts.hold():
+            if spare.hold():
                 return True
         del spare
         self.place(self.new_hand())
         if sum(storage.nbytes for storage in self.hand.storages) > LARGE:
             self.spare = None
-        return self.hand.facts.hold()
+        return True
 
     def place(self, hand: Hand) -> None:
         """Makes these the results of the next call."""

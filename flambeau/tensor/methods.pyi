@@ -75,7 +75,8 @@ class TensorMethods(Handle):
     def __truediv__(self, other: Any) -> Tensor: ...
     def __xor__(self, other: Any) -> Tensor: ...
     @property
-    def _has_symbolic_sizes_strides(self) -> Any: ...
+    def _has_symbolic_sizes_strides(self) -> Any:
+        """False: sizes are numbers."""
     def _indices(self, *args: Any, **options: Any) -> Any:
         """Refused, as by PyTorch where the tensor is not sparse."""
     def _is_view(self) -> _bool:
@@ -386,7 +387,8 @@ class TensorMethods(Handle):
         """The elementwise deg2rad of `input` (a new tensor of its shape)."""
     def deg2rad_(self) -> Tensor:
         """deg2rad in place."""
-    def dense_dim(self) -> _int: ...
+    def dense_dim(self) -> _int:
+        """Number of dimensions that are stored densely: all of them."""
     def dequantize(self, *args: Any, **options: Any) -> Tensor:
         """The tensor itself: it is strided and holds plain numbers already."""
     def det(self) -> Tensor:
@@ -541,7 +543,8 @@ class TensorMethods(Handle):
     def ger(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """All products of an element of one vector with one of another: [n, m]."""
     @property
-    def grad_dtype(self) -> Any: ...
+    def grad_dtype(self) -> Any:
+        """The dtype of its gradient; None for what is no leaf."""
     def greater(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise gt of `input` and `other`, broadcast and promoted."""
     def greater_(self, other: Any) -> Tensor:
@@ -651,7 +654,8 @@ class TensorMethods(Handle):
         """Refused: quantized tensors are not supported."""
     def inverse(self, *, out: Tensor | None = None) -> Tensor:
         """The inverse of square matrices; LinAlgError where one is singular."""
-    def ipu(self, *args: Any, **options: Any) -> Any: ...
+    def ipu(self, *args: Any, **options: Any) -> Any:
+        """RuntimeError: there is no support for ipu devices."""
     def is_coalesced(self, *args: Any, **options: Any) -> Any:
         """Refused, as by PyTorch where the tensor is not sparse."""
     def is_conj(self) -> _bool:
@@ -661,11 +665,14 @@ class TensorMethods(Handle):
     def is_inference(self, *args: Any) -> _bool:
         """False: tensors here are in plain memory of this process."""
     @property
-    def is_ipu(self) -> Any: ...
+    def is_ipu(self) -> Any:
+        """Whether it is on such a device: False."""
     @property
-    def is_maia(self) -> Any: ...
+    def is_maia(self) -> Any:
+        """Whether it is on such a device: False."""
     @property
-    def is_mtia(self) -> Any: ...
+    def is_mtia(self) -> Any:
+        """Whether it is on such a device: False."""
     def is_neg(self) -> _bool:
         """False: negation is never lazy."""
     def is_nonzero(self) -> _bool:
@@ -679,13 +686,17 @@ class TensorMethods(Handle):
     def is_shared(self, *args: Any) -> _bool:
         """False: tensors here are in plain memory of this process."""
     @property
-    def is_sparse_csr(self) -> Any: ...
+    def is_sparse_csr(self) -> Any:
+        """Whether it is a sparse tensor of compressed rows."""
     @property
-    def is_vulkan(self) -> Any: ...
+    def is_vulkan(self) -> Any:
+        """Whether it is on such a device: False."""
     @property
-    def is_xla(self) -> Any: ...
+    def is_xla(self) -> Any:
+        """Whether it is on such a device: False."""
     @property
-    def is_xpu(self) -> Any: ...
+    def is_xpu(self) -> Any:
+        """Whether it is on such a device: False."""
     def isclose(
         self, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False
     ) -> Tensor:
@@ -765,7 +776,8 @@ class TensorMethods(Handle):
         """log in place."""
     def log_normal_(self, *args: Any, generator: Generator | None = None, **named: Any) -> Tensor:
         """Fills with numbers of the log_normal distribution (mean, std)."""
-    def log_softmax(self, dim: _int, dtype: DType | None = None) -> Tensor: ...
+    def log_softmax(self, dim: _int, dtype: DType | None = None) -> Tensor:
+        """The logarithm of softmax over a dimension: what `torch.log_softmax` gives."""
     def logaddexp(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise logaddexp of `input` and `other`, broadcast and promoted."""
     def logaddexp2(self, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -873,7 +885,8 @@ class TensorMethods(Handle):
         """The view with source dimensions at the destinations; the others keep their order."""
     def msort(self, *, out: Tensor | None = None) -> Tensor:
         """Sorted along the first axis."""
-    def mtia(self, *args: Any, **options: Any) -> Any: ...
+    def mtia(self, *args: Any, **options: Any) -> Any:
+        """RuntimeError: there is no support for mtia devices."""
     def mul(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise mul of `input` and `other`, broadcast and promoted."""
     def mul_(self, other: Any) -> Tensor:
@@ -898,7 +911,8 @@ class TensorMethods(Handle):
     def mvlgamma_(self, p: _int) -> Tensor:
         """mvlgamma in place."""
     @property
-    def name(self) -> Any: ...
+    def name(self) -> Any:
+        """None: tensors have no names."""
     def nan_to_num(
         self,
         nan: _float | None = 0.0,
@@ -961,9 +975,8 @@ class TensorMethods(Handle):
         """neg in place."""
     def new(self, *data: Any, device: Any = None) -> Tensor:
         """The legacy constructor for this tensor's dtype."""
-    def new_empty(
-        self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
-    ) -> Tensor: ...
+    def new_empty(self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        """What torch.empty gives, in this tensor's dtype unless one is named."""
     def new_empty_strided(
         self,
         size: Any,
@@ -976,19 +989,16 @@ class TensorMethods(Handle):
         requires_grad: _bool = False,
     ) -> Tensor:
         """An uninitialised tensor with these sizes and strides, by default of this dtype."""
-    def new_full(
-        self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
-    ) -> Tensor: ...
-    def new_ones(
-        self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
-    ) -> Tensor: ...
+    def new_full(self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        """What torch.full gives, in this tensor's dtype unless one is named."""
+    def new_ones(self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        """What torch.ones gives, in this tensor's dtype unless one is named."""
     def new_tensor(
         self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: _bool = False
     ) -> Tensor:
         """A tensor with a copy of `data` in this tensor's dtype."""
-    def new_zeros(
-        self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any
-    ) -> Tensor: ...
+    def new_zeros(self, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        """What torch.zeros gives, in this tensor's dtype unless one is named."""
     def nextafter(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise nextafter of `input` and `other`, broadcast and promoted."""
     def nextafter_(self, other: Any) -> Tensor:
@@ -1264,14 +1274,16 @@ class TensorMethods(Handle):
         """(sign, log of the absolute value) of the determinants of square matrices."""
     def smm(self, mat: Tensor) -> Any:
         """The product of a sparse and a dense matrix, as a sparse one."""
-    def softmax(self, dim: _int, dtype: DType | None = None) -> Tensor: ...
+    def softmax(self, dim: _int, dtype: DType | None = None) -> Tensor:
+        """Softmax over a dimension: what `torch.softmax` gives."""
     def solve(self, *args: Any, **options: Any) -> Any:
         """Removed from PyTorch: use torch.linalg.solve."""
     def sort(
         self, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Any = None
     ) -> Any:
         """(sorted values, indices) along `dim`, always stable; NaN is the largest."""
-    def sparse_dim(self) -> Any: ...
+    def sparse_dim(self) -> _int:
+        """Number of dimensions that are stored sparsely: 0."""
     def sparse_mask(self, mask: Any) -> Any:
         """The elements at the places of a sparse tensor."""
     def sparse_resize_(self, *args: Any, **options: Any) -> Any:
@@ -1529,7 +1541,8 @@ class TensorMethods(Handle):
     def view_as(self, other: Tensor) -> Tensor:
         """self.view(other.size())."""
     @property
-    def volatile(self) -> Any: ...
+    def volatile(self) -> Any:
+        """False: what it was for, torch.no_grad() does."""
     def vsplit(self, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
         """Parts along one dimension: so many equal ones, or cut at indices (views)."""
     def where(self, condition: Tensor, other: Any) -> Tensor:
@@ -1538,6 +1551,7 @@ class TensorMethods(Handle):
         """The elementwise xlogy of `input` and `other`, broadcast and promoted."""
     def xlogy_(self, other: Any) -> Tensor:
         """xlogy in place: `other` must broadcast to this tensor's shape."""
-    def xpu(self, *args: Any, **options: Any) -> Any: ...
+    def xpu(self, *args: Any, **options: Any) -> Any:
+        """RuntimeError: there is no support for xpu devices."""
     def zero_(self) -> Tensor:
         """Overwrites this tensor with zeros."""

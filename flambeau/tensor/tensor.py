@@ -100,22 +100,27 @@ class Tensor(Base):
 
     @property
     def shape(self) -> Size:
+        """The extents of its dimensions."""
         return self._meta.shape
 
     @property
     def dtype(self) -> DType:
+        """The type of its elements."""
         return self._meta.dtype
 
     @property
     def device(self) -> Device:
+        """Where its elements are."""
         return CPU
 
     @property
     def ndim(self) -> int:
+        """Number of dimensions."""
         return len(self._meta.shape)
 
     @property
     def requires_grad(self) -> bool:
+        """Whether a backward pass computes a gradient for it."""
         return self._meta.requires_grad
 
     @requires_grad.setter
@@ -124,27 +129,30 @@ class Tensor(Base):
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded function made it, so that gradients end in its `grad`."""
         if self._meta.born is not None:
             _check_view(self)
         return self._meta.is_leaf
 
     @property
     def layout(self) -> Any:
+        """How its elements are stored: torch.strided, unless it is sparse."""
         from flambeau.core.layout import strided
 
         return strided
 
     is_cuda = is_sparse = is_quantized = is_mps = is_mkldnn = is_meta = is_nested = False
     is_cpu = True
-    names = property(lambda self: (None,) * self.ndim)
     _backward_hooks: Any = None
 
     @property
     def itemsize(self) -> int:
+        """Bytes of an element."""
         return self._meta.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._meta.numel * self._meta.dtype.itemsize
 
     @overload
@@ -165,6 +173,7 @@ class Tensor(Base):
         return self._meta.shape[wrap_axis(dim, len(self._meta.shape))]
 
     def dim(self) -> int:
+        """Number of dimensions."""
         return len(self._meta.shape)
 
     ndimension = dim
@@ -176,6 +185,7 @@ class Tensor(Base):
     nelement = numel
 
     def element_size(self) -> int:
+        """Bytes of an element."""
         return self._meta.dtype.itemsize
 
     @overload
@@ -193,9 +203,11 @@ class Tensor(Base):
         return self._meta.strides[wrap_axis(dim, len(self._meta.shape))]
 
     def storage_offset(self) -> int:
+        """Where it begins in its storage, in elements."""
         return self._offset if self._storage is not None else self._meta.offset
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether its elements lie one after the other, row by row (or in `memory_format`)."""
         from flambeau.core import shapes
         from flambeau.core.layout import channels_last, is_channels_last
 
@@ -204,15 +216,19 @@ class Tensor(Base):
         return shapes.is_contiguous(self._meta.shape, self._meta.strides)
 
     def is_floating_point(self) -> bool:
+        """Whether its elements are floating-point numbers."""
         return self._meta.dtype.is_floating_point
 
     def is_complex(self) -> bool:
+        """Whether its elements are complex numbers."""
         return self._meta.dtype.is_complex
 
     def is_signed(self) -> bool:
+        """Whether its elements can be negative."""
         return self._meta.dtype.is_signed
 
     def get_device(self) -> int:
+        """The number of its device; -1 for the CPU."""
         return -1
 
     def __len__(self) -> int:
@@ -251,7 +267,7 @@ class Tensor(Base):
         if not meta.numel:
             return np.empty(meta.shape, dtype.numpy)
         start = self._offset * dtype.itemsize if self._offset else 0
-        return storage.buffer.shown(meta.shape, dtype.numpy, start, meta.steps)
+        return storage.buffer.shown(meta.extents, dtype.numpy, start, meta.steps)
 
     def _values(self) -> Any:
         """The data for computing on the host: bfloat16 as float32."""
@@ -277,18 +293,20 @@ class Tensor(Base):
 
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
-        if self._meta.requires_grad and recorder.LOCAL.grad_mode and not force:
+        meta = self._meta
+        if meta.requires_grad and recorder.LOCAL.grad_mode and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."
             )
-        if self._meta.dtype is dtypes.bfloat16:
+        if meta.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
         array = self._array()
         storage = self._storage
         assert storage is not None
         storage.exposed = True
-        self._settled()  # another thread may have taken it as unseen in between
+        if storage.recording is not None:
+            self._settled()  # another thread may have taken it as unseen in between
         return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -378,6 +396,7 @@ class Tensor(Base):
 
     @property
     def grad(self) -> Any:
+        """The gradient of the same shape that backward passes have added up, or None."""
         if self._grad is None and not self._meta.is_leaf and not self.__dict__.get("_retains_grad"):
             import warnings
 
@@ -420,6 +439,7 @@ class Tensor(Base):
 
     @property
     def grad_fn(self) -> Any:
+        """The backward function of what made it; None for leaves."""
         if self._meta.born is not None:
             _check_view(self)
         if not self._meta.requires_grad or self._meta.is_leaf:
@@ -499,6 +519,7 @@ class Tensor(Base):
 
     @property
     def data(self) -> Any:
+        """The same elements outside of the graph; writes to them are not recorded there."""
         out = recorder.detach(self, silent=True)
         out._data_of = weakref.ref(self), self._rec, self._num, self._storage
         return out
@@ -540,6 +561,7 @@ class Tensor(Base):
 
     @property
     def retains_grad(self) -> bool:
+        """Whether retain_grad() was asked for it."""
         return bool(self.__dict__.get("_retains_grad"))
 
     def register_hook(self, hook: Any) -> Any:

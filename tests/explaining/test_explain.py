@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -229,8 +230,11 @@ def test_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert program["runs"] == 5
     assert sum(s["flops"] for s in program["steps"]) >= 2 * 40 * 40 * 30
     with flambeau.explain() as nothing:
-        pass
+        assert nothing._repr_html_() is None
     assert nothing.data["programs"] == []
+    shown = nothing._repr_html_()
+    assert shown is not None
+    assert html.unescape(shown.split('srcdoc="')[1].split('"')[0]) == page(nothing.data)
 
 
 def test_compiled_functions_are_seen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -244,3 +245,28 @@ def test_a_rate_that_changes(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     step(x)
     expected -= rate * (1 + 0.5 * expected)
     assert w.tolist() == pytest.approx([expected] * 2, rel=1e-4)
+
+
+def test_memory_that_somebody_holds_is_left_alone(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tensors, views and arrays of results, held for a while and dropped in any order."""
+    monkeypatch.setattr(OPTIONS, "executor", "compiled")
+    order = random.Random(0)
+    x = torch.arange(6.0)
+    held: list[tuple[Any, list[float]]] = []
+    for n in range(200):
+        y, z = x * 2 + n, x - n
+        total = (y.sum() + z.sum()).item()
+        assert total == pytest.approx(45.0)
+        sums = [2.0 * k + n for k in range(6)]
+        kinds = [y, y[1:4], y.numpy(), y.detach(), z.numpy()]
+        kind = order.randrange(8)
+        if kind < len(kinds):
+            rest = sums if kind < 4 else [k - float(n) for k in range(6)]
+            held.append((kinds[kind], rest[1:4] if kind == 1 else rest))
+        if order.random() < 0.5 and held:
+            held.pop(order.randrange(len(held)))
+        del y, z, kinds
+        for value, expected in held:
+            assert value.tolist() == expected

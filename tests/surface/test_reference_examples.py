@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -22,6 +26,17 @@ COMPILED = frozenset(
     "nms batched_nms roi_align RoIAlign roi_pool RoIPool ps_roi_align PSRoIAlign ps_roi_pool "
     "PSRoIPool deform_conv2d DeformConv2d MultiScaleRoIAlign".split()
 )
+# What raises NotImplementedError, is of no use by itself, or is a method that PyTorch has not.
+WITHOUT_EXAMPLE = {
+    "flambeau": "hash_tensor slice_inverse sparse_bsc_tensor sparse_bsr_tensor",
+    "flambeau.Tensor": "chalf hash_tensor hspmm index resize_as_sparse_ sparse_resize_ "
+    "sparse_resize_and_clear_ to_sparse_bsc to_sparse_bsr",
+    "flambeau.linalg": "ldl_factor ldl_factor_ex ldl_solve",
+    "flambeau.nested": "as_nested_tensor nested_tensor nested_tensor_from_jagged to_padded_tensor",
+    "flambeau.fx": "replace_pattern",
+    "flambeau.compiler": "Compiled signature",
+}
+OWN = ("flambeau.plot", "flambeau.debugging", "flambeau.checkpoint")  # PyTorch has none of these
 HEADING = re.compile(r"^## (\S+)\n", re.MULTILINE)
 
 
@@ -79,11 +94,50 @@ def test_examples_give_what_is_said(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_what_is_said_is_what_pytorch_gives(path: Path) -> None:
     library = pytest.importorskip("torch")
+    if path.stem in OWN:
+        return
     own = module_of(path, original)
-    left_out: frozenset[str] = frozenset()
+    # (PyTorch's compiler raises where nobody catches it, when it is collected.)
+    left_out = frozenset(("compile", "set_stance") if path.stem == "flambeau.compiler" else ())
     if "ops" in own and not importlib.import_module("torchvision.extension")._has_ops():
         left_out = COMPILED
     assert failures(path, library, own, left_out) == ""
+
+
+# (A process of its own: where a subclass of Tensor has been used, members that nobody has used yet
+# have lost their docstrings.)
+SURVEY = """
+import importlib, inspect, json, make_site as site
+bare, missing = [], {}
+for module in site.MODULES:
+    name = "flambeau" if module == "flambeau.Tensor" else module
+    owner = importlib.import_module(name)
+    owner = owner.Tensor if module == "flambeau.Tensor" else owner
+    names = site.public_names(owner)
+    without = sorted(set(names) - set(site.examples_of(module)))
+    if without:
+        missing[module] = " ".join(without)
+    for name in names:
+        value = inspect.getattr_static(owner, name, None)
+        if not site.doc_of(value if isinstance(value, property) else getattr(owner, name)):
+            bare.append(f"{module}.{name}")
+print(json.dumps([bare, missing]))
+"""
+
+
+def test_every_public_name_has_a_docstring_and_an_example() -> None:
+    root = FOLDER.parents[1]
+    where = os.pathsep.join((str(root), str(root / "tools")))
+    answer = subprocess.run(
+        [sys.executable, "-c", SURVEY],
+        env={**os.environ, "PYTHONPATH": where},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    bare, missing = json.loads(answer.stdout)
+    assert bare == []
+    assert missing == WITHOUT_EXAMPLE
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -127,6 +127,7 @@ def published(name: str) -> type[WeightsEnum]:
     home = sys._getframe(1).f_globals["__name__"]
     make: Any = WeightsEnum
     made: type[WeightsEnum] = make(name, members, module=home, qualname=name)
+    made.__doc__ = f"The published weights of {name.removesuffix('_Weights')}, by training."
     return made
 
 
