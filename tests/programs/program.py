@@ -17,6 +17,7 @@ import numpy as np
 
 PLAIN = (bool, int, float, str, type(None))
 MISSING = "(a name it uses does not exist)"
+LARGEST = 1 << 20  # elements
 UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
@@ -120,6 +121,7 @@ def _run_body(trial: Trial, statements: Iterable[Statement]) -> None:
 
 def _run_line(trial: Trial, line: Line) -> None:
     mode = "eval" if line.observed else "exec"
+    _refuse_giants(trial.env)
     if line.data is not None:
         trial.env["_data"] = _moved(line.data, trial.run, trial.jitter)
     try:
@@ -139,6 +141,13 @@ def _run_line(trial: Trial, line: Line) -> None:
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
+
+
+def _refuse_giants(env: dict[str, Any]) -> None:
+    """Ends a program that doubles a tensor over and over, before the machine's memory does."""
+    tensor = env["torch"].Tensor
+    if any(isinstance(value, tensor) and value.numel() > LARGEST for value in list(env.values())):
+        raise Ambiguous
 
 
 def _names_a_leaf(env: dict[str, Any], text: str) -> bool:
