@@ -275,7 +275,7 @@ def test_short_steps_are_counted(compiled: bool) -> None:
         longest = max(report.data["programs"], key=lambda p: p["runs"])
         # Of a compiled function's runs one in sixteen is told of while they are only counted.
         assert abs(longest["runs"] - 6000) <= (200 if compiled else 0)
-        assert longest["compiled_runs"] == pytest.approx(longest["runs"], abs=20)
+        assert longest["compiled_runs"] == pytest.approx(longest["runs"], abs=60)
         assert sum(report.data["kinds"].values()) == pytest.approx(report.data["seconds"], rel=0.02)
         assert any(
             line["place"].startswith("test_explain.py:") or "test_explain" in line["place"]
