@@ -204,6 +204,15 @@ def test_threads_write_views_of_one_tensor() -> None:
             assert [one.item() for one in doubled] == [12.0, 20.0, 28.0, 36.0]
 
 
+def test_a_view_made_while_its_base_is_pending_elsewhere_shares_its_history() -> None:
+    factor = fb.ones(2, requires_grad=True)
+    base = fb.rand(2, 2)
+    scale = (factor * base).sum()  # base is in this thread's recording
+    (view,) = at_once([lambda: base.narrow(1, 0, 1)])
+    view[fb.tensor([0])] *= scale
+    assert base.requires_grad and not base.is_leaf
+
+
 def handed_over(rounds: int) -> list[float]:
     """One thread makes tensors, another takes them while they are pending."""
     handed: list[Any] = []
