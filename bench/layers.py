@@ -115,35 +115,10 @@ def transformer(
     return build
 
 
-def gpt_block(torch: Any) -> Built:
-    """One pre-norm block as small GPTs write it, with a joint projection; 16 x 64 x 128; AdamW."""
-    nn = torch.nn
-    functional = nn.functional
-
-    class Block(nn.Module):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = nn.LayerNorm(128), nn.LayerNorm(128)
-            self.joint, self.out = nn.Linear(128, 384), nn.Linear(128, 128)
-            self.wide, self.narrow = nn.Linear(128, 512), nn.Linear(512, 128)
-
-        def forward(self, x: Any) -> Any:
-            n, length, width = x.shape
-            parts = self.joint(self.first(x)).split(width, dim=2)
-            q, k, v = (part.view(n, length, 4, 32).transpose(1, 2) for part in parts)
-            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(y.transpose(1, 2).contiguous().view(n, length, width))
-            return x + self.narrow(functional.gelu(self.wide(self.second(x))))
-
-    model = Block()
-    x = torch.randn(16, 64, 128)
-    y = torch.randn(16, 64, 128)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
-    return Built(model, nn.MSELoss(), optimizer, x, y)
-
-
-def gpt_by_hand(blocks: int, batch: int, places: int) -> Callable[[Any], Built]:
-    """Blocks 128 wide whose attention is written out, with a mask in a buffer; AdamW."""
+def gpt(blocks: int, batch: int, places: int, by_hand: bool = False) -> Callable[[Any], Built]:
+    """Pre-norm blocks as small GPTs write them, 128 wide with a joint projection; AdamW. `by_hand`:
+    their attention is written out, with a mask in a buffer.
+    """
 
     def build(torch: Any) -> Built:
         nn = torch.nn
@@ -155,16 +130,21 @@ def gpt_by_hand(blocks: int, batch: int, places: int) -> Callable[[Any], Built]:
                 self.first, self.second = nn.LayerNorm(128), nn.LayerNorm(128)
                 self.joint, self.out = nn.Linear(128, 384), nn.Linear(128, 128)
                 self.wide, self.narrow = nn.Linear(128, 512), nn.Linear(512, 128)
-                self.register_buffer("mask", torch.tril(torch.ones(places, places)))
+                if by_hand:
+                    self.register_buffer("mask", torch.tril(torch.ones(places, places)))
+
+            def attend(self, q: Any, k: Any, v: Any) -> Any:
+                if not by_hand:
+                    return functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+                scores = (q @ k.transpose(-2, -1)) * 32**-0.5
+                hidden = self.mask[: q.shape[2], : q.shape[2]] == 0
+                return functional.softmax(scores.masked_fill(hidden, float("-inf")), dim=-1) @ v
 
             def forward(self, x: Any) -> Any:
                 n, length, width = x.shape
                 parts = self.joint(self.first(x)).split(width, dim=2)
                 q, k, v = (part.view(n, length, 4, 32).transpose(1, 2) for part in parts)
-                scores = (q @ k.transpose(-2, -1)) * 32**-0.5
-                hidden = self.mask[:length, :length] == 0
-                weights = functional.softmax(scores.masked_fill(hidden, float("-inf")), dim=-1)
-                y = (weights @ v).transpose(1, 2).contiguous().view(n, length, width)
+                y = self.attend(q, k, v).transpose(1, 2).contiguous().view(n, length, width)
                 x = x + self.out(y)
                 return x + self.narrow(functional.gelu(self.wide(self.second(x))))
 
@@ -286,9 +266,11 @@ CASES: dict[str, Case] = {
     "transformer_dropout": Case(
         "transformer 2x128, dropout 0.1, 16x64", transformer(2, 16, 64, 0.1, "relu"), 1.5
     ),
-    "gpt_block": Case("GPT block 128, 4 heads, 16x64, AdamW", gpt_block, 1.5),
-    "gpt_by_hand": Case("4 GPT blocks by hand, 12x64, AdamW", gpt_by_hand(4, 12, 64), 1.5),
-    "gpt_by_hand_long": Case("1 GPT block by hand, 4x512, AdamW", gpt_by_hand(1, 4, 512), 1.5),
+    "gpt_block": Case("GPT block 128, 4 heads, 16x64, AdamW", gpt(1, 16, 64), 1.5),
+    "gpt_by_hand": Case("4 GPT blocks by hand, 12x64, AdamW", gpt(4, 12, 64, by_hand=True), 1.5),
+    "gpt_by_hand_long": Case(
+        "1 GPT block by hand, 4x512, AdamW", gpt(1, 4, 512, by_hand=True), 1.5
+    ),
     "encoder_padded": Case("encoder 2x128, padding, 16x128, AdamW", padded_encoder, 1.5),
     "gpt2": Case("GPT-2 small, 1x128 tokens", gpt2_inference, 1.2),
     "gpt2_generation": Case("GPT-2 small, 8 tokens one by one", gpt2_generation, 1.0),

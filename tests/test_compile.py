@@ -250,3 +250,20 @@ def test_a_result_is_new_whatever_was_done_with_the_last_one(
         assert not hasattr(y, "note")
         y.note = 1
         del y
+
+
+@pytest.mark.parametrize("factor", [None, 2.0])
+def test_data_that_a_kernel_refuses_after_many_calls(factor: float | None) -> None:
+    table = torch.arange(15.0).reshape(5, 3)
+
+    @torch.compile
+    def rows(index: Any) -> Any:
+        found = torch.nn.functional.embedding(index, table)
+        return found if factor is None else found * factor
+
+    wanted = rows(torch.tensor([0, 4])).tolist()
+    for _ in range(8):
+        assert rows(torch.tensor([0, 4])).tolist() == wanted
+    with pytest.raises(IndexError, match="index out of range in self"):
+        rows(torch.tensor([0, 5])).tolist()
+    assert rows(torch.tensor([0, 4])).tolist() == wanted

@@ -235,19 +235,9 @@ def retaining(roots: Sequence[Any]) -> tuple[Any, ...]:
             with contextlib.suppress(ValueError):  # another thread has just done so
                 RETAINING.remove(reference)
     tensors = [tensor for _, tensor in found if tensor is not None]
-    for root in roots:
-        _settle(root)
+    for root in roots:  # the history of what has run is known
+        recorder.settle_elsewhere(root)
     return _near(roots, [t for t in tensors if t._meta.requires_grad and not t._meta.is_leaf])
-
-
-def _settle(tensor: Any) -> None:
-    """Waits for the recording of another thread that a tensor stands in: its history is known when
-    that has run.
-    """
-    storage = tensor._storage
-    other = tensor._rec if storage is None else storage.recording
-    if other is not None and other is not recorder.LOCAL.rec and not other.done:
-        recorder.settle_other(other)
 
 
 def _near(roots: Sequence[Any], tensors: list[Any]) -> tuple[Any, ...]:

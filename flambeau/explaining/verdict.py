@@ -85,10 +85,14 @@ def _culprits(report: Data, total: float) -> list[str]:
 
 def _once(report: Data) -> dict[str, float]:
     """Seconds that the first steps have, and later ones have not."""
-    kinds = report["kinds"]
-    before = min(report["start"], kinds["python"] + kinds["wait"])
     start = "the start until the first tensor is computed"
-    return {"compiling": kinds["compile"], start: before}
+    return {"compiling": report["kinds"]["compile"], start: _before_tensors(report)}
+
+
+def _before_tensors(report: Data) -> float:
+    kinds = report["kinds"]
+    before: float = min(report["start"], kinds["python"] + kinds["wait"])
+    return before
 
 
 def _candidates(report: Data) -> list[tuple[float, str, str]]:
@@ -114,8 +118,7 @@ def _candidates(report: Data) -> list[tuple[float, str, str]]:
         grouped[name] = grouped.get(name, 0.0) + kernel["seconds"]
     found += [(seconds, "kernel", name) for name, seconds in grouped.items()]
     kinds = report["kinds"]
-    before = min(report["start"], kinds["python"] + kinds["wait"])
-    python = kinds["python"] - min(before, kinds["python"])
+    python = kinds["python"] - min(_before_tensors(report), kinds["python"])
     found.append((python, "other", "Python between programs"))
     found.append((kinds["numpy"], "other", "programs that run in NumPy"))
     return found

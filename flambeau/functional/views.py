@@ -27,7 +27,7 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Layout, PureOp, ViewOp
 from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, alias, at_rest, settle_other, unary, view_alias
+from flambeau.record.recorder import LOCAL, alias, at_rest, settle_elsewhere, unary, view_alias
 from flambeau.record.restricted import birth
 from flambeau.tensor.tensor import Tensor
 
@@ -41,9 +41,8 @@ def free(x: Tensor) -> bool:
     """Whether a view of x needs no event: x holds its data and autograd does not watch."""
     if x._rec is LOCAL.rec or x._storage is None:
         return False
-    other = x._storage.recording
-    if other is not None and other is not LOCAL.rec and not other.done:
-        settle_other(other)  # another thread's: there x would be without the view
+    if x._storage.recording is not None:
+        settle_elsewhere(x)  # in another thread's recording x would be without the view
     return not x._meta.requires_grad or (not LOCAL.grad_mode and at_rest(x._storage))
 
 

@@ -13,9 +13,6 @@ from collections.abc import Callable, Sequence
 from operator import is_
 from typing import Any, Protocol
 
-import numpy as np
-
-from flambeau.execute.cpu.entrances import entrances
 from flambeau.record import words
 from flambeau.record.plan import DEAD_COUNT, getrefcount
 from flambeau.record.statistics import STATISTICS
@@ -129,11 +126,9 @@ class Facts:
 
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = statements
-        self.native = entrances() if words.known() else None
+        self.native = words.native()
         self.seals = 0
         self.strikes = 0  # how often words have moved again soon
-        self.table: Any = None
-        self.first = self.end = 0
         self.rest: list[Callable[[], bool]] = []
         self.moved: Any = _never if self.native is None else self.native.first_moved
         self.sealed_at = STATISTICS.compiled_runs - OFTEN
@@ -171,10 +166,8 @@ class Facts:
                 rest.append(statement.look)
             else:
                 found += pairs
-        found = list(dict.fromkeys(found))
-        self.table = np.array(found, np.int64).reshape(-1, 2)
-        self.first = self.table.__array_interface__["data"][0]
-        self.end = self.first + self.table.nbytes
+        self.table = words.Table(list(dict.fromkeys(found)))
+        self.first, self.end = self.table.first, self.table.end
         self.rest = rest
         self.seals += 1
         self.sealed_at = STATISTICS.compiled_runs

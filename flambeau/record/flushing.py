@@ -12,6 +12,7 @@ import numpy as np
 
 from flambeau.core.interrupts import is_interrupt
 from flambeau.record import words
+from flambeau.record.handle import Handle
 from flambeau.record.observing import WATCH
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
@@ -146,6 +147,14 @@ def settle_other(other: Recording) -> None:
                 other.taken = False
 
 
+def settle_elsewhere(tensor: Handle) -> None:
+    """Runs what another thread has recorded of a tensor, or of the memory that it shows."""
+    storage = tensor._storage
+    other = tensor._rec if storage is None else storage.recording
+    if other is not None and other is not LOCAL.rec and not other.done:
+        settle_other(other)
+
+
 class Shown(Flushed):
     """A view of memory that NumPy sees is made at once: a view of that very memory."""
 
@@ -255,11 +264,9 @@ class Known:
 
 def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:
     """Remembers the plan of a flush, where the interpreter lets native code see counts."""
-    from flambeau.execute.cpu.entrances import entrances
-
     known = state.known
     if known is None:
-        native = entrances() if words.known() else None
+        native = words.native()
         if native is None:
             return
         known = Known(native.held_as)

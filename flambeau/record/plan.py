@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
@@ -453,9 +451,7 @@ class Plan:
         """Notes the words of memory that say that nobody else holds the memory of the last results,
         which is so now, and that it was not written.
         """
-        from flambeau.execute.cpu.entrances import entrances
-
-        native = entrances() if words.known() else None
+        native = words.native()
         if native is None:
             return
         found: words.Pairs = []
@@ -466,9 +462,8 @@ class Plan:
             found += words.held(buffer.owner, 1)
             found += words.attribute(storage, "version", storage.version)
             found += words.attribute(storage, "silent", storage.silent)
-        table = np.array(found, np.int64)
-        first = table.__array_interface__["data"][0]
-        self.free = native.first_moved, first, first + table.nbytes, table
+        table = words.Table(found)
+        self.free = native.first_moved, table.first, table.end, table
 
     def release(self) -> list[Storage]:
         """Gives up the memory of the last results, which is returned."""

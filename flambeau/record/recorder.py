@@ -24,6 +24,7 @@ from flambeau.record.flushing import (
     ever_new,
     flush,
     part_new,
+    settle_elsewhere,
     settle_other,
     write_exposed,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "set_autocast",
     "set_grad_mode",
     "set_handle_class",
+    "settle_elsewhere",
     "settle_other",
     "trace_of",
     "unary",

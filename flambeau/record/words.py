@@ -18,7 +18,12 @@ import platform
 import sys
 import types
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.entrances import Entrances
 
 Pairs = list[tuple[int, int]]
 
@@ -34,6 +39,26 @@ CONTENT = 16  # in a cell, and in the proxy of a class's dictionary
 
 class Unknown(Exception):
     """What is not found where it is looked for."""
+
+
+class Table:
+    """Pairs in memory, as `first_moved` takes them: from `first` to `end`."""
+
+    __slots__ = ("array", "end", "first")
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.array: Any = np.array(pairs, np.int64)
+        self.first: int = self.array.__array_interface__["data"][0]
+        self.end = self.first + self.array.nbytes
+
+
+def native() -> Entrances | None:
+    """The native functions that look at words; None where nothing is known of the layout."""
+    if not known():
+        return None
+    from flambeau.execute.cpu.entrances import entrances
+
+    return entrances()
 
 
 def word(address: int) -> int:

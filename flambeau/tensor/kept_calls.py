@@ -20,7 +20,7 @@ from flambeau.record.facts import (
     Statement,
     Untouched,
 )
-from flambeau.record.flushing import settle_other, settling
+from flambeau.record.flushing import settle_elsewhere, settling
 from flambeau.record.guarding import Survey
 from flambeau.record.handle import Family
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
@@ -88,18 +88,15 @@ class Kept:
         self.made = sorted(made.items())
         self.count = state.count
         self.ready: Ready | None = None
-        self.quick: Any = (
-            None  # how the compiled function knows the call (see `flambeau.compiler`),
-        )
-        self.quicks = 0  # and how often it had to find out
+        # How the compiled function knows the call (see `flambeau.compiler`), and how often it had
+        # to find out.
+        self.quick: Any = None
+        self.quicks = 0
 
     def settle(self, tensors: Sequence[Any]) -> None:
         """Runs what other threads have recorded of the tensors that the call reads or writes."""
         for tensor in (*self.captured, *[tensors[number] for _, number in self.given]):
-            storage = tensor._storage
-            other = tensor._rec if storage is None else storage.recording
-            if other is not None and not other.done:
-                settle_other(other)
+            settle_elsewhere(tensor)
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The call's result, or MISS when it rests on something that has changed."""
@@ -370,6 +367,8 @@ class Ready:
             failed = self.call(scalars)
             if failed:
                 self.packed = 0
+                if scalars is None:  # as in the call before: no optimizer counts
+                    scalars = self.kept.scalars_counted()
                 self.kept.explain(tensors, failed, scalars)
             for storage, count in self.written:
                 storage.version += count

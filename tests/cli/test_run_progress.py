@@ -98,4 +98,5 @@ def test_a_terminal(tmp_path: Path) -> None:
     assert any(re.match(r"train_loader.* \d+/12  [█░]{20} .* left .* loss ", p) for p in pictures)
     # What the script prints has a line of its own.
     assert re.search(r"(\n|\x1b\[K)last -?[\d.]+\r\n", text), text
-    assert text.rstrip("\x1b[K\r\n ").split("\n")[-1].lstrip("\r\x1b[K").startswith("last ")
+    # What stands in the terminal's last line at the end: what follows the last erasure.
+    assert re.split(r"\n|\r\x1b\[K", text.rstrip("\x1b[K\r\n "))[-1].startswith("last "), text

@@ -240,11 +240,10 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     if v.primitive.family == ATTENTION:
         return None if is_native_attention(v) else in_other_primitives(v, inputs)
     if v.primitive.name == "sum":
-        return _picked(v, inputs[0])
+        found = _picked(v, inputs[0])
+        return _sum_of_scattered(v, inputs[0]) if found is None else found
     if v.primitive.name == "strided_sum":
         return _summed_first(v, inputs[0])
-    if v.primitive.name == "sum":
-        return _sum_of_scattered(v, inputs[0])
     if v.primitive.name != "max_pool_gradient":
         return None
     count = 1

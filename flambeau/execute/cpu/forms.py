@@ -46,4 +46,4 @@ class Forms:
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> Forms:
         groups = {int(k): Form(unit, rank) for k, (unit, rank) in found["groups"].items()}
-        return cls(groups, found["innermost"], found.get("winograd", False))
+        return cls(groups, found["innermost"], found["winograd"])
