@@ -87,6 +87,7 @@ class Trial:
     env: dict[str, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
     alone: bool = True  # no other thread changes `env` now
+    kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
 
 
 def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
@@ -137,7 +138,7 @@ def _run_line(trial: Trial, line: Line) -> None:
     if not trial.alone:
         return
     try:
-        _refuse_quirks(trial.env, line.text)
+        _refuse_quirks(trial, line.text)
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
@@ -187,14 +188,26 @@ def _drop_gradients(env: dict[str, Any]) -> None:
 
 
 REQUIRED = re.compile(r"(x\d+)\.requires_grad_\(")
+RETAINED = re.compile(r"(x\d+)\.retain_grad\(")
 
 
-def _refuse_quirks(env: dict[str, Any], text: str) -> None:
+def _refuse_quirks(trial: Trial, text: str) -> None:
     """Ambiguous where PyTorch's flags mean nothing: integers that require gradients, since one was
-    written to a part of them, and older views of a tensor that has become a leaf just now.
+    written to a part of them, and older views of a tensor that has become a leaf just now. And
+    where a view that keeps its gradient was written: what PyTorch keeps then hangs on whether
+    somebody has looked at the view's flags in between.
     """
+    env = trial.env
     whole = [v for n, v in env.items() if n[0] == "x" and hasattr(v, "is_leaf")]
     if any(v.requires_grad for v in whole if not v.dtype.is_floating_point):
+        raise Ambiguous
+    kept = RETAINED.match(text)
+    if kept and kept[1] in env and env[kept[1]].retains_grad:
+        trial.kept.append((env[kept[1]], env[kept[1]]._version))
+    if any(
+        getattr(view, "_base", None) is not None and view._version != then
+        for view, then in trial.kept
+    ):
         raise Ambiguous
     found = REQUIRED.match(text)
     if found and found[1] in env:
