@@ -256,11 +256,11 @@ class _Backward(Rows):
                 self.matrix(name, pair, group.index) for name in ("ct", "q", "out")
             )
             number = self.plus(self.times(pair, self.group), group.index)
-            of_pair = self.finite
+            finite = self.finite
             of_q = "q", self.q, self.rows, self.features
             self.look(of_q, ("ct", self.ct, self.rows, self.width))
             self.head(group.index, self.times(number, self.rows))
-            self.finite = of_pair
+            self.finite = finite
 
     def head(self, group: Reg, line: Reg) -> None:
         """One head of q, whose rows begin at `line` of all rows."""
