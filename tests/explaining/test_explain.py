@@ -276,7 +276,9 @@ def test_short_steps_are_counted(compiled: bool) -> None:
         # Of a compiled function's runs one in sixteen is told of while they are only counted.
         assert abs(longest["runs"] - 6000) <= (200 if compiled else 0)
         assert longest["compiled_runs"] == pytest.approx(longest["runs"], abs=60)
-        assert sum(report.data["kinds"].values()) == pytest.approx(report.data["seconds"], rel=0.02)
+        # A busy machine may take the processor away where the two clocks are read.
+        told = sum(report.data["kinds"].values())
+        assert told == pytest.approx(report.data["seconds"], rel=0.02, abs=0.02)
         assert any(
             line["place"].startswith("test_explain.py:") or "test_explain" in line["place"]
             for line in report.data["python"]["lines"]
