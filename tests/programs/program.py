@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import random
 import re
@@ -21,6 +22,7 @@ LARGEST = 1 << 20  # elements
 UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
+IN_PLACE = re.compile(r"_\(|[-+*]= ")
 NAMES = re.compile(r"[xnghf]\d+")
 LEAF = "a leaf Variable that requires grad"
 AMBIGUOUS = (
@@ -128,6 +130,11 @@ def _run_line(trial: Trial, line: Line) -> None:
     try:
         value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
         what = plain(value) if line.observed else None
+        looked_at = trial.alone and trial.module.__name__ == "torch"
+        if looked_at and _reads_what_it_writes(trial.env, line.text):
+            raise Ambiguous
+    except Ambiguous:
+        raise
     except Exception as error:
         what = _name_of(error)
         if LEAF in str(error) and not _names_a_leaf(trial.env, line.text):
@@ -142,6 +149,46 @@ def _run_line(trial: Trial, line: Line) -> None:
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
+
+
+def _reads_what_it_writes(env: dict[str, Any], text: str) -> bool:
+    """Whether a write in place that PyTorch has let pass read other elements of the memory that it
+    wrote: in which order it does that is not said.
+    """
+    if not IN_PLACE.search(text) or "\n" in text:
+        return False
+    statement = ast.parse(text).body[0]
+    if isinstance(statement, ast.AugAssign):
+        target, operands = statement.target, [statement.value]
+    elif (
+        isinstance(statement, ast.Expr)
+        and isinstance(call := statement.value, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr.endswith("_")
+    ):
+        target, operands = call.func.value, call.args
+    else:
+        return False
+    written, *read = (eval(ast.unparse(part), env) for part in (target, *operands))
+    return any(_meets(written, other) for other in read)
+
+
+def _meets(a: Any, b: Any) -> bool:
+    """Whether two tensors have elements in common, and are not the same ones in the same order."""
+    if not (hasattr(a, "untyped_storage") and hasattr(b, "untyped_storage")):
+        return False
+    storage = a.untyped_storage()
+    if storage.data_ptr() != b.untyped_storage().data_ptr() or not storage.nbytes():
+        return False
+    places = [
+        np.lib.stride_tricks.as_strided(
+            np.arange(storage.nbytes())[t.storage_offset() * t.itemsize :],
+            tuple(t.shape),
+            tuple(step * t.itemsize * 8 for step in t.stride()),
+        )
+        for t in (a, b)
+    ]
+    return not np.array_equal(*places) and np.intersect1d(*places).size > 0
 
 
 def _refuse_giants(env: dict[str, Any]) -> None:
