@@ -200,7 +200,9 @@ def run_recording(rec: Recording) -> Plan | None:
     neither run nor failed, an interrupt, nothing has happened.
     """
     observer = WATCH.observer
-    return _run(rec) if observer is None else observer.flushing(rec, _run)
+    if observer is None or not observer.every_flush:
+        return _run(rec)
+    return observer.flushing(rec, _run)
 
 
 def _run(rec: Recording) -> Plan | None:
@@ -323,6 +325,8 @@ def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:
         plan = make_plan(trace, live, state.depth)
         state.plans["live", live] = plan
         STATISTICS.plans += 1
+        if WATCH.observer is not None:
+            WATCH.observer.planned(plan, rec)
     if len(state.plans) > 256:
         state.plans = {"live": plan}
     state.plans[counts] = plan
