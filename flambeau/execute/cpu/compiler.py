@@ -35,6 +35,7 @@ from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.graph.program import Program, Update, reachable, scalar_words
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import ATTENTION, RANDOM, RECURRENCE
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
@@ -208,7 +209,9 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "recurrence", "attention", "host"):
+        if group in failing or group.kind in ("recurrence", "attention", "host"):
+            return False
+        if group.kind == "scatter" and not self.replaces_rows(value, destination):
             return False
         if group.kind == "draw" and value.primitive.name != "random_draw":
             return False
@@ -220,7 +223,7 @@ class _Compiler:
                 and (other.before & group.bit)
             ):
                 return False
-        if id(base) not in group.reads:
+        if id(base) not in group.reads or group.kind == "scatter":
             return True
         own = destination.address(grouper.place[value])
         loads = [n for n in nodes_of[group.number] if n.kind == "load" and n.data[0] is base]
@@ -234,6 +237,22 @@ class _Compiler:
             for n in ordered_nodes([r], {})
         }
         return not any(n.number in inside for n in loads)
+
+    def replaces_rows(self, value: Value, destination: Destination) -> bool:
+        """Whether an update replaces rows of the very base that it goes to, by stored ones, and
+        nobody else reads the whole.
+        """
+        if value.primitive.name != "put_set" or value.attrs["what"] != WITHIN:
+            return False
+        old = storing.same_elements(value.inputs[0])
+        plain = destination.strides is None and not destination.offset
+        alone = self.buffers[value].kind == "arena" and len(self.destinations.get(value, ())) == 0
+        return (
+            plain
+            and alone
+            and self.is_base(old, destination.buffer.place)
+            and storing.same_elements(value.inputs[2]) in self.buffers
+        )
 
     def needed_buffers(
         self, groups: Sequence[fusion.Group], nodes_of: dict[int, list[Node]]

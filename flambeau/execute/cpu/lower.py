@@ -21,6 +21,7 @@ from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import CONTRACTION, SCAN
 from flambeau.ops.value import Value
 
@@ -112,8 +113,9 @@ def has_checks(group: Group, forward: dict[int, Node]) -> bool:
     """Whether the group's kernels may fail at run time."""
     if group.kind == "host":
         return True
-    if any(a.value.primitive.name in ("put_add", "put_set") for a in group.anchors):
-        return True
+    for anchor in group.anchors:
+        if anchor.value.primitive.name in ("put_add", "put_set"):
+            return bool(anchor.value.attrs["what"] != WITHIN)
     return needs_checks(group_nodes(group, forward))
 
 
@@ -347,11 +349,11 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
             if name == "strided_sum"
             else tracer.value(v.inputs[0], position)
         )
-        kernels.append(
-            pointwise_kernel(
-                space_variables(v.shape), [Store(*target(position), old)], {}, low.vector_bits
-            )
-        )
+        place, address = target(position)
+        there = old.kind == "load" and (old.data[0], old.data[1:]) == (place, (address, ()))
+        if not there:  # (rows of a table that is updated in place: see `can_write`)
+            store = Store(place, address, old)
+            kernels.append(pointwise_kernel(space_variables(v.shape), [store], {}, low.vector_bits))
         if name in ("strided_scatter", "strided_sum"):
             kernels += _strided_writes(v, target, low)
         else:
