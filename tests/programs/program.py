@@ -19,6 +19,7 @@ import numpy as np
 PLAIN = (bool, int, float, str, type(None))
 MISSING = "(a name it uses does not exist)"
 LARGEST = 1 << 20  # elements
+DERIVATIVES = 10  # of derivatives: each may multiply the size of a graph
 UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
@@ -89,6 +90,7 @@ class Trial:
     env: dict[str, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
     alone: bool = True  # no other thread changes `env` now
+    differentiated: int = 0  # how often with create_graph
     kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
 
 
@@ -125,6 +127,9 @@ def _run_body(trial: Trial, statements: Iterable[Statement]) -> None:
 def _run_line(trial: Trial, line: Line) -> None:
     mode = "eval" if line.observed else "exec"
     _refuse_giants(trial.env)
+    trial.differentiated += "create_graph=True" in line.text
+    if trial.differentiated > DERIVATIVES:
+        raise Ambiguous
     if line.data is not None:
         trial.env["_data"] = _moved(line.data, trial.run, trial.jitter)
     try:
@@ -188,7 +193,8 @@ def _meets(a: Any, b: Any) -> bool:
         )
         for t in (a, b)
     ]
-    return not np.array_equal(*places) and np.intersect1d(*places).size > 0
+    one, other = places
+    return not np.array_equal(one, other) and bool(np.isin(one, other).any())
 
 
 def _refuse_giants(env: dict[str, Any]) -> None:
