@@ -29,7 +29,9 @@ from flambeau.execute.cpu.lower import (
     group_nodes,
     has_checks,
     lower_group,
+    lower_pooled,
     ordered_groups,
+    pooled_groups,
 )
 from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
@@ -272,19 +274,23 @@ class _Compiler:
         steps: list[KernelCode | HostStep] = []
         first: dict[int, int] = {}
         last: dict[int, int] = {}
+        low.packs.count(grouper.groups)
+        order = ordered_groups(grouper.groups)
+        pooled = pooled_groups(order, low) if self.forms.pooled else {}
+        inside = {plan.conv for plan in pooled.values()}
         arena = {
             id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
         }
-        low.packs.count(grouper.groups)
-        for number, group in enumerate(ordered_groups(grouper.groups)):
+        for number, group in enumerate(order):
             low.scratch.clear()
             low.form = self.forms.of(number)
-            steps += lower_group(group, low)
+            used = self.buffers_of(group)
+            if group in pooled:
+                steps += lower_pooled(pooled[group], low)
+                used |= self.buffers_of(pooled[group].conv)
+            elif group not in inside:
+                steps += lower_group(group, low)
             self.ends.append(len(steps))
-            used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
-            used |= {id(self.buffers[m.value]) for m in group.members}
-            for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
-                used |= {id(d.buffer) for d in self.destinations.get(v, ())}
             for buffer in low.scratch:
                 arena[id(buffer)] = buffer
                 used.add(id(buffer))
@@ -299,6 +305,13 @@ class _Compiler:
             last[id(self.buffers[value])] = end
         self.lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
         return steps, plan_arena(self.lifetimes)
+
+    def buffers_of(self, group: fusion.Group) -> set[int]:
+        """Ids of the buffers that a group's kernels read or write, without its scratch memory."""
+        used = set(group.reads)
+        for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
+            used |= {id(self.buffers[v])} | {id(d.buffer) for d in self.destinations.get(v, ())}
+        return used
 
     def ended(self, steps: Sequence[KernelCode | HostStep]) -> dict[int, list[tuple[int, int]]]:
         """What of the arena is read for the last time by each kernel (not by host steps)."""

@@ -355,8 +355,8 @@ def give(
     storing.store(e, registers, value, lane_axis)
 
 
-def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
-    """Defines the tile functions of a schedule and the stage @name that runs them all."""
+def emit_tile_functions(e: Emitter, s: Schedule, storing: Storing) -> dict[tuple[bool, bool], str]:
+    """Defines the tile functions of a schedule: names by (last row tile, last column tile)."""
     functions = {}
     for row_tail in s.rows.versions:
         for col_tail in s.cols.versions:
@@ -364,19 +364,28 @@ def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
             function = f"tile.{rows}x{len(widths)}{'.last' if col_tail else ''}"
             functions[row_tail, col_tail] = function
             TileFunction(e, s, rows, widths, storing).emit(function)
+    return functions
+
+
+def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
+    """Defines the tile functions of a schedule and the stage @name that runs them all."""
+    functions = emit_tile_functions(e, s, storing)
     keys = [key for key, _ in s.dimensions]
 
     def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
         at = dict(zip(keys, indices, strict=True))
         tail = dict(zip(keys, tails, strict=True))
-        _call_tile(e, s, functions[tail[ROWS], tail[COLS]], at)
+        call_tile(e, s, functions[tail[ROWS], tail[COLS]], at)
 
     emit_stage(e, name, [dimension for _, dimension in s.dimensions], body)
 
 
-def _call_tile(e: Emitter, s: Schedule, function: str, at: dict[int, Reg]) -> None:
+def call_tile(
+    e: Emitter, s: Schedule, function: str, at: dict[int, Reg], memory: Reg | None = None
+) -> None:
+    """Calls a tile's function at an index for each loop; `memory`: %partial of a whole sum."""
     a, b = _tile_pointer(e, s.a, at), _tile_pointer(e, s.b, at)
-    partial, first, last = Reg("null", PTR), e.i64(0), e.i64(0)
+    partial, first, last = memory or Reg("null", PTR), e.i64(0), e.i64(0)
     if s.parts > 1:
         base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(s.partial_offset))
         offset = weighted_sum(e, [(at[PARTS], s.partial_size)])

@@ -16,7 +16,8 @@ from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
-from flambeau.execute.cpu.products import Packs, contraction_kernels, is_plain
+from flambeau.execute.cpu.pooled import Pooled, pooled, pooled_kernel
+from flambeau.execute.cpu.products import Packs, contraction_kernels, is_plain, tiled_spec
 from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.sorts import sort_kernel
@@ -149,14 +150,7 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
         return [*_attention(group, low)]
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
-    forward = forwards(group, low.tracer, low.buffers)
-    stores = [
-        s
-        for a in group.anchors
-        if a.result is not None
-        for s in low.stores(a.value, a.position, a.result)
-    ]
-    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    stores, forward = group_stores(group, low)
     if not stores or any(v.extent == 0 for v in group.kept):
         return []
     if group.kind == "ordered":
@@ -164,6 +158,58 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "pointwise":
         return [pointwise_kernel(group.kept, stores, forward, low.vector_bits)]
     return _fold_kernels(group, stores, forward, low)
+
+
+def group_stores(group: Group, low: Lowering) -> tuple[list[Store], dict[int, Node]]:
+    """What a group's kernel writes, and the loads that it need not make (`forwards`)."""
+    stores = [
+        s
+        for a in group.anchors
+        if a.result is not None
+        for s in low.stores(a.value, a.position, a.result)
+    ]
+    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    return stores, forwards(group, low.tracer, low.buffers)
+
+
+def pooled_groups(order: list[Group], low: Lowering) -> dict[Group, Pooled]:
+    """The convolutions at whose results only a pooling looks, by the pooling's group; moves those
+    groups in `order` right behind their convolutions, and lets the results have no memory.
+    """
+    found: dict[Group, Pooled] = {}
+    for conv in list(order):
+        anchor = conv.anchors[0] if conv.kind == "fold" and len(conv.anchors) == 1 else None
+        if anchor is None or anchor.value.primitive.name != "conv" or conv.members:
+            continue
+        buffer = low.buffers[anchor.value]
+        readers = [g for g in order if id(buffer) in g.reads]
+        if len(readers) != 1 or buffer.kind != "arena" or low.destinations.get(anchor.value):
+            continue
+        reader, place = readers[0], order.index(conv)
+        ready = sum(g.bit for g in order[: place + 1])
+        if reader.kind != "pointwise" or reader.checks or reader.before & ~ready:
+            continue
+        stores, _ = group_stores(conv, low)
+        spec = tiled_spec(conv, stores, low.vector_bits, low.packs) if stores else None
+        if spec is None:
+            continue
+        plan = pooled(conv, spec, reader, *group_stores(reader, low), buffer, low.vector_bits)
+        if plan is not None:
+            found[reader] = plan
+            order.remove(reader)
+            order.insert(place + 1, reader)
+            low.needed.discard(id(buffer))
+    return found
+
+
+def lower_pooled(plan: Pooled, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of a convolution and its reader that share a kernel."""
+    kernel = pooled_kernel(plan, low.new_scratch, low.vector_bits)
+    groups = plan.conv, plan.reader
+    kernel.label = " in ".join(map(describe, groups))
+    anchors = [a.value for g in groups for a in g.anchors]
+    kernel.values = (*anchors, *[m.value for g in groups for m in g.members])
+    return [kernel]
 
 
 def _fold_kernels(
