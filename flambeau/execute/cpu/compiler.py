@@ -30,8 +30,10 @@ from flambeau.execute.cpu.lower import (
     has_checks,
     lower_group,
     lower_pooled,
+    lower_scattered,
     ordered_groups,
     pooled_groups,
+    scattered_groups,
 )
 from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
@@ -277,7 +279,9 @@ class _Compiler:
         low.packs.count(grouper.groups)
         order = ordered_groups(grouper.groups)
         pooled = pooled_groups(order, low) if self.forms.pooled else {}
+        scattered = scattered_groups(order, low) if self.forms.pooled else {}
         inside = {plan.conv for plan in pooled.values()}
+        inside |= {plan.source for plan in scattered.values()}
         arena = {
             id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
         }
@@ -288,6 +292,9 @@ class _Compiler:
             if group in pooled:
                 steps += lower_pooled(pooled[group], low)
                 used |= self.buffers_of(pooled[group].conv)
+            elif group in scattered:
+                steps += lower_scattered(group, scattered[group], low)
+                used |= self.buffers_of(scattered[group].source)
             elif group not in inside:
                 steps += lower_group(group, low)
             self.ends.append(len(steps))

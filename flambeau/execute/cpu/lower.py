@@ -17,9 +17,16 @@ from flambeau.execute.cpu.index import Expression, Position, linear, space_posit
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.pooled import Pooled, pooled, pooled_kernel
-from flambeau.execute.cpu.products import Packs, contraction_kernels, is_plain, tiled_spec
+from flambeau.execute.cpu.products import (
+    Packs,
+    contraction_kernels,
+    is_plain,
+    picked_kernels,
+    tiled_spec,
+)
 from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
+from flambeau.execute.cpu.scattered import Scattered, scattered
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
 from flambeau.ops.indexed import WITHIN
@@ -200,6 +207,53 @@ def pooled_groups(order: list[Group], low: Lowering) -> dict[Group, Pooled]:
             order.insert(place + 1, reader)
             low.needed.discard(id(buffer))
     return found
+
+
+def scattered_groups(order: Sequence[Group], low: Lowering) -> dict[Group, Scattered]:
+    """The gradients of weights that need no scattered cotangent, by their groups; lets that have no
+    memory.
+    """
+    found: dict[Group, Scattered] = {}
+    for source in order:
+        if source.kind != "pointwise" or len(source.members) != 1:
+            continue
+        value = source.members[0].value
+        buffer = low.buffers[value]
+        if value.primitive.name != "pool_scatter" or buffer.kind != "arena":
+            continue
+        readers = [g for g in order if id(buffer) in g.reads]
+        if len(readers) != 1 or low.destinations.get(value) or readers[0].kind != "fold":
+            continue
+        (group,) = readers
+        if len(group.anchors) != 1 or group.anchors[0].value.primitive.name != "conv":
+            continue
+        stores, forward = group_stores(group, low)
+        spec = tiled_spec(group, stores, low.vector_bits, low.packs) if stores else None
+        if spec is None or any(n.kind == "load" and n.data[0] is buffer for n in _ending(stores)):
+            continue
+        bits = low.vector_bits
+        plan = scattered(low.tracer, group, spec, source, stores, forward, buffer, bits)
+        if plan is not None:
+            found[group] = plan
+            low.needed.discard(id(buffer))
+    return found
+
+
+def _ending(stores: Sequence[Store]) -> list[Node]:
+    """What is evaluated for stores."""
+    return ordered_nodes([s.node for s in stores], {})
+
+
+def lower_scattered(group: Group, plan: Scattered, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of a gradient of weights, without the scattered cotangent."""
+    contraction = plan.spec, plan.choice
+    made = plan.group, plan.stores, plan.forward, low.new_scratch, low.vector_bits
+    kernels = picked_kernels(*made, contraction, plan.operands)
+    for kernel in kernels:
+        kernel.label = f"{describe(group)} of {describe(plan.source)}"
+        values = [x.value for g in (plan.source, group) for x in g.members]
+        kernel.values = (group.anchors[0].value, *values)
+    return [*kernels]
 
 
 def lower_pooled(plan: Pooled, low: Lowering) -> list[KernelCode | HostStep]:

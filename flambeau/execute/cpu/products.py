@@ -12,8 +12,8 @@ from flambeau.core import dtypes
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
-from flambeau.execute.cpu.contraction_plan import ranked
-from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
+from flambeau.execute.cpu.contraction_plan import Choice, ranked
+from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, PICKED, Band
 from flambeau.execute.cpu.contraction_wide import WidePlan, wide_kernel, wide_plan
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form
@@ -89,7 +89,7 @@ def contraction_kernels(
     image = _image_plan(group, left, right, vector_bits) if on_unit else None
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
-    axes = _axes(group, left.data[1], right.data[1], stores[0].address)
+    axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     if _is_thin(axes):
         return None
     spec = Contraction(axes, element, element, _bands(group))
@@ -119,6 +119,31 @@ def contraction_kernels(
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
+def picked_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    contraction: tuple[Contraction, Choice],
+    nodes: Sequence[Node],
+) -> list[KernelCode]:
+    """The kernels of a contraction with picks, whose operands and bytes `nodes` load."""
+    spec, choice = contraction
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        size = epilogue.size
+        codes = emit_contraction(vector_bits, spec, epilogue, store_size=size, choice=choice)
+        return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
+
+    key = ("picked", spec, choice)
+    codes, outer = _from_template(group, stores, forward, vector_bits, PICKED + 1, key, emit)
+    memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
+    left, right, picked = map(operand_of, nodes)
+    operands = [left, right, memory, picked, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
 def _element(group: Group) -> str | None:
     """The LLVM type of a contraction's elements; None where its operands are not plain reads, or
     there is nothing to sum.
@@ -145,7 +170,7 @@ def tiled_spec(
         return None
     if _image_plan(group, left, right, vector_bits) is not None:
         return None
-    axes = _axes(group, left.data[1], right.data[1], stores[0].address)
+    axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     spec = Contraction(axes, "float", "float", _bands(group))
     if _is_thin(axes) or wide_plan(spec, vector_bits) is not None:
         return None
@@ -447,7 +472,7 @@ def operand_of(node: Node) -> Operand:
     return Operand(node.data[0], node.data[1].constant)
 
 
-def _axes(group: Group, left: Expression, right: Expression, out: Expression) -> tuple[Axis, ...]:
+def axes_of(group: Group, left: Expression, right: Expression, out: Expression) -> tuple[Axis, ...]:
     """An axis per loop variable; those of the result first, in order."""
     axes = []
     for variable in group.kept:
