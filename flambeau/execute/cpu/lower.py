@@ -121,7 +121,11 @@ def has_checks(group: Group, forward: dict[int, Node]) -> bool:
 
 def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     """The steps of one group, in order."""
-    steps = _steps(group, low)
+    return labelled(group, _steps(group, low))
+
+
+def labelled(group: Group, steps: list[KernelCode | HostStep]) -> list[KernelCode | HostStep]:
+    """The steps with what they say of themselves."""
     for step in steps:
         if isinstance(step, KernelCode):
             step.label = step.label or describe(group)
@@ -150,13 +154,7 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
     forward = forwards(group, low.tracer, low.buffers)
-    stores = [
-        s
-        for a in group.anchors
-        if a.result is not None
-        for s in low.stores(a.value, a.position, a.result)
-    ]
-    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    stores = group_stores(group, low)
     if not stores or any(v.extent == 0 for v in group.kept):
         return []
     if group.kind == "ordered":
@@ -164,6 +162,17 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "pointwise":
         return [pointwise_kernel(group.kept, stores, forward, low.vector_bits)]
     return _fold_kernels(group, stores, forward, low)
+
+
+def group_stores(group: Group, low: Lowering) -> list[Store]:
+    """All that the kernel of a pointwise group, or of one with a fold, writes."""
+    stores = [
+        s
+        for a in group.anchors
+        if a.result is not None
+        for s in low.stores(a.value, a.position, a.result)
+    ]
+    return stores + [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
 
 
 def _fold_kernels(
@@ -175,7 +184,7 @@ def _fold_kernels(
         )
         if kernels is not None:
             return [*kernels]
-    folds = [_fold(a) for a in group.anchors]
+    folds = [fold_of(a) for a in group.anchors]
     return [
         *reduction_kernels(
             group.kept,
@@ -190,7 +199,8 @@ def _fold_kernels(
     ]
 
 
-def _fold(anchor: Anchor) -> Fold:
+def fold_of(anchor: Anchor) -> Fold:
+    """What a reduction's kernel folds, and where the result goes."""
     assert anchor.body is not None and anchor.result is not None
     name = anchor.value.primitive.name
     return Fold(
