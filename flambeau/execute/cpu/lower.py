@@ -129,7 +129,11 @@ def has_checks(group: Group, forward: dict[int, Node]) -> bool:
 
 def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     """The steps of one group, in order."""
-    steps = _steps(group, low)
+    return labelled(group, _steps(group, low))
+
+
+def labelled(group: Group, steps: list[KernelCode | HostStep]) -> list[KernelCode | HostStep]:
+    """The steps with what they say of themselves."""
     for step in steps:
         if isinstance(step, KernelCode):
             step.label = step.label or describe(group)
@@ -275,7 +279,7 @@ def _fold_kernels(
         )
         if kernels is not None:
             return [*kernels]
-    folds = [_fold(a) for a in group.anchors]
+    folds = [fold_of(a) for a in group.anchors]
     return [
         *reduction_kernels(
             group.kept,
@@ -290,7 +294,8 @@ def _fold_kernels(
     ]
 
 
-def _fold(anchor: Anchor) -> Fold:
+def fold_of(anchor: Anchor) -> Fold:
+    """What a reduction's kernel folds, and where the result goes."""
     assert anchor.body is not None and anchor.result is not None
     name = anchor.value.primitive.name
     return Fold(
