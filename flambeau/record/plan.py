@@ -135,8 +135,8 @@ class FamilySpec:
             found: list[Any] = [(frame, v, passes) for n, v, passes in self.origins if n == number]
             self.origin = found or [None]
         tensor = rec.handles[self.numbers[0]]
-        family = new(Family)
-        family.members = [reference_to(tensor)]
+        family = Family()
+        family.members.append(reference_to(tensor))
         if self.first >= 0:
             family.base = family.members[0]
         family.changes = 1

@@ -92,6 +92,11 @@ def set_handle_class(cls: type[Any]) -> None:
     _handle_class = cls
 
 
+def handle_class() -> type[Any]:
+    """The class that results have."""
+    return _handle_class
+
+
 def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
     """Records op(x; attributes) with one result."""
     rec = LOCAL.rec

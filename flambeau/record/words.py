@@ -34,6 +34,8 @@ USED, KEYS, SPLIT = 16, 32, 40  # in a dictionary: its length, its keys, values 
 SIZES, ENTRIES, FIRST = 8, 24, 32  # in its keys: a word of sizes, how many entries, their index
 GENERAL = 0  # the kind of keys that are not all strings
 LENGTH, ITEMS = 16, 24  # in a list
+FIRST_ELEMENT = 24  # in a tuple: the address of an element, and on
+FLOAT_VALUE = 16
 CONTENT = 16  # in a cell, and in the proxy of a class's dictionary
 
 
@@ -81,7 +83,7 @@ def attribute(thing: Any, name: str, value: Any) -> Pairs:
     Unknown where that is not so, or stands elsewhere.
     """
     cls: Any = type(thing)
-    offset = _slot(cls, name)
+    offset = slot_of(cls, name)
     if offset:
         return [_is(id(thing) + offset, value)]
     if not cls.__flags__ & MANAGED:
@@ -215,7 +217,7 @@ def _probe(cls: Any, name: str) -> tuple[Any, Any]:
 
 
 @cache
-def _slot(cls: Any, name: str) -> int:
+def slot_of(cls: Any, name: str) -> int:
     """Where a slot of the class lies in its instances; 0 where the name is none."""
     for kind in cls.__mro__:
         if name in kind.__dict__:

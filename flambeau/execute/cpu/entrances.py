@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from flambeau.execute.cpu.engine import engine
+from flambeau.execute.cpu.target import NoRoomForCode
 from flambeau.execute.cpu.word_functions import api, call, given, translated, word
 
 METH_FASTCALL = 0x80
@@ -82,14 +83,18 @@ def builtins(
 
     An entry has three arguments: nothing, the address of the arguments' addresses, and how many
     they are. It gives a new reference to its result, or 0 when it has set an exception. `numbers`
-    are part of the code, `words` what `given` has there. None where there is no source to compile.
+    are part of the code, `words` what `given` has there. None where there is no source to compile,
+    or no room for more code.
     """
     try:
         module = translated(entries, inlined, numbers)
     except OSError:
         return None
     names = tuple(function.__name__ for function in entries)
-    *addresses, place = engine().load([module.text], (*names, "given"))[0]
+    try:
+        *addresses, place = engine().load([module.text], (*names, "given"))[0]
+    except NoRoomForCode:
+        return None
     table = (ctypes.c_int64 * max(len(module.given), 1)).from_address(place)
     for number, name in enumerate(module.given):
         known = words.get(name)

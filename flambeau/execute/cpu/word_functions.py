@@ -10,7 +10,7 @@ to read as LLVM text. So it is written in Python and translated. Every value is 
     given.NAME                  a number that is only known when the module is loaded
     call(a, b, c)               the function at address a, of words, which gives a word
     other(a, b)                 another function of the same module, which is inlined
-    NAME                        a number that the module was given
+    NAME, at.NAME               a number of those that the module is translated with
 
 A variable is one for the whole function, and must be set before it is read. Anything else is
 refused with SyntaxError.
@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 word: Any = None
 api: Any = None
 given: Any = None
+at: Any = None
 call: Any = None
 
 # Functions of the C interface that give an int and not a word.
@@ -242,6 +243,8 @@ class _Function:
             return self.put(f"load i64, ptr %v.{node.id}, align 8")
         if isinstance(node, ast.Name) and node.id in self.numbers:
             return str(self.numbers[node.id])
+        if isinstance(node, ast.Attribute) and _is(node.value, "at") and node.attr in self.numbers:
+            return str(self.numbers[node.attr])
         if isinstance(node, ast.Attribute) and _is(node.value, "given"):
             return self.word_given(node.attr)
         if isinstance(node, ast.Subscript):
