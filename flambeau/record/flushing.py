@@ -305,6 +305,9 @@ def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:
         native = words.native()
         if native is None:
             return
+        from flambeau.record import recorder
+
+        recorder.use_native_calls()
         known = Known(native.held_as)
     known.misses += 1
     if known.misses > Known.PATIENCE:

@@ -388,7 +388,6 @@ class Plan:
         others: list[tuple[int, int, Meta, int]] = []
         for number, index, meta, offset in self.live:
             tensor = rec.handles[number]
-            known = tensor.__dict__
             if index < 0:
                 storage, start = rec.bases[-1 - index]
                 place = offset + start // meta.dtype.itemsize
@@ -398,7 +397,8 @@ class Plan:
                 index >= 0
                 and not offset
                 and tensor._meta is meta
-                and not ("_storage" in known or "_offset" in known)
+                and tensor._storage is None
+                and not tensor._offset  # (asked of `__dict__`, it would be made)
             ):
                 fresh.append((number, index))
             else:

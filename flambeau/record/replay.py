@@ -24,7 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flambeau.execute.cpu.entrances import builtins, failed
+from flambeau.execute.cpu.entrances import builtins
+from flambeau.execute.cpu.references import (
+    SHARED,
+    failed,
+    item,
+    new_reference,
+    put,
+    release,
+    replaced,
+)
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 from flambeau.record import words
 from flambeau.record.handle import Family
@@ -322,10 +331,6 @@ def hand_out(card: int, rec: int) -> Any:
     return 0
 
 
-def item(sequence: int, number: int) -> Any:
-    return word[word[sequence + at.ITEMS] + 8 * number]
-
-
 def set_attribute(thing: int, name: int, value: int) -> Any:
     """Where `untouched`, this is a store into memory that is there."""
     if api.PyObject_GenericSetAttr(thing, name, value) < 0:
@@ -333,35 +338,9 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
     return 0
 
 
-def put(place: int, thing: int) -> Any:
-    release(replaced(place, thing))
-    return 0
-
-
-def replaced(place: int, thing: int) -> Any:
-    """Writes an object to a place; what was there, whose reference is the caller's now."""
-    before = word[place]
-    word[thing] += 1
-    word[place] = thing
-    return before
-
-
-def new_reference(thing: int) -> Any:
-    word[thing] += 1
-    return thing
-
-
-def release(thing: int) -> Any:
-    if thing != 0:
-        word[thing] -= 1
-        if word[thing] == 0:
-            api._Py_Dealloc(thing)
-    return 0
-
-
 INLINED = (
-    failed, as_written, counted, untouched, numbers_taken, made_ready, new_family, sum_of, unmake,
-    run, hand_out, item, set_attribute, put, replaced, new_reference, release,
+    as_written, counted, untouched, numbers_taken, made_ready, new_family, sum_of, unmake,
+    run, hand_out, set_attribute, *SHARED,
 )  # fmt: skip
 
 

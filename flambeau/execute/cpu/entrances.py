@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from flambeau.execute.cpu.engine import engine
+from flambeau.execute.cpu.references import failed
 from flambeau.execute.cpu.target import NoRoomForCode
 from flambeau.execute.cpu.word_functions import api, call, given, translated, word
 
@@ -114,11 +115,6 @@ def _builtin(name: str, address: int) -> Any:
 
 
 # ---- functions on words --------------------------------------------------------------------------
-
-
-def failed(number: int) -> Any:
-    """Whether 0 stands for an exception."""
-    return number == 0 and api.PyErr_Occurred() != 0
 
 
 def run_program(_: int, args: int, count: int) -> Any:
