@@ -372,6 +372,16 @@ for _what in range(3):
         seen.append(y.retains_grad and y.grad.tolist())
 del threading
 """,
+    "an empty view that begins behind the end of its memory is written": """
+w = torch.tensor(0.43, requires_grad=True)
+x = torch.tensor([[1.5, -0.5, 0.25, 2.0]]) * 2
+y = x.diagonal()
+y[1:] += w
+x.tolist()
+x -= 1.5
+z = (x * x).sum() + x[:, 4:].sum()
+g = torch.autograd.grad(z, w)
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT
