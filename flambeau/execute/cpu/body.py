@@ -25,7 +25,7 @@ from flambeau.execute.cpu.index import (
     of,
 )
 from flambeau.execute.cpu.math_gates import gate
-from flambeau.ops.indexed import wraps
+from flambeau.ops.indexed import WITHIN, wraps
 from flambeau.ops.primitive import ELEMENTWISE
 from flambeau.ops.value import Shape, Value
 
@@ -435,6 +435,8 @@ def row_index(
         expression: Expression = raw.data
         if expression.low >= 0 and expression.high < count:
             return expression
+    if what == WITHIN and raw.dtype is dtypes.int64:
+        return of(Runtime(raw, count))
     data = (count, wraps(what), guard)
     node = t.node(
         "index",

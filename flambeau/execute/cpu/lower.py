@@ -29,6 +29,7 @@ from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.scattered import Scattered, scattered
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import CONTRACTION, SCAN
 from flambeau.ops.value import Value
 
@@ -120,14 +121,19 @@ def has_checks(group: Group, forward: dict[int, Node]) -> bool:
     """Whether the group's kernels may fail at run time."""
     if group.kind == "host":
         return True
-    if any(a.value.primitive.name in ("put_add", "put_set") for a in group.anchors):
-        return True
+    for anchor in group.anchors:
+        if anchor.value.primitive.name in ("put_add", "put_set"):
+            return bool(anchor.value.attrs["what"] != WITHIN)
     return needs_checks(group_nodes(group, forward))
 
 
 def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     """The steps of one group, in order."""
-    steps = _steps(group, low)
+    return labelled(group, _steps(group, low))
+
+
+def labelled(group: Group, steps: list[KernelCode | HostStep]) -> list[KernelCode | HostStep]:
+    """The steps with what they say of themselves."""
     for step in steps:
         if isinstance(step, KernelCode):
             step.label = step.label or describe(group)
@@ -273,7 +279,7 @@ def _fold_kernels(
         )
         if kernels is not None:
             return [*kernels]
-    folds = [_fold(a) for a in group.anchors]
+    folds = [fold_of(a) for a in group.anchors]
     return [
         *reduction_kernels(
             group.kept,
@@ -288,7 +294,8 @@ def _fold_kernels(
     ]
 
 
-def _fold(anchor: Anchor) -> Fold:
+def fold_of(anchor: Anchor) -> Fold:
+    """What a reduction's kernel folds, and where the result goes."""
     assert anchor.body is not None and anchor.result is not None
     name = anchor.value.primitive.name
     return Fold(
@@ -447,11 +454,11 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
             if name == "strided_sum"
             else tracer.value(v.inputs[0], position)
         )
-        kernels.append(
-            pointwise_kernel(
-                space_variables(v.shape), [Store(*target(position), old)], {}, low.vector_bits
-            )
-        )
+        place, address = target(position)
+        there = old.kind == "load" and (old.data[0], old.data[1:]) == (place, (address, ()))
+        if not there:  # (rows of a table that is updated in place: see `can_write`)
+            store = Store(place, address, old)
+            kernels.append(pointwise_kernel(space_variables(v.shape), [store], {}, low.vector_bits))
         if name in ("strided_scatter", "strided_sum"):
             kernels += _strided_writes(v, target, low)
         else:
