@@ -51,6 +51,7 @@ class Late:
 @dataclass(frozen=True)
 class _Gradient:
     index: Value
+    what: str  # of the index, where a bad one is told of
     table: Value
     place: Value
     compact: Value
@@ -111,7 +112,8 @@ def _gradient(v: Value, index: Value, rows: Value) -> _Gradient:
     table = put_set(none, index, numbers, what=v.attrs["what"])
     place = take(table, index, what=WITHIN)
     zeros = ar.full((count + 1, *rest), 0, v.dtype)
-    return _Gradient(index, table, place, put_add(zeros, place, rows, what=WITHIN))
+    compact = put_add(zeros, place, rows, what=WITHIN)
+    return _Gradient(index, v.attrs["what"], table, place, compact)
 
 
 def _elementwise(
@@ -164,7 +166,8 @@ def _by_rows(update: Update, found: dict[Value, _Gradient]) -> Update:
         or base.attrs["index"] != update.base
     ):
         return update
-    rows = take(old, gradient.index, what=WITHIN)
+    # Checked again: nothing says that the check of `table` comes first.
+    rows = take(old, gradient.index, what=gradient.what)
     share = take(gradient.compact, gradient.place, what=WITHIN)
     new = el.fma(share, ar.expand(number, rows.shape), rows)
     return Update(update.base, _flat(put_set(old, gradient.index, new, what=WITHIN)))

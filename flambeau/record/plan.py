@@ -137,8 +137,8 @@ class FamilySpec:
             found: list[Any] = [(frame, v, passes) for n, v, passes in self.origins if n == number]
             self.origin = found or [None]
         tensor = rec.handles[self.numbers[0]]
-        family = new(Family)
-        family.members = [reference_to(tensor)]
+        family = Family()
+        family.members.append(reference_to(tensor))
         if self.first >= 0:
             family.base = family.members[0]
         family.changes = 1
@@ -414,7 +414,6 @@ class Plan:
         others: list[tuple[int, int, Meta, int]] = []
         for number, index, meta, offset in self.live:
             tensor = rec.handles[number]
-            known = tensor.__dict__
             if index < 0:
                 storage, start = rec.bases[-1 - index]
                 place = offset + start // meta.dtype.itemsize
@@ -424,7 +423,8 @@ class Plan:
                 index >= 0
                 and not offset
                 and tensor._meta is meta
-                and not ("_storage" in known or "_offset" in known)
+                and tensor._storage is None
+                and not tensor._offset  # (asked of `__dict__`, it would be made)
             ):
                 fresh.append((number, index))
             else:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flambeau.record.events import step
 from flambeau.record.storage import Storage
 from flambeau.record.trace import Trace
@@ -81,10 +83,15 @@ class Threads:
 THREADS = Threads()
 
 
+# Grows when a thread begins, or has another arena: native code knows these by address.
+ERA = np.zeros(1, np.int64)
+
+
 class Local(threading.local):
     """Per thread: the recording under way, and the modes."""
 
     def __init__(self) -> None:
+        ERA[0] += 1
         THREADS.several, THREADS.first = not THREADS.first, False
         self.rec = Recording(ROOTS[True])
         self.grad_mode = True

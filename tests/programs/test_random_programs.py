@@ -27,11 +27,11 @@ pytestmark = pytest.mark.parity
 PROGRAMS = int(os.environ.get("FLAMBEAU_PROGRAMS", "300"))
 FIRST = int(os.environ.get("FLAMBEAU_PROGRAMS_FROM", "0"))  # the first program's seed
 BATCH = 25
-RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3}
+RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3, "replayed": 5}
 # What hangs on one rounding of an intermediate (1 - tanh(x)^2 of a large x), which `jitter` misses.
 ROUNDED = frozenset({1577, 8103248})
 # of how many programs a mode takes one
-EVERY = {"sync": 4, "reference": 1, "compiled": 1, "recognised": 1}
+EVERY = {"sync": 4, "reference": 1, "compiled": 1, "recognised": 1, "replayed": 2}
 
 
 @pytest.fixture(autouse=True)

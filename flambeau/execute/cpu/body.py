@@ -468,8 +468,8 @@ def window_loads(
 def _max_pool(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     loads = window_loads(t, v.inputs[0], v.attrs, position, guard)
     best = loads[0]
-    for other in loads[1:]:
-        best = t.op("maximum", v.dtype, best, other)
+    for other in loads[1:]:  # as in _max_pool_pick, which mostly goes with it
+        best = t.op("where", best.dtype, t.op("beats", dtypes.bool_, other, best), other, best)
     return best
 
 

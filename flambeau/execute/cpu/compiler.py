@@ -30,7 +30,11 @@ from flambeau.execute.cpu.lower import (
     has_checks,
     labelled,
     lower_group,
+    lower_pooled,
+    lower_scattered,
     ordered_groups,
+    pooled_groups,
+    scattered_groups,
 )
 from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.runner import CHAINED, PARALLEL, RECORD_HEADER_WORDS
@@ -273,19 +277,31 @@ class _Compiler:
         steps: list[KernelCode | HostStep] = []
         first: dict[int, int] = {}
         last: dict[int, int] = {}
+        low.packs.count(grouper.groups)
+        order = ordered_groups(grouper.groups)
+        pooled = pooled_groups(order, low) if self.forms.pooled else {}
+        scattered = scattered_groups(order, low) if self.forms.pooled else {}
+        inside = {plan.conv for plan in pooled.values()}
+        inside |= {plan.source for plan in scattered.values()}
         arena = {
             id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
         }
-        low.packs.count(grouper.groups)
-        for number, begin, end, group, kernel in self.in_chains(grouper.groups, low):
+        apart = {*pooled, *scattered, *inside}
+        for number, begin, end, group, kernel in self.in_chains(order, low, apart):
             low.scratch.clear()
             low.form = self.forms.of(number)
-            steps += lower_group(group, low) if kernel is None else labelled(group, [kernel])
+            used = self.buffers_of(group)
+            if kernel is not None:
+                steps += labelled(group, [kernel])
+            elif group in pooled:
+                steps += lower_pooled(pooled[group], low)
+                used |= self.buffers_of(pooled[group].conv)
+            elif group in scattered:
+                steps += lower_scattered(group, scattered[group], low)
+                used |= self.buffers_of(scattered[group].source)
+            elif group not in inside:
+                steps += lower_group(group, low)
             self.ends.append(len(steps))
-            used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
-            used |= {id(self.buffers[m.value]) for m in group.members}
-            for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
-                used |= {id(d.buffer) for d in self.destinations.get(v, ())}
             for buffer in low.scratch:
                 arena[id(buffer)] = buffer
                 used.add(id(buffer))
@@ -301,14 +317,21 @@ class _Compiler:
         self.lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
         return steps, plan_arena(self.lifetimes)
 
+    def buffers_of(self, group: fusion.Group) -> set[int]:
+        """Ids of the buffers that a group's kernels read or write, without its scratch memory."""
+        used = set(group.reads)
+        for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
+            used |= {id(self.buffers[v])} | {id(d.buffer) for d in self.destinations.get(v, ())}
+        return used
+
     def in_chains(
-        self, groups: Sequence[fusion.Group], low: Lowering
+        self, order: Sequence[fusion.Group], low: Lowering, apart: set[fusion.Group]
     ) -> Iterator[tuple[int, int, int, fusion.Group, KernelCode | None]]:
         """The groups in their order: the number of each, the first and the last number of the
-        chain it is in, and there its kernel.
+        chain it is in (none of those `apart` is in one), and there its kernel.
         """
-        ordered, number = ordered_groups(groups), 0
-        for members, kernels in row_chains.chains(ordered, low):
+        number = 0
+        for members, kernels in row_chains.chains(order, low, apart):
             begin, end = number, number + len(members) - 1
             for place, group in enumerate(members):
                 yield number, begin, end, group, kernels[place] if kernels else None

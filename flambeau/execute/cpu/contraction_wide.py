@@ -9,7 +9,9 @@ are going to meet.
 
 The strip is of the side that vectors run along (`right`) or of the one whose elements meet whole
 vectors (`left`): the other side is small, and packed by each task as it begins, or is read where it
-is.
+is. Of strips of the left side, the next one is packed piece by piece between the tiles, each of
+which asks for the piece after its own: rows of a large matrix often lie a power of two apart, and
+only a few of them fit a cache at once.
 """
 
 from __future__ import annotations
@@ -119,8 +121,18 @@ class WidePlan:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Floats of a task's memory: the packed right side, the packed left side, some results."""
-        of_left = self.depth * self.strip // self.tile_rows * self.lanes if self.by_rows else 0
+        of_left = 2 * self.packed_strip if self.by_rows else 0
         return self.depth * self.together, of_left, self.tile_rows * self.together
+
+    @property
+    def packed_strip(self) -> int:
+        """Floats of a packed strip of the left side, of which there are two: this and the next."""
+        return self.depth * (self.strip // self.tile_rows) * self.lanes
+
+    @property
+    def piece(self) -> int:
+        """How many k of the next strip are packed after a tile."""
+        return -(-self.depth // (self.strip // self.tile_rows))
 
     @property
     def scratch_bytes(self) -> int:
@@ -166,6 +178,7 @@ class _Wide:
         self.e = Emitter(plan.vector_bits)
         self.vector = F32.with_lanes(plan.lanes)
         self.line = 4 * plan.lanes
+        self.begin: Reg | None = None  # where the next strip begins, within a strip's function
 
     def text(self) -> tuple[str, int]:
         e, plan = self.e, self.plan
@@ -188,54 +201,111 @@ class _Wide:
         memory = operand_pointer(e, TABLE, ARGS, SCRATCH)
         memory = e.gep(memory, "float", weighted_sum(e, [(task, sum(plan.sizes))]))
         start = weighted_sum(e, [(indices[0], plan.strip)])
-        e.call(f"strip.{size}", None, [TABLE, ARGS, memory, start], declared=True)
+        ends = []
+        for end in (task, e.op("add nsw", task, e.i64(1))):
+            number = e.op("mul nsw", end, e.i64(plan.cut[0].count))
+            ends.append(e.op("udiv", number, e.i64(plan.cut[0].cut)))
+        arguments = [TABLE, ARGS, memory, start, indices[0], *ends]
+        e.call(f"strip.{size}", None, arguments, declared=True)
 
     # ---- strips ----------------------------------------------------------------------------------
 
     def emit_strip(self, size: int) -> None:
-        """Defines @strip.size(.., memory, start): all results of a strip."""
+        """Defines @strip.size(.., memory, start, number, low, high): all results of a strip, one of
+        low .. high - 1 of its task.
+        """
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, ("memory", PTR), ("start", I64)]
+        parameters += [("number", I64), ("low", I64), ("high", I64)]
         of_right = plan.columns if plan.by_rows else size
         pack = self.pack_lines if plan.right.lead.stride == 1 else self.pack_turned
         self.emit_packing(f"pack.right.{size}", plan.right, of_right, plan.tile_columns, pack)
         if plan.by_rows:
             self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
-        with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
-            zero = e.i64(0)
-            place = zero if plan.by_rows else start
-            self.call_packing(f"pack.right.{size}", plan.right, place, memory)
+        with e.function(f"strip.{size}", "internal void", parameters) as registers:
+            _, _, memory, start, number, low, high = registers
+            self.right, self.left = memory, e.gep(memory, "float", e.i64(plan.sizes[0]))
+            self.results = e.gep(memory, "float", e.i64(sum(plan.sizes[:2])))
             if plan.by_rows:
-                packed = e.gep(memory, "float", e.i64(plan.sizes[0]))
-                self.call_packing(f"pack.left.{size}", plan.left, start, packed)
-            first, columns = (start, zero) if plan.by_rows else (zero, start)
-            count, rest = divmod(size if plan.by_rows else plan.rows, plan.tile_rows)
-            with e.loop(zero, e.i64(count)) as tiles:
-                self.some_rows(plan.tile_rows, tiles.index, first, columns, of_right, memory)
-            if rest:
-                self.some_rows(rest, e.i64(count), first, columns, of_right, memory)
+                self.rows_of_strip(size, start, number, low, high)
+            else:
+                self.call_packing(f"pack.right.{size}", plan.right, start, memory)
+                self.over_rows(plan.rows, e.i64(0), start, size, None)
             e.line("ret void")
 
-    def some_rows(
-        self, rows: int, number: Reg, first: Reg, column: Reg, width: int, memory: Reg
+    def rows_of_strip(self, size: int, start: Reg, number: Reg, low: Reg, high: Reg) -> None:
+        """A strip of the left side, and the packing of the next one."""
+        e, plan = self.e, self.plan
+        whole = plan.extent // plan.strip  # strips of that size
+        tail = size < plan.strip
+        is_first = e.cmp("icmp eq", number, low)
+        with e.when(is_first):
+            self.call_packing(f"pack.right.{size}", plan.right, e.i64(0), self.right)
+        odd = e.op("and", number, e.i64(1))
+        memories = self.left
+        self.left = e.gep(memories, "float", weighted_sum(e, [(odd, plan.packed_strip)]))
+        bounds = e.i64(0), e.i64(plan.depth)
+        if tail:
+            self.call_packing(f"pack.left.{size}", plan.left, start, self.left, bounds)
+            self.over_rows(size, start, e.i64(0), plan.columns, None)
+            return
+        with e.when(is_first):
+            self.call_packing(f"pack.left.{size}", plan.left, start, self.left, bounds)
+        after = e.op("add nsw", number, e.i64(1))
+        end = e.intrinsic("llvm.smin", high, e.i64(whole))
+        is_next = e.cmp("icmp slt", after, end)
+        even = e.op("xor", odd, e.i64(1))
+        target = e.gep(memories, "float", weighted_sum(e, [(even, plan.packed_strip)]))
+        begin = weighted_sum(e, [(start, 1), (e.i64(plan.strip), 1)])
+
+        def pack(tile: Reg) -> None:
+            k = weighted_sum(e, [(tile, plan.piece)])
+            stop = weighted_sum(e, [(k, 1), (e.i64(plan.piece), 1)])
+            stop = e.intrinsic("llvm.smin", stop, e.i64(plan.depth))
+            with e.when(is_next):
+                self.call_packing(f"pack.left.{size}", plan.left, begin, target, (k, stop))
+
+        self.begin = begin
+        self.over_rows(size, start, e.i64(0), plan.columns, pack)
+
+    def over_rows(
+        self,
+        rows: int,
+        first: Reg,
+        column: Reg,
+        width: int,
+        between: Callable[[Reg], None] | None,
     ) -> None:
+        """`rows` rows from `first` on, tile by tile; `between`: what is done after each."""
+        e, plan = self.e, self.plan
+        count, rest = divmod(rows, plan.tile_rows)
+        with e.loop(e.i64(0), e.i64(count)) as tiles:
+            self.some_rows(plan.tile_rows, tiles.index, first, column, width)
+            if between is not None:
+                between(tiles.index)
+        if rest:
+            self.some_rows(rest, e.i64(count), first, column, width)
+
+    def some_rows(self, rows: int, number: Reg, first: Reg, column: Reg, width: int) -> None:
         """Computes a tile's rows over `width` columns and hands them on."""
         e, plan = self.e, self.plan
         tile = plan.tile_columns
         row = weighted_sum(e, [(first, 1), (number, plan.tile_rows)])
-        of_right, of_left, _ = plan.sizes
+        source, more = operand_pointer(e, TABLE, ARGS, plan.left.number), list[Reg]()
         if plan.by_rows:
-            place = weighted_sum(e, [(e.i64(of_right), 1), (number, plan.depth * plan.lanes)])
-            left = e.gep(memory, "float", place)
+            place = weighted_sum(e, [(number, plan.depth * plan.lanes)])
+            left = e.gep(self.left, "float", place)
+            k = weighted_sum(e, [(number, plan.piece), (e.i64(plan.piece), 1)])
+            next_ = weighted_sum(e, [(self.begin or first, 1), (k, plan.left.stride)])
+            more = [e.gep(source, "float", next_)]
         else:
-            left = operand_pointer(e, TABLE, ARGS, plan.left.number)
-            left = e.gep(left, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
-        results = e.gep(memory, "float", e.i64(of_right + of_left))
+            left = e.gep(source, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
+        results = self.results
         with e.loop(e.i64(0), e.i64(-(-width // tile))) as tiles:
-            right = e.gep(memory, "float", weighted_sum(e, [(tiles.index, tile * plan.depth)]))
+            right = e.gep(self.right, "float", weighted_sum(e, [(tiles.index, tile * plan.depth)]))
             result = e.gep(results, "float", weighted_sum(e, [(tiles.index, tile)]))
             here = weighted_sum(e, [(column, 1), (tiles.index, tile)])
-            arguments = [TABLE, ARGS, left, right, result, row, here]
+            arguments = [TABLE, ARGS, left, right, result, row, here, *more]
             e.call(f"tile.{rows}", None, arguments, declared=True)
         whole, rest = divmod(width, plan.lanes)
         with e.loop(e.i64(0), e.i64(rows)) as loop:
@@ -271,19 +341,28 @@ class _Wide:
         tile: int,
         pack: Callable[[Side, int, int, Reg, Reg], None],
     ) -> None:
-        """Defines @name(source, target): packs `size` rows or columns, tile after tile and k after
-        k, as many as fit whole vectors.
+        """Defines @name(source, target, low, high): packs `size` rows or columns, tile after tile
+        and k after k, as many as fit whole vectors; lines of k only from low to high - 1.
         """
-        parameters = [("source noalias", PTR), ("target noalias", PTR)]
-        with self.e.function(name, "internal void", parameters) as (source, target):
+        parameters = [("source noalias", PTR), ("target noalias", PTR), ("low", I64), ("high", I64)]
+        with self.e.function(name, "internal void", parameters) as (source, target, low, high):
+            self.bounds = low, high
             pack(side, size, tile, source, target)
             self.e.line("ret void")
 
-    def call_packing(self, name: str, side: Side, start: Reg, target: Reg) -> None:
+    def call_packing(
+        self,
+        name: str,
+        side: Side,
+        start: Reg,
+        target: Reg,
+        bounds: tuple[Reg, Reg] | None = None,
+    ) -> None:
         e = self.e
         source = operand_pointer(e, TABLE, ARGS, side.number)
         source = e.gep(source, "float", weighted_sum(e, [(start, side.lead.stride)]))
-        e.call(name, None, [source, target], declared=True)
+        bounds = bounds or (e.i64(0), e.i64(self.plan.depth))
+        e.call(name, None, [source, target, *bounds], declared=True)
 
     def pitch(self, tile: int) -> int:
         """Floats of a k of a packed tile."""
@@ -294,7 +373,7 @@ class _Wide:
         e, plan = self.e, self.plan
         pitch = self.pitch(tile)
         whole = max((size - pitch) // tile + 1, 0)  # tiles whose vectors are all in the operand
-        with e.loop(e.i64(0), e.i64(plan.depth)) as k:
+        with e.loop(*self.bounds) as k:
             at = e.gep(source, "float", weighted_sum(e, [(k.index, side.stride)]))
             to = e.gep(target, "float", weighted_sum(e, [(k.index, pitch)]))
             with e.loop(e.i64(0), e.i64(whole)) as tiles:
@@ -375,22 +454,32 @@ class _Wide:
     # ---- tiles -----------------------------------------------------------------------------------
 
     def emit_tile(self, rows: int) -> None:
-        """Defines @tile.rows(.., left, right, result, row, column): the sums of a tile."""
+        """Defines @tile.rows(.., left, right, result, row, column): the sums of a tile; of strips
+        of the left side it is also told what memory to ask for.
+        """
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
         parameters += [("row", I64), ("column", I64)]
+        if plan.by_rows:
+            parameters.append(("coming", PTR))
         step, far = plan.left.stride, plan.left.lead.stride
         if plan.by_rows:
             step, far = plan.lanes, 1
         with e.function(f"tile.{rows}", "internal void", parameters) as registers:
-            left, right, result, row, column = registers[2:]
+            left, right, result, row, column, *coming = registers[2:]
             zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
-            with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
-                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
-                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
+            count = plan.piece if plan.by_rows else rows
+            with e.loop(e.i64(0), e.i64(count), carried=zeros) as pieces:
+                if not plan.by_rows:
+                    self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
+                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(count))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
-                high = e.op("udiv", after, e.i64(rows))
+                high = e.op("udiv", after, e.i64(count))
                 with e.loop(low, high, carried=pieces.carried) as k:
+                    if coming:
+                        line = weighted_sum(e, [(k.index, plan.lanes), (low, -plan.lanes)])
+                        line = weighted_sum(e, [(line, 1), (pieces.index, plan.left.stride)])
+                        self.prefetch(e.gep(coming[0], "float", line))
                     a = e.gep(left, "float", weighted_sum(e, [(k.index, step)]))
                     b = e.gep(right, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
                     k.yield_(self.multiply_add(a, far, b, rows, k.carried))

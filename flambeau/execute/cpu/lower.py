@@ -16,9 +16,17 @@ from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
-from flambeau.execute.cpu.products import Packs, contraction_kernels, is_plain
+from flambeau.execute.cpu.pooled import Pooled, pooled, pooled_kernel
+from flambeau.execute.cpu.products import (
+    Packs,
+    contraction_kernels,
+    is_plain,
+    picked_kernels,
+    tiled_spec,
+)
 from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
+from flambeau.execute.cpu.scattered import Scattered, scattered
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
 from flambeau.ops.indexed import WITHIN
@@ -153,8 +161,7 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
         return [*_attention(group, low)]
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
-    forward = forwards(group, low.tracer, low.buffers)
-    stores = group_stores(group, low)
+    stores, forward = group_stores(group, low)
     if not stores or any(v.extent == 0 for v in group.kept):
         return []
     if group.kind == "ordered":
@@ -164,15 +171,103 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     return _fold_kernels(group, stores, forward, low)
 
 
-def group_stores(group: Group, low: Lowering) -> list[Store]:
-    """All that the kernel of a pointwise group, or of one with a fold, writes."""
+def group_stores(group: Group, low: Lowering) -> tuple[list[Store], dict[int, Node]]:
+    """What a group's kernel writes, and the loads that it need not make (`forwards`)."""
     stores = [
         s
         for a in group.anchors
         if a.result is not None
         for s in low.stores(a.value, a.position, a.result)
     ]
-    return stores + [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    return stores, forwards(group, low.tracer, low.buffers)
+
+
+def pooled_groups(order: list[Group], low: Lowering) -> dict[Group, Pooled]:
+    """The convolutions at whose results only a pooling looks, by the pooling's group; moves those
+    groups in `order` right behind their convolutions, and lets the results have no memory.
+    """
+    found: dict[Group, Pooled] = {}
+    for conv in list(order):
+        anchor = conv.anchors[0] if conv.kind == "fold" and len(conv.anchors) == 1 else None
+        if anchor is None or anchor.value.primitive.name != "conv" or conv.members:
+            continue
+        buffer = low.buffers[anchor.value]
+        readers = [g for g in order if id(buffer) in g.reads]
+        if len(readers) != 1 or buffer.kind != "arena" or low.destinations.get(anchor.value):
+            continue
+        reader, place = readers[0], order.index(conv)
+        ready = sum(g.bit for g in order[: place + 1])
+        if reader.kind != "pointwise" or reader.checks or reader.before & ~ready:
+            continue
+        stores, _ = group_stores(conv, low)
+        spec = tiled_spec(conv, stores, low.vector_bits, low.packs) if stores else None
+        if spec is None:
+            continue
+        plan = pooled(conv, spec, reader, *group_stores(reader, low), buffer, low.vector_bits)
+        if plan is not None:
+            found[reader] = plan
+            order.remove(reader)
+            order.insert(place + 1, reader)
+            low.needed.discard(id(buffer))
+    return found
+
+
+def scattered_groups(order: Sequence[Group], low: Lowering) -> dict[Group, Scattered]:
+    """The gradients of weights that need no scattered cotangent, by their groups; lets that have no
+    memory.
+    """
+    found: dict[Group, Scattered] = {}
+    for source in order:
+        if source.kind != "pointwise" or len(source.members) != 1:
+            continue
+        value = source.members[0].value
+        buffer = low.buffers[value]
+        if value.primitive.name != "pool_scatter" or buffer.kind != "arena":
+            continue
+        readers = [g for g in order if id(buffer) in g.reads]
+        if len(readers) != 1 or low.destinations.get(value) or readers[0].kind != "fold":
+            continue
+        (group,) = readers
+        if len(group.anchors) != 1 or group.anchors[0].value.primitive.name != "conv":
+            continue
+        stores, forward = group_stores(group, low)
+        spec = tiled_spec(group, stores, low.vector_bits, low.packs) if stores else None
+        if spec is None or any(n.kind == "load" and n.data[0] is buffer for n in _ending(stores)):
+            continue
+        bits = low.vector_bits
+        plan = scattered(low.tracer, group, spec, source, stores, forward, buffer, bits)
+        if plan is not None:
+            found[group] = plan
+            low.needed.discard(id(buffer))
+    return found
+
+
+def _ending(stores: Sequence[Store]) -> list[Node]:
+    """What is evaluated for stores."""
+    return ordered_nodes([s.node for s in stores], {})
+
+
+def lower_scattered(group: Group, plan: Scattered, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of a gradient of weights, without the scattered cotangent."""
+    contraction = plan.spec, plan.choice
+    made = plan.group, plan.stores, plan.forward, low.new_scratch, low.vector_bits
+    kernels = picked_kernels(*made, contraction, plan.operands)
+    for kernel in kernels:
+        kernel.label = f"{describe(group)} of {describe(plan.source)}"
+        values = [x.value for g in (plan.source, group) for x in g.members]
+        kernel.values = (group.anchors[0].value, *values)
+    return [*kernels]
+
+
+def lower_pooled(plan: Pooled, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of a convolution and its reader that share a kernel."""
+    kernel = pooled_kernel(plan, low.new_scratch, low.vector_bits)
+    groups = plan.conv, plan.reader
+    kernel.label = " in ".join(map(describe, groups))
+    anchors = [a.value for g in groups for a in g.anchors]
+    kernel.values = (*anchors, *[m.value for g in groups for m in g.members])
+    return [kernel]
 
 
 def _fold_kernels(

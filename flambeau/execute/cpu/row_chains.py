@@ -11,14 +11,14 @@ does not change, to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Runtime, Variable
 from flambeau.execute.cpu.loops import KernelCode, Store
-from flambeau.execute.cpu.lower import Lowering, fold_of, forwards, group_nodes, group_stores
+from flambeau.execute.cpu.lower import Lowering, fold_of, group_nodes, group_stores
 from flambeau.execute.cpu.pointwise import Rows, needs_checks, row_kernel
 from flambeau.execute.cpu.reductions import row_reduction
 from flambeau.ops.primitive import REDUCTION
@@ -45,12 +45,14 @@ class Link:
 
 
 def chains(
-    groups: Sequence[Group], low: Lowering
+    groups: Sequence[Group], low: Lowering, apart: Collection[Group] = ()
 ) -> Iterator[tuple[list[Group], list[KernelCode]]]:
-    """The groups in their order, in runs: chains with their kernels, others alone with none."""
+    """The groups in their order, in runs: chains with their kernels, others, and those `apart`,
+    alone with none.
+    """
     at = 0
     while at < len(groups):
-        links = _longest(groups, at, low)
+        links = _longest(groups, at, low, apart)
         kernels = _kernels(links, low)
         while len(links) > 1 and kernels is None:
             links = links[:-1]
@@ -63,11 +65,13 @@ def chains(
             at += len(links)
 
 
-def _longest(groups: Sequence[Group], at: int, low: Lowering) -> list[Link]:
+def _longest(
+    groups: Sequence[Group], at: int, low: Lowering, apart: Collection[Group]
+) -> list[Link]:
     count = _row_count(groups[at])
     links: list[Link] = []
     for group in groups[at : at + LONGEST] if count else ():
-        link = _link(group, count, low)
+        link = None if group in apart else _link(group, count, low)
         if link is None or not _fits(links, link):
             break
         links.append(link)
@@ -100,8 +104,8 @@ def _link(group: Group, count: int, low: Lowering) -> Link | None:
         rows.append(group.kept[len(rows)])
     if _product(rows) != count or (group.kind == "fold" and len(rows) != len(group.kept)):
         return None
-    forward = forwards(group, low.tracer, low.buffers)
-    nodes, stores = group_nodes(group, forward), group_stores(group, low)
+    stores, forward = group_stores(group, low)
+    nodes = group_nodes(group, forward)
     if not stores or needs_checks(nodes) or any(s.unwritten for s in stores):
         return None
     link = Link(group, stores, forward, rows, {}, {id(s.buffer) for s in stores}, {})
