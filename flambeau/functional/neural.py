@@ -22,12 +22,11 @@ from flambeau.tensor.tensor import Tensor
 
 REDUCTIONS = ("none", "mean", "sum")
 HALVES = (dtypes.float16, dtypes.bfloat16)
-LOCAL = recorder.LOCAL
-new = object.__new__
 
 # The recorder, which knows handles only, as what it is here: it gives tensors.
 unary: Callable[..., Tensor] = recorder.unary
 binary: Callable[..., Tensor] = recorder.binary
+ternary: Callable[..., Tensor] = recorder.ternary
 record: Callable[..., Tensor] = recorder.record
 in_place: Callable[..., Tensor] = recorder.in_place
 
@@ -81,29 +80,6 @@ def in_channels_last(shape: Shape, strides: Shape) -> bool:
         return False
     want = channels_last_strides(shape)
     return all(n == 1 or s == w for n, s, w in zip(shape, strides, want, strict=True))
-
-
-def ternary(op: Any, x: Tensor, y: Tensor, z: Tensor, attributes: Any = None) -> Tensor:
-    """Records op(x, y, z; attributes) of three tensors with one result (hot path)."""
-    rec = LOCAL.rec
-    try:
-        key = (
-            op,
-            x._num if x._rec is rec else recorder.enter(rec, x),
-            y._num if y._rec is rec else recorder.enter(rec, y),
-            z._num if z._rec is rec else recorder.enter(rec, z),
-            attributes,
-        )
-        state = rec.state.next.get(key) or recorder.miss(rec, key)
-        out: Tensor = new(Tensor)
-        out._meta = state.metas[0]
-        out._rec = rec
-        out._num = state.number
-        rec.state = state
-        rec.handles.append(out)
-    except recorder.Flushed:
-        return ternary(op, x, y, z, attributes)
-    return out
 
 
 # ---- arguments ----------------------------------------------------------------------------------

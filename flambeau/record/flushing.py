@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.interrupts import is_interrupt
-from flambeau.record import words
+from flambeau.record import replay, words
 from flambeau.record.handle import Handle
 from flambeau.record.observing import WATCH
+from flambeau.record.options import OPTIONS
 from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
     CLOSED,
     DEAD,
     LOCAL,
-    ROOTS,
     Flushed,
     Recording,
-    root_state,
     trace_of,
 )
+from flambeau.record.replay import Card
 from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, no_memory
@@ -55,15 +55,26 @@ _ticks = itertools.count(1)
 def flush() -> None:
     """Runs what this thread has recorded; every live tensor has its data afterwards."""
     rec = LOCAL.rec
-    if rec.state.parent is None:
+    state = rec.state
+    if state.parent is None:
         return
-    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode] if LOCAL.autocast is None else root_state())
+    known, refused = state.known, 0
+    if known is not None and known.card is not None and WATCH.observer is None:
+        card = known.card
+        following = known.replay(card.address, rec, _settling, LOCAL.root)
+        if following:
+            if LOCAL.rec is rec:  # and no finalizer has recorded anything
+                LOCAL.rec = following
+            return
+        if following is None:
+            refused = card.code()
+    LOCAL.rec = Recording(LOCAL.root)
     with _settling:
         if rec.taken:
             return  # another thread has run it
         rec.taken = True
         try:
-            run_recording(rec)
+            run_recording(rec, refused)
         except BaseException:
             set_aside(rec)
             raise
@@ -85,7 +96,6 @@ def end_step() -> None:
 
 
 MANY_PLANS = 64
-SEVERAL = 16  # runs after which a step is no new one any more
 
 
 def part_new() -> None:
@@ -98,7 +108,7 @@ def part_new() -> None:
     if rec.trace is not None:
         again = ever_new()
     else:  # a path that is known: what has run up to here is better known than all together
-        again = EARLY.many and any(plan.runs < SEVERAL for plan in rec.state.plans.values())
+        again = EARLY.many and any(plan.runs < OPTIONS.settled for plan in rec.state.plans.values())
     if again:
         flush()
 
@@ -195,17 +205,19 @@ def set_aside(rec: Recording) -> None:
     rec.taken = False
 
 
-def run_recording(rec: Recording) -> Plan | None:
+def run_recording(rec: Recording, refused: int = 0) -> Plan | None:
     """Runs what has been recorded; the plan that did. After an exception that leaves a recording
     neither run nor failed, an interrupt, nothing has happened.
+
+    `refused`: what the known plan's program has refused its data with, where it has run.
     """
     observer = WATCH.observer
     if observer is None or not observer.every_flush:
-        return _run(rec)
+        return _run(rec, refused)
     return observer.flushing(rec, _run)
 
 
-def _run(rec: Recording) -> Plan | None:
+def _run(rec: Recording, refused: int = 0) -> Plan | None:
     state = rec.state
     state.tick = next(_ticks)
     try:
@@ -221,12 +233,18 @@ def _run(rec: Recording) -> Plan | None:
                 and known.held_as(handles, known.address)
             ):
                 plan = rec.plan = known.plan
+                if known.card is not None:
+                    plan.runs += known.card.runs()
+                if refused:
+                    plan.compiled.explain(rec, refused)
             else:
                 counts = tuple(map(getrefcount, handles))
                 plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
                 if plan.compiled is not None:
                     know(state, plan, counts)
             plan.run(rec)
+            if known is not None and known.plan is plan:
+                known.seal(state)
     except Interrupted as error:
         fail(rec, error)
     except MemoryError as error:
@@ -250,18 +268,37 @@ class Known:
     """
 
     PATIENCE = 16  # flushes with other counts than the last, after which they are all looked up
+    CARDS = 64  # of one place: after that many, its flushes stay in Python
 
-    __slots__ = ("address", "held_as", "misses", "plan", "words")
+    __slots__ = ("address", "card", "held_as", "made", "misses", "plan", "replay", "words")
 
     def __init__(self, held_as: Any) -> None:
         self.held_as = held_as
-        self.misses = 0
+        self.misses = self.made = 0
+        self.card: Card | None = None
+        self.replay = replay.native()
 
     def note(self, plan: Plan, counts: tuple[int, ...]) -> None:
         found = [len(counts), *[count - DEAD_COUNT + 1 for count in counts]]
         self.words = np.array(found, np.int64)
         self.address = self.words.__array_interface__["data"][0]
         self.plan = plan
+        self.card = None
+
+    def used(self) -> bool:
+        """Whether native code has run the plan since this was last asked, or since Python has."""
+        runs = 0 if self.card is None else self.card.runs()
+        self.plan.runs += runs
+        return runs > 0
+
+    def seal(self, state: State) -> None:
+        """Lets flushes be native calls, where they can be; after a run of the plan."""
+        card, plan = self.card, self.plan
+        if (card is None or card.stale(plan)) and self.replay is not None:
+            self.card = None
+            if self.made < self.CARDS and replay.replayable(plan):
+                self.made += 1
+                self.card = Card(state, plan, self.words)
 
 
 def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:
@@ -271,6 +308,9 @@ def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:
         native = words.native()
         if native is None:
             return
+        from flambeau.record import recorder
+
+        recorder.use_native_calls()
         known = Known(native.held_as)
     known.misses += 1
     if known.misses > Known.PATIENCE:

@@ -18,17 +18,28 @@ class Family:
     that of a member in the recording `rec`.
     """
 
-    base: Any = None  # a weak reference to the tensor that the others are views of
-    changes = 0  # how often the memory was given another history
-    frame: Any = None
-    source: Any = None
-    start = 0
-    leaf: Any = None
-    rec: Any = None
-    number = -1
+    __slots__ = (
+        "base",
+        "changes",
+        "frame",
+        "leaf",
+        "members",
+        "number",
+        "rec",
+        "source",
+        "start",
+    )
 
     def __init__(self) -> None:
         self.members: list[weakref.ref[Handle]] = []
+        self.base: Any = None  # a weak reference to the tensor that the others are views of
+        self.changes = 0  # how often the memory was given another history
+        self.frame: Any = None
+        self.source: Any = None
+        self.start = 0
+        self.leaf: Any = None
+        self.rec: Any = None
+        self.number = -1
 
     def is_first(self, tensor: Handle) -> bool:
         """Whether the other members are views of this tensor; where that one is gone, a view that

@@ -20,6 +20,7 @@ from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.graph.program import Program, scalar_words
 from flambeau.record.observing import WATCH
+from flambeau.record.recording import ERA
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Buffer, Storage, allocate
 
@@ -109,6 +110,7 @@ class NativeProgram:
         arena = ARENA.buffer
         if arena.nbytes < self.arena_bytes:
             # First the old one goes, also from the tables that know it: there may be no room.
+            ERA[0] += 1
             ARENA.token, ARENA.buffer = object(), NO_MEMORY
             arena = ARENA.buffer = _arena_memory(self.arena_bytes)
         return arena
@@ -124,8 +126,8 @@ class NativeProgram:
             s.buffer.address + start if start else s.buffer.address for s, start in rec.bases
         ]
         statistics = STATISTICS
-        statistics.compiled_events += rec.state.depth
-        runs = statistics.compiled_runs = statistics.compiled_runs + 1
+        statistics.events += rec.state.depth
+        runs = statistics.runs = statistics.runs + 1
         if moved or self.arena_at is not ARENA.token:
             self.place(storages)
         self.pack_bases(self.table, 0, *addresses)
@@ -163,7 +165,7 @@ class NativeProgram:
             share = SAMPLED if self.alone and not observer.every_run else 1
             told = observer.calling if called else observer.running
             codes.append(told(self, table))
-        STATISTICS.compiled_seconds += (perf_counter() - start) * share
+        STATISTICS.seconds += (perf_counter() - start) * share
 
     def run_table(self, table: Any, codes: list[Any] | None = None) -> int:
         """Runs on a table that is filled; not 0 where a kernel has refused its data. That number is

@@ -17,7 +17,9 @@ class Options:
     `warm_up`: runs of a small program in the reference executor before it is compiled;
     `always_compile`: none (torch.use_deterministic_algorithms). `states`: how many states the tree
     may hold. `watch_nan`: programs must not give NaN (debug(nan=True)). `background`: programs are
-    compiled beside the reference executor, see background.py (FLAMBEAU_BACKGROUND=1).
+    compiled beside the reference executor, see background.py (FLAMBEAU_BACKGROUND=1). `settled`:
+    runs of a plan that say that it comes back again and again: from then on it may be one native
+    call (replay.py).
     """
 
     sync: bool = False
@@ -29,6 +31,7 @@ class Options:
     states: int = 100_000
     watch_nan: bool = False
     background: bool = False
+    settled: int = 16
 
 
 def from_environment() -> Options:

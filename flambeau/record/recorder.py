@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau.record.entering import Together, enter, enter_all, enter_slowly
+from flambeau.record.entering import NATIVE, Together, enter, enter_all, enter_slowly
 from flambeau.record.events import DATA, DETACH
 from flambeau.record.flushing import (
     Shown,
@@ -32,6 +32,7 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.misses import miss
 from flambeau.record.modes import set_autocast, set_grad_mode
+from flambeau.record.native_calls import native_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording, root_state, trace_of
 from flambeau.record.storage import Storage
@@ -72,6 +73,7 @@ __all__ = [
     "set_autocast",
     "set_grad_mode",
     "set_handle_class",
+    "ternary",
     "settle_elsewhere",
     "settle_other",
     "trace_of",
@@ -86,15 +88,38 @@ new = object.__new__
 _handle_class: type[Any] = object
 
 
+# `known_ops.known_op`, once programs are compiled and where the interpreter has such calls.
+_known_op: Any = None
+
+
+def use_native_calls() -> None:
+    """From now on ops that are known are native calls, where the interpreter has those."""
+    global _known_op
+    if _known_op is None and not OPTIONS.sync:
+        calls = native_calls()
+        if calls is not None:
+            _known_op = calls.known_op
+            NATIVE.repeat = calls.repeat
+
+
 def set_handle_class(cls: type[Any]) -> None:
     """The tensor floor says which class results have."""
     global _handle_class
     _handle_class = cls
 
 
+def handle_class() -> type[Any]:
+    """The class that results have."""
+    return _handle_class
+
+
 def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
     """Records op(x; attributes) with one result."""
     rec = LOCAL.rec
+    if _known_op is not None:
+        out = _known_op(rec, op, attributes, x)
+        if out is not None:
+            return out
     try:
         key = (op, x._num if x._rec is rec else enter(rec, x, op), attributes)
         state = rec.state.next.get(key) or miss(rec, key)
@@ -112,6 +137,10 @@ def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
 def binary(op: Any, x: Handle, y: Handle, attributes: Any = None) -> Any:
     """Records op(x, y; attributes) of two tensors with one result."""
     rec = LOCAL.rec
+    if _known_op is not None:
+        out = _known_op(rec, op, attributes, x, y)
+        if out is not None:
+            return out
     try:
         key = (
             op,
@@ -131,11 +160,43 @@ def binary(op: Any, x: Handle, y: Handle, attributes: Any = None) -> Any:
     return out
 
 
+def ternary(op: Any, x: Handle, y: Handle, z: Handle, attributes: Any = None) -> Any:
+    """Records op(x, y, z; attributes) of three tensors with one result."""
+    rec = LOCAL.rec
+    if _known_op is not None:
+        out = _known_op(rec, op, attributes, x, y, z)
+        if out is not None:
+            return out
+    try:
+        key = (
+            op,
+            x._num if x._rec is rec else enter(rec, x),
+            y._num if y._rec is rec else enter(rec, y),
+            z._num if z._rec is rec else enter(rec, z),
+            attributes,
+        )
+        state = rec.state.next.get(key) or miss(rec, key)
+        out = new(_handle_class)
+        out._meta = state.meta
+        out._rec = rec
+        out._num = state.number
+        rec.state = state
+        rec.handles.append(out)
+    except Flushed:
+        return ternary(op, x, y, z, attributes)
+    return out
+
+
 def with_scalar(
     op: Any, x: Handle, scalar: Any, attributes: Any = None, *, first: bool = False
 ) -> Any:
     """Records op(x, scalar) (or op(scalar, x)) where the scalar is a run-time input."""
     rec = LOCAL.rec
+    if _known_op is not None:
+        operands = (scalar, x) if first else (x, scalar)
+        out = _known_op(rec, op, attributes, *operands)
+        if out is not None:
+            return out
     try:
         number = x._num if x._rec is rec else enter(rec, x)
         key = (
@@ -258,6 +319,10 @@ def commit(
 
 def record(op: Any, operands: Any, attributes: Any = None) -> Any:
     """Records an event with one result."""
+    if _known_op is not None:
+        out = _known_op(LOCAL.rec, op, attributes, *operands)
+        if out is not None:
+            return out[0] if out.__class__ is list else out
     return advance(op, operands, attributes)[2][0]
 
 
@@ -267,6 +332,10 @@ def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
         storage = operands[0]._storage
         if storage is not None and storage.exposed and storage.still_exposed():
             return Shown(storage).again(lambda: record_many(op, operands, attributes))  # type: ignore[no-any-return]
+    if _known_op is not None:
+        made = _known_op(LOCAL.rec, op, attributes, *operands)
+        if made is not None:
+            return made if made.__class__ is list else [made]
     return advance(op, operands, attributes)[2]
 
 
@@ -384,6 +453,7 @@ def _synchronous(function: Any) -> Any:
 
 
 if OPTIONS.sync:
-    unary, binary, with_scalar, record, record_many, in_place, group_update = map(
-        _synchronous, (unary, binary, with_scalar, record, record_many, in_place, group_update)
+    unary, binary, ternary, with_scalar = map(_synchronous, (unary, binary, ternary, with_scalar))
+    record, record_many, in_place, group_update = map(
+        _synchronous, (record, record_many, in_place, group_update)
     )

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flambeau.record.events import step
 from flambeau.record.storage import Storage
 from flambeau.record.trace import Trace
@@ -81,12 +83,18 @@ class Threads:
 THREADS = Threads()
 
 
+# Grows when a thread begins, or has another arena: native code knows these by address.
+ERA = np.zeros(1, np.int64)
+
+
 class Local(threading.local):
     """Per thread: the recording under way, and the modes."""
 
     def __init__(self) -> None:
+        ERA[0] += 1
         THREADS.several, THREADS.first = not THREADS.first, False
         self.rec = Recording(ROOTS[True])
+        self.root = ROOTS[True]  # where a recording begins in these modes
         self.grad_mode = True
         self.autocast: Any = None  # the policy under autocast
         self.inference = False
@@ -110,7 +118,7 @@ class Closed:
 
     def __iadd__(self, more: Any) -> Any:
         if LOCAL.rec.handles is CLOSED:
-            LOCAL.rec = Recording(root_state())
+            LOCAL.rec = Recording(LOCAL.root)
         raise Flushed
 
     append = __iadd__
@@ -127,7 +135,7 @@ CLOSED: Any = Closed()
 
 def root_state() -> State:
     """Where a recording begins in the modes of this thread."""
-    return root_of(LOCAL.grad_mode, LOCAL.autocast)
+    return LOCAL.root
 
 
 def root_of(grad_mode: bool, autocast: Any) -> State:

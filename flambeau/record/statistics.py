@@ -4,21 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+# What native code counts (see `flambeau.record.replay`): runs, events, nanoseconds.
+TALLY = np.zeros(3, np.int64)
+RUNS, EVENTS, NANOSECONDS = range(3)
+
 
 @dataclass
 class Statistics:
-    """What has happened since the start, for `report`."""
+    """What has happened since the start, for `report`; of compiled code what Python has run."""
 
     states: int = 0
     plans: int = 0
     compiled_programs: int = 0
-    compiled_runs: int = 0
+    runs: int = 0
     reference_runs: int = 0
     compile_seconds: float = 0.0
-    compiled_seconds: float = 0.0
+    seconds: float = 0.0
     reference_seconds: float = 0.0
-    compiled_events: int = 0
+    events: int = 0
     reference_events: int = 0
+
+    @property
+    def compiled_runs(self) -> int:
+        """Runs of compiled programs, from Python and from native code."""
+        return self.runs + int(TALLY[RUNS])
+
+    @property
+    def compiled_events(self) -> int:
+        """Recorded ops that these have computed."""
+        return self.events + int(TALLY[EVENTS])
+
+    @property
+    def compiled_seconds(self) -> float:
+        """Seconds in compiled code, by samples."""
+        return self.seconds + float(TALLY[NANOSECONDS]) * 1e-9
 
 
 STATISTICS = Statistics()

@@ -104,7 +104,10 @@ def prune(roots: list[State], keep: int) -> int:
         order.append((state, branches))
         stack += [child for _, child in branches]
     latest: dict[int, int] = {}
+    newest = max(state.tick for state, _ in order) + 1
     for state, branches in reversed(order):  # children come after their parents
+        if state.known is not None and state.known.used():
+            state.tick = newest  # native code does not write it
         latest[id(state)] = max([state.tick, *(latest[id(child)] for _, child in branches)])
     if len(order) <= keep:
         return len(order)

@@ -34,6 +34,9 @@ USED, KEYS, SPLIT = 16, 32, 40  # in a dictionary: its length, its keys, values 
 SIZES, ENTRIES, FIRST = 8, 24, 32  # in its keys: a word of sizes, how many entries, their index
 GENERAL = 0  # the kind of keys that are not all strings
 LENGTH, ITEMS = 16, 24  # in a list
+FIRST_ELEMENT = 24  # in a tuple: the address of an element, and on
+FLOAT_VALUE = 16
+NEW = 312  # in a class
 CONTENT = 16  # in a cell, and in the proxy of a class's dictionary
 
 
@@ -81,7 +84,7 @@ def attribute(thing: Any, name: str, value: Any) -> Pairs:
     Unknown where that is not so, or stands elsewhere.
     """
     cls: Any = type(thing)
-    offset = _slot(cls, name)
+    offset = slot_of(cls, name)
     if offset:
         return [_is(id(thing) + offset, value)]
     if not cls.__flags__ & MANAGED:
@@ -90,10 +93,10 @@ def attribute(thing: Any, name: str, value: Any) -> Pairs:
     own = word(place + DICT)
     if own:
         with contextlib.suppress(Unknown):
-            _place_of_value(cls, name)  # it is among the keys that instances share from now on
+            place_of_value(cls, name)  # it is among the keys that instances share from now on
         return [(place + DICT, own), *item(object_at(own), name, value, cls)]
     values = word(place + VALUES)
-    at = values + 8 * _place_of_value(cls, name)
+    at = values + 8 * place_of_value(cls, name)
     there = [(place + DICT, 0), (place + VALUES, values)]
     return [*there, _absent(at, cls, name, value) if word(at) == 0 else _is(at, value)]
 
@@ -215,7 +218,7 @@ def _probe(cls: Any, name: str) -> tuple[Any, Any]:
 
 
 @cache
-def _slot(cls: Any, name: str) -> int:
+def slot_of(cls: Any, name: str) -> int:
     """Where a slot of the class lies in its instances; 0 where the name is none."""
     for kind in cls.__mro__:
         if name in kind.__dict__:
@@ -230,7 +233,7 @@ def _slot(cls: Any, name: str) -> int:
 
 
 @cache
-def _place_of_value(cls: Any, name: str) -> int:
+def place_of_value(cls: Any, name: str) -> int:
     """The number of an attribute among the values of instances. These share their keys, which are
     only added to.
     """
@@ -244,6 +247,22 @@ def _place_of_value(cls: Any, name: str) -> int:
             if key and object_at(key) == name and word(values + 8 * number) == id(mark):
                 return number
     raise Unknown
+
+
+@cache
+def maker() -> int:
+    """The address of what `object.__new__` calls: a function of a class, a tuple of arguments and a
+    dictionary (or none). Unknown where it is not found.
+    """
+    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
+    address = word(id(object) + NEW)
+    if address == 0 or word(id(_Probe) + NEW) != address or word(id(int) + NEW) == address:
+        raise Unknown
+    probe = make(address)(_Probe, (), None)
+    probe.given = 3
+    if type(probe) is not _Probe or probe.given != 3:
+        raise Unknown
+    return address
 
 
 @cache

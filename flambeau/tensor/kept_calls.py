@@ -189,7 +189,8 @@ class Kept:
             self.plan.run(rec)
             rec.handles, rec.bases = [], []
             result = rebuild(self.result, handles, tensors)  # held before another call may reuse it
-            if self.plan.compiled is not None and self.plan.compiled.whole:
+            native = self.plan.compiled
+            if native is not None and native.whole and not self.plan.late:
                 self.ready = Ready(self, handles, bases)
         return result
 
@@ -393,8 +394,8 @@ class Ready:
                 scalars = in_real_numbers(native.program, scalars)
             native.pack_scalars(self.scalars, 0, *scalars)
         statistics = STATISTICS
-        statistics.compiled_events += self.events
-        runs = statistics.compiled_runs = statistics.compiled_runs + 1
+        statistics.events += self.events
+        runs = statistics.runs = statistics.runs + 1
         observer = WATCH.observer
         unseen = observer is None or not observer.every_run
         if unseen and native.alone and runs % SAMPLED:

@@ -13,13 +13,14 @@ MODES: dict[str, dict[str, Any]] = {
     "reference": {"executor": "reference"},
     "compiled": {"executor": "compiled"},
     "recognised": {"executor": "auto"},
+    "replayed": {"executor": "compiled", "settled": 0},
 }
 
 
 @contextmanager
 def mode(name: str) -> Iterator[None]:
     """Runs a block in a mode, with default options otherwise."""
-    chosen: dict[str, Any] = {"sync": False, "executor": "auto", **MODES[name]}
+    chosen: dict[str, Any] = {"sync": False, "executor": "auto", "settled": 16, **MODES[name]}
     before = {field: getattr(OPTIONS, field) for field in chosen}
     for field, value in chosen.items():
         setattr(OPTIONS, field, value)

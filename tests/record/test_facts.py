@@ -157,7 +157,7 @@ def test_equal_numbers_in_ever_new_places_are_asked_for() -> None:
     settings.rate = 0.5
     assert not facts.hold()
     settings.rate = 0.125
-    STATISTICS.compiled_runs += OFTEN + 1
+    STATISTICS.runs += OFTEN + 1
     assert facts.hold()
 
 

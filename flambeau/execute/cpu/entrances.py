@@ -11,17 +11,16 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from flambeau.execute.cpu.engine import engine
+from flambeau.execute.cpu.references import failed
+from flambeau.execute.cpu.target import NoRoomForCode
+from flambeau.execute.cpu.word_functions import api, call, given, translated, word
 
 METH_FASTCALL = 0x80
-# What the module calls, in the order in which `@api` has their addresses; `run` is the runner's.
-API = ("PyLong_AsVoidPtr", "PyLong_FromVoidPtr", "PyErr_Occurred", "PyErr_BadArgument")
-RUN = len(API)
-SYMBOLS = ("run_program", "first_moved", "held_as", "api")
 # In a list: its length, and where the addresses of its elements are (CPython's layout).
 LENGTH, ITEMS = 16, 24
 
@@ -58,23 +57,52 @@ _definitions: list[_MethodDef] = []  # builtin functions keep pointers to theirs
 @cache
 def entrances() -> Entrances | None:
     """The builtin functions; None where the interpreter has no such calls."""
-    with_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
-    if (
-        platform.python_implementation() != "CPython"
-        or not with_lock
-        or ctypes.sizeof(ctypes.c_void_p) != 8
-    ):
-        return None
     from flambeau.execute.cpu.pool import native
 
-    run, moved, held, api = engine().load([_module()], SYMBOLS)[0]
-    words = (ctypes.c_int64 * (RUN + 1)).from_address(api)
-    for place, name in enumerate(API):
-        words[place] = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
-    words[RUN] = native().run
-    return Entrances(
-        _builtin("run_program", run), _builtin("first_moved", moved), _builtin("held_as", held)
-    )
+    if not available():
+        return None
+    numbers = {"LENGTH": LENGTH, "ITEMS": ITEMS}
+    words = {"RUN": native().run}
+    found = builtins((run_program, first_moved, held_as), (failed,), numbers, words)
+    return None if found is None else Entrances(*found)
+
+
+def available() -> bool:
+    """Whether the interpreter calls native functions as its own."""
+    with_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
+    cpython = platform.python_implementation() == "CPython"
+    return bool(cpython and with_lock and ctypes.sizeof(ctypes.c_void_p) == 8)
+
+
+def builtins(
+    entries: Sequence[Callable[..., Any]],
+    inlined: Sequence[Callable[..., Any]],
+    numbers: Mapping[str, int],
+    words: Mapping[str, int],
+) -> list[Any] | None:
+    """Functions on words (see `word_functions`) as builtin functions of the interpreter.
+
+    An entry has three arguments: nothing, the address of the arguments' addresses, and how many
+    they are. It gives a new reference to its result, or 0 when it has set an exception. `numbers`
+    are part of the code, `words` what `given` has there. None where there is no source to compile,
+    or no room for more code.
+    """
+    try:
+        module = translated(entries, inlined, numbers)
+    except OSError:
+        return None
+    names = tuple(function.__name__ for function in entries)
+    try:
+        *addresses, place = engine().load([module.text], (*names, "given"))[0]
+    except NoRoomForCode:
+        return None
+    table = (ctypes.c_int64 * max(len(module.given), 1)).from_address(place)
+    for number, name in enumerate(module.given):
+        known = words.get(name)
+        if known is None:
+            known = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
+        table[number] = known
+    return [_builtin(name, address) for name, address in zip(names, addresses)]
 
 
 def _builtin(name: str, address: int) -> Any:
@@ -86,117 +114,55 @@ def _builtin(name: str, address: int) -> Any:
     return make(ctypes.addressof(definition), None, None)
 
 
-def _api(name: str | int) -> str:
-    """The address of a word of `@api`, as a constant expression."""
-    return (
-        f"getelementptr (ptr, ptr @api, i64 {name if isinstance(name, int) else API.index(name)})"
-    )
+# ---- functions on words --------------------------------------------------------------------------
 
 
-def _function(name: str, arguments: int, body: str, first: int = 0) -> str:
-    """A builtin function of so many integers, %x0 and on, all of them pointers (those before the
-    `first` stay objects, %o0 and on); `body` begins at `start:` and branches to `give`, which makes
-    an integer of %result.
-    """
-    read = "".join(
-        f"  %p{n} = getelementptr ptr, ptr %args, i64 {n}\n  %o{n} = load ptr, ptr %p{n}, align 8\n"
-        for n in range(arguments)
-    )
-    read += "".join(
-        f"  %x{n} = call ptr %convert(ptr %o{n})\n"
-        if n >= first
-        else f"  %x{n} = getelementptr i8, ptr %o{n}, i64 0\n"
-        for n in range(arguments)
-    )
-    none = "".join(f"  %n{n} = icmp eq ptr %x{n}, null\n" for n in range(arguments))
-    some = "  %s0 = or i1 %n0, %n0\n"
-    some += "".join(f"  %s{n} = or i1 %s{n - 1}, %n{n}\n" for n in range(1, arguments))
-    return f"""
-define ptr @{name}(ptr %self, ptr %args, i64 %count) {{
-entry:
-  %right = icmp eq i64 %count, {arguments}
-  br i1 %right, label %convert_all, label %wrong
-convert_all:
-  %convert = load ptr, ptr {_api("PyLong_AsVoidPtr")}, align 8
-{read}{none}{some}
-  br i1 %s{arguments - 1}, label %suspect, label %start
-suspect:
-  %occurred = load ptr, ptr {_api("PyErr_Occurred")}, align 8
-  %error = call ptr %occurred()
-  %fine = icmp eq ptr %error, null
-  br i1 %fine, label %start, label %raise
-wrong:
-  %bad = load ptr, ptr {_api("PyErr_BadArgument")}, align 8
-  %zero = call i32 %bad()
-  br label %raise
-raise:
-  ret ptr null
-{body}
-give:
-  %make = load ptr, ptr {_api("PyLong_FromVoidPtr")}, align 8
-  %given = call ptr %make(ptr %result)
-  ret ptr %given
-}}
-"""
+def run_program(_: int, args: int, count: int) -> Any:
+    if count != 3:
+        return api.PyErr_BadArgument()
+    table = api.PyLong_AsVoidPtr(word[args])
+    if failed(table):
+        return 0
+    program = api.PyLong_AsVoidPtr(word[args + 8])
+    if failed(program):
+        return 0
+    threads = api.PyLong_AsVoidPtr(word[args + 16])
+    if failed(threads):
+        return 0
+    return api.PyLong_FromVoidPtr(call(given.RUN, table, program, threads))
 
 
-def _module() -> str:
-    run = f"""
-start:
-  %run = load ptr, ptr {_api(RUN)}, align 8
-  %threads = ptrtoint ptr %x2 to i64
-  %word = call i64 %run(ptr %x0, ptr %x1, i64 %threads)
-  %result = inttoptr i64 %word to ptr
-  br label %give
-"""
-    moved = """
-start:
-  br label %next
-next:
-  %result = phi ptr [ %x0, %start ], [ %following, %look ]
-  %over = icmp eq ptr %result, %x1
-  br i1 %over, label %give, label %look
-look:
-  %at = load ptr, ptr %result, align 8
-  %place = getelementptr i64, ptr %result, i64 1
-  %wanted = load i64, ptr %place, align 8
-  %following = getelementptr i64, ptr %result, i64 2
-  %found = load i64, ptr %at, align 8
-  %same = icmp eq i64 %found, %wanted
-  br i1 %same, label %next, label %give
-"""
-    held = f"""
-start:
-  %at_length = getelementptr i8, ptr %x0, i64 {LENGTH}
-  %length = load i64, ptr %at_length, align 8
-  %wanted_length = load i64, ptr %x1, align 8
-  %as_long = icmp eq i64 %length, %wanted_length
-  %at_items = getelementptr i8, ptr %x0, i64 {ITEMS}
-  %items = load ptr, ptr %at_items, align 8
-  br i1 %as_long, label %next, label %other
-next:
-  %number = phi i64 [ 0, %start ], [ %following, %look ]
-  %over = icmp eq i64 %number, %length
-  br i1 %over, label %other, label %look
-look:
-  %at = getelementptr ptr, ptr %items, i64 %number
-  %object = load ptr, ptr %at, align 8
-  %following = add i64 %number, 1
-  %place = getelementptr i64, ptr %x1, i64 %following
-  %wanted = load i64, ptr %place, align 8
-  %found = load i64, ptr %object, align 8
-  %same = icmp eq i64 %found, %wanted
-  br i1 %same, label %next, label %other
-other:
-  %answer = phi i64 [ 0, %start ], [ 1, %next ], [ 0, %look ]
-  %result = inttoptr i64 %answer to ptr
-  br label %give
-"""
-    return "\n".join(
-        [
-            f"@api = global [{RUN + 1} x ptr] zeroinitializer, align 64",
-            _function("run_program", 3, run),
-            _function("first_moved", 2, moved),
-            _function("held_as", 2, held, first=1),
-        ]
-    )
+def first_moved(_: int, args: int, count: int) -> Any:
+    if count != 2:
+        return api.PyErr_BadArgument()
+    place = api.PyLong_AsVoidPtr(word[args])
+    if failed(place):
+        return 0
+    end = api.PyLong_AsVoidPtr(word[args + 8])
+    if failed(end):
+        return 0
+    while place != end:
+        if word[word[place]] != word[place + 8]:
+            break
+        place += 16
+    return api.PyLong_FromVoidPtr(place)
+
+
+def held_as(_: int, args: int, count: int) -> Any:
+    if count != 2:
+        return api.PyErr_BadArgument()
+    held = word[args]
+    counts = api.PyLong_AsVoidPtr(word[args + 8])
+    if failed(counts):
+        return 0
+    length = word[held + LENGTH]
+    if length != word[counts]:
+        return api.PyLong_FromVoidPtr(0)
+    item = word[held + ITEMS]
+    end = item + 8 * length
+    while item != end:
+        counts += 8
+        if word[word[item]] != word[counts]:
+            return api.PyLong_FromVoidPtr(0)
+        item += 8
+    return api.PyLong_FromVoidPtr(1)

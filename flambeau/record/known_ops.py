@@ -1,0 +1,310 @@
+"""An op that this place in the tree knows, as one native call.
+
+Note: what it relies on
+    `known_op` does what `recorder.record` does on a path that is known, and nothing where any part
+    of that is not as usual: then it gives None, and Python goes the same way again. What it may
+    have done by then is to bring in operands, each of which is an event of its own. The collector
+    is off meanwhile. Two things can call Python code all the same: a look-up that compares
+    attributes, after which it is asked again whether the recording is as it was, and letting go
+    of what was overwritten, which comes last. So the lists of a recording grow together with the
+    move of its state, as other threads, signals and finalizers see it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.execute.cpu.references import item, new_reference, put, release, replaced
+from flambeau.execute.cpu.word_functions import api, at, call, given, word
+
+# ---- functions on words --------------------------------------------------------------------------
+
+
+def known_op(_: int, args: int, count: int) -> Any:
+    """(recording, op, attributes, operands..): the result, or a list of several; None where this
+    is not known. Operands are tensors, numbers, None, and lists of tensors.
+    """
+    if count < 3:
+        return api.PyErr_BadArgument()
+    collecting = api.PyGC_Disable()
+    made = recorded(word[args], args, count)
+    if collecting:
+        api.PyGC_Enable()
+    if made == 0:
+        made = new_reference(given.NONE)
+    return made
+
+
+def recorded(rec: int, args: int, count: int) -> Any:
+    """The result, a new reference; 0 where nothing was recorded."""
+    key = api.PyTuple_New(count - 1)
+    if key == 0:
+        api.PyErr_Clear()
+        return 0
+    word[key + at.FIRST_ELEMENT] = new_reference(word[args + 8])
+    word[key + at.FIRST_ELEMENT + 8 * (count - 2)] = new_reference(word[args + 16])
+    number = 3
+    while number != count:
+        part = part_of_key(rec, word[args + 8 * number])
+        if part == 0:
+            release(key)
+            return 0
+        word[key + at.FIRST_ELEMENT + 8 * (number - 2)] = part
+        number += 1
+    before = word[rec + at.RECORDING_STATE]
+    after = found_in(word[before + at.STATE_NEXT], key)
+    release(key)
+    if after == 0 or word[rec + at.RECORDING_STATE] != before or not open_lists(rec):
+        return 0
+    return extended(rec, after, args, count)
+
+
+def part_of_key(rec: int, operand: int) -> Any:
+    """What an operand is in the key of an event, a new reference; 0 where that is not known."""
+    kind = word[operand + at.TYPE]
+    if kind == given.TENSOR or kind == given.PARAMETER:
+        return number_of(rec, operand)
+    if operand == given.NONE:
+        return new_reference(given.NONE)
+    if is_number(kind):
+        return new_reference(kind)
+    if kind != given.LIST and kind != given.TUPLE:
+        return 0
+    length = word[operand + at.LENGTH]
+    part = api.PyTuple_New(length)
+    if part == 0:
+        api.PyErr_Clear()
+        return 0
+    place = 0
+    while place != length:
+        if word[operand + at.LENGTH] != length:  # what was let go has changed it
+            release(part)
+            return 0
+        element = word[operand + at.FIRST_ELEMENT + 8 * place]
+        if kind == given.LIST:
+            element = item(operand, place)
+        kind_of_element = word[element + at.TYPE]
+        found = 0
+        if kind_of_element == given.TENSOR or kind_of_element == given.PARAMETER:
+            found = number_of(rec, element)
+        if found == 0:
+            release(part)
+            return 0
+        word[part + at.FIRST_ELEMENT + 8 * place] = found
+        place += 1
+    return part
+
+
+def is_number(kind: int) -> Any:
+    return kind == given.FLOAT or kind == given.INT or kind == given.BOOL
+
+
+def number_of(rec: int, tensor: int) -> Any:
+    """A tensor's number in the recording, which it enters where it has not; a new reference."""
+    if word[tensor + at.HANDLE__REC] == rec:
+        return new_reference(word[tensor + at.HANDLE__NUM])
+    return entered(rec, tensor)
+
+
+def entered(rec: int, tensor: int) -> Any:
+    """`entering.enter` of a tensor of its own, whose storage no pending recording has."""
+    storage = at_hand(rec, tensor, 0)
+    if storage == 0:
+        return 0
+    other = word[storage + at.STORAGE_RECORDING]
+    meta = word[tensor + at.HANDLE__META]
+    before = word[rec + at.RECORDING_STATE]
+    after = found_in(word[before + at.STATE_NEXT], meta)
+    # From here on nothing is called that could call Python code, up to the end.
+    if (
+        after == 0
+        or not open_lists(rec)
+        or word[rec + at.RECORDING_STATE] != before
+        or at_hand(rec, tensor, 0) != storage
+        or word[storage + at.STORAGE_RECORDING] != other
+    ):
+        return 0
+    if not with_base(rec, storage):
+        return 0
+    if not appended(word[rec + at.RECORDING_HANDLES], tensor):
+        shorten(word[rec + at.RECORDING_BASES], 1)
+        return 0
+    number = word[before + at.STATE_COUNT]
+    word[number] += 1  # the caller's
+    put(storage + at.STORAGE_BASE, word[word[before + at.STATE_LENGTHS] + at.FIRST_ELEMENT])
+    put(storage + at.STORAGE_OFFSET, given.ZERO)
+    put(storage + at.STORAGE_DTYPE, word[meta + at.META_DTYPE])
+    put(tensor + at.HANDLE__NUM, number)
+    replaced(rec + at.RECORDING_STATE, after)
+    replaced(storage + at.STORAGE_RECORDING, rec)
+    last = replaced(tensor + at.HANDLE__REC, rec)
+    release(before)
+    release(other)
+    release(last)
+    return number
+
+
+def at_hand(rec: int, tensor: int, offset: int) -> Any:
+    """The storage of a tensor that may enter the recording: of its own, with so many elements
+    before it; 0 where that is not so.
+    """
+    kind = word[tensor + at.TYPE]
+    if kind != given.TENSOR and kind != given.PARAMETER:
+        return 0
+    values = values_of(tensor)
+    if values == 0 or word[tensor + at.HANDLE__REC] == rec:
+        return 0
+    storage = word[values + at.VALUE__STORAGE]
+    family = word[values + at.VALUE__FAMILY]
+    if (
+        storage == 0
+        or storage == given.NONE
+        or (family != 0 and family != given.NONE)
+        or word[storage + at.STORAGE_EXPOSED] != given.FALSE
+    ):
+        return 0
+    place = word[values + at.VALUE__OFFSET]
+    if place != 0 and place != given.ZERO:
+        offset -= api.PyLong_AsLongLong(place)
+    other = word[storage + at.STORAGE_RECORDING]
+    if offset != 0 or (other != given.NONE and word[other + at.RECORDING_DONE] != given.TRUE):
+        return 0
+    return storage
+
+
+def with_base(rec: int, storage: int) -> Any:
+    """Adds (storage, 0) to the bases; 0 where there is no memory."""
+    base = api.PyTuple_New(2)
+    if base == 0:
+        api.PyErr_Clear()
+        return 0
+    word[base + at.FIRST_ELEMENT] = new_reference(storage)
+    word[base + at.FIRST_ELEMENT + 8] = new_reference(given.ZERO)
+    added = appended(word[rec + at.RECORDING_BASES], base)
+    release(base)  # the list's
+    return added
+
+
+def values_of(thing: int) -> Any:
+    """Where the values of an object's attributes are, in the order of its class; 0 where they are
+    not together.
+    """
+    dictionary = word[thing + at.DICT]
+    if dictionary == 0:
+        return word[thing + at.VALUES]
+    return word[dictionary + at.SPLIT]
+
+
+def found_in(dictionary: int, key: int) -> Any:
+    """What a dictionary has for a key; 0 where there is nothing, or where that cannot be asked."""
+    found = api.PyDict_GetItemWithError(dictionary, key)
+    if found == 0 and api.PyErr_Occurred() != 0:
+        api.PyErr_Clear()
+    return found
+
+
+def open_lists(rec: int) -> Any:
+    """Whether the recording takes events: no other thread has taken it."""
+    return (
+        word[rec + at.RECORDING_TAKEN] == given.FALSE
+        and word[word[rec + at.RECORDING_HANDLES] + at.TYPE] == given.LIST
+        and word[word[rec + at.RECORDING_BASES] + at.TYPE] == given.LIST
+        and word[word[rec + at.RECORDING_SCALARS] + at.TYPE] == given.LIST
+    )
+
+
+def extended(rec: int, after: int, args: int, count: int) -> Any:
+    """Adds the event that leads to the state `after`; its result or results, a new reference."""
+    length = word[word[after + at.STATE_METAS] + at.LENGTH]
+    if word[after + at.STATE_EFFECTS] != given.EMPTY or length == 0:
+        return 0
+    made = with_results(rec, after, length)
+    if made == 0:
+        api.PyErr_Clear()
+        return 0
+    scalars = word[rec + at.RECORDING_SCALARS]
+    more = 0
+    number = 3
+    while number != count:
+        operand = word[args + 8 * number]
+        if is_number(word[operand + at.TYPE]):
+            if not appended(scalars, operand):
+                shorten(scalars, more)
+                shorten(word[rec + at.RECORDING_HANDLES], length)
+                release(made)
+                return 0
+            more += 1
+        number += 1
+    release(replaced(rec + at.RECORDING_STATE, after))
+    return made
+
+
+def with_results(rec: int, after: int, length: int) -> Any:
+    """Adds the new tensors of an event to the handles; the only one or a list of them, a new
+    reference. 0 where there is no memory.
+    """
+    handles = word[rec + at.RECORDING_HANDLES]
+    first = word[after + at.STATE_NUMBER]
+    if length == 1:
+        return with_result(rec, handles, item_of(after, 0), new_reference(first))
+    start = api.PyLong_AsLongLong(first)
+    found = api.PyList_New(length)
+    if found == 0:
+        return 0
+    place = 0
+    while place != length:
+        made = with_result(
+            rec, handles, item_of(after, place), api.PyLong_FromLongLong(start + place)
+        )
+        if made == 0:
+            shorten(handles, place)
+            release(found)
+            return 0
+        word[word[found + at.ITEMS] + 8 * place] = made
+        place += 1
+    return found
+
+
+def item_of(state: int, place: int) -> Any:
+    return word[word[state + at.STATE_METAS] + at.FIRST_ELEMENT + 8 * place]
+
+
+def with_result(rec: int, handles: int, meta: int, number: int) -> Any:
+    """A new tensor, which goes to the handles; takes the reference to its number."""
+    if number == 0:
+        return 0
+    made = call(given.NEW, given.TENSOR, given.EMPTY, 0)
+    if made == 0:
+        release(number)
+        return 0
+    word[made + at.HANDLE__META] = new_reference(meta)
+    word[made + at.HANDLE__REC] = new_reference(rec)
+    word[made + at.HANDLE__NUM] = number
+    if not appended(handles, made):
+        release(made)
+        return 0
+    return made
+
+
+def appended(sequence: int, thing: int) -> Any:
+    """Adds an object to a list; 0 where there is no memory."""
+    if api.PyList_Append(sequence, thing) < 0:
+        api.PyErr_Clear()
+        return 0
+    return 1
+
+
+def shorten(sequence: int, count: int) -> Any:
+    """Takes the last elements off a list."""
+    while count != 0:
+        count -= 1
+        last = word[sequence + at.LENGTH] - 1
+        word[sequence + at.LENGTH] = last
+        release(item(sequence, last))
+    return 0
+
+
+INLINED = (
+    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, values_of, found_in,
+    open_lists, extended, with_results, item_of, with_result, appended, shorten,
+)  # fmt: skip

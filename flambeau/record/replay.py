@@ -1,0 +1,562 @@
+"""A flush that is known in every respect, as one native call.
+
+Note: what it relies on
+    A card is a table of words that says all of a flush: which reference counts the tensors have,
+    that nobody holds the results' memory, where the program and its table are, who gets what.
+    `replay` first looks whether everything is so, without changing anything; then it makes what
+    it will hand out, runs the program, hands out and closes the recording. Nothing of that calls
+    Python code: the collector is off, nothing that is let go before the end is an object that
+    could have something to say about it, and the interpreter's lock is held. So other threads,
+    signals and finalizers see the recording before or after it, never between; and whoever is in
+    the middle of a flush in Python holds the lock of flushes, whose count is looked at, too.
+
+    Reference counts: a word that is overwritten loses a reference, what is written there gets
+    one (`put`); what a card names is held by the card's object, by its plan, or (the storages of
+    results) by the plan's cache, which is the one that the card knows while `plan.free` is the
+    card's. The layout of objects is that of `flambeau.record.words`, tried out before it is used.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flambeau.execute.cpu.entrances import builtins
+from flambeau.execute.cpu.references import (
+    SHARED,
+    failed,
+    item,
+    new_reference,
+    put,
+    release,
+    replaced,
+)
+from flambeau.execute.cpu.word_functions import api, at, call, given, word
+from flambeau.record import words
+from flambeau.record.handle import Family
+from flambeau.record.native import ARENA
+from flambeau.record.options import OPTIONS
+from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
+from flambeau.record.result_memory import LARGE
+from flambeau.record.statistics import EVENTS, NANOSECONDS, RUNS, TALLY
+from flambeau.record.storage import Buffer, Storage
+
+if TYPE_CHECKING:
+    from flambeau.record.plan import FamilySpec, Plan
+    from flambeau.record.tree import State
+
+FIELDS = (
+    "PLAN FREE FIRST END COUNTS BASES SCALARS KINDS BLOCK TABLE PROGRAM ARENA ARENA_PLACE ERA "
+    "THREAD FRESH FRESH_END FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST"
+).split()
+STALE = list(map(FIELDS.index, ("ERA", "THREAD", "MOST", "RAN")))
+FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
+# Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
+# what it begins as, its origin, and what is made; of a write's: the base, how often it was written,
+# how often of these silently, and the two counts that are made.
+FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS = 2, 4, 5
+
+
+# ---- functions on words --------------------------------------------------------------------------
+
+
+def replay(_: int, args: int, count: int) -> Any:
+    """(card, recording, lock, state): a new recording at `state`, once the recording has run;
+    False where something is not as the card says, and None where the program has refused its data:
+    nothing is handed out then.
+    """
+    if count != 4:
+        return api.PyErr_BadArgument()
+    card = api.PyLong_AsVoidPtr(word[args])
+    if failed(card):
+        return 0
+    rec = word[args + 8]
+    if word[word[args + 16] + at.LOCKED] != 0 or not as_written(card, rec):
+        return new_reference(given.FALSE)
+    collecting = api.PyGC_Disable()
+    answer = given.FALSE
+    following = new_recording(word[args + 24])
+    if following != 0 and made_ready(card, rec):
+        answer = given.NONE
+        word[card + at.CODE] = run(card, rec)
+        if word[card + at.CODE] == 0:
+            answer = given.TRUE
+    if answer != given.TRUE:
+        api.PyErr_Clear()
+        unmake(card)
+        release(following)
+        if collecting:
+            api.PyGC_Enable()
+        return new_reference(answer)
+    hand_out(card, rec)
+    word[card + at.RAN] += 1
+    put(rec + at.RECORDING_DONE, given.TRUE)
+    put(rec + at.RECORDING_RAN, given.TRUE)
+    put(rec + at.RECORDING_TAKEN, given.TRUE)
+    put(rec + at.RECORDING_FRAMES, given.EMPTY)
+    put(rec + at.RECORDING_CUTS, given.EMPTY)
+    # Those that may call Python code when they are let go come last.
+    plan = replaced(rec + at.RECORDING_PLAN, word[card + at.PLAN])
+    trace = replaced(rec + at.RECORDING_TRACE, given.NONE)
+    state = replaced(rec + at.RECORDING_STATE, given.DEAD)
+    scalars = replaced(rec + at.RECORDING_SCALARS, given.CLOSED)
+    bases = replaced(rec + at.RECORDING_BASES, given.CLOSED)
+    handles = replaced(rec + at.RECORDING_HANDLES, given.CLOSED)
+    if collecting:
+        api.PyGC_Enable()
+    release(plan)
+    release(trace)
+    release(state)
+    release(scalars)
+    release(bases)
+    release(handles)
+    return following
+
+
+def new_recording(state: int) -> Any:
+    """What `Recording(state)` gives; 0 where there is no memory for it."""
+    rec = api.PyType_GenericAlloc(given.RECORDING, 0)
+    if rec == 0:
+        return 0
+    word[rec + at.RECORDING_STATE] = new_reference(state)
+    word[rec + at.RECORDING_HANDLES] = api.PyList_New(0)
+    word[rec + at.RECORDING_BASES] = api.PyList_New(0)
+    word[rec + at.RECORDING_SCALARS] = api.PyList_New(0)
+    if (
+        word[rec + at.RECORDING_HANDLES] == 0
+        or word[rec + at.RECORDING_BASES] == 0
+        or word[rec + at.RECORDING_SCALARS] == 0
+    ):
+        release(rec)
+        return 0
+    word[rec + at.RECORDING_FRAMES] = new_reference(given.EMPTY)
+    word[rec + at.RECORDING_CUTS] = new_reference(given.EMPTY)
+    word[rec + at.RECORDING_TRACE] = new_reference(given.NONE)
+    word[rec + at.RECORDING_PLAN] = new_reference(given.NONE)
+    word[rec + at.RECORDING_NODES] = new_reference(given.NONE)
+    word[rec + at.RECORDING_TAKEN] = new_reference(given.FALSE)
+    word[rec + at.RECORDING_DONE] = new_reference(given.FALSE)
+    word[rec + at.RECORDING_RAN] = new_reference(given.FALSE)
+    word[rec + at.RECORDING_FAILED] = new_reference(given.FALSE)
+    return rec
+
+
+def as_written(card: int, rec: int) -> Any:
+    """Whether all is as the card says; nothing but the block of run-time numbers changes."""
+    if (
+        word[rec + at.RECORDING_TAKEN] != given.FALSE
+        or word[rec + at.RECORDING_FRAMES] != given.EMPTY
+        or word[rec + at.RECORDING_CUTS] != given.EMPTY
+        or word[card + at.RAN] == word[card + at.MOST]
+        or word[given.ERA] != word[card + at.ERA]
+        or word[word[card + at.ARENA_PLACE]] != word[card + at.ARENA]
+        or word[word[card + at.PLAN] + at.PLAN_FREE] != word[card + at.FREE]
+        or api.PyThread_get_thread_ident() != word[card + at.THREAD]
+    ):
+        return 0
+    bases = word[rec + at.RECORDING_BASES]
+    scalars = word[rec + at.RECORDING_SCALARS]
+    if (
+        word[bases + at.TYPE] != given.LIST
+        or word[scalars + at.TYPE] != given.LIST
+        or word[bases + at.LENGTH] != word[card + at.BASES]
+        or word[scalars + at.LENGTH] != word[card + at.SCALARS]
+    ):
+        return 0
+    if not counted(word[card + at.COUNTS], word[rec + at.RECORDING_HANDLES]):
+        return 0
+    pair = word[card + at.FIRST]
+    end = word[card + at.END]
+    while pair != end:
+        if word[word[pair]] != word[pair + 8]:
+            return 0
+        pair += 16
+    pair = word[card + at.FRESH]
+    while pair != word[card + at.FRESH_END]:
+        if not untouched(item(word[rec + at.RECORDING_HANDLES], word[pair])):
+            return 0
+        pair += 16
+    return numbers_taken(card, word[scalars + at.ITEMS])
+
+
+def counted(counts: int, handles: int) -> Any:
+    """Whether a list has as many elements as the first word says, with reference counts as the
+    following.
+    """
+    if word[handles + at.TYPE] != given.LIST or word[handles + at.LENGTH] != word[counts]:
+        return 0
+    place = word[handles + at.ITEMS]
+    end = place + 8 * word[counts]
+    while place != end:
+        counts += 8
+        if word[word[place]] != word[counts]:
+            return 0
+        place += 8
+    return 1
+
+
+def untouched(tensor: int) -> Any:
+    """Whether it is a plain tensor whose attributes have not moved to a dictionary."""
+    return (
+        word[tensor + at.TYPE] == given.TENSOR
+        and word[tensor + at.DICT] == 0
+        and word[tensor + at.VALUES] != 0
+    )
+
+
+def numbers_taken(card: int, place: int) -> Any:
+    """Writes the run-time numbers into the program's block; whether it can read them all."""
+    kind = word[card + at.KINDS]
+    block = word[card + at.BLOCK]
+    end = place + 8 * word[card + at.SCALARS]
+    while place != end:
+        number = word[place]
+        if word[kind] == at.INTEGERS:
+            if word[number + at.TYPE] != given.INT and word[number + at.TYPE] != given.BOOL:
+                return 0
+            found = api.PyLong_AsLongLong(number)
+            if found == -1 and api.PyErr_Occurred() != 0:
+                api.PyErr_Clear()
+                return 0
+            word[block] = found
+        else:
+            if word[number + at.TYPE] != given.FLOAT:
+                return 0
+            word[block] = word[number + at.FLOAT_VALUE]
+        place += 8
+        kind += 8
+        block += 8
+    return 1
+
+
+def made_ready(card: int, rec: int) -> Any:
+    """Makes what is going to be handed out; 0 where there is no memory for it."""
+    handles = word[rec + at.RECORDING_HANDLES]
+    bases = word[rec + at.RECORDING_BASES]
+    entry = word[card + at.FAMILIES]
+    while entry != word[card + at.FAMILIES_END]:
+        word[entry + 24] = new_family(word[entry + 8], item(handles, word[entry]))
+        if word[entry + 24] == 0:
+            return 0
+        entry += 8 * at.FAMILY_WORDS
+    entry = word[card + at.WRITES]
+    while entry != word[card + at.WRITES_END]:
+        storage = word[item(bases, word[entry]) + at.FIRST_ELEMENT]
+        word[entry + 24] = sum_of(word[storage + at.STORAGE_VERSION], word[entry + 8])
+        word[entry + 32] = sum_of(word[storage + at.STORAGE_SILENT], word[entry + 16])
+        if word[entry + 24] == 0 or word[entry + 32] == 0:
+            return 0
+        entry += 8 * at.WRITE_WORDS
+    return 1
+
+
+def new_family(pattern: int, tensor: int) -> Any:
+    """A family of one tensor, with slots as a pattern (their places and contents, up to place 0)
+    says; a content of 0 stands for a weak reference to the tensor, -1 for a list of that.
+    """
+    family = api.PyType_GenericAlloc(given.FAMILY, 0)
+    members = api.PyList_New(1)
+    reference = api.PyWeakref_NewRef(tensor, 0)
+    if family == 0 or members == 0 or reference == 0:
+        release(family)
+        release(members)
+        release(reference)
+        return 0
+    word[word[members + at.ITEMS]] = reference  # the list's from now on
+    while word[pattern] != 0:
+        content = word[pattern + 8]
+        if content == 0:
+            content = reference
+        if content == -1:
+            content = members
+        word[content] += 1
+        word[family + word[pattern]] = content
+        pattern += 16
+    release(members)  # the family's
+    return family
+
+
+def sum_of(number: int, more: int) -> Any:
+    """A Python number and a word; 0 where that cannot be computed."""
+    if more == 0:
+        return new_reference(number)
+    before = api.PyLong_AsLongLong(number)
+    if before == -1:
+        return 0
+    return api.PyLong_FromLongLong(before + more)
+
+
+def unmake(card: int) -> Any:
+    """Lets go what was made."""
+    entry = word[card + at.FAMILIES]
+    while entry != word[card + at.FAMILIES_END]:
+        family = word[entry + 24]
+        word[entry + 24] = 0
+        release(family)
+        entry += 8 * at.FAMILY_WORDS
+    entry = word[card + at.WRITES]
+    while entry != word[card + at.WRITES_END]:
+        release(word[entry + 24])
+        release(word[entry + 32])
+        word[entry + 24] = 0
+        word[entry + 32] = 0
+        entry += 8 * at.WRITE_WORDS
+    return 0
+
+
+def run(card: int, rec: int) -> Any:
+    """Fills the table with the bases and runs the program; what that gives."""
+    base = word[word[rec + at.RECORDING_BASES] + at.ITEMS]
+    end = base + 8 * word[card + at.BASES]
+    place = word[card + at.TABLE]
+    while base != end:
+        buffer = word[word[word[base] + at.FIRST_ELEMENT] + at.STORAGE_BUFFER]
+        word[place] = api.PyLong_AsVoidPtr(word[buffer + at.BUFFER_ADDRESS])
+        offset = word[word[base] + at.FIRST_ELEMENT + 8]
+        if offset != given.ZERO:
+            word[place] += api.PyLong_AsLongLong(offset)
+        base += 8
+        place += 8
+    runs = word[given.TALLY + 8 * at.RUNS] + 1
+    word[given.TALLY + 8 * at.RUNS] = runs
+    word[given.TALLY + 8 * at.EVENTS] += word[card + at.DEPTH]
+    if runs & 15 != 0:
+        return call(given.RUN, word[card + at.TABLE], word[card + at.PROGRAM], 1)
+    began = api._PyTime_GetPerfCounter()
+    code = call(given.RUN, word[card + at.TABLE], word[card + at.PROGRAM], 1)
+    spent = api._PyTime_GetPerfCounter() - began
+    word[given.TALLY + 8 * at.NANOSECONDS] += 16 * spent
+    return code
+
+
+def hand_out(card: int, rec: int) -> Any:
+    """Gives the tensors what was computed, and what was made for them."""
+    handles = word[rec + at.RECORDING_HANDLES]
+    bases = word[rec + at.RECORDING_BASES]
+    entry = word[card + at.FRESH]
+    while entry != word[card + at.FRESH_END]:
+        set_attribute(item(handles, word[entry]), given.STORAGE_NAME, word[entry + 8])
+        entry += 8 * at.FRESH_WORDS
+    entry = word[card + at.FAMILIES]
+    while entry != word[card + at.FAMILIES_END]:
+        tensor = item(handles, word[entry])
+        set_attribute(tensor, given.ORIGIN_NAME, word[entry + 16])
+        set_attribute(tensor, given.FAMILY_NAME, word[entry + 24])
+        release(word[entry + 24])  # the tensor's
+        word[entry + 24] = 0
+        entry += 8 * at.FAMILY_WORDS
+    entry = word[card + at.WRITES]
+    while entry != word[card + at.WRITES_END]:
+        storage = word[item(bases, word[entry]) + at.FIRST_ELEMENT]
+        release(word[storage + at.STORAGE_VERSION])
+        word[storage + at.STORAGE_VERSION] = word[entry + 24]
+        release(word[storage + at.STORAGE_SILENT])
+        word[storage + at.STORAGE_SILENT] = word[entry + 32]
+        word[entry + 24] = 0
+        word[entry + 32] = 0
+        entry += 8 * at.WRITE_WORDS
+    return 0
+
+
+def set_attribute(thing: int, name: int, value: int) -> Any:
+    """Where `untouched`, this is a store into memory that is there."""
+    if api.PyObject_GenericSetAttr(thing, name, value) < 0:
+        api.PyErr_Clear()
+    return 0
+
+
+INLINED = (
+    new_recording, as_written, counted, untouched, numbers_taken, made_ready, new_family, sum_of,
+    unmake, run, hand_out, set_attribute, *SHARED,
+)  # fmt: skip
+
+
+# ---- cards ---------------------------------------------------------------------------------------
+
+
+@cache
+def native() -> Any:
+    """`replay` as a builtin function; None where nothing is known of the layout of objects."""
+    if not words.known():
+        return None
+    from flambeau.execute.cpu.pool import native as runner
+    from flambeau.record import recorder
+    from flambeau.record.plan import Plan
+
+    try:
+        numbers = _numbers(Plan)
+    except words.Unknown:
+        return None
+    objects = {
+        "NONE": None,
+        "TRUE": True,
+        "FALSE": False,
+        "EMPTY": (),
+        "ZERO": 0,
+        "LIST": list,
+        "INT": int,
+        "BOOL": bool,
+        "FLOAT": float,
+        "CLOSED": CLOSED,
+        "DEAD": DEAD,
+        "TENSOR": recorder.handle_class(),
+        "FAMILY": Family,
+        "RECORDING": Recording,
+        **NAMES,
+    }
+    given = {name: id(thing) for name, thing in objects.items()}
+    given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
+    found = builtins((replay,), INLINED, numbers, given)
+    return None if found is None else found[0]
+
+
+# Interned, and held.
+NAMES = {"STORAGE_NAME": "_storage", "FAMILY_NAME": "_family", "ORIGIN_NAME": "_origin"}
+
+
+def _numbers(plan: Any) -> dict[str, int]:
+    """The numbers of the functions above. Unknown where objects are not laid out so."""
+    slots: list[tuple[Any, str, str]]
+    slots = [(Recording, "RECORDING", name) for name in Recording.__slots__ if name[0] != "_"]
+    slots += [(Storage, "STORAGE", name) for name in ("buffer", "version", "silent")]
+    slots += [(Buffer, "BUFFER", "address"), (plan, "PLAN", "free")]
+    found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
+    if not all(found.values()):
+        raise words.Unknown
+    lock = threading.RLock()
+    found["LOCKED"] = _lock_count(lock)
+    found |= {name: 8 * number for number, name in enumerate(FIELDS)}
+    found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
+    found |= {"TYPE": words.TYPE, "LENGTH": words.LENGTH, "ITEMS": words.ITEMS}
+    found |= {"DICT": words.DICT, "VALUES": words.VALUES, "FIRST_ELEMENT": words.FIRST_ELEMENT}
+    found |= {"FLOAT_VALUE": words.FLOAT_VALUE, "INTEGERS": INTEGERS}
+    return found | {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
+
+
+def _lock_count(lock: Any) -> int:
+    """Where a lock says how often its thread holds it. Unknown where it does not say that."""
+    for place in range(16, 48, 8):
+        seen = [words.word(id(lock) + place)]
+        for move in (lock.acquire, lock.acquire, lock.release, lock.release):
+            move()
+            seen.append(words.word(id(lock) + place))
+        if seen == [0, 1, 2, 1, 0]:
+            return place
+    raise words.Unknown
+
+
+def address_of(array: Any) -> int:
+    place: int = array.__array_interface__["data"][0]
+    return place
+
+
+class Card:
+    """What is known of a flush at a place in the tree, in the words of `FIELDS`."""
+
+    __slots__ = ("address", "free", "held", "ran", "words")
+
+    def __init__(self, state: State, plan: Plan, counts: Any) -> None:
+        native = plan.compiled
+        arena = native.arena()
+        table = native.table
+        self.free = plan.free
+        self.ran = 0
+        _, first, end, _ = plan.free or (None, 0, 0, None)
+        kinds = [FLOATS if d.kind == "f" else INTEGERS for d in native.program.scalars]
+        fresh = [(n, id(plan.cache[index])) for n, index in plan.fresh]
+        patterns = [_pattern(family, plan.spent_frame) for family in plan.families]
+        families = [
+            (family.numbers[0], address_of(pattern), id(family.origin[0]), 0)
+            for family, pattern in zip(plan.families, patterns)
+        ]
+        silenced = dict(plan.silenced)
+        writes = [(base, count, silenced.get(base, 0), 0, 0) for base, count in plan.counted]
+        lists = [np.array(found or [0], np.int64) for found in (kinds, fresh, families, writes)]
+        # All that the words name; what the families name is the plan's.
+        self.held = (plan, self.free, counts, native, patterns, lists)
+        place = address_of(table) + table.nbytes - 8
+        values = {
+            "PLAN": id(plan),
+            "FREE": id(plan.free),
+            "FIRST": first,
+            "END": end,
+            "COUNTS": address_of(counts),
+            "BASES": native.base_count,
+            "SCALARS": len(kinds),
+            "KINDS": address_of(lists[0]),
+            "BLOCK": native.scalar_address,
+            "TABLE": native.table_address,
+            "PROGRAM": native.entry,
+            "ARENA": arena.address,
+            "ARENA_PLACE": place,
+            "ERA": int(ERA[0]),
+            "THREAD": threading.get_ident(),
+            "DEPTH": state.depth,
+            # The run by which compiling has paid is Python's.
+            "MOST": plan.due - 1 - plan.runs if plan.due > plan.runs else -1,
+        }
+        entries = {"FRESH": fresh, "FAMILIES": families, "WRITES": writes}
+        for array, (name, found) in zip(lists[1:], entries.items()):
+            values[name] = address_of(array)
+            values[name + "_END"] = address_of(array) + (array.nbytes if found else 0)
+        self.words = np.array([values.get(name, 0) for name in FIELDS], np.int64)
+        self.address = address_of(self.words)
+
+    def code(self) -> int:
+        """What the program has refused its data with."""
+        return int(self.words[FIELDS.index("CODE")])
+
+    def runs(self) -> int:
+        """How often it has run since this was last asked."""
+        before, self.ran = self.ran, int(self.words[FIELDS.index("RAN")])
+        return self.ran - before
+
+    def stale(self, plan: Plan) -> bool:
+        """Whether another one could run where this one does not."""
+        era, thread, most, ran = map(int, self.words[STALE])
+        return (
+            plan.free is not self.free
+            or era != ERA[0]
+            or thread != threading.get_ident()
+            or most == ran
+        )
+
+
+def _pattern(family: FamilySpec, frame: Any) -> Any:
+    """What `join_alone` makes, as `new_family` takes it."""
+    model = Family()
+    contents = {name: id(getattr(model, name)) for name in Family.__slots__}
+    contents |= {"members": -1, "changes": id(1), "source": id(family.flat), "frame": id(frame)}
+    if family.first >= 0:
+        contents["base"] = 0
+    pairs = [(words.slot_of(Family, name), content) for name, content in contents.items()]
+    return np.array([*pairs, (0, 0)], np.int64)
+
+
+def replayable(plan: Plan) -> bool:
+    """Whether runs of a plan are all alike, and of what native code can hand out."""
+    native = plan.compiled
+    return (
+        native is not None
+        and native.alone
+        and not native.has_complex
+        and not plan.moved
+        and (plan.free is not None or not plan.result_bytes)
+        and plan.kept_bytes <= LARGE
+        and plan.runs >= OPTIONS.settled
+        and plan.runs + 1 != plan.due
+        and not (plan.early or plan.others or plan.imported or plan.restricted or plan.rewritten)
+        and not plan.late
+        and (plan.frame is None or plan.spent_frame is not None)
+        and native.arena_at is ARENA.token
+        and all(
+            family.alone
+            and family.origin is not None
+            and plan.frame is not None
+            and any(family.numbers[0] == number for number, _ in plan.fresh)
+            for family in plan.families
+        )
+    )
