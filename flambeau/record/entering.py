@@ -87,8 +87,10 @@ def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
 
 
 class Native:
-    """`pieces.repeat`, once programs are compiled and where the interpreter has such calls."""
+    """Native calls, once programs are compiled and where the interpreter has them."""
 
+    known_op: Any = None
+    first_gradients: Any = None
     repeat: Any = None
 
 

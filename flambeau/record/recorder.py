@@ -98,8 +98,8 @@ def use_native_calls() -> None:
     if _known_op is None and not OPTIONS.sync:
         calls = native_calls()
         if calls is not None:
-            _known_op = calls.known_op
-            NATIVE.repeat = calls.repeat
+            _known_op = NATIVE.known_op = calls.known_op
+            NATIVE.first_gradients, NATIVE.repeat = calls.first_gradients, calls.repeat
 
 
 def set_handle_class(cls: type[Any]) -> None:
