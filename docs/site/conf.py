@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "site")]
 
 import flambeau  # noqa: E402
 
@@ -13,7 +13,8 @@ project = "Flambeau"
 author = "The Flambeau authors"
 project_copyright = author
 release = flambeau.__version__.partition("+flambeau")[2]
-extensions = ["myst_nb", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx_copybutton", "formulas"]
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"Flambeau {release}"
 html_show_sphinx = False
@@ -28,4 +29,3 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 # ref.python: a short name in a signature that two modules have; it is shown without a link.
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]
-mathjax3_config = {"tex": {"macros": {}}}

@@ -39,10 +39,10 @@ STEP_COST = 4e-6  # seconds that a step costs more in a run that is sampled
 SHORTEST_WAIT = 2e-4  # seconds: less is the clock's doing
 SIBLINGS = 32
 # Note [Short steps]. To account for a flush costs NOTING seconds, which is much beside a step of
-# 20 microseconds. So of short steps only bursts are accounted for one by one; of those in between
-# the flushes are counted, and their time comes from the sums that are kept anyway (see
-# `_catch_up`). These time one run in so many of a small program (native.SAMPLED), and the collector
-# is not told of the others (`every_run`).
+# 20 microseconds. So of short steps only bursts are accounted for one by one. Of those in between
+# the collector is not told (`every_flush`): plans count their runs (see `_count_runs`), and the
+# time comes from the sums that are kept anyway (see `_catch_up`). These time one run in so many of
+# a small program (native.SAMPLED), and the collector is not told of the others (`every_run`).
 NOTING, NOTED_SHARE = 30e-6, 0.01
 BURST, FIRST_BURST, LONGEST_SKIP = 8, 200, 4_000
 
@@ -78,7 +78,8 @@ class Seen:
     native: NativeProgram | None = None
     unseen: bool = False  # while flushes are only counted, it is not told of all runs
     runs: int = 0
-    counted: int = 0  # flushes that were only counted
+    told: int = 0  # of these, the flushes that were accounted for, or counted from the plan
+    before: int = 0  # what the plan's own count of runs is ahead of `told`
     seconds: float = 0.0  # in compiled code
     compiled_runs: int = 0
     timed_runs: int = 0  # of these, those that `seconds` is of until the end
@@ -150,7 +151,6 @@ class Collector(Observer):
         self.lock = threading.Lock()
         self.skip = False  # whether flushes are only counted, until about `resume_at`
         self.resume_at = 0.0
-        self.known: dict[int, Seen] = {}  # those of `seen` that have compiled code
         self.burst = self.left = FIRST_BURST  # flushes to be accounted for before that
         self.burst_began = self.began
         self.skipped = False  # whether some may have been only counted since the last account
@@ -160,6 +160,9 @@ class Collector(Observer):
     # ---- time ------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        for seen in self.seen.values():
+            if seen.plan is not None:
+                seen.before = seen.plan.runs - seen.told
         if self.stacks is not None:
             self.stacks.start()
 
@@ -167,6 +170,7 @@ class Collector(Observer):
         if self.stacks is not None:
             self.stacks.stop()
         self.resume()
+        self._count_runs()
         if get_ident() == self.thread:
             self.switch("python")
         self.ended = perf_counter()
@@ -224,34 +228,28 @@ class Collector(Observer):
         if count > 1 and self.stacks is not None and self.stacks.active:
             self.resume_at = now + min(BURST * count, LONGEST_SKIP) * each
             self.skip, self.skipped, self.every_run = True, True, False
-            # In place of the method: a flush is told to a function that does very little.
-            self.__dict__["flushing"] = self._flush_lightly
+            # Of other threads it is told all the time, once they are known.
+            self.every_flush = bool(self.threads)
 
     def resume(self) -> None:
         """Flushes are accounted for from now on. The sampler calls this when it is time to."""
         if self.skip:
-            self.skip, self.every_run = False, True
-            self.__dict__.pop("flushing", None)
+            self.skip, self.every_run, self.every_flush = False, True, True
             self.burst_began = perf_counter()
 
-    def _flush_lightly(
-        self, rec: Recording, run: Callable[[Recording], Plan | None]
-    ) -> Plan | None:
-        """A flush that is only counted."""
-        if get_ident() != self.thread:
-            return Collector.flushing(self, rec, run)
-        plan = run(rec)
-        known = self.known.get(id(plan))
-        if known is not None:
-            known.counted += 1
-            if self.kind == "data":
-                known.loading += 1
-        elif plan is not None:
+    def planned(self, plan: Plan, rec: Recording) -> None:
+        if get_ident() == self.thread:
             self.resume()
-            known = self._seen(plan, rec.state, rec)
-            if known is not None:
-                known.counted += 1
-        return plan
+        self._seen(plan, rec.state, rec)
+
+    def _count_runs(self) -> None:
+        """Adds the runs that plans have counted and this was not told of."""
+        for seen in self.seen.values():
+            if seen.plan is not None:
+                untold = seen.plan.runs - seen.before - seen.told
+                seen.told += untold
+                seen.runs += untold
+                seen.compiled_runs += untold if seen.unseen else 0
 
     def _add(self, kind: str, start: float, stop: float, what: int = -1, name: str = "") -> None:
         if stop <= start:
@@ -275,6 +273,12 @@ class Collector(Observer):
             return run(rec)
         here = get_ident()
         main = here == self.thread
+        if main and self.skip:  # while a batch is loaded, or there are other threads
+            plan = run(rec)
+            seen = self.seen.get(id(plan))
+            if seen is not None and self.kind == "data":
+                seen.loading += 1
+            return plan
         miss = self.missing.pop(here, None)
         self.depth += 1
         if main and self.skipped and self.kind == "python":
@@ -287,9 +291,10 @@ class Collector(Observer):
             self.depth -= 1
         stop = perf_counter()
         compiling, running, numpy = (now - then for now, then in zip(spent(), before))
-        seen = self._seen(plan, state, rec) if plan is not None else None
+        seen = self._seen(plan, state, rec, 1) if plan is not None else None
         if seen is not None:
             seen.runs += 1
+            seen.told += 1
             seen.compile_seconds += compiling
             seen.numpy_seconds += numpy
             seen.numpy_runs += numpy > 0
@@ -343,7 +348,8 @@ class Collector(Observer):
         self.kind, self.since, self.busy = "python", stop, thread_time()
         self.bins.remember_memory(stop - self.began)
 
-    def _seen(self, plan: Plan, state: State, rec: Recording) -> Seen | None:
+    def _seen(self, plan: Plan, state: State, rec: Recording, ran: int = 0) -> Seen | None:
+        """What is kept of a plan, which has run `ran` times since it was first told of."""
         found = self.seen.get(id(plan))
         if found is None:
             if len(self.seen) >= MOST_PROGRAMS:
@@ -351,6 +357,7 @@ class Collector(Observer):
                 return None
             found = self.seen[id(plan)] = Seen(len(self.seen), plan, state, first=self.now)
             found.bases = described(rec, plan)
+            found.before = plan.runs - ran
         native = plan.compiled
         if native is not None and found.native is None:
             found.native, found.unseen = native, native.alone
@@ -360,7 +367,6 @@ class Collector(Observer):
                 found.compiled_runs, found.stepped = known.compiled_runs, known.stepped
                 found.timed_runs = known.timed_runs
             self.by_native[id(native)] = found
-            self.known[id(plan)] = found
         return found
 
     def running(self, native: NativeProgram, table: Any) -> int:
@@ -370,7 +376,7 @@ class Collector(Observer):
                 return native.run_table(table)
             found = self.by_native[id(native)] = Seen(-1, native=native, first=self.now)
         if self.skip and (len(found.samples) >= 3 or not self.kernels):
-            # Of small programs' runs this is told of a few, and `counted` has them all.
+            # Of small programs' runs this is told of a few, and the plan counts them all.
             found.compiled_runs += not native.alone
             return native.run_table(table)
         found.compiled_runs += 1
@@ -433,9 +439,6 @@ class Collector(Observer):
             one.number = len(self.seen) + number
             one.runs = one.runs or one.compiled_runs
         for one in merged:
-            one.runs += one.counted
-            one.compiled_runs += one.counted if one.unseen else 0
-            one.counted = 0
             if 0 < one.timed_runs < one.compiled_runs:
                 one.seconds *= one.compiled_runs / one.timed_runs
                 one.timed_runs = one.compiled_runs
@@ -478,7 +481,7 @@ class Collector(Observer):
 
     def _load_lightly(self, advance: Callable[[], Any]) -> Any:
         """A batch of which only the time is noted."""
-        self.skipped = True
+        self.skipped = self.every_flush = True
         self.kind = "data"
         start = perf_counter()
         try:
@@ -487,6 +490,8 @@ class Collector(Observer):
             # Where something was accounted for in between, that has been added already.
             if self.skipped:
                 self.loaded += perf_counter() - start
+            if self.skip:
+                self.every_flush = bool(self.threads)
             self.kind = "python"
 
     def fetching(self, dataset: Any, indices: Any, fetch: Callable[[Any], Any]) -> Any:

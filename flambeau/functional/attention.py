@@ -95,7 +95,10 @@ def _masked(scores: Value, mask: Value | None, causal: bool) -> Value:
         return scores
     if mask.dtype.kind == "b":
         keep = ar.expand(mask, scores.shape)
-        return el.where(keep, scores, ar.full_like(scores, -math.inf))
+        unseen = ar.full_like(scores, -math.inf)
+        if causal:
+            return el.where(keep, scores, unseen)
+        return scores + el.where(keep, ar.zeros_like(scores), unseen)  # (NaN stays)
     return scores + ar.expand(ar.cast(mask, scores.dtype), scores.shape)
 
 

@@ -159,6 +159,18 @@ def picked(x: Value, index: Value, axis: int, keepdim: bool) -> tuple[Value, Val
     return view.reshape(values, shape=index.shape), index
 
 
+def shared_by_equals(value: Value, x: Value) -> Value:
+    """A value chosen among all elements of x, whose gradient goes to those equal to it (those that
+    are NaN, where it is) in equal shares, and to no other, not even a NaN.
+    """
+    flat = view.reshape(x, shape=(x.size,))
+    row = view.reshape(value, shape=(1,))
+    same = ar.logical_or(ar.eq(flat, row), ar.logical_and(el.ne(flat, flat), ar.ne(row, row)))
+    shares = ar.div(flat, red.sum_(ar.cast(same, x.dtype), axes=(0,)))
+    total = red.sum_(ar.where(same, shares, ar.zeros_like(shares)), axes=(0,))
+    return source.relink(value, view.reshape(total, shape=value.shape))
+
+
 def is_nan(x: Value) -> Value | None:
     """Where x is NaN; None for dtypes that have none."""
     return el.ne(x, x) if x.dtype.kind in "fc" else None

@@ -177,10 +177,23 @@ def vector_norm_of(
                 "operation does "
                 "not have an identity"
             )
-        norm = folded(red.max_ if p > 0 else red.min_, size, axes, keepdim)
+        norm = _extreme_norm(size, red.max_ if p > 0 else red.min_, axes, keepdim)
     else:
         norm = _power_norm(size, p, axes, keepdim)
     return ar.cast(norm, result_dtype)
+
+
+def _extreme_norm(size: Value, extremum: Any, axes: tuple[int, ...], keepdim: bool) -> Value:
+    """The largest or smallest size; its gradient also where that is NaN: none."""
+    norm = folded(extremum, source.detach(size), axes, True)
+    if size.tracked:
+        both = ar.logical_and(el.ne(size, size), el.ne(norm, norm))
+        same = ar.cast(ar.logical_or(ar.eq(size, norm), both), size.dtype)
+        share = ar.div(same, folded(red.sum_, same, axes, True))
+        slopes = folded(red.sum_, ar.mul(size, share), axes, True)
+        norm = source.relink(norm, slopes)
+    kept = () if keepdim else axes
+    return view.reshape(norm, shape=tuple(n for a, n in enumerate(norm.shape) if a not in kept))
 
 
 def _dist(a: Value, b: Value, p: float) -> Value:

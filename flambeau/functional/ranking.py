@@ -18,6 +18,7 @@ from flambeau.functional.folding import (
     picked,
     refuse_empty,
     result_type,
+    shared_by_equals,
     take_along,
     without,
     write_outs,
@@ -76,11 +77,7 @@ def _median(x: Value, name: str) -> Value:
         )
     flat = view.reshape(x, shape=(x.size,))
     value = picked(source.detach(flat), _median_index(flat, 0, name == "nanmedian"), 0, False)[0]
-    if not x.tracked:
-        return value
-    same = ar.logical_or(ar.eq(flat, value), ar.logical_and(el.ne(flat, flat), ar.ne(value, value)))
-    share = ar.div(ar.cast(same, x.dtype), red.sum_(ar.cast(same, x.dtype), axes=(0,)))
-    return source.relink(value, red.sum_(ar.mul(flat, share), axes=(0,)))
+    return shared_by_equals(value, x) if x.tracked else value
 
 
 def _mode(x: Value, dim: int, keepdim: bool) -> tuple[Value, Value]:

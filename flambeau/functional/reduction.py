@@ -25,6 +25,7 @@ from flambeau.functional.folding import (
     picked,
     refuse_empty,
     result_type,
+    shared_by_equals,
     wide,
     write_outs,
 )
@@ -43,7 +44,7 @@ from flambeau.functional.pointwise import maximum, minimum, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
-from flambeau.ops import view
+from flambeau.ops import source, view
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import PureOp
 from flambeau.record.recorder import record, record_many, unary
@@ -214,7 +215,10 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
 def _extremum(x: Value, name: str, dims: Dims, keepdim: bool) -> Value:
     primitive = red.max_ if name.endswith("max") else red.min_
     refuse_empty(name, x, dims or None)
-    return folded(primitive, x, wrap_axes(dims, x.ndim), keepdim)
+    axes = wrap_axes(dims, x.ndim)
+    if name in ("max", "min") and x.tracked:
+        return shared_by_equals(folded(primitive, source.detach(x), axes, keepdim), x)
+    return folded(primitive, x, axes, keepdim)
 
 
 def _extremum_along(x: Value, name: str, dims: Dims, keepdim: bool) -> tuple[Value, Value]:

@@ -19,6 +19,9 @@ from flambeau.tensor.tensor import Tensor
 def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
     operands = [v for v in (x, low, high) if v is not None]
     dtype = ar.promoted_dtype(*operands)
+    if dtype is dtypes.bool_ and any(ar.is_scalar(v) for v in operands):
+        which = "" if len(operands) == 3 else "_min" if high is None else "_max"
+        raise NotImplementedError(f"\"clamp{which}_scalar_cpu\" not implemented for 'Bool'")
     result, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
     if low is not None:
         bound = bounds.pop(0)

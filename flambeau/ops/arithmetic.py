@@ -31,9 +31,16 @@ def _promotion_operand(v: Operand) -> tuple[DType, bool] | type:
     """How promotion sees an operand; a run-time scalar is the Python number it stands for."""
     if not isinstance(v, Value):
         return type(v)
-    if v.primitive is source.input_ and v.attrs["role"] == "scalar":
+    if is_scalar(v):
         return _PYTHON_KINDS[v.dtype.kind]
     return v.dtype, not v.shape
+
+
+def is_scalar(v: Operand) -> bool:
+    """Whether an operand is a Python number, one of run time among them."""
+    if not isinstance(v, Value):
+        return True
+    return v.primitive is source.input_ and v.attrs["role"] == "scalar"
 
 
 def cast(x: Value, dtype: DType) -> Value:

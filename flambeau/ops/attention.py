@@ -13,8 +13,8 @@ Note [Extras]
 
         factor  []            scores are multiplied by it (as by `scale`)
         added   [B, H, L, S]  added to the scores after that
-        hidden  [B, H, L, S]  bool: where it holds, a score is `fill` instead (and has no gradient)
-        fill    []            -inf where it is not given
+        hidden  [B, H, L, S]  bool: where it holds, -inf is added to a score (so that NaN stays)
+        fill    []            where it is given, hidden scores are it instead (without a gradient)
         kept    [B, H, L, S]  bool or float32: the weights are multiplied by it, and by `kept_scale`
 
     The first three axes of those with four may have extent 1. With `safe`, a row of -inf alone
@@ -97,7 +97,7 @@ def _scores(q: Value, k: Value, more: dict[str, Value], attrs: dict[str, Any]) -
     if "added" in more:
         scores = scores + ar.expand(more["added"], scores.shape)
     if "hidden" in more:
-        fill = more.get("fill", -math.inf)
+        fill = more["fill"] if "fill" in more else scores - math.inf
         scores = ar.where(ar.expand(more["hidden"], scores.shape), fill, scores)
     if attrs["causal"]:
         scores = el.where(_later(scores), ar.full_like(scores, -math.inf), scores)
@@ -165,7 +165,7 @@ def gradient_written_out(operands: Sequence[Value], attrs: dict[str, Any]) -> Va
     if keep is not None:
         kept, slopes = p * keep, slopes * keep
     ds = p * (slopes - inner) * attrs["scale"]
-    if "hidden" in more:
+    if "fill" in more:
         ds = el.where(ar.expand(more["hidden"], ds.shape), ar.zeros_like(ds), ds)
     if "factor" in more:
         ds = ds * more["factor"]
@@ -213,7 +213,8 @@ def _array_scores(q: Array, k: Array, more: dict[str, Array], attrs: dict[str, A
         scores += more["added"]
     if "hidden" in more:
         hidden = np.broadcast_to(more["hidden"], scores.shape)
-        scores = np.where(hidden, scores.dtype.type(more.get("fill", -np.inf)), scores)
+        fill = scores.dtype.type(more["fill"]) if "fill" in more else scores - np.inf
+        scores = np.where(hidden, fill, scores)
     if attrs["causal"]:
         later = np.arange(k.shape[2]) > np.arange(q.shape[2])[:, None]
         scores[..., later] = -np.inf
@@ -339,7 +340,7 @@ class AttentionGrad(Primitive):
             if keep is not None:
                 kept, slopes = p * keep, slopes * keep
             ds = p * (slopes - inner) * q.dtype.type(attrs["scale"])
-            if "hidden" in more:
+            if "fill" in more:
                 ds = np.where(more["hidden"], ds.dtype.type(0), ds)
             if "factor" in more:
                 ds = ds * more["factor"]

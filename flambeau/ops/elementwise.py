@@ -65,7 +65,7 @@ class ZeroDerivative(Unary):
 
 
 class Sign(ZeroDerivative):
-    """-1, 0 or 1; of a complex operand x / |x|, and 0 of 0."""
+    """-1, 0 or 1, of NaN 0; of a complex operand x / |x|, and 0 of 0."""
 
     def __init__(self) -> None:
         super().__init__("sign", np.sign)
@@ -82,7 +82,8 @@ class Sign(ZeroDerivative):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x = arrays[0]
         if x.dtype.kind != "c":
-            return np.asarray(np.sign(x))
+            found = np.asarray(np.sign(x))
+            return found if x.dtype.kind != "f" else np.where(np.isnan(x), x.dtype.type(0), found)
         size = np.abs(x)
         return np.asarray(np.divide(x, size, out=np.zeros_like(x), where=size != 0))
 
@@ -521,7 +522,7 @@ nextafter = Binary("nextafter", np.nextafter, None)
 
 
 def _copysign_derivative(a: Value, out: Value) -> Value:
-    return where(eq(a, ar.zeros_like(a)), ar.zeros_like(a), sign(a) * sign(out))
+    return where(eq(a, ar.zeros_like(a)), ar.zeros_like(a), ar.div(out, a))
 
 
 eq = Compare("eq", np.equal)

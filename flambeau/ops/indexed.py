@@ -16,6 +16,9 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops.primitive import HOST, INDEXED, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
+# For `what`: indices that are in range, as another operation of the same program has found.
+WITHIN = "within"
+
 
 def wraps(what: str) -> bool:
     """Whether negative indices count from the end."""

@@ -84,7 +84,7 @@ class Extremum(Reduction):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         x, axes = inputs[0], attrs["axes"]
-        same = ar.logical_or(el.eq(x, spread(out, x, axes)), el.ne(x, x))  # NaN wins
+        same = el.eq(x, spread(out, x, axes))  # (none where NaN wins: all get NaN)
         hit = ar.cast(same, x.dtype)
         return (hit * spread(ar.div(ct, sum_(hit, axes=axes)), x, axes),)
 

@@ -71,7 +71,7 @@ class ValueArithmetic:
 
     @staticmethod
     def sign(x: Value) -> Value:
-        """-1, 0 or 1; NaN for NaN."""
+        """-1, 0 or 1; of NaN 0."""
         return el.sign(x)
 
     @staticmethod

@@ -327,7 +327,7 @@ class BackwardOp(Event):
     ) -> None:
         for number, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
             meta = trace.tensors[root].meta
-            if not meta.requires_grad:
+            if not meta.requires_grad or without_gradient(meta):
                 raise RuntimeError(
                     f"element {number} of tensors does not require grad and does not have a grad_fn"
                 )

@@ -212,7 +212,9 @@ def run_recording(rec: Recording, refused: int = 0) -> Plan | None:
     `refused`: what the known plan's program has refused its data with, where it has run.
     """
     observer = WATCH.observer
-    return _run(rec, refused) if observer is None else observer.flushing(rec, _run)
+    if observer is None or not observer.every_flush:
+        return _run(rec, refused)
+    return observer.flushing(rec, _run)
 
 
 def _run(rec: Recording, refused: int = 0) -> Plan | None:
@@ -363,6 +365,8 @@ def find_plan(rec: Recording, counts: tuple[int, ...]) -> Plan:
         plan = make_plan(trace, live, state.depth)
         state.plans["live", live] = plan
         STATISTICS.plans += 1
+        if WATCH.observer is not None:
+            WATCH.observer.planned(plan, rec)
     if len(state.plans) > 256:
         state.plans = {"live": plan}
     state.plans[counts] = plan

@@ -66,14 +66,15 @@ class MarkCutOp(Event):
 
 class PassesOp(Event):
     """The gradient of a tensor that has entered as a member goes the way by which the tensor was
-    made, through the views on it: key = (op, number).
+    made, through the views on it: key = (op, number). Its extra says whether it does, which it does
+    not where the memory was written before it entered.
     """
 
     __slots__ = ()
     enters = True
 
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        trace.enter_own(key[1])
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> bool:
+        return trace.enter_own(key[1])
 
 
 class CopyAgainOp(Event):
@@ -159,7 +160,8 @@ def _pass_by_origin(rec: Recording, tensor: Handle) -> None:
     state = rec.state.next.get(key) or miss(rec, key)
     frame, value, _ = tensor._origin
     commit(rec, state, frames=((frame, value),))
-    tensor.__dict__["_passes"] = rec
+    if state.extra:
+        tensor.__dict__["_passes"] = rec
 
 
 def passes_origin(tensor: Handle) -> bool:

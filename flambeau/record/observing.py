@@ -22,6 +22,8 @@ class Observer:
     # Whether it is told of every run of compiled code; else, where small programs run over and
     # over, of one in so many (native.SAMPLED).
     every_run = True
+    # Whether it is told of every flush; else, of none.
+    every_flush = True
 
     def flushing(self, rec: Recording, run: Callable[[Recording], Plan | None]) -> Plan | None:
         """A recording runs: `run(rec)` does it."""
@@ -34,6 +36,9 @@ class Observer:
     def calling(self, native: NativeProgram, table: Any) -> int:
         """The same for a compiled function's program, which runs without a recording."""
         return self.running(native, table)
+
+    def planned(self, plan: Plan, rec: Recording) -> None:
+        """A plan has been made for what `rec` has recorded; it runs now."""
 
     def missed(self, before: State, after: State, seconds: float) -> None:
         """An event was new at `before`; the slow path has made `after` of it."""

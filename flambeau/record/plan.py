@@ -23,11 +23,13 @@ from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
+from flambeau.graph.sparse_rows import Late, with_sparse_rows
 from flambeau.ops.value import Value
 from flambeau.record import words
 from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
+from flambeau.record.late import PATIENCE, LateStorage
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
@@ -191,12 +193,14 @@ class Plan:
         "imported",
         "joined",
         "kept_bytes",
+        "late",
         "live",
         "moved",
         "others",
         "pending",
         "plain",
         "program",
+        "prompt",
         "restricted",
         "result_bytes",
         "rewritten",
@@ -206,6 +210,7 @@ class Plan:
         "silenced",
         "spent_frame",
         "tick",
+        "wanted",
         "writes",
     )
 
@@ -221,7 +226,12 @@ class Plan:
         restricted: list[tuple[int, int, bool]] | None = None,
         rewritten: list[tuple[int, int, int]] | None = None,
     ) -> None:
-        self.program = program
+        self.program = self.prompt = program
+        # Results that are made when somebody looks, and how often somebody has looked.
+        self.late: dict[int, Late] = {}
+        self.wanted = 0
+        if not (OPTIONS.sync or OPTIONS.watch_nan):
+            self.program, self.late = with_sparse_rows(program)
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
         # (result, how often it was written after it was made, how often of these silently)
@@ -237,7 +247,7 @@ class Plan:
         self.frame = frame
         self.families = families
         self.depth = depth
-        self.result_bytes = [v.size * v.dtype.itemsize for v in program.results]
+        self.result_bytes = [v.size * v.dtype.itemsize for v in self.program.results]
         self.kept_bytes = sum(self.result_bytes)
         self.tick = 0  # its last run, among those of plans with large results
         self.cache: list[Storage] = []
@@ -262,12 +272,20 @@ class Plan:
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
+        if self.wanted >= PATIENCE and 2 * self.wanted >= self.runs:
+            self.make_promptly()
         program = self.program
         if self.imported:
             self.part_imports(rec)
         storages = self.result_storages()
+        given = storages
+        if self.late:
+            given = storages.copy()
+            for number, late in self.late.items():
+                rows, table = storages[late.compact], storages[late.table]
+                given[number] = LateStorage(self, late, rows, table)
         if self.plain and self.compiled is not None:
-            self.run_plain(rec, storages)
+            self.run_plain(rec, storages, given)
             return
         writes = iter(self.counted), iter(self.silenced)
         # Begins with 0 when all is computed; then come (where to, what): copies not yet made.
@@ -282,16 +300,24 @@ class Plan:
                     self.moved = False
                 else:
                     self.run_reference(rec, storages, computed)
-            self.hand_out(rec, storages, writes, computed)
+            self.hand_out(rec, given, writes, computed)
         except BaseException:
             if not computed or computed[0]:
                 raise
             # An interrupt: memory has changed already, so all that belongs to it is done, too.
             if not rec.ran:
-                self.hand_out(rec, storages, writes, computed)
+                self.hand_out(rec, given, writes, computed)
             raise
 
-    def run_plain(self, rec: Recording, storages: list[Storage]) -> None:
+    def make_promptly(self) -> None:
+        """From now on the late results are made with the others: they are wanted."""
+        self.program, self.late, self.wanted = self.prompt, {}, 0
+        self.compiled = self.schedule = self.pending = self._costs = None
+        self.joined = False
+        self.result_bytes = [v.size * v.dtype.itemsize for v in self.program.results]
+        self.release()
+
+    def run_plain(self, rec: Recording, storages: list[Storage], given: list[Storage]) -> None:
         """`run` where compiled code makes new tensors and that is all: after an interrupt anywhere
         it may run once more.
         """
@@ -302,7 +328,7 @@ class Plan:
             self.count_run()
         handles = rec.handles
         for number, index in self.fresh:
-            handles[number]._storage = storages[index]
+            handles[number]._storage = given[index]
         rec.ran = True
 
     def count_run(self) -> None:

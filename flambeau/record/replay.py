@@ -549,6 +549,7 @@ def replayable(plan: Plan) -> bool:
         and plan.runs >= OPTIONS.settled
         and plan.runs + 1 != plan.due
         and not (plan.early or plan.others or plan.imported or plan.restricted or plan.rewritten)
+        and not plan.late
         and (plan.frame is None or plan.spent_frame is not None)
         and native.arena_at is ARENA.token
         and all(

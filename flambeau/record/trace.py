@@ -177,17 +177,21 @@ class Trace:
             meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
         return self._enter_into(group, meta.replaced(offset=distance), first)
 
-    def enter_own(self, number: int) -> None:
+    def enter_own(self, number: int) -> bool:
         """Tensor `number` has entered; it gets a history of its own, that of its value where it was
-        made.
+        made. Not where its memory has got another one in this recording before: whether it did.
         """
         tensor = self.tensors[number]
+        if tensor.group.leaf is None and not self.unchanged(tensor.group):
+            self.histories.append(number)  # which nothing leads to
+            return False
         shown = layout_value(_untracked(self.flat(tensor.group)), *tensor.layout)
         own = source.history(shown, len(self.histories), shown)
         self.histories.append(number)
         tensor.own = tensor.group.version, own
         self.passing.add(number)
         self._note(own, tensor, tensor.meta.grad_name or "")
+        return True
 
     def _enter_into(self, group: Group, meta: Meta, first: bool) -> TensorRecord:
         record = TensorRecord(len(self.tensors), meta, group.storage, group)

@@ -189,7 +189,8 @@ class Kept:
             self.plan.run(rec)
             rec.handles, rec.bases = [], []
             result = rebuild(self.result, handles, tensors)  # held before another call may reuse it
-            if self.plan.compiled is not None and self.plan.compiled.whole:
+            native = self.plan.compiled
+            if native is not None and native.whole and not self.plan.late:
                 self.ready = Ready(self, handles, bases)
         return result
 

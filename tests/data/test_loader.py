@@ -268,7 +268,7 @@ def test_threads_end(how: str) -> None:
         list(loader)
     del loader
     gc.collect()
-    for _ in range(200):
+    for _ in range(1500):
         if _data_threads() <= before:
             return
         time.sleep(0.02)

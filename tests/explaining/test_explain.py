@@ -80,7 +80,7 @@ def test_verdict_names_the_slow_transform(slow: tuple[Path, Any, str]) -> None:
 
 def test_times_add_up(slow: tuple[Path, Any, str]) -> None:
     _, report, _ = slow
-    assert sum(report["kinds"].values()) == pytest.approx(report["seconds"], rel=0.02)
+    assert sum(report["kinds"].values()) == pytest.approx(report["seconds"], rel=0.02, abs=0.02)
     bins = report["bins"]
     for kind, seconds in report["kinds"].items():
         assert sum(bins["kinds"][kind]) == pytest.approx(seconds, rel=1e-3, abs=1e-3)
@@ -88,7 +88,7 @@ def test_times_add_up(slow: tuple[Path, Any, str]) -> None:
     (source,) = report["data"]["sources"]
     assert (source["name"], source["batches"], source["samples"]) == ("Digits", 18, 3 * 176)
     step = report["step"]
-    assert sum(step["kinds"].values()) == pytest.approx(step["seconds"], rel=0.02)
+    assert sum(step["kinds"].values()) == pytest.approx(step["seconds"], rel=0.02, abs=0.02)
 
 
 def test_kernels_belong_to_modules(slow: tuple[Path, Any, str]) -> None:
@@ -276,7 +276,9 @@ def test_short_steps_are_counted(compiled: bool) -> None:
         # Of a compiled function's runs one in sixteen is told of while they are only counted.
         assert abs(longest["runs"] - 6000) <= (200 if compiled else 0)
         assert longest["compiled_runs"] == pytest.approx(longest["runs"], abs=60)
-        assert sum(report.data["kinds"].values()) == pytest.approx(report.data["seconds"], rel=0.02)
+        # A busy machine may take the processor away where the two clocks are read.
+        told = sum(report.data["kinds"].values())
+        assert told == pytest.approx(report.data["seconds"], rel=0.02, abs=0.02)
         assert any(
             line["place"].startswith("test_explain.py:") or "test_explain" in line["place"]
             for line in report.data["python"]["lines"]

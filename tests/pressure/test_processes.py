@@ -24,7 +24,7 @@ def forked(child: Any) -> int:
     """The status of a child process that runs `child` and leaves without cleaning up."""
     process = os.fork()
     if process:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             done, status = os.waitpid(process, os.WNOHANG)
             if done:

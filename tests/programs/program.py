@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import random
 import re
@@ -18,9 +19,11 @@ import numpy as np
 PLAIN = (bool, int, float, str, type(None))
 MISSING = "(a name it uses does not exist)"
 LARGEST = 1 << 20  # elements
+DERIVATIVES = 10  # of derivatives: each may multiply the size of a graph
 UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
+IN_PLACE = re.compile(r"_\(|[-+*]= ")
 NAMES = re.compile(r"[xnghf]\d+")
 LEAF = "a leaf Variable that requires grad"
 AMBIGUOUS = (
@@ -87,6 +90,8 @@ class Trial:
     env: dict[str, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
     alone: bool = True  # no other thread changes `env` now
+    differentiated: int = 0  # how often with create_graph
+    kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
 
 
 def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
@@ -122,11 +127,19 @@ def _run_body(trial: Trial, statements: Iterable[Statement]) -> None:
 def _run_line(trial: Trial, line: Line) -> None:
     mode = "eval" if line.observed else "exec"
     _refuse_giants(trial.env)
+    trial.differentiated += "create_graph=True" in line.text
+    if trial.differentiated > DERIVATIVES:
+        raise Ambiguous
     if line.data is not None:
         trial.env["_data"] = _moved(line.data, trial.run, trial.jitter)
     try:
         value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
         what = plain(value) if line.observed else None
+        looked_at = trial.alone and trial.module.__name__ == "torch"
+        if looked_at and _reads_what_it_writes(trial.env, line.text):
+            raise Ambiguous
+    except Ambiguous:
+        raise
     except Exception as error:
         what = _name_of(error)
         if LEAF in str(error) and not _names_a_leaf(trial.env, line.text):
@@ -137,10 +150,51 @@ def _run_line(trial: Trial, line: Line) -> None:
     if not trial.alone:
         return
     try:
-        _refuse_quirks(trial.env, line.text)
+        _refuse_quirks(trial, line.text)
         trial.seen.append(("flags", _flags(trial.env)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
+
+
+def _reads_what_it_writes(env: dict[str, Any], text: str) -> bool:
+    """Whether a write in place that PyTorch has let pass read other elements of the memory that it
+    wrote: in which order it does that is not said.
+    """
+    if not IN_PLACE.search(text) or "\n" in text:
+        return False
+    statement = ast.parse(text).body[0]
+    if isinstance(statement, ast.AugAssign):
+        target, operands = statement.target, [statement.value]
+    elif (
+        isinstance(statement, ast.Expr)
+        and isinstance(call := statement.value, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr.endswith("_")
+    ):
+        target, operands = call.func.value, call.args
+    else:
+        return False
+    written, *read = (eval(ast.unparse(part), env) for part in (target, *operands))
+    return any(_meets(written, other) for other in read)
+
+
+def _meets(a: Any, b: Any) -> bool:
+    """Whether two tensors have elements in common, and are not the same ones in the same order."""
+    if not (hasattr(a, "untyped_storage") and hasattr(b, "untyped_storage")):
+        return False
+    storage = a.untyped_storage()
+    if storage.data_ptr() != b.untyped_storage().data_ptr() or not storage.nbytes():
+        return False
+    places = [
+        np.lib.stride_tricks.as_strided(
+            np.arange(storage.nbytes())[t.storage_offset() * t.itemsize :],
+            tuple(t.shape),
+            tuple(step * t.itemsize * 8 for step in t.stride()),
+        )
+        for t in (a, b)
+    ]
+    one, other = places
+    return not np.array_equal(one, other) and bool(np.isin(one, other).any())
 
 
 def _refuse_giants(env: dict[str, Any]) -> None:
@@ -187,14 +241,26 @@ def _drop_gradients(env: dict[str, Any]) -> None:
 
 
 REQUIRED = re.compile(r"(x\d+)\.requires_grad_\(")
+RETAINED = re.compile(r"(x\d+)\.retain_grad\(")
 
 
-def _refuse_quirks(env: dict[str, Any], text: str) -> None:
+def _refuse_quirks(trial: Trial, text: str) -> None:
     """Ambiguous where PyTorch's flags mean nothing: integers that require gradients, since one was
-    written to a part of them, and older views of a tensor that has become a leaf just now.
+    written to a part of them, and older views of a tensor that has become a leaf just now. And
+    where a view that keeps its gradient was written: what PyTorch keeps then hangs on whether
+    somebody has looked at the view's flags in between.
     """
+    env = trial.env
     whole = [v for n, v in env.items() if n[0] == "x" and hasattr(v, "is_leaf")]
     if any(v.requires_grad for v in whole if not v.dtype.is_floating_point):
+        raise Ambiguous
+    kept = RETAINED.match(text)
+    if kept and kept[1] in env and env[kept[1]].retains_grad:
+        trial.kept.append((env[kept[1]], env[kept[1]]._version))
+    if any(
+        getattr(view, "_base", None) is not None and view._version != then
+        for view, then in trial.kept
+    ):
         raise Ambiguous
     found = REQUIRED.match(text)
     if found and found[1] in env:
@@ -251,6 +317,26 @@ def _run_threads(trial: Trial, block: Block) -> None:
         trial.seen += part.seen
     if failures:
         raise Ambiguous
+
+
+SINGLE = re.compile(r"torch\.tensor\({data}, dtype=torch\.float32(, requires_grad=True)?\)")
+DRAWN = re.compile(r"torch\.(randn?)\((\(.*?\))\)")
+
+
+def in_double(program: Program) -> Program:
+    """The program in double precision, on the same single-precision numbers."""
+    return replace(program, statements=tuple(_in_double(one) for one in program.statements))
+
+
+def _in_double(statement: Statement) -> Statement:
+    if isinstance(statement, Block):
+        return replace(statement, body=tuple(_in_double(one) for one in statement.body))
+    if found := SINGLE.search(statement.text):
+        same = "torch.tensor({data}, dtype=torch.float32).double()"
+        made = same + (".requires_grad_()" if found[1] else "")
+        return replace(statement, text=statement.text.replace(found[0], made))
+    text = statement.text.replace("torch.float32", "torch.float64")
+    return replace(statement, text=DRAWN.sub(r"torch.\1(\2, dtype=torch.float32).double()", text))
 
 
 @lru_cache(maxsize=20_000)

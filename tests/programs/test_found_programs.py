@@ -340,10 +340,81 @@ for x, y in ((1.0, True), (True, 2.0), (1, True), (True, True), (True, 3)):
             except RuntimeError as _error:
                 said.append(str(_error)[:40])
 """,
+    "what a scaled sum says first": """
+said = []
+_kinds = torch.tensor([True, False]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
+for _x in _kinds:
+    for _y in (*_kinds, True, 2, 2.5):
+        for _alpha in (True, False, 1, 2, 2.5):
+            for _f in (torch.add, lambda *_a, **_k: _a[0].clone().add_(*_a[1:], **_k)):
+                try:
+                    said.append(_f(_x, _y, alpha=_alpha).tolist())
+                except RuntimeError as _error:
+                    said.append(str(_error)[:60])
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT
 y.backward()
+""",
+    "a NaN that comes to an extremum goes to what was chosen alone": """
+seen = []
+for _op in "max", "min", "median", "nanmedian", "amax", "amin":
+    for _rows in ([[1.0, 3.0], [3.0, 0.5]], [[1.0, np.nan], [np.nan, 2.0]]):
+        for _ct in 2.0, np.nan, np.inf:
+            x = torch.tensor(_rows, requires_grad=True)
+            _y = getattr(x, _op)()
+            seen += torch.autograd.grad(_y, x, torch.tensor(_ct))[0].tolist()
+""",
+    "truths are not limited by truths": """
+said = []
+for _x in torch.tensor([True, False]), torch.ones(2, dtype=torch.int64), torch.ones(2):
+    for _low, _high in ((True, None), (None, True), (False, True), (None, 1), (None, 0.5)):
+        for _f in _x.clamp, torch.Tensor.clip, _x.clone().clamp_:
+            try:
+                _given = (_low, _high) if _f != torch.Tensor.clip else (_x, _low, _high)
+                said.append(_f(*_given).tolist())
+            except (NotImplementedError, RuntimeError) as _error:
+                said.append((type(_error).__name__, str(_error)[:40]))
+y = torch.tensor([True, False]).clamp(max=torch.tensor(False))
+""",
+    "a view made under no_grad has nothing to differentiate": """
+said = []
+x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+z = x * 2
+with torch.no_grad():
+    v, u = z[-1], x[1:]
+for _run in (
+    lambda: v.backward(),
+    lambda: u.backward(torch.ones(2)),
+    lambda: torch.autograd.grad(v, x),
+    lambda: torch.autograd.grad(v, v),
+    lambda: torch.autograd.grad(v * 2, v),
+    lambda: torch.autograd.backward([z.sum(), v]),
+    lambda: (v * 2).backward(),
+):
+    try:
+        said.append(_run())
+    except RuntimeError as _error:
+        said.append(str(_error)[:60])
+""",
+    "a view that is used again after its memory was written": """
+seen = []
+for _place in range(5):
+    for _late in range(3):
+        w = torch.tensor(-3.5, requires_grad=True)
+        x = torch.full((2, 3), 3.0)
+        v = x.mT
+        x[0, 0] += w
+        x.tolist()
+        x[[0, 0], [0, 1]] = x[[0, 0], [0, 2]] * 2
+        _views = (x, v, v.T, x.mT, v * 1)
+        if _late == 1:
+            x.tolist()
+        y = _views[_place]
+        if _late == 2:
+            y.tolist()
+        seen.append(torch.autograd.grad(y.sum() + _views[1].sum(), w)[0].item())
 """,
 }
 

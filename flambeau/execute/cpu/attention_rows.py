@@ -52,6 +52,7 @@ class Rows:
         last = ("result", "scratch") if self.backwards else ("result", "saved", "scratch")
         self.number = {name: n for n, name in enumerate((*names, *form.extras, *last))}
         self.masked = bool({"added", "hidden"} & {*form.extras})
+        self.finite: Reg | None = None  # see `look`
 
     # ---- small things ----------------------------------------------------------------------------
 
@@ -323,7 +324,8 @@ class Rows:
             x = mad(Lanes(e, self.mask("added", row, column, seen)), LOG2_E, x)
         if "hidden" in self.form.extras:
             hidden = Lanes(e, self.mask("hidden", row, column, seen))
-            x = where(hidden, self.spread(self.fill), x)
+            fill = self.spread(self.fill)
+            x = where(hidden, fill if "fill" in self.form.extras else x + fill, x)
         return where(Lanes(e, seen), x, -INFINITY)
 
     def keeping(self, row: Reg, column: Reg, limit: Reg) -> Lanes:
@@ -333,8 +335,32 @@ class Rows:
         scale = Lanes(e, e.const(self.form.kept_scale, VECTOR))
         return where(kept, scale, 0.0) if self.form.kept_bool else kept * scale
 
+    def look(self, *matrices: tuple[str, Reg, Reg, int]) -> None:
+        """Notes whether matrices (operand, where, rows, features) have finite numbers alone: else
+        nothing that is hidden may be left out, since 0 times NaN or infinity is NaN.
+        """
+        if not (self.masked or self.form.causal):
+            return
+        e, zero = self.e, self.spread(self.e.const(0.0, F32))
+        for operand, matrix, rows, features in matrices:
+            steps = range(features // LANES)
+            with e.loop(e.i64(0), rows, carried=[zero.reg] * len(steps)) as loop:
+                line = self.at(matrix, (self.times(loop.index, self.strides[operand][2]), 1))
+                parts = [self.lanes(self.at(line, (e.i64(n), LANES))) for n in steps]
+                sums = zip(parts, loop.carried, strict=True)
+                loop.yield_([mad(x, zero, Lanes(e, total)).reg for x, total in sums])
+            total = Lanes(e, loop.carried[0])
+            for one in loop.carried[1:]:
+                total = total + Lanes(e, one)
+            finite = e.cmp("fcmp oeq", self.folded(total, "fadd", 0), e.const(0.0, F32))
+            self.finite = finite if self.finite is None else e.op("and", self.finite, finite)
+
     def visible(self, first: Reg, rows: int) -> Reg:
         """How many columns some rows need: all behind them are hidden from each."""
+        found = self._visible(first, rows)
+        return found if self.finite is None else self.e.select(self.finite, found, self.columns)
+
+    def _visible(self, first: Reg, rows: int) -> Reg:
         e, most = self.e, self.limit(self.plus(first, rows - 1))
         if not self.masked:
             return most

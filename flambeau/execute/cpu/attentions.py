@@ -12,7 +12,8 @@ likewise, and from them
 Note [What masks hide]
 A causal mask ends eight rows at the last column that one of them sees. Masks in memory are looked
 at first for that column; backwards no rows end before those above them, so that the rows that a
-column needs are the last ones.
+column needs are the last ones. Where an operand has NaN or infinity, nothing is left out: a weight
+of 0 makes NaN of them.
 """
 
 from __future__ import annotations
@@ -132,6 +133,8 @@ class _Forward(Rows):
     def pair(self, pair: Reg) -> None:
         e = self.e
         k, self.v = self.matrix("k", pair), self.matrix("v", pair)
+        self.finite = None
+        self.look(("k", k, self.columns, self.features), ("v", self.v, self.columns, self.width))
         self.turn("k", k, self.features, self.memory)
         with e.loop(e.i64(0), self.group) as group:
             self.choose(pair, group.index)
@@ -238,6 +241,9 @@ class _Backward(Rows):
             (all_columns, self.features),
             (of_pair, self.width),
         )
+        self.finite = None
+        of_k = "k", self.k, self.columns, self.features
+        self.look(of_k, ("v", self.v, self.columns, self.width))
         self.turned = self.memory, self.at(self.memory, (self.wide, self.features))
         self.turn("k", self.k, self.features, self.turned[0])
         self.turn("v", self.v, self.width, self.turned[1])
@@ -250,7 +256,11 @@ class _Backward(Rows):
                 self.matrix(name, pair, group.index) for name in ("ct", "q", "out")
             )
             number = self.plus(self.times(pair, self.group), group.index)
+            finite = self.finite
+            of_q = "q", self.q, self.rows, self.features
+            self.look(of_q, ("ct", self.ct, self.rows, self.width))
             self.head(group.index, self.times(number, self.rows))
+            self.finite = finite
 
     def head(self, group: Reg, line: Reg) -> None:
         """One head of q, whose rows begin at `line` of all rows."""
@@ -329,7 +339,7 @@ class _Backward(Rows):
                     kept, slope = weight * keep, slope * keep
                 e.store(place, kept.reg, 4)
                 found = weight * (slope - inner[r]) * scale
-                if "hidden" in self.form.extras:
+                if "fill" in self.form.extras:
                     seen = self.seen(loop.index, limits[r])
                     hidden = self.mask("hidden", row, loop.index, seen)
                     found = where(Lanes(e, hidden), 0.0, found)
@@ -364,7 +374,10 @@ class _Backward(Rows):
             return low
         # No row before a block's first column sees it.
         begin = self.smaller(column, high)
-        return e.select(e.cmp("icmp sgt", begin, low), begin, low)
+        later = e.cmp("icmp sgt", begin, low)
+        if self.finite is not None:
+            later = e.op("and", later, self.finite)
+        return e.select(later, begin, low)
 
     def by_columns(self, low: Reg, high: Reg, again: Reg) -> None:
         """Adds a chunk's part to dk and dv (`again`: 0 where there is nothing yet)."""

@@ -25,7 +25,7 @@ from flambeau.execute.cpu.index import (
     of,
 )
 from flambeau.execute.cpu.math_gates import gate
-from flambeau.ops.indexed import wraps
+from flambeau.ops.indexed import WITHIN, wraps
 from flambeau.ops.primitive import ELEMENTWISE
 from flambeau.ops.value import Shape, Value
 
@@ -435,6 +435,8 @@ def row_index(
         expression: Expression = raw.data
         if expression.low >= 0 and expression.high < count:
             return expression
+    if what == WITHIN and raw.dtype is dtypes.int64:
+        return of(Runtime(raw, count))
     data = (count, wraps(what), guard)
     node = t.node(
         "index",
@@ -466,8 +468,8 @@ def window_loads(
 def _max_pool(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     loads = window_loads(t, v.inputs[0], v.attrs, position, guard)
     best = loads[0]
-    for other in loads[1:]:
-        best = t.op("maximum", v.dtype, best, other)
+    for other in loads[1:]:  # as in _max_pool_pick, which mostly goes with it
+        best = t.op("where", best.dtype, t.op("beats", dtypes.bool_, other, best), other, best)
     return best
 
 

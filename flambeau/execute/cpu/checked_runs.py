@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flambeau.execute.cpu import bounds, runtime
+from flambeau.execute.cpu.compiled import single_record
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.graph.program import scalar_words
 
@@ -52,7 +53,7 @@ def run_kernels(compiled: CompiledProgram, table: Any, start: int, first: int) -
         if not blob[at]:
             break
         end = at + RECORD_HEADER_WORDS + int(blob[at + 3])
-        record = np.concatenate([blob[at:end], np.zeros(RECORD_HEADER_WORDS, np.int64)])
+        record = single_record(blob[at:end])
         code = compiled.kernels[number]
         ranges = [
             bounds.array_range(record),

@@ -11,12 +11,20 @@ import numpy as np
 from flambeau.core.addresses import address_of
 from flambeau.core.interrupts import is_interrupt
 from flambeau.execute.cpu import bounds, runtime
+from flambeau.execute.cpu.runner import PARALLEL, RECORD_HEADER_WORDS
 from flambeau.graph.program import Program
 
 if TYPE_CHECKING:
     from flambeau.execute.cpu.forms import Forms
     from flambeau.execute.cpu.loops import KernelCode
     from flambeau.execute.cpu.lower import HostStep
+
+
+def single_record(record: Any) -> Any:
+    """A program of one record of another (int64 arrays), out of its chain."""
+    alone = np.concatenate([record, np.zeros(RECORD_HEADER_WORDS, np.int64)])
+    alone[2] &= PARALLEL
+    return alone
 
 
 @dataclass

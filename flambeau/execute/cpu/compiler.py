@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from flambeau.execute.cpu import bounds, engine, fusion, joins, layouts, storing
+from flambeau.execute.cpu import bounds, engine, fusion, joins, layouts, row_chains, storing
 from flambeau.execute.cpu.arena import Lifetime, plan_arena
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
 from flambeau.execute.cpu.compiled import CompiledProgram, Segment
@@ -28,13 +28,19 @@ from flambeau.execute.cpu.lower import (
     forwards,
     group_nodes,
     has_checks,
+    labelled,
     lower_group,
+    lower_pooled,
+    lower_scattered,
     ordered_groups,
+    pooled_groups,
+    scattered_groups,
 )
 from flambeau.execute.cpu.pointwise import pointwise_kernel
-from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
+from flambeau.execute.cpu.runner import CHAINED, PARALLEL, RECORD_HEADER_WORDS
 from flambeau.execute.cpu.target import Target
 from flambeau.graph.program import Program, Update, reachable, scalar_words
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import ATTENTION, RANDOM, RECURRENCE
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
@@ -208,7 +214,9 @@ class _Compiler:
         """Whether the group may overwrite the base: all other readers and all checks can come
         before it.
         """
-        if group in failing or group.kind in ("scatter", "recurrence", "attention", "host"):
+        if group in failing or group.kind in ("recurrence", "attention", "host"):
+            return False
+        if group.kind == "scatter" and not self.replaces_rows(value, destination):
             return False
         if group.kind == "draw" and value.primitive.name != "random_draw":
             return False
@@ -220,7 +228,7 @@ class _Compiler:
                 and (other.before & group.bit)
             ):
                 return False
-        if id(base) not in group.reads:
+        if id(base) not in group.reads or group.kind == "scatter":
             return True
         own = destination.address(grouper.place[value])
         loads = [n for n in nodes_of[group.number] if n.kind == "load" and n.data[0] is base]
@@ -234,6 +242,22 @@ class _Compiler:
             for n in ordered_nodes([r], {})
         }
         return not any(n.number in inside for n in loads)
+
+    def replaces_rows(self, value: Value, destination: Destination) -> bool:
+        """Whether an update replaces rows of the very base that it goes to, by stored ones, and
+        nobody else reads the whole.
+        """
+        if value.primitive.name != "put_set" or value.attrs["what"] != WITHIN:
+            return False
+        old = storing.same_elements(value.inputs[0])
+        plain = destination.strides is None and not destination.offset
+        alone = self.buffers[value].kind == "arena" and len(self.destinations.get(value, ())) == 0
+        return (
+            plain
+            and alone
+            and self.is_base(old, destination.buffer.place)
+            and storing.same_elements(value.inputs[2]) in self.buffers
+        )
 
     def needed_buffers(
         self, groups: Sequence[fusion.Group], nodes_of: dict[int, list[Node]]
@@ -253,25 +277,37 @@ class _Compiler:
         steps: list[KernelCode | HostStep] = []
         first: dict[int, int] = {}
         last: dict[int, int] = {}
+        low.packs.count(grouper.groups)
+        order = ordered_groups(grouper.groups)
+        pooled = pooled_groups(order, low) if self.forms.pooled else {}
+        scattered = scattered_groups(order, low) if self.forms.pooled else {}
+        inside = {plan.conv for plan in pooled.values()}
+        inside |= {plan.source for plan in scattered.values()}
         arena = {
             id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
         }
-        low.packs.count(grouper.groups)
-        for number, group in enumerate(ordered_groups(grouper.groups)):
+        apart = {*pooled, *scattered, *inside}
+        for number, begin, end, group, kernel in self.in_chains(order, low, apart):
             low.scratch.clear()
             low.form = self.forms.of(number)
-            steps += lower_group(group, low)
+            used = self.buffers_of(group)
+            if kernel is not None:
+                steps += labelled(group, [kernel])
+            elif group in pooled:
+                steps += lower_pooled(pooled[group], low)
+                used |= self.buffers_of(pooled[group].conv)
+            elif group in scattered:
+                steps += lower_scattered(group, scattered[group], low)
+                used |= self.buffers_of(scattered[group].source)
+            elif group not in inside:
+                steps += lower_group(group, low)
             self.ends.append(len(steps))
-            used = group.reads | {id(self.buffers[a.value]) for a in group.anchors}
-            used |= {id(self.buffers[m.value]) for m in group.members}
-            for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
-                used |= {id(d.buffer) for d in self.destinations.get(v, ())}
             for buffer in low.scratch:
                 arena[id(buffer)] = buffer
                 used.add(id(buffer))
             for key in used:
-                first.setdefault(key, number)
-                last[key] = number
+                first.setdefault(key, begin)
+                last[key] = end
         end = len(grouper.groups)
         for value, destination in self.copies:
             if not value.size:
@@ -280,6 +316,26 @@ class _Compiler:
             last[id(self.buffers[value])] = end
         self.lifetimes = [Lifetime(b, first[k], last[k]) for k, b in arena.items() if k in first]
         return steps, plan_arena(self.lifetimes)
+
+    def buffers_of(self, group: fusion.Group) -> set[int]:
+        """Ids of the buffers that a group's kernels read or write, without its scratch memory."""
+        used = set(group.reads)
+        for v in (*[a.value for a in group.anchors], *[m.value for m in group.members]):
+            used |= {id(self.buffers[v])} | {id(d.buffer) for d in self.destinations.get(v, ())}
+        return used
+
+    def in_chains(
+        self, order: Sequence[fusion.Group], low: Lowering, apart: set[fusion.Group]
+    ) -> Iterator[tuple[int, int, int, fusion.Group, KernelCode | None]]:
+        """The groups in their order: the number of each, the first and the last number of the
+        chain it is in (none of those `apart` is in one), and there its kernel.
+        """
+        number = 0
+        for members, kernels in row_chains.chains(order, low, apart):
+            begin, end = number, number + len(members) - 1
+            for place, group in enumerate(members):
+                yield number, begin, end, group, kernels[place] if kernels else None
+                number += 1
 
     def ended(self, steps: Sequence[KernelCode | HostStep]) -> dict[int, list[tuple[int, int]]]:
         """What of the arena is read for the last time by each kernel (not by host steps)."""
@@ -349,7 +405,8 @@ def compile_program(
             segments.append(Segment(len(words), first=count))
         count += 1
         arguments = [w for o in step.operands for w in _operand_words(o, simple)] + step.words
-        words += [addresses[id(step)], step.tasks, int(step.parallel), len(arguments), *arguments]
+        flags = PARALLEL * step.parallel + CHAINED * step.chained
+        words += [addresses[id(step)], step.tasks, flags, len(arguments), *arguments]
     words += [0] * RECORD_HEADER_WORDS
     clock.append(time.perf_counter())
     timings = dict(zip(("simplify", "lower", "link"), np.diff(clock).tolist(), strict=True))

@@ -102,6 +102,7 @@ class KLoop:
     a: int
     b: int
     band: Band | None = None
+    weight: int = 0  # of its index in the byte that picks elements of B
 
 
 class Schedule:
@@ -163,12 +164,20 @@ class Schedule:
         return Operand(SCRATCH, offset, self.spec.accumulator, outer, *strides, k)
 
     def _k_loops(self) -> tuple[KLoop, ...]:
-        bands = {band.k: band for band in self.spec.bands}
+        bands, weights = {band.k: band for band in self.spec.bands}, dict(self.spec.picks)
         loops: list[KLoop] = []
         for p, a, b in zip(self.roles.k_positions, self.a.k, self.b.k, strict=True):
             extent, band = self.roles.axes[p].extent, bands.get(p)
             last = loops[-1] if loops else None
-            if last and not band and not last.band and (last.a, last.b) == (extent * a, extent * b):
+            if p in weights:
+                loops.append(KLoop(extent, a, b, band, weights[p]))
+            elif (
+                last
+                and not band
+                and not last.band
+                and not last.weight
+                and (last.a, last.b) == (extent * a, extent * b)
+            ):
                 loops[-1] = KLoop(last.extent * extent, a, b)
             else:
                 loops.append(KLoop(extent, a, b, band))

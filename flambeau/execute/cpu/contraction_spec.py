@@ -24,6 +24,7 @@ BYTES = {"half": 2, "bfloat": 2, "float": 4, "double": 8, "i8": 1, "i16": 2, "i3
 FLOATS = {"half": dtypes.float16, "bfloat": dtypes.bfloat16}
 
 A, B, SCRATCH, DESTINATION = 0, 1, 2, 3
+PICKED = 3  # the bytes of a contraction with picks; what its store callback uses comes after them
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,16 @@ class Contraction:
     """The axes of a contraction and the LLVM elements of its operands and of its result.
 
     half and bfloat operands accumulate in float; integers in their own type, modulo 2**bits.
-    `bands` leave out terms in which A would be padding.
+    `bands` leave out terms in which A would be padding. `picks`: (position of a k axis, weight);
+    of B only those elements count whose byte in a further operand, which lies as B does, is the sum
+    of the indices times their weights. B has no stride along these axes.
     """
 
     axes: tuple[Axis, ...]
     element: str = "float"
     out_element: str = "float"
     bands: tuple[Band, ...] = ()
+    picks: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         for element in (self.element, self.out_element):

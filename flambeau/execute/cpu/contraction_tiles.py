@@ -8,7 +8,7 @@ of A, lanes added up last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -22,6 +22,7 @@ from flambeau.execute.cpu.contraction_schedule import COLS, PARTS, ROWS, KLoop, 
 from flambeau.execute.cpu.contraction_spec import (
     ARGS,
     BYTES,
+    PICKED,
     SCRATCH,
     TABLE,
     Band,
@@ -61,14 +62,18 @@ class TileFunction:
         self.lanes = s.choice.lanes
         self.type = Type(self.accumulator, self.lanes)
         self.stack: Reg | None = None
+        self.bytes: Reg | None = None  # where those are that pick elements of B
+        self.number = e.i64(0)  # of the picked ones
 
     def emit(self, name: str) -> None:
         e, s = self.e, self.s
         parameters = [*PARAMETERS, ("a", PTR), ("b", PTR), ("partial", PTR)]
         parameters += [("first", I64), ("last", I64)]
         parameters += [(f"i{position}", I64) for position in s.out_positions()]
+        parameters += [("bytes", PTR)] * bool(s.spec.picks)
         with e.function(name, "internal void", parameters) as registers:
             _, _, a, b, partial, first, last, *index = registers
+            self.bytes = index.pop() if s.spec.picks else None
             self.partial, self.first, self.last = partial, first, last
             self.index = dict(zip(s.out_positions(), index, strict=True))
             if self._pieces_on_stack():
@@ -111,8 +116,17 @@ class TileFunction:
         with e.loop(*bounds, carried=sums) as loop:
             at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
             at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
+            before = self.bytes, self.number
+            self._pick(weighted_sum(e, [(loop.index, k.b)]), loop.index, k.weight)
             loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
+            self.bytes, self.number = before
         return loop.carried
+
+    def _pick(self, offset: Reg, index: Reg, weight: int) -> None:
+        """Goes on by so many bytes; by so much to another number."""
+        if self.bytes is not None:
+            self.bytes = self.e.gep(self.bytes, "i8", offset)
+            self.number = weighted_sum(self.e, [(self.number, 1), (index, weight)])
 
     def _walks_lines(self, k: KLoop) -> bool:
         """Whether a tile walks along rows of A that are pages apart: where one page ends, hardware
@@ -192,7 +206,10 @@ class TileFunction:
             at_b = e.gep(b, self.s.b.element, place)
             mine = slice(number * size, (number + 1) * size)
             width = min(self.lanes, count - offset)
+            before = self.bytes, self.number
+            self._pick(place, place, 0)
             sums[mine] = self._multiply_add(at_a, at_b, sums[mine], width)
+            self.bytes, self.number = before
         return sums
 
     def _multiply_add(self, a: Reg, b: Reg, sums: Sequence[Reg], width: int) -> list[Reg]:
@@ -230,6 +247,8 @@ class TileFunction:
         pointer = e.gep(base, operand.element, offset)
         if dot:
             value = load_element(e, pointer, operand.element, self.lanes, width)
+            if self.bytes is not None and operand is self.s.b:
+                value = self._picked(value, e.gep(self.bytes, "i8", offset), width)
         elif operand.col:
             width = self.lanes if operand.packed else self.widths[v]
             value = load_element(e, pointer, operand.element, self.lanes, width)
@@ -237,6 +256,14 @@ class TileFunction:
             value = e.splat(load_element(e, pointer, operand.element, 1, 1), self.lanes)
         made[key] = value
         return value
+
+    def _picked(self, value: Reg, place: Reg, width: int) -> Reg:
+        """Zeros but where the bytes at `place` are the number."""
+        e = self.e
+        found = load_element(e, place, "i8", self.lanes, width)
+        wanted = e.splat(e.cast("trunc", self.number, "i8"), self.lanes)
+        hit = e.cmp("icmp eq", found, wanted)
+        return e.select(hit, value, e.const(0, value.type))
 
     def _fused(self, a: Reg, b: Reg, total: Reg) -> Reg:
         e = self.e
@@ -355,8 +382,8 @@ def give(
     storing.store(e, registers, value, lane_axis)
 
 
-def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
-    """Defines the tile functions of a schedule and the stage @name that runs them all."""
+def emit_tile_functions(e: Emitter, s: Schedule, storing: Storing) -> dict[tuple[bool, bool], str]:
+    """Defines the tile functions of a schedule: names by (last row tile, last column tile)."""
     functions = {}
     for row_tail in s.rows.versions:
         for col_tail in s.cols.versions:
@@ -364,19 +391,28 @@ def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
             function = f"tile.{rows}x{len(widths)}{'.last' if col_tail else ''}"
             functions[row_tail, col_tail] = function
             TileFunction(e, s, rows, widths, storing).emit(function)
+    return functions
+
+
+def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
+    """Defines the tile functions of a schedule and the stage @name that runs them all."""
+    functions = emit_tile_functions(e, s, storing)
     keys = [key for key, _ in s.dimensions]
 
     def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
         at = dict(zip(keys, indices, strict=True))
         tail = dict(zip(keys, tails, strict=True))
-        _call_tile(e, s, functions[tail[ROWS], tail[COLS]], at)
+        call_tile(e, s, functions[tail[ROWS], tail[COLS]], at)
 
     emit_stage(e, name, [dimension for _, dimension in s.dimensions], body)
 
 
-def _call_tile(e: Emitter, s: Schedule, function: str, at: dict[int, Reg]) -> None:
+def call_tile(
+    e: Emitter, s: Schedule, function: str, at: dict[int, Reg], memory: Reg | None = None
+) -> None:
+    """Calls a tile's function at an index for each loop; `memory`: %partial of a whole sum."""
     a, b = _tile_pointer(e, s.a, at), _tile_pointer(e, s.b, at)
-    partial, first, last = Reg("null", PTR), e.i64(0), e.i64(0)
+    partial, first, last = memory or Reg("null", PTR), e.i64(0), e.i64(0)
     if s.parts > 1:
         base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(s.partial_offset))
         offset = weighted_sum(e, [(at[PARTS], s.partial_size)])
@@ -392,6 +428,8 @@ def _call_tile(e: Emitter, s: Schedule, function: str, at: dict[int, Reg]) -> No
             index.append(weighted_sum(e, [(at[COLS], s.cols.size)]))
         else:
             index.append(at.get(position, e.i64(0)))
+    if s.spec.picks:
+        index.append(_tile_pointer(e, replace(s.b, number=PICKED, element="i8"), at))
     e.call(function, None, [TABLE, ARGS, a, b, partial, first, last, *index], declared=True)
 
 

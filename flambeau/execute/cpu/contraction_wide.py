@@ -9,12 +9,14 @@ are going to meet.
 
 The strip is of the side that vectors run along (`right`) or of the one whose elements meet whole
 vectors (`left`): the other side is small, and packed by each task as it begins, or is read where it
-is.
+is. Where one tile of a strip of the left side meets all columns, each line of the strip is used
+once, and it is not packed either. The tile asks for a few rows ahead and no more: rows of a large
+matrix often lie a power of two apart, and only a dozen of their lines fit the level-1 cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,6 +48,7 @@ NARROW, BROAD = 2, 4
 STRIP_BYTES = 1 << 18  # of a packed strip
 STRIP = 256  # rows or columns at most: runs of 16 lines
 LARGE_BYTES = 1 << 20  # operands and results from which on memory is what counts
+AHEAD = 6  # k of an operand that is not packed
 FEW = 48  # rows, columns or terms of a sum: with more of all the matrix unit is faster
 
 
@@ -105,6 +108,11 @@ class WidePlan:
         return max(most // tile, 1) * tile
 
     @property
+    def direct(self) -> bool:
+        """Whether the left side is read where it is, by tiles with all columns."""
+        return self.by_rows and self.columns <= self.tile_columns
+
+    @property
     def together(self) -> int:
         """Columns that are computed together, whole tiles."""
         if not self.by_rows:
@@ -119,7 +127,8 @@ class WidePlan:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Floats of a task's memory: the packed right side, the packed left side, some results."""
-        of_left = self.depth * self.strip // self.tile_rows * self.lanes if self.by_rows else 0
+        packed = self.by_rows and not self.direct
+        of_left = self.depth * self.strip // self.tile_rows * self.lanes if packed else 0
         return self.depth * self.together, of_left, self.tile_rows * self.together
 
     @property
@@ -170,6 +179,8 @@ class _Wide:
     def text(self) -> tuple[str, int]:
         e, plan = self.e, self.plan
         heights = {plan.tile_rows, plan.rows % plan.tile_rows} - {0}
+        if plan.by_rows:
+            self.emit_packing("pack.columns", plan.right, plan.columns)
         for rows in sorted(heights):
             self.emit_tile(rows)
         for size in sorted({plan.strip, plan.extent % plan.strip} - {0}):
@@ -188,6 +199,11 @@ class _Wide:
         memory = operand_pointer(e, TABLE, ARGS, SCRATCH)
         memory = e.gep(memory, "float", weighted_sum(e, [(task, sum(plan.sizes))]))
         start = weighted_sum(e, [(indices[0], plan.strip)])
+        if plan.by_rows:  # all strips of a task meet the same columns
+            number = e.op("mul nsw", task, e.i64(plan.cut[0].count))
+            first = e.op("udiv", number, e.i64(plan.cut[0].cut))
+            with e.when(e.cmp("icmp eq", indices[0], first)):
+                self.call_packing("pack.columns", plan.right, e.i64(0), memory)
         e.call(f"strip.{size}", None, [TABLE, ARGS, memory, start], declared=True)
 
     # ---- strips ----------------------------------------------------------------------------------
@@ -196,24 +212,21 @@ class _Wide:
         """Defines @strip.size(.., memory, start): all results of a strip."""
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, ("memory", PTR), ("start", I64)]
-        of_right = plan.columns if plan.by_rows else size
-        pack = self.pack_lines if plan.right.lead.stride == 1 else self.pack_turned
-        self.emit_packing(f"pack.right.{size}", plan.right, of_right, plan.tile_columns, pack)
-        if plan.by_rows:
-            self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
+        width = plan.columns if plan.by_rows else size
+        strip = plan.left if plan.by_rows else plan.right
+        if not plan.direct:
+            self.emit_packing(f"pack.{size}", strip, size)
         with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
             zero = e.i64(0)
-            place = zero if plan.by_rows else start
-            self.call_packing(f"pack.right.{size}", plan.right, place, memory)
-            if plan.by_rows:
-                packed = e.gep(memory, "float", e.i64(plan.sizes[0]))
-                self.call_packing(f"pack.left.{size}", plan.left, start, packed)
+            if not plan.direct:
+                place = e.i64(plan.sizes[0] if plan.by_rows else 0)
+                self.call_packing(f"pack.{size}", strip, start, e.gep(memory, "float", place))
             first, columns = (start, zero) if plan.by_rows else (zero, start)
             count, rest = divmod(size if plan.by_rows else plan.rows, plan.tile_rows)
             with e.loop(zero, e.i64(count)) as tiles:
-                self.some_rows(plan.tile_rows, tiles.index, first, columns, of_right, memory)
+                self.some_rows(plan.tile_rows, tiles.index, first, columns, width, memory)
             if rest:
-                self.some_rows(rest, e.i64(count), first, columns, of_right, memory)
+                self.some_rows(rest, e.i64(count), first, columns, width, memory)
             e.line("ret void")
 
     def some_rows(
@@ -224,7 +237,7 @@ class _Wide:
         tile = plan.tile_columns
         row = weighted_sum(e, [(first, 1), (number, plan.tile_rows)])
         of_right, of_left, _ = plan.sizes
-        if plan.by_rows:
+        if plan.by_rows and not plan.direct:
             place = weighted_sum(e, [(e.i64(of_right), 1), (number, plan.depth * plan.lanes)])
             left = e.gep(memory, "float", place)
         else:
@@ -263,17 +276,13 @@ class _Wide:
 
     # ---- packing ---------------------------------------------------------------------------------
 
-    def emit_packing(
-        self,
-        name: str,
-        side: Side,
-        size: int,
-        tile: int,
-        pack: Callable[[Side, int, int, Reg, Reg], None],
-    ) -> None:
+    def emit_packing(self, name: str, side: Side, size: int) -> None:
         """Defines @name(source, target): packs `size` rows or columns, tile after tile and k after
         k, as many as fit whole vectors.
         """
+        of_right = side is self.plan.right
+        tile = self.plan.tile_columns if of_right else self.plan.tile_rows
+        pack = self.pack_lines if side.lead.stride == 1 else self.pack_turned
         parameters = [("source noalias", PTR), ("target noalias", PTR)]
         with self.e.function(name, "internal void", parameters) as (source, target):
             pack(side, size, tile, source, target)
@@ -367,10 +376,10 @@ class _Wide:
         arguments = [place, Reg("4", I32), mask, e.const(0, self.vector)]
         return e.call(f"llvm.masked.load.v{lanes}f32.p0", self.vector, arguments)
 
-    def prefetch(self, place: Reg) -> None:
+    def prefetch(self, place: Reg, level: int = 2) -> None:
         e = self.e
         e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 {level}, i32 1)")
 
     # ---- tiles -----------------------------------------------------------------------------------
 
@@ -380,17 +389,20 @@ class _Wide:
         parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
         parameters += [("row", I64), ("column", I64)]
         step, far = plan.left.stride, plan.left.lead.stride
-        if plan.by_rows:
+        if plan.by_rows and not plan.direct:
             step, far = plan.lanes, 1
         with e.function(f"tile.{rows}", "internal void", parameters) as registers:
             left, right, result, row, column = registers[2:]
             zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
-            with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
+            count = 1 if plan.direct else rows
+            with e.loop(e.i64(0), e.i64(count), carried=zeros) as pieces:
                 self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
-                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
+                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(count))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
-                high = e.op("udiv", after, e.i64(rows))
+                high = e.op("udiv", after, e.i64(count))
                 with e.loop(low, high, carried=pieces.carried) as k:
+                    if plan.direct:
+                        self.ask_ahead(left, k.index)
                     a = e.gep(left, "float", weighted_sum(e, [(k.index, step)]))
                     b = e.gep(right, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
                     k.yield_(self.multiply_add(a, far, b, rows, k.carried))
@@ -400,6 +412,16 @@ class _Wide:
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
             e.line("ret void")
+
+    def ask_ahead(self, left: Reg, k: Reg) -> None:
+        """Asks for the lines of a tile AHEAD k later; of the next tile where this one ends."""
+        e, plan = self.e, self.plan
+        later = weighted_sum(e, [(k, 1), (e.i64(AHEAD), 1)])
+        over = e.cmp("icmp sge", later, e.i64(plan.depth))
+        back = e.i64(plan.tile_rows - plan.depth * plan.left.stride)
+        place = weighted_sum(e, [(later, plan.left.stride), (e.select(over, back, e.i64(0)), 1)])
+        for row in (0, plan.tile_rows - 1):
+            self.prefetch(e.gep(left, "float", weighted_sum(e, [(place, 1), (e.i64(row), 1)])), 3)
 
     def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""

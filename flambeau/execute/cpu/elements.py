@@ -394,12 +394,8 @@ def _minimum(e: Emitter, a: Reg, b: Reg) -> Reg:
 
 def _sign(e: Emitter, a: Reg) -> Reg:
     zero, one = e.const(0.0, a.type), e.const(1.0, a.type)
-    signed = e.select(
-        e.cmp("fcmp olt", a, zero),
-        e.const(-1.0, a.type),
-        e.select(e.cmp("fcmp ogt", a, zero), one, zero),
-    )
-    return e.select(e.cmp("fcmp uno", a, a), a, signed)
+    positive = e.select(e.cmp("fcmp ogt", a, zero), one, zero)
+    return e.select(e.cmp("fcmp olt", a, zero), e.const(-1.0, a.type), positive)
 
 
 def _fmod(e: Emitter, a: Reg, b: Reg) -> Reg:

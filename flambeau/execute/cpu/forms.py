@@ -29,12 +29,14 @@ DEFAULT = Form()
 class Forms:
     """Those of a program: of its groups of kernels, by number, where not DEFAULT; whether values
     may be stored with the batch innermost; whether convolutions of 3 x 3 that can gain by it have
-    Winograd's form.
+    Winograd's form; whether a convolution and a pooling that reads it share a kernel, and
+    the gradient of its weights is made from the pooled cotangent.
     """
 
     groups: dict[int, Form] = field(default_factory=dict)
     innermost: bool = True
     winograd: bool = False
+    pooled: bool = True
 
     def of(self, group: int) -> Form:
         return self.groups.get(group, DEFAULT)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flambeau.core import settings
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.compiled import CompiledProgram, Segment
@@ -34,11 +36,7 @@ PLAIN = (int, float, bool, str, complex, type(None))
 
 def compiled_program(program: Program) -> CompiledProgram:
     """The program compiled for this machine: as it lies on the disk, or now."""
-    from flambeau.execute.cpu import tuning
-
-    forms = Forms()
-    if tuning.switched_on() and not bounds.switched_on():
-        forms = tuning.tuned_forms(program, spelled_with_sources(program), _compiled)
+    forms = _forms(program)
     key = program_key(program, forms)
     found = None
     if key is not None:
@@ -53,6 +51,17 @@ def compiled_program(program: Program) -> CompiledProgram:
     if key is not None and compiled.native:
         _keep(compiled, key)
     return compiled
+
+
+def _forms(program: Program) -> Forms:
+    """As cost models say, or as was measured; without the tuner where nobody has asked for it."""
+    asked = f"{__package__}.tuning" in sys.modules or settings.tuning_wanted()
+    if asked and not bounds.switched_on():
+        from flambeau.execute.cpu import tuning
+
+        if tuning.switched_on():
+            return tuning.tuned_forms(program, spelled_with_sources(program), _compiled)
+    return Forms()
 
 
 def _compiled(program: Program, forms: Forms) -> CompiledProgram:

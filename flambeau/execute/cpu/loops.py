@@ -61,6 +61,7 @@ class KernelCode:
     tasks: int = 1
     parallel: bool = False
     checks: bool = False
+    chained: bool = False  # the next kernel follows task by task (see row_chains.py)
     label: str = ""
     values: tuple[Value, ...] = ()  # what it computes
 

@@ -16,11 +16,20 @@ from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
-from flambeau.execute.cpu.products import Packs, contraction_kernels, is_plain
+from flambeau.execute.cpu.pooled import Pooled, pooled, pooled_kernel
+from flambeau.execute.cpu.products import (
+    Packs,
+    contraction_kernels,
+    is_plain,
+    picked_kernels,
+    tiled_spec,
+)
 from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
+from flambeau.execute.cpu.scattered import Scattered, scattered
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import CONTRACTION, SCAN
 from flambeau.ops.value import Value
 
@@ -112,14 +121,19 @@ def has_checks(group: Group, forward: dict[int, Node]) -> bool:
     """Whether the group's kernels may fail at run time."""
     if group.kind == "host":
         return True
-    if any(a.value.primitive.name in ("put_add", "put_set") for a in group.anchors):
-        return True
+    for anchor in group.anchors:
+        if anchor.value.primitive.name in ("put_add", "put_set"):
+            return bool(anchor.value.attrs["what"] != WITHIN)
     return needs_checks(group_nodes(group, forward))
 
 
 def lower_group(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     """The steps of one group, in order."""
-    steps = _steps(group, low)
+    return labelled(group, _steps(group, low))
+
+
+def labelled(group: Group, steps: list[KernelCode | HostStep]) -> list[KernelCode | HostStep]:
+    """The steps with what they say of themselves."""
     for step in steps:
         if isinstance(step, KernelCode):
             step.label = step.label or describe(group)
@@ -147,14 +161,7 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
         return [*_attention(group, low)]
     if group.kind == "scatter":
         return list(_scatter(group.anchors[0].value, low))
-    forward = forwards(group, low.tracer, low.buffers)
-    stores = [
-        s
-        for a in group.anchors
-        if a.result is not None
-        for s in low.stores(a.value, a.position, a.result)
-    ]
-    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    stores, forward = group_stores(group, low)
     if not stores or any(v.extent == 0 for v in group.kept):
         return []
     if group.kind == "ordered":
@@ -162,6 +169,105 @@ def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "pointwise":
         return [pointwise_kernel(group.kept, stores, forward, low.vector_bits)]
     return _fold_kernels(group, stores, forward, low)
+
+
+def group_stores(group: Group, low: Lowering) -> tuple[list[Store], dict[int, Node]]:
+    """What a group's kernel writes, and the loads that it need not make (`forwards`)."""
+    stores = [
+        s
+        for a in group.anchors
+        if a.result is not None
+        for s in low.stores(a.value, a.position, a.result)
+    ]
+    stores += [s for m in group.members for s in low.stores(m.value, m.position, m.node)]
+    return stores, forwards(group, low.tracer, low.buffers)
+
+
+def pooled_groups(order: list[Group], low: Lowering) -> dict[Group, Pooled]:
+    """The convolutions at whose results only a pooling looks, by the pooling's group; moves those
+    groups in `order` right behind their convolutions, and lets the results have no memory.
+    """
+    found: dict[Group, Pooled] = {}
+    for conv in list(order):
+        anchor = conv.anchors[0] if conv.kind == "fold" and len(conv.anchors) == 1 else None
+        if anchor is None or anchor.value.primitive.name != "conv" or conv.members:
+            continue
+        buffer = low.buffers[anchor.value]
+        readers = [g for g in order if id(buffer) in g.reads]
+        if len(readers) != 1 or buffer.kind != "arena" or low.destinations.get(anchor.value):
+            continue
+        reader, place = readers[0], order.index(conv)
+        ready = sum(g.bit for g in order[: place + 1])
+        if reader.kind != "pointwise" or reader.checks or reader.before & ~ready:
+            continue
+        stores, _ = group_stores(conv, low)
+        spec = tiled_spec(conv, stores, low.vector_bits, low.packs) if stores else None
+        if spec is None:
+            continue
+        plan = pooled(conv, spec, reader, *group_stores(reader, low), buffer, low.vector_bits)
+        if plan is not None:
+            found[reader] = plan
+            order.remove(reader)
+            order.insert(place + 1, reader)
+            low.needed.discard(id(buffer))
+    return found
+
+
+def scattered_groups(order: Sequence[Group], low: Lowering) -> dict[Group, Scattered]:
+    """The gradients of weights that need no scattered cotangent, by their groups; lets that have no
+    memory.
+    """
+    found: dict[Group, Scattered] = {}
+    for source in order:
+        if source.kind != "pointwise" or len(source.members) != 1:
+            continue
+        value = source.members[0].value
+        buffer = low.buffers[value]
+        if value.primitive.name != "pool_scatter" or buffer.kind != "arena":
+            continue
+        readers = [g for g in order if id(buffer) in g.reads]
+        if len(readers) != 1 or low.destinations.get(value) or readers[0].kind != "fold":
+            continue
+        (group,) = readers
+        if len(group.anchors) != 1 or group.anchors[0].value.primitive.name != "conv":
+            continue
+        stores, forward = group_stores(group, low)
+        spec = tiled_spec(group, stores, low.vector_bits, low.packs) if stores else None
+        if spec is None or any(n.kind == "load" and n.data[0] is buffer for n in _ending(stores)):
+            continue
+        bits = low.vector_bits
+        plan = scattered(low.tracer, group, spec, source, stores, forward, buffer, bits)
+        if plan is not None:
+            found[group] = plan
+            low.needed.discard(id(buffer))
+    return found
+
+
+def _ending(stores: Sequence[Store]) -> list[Node]:
+    """What is evaluated for stores."""
+    return ordered_nodes([s.node for s in stores], {})
+
+
+def lower_scattered(group: Group, plan: Scattered, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of a gradient of weights, without the scattered cotangent."""
+    contraction = plan.spec, plan.choice
+    made = plan.group, plan.stores, plan.forward, low.new_scratch, low.vector_bits
+    kernels = picked_kernels(*made, contraction, plan.operands)
+    for kernel in kernels:
+        kernel.label = f"{describe(group)} of {describe(plan.source)}"
+        values = [x.value for g in (plan.source, group) for x in g.members]
+        kernel.values = (group.anchors[0].value, *values)
+    return [*kernels]
+
+
+def lower_pooled(plan: Pooled, low: Lowering) -> list[KernelCode | HostStep]:
+    """The steps of a convolution and its reader that share a kernel."""
+    kernel = pooled_kernel(plan, low.new_scratch, low.vector_bits)
+    groups = plan.conv, plan.reader
+    kernel.label = " in ".join(map(describe, groups))
+    anchors = [a.value for g in groups for a in g.anchors]
+    kernel.values = (*anchors, *[m.value for g in groups for m in g.members])
+    return [kernel]
 
 
 def _fold_kernels(
@@ -173,7 +279,7 @@ def _fold_kernels(
         )
         if kernels is not None:
             return [*kernels]
-    folds = [_fold(a) for a in group.anchors]
+    folds = [fold_of(a) for a in group.anchors]
     return [
         *reduction_kernels(
             group.kept,
@@ -188,7 +294,8 @@ def _fold_kernels(
     ]
 
 
-def _fold(anchor: Anchor) -> Fold:
+def fold_of(anchor: Anchor) -> Fold:
+    """What a reduction's kernel folds, and where the result goes."""
     assert anchor.body is not None and anchor.result is not None
     name = anchor.value.primitive.name
     return Fold(
@@ -347,11 +454,11 @@ def _scatter(v: Value, low: Lowering) -> list[KernelCode]:
             if name == "strided_sum"
             else tracer.value(v.inputs[0], position)
         )
-        kernels.append(
-            pointwise_kernel(
-                space_variables(v.shape), [Store(*target(position), old)], {}, low.vector_bits
-            )
-        )
+        place, address = target(position)
+        there = old.kind == "load" and (old.data[0], old.data[1:]) == (place, (address, ()))
+        if not there:  # (rows of a table that is updated in place: see `can_write`)
+            store = Store(place, address, old)
+            kernels.append(pointwise_kernel(space_variables(v.shape), [store], {}, low.vector_bits))
         if name in ("strided_scatter", "strided_sum"):
             kernels += _strided_writes(v, target, low)
         else:

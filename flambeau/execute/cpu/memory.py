@@ -31,7 +31,8 @@ class _KeptBlocks:
     """Freed blocks by size, least recently freed dropped first beyond a limit in bytes.
 
     Blocks come back from `__del__`, which may run anywhere, even inside these methods: whoever does
-    not get the lock at once goes without.
+    not get the lock at once goes without. An interrupt may end them anywhere, even where the lock
+    was just taken: addresses without a block, and blocks without an address, do no harm.
     """
 
     def __init__(self, limit: int) -> None:
@@ -46,11 +47,12 @@ class _KeptBlocks:
             return None
         try:
             addresses = self._by_size.get(size)
-            if not addresses:
-                return None
-            block = self._blocks.pop(addresses.pop())
-            self.total -= block.nbytes
-            return block
+            while addresses:
+                block = self._blocks.pop(addresses.pop(), None)
+                if block is not None and block.nbytes == size:
+                    self.total -= size
+                    return block
+            return None
         finally:
             self._lock.release()
 
@@ -64,17 +66,25 @@ class _KeptBlocks:
             self.total += block.nbytes
             while self.total > self.limit:
                 oldest, dropped = self._blocks.popitem(last=False)
-                self._by_size[dropped.nbytes].remove(oldest)
                 self.total -= dropped.nbytes
+                addresses = self._by_size.get(dropped.nbytes, [])
+                if oldest in addresses:
+                    addresses.remove(oldest)
         finally:
             self._lock.release()
 
     def clear(self) -> None:
-        with self._lock:
+        held = self._lock.acquire(timeout=1)
+        try:
             blocks = list(self._blocks.values())
             self._blocks.clear()
             self._by_size.clear()
             self.total = 0
+        finally:
+            if held:
+                self._lock.release()
+            else:  # an interrupt came before it could be given back
+                self._lock = threading.Lock()
         del blocks
 
 

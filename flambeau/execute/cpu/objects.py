@@ -13,9 +13,9 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -174,20 +174,21 @@ def private_directory(path: Path) -> Path | None:
     return path if usable and os.access(path, os.W_OK | os.X_OK) else None
 
 
-def _candidate_directories() -> list[Path]:
+def _candidate_directories() -> Iterator[Path]:
     named = settings.cache_directory()
     if named:
-        return [Path(named)]
-    found = []
+        yield Path(named)
+        return
     base = settings.cache_home()
     if base is not None:
-        found.append(Path(base) / "flambeau")
+        yield Path(base) / "flambeau"
     else:
         with contextlib.suppress(RuntimeError):
-            found.append(Path.home() / ".cache" / "flambeau")
+            yield Path.home() / ".cache" / "flambeau"
+    import tempfile  # (it imports what reads archives of all kinds)
+
     owner = os.geteuid() if hasattr(os, "geteuid") else "user"
-    found.append(Path(tempfile.gettempdir()) / f"flambeau-{owner}")
-    return found
+    yield Path(tempfile.gettempdir()) / f"flambeau-{owner}"
 
 
 @cache

@@ -5,6 +5,8 @@ gathers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from flambeau.execute.cpu.body import Node, node_expressions
 from flambeau.execute.cpu.emit import Reg
@@ -20,6 +22,63 @@ from flambeau.execute.cpu.nests import (
 )
 from flambeau.execute.cpu.templates import Signature, from_template
 from flambeau.execute.cpu.transposes import find_turn, turned_loops
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How a kernel is cut into tasks of `span` of the outermost `count` rows each; see
+    row_chains.py.
+    """
+
+    count: int
+    span: int
+
+    @property
+    def tasks(self) -> int:
+        return -(-self.count // self.span)
+
+
+def row_kernel(
+    variables: list[Variable],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    vector_bits: int,
+    rows: Rows,
+    last: Variable,
+) -> KernelCode | None:
+    """As `pointwise_kernel`, with tasks of so many rows; `last` is the innermost variable of those.
+    None where the loops have another order.
+    """
+    nodes = ordered_nodes([s.node for s in stores], forward)
+    lanes = lane_count(nodes, stores, vector_bits)
+    nest = choose_nest(variables, nodes, stores, lanes)
+    writer = KernelWriter(vector_bits, nodes, stores, forward)
+    writer.rename = nest.rename
+    outer = nest.loops[0]
+    flat = len(nest.loops) == 1 and is_flat(outer, nodes, stores, writer)
+    if flat and outer.extent % rows.count:
+        return None
+    if not flat and (outer is nest.lane or not by_rows(outer, rows, last)):
+        return None
+
+    def emitted() -> KernelCode:
+        with writer.kernel(False) as bounds:
+            writer.declare_operands(nodes, stores)
+            if flat:
+                span = outer.extent // rows.count * rows.span
+                _flat_loop(writer, outer, nodes, stores, lanes, rows.tasks, bounds, span)
+            else:
+                store = partial(writer.store_all, stores)
+                kept_loops(writer, nest, nodes, lanes, rows.span, bounds, store)
+        return KernelCode(writer.e.module(), writer.operands, writer.words, rows.tasks, True)
+
+    extra = ("rows", vector_bits, tuple([v.key for v in variables]), rows)
+    return from_template(Signature(nodes, stores, forward), extra, emitted)
+
+
+def by_rows(outer: Variable, rows: Rows, last: Variable) -> bool:
+    """Whether a loop goes through all the rows."""
+    return outer.number == last.number and outer.extent == rows.count
 
 
 def pointwise_kernel(
@@ -107,13 +166,15 @@ def _flat_loop(
     lanes: int,
     tasks: int,
     bounds: tuple[Reg, Reg],
+    chunk: int = 0,
 ) -> int:
-    """A loop whose length is argument word 0, with `word 1` elements per task; the last vector is
-    masked.
+    """A loop whose length is argument word 0, with `word 1` elements per task (`chunk`); the last
+    vector is masked.
     """
     e = writer.e
-    chunk = -(-variable.extent // tasks)
-    chunk = -(-chunk // 64) * 64
+    if not chunk:
+        chunk = -(-variable.extent // tasks)
+        chunk = -(-chunk // 64) * 64
     tasks = -(-variable.extent // chunk)
     writer.words = [variable.extent, chunk]
     total, step = writer.argument_word(0), writer.argument_word(1)

@@ -12,8 +12,8 @@ from flambeau.core import dtypes
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
-from flambeau.execute.cpu.contraction_plan import ranked
-from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, Band
+from flambeau.execute.cpu.contraction_plan import Choice, ranked
+from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, PICKED, Band
 from flambeau.execute.cpu.contraction_wide import WidePlan, wide_kernel, wide_plan
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form
@@ -78,12 +78,9 @@ def contraction_kernels(
     """The kernels of a group whose anchor is a contraction; None if its operands are not plain
     reads.
     """
-    anchor = group.anchors[0]
-    left, right = anchor.operands
-    element = anchor.value.dtype.llvm
-    if not (is_plain(left) and is_plain(right)) or element not in ACCUMULATORS:
-        return None
-    if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
+    left, right = group.anchors[0].operands
+    element = _element(group)
+    if element is None:
         return None
     on_unit = form.unit != VECTOR
     gradient = _gradient_plan(group, left, right, vector_bits) if on_unit else None
@@ -92,7 +89,7 @@ def contraction_kernels(
     image = _image_plan(group, left, right, vector_bits) if on_unit else None
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
-    axes = _axes(group, left.data[1], right.data[1], stores[0].address)
+    axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     if _is_thin(axes):
         return None
     spec = Contraction(axes, element, element, _bands(group))
@@ -118,8 +115,67 @@ def contraction_kernels(
             raise
         return None  # no tile fits between the bands: the general loops have guards
     memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
-    operands = [_operand(left), _operand(right), memory, *outer]
+    operands = [operand_of(left), operand_of(right), memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def picked_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    contraction: tuple[Contraction, Choice],
+    nodes: Sequence[Node],
+) -> list[KernelCode]:
+    """The kernels of a contraction with picks, whose operands and bytes `nodes` load."""
+    spec, choice = contraction
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        size = epilogue.size
+        codes = emit_contraction(vector_bits, spec, epilogue, store_size=size, choice=choice)
+        return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
+
+    key = ("picked", spec, choice)
+    codes, outer = _from_template(group, stores, forward, vector_bits, PICKED + 1, key, emit)
+    memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
+    left, right, picked = map(operand_of, nodes)
+    operands = [left, right, memory, picked, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def _element(group: Group) -> str | None:
+    """The LLVM type of a contraction's elements; None where its operands are not plain reads, or
+    there is nothing to sum.
+    """
+    anchor = group.anchors[0]
+    element = anchor.value.dtype.llvm
+    if not all(map(is_plain, anchor.operands)) or element not in ACCUMULATORS:
+        return None
+    if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
+        return None
+    return element
+
+
+def tiled_spec(
+    group: Group, stores: Sequence[Store], vector_bits: int, packs: Packs
+) -> Contraction | None:
+    """The contraction of a float32 group that `contraction_kernels` computes in tiles of vectors;
+    None for others.
+    """
+    left, right = group.anchors[0].operands
+    if _element(group) != "float":
+        return None
+    if _gradient_plan(group, left, right, vector_bits) is not None:
+        return None
+    if _image_plan(group, left, right, vector_bits) is not None:
+        return None
+    axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
+    spec = Contraction(axes, "float", "float", _bands(group))
+    if _is_thin(axes) or wide_plan(spec, vector_bits) is not None:
+        return None
+    uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
+    return spec if matrix_plan(spec, vector_bits, uses) is None else None
 
 
 def _is_thin(axes: Sequence[Axis]) -> bool:
@@ -149,7 +205,7 @@ def _wide_kernels(
     key = ("wide", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
-    operands = [*map(_operand, group.anchors[0].operands), memory, *outer]
+    operands = [*map(operand_of, group.anchors[0].operands), memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
@@ -168,7 +224,7 @@ def _matrix_kernels(
     needed = max(_scratch_bytes(plan), 1)
     packed = [Operand(scratch(dtypes.uint8, needed))] * 2
     for side in plan.packed:
-        source = _operand(nodes[side.number])
+        source = operand_of(nodes[side.number])
         packing = _pack_text(vector_bits, side)
         label = f"pack [{side.lead.extent}] of [{side.depth}]"
         operand = _packed(source, packing, side.bytes, label, kernels, scratch, packs)
@@ -180,7 +236,7 @@ def _matrix_kernels(
 
     key = ("matrix", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
-    operands = [_operand(nodes[0]), _operand(nodes[1]), *packed, *outer]
+    operands = [operand_of(nodes[0]), operand_of(nodes[1]), *packed, *outer]
     kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
     return kernels
 
@@ -285,7 +341,7 @@ def _gradient_kernels(
     key = ("gradient", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
-    operands = [*map(_operand, group.anchors[0].operands), memory, memory, *outer]
+    operands = [*map(operand_of, group.anchors[0].operands), memory, memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
@@ -329,7 +385,7 @@ def _image_kernels(
     kernels: list[KernelCode] = []
     packing = _weights_text(vector_bits, plan.weights)
     size, what = plan.weights.bytes, f"pack weights [{plan.strips.shape.outs}]"
-    packed = _packed(_operand(nodes[1]), packing, size, what, kernels, scratch, packs)
+    packed = _packed(operand_of(nodes[1]), packing, size, what, kernels, scratch, packs)
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
         text, tasks = image_kernel(vector_bits, plan, epilogue)
@@ -338,7 +394,7 @@ def _image_kernels(
     key = ("image", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
-    operands = [_operand(nodes[0]), _operand(nodes[1]), memory, packed, *outer]
+    operands = [operand_of(nodes[0]), operand_of(nodes[1]), memory, packed, *outer]
     kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
     return kernels
 
@@ -412,11 +468,11 @@ def is_plain(node: Node) -> bool:
     )
 
 
-def _operand(node: Node) -> Operand:
+def operand_of(node: Node) -> Operand:
     return Operand(node.data[0], node.data[1].constant)
 
 
-def _axes(group: Group, left: Expression, right: Expression, out: Expression) -> tuple[Axis, ...]:
+def axes_of(group: Group, left: Expression, right: Expression, out: Expression) -> tuple[Axis, ...]:
     """An axis per loop variable; those of the result first, in order."""
     axes = []
     for variable in group.kept:

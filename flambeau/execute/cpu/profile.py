@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.execute.cpu.compiled import CompiledProgram
+from flambeau.execute.cpu.compiled import CompiledProgram, single_record
 from flambeau.execute.cpu.host_steps import run_host
 from flambeau.execute.cpu.lower import HostStep
 from flambeau.execute.cpu.pool import get_num_threads
@@ -42,7 +42,7 @@ def kernel_times(compiled: CompiledProgram, table: Any, rounds: int = 10) -> lis
     at = 0
     while blob[at]:
         end = at + RECORD_HEADER_WORDS + int(blob[at + 3])
-        programs.append(np.concatenate([blob[at:end], np.zeros(RECORD_HEADER_WORDS, np.int64)]))
+        programs.append(single_record(blob[at:end]))
         places.append(at)
         at = end
     entries = [int(p.ctypes.data) for p in programs]
@@ -75,9 +75,7 @@ class SteppedRun:
             at = segment.start
             while blob[at]:
                 end = at + RECORD_HEADER_WORDS + int(blob[at + 3])
-                self.records.append(
-                    np.concatenate([blob[at:end], np.zeros(RECORD_HEADER_WORDS, np.int64)])
-                )
+                self.records.append(single_record(blob[at:end]))
                 self.hosts.append(None)
                 at = end
         self.entries = [0 if r is None else int(r.ctypes.data) for r in self.records]

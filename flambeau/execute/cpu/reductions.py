@@ -42,6 +42,8 @@ from flambeau.execute.cpu.nests import (
     lane_score,
 )
 from flambeau.execute.cpu.pointwise import (
+    Rows,
+    by_rows,
     bytes_moved,
     lane_loop,
     limit_registers,
@@ -82,6 +84,19 @@ def reduction_kernels(
         cut = _cut(folded, plan.body)
         if cut is not None:
             return _two_stages(kept, cut, folds, stores, forward, tracer, scratch, vector_bits)
+    return [_from_template(plan, kept, folded, folds, stores, forward, vector_bits)]
+
+
+def _from_template(
+    plan: _Plan,
+    kept: list[Variable],
+    folded: list[Variable],
+    folds: Sequence[Fold],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    vector_bits: int,
+    rows: Rows | None = None,
+) -> KernelCode:
     roots = [n for f in folds for n in (f.body, f.place) if n is not None]
     nodes = ordered_nodes([*roots, *[f.result for f in folds], *[s.node for s in stores]], forward)
     signature = Signature(nodes, stores, forward)
@@ -89,8 +104,27 @@ def reduction_kernels(
         (f.name, signature.place(f.body), signature.place(f.result), f.place is None) for f in folds
     ]
     spaces = tuple([v.key for v in kept]), tuple([v.key for v in folded])
-    extra = ("fold", vector_bits, spaces, tuple(parts))
-    return [from_template(signature, extra, plan.kernel)]
+    extra = ("fold", vector_bits, spaces, tuple(parts), rows)
+    return from_template(signature, extra, plan.kernel)
+
+
+def row_reduction(
+    kept: list[Variable],
+    folded: list[Variable],
+    folds: Sequence[Fold],
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    vector_bits: int,
+    rows: Rows,
+    last: Variable,
+) -> KernelCode | None:
+    """The kernel of a group of reductions with tasks of so many rows, as `row_kernel`."""
+    plan = _Plan(kept, folded, folds, stores, forward, vector_bits)
+    lanes_across = plan.lane is not None and not plan.horizontal
+    if not plan.outer or lanes_across or not by_rows(plan.outer[0], rows, last):
+        return None
+    plan.tasks, plan.span = rows.tasks, rows.span
+    return _from_template(plan, kept, folded, folds, stores, forward, vector_bits, rows)
 
 
 def fold_nodes(folds: Sequence[Fold], forward: dict[int, Node]) -> list[Node]:

@@ -1,8 +1,8 @@
 """The native program runner and its workers, as LLVM text.
 
-A program is an int64 array of records [function address, tasks, parallel (0/1), n, n argument
-words], ended by a record whose function address is 0. `run` walks it; `worker` is what pool threads
-sit in; `stop` sends them home. All three share `@state`, an array of words laid out below.
+A program is an int64 array of records [function address, tasks, flags, n, n argument words], ended
+by a record whose function address is 0. `run` walks it; `worker` is what pool threads sit in;
+`stop` sends them home. All three share `@state`, an array of words laid out below.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from flambeau.execute.cpu.target import Target
 
 RECORD_HEADER_WORDS = 4
+# Flags of a record. The records of a chain, all but the last CHAINED, have equally many tasks; a
+# task of each follows the same task of the one before, whatever the others are at.
+PARALLEL, CHAINED = 1, 2
 TASK_BITS = 24
 MAX_TASKS = (1 << TASK_BITS) - 1
 MAX_WORKERS = 1023
@@ -68,6 +71,7 @@ def runner_module(target: Target) -> str:
         _work(),
         _wake(),
         _parallel(pause),
+        _CHAIN,
         _RUN,
         _worker(pause),
         _stop(),
@@ -252,6 +256,42 @@ declare i64 @llvm.umin.i64(i64, i64)
 """
 
 
+_CHAIN = f"""
+define internal i64 @chain(ptr %table, ptr %chain, i64 %first, i64 %last) {{
+entry:
+  %any = icmp slt i64 %first, %last
+  br i1 %any, label %task, label %done
+task:
+  %number = phi i64 [ %first, %entry ], [ %after, %walked ]
+  %after = add i64 %number, 1
+  br label %member
+member:
+  %record = phi ptr [ %chain, %task ], [ %following, %good ]
+  %function = load ptr, ptr %record, align 8
+  %p2 = getelementptr i64, ptr %record, i64 2
+  %p3 = getelementptr i64, ptr %record, i64 3
+  %args = getelementptr i64, ptr %record, i64 {RECORD_HEADER_WORDS}
+  %flags = load i64, ptr %p2, align 8
+  %words = load i64, ptr %p3, align 8
+  %following = getelementptr i64, ptr %args, i64 %words
+  %code = call i64 %function(ptr %table, ptr %args, i64 %number, i64 %after)
+  %fine = icmp eq i64 %code, 0
+  br i1 %fine, label %good, label %failed
+good:
+  %link = and i64 %flags, {CHAINED}
+  %linked = icmp ne i64 %link, 0
+  br i1 %linked, label %member, label %walked
+walked:
+  %more = icmp slt i64 %after, %last
+  br i1 %more, label %task, label %done
+failed:
+  ret i64 %code
+done:
+  ret i64 0
+}}
+"""
+
+
 _RUN = f"""
 define i64 @run(ptr %table, ptr %program, i64 %threads) {{
 entry:
@@ -260,19 +300,35 @@ entry:
 next:
   %record = phi ptr [ %program, %entry ], [ %following, %walked ]
   %index = phi i64 [ 1, %entry ], [ %index1, %walked ]
-  %function = load ptr, ptr %record, align 8
-  %over = icmp eq ptr %function, null
+  %first = load ptr, ptr %record, align 8
+  %over = icmp eq ptr %first, null
   br i1 %over, label %finished, label %open
 open:
   %p1 = getelementptr i64, ptr %record, i64 1
   %p2 = getelementptr i64, ptr %record, i64 2
-  %p3 = getelementptr i64, ptr %record, i64 3
-  %args = getelementptr i64, ptr %record, i64 {RECORD_HEADER_WORDS}
+  %own = getelementptr i64, ptr %record, i64 {RECORD_HEADER_WORDS}
   %tasks = load i64, ptr %p1, align 8
-  %flag = load i64, ptr %p2, align 8
-  %words = load i64, ptr %p3, align 8
-  %following = getelementptr i64, ptr %args, i64 %words
-  %index1 = add i64 %index, 1
+  %flags = load i64, ptr %p2, align 8
+  br label %pass
+pass:
+  ; to the end of the chain
+  %member = phi ptr [ %record, %open ], [ %following, %pass ]
+  %place = phi i64 [ %index, %open ], [ %index1, %pass ]
+  %m2 = getelementptr i64, ptr %member, i64 2
+  %m3 = getelementptr i64, ptr %member, i64 3
+  %link = load i64, ptr %m2, align 8
+  %words = load i64, ptr %m3, align 8
+  %behind = getelementptr i64, ptr %member, i64 {RECORD_HEADER_WORDS}
+  %following = getelementptr i64, ptr %behind, i64 %words
+  %index1 = add i64 %place, 1
+  %bit = and i64 %link, {CHAINED}
+  %linked = icmp ne i64 %bit, 0
+  br i1 %linked, label %pass, label %call
+call:
+  %single = icmp eq ptr %member, %record
+  %function = select i1 %single, ptr %first, ptr @chain
+  %args = select i1 %single, ptr %own, ptr %record
+  %flag = and i64 %flags, {PARALLEL}
   %flagged = icmp ne i64 %flag, 0
   %several = icmp sgt i64 %tasks, 1
   %shared = and i1 %flagged, %several

@@ -10,6 +10,7 @@ from flambeau.execute.cpu.draws import is_native_draw
 from flambeau.execute.cpu.index import Position, Variable, space_position
 from flambeau.execute.cpu.padding import padding_of
 from flambeau.execute.cpu.recurrences import is_native_recurrence
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import (
     ATTENTION,
     CONTRACTION,
@@ -174,6 +175,8 @@ def _operands_stored(
             places = core.primitive.name == "max_pool_index"
             if places or (cost[core] > 2 and core.primitive.family == ELEMENTWISE):
                 store(core)
+    elif name == "put_set" and v.attrs["what"] == WITHIN:
+        store(v.inputs[2])  # they may be made of what they replace
     elif name == "take":
         core = _below_views(v.inputs[0])
         if cost[core] > 8:
