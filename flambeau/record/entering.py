@@ -9,7 +9,6 @@ from flambeau.core.shapes import storage_extent
 from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas, together
 from flambeau.record.flushing import Shown, flush, settle_other
 from flambeau.record.misses import miss
-from flambeau.record.pieces import Entry, Piece
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording
 from flambeau.record.storage import Storage, snapshot
 
@@ -204,6 +203,8 @@ class Together:
 
     def cut(self, before: Any, after: Any) -> None:
         """Notes how they enter at a place in the tree."""
+        from flambeau.record.pieces import Entry, Piece
+
         first = before.lengths[0], before.count
         entries = [
             Entry(tensor, storage, meta, offset, first[0] + place, first[1] + place)
