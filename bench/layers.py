@@ -253,6 +253,21 @@ def gpt2_generation(torch: Any) -> Generation:
     return Generation(torch, gpt2(torch), torch.randint(0, 50257, (1, 16)), 8)
 
 
+def vocabulary(width: int, optimizer: str) -> Callable[[Any], Built]:
+    """Ten classes of 12 x 64 words out of 50,257, each by itself: nearly all is the table."""
+
+    def build(torch: Any) -> Built:
+        nn = torch.nn
+        words = nn.Embedding(50257, width)
+        model = nn.Sequential(words, nn.Flatten(0, 1), nn.Tanh(), nn.Linear(width, 10))
+        x = torch.randint(0, 50257, (12, 64))
+        y = torch.randint(0, 10, (12 * 64,))
+        chosen = getattr(torch.optim, optimizer)(model.parameters(), lr=1e-3)
+        return Built(model, nn.CrossEntropyLoss(), chosen, x, y)
+
+    return build
+
+
 CASES: dict[str, Case] = {
     "lstm": Case("LSTM 128-128, 50 steps, batch 32, Adam", classifier("LSTM"), 1.5),
     "gru": Case("GRU 128-128, 50 steps, batch 32, Adam", classifier("GRU"), 1.5),
@@ -272,6 +287,10 @@ CASES: dict[str, Case] = {
         "1 GPT block by hand, 4x512, AdamW", gpt(1, 4, 512, by_hand=True), 1.5
     ),
     "encoder_padded": Case("encoder 2x128, padding, 16x128, AdamW", padded_encoder, 1.5),
+    "vocabulary_sgd": Case("50,257 words of 128, 12x64, SGD", vocabulary(128, "SGD"), 1.5),
+    "vocabulary_sgd_wide": Case("50,257 words of 768, 12x64, SGD", vocabulary(768, "SGD"), 1.5),
+    "vocabulary_adam": Case("50,257 words of 128, 12x64, Adam", vocabulary(128, "Adam"), 1.5),
+    "vocabulary_adam_wide": Case("50,257 words of 768, 12x64, Adam", vocabulary(768, "Adam"), 1.5),
     "gpt2": Case("GPT-2 small, 1x128 tokens", gpt2_inference, 1.2),
     "gpt2_generation": Case("GPT-2 small, 8 tokens one by one", gpt2_generation, 1.0),
 }

@@ -33,6 +33,9 @@ CASES = {
     "lstm_wide": "layers",
     "transformer": "layers",
     "transformer_long": "layers",
+    "vocabulary_sgd": "layers",
+    "vocabulary_adam": "layers",
+    "vocabulary_adam_wide": "layers",
 }
 STATUS = Path("/proc/self/status")
 

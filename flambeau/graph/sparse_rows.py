@@ -13,7 +13,8 @@ The rows of an index are added up in the same order and with the same roundings.
 `compact[table]` where they need it (Adam's update of all rows), so that the gradient itself is not
 stored; a result that nobody may look at is left to whoever does (`late`). An update of the table
 that is `fma(gradient, c, table)` changes the touched rows only: elsewhere it adds a zero. (A rate
-that is not finite makes NaN of the touched rows only.)
+that is not finite makes NaN of the touched rows only.) Clipped gradients are `compact` scaled, and
+the sum of their squares is that of the squares in `compact`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.indexed import WITHIN, put_add, put_set, take, wraps
+from flambeau.ops.primitive import ELEMENTWISE
+from flambeau.ops.reduction import sum_
 from flambeau.ops.value import Value
 
 LEAST_BYTES = 1 << 20  # of a table
@@ -52,21 +55,28 @@ class _Gradient:
     table: Value
     place: Value
     compact: Value
+    made: bool = True  # by `put_add`, not from such a gradient
+    zero: bool = True  # whether row 0 is certainly zero
 
 
-def with_sparse_rows(program: Program, kept: set[int]) -> tuple[Program, dict[int, Late]]:
-    """The program with such gradients by rows, and the results that are made when somebody looks
-    (not the `kept` ones). Results keep their numbers, new ones come last.
+def with_sparse_rows(program: Program) -> tuple[Program, dict[int, Late]]:
+    """The program with such gradients by rows, and the results that are made when somebody looks.
+    Results keep their numbers, new ones come last.
     """
     if not any(_is_sparse(v) for v in program.nodes()):
         return program, {}
     found: dict[Value, _Gradient] = {}
 
     def rule(v: Value, inputs: tuple[Value, ...]) -> Value | None:
-        if not _is_sparse(v):
-            return None
-        index, rows = inputs[1:]
-        gradient = _gradient(v, index, rows)
+        if _is_sparse(v):
+            gradient = _gradient(v, *inputs[1:])
+        elif v.primitive.family == ELEMENTWISE and v.ndim > 1:
+            changed = _elementwise(v, inputs, found)
+            if changed is None:
+                return None
+            gradient = changed
+        else:
+            return _sum(v, inputs, found) if v.primitive is sum_ else None
         dense = take(gradient.compact, gradient.table, what=WITHIN)
         found[dense] = gradient
         return dense
@@ -76,7 +86,7 @@ def with_sparse_rows(program: Program, kept: set[int]) -> tuple[Program, dict[in
     late = {}
     for number, value in enumerate(changed.results):
         known = found.get(_same_elements(value))
-        if known is None or number in kept:
+        if known is None:
             continue
         late[number] = Late(number, len(results), value.size * value.dtype.itemsize)
         results[number] = _flat(known.compact)
@@ -106,6 +116,39 @@ def _gradient(v: Value, index: Value, rows: Value) -> _Gradient:
     return _Gradient(index, v.attrs["what"], table, place, compact)
 
 
+def _elementwise(
+    v: Value, inputs: tuple[Value, ...], found: dict[Value, _Gradient]
+) -> _Gradient | None:
+    """What an elementwise function makes of a gradient and of numbers; None for other operands."""
+    known = [found.get(_same_elements(x)) if x.shape == v.shape else None for x in inputs]
+    first = next((gradient for gradient in known if gradient is not None), None)
+    if first is None:
+        return None
+    operands = []
+    for x, gradient in zip(inputs, known, strict=True):
+        number = _uniform(x) if gradient is None else None
+        if gradient is not None and gradient.table is first.table:
+            operands.append(gradient.compact)
+        elif number is not None:
+            operands.append(ar.expand(number, first.compact.shape))
+        else:
+            return None
+    compact = v.primitive(*operands, **v.attrs)
+    if compact.shape != first.compact.shape:
+        return None
+    squares = v.primitive is el.mul and all(g is not None and g.zero for g in known)
+    return replace(first, compact=compact, made=False, zero=squares)
+
+
+def _sum(v: Value, inputs: tuple[Value, ...], found: dict[Value, _Gradient]) -> Value | None:
+    """The sum of all elements, if the others are zero."""
+    (x,) = inputs
+    known = found.get(_same_elements(x))
+    if known is None or not known.zero or len(v.attrs["axes"]) != x.ndim:
+        return None
+    return sum_(known.compact, axes=tuple(range(known.compact.ndim)))
+
+
 def _by_rows(update: Update, found: dict[Value, _Gradient]) -> Update:
     """An update that adds a multiple of a gradient, to the touched rows only."""
     value = _same_elements(update.value)
@@ -115,7 +158,13 @@ def _by_rows(update: Update, found: dict[Value, _Gradient]) -> Update:
     gradient, number = found.get(_same_elements(dense)), _uniform(factor)
     base = _same_elements(old)
     whole = base.primitive is source.input_ and base.attrs["role"] == "base"
-    if gradient is None or number is None or not whole or base.attrs["index"] != update.base:
+    if (
+        gradient is None
+        or not gradient.made
+        or number is None
+        or not whole
+        or base.attrs["index"] != update.base
+    ):
         return update
     # Checked again: nothing says that the check of `table` comes first.
     rows = take(old, gradient.index, what=gradient.what)

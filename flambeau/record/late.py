@@ -62,7 +62,7 @@ class LateStorage(Storage):
 
 
 def _scattered(rows: Storage, table: Storage, nbytes: int) -> Buffer:
-    """The whole table: row `places[r]` of the rows at r, zeros where that is 0."""
+    """The whole table: row `places[r]` of the rows at r."""
     places = table.array(int64)
     try:
         raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
@@ -74,5 +74,7 @@ def _scattered(rows: Storage, table: Storage, nbytes: int) -> Buffer:
     compact = np.asarray(rows.buffer).reshape(-1, width)
     (touched,) = places.nonzero()
     whole = raw[start : start + nbytes].reshape(-1, width)
+    if compact[0].any():  # (scaled by what is no number)
+        whole[:] = compact[0]
     whole[touched] = compact[places[touched]]
     return Buffer(raw, address + start, nbytes, start)

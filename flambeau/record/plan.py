@@ -231,8 +231,7 @@ class Plan:
         self.late: dict[int, Late] = {}
         self.wanted = 0
         if not (OPTIONS.sync or OPTIONS.watch_nan):
-            written = {index for index, _, _ in rewritten or ()}
-            self.program, self.late = with_sparse_rows(program, written)
+            self.program, self.late = with_sparse_rows(program)
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
         # (result, how often it was written after it was made, how often of these silently)

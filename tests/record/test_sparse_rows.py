@@ -114,6 +114,34 @@ def clipped(torch: Any, table: Any, optimizer: Any, batches: Any) -> list[Any]:
     return [*seen, table.weight.grad]
 
 
+def clipped_at_once(torch: Any, table: Any, optimizer: Any, batches: Any) -> list[Any]:
+    """Nothing is read before the step; once the norm is infinite."""
+    seen = []
+    for number, batch in enumerate(batches):
+        optimizer.zero_grad()
+        loss = loss_of(table, batch) * (1e30 if number == 2 else 1.0)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(table.parameters(), 0.01)
+        if number != 2:
+            optimizer.step()
+        seen += [loss.item(), norm.item()]
+        if number > 1:
+            seen.append(table.weight.grad)
+    return seen
+
+
+def scaled(torch: Any, table: Any, optimizer: Any, batches: Any) -> list[Any]:
+    seen = []
+    for batch in batches:
+        optimizer.zero_grad()
+        loss = loss_of(table, batch)
+        loss.backward()
+        table.weight.grad.div_(4.0).add_(0.25)
+        optimizer.step()
+        seen.append(loss.item())
+    return [*seen, table.weight.grad, table.weight.grad._version]
+
+
 def tied(torch: Any, table: Any, optimizer: Any, batches: Any) -> list[Any]:
     seen = []
     for batch in batches:
@@ -151,7 +179,8 @@ def copied_weights(torch: Any, table: Any, optimizer: Any, batches: Any) -> list
 
 
 LOOPS: list[Loop] = [
-    plain, cleared_last, read_each_time, held, accumulated, changed_by_hand, clipped, tied,
+    plain, cleared_last, read_each_time, held, accumulated, changed_by_hand, clipped,
+    clipped_at_once, scaled, tied,
     through_numpy, copied_weights,
 ]  # fmt: skip
 OPTIMIZERS: dict[str, Callable[[Any, Any], Any]] = {
@@ -162,7 +191,7 @@ OPTIMIZERS: dict[str, Callable[[Any, Any], Any]] = {
     "adamw": lambda torch, p: torch.optim.AdamW(p, lr=1e-2, amsgrad=True),
 }
 CASES = [(loop, "sgd") for loop in LOOPS] + [(plain, name) for name in OPTIMIZERS]
-CASES += [(loop, "adam") for loop in (cleared_last, held, clipped, tied)]
+CASES += [(loop, "adam") for loop in (cleared_last, held, clipped, clipped_at_once, tied)]
 
 
 def run(torch: Any, loop: Loop, optimizer: str, **options: Any) -> list[Any]:
@@ -176,7 +205,7 @@ def agree(ours: list[Any], theirs: list[Any]) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         if other is None:
             assert mine is None
-        elif isinstance(other, float):
+        elif isinstance(other, (float, int)):
             np.testing.assert_allclose(mine, other, rtol=2e-5, atol=1e-6)
         else:
             np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=2e-5, atol=2e-6)
