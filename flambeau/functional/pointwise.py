@@ -12,6 +12,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.promotion import can_cast
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
@@ -400,10 +401,12 @@ logical_xor, logical_xor_, _F = _binary_op("logical_xor", _logical(el.bitwise_xo
 
 
 def _scaled(
-    function: Callable[[Operand, Operand], Value],
+    function: Callable[[Operand, Operand], Value], writes: bool = False
 ) -> Callable[[Operand, Operand, Operand], Value]:
     def apply(a: Operand, b: Operand, alpha: Operand) -> Value:
         dtype = ar.promoted_dtype(a, b)
+        if writes and isinstance(a, Value) and not can_cast(dtype, a.dtype):
+            return function(a, b)  # which is refused before alpha is looked at
         kind = ar.promoted_dtype(alpha).kind
         if function is _sub:
             _bool_arithmetic("sub", a, b)
@@ -422,8 +425,8 @@ def _scaled(
 
 ADD_SCALED = PureOp("add", _scaled(ar.add), preserves=True)
 SUB_SCALED = PureOp("sub", _scaled(_sub), preserves=True)
-ADD_SCALED_ = InplaceOp("add_", _scaled(ar.add), "AddBackward0")
-SUB_SCALED_ = InplaceOp("sub_", _scaled(_sub), "SubBackward0")
+ADD_SCALED_ = InplaceOp("add_", _scaled(ar.add, True), "AddBackward0")
+SUB_SCALED_ = InplaceOp("sub_", _scaled(_sub, True), "SubBackward0")
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:

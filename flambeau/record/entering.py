@@ -9,6 +9,7 @@ from flambeau.core.shapes import storage_extent
 from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas, together
 from flambeau.record.flushing import Shown, flush, settle_other
 from flambeau.record.misses import miss
+from flambeau.record.pieces import Entry, Piece
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording
 from flambeau.record.storage import Storage, snapshot
 
@@ -85,6 +86,15 @@ def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
     return number
 
 
+class Native:
+    """`pieces.repeat`, once programs are compiled and where the interpreter has such calls."""
+
+    repeat: Any = None
+
+
+NATIVE = Native()
+
+
 class Together:
     """Tensors that enter recordings in one event, as they were when this was made.
 
@@ -99,6 +109,8 @@ class Together:
         "complete",
         "last",
         "metas",
+        "piece",
+        "place",
         "seen",
         "tensors",
     )
@@ -122,9 +134,19 @@ class Together:
         self.last: Any = None  # the recording that they entered before,
         self.before: Any = None  # at which state,
         self.after: Any = None  # and the state after it
+        self.place: Any = None  # where the piece begins
+        self.piece: Any = None  # how they enter there, where they have done so twice
 
     def enter(self, rec: Recording) -> bool:
         """Brings the tensors into the recording; whether it did (see `enter_all`)."""
+        piece = self.piece
+        if (
+            piece is not None
+            and rec.state is self.place
+            and NATIVE.repeat(piece.address, rec, None)
+        ):
+            self.last, self.before, self.after = rec, self.place, piece.after
+            return True
         last = self.last
         if last is not None and not last.done:
             last = None
@@ -173,8 +195,21 @@ class Together:
                     storage.offset = offset * meta.dtype.itemsize
                     storage.dtype = meta.dtype
                     tensor._num = number + place
+        if known and NATIVE.repeat is not None and self.place is not before:
+            self.cut(before, state)
         self.last, self.before, self.after = rec, before, state
         return True
+
+    def cut(self, before: Any, after: Any) -> None:
+        """Notes how they enter at a place in the tree."""
+        first = before.lengths[0], before.count
+        entries = [
+            Entry(tensor, storage, meta, offset, first[0] + place, first[1] + place)
+            for part in self.seen
+            for tensor, storage, meta, offset, place in part
+        ]
+        self.place = before
+        self.piece = Piece(before, after, entries, self.tensors, self.bases)
 
 
 def enter_all(rec: Recording, tensors: list[Handle], metas: Metas) -> bool:

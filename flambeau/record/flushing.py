@@ -21,10 +21,8 @@ from flambeau.record.recording import (
     CLOSED,
     DEAD,
     LOCAL,
-    ROOTS,
     Flushed,
     Recording,
-    root_state,
     trace_of,
 )
 from flambeau.record.replay import Card
@@ -57,17 +55,20 @@ _ticks = itertools.count(1)
 def flush() -> None:
     """Runs what this thread has recorded; every live tensor has its data afterwards."""
     rec = LOCAL.rec
-    if rec.state.parent is None:
+    state = rec.state
+    if state.parent is None:
         return
-    LOCAL.rec = Recording(ROOTS[LOCAL.grad_mode] if LOCAL.autocast is None else root_state())
-    known, refused = rec.state.known, 0
+    known, refused = state.known, 0
     if known is not None and known.card is not None and WATCH.observer is None:
         card = known.card
-        done = known.replay(card.address, rec, _settling)
-        if done:
+        following = known.replay(card.address, rec, _settling, LOCAL.root)
+        if following:
+            if LOCAL.rec is rec:  # and no finalizer has recorded anything
+                LOCAL.rec = following
             return
-        if done is None:
+        if following is None:
             refused = card.code()
+    LOCAL.rec = Recording(LOCAL.root)
     with _settling:
         if rec.taken:
             return  # another thread has run it

@@ -12,21 +12,10 @@ Note: what it relies on
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from flambeau.execute.cpu.entrances import builtins
-from flambeau.execute.cpu.references import SHARED, item, new_reference, put, release, replaced
+from flambeau.execute.cpu.references import item, new_reference, put, release, replaced
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
-from flambeau.record import words
-from flambeau.record.handle import Handle
-from flambeau.record.meta import Meta
-from flambeau.record.recording import Recording
-from flambeau.record.storage import Storage
-from flambeau.record.tree import State
-
-KnownOp = Callable[..., Any]
 
 # ---- functions on words --------------------------------------------------------------------------
 
@@ -119,18 +108,8 @@ def number_of(rec: int, tensor: int) -> Any:
 
 def entered(rec: int, tensor: int) -> Any:
     """`entering.enter` of a tensor of its own, whose storage no pending recording has."""
-    values = values_of(tensor)
-    if values == 0:
-        return 0
-    storage = word[values + at.VALUE__STORAGE]
-    offset = word[values + at.VALUE__OFFSET]
-    family = word[values + at.VALUE__FAMILY]
-    if (
-        storage == 0
-        or storage == given.NONE
-        or (offset != 0 and offset != given.ZERO)
-        or (family != 0 and family != given.NONE)
-    ):
+    storage = at_hand(rec, tensor, 0)
+    if storage == 0:
         return 0
     other = word[storage + at.STORAGE_RECORDING]
     meta = word[tensor + at.HANDLE__META]
@@ -141,21 +120,12 @@ def entered(rec: int, tensor: int) -> Any:
         after == 0
         or not open_lists(rec)
         or word[rec + at.RECORDING_STATE] != before
-        or word[storage + at.STORAGE_EXPOSED] != given.FALSE
+        or at_hand(rec, tensor, 0) != storage
         or word[storage + at.STORAGE_RECORDING] != other
-        or (other != given.NONE and word[other + at.RECORDING_DONE] != given.TRUE)
     ):
         return 0
-    base = api.PyTuple_New(2)
-    if base == 0:
-        api.PyErr_Clear()
+    if not with_base(rec, storage):
         return 0
-    word[base + at.FIRST_ELEMENT] = new_reference(storage)
-    word[base + at.FIRST_ELEMENT + 8] = new_reference(given.ZERO)
-    if not appended(word[rec + at.RECORDING_BASES], base):
-        release(base)
-        return 0
-    release(base)  # the list's
     if not appended(word[rec + at.RECORDING_HANDLES], tensor):
         shorten(word[rec + at.RECORDING_BASES], 1)
         return 0
@@ -172,6 +142,47 @@ def entered(rec: int, tensor: int) -> Any:
     release(other)
     release(last)
     return number
+
+
+def at_hand(rec: int, tensor: int, offset: int) -> Any:
+    """The storage of a tensor that may enter the recording: of its own, with so many elements
+    before it; 0 where that is not so.
+    """
+    kind = word[tensor + at.TYPE]
+    if kind != given.TENSOR and kind != given.PARAMETER:
+        return 0
+    values = values_of(tensor)
+    if values == 0 or word[tensor + at.HANDLE__REC] == rec:
+        return 0
+    storage = word[values + at.VALUE__STORAGE]
+    family = word[values + at.VALUE__FAMILY]
+    if (
+        storage == 0
+        or storage == given.NONE
+        or (family != 0 and family != given.NONE)
+        or word[storage + at.STORAGE_EXPOSED] != given.FALSE
+    ):
+        return 0
+    place = word[values + at.VALUE__OFFSET]
+    if place != 0 and place != given.ZERO:
+        offset -= api.PyLong_AsLongLong(place)
+    other = word[storage + at.STORAGE_RECORDING]
+    if offset != 0 or (other != given.NONE and word[other + at.RECORDING_DONE] != given.TRUE):
+        return 0
+    return storage
+
+
+def with_base(rec: int, storage: int) -> Any:
+    """Adds (storage, 0) to the bases; 0 where there is no memory."""
+    base = api.PyTuple_New(2)
+    if base == 0:
+        api.PyErr_Clear()
+        return 0
+    word[base + at.FIRST_ELEMENT] = new_reference(storage)
+    word[base + at.FIRST_ELEMENT + 8] = new_reference(given.ZERO)
+    added = appended(word[rec + at.RECORDING_BASES], base)
+    release(base)  # the list's
+    return added
 
 
 def values_of(thing: int) -> Any:
@@ -294,66 +305,6 @@ def shorten(sequence: int, count: int) -> Any:
 
 
 INLINED = (
-    recorded, part_of_key, is_number, number_of, entered, values_of, found_in, open_lists, extended,
-    with_results, item_of, with_result, appended, shorten, *SHARED,
+    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, values_of, found_in,
+    open_lists, extended, with_results, item_of, with_result, appended, shorten,
 )  # fmt: skip
-
-
-# ---- finding them --------------------------------------------------------------------------------
-
-
-@cache
-def native() -> KnownOp | None:
-    """`known_op` as a builtin function; None where nothing is known of the layout of objects."""
-    if not words.known():
-        return None
-    from flambeau.record import recorder
-
-    tensor = recorder.handle_class()
-    parameter = next(kind for kind in tensor.__subclasses__() if kind.__name__ == "Parameter")
-    try:
-        numbers = _numbers((tensor, parameter))
-        given = {
-            "NONE": id(None),
-            "TRUE": id(True),
-            "FALSE": id(False),
-            "EMPTY": id(()),
-            "ZERO": id(0),
-            "LIST": id(list),
-            "TUPLE": id(tuple),
-            "INT": id(int),
-            "BOOL": id(bool),
-            "FLOAT": id(float),
-            "TENSOR": id(tensor),
-            "PARAMETER": id(parameter),
-            "NEW": words.maker(),
-        }
-    except words.Unknown:
-        return None
-    found = builtins((known_op,), INLINED, numbers, given)
-    return None if found is None else found[0]
-
-
-def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
-    """The numbers of the functions above. Unknown where objects are not laid out so."""
-    slots: list[tuple[Any, str, str]]
-    slots = [(Recording, "RECORDING", name) for name in Recording.__slots__ if name[0] != "_"]
-    slots += [(Storage, "STORAGE", name) for name in Storage.__slots__ if name[0] != "_"]
-    slots += [(State, "STATE", name) for name in State.__slots__ if name[0] != "_"]
-    slots += [(Handle, "HANDLE", name) for name in ("_meta", "_rec", "_num")]
-    slots += [(Meta, "META", "dtype")]
-    found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
-    for name in ("_storage", "_offset", "_family"):
-        places = {words.place_of_value(cls, name) for cls in classes}
-        if len(places) > 1:
-            raise words.Unknown
-        found[f"VALUE_{name.upper()}"] = 8 * places.pop()
-    if not all(found[name] for name in found if not name.startswith("VALUE")):
-        raise words.Unknown
-    found |= {"TYPE": words.TYPE, "LENGTH": words.LENGTH, "ITEMS": words.ITEMS}
-    return found | {
-        "DICT": words.DICT,
-        "VALUES": words.VALUES,
-        "SPLIT": words.SPLIT,
-        "FIRST_ELEMENT": words.FIRST_ELEMENT,
-    }

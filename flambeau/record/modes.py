@@ -33,8 +33,10 @@ def _set_modes(grad_mode: bool, autocast: Any, key: Any) -> None:
             state = rec.state.next.get(key) or miss(rec, key)
         except Flushed:
             rec = LOCAL.rec
+    root = root_of(grad_mode, autocast)
     if state is None:
-        state = root_of(grad_mode, autocast)
+        state = root
     LOCAL.grad_mode = grad_mode
     LOCAL.autocast = autocast
+    LOCAL.root = root
     rec.state = state

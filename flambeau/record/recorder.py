@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau.record import known_ops
-from flambeau.record.entering import Together, enter, enter_all, enter_slowly
+from flambeau.record.entering import NATIVE, Together, enter, enter_all, enter_slowly
 from flambeau.record.events import DATA, DETACH
 from flambeau.record.flushing import (
     Shown,
@@ -33,6 +32,7 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.misses import miss
 from flambeau.record.modes import set_autocast, set_grad_mode
+from flambeau.record.native_calls import native_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording, root_state, trace_of
 from flambeau.record.storage import Storage
@@ -96,7 +96,10 @@ def use_native_calls() -> None:
     """From now on ops that are known are native calls, where the interpreter has those."""
     global _known_op
     if _known_op is None and not OPTIONS.sync:
-        _known_op = known_ops.native()
+        calls = native_calls()
+        if calls is not None:
+            _known_op = calls.known_op
+            NATIVE.repeat = calls.repeat
 
 
 def set_handle_class(cls: type[Any]) -> None:

@@ -94,6 +94,7 @@ class Local(threading.local):
         ERA[0] += 1
         THREADS.several, THREADS.first = not THREADS.first, False
         self.rec = Recording(ROOTS[True])
+        self.root = ROOTS[True]  # where a recording begins in these modes
         self.grad_mode = True
         self.autocast: Any = None  # the policy under autocast
         self.inference = False
@@ -117,7 +118,7 @@ class Closed:
 
     def __iadd__(self, more: Any) -> Any:
         if LOCAL.rec.handles is CLOSED:
-            LOCAL.rec = Recording(root_state())
+            LOCAL.rec = Recording(LOCAL.root)
         raise Flushed
 
     append = __iadd__
@@ -134,7 +135,7 @@ CLOSED: Any = Closed()
 
 def root_state() -> State:
     """Where a recording begins in the modes of this thread."""
-    return root_of(LOCAL.grad_mode, LOCAL.autocast)
+    return LOCAL.root
 
 
 def root_of(grad_mode: bool, autocast: Any) -> State:

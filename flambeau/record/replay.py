@@ -64,10 +64,11 @@ FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS = 2, 4, 5
 
 
 def replay(_: int, args: int, count: int) -> Any:
-    """(card, recording, lock): True where the recording has run; False where something is not as
-    the card says, and None where the program has refused its data: nothing is handed out then.
+    """(card, recording, lock, state): a new recording at `state`, once the recording has run;
+    False where something is not as the card says, and None where the program has refused its data:
+    nothing is handed out then.
     """
-    if count != 3:
+    if count != 4:
         return api.PyErr_BadArgument()
     card = api.PyLong_AsVoidPtr(word[args])
     if failed(card):
@@ -77,13 +78,16 @@ def replay(_: int, args: int, count: int) -> Any:
         return new_reference(given.FALSE)
     collecting = api.PyGC_Disable()
     answer = given.FALSE
-    if made_ready(card, rec):
+    following = new_recording(word[args + 24])
+    if following != 0 and made_ready(card, rec):
         answer = given.NONE
         word[card + at.CODE] = run(card, rec)
         if word[card + at.CODE] == 0:
             answer = given.TRUE
     if answer != given.TRUE:
+        api.PyErr_Clear()
         unmake(card)
+        release(following)
         if collecting:
             api.PyGC_Enable()
         return new_reference(answer)
@@ -109,7 +113,35 @@ def replay(_: int, args: int, count: int) -> Any:
     release(scalars)
     release(bases)
     release(handles)
-    return new_reference(given.TRUE)
+    return following
+
+
+def new_recording(state: int) -> Any:
+    """What `Recording(state)` gives; 0 where there is no memory for it."""
+    rec = api.PyType_GenericAlloc(given.RECORDING, 0)
+    if rec == 0:
+        return 0
+    word[rec + at.RECORDING_STATE] = new_reference(state)
+    word[rec + at.RECORDING_HANDLES] = api.PyList_New(0)
+    word[rec + at.RECORDING_BASES] = api.PyList_New(0)
+    word[rec + at.RECORDING_SCALARS] = api.PyList_New(0)
+    if (
+        word[rec + at.RECORDING_HANDLES] == 0
+        or word[rec + at.RECORDING_BASES] == 0
+        or word[rec + at.RECORDING_SCALARS] == 0
+    ):
+        release(rec)
+        return 0
+    word[rec + at.RECORDING_FRAMES] = new_reference(given.EMPTY)
+    word[rec + at.RECORDING_CUTS] = new_reference(given.EMPTY)
+    word[rec + at.RECORDING_TRACE] = new_reference(given.NONE)
+    word[rec + at.RECORDING_PLAN] = new_reference(given.NONE)
+    word[rec + at.RECORDING_NODES] = new_reference(given.NONE)
+    word[rec + at.RECORDING_TAKEN] = new_reference(given.FALSE)
+    word[rec + at.RECORDING_DONE] = new_reference(given.FALSE)
+    word[rec + at.RECORDING_RAN] = new_reference(given.FALSE)
+    word[rec + at.RECORDING_FAILED] = new_reference(given.FALSE)
+    return rec
 
 
 def as_written(card: int, rec: int) -> Any:
@@ -208,7 +240,6 @@ def made_ready(card: int, rec: int) -> Any:
     while entry != word[card + at.FAMILIES_END]:
         word[entry + 24] = new_family(word[entry + 8], item(handles, word[entry]))
         if word[entry + 24] == 0:
-            api.PyErr_Clear()
             return 0
         entry += 8 * at.FAMILY_WORDS
     entry = word[card + at.WRITES]
@@ -217,7 +248,6 @@ def made_ready(card: int, rec: int) -> Any:
         word[entry + 24] = sum_of(word[storage + at.STORAGE_VERSION], word[entry + 8])
         word[entry + 32] = sum_of(word[storage + at.STORAGE_SILENT], word[entry + 16])
         if word[entry + 24] == 0 or word[entry + 32] == 0:
-            api.PyErr_Clear()
             return 0
         entry += 8 * at.WRITE_WORDS
     return 1
@@ -339,8 +369,8 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 
 INLINED = (
-    as_written, counted, untouched, numbers_taken, made_ready, new_family, sum_of, unmake,
-    run, hand_out, set_attribute, *SHARED,
+    new_recording, as_written, counted, untouched, numbers_taken, made_ready, new_family, sum_of,
+    unmake, run, hand_out, set_attribute, *SHARED,
 )  # fmt: skip
 
 
@@ -374,6 +404,7 @@ def native() -> Any:
         "DEAD": DEAD,
         "TENSOR": recorder.handle_class(),
         "FAMILY": Family,
+        "RECORDING": Recording,
         **NAMES,
     }
     given = {name: id(thing) for name, thing in objects.items()}

@@ -301,9 +301,14 @@ class Tensor(Base):
             )
         if meta.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
-        array = self._array()
         storage = self._storage
-        assert storage is not None
+        if storage is None or storage.recording is not None:
+            storage = self._settled()
+        if meta.numel:
+            start = self._offset * meta.dtype.itemsize if self._offset else 0
+            array = storage.buffer.shown(meta.extents, meta.dtype.numpy, start, meta.steps)
+        else:
+            array = np.empty(meta.shape, meta.dtype.numpy)
         storage.exposed = True
         if storage.recording is not None:
             self._settled()  # another thread may have taken it as unseen in between

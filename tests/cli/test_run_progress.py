@@ -70,7 +70,7 @@ def test_lines_where_it_is_forced_and_nothing_otherwise(tmp_path: Path) -> None:
     assert plain.stdout == terminal.stdout == always.stdout  # the same numbers, nothing added
     assert plain.stderr == terminal.stderr == ""
     loss = float(plain.stdout.split()[1])
-    # (A slow machine has a line every ten seconds, and lines of the loops that are short elsewhere.)
+    # (A slow machine has a line every ten seconds, and some of loops that are short elsewhere.)
     loops = [
         line for line in always.stderr.splitlines() if line.startswith("train_loader, epoch 2")
     ]

@@ -319,6 +319,26 @@ def _run_threads(trial: Trial, block: Block) -> None:
         raise Ambiguous
 
 
+SINGLE = re.compile(r"torch\.tensor\({data}, dtype=torch\.float32(, requires_grad=True)?\)")
+DRAWN = re.compile(r"torch\.(randn?)\((\(.*?\))\)")
+
+
+def in_double(program: Program) -> Program:
+    """The program in double precision, on the same single-precision numbers."""
+    return replace(program, statements=tuple(_in_double(one) for one in program.statements))
+
+
+def _in_double(statement: Statement) -> Statement:
+    if isinstance(statement, Block):
+        return replace(statement, body=tuple(_in_double(one) for one in statement.body))
+    if found := SINGLE.search(statement.text):
+        same = "torch.tensor({data}, dtype=torch.float32).double()"
+        made = same + (".requires_grad_()" if found[1] else "")
+        return replace(statement, text=statement.text.replace(found[0], made))
+    text = statement.text.replace("torch.float32", "torch.float64")
+    return replace(statement, text=DRAWN.sub(r"torch.\1(\2, dtype=torch.float32).double()", text))
+
+
 @lru_cache(maxsize=20_000)
 def _compiled(text: str, mode: str) -> CodeType:
     return compile(text, "<program>", mode)

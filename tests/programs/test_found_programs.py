@@ -340,6 +340,18 @@ for x, y in ((1.0, True), (True, 2.0), (1, True), (True, True), (True, 3)):
             except RuntimeError as _error:
                 said.append(str(_error)[:40])
 """,
+    "what a scaled sum says first": """
+said = []
+_kinds = torch.tensor([True, False]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
+for _x in _kinds:
+    for _y in (*_kinds, True, 2, 2.5):
+        for _alpha in (True, False, 1, 2, 2.5):
+            for _f in (torch.add, lambda *_a, **_k: _a[0].clone().add_(*_a[1:], **_k)):
+                try:
+                    said.append(_f(_x, _y, alpha=_alpha).tolist())
+                except RuntimeError as _error:
+                    said.append(str(_error)[:60])
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.record import known_ops, recorder
+from flambeau.record import recorder
 from flambeau.record.events import PureOp
+from flambeau.record.native_calls import native_calls
 from flambeau.record.options import OPTIONS
 
 pytestmark = pytest.mark.skipif(
-    known_ops.native() is None or OPTIONS.sync, reason="no native recording"
+    native_calls() is None or OPTIONS.sync, reason="no native recording"
 )
-known: Any = known_ops.native()
+known: Any = native_calls() and native_calls().known_op  # type: ignore[union-attr]
 
 RNG = np.random.default_rng(3)
 X, Y = (RNG.standard_normal((3, 4)).astype("f") for _ in range(2))

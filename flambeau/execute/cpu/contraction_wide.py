@@ -9,14 +9,14 @@ are going to meet.
 
 The strip is of the side that vectors run along (`right`) or of the one whose elements meet whole
 vectors (`left`): the other side is small, and packed by each task as it begins, or is read where it
-is. Of strips of the left side, the next one is packed piece by piece between the tiles, each of
-which asks for the piece after its own: rows of a large matrix often lie a power of two apart, and
-only a few of them fit a cache at once.
+is. Where one tile of a strip of the left side meets all columns, each line of the strip is used
+once, and it is not packed either. The tile asks for a few rows ahead and no more: rows of a large
+matrix often lie a power of two apart, and only a dozen of their lines fit the level-1 cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +48,7 @@ NARROW, BROAD = 2, 4
 STRIP_BYTES = 1 << 18  # of a packed strip
 STRIP = 256  # rows or columns at most: runs of 16 lines
 LARGE_BYTES = 1 << 20  # operands and results from which on memory is what counts
+AHEAD = 6  # k of an operand that is not packed
 FEW = 48  # rows, columns or terms of a sum: with more of all the matrix unit is faster
 
 
@@ -107,6 +108,11 @@ class WidePlan:
         return max(most // tile, 1) * tile
 
     @property
+    def direct(self) -> bool:
+        """Whether the left side is read where it is, by tiles with all columns."""
+        return self.by_rows and self.columns <= self.tile_columns
+
+    @property
     def together(self) -> int:
         """Columns that are computed together, whole tiles."""
         if not self.by_rows:
@@ -121,18 +127,9 @@ class WidePlan:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Floats of a task's memory: the packed right side, the packed left side, some results."""
-        of_left = 2 * self.packed_strip if self.by_rows else 0
+        packed = self.by_rows and not self.direct
+        of_left = self.depth * self.strip // self.tile_rows * self.lanes if packed else 0
         return self.depth * self.together, of_left, self.tile_rows * self.together
-
-    @property
-    def packed_strip(self) -> int:
-        """Floats of a packed strip of the left side, of which there are two: this and the next."""
-        return self.depth * (self.strip // self.tile_rows) * self.lanes
-
-    @property
-    def piece(self) -> int:
-        """How many k of the next strip are packed after a tile."""
-        return -(-self.depth // (self.strip // self.tile_rows))
 
     @property
     def scratch_bytes(self) -> int:
@@ -178,11 +175,12 @@ class _Wide:
         self.e = Emitter(plan.vector_bits)
         self.vector = F32.with_lanes(plan.lanes)
         self.line = 4 * plan.lanes
-        self.begin: Reg | None = None  # where the next strip begins, within a strip's function
 
     def text(self) -> tuple[str, int]:
         e, plan = self.e, self.plan
         heights = {plan.tile_rows, plan.rows % plan.tile_rows} - {0}
+        if plan.by_rows:
+            self.emit_packing("pack.columns", plan.right, plan.columns)
         for rows in sorted(heights):
             self.emit_tile(rows)
         for size in sorted({plan.strip, plan.extent % plan.strip} - {0}):
@@ -201,111 +199,56 @@ class _Wide:
         memory = operand_pointer(e, TABLE, ARGS, SCRATCH)
         memory = e.gep(memory, "float", weighted_sum(e, [(task, sum(plan.sizes))]))
         start = weighted_sum(e, [(indices[0], plan.strip)])
-        ends = []
-        for end in (task, e.op("add nsw", task, e.i64(1))):
-            number = e.op("mul nsw", end, e.i64(plan.cut[0].count))
-            ends.append(e.op("udiv", number, e.i64(plan.cut[0].cut)))
-        arguments = [TABLE, ARGS, memory, start, indices[0], *ends]
-        e.call(f"strip.{size}", None, arguments, declared=True)
+        if plan.by_rows:  # all strips of a task meet the same columns
+            number = e.op("mul nsw", task, e.i64(plan.cut[0].count))
+            first = e.op("udiv", number, e.i64(plan.cut[0].cut))
+            with e.when(e.cmp("icmp eq", indices[0], first)):
+                self.call_packing("pack.columns", plan.right, e.i64(0), memory)
+        e.call(f"strip.{size}", None, [TABLE, ARGS, memory, start], declared=True)
 
     # ---- strips ----------------------------------------------------------------------------------
 
     def emit_strip(self, size: int) -> None:
-        """Defines @strip.size(.., memory, start, number, low, high): all results of a strip, one of
-        low .. high - 1 of its task.
-        """
+        """Defines @strip.size(.., memory, start): all results of a strip."""
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, ("memory", PTR), ("start", I64)]
-        parameters += [("number", I64), ("low", I64), ("high", I64)]
-        of_right = plan.columns if plan.by_rows else size
-        pack = self.pack_lines if plan.right.lead.stride == 1 else self.pack_turned
-        self.emit_packing(f"pack.right.{size}", plan.right, of_right, plan.tile_columns, pack)
-        if plan.by_rows:
-            self.emit_packing(f"pack.left.{size}", plan.left, size, plan.tile_rows, self.pack_lines)
-        with e.function(f"strip.{size}", "internal void", parameters) as registers:
-            _, _, memory, start, number, low, high = registers
-            self.right, self.left = memory, e.gep(memory, "float", e.i64(plan.sizes[0]))
-            self.results = e.gep(memory, "float", e.i64(sum(plan.sizes[:2])))
-            if plan.by_rows:
-                self.rows_of_strip(size, start, number, low, high)
-            else:
-                self.call_packing(f"pack.right.{size}", plan.right, start, memory)
-                self.over_rows(plan.rows, e.i64(0), start, size, None)
+        width = plan.columns if plan.by_rows else size
+        strip = plan.left if plan.by_rows else plan.right
+        if not plan.direct:
+            self.emit_packing(f"pack.{size}", strip, size)
+        with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
+            zero = e.i64(0)
+            if not plan.direct:
+                place = e.i64(plan.sizes[0] if plan.by_rows else 0)
+                self.call_packing(f"pack.{size}", strip, start, e.gep(memory, "float", place))
+            first, columns = (start, zero) if plan.by_rows else (zero, start)
+            count, rest = divmod(size if plan.by_rows else plan.rows, plan.tile_rows)
+            with e.loop(zero, e.i64(count)) as tiles:
+                self.some_rows(plan.tile_rows, tiles.index, first, columns, width, memory)
+            if rest:
+                self.some_rows(rest, e.i64(count), first, columns, width, memory)
             e.line("ret void")
 
-    def rows_of_strip(self, size: int, start: Reg, number: Reg, low: Reg, high: Reg) -> None:
-        """A strip of the left side, and the packing of the next one."""
-        e, plan = self.e, self.plan
-        whole = plan.extent // plan.strip  # strips of that size
-        tail = size < plan.strip
-        is_first = e.cmp("icmp eq", number, low)
-        with e.when(is_first):
-            self.call_packing(f"pack.right.{size}", plan.right, e.i64(0), self.right)
-        odd = e.op("and", number, e.i64(1))
-        memories = self.left
-        self.left = e.gep(memories, "float", weighted_sum(e, [(odd, plan.packed_strip)]))
-        bounds = e.i64(0), e.i64(plan.depth)
-        if tail:
-            self.call_packing(f"pack.left.{size}", plan.left, start, self.left, bounds)
-            self.over_rows(size, start, e.i64(0), plan.columns, None)
-            return
-        with e.when(is_first):
-            self.call_packing(f"pack.left.{size}", plan.left, start, self.left, bounds)
-        after = e.op("add nsw", number, e.i64(1))
-        end = e.intrinsic("llvm.smin", high, e.i64(whole))
-        is_next = e.cmp("icmp slt", after, end)
-        even = e.op("xor", odd, e.i64(1))
-        target = e.gep(memories, "float", weighted_sum(e, [(even, plan.packed_strip)]))
-        begin = weighted_sum(e, [(start, 1), (e.i64(plan.strip), 1)])
-
-        def pack(tile: Reg) -> None:
-            k = weighted_sum(e, [(tile, plan.piece)])
-            stop = weighted_sum(e, [(k, 1), (e.i64(plan.piece), 1)])
-            stop = e.intrinsic("llvm.smin", stop, e.i64(plan.depth))
-            with e.when(is_next):
-                self.call_packing(f"pack.left.{size}", plan.left, begin, target, (k, stop))
-
-        self.begin = begin
-        self.over_rows(size, start, e.i64(0), plan.columns, pack)
-
-    def over_rows(
-        self,
-        rows: int,
-        first: Reg,
-        column: Reg,
-        width: int,
-        between: Callable[[Reg], None] | None,
+    def some_rows(
+        self, rows: int, number: Reg, first: Reg, column: Reg, width: int, memory: Reg
     ) -> None:
-        """`rows` rows from `first` on, tile by tile; `between`: what is done after each."""
-        e, plan = self.e, self.plan
-        count, rest = divmod(rows, plan.tile_rows)
-        with e.loop(e.i64(0), e.i64(count)) as tiles:
-            self.some_rows(plan.tile_rows, tiles.index, first, column, width)
-            if between is not None:
-                between(tiles.index)
-        if rest:
-            self.some_rows(rest, e.i64(count), first, column, width)
-
-    def some_rows(self, rows: int, number: Reg, first: Reg, column: Reg, width: int) -> None:
         """Computes a tile's rows over `width` columns and hands them on."""
         e, plan = self.e, self.plan
         tile = plan.tile_columns
         row = weighted_sum(e, [(first, 1), (number, plan.tile_rows)])
-        source, more = operand_pointer(e, TABLE, ARGS, plan.left.number), list[Reg]()
-        if plan.by_rows:
-            place = weighted_sum(e, [(number, plan.depth * plan.lanes)])
-            left = e.gep(self.left, "float", place)
-            k = weighted_sum(e, [(number, plan.piece), (e.i64(plan.piece), 1)])
-            next_ = weighted_sum(e, [(self.begin or first, 1), (k, plan.left.stride)])
-            more = [e.gep(source, "float", next_)]
+        of_right, of_left, _ = plan.sizes
+        if plan.by_rows and not plan.direct:
+            place = weighted_sum(e, [(e.i64(of_right), 1), (number, plan.depth * plan.lanes)])
+            left = e.gep(memory, "float", place)
         else:
-            left = e.gep(source, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
-        results = self.results
+            left = operand_pointer(e, TABLE, ARGS, plan.left.number)
+            left = e.gep(left, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
+        results = e.gep(memory, "float", e.i64(of_right + of_left))
         with e.loop(e.i64(0), e.i64(-(-width // tile))) as tiles:
-            right = e.gep(self.right, "float", weighted_sum(e, [(tiles.index, tile * plan.depth)]))
+            right = e.gep(memory, "float", weighted_sum(e, [(tiles.index, tile * plan.depth)]))
             result = e.gep(results, "float", weighted_sum(e, [(tiles.index, tile)]))
             here = weighted_sum(e, [(column, 1), (tiles.index, tile)])
-            arguments = [TABLE, ARGS, left, right, result, row, here, *more]
+            arguments = [TABLE, ARGS, left, right, result, row, here]
             e.call(f"tile.{rows}", None, arguments, declared=True)
         whole, rest = divmod(width, plan.lanes)
         with e.loop(e.i64(0), e.i64(rows)) as loop:
@@ -333,36 +276,23 @@ class _Wide:
 
     # ---- packing ---------------------------------------------------------------------------------
 
-    def emit_packing(
-        self,
-        name: str,
-        side: Side,
-        size: int,
-        tile: int,
-        pack: Callable[[Side, int, int, Reg, Reg], None],
-    ) -> None:
-        """Defines @name(source, target, low, high): packs `size` rows or columns, tile after tile
-        and k after k, as many as fit whole vectors; lines of k only from low to high - 1.
+    def emit_packing(self, name: str, side: Side, size: int) -> None:
+        """Defines @name(source, target): packs `size` rows or columns, tile after tile and k after
+        k, as many as fit whole vectors.
         """
-        parameters = [("source noalias", PTR), ("target noalias", PTR), ("low", I64), ("high", I64)]
-        with self.e.function(name, "internal void", parameters) as (source, target, low, high):
-            self.bounds = low, high
+        of_right = side is self.plan.right
+        tile = self.plan.tile_columns if of_right else self.plan.tile_rows
+        pack = self.pack_lines if side.lead.stride == 1 else self.pack_turned
+        parameters = [("source noalias", PTR), ("target noalias", PTR)]
+        with self.e.function(name, "internal void", parameters) as (source, target):
             pack(side, size, tile, source, target)
             self.e.line("ret void")
 
-    def call_packing(
-        self,
-        name: str,
-        side: Side,
-        start: Reg,
-        target: Reg,
-        bounds: tuple[Reg, Reg] | None = None,
-    ) -> None:
+    def call_packing(self, name: str, side: Side, start: Reg, target: Reg) -> None:
         e = self.e
         source = operand_pointer(e, TABLE, ARGS, side.number)
         source = e.gep(source, "float", weighted_sum(e, [(start, side.lead.stride)]))
-        bounds = bounds or (e.i64(0), e.i64(self.plan.depth))
-        e.call(name, None, [source, target, *bounds], declared=True)
+        e.call(name, None, [source, target], declared=True)
 
     def pitch(self, tile: int) -> int:
         """Floats of a k of a packed tile."""
@@ -373,7 +303,7 @@ class _Wide:
         e, plan = self.e, self.plan
         pitch = self.pitch(tile)
         whole = max((size - pitch) // tile + 1, 0)  # tiles whose vectors are all in the operand
-        with e.loop(*self.bounds) as k:
+        with e.loop(e.i64(0), e.i64(plan.depth)) as k:
             at = e.gep(source, "float", weighted_sum(e, [(k.index, side.stride)]))
             to = e.gep(target, "float", weighted_sum(e, [(k.index, pitch)]))
             with e.loop(e.i64(0), e.i64(whole)) as tiles:
@@ -446,40 +376,33 @@ class _Wide:
         arguments = [place, Reg("4", I32), mask, e.const(0, self.vector)]
         return e.call(f"llvm.masked.load.v{lanes}f32.p0", self.vector, arguments)
 
-    def prefetch(self, place: Reg) -> None:
+    def prefetch(self, place: Reg, level: int = 2) -> None:
         e = self.e
         e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 {level}, i32 1)")
 
     # ---- tiles -----------------------------------------------------------------------------------
 
     def emit_tile(self, rows: int) -> None:
-        """Defines @tile.rows(.., left, right, result, row, column): the sums of a tile; of strips
-        of the left side it is also told what memory to ask for.
-        """
+        """Defines @tile.rows(.., left, right, result, row, column): the sums of a tile."""
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
         parameters += [("row", I64), ("column", I64)]
-        if plan.by_rows:
-            parameters.append(("coming", PTR))
         step, far = plan.left.stride, plan.left.lead.stride
-        if plan.by_rows:
+        if plan.by_rows and not plan.direct:
             step, far = plan.lanes, 1
         with e.function(f"tile.{rows}", "internal void", parameters) as registers:
-            left, right, result, row, column, *coming = registers[2:]
+            left, right, result, row, column = registers[2:]
             zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
-            count = plan.piece if plan.by_rows else rows
+            count = 1 if plan.direct else rows
             with e.loop(e.i64(0), e.i64(count), carried=zeros) as pieces:
-                if not plan.by_rows:
-                    self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
+                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
                 low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(count))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
                 high = e.op("udiv", after, e.i64(count))
                 with e.loop(low, high, carried=pieces.carried) as k:
-                    if coming:
-                        line = weighted_sum(e, [(k.index, plan.lanes), (low, -plan.lanes)])
-                        line = weighted_sum(e, [(line, 1), (pieces.index, plan.left.stride)])
-                        self.prefetch(e.gep(coming[0], "float", line))
+                    if plan.direct:
+                        self.ask_ahead(left, k.index)
                     a = e.gep(left, "float", weighted_sum(e, [(k.index, step)]))
                     b = e.gep(right, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
                     k.yield_(self.multiply_add(a, far, b, rows, k.carried))
@@ -489,6 +412,16 @@ class _Wide:
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
             e.line("ret void")
+
+    def ask_ahead(self, left: Reg, k: Reg) -> None:
+        """Asks for the lines of a tile AHEAD k later; of the next tile where this one ends."""
+        e, plan = self.e, self.plan
+        later = weighted_sum(e, [(k, 1), (e.i64(AHEAD), 1)])
+        over = e.cmp("icmp sge", later, e.i64(plan.depth))
+        back = e.i64(plan.tile_rows - plan.depth * plan.left.stride)
+        place = weighted_sum(e, [(later, plan.left.stride), (e.select(over, back, e.i64(0)), 1)])
+        for row in (0, plan.tile_rows - 1):
+            self.prefetch(e.gep(left, "float", weighted_sum(e, [(place, 1), (e.i64(row), 1)])), 3)
 
     def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""

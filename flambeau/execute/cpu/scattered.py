@@ -63,7 +63,8 @@ def scattered(
     if not choice.dot or choice.swap or choice.pack_a or choice.pack_b:
         return None
     along = [a.b for a in spec.axes if a.kind == "k"]
-    if any(d.single is None for d in buffer.position(cotangent.data[1]).dims) or 0 in along:
+    places = buffer.position(cotangent.data[1]).dims
+    if 0 in along or any(d.single is None and (d.terms or d.constant) for d in places):
         return None
     # Each vector is picked once for all rows of a tile, where it would be stored and loaded once.
     taps = prod([a.extent for a in spec.axes if a.kind == "m"])

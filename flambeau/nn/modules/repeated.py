@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 from flambeau.nn._torch import F, Parameter, Tensor
 from flambeau.nn.modules.module import Module
 from flambeau.record.changes import CHANGES
-from flambeau.record.entering import lost
+from flambeau.record.entering import NATIVE, lost
 from flambeau.record.events import ENTER_ALL
 from flambeau.record.meta import Meta
+from flambeau.record.pieces import Entry, Input, Piece
 from flambeau.record.places import PACKAGE
 from flambeau.record.recorder import LOCAL
 from flambeau.record.recording import CLOSED, Flushed
@@ -52,11 +53,13 @@ class Pass:
     __slots__ = (
         "after",
         "bases",
+        "before",
         "entries",
         "first",
         "given",
         "handles",
         "made",
+        "piece",
         "present",
         "result",
         "scalars",
@@ -64,7 +67,9 @@ class Pass:
     )
 
     def __init__(self, before: Any, after: Any) -> None:
+        self.before = before
         self.after = after
+        self.piece: Piece | None = None  # all of it as one native call
         self.first: int = before.count
         self.bases: list[Any] = []
         self.scalars: list[Any] = []
@@ -81,6 +86,12 @@ class Pass:
         """Adds it to a recording; the result, or None where something is not as it was (and nothing
         has happened).
         """
+        seen = self.given is None and x._storage is not None and x._storage.exposed
+        if NATIVE.repeat is not None and not seen:
+            piece = self.piece or self.cut(x)
+            result = NATIVE.repeat(piece.address, rec, x)
+            if result is not None:
+                return result
         for tensor, number in self.present:
             if tensor._rec is not rec or tensor._num != number:
                 return None
@@ -144,6 +155,29 @@ class Pass:
             storage.dtype = x._meta.dtype
             x._num = given.number
         return handles[self.result]
+
+    def cut(self, x: Any) -> Piece:
+        """What it is as one native call."""
+        given, handles = self.given, list(self.handles)
+        for place, number, meta in self.made:
+            handles[place] = (meta, number)
+        entries = [
+            Entry(tensor, storage, meta, offset, base, number)
+            for tensor, storage, meta, offset, base, number in self.entries
+        ]
+        entering = None if given is None else Input(x._meta, given.base_number, given.number)
+        self.piece = Piece(
+            self.before,
+            self.after,
+            entries,
+            handles,
+            self.bases,
+            self.scalars,
+            self.present,
+            entering,
+            self.result,
+        )
+        return self.piece
 
 
 class Chain:

@@ -1,0 +1,137 @@
+"""An interrupt at every place where Python lets one in, one after another.
+
+CPython looks for signals where a function begins, behind calls, and where a loop goes back. A
+tracing function counts these places while a step is taken, and raises at one of them.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Callable
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.programs.modes import mode
+
+from . import TIMES
+from .test_interrupts import Training, fresh
+
+# (executor, steps before the one that is interrupted, of how many places one is tried, at first)
+CASES = [
+    ("recognised", 4, 1),
+    ("compiled", 4, 3),
+    ("reference", 4, 41),
+    ("reference", 0, 4001),
+    ("recognised", 1, 1999),
+]
+LETS_IN = ("RESUME", "CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+
+
+@cache
+def names(code: CodeType) -> dict[int, str]:
+    return {one.offset: one.opname for one in dis.get_instructions(code)}
+
+
+class Interrupting:
+    """Raises KeyboardInterrupt at the place of this number, counted from 1."""
+
+    def __init__(self, place: int) -> None:
+        self.left = place
+        self.before: dict[int, str] = {}  # the last instruction of each frame
+        self.where = ""
+
+    def run(self, work: Callable[[], Any]) -> bool:
+        """Whether there were so many places."""
+        hook, tracer = sys.unraisablehook, sys.gettrace()
+        sys.unraisablehook = lambda _: None  # one in a finalizer is lost, as everywhere in Python
+        try:
+            sys.settrace(self.enter)
+            work()
+        except KeyboardInterrupt:
+            assert self.where
+        finally:
+            sys.settrace(tracer)
+            sys.unraisablehook = hook
+        return bool(self.where)
+
+    def enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if self.where or frame.f_code.co_filename in (__file__, Training.step.__code__.co_filename):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self.instruction
+
+    def instruction(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "return":
+            self.before.pop(id(frame), None)
+        elif event == "opcode" and not self.where:
+            last = self.before.get(id(frame), "")
+            self.before[id(frame)] = names(frame.f_code).get(frame.f_lasti, "")
+            if last.startswith(LETS_IN):
+                self.left -= 1
+                if not self.left:
+                    self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+        return self.instruction
+
+
+def all_that_is_known(training: Training) -> list[float]:
+    """Weights, statistics, and what the optimizer keeps (0 where it keeps nothing yet)."""
+    found = training.weights()
+    for parameter in training.model.parameters():
+        kept = training.update.state[parameter].get("momentum_buffer")
+        found += [0.0] * parameter.numel() if kept is None else kept.flatten().tolist()
+    return found + [float(v) for b in training.model.buffers() for v in b.flatten().tolist()]
+
+
+def statistics(training: Training) -> int:
+    return sum(buffer.numel() for buffer in training.model.buffers())
+
+
+@pytest.mark.parametrize(("executor", "known", "stride"), CASES)
+def test_a_step_is_done_or_not_begun(executor: str, known: int, stride: int) -> None:
+    """Weights, their statistics and the optimizer's state are those before or after the step, and
+    the steps that follow are those that would have followed. (The statistics belong to the forward
+    pass: they may be a step ahead.)
+    """
+    with mode(executor):
+        training = Training()
+        for _ in range(2):  # what the first run compiles, the others know
+            training.start()
+            history = [all_that_is_known(training)]
+            for _ in range(known + 4):
+                training.step().item()
+                history.append(all_that_is_known(training))
+        expected = np.array(history)
+        count = -statistics(training)
+        place, tried = 1, 0
+        while True:
+            training.start()
+            if known < 2:
+                fresh()
+            for _ in range(known):
+                training.step().item()
+            interrupting = Interrupting(place)
+            if not interrupting.run(lambda: training.step().item()):
+                break
+            found = np.array(all_that_is_known(training))
+            gaps = np.abs(expected[known : known + 2] - found)[:, :count].max(1)
+            at = known + int(gaps.argmin())
+            near = np.allclose(found[:count], expected[at, :count], rtol=1e-3, atol=1e-5)
+            assert near, (interrupting.where, found - expected[at])
+            ahead = [np.allclose(found, expected[k], 1e-3, 1e-5) for k in (known, known + 1)]
+            rest = np.allclose(found[count:], expected[known + 1, count:], 1e-3, 1e-5)
+            assert any(ahead) or rest, (interrupting.where, found - expected[at])
+            for _ in range(2):
+                training.step().item()
+            later = np.array(training.weights())
+            wanted = expected[at + 2, : len(later)]
+            np.testing.assert_allclose(later, wanted, 1e-3, 1e-5, err_msg=interrupting.where)
+            place += max(1, stride // TIMES)
+            tried += 1
+    assert tried > 5
