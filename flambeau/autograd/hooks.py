@@ -73,6 +73,7 @@ def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
 def cut_at(tensor: Any, cut: HookCut) -> None:
     """Puts hooks at a tensor, in the recording and in the program that made it."""
     tensor._cut = cut
+    recorder.settle_elsewhere(tensor)  # what another thread has recorded gets no more events here
     origin = tensor._origin
     seen = tensor.__dict__.get("_frames", ())
     trace = recorder.pending_trace(tensor) if origin is not None or seen else None

@@ -235,16 +235,18 @@ def _history_key(
         tensor._meta = written_meta(tensor._meta)
     meta = tensor._meta
     itemsize, size = meta.dtype.itemsize, family.source.size
-    offset, end = tensor._offset * itemsize, family.start + family.source.size * itemsize
+    offset = tensor._offset * itemsize
+    began = family.start if size else offset  # (an empty view may begin behind its memory's end)
+    end = began + size * itemsize
     if meta.numel:
         end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
-    start = min(offset, family.start)
+    start = min(offset, began)
     known = storage is not None and storage.recording is rec
     if known and storage is not None:
         if start < storage.offset:
             enter_first(tensor)
         start = storage.offset
-    places = [(place - start) // itemsize for place in (offset, family.start, end)]
+    places = [(place - start) // itemsize for place in (offset, began, end)]
     key = (HISTORY, family.is_first(tensor), meta, places[0], places[1], size, places[2])
     return (*key, storage.base) if known and storage is not None else key, start
 

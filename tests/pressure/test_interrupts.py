@@ -106,6 +106,7 @@ def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[Base
     """
     rng = random.Random(executor + kind.__name__)
     with mode(executor), interrupting(kind):
+        fresh()
         training = Training()
         history = training.history(12)
         caught = 0
@@ -134,8 +135,7 @@ def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[Base
             for _ in range(3):
                 assert np.isfinite(training.step().item())
     assert caught >= TIMES
-    # One in some ten thousand was seen, once, and not again (docs/trust.md): more are a fault.
-    assert len(half_done) <= TIMES, half_done
+    assert not half_done
 
 
 def test_an_interrupted_model_is_still_made() -> None:

@@ -352,6 +352,36 @@ for _x in _kinds:
                 except RuntimeError as _error:
                     said.append(str(_error)[:60])
 """,
+    "a hook that another thread registers at a tensor that is pending here": """
+import threading
+seen = []
+for _what in range(3):
+    for _kind in "register_hook", "retain_grad":
+        x = torch.tensor([0.5, -2.0], requires_grad=True)
+        y = torch.autograd.grad((x.exp() * x).sum(), x, create_graph=True)[0]
+        if _what:
+            y = (y * 3)[None] if _what == 1 else y.clone()
+        _given = (lambda g: g * 2,) if _kind == "register_hook" else ()
+        _thread = threading.Thread(target=getattr(y, _kind), args=_given)
+        _thread.start()
+        _thread.join()
+        z = (y * y).sum()
+        seen += [torch.autograd.grad(z, o, retain_graph=True)[0].tolist() for o in (y, x)]
+        z.backward()
+        seen.append(x.grad.tolist())
+        seen.append(y.retains_grad and y.grad.tolist())
+del threading
+""",
+    "an empty view that begins behind the end of its memory is written": """
+w = torch.tensor(0.43, requires_grad=True)
+x = torch.tensor([[1.5, -0.5, 0.25, 2.0]]) * 2
+y = x.diagonal()
+y[1:] += w
+x.tolist()
+x -= 1.5
+z = (x * x).sum() + x[:, 4:].sum()
+g = torch.autograd.grad(z, w)
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT
