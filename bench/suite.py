@@ -2,7 +2,7 @@
 
     python bench/suite.py [--parts steps,layers] [--cases layers/lstm] [--quick] [--threads 1]
                           [--jax PYTHON] [--without torch-compile] [--json FILE] [--chart FILE]
-                          [--list]
+                          [--list] [--from FILE,FILE]
 
 Each column is a process of its own; they take turns, a block of steps each, as in steps.py. Printed
 are the medians of the times, how many times as fast as PyTorch eager each column is (the median of
@@ -10,6 +10,9 @@ the ratios within rounds), and what part of this machine's measured speed Flambe
 (machine.py): its float operations a second, and its bytes a second of those that the machine
 copies, as counted from its compiled programs (counting.py). A chart of the ratios (a PNG, with
 matplotlib) and all figures (JSON) are written where asked.
+
+`--from` measures nothing: it takes the rows of such JSON files (a later one's in the place of an
+earlier one's), so that the whole can be measured in portions.
 
 Columns that this machine cannot show are left out, and said so: PyTorch where it is not installed,
 torch.compile without a C++ compiler, JAX without `--jax` (a Python that has it; which cases there
@@ -286,14 +289,21 @@ def write_chart(rows: list[Row], columns: list[str], path: Path) -> None:
 
     shown = [row for row in rows if row.ratios]
     drawn = [c for c in columns if any(c in row.ratios for row in shown)]
-    figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.13 * len(shown) * (len(drawn) + 1)))
-    height = 1 / (len(drawn) + 1)
-    for number, column in enumerate(drawn):
-        places = [k + number * height for k, row in enumerate(shown) if column in row.ratios]
-        lengths = [row.ratios[column] for row in shown if column in row.ratios]
-        axes.barh(places, lengths, height, label=column)
-    axes.set_yticks([k + height * (len(drawn) - 1) / 2 for k in range(len(shown))])
-    axes.set_yticklabels([row.title for row in shown], fontsize=7)
+    bars: dict[str, list[tuple[int, float]]] = {column: [] for column in drawn}
+    middles, place = [], 0
+    for row in shown:
+        present = [c for c in drawn if c in row.ratios]
+        middles.append(place + (len(present) - 1) / 2)
+        for column in present:
+            bars[column].append((place, row.ratios[column]))
+            place += 1
+        place += 1
+    figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.08 * place))
+    for column, found in bars.items():
+        axes.barh([y for y, _ in found], [ratio for _, ratio in found], 0.9, label=column)
+    axes.set_ylim(-1, place)
+    axes.set_yticks(middles)
+    axes.set_yticklabels([row.title for row in shown], fontsize=6)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
@@ -343,6 +353,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT / "data", help="MNIST, as bench/data.py")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--chart", type=Path)
+    parser.add_argument("--from", dest="files", help="rows of earlier runs, JSON files with commas")
     parser.add_argument("--list", action="store_true", help="only say which cases there are")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -378,6 +389,19 @@ def run(chosen: argparse.Namespace) -> tuple[machine.Machine, list[str], list[Ro
     return fastest, columns, rows
 
 
+def earlier(files: str) -> tuple[machine.Machine, list[str], list[Row]]:
+    """What `run` gives, of runs whose figures were written."""
+    rows: dict[str, Row] = {}
+    for name in files.split(","):
+        found = json.loads(Path(name).read_text("utf-8"))
+        rows |= {row["name"]: Row(**row) for row in found["rows"]}
+        fastest = machine.Machine(**found["machine"])
+    columns = [c for c in COLUMNS if any(c in row.figures for row in rows.values())]
+    ordered = [rows.pop(name) for name in step_cases() if name in rows] + [*rows.values()]
+    print("\n".join([head(columns), *[line(row, columns, fastest) for row in ordered]]), flush=True)
+    return fastest, columns, ordered
+
+
 def main() -> None:
     chosen = options()
     if chosen.list:
@@ -387,7 +411,7 @@ def main() -> None:
         models.CASES.update(step_cases())
         steps.serve(chosen.serve, chosen.threads, Server)
         return
-    fastest, columns, rows = run(chosen)
+    fastest, columns, rows = earlier(chosen.files) if chosen.files else run(chosen)
     if chosen.json:
         found = {"machine": fastest.as_dict(), "rows": [asdict(row) for row in rows]}
         chosen.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

@@ -638,7 +638,7 @@ def addmv(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -
     """beta * input + alpha * (product of `mat` and `vec`); beta 0 ignores the input."""
 
 def addmv_(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.addmv_(...)`."""
+    """`input.addmv_(...)`: see `Tensor.addmv_`."""
 
 def addr(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
     """beta * input + alpha * (product of `vec1` and `vec2`); beta 0 ignores the input."""
@@ -686,7 +686,7 @@ def arctanh_(input: Tensor) -> Tensor:
     """atanh in place."""
 
 def as_strided_(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.as_strided_(...)`."""
+    """`input.as_strided_(...)`: see `Tensor.as_strided_`."""
 
 def as_strided_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `as_strided` shows, in its own memory."""
@@ -812,13 +812,13 @@ def deg2rad_(input: Tensor) -> Tensor:
     """deg2rad in place."""
 
 def dequantize(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.dequantize(...)`."""
+    """`input.dequantize(...)`: see `Tensor.dequantize`."""
 
 def detach(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.detach(...)`."""
+    """`input.detach(...)`: see `Tensor.detach`."""
 
 def detach_(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.detach_(...)`."""
+    """`input.detach_(...)`: see `Tensor.detach_`."""
 
 def detach_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
     """A copy of what `detach` shows, in its own memory."""
@@ -914,7 +914,7 @@ def ge(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise ge of `input` and `other`, broadcast and promoted."""
 
 def get_device(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.get_device(...)`."""
+    """`input.get_device(...)`: see `Tensor.get_device`."""
 
 def greater(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
@@ -939,7 +939,7 @@ def gt(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise gt of `input` and `other`, broadcast and promoted."""
 
 def hash_tensor(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.hash_tensor(...)`."""
+    """`input.hash_tensor(...)`: see `Tensor.hash_tensor`."""
 
 def heaviside(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise heaviside of `input` and `other`, broadcast and promoted."""
@@ -966,16 +966,16 @@ def indices_copy(input: Tensor) -> Any:
     """A copy of `input.indices()`."""
 
 def int_repr(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.int_repr(...)`."""
+    """`input.int_repr(...)`: see `Tensor.int_repr`."""
 
 def is_distributed(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.is_distributed(...)`."""
+    """`input.is_distributed(...)`: see `Tensor.is_distributed`."""
 
 def is_inference(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.is_inference(...)`."""
+    """`input.is_inference(...)`: see `Tensor.is_inference`."""
 
 def is_signed(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.is_signed(...)`."""
+    """`input.is_signed(...)`: see `Tensor.is_signed`."""
 
 def isfinite(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise isfinite of `input` (a new tensor of its shape)."""
@@ -1157,19 +1157,19 @@ def permute_copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> A
     """A copy of what `permute` shows, in its own memory."""
 
 def q_per_channel_axis(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.q_per_channel_axis(...)`."""
+    """`input.q_per_channel_axis(...)`: see `Tensor.q_per_channel_axis`."""
 
 def q_per_channel_scales(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.q_per_channel_scales(...)`."""
+    """`input.q_per_channel_scales(...)`: see `Tensor.q_per_channel_scales`."""
 
 def q_per_channel_zero_points(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.q_per_channel_zero_points(...)`."""
+    """`input.q_per_channel_zero_points(...)`: see `Tensor.q_per_channel_zero_points`."""
 
 def q_scale(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.q_scale(...)`."""
+    """`input.q_scale(...)`: see `Tensor.q_scale`."""
 
 def q_zero_point(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.q_zero_point(...)`."""
+    """`input.q_zero_point(...)`: see `Tensor.q_zero_point`."""
 
 def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elementwise rad2deg of `input` (a new tensor of its shape)."""
@@ -1187,7 +1187,7 @@ def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The elementwise remainder of `input` and `other`, broadcast and promoted."""
 
 def resize_as_sparse_(input: Tensor, *args: Any, **options: Any) -> Any:
-    """`input.resize_as_sparse_(...)`."""
+    """`input.resize_as_sparse_(...)`: see `Tensor.resize_as_sparse_`."""
 
 def rnn_relu(*args: Any, **kwargs: Any) -> _tuple[Tensor, ...]:
     """The outputs and last states of a network (rnn_relu), padded or packed."""

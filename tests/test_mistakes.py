@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -598,3 +599,12 @@ def test_the_catalogue_is_whole() -> None:
     assert len(EXPECTED) >= 60
     assert set(MISTAKES) == set(EXPECTED)
     assert sum(bool(hint) for _, _, hint in EXPECTED.values()) >= 25
+
+
+def test_every_topic_that_the_code_names_has_a_page() -> None:
+    package = Path(flambeau.__file__).parent
+    named = {topic for _, topic, _ in RULES}
+    for path in package.rglob("*.py"):
+        named |= set(re.findall(r"flambeau help ([a-z-]+)", path.read_text("utf-8")))
+    assert len(named) > 5
+    assert [topic for topic in sorted(named) if page_of(topic) is None] == []

@@ -192,12 +192,16 @@ def write_reference(folder: Path) -> None:
 
 
 def write_book(folder: Path) -> None:
-    for language, title in {"en": "The book", "zh": "教程（中文）"}.items():
+    editions = {"en": ("The book", "Solution"), "zh": ("教程（中文）", "答案")}
+    for language, (title, solution) in editions.items():
         own = folder / language
         own.mkdir(parents=True)
         names = []
         for path in sorted((ROOT / "docs" / "book" / language).glob("[0-9][0-9]_*.md")):
-            shutil.copy(path, own)
+            text = path.read_text(encoding="utf-8")
+            # What stands on the bars that hide the solutions.
+            header = f"---\nmystnb:\n  code_prompt_show: {solution}\n"
+            (own / path.name).write_text(text.replace("---\n", header, 1), encoding="utf-8")
             names.append(path.stem)
         lines = [f"# {title}", "", "```{toctree}", ":maxdepth: 1", ":numbered: 1", ""]
         lines += [*names, "```", ""]

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "site")]
@@ -18,6 +19,9 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"Flambeau {release}"
 html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+pygments_dark_style = "github-dark"
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "myst-nb"}
@@ -29,3 +33,13 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 # ref.python: a short name in a signature that two modules have; it is shown without a link.
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]
+
+
+def page_language(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Browsers choose the shapes of Chinese characters by a page's language."""
+    if page.startswith("book/zh/"):
+        context["language"] = "zh-CN"
+
+
+def setup(app: Any) -> None:
+    app.connect("html-page-context", page_language)

@@ -32,6 +32,7 @@ from flambeau.record.chain import (
     describe_chain,
     free_used,
 )
+from flambeau.record.entering import NATIVE
 from flambeau.record.recording import THREADS
 from flambeau.tensor.tensor import Tensor
 
@@ -123,6 +124,12 @@ def known_pass(root: Any) -> bool:
     targets = state.extra.targets
     if targets is None or state.effects:
         return False
+    if (
+        NATIVE.first_gradients is not None
+        and not THREADS.several
+        and NATIVE.first_gradients(rec, state, targets)
+    ):
+        return True
     handles = rec.handles
     if rec.taken:  # by another thread
         return False

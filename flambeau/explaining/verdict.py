@@ -173,8 +173,9 @@ def _on_compiling(report: Data, total: float) -> str | None:
         return None
     fresh = [p for p in report["programs"] if p["compile_seconds"] and not p["from_disk"]]
     if fresh:
+        were, their = ("program was", "its") if len(fresh) == 1 else ("programs were", "their")
         return (
-            f"{len(fresh)} programs were compiled; the next run finds their kernels on disk and"
+            f"{len(fresh)} {were} compiled; the next run finds {their} kernels on disk and"
             " spends a fraction of that time."
         )
     return "The kernels came from the disk: what is left of compiling is reading and linking them."

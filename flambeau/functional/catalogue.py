@@ -81,7 +81,7 @@ METHODS = {
         "triangular_solve "
     ),
     "sparse_making": (
-        "hspmm smm sparse_mask sspaddmm to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo "
+        "smm sparse_mask sspaddmm to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo "
         "to_sparse_csc to_sparse_csr "
     ),
     "special_functions": "i0 i0_ igamma igamma_ igammac igammac_ polygamma polygamma_",

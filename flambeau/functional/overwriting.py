@@ -229,10 +229,11 @@ def slice_inverse(
     end: int | None = None,
     step: int = 1,
 ) -> Tensor:
-    """The view of src of whose slice this tensor is the size: this tensor, if src has its size."""
-    if tuple(_slice(src, dim, start, end, step).shape) != tuple(input.shape):
-        raise RuntimeError("slice_inverse: the slice of src does not have the size of input")
-    return views.view_as(input, input)
+    """This tensor's memory in the shape of src, of which it is a slice: undoes a slicing.
+
+    What was sliced is not looked at, as in PyTorch: src says it all.
+    """
+    return parts.as_strided(input, src.shape, src.stride(), src.storage_offset())
 
 
 # ---- parts by kind of dimension ------------------------------------------------------------------

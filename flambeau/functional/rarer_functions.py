@@ -30,7 +30,7 @@ def _function(name: str) -> Callable[..., Any]:
         return getattr(checked(name, input), name)(*args, **options)
 
     apply.__name__ = apply.__qualname__ = name
-    apply.__doc__ = f"`input.{name}(...)`."
+    apply.__doc__ = f"`input.{name}(...)`: see `Tensor.{name}`."
     return apply
 
 

@@ -301,6 +301,6 @@ METHODS: dict[str, Callable[..., Any]] = {
     "to_sparse": to_sparse, "to_sparse_coo": to_sparse, "to_sparse_csr": to_sparse_csr,
     "to_sparse_csc": to_sparse_csc, "to_sparse_bsr": _no_blocks("to_sparse_bsr"),
     "to_sparse_bsc": _no_blocks("to_sparse_bsc"), "sparse_mask": sparse_mask, "smm": smm,
-    "hspmm": hspmm, "sspaddmm": sspaddmm,
+    "sspaddmm": sspaddmm,
 }  # fmt: skip
 SPARSE_NAMES = {"dsmm": spmm, "hsmm": hspmm, "saddmm": sspaddmm}

@@ -11,6 +11,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import view
 from flambeau.ops.value import Operand, Value
 from flambeau.record import recorder
+from flambeau.record.entering import NATIVE
 from flambeau.record.events import Event, fitted
 from flambeau.record.recorder import Together
 from flambeau.record.trace import Trace
@@ -149,7 +150,8 @@ def _ruled(rule: Rule, values: list[Any], options: dict[str, Any]) -> list[Any]:
 
 
 class UpdateOp(Event):
-    """One step of an optimizer: key = (op, statics, number of parameters, tensors, absent).
+    """One step of an optimizer: key = (op, tensors, float for each scalar, (statics, number of
+    parameters, absent)).
 
     `tensors` are the numbers of all parameters, then all gradients, then each parameter's states;
     `absent` are the places among the states of those that do not exist. States that the rule makes
@@ -159,7 +161,7 @@ class UpdateOp(Event):
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> Any:
-        _, statics, count, tensors, absent = key
+        _, tensors, *_, (statics, count, absent) = key
         tensors = list(tensors)
         for place in absent:
             tensors.insert(2 * count + place, None)
@@ -232,11 +234,18 @@ def record_updates(
     else:
         absent = tuple([place for place, t in enumerate(states) if t is None])
         flat = [*params, *grads, *[t for t in states if t is not None]]
+    attributes = (statics, len(params), absent)
     while True:
         rec = local.rec
         try:
             if kept is not None and kept.tensors and kept.tensors[0]._rec is not rec:
                 kept.enter(rec)
+            if (
+                kept is not None  # nothing new is made
+                and NATIVE.known_op is not None
+                and NATIVE.known_op(rec, UPDATE, attributes, flat, *values) is not None
+            ):
+                return []
             numbers = [t._num for t in flat if t._rec is rec]
             if len(numbers) < len(flat):  # some have not entered yet
                 shown = _shown(flat, rec)
@@ -248,7 +257,7 @@ def record_updates(
                     return result
                 enter = recorder.enter
                 numbers = [t._num if t._rec is rec else enter(rec, t) for t in flat]
-            key = (UPDATE, statics, len(params), tuple(numbers), absent)
+            key = (UPDATE, tuple(numbers), *[float] * len(values), attributes)
             after = rec.state.next.get(key) or recorder.miss(rec, key)
             if not (after.metas or after.effects):
                 rec.state = after

@@ -9,7 +9,6 @@ from flambeau.core.shapes import storage_extent
 from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas, together
 from flambeau.record.flushing import Shown, flush, settle_other
 from flambeau.record.misses import miss
-from flambeau.record.pieces import Entry, Piece
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording
 from flambeau.record.storage import Storage, snapshot
 
@@ -87,8 +86,10 @@ def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
 
 
 class Native:
-    """`pieces.repeat`, once programs are compiled and where the interpreter has such calls."""
+    """Native calls, once programs are compiled and where the interpreter has them."""
 
+    known_op: Any = None
+    first_gradients: Any = None
     repeat: Any = None
 
 
@@ -202,6 +203,8 @@ class Together:
 
     def cut(self, before: Any, after: Any) -> None:
         """Notes how they enter at a place in the tree."""
+        from flambeau.record.pieces import Entry, Piece
+
         first = before.lengths[0], before.count
         entries = [
             Entry(tensor, storage, meta, offset, first[0] + place, first[1] + place)

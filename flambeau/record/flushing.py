@@ -6,12 +6,12 @@ import itertools
 import os
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flambeau.core.interrupts import is_interrupt
-from flambeau.record import replay, words
+from flambeau.record import words
 from flambeau.record.handle import Handle
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
@@ -25,12 +25,14 @@ from flambeau.record.recording import (
     Recording,
     trace_of,
 )
-from flambeau.record.replay import Card
 from flambeau.record.rescue import located, rescue
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, no_memory
 from flambeau.record.tree import State
 from flambeau.record.worth import EARLY
+
+if TYPE_CHECKING:
+    from flambeau.record.replay import Card
 
 new = object.__new__
 _settling = threading.RLock()
@@ -276,6 +278,8 @@ class Known:
         self.held_as = held_as
         self.misses = self.made = 0
         self.card: Card | None = None
+        from flambeau.record import replay
+
         self.replay = replay.native()
 
     def note(self, plan: Plan, counts: tuple[int, ...]) -> None:
@@ -295,10 +299,12 @@ class Known:
         """Lets flushes be native calls, where they can be; after a run of the plan."""
         card, plan = self.card, self.plan
         if (card is None or card.stale(plan)) and self.replay is not None:
+            from flambeau.record import replay
+
             self.card = None
             if self.made < self.CARDS and replay.replayable(plan):
                 self.made += 1
-                self.card = Card(state, plan, self.words)
+                self.card = replay.Card(state, plan, self.words)
 
 
 def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:

@@ -21,8 +21,8 @@ from flambeau.execute.cpu.word_functions import api, at, call, given, word
 
 
 def known_op(_: int, args: int, count: int) -> Any:
-    """(recording, op, attributes, operands..): the result, or a list of several; None where this
-    is not known. Operands are tensors, numbers, None, and lists of tensors.
+    """(recording, op, attributes, operands..): the result, or a list of several, or an empty tuple;
+    None where this is not known. Operands are tensors, numbers, None, and lists of tensors.
     """
     if count < 3:
         return api.PyErr_BadArgument()
@@ -216,7 +216,7 @@ def open_lists(rec: int) -> Any:
 def extended(rec: int, after: int, args: int, count: int) -> Any:
     """Adds the event that leads to the state `after`; its result or results, a new reference."""
     length = word[word[after + at.STATE_METAS] + at.LENGTH]
-    if word[after + at.STATE_EFFECTS] != given.EMPTY or length == 0:
+    if word[after + at.STATE_EFFECTS] != given.EMPTY:
         return 0
     made = with_results(rec, after, length)
     if made == 0:
@@ -240,11 +240,13 @@ def extended(rec: int, after: int, args: int, count: int) -> Any:
 
 
 def with_results(rec: int, after: int, length: int) -> Any:
-    """Adds the new tensors of an event to the handles; the only one or a list of them, a new
-    reference. 0 where there is no memory.
+    """Adds the new tensors of an event to the handles; the only one, or a list of them, or an empty
+    tuple; a new reference. 0 where there is no memory.
     """
     handles = word[rec + at.RECORDING_HANDLES]
     first = word[after + at.STATE_NUMBER]
+    if length == 0:
+        return new_reference(given.EMPTY)
     if length == 1:
         return with_result(rec, handles, item_of(after, 0), new_reference(first))
     start = api.PyLong_AsLongLong(first)
@@ -304,7 +306,89 @@ def shorten(sequence: int, count: int) -> Any:
     return 0
 
 
+def first_gradients(_: int, args: int, count: int) -> Any:
+    """(recording, state, numbers): True where the recording has moved on to the state after a
+    backward pass, which has given first gradients to the leaves of these numbers; None where
+    something is not as usual, and nothing has happened.
+    """
+    if count != 3:
+        return api.PyErr_BadArgument()
+    rec = word[args]
+    after = word[args + 8]
+    numbers = word[args + 16]
+    if not open_lists(rec) or not leaves_at_hand(rec, after, numbers):
+        return new_reference(given.NONE)
+    length = word[numbers + at.LENGTH]
+    collecting = api.PyGC_Disable()
+    made = with_results(rec, after, length)
+    if made == 0:
+        api.PyErr_Clear()
+        if collecting:
+            api.PyGC_Enable()
+        return new_reference(given.NONE)
+    place = 0
+    while place != length:
+        gradient = made
+        if length != 1:
+            gradient = item(made, place)
+        leaf = leaf_of(rec, numbers, place)
+        if api.PyObject_GenericSetAttr(leaf, given.GRAD_NAME, gradient) < 0:
+            api.PyErr_Clear()
+        place += 1
+    before = replaced(rec + at.RECORDING_STATE, after)
+    if collecting:
+        api.PyGC_Enable()
+    release(before)
+    release(made)
+    return new_reference(given.TRUE)
+
+
+def leaf_of(rec: int, numbers: int, place: int) -> Any:
+    number = api.PyLong_AsLongLong(word[numbers + at.FIRST_ELEMENT + 8 * place])
+    return item(word[rec + at.RECORDING_HANDLES], number)
+
+
+def leaves_at_hand(rec: int, after: int, numbers: int) -> Any:
+    """Whether the numbers are those of different leaves without gradients or hooks."""
+    length = word[numbers + at.LENGTH]
+    if (
+        word[numbers + at.TYPE] != given.TUPLE
+        or word[after + at.STATE_PARENT] != word[rec + at.RECORDING_STATE]
+        or word[after + at.STATE_EFFECTS] != given.EMPTY
+        or word[word[after + at.STATE_METAS] + at.LENGTH] != length
+        or length > at.MANY
+    ):
+        return 0
+    place = 0
+    while place != length:
+        leaf = leaf_of(rec, numbers, place)
+        kind = word[leaf + at.TYPE]
+        if kind != given.TENSOR and kind != given.PARAMETER:
+            return 0
+        values = values_of(leaf)  # memory that is there, so that a gradient can be stored
+        if values == 0:
+            return 0
+        gradient = word[values + at.VALUE__GRAD]
+        hooks = word[values + at.VALUE__HOOKS]
+        if (
+            (gradient != 0 and gradient != given.NONE)
+            or (hooks != 0 and hooks != given.NONE)
+            or word[word[leaf + at.HANDLE__META] + at.META_REQUIRES_GRAD] != given.TRUE
+        ):
+            return 0
+        other = 0
+        while other != place:
+            if leaf_of(rec, numbers, other) == leaf:
+                return 0
+            other += 1
+        place += 1
+    return 1
+
+
+MANY = 64  # leaves, whose pairs are compared
+
 INLINED = (
     recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, values_of, found_in,
-    open_lists, extended, with_results, item_of, with_result, appended, shorten,
+    open_lists, extended, with_results, item_of, with_result, appended, shorten, leaf_of,
+    leaves_at_hand,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The recorder's native calls: `known_ops.known_op`, `pieces.repeat`."""
+"""The recorder's native calls: `known_op` and `first_gradients` of `known_ops`, `pieces.repeat`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ class Calls(NamedTuple):
     """The builtin functions."""
 
     known_op: Callable[..., Any]
+    first_gradients: Callable[[Any, Any, Any], Any]
     repeat: Callable[[int, Any, Any], Any]
+
+
+NAMES = {"GRAD_NAME": "_grad"}  # interned, and held
 
 
 @cache
@@ -50,10 +54,12 @@ def native_calls() -> Calls | None:
         "FLOAT": float,
         "TENSOR": tensor,
         "PARAMETER": parameter,
+        **NAMES,
     }
     given |= {name: id(thing) for name, thing in objects.items()}
     inlined = (*known_ops.INLINED, *pieces.INLINED, *SHARED)
-    found = builtins((known_ops.known_op, pieces.repeat), inlined, numbers, given)
+    entries = known_ops.known_op, known_ops.first_gradients, pieces.repeat
+    found = builtins(entries, inlined, numbers, given)
     return None if found is None else Calls(*found)
 
 
@@ -64,16 +70,17 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     slots += [(Storage, "STORAGE", name) for name in Storage.__slots__ if name[0] != "_"]
     slots += [(State, "STATE", name) for name in State.__slots__ if name[0] != "_"]
     slots += [(Handle, "HANDLE", name) for name in ("_meta", "_rec", "_num")]
-    slots += [(Meta, "META", "dtype")]
+    slots += [(Meta, "META", name) for name in ("dtype", "requires_grad")]
     found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
     if not all(found.values()):
         raise words.Unknown
-    for name in ("_storage", "_offset", "_family"):
+    for name in ("_storage", "_offset", "_family", "_grad", "_hooks"):
         places = {words.place_of_value(cls, name) for cls in classes}
         if len(places) > 1:
             raise words.Unknown
         found[f"VALUE_{name.upper()}"] = 8 * places.pop()
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
+    found["MANY"] = known_ops.MANY
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)
     for name in ("TYPE", "LENGTH", "ITEMS", "DICT", "VALUES", "SPLIT", "FIRST_ELEMENT"):

@@ -68,7 +68,10 @@ def _variable(module: Any, caller: FrameType | None) -> str:
 
 
 def _named(wanted: Any, pairs: Iterable[tuple[str, Any]]) -> str:
-    return next((name for name, value in list(pairs) if value is wanted), "")
+    """The name that stands for a value; IPython's own (`_`, `___`, `_12`) only if there is none."""
+    names = [name for name, value in list(pairs) if value is wanted]
+    spoken = [name for name in names if name.strip("_0123456789")]
+    return next(iter(spoken or names), "")
 
 
 def _child(parent: Any, wanted: Any) -> str:

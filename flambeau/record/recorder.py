@@ -32,7 +32,6 @@ from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.misses import miss
 from flambeau.record.modes import set_autocast, set_grad_mode
-from flambeau.record.native_calls import native_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording, root_state, trace_of
 from flambeau.record.storage import Storage
@@ -96,10 +95,12 @@ def use_native_calls() -> None:
     """From now on ops that are known are native calls, where the interpreter has those."""
     global _known_op
     if _known_op is None and not OPTIONS.sync:
+        from flambeau.record.native_calls import native_calls
+
         calls = native_calls()
         if calls is not None:
-            _known_op = calls.known_op
-            NATIVE.repeat = calls.repeat
+            _known_op = NATIVE.known_op = calls.known_op
+            NATIVE.first_gradients, NATIVE.repeat = calls.first_gradients, calls.repeat
 
 
 def set_handle_class(cls: type[Any]) -> None:

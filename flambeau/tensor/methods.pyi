@@ -584,8 +584,6 @@ class TensorMethods(Handle):
         edges."""
     def hsplit(self, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
         """Parts along one dimension: so many equal ones, or cut at indices (views)."""
-    def hspmm(self, mat2: Tensor) -> Any:
-        """The product of a sparse and a dense matrix, with sparse rows and dense columns."""
     def hypot(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise hypot of `input` and `other`, broadcast and promoted."""
     def hypot_(self, other: Any) -> Tensor:
@@ -1257,8 +1255,7 @@ class TensorMethods(Handle):
         end: _int | None = None,
         step: _int = 1,
     ) -> Tensor:
-        """The view of src of whose slice this tensor is the size: this tensor, if src has its
-        size."""
+        """This tensor's memory in the shape of src, of which it is a slice: undoes a slicing."""
     def slice_scatter(
         self,
         src: Tensor,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -92,3 +94,19 @@ def test_notebooks_are_written(tmp_path: Path) -> None:
         kinds = {cell["cell_type"] for cell in made["cells"]}
         assert kinds == {"markdown", "code"}
         assert made["cells"][0]["source"][0].startswith("# ")
+
+
+def test_formulas_need_no_network() -> None:
+    """The site's renderer makes MathML of every formula of the book."""
+    converter = pytest.importorskip("latex2mathml.converter")
+    formulas = [
+        (path.stem, formula)
+        for path in (*CHAPTERS, *TRANSLATED)
+        for formula in re.findall(r"\$\$(.+?)\$\$", path.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(formulas) >= 18
+    for name, formula in formulas:
+        made = converter.convert(formula, display="block")
+        ElementTree.fromstring(made)
+        assert "\\" not in made, name
+    assert "mathjax" not in (ROOT / "docs" / "site" / "conf.py").read_text("utf-8")

@@ -31,6 +31,9 @@ FOLDS = {
     "two": lambda x: flambeau.stack([x.sum(0), (x * x).sum(0)]),
     "double": lambda x: x.double().sum(0),
     "half": lambda x: x.bfloat16().sum(0),
+    "a row by a matrix": lambda x: (x[:, 3] @ x + 1).relu(),
+    "a matrix by a column": lambda x: (x.T @ x[:, 1:2]).sum(1),
+    "double products": lambda x: x[:, 3].double() @ x.double(),
     "whole numbers": lambda x: (x * 8).round().long().sum(0),
 }
 

@@ -22,6 +22,7 @@ from flambeau.explaining.report import packed, unpacked
 from flambeau.explaining.verdict import duration, verdict
 from flambeau.record.flushing import flush
 from flambeau.record.options import OPTIONS
+from flambeau.record.places import _named
 from tests.explaining.programs import CHANGING, SLOW
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -352,3 +353,11 @@ def test_wrong_command_lines(tmp_path: Path) -> None:
     assert main(["explain"]) == 2
     assert main(["explain", "--json"]) == 2
     assert main(["explain", "--nothing", "x.py"]) == 2
+
+
+def test_modules_have_the_names_of_the_program() -> None:
+    """Not those under which a notebook keeps its last answers."""
+    net = object()
+    assert _named(net, [("___", net), ("_12", net), ("net", net)]) == "net"
+    assert _named(net, [("_", net), ("x", 1)]) == "_"
+    assert _named(net, [("x", 1)]) == ""

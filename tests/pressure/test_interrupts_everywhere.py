@@ -25,6 +25,7 @@ from .test_interrupts import Training, fresh
 CASES = [
     ("recognised", 4, 1),
     ("compiled", 4, 3),
+    ("replayed", 6, 3),
     ("reference", 4, 41),
     ("reference", 0, 4001),
     ("recognised", 1, 3989),

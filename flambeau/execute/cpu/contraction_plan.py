@@ -17,6 +17,7 @@ from flambeau.execute.cpu.emit import vector_registers
 TASKS = 8
 FEW_ROWS = 6
 PARALLEL_FLOPS = 2_000_000
+PARALLEL_CYCLES = 40_000  # as the cost model says
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,

@@ -13,6 +13,7 @@ from math import prod
 
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import (
+    PARALLEL_CYCLES,
     PARALLEL_FLOPS,
     TASKS,
     Choice,
@@ -232,7 +233,9 @@ class Schedule:
         made = {COLS: self.cols.dimension, ROWS: self.rows.dimension}
         made[PARTS] = Dimension(self.parts)
         dimensions = [made[key] if key < 0 else Dimension(axes[key].extent) for key in keys]
-        tasks = TASKS if self.spec.flops >= PARALLEL_FLOPS else 1
+        # (Depthwise convolutions take long for what they multiply.)
+        long = self.spec.flops >= PARALLEL_FLOPS or self.choice.cycles >= PARALLEL_CYCLES
+        tasks = TASKS if long else 1
         return tuple(zip(keys, cut_dimensions(dimensions, tasks), strict=True))
 
     def pack_dimensions(self, side: str) -> tuple[tuple[int, Dimension], ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from flambeau.core import dtypes
-from flambeau.execute.cpu import elements
+from flambeau.execute.cpu import column_folds, elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
 from flambeau.execute.cpu.contraction_plan import Choice, ranked
@@ -23,7 +23,7 @@ from flambeau.execute.cpu.gradient_plan import GradientPlan, gradient_strips
 from flambeau.execute.cpu.image_kernels import image_kernel
 from flambeau.execute.cpu.image_pack import weights_kernel
 from flambeau.execute.cpu.image_plan import ImagePlan, Weights, image_plan, image_strips
-from flambeau.execute.cpu.index import Expression, Variable, space_position
+from flambeau.execute.cpu.index import Expression, Variable, of, space_position
 from flambeau.execute.cpu.layouts import MIN_BATCH as MIN_INNER
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
@@ -90,7 +90,7 @@ def contraction_kernels(
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
     axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
-    if _is_thin(axes):
+    if _is_thin(axes) or (form == DEFAULT and _is_row_by_matrix(axes, element, vector_bits)):
         return None
     spec = Contraction(axes, element, element, _bands(group))
     wide = wide_plan(spec, vector_bits) if form == DEFAULT else None
@@ -172,7 +172,8 @@ def tiled_spec(
         return None
     axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     spec = Contraction(axes, "float", "float", _bands(group))
-    if _is_thin(axes) or wide_plan(spec, vector_bits) is not None:
+    thin = _is_thin(axes) or _is_row_by_matrix(axes, "float", vector_bits)
+    if thin or wide_plan(spec, vector_bits) is not None:
         return None
     uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
     return spec if matrix_plan(spec, vector_bits, uses) is None else None
@@ -182,6 +183,22 @@ def _is_thin(axes: Sequence[Axis]) -> bool:
     """Whether it is a strided convolution channel by channel: packing would only repeat images."""
     near = [a for a in axes if a.out == 1]
     return all(a.kind != "n" for a in axes) and any(a.kind == "m" and a.a > 1 for a in near)
+
+
+def _is_row_by_matrix(axes: Sequence[Axis], element: str, vector_bits: int) -> bool:
+    """Whether it is one row times a large matrix that lies row by row: a sum down its columns, read
+    in the order of memory (see column_folds.py).
+    """
+    sizes = {"float": 4, "double": 8}
+    long = sorted((a for a in axes if a.extent > 1), key=lambda a: a.kind)
+    if [a.kind for a in long] not in (["k", "m"], ["k", "n"]) or element not in sizes:
+        return False
+    k, kept = long
+    inner, outer = (kept.b, k.b) if kept.kind == "n" else (kept.a, k.a)
+    space = column_folds.Columns(Variable(0, k.extent), Variable(1, kept.extent))
+    load = of(space.rows).times(outer) + of(space.columns).times(inner)
+    lanes = vector_bits // (8 * sizes[element])
+    return kept.out == 1 and column_folds.suitable(space, [load], sizes[element], lanes)
 
 
 Scratch = Callable[..., Buffer]

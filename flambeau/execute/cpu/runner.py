@@ -30,16 +30,20 @@ SYSCALL, FUTEX, YIELD, SLEEP, SLEEP_WAITING, SLEEP_IDLE = 96, 97, 98, 99, 100, 1
 SYMBOLS = ("run", "worker", "stop", "state", "pause_many")
 
 # Note [Claiming a task]
-# The job word packs (helpers: 16 bits, tasks: 24, next: 24). A thread claims task `next` by a
-# compare-exchange that adds one, and reads the job's function, table and arguments only after it
-# succeeded. So a worker that arrives late can do no harm: either its compare-exchange fails, or the
-# word equals the current job's and the claim is one of the current job, whatever job the worker
-# first looked for; no generation number is needed. The fields cannot change under a claimed task,
-# since the caller publishes the next job only when every claimed task is counted in DONE. A worker
-# counts its tasks when it finds no more of them.
+# The job word packs (helpers: 16 bits, end: 24, next: 24). The caller claims task `next` by a
+# compare-exchange that adds one, a worker task `end` - 1 by one that lowers the end; both read the
+# job's function, table and arguments only after it succeeded. So a worker that arrives late can do
+# no harm: either its compare-exchange fails, or the word equals the current job's and the claim is
+# one of the current job, whatever job the worker first looked for; no generation number is needed.
+# The fields cannot change under a claimed task, since the caller publishes the next job only when
+# every claimed task is counted in DONE. A worker counts its tasks when it finds no more of them.
+#
+# Tasks are claimed from two ends since kernels that follow each other, and the same kernel in
+# another step, mostly divide the same memory in the same way: a thread finds more of what it needs
+# in its own caches.
 #
 # Before: job A done, worker W read (1, 8, 7) and is descheduled.  Job B starts, reaches (1, 8, 7).
-# After:  W's exchange succeeds and takes task 7 of B, with B's fields.
+# After:  W's exchange succeeds and takes the last task of B, with B's fields.
 
 # Note [Sleeping]
 # A worker notes WAKE, raises SLEEPERS, looks at the job word again and only then sleeps while WAKE
@@ -84,9 +88,9 @@ _AVAILABLE = f"""
 define internal i1 @available(i64 %word, i64 %worker) alwaysinline {{
   %next = and i64 %word, {MAX_TASKS}
   %high = lshr i64 %word, {TASK_BITS}
-  %tasks = and i64 %high, {MAX_TASKS}
+  %end = and i64 %high, {MAX_TASKS}
   %helpers = lshr i64 %word, {2 * TASK_BITS}
-  %left = icmp ult i64 %next, %tasks
+  %left = icmp ult i64 %next, %end
   %allowed = icmp slt i64 %worker, %helpers
   %both = and i1 %left, %allowed
   ret i1 %both
@@ -98,11 +102,12 @@ def _work() -> str:
     """Claims and runs tasks until none is left; returns how many (worker -1: the caller).
 
     ERROR keeps the failure of the lowest task, (task << 32 | code); a task above a failed one is
-    skipped. Tasks are claimed in order, so the lowest failure does not depend on timing.
+    skipped. No task below it is, so the lowest failure does not depend on timing.
     """
     return f"""
 define internal i64 @work(i64 %worker) noinline {{
 entry:
+  %caller = icmp slt i64 %worker, 0
   br label %look
 look:
   %mine = phi i64 [ 0, %entry ], [ %mine, %claim ], [ %more, %counted ]
@@ -110,12 +115,18 @@ look:
   %open = call i1 @available(i64 %word, i64 %worker)
   br i1 %open, label %claim, label %none
 claim:
-  %new = add i64 %word, 1
+  %up = add i64 %word, 1
+  %down = sub i64 %word, {1 << TASK_BITS}
+  %new = select i1 %caller, i64 %up, i64 %down
   %pair = cmpxchg ptr {_word(JOB)}, i64 %word, i64 %new acq_rel monotonic, align 8
   %won = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %won, label %claimed, label %look
 claimed:
-  %task = and i64 %word, {MAX_TASKS}
+  %next = and i64 %word, {MAX_TASKS}
+  %high = lshr i64 %word, {TASK_BITS}
+  %end = and i64 %high, {MAX_TASKS}
+  %before_end = sub i64 %end, 1
+  %task = select i1 %caller, i64 %next, i64 %before_end
   %error = load atomic i64, ptr {_word(ERROR)} monotonic, align 8
   %failed = lshr i64 %error, 32
   %skip = icmp ult i64 %failed, %task

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.nn._torch import F, Parameter, Tensor
 from flambeau.nn.modules.module import Module
@@ -26,11 +26,13 @@ from flambeau.record.changes import CHANGES
 from flambeau.record.entering import NATIVE, lost
 from flambeau.record.events import ENTER_ALL
 from flambeau.record.meta import Meta
-from flambeau.record.pieces import Entry, Input, Piece
 from flambeau.record.places import PACKAGE
 from flambeau.record.recorder import LOCAL
 from flambeau.record.recording import CLOSED, Flushed
 from flambeau.tensor import overriding
+
+if TYPE_CHECKING:
+    from flambeau.record.pieces import Piece
 
 PASSES = 8  # known ones of a chain
 ATTEMPTS = 32  # calls in which nothing could be learnt, after which a chain is left alone
@@ -158,6 +160,8 @@ class Pass:
 
     def cut(self, x: Any) -> Piece:
         """What it is as one native call."""
+        from flambeau.record.pieces import Entry, Input, Piece
+
         given, handles = self.given, list(self.handles)
         for place, number, meta in self.made:
             handles[place] = (meta, number)
