@@ -61,7 +61,9 @@ def flush() -> None:
     if state.parent is None:
         return
     known, refused = state.known, 0
-    if known is not None and known.card is not None and WATCH.observer is None:
+    observer = WATCH.observer
+    watched = observer is not None and observer.every_flush
+    if known is not None and known.card is not None and not watched:
         card = known.card
         following = known.replay(card.address, rec, _settling, LOCAL.root)
         if following:
@@ -286,6 +288,8 @@ class Known:
         found = [len(counts), *[count - DEAD_COUNT + 1 for count in counts]]
         self.words = np.array(found, np.int64)
         self.address = self.words.__array_interface__["data"][0]
+        if self.card is not None:
+            self.used()
         self.plan = plan
         self.card = None
 
