@@ -80,6 +80,11 @@ def _square(d: Value) -> Value:
     return d * d
 
 
+def _apart(d: Value, far: Value) -> tuple[Value, Value]:
+    """Where differences are far, and the others (0 there: infinity would make NaN of its slope)."""
+    return far, el.where(far, ar.zeros_like(d), d)
+
+
 def _smooth_l1(d: Value, beta: Any) -> Value:
     beta = number("smooth_l1_loss", "beta", beta)
     if beta < 0:
@@ -87,7 +92,8 @@ def _smooth_l1(d: Value, beta: Any) -> Value:
     size = el.abs_(d)
     if beta == 0:
         return size
-    return el.where(ar.lt(size, beta), d * d * (0.5 / beta), size - 0.5 * beta)
+    far, near = _apart(d, ar.ge(size, beta))
+    return el.where(far, size - 0.5 * beta, near * near * (0.5 / beta))
 
 
 def _huber(d: Value, delta: Any) -> Value:
@@ -95,7 +101,8 @@ def _huber(d: Value, delta: Any) -> Value:
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     size = el.abs_(d)
-    return el.where(ar.le(size, delta), d * d * 0.5, (size - 0.5 * delta) * delta)
+    far, near = _apart(d, ar.gt(size, delta))
+    return el.where(far, (size - 0.5 * delta) * delta, near * near * 0.5)
 
 
 def _mse_name(x: Value, t: Value, weight: Value | None, reduction: str, *rest: Any) -> str:

@@ -158,8 +158,12 @@ def vector_norm_of(
     x = wide(ar.cast(x, dtype or x.dtype))
     axes = wrap_axes(dims, x.ndim)
     alone = extent(x, axes) == 1 and x.dtype.is_floating_point
-    if alone and p > 0:
-        p = 1.0  # of one element every norm is its size, without squares that overflow
+    if alone and p > 0 and p != 1 and not math.isinf(p):
+        # Of one element every norm is its size, without squares that overflow.
+        size = source.detach(el.abs_(x))
+        slope = el.where(el.eq(size, ar.zeros_like(x)), ar.zeros_like(x), ar.div(x, size))
+        norm = folded(red.sum_, source.relink(size, ar.mul(x, source.detach(slope))), axes, keepdim)
+        return ar.cast(norm, result_dtype)
     if p == 2:
         square = ar.mul(x, x) if not x.dtype.is_complex else el.real(ar.mul(x, ar.conj(x)))
         return ar.cast(safe_root(folded(red.sum_, square, axes, keepdim)), result_dtype)

@@ -382,6 +382,25 @@ x -= 1.5
 z = (x * x).sum() + x[:, 4:].sum()
 g = torch.autograd.grad(z, w)
 """,
+    "what is infinitely far away has a slope": """
+seen = []
+for _rows in ([np.inf, 1.0, -np.inf, 0.25, np.nan], [np.inf], [np.nan], [-3.0], [0.0]):
+    x = torch.tensor(_rows, requires_grad=True)
+    _y = torch.full((len(_rows),), 0.5)
+    _loss = torch.nn.functional
+    for _what in (
+        _loss.smooth_l1_loss(x, _y),
+        _loss.smooth_l1_loss(x, _y, beta=0.25),
+        _loss.huber_loss(x, _y, delta=2.0),
+        _loss.l1_loss(x, _y),
+        x.norm(),
+        x.norm(3),
+        x.norm(float("inf")),
+        x.abs().sum(),
+        (x.sign() * x.detach()).sum(),
+    ):
+        seen += torch.autograd.grad(_what, x)[0].tolist()
+""",
     "transposed without dimensions": """
 x = torch.tanh(torch.tensor(0.5, requires_grad=True))
 y = x.mT
