@@ -19,9 +19,9 @@ refused with SyntaxError.
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
+import linecache
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 # Names in functions that are translated; in Python they mean nothing.
@@ -47,6 +47,22 @@ _COMPARED = {
     ast.Is: "eq",
     ast.IsNot: "ne",
 }
+
+
+def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
+    code = function.__code__
+    found = _definitions(code.co_filename).get((code.co_name, code.co_firstlineno))
+    if found is None:
+        raise OSError(f"no source of {function.__qualname__}")
+    return found
+
+
+@cache
+def _definitions(file: str) -> dict[tuple[str, int], ast.FunctionDef]:
+    """The functions of a file by their names and lines."""
+    tree = ast.parse("".join(linecache.getlines(file)))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return {(function.name, function.lineno): function for function in functions}
 
 
 class Module(NamedTuple):
@@ -88,9 +104,7 @@ class _Function:
         numbers: Mapping[str, int],
         found: list[str],
     ) -> None:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        self.tree = tree
+        self.tree = tree = _definition(function)
         self.functions = functions
         self.numbers = numbers
         self.given = found
