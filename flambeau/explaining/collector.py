@@ -162,6 +162,7 @@ class Collector(Observer):
     def start(self) -> None:
         for seen in self.seen.values():
             if seen.plan is not None:
+                add_native_runs(seen.state)
                 seen.before = seen.plan.runs - seen.told
         if self.stacks is not None:
             self.stacks.start()
@@ -246,6 +247,7 @@ class Collector(Observer):
         """Adds the runs that plans have counted and this was not told of."""
         for seen in self.seen.values():
             if seen.plan is not None:
+                add_native_runs(seen.state)
                 untold = seen.plan.runs - seen.before - seen.told
                 seen.told += untold
                 seen.runs += untold
@@ -357,6 +359,7 @@ class Collector(Observer):
                 return None
             found = self.seen[id(plan)] = Seen(len(self.seen), plan, state, first=self.now)
             found.bases = described(rec, plan)
+            add_native_runs(state)
             found.before = plan.runs - ran
         native = plan.compiled
         if native is not None and found.native is None:
@@ -512,6 +515,12 @@ class Collector(Observer):
                     lane = list(self.threads.values()).index(name) + 1
                     span = Span(start - self.began, stop - self.began, "data", -1, lane)
                     self.keep(span)
+
+
+def add_native_runs(state: State | None) -> None:
+    """Has the plan of a place in the tree count the runs that were native calls, too."""
+    if state is not None and state.known is not None:
+        state.known.used()
 
 
 def spent() -> tuple[float, float, float]:

@@ -111,7 +111,9 @@ function table(rows, columns, options = {}) {
   let shown = options.most ?? 12;
   const more = el("button", { type: "button", onclick: () => { shown = rows.length; draw(); } });
   draw();
-  const node = el("table", {}, options.caption ? el("caption", {}, options.caption) : null, el("thead", {}, el("tr", {}, ...heads)), body);
+  // Columns without a width share the rest, which must be enough to read; narrow windows scroll.
+  const least = columns.reduce((sum, column) => sum + (column.width ? parseInt(column.width) : 190), 0);
+  const node = el("table", { style: `min-width:${least}px` }, options.caption ? el("caption", {}, options.caption) : null, el("thead", {}, el("tr", {}, ...heads)), body);
   return el("div", { class: "scroll" }, node, more);
 }
 // Enter opens a row, arrows go to its neighbours.
@@ -298,6 +300,8 @@ function kernelTable() {
   where.append(table(rows, [
     { head: "share", number: true, width: "82px", value: (r) => r.seconds, show: (r) => percent(r.seconds, D.seconds) },
     { head: "time", number: true, width: "80px", value: (r) => r.seconds, show: (r) => time(r.seconds) },
+    { head: "computes", value: (r) => r.s.title },
+    { head: "module", width: "140px", value: (r) => r.s.module },
     { head: "runs", number: true, width: "64px", value: (r) => r.p.compiled_runs },
     { head: "a run", number: true, width: "80px", value: (r) => r.s.seconds, show: (r) => time(r.s.seconds) },
     { head: "FLOP", number: true, width: "72px", value: (r) => r.s.flops, show: (r) => count(r.s.flops) },
@@ -305,9 +309,7 @@ function kernelTable() {
     { head: "bytes", number: true, width: "84px", value: (r) => r.s.bytes, show: (r) => memory(r.s.bytes) },
     { head: "of peak", number: true, width: "76px", value: (r) => r.s.fraction, show: (r) => percent(r.s.fraction, 1) },
     { head: "bound", width: "84px", value: (r) => r.s.bound },
-    { head: "module", width: "150px", value: (r) => r.s.module },
-    { head: "computes", value: (r) => r.s.title },
-    { head: "line", width: "170px", value: (r) => r.s.place },
+    { head: "line", width: "150px", value: (r) => r.s.place },
   ], { sort: 0, open: (r) => openProgram(r.p, r.step) }));
 }
 

@@ -61,9 +61,16 @@ def flush() -> None:
     if state.parent is None:
         return
     known, refused = state.known, 0
-    if known is not None and known.card is not None and WATCH.observer is None:
+    observer = WATCH.observer
+    watched = observer is not None and observer.every_flush
+    if known is not None and not watched:
+        following: Any = False
         card = known.card
-        following = known.replay(card.address, rec, _settling, LOCAL.root)
+        if card is not None:
+            following = known.replay(card.address, rec, _settling, LOCAL.root)
+        if following is False and known.other is not None and known.other.card is not None:
+            card = known.other.card
+            following = known.replay(card.address, rec, _settling, LOCAL.root)
         if following:
             if LOCAL.rec is rec:  # and no finalizer has recorded anything
                 LOCAL.rec = following
@@ -235,6 +242,7 @@ def _run(rec: Recording, refused: int = 0) -> Plan | None:
                 and known.held_as(handles, known.address)
             ):
                 plan = rec.plan = known.plan
+                known.worked = True
                 if known.card is not None:
                     plan.runs += known.card.runs()
                 if refused:
@@ -266,34 +274,53 @@ def _run(rec: Recording, refused: int = 0) -> Plan | None:
 
 class Known:
     """The plan of a flush and the reference counts it is found by, as words of memory: they are
-    compared in one native call.
+    compared in one native call. `other` is the one before it: counts come and go as tensors of
+    earlier steps are held or not.
     """
 
-    PATIENCE = 16  # flushes with other counts than the last, after which they are all looked up
-    CARDS = 64  # of one place: after that many, its flushes stay in Python
+    PATIENCE = 16  # that nothing came of, one after another; then ever fewer are made
+    CARDS = 64  # that were of little use; after that many, a place's flushes stay in Python
+    OFTEN = 16  # runs of a card that has been of use
 
-    __slots__ = ("address", "card", "held_as", "made", "misses", "plan", "replay", "words")
+    __slots__ = (
+        *("address", "card", "held_as", "made", "misses", "other", "plan", "replay", "words"),
+        "worked",
+    )
 
-    def __init__(self, held_as: Any) -> None:
-        self.held_as = held_as
-        self.misses = self.made = 0
-        self.card: Card | None = None
+    def __init__(self, held_as: Any, plan: Plan, counts: tuple[int, ...]) -> None:
         from flambeau.record import replay
 
+        self.held_as = held_as
         self.replay = replay.native()
-
-    def note(self, plan: Plan, counts: tuple[int, ...]) -> None:
-        found = [len(counts), *[count - DEAD_COUNT + 1 for count in counts]]
-        self.words = np.array(found, np.int64)
+        self.misses = self.made = 0
+        self.worked = False
+        self.card: Card | None = None
+        self.other: Known | None = None
+        self.words = _in_words(counts)
         self.address = self.words.__array_interface__["data"][0]
         self.plan = plan
-        self.card = None
 
     def used(self) -> bool:
         """Whether native code has run the plan since this was last asked, or since Python has."""
         runs = 0 if self.card is None else self.card.runs()
         self.plan.runs += runs
-        return runs > 0
+        return (self.other is not None and self.other.used()) or runs > 0
+
+    def following(self, plan: Plan, counts: tuple[int, ...]) -> Known | None:
+        """What comes in its place; None where it is not worth it."""
+        other = self.other
+        if other is not None and other.plan is plan and (other.words == _in_words(counts)).all():
+            self.other = None
+        else:
+            worked = self.worked or (self.card is not None and self.card.ran_often(1))
+            self.misses = 0 if worked else self.misses + 1
+            if self.misses > self.PATIENCE and self.misses & (self.misses - 1):
+                return None
+            self.other = None
+            other = Known(self.held_as, plan, counts)
+            other.misses, other.made = self.misses, self.made
+        other.other = self
+        return other
 
     def seal(self, state: State) -> None:
         """Lets flushes be native calls, where they can be; after a run of the plan."""
@@ -301,29 +328,32 @@ class Known:
         if (card is None or card.stale(plan)) and self.replay is not None:
             from flambeau.record import replay
 
+            if card is not None:
+                self.used()
+                self.made += not card.ran_often(self.OFTEN)
             self.card = None
             if self.made < self.CARDS and replay.replayable(plan):
-                self.made += 1
                 self.card = replay.Card(state, plan, self.words)
+
+
+def _in_words(counts: tuple[int, ...]) -> Any:
+    return np.array([len(counts), *[count - DEAD_COUNT + 1 for count in counts]], np.int64)
 
 
 def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:
     """Remembers the plan of a flush, where the interpreter lets native code see counts."""
-    known = state.known
-    if known is None:
+    if state.known is not None:
+        following = state.known.following(plan, counts)
+    else:
         native = words.native()
         if native is None:
             return
         from flambeau.record import recorder
 
         recorder.use_native_calls()
-        known = Known(native.held_as)
-    known.misses += 1
-    if known.misses > Known.PATIENCE:
-        return
-    state.known = None
-    known.note(plan, counts)
-    state.known = known  # last, and whole: another thread may be at it
+        following = Known(native.held_as, plan, counts)
+    if following is not None:
+        state.known = following  # last, and whole: another thread may be at it
 
 
 def failed(rec: Recording, error: Exception) -> Exception:

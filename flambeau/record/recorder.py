@@ -92,12 +92,15 @@ _known_op: Any = None
 
 
 def use_native_calls() -> None:
-    """From now on ops that are known are native calls, where the interpreter has those."""
+    """From now on ops that are known are native calls, where the interpreter has those (not in the
+    mode that checks every access).
+    """
     global _known_op
     if _known_op is None and not OPTIONS.sync:
+        from flambeau.execute.cpu import bounds
         from flambeau.record.native_calls import native_calls
 
-        calls = native_calls()
+        calls = None if bounds.switched_on() else native_calls()
         if calls is not None:
             _known_op = NATIVE.known_op = calls.known_op
             NATIVE.first_gradients, NATIVE.repeat = calls.first_gradients, calls.repeat

@@ -514,6 +514,10 @@ class Card:
         before, self.ran = self.ran, int(self.words[FIELDS.index("RAN")])
         return self.ran - before
 
+    def ran_often(self, least: int) -> bool:
+        """Whether it has run at least so many times."""
+        return int(self.words[FIELDS.index("RAN")]) >= least
+
     def stale(self, plan: Plan) -> bool:
         """Whether another one could run where this one does not."""
         era, thread, most, ran = map(int, self.words[STALE])
