@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import flambeau as fb
+from flambeau.execute.cpu import bounds
 from flambeau.record.recording import ROOTS
 from tests.programs.modes import mode
 
@@ -96,6 +97,12 @@ def fresh() -> None:
         root.next.clear()
 
 
+def one_by_one(executor: str) -> None:
+    """In the checking mode Python goes from kernel to kernel, and an interrupt may come between."""
+    if bounds.switched_on() and executor != "reference":
+        pytest.skip("kernels run one by one")
+
+
 @pytest.mark.parametrize(
     ("executor", "kind"),
     [("recognised", KeyboardInterrupt), ("compiled", Late), ("reference", KeyboardInterrupt)],
@@ -104,6 +111,7 @@ def test_an_interrupted_step_is_done_or_not_begun(executor: str, kind: type[Base
     """After an interrupt the weights are those before or after the step, and training goes on from
     there: interrupted steps, a first one too, leave no tensor without its data.
     """
+    one_by_one(executor)
     rng = random.Random(executor + kind.__name__)
     with mode(executor), interrupting(kind):
         fresh()

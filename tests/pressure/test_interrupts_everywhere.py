@@ -19,7 +19,7 @@ import pytest
 from tests.programs.modes import mode
 
 from . import TIMES
-from .test_interrupts import Training, fresh
+from .test_interrupts import Training, fresh, one_by_one
 
 # (executor, steps before the one that is interrupted, of how many places one is tried, at first)
 CASES = [
@@ -100,6 +100,7 @@ def test_a_step_is_done_or_not_begun(executor: str, known: int, stride: int) -> 
     the steps that follow are those that would have followed. (The statistics belong to the forward
     pass: they may be a step ahead.)
     """
+    one_by_one(executor)
     with mode(executor):
         fresh()  # (what was compiled stays so, whatever the executor)
         training = Training()

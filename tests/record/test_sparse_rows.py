@@ -287,5 +287,6 @@ def test_compiled_steps(threads: int) -> None:
     finally:
         flambeau.set_num_threads(before)
     assert ours == pytest.approx(plain(flambeau, other, optimizers[1], batches), rel=1e-6)
-    np.testing.assert_allclose(table.weight.detach().numpy(), other.weight.detach().numpy(), 1e-6)
+    weights, others = table.weight.detach().numpy(), other.weight.detach().numpy()
+    np.testing.assert_allclose(weights, others, 1e-6, 1e-7)
     np.testing.assert_allclose(table.weight.grad.numpy(), other.weight.grad.numpy(), 1e-5, 1e-7)
