@@ -339,3 +339,19 @@ def test_a_requirement_that_never_holds() -> None:
     program = b.program([z])
     _, _, code = run(compile_program(program), program, [a for _, a in b.bases], [])
     assert code != 0
+
+
+def test_a_base_that_an_alias_widens() -> None:
+    """What was read before an alias that reaches further came in is read as it was known then."""
+    import flambeau
+    from tests.programs.modes import mode
+
+    with mode("compiled"):
+        data = flambeau.arange(9.0)
+        assert data.sum().item() == 36
+        pairs = data[:-1] * 2 - data[1:]  # the second view reaches one element further
+        assert pairs.tolist() == [n - 1.0 for n in range(8)]
+        first = data[:-1].flip(0)
+        data.add_(1)
+        assert first.tolist() == [7.0, 6, 5, 4, 3, 2, 1, 0]
+        assert data.tolist() == [n + 1.0 for n in range(9)]
