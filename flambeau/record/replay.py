@@ -168,6 +168,12 @@ def as_written(card: int, rec: int) -> Any:
         return 0
     if not counted(word[card + at.COUNTS], word[rec + at.RECORDING_HANDLES]):
         return 0
+    base = word[bases + at.ITEMS]
+    end = base + 8 * word[card + at.BASES]
+    while base != end:
+        if word[word[word[base] + at.FIRST_ELEMENT] + at.STORAGE_BUFFER] == 0:
+            return 0  # it gets its memory when Python asks for that (`flambeau.record.late`)
+        base += 8
     pair = word[card + at.FIRST]
     end = word[card + at.END]
     while pair != end:

@@ -255,6 +255,20 @@ def test_wanted_gradients_are_made_with_the_rest() -> None:
     assert type(table.weight.grad._storage) is not LateStorage
 
 
+def test_a_program_that_reads_a_gradient_now_and_then() -> None:
+    """It finds the gradient's memory made, however well its flush is known by then."""
+    table = model(flambeau)
+    for number, batch in enumerate(steps(flambeau, 90, 15)):
+        table.weight.grad = None
+        loss_of(table, batch).backward()
+        table.weight.grad.untyped_storage()  # the step has run
+        if number % 3 == 2:  # not so often that the step makes the gradient itself
+            assert type(table.weight.grad._storage) is LateStorage
+            row = batch[0, 0].item()
+            total = (table.weight.grad[row] * 2).sum().item()
+            assert total == pytest.approx(2 * table.weight.grad.numpy()[row].sum(), 1e-4, 1e-6)
+
+
 def test_rows_out_of_range() -> None:
     table = one_step()
     before = table.weight.detach().clone()
