@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.interrupts import is_interrupt
 from flambeau.record import words
 from flambeau.record.handle import Handle
@@ -297,7 +298,7 @@ class Known:
         self.card: Card | None = None
         self.other: Known | None = None
         self.words = _in_words(counts)
-        self.address = self.words.__array_interface__["data"][0]
+        self.address = address_of(self.words)
         self.plan = plan
 
     def used(self) -> bool:

@@ -84,10 +84,10 @@ class NativeProgram:
         self.pack_bases = struct.Struct(f"{self.base_count}Q").pack_into
         self.arena_at: object = None  # the token of the one that the table has
         self.table: Any = np.zeros(slots, np.int64)
-        self.table_address = self.table.__array_interface__["data"][0]
+        self.table_address = address_of(self.table)
         self.has_complex = any(d.is_complex for d in program.scalars)
         self.scalar_block: Any = np.zeros(max(scalar_words(program.scalars)[-1], 1), np.uint64)
-        self.scalar_address = self.scalar_block.__array_interface__["data"][0]
+        self.scalar_address = address_of(self.scalar_block)
         # One foreign call where the whole program is native; else the compiler's own walk over
         # segments.
         segments = self.compiled.segments

@@ -41,22 +41,7 @@ def native_calls() -> Calls | None:
         given = {"NEW": words.maker()}
     except words.Unknown:
         return None
-    objects = {
-        "NONE": None,
-        "TRUE": True,
-        "FALSE": False,
-        "EMPTY": (),
-        "ZERO": 0,
-        "LIST": list,
-        "TUPLE": tuple,
-        "INT": int,
-        "BOOL": bool,
-        "FLOAT": float,
-        "TENSOR": tensor,
-        "PARAMETER": parameter,
-        **NAMES,
-    }
-    given |= {name: id(thing) for name, thing in objects.items()}
+    given |= words.addresses(TENSOR=tensor, PARAMETER=parameter, **NAMES)
     inlined = (*known_ops.INLINED, *pieces.INLINED, *SHARED)
     entries = known_ops.known_op, known_ops.first_gradients, pieces.repeat
     found = builtins(entries, inlined, numbers, given)
@@ -65,15 +50,13 @@ def native_calls() -> Calls | None:
 
 def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     """The numbers of the functions on words. Unknown where objects are not laid out so."""
-    slots: list[tuple[Any, str, str]]
-    slots = [(Recording, "RECORDING", name) for name in Recording.__slots__ if name[0] != "_"]
-    slots += [(Storage, "STORAGE", name) for name in Storage.__slots__ if name[0] != "_"]
-    slots += [(State, "STATE", name) for name in State.__slots__ if name[0] != "_"]
-    slots += [(Handle, "HANDLE", name) for name in ("_meta", "_rec", "_num")]
-    slots += [(Meta, "META", name) for name in ("dtype", "requires_grad")]
-    found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
-    if not all(found.values()):
-        raise words.Unknown
+    found = words.layout(
+        (Recording, "RECORDING", words.public(Recording)),
+        (Storage, "STORAGE", words.public(Storage)),
+        (State, "STATE", words.public(State)),
+        (Handle, "HANDLE", ("_meta", "_rec", "_num")),
+        (Meta, "META", ("dtype", "requires_grad")),
+    )
     for name in ("_storage", "_offset", "_family", "_grad", "_hooks"):
         places = {words.place_of_value(cls, name) for cls in classes}
         if len(places) > 1:
@@ -83,6 +66,4 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found["MANY"] = known_ops.MANY
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)
-    for name in ("TYPE", "LENGTH", "ITEMS", "DICT", "VALUES", "SPLIT", "FIRST_ELEMENT"):
-        found[name] = getattr(words, name)
     return found

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.execute.cpu.references import item, new_reference, put, release, replaced
 from flambeau.execute.cpu.word_functions import api, at, given, word
 from flambeau.record.known_ops import (
@@ -258,15 +259,10 @@ class Piece:
             values["INPUT_BASE"], values["INPUT_NUMBER"] = kept(input.base), kept(input.number)
         for name, row in rows.items():
             array = np.array(row or [0], np.int64)
-            values[name] = _address(array)
-            values[name + "_END"] = _address(array) + (array.nbytes if row else 0)
+            values[name] = address_of(array)
+            values[name + "_END"] = address_of(array) + (array.nbytes if row else 0)
             held.append(array)
         self.held = held
         self.after = after
         self.words = np.array([values.get(name, 0) for name in FIELDS], np.int64)
-        self.address = _address(self.words)
-
-
-def _address(array: Any) -> int:
-    place: int = array.__array_interface__["data"][0]
-    return place
+        self.address = address_of(self.words)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import (
     SHARED,
@@ -396,24 +397,14 @@ def native() -> Any:
         numbers = _numbers(Plan)
     except words.Unknown:
         return None
-    objects = {
-        "NONE": None,
-        "TRUE": True,
-        "FALSE": False,
-        "EMPTY": (),
-        "ZERO": 0,
-        "LIST": list,
-        "INT": int,
-        "BOOL": bool,
-        "FLOAT": float,
-        "CLOSED": CLOSED,
-        "DEAD": DEAD,
-        "TENSOR": recorder.handle_class(),
-        "FAMILY": Family,
-        "RECORDING": Recording,
+    given = words.addresses(
+        CLOSED=CLOSED,
+        DEAD=DEAD,
+        TENSOR=recorder.handle_class(),
+        FAMILY=Family,
+        RECORDING=Recording,
         **NAMES,
-    }
-    given = {name: id(thing) for name, thing in objects.items()}
+    )
     given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
     found = builtins((replay,), INLINED, numbers, given)
     return None if found is None else found[0]
@@ -425,20 +416,17 @@ NAMES = {"STORAGE_NAME": "_storage", "FAMILY_NAME": "_family", "ORIGIN_NAME": "_
 
 def _numbers(plan: Any) -> dict[str, int]:
     """The numbers of the functions above. Unknown where objects are not laid out so."""
-    slots: list[tuple[Any, str, str]]
-    slots = [(Recording, "RECORDING", name) for name in Recording.__slots__ if name[0] != "_"]
-    slots += [(Storage, "STORAGE", name) for name in ("buffer", "version", "silent")]
-    slots += [(Buffer, "BUFFER", "address"), (plan, "PLAN", "free")]
-    found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
-    if not all(found.values()):
-        raise words.Unknown
+    found = words.layout(
+        (Recording, "RECORDING", words.public(Recording)),
+        (Storage, "STORAGE", ("buffer", "version", "silent")),
+        (Buffer, "BUFFER", ("address",)),
+        (plan, "PLAN", ("free",)),
+    )
     lock = threading.RLock()
     found["LOCKED"] = _lock_count(lock)
     found |= {name: 8 * number for number, name in enumerate(FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
-    found |= {"TYPE": words.TYPE, "LENGTH": words.LENGTH, "ITEMS": words.ITEMS}
-    found |= {"DICT": words.DICT, "VALUES": words.VALUES, "FIRST_ELEMENT": words.FIRST_ELEMENT}
-    found |= {"FLOAT_VALUE": words.FLOAT_VALUE, "INTEGERS": INTEGERS}
+    found["INTEGERS"] = INTEGERS
     return found | {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
 
 
@@ -452,11 +440,6 @@ def _lock_count(lock: Any) -> int:
         if seen == [0, 1, 2, 1, 0]:
             return place
     raise words.Unknown
-
-
-def address_of(array: Any) -> int:
-    place: int = array.__array_interface__["data"][0]
-    return place
 
 
 class Card:

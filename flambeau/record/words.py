@@ -17,10 +17,13 @@ import ctypes
 import platform
 import sys
 import types
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from flambeau.core.addresses import address_of
 
 if TYPE_CHECKING:
     from flambeau.execute.cpu.entrances import Entrances
@@ -51,7 +54,7 @@ class Table:
 
     def __init__(self, pairs: Pairs) -> None:
         self.array: Any = np.array(pairs, np.int64)
-        self.first: int = self.array.__array_interface__["data"][0]
+        self.first = address_of(self.array)
         self.end = self.first + self.array.nbytes
 
 
@@ -263,6 +266,47 @@ def maker() -> int:
     if type(probe) is not _Probe or probe.given != 3:
         raise Unknown
     return address
+
+
+# What native functions compare with; each module adds its own.
+OBJECTS: dict[str, Any] = {
+    "NONE": None,
+    "TRUE": True,
+    "FALSE": False,
+    "EMPTY": (),
+    "ZERO": 0,
+    "LIST": list,
+    "TUPLE": tuple,
+    "INT": int,
+    "BOOL": bool,
+    "FLOAT": float,
+}
+
+
+def addresses(**objects: Any) -> dict[str, int]:
+    """Where `OBJECTS` and these are, which the caller holds."""
+    return {name: id(thing) for name, thing in (OBJECTS | objects).items()}
+
+
+def layout(*slots: tuple[Any, str, Iterable[str]]) -> dict[str, int]:
+    """The numbers of all objects' layout, and of these slots: (class, title, names).
+
+    Unknown where a class has no such slot.
+    """
+    found = {
+        f"{title}_{name.upper()}": slot_of(cls, name)
+        for cls, title, names in slots
+        for name in names
+    }
+    if not all(found.values()):
+        raise Unknown
+    found |= {"TYPE": TYPE, "LENGTH": LENGTH, "ITEMS": ITEMS, "FIRST_ELEMENT": FIRST_ELEMENT}
+    return found | {"DICT": DICT, "VALUES": VALUES, "SPLIT": SPLIT, "FLOAT_VALUE": FLOAT_VALUE}
+
+
+def public(cls: Any) -> list[str]:
+    """The slots of a class that do not begin with `_`."""
+    return [name for name in cls.__slots__ if name[0] != "_"]
 
 
 @cache

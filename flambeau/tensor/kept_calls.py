@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.record.changes import CHANGES
 from flambeau.record.facts import (
@@ -268,12 +269,12 @@ class Ready:
         own = native.arena_bytes <= self.OWN_ARENA
         self.arena = allocate(native.arena_bytes) if own else None
         self.slots: list[int] = native.addresses(bases, self.memory)
-        self.slots[-2] = self.scalars.__array_interface__["data"][0]
+        self.slots[-2] = address_of(self.scalars)
         self.shared: Any = None  # which of the thread's memory for intermediates the table has
         if self.arena is not None:
             self.slots[-1] = self.arena.address
         self.table = np.array(self.slots, np.int64)
-        self.address = self.table.__array_interface__["data"][0]
+        self.address = address_of(self.table)
         # Slots of arguments, their numbers, and the storages that the table has in them.
         self.given: list[tuple[int, int, Any]] = [(*given, MISS) for given in kept.given]
         self.hand = self.first_hand()

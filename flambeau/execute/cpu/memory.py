@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flambeau.core.addresses import address_of
+
 ALIGNMENT = 64
 KEPT_GRANULE = 1 << 16
 """Blocks of at least this size are rounded up to a multiple of it, and kept when freed."""
 KEPT_LIMIT = 512 << 20
 
 Block = npt.NDArray[np.uint8]
-
-
-def _address(block: Block) -> int:
-    return int(block.__array_interface__["data"][0])
 
 
 class _KeptBlocks:
@@ -60,7 +58,7 @@ class _KeptBlocks:
         if block.nbytes > self.limit or not self._lock.acquire(blocking=False):
             return
         try:
-            address = _address(block)
+            address = address_of(block)
             self._blocks[address] = block
             self._by_size.setdefault(block.nbytes, []).append(address)
             self.total += block.nbytes
@@ -99,7 +97,7 @@ class Memory:
     def __init__(self, nbytes: int, block: Block) -> None:
         self.nbytes = nbytes
         self._block = block
-        start = _address(block)
+        start = address_of(block)
         self.address = start + -start % ALIGNMENT
 
     def __repr__(self) -> str:
