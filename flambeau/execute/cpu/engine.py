@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from flambeau.execute.cpu import bounds, software_float
+from flambeau.execute.cpu import bounds, code_memory, software_float
+from flambeau.execute.cpu.binaries import Binaries, is_binary, unpacked
+from flambeau.execute.cpu.imports import system_symbol
+from flambeau.execute.cpu.jit import Jit
+from flambeau.execute.cpu.linking import binary_of
 from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
 from flambeau.execute.cpu.target import (
-    SYSTEM_FUNCTIONS,
     KernelCompileError,
     NoRoomForCode,
     Target,
-    binding,
     compile_object,
     complaint,
-    create_machine,
 )
 
 KERNEL = "kernel"
-SYSTEM_LIBRARY = "flambeau.system"
-FLOAT_LIBRARY = "flambeau.software_float"
 COMPILE_THREADS = 8
 # Each linked program takes some; other threads and libraries need the rest.
 LINKS_PER_COUNT, MOST_OF_THE_MAPPINGS = 64, 0.75
@@ -39,10 +36,11 @@ class Engine:
     def __init__(self, target: Target, cache: ObjectCache | None) -> None:
         self.target = target
         self.cache = cache
-        self._jit: Any = None
+        self._binaries = Binaries(self._import)
+        self._jit: Jit | None = None  # where code is no binary
         self._libraries = 0
         self._full = False
-        self._has_software_float = False
+        self._software_float: dict[str, int] | None = None
         self.lock = threading.RLock()
         # Finished and running loads; a loader that fails takes its entry out again.
         self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
@@ -162,6 +160,8 @@ class Engine:
             code = compile_object(text, self.target, _suffix(key))
         except Exception as error:
             return error
+        binary = binary_of(code) if code_memory.available() else None
+        code = code if binary is None else binary.packed()
         if self.cache is not None:
             self.cache.put(key, code)
         return code
@@ -174,6 +174,8 @@ class Engine:
             return {}
         try:
             return dict(self._link(codes, symbols))
+        except NoRoomForCode:
+            raise
         except RuntimeError as error:
             if len(codes) > 1:
                 found: dict[bytes, list[int] | BaseException] = {}
@@ -188,25 +190,39 @@ class Engine:
             return {key: KernelCompileError(complaint(texts[key], str(error)))}
 
     def _link(self, codes: dict[bytes, bytes], symbols: Symbols) -> dict[bytes, list[int]]:
+        """RuntimeError where something is wrong with them."""
+        names = {key: [symbol + _suffix(key) for symbol in symbols] for key in codes}
+        binaries = [unpacked(code) for code in codes.values() if is_binary(code)]
+        others = {key: code for key, code in codes.items() if not is_binary(code)}
         with self.lock:
-            if self._jit is None:
-                self._jit = self._create_jit()
             self._libraries += 1
-            builder = binding().JITLibraryBuilder()
-            builder.add_jit_library(SYSTEM_LIBRARY)
-            if any(marker in code for code in codes.values() for marker in software_float.MARKERS):
-                self._load_software_float()
-                builder.add_jit_library(FLOAT_LIBRARY)
-            for key, code in codes.items():
-                builder.add_object_img(code)
-                for symbol in symbols:
-                    builder.export_symbol(symbol + _suffix(key))
-            tracker = builder.link(self._jit, f"flambeau.{self._libraries}")
-            found = {
-                key: [int(tracker[symbol + _suffix(key)]) for symbol in symbols] for key in codes
-            }
-            tracker.detach()  # Never unloaded: programs hold bare addresses.
-            return found
+            try:
+                found = self._binaries.link(binaries)
+            except OSError as error:
+                self._full = True
+                raise NoRoomForCode(str(error)) from None
+            if others:
+                if self._jit is None:
+                    self._jit = Jit(self.target)
+                exported = [name for key in others for name in names[key]]
+                found |= self._jit.link(list(others.values()), exported)
+        try:
+            return {key: [found[name] for name in wanted] for key, wanted in names.items()}
+        except KeyError as missing:
+            raise RuntimeError(f"the code does not define {missing}") from None
+
+    def _import(self, name: str) -> int | None:
+        """Where compiled code finds a function that is not its own."""
+        if name not in software_float.SYMBOLS:
+            return system_symbol(name)
+        if self._software_float is None:
+            key = object_key(software_float.TEXT, self.target)
+            ((_, code),) = self._objects({key: software_float.TEXT})
+            if isinstance(code, BaseException):
+                raise code
+            names = software_float.SYMBOLS
+            self._software_float = dict(zip(names, self._link({key: code}, names)[key]))
+        return self._software_float[name]
 
     def _find_room(self) -> None:
         """Raises NoRoomForCode before LLVM runs out of mappings, which would end the process."""
@@ -217,28 +233,6 @@ class Engine:
                 f"{self._libraries} programs have been compiled, and the system allows this process"
                 f" {most_mappings()} memory mappings (vm.max_map_count)"
             )
-
-    def _load_software_float(self) -> None:
-        if self._has_software_float:
-            return
-        code = compile_object(software_float.TEXT, self.target)
-        builder = binding().JITLibraryBuilder()
-        builder.add_object_img(code)
-        builder.add_jit_library(SYSTEM_LIBRARY)
-        for symbol in software_float.SYMBOLS:
-            builder.export_symbol(symbol)
-        builder.link(self._jit, FLOAT_LIBRARY).detach()
-        self._has_software_float = True
-
-    def _create_jit(self) -> Any:
-        jit = binding().create_lljit_compiler(create_machine(self.target), suppress_errors=True)
-        builder = binding().JITLibraryBuilder()
-        for name, address in system_symbols().items():
-            builder.import_symbol(name, address)
-        builder.link(jit, SYSTEM_LIBRARY).detach()
-        # One reference too many: even at exit the code stays, for daemon threads may still run it.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(jit))
-        return jit
 
     def forget_running_loads(self) -> None:
         """After a fork: the threads that were loading do not exist in the child."""
@@ -265,24 +259,6 @@ def most_mappings() -> int:
 def _suffix(key: bytes) -> str:
     """What tells the names of one object from those of the others it is linked with."""
     return f".{key.hex()[:24]}"
-
-
-def system_symbols() -> dict[str, int]:
-    """The addresses of the system functions that compiled code may call, by name."""
-    libraries = []
-    for name in ("ucrtbase",) if os.name == "nt" else (None, "libm.so.6"):
-        try:
-            libraries.append(ctypes.CDLL(name))
-        except OSError:
-            continue
-    found = {bounds.NAME: bounds.bounds_address()}
-    for name in SYSTEM_FUNCTIONS:
-        for library in libraries:
-            function = getattr(library, name, None)
-            if function is not None:
-                found[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
-                break
-    return found
 
 
 class _Holder:

@@ -59,7 +59,9 @@ class Target:
     @staticmethod
     def host() -> Target:
         """The machine this process runs on (found once per process)."""
-        return _detect_host()
+        from flambeau.execute.cpu.host import host
+
+        return host().target
 
     def has(self, feature: str) -> bool:
         """Whether the feature list switches `feature` on ("avx512bf16", "fma", ...)."""
@@ -116,28 +118,11 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-@cache
 def llvm_version() -> str:
     """LLVM's version, as "major.minor.patch"."""
-    return ".".join(str(part) for part in binding().llvm_version_info)
+    from flambeau.execute.cpu.host import host
 
-
-@cache
-def _detect_host() -> Target:
-    llvm = binding()
-    # Virtual machines report CPUs that no list knows: the name then only picks a scheduling model,
-    # and the list, which also switches off what the hypervisor hides, rules.
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        bits = 512
-    elif features.get("avx2"):
-        bits = 256
-    else:
-        bits = 128
-    triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
-    return Target(
-        triple, cpu, features.flatten(), bits, f"this machine ({cpu}, {bits}-bit vectors)"
-    )
+    return host().llvm_version
 
 
 @cache
