@@ -83,6 +83,4 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found["MANY"] = known_ops.MANY
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)
-    for name in ("TYPE", "LENGTH", "ITEMS", "DICT", "VALUES", "SPLIT", "FIRST_ELEMENT"):
-        found[name] = getattr(words, name)
-    return found
+    return found | words.layout().numbers()
