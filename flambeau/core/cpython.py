@@ -13,7 +13,8 @@ Note: what differs
     in the order of keys that all instances share. In 3.12 one word stands for both; that of values
     has bit 0 set. From 3.13 on values follow the instance itself, but where the class has slots
     there is a dictionary as soon as there are attributes. A dictionary that shares the keys of the
-    class points to values, too; from 3.13 on these begin with a word of their own.
+    class points to values, too; from 3.13 on these begin with a word that says how many they are,
+    and whether they are still the instance's: when its dictionary is replaced they stay behind.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Layout(NamedTuple):
     """Flag of classes whose instances are followed by values."""
     FIRST_VALUE: int
     """From what a dictionary calls its values, or the end of an instance, to the first value."""
+    VALID: int
+    """Bit of the word before the values that follow an instance: they are its attributes."""
     SIZES: int = 8
     """In a dictionary's keys: a word of sizes,"""
     ENTRIES: int = 24
@@ -65,9 +68,11 @@ class Layout(NamedTuple):
 MANAGED = 1 << 4  # flag of classes whose instances have the word DICT
 
 _LAYOUTS = {
-    (3, 11): Layout(IMMORTAL=0, DICT=-24, VALUES=-32, TAG=0, INLINE=0, FIRST_VALUE=0),
-    (3, 12): Layout(IMMORTAL=1 << 31, DICT=-24, VALUES=0, TAG=1, INLINE=0, FIRST_VALUE=0),
-    (3, 13): Layout(IMMORTAL=1 << 31, DICT=-24, VALUES=0, TAG=0, INLINE=1 << 2, FIRST_VALUE=8),
+    (3, 11): Layout(IMMORTAL=0, DICT=-24, VALUES=-32, TAG=0, INLINE=0, FIRST_VALUE=0, VALID=0),
+    (3, 12): Layout(IMMORTAL=1 << 31, DICT=-24, VALUES=0, TAG=1, INLINE=0, FIRST_VALUE=0, VALID=0),
+    (3, 13): Layout(
+        IMMORTAL=1 << 31, DICT=-24, VALUES=0, TAG=0, INLINE=1 << 2, FIRST_VALUE=8, VALID=1 << 24
+    ),
 }
 
 

@@ -127,8 +127,9 @@ def _attributes(thing: Any) -> tuple[Pairs, Any, int]:
     if where.VALUES:
         values = word(id(thing) + where.VALUES)
         return [*there, (id(thing) + where.VALUES, values)], None, values
-    if cls.__flags__ & where.INLINE:  # they are taken away before there is another dictionary
-        return there, None, id(thing) + cls.__basicsize__ + where.FIRST_VALUE
+    head = id(thing) + cls.__basicsize__
+    if cls.__flags__ & where.INLINE and word(head) & where.VALID:
+        return [*there, (head, word(head))], None, head + where.FIRST_VALUE
     return there, None, 0
 
 
@@ -329,8 +330,42 @@ class _Plain:
 
 
 def _tried() -> bool:
-    """Tries every kind of statement: it is made where it is true, and false after a change."""
-    return _counts_tried() and all(map(_attributes_tried, (_Slotted, _Plain))) and _others_tried()
+    """Tries every kind of statement: it is made where it is true, and false after a change. What is
+    asked before is whether addresses are those that Python tells, which are not followed before.
+    """
+    probes = _Slotted, _Plain
+    return (
+        _counts_tried()
+        and _dictionaries_tried()
+        and all(map(_place_tried, probes))
+        and all(map(_attributes_tried, probes))
+        and _others_tried()
+    )
+
+
+def _dictionaries_tried() -> bool:
+    where = layout()
+    named: dict[Any, Any] = {"a": None, "b": 1}
+    for mapping in (named, {None: 2, 5: 3, "a": 4}):
+        keys = word(id(mapping) + KEYS)
+        sizes = word(keys + where.SIZES) & 0xFFFF
+        if (
+            dict.__basicsize__ != SPLIT + 8
+            or word(id(mapping) + USED) != len(mapping)
+            or word(keys + where.ENTRIES) != len(mapping)
+            or sizes != 0x0303  # eight places, in so many bytes
+            or [key for _, key in _entries(mapping)] != list(map(id, mapping))
+        ):
+            return False
+    return True
+
+
+def _place_tried(cls: Any) -> bool:
+    """Whether the word of the dictionary is where it is expected."""
+    probe = cls()
+    probe.given = 5
+    own = probe.__dict__
+    return bool(cls.__flags__ & MANAGED) and word(id(probe) + layout().DICT) == id(own)
 
 
 def _counts_tried() -> bool:
