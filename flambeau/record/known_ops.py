@@ -14,7 +14,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.execute.cpu.references import item, new_reference, put, release, replaced
+from flambeau.execute.cpu.references import (
+    item,
+    new_reference,
+    put,
+    release,
+    replaced,
+    values_of,
+)
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 
 # ---- functions on words --------------------------------------------------------------------------
@@ -129,8 +136,7 @@ def entered(rec: int, tensor: int) -> Any:
     if not appended(word[rec + at.RECORDING_HANDLES], tensor):
         shorten(word[rec + at.RECORDING_BASES], 1)
         return 0
-    number = word[before + at.STATE_COUNT]
-    word[number] += 1  # the caller's
+    number = new_reference(word[before + at.STATE_COUNT])  # the caller's
     put(storage + at.STORAGE_BASE, word[word[before + at.STATE_LENGTHS] + at.FIRST_ELEMENT])
     put(storage + at.STORAGE_OFFSET, given.ZERO)
     put(storage + at.STORAGE_DTYPE, word[meta + at.META_DTYPE])
@@ -183,16 +189,6 @@ def with_base(rec: int, storage: int) -> Any:
     added = appended(word[rec + at.RECORDING_BASES], base)
     release(base)  # the list's
     return added
-
-
-def values_of(thing: int) -> Any:
-    """Where the values of an object's attributes are, in the order of its class; 0 where they are
-    not together.
-    """
-    dictionary = word[thing + at.DICT]
-    if dictionary == 0:
-        return word[thing + at.VALUES]
-    return word[dictionary + at.SPLIT]
 
 
 def found_in(dictionary: int, key: int) -> Any:
@@ -388,7 +384,7 @@ def leaves_at_hand(rec: int, after: int, numbers: int) -> Any:
 MANY = 64  # leaves, whose pairs are compared
 
 INLINED = (
-    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, values_of, found_in,
+    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, found_in,
     open_lists, extended, with_results, item_of, with_result, appended, shorten, leaf_of,
     leaves_at_hand,
 )  # fmt: skip

@@ -50,7 +50,7 @@ def native_calls() -> Calls | None:
 
 def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     """The numbers of the functions on words. Unknown where objects are not laid out so."""
-    found = words.layout(
+    found = words.numbers(
         (Recording, "RECORDING", words.public(Recording)),
         (Storage, "STORAGE", words.public(Storage)),
         (State, "STATE", words.public(State)),

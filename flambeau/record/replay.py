@@ -18,6 +18,7 @@ Note: what it relies on
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from flambeau.execute.cpu.references import (
     put,
     release,
     replaced,
+    values_of,
 )
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 from flambeau.record import words
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "PLAN FREE FIRST END COUNTS BASES SCALARS KINDS BLOCK TABLE PROGRAM ARENA ARENA_PLACE ERA "
-    "THREAD FRESH FRESH_END FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST"
+    "THREAD FRESH FRESH_END FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW"
 ).split()
 STALE = list(map(FIELDS.index, ("ERA", "THREAD", "MOST", "RAN")))
 FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
@@ -206,12 +208,24 @@ def counted(counts: int, handles: int) -> Any:
 
 
 def untouched(tensor: int) -> Any:
-    """Whether it is a plain tensor whose attributes have not moved to a dictionary."""
-    return (
-        word[tensor + at.TYPE] == given.TENSOR
-        and word[tensor + at.DICT] == 0
-        and word[tensor + at.VALUES] != 0
-    )
+    """Whether it is a plain tensor whose attributes have not moved to a dictionary; or, where they
+    always are in one, that shares its keys or is still to be made (`with_memory`).
+    """
+    if word[tensor + at.TYPE] != given.TENSOR:
+        return 0
+    if at.VALUES:
+        return word[tensor + at.DICT] == 0 and word[tensor + at.VALUES] != 0
+    elif at.TAG:
+        return word[tensor + at.DICT] & at.TAG
+    else:
+        return word[tensor + at.DICT] == 0 or values_of(tensor) != 0
+
+
+def with_memory(tensor: int) -> Any:
+    """Makes room for the attributes of a tensor that is untouched; 0 where there is none."""
+    if values_of(tensor) == 0:
+        release(api.PyObject_GenericGetDict(tensor, 0))
+    return values_of(tensor) != 0
 
 
 def numbers_taken(card: int, place: int) -> Any:
@@ -243,6 +257,11 @@ def made_ready(card: int, rec: int) -> Any:
     """Makes what is going to be handed out; 0 where there is no memory for it."""
     handles = word[rec + at.RECORDING_HANDLES]
     bases = word[rec + at.RECORDING_BASES]
+    entry = word[card + at.FRESH]
+    while entry != word[card + at.FRESH_END]:
+        if not with_memory(item(handles, word[entry])):
+            return 0
+        entry += 8 * at.FRESH_WORDS
     entry = word[card + at.FAMILIES]
     while entry != word[card + at.FAMILIES_END]:
         word[entry + 24] = new_family(word[entry + 8], item(handles, word[entry]))
@@ -279,8 +298,7 @@ def new_family(pattern: int, tensor: int) -> Any:
             content = reference
         if content == -1:
             content = members
-        word[content] += 1
-        word[family + word[pattern]] = content
+        word[family + word[pattern]] = new_reference(content)
         pattern += 16
     release(members)  # the family's
     return family
@@ -332,11 +350,20 @@ def run(card: int, rec: int) -> Any:
     word[given.TALLY + 8 * at.EVENTS] += word[card + at.DEPTH]
     if runs & 15 != 0:
         return call(given.RUN, word[card + at.TABLE], word[card + at.PROGRAM], 1)
-    began = api._PyTime_GetPerfCounter()
+    began = now(card)
     code = call(given.RUN, word[card + at.TABLE], word[card + at.PROGRAM], 1)
-    spent = api._PyTime_GetPerfCounter() - began
+    spent = now(card) - began
     word[given.TALLY + 8 * at.NANOSECONDS] += 16 * spent
     return code
+
+
+def now(card: int) -> Any:
+    """Nanoseconds, by the interpreter's clock."""
+    if at.CLOCK_WRITES:
+        api.PyTime_PerfCounterRaw(card + at.NOW)
+        return word[card + at.NOW]
+    else:
+        return api._PyTime_GetPerfCounter()
 
 
 def hand_out(card: int, rec: int) -> Any:
@@ -369,15 +396,15 @@ def hand_out(card: int, rec: int) -> Any:
 
 
 def set_attribute(thing: int, name: int, value: int) -> Any:
-    """Where `untouched`, this is a store into memory that is there."""
+    """Where `untouched` and `with_memory`, this is a store into memory that is there."""
     if api.PyObject_GenericSetAttr(thing, name, value) < 0:
         api.PyErr_Clear()
     return 0
 
 
 INLINED = (
-    new_recording, as_written, counted, untouched, numbers_taken, made_ready, new_family, sum_of,
-    unmake, run, hand_out, set_attribute, *SHARED,
+    new_recording, as_written, counted, untouched, with_memory, numbers_taken, made_ready,
+    new_family, sum_of, unmake, run, now, hand_out, set_attribute, *SHARED,
 )  # fmt: skip
 
 
@@ -416,7 +443,7 @@ NAMES = {"STORAGE_NAME": "_storage", "FAMILY_NAME": "_family", "ORIGIN_NAME": "_
 
 def _numbers(plan: Any) -> dict[str, int]:
     """The numbers of the functions above. Unknown where objects are not laid out so."""
-    found = words.layout(
+    found = words.numbers(
         (Recording, "RECORDING", words.public(Recording)),
         (Storage, "STORAGE", ("buffer", "version", "silent")),
         (Buffer, "BUFFER", ("address",)),
@@ -426,8 +453,9 @@ def _numbers(plan: Any) -> dict[str, int]:
     found["LOCKED"] = _lock_count(lock)
     found |= {name: 8 * number for number, name in enumerate(FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
-    found["INTEGERS"] = INTEGERS
-    return found | {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
+    found |= {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
+    found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
+    return found | {"INTEGERS": INTEGERS}
 
 
 def _lock_count(lock: Any) -> int:

@@ -6,15 +6,14 @@ entries belongs to it only while it says so), so they are looked at in order, up
 differs. All objects in question must be held by whoever keeps the pairs: no other object then has
 their addresses.
 
-The layout is that of CPython 3.11 and is tried out before it is used (`known`); where it is another
-one, there are no words, and what they would say is asked in Python.
+The layout is that of `flambeau.core.cpython` and is tried out before it is used (`known`); where it
+is another one, there are no words, and what they would say is asked in Python.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import platform
 import sys
 import types
 from collections.abc import Iterable
@@ -24,23 +23,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flambeau.core.addresses import address_of
+from flambeau.core.cpython import (
+    CONTENT,
+    ITEMS,
+    KEYS,
+    LAYOUT,
+    LENGTH,
+    MANAGED,
+    NEW,
+    SPLIT,
+    USED,
+    Layout,
+)
 
 if TYPE_CHECKING:
     from flambeau.execute.cpu.entrances import Entrances
 
 Pairs = list[tuple[int, int]]
 
-TYPE = 8  # bytes from an object to its class; its reference count comes first
-DICT, VALUES = -24, -32  # to its dictionary (0: none was asked for) and the values of attributes
-MANAGED = 1 << 4  # flag of classes whose instances have these two
-USED, KEYS, SPLIT = 16, 32, 40  # in a dictionary: its length, its keys, values apart from them
-SIZES, ENTRIES, FIRST = 8, 24, 32  # in its keys: a word of sizes, how many entries, their index
 GENERAL = 0  # the kind of keys that are not all strings
-LENGTH, ITEMS = 16, 24  # in a list
-FIRST_ELEMENT = 24  # in a tuple: the address of an element, and on
-FLOAT_VALUE = 16
-NEW = 312  # in a class
-CONTENT = 16  # in a cell, and in the proxy of a class's dictionary
 
 
 class Unknown(Exception):
@@ -56,6 +57,13 @@ class Table:
         self.array: Any = np.array(pairs, np.int64)
         self.first = address_of(self.array)
         self.end = self.first + self.array.nbytes
+
+
+def layout() -> Layout:
+    """Where this interpreter keeps the parts of objects. Unknown where that is not known."""
+    if LAYOUT is None:
+        raise Unknown
+    return LAYOUT
 
 
 def native() -> Entrances | None:
@@ -90,25 +98,52 @@ def attribute(thing: Any, name: str, value: Any) -> Pairs:
     offset = slot_of(cls, name)
     if offset:
         return [_is(id(thing) + offset, value)]
-    if not cls.__flags__ & MANAGED:
-        raise Unknown
-    place = id(thing)
-    own = word(place + DICT)
-    if own:
+    there, own, values = _attributes(thing)
+    if own is not None:
         with contextlib.suppress(Unknown):
             place_of_value(cls, name)  # it is among the keys that instances share from now on
-        return [(place + DICT, own), *item(object_at(own), name, value, cls)]
-    values = word(place + VALUES)
+        return [*there, *item(own, name, value, cls)]
+    if not values:
+        if getattr(cls, name, Unknown) is not value:
+            raise Unknown
+        return there
     at = values + 8 * place_of_value(cls, name)
-    there = [(place + DICT, 0), (place + VALUES, values)]
     return [*there, _absent(at, cls, name, value) if word(at) == 0 else _is(at, value)]
+
+
+def _attributes(thing: Any) -> tuple[Pairs, Any, int]:
+    """Where an instance has its attributes, and words that say so: its dictionary, or None and
+    the address of their values (0: it has none).
+    """
+    cls = type(thing)
+    if not cls.__flags__ & MANAGED:
+        raise Unknown
+    where = layout()
+    place = id(thing) + where.DICT
+    own = word(place)
+    there = [(place, own)]
+    if own & where.TAG:
+        return there, None, own + where.TAG
+    if own:
+        return there, object_at(own), 0
+    if where.VALUES:
+        values = word(id(thing) + where.VALUES)
+        return [*there, (id(thing) + where.VALUES, values)], None, values
+    head = id(thing) + cls.__basicsize__
+    if cls.__flags__ & where.INLINE and word(head) & where.VALID:
+        return [*there, (head, word(head))], None, head + where.FIRST_VALUE
+    return there, None, 0
 
 
 def dictionary_of(thing: Any) -> Pairs:
     """That its instance dictionary is the one it is now."""
-    if not type(thing).__flags__ & MANAGED or word(id(thing) + DICT) != id(thing.__dict__):
+    if not type(thing).__flags__ & MANAGED:
         raise Unknown
-    return [(id(thing) + DICT, id(thing.__dict__))]
+    own = thing.__dict__
+    there, found, _ = _attributes(thing)
+    if found is not own:
+        raise Unknown
+    return there
 
 
 def item(mapping: Any, key: Any, value: Any, cls: Any = None) -> Pairs:
@@ -125,7 +160,8 @@ def item(mapping: Any, key: Any, value: Any, cls: Any = None) -> Pairs:
         raise Unknown
     keys, split = word(id(mapping) + KEYS), word(id(mapping) + SPLIT)
     there = [(id(mapping) + KEYS, keys), (id(mapping) + SPLIT, split)]
-    there += [(keys + SIZES, word(keys + SIZES)), (keys + ENTRIES, len(entries))]
+    where = layout()
+    there += [(keys + place, word(keys + place)) for place in (where.SIZES, where.ENTRIES)]
     return there + entries  # all keys that there are
 
 
@@ -134,9 +170,9 @@ def _item(mapping: Any, number: int, entry: int, value: Any, key: Any, cls: Any 
     keys, split = word(place + KEYS), word(place + SPLIT)
     there = [(place + KEYS, keys), (place + SPLIT, split)]
     if not split:
-        sizes = (keys + SIZES, word(keys + SIZES))
-        return [*there, sizes, (entry, word(entry)), _is(entry + 8, value)]
-    at = split + 8 * number
+        sizes = keys + layout().SIZES
+        return [*there, (sizes, word(sizes)), (entry, word(entry)), _is(entry + 8, value)]
+    at = split + layout().FIRST_VALUE + 8 * number
     return [*there, _absent(at, cls, key, value) if word(at) == 0 else _is(at, value)]
 
 
@@ -201,11 +237,12 @@ def _absent(address: int, cls: Any, name: str, value: Any) -> tuple[int, int]:
 def _entries(mapping: Any) -> list[tuple[int, int]]:
     """A dictionary's entries in order: where each lies, and its key's address (0: taken out)."""
     keys = word(id(mapping) + KEYS)
-    sizes = word(keys + SIZES).to_bytes(8, "little", signed=True)
+    where = layout()
+    sizes = word(keys + where.SIZES).to_bytes(8, "little", signed=True)
     index_bytes, kind = sizes[1], sizes[2]
     size, before = (24, 8) if kind == GENERAL else (16, 0)
-    start = keys + FIRST + (1 << index_bytes) + before
-    entries = [start + number * size for number in range(word(keys + ENTRIES))]
+    start = keys + where.FIRST + (1 << index_bytes) + before
+    entries = [start + number * size for number in range(word(keys + where.ENTRIES))]
     return [(entry, word(entry)) for entry in entries]
 
 
@@ -241,11 +278,11 @@ def place_of_value(cls: Any, name: str) -> int:
     only added to.
     """
     probe, mark = _probe(cls, name)
-    values = word(id(probe) + VALUES)
-    if word(id(probe) + DICT) or not values:
-        raise Unknown  # the shared keys are full
+    _, there, apart = _attributes(probe)
     own = probe.__dict__
-    if word(id(own) + SPLIT) == values:
+    split = word(id(own) + SPLIT)
+    values = split + layout().FIRST_VALUE
+    if split and (there is own or values == apart):  # else the shared keys are full
         for number, (_, key) in enumerate(_entries(own)):
             if key and object_at(key) == name and word(values + 8 * number) == id(mark):
                 return number
@@ -259,11 +296,11 @@ def maker() -> int:
     """
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
     address = word(id(object) + NEW)
-    if address == 0 or word(id(_Probe) + NEW) != address or word(id(int) + NEW) == address:
+    if address == 0 or word(id(_Slotted) + NEW) != address or word(id(int) + NEW) == address:
         raise Unknown
-    probe = make(address)(_Probe, (), None)
+    probe = make(address)(_Slotted, (), None)
     probe.given = 3
-    if type(probe) is not _Probe or probe.given != 3:
+    if type(probe) is not _Slotted or probe.given != 3:
         raise Unknown
     return address
 
@@ -288,7 +325,7 @@ def addresses(**objects: Any) -> dict[str, int]:
     return {name: id(thing) for name, thing in (OBJECTS | objects).items()}
 
 
-def layout(*slots: tuple[Any, str, Iterable[str]]) -> dict[str, int]:
+def numbers(*slots: tuple[Any, str, Iterable[str]]) -> dict[str, int]:
     """The numbers of all objects' layout, and of these slots: (class, title, names).
 
     Unknown where a class has no such slot.
@@ -300,8 +337,7 @@ def layout(*slots: tuple[Any, str, Iterable[str]]) -> dict[str, int]:
     }
     if not all(found.values()):
         raise Unknown
-    found |= {"TYPE": TYPE, "LENGTH": LENGTH, "ITEMS": ITEMS, "FIRST_ELEMENT": FIRST_ELEMENT}
-    return found | {"DICT": DICT, "VALUES": VALUES, "SPLIT": SPLIT, "FLOAT_VALUE": FLOAT_VALUE}
+    return found | layout().numbers()
 
 
 def public(cls: Any) -> list[str]:
@@ -312,13 +348,7 @@ def public(cls: Any) -> list[str]:
 @cache
 def known() -> bool:
     """Whether this interpreter has the layout that is written down here."""
-    if (
-        platform.python_implementation() != "CPython"
-        or tuple(sys.version_info)[:2] != (3, 11)
-        or ctypes.sizeof(ctypes.c_void_p) != 8
-        or sys.byteorder != "little"
-        or hasattr(sys, "gettotalrefcount")  # objects begin with other words
-    ):
+    if LAYOUT is None:
         return False
     try:
         return _tried()
@@ -326,49 +356,115 @@ def known() -> bool:
         return False
 
 
-class _Probe:
+class _Slotted:
+    """A probe with a slot, as tensors have them."""
+
     __slots__ = ("__dict__", "slot")
 
     slot: Any
     given: Any = None
 
 
+class _Plain:
+    """A probe without."""
+
+    given: Any = None
+
+
 def _tried() -> bool:
-    """Tries every kind of statement: it is made where it is true, and false after a change."""
-    probe, second = _Probe(), object()
-    first: Any = [object(), object()]
-    plain: dict[Any, Any] = {"a": first, 1: first, second: second}
-    words: dict[str, Any] = {"a": first, "b": second}
-    (cell,) = (lambda: first).__closure__ or ()
-    probe.slot, kind = first, vars(_Probe)
+    """Tries every kind of statement: it is made where it is true, and false after a change. What is
+    asked before is whether addresses are those that Python tells, which are not followed before.
+    """
+    probes = _Slotted, _Plain
+    return (
+        _counts_tried()
+        and _dictionaries_tried()
+        and all(map(_place_tried, probes))
+        and all(map(_attributes_tried, probes))
+        and _others_tried()
+    )
+
+
+def _dictionaries_tried() -> bool:
+    where = layout()
+    named: dict[Any, Any] = {"a": None, "b": 1}
+    for mapping in (named, {None: 2, 5: 3, "a": 4}):
+        keys = word(id(mapping) + KEYS)
+        sizes = word(keys + where.SIZES) & 0xFFFF
+        if (
+            dict.__basicsize__ != SPLIT + 8
+            or word(id(mapping) + USED) != len(mapping)
+            or word(keys + where.ENTRIES) != len(mapping)
+            or sizes != 0x0303  # eight places, in so many bytes
+            or [key for _, key in _entries(mapping)] != list(map(id, mapping))
+        ):
+            return False
+    return True
+
+
+def _place_tried(cls: Any) -> bool:
+    """Whether the word of the dictionary is where it is expected."""
+    probe = cls()
+    probe.given = 5
+    own = probe.__dict__
+    return bool(cls.__flags__ & MANAGED) and word(id(probe) + layout().DICT) == id(own)
+
+
+def _counts_tried() -> bool:
+    first, second = object(), object()
     holders = sys.getrefcount(first) - 1
     counted = held(first, holders)
     right = _hold(counted)
     also = [first]
     right = right and not _hold(counted) and also[0] is first
+    immortal = layout().IMMORTAL
+    # Holders come and go, and the count of an immortal object stays.
+    count = word(id(None))
+    many = [None] * 1000
+    stays = word(id(None)) == count and len(many) == 1000
+    return right and stays == bool(immortal) == bool(count & 1 << 31) and not word(id(second)) >> 31
+
+
+def _attributes_tried(cls: Any) -> bool:
+    probe = cls()
+    first: Any = [object()]
+    made = [attribute(probe, "given", None), item(vars(cls), "given", None)]
+    if cls is _Slotted:
+        probe.slot = first
+        made.append(attribute(probe, "slot", first))
+    right = all(map(_hold, made))
+    probe.given = cls.given = probe.slot = 5
+    right = right and not any(map(_hold, made))
+    cls.given = None
+    before = attribute(probe, "given", 5)
+    right = right and _hold(before)
+    own = probe.__dict__  # from now on the values are a dictionary's
+    after = [attribute(probe, "given", 5), dictionary_of(probe), length(own)]
+    right = right and all(map(_hold, after))
+    own["given"] = own["other"] = first
+    right = right and not _hold(before) and not _hold(after[0])
+    right = right and _hold(after[1]) and not _hold(after[2])
+    probe.__dict__ = {}
+    return right and not _hold(after[1])
+
+
+def _others_tried() -> bool:
+    first: Any = [object(), object()]
+    second = object()
+    plain: dict[Any, Any] = {"a": first, 1: first, second: second}
+    names: dict[str, Any] = {"a": first, "b": second}
+    (cell,) = (lambda: first).__closure__ or ()
     made = [
-        attribute(probe, "slot", first),
-        attribute(probe, "given", None),
         items(plain, list(plain), list(plain.values())),
-        items(words, list(words), list(words.values())),
+        items(names, list(names), list(names.values())),
         elements(first, list(first)),
         content(cell, first),
-        item(kind, "given", None),
     ]
-    right = right and all(map(_hold, made))
-    probe.slot = probe.given = plain[1] = words["b"] = _Probe.given = 5
-    first[1] = 5
-    right = right and not any(map(_hold, [*made[:5], made[6]]))
-    _Probe.given = None
-    values = [attribute(probe, "given", 5)]
-    own = probe.__dict__  # from now on the values are a dictionary's
-    values += [attribute(probe, "given", 5), dictionary_of(probe), length(own)]
-    right = right and not _hold(values[0]) and all(map(_hold, values[1:]))
-    own["given"] = own["other"] = first
-    right = right and not _hold(values[1]) and _hold(values[2]) and not _hold(values[3])
-    probe.__dict__ = {}
+    right = all(map(_hold, made))
+    plain[1] = names["b"] = first[1] = 5
+    right = right and not any(map(_hold, made[:3])) and _hold(made[3])
     first = []
-    return right and not _hold(values[2]) and not _hold(made[5])
+    return right and not _hold(made[3])
 
 
 def _hold(pairs: Pairs) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flambeau.core.cpython import LAYOUT
 from flambeau.execute.cpu.entrances import available, builtins
+from flambeau.execute.cpu.references import new_reference
 from flambeau.execute.cpu.word_functions import api, call, given, translated, word
 
 pytestmark = pytest.mark.skipif(not available(), reason="the interpreter has no such calls")
@@ -34,8 +36,7 @@ def collatz(_: int, args: int, count: int) -> Any:
             break
     word[place + SIZE] = steps | given.BIT << 20
     word[place + 2 * SIZE] = (steps > 3 and not (steps < 6 and steps > 4)) + -2
-    word[given.NONE] += 1
-    return given.NONE
+    return new_reference(given.NONE)
 
 
 def half(number: int) -> Any:
@@ -66,7 +67,8 @@ def reference(number: int, most: int) -> list[int]:
 def test_loops_branches_and_memory() -> None:
     most = 30
     words = {"MOST": most, "BIT": 5, "NONE": id(None)}
-    (run,) = builtins((collatz,), (half, True_of), {"SIZE": SIZE}, words) or (None,)
+    numbers = {"SIZE": SIZE, "IMMORTAL": LAYOUT.IMMORTAL if LAYOUT else 0}
+    (run,) = builtins((collatz,), (half, True_of, new_reference), numbers, words) or (None,)
     memory = np.zeros(3, np.int64)
     for number in range(1, 40):
         memory[0] = number

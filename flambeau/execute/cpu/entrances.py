@@ -15,14 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from flambeau.core.cpython import ITEMS, LENGTH
 from flambeau.execute.cpu.engine import engine
 from flambeau.execute.cpu.references import failed
 from flambeau.execute.cpu.target import NoRoomForCode
 from flambeau.execute.cpu.word_functions import api, call, given, translated, word
 
 METH_FASTCALL = 0x80
-# In a list: its length, and where the addresses of its elements are (CPython's layout).
-LENGTH, ITEMS = 16, 24
 
 RunProgram = Callable[[int, int, int], int]
 FirstMoved = Callable[[int, int], int]

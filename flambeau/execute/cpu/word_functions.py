@@ -10,7 +10,8 @@ to read as LLVM text. So it is written in Python and translated. Every value is 
     given.NAME                  a number that is only known when the module is loaded
     call(a, b, c)               the function at address a, of words, which gives a word
     other(a, b)                 another function of the same module, which is inlined
-    NAME, at.NAME               a number of those that the module is translated with
+    NAME, at.NAME               a number of those that the module is translated with; `if at.NAME:`
+                                is decided then, and what is not taken is left out
 
 A variable is one for the whole function, and must be set before it is read. Anything else is
 refused with SyntaxError.
@@ -33,7 +34,8 @@ call: Any = None
 
 # Functions of the C interface that give an int and not a word.
 GIVE_INT = frozenset(
-    "PyErr_BadArgument PyGC_Disable PyGC_Enable PyList_Append PyObject_GenericSetAttr".split()
+    "PyErr_BadArgument PyGC_Disable PyGC_Enable PyList_Append PyObject_GenericSetAttr "
+    "PyTime_PerfCounterRaw".split()
 )
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and", ast.BitOr: "or"}
 _BINARY |= {ast.LShift: "shl"}
@@ -199,6 +201,10 @@ class _Function:
         self.lines.append(f"  store i64 {after}, ptr {place}, align 8")
 
     def branch(self, node: ast.If) -> None:
+        number = self.number(node.test)
+        if number is not None:
+            self.block(node.body if number else node.orelse)
+            return
         then, other, after = self.fresh("then"), self.fresh("else"), self.fresh("after")
         self.condition(node.test, then, other)
         self.begin(then)
@@ -257,8 +263,9 @@ class _Function:
             return self.put(f"load i64, ptr %v.{node.id}, align 8")
         if isinstance(node, ast.Name) and node.id in self.numbers:
             return str(self.numbers[node.id])
-        if isinstance(node, ast.Attribute) and _is(node.value, "at") and node.attr in self.numbers:
-            return str(self.numbers[node.attr])
+        number = self.number(node)
+        if number is not None:
+            return str(number)
         if isinstance(node, ast.Attribute) and _is(node.value, "given"):
             return self.word_given(node.attr)
         if isinstance(node, ast.Subscript):
@@ -275,6 +282,12 @@ class _Function:
         if isinstance(node, ast.Call) and not node.keywords:
             return self.called(node)
         raise self.refused(node)
+
+    def number(self, node: ast.expr) -> int | None:
+        """What `at.NAME` is; None for anything else."""
+        if isinstance(node, ast.Attribute) and _is(node.value, "at"):
+            return self.numbers.get(node.attr)
+        return None
 
     def truth(self, node: ast.expr) -> str:
         yes, no, after = self.fresh("yes"), self.fresh("no"), self.fresh("after")
