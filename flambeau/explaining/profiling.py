@@ -136,7 +136,7 @@ def _describe(event: FunctionEvent, seen: Seen, asked: Asked) -> None:
     if asked.shapes:
         event.input_shapes = [list(b.shape) for b in seen.bases]
     if asked.memory and seen.plan is not None:
-        event.cpu_memory_usage = event.self_cpu_memory_usage = seen.plan.kept_bytes
+        event.cpu_memory_usage = event.self_cpu_memory_usage = seen.plan.results.nbytes
 
 
 def _kernels(run: FunctionEvent, parts: Parts, asked: Asked) -> list[FunctionEvent]:

@@ -8,7 +8,6 @@ It runs in the reference executor at first and as compiled code when it is heavy
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 import time
@@ -25,7 +24,6 @@ from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
 from flambeau.graph.sparse_rows import Late, with_sparse_rows
 from flambeau.ops.value import Value
-from flambeau.record import words
 from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
@@ -33,16 +31,10 @@ from flambeau.record.late import PATIENCE, LateStorage
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
-from flambeau.record.result_memory import LARGE, RESULT_MEMORY
+from flambeau.record.result_memory import Results
 from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import (
-    BUFFER_BASELINE,
-    OWNER_BASELINE,
-    Storage,
-    allocate,
-    snapshot,
-)
+from flambeau.record.storage import Storage, allocate, snapshot
 from flambeau.record.trace import Trace
 from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
 
@@ -51,13 +43,9 @@ if TYPE_CHECKING:
 
 getrefcount = sys.getrefcount
 MANY_RUNS = 1000  # after which compiling has paid whatever it cost
-_ticks = itertools.count(1)  # runs of plans with large results
 reference_to = weakref.ref
 new = object.__new__
 DEAD_COUNT = next(map(getrefcount, [object()]))
-# The reference counts of a storage in a list that a loop shows, and of a buffer under a name.
-STORAGE_HELD = next(getrefcount(storage) for storage in [Storage(allocate(0))])
-BUFFER_HELD = BUFFER_BASELINE + 1
 
 
 class FrameSpec:
@@ -180,7 +168,6 @@ class Plan:
         "_costs",
         "asked",
         "born",
-        "cache",
         "compiled",
         "counted",
         "depth",
@@ -188,28 +175,23 @@ class Plan:
         "early",
         "families",
         "frame",
-        "free",
         "fresh",
         "imported",
         "joined",
-        "kept_bytes",
         "late",
         "live",
-        "moved",
         "others",
         "pending",
         "plain",
         "program",
         "prompt",
         "restricted",
-        "result_bytes",
+        "results",
         "rewritten",
         "runs",
         "schedule",
-        "seal_at",
         "silenced",
         "spent_frame",
-        "tick",
         "wanted",
         "writes",
     )
@@ -247,14 +229,7 @@ class Plan:
         self.frame = frame
         self.families = families
         self.depth = depth
-        self.result_bytes = [v.size * v.dtype.itemsize for v in self.program.results]
-        self.kept_bytes = sum(self.result_bytes)
-        self.tick = 0  # its last run, among those of plans with large results
-        self.cache: list[Storage] = []
-        # That nobody else holds any of it (see `seal_cache`).
-        self.free: tuple[Any, int, int, Any] | None = None
-        self.seal_at = 0  # the run from which on that is worth noting again
-        self.moved = True  # results have other memory than in the last compiled run
+        self.results = memory_of_results(self.program)
         self.fresh: list[tuple[int, int]] = []
         self.others = live
         self.compiled: Any = None
@@ -277,7 +252,7 @@ class Plan:
         program = self.program
         if self.imported:
             self.part_imports(rec)
-        storages = self.result_storages()
+        storages = self.results.take(self.runs, self.compiled is not None)
         given = storages
         if self.late:
             given = storages.copy()
@@ -296,8 +271,8 @@ class Plan:
                 if compiled is None and self.should_compile():
                     compiled = self.compile()
                 if compiled is not None:
-                    compiled.run(rec, storages, self.moved, computed)
-                    self.moved = False
+                    compiled.run(rec, storages, self.results.moved, computed)
+                    self.results.moved = False
                 else:
                     self.run_reference(rec, storages, computed)
             self.hand_out(rec, given, writes, computed)
@@ -314,15 +289,14 @@ class Plan:
         self.program, self.late, self.wanted = self.prompt, {}, 0
         self.compiled = self.schedule = self.pending = self._costs = None
         self.joined = False
-        self.result_bytes = [v.size * v.dtype.itemsize for v in self.program.results]
-        self.release()
+        self.results = memory_of_results(self.program)
 
     def run_plain(self, rec: Recording, storages: list[Storage], given: list[Storage]) -> None:
         """`run` where compiled code makes new tensors and that is all: after an interrupt anywhere
         it may run once more.
         """
-        self.compiled.run(rec, storages, self.moved, [])
-        self.moved = False
+        self.compiled.run(rec, storages, self.results.moved, [])
+        self.results.moved = False
         self.runs += 1
         if self.runs == self.due or self.early:
             self.count_run()
@@ -439,62 +413,6 @@ class Plan:
             or self.frame is not None
             or self.program.updates
         )
-
-    def result_storages(self) -> list[Storage]:
-        """Memory for the results: that of the last run where nobody holds it any more."""
-        if self.kept_bytes > LARGE:
-            self.tick = next(_ticks)
-        cache = self.cache
-        free = self.free
-        if free is not None and free[0](free[1], free[2]) == free[2]:
-            return cache
-        self.free = None
-        place = 0
-        held = False
-        for storage in cache:
-            buffer = storage.buffer
-            if (
-                getrefcount(storage) > STORAGE_HELD
-                or getrefcount(buffer) > BUFFER_HELD
-                or getrefcount(buffer.owner) > OWNER_BASELINE
-            ):
-                cache[place] = Storage(allocate(self.result_bytes[place]))
-                self.moved = held = True
-            else:
-                storage.version = storage.silent = 0
-            place += 1
-        if place < len(self.result_bytes):
-            self.moved = True
-            cache = self.cache = [Storage(allocate(nbytes)) for nbytes in self.result_bytes]
-            if self.kept_bytes > LARGE:
-                RESULT_MEMORY.keep(self, self.tick)
-        elif cache and not held and self.compiled is not None and self.runs >= self.seal_at:
-            self.seal_at = 2 * self.runs  # it takes its time, where results are many
-            self.seal_cache()
-        return cache
-
-    def seal_cache(self) -> None:
-        """Notes the words of memory that say that nobody else holds the memory of the last results,
-        which is so now, and that it was not written.
-        """
-        native = words.native()
-        if native is None:
-            return
-        found: words.Pairs = []
-        for storage in self.cache:
-            buffer = storage.buffer
-            found += words.held(storage, 1) + words.attribute(storage, "buffer", buffer)
-            found += words.held(buffer, 1) + words.attribute(buffer, "owner", buffer.owner)
-            found += words.held(buffer.owner, 1)
-            found += words.attribute(storage, "version", storage.version)
-            found += words.attribute(storage, "silent", storage.silent)
-        table = words.Table(found)
-        self.free = native.first_moved, table.first, table.end, table
-
-    def release(self) -> list[Storage]:
-        """Gives up the memory of the last results, which is returned."""
-        given, self.cache, self.free = self.cache, [], None
-        return given
 
     @property
     def costs(self) -> Costs:
@@ -620,6 +538,10 @@ class Plan:
             frame.views.append((weakref.ref(tensor), value, changes))
             seen_by(tensor, frame, value, changes)
         return frame
+
+
+def memory_of_results(program: Program) -> Results:
+    return Results([v.size * v.dtype.itemsize for v in program.results])
 
 
 def seen_by(tensor: Handle, frame: Frame, value: Value, changes: int) -> None:

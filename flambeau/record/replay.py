@@ -12,8 +12,9 @@ Note: what it relies on
 
     Reference counts: a word that is overwritten loses a reference, what is written there gets
     one (`put`); what a card names is held by the card's object, by its plan, or (the storages of
-    results) by the plan's cache, which is the one that the card knows while `plan.free` is the
-    card's. The layout of objects is that of `flambeau.record.words`, tried out before it is used.
+    results) by the plan's lots of memory, which are those that the card knows while `seals` of the
+    plan's results is the card's. The layout of objects is that of `flambeau.record.words`, tried
+    out before it is used.
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ from flambeau.execute.cpu.references import (
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 from flambeau.record import words
 from flambeau.record.handle import Family
-from flambeau.record.native import ARENA
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
-from flambeau.record.result_memory import LARGE
+from flambeau.record.result_memory import LARGE, Lot, Results
 from flambeau.record.statistics import EVENTS, NANOSECONDS, RUNS, TALLY
 from flambeau.record.storage import Buffer, Storage
 
@@ -52,9 +52,12 @@ if TYPE_CHECKING:
     from flambeau.record.tree import State
 
 FIELDS = (
-    "PLAN FREE FIRST END COUNTS BASES SCALARS KINDS BLOCK TABLE PROGRAM ARENA ARENA_PLACE ERA "
-    "THREAD FRESH FRESH_END FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW"
+    "PLAN RESULTS SEALS LOTS LOTS_END LOT COUNTS BASES SCALARS KINDS BLOCK PROGRAM ERA "
+    "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW"
 ).split()
+# A lot of memory for the results: the words that say that it is free, what is handed out of it, and
+# the program's table with its addresses. Any one will do.
+LOT_FIELDS = "FIRST END FRESH FRESH_END TABLE".split()
 STALE = list(map(FIELDS.index, ("ERA", "THREAD", "MOST", "RAN")))
 FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
 # Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
@@ -155,8 +158,7 @@ def as_written(card: int, rec: int) -> Any:
         or word[rec + at.RECORDING_CUTS] != given.EMPTY
         or word[card + at.RAN] == word[card + at.MOST]
         or word[given.ERA] != word[card + at.ERA]
-        or word[word[card + at.ARENA_PLACE]] != word[card + at.ARENA]
-        or word[word[card + at.PLAN] + at.PLAN_FREE] != word[card + at.FREE]
+        or word[word[card + at.RESULTS] + at.RESULTS_SEALS] != word[card + at.SEALS]
         or api.PyThread_get_thread_ident() != word[card + at.THREAD]
     ):
         return 0
@@ -177,18 +179,32 @@ def as_written(card: int, rec: int) -> Any:
         if word[word[word[base] + at.FIRST_ELEMENT] + at.STORAGE_BUFFER] == 0:
             return 0  # it gets its memory when Python asks for that (`flambeau.record.late`)
         base += 8
-    pair = word[card + at.FIRST]
-    end = word[card + at.END]
-    while pair != end:
-        if word[word[pair]] != word[pair + 8]:
-            return 0
-        pair += 16
-    pair = word[card + at.FRESH]
-    while pair != word[card + at.FRESH_END]:
+    lot = free_lot(card)
+    if lot == 0:
+        return 0
+    word[card + at.LOT] = lot
+    pair = word[lot + at.FRESH]
+    while pair != word[lot + at.FRESH_END]:
         if not untouched(item(word[rec + at.RECORDING_HANDLES], word[pair])):
             return 0
         pair += 16
     return numbers_taken(card, word[scalars + at.ITEMS])
+
+
+def free_lot(card: int) -> Any:
+    """A lot whose words are what they were; 0 where there is none."""
+    lot = word[card + at.LOTS]
+    while lot != word[card + at.LOTS_END]:
+        pair = word[lot + at.FIRST]
+        end = word[lot + at.END]
+        while pair != end:
+            if word[word[pair]] != word[pair + 8]:
+                break
+            pair += 16
+        if pair == end:
+            return lot
+        lot += 8 * at.LOT_WORDS
+    return 0
 
 
 def counted(counts: int, handles: int) -> Any:
@@ -336,7 +352,8 @@ def run(card: int, rec: int) -> Any:
     """Fills the table with the bases and runs the program; what that gives."""
     base = word[word[rec + at.RECORDING_BASES] + at.ITEMS]
     end = base + 8 * word[card + at.BASES]
-    place = word[card + at.TABLE]
+    table = word[word[card + at.LOT] + at.TABLE]
+    place = table
     while base != end:
         buffer = word[word[word[base] + at.FIRST_ELEMENT] + at.STORAGE_BUFFER]
         word[place] = api.PyLong_AsVoidPtr(word[buffer + at.BUFFER_ADDRESS])
@@ -349,9 +366,9 @@ def run(card: int, rec: int) -> Any:
     word[given.TALLY + 8 * at.RUNS] = runs
     word[given.TALLY + 8 * at.EVENTS] += word[card + at.DEPTH]
     if runs & 15 != 0:
-        return call(given.RUN, word[card + at.TABLE], word[card + at.PROGRAM], 1)
+        return call(given.RUN, table, word[card + at.PROGRAM], 1)
     began = now(card)
-    code = call(given.RUN, word[card + at.TABLE], word[card + at.PROGRAM], 1)
+    code = call(given.RUN, table, word[card + at.PROGRAM], 1)
     spent = now(card) - began
     word[given.TALLY + 8 * at.NANOSECONDS] += 16 * spent
     return code
@@ -370,8 +387,9 @@ def hand_out(card: int, rec: int) -> Any:
     """Gives the tensors what was computed, and what was made for them."""
     handles = word[rec + at.RECORDING_HANDLES]
     bases = word[rec + at.RECORDING_BASES]
-    entry = word[card + at.FRESH]
-    while entry != word[card + at.FRESH_END]:
+    lot = word[card + at.LOT]
+    entry = word[lot + at.FRESH]
+    while entry != word[lot + at.FRESH_END]:
         set_attribute(item(handles, word[entry]), given.STORAGE_NAME, word[entry + 8])
         entry += 8 * at.FRESH_WORDS
     entry = word[card + at.FAMILIES]
@@ -403,7 +421,7 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 
 INLINED = (
-    new_recording, as_written, counted, untouched, with_memory, numbers_taken, made_ready,
+    new_recording, as_written, free_lot, counted, untouched, with_memory, numbers_taken, made_ready,
     new_family, sum_of, unmake, run, now, hand_out, set_attribute, *SHARED,
 )  # fmt: skip
 
@@ -418,10 +436,9 @@ def native() -> Any:
         return None
     from flambeau.execute.cpu.pool import native as runner
     from flambeau.record import recorder
-    from flambeau.record.plan import Plan
 
     try:
-        numbers = _numbers(Plan)
+        numbers = _numbers()
     except words.Unknown:
         return None
     given = words.addresses(
@@ -441,17 +458,19 @@ def native() -> Any:
 NAMES = {"STORAGE_NAME": "_storage", "FAMILY_NAME": "_family", "ORIGIN_NAME": "_origin"}
 
 
-def _numbers(plan: Any) -> dict[str, int]:
+def _numbers() -> dict[str, int]:
     """The numbers of the functions above. Unknown where objects are not laid out so."""
     found = words.numbers(
         (Recording, "RECORDING", words.public(Recording)),
         (Storage, "STORAGE", ("buffer", "version", "silent")),
         (Buffer, "BUFFER", ("address",)),
-        (plan, "PLAN", ("free",)),
+        (Results, "RESULTS", ("seals",)),
     )
     lock = threading.RLock()
     found["LOCKED"] = _lock_count(lock)
     found |= {name: 8 * number for number, name in enumerate(FIELDS)}
+    found |= {name: 8 * number for number, name in enumerate(LOT_FIELDS)}
+    found |= {"LOT_WORDS": len(LOT_FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
     found |= {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
     found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
@@ -473,17 +492,13 @@ def _lock_count(lock: Any) -> int:
 class Card:
     """What is known of a flush at a place in the tree, in the words of `FIELDS`."""
 
-    __slots__ = ("address", "free", "held", "ran", "words")
+    __slots__ = ("address", "held", "ran", "seals", "words")
 
     def __init__(self, state: State, plan: Plan, counts: Any) -> None:
         native = plan.compiled
-        arena = native.arena()
-        table = native.table
-        self.free = plan.free
+        self.seals = plan.results.seals
         self.ran = 0
-        _, first, end, _ = plan.free or (None, 0, 0, None)
         kinds = [FLOATS if d.kind == "f" else INTEGERS for d in native.program.scalars]
-        fresh = [(n, id(plan.cache[index])) for n, index in plan.fresh]
         patterns = [_pattern(family, plan.spent_frame) for family in plan.families]
         families = [
             (family.numbers[0], address_of(pattern), id(family.origin[0]), 0)
@@ -491,34 +506,30 @@ class Card:
         ]
         silenced = dict(plan.silenced)
         writes = [(base, count, silenced.get(base, 0), 0, 0) for base, count in plan.counted]
-        lists = [np.array(found or [0], np.int64) for found in (kinds, fresh, families, writes)]
+        found = [_words_of(lot, plan) for lot in self.seals or (plan.results.lot,)]
+        lots = [numbers for numbers, _ in found]
+        lists = [np.array(rows or [0], np.int64) for rows in (kinds, lots, families, writes)]
         # All that the words name; what the families name is the plan's.
-        self.held = (plan, self.free, counts, native, patterns, lists)
-        place = address_of(table) + table.nbytes - 8
+        self.held = (plan, plan.results, self.seals, counts, native, patterns, lists, found)
         values = {
             "PLAN": id(plan),
-            "FREE": id(plan.free),
-            "FIRST": first,
-            "END": end,
+            "RESULTS": id(plan.results),
+            "SEALS": id(self.seals),
             "COUNTS": address_of(counts),
             "BASES": native.base_count,
             "SCALARS": len(kinds),
             "KINDS": address_of(lists[0]),
             "BLOCK": native.scalar_address,
-            "TABLE": native.table_address,
             "PROGRAM": native.entry,
-            "ARENA": arena.address,
-            "ARENA_PLACE": place,
             "ERA": int(ERA[0]),
             "THREAD": threading.get_ident(),
             "DEPTH": state.depth,
             # The run by which compiling has paid is Python's.
             "MOST": plan.due - 1 - plan.runs if plan.due > plan.runs else -1,
         }
-        entries = {"FRESH": fresh, "FAMILIES": families, "WRITES": writes}
-        for array, (name, found) in zip(lists[1:], entries.items()):
-            values[name] = address_of(array)
-            values[name + "_END"] = address_of(array) + (array.nbytes if found else 0)
+        entries = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
+        for array, (name, rows) in zip(lists[1:], entries.items()):
+            values[name], values[name + "_END"] = _extent(array if rows else array[:0])
         self.words = np.array([values.get(name, 0) for name in FIELDS], np.int64)
         self.address = address_of(self.words)
 
@@ -539,11 +550,25 @@ class Card:
         """Whether another one could run where this one does not."""
         era, thread, most, ran = map(int, self.words[STALE])
         return (
-            plan.free is not self.free
+            plan.results.seals is not self.seals
             or era != ERA[0]
             or thread != threading.get_ident()
             or most == ran
         )
+
+
+def _words_of(lot: Lot, plan: Plan) -> tuple[tuple[int, ...], Any]:
+    """What a card says of a lot (`LOT_FIELDS`), and what has to be held while it does."""
+    native = plan.compiled
+    table = np.array([0] * native.base_count + native.addresses([], lot.storages), np.int64)
+    fresh = np.array([(n, id(lot.storages[index])) for n, index in plan.fresh], np.int64)
+    free = (0, 0) if lot.sealed is None else (lot.sealed.first, lot.sealed.end)
+    return (*free, *_extent(fresh), address_of(table)), (lot.sealed, fresh, table)
+
+
+def _extent(array: Any) -> tuple[int, int]:
+    """Where it begins and ends."""
+    return address_of(array), address_of(array) + array.nbytes
 
 
 def _pattern(family: FamilySpec, frame: Any) -> Any:
@@ -564,15 +589,13 @@ def replayable(plan: Plan) -> bool:
         native is not None
         and native.alone
         and not native.has_complex
-        and not plan.moved
-        and (plan.free is not None or not plan.result_bytes)
-        and plan.kept_bytes <= LARGE
+        and (bool(plan.results.seals) or not plan.results.sizes)
+        and plan.results.nbytes <= LARGE
         and plan.runs >= OPTIONS.settled
         and plan.runs + 1 != plan.due
         and not (plan.early or plan.others or plan.imported or plan.restricted or plan.rewritten)
         and not plan.late
         and (plan.frame is None or plan.spent_frame is not None)
-        and native.arena_at is ARENA.token
         and all(
             family.alone
             and family.origin is not None

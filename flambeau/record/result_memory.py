@@ -1,20 +1,27 @@
-"""A bound on the memory that plans keep between their runs.
+"""The memory of results, and a bound on what plans keep of it between their runs.
 
-A plan gives its results the memory of its last run where nobody holds that any more. Programs of
+A plan gives its results the memory of an earlier run where nobody holds that any more. Programs of
 many shapes would so keep the results of all of them: the plans that have not run for long give
 theirs back.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import sys
 import weakref
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flambeau.record.plan import Plan
+from flambeau.record import words
+from flambeau.record.storage import BUFFER_BASELINE, OWNER_BASELINE, Storage, allocate
 
+getrefcount = sys.getrefcount
+_ticks = itertools.count(1)  # runs of plans with large results
+# The reference counts of a storage in a list that a loop shows, and of a buffer under a name.
+STORAGE_HELD = next(getrefcount(storage) for storage in [Storage(allocate(0))])
+BUFFER_HELD = BUFFER_BASELINE + 1
 LARGE = 1 << 16  # bytes of results from which a plan counts
+TURNS = 4  # lots of small results that take turns, where the last ones are still held
 SOFT = 1 << 28  # bytes that plans may keep that have not run lately
 RECENT = 32  # runs of large plans that are "lately"
 
@@ -29,43 +36,190 @@ def _quarter_of_memory() -> int:
 HARD = _quarter_of_memory()  # bytes that all plans may keep
 
 
+class Lot:
+    """The storages of one run's results, and words of memory that say that nobody else holds them
+    (see `seal`).
+    """
+
+    __slots__ = ("sealed", "storages")
+
+    def __init__(self, storages: list[Storage]) -> None:
+        self.storages = storages
+        self.sealed: words.Table | None = None
+
+    def held(self) -> list[int]:
+        """The places of those that somebody else holds; the others count as never written."""
+        found = []
+        for place in range(len(self.storages)):  # (an enumeration would hold them, too)
+            storage = self.storages[place]
+            buffer = storage.buffer
+            if (
+                getrefcount(storage) > STORAGE_HELD
+                or getrefcount(buffer) > BUFFER_HELD
+                or getrefcount(buffer.owner) > OWNER_BASELINE
+            ):
+                found.append(place)
+            else:
+                storage.version = storage.silent = 0
+        return found
+
+    def as_sealed(self) -> bool:
+        """Whether words say that nobody else holds the storages."""
+        table = self.sealed
+        if table is None:
+            return False
+        native = words.native()
+        return native is not None and native.first_moved(table.first, table.end) == table.end
+
+    def seal(self) -> None:
+        """Notes the words that say that nobody else holds the storages, which is so now, and that
+        they were not written.
+        """
+        found: words.Pairs = []
+        for storage in self.storages:
+            buffer = storage.buffer
+            found += words.held(storage, 1) + words.attribute(storage, "buffer", buffer)
+            found += words.held(buffer, 1) + words.attribute(buffer, "owner", buffer.owner)
+            found += words.held(buffer.owner, 1)
+            found += words.attribute(storage, "version", storage.version)
+            found += words.attribute(storage, "silent", storage.silent)
+        self.sealed = words.Table(found)
+
+
+class Results:
+    """The memory of a plan's results: that of the last run where nobody holds it any more, else of
+    one before it (lots take turns), else new memory.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "lot",
+        "lots",
+        "moved",
+        "nbytes",
+        "retry_at",
+        "seal_at",
+        "sealings",
+        "seals",
+        "sizes",
+        "tick",
+    )
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes = sizes
+        self.nbytes = sum(sizes)
+        self.lots: list[Lot] = []
+        self.lot = Lot([])  # that of the last run
+        self.moved = True  # it is another one than in the last compiled run in Python
+        # The lots that have words; another tuple whenever these, or their storages, are others.
+        self.seals: tuple[Lot, ...] = ()
+        # The runs from which on sealing, and one more lot, are worth trying again.
+        self.seal_at = self.retry_at = 0
+        self.sealings = 0
+        self.tick = 0  # the last run, among those of plans with large results
+
+    def take(self, runs: int, compiled: bool) -> list[Storage]:
+        """The storages for the results of the run that comes after so many."""
+        if not self.sizes:
+            return self.lot.storages
+        if self.nbytes > LARGE:
+            self.tick = next(_ticks)
+        if not self.lots:
+            return self.another().storages
+        lot, held = self.lot, []
+        for candidate in [lot, *[other for other in self.lots if other is not lot]]:
+            if candidate.as_sealed():
+                break
+            places = candidate.held()
+            if not places:
+                self.seal(candidate, runs, compiled)
+                break
+            if candidate is lot:
+                held = places
+        else:
+            if self.nbytes <= LARGE and len(self.lots) < TURNS and runs >= self.retry_at:
+                return self.another().storages
+            return self.renewed(lot, held, runs)
+        if candidate is not lot:
+            self.lot, self.moved = candidate, True
+        return candidate.storages
+
+    def another(self) -> Lot:
+        """One more lot, for the coming run."""
+        lot = Lot([Storage(allocate(size)) for size in self.sizes])
+        self.lots.append(lot)
+        self.lot, self.moved = lot, True
+        if self.nbytes > LARGE:
+            RESULT_MEMORY.keep(self)
+        return lot
+
+    def renewed(self, lot: Lot, held: list[int], runs: int) -> list[Storage]:
+        """The lot's storages, other ones where they are held; lots that were of no use go."""
+        self.seals, self.moved = (), True  # (first: what is sealed has to be there)
+        lot.sealed = None
+        if len(self.lots) > 1:
+            self.lots = [lot]
+            self.retry_at = 2 * runs
+        for place in held:
+            lot.storages[place] = Storage(allocate(self.sizes[place]))
+        return lot.storages
+
+    def seal(self, lot: Lot, runs: int, compiled: bool) -> None:
+        """Lets native code see that a lot is free, which it is, where that is worth it."""
+        if not compiled or runs < self.seal_at or not words.known():
+            return
+        self.sealings += 1
+        if self.sealings >= TURNS:
+            self.seal_at = 2 * runs  # it takes its time, where results are many
+        self.seals = ()
+        lot.seal()
+        self.seals = tuple(lot for lot in self.lots if lot.sealed is not None)
+
+    def release(self) -> list[Storage]:
+        """Gives up the memory of the last results, which is returned."""
+        given = self.lot.storages
+        self.seals = ()
+        self.lots, self.lot, self.moved = [], Lot([]), True
+        return given
+
+
 class ResultMemory:
-    """The large plans that keep memory, and how much they do (at most `held` bytes)."""
+    """The results of large plans that keep memory, and how much they do (at most `held` bytes)."""
 
     def __init__(self) -> None:
-        self.plans: list[weakref.ref[Plan]] = []
+        self.results: list[weakref.ref[Results]] = []
         self.held = 0
         self.trigger = SOFT
 
-    def keep(self, plan: Plan, now: int) -> None:
-        """Notes that a plan keeps memory from now on."""
-        self.plans.append(weakref.ref(plan))
-        self.held += plan.kept_bytes
+    def keep(self, results: Results) -> None:
+        """Notes that a plan keeps memory from its run on that comes now."""
+        self.results.append(weakref.ref(results))
+        self.held += results.nbytes
         if self.held > self.trigger:
-            self.sweep(plan, now)
+            self.sweep(results)
 
     def give_back(self) -> None:
         """Takes memory from all plans."""
-        for reference in self.plans:
-            plan = reference()
-            if plan is not None:
-                plan.release()
-        self.plans, self.held, self.trigger = [], 0, SOFT
+        for reference in self.results:
+            results = reference()
+            if results is not None:
+                results.release()
+        self.results, self.held, self.trigger = [], 0, SOFT
 
-    def sweep(self, current: Plan, now: int) -> None:
+    def sweep(self, current: Results) -> None:
         """Takes memory from the plans whose last run is longest ago."""
-        alive = {id(p): p for p in (reference() for reference in self.plans) if p is not None}
-        keeping = sorted((p for p in alive.values() if p.cache), key=lambda p: p.tick)
-        held = sum(p.kept_bytes for p in keeping)
+        alive = {id(r): r for r in (reference() for reference in self.results) if r is not None}
+        keeping = sorted((r for r in alive.values() if r.lots), key=lambda r: r.tick)
+        held = sum(results.nbytes for results in keeping)
         left = []
-        for plan in keeping:
-            old = plan.tick < now - RECENT and held > SOFT
-            if plan is not current and (old or held > HARD):
-                plan.release()
-                held -= plan.kept_bytes
+        for results in keeping:
+            old = results.tick < current.tick - RECENT and held > SOFT
+            if results is not current and (old or held > HARD):
+                results.release()
+                held -= results.nbytes
             else:
-                left.append(weakref.ref(plan))
-        self.plans, self.held = left, held
+                left.append(weakref.ref(results))
+        self.results, self.held = left, held
         self.trigger = max(SOFT, held + held // 4)
 
 

@@ -256,7 +256,7 @@ class Ready:
         self.native = native
         self.kept = kept
         self.handles = handles
-        self.memory = kept.plan.release()
+        self.memory = kept.plan.results.release()
         self.taken = {id(tensor._storage) for tensor in kept.captured}
         written = [(bases[base][0], *counts) for base, *counts in kept.plan.writes]
         self.written = [(storage, count) for storage, count, _ in written]

@@ -17,6 +17,7 @@ from flambeau.execute.cpu import bounds
 from flambeau.record import flushing, replay
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import CLOSED, DEAD
+from flambeau.record.result_memory import LARGE, TURNS, Results
 from flambeau.record.statistics import RUNS, STATISTICS, TALLY
 
 pytestmark = pytest.mark.skipif(
@@ -98,6 +99,78 @@ def test_results_that_are_held_stay_as_they_are() -> None:
     for number, y, total in kept:
         assert np.asarray(y).tolist() == [2.0 * (number + 1 + i) for i in range(4)]
         assert total == 8 * (number + 1) + 12
+
+
+def test_results_take_turns_where_the_last_ones_are_held() -> None:
+    x, scale = torch.arange(4.0), 0.0
+    last: list[Any] = [None, None]
+
+    def keep_two() -> None:
+        nonlocal scale
+        scale += 1
+        last[:] = last[1], (x * scale).numpy()
+        for back, array in enumerate(reversed(last)):
+            assert array is None or array.tolist() == [(scale - back) * i for i in range(4)]
+
+    assert replays(keep_two, warm=32, count=20) == 20
+    assert replays(lambda: (x * 2).tolist()) == 4  # another program has its own
+    assert replays(keep_two, count=20) == 20
+    held, scale = [last[1]], scale
+    for _ in range(20):  # more than take turns
+        keep_two()
+        held.append(last[1])
+    first = scale - 20
+    assert [a.tolist()[1] for a in held] == [first + n for n in range(21)]
+    held.clear()
+    assert replays(keep_two, warm=600, count=20) == 20  # tried again, ever more rarely
+
+
+def test_results_that_the_next_run_reads() -> None:
+    value = torch.full((3,), 1024.0)
+    wanted = 1024.0
+
+    def halve() -> None:
+        nonlocal value, wanted
+        value, wanted = value * 0.5, wanted * 0.5
+        assert value.sum().item() == 3 * wanted
+
+    assert replays(halve, warm=32, count=20) == 20
+    ones = torch.ones(3)
+
+    def write() -> None:  # what was written since it was made counts as never written again
+        nonlocal value
+        value = ones + 1
+        assert value.tolist() == [2.0] * 3
+        assert value._version == 0
+        value += 2
+        assert value.tolist() == [4.0] * 3
+
+    for _ in range(40):
+        write()
+    assert value._version == 1
+
+
+def test_lots_of_memory() -> None:
+    results, held = Results([64, 128]), []
+    for run in range(100):
+        storages = results.take(run, compiled=True)
+        assert not {id(storage) for storage in storages} & set(map(id, held))
+        held.append(storages[run % 2])
+        storages[run % 2].version = 3
+        del storages
+        assert len(results.lots) <= TURNS
+    held.clear()
+    first = results.take(100, compiled=True)
+    assert [storage.version for storage in first] == [0, 0]
+    assert results.take(101, compiled=True) is first  # (the list is nobody's)
+    assert results.lot.as_sealed()
+    last = first[0]
+    assert not results.lot.as_sealed()
+    assert last not in results.take(102, compiled=True)
+    large = Results([LARGE + 1])
+    held = [large.take(run, compiled=True)[0] for run in range(5)]
+    assert len({id(storage) for storage in held}) == 5
+    assert len(large.lots) == 1
 
 
 def test_what_it_holds() -> None:
