@@ -240,11 +240,11 @@ def test_nobody_looks() -> None:
     loss.item()
     grad = table.weight.grad
     storage = grad._storage
-    assert type(storage) is LateStorage and storage._rows is not None
+    assert type(storage) is LateStorage and not storage.made
     assert grad.untyped_storage().nbytes() == 4 * ROWS * COLUMNS
     touched = {int(row) for row in batch.flatten()}
     rows = grad.abs().sum(1).tolist()
-    assert storage._rows is None
+    assert storage.made
     assert {n for n, total in enumerate(rows) if total} == touched
 
 
