@@ -105,9 +105,7 @@ def _readers(program: Program) -> dict[Value, list[Value]]:
     return found
 
 
-def _is_for_updates(
-    product: Value, readers: dict[Value, list[Value]], updated: set[Value]
-) -> bool:
+def _is_for_updates(product: Value, readers: dict[Value, list[Value]], updated: set[Value]) -> bool:
     """Whether all that is made of a product, element by element, ends in results and updates, one
     of these at least; whoever else reads it, or takes it as it is, needs it stored.
     """

@@ -80,6 +80,11 @@ class LateStorage(Storage):
         return self._maker.nbytes
 
     @property
+    def operands(self) -> tuple[Storage, ...]:
+        """What it is made of, until it is."""
+        return self._operands or ()
+
+    @property
     def made(self) -> bool:
         """Whether it has its memory."""
         return self._operands is None

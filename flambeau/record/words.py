@@ -101,6 +101,14 @@ def attribute(thing: Any, name: str, value: Any) -> Pairs:
     return [*there, _absent(at, cls, name, value) if word(at) == 0 else _is(at, value)]
 
 
+def empty_slot(thing: Any, name: str) -> Pairs:
+    """That its slot has nothing in it. Unknown where that is not so."""
+    offset = slot_of(type(thing), name)
+    if not offset or word(id(thing) + offset):
+        raise Unknown
+    return [(id(thing) + offset, 0)]
+
+
 def dictionary_of(thing: Any) -> Pairs:
     """That its instance dictionary is the one it is now."""
     if not type(thing).__flags__ & MANAGED or word(id(thing) + DICT) != id(thing.__dict__):
@@ -296,12 +304,13 @@ def _tried() -> bool:
     plain: dict[Any, Any] = {"a": first, 1: first, second: second}
     words: dict[str, Any] = {"a": first, "b": second}
     (cell,) = (lambda: first).__closure__ or ()
+    empty = empty_slot(probe, "slot")
     probe.slot, kind = first, vars(_Probe)
     holders = sys.getrefcount(first) - 1
     counted = held(first, holders)
     right = _hold(counted)
     also = [first]
-    right = right and not _hold(counted) and also[0] is first
+    right = right and not _hold(counted) and also[0] is first and not _hold(empty)
     made = [
         attribute(probe, "slot", first),
         attribute(probe, "given", None),
