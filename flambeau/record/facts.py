@@ -50,6 +50,19 @@ class Held:
         return found
 
 
+class Unmade:
+    """That late storages have no memory yet (see `late.py`): what they are made of may change."""
+
+    def __init__(self, storages: Sequence[Any]) -> None:
+        self.storages = storages
+
+    def look(self) -> bool:
+        return not any(storage.made for storage in self.storages)
+
+    def pairs(self) -> Pairs:
+        return [pair for storage in self.storages for pair in words.empty_slot(storage, "buffer")]
+
+
 class Metas:
     """That tensors have the metas that they have."""
 

@@ -99,10 +99,9 @@ class NativeProgram:
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
         """What stands in the table: bases, results, the scalars, the arena."""
-        arena = self.arena()
         found = [s.buffer.address + offset for s, offset in bases]
         found += [s.buffer.address for s in storages]
-        found += (self.scalar_address, arena.address)
+        found += (self.scalar_address, self.arena().address)  # (last: buffers may take it to make)
         return found
 
     def arena(self) -> Buffer:

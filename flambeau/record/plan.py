@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,11 @@ from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.reference.heap import give_back
 from flambeau.graph.program import Program
-from flambeau.graph.sparse_rows import Late, with_sparse_rows
 from flambeau.ops.value import Value
 from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
-from flambeau.record.late import PATIENCE, LateStorage
+from flambeau.record.late import PATIENCE, LateStorage, Maker, with_late_results
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.restricted import restrict
@@ -210,10 +209,10 @@ class Plan:
     ) -> None:
         self.program = self.prompt = program
         # Results that are made when somebody looks, and how often somebody has looked.
-        self.late: dict[int, Late] = {}
+        self.late: Mapping[int, Maker] = {}
         self.wanted = 0
         if not (OPTIONS.sync or OPTIONS.watch_nan):
-            self.program, self.late = with_sparse_rows(program)
+            self.program, self.late = with_late_results(program)
         # New views that follow their base: (number, which of several, whether they are stale).
         self.restricted = restricted
         # (result, how often it was written after it was made, how often of these silently)
@@ -253,23 +252,18 @@ class Plan:
         if self.imported:
             self.part_imports(rec)
         storages = self.results.take(self.runs, self.compiled is not None)
-        given = storages
-        if self.late:
-            given = storages.copy()
-            for number, late in self.late.items():
-                rows, table = storages[late.compact], storages[late.table]
-                given[number] = LateStorage(self, late, rows, table)
-        if self.plain and self.compiled is not None:
-            self.run_plain(rec, storages, given)
+        compiled = self.compiled
+        if self.plain and compiled is not None:
+            self.run_plain(rec, storages, self.given_out(storages))
             return
+        if compiled is None and (program.results or program.updates) and self.should_compile():
+            compiled = self.compile()
+        given = self.given_out(storages)
         writes = iter(self.counted), iter(self.silenced)
         # Begins with 0 when all is computed; then come (where to, what): copies not yet made.
         computed: list[Any] = []
         try:
             if program.results or program.updates:
-                compiled = self.compiled
-                if compiled is None and self.should_compile():
-                    compiled = self.compile()
                 if compiled is not None:
                     compiled.run(rec, storages, self.results.moved, computed)
                     self.results.moved = False
@@ -283,6 +277,16 @@ class Plan:
             if not rec.ran:
                 self.hand_out(rec, given, writes, computed)
             raise
+
+    def given_out(self, storages: list[Storage]) -> list[Storage]:
+        """The results' storages, with those that get their memory when somebody looks."""
+        if not self.late:
+            return storages
+        given = storages.copy()
+        for number, maker in self.late.items():
+            operands = tuple([storages[n] for n in maker.operands])
+            given[number] = LateStorage(self, maker, operands, self.compiled is not None)
+        return given
 
     def make_promptly(self) -> None:
         """From now on the late results are made with the others: they are wanted."""

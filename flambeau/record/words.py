@@ -135,6 +135,15 @@ def _attributes(thing: Any) -> tuple[Pairs, Any, int]:
     return there, None, 0
 
 
+def empty_slot(thing: Any, name: str) -> Pairs:
+    """That its slot has nothing in it. Unknown where that is not so."""
+    cls: Any = type(thing)
+    offset = slot_of(cls, name)
+    if not offset or word(id(thing) + offset):
+        raise Unknown
+    return [(id(thing) + offset, 0)]
+
+
 def dictionary_of(thing: Any) -> Pairs:
     """That its instance dictionary is the one it is now."""
     if not type(thing).__flags__ & MANAGED:
@@ -429,10 +438,14 @@ def _attributes_tried(cls: Any) -> bool:
     probe = cls()
     first: Any = [object()]
     made = [attribute(probe, "given", None), item(vars(cls), "given", None)]
+    right = True
     if cls is _Slotted:
+        empty = empty_slot(probe, "slot")
+        right = _hold(empty)
         probe.slot = first
+        right = right and not _hold(empty)
         made.append(attribute(probe, "slot", first))
-    right = all(map(_hold, made))
+    right = right and all(map(_hold, made))
     probe.given = cls.given = probe.slot = 5
     right = right and not any(map(_hold, made))
     cls.given = None

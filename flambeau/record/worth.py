@@ -44,6 +44,7 @@ SLOW = {"put_add": 300, "put_set": 300, "logcumsumexp": 70}
 DRAWS = (("normal", 300), ("permutation", 300), ("uniform", 30), ("random_range", 20), ("bits", 20))
 SLOWEST_DRAW = 400
 HALF = 5  # times as long: 16-bit floats
+PRODUCTS_PER_BYTE = 500  # multiply-adds that take a hundred times as long as to write a byte
 COLUMN = 4  # multiply-adds that copying an element costs, for all columns of a weight
 
 
@@ -187,6 +188,13 @@ def heavy(program: Program) -> bool:
     nodes = program.nodes()
     total = work(nodes)
     return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
+
+
+def leaving_pays(program: Program, nbytes: int) -> bool:
+    """Whether not to write so many bytes is a notable part of a program's time. (Where somebody
+    looks at them in every step after all, it is compiled once more.)
+    """
+    return PRODUCTS_PER_BYTE * nbytes >= work(program.nodes())
 
 
 def reads_data(program: Program) -> bool:

@@ -10,6 +10,7 @@ from flambeau.core import dtypes
 from flambeau.core.shapes import storage_extent
 from flambeau.record.meta import meta_of
 from flambeau.record.storage import storage_from_array
+from flambeau.tensor.parameter import Parameter
 from flambeau.tensor.tensor import from_storage, retype
 
 MARKS = ("_is_param", "_is_buffer")
@@ -34,7 +35,7 @@ def deep_copy(tensor: Any, memo: dict[int, Any]) -> Any:
     out = retype(from_storage(copied, layout, tensor._offset), type(tensor))
     out._meta = out._meta.replaced(requires_grad=meta.requires_grad)
     memo[id(tensor)] = out
-    if tensor._grad is not None:
+    if tensor._grad is not None and not issubclass(type(tensor), Parameter):  # (as in PyTorch)
         out._grad = tensor._grad.__deepcopy__(memo)
     for name, value in own_attributes(tensor).items():
         setattr(out, name, value)

@@ -19,11 +19,13 @@ from flambeau.record.facts import (
     Metas,
     Placed,
     Statement,
+    Unmade,
     Untouched,
 )
 from flambeau.record.flushing import settle_elsewhere, settling
 from flambeau.record.guarding import Survey
 from flambeau.record.handle import Family
+from flambeau.record.late import LateStorage
 from flambeau.record.native import ARENA, SAMPLED, in_real_numbers
 from flambeau.record.observing import WATCH
 from flambeau.record.plan import Plan
@@ -191,9 +193,15 @@ class Kept:
             rec.handles, rec.bases = [], []
             result = rebuild(self.result, handles, tensors)  # held before another call may reuse it
             native = self.plan.compiled
-            if native is not None and native.whole and not self.plan.late:
+            if native is not None and native.whole and self.leaves_gradients_only(handles):
                 self.ready = Ready(self, handles, bases)
         return result
+
+    def leaves_gradients_only(self, handles: list[Any]) -> bool:
+        """Whether all results without memory are gradients of leaves: these stay where they are."""
+        gradients = {number for _, number in self.gradients}
+        others = [handles[number] for number in self.fresh if number not in gradients]
+        return not any(type(tensor._storage) is LateStorage for tensor in others)
 
 
 class Steps:
@@ -316,15 +324,20 @@ class Ready:
         given_out = [t for t in results if id(t) not in taken]
         memory = self.memory = [s for s in self.memory if id(s) not in lying]
         buffers = [storage.buffer for storage in memory]
-        things = [*results, *memory, *buffers, *[buffer.owner for buffer in buffers]]
+        late = [t._storage for t in every if type(t._storage) is LateStorage]
+        operands = [storage for one in late for storage in one.operands]
+        things = [*results, *memory, *buffers, *[buffer.owner for buffer in buffers], *late]
         # A result is in `handles` and in two statements; a gradient is a leaf's, too.
         holders = [4 if id(t) in taken else 3 for t in results]
-        holders += [1 + sum(t._storage is s for t in every) for s in memory]
-        holders += [1] * 2 * len(memory)
+        shown = [t._storage for t in every]
+        holders += [1 + sum(x is s for x in (*shown, *operands)) for s in memory]
+        holders += [1] * 2 * len(memory) + [2] * len(late)
         by_class: dict[type, list[Any]] = {}
         for tensor in kept.captured:  # the interpreter is quicker where one line sees one class
             by_class.setdefault(tensor.__class__, []).append(tensor)
+        del shown, operands
         statements: list[Any] = [Held(things, holders), Metas(results), Untouched(given_out)]
+        statements.append(Unmade(late))
         statements += map(Placed, by_class.values())
         statements += [Gradients(leaves, gradients), Gradients(*kept.expected), self.steps]
         if kept.survey is not None:

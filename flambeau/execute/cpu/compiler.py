@@ -98,6 +98,27 @@ class _Compiler:
         copied = core.primitive.family == "source" or core.primitive.name == "interleave"
         return detach(core) if copied else core
 
+    def turned_results(self, outputs: list[Value], layout: layouts.Layouts) -> list[Value]:
+        """The outputs, with those that are what lies with the batch innermost, as it lies there,
+        replaced by that: it is written to the result.
+        """
+        found = []
+        for core in outputs:
+            below = layouts.turned(core)
+            places = self.destinations.get(core, ())
+            if (
+                below in layout.innermost - layout.copies
+                and not (below in outputs or storing.is_host(below))
+                and len(places) == 1
+                and all(core is not value for value, _ in self.updates)
+            ):
+                buffer = self.buffers[below] = places[0].buffer
+                buffer.shape, buffer.strides = below.shape, layouts.innermost_strides(below.shape)
+                del self.destinations[core]
+                core = below
+            found.append(core)
+        return found
+
     def update_target(self, update: Update) -> tuple[Value, Destination] | None:
         """What is written where for an update; None where the base keeps its contents."""
         value, base = storing.same_elements(update.value), self.bases[update.base]
@@ -133,6 +154,7 @@ class _Compiler:
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
         layout = layouts.batch_innermost(nodes, self.vector_bits, self.forms.innermost)
+        outputs = self.turned_results(outputs, layout)
         copied = [v for v in outputs if v.primitive.name != "detach"]
         updates = {v for v, _ in self.updates}
         several = {v for v, found in self.destinations.items() if len(found) > 1}
@@ -143,7 +165,7 @@ class _Compiler:
         stored = storing.choose_stored(nodes, copied, layout.unpadded)
         stored |= {*outputs, *self.checks, *layout.copies, *self.joins.stored}
         for v in nodes:
-            if v in stored:
+            if v in stored and v not in self.buffers:
                 turned = v in layout.innermost and not storing.is_host(v)
                 strides = layouts.innermost_strides(v.shape) if turned else None
                 self.buffers[v] = Buffer(v.dtype, v.shape, strides=strides)

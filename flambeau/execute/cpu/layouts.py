@@ -186,3 +186,15 @@ def _read_by(v: Value, readers: dict[Value, list[Value]], carried: set[Value]) -
 def innermost_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Strides of a dense layout with axis 0 innermost."""
     return (1, *[s * shape[0] for s in contiguous_strides(shape[1:])])
+
+
+def turned(v: Value) -> Value:
+    """The images whose elements `v` shows as they lie with the batch innermost; itself if it shows
+    none.
+    """
+    if v.primitive.name != "permute" or v.attrs["order"] != (1, 0):
+        return v
+    below = v.inputs[0]
+    while below.primitive.name == "reshape":
+        below = below.inputs[0]
+    return below if below.ndim > 2 and below.shape[0] == v.shape[1] else v
