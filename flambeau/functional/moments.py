@@ -162,7 +162,9 @@ def vector_norm_of(
         # Of one element every norm is its size, without squares that overflow.
         size = source.detach(el.abs_(x))
         slope = el.where(el.eq(size, ar.zeros_like(x)), ar.zeros_like(x), ar.div(x, size))
-        norm = folded(red.sum_, source.relink(size, ar.mul(x, source.detach(slope))), axes, keepdim)
+        # (As the slope, the sign has one that is zero instead of missing.)
+        slope = source.relink(source.detach(slope), el.sign(x))
+        norm = folded(red.sum_, source.relink(size, ar.mul(x, slope)), axes, keepdim)
         return ar.cast(norm, result_dtype)
     if p == 2:
         square = ar.mul(x, x) if not x.dtype.is_complex else el.real(ar.mul(x, ar.conj(x)))

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import itemgetter
 from types import CodeType
 from typing import Any
 
@@ -34,6 +35,7 @@ AMBIGUOUS = (
 )
 
 
+NAME = itemgetter(0)
 THREAD, TOGETHER = "thread", "threads together"
 
 
@@ -93,6 +95,16 @@ class Trial:
     differentiated: int = 0  # how often with create_graph
     kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
 
+    @property
+    def judges(self) -> bool:
+        """Whether this run says what has a meaning: PyTorch's alone does."""
+        return bool(self.module.__name__ == "torch")
+
+    def tensors(self) -> list[tuple[str, Any]]:
+        """The variables that are tensors, by name."""
+        tensor = self.module.Tensor
+        return [pair for pair in list(self.env.items()) if isinstance(pair[1], tensor)]
+
 
 def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
     """Everything observable about one run: [(where, what), ..].
@@ -126,7 +138,8 @@ def _run_body(trial: Trial, statements: Iterable[Statement]) -> None:
 
 def _run_line(trial: Trial, line: Line) -> None:
     mode = "eval" if line.observed else "exec"
-    _refuse_giants(trial.env)
+    if any(value.numel() > LARGEST for _, value in trial.tensors()):
+        raise Ambiguous  # a tensor doubled over and over: before the machine's memory ends
     trial.differentiated += "create_graph=True" in line.text
     if trial.differentiated > DERIVATIVES:
         raise Ambiguous
@@ -135,8 +148,7 @@ def _run_line(trial: Trial, line: Line) -> None:
     try:
         value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
         what = plain(value) if line.observed else None
-        looked_at = trial.alone and trial.module.__name__ == "torch"
-        if looked_at and _reads_what_it_writes(trial.env, line.text):
+        if trial.alone and trial.judges and _reads_what_it_writes(trial.env, line.text):
             raise Ambiguous
     except Ambiguous:
         raise
@@ -150,8 +162,9 @@ def _run_line(trial: Trial, line: Line) -> None:
     if not trial.alone:
         return
     try:
-        _refuse_quirks(trial, line.text)
-        trial.seen.append(("flags", _flags(trial.env)))
+        if trial.judges:
+            _refuse_quirks(trial, line.text)
+        trial.seen.append(("flags", _flags(trial)))
     except RuntimeError as error:
         trial.seen.append(("flags", _name_of(error)))
 
@@ -160,22 +173,30 @@ def _reads_what_it_writes(env: dict[str, Any], text: str) -> bool:
     """Whether a write in place that PyTorch has let pass read other elements of the memory that it
     wrote: in which order it does that is not said.
     """
-    if not IN_PLACE.search(text) or "\n" in text:
+    parts = _written_and_read(text)
+    if not parts:
         return False
+    written, *read = (eval(part, env) for part in parts)
+    return any(_meets(written, other) for other in read)
+
+
+@lru_cache(maxsize=20_000)
+def _written_and_read(text: str) -> tuple[CodeType, ...]:
+    """Expressions for what a write in place writes, and for its operands; () of other lines."""
+    if not IN_PLACE.search(text) or "\n" in text:
+        return ()
     statement = ast.parse(text).body[0]
+    parts: list[ast.expr] = []
     if isinstance(statement, ast.AugAssign):
-        target, operands = statement.target, [statement.value]
+        parts = [statement.target, statement.value]
     elif (
         isinstance(statement, ast.Expr)
         and isinstance(call := statement.value, ast.Call)
         and isinstance(call.func, ast.Attribute)
         and call.func.attr.endswith("_")
     ):
-        target, operands = call.func.value, call.args
-    else:
-        return False
-    written, *read = (eval(ast.unparse(part), env) for part in (target, *operands))
-    return any(_meets(written, other) for other in read)
+        parts = [call.func.value, *call.args]
+    return tuple(_compiled(ast.unparse(part), "eval") for part in parts)
 
 
 def _meets(a: Any, b: Any) -> bool:
@@ -195,13 +216,6 @@ def _meets(a: Any, b: Any) -> bool:
     ]
     one, other = places
     return not np.array_equal(one, other) and bool(np.isin(one, other).any())
-
-
-def _refuse_giants(env: dict[str, Any]) -> None:
-    """Ends a program that doubles a tensor over and over, before the machine's memory does."""
-    tensor = env["torch"].Tensor
-    if any(isinstance(value, tensor) and value.numel() > LARGEST for value in list(env.values())):
-        raise Ambiguous
 
 
 def _names_a_leaf(env: dict[str, Any], text: str) -> bool:
@@ -400,14 +414,12 @@ def _is_variable(name: str) -> bool:
     return name[0] in "xng" and name[1:].isdigit()
 
 
-def _flags(env: dict[str, Any]) -> Any:
+def _flags(trial: Trial) -> Any:
     """What is known of all tensors without looking at data: it must not end a recording."""
     return tuple(
         (name, value.requires_grad, value.is_leaf, tuple(value.shape))
-        for name, value in sorted(
-            env.items(), key=lambda item: item[0]
-        )  # threads set theirs in any order
-        if name[0] in "xg" and hasattr(value, "is_leaf")
+        for name, value in sorted(trial.tensors(), key=NAME)  # threads set theirs in any order
+        if name[0] in "xg"
     )
 
 

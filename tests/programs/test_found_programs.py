@@ -273,6 +273,18 @@ v.retain_grad()
 y.retain_grad()
 ((v * v).sum() + v.sum().exp()).backward()
 """,
+    "the norm of one number has a second derivative, of zeros": """
+seen = []
+for _order in 2, 3, 0.5:
+    for _rows in ([1.5], [-2.0], [0.0], [np.inf], [np.nan]):
+        x = torch.tensor(_rows, requires_grad=True)
+        w = torch.tensor(0.5, requires_grad=True)
+        (_g,) = torch.autograd.grad(x.norm(_order) * w, x, create_graph=True)
+        seen += [_g.tolist(), _g.requires_grad, _g.is_leaf]
+        _h, _k = torch.autograd.grad(_g.sum(), (x, w))
+        if abs(_rows[0]) < np.inf and _rows[0]:
+            seen += [_h.tolist(), _k.tolist()]
+""",
     "the norm of one large number": """
 x = torch.tensor(6.6e37, requires_grad=True)
 y = x.norm() + torch.tensor([[6.6e37], [1.0]]).norm(dim=1).sum()
