@@ -57,7 +57,7 @@ FIELDS = (
 ).split()
 # A lot of memory for the results: the words that say that it is free, what is handed out of it, and
 # the program's table with its addresses. Any one will do.
-LOT_FIELDS = "FIRST END FRESH FRESH_END TABLE".split()
+LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE".split()
 STALE = list(map(FIELDS.index, ("ERA", "THREAD", "MOST", "RAN")))
 FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
 # Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
@@ -183,8 +183,8 @@ def as_written(card: int, rec: int) -> Any:
     if lot == 0:
         return 0
     word[card + at.LOT] = lot
-    pair = word[lot + at.FRESH]
-    while pair != word[lot + at.FRESH_END]:
+    pair = word[lot + at.LOT_FRESH]
+    while pair != word[lot + at.LOT_FRESH_END]:
         if not untouched(item(word[rec + at.RECORDING_HANDLES], word[pair])):
             return 0
         pair += 16
@@ -195,8 +195,8 @@ def free_lot(card: int) -> Any:
     """A lot whose words are what they were; 0 where there is none."""
     lot = word[card + at.LOTS]
     while lot != word[card + at.LOTS_END]:
-        pair = word[lot + at.FIRST]
-        end = word[lot + at.END]
+        pair = word[lot + at.LOT_FIRST]
+        end = word[lot + at.LOT_END]
         while pair != end:
             if word[word[pair]] != word[pair + 8]:
                 break
@@ -273,8 +273,9 @@ def made_ready(card: int, rec: int) -> Any:
     """Makes what is going to be handed out; 0 where there is no memory for it."""
     handles = word[rec + at.RECORDING_HANDLES]
     bases = word[rec + at.RECORDING_BASES]
-    entry = word[card + at.FRESH]
-    while entry != word[card + at.FRESH_END]:
+    lot = word[card + at.LOT]
+    entry = word[lot + at.LOT_FRESH]
+    while entry != word[lot + at.LOT_FRESH_END]:
         if not with_memory(item(handles, word[entry])):
             return 0
         entry += 8 * at.FRESH_WORDS
@@ -352,7 +353,7 @@ def run(card: int, rec: int) -> Any:
     """Fills the table with the bases and runs the program; what that gives."""
     base = word[word[rec + at.RECORDING_BASES] + at.ITEMS]
     end = base + 8 * word[card + at.BASES]
-    table = word[word[card + at.LOT] + at.TABLE]
+    table = word[word[card + at.LOT] + at.LOT_TABLE]
     place = table
     while base != end:
         buffer = word[word[word[base] + at.FIRST_ELEMENT] + at.STORAGE_BUFFER]
@@ -388,8 +389,8 @@ def hand_out(card: int, rec: int) -> Any:
     handles = word[rec + at.RECORDING_HANDLES]
     bases = word[rec + at.RECORDING_BASES]
     lot = word[card + at.LOT]
-    entry = word[lot + at.FRESH]
-    while entry != word[lot + at.FRESH_END]:
+    entry = word[lot + at.LOT_FRESH]
+    while entry != word[lot + at.LOT_FRESH_END]:
         set_attribute(item(handles, word[entry]), given.STORAGE_NAME, word[entry + 8])
         entry += 8 * at.FRESH_WORDS
     entry = word[card + at.FAMILIES]
