@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flambeau.execute.cpu import bounds, code_memory, software_float
 from flambeau.execute.cpu.binaries import Binaries, is_binary, unpacked
 from flambeau.execute.cpu.imports import system_symbol
-from flambeau.execute.cpu.jit import Jit
-from flambeau.execute.cpu.linking import binary_of
 from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
 from flambeau.execute.cpu.target import (
     KernelCompileError,
@@ -21,6 +20,9 @@ from flambeau.execute.cpu.target import (
     compile_object,
     complaint,
 )
+
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.jit import Jit
 
 KERNEL = "kernel"
 COMPILE_THREADS = 8
@@ -146,6 +148,8 @@ class Engine:
         if len(missing) == 1:
             yield missing[0], self._compile(missing[0], texts[missing[0]])
         elif missing:
+            from concurrent.futures import ThreadPoolExecutor
+
             sources = [texts[key] for key in missing]
             workers = min(len(missing), COMPILE_THREADS, os.cpu_count() or 1)
             try:
@@ -160,8 +164,11 @@ class Engine:
             code = compile_object(text, self.target, _suffix(key))
         except Exception as error:
             return error
-        binary = binary_of(code) if code_memory.available() else None
-        code = code if binary is None else binary.packed()
+        if code_memory.available():
+            from flambeau.execute.cpu import linking
+
+            binary = linking.binary_of(code)
+            code = code if binary is None else binary.packed()
         if self.cache is not None:
             self.cache.put(key, code)
         return code
@@ -203,6 +210,8 @@ class Engine:
                 raise NoRoomForCode(str(error)) from None
             if others:
                 if self._jit is None:
+                    from flambeau.execute.cpu.jit import Jit
+
                     self._jit = Jit(self.target)
                 exported = [name for key in others for name in names[key]]
                 found |= self._jit.link(list(others.values()), exported)
@@ -251,7 +260,7 @@ def mappings() -> int:
 def most_mappings() -> int:
     """How many it may have."""
     try:
-        return int(Path("/proc/sys/vm/max_map_count").read_text("ascii"))
+        return int(Path("/proc/sys/vm/max_map_count").read_bytes())
     except (OSError, ValueError):
         return 65_530
 
