@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flambeau.core.outcome import Outcome
 from flambeau.execute.cpu import bounds, code_memory, software_float
 from flambeau.execute.cpu.binaries import Binaries, is_binary, unpacked
 from flambeau.execute.cpu.imports import system_symbol
@@ -45,7 +45,7 @@ class Engine:
         self._software_float: dict[str, int] | None = None
         self.lock = threading.RLock()
         # Finished and running loads; a loader that fails takes its entry out again.
-        self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
+        self._loads: dict[tuple[bytes, Symbols], Outcome[list[int]]] = {}
         self._read: dict[bytes, bytes] = {}  # object code from the disk that is about to be linked
         self._stored: dict[bytes, bytes] = {}  # and such as is being linked
 
@@ -72,13 +72,13 @@ class Engine:
         self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
     ) -> list[list[int]]:
         known = [self._loads.get((key, symbols)) for key in keys]
-        loaded = [future.result() for future in known if future is not None and future.done()]
+        loaded = [found.result() for found in known if found is not None and found.done()]
         if len(loaded) == len(keys):
             return loaded
         if threading.current_thread() is not threading.main_thread():
             return self._load(texts, keys, symbols)
         # Ctrl-C reaches the main thread alone: nothing must cut short what handles LLVM's objects.
-        outcome: Future[list[list[int]]] = Future()
+        outcome: Outcome[list[list[int]]] = Outcome()
 
         def load() -> None:
             try:
@@ -99,16 +99,16 @@ class Engine:
         with self.lock:
             for key, text in zip(keys, texts, strict=True):
                 if (key, symbols) not in self._loads:
-                    self._loads[key, symbols] = Future()
+                    self._loads[key, symbols] = Outcome()
                     mine[key] = text
             waiting = [self._loads[key, symbols] for key in keys]
         if mine:
             self._load_missing(mine, symbols)
-        return [future.result() for future in waiting]
+        return [outcome.result() for outcome in waiting]
 
     def _load_missing(self, texts: dict[bytes, str], symbols: Symbols) -> None:
-        """Settles the future of every text: object code from the cache or compiled, then linked."""
-        futures = {key: self._loads[key, symbols] for key in texts}
+        """Settles the outcome of every text: code from the cache or compiled, then linked."""
+        outcomes = {key: self._loads[key, symbols] for key in texts}
         results: dict[bytes, list[int] | BaseException] = {}
         try:
             self._find_room()
@@ -129,9 +129,9 @@ class Engine:
                 if isinstance(result, BaseException):
                     with self.lock:
                         self._loads.pop((key, symbols), None)
-                    futures[key].set_exception(result)
+                    outcomes[key].set_exception(result)
                 else:
-                    futures[key].set_result(result)
+                    outcomes[key].set_result(result)
 
     def _objects(self, texts: dict[bytes, str]) -> Iterable[tuple[bytes, bytes | BaseException]]:
         """Object code (or the failure) of each text; several are compiled in parallel."""
@@ -245,7 +245,7 @@ class Engine:
 
     def forget_running_loads(self) -> None:
         """After a fork: the threads that were loading do not exist in the child."""
-        self._loads = {key: future for key, future in self._loads.items() if future.done()}
+        self._loads = {key: load for key, load in self._loads.items() if load.done()}
 
 
 def mappings() -> int:
