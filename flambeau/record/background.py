@@ -10,8 +10,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
+
+from flambeau.core.outcome import Outcome
 
 
 class Background:
@@ -22,22 +23,22 @@ class Background:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._waiting: deque[tuple[Outcome[Any], Callable[[], Any]]] = deque()
         self._working = False
 
-    def ask(self, work: Callable[[], Any]) -> Future[Any]:
+    def ask(self, work: Callable[[], Any]) -> Outcome[Any]:
         """Has work() done by the thread: its result, or its exception."""
-        future: Future[Any] = Future()
+        outcome: Outcome[Any] = Outcome()
         with self._lock:
-            self._waiting.append((future, work))
+            self._waiting.append((outcome, work))
             if self._working:
-                return future
+                return outcome
             self._working = True
         try:
             threading.Thread(target=self._work, name="flambeau-background").start()
         except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
             self._work()
-        return future
+        return outcome
 
     def _work(self) -> None:
         while True:
@@ -45,11 +46,11 @@ class Background:
                 if not self._waiting or not threading.main_thread().is_alive():
                     self._working = False
                     return
-                future, work = self._waiting.popleft()
+                outcome, work = self._waiting.popleft()
             try:
-                future.set_result(work())
+                outcome.set_result(work())
             except BaseException as error:
-                future.set_exception(error)
+                outcome.set_exception(error)
 
 
 class _Holder:
@@ -69,19 +70,19 @@ if hasattr(os, "register_at_fork"):
 class Pending:
     """What is being made in the background."""
 
-    __slots__ = ("_by", "_future")
+    __slots__ = ("_by", "_outcome")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._by = _Holder.background
-        self._future = self._by.ask(work)
+        self._outcome = self._by.ask(work)
 
     def ready(self) -> bool:
-        return self._future.done()
+        return self._outcome.done()
 
     def lost(self) -> bool:
         """Whether it was asked for before a fork, in whose child nobody makes it."""
-        return self._by is not _Holder.background and not self._future.done()
+        return self._by is not _Holder.background and not self._outcome.done()
 
     def result(self) -> Any:
         """What was made; raises what came of it."""
-        return self._future.result()
+        return self._outcome.result()

@@ -11,7 +11,7 @@ import ctypes
 import json
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from flambeau.execute.cpu.code_memory import CodeMemory, whole_pages
 
@@ -19,11 +19,9 @@ MAGIC = b"FLBINAR1"
 WORD = 8
 ALIGNED = 64  # where binaries without data may begin
 _LENGTH = struct.Struct("<I")
-_PARTS = "code", "data"
 
 
-@dataclass
-class Binary:
+class Binary(NamedTuple):
     """The code with its constants, and behind its pages the data: `data`, then zeros up to
     `data_bytes`. Places are bytes from the begin of the code.
     """
@@ -31,10 +29,10 @@ class Binary:
     code: bytes
     data: bytes
     data_bytes: int
-    exports: dict[str, int] = field(default_factory=dict)
-    imports: list[tuple[str, int]] = field(default_factory=list)
+    exports: dict[str, int]
+    imports: list[tuple[str, int]]
     """Names, and the places of the words that must have their addresses."""
-    pointers: list[tuple[int, int]] = field(default_factory=list)
+    pointers: list[tuple[int, int]]
     """Places of words that must have the address of another place."""
 
     @property
@@ -47,8 +45,7 @@ class Binary:
 
     def packed(self) -> bytes:
         """As it lies on the disk."""
-        says = {name: value for name, value in asdict(self).items() if name not in _PARTS}
-        head = json.dumps({**says, "code_bytes": len(self.code)}).encode()
+        head = json.dumps([len(self.code), *self[2:]]).encode()
         return b"".join([MAGIC, _LENGTH.pack(len(head)), head, self.code, self.data])
 
 
@@ -63,10 +60,9 @@ def unpacked(payload: bytes) -> Binary:
         if not is_binary(payload):
             raise ValueError("another format")
         (length,) = _LENGTH.unpack_from(payload, len(MAGIC))
-        says = json.loads(payload[start : start + length])
-        code_bytes = says.pop("code_bytes")
+        code_bytes, *says = json.loads(payload[start : start + length])
         parts = payload[start + length :]
-        found = Binary(parts[:code_bytes], parts[code_bytes:], **says)
+        found = Binary(parts[:code_bytes], parts[code_bytes:], *says)
         words = [place for _, place in found.imports] + [place for place, _ in found.pointers]
         places = [*found.exports.values(), *(place for _, place in found.pointers)]
         whole = len(found.code) == code_bytes and len(found.data) <= found.data_bytes

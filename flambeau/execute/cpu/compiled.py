@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,7 @@ def single_record(record: Any) -> Any:
     return alone
 
 
-@dataclass
-class Segment:
+class Segment(NamedTuple):
     """A run of native kernel calls (their place in the blob), or a host step."""
 
     start: int
@@ -36,7 +34,6 @@ class Segment:
     first: int = 0  # the number of its first kernel
 
 
-@dataclass
 class CompiledProgram:
     """Machine code for a program.
 
@@ -46,18 +43,32 @@ class CompiledProgram:
     executes the whole. `made` are its kernels, unless it comes from the disk.
     """
 
-    program: Program
-    blob: Any
-    segments: list[Segment]
-    table_slots: int
-    arena_bytes: int
-    parallel: bool
-    made: list[KernelCode] | None = None
-    forms: Forms | None = None  # that it was compiled with; None: as cost models say
-    groups: list[int] = field(default_factory=list)  # of each kernel, where `made`
-    timings: dict[str, float] = field(default_factory=dict)
-    # For the checking mode: (place in the arena, bytes) that nobody reads after a kernel (number).
-    ended: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    def __init__(
+        self,
+        program: Program,
+        blob: Any,
+        segments: list[Segment],
+        table_slots: int,
+        arena_bytes: int,
+        parallel: bool,
+        made: list[KernelCode] | None = None,
+        forms: Forms | None = None,
+        groups: Sequence[int] = (),
+        timings: dict[str, float] | None = None,
+        ended: dict[int, list[tuple[int, int]]] | None = None,
+    ) -> None:
+        self.program = program
+        self.blob = blob
+        self.segments = segments
+        self.table_slots = table_slots
+        self.arena_bytes = arena_bytes
+        self.parallel = parallel
+        self.made = made
+        self.forms = forms  # that it was compiled with; None: as cost models say
+        self.groups = groups  # of each kernel, where `made`
+        self.timings = timings or {}
+        # In the checking mode: (place in the arena, bytes) that nobody reads after a kernel.
+        self.ended = ended or {}
 
     @property
     def native(self) -> bool:

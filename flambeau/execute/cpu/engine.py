@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flambeau.core.outcome import Outcome
 from flambeau.execute.cpu import bounds, code_memory, software_float
 from flambeau.execute.cpu.binaries import Binaries, is_binary, unpacked
 from flambeau.execute.cpu.imports import system_symbol
-from flambeau.execute.cpu.jit import Jit
-from flambeau.execute.cpu.linking import binary_of
 from flambeau.execute.cpu.objects import ObjectCache, default_cache, object_key
 from flambeau.execute.cpu.target import (
     KernelCompileError,
@@ -21,6 +20,9 @@ from flambeau.execute.cpu.target import (
     compile_object,
     complaint,
 )
+
+if TYPE_CHECKING:
+    from flambeau.execute.cpu.jit import Jit
 
 KERNEL = "kernel"
 COMPILE_THREADS = 8
@@ -43,7 +45,7 @@ class Engine:
         self._software_float: dict[str, int] | None = None
         self.lock = threading.RLock()
         # Finished and running loads; a loader that fails takes its entry out again.
-        self._loads: dict[tuple[bytes, Symbols], Future[list[int]]] = {}
+        self._loads: dict[tuple[bytes, Symbols], Outcome[list[int]]] = {}
         self._read: dict[bytes, bytes] = {}  # object code from the disk that is about to be linked
         self._stored: dict[bytes, bytes] = {}  # and such as is being linked
 
@@ -70,13 +72,13 @@ class Engine:
         self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
     ) -> list[list[int]]:
         known = [self._loads.get((key, symbols)) for key in keys]
-        loaded = [future.result() for future in known if future is not None and future.done()]
+        loaded = [found.result() for found in known if found is not None and found.done()]
         if len(loaded) == len(keys):
             return loaded
         if threading.current_thread() is not threading.main_thread():
             return self._load(texts, keys, symbols)
         # Ctrl-C reaches the main thread alone: nothing must cut short what handles LLVM's objects.
-        outcome: Future[list[list[int]]] = Future()
+        outcome: Outcome[list[list[int]]] = Outcome()
 
         def load() -> None:
             try:
@@ -97,16 +99,16 @@ class Engine:
         with self.lock:
             for key, text in zip(keys, texts, strict=True):
                 if (key, symbols) not in self._loads:
-                    self._loads[key, symbols] = Future()
+                    self._loads[key, symbols] = Outcome()
                     mine[key] = text
             waiting = [self._loads[key, symbols] for key in keys]
         if mine:
             self._load_missing(mine, symbols)
-        return [future.result() for future in waiting]
+        return [outcome.result() for outcome in waiting]
 
     def _load_missing(self, texts: dict[bytes, str], symbols: Symbols) -> None:
-        """Settles the future of every text: object code from the cache or compiled, then linked."""
-        futures = {key: self._loads[key, symbols] for key in texts}
+        """Settles the outcome of every text: code from the cache or compiled, then linked."""
+        outcomes = {key: self._loads[key, symbols] for key in texts}
         results: dict[bytes, list[int] | BaseException] = {}
         try:
             self._find_room()
@@ -127,9 +129,9 @@ class Engine:
                 if isinstance(result, BaseException):
                     with self.lock:
                         self._loads.pop((key, symbols), None)
-                    futures[key].set_exception(result)
+                    outcomes[key].set_exception(result)
                 else:
-                    futures[key].set_result(result)
+                    outcomes[key].set_result(result)
 
     def _objects(self, texts: dict[bytes, str]) -> Iterable[tuple[bytes, bytes | BaseException]]:
         """Object code (or the failure) of each text; several are compiled in parallel."""
@@ -146,6 +148,8 @@ class Engine:
         if len(missing) == 1:
             yield missing[0], self._compile(missing[0], texts[missing[0]])
         elif missing:
+            from concurrent.futures import ThreadPoolExecutor
+
             sources = [texts[key] for key in missing]
             workers = min(len(missing), COMPILE_THREADS, os.cpu_count() or 1)
             try:
@@ -160,8 +164,11 @@ class Engine:
             code = compile_object(text, self.target, _suffix(key))
         except Exception as error:
             return error
-        binary = binary_of(code) if code_memory.available() else None
-        code = code if binary is None else binary.packed()
+        if code_memory.available():
+            from flambeau.execute.cpu import linking
+
+            binary = linking.binary_of(code)
+            code = code if binary is None else binary.packed()
         if self.cache is not None:
             self.cache.put(key, code)
         return code
@@ -203,6 +210,8 @@ class Engine:
                 raise NoRoomForCode(str(error)) from None
             if others:
                 if self._jit is None:
+                    from flambeau.execute.cpu.jit import Jit
+
                     self._jit = Jit(self.target)
                 exported = [name for key in others for name in names[key]]
                 found |= self._jit.link(list(others.values()), exported)
@@ -236,7 +245,7 @@ class Engine:
 
     def forget_running_loads(self) -> None:
         """After a fork: the threads that were loading do not exist in the child."""
-        self._loads = {key: future for key, future in self._loads.items() if future.done()}
+        self._loads = {key: load for key, load in self._loads.items() if load.done()}
 
 
 def mappings() -> int:
@@ -251,7 +260,7 @@ def mappings() -> int:
 def most_mappings() -> int:
     """How many it may have."""
     try:
-        return int(Path("/proc/sys/vm/max_map_count").read_text("ascii"))
+        return int(Path("/proc/sys/vm/max_map_count").read_bytes())
     except (OSError, ValueError):
         return 65_530
 

@@ -16,10 +16,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from flambeau.core.cpython import ITEMS, LENGTH
-from flambeau.execute.cpu.engine import engine
+from flambeau.execute.cpu.kept_functions import loaded
 from flambeau.execute.cpu.references import failed
 from flambeau.execute.cpu.target import NoRoomForCode
-from flambeau.execute.cpu.word_functions import api, call, given, translated, word
+from flambeau.execute.cpu.word_functions import api, call, given, word
 
 METH_FASTCALL = 0x80
 
@@ -87,21 +87,16 @@ def builtins(
     or no room for more code.
     """
     try:
-        module = translated(entries, inlined, numbers)
-    except OSError:
+        code = loaded(entries, inlined, numbers)
+    except (OSError, NoRoomForCode):
         return None
-    names = tuple(function.__name__ for function in entries)
-    try:
-        *addresses, place = engine().load([module.text], (*names, "given"))[0]
-    except NoRoomForCode:
-        return None
-    table = (ctypes.c_int64 * max(len(module.given), 1)).from_address(place)
-    for number, name in enumerate(module.given):
+    table = (ctypes.c_int64 * max(len(code.given), 1)).from_address(code.place)
+    for number, name in enumerate(code.given):
         known = words.get(name)
         if known is None:
             known = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
         table[number] = known
-    return [_builtin(name, address) for name, address in zip(names, addresses)]
+    return [_builtin(f.__name__, address) for f, address in zip(entries, code.addresses)]
 
 
 def _builtin(name: str, address: int) -> Any:

@@ -5,14 +5,14 @@ By default the cost models decide, kernel by kernel; tuning.py finds other forms
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 AUTO, VECTOR, UNIT = "auto", "vector", "unit"
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """A contraction's form. unit: AUTO (as the cost models say), VECTOR (vector instructions) or
     UNIT (the matrix unit, wherever it can). rank: of the tiles for vector instructions, how many
     the cost model thinks better.
@@ -25,15 +25,14 @@ class Form:
 DEFAULT = Form()
 
 
-@dataclass(frozen=True)
-class Forms:
+class Forms(NamedTuple):
     """Those of a program: of its groups of kernels, by number, where not DEFAULT; whether values
     may be stored with the batch innermost; whether convolutions of 3 x 3 that can gain by it have
     Winograd's form; whether a convolution and a pooling that reads it share a kernel, and
     the gradient of its weights is made from the pooled cotangent.
     """
 
-    groups: dict[int, Form] = field(default_factory=dict)
+    groups: Mapping[int, Form] = MappingProxyType({})
     innermost: bool = True
     winograd: bool = False
     pooled: bool = True

@@ -96,7 +96,7 @@ def host() -> Host:
 
 
 def _fields(target: Target) -> list[object]:
-    return [getattr(target, name) for name in Target.__slots__]
+    return list(target)
 
 
 def _read(payload: bytes) -> Host | None:

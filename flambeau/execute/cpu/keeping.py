@@ -8,12 +8,8 @@ cannot hold, host steps and attributes that are no plain data, is compiled in ev
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +22,10 @@ from flambeau.execute.cpu.engine import KERNEL, engine
 from flambeau.execute.cpu.forms import Forms
 from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
+from flambeau.execute.cpu.sources import compiler_sources
 from flambeau.execute.cpu.target import KernelCompileError, has_matrix_unit
 from flambeau.graph.program import Program
 
-SOURCES = ("core", "ops", "graph", "execute", "execute/reference", "execute/cpu")
 LINKS = ("leaf", "history", "detach", "relink")  # they say nothing of the data
 PLAIN = (int, float, bool, str, complex, type(None))
 
@@ -85,7 +81,7 @@ def program_key(program: Program, forms: Forms | None = None) -> bytes | None:
 
 def spelled_with_sources(program: Program) -> str | None:
     """A program's spelling, and what else decides about its kernels; None where there is none."""
-    sources, spelled = _sources(), spelling(program)
+    sources, spelled = compiler_sources(), spelling(program)
     if sources is None or spelled is None:
         return None
     return f"{has_matrix_unit()} {sources}\n{spelled}"
@@ -123,24 +119,6 @@ def _spelled(value: Any) -> str:
     if kind is DType:
         return str(value.name)
     raise _NotPlain
-
-
-@cache
-def _sources() -> str | None:
-    """What tells one state of the compiler's files from another; None where there are no files."""
-    root = Path(__file__).resolve().parent.parent.parent
-    digest = hashlib.sha256()
-    try:
-        for folder in SOURCES:
-            with os.scandir(root / folder) as entries:
-                for entry in sorted(entries, key=lambda e: e.name):
-                    if entry.name.endswith(".py"):
-                        status = entry.stat()
-                        state = (folder, entry.name, status.st_size, status.st_mtime_ns)
-                        digest.update(repr(state).encode())
-    except OSError:
-        return None
-    return digest.hexdigest()
 
 
 def _kept(program: Program, key: bytes) -> CompiledProgram | None:

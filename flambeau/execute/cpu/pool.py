@@ -15,10 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core import settings
 from flambeau.execute.cpu import runner
@@ -32,8 +31,7 @@ FUTEX_NUMBERS = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s
 State = ctypes.Array[ctypes.c_int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Native:
+class Native(NamedTuple):
     """The loaded runner: raw addresses, and the words of its state."""
 
     run: int

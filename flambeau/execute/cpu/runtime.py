@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -16,8 +15,7 @@ from flambeau.execute.cpu.pool import get_num_threads, native
 from flambeau.execute.cpu.runner import MAX_TASKS, RECORD_HEADER_WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One kernel call of a program: where the kernel is, its tasks, and its argument words.
 
     `parallel` tasks may run in any order and at the same time, on any thread.

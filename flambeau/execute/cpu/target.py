@@ -13,9 +13,8 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core import settings
 from flambeau.execute.cpu import bounds
@@ -46,8 +45,7 @@ class NoRoomForCode(RuntimeError):
     """The process has nearly as many memory mappings as the system allows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A machine to compile for: LLVM triple, CPU name, feature list, and vector width in bits."""
 
     triple: str
@@ -174,8 +172,7 @@ def create_machine(target: Target) -> Any:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Unlocked:
+class _Unlocked(NamedTuple):
     """The two slow entry points of libllvmlite, called without llvmlite's process-wide lock.
 
     LLVM compiles in parallel as long as no two threads share a context or target machine, which

@@ -14,7 +14,6 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from dataclasses import replace
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -137,22 +136,22 @@ def fastest(program: Program, compiling: Compile) -> Forms:
         if found is not None and sum(found.values()) < ENOUGH * sum(times.values()):
             best, times = other, found
     if any(winograd.possible(v) and winograd.can_gain(v) for v in program.nodes()):
-        plain, tiled = [compiling(program, replace(best, winograd=w)) for w in (False, True)]
+        plain, tiled = [compiling(program, best._replace(winograd=w)) for w in (False, True)]
         # As a whole: what the kernels leave in the caches for each other decides.
         if memory.whole(tiled) < ENOUGH * memory.whole(plain):
-            best, times = replace(best, winograd=True), memory.times(tiled) or times
+            best, times = best._replace(winograd=True), memory.times(tiled) or times
     taken: dict[int, Form] = {}
     least = dict(times)
     for form in CANDIDATES:
         groups = dict.fromkeys(times, form)
-        found = memory.times(compiling(program, replace(best, groups=groups)))
+        found = memory.times(compiling(program, best._replace(groups=groups)))
         for number, seconds in (found or {}).items():
             before = least.get(number, 0.0)
             if seconds < min(ENOUGH * before, before - GAIN):
                 least[number], taken[number] = seconds, form
     if not taken:
         return best
-    mixed = replace(best, groups={k: f for k, f in taken.items() if f != DEFAULT})
+    mixed = best._replace(groups={k: f for k, f in taken.items() if f != DEFAULT})
     found = memory.times(compiling(program, mixed))
     whole = sum(times.values())
     faster = found is not None and sum(found.values()) < min(ENOUGH * whole, whole - GAIN)

@@ -61,9 +61,9 @@ def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
 
 @cache
 def _definitions(file: str) -> dict[tuple[str, int], ast.FunctionDef]:
-    """The functions of a file by their names and lines."""
+    """The functions of a file (none that is part of another thing) by their names and lines."""
     tree = ast.parse("".join(linecache.getlines(file)))
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     return {(function.name, function.lineno): function for function in functions}
 
 
@@ -106,7 +106,7 @@ class _Function:
         numbers: Mapping[str, int],
         found: list[str],
     ) -> None:
-        self.tree = tree = _definition(function)
+        self.tree = _definition(function)
         self.functions = functions
         self.numbers = numbers
         self.given = found
@@ -114,13 +114,9 @@ class _Function:
         self.count = 0
         self.open = True  # whether the block under way has no end yet
         self.loops: list[tuple[str, str]] = []
-        self.arguments = [argument.arg for argument in tree.args.args]
-        stored = [
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        ]
-        self.variables = list(dict.fromkeys([*self.arguments, *stored]))
+        code = function.__code__
+        self.variables = code.co_varnames
+        self.arguments = code.co_varnames[: code.co_argcount]
 
     def text(self, entry: bool) -> str:
         for name in self.variables:
