@@ -57,7 +57,7 @@ class Unmade:
         self.storages = storages
 
     def look(self) -> bool:
-        return not any([storage.made for storage in self.storages])
+        return not any(storage.made for storage in self.storages)
 
     def pairs(self) -> Pairs:
         return [pair for storage in self.storages for pair in words.empty_slot(storage, "buffer")]

@@ -35,8 +35,11 @@ PATIENCE = 2
 class Maker(Protocol):
     """How a late result is made: of which results, and of how many bytes it is."""
 
-    operands: tuple[int, ...]
-    nbytes: int
+    @property
+    def operands(self) -> tuple[int, ...]: ...
+
+    @property
+    def nbytes(self) -> int: ...
 
     def make(self, operands: tuple[Storage, ...], compiled: bool) -> Buffer:
         """Its memory, with the numbers that the program (`compiled`, or run by the reference

@@ -103,7 +103,8 @@ def attribute(thing: Any, name: str, value: Any) -> Pairs:
 
 def empty_slot(thing: Any, name: str) -> Pairs:
     """That its slot has nothing in it. Unknown where that is not so."""
-    offset = slot_of(type(thing), name)
+    cls: Any = type(thing)
+    offset = slot_of(cls, name)
     if not offset or word(id(thing) + offset):
         raise Unknown
     return [(id(thing) + offset, 0)]
