@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flambeau.graph import late_products, sparse_rows
+from flambeau.record import worth
 from flambeau.record.options import OPTIONS
 
 MODES: dict[str, dict[str, Any]] = {
@@ -14,18 +16,31 @@ MODES: dict[str, dict[str, Any]] = {
     "compiled": {"executor": "compiled"},
     "recognised": {"executor": "auto"},
     "replayed": {"executor": "compiled", "settled": 0},
+    "late": {"executor": "compiled"},
 }
+# Every product and every table that can be is left to whoever looks at it, however small, whoever
+# else reads it.
+LATE: list[tuple[Any, str, Any]] = [
+    (late_products, "_is_for_updates", lambda *operands: True),
+    (late_products, "LEAST_BYTES", 0),
+    (late_products, "LEAST_SHARE", 0),
+    (sparse_rows, "LEAST_BYTES", 0),
+    (sparse_rows, "LEAST_SHARE", 1),
+    (worth, "PRODUCTS_PER_BYTE", 1 << 40),
+]
 
 
 @contextmanager
 def mode(name: str) -> Iterator[None]:
     """Runs a block in a mode, with default options otherwise."""
     chosen: dict[str, Any] = {"sync": False, "executor": "auto", "settled": 16, **MODES[name]}
-    before = {field: getattr(OPTIONS, field) for field in chosen}
-    for field, value in chosen.items():
-        setattr(OPTIONS, field, value)
+    changes: list[tuple[Any, str, Any]] = [(OPTIONS, *pair) for pair in chosen.items()]
+    changes += LATE if name == "late" else []
+    before = [(thing, field, getattr(thing, field)) for thing, field, _ in changes]
+    for thing, field, value in changes:
+        setattr(thing, field, value)
     try:
         yield
     finally:
-        for field, value in before.items():
-            setattr(OPTIONS, field, value)
+        for thing, field, value in before:
+            setattr(thing, field, value)

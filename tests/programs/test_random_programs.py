@@ -27,11 +27,11 @@ pytestmark = pytest.mark.parity
 PROGRAMS = int(os.environ.get("FLAMBEAU_PROGRAMS", "300"))
 FIRST = int(os.environ.get("FLAMBEAU_PROGRAMS_FROM", "0"))  # the first program's seed
 BATCH = 25
-RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3, "replayed": 5}
+RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3, "replayed": 5, "late": 3}
 # What hangs on one rounding of 1 - tanh(x)^2 of a large x, more than PyTorch's own roundings show.
 ROUNDED = frozenset({1577})
 # of how many programs a mode takes one
-EVERY = {"sync": 4, "reference": 1, "compiled": 1, "recognised": 1, "replayed": 2}
+EVERY = {"sync": 4, "reference": 1, "compiled": 1, "recognised": 1, "replayed": 2, "late": 1}
 
 
 @pytest.fixture(autouse=True)
