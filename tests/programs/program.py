@@ -89,6 +89,7 @@ class Trial:
     module: Any
     run: int = 0
     jitter: random.Random | None = None
+    until: float = math.inf  # observations
     env: dict[str, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
     alone: bool = True  # no other thread changes `env` now
@@ -106,14 +107,21 @@ class Trial:
         return [pair for pair in list(self.env.items()) if isinstance(pair[1], tensor)]
 
 
-def run(program: Program, module: Any, number: int = 0, jitter: int | None = None) -> list[Any]:
+def run(
+    program: Program,
+    module: Any,
+    number: int = 0,
+    jitter: int | None = None,
+    until: float = math.inf,
+) -> list[Any]:
     """Everything observable about one run: [(where, what), ..].
 
     `number` is the program's variable `run`, which also moves the numbers of new tensors: what one
     run does differs a little from what the next one does. `jitter` seeds relative errors of 1e-6 in
-    those numbers, to learn how much of a difference rounding can make.
+    those numbers, to learn how much of a difference rounding can make. No line runs after `until`
+    observations.
     """
-    trial = Trial(module, number, None if jitter is None else random.Random(jitter))
+    trial = Trial(module, number, None if jitter is None else random.Random(jitter), until)
     trial.env = {"torch": module, "np": np, "run": number, "math": math}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -138,6 +146,8 @@ def _run_body(trial: Trial, statements: Iterable[Statement]) -> None:
 
 def _run_line(trial: Trial, line: Line) -> None:
     mode = "eval" if line.observed else "exec"
+    if len(trial.seen) >= trial.until:
+        raise Ambiguous
     if any(value.numel() > LARGEST for _, value in trial.tensors()):
         raise Ambiguous  # a tensor doubled over and over: before the machine's memory ends
     trial.differentiated += "create_graph=True" in line.text
@@ -157,7 +167,7 @@ def _run_line(trial: Trial, line: Line) -> None:
         if LEAF in str(error) and not _names_a_leaf(trial.env, line.text):
             raise Ambiguous from error
         if "backward(" in line.text or "autograd.grad(" in line.text:
-            _drop_gradients(trial.env)
+            what = _drop_gradients(trial.env) or what
     trial.seen.append((line.text, what))
     if not trial.alone:
         return
@@ -238,13 +248,16 @@ def _name_of(error: Exception) -> str:
     return type(error).__name__
 
 
-def _drop_gradients(env: dict[str, Any]) -> None:
+def _drop_gradients(env: dict[str, Any]) -> str | None:
     """A pass that fails may have reached some leaves already: which, nobody promises. (Flambeau
-    changes nothing.)
+    changes nothing.) The name of the error where a view's flags mean nothing any more.
 
     Ambiguous where a variable shows a gradient, which PyTorch may have added to in place.
     """
-    tensors = {n: v for n, v in env.items() if _is_variable(n) and hasattr(v, "is_leaf")}
+    try:
+        tensors = {n: v for n, v in env.items() if _is_variable(n) and hasattr(v, "is_leaf")}
+    except RuntimeError as error:
+        return _name_of(error)
     for value in tensors.values():
         if value.is_leaf or value.retains_grad:
             grad = value.grad
@@ -252,6 +265,7 @@ def _drop_gradients(env: dict[str, Any]) -> None:
             if grad is not None and any(True for _ in shown):
                 raise Ambiguous
             value.grad = None
+    return None
 
 
 REQUIRED = re.compile(r"(x\d+)\.requires_grad_\(")
@@ -313,7 +327,9 @@ def _run_block(trial: Trial, block: Block) -> None:
 def _run_threads(trial: Trial, block: Block) -> None:
     """What the threads have seen comes in the order of their bodies."""
     bodies = [block.body] if block.header == THREAD else [(part,) for part in block.body]
-    parts = [replace(trial, seen=[], alone=trial.alone and len(bodies) == 1) for _ in bodies]
+    alone = trial.alone and len(bodies) == 1
+    until = trial.until - len(trial.seen) if alone else math.inf
+    parts = [replace(trial, seen=[], alone=alone, until=until) for _ in bodies]
     failures: list[Ambiguous] = []
 
     def work(part: Trial, body: tuple[Statement, ...]) -> None:
