@@ -1,7 +1,9 @@
 """Activation functions, with torch.nn.functional's signatures.
 
 Half types are computed in float32 and rounded once. A branch that `where` does not take is kept
-free of infinities, since its derivative is multiplied by zero, not skipped.
+free of infinities, since its derivative is multiplied by zero, not skipped. Where that is not
+enough, `with_derivative` says PyTorch's formula: it decides at kinks, at NaN and at infinity. An
+inner `where` in it tells what the second derivative leaves out.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from flambeau.functional.options import other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
-from flambeau.ops import view
+from flambeau.ops import source, view
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.tensor import Tensor
@@ -100,7 +103,14 @@ def _exponential_unit(x: Value, alpha: float, scale: float, rate: float) -> Valu
     inner = inner if rate == 1.0 else inner * rate
     negative = el.expm1(inner)
     negative = negative if alpha * scale == 1.0 else negative * (alpha * scale)
-    return el.where(positive, x if scale == 1.0 else x * scale, negative)
+
+    def backward(ct: Value, x: Value) -> Value:
+        below = el.where(ar.lt(x, 0), x, ar.zeros_like(x))
+        slope = el.exp(below * rate) * (alpha * scale * rate)
+        return ct * el.where(ar.le(x, 0), slope, ar.full_like(x, scale))
+
+    value = el.where(positive, x if scale == 1.0 else x * scale, negative)
+    return with_derivative(value, x, backward)
 
 
 def _elu(x: Value, alpha: Any) -> Value:
@@ -128,7 +138,11 @@ def _gelu(x: Value, approximate: str) -> Value:
 
 
 def _silu(x: Value) -> Value:
-    return x * el.sigmoid(x)
+    def backward(ct: Value, x: Value) -> Value:
+        s = el.sigmoid(x)
+        return ct * (s * (x * (1.0 - s) + 1.0))
+
+    return with_derivative(x * el.sigmoid(x), x, backward)
 
 
 def softplus_value(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
@@ -136,12 +150,29 @@ def softplus_value(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Valu
     scaled = x if beta == 1.0 else x * beta
     large = ar.gt(scaled, threshold)
     small = el.log1p(el.exp(el.where(large, ar.zeros_like(x), scaled)))
-    return el.where(large, x, small if beta == 1.0 else small / beta)
+
+    def backward(ct: Value, x: Value) -> Value:
+        scaled = x if beta == 1.0 else x * beta
+        curved = el.where(ar.ge(scaled, threshold), source.detach(scaled), scaled)
+        slope = el.sigmoid(curved)
+        return ct * el.where(ar.gt(scaled, threshold), ar.full_like(x, 1), slope)
+
+    value = el.where(large, x, small if beta == 1.0 else small / beta)
+    return with_derivative(value, x, backward)
 
 
 def log_sigmoid_value(x: Value) -> Value:
-    """log(sigmoid(x)), exact in both tails; at 0 the derivative is that of `minimum`, 1/2."""
-    return el.minimum(x, ar.zeros_like(x)) - el.log1p(el.exp(el.neg(el.abs_(x))))
+    """log(sigmoid(x)), exact in both tails."""
+    value = el.minimum(x, ar.zeros_like(x)) - el.log1p(el.exp(el.neg(el.abs_(x))))
+    return with_derivative(value, x, _log_sigmoid_cotangent)
+
+
+def _log_sigmoid_cotangent(ct: Value, x: Value) -> Value:
+    def backward(g: Value, ct: Value, x: Value) -> tuple[Value, Value]:
+        slope = el.sigmoid(el.neg(x))
+        return g * slope, el.neg(g * ct) * (el.sigmoid(x) * slope)
+
+    return with_derivative(ct * el.sigmoid(el.neg(x)), (ct, x), backward)
 
 
 def _softplus(x: Value, beta: Any, threshold: Any) -> Value:
@@ -151,20 +182,32 @@ def _softplus(x: Value, beta: Any, threshold: Any) -> Value:
 
 
 def _mish(x: Value) -> Value:
-    return x * el.tanh(softplus_value(x))
+    def backward(ct: Value, x: Value) -> Value:
+        t = el.tanh(softplus_value(x))
+        return ct * (t + x * el.sigmoid(x) * (1.0 - t * t))
+
+    return with_derivative(x * el.tanh(softplus_value(x)), x, backward)
 
 
-def _clamped(x: Value, low: float, high: float) -> Value:
-    """Limited to [low, high]; no gradient at and beyond the limits."""
-    return _hardtanh(x, low, high)
+def _ramp(x: Value) -> Value:
+    """x + 3, limited to [0, 6]."""
+    return _hardtanh(x + 3.0, 0.0, 6.0)
 
 
 def _hardsigmoid(x: Value) -> Value:
-    return el.div(_clamped(x + 3.0, 0.0, 6.0), constant(6.0, x))
+    def backward(ct: Value, x: Value) -> Value:
+        inside = ar.logical_and(ar.gt(x, -3.0), ar.lt(x, 3.0))
+        return el.where(inside, ct / 6.0, ar.zeros_like(ct))
+
+    return with_derivative(_ramp(x) / 6.0, x, backward)
 
 
 def _hardswish(x: Value) -> Value:
-    return el.div(x * _clamped(x + 3.0, 0.0, 6.0), constant(6.0, x))
+    def backward(ct: Value, x: Value) -> Value:
+        rising = el.where(ar.lt(x, 3.0), x / 3.0 + 0.5, ar.full_like(x, 1))
+        return ct * el.where(ar.le(x, -3.0), ar.zeros_like(x), rising)
+
+    return with_derivative(x * _ramp(x) / 6.0, x, backward)
 
 
 def _hardshrink(x: Value, lambd: Any) -> Value:
@@ -388,7 +431,20 @@ def _prelu(x: Value, weight: Value) -> Value:
     ones = (1,) * max(x.ndim - 2, 0)
     shape = (weight.size, *ones) if weight.size != 1 else (1,) * x.ndim
     slope = ar.expand(column(slope, shape), x.shape)
-    return ar.cast(el.where(ar.gt(wide, 0), wide, wide * slope), x.dtype)
+    value = el.where(ar.gt(wide, 0), wide, wide * slope)
+    return ar.cast(with_derivative(value, (wide, slope), _prelu_cotangents), x.dtype)
+
+
+def _prelu_cotangents(ct: Value, x: Value, slope: Value) -> tuple[Value, Value]:
+    """At 0 `slope` counts; in the derivatives of these, as in PyTorch, it does not."""
+    zero, one = ar.zeros_like(x), ar.full_like(x, 1)
+
+    def branches(positive: Value) -> tuple[Value, Value]:
+        return ct * el.where(positive, one, slope), ct * el.where(positive, zero, x)
+
+    pairs = zip(branches(ar.gt(x, 0)), branches(ar.ge(x, 0)), strict=True)
+    first, second = (source.relink(v, h) if h.tracked else v for v, h in pairs)
+    return first, second
 
 
 PRELU = PureOp("prelu", _prelu, "PreluKernelBackward0", preserves=True)

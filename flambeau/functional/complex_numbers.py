@@ -21,6 +21,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import matrix_algebra as ma
 from flambeau.ops import source, view
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.recorder import LOCAL
@@ -87,7 +88,8 @@ def _angle(x: Value) -> Value:
         x = ar.cast(x, dtypes.get_default_dtype())
     zero = ar.zeros_like(x)
     result = el.where(el.lt(x, zero), ar.full_like(x, math.pi), zero)
-    return el.where(el.ne(x, x), x, ar.add(result, ar.mul(el.sign(x), 0.0)))
+    result = el.where(el.ne(x, x), x, result)
+    return with_derivative(result, x, lambda ct, x: ar.zeros_like(ct))
 
 
 def _complex_angle(x: Value) -> Value:

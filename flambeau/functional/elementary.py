@@ -8,10 +8,17 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.folding import checked, result_type, write_outs
-from flambeau.functional.pointwise import _binary_op, _unary_op, write_out
+from flambeau.functional.neural import widened
+from flambeau.functional.pairs import float_pair, log_of_sum
+from flambeau.functional.pointwise import (
+    _binary_op,
+    _unary_op,
+    write_out,
+)
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import integer
+from flambeau.ops.source import no_derivative, with_derivative
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.recorder import record_many
@@ -47,10 +54,18 @@ def _isreal(x: Value) -> Value:
 
 
 def _sinc(x: Value) -> Value:
-    x = ar.cast(x, ar.float_dtype(x))
+    dtype = ar.float_dtype(x)
+    x = widened(ar.cast(x, dtype))
     zero, one = ar.eq(x, 0), ar.full_like(x, 1)
     angle = ar.mul(ar.where(zero, one, x), math.pi)
-    return ar.where(zero, one, ar.div(el.sin(angle), angle))
+
+    def backward(ct: Value, x: Value) -> Value:
+        angle, square = x * math.pi, x * x * math.pi
+        slope = ct * ((angle * el.cos(angle) - el.sin(angle)) / square)
+        return ar.where(ar.eq(square, 0), 0.0, slope)
+
+    value = ar.where(zero, one, ar.div(el.sin(angle), angle))
+    return ar.cast(with_derivative(value, x, backward), dtype)
 
 
 def _scaled(name: str, factor: float) -> Callable[[Value], Value]:
@@ -74,11 +89,19 @@ rad2deg, rad2deg_ = _unary_op("rad2deg", _scaled("rad2deg", 180 / math.pi))
 def _logit(x: Value, eps: Operand | None) -> Value:
     """log(x / (1 - x)), x limited to [eps, 1 - eps]."""
     x = ar.cast(x, ar.float_dtype(x))
+    low = ar.expand(ar.as_value(0.0 if eps is None else eps, x.dtype), x.shape)
+    high = ar.sub(1.0, low)
+    limited = x
     if eps is not None:
-        low = ar.expand(ar.as_value(eps, x.dtype), x.shape)
-        high = ar.sub(1.0, low)
-        x = ar.where(ar.lt(x, low), low, ar.where(ar.gt(x, high), high, x))
-    return el.log(ar.div(x, ar.sub(1.0, x)))
+        limited = ar.where(ar.lt(x, low), low, ar.where(ar.gt(x, high), high, x))
+
+    def backward(ct: Value, x: Value, low: Value, high: Value) -> tuple[Value, None, None]:
+        inside = ar.logical_and(ar.ge(x, low), ar.le(x, high))
+        outside = math.nan if eps is None else 0.0
+        return ar.where(inside, ct / (x * (1.0 - x)), outside), None, None
+
+    value = el.log(ar.div(limited, ar.sub(1.0, limited)))
+    return with_derivative(value, (x, low, high), backward)
 
 
 LOGIT = PureOp("logit", _logit, preserves=True)
@@ -150,7 +173,8 @@ def _heaviside(a: Operand, b: Operand) -> Value:
     x, values = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
     zero = ar.full_like(x, 0)
     step = ar.cast(el.gt(x, zero), dtype)
-    return el.where(el.eq(x, zero), values, step)
+    result = el.where(el.eq(x, zero), values, step)
+    return with_derivative(result, (x, values), no_derivative("heaviside"))
 
 
 def _integers(name: str, a: Operand, b: Operand) -> list[Value]:
@@ -173,16 +197,26 @@ def _lcm(a: Operand, b: Operand) -> Value:
 
 
 def _ldexp(a: Operand, b: Operand) -> Value:
-    return ar.mul(a, ar.apply(el.pow_, (2.0, b), ar.float_dtype(b)))
+    power = ar.apply(el.pow_, (2.0, b), ar.float_dtype(b))
+    dtype = ar.promoted_dtype(a, power)
+    if dtype.is_complex or not isinstance(b, Value):
+        return ar.mul(a, power)
+    x, places, power = ar.broadcast(*[ar.as_value(v, dtype) for v in (a, b, power)])
+    return _ldexp_value(x, places, power)
+
+
+def _ldexp_value(x: Value, places: Value, power: Value) -> Value:
+    def backward(ct: Value, x: Value, places: Value) -> tuple[Value, Value]:
+        power = ar.apply(el.pow_, (2.0, places), x.dtype)
+        return ct * power, ct * _ldexp_value(x, places, power) * math.log(2)
+
+    return with_derivative(ar.mul(x, power), (x, places), backward)
 
 
 def _logaddexp2(a: Operand, b: Operand) -> Value:
-    dtype = ar.float_dtype(a, b)
-    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
-    high = el.maximum(x, y)
-    same = ar.logical_and(el.eq(x, y), ar.eq(el.abs_(x), math.inf))
+    x, y = float_pair(a, b)
     tail = ar.mul(el.log1p(el.exp2(el.neg(el.abs_(x - y)))), 1 / math.log(2))
-    return el.where(same, x, high + tail)
+    return log_of_sum(x, y, tail, math.log(2))
 
 
 heaviside, heaviside_, _F = _binary_op("heaviside", _heaviside, numbers="none")

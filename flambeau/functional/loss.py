@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flambeau.core import dtypes
@@ -29,11 +30,13 @@ from flambeau.functional.neural import (
     warn_of_broadcasting,
     widened,
 )
+from flambeau.functional.pairs import xlogy_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source
 from flambeau.ops.randomness import require
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
@@ -93,7 +96,14 @@ def _smooth_l1(d: Value, beta: Any) -> Value:
     if beta == 0:
         return size
     far, near = _apart(d, ar.ge(size, beta))
-    return el.where(far, size - 0.5 * beta, near * near * (0.5 / beta))
+
+    def backward(ct: Value, d: Value) -> Value:
+        near = el.where(ar.lt(el.abs_(d), beta), d, source.detach(d))
+        rising = el.where(ar.ge(d, beta), ar.full_like(d, 1), near / beta)
+        return ct * el.where(ar.le(d, -beta), ar.full_like(d, -1), rising)
+
+    value = el.where(far, size - 0.5 * beta, near * near * (0.5 / beta))
+    return with_derivative(value, d, backward)
 
 
 def _huber(d: Value, delta: Any) -> Value:
@@ -102,7 +112,14 @@ def _huber(d: Value, delta: Any) -> Value:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     size = el.abs_(d)
     far, near = _apart(d, ar.gt(size, delta))
-    return el.where(far, (size - 0.5 * delta) * delta, near * near * 0.5)
+
+    def backward(ct: Value, d: Value) -> Value:
+        near = el.where(ar.lt(el.abs_(d), delta), d, source.detach(d))
+        rising = el.where(ar.gt(d, delta), ar.full_like(d, delta), near)
+        return ct * el.where(ar.lt(d, -delta), ar.full_like(d, -delta), rising)
+
+    value = el.where(far, (size - 0.5 * delta) * delta, near * near * 0.5)
+    return with_derivative(value, d, backward)
 
 
 def _mse_name(x: Value, t: Value, weight: Value | None, reduction: str, *rest: Any) -> str:
@@ -202,14 +219,19 @@ def huber_loss(
 SATURATED = 1e-12
 
 
-def _bce_history(x: Value, t: Value) -> Value:
-    """What has the derivative (x - t) / max(x (1 - x), 1e-12), finite at x = 0 and 1."""
-    saturated = ar.lt(source.detach(x * (1.0 - x)), SATURATED)
-    inner = el.where(saturated, constant(0.5, x), x)
-    logs = el.neg(t * el.log(inner) + (1.0 - t) * el.log(1.0 - inner))
-    fixed = source.detach(t) if t.tracked else t
-    edge = (x * x * 0.5 - x * fixed) * (1.0 / SATURATED)
-    return el.where(saturated, edge, logs)
+def _bce_cotangents(ct: Value, x: Value, t: Value) -> tuple[Value, Value]:
+    """Of x: (x - t) / max(x (1 - x), 1e-12), finite at x = 0 and 1."""
+    square = el.maximum((1.0 - x) * x, constant(SATURATED, x))
+    of_x = with_derivative(ct * (x - t) / square, (ct, x, t), _bce_second_cotangents)
+    return of_x, ct * (el.log(1.0 - x) - el.log(x))
+
+
+def _bce_second_cotangents(g: Value, ct: Value, x: Value, t: Value) -> tuple[Value, ...]:
+    """Of the gradient of x, with 1e-12 where PyTorch has it."""
+    square = el.maximum((1.0 - x) * x, constant(SATURATED, x))
+    low, high = x + SATURATED, 1.0 - x + SATURATED
+    curve = (x * x - x * t * 2.0 + t) / (low * low * high * high)
+    return g * (x - t) / square, g * ct * curve, el.neg(g * ct) / square
 
 
 def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
@@ -226,8 +248,7 @@ def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value
     least = constant(-100.0, plain)
     up, down = el.maximum(el.log(plain), least), el.maximum(el.log1p(el.neg(plain)), least)
     loss = (plain_t - 1.0) * down - plain_t * up
-    if wide.tracked or t.tracked:
-        loss = source.relink(loss, _bce_history(wide, t))
+    loss = with_derivative(loss, (wide, t), _bce_cotangents)
     if weight is not None:
         loss = loss * ar.expand(widened(weight), loss.shape)
     result = ar.cast(reduced(loss, reduction), x.dtype)
@@ -250,14 +271,37 @@ def _bce_logits(
             f"{target.dtype.scalar_name}"
         )
     left, t, dtype = _same_dtype(x, target, "binary_cross_entropy_with_logits")
+    given = [ar.cast(v, left.dtype) if v is not None else None for v in (weight, pos_weight)]
+    scale, share = given
     log_sigmoid = log_sigmoid_value(left)
-    if pos_weight is not None:
-        share = (ar.cast(pos_weight, left.dtype) - 1.0) * t + 1.0
-        log_sigmoid = log_sigmoid * share
+    if share is not None:
+        log_sigmoid = log_sigmoid * ((share - 1.0) * t + 1.0)
     loss = (1.0 - t) * left - log_sigmoid
-    if weight is not None:
-        loss = loss * ar.cast(weight, left.dtype)
+    if scale is not None:
+        loss = loss * scale
+    if not any(v is not None and v.tracked for v in given):
+        there = tuple(ar.expand(v, loss.shape) for v in given if v is not None)
+        operands = tuple(ar.expand(v, loss.shape) for v in (left, t))
+        cotangents = partial(_bce_logits_cotangents, scale is not None, share is not None)
+        loss = with_derivative(loss, (*operands, *there), cotangents)
     return ar.cast(reduced(loss, reduction), dtype)
+
+
+def _bce_logits_cotangents(
+    weighted: bool, shared: bool, ct: Value, x: Value, t: Value, *given: Value
+) -> tuple[Value | None, ...]:
+    """Of logits and targets; `given` are the weight and the share of positives that there are."""
+    if shared:
+        share = given[-1]
+        positives = share * t
+        slope = (positives + 1.0 - t) * el.sigmoid(x) - positives
+        of_t = log_sigmoid_value(el.neg(x)) - log_sigmoid_value(x) * share
+    else:
+        slope, of_t = el.sigmoid(x) - t, el.neg(x)
+    cotangents = [slope * ct, of_t * ct]
+    if weighted:
+        cotangents = [c * given[0] for c in cotangents]
+    return (*cotangents, *[None for _ in given])
 
 
 BCE = PureOp(
@@ -333,14 +377,9 @@ def binary_cross_entropy_with_logits(
 # ---- distributions ------------------------------------------------------------------------------
 
 
-def _xlogx(x: Value) -> Value:
-    zero = ar.eq(x, 0)
-    return el.where(zero, ar.zeros_like(x), x * el.log(el.where(zero, constant(1.0, x), x)))
-
-
 def _kl_div(x: Value, target: Value, reduction: str, log_target: bool) -> Value:
     left, t, dtype = _same_dtype(x, target, "kl_div")
-    loss = el.exp(t) * (t - left) if log_target else _xlogx(t) - t * left
+    loss = el.exp(t) * (t - left) if log_target else xlogy_value(t, t) - t * left
     if reduction == "batchmean":
         total = reduced(loss, "sum")
         return ar.cast(divided(total, x.shape[0]) if x.ndim else total, dtype)
@@ -383,10 +422,8 @@ def _poisson(
     left, t = ar.broadcast(widened(ar.cast(x, dtype)), widened(ar.cast(target, dtype)))
     loss = el.exp(left) - t * left if log_input else left - t * el.log(left + eps)
     if full:
-        above = ar.gt(t, 1)
-        safe = el.where(above, t, constant(2.0, t))
-        stirling = safe * el.log(safe) - safe + el.log(safe * (2 * math.pi)) * 0.5
-        loss = loss + el.where(above, stirling, ar.zeros_like(t))
+        stirling = t * el.log(t) - t + el.log(t * (2 * math.pi)) * 0.5
+        loss = loss + el.where(ar.le(t, 1), ar.zeros_like(t), stirling)
     return ar.cast(reduced(loss, reduction), dtype)
 
 

@@ -25,6 +25,7 @@ from flambeau.functional.neural import (
     widened,
 )
 from flambeau.functional.similarity import distance_value
+from flambeau.functional.ternary import not_below
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -38,9 +39,8 @@ Flag = bool | None
 
 
 def _hinge(x: Value) -> Value:
-    """max(0, x), with the gradient passing at 0 as PyTorch's clamp_min has it."""
-    zero = ar.zeros_like(x)
-    return el.where(el.lt(x, zero), zero, x)
+    """max(0, x), as PyTorch's clamp_min has it."""
+    return not_below(x, 0.0)
 
 
 def _wide(*operands: Value) -> tuple[list[Value], Any]:

@@ -13,9 +13,11 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
+from flambeau.functional.pairs import float_pair, hypot_value, log_of_sum, xlogy_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
+from flambeau.ops.source import no_derivative, with_derivative
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import CopyOp, InplaceOp, PureOp
 from flambeau.tensor.recording import binary as record_binary
@@ -301,6 +303,13 @@ def _floor_divide(a: Operand, b: Operand) -> Value:
     return ar.binary(el.floor_divide, a, b)
 
 
+def _floor_divide_alone(a: Operand, b: Operand) -> Value:
+    """floor_divide and `//`: unlike div(rounding_mode="floor") without a derivative."""
+    quotient = _floor_divide(a, b)
+    operands = tuple(v for v in (a, b) if isinstance(v, Value))
+    return with_derivative(quotient, operands, no_derivative("floor_divide"))
+
+
 def _remainder(a: Operand, b: Operand) -> Value:
     return ar.binary(el.remainder, a, b)
 
@@ -339,24 +348,9 @@ def _float_binary(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
     return lambda a, b: ar.apply(primitive, (a, b), ar.float_dtype(a, b))
 
 
-def _xlogy(a: Operand, b: Operand) -> Value:
-    dtype = ar.float_dtype(a, b)
-    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
-    zero = el.where(el.eq(x, ar.zeros_like(x)), ar.zeros_like(x), x * el.log(y))
-    return el.where(el.ne(y, y), y, zero)
-
-
-def _hypot(a: Operand, b: Operand) -> Value:
-    x, y = ar.broadcast(ar.as_value(a, ar.float_dtype(a, b)), ar.as_value(b, ar.float_dtype(a, b)))
-    return el.sqrt(x * x + y * y)
-
-
 def _logaddexp(a: Operand, b: Operand) -> Value:
-    dtype = ar.float_dtype(a, b)
-    x, y = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
-    high = el.maximum(x, y)
-    same = ar.logical_and(el.eq(x, y), ar.eq(el.abs_(x), float("inf")))
-    return el.where(same, x, high + el.log1p(el.exp(el.neg(el.abs_(x - y)))))
+    x, y = float_pair(a, b)
+    return log_of_sum(x, y, el.log1p(el.exp(el.neg(el.abs_(x - y)))), 1.0)
 
 
 _add_plain, _add_plain_, ADD = _binary_op("add", ar.add)
@@ -364,7 +358,7 @@ _sub_plain, _sub_plain_, SUB = _binary_op("sub", _sub)
 mul, mul_, MUL = _binary_op("mul", ar.mul)
 _div_plain, _div_plain_, DIV = _binary_op("div", ar.div)
 multiply, multiply_ = mul, mul_
-floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide)
+floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide_alone)
 remainder, remainder_, REMAINDER = _binary_op("remainder", _remainder)
 fmod, fmod_, _F = _binary_op("fmod", lambda a, b: ar.binary(el.fmod, a, b), numbers="second")
 maximum, _, MAXIMUM = _binary_op("maximum", _maximum, numbers="none")
@@ -375,8 +369,8 @@ atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2), numbers="none")
 arctan2, arctan2_ = atan2, atan2_
 copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign), numbers="second")
 nextafter, nextafter_, _F = _binary_op("nextafter", _float_binary(el.nextafter), numbers="none")
-hypot, hypot_, _F = _binary_op("hypot", _hypot, numbers="none")
-xlogy, xlogy_, _F = _binary_op("xlogy", _xlogy)
+hypot, hypot_, _F = _binary_op("hypot", lambda a, b: hypot_value(*float_pair(a, b)), numbers="none")
+xlogy, xlogy_, _F = _binary_op("xlogy", lambda a, b: xlogy_value(*float_pair(a, b)))
 logaddexp, _, _F = _binary_op("logaddexp", _logaddexp, numbers="none")
 eq, eq_, EQ = _binary_op("eq", ar.eq, numbers="second")
 ne, ne_, NE = _binary_op("ne", ar.ne, numbers="second")

@@ -10,6 +10,7 @@ from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.recording import in_place, record, unary
@@ -29,25 +30,31 @@ def power_of(x: Value, kind: str, exponent: Any) -> Value:
         else (complex(exponent) if kind == "complex" else int(exponent))
     )
     dtype = ar.promoted_dtype(x, number)
-    x = ar.cast(x, dtype)
     if isinstance(number, int) and dtype.kind in "ib" and number < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
+    return _to_the(ar.cast(x, dtype), number)
+
+
+def _to_the(x: Value, number: Any) -> Value:
     if number == 0:
-        return ar.full(x.shape, 1, dtype)
+        one = ar.full_like(x, 1)
+        return with_derivative(one, x, lambda ct, x: ar.zeros_like(ct))
     if number == 1:
         return ar.add(x, 0) if x.dtype.kind in "ib" else x
     if number == 2:
         return x * x
     if number == 3:
         return x * x * x
-    if dtype.is_floating_point:
-        known: dict[complex, Primitive] = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}
-        exact = known.get(number)
-        if exact is not None:
-            return exact(x)
-        if number == -2:
-            return el.reciprocal(x * x)
-    return ar.apply(el.pow_, (x, number), dtype)
+    if not x.dtype.is_floating_point:
+        return ar.apply(el.pow_, (x, number), x.dtype)
+    known: dict[float, Primitive] = {0.5: el.sqrt, -0.5: el.rsqrt, -1: el.reciprocal}
+    if number in known:
+        power = known[number](x)
+    elif number == -2:
+        power = el.reciprocal(x * x)
+    else:
+        power = ar.apply(el.pow_, (x, number), x.dtype)
+    return with_derivative(power, x, lambda ct, x: ct * (_to_the(x, number - 1) * number))
 
 
 POW = PureOp("pow", power, "PowBackward1", preserves=True)

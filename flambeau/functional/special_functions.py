@@ -12,6 +12,7 @@ from flambeau.functional.pointwise import _binary_op, _unary_op, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import special as sp
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.recording import in_place, unary
@@ -50,7 +51,7 @@ def _log_ndtr(x: Value) -> Value:
 
 
 def _ndtr(x: Value) -> Value:
-    return ar.mul(ar.add(el.erf(ar.mul(x, math.sqrt(0.5))), 1.0), 0.5)
+    return ar.mul(el.erfc(ar.mul(x, -math.sqrt(0.5))), 0.5)
 
 
 i0, i0_ = _one("i0", sp.i0)
@@ -109,7 +110,13 @@ def _of_two(name: str, function: Callable[[Value, Value], Value]) -> Callable[..
 def _xlog1py(x: Value, y: Value) -> Value:
     product = ar.mul(x, el.log1p(y))
     nothing = ar.logical_and(ar.eq(x, 0.0), ar.logical_not(el.ne(y, y)))
-    return el.where(nothing, ar.zeros_like(x), product)
+
+    def backward(ct: Value, x: Value, y: Value) -> tuple[Value, Value]:
+        outside = ar.logical_and(ar.eq(x, 0.0), ar.le(y, -1.0))
+        return el.where(outside, ar.zeros_like(ct), _xlog1py(ct, y)), ct * x / (y + 1.0)
+
+    result = el.where(nothing, ar.zeros_like(x), product)
+    return with_derivative(result, (x, y), backward)
 
 
 igamma, igamma_, _IGAMMA = _binary_op("igamma", _of_two("igamma", sp.gammainc), numbers="none")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.functional.neural import widened
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.recording import in_place, record
@@ -22,13 +25,47 @@ def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
     if dtype is dtypes.bool_ and any(ar.is_scalar(v) for v in operands):
         which = "" if len(operands) == 3 else "_min" if high is None else "_max"
         raise NotImplementedError(f"\"clamp{which}_scalar_cpu\" not implemented for 'Bool'")
-    result, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
+    x, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
+    first = bounds[0] if low is not None else None
+    return _between(x, first, bounds[-1] if high is not None else None)
+
+
+def _between(x: Value, low: Value | None, high: Value | None) -> Value:
+    """`x` limited; NaN where `x` or a bound is NaN. A cotangent goes to `x` where that is within
+    the bounds (NaN is not), else to the bound that is taken.
+    """
+    result, numbers = x, x.dtype.is_floating_point
     if low is not None:
-        bound = bounds.pop(0)
-        result = el.where(el.lt(result, bound), bound, result)
+        below = el.lt(result, low)
+        below = ar.logical_or(below, el.ne(low, low)) if numbers else below
+        result = el.where(below, low, result)
     if high is not None:
-        result = el.where(el.gt(result, bounds[0]), bounds[0], result)
-    return result
+        above = el.gt(result, high)
+        above = ar.logical_or(above, el.ne(high, high)) if numbers else above
+        result = el.where(above, high, result)
+    bounds = tuple(v for v in (low, high) if v is not None)
+    one = None if len(bounds) == 2 else "low" if high is None else "high"
+    return with_derivative(result, (x, *bounds), partial(_between_cotangents, one))
+
+
+def _between_cotangents(one: str | None, ct: Value, x: Value, *bounds: Value) -> tuple[Value, ...]:
+    """Of x and its bounds; `one` says which one there is."""
+    zero = ar.zeros_like(ct)
+    if one is not None:
+        bound = bounds[0]
+        inside = el.ge(x, bound) if one == "low" else el.le(x, bound)
+        outside = el.lt(x, bound) if one == "low" else el.gt(x, bound)
+        return el.where(inside, ct, zero), el.where(outside, ct, zero)
+    low, high = bounds
+    inside = ar.logical_and(el.ge(x, low), el.le(x, high))
+    below = ar.logical_and(el.lt(x, low), el.lt(low, high))
+    above = ar.logical_or(el.gt(x, high), el.lt(high, low))
+    return tuple(el.where(where, ct, zero) for where in (inside, below, above))
+
+
+def not_below(x: Value, low: float) -> Value:
+    """clamp_min of floats: PyTorch's hinge, whose gradient passes at the bound and not at NaN."""
+    return _between(x, ar.full_like(x, low), None)
 
 
 CLAMP = PureOp("clamp", _clamp, preserves=True)
@@ -124,11 +161,16 @@ def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     """start + w (end - start), from the nearer end as PyTorch has it."""
     dtype = ar.promoted_dtype(start, end)
-    a, b, w = ar.broadcast(
-        ar.as_value(start, dtype), ar.as_value(end, dtype), ar.as_value(weight, dtype)
-    )
+    a, b, w = ar.broadcast(*[widened(ar.as_value(v, dtype)) for v in (start, end, weight)])
     near = ar.lt(el.abs_(w), 0.5)
-    return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
+    if dtype.is_complex:
+        return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
+    result = el.fma(el.where(near, w, w - 1.0), b - a, el.where(near, a, b))
+
+    def backward(ct: Value, a: Value, b: Value, w: Value) -> tuple[Value, ...]:
+        return ct * (1.0 - w), ct * w, ct * (b - a)
+
+    return ar.cast(with_derivative(result, (a, b, w), backward), dtype)
 
 
 LERP = PureOp("lerp", _lerp, preserves=True)
@@ -147,18 +189,31 @@ def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.promoted_dtype(x, a, b)
-    return ar.add(
-        ar.as_value(x, dtype),
-        ar.mul(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)), ar.as_value(b, dtype)),
-    )
+    operands = [ar.as_value(v, dtype) for v in (x, a, b, value)]
+    if not dtype.is_floating_point:
+        total, left, right, scale = operands
+        return ar.add(total, ar.mul(ar.mul(scale, left), right))
+    total, left, right, scale = ar.broadcast(*[widened(v) for v in operands])
+
+    def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
+        return ct, ct * (b * scale), ct * (a * scale), None
+
+    result = el.fma(scale * left, right, total)
+    return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
 
 
 def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.float_dtype(x, a, b)
-    return ar.add(
-        ar.as_value(x, dtype),
-        ar.div(ar.mul(ar.as_value(value, dtype), ar.as_value(a, dtype)), ar.as_value(b, dtype)),
-    )
+    operands = [widened(ar.as_value(v, dtype)) for v in (x, a, b, value)]
+    total, left, right, scale = ar.broadcast(*operands)
+    result = total + scale * left / right
+    if dtype.is_complex:
+        return result
+
+    def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
+        return ct, ct * (scale / b), el.neg(ct) * ((scale * a) / (b * b)), None
+
+    return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
 
 
 ADDCMUL, ADDCDIV = (

@@ -54,6 +54,21 @@ class Unary(Elementwise):
         return np.asarray(self._function(arrays[0]))
 
 
+class Logarithm(Unary):
+    """A function whose derivative is 1 / d(x). A cotangent is divided by d: reciprocals of the
+    smallest numbers overflow.
+    """
+
+    def __init__(
+        self, name: str, function: Callable[..., Any], divisor: Callable[[Value], Value]
+    ) -> None:
+        super().__init__(name, function, lambda x, y: reciprocal(divisor(x)))
+        self._divisor = divisor
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        return (ar.div(ct, ar.conj(self._divisor(inputs[0]))),)
+
+
 class ZeroDerivative(Unary):
     """A piecewise constant function: its gradient exists and is zero."""
 
@@ -209,12 +224,15 @@ def _vectorised(function: Callable[[float], float]) -> Callable[[Array], Array]:
     return apply
 
 
-def _lgamma(x: float) -> float:
+def log_gamma(x: float) -> float:
     if math.isnan(x):
         return x
     if math.isinf(x) or (x <= 0 and x == math.floor(x)):
         return math.inf
-    return math.lgamma(x)
+    try:
+        return math.lgamma(x)
+    except OverflowError:
+        return math.inf
 
 
 def _digamma(x: float) -> float:
@@ -259,7 +277,9 @@ def _erfinv(x: float) -> float:
 
 
 def _polygamma1(x: float) -> float:
-    if x <= 0 and x == math.floor(x):
+    if x == -math.inf:
+        return math.nan
+    if abs(x) < 1e-150 or (x <= 0 and x == math.floor(x)):
         return math.inf
     if x < 0:
         return -_polygamma1(1 - x) + (math.pi / math.sin(math.pi * x)) ** 2
@@ -290,10 +310,10 @@ neg = _unary("neg", np.negative, lambda x, y: -1.0)
 exp = _unary("exp", np.exp, lambda x, y: y)
 exp2 = _unary("exp2", np.exp2, lambda x, y: y * LN2)
 expm1 = _unary("expm1", np.expm1, lambda x, y: y + 1.0)
-log = _unary("log", np.log, lambda x, y: reciprocal(x))
-log2 = _unary("log2", np.log2, lambda x, y: reciprocal(x * LN2))
-log10 = _unary("log10", np.log10, lambda x, y: reciprocal(x * LN10))
-log1p = _unary("log1p", np.log1p, lambda x, y: reciprocal(x + 1.0))
+log = Logarithm("log", np.log, lambda x: x)
+log2 = Logarithm("log2", np.log2, lambda x: x * LN2)
+log10 = Logarithm("log10", np.log10, lambda x: x * LN10)
+log1p = Logarithm("log1p", np.log1p, lambda x: x + 1.0)
 sqrt = _unary("sqrt", np.sqrt, lambda x, y: reciprocal(y * 2.0))
 rsqrt = _unary("rsqrt", lambda x: (1 / np.sqrt(x)).astype(x.dtype), lambda x, y: y * y * y * -0.5)
 reciprocal: Unary = _unary(
@@ -315,7 +335,7 @@ sigmoid = _unary("sigmoid", _sigmoid, lambda x, y: (1.0 - y) * y)
 erf = _unary("erf", _vectorised(math.erf), lambda x, y: exp(neg(x * x)) * (2 / SQRT_PI))
 erfc = _unary("erfc", _vectorised(math.erfc), lambda x, y: exp(neg(x * x)) * (-2 / SQRT_PI))
 erfinv = _unary("erfinv", _vectorised(_erfinv), lambda x, y: exp(y * y) * (SQRT_PI / 2))
-lgamma = _unary("lgamma", _vectorised(_lgamma), lambda x, y: digamma(x))
+lgamma = _unary("lgamma", _vectorised(log_gamma), lambda x, y: digamma(x))
 digamma: Unary = _unary("digamma", _vectorised(_digamma), lambda x, y: trigamma(x))
 trigamma: Unary = _unary("trigamma", _vectorised(_polygamma1), lambda x, y: _tetragamma(x))
 
@@ -408,15 +428,14 @@ def _pow_cotangents(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
     if a.dtype.is_complex:
         return da, ar.mul(ct, _conj(out * log(a)))
     safe = ar.logical_and(eq(a, zero), ge(b, zero))
-    db = where(safe, ar.zeros_like(ct), ar.mul(ct, out * log(a)))
-    return da, db
+    return da, ar.mul(ct, where(safe, zero, out * log(a)))
 
 
 def _atan2_cotangents(ct: Value, a: Value, b: Value) -> Cotangents:
     """0 at the origin, where there is no derivative, as PyTorch has it."""
     square = a * a + b * b
-    scale = ar.mul(ct, where(eq(square, ar.zeros_like(square)), square, reciprocal(square)))
-    return ar.mul(scale, b), ar.mul(scale, neg(a))
+    scale = where(eq(square, ar.zeros_like(square)), square, reciprocal(square))
+    return ar.mul(ar.mul(ct, b), scale), ar.mul(ar.mul(ct, neg(a)), scale)
 
 
 def _no_slope(ct: Value, a: Value, b: Value, out: Value) -> Cotangents:
@@ -502,9 +521,9 @@ div = Binary(
 floor_divide = Binary("floor_divide", _floor_divide, _no_slope)
 trunc_divide = Binary("trunc_divide", _trunc_divide, _no_slope)
 remainder = Binary(
-    "remainder", _remainder, lambda ct, a, b, out: (ct, ar.mul(neg(ct), floor(ar.div(a, b))))
+    "remainder", _remainder, lambda ct, a, b, out: (ct, ar.mul(neg(ct), floor_divide(a, b)))
 )
-fmod = Binary("fmod", _fmod, lambda ct, a, b, out: (ct, ar.mul(neg(ct), trunc(ar.div(a, b)))))
+fmod = Binary("fmod", _fmod, lambda ct, a, b, out: (ct, ar.mul(neg(ct), trunc_divide(a, b))))
 pow_ = Binary("pow", _int_pow, _pow_cotangents)
 maximum = Binary("maximum", np.maximum, _extremum_cotangents(lambda x, y: lt(x, y)))
 minimum = Binary("minimum", np.minimum, _extremum_cotangents(lambda x, y: gt(x, y)))
@@ -518,7 +537,11 @@ copysign = Binary(
     np.copysign,
     lambda ct, a, b, out: (ar.mul(ct, _copysign_derivative(a, out)), ar.zeros_like(ct)),
 )
-nextafter = Binary("nextafter", np.nextafter, None)
+nextafter = Binary(
+    "nextafter",
+    np.nextafter,
+    lambda ct, a, b, out: (_select(ar.ne(a, b), ct), ar.zeros_like(ct)),
+)
 
 
 def _copysign_derivative(a: Value, out: Value) -> Value:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from flambeau.core.dtypes import DType, int64
+from flambeau.core.dtypes import DType, bool_, int64
 from flambeau.ops.primitive import SOURCE, VIEW, Array, Cotangents, Primitive
 from flambeau.ops.value import Scalar, Shape, Value
+
+Backward = Callable[..., Any]
 
 
 class Input(Primitive):
@@ -102,11 +105,25 @@ class Relink(Primitive):
         return arrays[0]
 
 
+class Derivative(Primitive):
+    """A function of its operands of which only the derivative is known: a history to relink to."""
+
+    name, family = "derivative", SOURCE
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return attrs["shape"], attrs["dtype"]
+
+    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
+        cotangents: Cotangents = attrs["backward"](ct, *inputs)
+        return cotangents
+
+
 input_ = Input()
 constant_ = Constant()
 iota = Iota()
 detach = Detach()
 relink = Relink()
+_derivative = Derivative()
 _leaf = Leaf()
 _history = History()
 
@@ -130,3 +147,32 @@ def history(data: Value, frame: int, source: Value) -> Value:
     return Value(
         _history, (data,), {"frame": frame, "source": source}, data.shape, data.dtype, True
     )
+
+
+def with_derivative(data: Value, operands: Value | tuple[Value, ...], backward: Backward) -> Value:
+    """`data` as a function of `operands` whose derivative is given: `backward(ct, *operands)` are
+    their cotangents (one value for one operand). Its values are differentiated for second order.
+    """
+    given = operands if isinstance(operands, tuple) else (operands,)
+    if not any(v.tracked for v in given):
+        return data
+    apply = backward if isinstance(operands, tuple) else lambda ct, x: (backward(ct, x),)
+    attrs = {"backward": apply, "shape": data.shape, "dtype": data.dtype}
+    return relink(data, _derivative(*given, **attrs))
+
+
+def no_derivative(name: str) -> Backward:
+    """The derivative of what has none in PyTorch: an error, when the backward pass runs (what only
+    might be asked for must not raise).
+    """
+    message = f"derivative for aten::{name} is not implemented"
+
+    def backward(ct: Value, *operands: Value) -> tuple[Value, ...]:
+        from flambeau.ops import arithmetic as ar
+        from flambeau.ops.randomness import require
+
+        never = ar.full((), False, bool_)
+        error = ("RuntimeError", message)
+        return tuple(require(ar.zeros_like(v), never, error=error) for v in operands)
+
+    return backward

@@ -16,6 +16,7 @@ from flambeau.ops.primitive import HOST, Array, Cotangents
 from flambeau.ops.value import Value
 
 Slope = Callable[..., Any]
+EPSILON = 2.0**-23
 
 
 class Special(Elementwise):
@@ -52,22 +53,24 @@ def _sign(x: Value) -> Value:
     return el.sign(x)
 
 
-def _over(x: Value, y: Value, at_zero: float) -> Value:
-    """y / x, and its limit where x is 0."""
-    zero = ar.eq(x, 0.0)
-    safe = el.where(zero, ar.full_like(x, 1), x)
-    return el.where(zero, ar.full_like(x, at_zero), ar.div(y, safe))
+def _away_from_zero(x: Value, slope: Callable[[Value], Value]) -> Value:
+    """A slope that divides by x; 1/2, its limit, next to 0."""
+    tiny = ar.le(el.abs_(x), EPSILON)
+    safe = el.where(tiny, ar.full_like(x, EPSILON), x)
+    return el.where(tiny, ar.full_like(x, 0.5), slope(safe))
 
 
 i0 = Special("i0", lambda x: sf.bessel_i(x, 0, False), lambda x, y: i1(x))
 i0e = Special("i0e", lambda x: sf.bessel_i(x, 0, True), lambda x, y: i1e(x) - _sign(x) * y)
 i1: Special = Special(
-    "i1", lambda x: sf.bessel_i(x, 1, False), lambda x, y: i0(x) - _over(x, y, 0.5)
+    "i1",
+    lambda x: sf.bessel_i(x, 1, False),
+    lambda x, y: _away_from_zero(x, lambda x: i0(x) - y / x),
 )
 i1e: Special = Special(
     "i1e",
     lambda x: sf.bessel_i(x, 1, True),
-    lambda x, y: i0e(x) - y * _sign(x) - _over(x, y, 0.5),
+    lambda x, y: _away_from_zero(x, lambda x: i0e(x) - y * _sign(x) - y / x),
 )
 bessel_j0 = Special("special_bessel_j0", lambda x: sf.bessel_j(x, 0))
 bessel_j1 = Special("special_bessel_j1", lambda x: sf.bessel_j(x, 1))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from flambeau.ops.elementwise import log_gamma
 from flambeau.ops.primitive import Array
 
 EULER = 0.57721566490153286061
@@ -134,9 +135,14 @@ def bessel_j(x: Array, order: int) -> Array:
 
 def bessel_y(x: Array, order: int) -> Array:
     """Y_0 or Y_1; NaN for negative arguments, -inf at 0."""
+
+    def smallest(v: Array) -> Array:
+        return 2 / math.pi * (-1 / v if order else np.log(v / 2) + EULER)
+
     result = by_range(
         x,
-        ((x > 0) & (x <= 25), lambda v: _neumann(v, order)),
+        ((x > 0) & (x <= 1e-9), smallest),
+        ((x > 1e-9) & (x <= 25), lambda v: _neumann(v, order)),
         ((x > 25) & np.isfinite(x), lambda v: _oscillating(v, order, True)),
     )
     return np.where(x == 0, -math.inf, np.where(x == math.inf, 0.0, result))
@@ -145,7 +151,8 @@ def bessel_y(x: Array, order: int) -> Array:
 def _k_integral(x: Array, order: float) -> Array:
     """exp(x) K_order(x) for x >= 1: the integral of exp(-x (cosh t - 1)) cosh(order t)."""
     points = 80
-    upper = np.arccosh(1 + 40 / x)
+    over = 40 / x
+    upper = np.log1p(over + np.sqrt(over * (over + 2)))  # arccosh(1 + over)
     t = upper[..., None] * (np.arange(points + 1) / points)
     # cosh t - 1 = 2 sinh^2(t / 2), without cancellation
     values = np.exp(-2 * x[..., None] * np.sinh(t / 2) ** 2) * np.cosh(order * t)
@@ -242,7 +249,7 @@ def spherical_j0(x: Array) -> Array:
 # ---- error functions and gammas ------------------------------------------------------------------
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)
-_lgamma = np.frompyfunc(math.lgamma, 1, 1)
+_lgamma = np.frompyfunc(log_gamma, 1, 1)
 
 
 def erfcx(x: Array) -> Array:
