@@ -24,7 +24,8 @@ class Calls(NamedTuple):
     repeat: Callable[[int, Any, Any], Any]
 
 
-NAMES = {"GRAD_NAME": "_grad"}  # interned, and held
+# Attributes of tensors; interned, and held.
+ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks")
 
 
 @cache
@@ -38,7 +39,7 @@ def native_calls() -> Calls | None:
     parameter = next((k for k in tensor.__subclasses__() if k.__name__ == "Parameter"), tensor)
     try:
         numbers = _numbers((tensor, parameter))
-        given = {"NEW": words.maker()}
+        given = {"NEW": words.maker(), "GENERAL_LOOKUP": words.general_lookup()}
     except words.Unknown:
         return None
     objects = {
@@ -54,7 +55,7 @@ def native_calls() -> Calls | None:
         "FLOAT": float,
         "TENSOR": tensor,
         "PARAMETER": parameter,
-        **NAMES,
+        **{f"NAME_{name.upper()}": name for name in ATTRIBUTES},
     }
     given |= {name: id(thing) for name, thing in objects.items()}
     inlined = (*known_ops.INLINED, *pieces.INLINED, *SHARED)
@@ -74,13 +75,19 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
     if not all(found.values()):
         raise words.Unknown
-    for name in ("_storage", "_offset", "_family", "_grad", "_hooks"):
-        places = {words.place_of_value(cls, name) for cls in classes}
-        if len(places) > 1:
-            raise words.Unknown
-        found[f"VALUE_{name.upper()}"] = 8 * places.pop()
+    found |= words.layout().numbers()
+    for name in ATTRIBUTES:
+        place = 0 if found["LOOKUP"] else _one([words.place_of_value(c, name) for c in classes])
+        found[f"VALUE_{name.upper()}"] = 8 * place
+    found["DICT"] = _one([words.place_of_dictionary(cls) for cls in classes])
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)
-    return found | words.layout().numbers()
+    return found
+
+
+def _one(places: list[int]) -> int:
+    if len(set(places)) != 1:
+        raise words.Unknown
+    return places[0]
