@@ -29,6 +29,7 @@ def describe() -> str:
         ("cpu", _cpu),
         ("vector width", _vector_width),
         ("threads", _threads),
+        ("recorder", _recorder),
         ("kernel cache", _cache),
         *_settings(),
     ]
@@ -75,6 +76,13 @@ def _threads() -> str:
     from flambeau.execute.cpu.pool import get_num_threads
 
     return str(get_num_threads())
+
+
+def _recorder() -> str:
+    """Whether what is known of a step is recorded by native code."""
+    from flambeau.record import words
+
+    return "native" if words.known() else "Python (the layout of this interpreter is not known)"
 
 
 def _cache() -> str:

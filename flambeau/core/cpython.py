@@ -8,13 +8,15 @@ Note: what differs
     Reference counts. From 3.12 on objects like None and small numbers are immortal: their count is
     never changed, and bit 31 says so.
 
-    Attributes of instances. In 3.10 they are in a dictionary. In 3.11 a class's instances have two
-    words before them: a dictionary, where somebody has asked for it, and the values of attributes,
-    in the order of keys that all instances share. In 3.12 one word stands for both; that of values
-    has bit 0 set. From 3.13 on values follow the instance itself, but where the class has slots
-    there is a dictionary as soon as there are attributes. A dictionary that shares the keys of the
-    class points to values, too; from 3.13 on these begin with a word that says how many they are,
-    and whether they are still the instance's: when its dictionary is replaced they stay behind.
+    Attributes of instances. In 3.10 they are in a dictionary, which shares the keys of the class
+    only while all instances get theirs in the same order; so they are looked up there. In 3.11 a
+    class's instances have two words before them: a dictionary, where somebody has asked for it, and
+    the values of attributes, in the order of keys that all instances share. In 3.12 one word stands
+    for both; that of values has bit 0 set. From 3.13 on values follow the instance itself, but
+    where the class has slots there is a dictionary as soon as there are attributes. A dictionary
+    that shares the keys of the class points to values, too; from 3.13 on these begin with a word
+    that says how many they are, and whether they are still the instance's: when its dictionary is
+    replaced they stay behind.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Layout(NamedTuple):
     IMMORTAL: int
     """The bit of a reference count that says that it stays as it is; 0: there is none."""
     DICT: int
-    """From an instance to its dictionary (0 there: none is made yet)."""
+    """From an instance to its dictionary (0 there: none is made yet); 0: as the class says."""
     VALUES: int
     """From an instance to the address of its values where it has no dictionary; 0: see above."""
     TAG: int
@@ -51,23 +53,37 @@ class Layout(NamedTuple):
     VALID: int
     """Bit of the word before the values that follow an instance: they are its attributes."""
     SIZES: int = 8
-    """In a dictionary's keys: a word of sizes,"""
+    """In a dictionary's keys: a word of sizes (of the index alone, where there is LOOKUP),"""
     ENTRIES: int = 24
     """how many entries they have,"""
     FIRST: int = 32
     """and the index of entries, which is followed by these."""
+    LOOKUP: int = 0
+    """The function that finds a key, which depends on their kind; 0: SIZES has the kind."""
 
     def numbers(self) -> dict[str, int]:
         """What functions on words need (see `flambeau.execute.cpu.word_functions`)."""
         found = {"TYPE": TYPE, "LENGTH": LENGTH, "ITEMS": ITEMS, "FIRST_ELEMENT": FIRST_ELEMENT}
         found |= {"FLOAT_VALUE": FLOAT_VALUE, "SPLIT": SPLIT, "IMMORTAL": self.IMMORTAL}
         found |= {"DICT": self.DICT, "VALUES": self.VALUES, "TAG": self.TAG}
-        return found | {"FIRST_VALUE": self.FIRST_VALUE}
+        return found | {"FIRST_VALUE": self.FIRST_VALUE, "KEYS": KEYS, "LOOKUP": self.LOOKUP}
 
 
-MANAGED = 1 << 4  # flag of classes whose instances have the word DICT
+MANAGED = 1 << 4  # flag of classes whose instances have the word DICT (from 3.11 on)
 
 _LAYOUTS = {
+    (3, 10): Layout(
+        IMMORTAL=0,
+        DICT=0,
+        VALUES=0,
+        TAG=0,
+        INLINE=0,
+        FIRST_VALUE=0,
+        VALID=0,
+        ENTRIES=32,
+        FIRST=40,
+        LOOKUP=16,
+    ),
     (3, 11): Layout(IMMORTAL=0, DICT=-24, VALUES=-32, TAG=0, INLINE=0, FIRST_VALUE=0, VALID=0),
     (3, 12): Layout(IMMORTAL=1 << 31, DICT=-24, VALUES=0, TAG=1, INLINE=0, FIRST_VALUE=0, VALID=0),
     (3, 13): Layout(

@@ -15,12 +15,14 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.execute.cpu.references import (
+    attribute,
+    attributes_of,
+    found_in,
     item,
     new_reference,
     put,
     release,
     replaced,
-    values_of,
 )
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 
@@ -157,11 +159,11 @@ def at_hand(rec: int, tensor: int, offset: int) -> Any:
     kind = word[tensor + at.TYPE]
     if kind != given.TENSOR and kind != given.PARAMETER:
         return 0
-    values = values_of(tensor)
+    values = attributes_of(tensor)
     if values == 0 or word[tensor + at.HANDLE__REC] == rec:
         return 0
-    storage = word[values + at.VALUE__STORAGE]
-    family = word[values + at.VALUE__FAMILY]
+    storage = attribute(values, at.VALUE__STORAGE, given.NAME__STORAGE)
+    family = attribute(values, at.VALUE__FAMILY, given.NAME__FAMILY)
     if (
         storage == 0
         or storage == given.NONE
@@ -169,7 +171,7 @@ def at_hand(rec: int, tensor: int, offset: int) -> Any:
         or word[storage + at.STORAGE_EXPOSED] != given.FALSE
     ):
         return 0
-    place = word[values + at.VALUE__OFFSET]
+    place = attribute(values, at.VALUE__OFFSET, given.NAME__OFFSET)
     if place != 0 and place != given.ZERO:
         offset -= api.PyLong_AsLongLong(place)
     other = word[storage + at.STORAGE_RECORDING]
@@ -191,14 +193,6 @@ def with_base(rec: int, storage: int) -> Any:
     return added
 
 
-def found_in(dictionary: int, key: int) -> Any:
-    """What a dictionary has for a key; 0 where there is nothing, or where that cannot be asked."""
-    found = api.PyDict_GetItemWithError(dictionary, key)
-    if found == 0 and api.PyErr_Occurred() != 0:
-        api.PyErr_Clear()
-    return found
-
-
 def open_lists(rec: int) -> Any:
     """Whether the recording takes events: no other thread has taken it."""
     return (
@@ -212,7 +206,7 @@ def open_lists(rec: int) -> Any:
 def extended(rec: int, after: int, args: int, count: int) -> Any:
     """Adds the event that leads to the state `after`; its result or results, a new reference."""
     length = word[word[after + at.STATE_METAS] + at.LENGTH]
-    if word[after + at.STATE_EFFECTS] != given.EMPTY:
+    if word[word[after + at.STATE_EFFECTS] + at.LENGTH] != 0:
         return 0
     made = with_results(rec, after, length)
     if made == 0:
@@ -328,7 +322,7 @@ def first_gradients(_: int, args: int, count: int) -> Any:
         if length != 1:
             gradient = item(made, place)
         leaf = leaf_of(rec, numbers, place)
-        if api.PyObject_GenericSetAttr(leaf, given.GRAD_NAME, gradient) < 0:
+        if api.PyObject_GenericSetAttr(leaf, given.NAME__GRAD, gradient) < 0:
             api.PyErr_Clear()
         place += 1
     before = replaced(rec + at.RECORDING_STATE, after)
@@ -350,7 +344,7 @@ def leaves_at_hand(rec: int, after: int, numbers: int) -> Any:
     if (
         word[numbers + at.TYPE] != given.TUPLE
         or word[after + at.STATE_PARENT] != word[rec + at.RECORDING_STATE]
-        or word[after + at.STATE_EFFECTS] != given.EMPTY
+        or word[word[after + at.STATE_EFFECTS] + at.LENGTH] != 0
         or word[word[after + at.STATE_METAS] + at.LENGTH] != length
         or length > at.MANY
     ):
@@ -361,11 +355,13 @@ def leaves_at_hand(rec: int, after: int, numbers: int) -> Any:
         kind = word[leaf + at.TYPE]
         if kind != given.TENSOR and kind != given.PARAMETER:
             return 0
-        values = values_of(leaf)  # memory that is there, so that a gradient can be stored
+        values = attributes_of(leaf)
         if values == 0:
             return 0
-        gradient = word[values + at.VALUE__GRAD]
-        hooks = word[values + at.VALUE__HOOKS]
+        gradient = attribute(values, at.VALUE__GRAD, given.NAME__GRAD)
+        hooks = attribute(values, at.VALUE__HOOKS, given.NAME__HOOKS)
+        if at.LOOKUP and gradient == 0:
+            return 0  # there must be memory, so that a gradient can be stored
         if (
             (gradient != 0 and gradient != given.NONE)
             or (hooks != 0 and hooks != given.NONE)
@@ -384,7 +380,6 @@ def leaves_at_hand(rec: int, after: int, numbers: int) -> Any:
 MANY = 64  # leaves, whose pairs are compared
 
 INLINED = (
-    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, found_in,
-    open_lists, extended, with_results, item_of, with_result, appended, shorten, leaf_of,
-    leaves_at_hand,
+    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, open_lists, extended,
+    with_results, item_of, with_result, appended, shorten, leaf_of, leaves_at_hand,
 )  # fmt: skip

@@ -24,7 +24,8 @@ class Calls(NamedTuple):
     repeat: Callable[[int, Any, Any], Any]
 
 
-NAMES = {"GRAD_NAME": "_grad"}  # interned, and held
+# Attributes of tensors; interned, and held.
+ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks")
 
 
 @cache
@@ -38,10 +39,11 @@ def native_calls() -> Calls | None:
     parameter = next((k for k in tensor.__subclasses__() if k.__name__ == "Parameter"), tensor)
     try:
         numbers = _numbers((tensor, parameter))
-        given = {"NEW": words.maker()}
+        given = {"NEW": words.maker(), "GENERAL_LOOKUP": words.general_lookup()}
     except words.Unknown:
         return None
-    given |= words.addresses(TENSOR=tensor, PARAMETER=parameter, **NAMES)
+    names = {f"NAME_{name.upper()}": name for name in ATTRIBUTES}
+    given |= words.addresses(TENSOR=tensor, PARAMETER=parameter, **names)
     inlined = (*known_ops.INLINED, *pieces.INLINED, *SHARED)
     entries = known_ops.known_op, known_ops.first_gradients, pieces.repeat
     found = builtins(entries, inlined, numbers, given)
@@ -57,13 +59,18 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
         (Handle, "HANDLE", ("_meta", "_rec", "_num")),
         (Meta, "META", ("dtype", "requires_grad")),
     )
-    for name in ("_storage", "_offset", "_family", "_grad", "_hooks"):
-        places = {words.place_of_value(cls, name) for cls in classes}
-        if len(places) > 1:
-            raise words.Unknown
-        found[f"VALUE_{name.upper()}"] = 8 * places.pop()
+    for name in ATTRIBUTES:
+        place = 0 if found["LOOKUP"] else _one([words.place_of_value(c, name) for c in classes])
+        found[f"VALUE_{name.upper()}"] = 8 * place
+    found["DICT"] = _one([words.place_of_dictionary(cls) for cls in classes])
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)
     return found
+
+
+def _one(places: list[int]) -> int:
+    if len(set(places)) != 1:
+        raise words.Unknown
+    return places[0]

@@ -30,7 +30,9 @@ from flambeau.core.addresses import address_of
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import (
     SHARED,
+    attributes_of,
     failed,
+    found_in,
     item,
     new_reference,
     put,
@@ -233,15 +235,34 @@ def untouched(tensor: int) -> Any:
         return word[tensor + at.DICT] == 0 and word[tensor + at.VALUES] != 0
     elif at.TAG:
         return word[tensor + at.DICT] & at.TAG
+    elif at.LOOKUP:
+        return word[tensor + at.DICT] == 0 or attributes_of(tensor) != 0
     else:
         return word[tensor + at.DICT] == 0 or values_of(tensor) != 0
 
 
 def with_memory(tensor: int) -> Any:
     """Makes room for the attributes of a tensor that is untouched; 0 where there is none."""
-    if values_of(tensor) == 0:
-        release(api.PyObject_GenericGetDict(tensor, 0))
-    return values_of(tensor) != 0
+    if at.LOOKUP:
+        return (
+            with_attribute(tensor, given.STORAGE_NAME)
+            and with_attribute(tensor, given.ORIGIN_NAME)
+            and with_attribute(tensor, given.FAMILY_NAME)
+        )
+    else:
+        if values_of(tensor) == 0:
+            release(api.PyObject_GenericGetDict(tensor, 0))
+        return values_of(tensor) != 0
+
+
+def with_attribute(tensor: int, name: int) -> Any:
+    """Gives an attribute the value that its class has, None, where the instance has none of its
+    own; 0 where there is no memory.
+    """
+    attributes = attributes_of(tensor)
+    if attributes != 0 and found_in(attributes, name) != 0:
+        return 1
+    return api.PyObject_GenericSetAttr(tensor, name, given.NONE) == 0
 
 
 def numbers_taken(card: int, place: int) -> Any:
@@ -422,8 +443,9 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 
 INLINED = (
-    new_recording, as_written, free_lot, counted, untouched, with_memory, numbers_taken, made_ready,
-    new_family, sum_of, unmake, run, now, hand_out, set_attribute, *SHARED,
+    new_recording, as_written, free_lot, counted, untouched, with_memory, with_attribute,
+    numbers_taken, made_ready, new_family, sum_of, unmake, run, now, hand_out, set_attribute,
+    *SHARED,
 )  # fmt: skip
 
 
@@ -450,6 +472,7 @@ def native() -> Any:
         RECORDING=Recording,
         **NAMES,
     )
+    given["GENERAL_LOOKUP"] = words.general_lookup()
     given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
     found = builtins((replay,), INLINED, numbers, given)
     return None if found is None else found[0]
@@ -461,6 +484,8 @@ NAMES = {"STORAGE_NAME": "_storage", "FAMILY_NAME": "_family", "ORIGIN_NAME": "_
 
 def _numbers() -> dict[str, int]:
     """The numbers of the functions above. Unknown where objects are not laid out so."""
+    from flambeau.record import recorder
+
     found = words.numbers(
         (Recording, "RECORDING", words.public(Recording)),
         (Storage, "STORAGE", ("buffer", "version", "silent")),
@@ -474,6 +499,7 @@ def _numbers() -> dict[str, int]:
     found |= {"LOT_WORDS": len(LOT_FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
     found |= {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
+    found["DICT"] = words.place_of_dictionary(recorder.handle_class())
     found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
     return found | {"INTEGERS": INTEGERS}
 

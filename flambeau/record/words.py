@@ -116,10 +116,8 @@ def _attributes(thing: Any) -> tuple[Pairs, Any, int]:
     the address of their values (0: it has none).
     """
     cls = type(thing)
-    if not cls.__flags__ & MANAGED:
-        raise Unknown
     where = layout()
-    place = id(thing) + where.DICT
+    place = id(thing) + place_of_dictionary(cls)
     own = word(place)
     there = [(place, own)]
     if own & where.TAG:
@@ -144,10 +142,21 @@ def empty_slot(thing: Any, name: str) -> Pairs:
     return [(id(thing) + offset, 0)]
 
 
+def place_of_dictionary(cls: Any) -> int:
+    """From instances to the word of their dictionary. Unknown where they have none."""
+    place: int = layout().DICT
+    if place == 0:
+        place = cls.__dictoffset__
+        if place > 0:
+            return place
+    elif cls.__flags__ & MANAGED:
+        return place
+    raise Unknown
+
+
 def dictionary_of(thing: Any) -> Pairs:
     """That its instance dictionary is the one it is now."""
-    if not type(thing).__flags__ & MANAGED:
-        raise Unknown
+    place_of_dictionary(type(thing))
     own = thing.__dict__
     there, found, _ = _attributes(thing)
     if found is not own:
@@ -247,10 +256,16 @@ def _entries(mapping: Any) -> list[tuple[int, int]]:
     """A dictionary's entries in order: where each lies, and its key's address (0: taken out)."""
     keys = word(id(mapping) + KEYS)
     where = layout()
-    sizes = word(keys + where.SIZES).to_bytes(8, "little", signed=True)
-    index_bytes, kind = sizes[1], sizes[2]
-    size, before = (24, 8) if kind == GENERAL else (16, 0)
-    start = keys + where.FIRST + (1 << index_bytes) + before
+    size, before = 24, 8
+    if where.LOOKUP:
+        indices = word(keys + where.SIZES)
+        index_bytes = indices * (1 if indices <= 0xFF else 2 if indices <= 0xFFFF else 4)
+    else:
+        sizes = word(keys + where.SIZES).to_bytes(8, "little", signed=True)
+        index_bytes = 1 << sizes[1]
+        if sizes[2] != GENERAL:
+            size, before = 16, 0
+    start = keys + where.FIRST + index_bytes + before
     entries = [start + number * size for number in range(word(keys + where.ENTRIES))]
     return [(entry, word(entry)) for entry in entries]
 
@@ -284,8 +299,10 @@ def slot_of(cls: Any, name: str) -> int:
 @cache
 def place_of_value(cls: Any, name: str) -> int:
     """The number of an attribute among the values of instances. These share their keys, which are
-    only added to.
+    only added to. Unknown where they may not.
     """
+    if layout().LOOKUP:
+        raise Unknown
     probe, mark = _probe(cls, name)
     _, there, apart = _attributes(probe)
     own = probe.__dict__
@@ -354,6 +371,15 @@ def public(cls: Any) -> list[str]:
     return [name for name in cls.__slots__ if name[0] != "_"]
 
 
+def general_lookup() -> int:
+    """What the word LOOKUP of a dictionary's keys is where not all of them are strings; 0 where the
+    layout has none.
+    """
+    where = layout()
+    mapping = {None: 0}
+    return where.LOOKUP and word(word(id(mapping) + KEYS) + where.LOOKUP)
+
+
 @cache
 def known() -> bool:
     """Whether this interpreter has the layout that is written down here."""
@@ -400,11 +426,12 @@ def _dictionaries_tried() -> bool:
     for mapping in (named, {None: 2, 5: 3, "a": 4}):
         keys = word(id(mapping) + KEYS)
         sizes = word(keys + where.SIZES) & 0xFFFF
+        eight = 8 if where.LOOKUP else 0x0303  # places, in so many bytes
         if (
             dict.__basicsize__ != SPLIT + 8
             or word(id(mapping) + USED) != len(mapping)
             or word(keys + where.ENTRIES) != len(mapping)
-            or sizes != 0x0303  # eight places, in so many bytes
+            or sizes != eight
             or [key for _, key in _entries(mapping)] != list(map(id, mapping))
         ):
             return False
@@ -416,7 +443,7 @@ def _place_tried(cls: Any) -> bool:
     probe = cls()
     probe.given = 5
     own = probe.__dict__
-    return bool(cls.__flags__ & MANAGED) and word(id(probe) + layout().DICT) == id(own)
+    return word(id(probe) + place_of_dictionary(cls)) == id(own)
 
 
 def _counts_tried() -> bool:

@@ -52,7 +52,7 @@ def usual() -> bool:
     """Whether this is an interpreter that the table of layouts is for."""
     return (
         sys.implementation.name == "cpython"
-        and (3, 11) <= sys.version_info[:2] <= (3, 13)
+        and (3, 10) <= sys.version_info[:2] <= (3, 13)
         and sys.maxsize > 2**32
         and not sysconfig.get_config_var("Py_GIL_DISABLED")
         and not sysconfig.get_config_var("Py_DEBUG")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.execute.cpu.word_functions import api, at, word
+from flambeau.execute.cpu.word_functions import api, at, given, word
 
 
 def failed(number: int) -> Any:
@@ -59,4 +59,34 @@ def values_of(thing: int) -> Any:
     return found
 
 
-SHARED = (failed, item, put, replaced, new_reference, release, values_of)
+def attributes_of(thing: int) -> Any:
+    """What `attribute` finds an object's attributes in; 0 where that may not be known."""
+    if at.LOOKUP:
+        found = word[thing + at.DICT]
+        if found != 0 and word[word[found + at.KEYS] + at.LOOKUP] == given.GENERAL_LOOKUP:
+            found = 0  # its keys may be objects whose comparison calls Python code
+        return found
+    else:
+        return values_of(thing)
+
+
+def attribute(attributes: int, place: int, name: int) -> Any:
+    """An attribute, borrowed: by its place among the values, or its name; 0 where it is none."""
+    if at.LOOKUP:
+        return found_in(attributes, name)
+    else:
+        return word[attributes + place]
+
+
+def found_in(dictionary: int, key: int) -> Any:
+    """What a dictionary has for a key; 0 where there is nothing, or where that cannot be asked."""
+    found = api.PyDict_GetItemWithError(dictionary, key)
+    if found == 0 and api.PyErr_Occurred() != 0:
+        api.PyErr_Clear()
+    return found
+
+
+SHARED = (
+    failed, item, put, replaced, new_reference, release, values_of, attributes_of, attribute,
+    found_in,
+)  # fmt: skip
