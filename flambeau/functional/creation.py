@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -355,21 +356,20 @@ def arange(
     pin_memory: bool = False,
 ) -> Tensor:
     """start, start + step, ... below end."""
-    import math
-
     checked_options(device, layout, pin_memory)
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
-    for bound in (start, end):
-        if bound - bound != 0:
-            raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
+    if not type(start) is type(end) is type(step) is int:
+        start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+        for bound in (start, end):
+            if bound - bound != 0:
+                raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:
-        floats = any(isinstance(v, float) for v in (start, end, step))
+        floats = isinstance(start, float) or isinstance(end, float) or isinstance(step, float)
         dtype = dtypes.get_default_dtype() if floats else dtypes.int64
     kind = checked_dtype(dtype)
     if (kind if out is None else out.dtype) is dtypes.int64:
@@ -395,7 +395,6 @@ def range_(
     pin_memory: bool = False,
 ) -> Tensor:
     """arange that includes its end (deprecated in PyTorch)."""
-    import math
     import warnings
 
     warnings.warn(

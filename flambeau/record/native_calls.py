@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
 from flambeau.record import known_ops, pieces, words
-from flambeau.record.handle import Handle
+from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.recording import Recording
 from flambeau.record.storage import Storage
@@ -71,10 +72,12 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     slots += [(State, "STATE", name) for name in State.__slots__ if name[0] != "_"]
     slots += [(Handle, "HANDLE", name) for name in ("_meta", "_rec", "_num")]
     slots += [(Meta, "META", name) for name in ("dtype", "requires_grad")]
+    slots += [(Family, "FAMILY", name) for name in ("frame", "leaf", "number", "rec")]
+    slots += [(DType, "DTYPE", "itemsize")]
     found = {f"{title}_{name.upper()}": words.slot_of(cls, name) for cls, title, name in slots}
     if not all(found.values()):
         raise words.Unknown
-    for name in ("_storage", "_offset", "_family", "_grad", "_hooks"):
+    for name in ("_storage", "_offset", "_family", "_grad", "_hooks", "_seen"):
         places = {words.place_of_value(cls, name) for cls in classes}
         if len(places) > 1:
             raise words.Unknown

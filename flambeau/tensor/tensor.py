@@ -165,6 +165,9 @@ class Tensor(Base):
         """The shape, or the extent of one dimension."""
         if dim is None:
             return self._meta.shape
+        extents = self._meta.extents
+        if type(dim) is int and -len(extents) <= dim < len(extents):
+            return extents[dim]
         from flambeau.core.shapes import wrap_axis
 
         if not self._meta.shape:
