@@ -46,7 +46,7 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp, ViewOp
 from flambeau.record.recorder import in_place, record
-from flambeau.tensor.tensor import Tensor, from_array
+from flambeau.tensor.tensor import Tensor, from_array, from_fresh
 
 # The names of the torch namespace.
 __all__ = [
@@ -332,7 +332,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     chooses = isinstance(index, Tensor) and index._meta.dtype.kind == "b" and index._meta.shape
     if chooses and masking.lies_still(self):
         check_mask(shape, 0, index)
-        return from_array(self._array()[index._values()], self._meta.dtype)
+        return from_fresh(self._array()[index._values()], self._meta.dtype)
     plan = plan_of(tuple(shape), as_items(index))
     shown = basic(self, plan)
     if not plan.advanced:
