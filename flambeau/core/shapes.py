@@ -236,7 +236,7 @@ def infer_size(shape: Sequence[int], count: int) -> Shape:
 
 def wrap_axis(axis: int, rank: int) -> int:
     """A non-negative axis; IndexError in PyTorch's words when out of range."""
-    bound = max(rank, 1)
+    bound = rank or 1
     if not -bound <= axis < bound:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], "

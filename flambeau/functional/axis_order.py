@@ -26,6 +26,7 @@ def _permute_value(x: Value, order: Shape) -> Value:
 PERMUTE = ViewOp("permute", _permute_layout, _permute_value)
 TRANSPOSE = ViewOp("transpose", _permute_layout, _permute_value)
 T = ViewOp("t", _permute_layout, _permute_value)
+REVERSED: tuple[tuple[Shape], ...] = ((),), ((0,),), ((1, 0),)  # attributes by rank
 
 
 def permute(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
@@ -66,7 +67,7 @@ def t(input: Tensor) -> Tensor:
     rank = len(input._meta.shape)
     if rank > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
-    return show(T, input, (tuple(range(rank))[::-1],))
+    return show(T, input, REVERSED[rank])
 
 
 IDENTITY = "This function is the identity in these cases."
@@ -96,14 +97,15 @@ def reverse_axes(self: Tensor) -> Tensor:
     rank = len(self._meta.shape)
     if rank == 0:
         return _as_it_is(self, "Tensor.T", IDENTITY)
-    if rank != 2:
-        _warn_once(
-            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
-            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
-            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
-            "reverse the dimensions of a tensor."
-        )
-    return show(PERMUTE, self, (tuple(range(len(self._meta.shape)))[::-1],))
+    if rank == 2:
+        return show(PERMUTE, self, REVERSED[2])
+    _warn_once(
+        "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+        "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+        "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+        "reverse the dimensions of a tensor."
+    )
+    return show(PERMUTE, self, (tuple(range(rank))[::-1],))
 
 
 def matrix_transpose(self: Tensor) -> Tensor:

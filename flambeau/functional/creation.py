@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,11 +30,15 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
 from flambeau.record.events import Event, operand_value
-from flambeau.record.meta import meta_of
+from flambeau.record.meta import meta_of, plain_meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL
 from flambeau.record.storage import Storage as MemoryStorage
-from flambeau.record.storage import allocate, storage_from_array, storage_over_array
+from flambeau.record.storage import (
+    allocate,
+    storage_of_fresh,
+    storage_over_array,
+)
 from flambeau.record.trace import Trace
 from flambeau.tensor.literals import array_from_data
 from flambeau.tensor.recording import detach, record
@@ -355,21 +360,20 @@ def arange(
     pin_memory: bool = False,
 ) -> Tensor:
     """start, start + step, ... below end."""
-    import math
-
     checked_options(device, layout, pin_memory)
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
-    for bound in (start, end):
-        if bound - bound != 0:
-            raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
+    if not type(start) is type(end) is type(step) is int:
+        start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+        for bound in (start, end):
+            if bound - bound != 0:
+                raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:
-        floats = any(isinstance(v, float) for v in (start, end, step))
+        floats = isinstance(start, float) or isinstance(end, float) or isinstance(step, float)
         dtype = dtypes.get_default_dtype() if floats else dtypes.int64
     kind = checked_dtype(dtype)
     if (kind if out is None else out.dtype) is dtypes.int64:
@@ -395,7 +399,6 @@ def range_(
     pin_memory: bool = False,
 ) -> Tensor:
     """arange that includes its end (deprecated in PyTorch)."""
-    import math
     import warnings
 
     warnings.warn(
@@ -551,7 +554,7 @@ def tensor(
 
 def _from_literal(data: Any, kind: DType | None) -> Tensor:
     array, found = array_from_data(data, kind)
-    return from_storage(storage_from_array(array), meta_of(found, array.shape))
+    return from_storage(storage_of_fresh(array), plain_meta(found, array.shape))
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -570,6 +573,10 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     kind = dtypes.from_numpy(ndarray.dtype)
+    flags = ndarray.flags
+    plain = flags.c_contiguous and (ndarray.base is None or 1 not in ndarray.shape)
+    if plain and flags.writeable:
+        return from_storage(storage_over_array(ndarray)[0], plain_meta(kind, ndarray.shape))
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
@@ -582,7 +589,7 @@ def from_numpy(ndarray: Any) -> Tensor:
             "given numpy array strides not a multiple of the element byte size. Copy the numpy "
             "array to reallocate the memory."
         )
-    if not ndarray.flags.writeable:
+    if not flags.writeable:
         import warnings
 
         warnings.warn(

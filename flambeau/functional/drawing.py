@@ -1,4 +1,4 @@
-"""Layers that draw as they go: rrelu in training, fractional max-pooling."""
+"""Functions that draw as they go: choices by weights, rrelu in training, fractional max-pooling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional import randomness
-from flambeau.functional.generators import default_generator
+from flambeau.functional.generators import Generator, default_generator
 from flambeau.functional.neural import (
     column,
     float_operand,
@@ -17,15 +17,55 @@ from flambeau.functional.neural import (
     record,
     sizes,
 )
+from flambeau.functional.rearranging import part
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.indexed import take
+from flambeau.ops.ordered import argsort
+from flambeau.ops.randomness import require
 from flambeau.ops.value import Shape, Value
 from flambeau.record.events import PureOp, RandomOp
-from flambeau.record.recorder import record_many
+from flambeau.record.recorder import detach, record_many
 from flambeau.tensor.tensor import Tensor
+
+# ---- choices by weights --------------------------------------------------------------------------
+
+REFUSED = "probability tensor contains either `inf`, `nan` or element < 0"
+NOTHING = "invalid multinomial distribution (sum of probabilities <= 0)"
+
+
+def _chosen(state: Value, weights: Value, count: int) -> tuple[Value, Value]:
+    """The `count` places of each row whose weights over exponential noise are largest."""
+    parameters = (("rate", 1.0), ("dtype", weights.dtype.name))
+    flat, after = randomness.draw(state, "exponential", weights.size, parameters)
+    fine = ar.logical_and(ar.ge(weights, 0), el.lt(weights, ar.full_like(weights, math.inf)))
+    weights = require(weights, fine, error=("RuntimeError", REFUSED))
+    total = rd.sum_(weights, axes=(weights.ndim - 1,))
+    some = el.lt(ar.zeros_like(total), total)
+    weights = require(weights, some, error=("RuntimeError", NOTHING))
+    scores = el.div(weights, view.reshape(flat, shape=weights.shape))
+    axis = weights.ndim - 1
+    if count == 1:
+        best = rd.argmax(scores, axes=(axis,))
+        return view.reshape(best, shape=(*best.shape, 1)), after
+    return part(argsort(scores, axis=axis, descending=True), axis, 0, count), after
+
+
+CHOOSE = RandomOp("multinomial", _chosen)
+
+
+def chosen(input: Tensor, count: int, generator: Generator | None) -> Tensor:
+    """`count` different places of each row (contiguous), drawn by its weights, which are looked at
+    at once.
+    """
+    state = (default_generator if generator is None else generator)._state
+    weights = detach(input) if input._meta.requires_grad else input
+    made: Tensor = record(CHOOSE, (state, weights), (count,))
+    made._settled()
+    return made
+
 
 # ---- rrelu --------------------------------------------------------------------------------------
 

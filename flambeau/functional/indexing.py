@@ -46,7 +46,7 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp, ViewOp
 from flambeau.record.recorder import in_place, record
-from flambeau.tensor.tensor import Tensor, from_array
+from flambeau.tensor.tensor import Tensor, from_array, from_fresh
 
 # The names of the torch namespace.
 __all__ = [
@@ -321,10 +321,18 @@ def getitem(self: Tensor, index: Any) -> Tensor:
         if not -extent <= index < extent:
             raise IndexError(f"index {index} is out of bounds for dimension 0 with size {extent}")
         return views.show(views.SELECT_ONE, self, (0, index + extent if index < 0 else index))
+    if type(index) is slice and shape and index.step is None:
+        start, stop, _ = index.indices(shape[0])
+        size = stop - start if stop > start else 0
+        if size != shape[0]:
+            return views.show(views.NARROW, self, (0, start, size, 1))
+    if type(index) is Tensor and index._meta.dtype is dtypes.int64 and index._meta.shape and shape:
+        rows: Tensor = record(INDEX, (self, [index]), ((0,),))
+        return rows
     chooses = isinstance(index, Tensor) and index._meta.dtype.kind == "b" and index._meta.shape
     if chooses and masking.lies_still(self):
         check_mask(shape, 0, index)
-        return from_array(self._array()[index._values()], self._meta.dtype)
+        return from_fresh(self._array()[index._values()], self._meta.dtype)
     plan = plan_of(tuple(shape), as_items(index))
     shown = basic(self, plan)
     if not plan.advanced:

@@ -89,6 +89,12 @@ CAT = CatOp("cat", _cat)
 STACK = PureOp("stack", _stack)
 
 
+def _few(tensors: Any) -> bool:
+    """Whether they are so few that they are not joined at once."""
+    kind = type(tensors)
+    return (kind is list or kind is tuple) and 0 < len(tensors) < FEW_PARTS
+
+
 def checked_tensors(name: str, tensors: Any) -> list[Tensor]:
     """A list of tensors, or PyTorch's TypeError."""
     if isinstance(tensors, Tensor):
@@ -166,6 +172,10 @@ def joined_at_once(parts: Sequence[Tensor], axis: int, new_axis: bool) -> Tensor
 @numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors one after another along an existing dimension, promoted to a common dtype."""
+    if out is None and _few(tensors) and type(dim) is int:
+        made: Tensor | None = recorder.known(CAT, (tensors,), (dim,))
+        if made is not None:
+            return made
     parts = checked_tensors("cat", tensors)
     if not parts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
@@ -192,6 +202,10 @@ concat = concatenate = cat
 @numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors of one shape along a new dimension."""
+    if out is None and _few(tensors) and type(dim) is int:
+        made: Tensor | None = recorder.known(STACK, (tensors,), (dim,))
+        if made is not None:
+            return made
     parts = checked_tensors("stack", tensors)
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")

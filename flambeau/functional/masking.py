@@ -10,7 +10,6 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes
-from flambeau.functional.axis_order import t
 from flambeau.functional.gathering import delivered, flat_value, refuse_shared
 from flambeau.functional.options import refuse_overflow
 from flambeau.functional.views import expand
@@ -20,9 +19,11 @@ from flambeau.ops import indexed
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.meta import meta_of
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import at_rest, in_place, record
-from flambeau.tensor.tensor import Tensor, from_array
+from flambeau.record.storage import storage_of_fresh
+from flambeau.tensor.tensor import Tensor, from_array, from_fresh, from_storage
 
 
 def _masked_fill(x: Value, mask: Value, value: Value) -> Value:
@@ -113,7 +114,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
     if lies_still(input):
         taken = np.broadcast_to(input._array(), shape)[np.broadcast_to(mask._values(), shape)]
-        return delivered(from_array(taken.reshape(-1), input._meta.dtype), out)
+        return delivered(from_fresh(taken, input._meta.dtype), out)
     hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
     places = from_array(hits, dtypes.int64)
     return delivered(record(MASKED_SELECT, (expand(input, shape), places)), out)
@@ -167,7 +168,10 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     if not array.shape:
         return delivered(from_array(np.zeros((int(bool(array)), 0), np.int64), dtypes.int64), out)
     # PyTorch's result has the strides of a transposed rank x n matrix.
-    return delivered(t(from_array(np.stack(np.nonzero(array)).astype(np.int64), dtypes.int64)), out)
+    places = np.array(array.nonzero(), np.int64)
+    rank, count = places.shape
+    meta = meta_of(dtypes.int64, (count, rank), (1, count))
+    return delivered(from_storage(storage_of_fresh(places), meta), out)
 
 
 def argwhere(input: Tensor) -> Tensor:

@@ -58,9 +58,10 @@ def numpy_names(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            for name in [n for n in kwargs if n in _NUMPY_NAMES]:
-                kwargs.setdefault(_NUMPY_NAMES[name], kwargs.pop(name))
+        if not kwargs:
+            return function(*args)
+        for name in [n for n in kwargs if n in _NUMPY_NAMES]:
+            kwargs.setdefault(_NUMPY_NAMES[name], kwargs.pop(name))
         return function(*args, **kwargs)
 
     return cast(F, call)
@@ -72,9 +73,10 @@ def other_names(**names: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if kwargs:
-                for other in [n for n in kwargs if n in names]:
-                    kwargs.setdefault(names[other], kwargs.pop(other))
+            if not kwargs:
+                return function(*args)
+            for other in [n for n in kwargs if n in names]:
+                kwargs.setdefault(names[other], kwargs.pop(other))
             return function(*args, **kwargs)
 
         return cast(F, call)
@@ -90,8 +92,13 @@ def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
     return several if one is None else (one,)
 
 
+_PLAIN = {int}
+
+
 def shape_of(size: tuple[Any, ...], name: str) -> Shape:
     """A shape from `f(2, 3)`, `f((2, 3))` or `f(torch.Size)`."""
+    if size and set(map(type, size)) <= _PLAIN and min(size) >= 0:
+        return size
     if len(size) == 1 and isinstance(size[0], (tuple, list, Size)):
         size = tuple(size[0])
     elif len(size) == 1 and isinstance(size[0], (Tensor, np.ndarray)) and size[0].ndim == 1:

@@ -45,7 +45,7 @@ from flambeau.ops import reduction as red
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.recorder import in_place, record, record_many, unary
-from flambeau.tensor.tensor import Tensor, from_array
+from flambeau.tensor.tensor import Tensor, from_array, from_fresh
 
 # ---- scans ---------------------------------------------------------------------------------------
 
@@ -344,14 +344,14 @@ def _host(array: Any, like: Tensor) -> Tensor:
     """A new tensor of the dtype of `like` from values computed on the host."""
     if like.dtype is dtypes.bfloat16:
         array = dtypes.bfloat16_from_float32(np.asarray(array, np.float32))
-    return from_array(array, like.dtype)
+    return from_fresh(array, like.dtype)
 
 
 def _set_results(values: Tensor, inverse: Any, counts: Any) -> Any:
     results = [values]
     for extra in (inverse, counts):
         if extra is not None:
-            results.append(from_array(extra, dtypes.int64))
+            results.append(from_fresh(extra, dtypes.int64))
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -368,18 +368,36 @@ def unique(
 ) -> Any:  # fmt: skip
     """The distinct elements (or slices along `dim`) in order; each input's place; the counts."""
     array = checked("unique", input)._values()
-    axis = None if dim is None else wrap_axis(dim, input.ndim)
-    if axis is not None and not array.ndim:
+    if dim is None:
+        return _distinct(input, array, return_inverse, return_counts)
+    axis = wrap_axis(dim, input.ndim)
+    if not array.ndim:
         array = array.reshape(1)
     values, inverse, counts = np.unique(
         array, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
-    shape = array.shape if axis is None else (array.shape[axis],)
     return _set_results(
         _slices_first(values, input, axis),
-        inverse.reshape(shape) if return_inverse else None,
+        inverse.reshape(array.shape[axis]) if return_inverse else None,
         counts if return_counts else None,
     )
+
+
+def _distinct(input: Tensor, array: Any, inverse: bool, counted: bool) -> Any:
+    """The distinct elements of an array, as `unique` has them without a dimension."""
+    flat = array.reshape(-1)
+    order = flat.argsort() if inverse else None
+    ordered = np.sort(flat) if order is None else flat[order]
+    first = np.ones(flat.size, bool)  # whether an element is the first of its value
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    places = counts = None
+    if order is not None:
+        places = np.empty(flat.size, np.int64)
+        places[order] = first.cumsum() - 1
+        places = places.reshape(array.shape)
+    if counted:
+        counts = np.diff(np.append(first.nonzero()[0], flat.size))
+    return _set_results(_host(ordered[first], input), places, counts)
 
 
 def unique_consecutive(
@@ -412,16 +430,37 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
             f"\"bincount_cpu\" not implemented for '{input.dtype.scalar_name}'"
         )
     array = input._values()
-    if array.ndim != 1 or (array.size and array.min() < 0):
+    counts = _occurrences(array, minlength)
+    if counts is None:
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if weights is None:
-        return from_array(np.bincount(array, minlength=minlength), dtypes.int64)
+        return from_fresh(counts, dtypes.int64)
     if weights.shape != input.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     dtype = dtypes.float32 if weights.dtype is dtypes.float32 else dtypes.float64
     return from_array(np.bincount(array, weights._values(), minlength), dtype)
+
+
+def _occurrences(array: Any, least: int) -> Any:
+    """How often each number occurs; None where the array is not 1-d, or has negative numbers."""
+    if array.ndim != 1:
+        return None
+    try:
+        return np.bincount(array, minlength=max(least, 0))
+    except ValueError:
+        return None
+
+
+def _binned(array: Any, bins: int, low: float, high: float) -> Any:
+    """How many elements lie in each interval, by PyTorch's arithmetic, which is the dtype's."""
+    first, last = array.dtype.type(low), array.dtype.type(high)
+    inside = (array >= first) & (array <= last)
+    if not inside.all():
+        array = array[inside]
+    places = ((array - first) * array.dtype.type(bins) / (last - first)).astype(np.int64)
+    return np.bincount(np.minimum(places, bins - 1), minlength=bins)
 
 
 def histc(
@@ -444,8 +483,7 @@ def histc(
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError("torch.histc: max must be larger than min")
-    counts = np.histogram(array[(array >= low) & (array <= high)], bins, (low, high))[0]
-    return write_out(_host(counts, input), out)
+    return write_out(_host(_binned(array, bins, low, high), input), out)
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -489,6 +489,9 @@ def normal(
     return finish(_without_slope(noise * plain[0] + plain[1], mean, std), False, out)
 
 
+CHOSEN_AT_ONCE = (dtypes.float32, dtypes.float64)
+
+
 def multinomial(
     input: Tensor,
     num_samples: int,
@@ -514,13 +517,19 @@ def multinomial(
         raise RuntimeError(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
         )
+    from flambeau.functional.drawing import NOTHING, REFUSED, chosen
+
+    meta = input._meta
+    several = replacement and num_samples > 1
+    if not several and meta.numel and meta.steps is None and meta.dtype in CHOSEN_AT_ONCE:
+        return finish(chosen(input, num_samples, generator), False, out)
     weights = recorder.detach(input)
     values = weights._values()
     if not np.isfinite(values).all() or (values < 0).any():
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        raise RuntimeError(REFUSED)
     if (values.sum(-1) <= 0).any():
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    if replacement and num_samples > 1:
+        raise RuntimeError(NOTHING)
+    if several:
         state = default_generator if generator is None else generator
         rows = np.atleast_2d(values)
         drawn, after = random_streams.draw_and_advance(

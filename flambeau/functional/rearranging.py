@@ -122,9 +122,9 @@ FLIP = PureOp("flip", lambda x, axes: vw.flip(x, axes=axes) if axes else x, pres
 def flip(input: Tensor, *axes_: Any, dims: Any = None) -> Tensor:
     """The elements in reverse order along dimensions `dims` (a tuple, or several numbers)."""
     rank = len(input._meta.shape)
-    given = axes_ if dims is None else (dims,)
-    axes = tuple(sorted(wrap_axis(d, rank) for d in integers(given, "flip", "dims")))
-    if len(set(axes)) != len(axes):
+    given = integers(axes_ if dims is None else (dims,), "flip", "dims")
+    axes = tuple(sorted([wrap_axis(d, rank) for d in given]))
+    if len(axes) > 1 and len(set(axes)) != len(axes):
         raise RuntimeError(
             f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the list "
             f"of "

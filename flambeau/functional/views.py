@@ -26,7 +26,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Layout, PureOp, ViewOp
-from flambeau.record.meta import meta_of
+from flambeau.record.meta import Meta, meta_of
 from flambeau.record.recorder import LOCAL, alias, at_rest, settle_elsewhere, unary, view_alias
 from flambeau.record.restricted import birth
 from flambeau.tensor.tensor import Tensor
@@ -39,22 +39,31 @@ INCOMPATIBLE = (
 
 def free(x: Tensor) -> bool:
     """Whether a view of x needs no event: x holds its data and autograd does not watch."""
-    if x._rec is LOCAL.rec or x._storage is None:
+    storage = x._storage
+    if storage is None or x._rec is LOCAL.rec:
         return False
-    if x._storage.recording is not None:
+    if storage.recording is not None:
         settle_elsewhere(x)  # in another thread's recording x would be without the view
-    return not x._meta.requires_grad or (not LOCAL.grad_mode and at_rest(x._storage))
+    return not x._meta.requires_grad or (not LOCAL.grad_mode and at_rest(storage))
+
+
+@lru_cache(maxsize=1 << 14)
+def shown_meta(
+    op: ViewOp, meta: Meta, attributes: tuple[Any, ...], grad_mode: bool
+) -> tuple[Meta, int]:
+    """The meta of a view of what holds its data, and how many elements after it the view begins."""
+    shape, strides, distance = op.layout(meta.shape, meta.strides, 0, *attributes)
+    born = birth(meta, grad_mode)
+    tracked, silent = meta.requires_grad, meta.silent
+    shown = meta_of(meta.dtype, shape, strides, requires_grad=tracked, born=born, silent=silent)
+    return shown, distance
 
 
 def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     """The view that `op` makes of x."""
     if free(x):
-        meta = x._meta
-        shape, strides, offset = op.layout(meta.shape, meta.strides, x._offset, *attributes)
-        born = birth(meta, LOCAL.grad_mode)
-        tracked, silent = meta.requires_grad, meta.silent
-        shown = meta_of(meta.dtype, shape, strides, requires_grad=tracked, born=born, silent=silent)
-        made: Tensor = view_alias(x, shown, offset)
+        shown, distance = shown_meta(op, x._meta, attributes, LOCAL.grad_mode)
+        made: Tensor = view_alias(x, shown, x._offset + distance)
         return made
     recorded: Tensor = unary(op, x, attributes)
     return recorded
@@ -363,7 +372,7 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim .. end_dim as one; a view where strides allow."""
-    shape = input._meta.shape
+    shape = input._meta.extents
     first, last = wrap_axis(start_dim, len(shape)), wrap_axis(end_dim, len(shape))
     if not shape:
         return reshape(input, (1,))

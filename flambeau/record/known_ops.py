@@ -116,8 +116,8 @@ def number_of(rec: int, tensor: int) -> Any:
 
 
 def entered(rec: int, tensor: int) -> Any:
-    """`entering.enter` of a tensor of its own, whose storage no pending recording has."""
-    storage = at_hand(rec, tensor, 0)
+    """`entering.enter` of a tensor without history, whose storage no pending recording has."""
+    storage = without_history(rec, tensor)
     if storage == 0:
         return 0
     other = word[storage + at.STORAGE_RECORDING]
@@ -129,32 +129,89 @@ def entered(rec: int, tensor: int) -> Any:
         after == 0
         or not open_lists(rec)
         or word[rec + at.RECORDING_STATE] != before
-        or at_hand(rec, tensor, 0) != storage
+        or without_history(rec, tensor) != storage
         or word[storage + at.STORAGE_RECORDING] != other
     ):
         return 0
-    if not with_base(rec, storage):
+    place = offset_of(tensor)
+    offset = given.ZERO
+    if place != 0:
+        itemsize = word[word[meta + at.META_DTYPE] + at.DTYPE_ITEMSIZE]
+        offset = api.PyLong_FromLongLong(place * api.PyLong_AsLongLong(itemsize))
+        if offset == 0:
+            api.PyErr_Clear()
+            return 0
+    else:
+        new_reference(offset)
+    if not with_base(rec, storage, offset):
+        release(offset)
         return 0
     if not appended(word[rec + at.RECORDING_HANDLES], tensor):
         shorten(word[rec + at.RECORDING_BASES], 1)
+        release(offset)
         return 0
     number = new_reference(word[before + at.STATE_COUNT])  # the caller's
     put(storage + at.STORAGE_BASE, word[word[before + at.STATE_LENGTHS] + at.FIRST_ELEMENT])
-    put(storage + at.STORAGE_OFFSET, given.ZERO)
+    put(storage + at.STORAGE_OFFSET, offset)
     put(storage + at.STORAGE_DTYPE, word[meta + at.META_DTYPE])
     put(tensor + at.HANDLE__NUM, number)
     replaced(rec + at.RECORDING_STATE, after)
     replaced(storage + at.STORAGE_RECORDING, rec)
     last = replaced(tensor + at.HANDLE__REC, rec)
+    family = family_of(tensor)
+    past = 0
+    if family != given.NONE:
+        put(family + at.FAMILY_NUMBER, number)
+        past = replaced(family + at.FAMILY_REC, rec)
+    release(offset)
     release(before)
     release(other)
     release(last)
+    release(past)
     return number
+
+
+def without_history(rec: int, tensor: int) -> Any:
+    """The storage of a tensor that may enter the recording, by itself or as the first of a family
+    that has no history; 0 where that is not so.
+    """
+    storage = free_storage(rec, tensor)
+    if storage == 0:
+        return 0
+    family = family_of(tensor)
+    seen = attribute(attributes_of(tensor), at.VALUE__SEEN, given.NAME__SEEN)
+    if family != given.NONE and (
+        word[family + at.FAMILY_FRAME] != given.NONE
+        or word[family + at.FAMILY_LEAF] != given.NONE
+        or (seen != 0 and seen != given.NONE)
+    ):
+        return 0
+    return storage
 
 
 def at_hand(rec: int, tensor: int, offset: int) -> Any:
     """The storage of a tensor that may enter the recording: of its own, with so many elements
     before it; 0 where that is not so.
+    """
+    storage = free_storage(rec, tensor)
+    if storage == 0:
+        return 0
+    if family_of(tensor) != given.NONE or offset_of(tensor) != offset:
+        return 0
+    return storage
+
+
+def family_of(tensor: int) -> Any:
+    """The family of a tensor that has attributes; None where it has none."""
+    family = attribute(attributes_of(tensor), at.VALUE__FAMILY, given.NAME__FAMILY)
+    if family == 0:
+        return given.NONE
+    return family
+
+
+def free_storage(rec: int, tensor: int) -> Any:
+    """The storage of a tensor outside the recording, if nobody else sees it and no pending
+    recording has it; else 0.
     """
     kind = word[tensor + at.TYPE]
     if kind != given.TENSOR and kind != given.PARAMETER:
@@ -163,31 +220,30 @@ def at_hand(rec: int, tensor: int, offset: int) -> Any:
     if values == 0 or word[tensor + at.HANDLE__REC] == rec:
         return 0
     storage = attribute(values, at.VALUE__STORAGE, given.NAME__STORAGE)
-    family = attribute(values, at.VALUE__FAMILY, given.NAME__FAMILY)
-    if (
-        storage == 0
-        or storage == given.NONE
-        or (family != 0 and family != given.NONE)
-        or word[storage + at.STORAGE_EXPOSED] != given.FALSE
-    ):
+    if storage == 0 or storage == given.NONE or word[storage + at.STORAGE_EXPOSED] != given.FALSE:
         return 0
-    place = attribute(values, at.VALUE__OFFSET, given.NAME__OFFSET)
-    if place != 0 and place != given.ZERO:
-        offset -= api.PyLong_AsLongLong(place)
     other = word[storage + at.STORAGE_RECORDING]
-    if offset != 0 or (other != given.NONE and word[other + at.RECORDING_DONE] != given.TRUE):
+    if other != given.NONE and word[other + at.RECORDING_DONE] != given.TRUE:
         return 0
     return storage
 
 
-def with_base(rec: int, storage: int) -> Any:
-    """Adds (storage, 0) to the bases; 0 where there is no memory."""
+def offset_of(tensor: int) -> Any:
+    """How many elements stand before it in its storage."""
+    place = attribute(attributes_of(tensor), at.VALUE__OFFSET, given.NAME__OFFSET)
+    if place == 0 or place == given.ZERO:
+        return 0
+    return api.PyLong_AsLongLong(place)
+
+
+def with_base(rec: int, storage: int, offset: int) -> Any:
+    """Adds (storage, offset in bytes) to the bases; 0 where there is no memory."""
     base = api.PyTuple_New(2)
     if base == 0:
         api.PyErr_Clear()
         return 0
     word[base + at.FIRST_ELEMENT] = new_reference(storage)
-    word[base + at.FIRST_ELEMENT + 8] = new_reference(given.ZERO)
+    word[base + at.FIRST_ELEMENT + 8] = new_reference(offset)
     added = appended(word[rec + at.RECORDING_BASES], base)
     release(base)  # the list's
     return added
@@ -380,6 +436,7 @@ def leaves_at_hand(rec: int, after: int, numbers: int) -> Any:
 MANY = 64  # leaves, whose pairs are compared
 
 INLINED = (
-    recorded, part_of_key, is_number, number_of, entered, at_hand, with_base, open_lists, extended,
-    with_results, item_of, with_result, appended, shorten, leaf_of, leaves_at_hand,
+    recorded, part_of_key, is_number, number_of, entered, without_history, family_of, at_hand,
+    free_storage, offset_of, with_base, open_lists, extended, with_results, item_of, with_result,
+    appended, shorten, leaf_of, leaves_at_hand,
 )  # fmt: skip

@@ -6,6 +6,7 @@ by its meta.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from flambeau.core.dtypes import DType
@@ -122,3 +123,9 @@ def meta_of(
         )
         meta = _interned.setdefault(key, meta)  # another thread may have been first
     return meta
+
+
+@lru_cache(maxsize=1 << 12)
+def plain_meta(dtype: DType, shape: Shape) -> Meta:
+    """The meta of a contiguous tensor outside autograd."""
+    return meta_of(dtype, shape)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
 from flambeau.record import known_ops, pieces, words
-from flambeau.record.handle import Handle
+from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.recording import Recording
 from flambeau.record.storage import Storage
@@ -25,7 +26,7 @@ class Calls(NamedTuple):
 
 
 # Attributes of tensors; interned, and held.
-ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks")
+ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks", "_seen")
 
 
 @cache
@@ -58,6 +59,8 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
         (State, "STATE", words.public(State)),
         (Handle, "HANDLE", ("_meta", "_rec", "_num")),
         (Meta, "META", ("dtype", "requires_grad")),
+        (Family, "FAMILY", ("frame", "leaf", "number", "rec")),
+        (DType, "DTYPE", ("itemsize",)),
     )
     for name in ATTRIBUTES:
         place = 0 if found["LOOKUP"] else _one([words.place_of_value(c, name) for c in classes])

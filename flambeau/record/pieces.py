@@ -121,7 +121,7 @@ def added(piece: int, rec: int, given_input: int) -> Any:
     entry = word[piece + at.BASES]
     while whole and entry != word[piece + at.BASES_END]:
         if word[entry] == 0:
-            whole = with_base(rec, at_hand(rec, given_input, 0))
+            whole = with_base(rec, at_hand(rec, given_input, 0), given.ZERO)
         else:
             whole = appended(bases, word[entry])
         entry += 8

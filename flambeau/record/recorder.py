@@ -14,6 +14,7 @@ one that stays so is not run.)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flambeau.record.entering import NATIVE, Together, enter, enter_all, enter_slowly
@@ -62,6 +63,7 @@ __all__ = [
     "flush",
     "group_update",
     "in_place",
+    "known",
     "miss",
     "operand_key",
     "part_new",
@@ -330,6 +332,13 @@ def record(op: Any, operands: Any, attributes: Any = None) -> Any:
     return advance(op, operands, attributes)[2][0]
 
 
+def known(op: Any, operands: Any, attributes: Any = None) -> Any:
+    """The result of an event that this place in the tree knows, where that is a native call; None
+    elsewhere, and nothing was recorded. What is known was checked when it was first recorded.
+    """
+    return None if _known_op is None else _known_op(LOCAL.rec, op, attributes, *operands)
+
+
 def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
     """Records an event with any number of results."""
     if op.aliases:
@@ -387,10 +396,16 @@ def written_meta(meta: Meta) -> Meta:
 def detach(x: Handle, silent: bool = False) -> Any:
     """An alias of x outside the graph; `silent`: autograd does not count what is written to it."""
     if x._rec is not LOCAL.rec and x._storage is not None:
-        changes = {"requires_grad": False, "is_leaf": True, "grad_name": None, "born": None}
-        meta = x._meta.replaced(**changes, silent=silent or x._meta.silent)
-        return alias(x, meta, x._offset)
+        return alias(x, detached_meta(x._meta, silent or x._meta.silent), x._offset)
     return unary(DATA if silent else DETACH, x)
+
+
+@lru_cache(maxsize=1 << 12)
+def detached_meta(meta: Meta, silent: bool) -> Meta:
+    """The meta of an alias outside the graph."""
+    return meta.replaced(
+        requires_grad=False, is_leaf=True, grad_name=None, born=None, silent=silent
+    )
 
 
 def at_rest(storage: Storage) -> bool:
@@ -412,13 +427,15 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
         out._family = Family()
         out._family.add(out)
     else:
-        if x._family is None:
+        family = x._family
+        if family is None:
             made = Family()
             made.add(x)
-            if x._family is None:  # another thread may have come in between
-                x._family = made
-        out._family = x._family
-        x._family.add(out)
+            family = x._family
+            if family is None:  # another thread may have come in between
+                family = x._family = made
+        out._family = family
+        family.add(out)
     return out
 
 

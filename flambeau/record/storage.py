@@ -135,8 +135,7 @@ class Storage:
 
     def array(self, dtype: DType) -> Array:
         """The memory as a flat array of `dtype` (storage form); it keeps the buffer alive."""
-        count = self.buffer.nbytes // dtype.itemsize
-        return np.asarray(self.buffer)[: count * dtype.itemsize].view(dtype.numpy)
+        return self.buffer.shown(self.buffer.nbytes // dtype.itemsize, dtype.numpy, 0, None)
 
     def still_exposed(self) -> bool:
         """Whether anybody outside still holds the memory; forgets the exposure when nobody does."""
@@ -192,18 +191,39 @@ def storage_from_array(array: Array) -> Storage:
     """A new storage with a copy of the array's elements, row-major."""
     storage = Storage(allocate(array.nbytes))
     if array.nbytes:
-        np.asarray(storage.buffer).view(array.dtype)[:] = np.ascontiguousarray(array).ravel()
+        storage.buffer.shown(array.shape, array.dtype, 0, None)[...] = array
     return storage
+
+
+def storage_of_fresh(array: Array) -> Storage:
+    """A storage whose memory is that of an array that nobody else knows (or a copy, where it is a
+    part of something larger, or not row-major).
+    """
+    owner = array if array.base is None else array.base
+    if (
+        type(owner) is not np.ndarray
+        or owner.base is not None
+        or owner.nbytes != array.nbytes
+        or not (array.flags.c_contiguous and owner.flags.c_contiguous)
+        or not array.nbytes
+    ):
+        return storage_from_array(array)
+    return Storage(Buffer(owner, address_of(owner), owner.nbytes, 0))
 
 
 def storage_over_array(array: Array) -> tuple[Storage, int]:
     """A storage that is the array's memory, and the byte offset of the first element in it."""
-    low, high = np.lib.array_utils.byte_bounds(array) if array.size else (0, 0)
+    low = high = start = 0
+    if array.size and array.flags.c_contiguous:
+        low = start = address_of(array)
+        high = low + array.nbytes
+    elif array.size:
+        low, high = np.lib.array_utils.byte_bounds(array)
+        start = array.__array_interface__["data"][0]
     storage = Storage(Buffer(array, low, high - low))
     storage.exposed = True
     storage.foreign = array
-    start = array.__array_interface__["data"][0]
-    return storage, (start - low if array.size else 0)
+    return storage, start - low
 
 
 def snapshot(source: Storage, start: int, size: int) -> Storage:

@@ -37,6 +37,15 @@ def array_from_data(data: Any, dtype: DType | None = None) -> tuple[Array, DType
     for elements of the wrong kind, RuntimeError for types that have no dtype and for values out of
     range.
     """
+    kind = type(data)
+    if kind in _PLAIN:
+        dtype = number_dtype(kind) if dtype is None else dtype
+        return _convert([data], dtype).reshape(()), dtype
+    if kind is list and data:
+        kinds = set(map(type, data))
+        if len(kinds) == 1 and kinds <= _PLAIN:
+            dtype = number_dtype(kinds.pop()) if dtype is None else dtype
+            return _convert(data, dtype), dtype
     if isinstance(data, np.ndarray):
         return _from_array(data, dtype)
     if isinstance(data, np.generic) and dtype is None:

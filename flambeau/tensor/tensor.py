@@ -17,9 +17,9 @@ from flambeau.core.size import Size
 from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
 from flambeau.record.handle import Handle, lay_out
-from flambeau.record.meta import Meta, meta_of
+from flambeau.record.meta import Meta, plain_meta
 from flambeau.record.restricted import check_entering, owned, without_gradient
-from flambeau.record.storage import Storage
+from flambeau.record.storage import Storage, storage_from_array, storage_of_fresh
 from flambeau.tensor import overriding
 
 CPU = Device("cpu")
@@ -165,6 +165,9 @@ class Tensor(Base):
         """The shape, or the extent of one dimension."""
         if dim is None:
             return self._meta.shape
+        extents = self._meta.extents
+        if type(dim) is int and -len(extents) <= dim < len(extents):
+            return extents[dim]
         from flambeau.core.shapes import wrap_axis
 
         if not self._meta.shape:
@@ -629,10 +632,14 @@ def from_storage(storage: Storage, meta: Meta, offset: int = 0) -> Tensor:
 
 def from_array(array: Any, dtype: DType) -> Tensor:
     """A tensor with a copy of an array in storage form."""
-    from flambeau.record.storage import storage_from_array
-
     array = np.asarray(array, dtype.numpy)
-    return from_storage(storage_from_array(array), meta_of(dtype, array.shape))
+    return from_storage(storage_from_array(array), plain_meta(dtype, array.shape))
+
+
+def from_fresh(array: Any, dtype: DType) -> Tensor:
+    """A tensor of an array in storage form that nobody else knows."""
+    array = np.asarray(array, dtype.numpy)
+    return from_storage(storage_of_fresh(array), plain_meta(dtype, array.shape))
 
 
 def is_tensor(obj: Any) -> bool:

@@ -39,6 +39,10 @@ EXACT: dict[str, Draw] = {
     "uniform_": lambda t: t.empty(30).uniform_(-2, 5),
     "multinomial": lambda t: t.multinomial(t.tensor([0.1, 0.2, 0.7]), 40, replacement=True),
     "multinomial rows": lambda t: t.multinomial(t.tensor([[1.0, 2, 0], [3, 1, 1]]), 2),
+    "multinomial of one": lambda t: t.multinomial(t.arange(1.0, 12), 1),
+    "multinomial of columns": lambda t: t.multinomial(t.arange(12.0).reshape(3, 4).t(), 2),
+    "multinomial double": lambda t: t.multinomial(t.arange(9.0, dtype=t.float64), 8),
+    "multinomial half": lambda t: t.multinomial(t.arange(1.0, 9, dtype=t.float16), 2),
     "dropout": lambda t: t.nn.functional.dropout(t.ones(70), 0.4),
     "dropout2d": lambda t: t.nn.functional.dropout2d(t.ones(4, 5, 2, 2), 0.4),
     "random_split": lambda t: [
@@ -99,6 +103,23 @@ def test_draws_in_a_row_and_in_one_recording() -> None:
         drawn += [DRAWS[name](library) for name in reversed(SEQUENCE)]
         results.append(drawn)
     same(*results)
+
+
+def test_choices_in_a_loop() -> None:
+    """Compiled, of pending weights, and after an error, which draws nothing."""
+    results = []
+    for library in LIBRARIES:
+        library.manual_seed(8)
+        scores = library.arange(30.0).reshape(3, 10).requires_grad_()
+        drawn = []
+        for step in range(12):
+            drawn.append(library.multinomial((scores * 0.1 * step).softmax(1), 1 + step % 2))
+            wrong = library.full((3, 10), float("nan") if step % 2 else 0.0)
+            with pytest.raises(RuntimeError, match="probab"):
+                library.multinomial(wrong, 1 + step % 2)
+            drawn.append(library.rand(3))
+        results.append(drawn)
+    identical(*results)
 
 
 @pytest.mark.parametrize("name", ["rand", "randn many", "randint", "randperm"])

@@ -93,6 +93,59 @@ def test_tensors_that_enter_otherwise() -> None:
             assert (x + y).sum().item() == 42, name
 
 
+def test_views_of_plain_data_enter_natively() -> None:
+    base = torch.arange(12.0).reshape(3, 4)
+    base.tolist()
+    for start in (0, 1, 2, 0):  # other places of one storage are one key
+        part = base[start : start + 1]
+        if start == 0:
+            recorder.unary(TWICE, part).tolist()
+        out = known(recorder.LOCAL.rec, TWICE, None, part)
+        assert out is not None
+        assert out.tolist() == [[2.0 * (4 * start + i) for i in range(4)]]
+        assert part._family.rec is part._rec
+        assert part._family.number == part._num
+    turned = base.t()
+    assert turned._family is part._family
+    first = known(recorder.LOCAL.rec, TWICE, None, base[1:2])
+    assert first is not None
+    assert known(recorder.LOCAL.rec, TWICE, None, turned) is None  # the storage has entered
+    recorder.flush()
+    things = [base, base._storage, turned, turned._family, turned._meta, 1 << 40]
+    counts = [sys.getrefcount(thing) for thing in things]
+    for _ in range(50):
+        recorder.unary(TWICE, turned).tolist()
+    recorder.unary(TWICE, base[1:2]).tolist()
+    assert max(abs(sys.getrefcount(t) - c) for t, c in zip(things, counts)) < 20
+
+
+def test_views_that_enter_and_are_written() -> None:
+    leaf = torch.ones(3, requires_grad=True)
+    for _ in range(8):
+        base = torch.ones(3, 4)
+        base.tolist()
+        part = base[1:]
+        twice = part * 2
+        base += 1
+        assert (part + twice).sum().item() == 32
+        (base.t()[1:] * leaf).sum().backward()  # a view, and history of what reads it
+        assert leaf.grad.tolist() == [6.0] * 3
+        leaf.grad = None
+        base.t()[0] = leaf * 5
+        recorder.flush()
+        part = base[1:]  # with history in an earlier program
+        assert (part * 2).requires_grad
+        (part * 2).sum().backward()
+        assert leaf.grad.tolist() == [0.0, 10.0, 10.0]
+        leaf.grad = None
+        with torch.no_grad():
+            still = leaf[1:]
+            assert (still * 3).tolist() == [3.0, 3.0]
+            leaf += 0
+        with pytest.raises(RuntimeError, match="created in no_grad mode"):
+            _ = still * 3
+
+
 class Shown:
     """An attribute whose comparison runs a program."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.core.random_streams import KINDS
+from flambeau.core.random_streams import result_dtype
 from flambeau.execute.cpu.body import Buffer
 from flambeau.execute.cpu.loops import KernelCode, Operand
 from flambeau.execute.cpu.random_kernels import NATIVE_KINDS, random_arguments, random_kernel
@@ -21,7 +21,9 @@ def is_native_draw(v: Value) -> bool:
     parameters = dict(attrs["parameters"])
     if kind == "bernoulli" and not 0 <= parameters["p"] <= 1:
         return False  # the reference executor words the error
-    if v.primitive.name == "random_draw" and v.dtype is not values_dtype(kind):
+    if kind == "exponential" and not parameters["rate"] > 0:
+        return False
+    if v.primitive.name == "random_draw" and v.dtype is not values_dtype(v):
         return False
     try:
         random_arguments(kind, attrs["count"], **parameters)
@@ -30,9 +32,9 @@ def is_native_draw(v: Value) -> bool:
     return True
 
 
-def values_dtype(kind: str) -> dtypes.DType:
-    """The dtype of a native kind's values."""
-    return dtypes.BY_NAME[KINDS[kind].dtype]
+def values_dtype(v: Value) -> dtypes.DType:
+    """The dtype of the values of a draw of a native kind."""
+    return dtypes.BY_NAME[result_dtype(v.attrs["kind"], **dict(v.attrs["parameters"]))]
 
 
 def draw_key(v: Value) -> tuple[Any, ...]:

@@ -339,9 +339,7 @@ def _draw(group: Group, low: Lowering) -> list[KernelCode]:
     assert before is not None
     found, copies = _whole_results(group, low)
     after = found.get("random_advance") or low.new_scratch(before.dtype, before.size)
-    values = found.get("random_draw") or low.new_scratch(
-        values_dtype(first.attrs["kind"]), first.attrs["count"]
-    )
+    values = found.get("random_draw") or low.new_scratch(values_dtype(first), first.attrs["count"])
     return [draw_kernel(first, before, after, values, low.vector_bits), *copies]
 
 

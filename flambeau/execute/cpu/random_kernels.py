@@ -35,6 +35,7 @@ NATIVE_KINDS = (
     "uniform64",
     "normal_float32",
     "bernoulli",
+    "exponential",
     "random_range",
     "permutation",
 )
@@ -90,6 +91,10 @@ def random_arguments(kind: str, n: int, **attributes: Any) -> list[int]:
         return [n, _double_bits(float(mean)), _double_bits(float(std))]
     if kind == "bernoulli":
         return [n, _double_bits(attributes["p"])]
+    if kind == "exponential":
+        if attributes.get("dtype", "float64") not in _EXPONENTIAL:
+            raise NotImplementedError(f"exponential numbers as {attributes['dtype']}")
+        return [n, _double_bits(-1.0 / attributes.get("rate", 1.0))]
     if kind in ("uniform32", "uniform64") and attributes:
         low, high = attributes.get("low", 0.0), attributes.get("high", 1.0)
         if kind == "uniform64":
@@ -110,6 +115,7 @@ _ATTRIBUTES = {
     "uniform64": {"low", "high"},
     "normal_float32": {"mean", "std", "contiguous"},
     "bernoulli": {"p"},
+    "exponential": {"rate", "dtype"},
     "random_range": {"span", "low", "bits"},
 }
 
@@ -250,7 +256,9 @@ def _converted(
 ) -> None:
     convert, wide, element, vector = _conversion(kind, attributes)
     types = [I64, I64] if kind == "random_range" else [F64] * 3
-    number = {"bernoulli": 1, "random_range": 2, "bits64": 0}.get(kind, 3 if attributes else 0)
+    number = {"bernoulli": 1, "exponential": 1, "random_range": 2, "bits64": 0}.get(
+        kind, 3 if attributes else 0
+    )
     parameters = [_argument(e, args, _PARAMETERS + i, types[i]) for i in range(number)]
 
     def chunk(first: Reg, here: Reg, scratch: Reg) -> None:
@@ -278,6 +286,9 @@ def _conversion(kind: str, attributes: dict[str, Any]) -> tuple[Convert, bool, T
         return _uniform64, True, F64, True
     if kind == "bernoulli":
         return _bernoulli, True, I8, True
+    if kind == "exponential":
+        element = _EXPONENTIAL[attributes.get("dtype", "float64")]
+        return _exponential(element), True, element, False
     if kind == "bits64":
         return (lambda e, raw, parameters: raw), True, I64, True
     bits = attributes.get("bits") or (32 if attributes["span"] < 1 << 28 else 64)
@@ -324,6 +335,20 @@ def _uniform64(e: Emitter, raw: Reg, parameters: list[Reg]) -> Reg:
 
 def _bernoulli(e: Emitter, raw: Reg, parameters: list[Reg]) -> Reg:
     return e.cast("zext", e.cmp("fcmp olt", _unit64(e, raw), parameters[0]), "i8")
+
+
+_EXPONENTIAL = {"float32": F32, "float64": F64}
+
+
+def _exponential(element: Type) -> Convert:
+    """The C library's log1p, as PyTorch has it, one number at a time."""
+
+    def convert(e: Emitter, raw: Reg, parameters: list[Reg]) -> Reg:
+        log = e.call("log1p", F64, [e.fneg(_unit64(e, raw))])
+        value = e.op("fmul", parameters[0], log)
+        return value if element is F64 else e.cast("fptrunc", value, element.element)
+
+    return convert
 
 
 def _range(e: Emitter, raw: Reg, parameters: list[Reg]) -> Reg:
