@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau.functional.elementary import logit, sinc
+from flambeau.functional.elementary import logit, sinc, xlogy
 from flambeau.functional.elementary import mvlgamma as multigammaln
 from flambeau.functional.moments import logsumexp
 from flambeau.functional.pointwise import (
@@ -16,7 +16,6 @@ from flambeau.functional.pointwise import (
     expm1,
     log1p,
     round,
-    xlogy,
 )
 from flambeau.functional.pointwise import lgamma as gammaln
 from flambeau.functional.pointwise import sigmoid as expit

@@ -14,9 +14,9 @@ METHODS = {
         "type_as "
     ),
     "elementary": (
-        "deg2rad deg2rad_ frexp gcd gcd_ heaviside heaviside_ isneginf isposinf isreal lcm lcm_ "
-        "ldexp ldexp_ logaddexp2 logit logit_ mvlgamma mvlgamma_ rad2deg rad2deg_ signbit sinc "
-        "sinc_ "
+        "deg2rad deg2rad_ frexp gcd gcd_ heaviside heaviside_ hypot hypot_ isneginf isposinf "
+        "isreal lcm lcm_ ldexp ldexp_ logaddexp logaddexp2 logit logit_ mvlgamma mvlgamma_ "
+        "rad2deg rad2deg_ signbit sinc sinc_ xlogy xlogy_ "
     ),
     "factorisation": "cholesky lu qr svd",
     "indexing": (
@@ -123,8 +123,9 @@ NAMES = {
         "rms_norm softmax triplet_margin_loss "
     ),
     "elementary": (
-        "deg2rad deg2rad_ frexp gcd gcd_ heaviside isneginf isposinf isreal lcm lcm_ ldexp ldexp_ "
-        "logaddexp2 logit logit_ mvlgamma rad2deg rad2deg_ signbit sinc sinc_ "
+        "deg2rad deg2rad_ frexp gcd gcd_ heaviside hypot isneginf isposinf isreal lcm lcm_ ldexp "
+        "ldexp_ logaddexp logaddexp2 logit logit_ mvlgamma rad2deg rad2deg_ signbit sinc sinc_ "
+        "xlogy xlogy_ "
     ),
     "factorisation": "cholesky lu qr svd",
     "folding": "return_types=RETURN_TYPES",
@@ -174,13 +175,13 @@ NAMES = {
         "atan atan2 atan_ atanh atanh_ bitwise_and bitwise_left_shift bitwise_not bitwise_or "
         "bitwise_right_shift bitwise_xor ceil ceil_ copysign cos cos_ cosh cosh_ digamma div "
         "divide eq erf erf_ erfc erfc_ erfinv exp exp2 exp2_ exp_ expm1 expm1_ fix fix_ floor "
-        "floor_ floor_divide fmax fmin fmod frac frac_ ge greater greater_equal gt hypot isfinite "
-        "isinf isnan le less less_equal lgamma log log10 log10_ log1p log1p_ log2 log2_ log_ "
-        "logaddexp logical_and logical_not logical_or logical_xor lt maximum minimum mul multiply "
+        "floor_ floor_divide fmax fmin fmod frac frac_ ge greater greater_equal gt isfinite isinf "
+        "isnan le less less_equal lgamma log log10 log10_ log1p log1p_ log2 log2_ log_ "
+        "logical_and logical_not logical_or logical_xor lt maximum minimum mul multiply "
         "nan_to_num nan_to_num_ ne neg neg_ negative negative_ nextafter not_equal positive "
         "reciprocal reciprocal_ remainder round round_ rsqrt rsqrt_ rsub sgn sigmoid sigmoid_ "
         "sign sin sin_ sinh sinh_ sqrt sqrt_ square square_ sub subtract tan tan_ tanh tanh_ "
-        "true_divide trunc trunc_ xlogy xlogy_ "
+        "true_divide trunc trunc_ "
     ),
     "powers": "float_power pow",
     "randomness": (
@@ -241,7 +242,7 @@ NAMES = {
     "statistics": "corrcoef cov renorm",
     "ternary": (
         "addcdiv addcmul clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip clip_ lerp "
-        "where "
+        "not_below where "
     ),
     "windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
 }

@@ -8,8 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.folding import checked, result_type, write_outs
-from flambeau.functional.neural import widened
-from flambeau.functional.pairs import float_pair, log_of_sum
+from flambeau.functional.pairs import float_pair, hypot_value, log_of_sum, xlogy_value
 from flambeau.functional.pointwise import (
     _binary_op,
     _unary_op,
@@ -55,7 +54,7 @@ def _isreal(x: Value) -> Value:
 
 def _sinc(x: Value) -> Value:
     dtype = ar.float_dtype(x)
-    x = widened(ar.cast(x, dtype))
+    x = ar.widened(ar.cast(x, dtype))
     zero, one = ar.eq(x, 0), ar.full_like(x, 1)
     angle = ar.mul(ar.where(zero, one, x), math.pi)
 
@@ -213,6 +212,11 @@ def _ldexp_value(x: Value, places: Value, power: Value) -> Value:
     return with_derivative(ar.mul(x, power), (x, places), backward)
 
 
+def _logaddexp(a: Operand, b: Operand) -> Value:
+    x, y = float_pair(a, b)
+    return log_of_sum(x, y, el.log1p(el.exp(el.neg(el.abs_(x - y)))), 1.0)
+
+
 def _logaddexp2(a: Operand, b: Operand) -> Value:
     x, y = float_pair(a, b)
     tail = ar.mul(el.log1p(el.exp2(el.neg(el.abs_(x - y)))), 1 / math.log(2))
@@ -223,6 +227,9 @@ heaviside, heaviside_, _F = _binary_op("heaviside", _heaviside, numbers="none")
 gcd, gcd_, _F = _binary_op("gcd", _gcd, numbers="none")
 lcm, lcm_, _F = _binary_op("lcm", _lcm, numbers="none")
 ldexp, ldexp_, _F = _binary_op("ldexp", _ldexp, numbers="none")
+hypot, hypot_, _F = _binary_op("hypot", lambda a, b: hypot_value(*float_pair(a, b)), numbers="none")
+xlogy, xlogy_, _F = _binary_op("xlogy", lambda a, b: xlogy_value(*float_pair(a, b)))
+logaddexp, _, _F = _binary_op("logaddexp", _logaddexp, numbers="none")
 logaddexp2, _, _F = _binary_op("logaddexp2", _logaddexp2, numbers="none")
 
 
@@ -232,9 +239,10 @@ METHODS: dict[str, Callable[..., Any]] = {
     "rad2deg_": rad2deg_, "logit": logit, "logit_": logit_, "mvlgamma": mvlgamma,
     "mvlgamma_": mvlgamma_, "frexp": frexp, "heaviside": heaviside, "heaviside_": heaviside_,
     "gcd": gcd, "gcd_": gcd_, "lcm": lcm, "lcm_": lcm_, "ldexp": ldexp, "ldexp_": ldexp_,
-    "logaddexp2": logaddexp2,
+    "logaddexp2": logaddexp2, "logaddexp": logaddexp, "hypot": hypot, "hypot_": hypot_,
+    "xlogy": xlogy, "xlogy_": xlogy_,
 }  # fmt: skip
 __all__ = [
     *(name for name in METHODS if not name.endswith("_")),
-    "deg2rad_", "gcd_", "lcm_", "ldexp_", "logit_", "rad2deg_", "sinc_",
+    "xlogy_", "deg2rad_", "gcd_", "lcm_", "ldexp_", "logit_", "rad2deg_", "sinc_",
 ]  # fmt: skip

@@ -43,6 +43,11 @@ def _hinge(x: Value) -> Value:
     return not_below(x, 0.0)
 
 
+def _above_zero(x: Value) -> Value:
+    """max(0, x) of the losses that count what is above 0 only: neither 0 nor NaN is."""
+    return el.where(ar.gt(x, 0), x, ar.zeros_like(x))
+
+
 def _wide(*operands: Value) -> tuple[list[Value], Any]:
     dtype = ar.promoted_dtype(*operands)
     return ar.broadcast(*[widened(ar.cast(v, dtype)) for v in operands]), dtype
@@ -221,7 +226,7 @@ def _multi_margin(
     t = require(t, valid, error=("RuntimeError", "target out of range"))
     hit = el.eq(*ar.broadcast(source.iota(size=classes), t))
     own = rd.spread(rd.sum_(el.where(hit, rows, ar.zeros_like(rows)), axes=(1,)), rows, (1,))
-    loss = _hinge(number("multi_margin_loss", "margin", margin) - own + rows)
+    loss = _above_zero(number("multi_margin_loss", "margin", margin) - own + rows)
     loss = loss * loss if p == 2 else loss
     if weight is not None:
         each = ar.expand(widened(weight), rows.shape)
@@ -280,7 +285,7 @@ def _multilabel_margin(x: Value, target: Value, reduction: str) -> Value:
     others = ar.expand(column(rows, (n, 1, classes)), square)
     zero = ar.zeros_like(others)
     own = rd.spread(rd.sum_(el.where(hits, others, zero), axes=(2,)), others, (2,))
-    loss = _hinge(1.0 - own + others)
+    loss = _above_zero(1.0 - own + others)
     counted = ar.logical_and(
         ar.expand(column(listed, (n, classes, 1)), square),
         ar.logical_not(ar.expand(column(is_label, (n, 1, classes)), square)),

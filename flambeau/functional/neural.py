@@ -22,6 +22,7 @@ from flambeau.tensor.tensor import Tensor
 
 REDUCTIONS = ("none", "mean", "sum")
 HALVES = (dtypes.float16, dtypes.bfloat16)
+widened = ar.widened
 
 # The recorder, which knows handles only, as what it is here: it gives tensors.
 unary: Callable[..., Tensor] = recorder.unary
@@ -154,11 +155,6 @@ def float_operand(x: Value, kernel: str) -> Value:
 def floating(dtype: DType) -> DType:
     """The dtype of a result that a Python float takes part in."""
     return dtype if dtype.is_floating_point or dtype.is_complex else dtypes.get_default_dtype()
-
-
-def widened(x: Value) -> Value:
-    """Half types as float32, in which PyTorch's kernels compute them."""
-    return ar.cast(x, dtypes.float32) if x.dtype in HALVES else x
 
 
 def mean(x: Value, axes: Shape) -> Value:

@@ -21,8 +21,8 @@ erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ floor floor_ ceil ceil_ tru
 frac frac_ sign sign_ sgn sgn_ square square_ relu relu_ bitwise_not bitwise_not_ logical_not isnan
 isinf isfinite positive add add_ sub sub_ subtract subtract_ mul mul_ multiply multiply_ div div_
 divide divide_ true_divide true_divide_ floor_divide floor_divide_ remainder remainder_ fmod fmod_
-maximum minimum fmax fmin atan2 atan2_ arctan2 copysign copysign_ nextafter nextafter_ hypot hypot_
-xlogy xlogy_ logaddexp eq eq_ ne ne_ lt lt_ le le_ gt gt_ ge ge_ not_equal less less_equal greater
+maximum minimum fmax fmin atan2 atan2_ arctan2 copysign copysign_ nextafter nextafter_
+eq eq_ ne ne_ lt lt_ le le_ gt gt_ ge ge_ not_equal less less_equal greater
 greater_equal bitwise_and bitwise_and_ bitwise_or bitwise_or_ bitwise_xor bitwise_xor_
 bitwise_left_shift bitwise_right_shift logical_and logical_and_ logical_or logical_or_ logical_xor
 logical_xor_ round round_ nan_to_num nan_to_num_ arcsin_ arccos_ arctan_ arcsinh_

@@ -13,7 +13,6 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
-from flambeau.functional.pairs import float_pair, hypot_value, log_of_sum, xlogy_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
@@ -348,11 +347,6 @@ def _float_binary(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
     return lambda a, b: ar.apply(primitive, (a, b), ar.float_dtype(a, b))
 
 
-def _logaddexp(a: Operand, b: Operand) -> Value:
-    x, y = float_pair(a, b)
-    return log_of_sum(x, y, el.log1p(el.exp(el.neg(el.abs_(x - y)))), 1.0)
-
-
 _add_plain, _add_plain_, ADD = _binary_op("add", ar.add)
 _sub_plain, _sub_plain_, SUB = _binary_op("sub", _sub)
 mul, mul_, MUL = _binary_op("mul", ar.mul)
@@ -369,9 +363,6 @@ atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2), numbers="none")
 arctan2, arctan2_ = atan2, atan2_
 copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign), numbers="second")
 nextafter, nextafter_, _F = _binary_op("nextafter", _float_binary(el.nextafter), numbers="none")
-hypot, hypot_, _F = _binary_op("hypot", lambda a, b: hypot_value(*float_pair(a, b)), numbers="none")
-xlogy, xlogy_, _F = _binary_op("xlogy", lambda a, b: xlogy_value(*float_pair(a, b)))
-logaddexp, _, _F = _binary_op("logaddexp", _logaddexp, numbers="none")
 eq, eq_, EQ = _binary_op("eq", ar.eq, numbers="second")
 ne, ne_, NE = _binary_op("ne", ar.ne, numbers="second")
 lt, lt_, LT = _binary_op("lt", ar.lt, numbers="second")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
-from flambeau.functional.neural import widened
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -161,7 +160,7 @@ def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     """start + w (end - start), from the nearer end as PyTorch has it."""
     dtype = ar.promoted_dtype(start, end)
-    a, b, w = ar.broadcast(*[widened(ar.as_value(v, dtype)) for v in (start, end, weight)])
+    a, b, w = ar.broadcast(*[ar.widened(ar.as_value(v, dtype)) for v in (start, end, weight)])
     near = ar.lt(el.abs_(w), 0.5)
     if dtype.is_complex:
         return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
@@ -193,7 +192,7 @@ def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     if not dtype.is_floating_point:
         total, left, right, scale = operands
         return ar.add(total, ar.mul(ar.mul(scale, left), right))
-    total, left, right, scale = ar.broadcast(*[widened(v) for v in operands])
+    total, left, right, scale = ar.broadcast(*[ar.widened(v) for v in operands])
 
     def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
         return ct, ct * (b * scale), ct * (a * scale), None
@@ -204,7 +203,7 @@ def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
 
 def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.float_dtype(x, a, b)
-    operands = [widened(ar.as_value(v, dtype)) for v in (x, a, b, value)]
+    operands = [ar.widened(ar.as_value(v, dtype)) for v in (x, a, b, value)]
     total, left, right, scale = ar.broadcast(*operands)
     result = total + scale * left / right
     if dtype.is_complex:

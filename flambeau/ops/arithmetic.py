@@ -68,6 +68,11 @@ def broadcast(*values: Value) -> list[Value]:
     return [expand(v, shape) for v in values]
 
 
+def widened(x: Value) -> Value:
+    """Half types as float32, in which PyTorch's kernels compute them."""
+    return cast(x, dtypes.float32) if x.dtype in (dtypes.float16, dtypes.bfloat16) else x
+
+
 def apply(primitive: Primitive, operands: Sequence[Operand], dtype: DType) -> Value:
     """`primitive` on operands cast to `dtype` and broadcast."""
     return primitive(*broadcast(*[as_value(v, dtype) for v in operands]))

@@ -17,7 +17,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from edge_cases import BINARY, HUGE, LOSSES, TERNARY, TINY, UNARY, Case, few_points, points
+from edge_cases import (
+    BINARY,
+    HUGE,
+    INF,
+    LOSSES,
+    NAN,
+    TERNARY,
+    TINY,
+    UNARY,
+    Case,
+    few_points,
+    points,
+)
 
 from flambeau.autograd.engine import grad
 from tests.programs.modes import mode
@@ -219,3 +231,33 @@ def test_edges(case: Case, executor: str, dtype: str) -> None:
         warnings.simplefilter("ignore")
         found = differences(case, dtype)
     assert not found, "\n".join(found)
+
+
+ROWS = [
+    [1.0, 2.0, 0.0], [0.0, 0.0, 0.0], [INF, 1.0, 0.0], [-INF, 1.0, 0.0], [NAN, 1.0, 2.0],
+    [1.0, 1.0, 1.0], [0.5, 0.0, -0.5], [-INF, -INF, -INF], [1e-40, 0.0, -1e-40],
+]  # fmt: skip
+MARGINS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "multi_margin_loss": lambda f, x, y: f.multi_margin_loss(x, y, reduction="none"),
+    "p=2": lambda f, x, y: f.multi_margin_loss(x, y, p=2, reduction="none"),
+    "margin=0.5": lambda f, x, y: f.multi_margin_loss(x, y, margin=0.5, reduction="none"),
+    "multilabel_margin_loss": lambda f, x, y: f.multilabel_margin_loss(
+        x, y.reshape(-1, 1).expand(-1, 3).contiguous(), reduction="none"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MARGINS)
+@pytest.mark.parametrize("executor", ["reference", "compiled"])
+def test_margins_of_rows(name: str, executor: str) -> None:
+    """What is at the margin, or NaN, counts for nothing, and takes no gradient."""
+    theirs = torch.tensor(ROWS).requires_grad_()
+    labels = torch.tensor([0, 1, 0, 0, 1, 2, 0, 1, 0])
+    wanted = MARGINS[name](torch.nn.functional, theirs, labels)
+    slopes = torch.autograd.grad(wanted.sum(), theirs)[0]
+    with mode(executor):
+        mine = mine_of(torch.tensor(ROWS)).requires_grad_()
+        have = MARGINS[name](flambeau.nn.functional, mine, mine_of(labels))
+        gradient = grad([have.sum()], [mine])[0]
+        np.testing.assert_allclose(numbers(have), numbers(wanted), rtol=1e-6)
+        np.testing.assert_allclose(numbers(gradient), numbers(slopes), rtol=1e-6)
