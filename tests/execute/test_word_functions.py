@@ -11,8 +11,8 @@ import pytest
 
 from flambeau.core.cpython import LAYOUT
 from flambeau.execute.cpu.entrances import available, builtins
-from flambeau.execute.cpu.references import new_reference
-from flambeau.execute.cpu.word_functions import api, call, given, translated, word
+from flambeau.execute.cpu.references import new_reference, put, release, replaced
+from flambeau.execute.cpu.word_functions import api, at, call, given, translated, word
 
 pytestmark = pytest.mark.skipif(not available(), reason="the interpreter has no such calls")
 SIZE = 8
@@ -98,6 +98,50 @@ def test_results_are_held_once() -> None:
     assert (sys.getrefcount(first), sys.getrefcount(second)) == counts
     with pytest.raises(TypeError):
         run(first)
+
+
+def decided(_: int, args: int, count: int) -> Any:
+    if at.NEW:
+        number = 5
+    elif at.ODD:
+        number = 7
+    else:
+        number = api.PyNothing_OfThisName()
+    return api.PyLong_FromLongLong(number)
+
+
+def test_what_is_decided_when_translated_is_left_out() -> None:
+    (run,) = builtins((decided,), (), {"NEW": 1, "ODD": 0}, {}) or (None,)
+    assert run() == 5
+    assert (builtins((decided,), (), {"NEW": 0, "ODD": 1}, {}) or [bool])[0]() == 7
+    with pytest.raises(AttributeError, match="PyNothing_OfThisName"):
+        builtins((decided,), (), {"NEW": 0, "ODD": 0}, {})
+
+
+def counted(_: int, args: int, count: int) -> Any:
+    release(new_reference(word[args]))
+    put(given.PLACE, word[args])
+    return new_reference(given.NONE)
+
+
+def test_counts_of_references() -> None:
+    immortal = LAYOUT.IMMORTAL if LAYOUT else 0
+    place = np.zeros(1, np.int64)
+    words = {"NONE": id(None), "PLACE": place.__array_interface__["data"][0]}
+    shared = (new_reference, release, replaced, put)
+    (run,) = builtins((counted,), shared, {"IMMORTAL": immortal}, words) or (None,)
+    first, second, none = object(), object(), sys.getrefcount(None)
+    counts = sys.getrefcount(first), sys.getrefcount(second)
+    run(first)
+    assert sys.getrefcount(first) == counts[0] + 1
+    run(second)
+    assert (sys.getrefcount(first), sys.getrefcount(second)) == (counts[0], counts[1] + 1)
+    for _ in range(1000):
+        run(None)
+        run(True)
+    assert sys.getrefcount(second) == counts[1]
+    assert abs(sys.getrefcount(None) - none) < 100
+    run(None)
 
 
 def float_number() -> Any:

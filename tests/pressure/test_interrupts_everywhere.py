@@ -1,13 +1,15 @@
 """An interrupt at every place where Python lets one in, one after another.
 
 CPython looks for signals where a function begins, behind calls, and where a loop goes back. A
-tracing function counts these places while a step is taken, and raises at one of them.
+function that is told of every instruction counts these places while a step is taken, and raises at
+one of them.
 """
 
 from __future__ import annotations
 
 import dis
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from types import CodeType, FrameType
@@ -30,6 +32,9 @@ CASES = [
     ("reference", 0, 4001),
     ("recognised", 1, 3989),
 ]
+OURS = (__file__, Training.step.__code__.co_filename)
+monitoring: Any = getattr(sys, "monitoring", None)
+TOOL = 4
 LETS_IN = ("RESUME", "CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 
 
@@ -51,34 +56,62 @@ class Interrupting:
         hook, tracer = sys.unraisablehook, sys.gettrace()
         sys.unraisablehook = lambda _: None  # one in a finalizer is lost, as everywhere in Python
         try:
-            sys.settrace(self.enter)
+            self.begin()
             work()
         except KeyboardInterrupt:
             assert self.where
         finally:
-            sys.settrace(tracer)
+            self.end(tracer)
             sys.unraisablehook = hook
         return bool(self.where)
 
+    def begin(self) -> None:
+        if monitoring is None:
+            sys.settrace(self.enter)
+            return
+        # From 3.12 on tracing tells of instructions only of code that was traced before.
+        self.thread = threading.get_ident()
+        monitoring.use_tool_id(TOOL, "interrupts")
+        monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, self.monitored)
+        monitoring.set_events(TOOL, monitoring.events.INSTRUCTION)
+
+    def end(self, tracer: Any) -> None:
+        if monitoring is None:
+            sys.settrace(tracer)
+            return
+        monitoring.set_events(TOOL, 0)
+        monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, None)
+        monitoring.free_tool_id(TOOL)
+
     def enter(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if self.where or frame.f_code.co_filename in (__file__, Training.step.__code__.co_filename):
+        if self.where or frame.f_code.co_filename in OURS:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self.instruction
+        return self.traced
 
-    def instruction(self, frame: FrameType, event: str, arg: Any) -> Any:
+    def traced(self, frame: FrameType, event: str, arg: Any) -> Any:
         if event == "return":
             self.before.pop(id(frame), None)
         elif event == "opcode" and not self.where:
-            last = self.before.get(id(frame), "")
-            self.before[id(frame)] = names(frame.f_code).get(frame.f_lasti, "")
-            if last.startswith(LETS_IN):
-                self.left -= 1
-                if not self.left:
-                    self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            self.reached(frame, frame.f_lasti)
+        return self.traced
+
+    def monitored(self, code: CodeType, offset: int) -> None:
+        ours = threading.get_ident() == self.thread and code.co_filename not in OURS
+        if ours and not self.where:
+            self.reached(sys._getframe(1), offset)
+
+    def reached(self, frame: FrameType, offset: int) -> None:
+        name = names(frame.f_code).get(offset, "")
+        last = self.before.get(id(frame), "")
+        self.before[id(frame)] = name
+        if last.startswith(LETS_IN) and name != "RESUME":  # (where another frame has begun)
+            self.left -= 1
+            if not self.left:
+                self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                if monitoring is None:
                     sys.settrace(None)
-                    raise KeyboardInterrupt
-        return self.instruction
+                raise KeyboardInterrupt
 
 
 def all_that_is_known(training: Training) -> list[float]:
