@@ -239,7 +239,9 @@ def _history_key(
     began = family.start if size else offset  # (an empty view may begin behind its memory's end)
     end = began + size * itemsize
     if meta.numel:
-        end = max(end, offset + storage_extent(meta.shape, meta.strides) * itemsize)
+        plain = meta.steps is None
+        reach = meta.numel if plain else storage_extent(meta.shape, meta.strides)
+        end = max(end, offset + reach * itemsize)
     start = min(offset, began)
     known = storage is not None and storage.recording is rec
     if known and storage is not None:

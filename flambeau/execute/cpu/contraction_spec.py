@@ -84,7 +84,8 @@ class Contraction:
     half and bfloat operands accumulate in float; integers in their own type, modulo 2**bits.
     `bands` leave out terms in which A would be padding. `picks`: (position of a k axis, weight);
     of B only those elements count whose byte in a further operand, which lies as B does, is the sum
-    of the indices times their weights. B has no stride along these axes.
+    of the indices times their weights. B has no stride along these axes. `pairs`: each float is a
+    pair of bfloat16 numbers (see contraction_pairs.py), the sum one of floats.
     """
 
     axes: tuple[Axis, ...]
@@ -92,6 +93,7 @@ class Contraction:
     out_element: str = "float"
     bands: tuple[Band, ...] = ()
     picks: tuple[tuple[int, int], ...] = ()
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         for element in (self.element, self.out_element):

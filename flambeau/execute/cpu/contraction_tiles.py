@@ -17,6 +17,7 @@ from flambeau.execute.cpu.contraction_nest import (
     lane_sums,
     transposed,
 )
+from flambeau.execute.cpu.contraction_pairs import with_pairs_added
 from flambeau.execute.cpu.contraction_plan import PAGE
 from flambeau.execute.cpu.contraction_schedule import COLS, PARTS, ROWS, KLoop, Operand, Schedule
 from flambeau.execute.cpu.contraction_spec import (
@@ -267,6 +268,8 @@ class TileFunction:
 
     def _fused(self, a: Reg, b: Reg, total: Reg) -> Reg:
         e = self.e
+        if self.s.spec.pairs:
+            return with_pairs_added(e, a, b, total)
         if not a.type.is_float:
             return e.op("add", e.op("mul", a, b), total)
         if has_fused(e.vector_bits):

@@ -12,6 +12,7 @@ from flambeau.core import dtypes
 from flambeau.execute.cpu import column_folds, elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
+from flambeau.execute.cpu.contraction_pairs import PairPlan, Zip, pair_plan, zip_kernel
 from flambeau.execute.cpu.contraction_plan import Choice, ranked
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, PICKED, Band
 from flambeau.execute.cpu.contraction_wide import WidePlan, wide_kernel, wide_plan
@@ -100,6 +101,9 @@ def contraction_kernels(
     plan = matrix_plan(spec, vector_bits, uses, form.unit == UNIT) if on_unit else None
     if plan is not None:
         return _matrix_kernels(group, stores, forward, scratch, vector_bits, packs, plan)
+    pairs = pair_plan(spec, vector_bits) if form == DEFAULT else None
+    if pairs is not None:
+        return _pair_kernels(group, stores, forward, scratch, vector_bits, packs, pairs)
     choice = ranked(spec, vector_bits, form.rank) if form.rank else None
     key = ("contraction", spec, choice)
 
@@ -117,6 +121,38 @@ def contraction_kernels(
     memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
     operands = [operand_of(left), operand_of(right), memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def _pair_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    packs: Packs,
+    plan: PairPlan,
+) -> list[KernelCode]:
+    """Zipping, where no earlier contraction has zipped the same, and the products."""
+    kernels: list[KernelCode] = []
+    sources = []
+    for node, zipped in zip(group.anchors[0].operands, plan.zips, strict=True):
+        source = operand_of(node)
+        if zipped is not None:
+            text = _zip_text(vector_bits, zipped)
+            label = f"zip [{zipped.rows}] of [{zipped.width}]"
+            source = _packed(source, text, zipped.bytes, label, kernels, scratch, packs)
+        sources.append(source)
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        codes = emit_contraction(vector_bits, plan.spec, epilogue, store_size=epilogue.size)
+        return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
+
+    key = ("pairs", plan.spec)
+    codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
+    operands = [*sources, memory, *outer]
+    kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+    return kernels
 
 
 def picked_kernels(
@@ -444,6 +480,11 @@ def _scratch_bytes(plan: MatrixPlan) -> int:
 @lru_cache(1024)
 def _pack_text(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     return pack_kernel(vector_bits, side)
+
+
+@lru_cache(1024)
+def _zip_text(vector_bits: int, zipped: Zip) -> tuple[str, int, list[int]]:
+    return zip_kernel(vector_bits, zipped)
 
 
 @lru_cache(1024)
