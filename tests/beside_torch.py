@@ -50,8 +50,17 @@ def given(library: Any, value: Any) -> Any:
     return value
 
 
-def same(mine: Any, other: Any, *, rtol: float | None = None, atol: float | None = None) -> None:
-    """Asserts that a result of Flambeau is that of PyTorch: types, dtypes, shapes, values."""
+def same(
+    mine: Any,
+    other: Any,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    of_largest: float = 0.0,
+) -> None:
+    """Asserts that a result of Flambeau is that of PyTorch: types, dtypes, shapes, values. A tensor
+    may be off by a share `of_largest` of its numbers, too.
+    """
     if isinstance(other, torch.Tensor):
         assert isinstance(mine, flambeau.Tensor), type(mine)
         name = dtype_name(other)
@@ -62,17 +71,20 @@ def same(mine: Any, other: Any, *, rtol: float | None = None, atol: float | None
             array(mine),
             array(other),
             rtol=RTOL.get(name, 0.0) if rtol is None else rtol,
-            atol=ATOL.get(name, 0.0) if atol is None else atol,
+            atol=max(
+                ATOL.get(name, 0.0) if atol is None else atol,
+                of_largest and of_largest * float(np.abs(array(other)).max(initial=0)),
+            ),
         )
     elif isinstance(other, Mapping):
         assert list(mine) == list(other)
         for key, part in other.items():
-            same(mine[key], part, rtol=rtol, atol=atol)
+            same(mine[key], part, rtol=rtol, atol=atol, of_largest=of_largest)
     elif isinstance(other, (list, tuple)):
         assert type(mine).__name__ == type(other).__name__
         assert len(mine) == len(other)
         for first, second in zip(mine, other):
-            same(first, second, rtol=rtol, atol=atol)
+            same(first, second, rtol=rtol, atol=atol, of_largest=of_largest)
     elif isinstance(other, torch.dtype):
         assert str(mine) == str(other)
     elif isinstance(other, (np.ndarray, np.generic)):
