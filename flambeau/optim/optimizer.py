@@ -14,7 +14,7 @@ from flambeau.core.errors import add_note
 from flambeau.nn._torch import Tensor, float32, tensor
 from flambeau.nn.modules.hooks import RemovableHandle
 from flambeau.nn.modules.state import type_name
-from flambeau.record.recorder import LOCAL
+from flambeau.record.recorder import LOCAL, end_step
 
 _HOOK_TABLES = (
     "_optimizer_step_pre_hooks",
@@ -147,6 +147,9 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+        # What made the parameters is a program by itself: the first step is like those that follow,
+        # where there is no state that it makes.
+        end_step()
 
     # State
 

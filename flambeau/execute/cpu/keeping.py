@@ -24,7 +24,7 @@ from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.sources import compiler_sources
 from flambeau.execute.cpu.target import KernelCompileError, has_matrix_unit
-from flambeau.graph.program import Program
+from flambeau.graph.program import Program, data_operands, reachable
 
 LINKS = ("leaf", "history", "detach", "relink")  # they say nothing of the data
 PLAIN = (int, float, bool, str, complex, type(None))
@@ -93,11 +93,12 @@ def spelling(program: Program) -> str | None:
     lines = [",".join(f"{dtype.name} {size}" for dtype, size in program.bases)]
     lines.append(",".join(dtype.name for dtype in program.scalars))
     try:
-        for number, value in enumerate(program.nodes()):
+        # (Of a history that is linked anew, only the derivative is known: the data hang on none.)
+        for number, value in enumerate(reachable(program.outputs(), data=True)):
             numbers[value] = number
             name = value.primitive.name
             attrs = "" if name in LINKS else _spelled(tuple(value.attrs.items()))
-            operands = [numbers[v] for v in value.inputs]
+            operands = [numbers[v] for v in data_operands(value)]
             lines.append(f"{name} {value.dtype.name} {value.shape} {operands} {attrs}")
     except _NotPlain:
         return None
