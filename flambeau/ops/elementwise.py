@@ -18,6 +18,8 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops.primitive import ELEMENTWISE, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
+BLOCK = 1 << 16  # elements that the reference computes at once in a wider form
+
 
 class Elementwise(Primitive):
     family = ELEMENTWISE
@@ -202,9 +204,22 @@ class Fma(Elementwise):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         a, b, c = arrays
-        if a.dtype == np.float32:
-            return (a.astype(np.float64) * b + c).astype(np.float32)
-        return np.asarray(a * b + c)
+        return _rounded_once(a, b, c) if a.dtype == np.float32 else np.asarray(a * b + c)
+
+
+def _rounded_once(a: Array, b: Array, c: Array) -> Array:
+    """a * b + c of float32 in float64, some rows at a time: that is twice as large."""
+    shape = np.broadcast_shapes(a.shape, b.shape, c.shape)
+    size = math.prod(shape)
+    if size <= BLOCK:
+        return (a.astype(np.float64) * b + c).astype(np.float32)
+    a, b, c = [np.broadcast_to(x, shape) for x in (a, b, c)]
+    result = np.empty(shape, np.float32)
+    rows = max(1, BLOCK * shape[0] // size)
+    for first in range(0, shape[0], rows):
+        some = slice(first, first + rows)
+        result[some] = a[some].astype(np.float64) * b[some] + c[some]
+    return result
 
 
 def _sigmoid(x: Array) -> Array:

@@ -270,6 +270,9 @@ class Plan:
                 else:
                     self.run_reference(rec, storages, computed)
             self.hand_out(rec, given, writes, computed)
+            if compiled is None and self.runs == 1 and not EARLY.many:
+                computed.clear()
+                give_back(self.program)
         except BaseException:
             if not computed or computed[0]:
                 raise
@@ -489,18 +492,19 @@ class Plan:
 
             self.joined = join(self.schedule)
         try:
-            results, updates = self.schedule.compute(arrays, rec.scalars, shortcuts(self.schedule))
+            _, updates = self.schedule.compute(
+                arrays,
+                rec.scalars,
+                shortcuts(self.schedule),
+                [storage.array(v.dtype) for storage, v in zip(storages, self.program.results)],
+            )
         except FoundNaN:
             raise reference.first_nan(self.program, arrays, rec.scalars) from None
-        values = zip(storages, results, self.program.results, strict=True)
-        copies = [(storage.array(v.dtype), array.ravel()) for storage, array, v in values]
-        computed += [0, *copies, *[(arrays[base], array) for base, array in updates]]
+        computed += [0, *[(arrays[base], array) for base, array in updates]]
         spent = time.perf_counter() - start
         STATISTICS.reference_runs += 1
         STATISTICS.reference_events += self.depth
         STATISTICS.reference_seconds += spent
-        if not self.runs and not EARLY.many:
-            give_back(self.program)
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""

@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.core.dtypes import DType, bfloat16_from_float32, float32_from_bfloat16
+from flambeau.core.dtypes import (
+    DType,
+    bfloat16,
+    bfloat16_from_float32,
+    float32_from_bfloat16,
+)
 from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, Update, data_operands, reachable
 from flambeau.ops.primitive import (
@@ -184,8 +189,11 @@ class Schedule:
         bases: Sequence[Array],
         scalars: Sequence[Scalar],
         shortcuts: Shortcuts | None = None,
+        into: Sequence[Array] | None = None,
     ) -> tuple[list[Array], list[tuple[int, Array]]]:
-        """The results, and flat what each updated base begins with: nothing is written yet."""
+        """The results, and flat what each updated base begins with: no base is written yet. `into`:
+        flat arrays for the results, in place of new ones.
+        """
         arrays = self.start.copy()
         for place, index, extent, kind in self.bases:
             arrays[place] = decode(bases[index][:extent], kind)
@@ -193,6 +201,7 @@ class Schedule:
             arrays[place] = np.asarray(scalars[index], number)
         node: Any = None
         fills = self.fills
+        targets = self.targets(into)
         shortcut = shortcuts(self.nodes) if shortcuts is not None and self.long else None
         with np.errstate(all="ignore"), one_thread():
             try:
@@ -216,15 +225,43 @@ class Schedule:
                         drawn = bases[fills[place]][: result.size]
                         drawn[:] = result.ravel()
                         result = drawn.reshape(shape)
+                    elif place in targets:
+                        target = targets[place].reshape(shape)
+                        target[...] = result
+                        result = target
                     arrays[place] = result
                     for k in dead:
                         arrays[k] = None
             except Exception as error:
                 error.__dict__["node"] = node  # whoever runs the program can say where it is from
                 raise
-            results = [np.array(encode(arrays[k], kind), order="C") for k, kind in self.results]
             updates = [(b, _apart(encode(arrays[k], kind), bases)) for b, k, kind in self.updates]
+            results = self.written(arrays, into)
         return results, [(b, array.ravel()) for b, array in updates]
+
+    def targets(self, into: Sequence[Array] | None) -> dict[int, Array]:
+        """Where values go as soon as they are computed: results whose form is that of storage."""
+        if into is None:
+            return {}
+        plain = [(k, number) for number, (k, kind) in enumerate(self.results) if kind != bfloat16]
+        return {k: into[number] for k, number in reversed(plain)}
+
+    def written(self, arrays: list[Any], into: Sequence[Array] | None) -> list[Array]:
+        """The results, out of the arrays, which go one by one."""
+        last = {k: number for number, (k, _) in enumerate(self.results)}
+        results = []
+        for number, (k, kind) in enumerate(self.results):
+            found = encode(arrays[k], kind)
+            if into is None:
+                results.append(np.array(found, order="C"))
+            else:
+                target = into[number].reshape(found.shape)
+                if not np.may_share_memory(target, found):  # it is there already
+                    target[...] = found
+                results.append(target)
+            if last[k] == number:
+                arrays[k] = None
+        return results
 
 
 def _apart(array: Array, bases: Sequence[Array]) -> Array:
