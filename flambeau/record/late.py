@@ -36,7 +36,7 @@ class LateStorage(Storage):
         self.version = self.silent = 0
         self.exposed = False
         self.foreign = self.recording = self.dtype = None
-        self.base, self.offset = -1, 0
+        self.base, self.offset, self.readers = -1, 0, ()
         self._nbytes = late.nbytes
         self._rows: Storage | None = rows
         self._table: Storage | None = table

@@ -26,6 +26,7 @@ from flambeau.record.flushing import (
     part_new,
     settle_elsewhere,
     settle_other,
+    settle_readers,
     write_exposed,
 )
 from flambeau.record.handle import Family
@@ -75,6 +76,7 @@ __all__ = [
     "ternary",
     "settle_elsewhere",
     "settle_other",
+    "settle_readers",
     "trace_of",
     "unary",
     "view_alias",
