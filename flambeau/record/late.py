@@ -20,7 +20,14 @@ from flambeau.execute import reference
 from flambeau.graph.late_products import LateProduct, with_late_products
 from flambeau.graph.program import Program
 from flambeau.graph.sparse_rows import Late, with_sparse_rows
-from flambeau.record.storage import ALIGNMENT, Buffer, Storage, allocate, no_memory
+from flambeau.record.storage import (
+    ALIGNMENT,
+    NO_MEMORY,
+    Buffer,
+    Storage,
+    allocate,
+    no_memory,
+)
 from flambeau.record.worth import leaving_pays
 
 if TYPE_CHECKING:
@@ -69,10 +76,8 @@ class LateStorage(Storage):
     def __init__(
         self, plan: Plan, maker: Maker, operands: tuple[Storage, ...], compiled: bool
     ) -> None:
-        self.version = self.silent = 0
-        self.exposed = False
-        self.foreign = self.recording = self.dtype = None
-        self.base, self.offset = -1, 0
+        super().__init__(NO_MEMORY)
+        del self.buffer  # whoever asks for it has it made
         self._maker = maker
         self._operands: tuple[Storage, ...] | None = operands
         self._compiled = compiled

@@ -22,7 +22,7 @@ from flambeau.graph.program import Program, scalar_words
 from flambeau.record.observing import WATCH
 from flambeau.record.recording import ERA
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import Buffer, Storage, allocate
+from flambeau.record.storage import NO_MEMORY, Buffer, Storage, allocate
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -53,7 +53,6 @@ class _Arena(threading.local):
 
 
 ARENA = _Arena()
-NO_MEMORY = allocate(0)
 
 
 def in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:

@@ -78,6 +78,9 @@ def allocate(nbytes: int) -> Buffer:
     return Buffer(raw, start + -start % ALIGNMENT, nbytes, -start % ALIGNMENT)
 
 
+NO_MEMORY = allocate(0)
+
+
 def _last_memory(nbytes: int) -> Any:
     """Memory after all that can be given back was; None where that is too little."""
     if nbytes >= HOPELESS:
@@ -103,7 +106,8 @@ class Storage:
 
     `version` counts in-place writes, `silent` those that autograd does not. `exposed` says that
     something outside (a NumPy array) may read or write the memory at any time. `recording` and
-    `base` say where the storage stands in the recording under way.
+    `base` say where the storage stands in the recording under way. `readers` are the recordings
+    that read it as what an earlier program has saved: it does not stand in them.
     """
 
     __slots__ = (
@@ -114,6 +118,7 @@ class Storage:
         "exposed",
         "foreign",
         "offset",
+        "readers",
         "recording",
         "silent",
         "version",
@@ -125,6 +130,7 @@ class Storage:
         self.exposed = False
         self.foreign: Any = None  # the NumPy array whose memory this is
         self.recording: Any = None
+        self.readers: tuple[Any, ...] = ()
         self.base = -1
         self.dtype: DType | None = None  # and the dtype, with
         self.offset = 0  # the byte offset by which the recording under way knows this storage

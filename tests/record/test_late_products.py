@@ -18,6 +18,7 @@ from flambeau.graph import late_products
 from flambeau.record.late import LateStorage
 from flambeau.record.options import OPTIONS
 from flambeau.record.statistics import STATISTICS
+from flambeau.record.storage import no_memory
 from flambeau.record.worth import EARLY
 from tests.record import late_trainings
 from tests.record.late_trainings import (
@@ -81,7 +82,11 @@ def observed(torch: Any, layer: Any, optimizer: Any, batches: Any) -> list[Any]:
     seen: list[Any] = []
     weight = layer.weight
     weight.register_hook(lambda gradient: seen.append(gradient.sum(1)) or gradient * 0.5)
-    weight.register_post_accumulate_grad_hook(lambda w: seen.append(w.grad.abs().sum().item()))
+
+    def note(parameter: Any) -> None:
+        seen.append(parameter.grad.abs().sum().item())
+
+    weight.register_post_accumulate_grad_hook(note)
     return [*plain(torch, layer, optimizer, batches), *seen, weight.grad]
 
 
@@ -399,7 +404,7 @@ def test_no_memory_for_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_late(grad)
 
     def none(nbytes: int) -> Any:
-        raise late.no_memory(nbytes)
+        raise no_memory(nbytes)
 
     with monkeypatch.context() as patch:
         patch.setattr(late, "allocate", none)
