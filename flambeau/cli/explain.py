@@ -34,9 +34,13 @@ def begin(script: str, wanted: Wanted) -> None:
     def end() -> None:
         if os.getpid() != process:
             return  # a child that the script has forked
-        explanation.__exit__()
+        try:
+            explanation.__exit__()
+            last = f"written: {', '.join(shown)}"
+        except OSError as error:  # a folder that is read-only or full: what was found is shown
+            last = f"not written: {error}"
         sys.stdout.flush()
-        print(f"\n{explanation}\n\nwritten: {', '.join(shown)}", file=sys.stderr)
+        print(f"\n{explanation}\n\n{last}", file=sys.stderr)
 
     # Registered before the script's own functions, so that it runs after them.
     atexit.register(end)

@@ -137,15 +137,21 @@ def test_a_forked_child_compiles_for_itself() -> None:
 
 
 def test_the_process_ends_without_what_was_not_begun() -> None:
+    """The piece under way, which lasts as long as the main thread, is finished."""
     script = textwrap.dedent("""
-        import time
+        import threading, time
         from flambeau.record.background import Pending
-        Pending(lambda: time.sleep(0.2))
-        kept = [Pending(lambda: time.sleep(300)) for _ in range(3)]
-        time.sleep(0.05)
-        print("end")
+        def first():
+            begun.set()
+            while threading.main_thread().is_alive():
+                time.sleep(1e-3)
+            print("finished", flush=True)
+        begun = threading.Event()
+        kept = [Pending(first), *[Pending(lambda: time.sleep(300)) for _ in range(3)]]
+        begun.wait()
+        print("end", flush=True)
     """)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=True
     )
-    assert done.stdout == "end\n" and done.stderr == ""
+    assert done.stdout == "end\nfinished\n" and done.stderr == ""
