@@ -573,10 +573,12 @@ class Trace:
         return all(t.group is not tensor.group for t in self.tensors[: tensor.number])
 
     def _of_its_own(self, value: Value) -> Value:
-        """The value, as another one where it is already that of some tensor: a derivative that
-        needs it must know which of the two it was read from.
+        """The value, as another one where it is already that of some tensor (a derivative that
+        needs it must know which of the two it was read from), or a run-time number, whose dtype
+        counts for less than that of a tensor.
         """
-        if value in self.origins or (self.marks and value.order <= self.marks[-1]):
+        old = value in self.origins or (self.marks and value.order <= self.marks[-1])
+        if old or ar.is_scalar(value):
             return view.reshape(value, shape=value.shape)
         return value
 

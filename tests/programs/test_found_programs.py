@@ -518,6 +518,16 @@ for _place in range(5):
             y.tolist()
         seen.append(torch.autograd.grad(y.sum() + _views[1].sum(), w)[0].item())
 """,
+    "a 0-d tensor that was made of a number is none": """
+n = torch.tensor([[1, -3], [4, 0]])
+x = torch.ones((), dtype=torch.float64)
+x.fill_(0.1)
+y = torch.maximum(x, n)
+z = torch.full((), 0.1, dtype=torch.float64) + n
+b = torch.full((), 7) * torch.tensor([True, False])
+c = torch.full((), 0.5j, dtype=torch.complex128) - n
+k = x.item() + torch.full((), 0.7, dtype=torch.float64) * torch.tensor([2])
+""",
 }
 
 

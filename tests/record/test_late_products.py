@@ -81,11 +81,15 @@ def observed(torch: Any, layer: Any, optimizer: Any, batches: Any) -> list[Any]:
     """Hooks see every gradient."""
     seen: list[Any] = []
     weight = layer.weight
-    weight.register_hook(lambda gradient: seen.append(gradient.sum(1)) or gradient * 0.5)
+
+    def halve(gradient: Any) -> Any:
+        seen.append(gradient.sum(1))
+        return gradient * 0.5
 
     def note(parameter: Any) -> None:
         seen.append(parameter.grad.abs().sum().item())
 
+    weight.register_hook(halve)
     weight.register_post_accumulate_grad_hook(note)
     return [*plain(torch, layer, optimizer, batches), *seen, weight.grad]
 
