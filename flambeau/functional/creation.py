@@ -136,6 +136,9 @@ def zeros(
     names: Any = None,
 ) -> Tensor:
     """A tensor of zeros of the given shape."""
+    if sizes and out is None and device is None and layout is None and not requires_grad:
+        made: Tensor = record(ZEROS, (), (shape_of(sizes, "zeros"), checked_dtype(dtype), 0, None))
+        return made
     checked_options(device, layout, pin_memory)
     return finish(
         record(

@@ -92,12 +92,12 @@ def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
     return several if one is None else (one,)
 
 
-_PLAIN = {int}
-
-
 def shape_of(size: tuple[Any, ...], name: str) -> Shape:
     """A shape from `f(2, 3)`, `f((2, 3))` or `f(torch.Size)`."""
-    if size and set(map(type, size)) <= _PLAIN and min(size) >= 0:
+    for extent in size:
+        if type(extent) is not int or extent < 0:
+            break
+    else:
         return size
     if len(size) == 1 and isinstance(size[0], (tuple, list, Size)):
         size = tuple(size[0])

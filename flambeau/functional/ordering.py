@@ -6,6 +6,7 @@ the data: they are computed on the host at once and are not differentiable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -457,7 +458,7 @@ def _binned(array: Any, bins: int, low: float, high: float) -> Any:
     """How many elements lie in each interval, by PyTorch's arithmetic, which is the dtype's."""
     first, last = array.dtype.type(low), array.dtype.type(high)
     inside = (array >= first) & (array <= last)
-    if not inside.all():
+    if np.count_nonzero(inside) < array.size:
         array = array[inside]
     places = ((array - first) * array.dtype.type(bins) / (last - first)).astype(np.int64)
     return np.bincount(np.minimum(places, bins - 1), minlength=bins)
@@ -479,7 +480,7 @@ def histc(
         low, high = float(array.min()), float(array.max())
     if low == high:
         low, high = low - 1, high + 1
-    if not (np.isfinite(low) and np.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError("torch.histc: max must be larger than min")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,16 @@ def _array(buffer: Buffer, program: Program, table: Any) -> Any:
     address = int(table[slot]) + offset
     if not buffer.size:
         return np.empty(0, buffer.dtype.numpy)
-    memory = (ctypes.c_char * buffer.bytes).from_address(address)
-    return np.frombuffer(memoryview(memory), buffer.dtype.numpy, buffer.size)
+    return _memory(address, buffer.dtype.numpy, buffer.size)
+
+
+@lru_cache(maxsize=256)
+def _memory(address: int, dtype: Any, count: int) -> Any:
+    """So many elements at an address, which the array does not hold: programs run on the same ones
+    again and again.
+    """
+    memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memoryview(memory), dtype, count)
 
 
 def location(buffer: Buffer, program: Program) -> tuple[int, int]:
