@@ -9,8 +9,9 @@ is printed beside them, since Flambeau's contains it.
 
 "Cold" has an empty kernel cache (FLAMBEAU_CACHE_DIR is a new folder), "warm" the one that the cold
 run left. The first step counts from before zero_grad to after loss.item(); building the model is
-not in it. The second and third steps are printed as well, since a program may be compiled when it
-is seen again, and the sum of twenty. FLAMBEAU_BACKGROUND=1 compiles beside the steps.
+not in it. Steps 2 to 5 are printed as well, since a program may be compiled when it is seen again,
+and recording is native from then on, and the sum of twenty. FLAMBEAU_BACKGROUND=1 compiles beside
+the steps.
 """
 
 from __future__ import annotations
@@ -127,10 +128,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         print_imports(names, chosen.runs, cache)
     for case in cases:
-        print(f"\n{CASES[case].title}: seconds of steps 1 to 3, and of 20 together")
+        print(f"\n{CASES[case].title}: seconds of steps 1 to 5, and of 20 together")
         for name in names:
             for state, row in zip(("cold", "warm"), first_steps(name, case, chosen.runs)):
-                shown = "  ".join(f"{t:7.4f}" for t in (*row[:3], sum(row)))
+                shown = "  ".join(f"{t:7.4f}" for t in (*row[:5], sum(row)))
                 print(f"  {name:8} {state}  {shown}", flush=True)
 
 

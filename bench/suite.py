@@ -206,7 +206,7 @@ def startup_rows(chosen: argparse.Namespace, frameworks: list[str]) -> Iterator[
         for state, place in (("empty", 0), ("warm", 1)):
             yield row(
                 f"{case}_{state}",
-                f"first 3 steps of {case}, {state} cache",
+                f"first 20 steps of {case}, {state} cache",
                 lambda f, first=first, place=place: sum(first[f][place]),  # type: ignore[misc]
             )
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
+from operator import attrgetter
 
 from flambeau.core.dtypes import DType
 from flambeau.ops.value import Value
@@ -42,8 +44,12 @@ class Program:
     def outputs(self) -> list[Value]:
         return [*self.results, *(update.value for update in self.updates)]
 
-    def nodes(self) -> list[Value]:
+    def nodes(self) -> Sequence[Value]:
         """Every value that the outputs need, operands before users."""
+        return self._nodes
+
+    @cached_property
+    def _nodes(self) -> list[Value]:
         return reachable(self.outputs())
 
     def __str__(self) -> str:
@@ -66,6 +72,9 @@ class Program:
         lines += [f"  result {i} = {names[v]}" for i, v in enumerate(self.results)]
         lines += [f"  base {u.base} = {names[u.value]}" for u in self.updates]
         return "\n".join(lines)
+
+
+_order = attrgetter("order")
 
 
 def scalar_words(scalars: Sequence[DType]) -> list[int]:
@@ -92,7 +101,7 @@ def reachable(outputs: Iterable[Value], *, data: bool = False) -> list[Value]:
             if operand not in seen:
                 seen.add(operand)
                 stack.append(operand)
-    return sorted(seen, key=lambda value: value.order)
+    return sorted(seen, key=_order)
 
 
 def descending(roots: Sequence[Value]) -> list[tuple[int, Value]]:
