@@ -71,7 +71,7 @@ def with_late_results(program: Program) -> tuple[Program, Mapping[int, Maker]]:
 class LateStorage(Storage):
     """A storage that gets its memory when that is first asked for."""
 
-    __slots__ = ("_compiled", "_maker", "_operands", "_plan")
+    __slots__ = ("_compiled", "_maker", "_operands", "_plan", "_run")
 
     def __init__(
         self, plan: Plan, maker: Maker, operands: tuple[Storage, ...], compiled: bool
@@ -82,6 +82,7 @@ class LateStorage(Storage):
         self._operands: tuple[Storage, ...] | None = operands
         self._compiled = compiled
         self._plan = weakref.ref(plan)
+        self._run = plan.runs  # before this one
 
     @property
     def nbytes(self) -> int:
@@ -109,7 +110,8 @@ class LateStorage(Storage):
                 self.buffer = self._maker.make(operands, self._compiled)
                 self._operands = None
                 plan = self._plan()
-                if plan is not None:
+                if plan is not None and plan.looked != self._run:
+                    plan.looked = self._run
                     plan.wanted += 1
             return object.__getattribute__(self, name)
 

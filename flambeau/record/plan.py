@@ -179,6 +179,7 @@ class Plan:
         "joined",
         "late",
         "live",
+        "looked",
         "others",
         "pending",
         "plain",
@@ -208,9 +209,10 @@ class Plan:
         rewritten: list[tuple[int, int, int]] | None = None,
     ) -> None:
         self.program = self.prompt = program
-        # Results that are made when somebody looks, and how often somebody has looked.
+        # Results that are made when somebody looks, at those of how many runs somebody has looked,
+        # and the last of these.
         self.late: Mapping[int, Maker] = {}
-        self.wanted = 0
+        self.wanted, self.looked = 0, -1
         if not (OPTIONS.sync or OPTIONS.watch_nan):
             self.program, self.late = with_late_results(program)
         # New views that follow their base: (number, which of several, whether they are stale).

@@ -31,7 +31,8 @@ TURNS = [(False, False), (False, True), (True, False), (True, True)]
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small operands count as large."""
-    monkeypatch.setattr(module, "LARGE_BYTES", 0)
+    for least in ("LARGE_BYTES", "LARGE_WITHOUT_UNIT"):
+        monkeypatch.setattr(module, least, 0)
     wide_plan.cache_clear()
     TEMPLATES.known.clear()
     yield
@@ -109,8 +110,11 @@ def test_nothing_to_add_and_nothing_to_compute() -> None:
         b.check([dot(b.random((rows, inner)), b.random((inner, columns)))])
 
 
-def test_when() -> None:
+@pytest.mark.parametrize("unit", [False, True])
+def test_when(unit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large operands of few rows, not small ones, and not what the matrix unit does better."""
+    monkeypatch.setattr(module, "has_matrix_unit", lambda: unit)
+    wide_plan.cache_clear()
     bits = WIDTHS[0]
 
     def plan(rows: int, inner: int, columns: int) -> Any:
@@ -123,6 +127,8 @@ def test_when() -> None:
     assert (found.tile_rows + 1) * found.vectors < vector_registers(bits)
     assert plan(32, 128, 128) is None
     assert plan(512, 512, 512) is None
+    assert (plan(512, 64, 784) is None) == (plan(512, 64, 256) is None) == unit
+    wide_plan.cache_clear()
 
 
 @pytest.mark.parametrize("parts", [1, 3])

@@ -200,6 +200,17 @@ def test_wanted_gradients_are_written_with_the_rest() -> None:
     assert type(layer.weight.grad._storage) is not LateStorage
 
 
+def test_gradients_that_are_wanted_once() -> None:
+    """To look at all of one step says nothing of those to come."""
+    net = flambeau.nn.Sequential(*[flambeau.nn.Linear(FEATURES, FEATURES) for _ in range(4)])
+    optimizer = optimizer_of(net)
+    for number, batch in enumerate(steps(flambeau, 12, 15)):
+        plain(flambeau, net, optimizer, [batch])
+        if number == 1:
+            assert all(p.grad.abs().sum().item() > 0 for p in net.parameters())
+    assert sum(is_late(p.grad) for p in net.parameters()) == 4
+
+
 @pytest.mark.parametrize("loop", [clipped, observed])
 def test_gradients_that_are_read_are_written(loop: Loop) -> None:
     """Whoever needs the gradient in memory finds it there."""

@@ -42,14 +42,17 @@ from flambeau.execute.cpu.contraction_spec import (
 from flambeau.execute.cpu.emit import F32, I32, I64, PTR, Emitter, Reg, vector_registers
 from flambeau.execute.cpu.matrix_plan import Side, as_matrices
 from flambeau.execute.cpu.matrix_tiles import lead_indices
+from flambeau.execute.cpu.target import has_matrix_unit
 
 # Of a tile: longer runs of each row where strips are of columns, and registers suffice for them.
 NARROW, BROAD = 2, 4
 STRIP_BYTES = 1 << 18  # of a packed strip
 STRIP = 256  # rows or columns at most: runs of 16 lines
-LARGE_BYTES = 1 << 20  # operands and results from which on memory is what counts
+# Operands and results from which on memory is what counts; rows, columns or terms of a sum, with
+# more of all of which others are faster: the matrix unit, and what there is without it.
+LARGE_BYTES, FEW = 1 << 20, 48
+LARGE_WITHOUT_UNIT, FEW_WITHOUT_UNIT = 1 << 18, 64
 AHEAD = 6  # k of an operand that is not packed
-FEW = 48  # rows, columns or terms of a sum: with more of all the matrix unit is faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +153,12 @@ def wide_plan(spec: Contraction, vector_bits: int) -> WidePlan | None:
     if spec.axes[right.lead.axes[-1]].out != 1:
         return None
     rows, columns, depth = left.lead.extent, right.lead.extent, left.depth
-    large = 4 * max(columns * rows, columns * depth, rows * depth) >= LARGE_BYTES
+    unit = has_matrix_unit()
+    least, few = (LARGE_BYTES, FEW) if unit else (LARGE_WITHOUT_UNIT, FEW_WITHOUT_UNIT)
+    large = 4 * max(columns * rows, columns * depth, rows * depth) >= least
     by_rows = rows > columns and left.lead.stride == 1
     tile = (NARROW if by_rows else BROAD) * vector_bits // 32
-    if not large or min(rows, columns, depth) > FEW or max(rows, columns) < TASKS * tile:
+    if not large or min(rows, columns, depth) > few or max(rows, columns) < TASKS * tile:
         return None
     if depth > max(rows, columns) or 4 * depth * tile > STRIP_BYTES:
         return None
