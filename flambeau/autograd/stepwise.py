@@ -16,6 +16,7 @@ from typing import Any
 from flambeau.record import recorder
 from flambeau.record.backward import FRAME_BACKWARD
 from flambeau.record.chain import (
+    NOTHING,
     Done,
     Frame,
     check_imports,
@@ -120,4 +121,9 @@ def commit_pass(rec: Any, state: Any, frames: list[Frame]) -> list[Any]:
     if not at_rest:
         recorder.flush()
         raise recorder.Flushed
-    return recorder.commit(rec, state, *taken_imports(state.extra, frames))
+    scalars, bases, entered = taken_imports(state.extra, frames)
+    made = recorder.commit(rec, state, scalars, bases, entered)
+    for storage, _ in bases:
+        if storage is not NOTHING:
+            storage.readers = (*(r for r in storage.readers if not r.done and r is not rec), rec)
+    return made

@@ -175,6 +175,16 @@ def settle_elsewhere(tensor: Handle) -> None:
         settle_other(other)
 
 
+def settle_readers(storage: Storage) -> None:
+    """Runs the passes that read the memory as saved, before somebody outside may write there."""
+    for rec in storage.readers:
+        if rec is LOCAL.rec:
+            flush()
+        elif not rec.done:
+            settle_other(rec)
+    storage.readers = ()
+
+
 class Shown(Flushed):
     """A view of memory that NumPy sees is made at once: a view of that very memory."""
 

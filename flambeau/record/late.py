@@ -72,7 +72,7 @@ class LateStorage(Storage):
         self.version = self.silent = 0
         self.exposed = False
         self.foreign = self.recording = self.dtype = None
-        self.base, self.offset = -1, 0
+        self.base, self.offset, self.readers = -1, 0, ()
         self._maker = maker
         self._operands: tuple[Storage, ...] | None = operands
         self._compiled = compiled

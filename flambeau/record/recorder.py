@@ -27,6 +27,7 @@ from flambeau.record.flushing import (
     part_new,
     settle_elsewhere,
     settle_other,
+    settle_readers,
     write_exposed,
 )
 from flambeau.record.handle import Family
@@ -77,6 +78,7 @@ __all__ = [
     "ternary",
     "settle_elsewhere",
     "settle_other",
+    "settle_readers",
     "trace_of",
     "unary",
     "view_alias",

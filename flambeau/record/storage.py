@@ -103,7 +103,8 @@ class Storage:
 
     `version` counts in-place writes, `silent` those that autograd does not. `exposed` says that
     something outside (a NumPy array) may read or write the memory at any time. `recording` and
-    `base` say where the storage stands in the recording under way.
+    `base` say where the storage stands in the recording under way. `readers` are the recordings
+    that read it as what an earlier program has saved: it does not stand in them.
     """
 
     __slots__ = (
@@ -114,6 +115,7 @@ class Storage:
         "exposed",
         "foreign",
         "offset",
+        "readers",
         "recording",
         "silent",
         "version",
@@ -125,6 +127,7 @@ class Storage:
         self.exposed = False
         self.foreign: Any = None  # the NumPy array whose memory this is
         self.recording: Any = None
+        self.readers: tuple[Any, ...] = ()
         self.base = -1
         self.dtype: DType | None = None  # and the dtype, with
         self.offset = 0  # the byte offset by which the recording under way knows this storage

@@ -313,6 +313,8 @@ class Tensor(Base):
         else:
             array = np.empty(meta.shape, meta.dtype.numpy)
         storage.exposed = True
+        if storage.readers:
+            recorder.settle_readers(storage)
         if storage.recording is not None:
             self._settled()  # another thread may have taken it as unseen in between
         return array
