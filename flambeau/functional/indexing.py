@@ -484,7 +484,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     from flambeau.functional.inplace import FILL, FILL_TENSOR, copy_
 
     plan = plan_of(tuple(self._meta.shape), as_items(index))
-    shown = basic(self, plan)
+    shown = self if plan.trivial else basic(self, plan)
     if not isinstance(value, (Tensor, *NUMBERS)):
         module = "numpy." if isinstance(value, np.ndarray) else ""
         raise TypeError(

@@ -32,6 +32,8 @@ from flambeau.core.shapes import (
     overlaps_itself,
     storage_extent,
 )
+from flambeau.ops import arithmetic as ar
+from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
@@ -514,7 +516,11 @@ class Trace:
         if whole:
             flat = flatten(value, shape, strides)
             if tensor.meta.requires_grad and self.grad_mode and not (flat.tracked and reads):
-                past = view.strided_scatter(self.flat(group), flat, strides=(1,), offset=0)
+                old = self.flat(group)
+                if self.is_base(tensor):
+                    past = view.strided_scatter(old, flat, strides=(1,), offset=0)
+                else:  # as of any other part: the gradient's zeros are written into a copy of it
+                    past = el.where(ar.full(flat.shape, False, dtypes.bool_), old, flat)
                 flat = source.relink(flat, past) if past.tracked else flat
                 whole = whole and not past.tracked
         else:

@@ -285,6 +285,47 @@ for _order in 2, 3, 0.5:
         if abs(_rows[0]) < np.inf and _rows[0]:
             seen += [_h.tolist(), _k.tolist()]
 """,
+    "what is written to all of a tensor through a view has a gradient with history": """
+seen = []
+for _write in (
+    lambda y: y.fill_(1),
+    lambda y: y[...].fill_(1),
+    lambda y: y.t().fill_(1),
+    lambda y: y.view(-1).zero_(),
+    lambda y: y.unsqueeze(0).fill_(2),
+    lambda y: y.t().copy_(torch.ones(2, 2)),
+    lambda y: y.copy_(torch.ones(2, 2)),
+    lambda y: y.__setitem__(slice(None), 1),
+    lambda y: y.__setitem__((..., slice(0, 2)), torch.ones(2)),
+    lambda y: y.__setitem__(None, 1),
+    lambda y: y.__setitem__(slice(0, 1), 1),
+):
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = x.clone()
+    _write(y)
+    (_g,) = torch.autograd.grad((y * y * y).mean(), x, create_graph=True)
+    seen += [_g.tolist(), _g.requires_grad, _g.is_leaf]
+    if _g.requires_grad:
+        seen += [torch.autograd.grad(_g.sum(), x)[0].tolist()]
+""",
+    "NumPy writes to what a pass has yet to read": """
+x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+w = torch.tensor([0.5, 0.25, 0.125])
+v = torch.tensor([2.0, 1.5, 0.5])
+y = ((x * w - v) ** 2).mean()
+y.tolist()
+y.backward()
+w.numpy()[...] = 1
+z = x.grad * 2
+y = (x.exp() * v).sum()
+y.tolist()
+import threading
+_work = threading.Thread(target=y.backward)
+_work.start()
+_work.join()
+v[1:].numpy()[0] = 7
+del threading
+""",
     "the norm of one large number": """
 x = torch.tensor(6.6e37, requires_grad=True)
 y = x.norm() + torch.tensor([[6.6e37], [1.0]]).norm(dim=1).sum()

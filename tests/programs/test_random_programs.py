@@ -63,8 +63,8 @@ def first_difference(program: Program, name: str, wanted: Any) -> str | None:
     return None
 
 
-def failing_modes(seed: int) -> list[str]:
-    """The modes in which a program differs, of those in which it runs."""
+def differences(seed: int) -> dict[str, str]:
+    """What is wrong with a program, by mode, of those in which it runs."""
     import torch
 
     program = generate(seed)
@@ -73,7 +73,8 @@ def failing_modes(seed: int) -> list[str]:
     def wanted(number: int) -> list[Any]:
         return run(program, torch, number)
 
-    return [name for name in modes_of(seed) if first_difference(program, name, wanted)]
+    found = {name: first_difference(program, name, wanted) for name in modes_of(seed)}
+    return {name: words for name, words in found.items() if words}
 
 
 def shrunk_report(seed: int, name: str) -> str:
@@ -97,9 +98,7 @@ def shrunk_report(seed: int, name: str) -> str:
 @pytest.mark.parametrize("batch", range((PROGRAMS + BATCH - 1) // BATCH))
 def test_same_as_pytorch(batch: int) -> None:
     seeds = range(FIRST + batch * BATCH, FIRST + min((batch + 1) * BATCH, PROGRAMS))
-    failed = {
-        seed: names for seed in seeds if seed not in ROUNDED and (names := failing_modes(seed))
-    }
+    failed = {seed: found for seed in seeds if seed not in ROUNDED and (found := differences(seed))}
     if failed:
         seed, (name, *_) = next(iter(failed.items()))
         pytest.fail(f"programs differ: {failed}; the first, shrunk:\n{shrunk_report(seed, name)}")
