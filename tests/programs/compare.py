@@ -12,17 +12,23 @@ from .program import SAVED, UNDEFINED, Program, Seen, in_double, run, texts
 TOLERANCES = {"float32": (1e-4, 1e-5), "float64": (2e-6, 1e-7)}
 JITTERS = 3
 AMPLIFIED = 100.0  # how much more than inputs wrong by 1e-6 a right result may be off
+ROUNDED = 10.0  # and how much more than results in between that are off by a rounding
 
 
 def difference(
-    expected: list[Any], actual: list[Any], jittered: Callable[[], list[list[Any]]] = list
+    expected: list[Any],
+    actual: list[Any],
+    jittered: Callable[[], list[list[Any]]] = list,
+    roundings: Callable[[], list[list[Any]]] = list,
 ) -> str | None:
     """The first observation that differs, in words; None where all agree.
 
     `jittered` runs the reference on inputs with small errors, and in double precision: what those
-    change is no mismatch.
+    change is no mismatch. `roundings` runs it with other roundings in between; what is decided
+    otherwise there says nothing.
     """
     others: list[list[Any]] | None = None
+    rounded: list[list[Any]] | None = None
     for place, (want, got) in enumerate(zip(expected, actual)):
         if want[1] == UNDEFINED or (want[1] == SAVED and got == (want[0], None)):
             return None  # (saving less than PyTorch does, Flambeau may go on where it cannot)
@@ -36,12 +42,27 @@ def difference(
         if any(_differs(want, other, np.inf) for other in runs):
             return None  # a decision hangs on rounding: what follows cannot be compared
         spread = max((_spread(want, other) for other in runs), default=0.0)
-        words = _differs(want, got, AMPLIFIED * spread)
+        slack = AMPLIFIED * spread
+        if not _differs(want, got, slack):
+            continue
+        if rounded is None:
+            rounded = roundings()
+        rounded = [other for other in rounded if _decides_alike(expected, other, place)]
+        spread = max((_spread(want, other[place]) for other in rounded), default=0.0)
+        words = _differs(want, got, max(slack, ROUNDED * spread))
         if words:
             return f"after observation {place}, {want[0]!r}: {words}"
     if len(expected) != len(actual):
         return f"{len(actual)} observations instead of {len(expected)}"
     return None
+
+
+def _decides_alike(expected: list[Any], other: list[Any], place: int) -> bool:
+    """Whether two runs differ in no more than numbers up to an observation."""
+    if len(other) <= place:
+        return False
+    pairs = zip(expected[: place + 1], other)
+    return not any(_differs(want, got, np.inf) for want, got in pairs)
 
 
 def mismatch(program: Program, reference: Any, module: Any, runs: int = 1) -> str | None:
@@ -72,19 +93,28 @@ def check_run(
         finally:
             reference.set_default_dtype(usual)
 
+    def roundings() -> list[list[Any]]:
+        from .rounding import rounded
+
+        found = []
+        for seed in range(JITTERS):
+            with rounded(seed):
+                found.append(run(program, reference, number))
+        return found
+
     def compared() -> list[Any]:
         ends = bool(expected) and expected[-1][1] == UNDEFINED
         return run(program, module, number, until=len(expected) - 1 if ends else np.inf)
 
     actual = compared()
-    words = difference(expected, actual, jittered)
+    words = difference(expected, actual, jittered, roundings)
     if words and any(".numpy()" in text for text in texts(program.statements)):
         # PyTorch does not notice that NumPy has changed what a graph saved, and computes the
         # gradient of another function; Flambeau keeps the values that were used.
         hooks = reference.autograd.graph.saved_tensors_hooks
         with hooks(lambda saved: saved.clone(), lambda kept: kept):
             expected = run(program, reference, number)
-        words = difference(expected, compared(), jittered)
+        words = difference(expected, compared(), jittered, roundings)
     return words
 
 

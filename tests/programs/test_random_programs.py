@@ -35,8 +35,6 @@ TURNS = (
     *("late", "recognised", "reference", "replayed", "recognised", "reference"),
     *("recognised", "compiled", "late", "reference", "recognised", "sync"),
 )
-# What hangs on one rounding of 1 - tanh(x)^2 of a large x, more than PyTorch's own roundings show.
-ROUNDED = frozenset({1577})
 
 
 def modes_of(seed: int) -> tuple[str, ...]:
@@ -98,7 +96,7 @@ def shrunk_report(seed: int, name: str) -> str:
 @pytest.mark.parametrize("batch", range((PROGRAMS + BATCH - 1) // BATCH))
 def test_same_as_pytorch(batch: int) -> None:
     seeds = range(FIRST + batch * BATCH, FIRST + min((batch + 1) * BATCH, PROGRAMS))
-    failed = {seed: found for seed in seeds if seed not in ROUNDED and (found := differences(seed))}
+    failed = {seed: found for seed in seeds if (found := differences(seed))}
     if failed:
         seed, (name, *_) = next(iter(failed.items()))
         pytest.fail(f"programs differ: {failed}; the first, shrunk:\n{shrunk_report(seed, name)}")
