@@ -148,11 +148,11 @@ class Engine:
         if len(missing) == 1:
             yield missing[0], self._compile(missing[0], texts[missing[0]])
         elif missing:
-            from concurrent.futures import ThreadPoolExecutor
-
             sources = [texts[key] for key in missing]
             workers = min(len(missing), COMPILE_THREADS, os.cpu_count() or 1)
             try:
+                from concurrent.futures import ThreadPoolExecutor
+
                 with ThreadPoolExecutor(workers, "flambeau-compile") as executor:
                     compiled = list(executor.map(self._compile, missing, sources))
             except RuntimeError:  # no threads any more: the interpreter ends
