@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES = int(os.environ.get("FLAMBEAU_PRESSURE", "1"))
+TIMES = int(os.environ.get("FLAMBEAU_PRESSURE") or 1)
 
 
 def run_script(
