@@ -9,6 +9,7 @@ import resource
 import site
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -119,23 +120,27 @@ def test_same_training(name: str, usual: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user's number of processes is limited")
-def test_no_more_threads(usual: str, tmp_path: Path) -> None:
+def test_no_more_threads(usual: str) -> None:
     """A user who may have one process trains without helpers."""
-    tmp_path.chmod(0o777)
+    nobody = 65534
 
     def alone() -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         os.setgroups([])
-        os.setresgid(65534, 65534, 65534)
-        os.setresuid(65534, 65534, 65534)
+        os.setresgid(nobody, nobody, nobody)
+        os.setresuid(nobody, nobody, nobody)
 
-    for command in ([sys.executable, "-c", "0"], ["test", "-w", str(tmp_path)]):
-        try:
-            if subprocess.run(command, user=65534, cwd="/", check=False).returncode:
-                raise PermissionError
-        except PermissionError:
-            pytest.skip("this Python, or the folder, is not for other users")
-    assert trained(Form(variables={"FLAMBEAU_NUM_THREADS": "4"}, first=alone), tmp_path) == usual
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        for command in ([sys.executable, "-c", "0"], ["test", "-w", name]):
+            try:
+                if subprocess.run(command, user=nobody, cwd="/", check=False).returncode:
+                    raise PermissionError
+            except PermissionError:
+                pytest.skip("this Python, or the folder, is not for other users")
+        form = Form(variables={"FLAMBEAU_NUM_THREADS": "4"}, first=alone)
+        assert trained(form, folder) == usual
 
 
 def test_an_explanation_that_cannot_be_written(tmp_path: Path) -> None:
