@@ -17,6 +17,22 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "hooks before and behind a write, one of them behind no_grad": """
+w = torch.tensor([1.2, -0.9, 0.4], requires_grad=True)
+y = w * 2
+handles = [y.register_hook(lambda g: g * float(g.sum() > 8))]
+y.mul_(w * 0.5)
+y.register_hook(lambda g: print(1, round(g.sum().item(), 3)) or g * 3)
+print(round(y.sum().item(), 3))
+y.mul_(w * 0.5)
+y.register_hook(lambda g: print(2, round(g.sum().item(), 3)) or g + 1)
+y.register_hook(lambda g: print(3, round(g.sum().item(), 3)))
+with torch.no_grad():
+    y.mul_(2)
+y.register_hook(lambda g: print(4, round(g.sum().item(), 3)))
+handles.pop().remove()
+g = torch.autograd.grad((y * w).sum(), w)[0]
+""",
     "the gradient of a tensor that was filled, in a later program": """
 x = torch.tensor([[2.0, 1.5, 2.25], [-0.5, 1.5, 0.5]], requires_grad=True)
 y = x / 2.0
