@@ -465,7 +465,6 @@ from flambeau.functional.ternary import clamp_max_ as clamp_max_
 from flambeau.functional.ternary import clamp_min as clamp_min
 from flambeau.functional.ternary import clamp_min_ as clamp_min_
 from flambeau.functional.ternary import lerp as lerp
-from flambeau.functional.ternary import not_below as not_below
 from flambeau.functional.ternary import where as where
 from flambeau.functional.views import broadcast_to as broadcast_to
 from flambeau.functional.views import flatten as flatten

@@ -242,7 +242,7 @@ NAMES = {
     "statistics": "corrcoef cov renorm",
     "ternary": (
         "addcdiv addcmul clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip clip_ lerp "
-        "not_below where "
+        "where "
     ),
     "windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
 }

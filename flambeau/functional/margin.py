@@ -25,7 +25,7 @@ from flambeau.functional.neural import (
     widened,
 )
 from flambeau.functional.similarity import distance_value
-from flambeau.functional.ternary import not_below
+from flambeau.functional.ternary import CLAMP
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -39,8 +39,9 @@ Flag = bool | None
 
 
 def _hinge(x: Value) -> Value:
-    """max(0, x), as PyTorch's clamp_min has it."""
-    return not_below(x, 0.0)
+    """max(0, x), as PyTorch's clamp_min has it: the gradient passes at 0 and not at NaN."""
+    hinge: Value = CLAMP.function(x, 0.0, None)
+    return hinge
 
 
 def _above_zero(x: Value) -> Value:

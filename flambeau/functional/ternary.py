@@ -62,11 +62,6 @@ def _between_cotangents(one: str | None, ct: Value, x: Value, *bounds: Value) ->
     return tuple(el.where(where, ct, zero) for where in (inside, below, above))
 
 
-def not_below(x: Value, low: float) -> Value:
-    """clamp_min of floats: PyTorch's hinge, whose gradient passes at the bound and not at NaN."""
-    return _between(x, ar.full_like(x, low), None)
-
-
 CLAMP = PureOp("clamp", _clamp, preserves=True)
 CLAMP_ = InplaceOp("clamp_", _clamp, "ClampBackward0")
 
