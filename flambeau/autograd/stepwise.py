@@ -123,7 +123,9 @@ def commit_pass(rec: Any, state: Any, frames: list[Frame]) -> list[Any]:
         raise recorder.Flushed
     scalars, bases, entered = taken_imports(state.extra, frames)
     made = recorder.commit(rec, state, scalars, bases, entered)
+    mine = (rec,)
     for storage, _ in bases:
         if storage is not NOTHING:
-            storage.readers = (*(r for r in storage.readers if not r.done and r is not rec), rec)
+            others = [r for r in storage.readers if not r.done and r is not rec]
+            storage.readers = (*others, rec) if others else mine
     return made

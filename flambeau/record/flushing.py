@@ -175,14 +175,17 @@ def settle_elsewhere(tensor: Handle) -> None:
         settle_other(other)
 
 
-def settle_readers(storage: Storage) -> None:
-    """Runs the passes that read the memory as saved, before somebody outside may write there."""
+def settle_readers(storage: Storage, own: bool = True) -> None:
+    """Runs the passes that read the memory as saved, before somebody outside may write there; or
+    those of other threads, before this one's program does.
+    """
     for rec in storage.readers:
         if rec is LOCAL.rec:
-            flush()
+            if own:
+                flush()
         elif not rec.done:
             settle_other(rec)
-    storage.readers = ()
+    storage.readers = (LOCAL.rec,) if not own and LOCAL.rec in storage.readers else ()
 
 
 class Shown(Flushed):

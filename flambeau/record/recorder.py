@@ -357,8 +357,11 @@ def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
 def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None) -> Any:
     """Records a write into `target`; returns it."""
     storage = target._storage
-    if storage is not None and storage.exposed and storage.still_exposed():
-        return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
+    if storage is not None:
+        if storage.readers:
+            settle_readers(storage, own=False)
+        if storage.exposed and storage.still_exposed():
+            return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
     advance(op, (target, *operands), attributes)
     if target._hooks is not None and LOCAL.grad_mode and not target._meta.is_leaf:
         target._hooks = None  # they stay where they are; new ones stand behind the write

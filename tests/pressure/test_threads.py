@@ -263,6 +263,26 @@ def test_tensors_go_from_thread_to_thread() -> None:
         assert handed_over(150) == [15.0] * 150
 
 
+def test_a_pass_of_another_thread_reads_what_was_saved() -> None:
+    """It is pending when this thread writes to what it needs, and reads that it was written."""
+    for write in (
+        lambda w: w.fill_(0.0),
+        lambda w: w[1:].mul_(0.0),
+        lambda w: w.zero_().sum().item(),
+    ):
+        x = fb.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        w = fb.tensor([2.0, 3.0, 4.0])
+        loss = (x * w).exp().sum()
+        loss.item()
+        worker = threading.Thread(target=loss.backward)
+        worker.start()
+        worker.join()
+        write(w)
+        assert w.tolist()[1:] == [0.0, 0.0]
+        wanted = np.float32([2, 3, 4]) * np.exp(np.float32([2, 6, 12]))
+        np.testing.assert_allclose(x.grad.numpy(), wanted, rtol=1e-5)
+
+
 def test_the_tree_is_pruned_while_others_record() -> None:
     stop = threading.Event()
 
