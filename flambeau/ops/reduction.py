@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
+from flambeau.ops import source
 from flambeau.ops.primitive import REDUCTION, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -62,17 +64,59 @@ class Prod(Reduction):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         x, axes = inputs[0], attrs["axes"]
-        zero = el.eq(x, ar.zeros_like(x))
-        filled = el.where(zero, ar.full_like(x, 1), x)
-        zeros = spread(sum_(ar.cast(zero, dtypes.int64), axes=axes), x, axes)
-        others = ar.mul(spread(ct, x, axes), ar.conj(spread(prod(filled, axes=axes), x, axes)))
-        single = ar.logical_and(zero, ar.eq(zeros, 1))
-        only = ar.where(single, others, ar.zeros_like(x))
-        return (ar.where(ar.eq(zeros, 0), others / ar.conj(filled), only),)
+        factors = _Factors(x, axes)
+        slope = ar.mul(spread(ct, x, axes), ar.conj(factors.others()))
+        # Where a factor is 0, the slopes of the others do not say how they depend on it.
+        return (source.with_derivative(slope, (ct, x), partial(_slope_cotangents, axes)),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         with np.errstate(all="ignore"):
             return np.asarray(arrays[0].prod(axis=attrs["axes"], dtype=arrays[0].dtype))
+
+
+class _Factors:
+    """Products of all but some of the factors along axes, which may be 0."""
+
+    def __init__(self, x: Value, axes: tuple[int, ...]) -> None:
+        self.x, self.axes = x, axes
+        self.zero = el.eq(x, ar.zeros_like(x))
+        self.filled = el.where(self.zero, ar.full_like(x, 1), x)
+        self.zeros = self.sum(ar.cast(self.zero, dtypes.int64))
+        self.product = spread(prod(self.filled, axes=axes), x, axes)  # of those that are not 0
+
+    def sum(self, terms: Value) -> Value:
+        return spread(sum_(terms, axes=self.axes), self.x, self.axes)
+
+    def others(self) -> Value:
+        """For each factor the product of all others."""
+        nothing = ar.zeros_like(self.x)
+        single = ar.logical_and(self.zero, ar.eq(self.zeros, 1))
+        only = ar.where(single, self.product, nothing)
+        return ar.where(ar.eq(self.zeros, 0), ar.div(self.product, self.filled), only)
+
+    def weighted_others(self, weights: Value) -> Value:
+        """For each factor k the sum over all others i of weights[i] times the product of all
+        factors but i and k.
+        """
+        nothing = ar.zeros_like(self.x)
+        quotients = ar.div(weights, self.filled)
+        at_zeros = ar.where(self.zero, weights, nothing)
+        elsewhere = ar.where(self.zero, nothing, quotients)
+        sum_elsewhere, sum_at_zeros = self.sum(elsewhere), self.sum(at_zeros)
+        none = ar.div(ar.sub(sum_elsewhere, quotients), self.filled)
+        one = ar.where(self.zero, sum_elsewhere, ar.div(sum_at_zeros, self.filled))
+        two = ar.where(self.zero, ar.sub(sum_at_zeros, weights), nothing)
+        more = ar.where(ar.eq(self.zeros, 2), two, nothing)
+        some = ar.where(ar.eq(self.zeros, 1), one, more)
+        return ar.mul(self.product, ar.where(ar.eq(self.zeros, 0), none, some))
+
+
+def _slope_cotangents(
+    axes: tuple[int, ...], cts: Value, ct: Value, x: Value
+) -> tuple[Value, Value]:
+    factors = _Factors(x, axes)
+    back = sum_(ar.mul(cts, factors.others()), axes=axes)
+    return back, ar.mul(spread(ct, x, axes), ar.conj(factors.weighted_others(cts)))
 
 
 class Extremum(Reduction):
