@@ -33,7 +33,7 @@ def test_gradients(dtype: str, dim: int | None, zeros: int) -> None:
     if dtype == "complex128":
         numbers = [n + 1j * rng.standard_normal(n.shape) for n in numbers]
     numbers[0].reshape(-1)[rng.choice(12, zeros, replace=False)] = 0
-    close = {"rtol": 1e-4, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-10, "atol": 1e-12}
+    rtol, atol = (1e-4, 1e-6) if dtype == "float32" else (1e-10, 1e-12)
     theirs = gradients(torch, dtype, dim, numbers)
     for mine, other in zip(gradients(flambeau, dtype, dim, numbers), theirs, strict=True):
-        np.testing.assert_allclose(mine, other, **close)
+        np.testing.assert_allclose(mine, other, rtol=rtol, atol=atol)
