@@ -242,8 +242,11 @@ class Cofactors(Primitive):
         return inputs[0].shape, inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        # Of det(A) A^-T; second derivatives are those of regular matrices.
+        # Third derivatives are those of regular matrices: of det(A) A^-T.
         x = inputs[0]
+        found = ar.conj(cofactor_slope(source.detach(x), source.detach(ar.conj(ct))))
+        if not (x.tracked or ct.tracked):
+            return (found,)
         inverted = inverse(x)
         turned = ma.swap_last(inverse.parts(inverted, x)[0])
         value = determinant(x)
@@ -253,7 +256,7 @@ class Cofactors(Primitive):
         back = adjoint(inverse.parts(inverted, x)[0])
         second = ar.neg(dot(dot(back, ma.swap_last(ar.mul(ct, scale))), back))
         assert first is not None
-        return (ar.add(first, second),)
+        return (source.relink(found, ar.add(first, second)),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         u, s, vh = _converging("linalg.det", lambda: np.linalg.svd(arrays[0]))
@@ -263,6 +266,39 @@ class Cofactors(Primitive):
         sign = np.linalg.det(u) * np.linalg.det(vh)
         scaled = u.conj() * others.prod(-1)[..., None, :]
         return np.asarray(sign[..., None, None] * (scaled @ vh.conj()))
+
+
+class CofactorSlope(Primitive):
+    """How the cofactors of the first matrix change along the second; finite for singular ones."""
+
+    name, family, differentiable = "cofactor_slope", HOST, False
+
+    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
+        return inputs[0].shape, inputs[0].dtype
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        # With A = U S V^H and M = U^H W V, of the cofactors of S + t M, where P[i, k] is the
+        # product of all singular values but i and k: on the diagonal sum_k M[k, k] P[i, k],
+        # elsewhere -M[j, i] P[i, j].
+        x, along = arrays
+        u, s, vh = _converging("linalg.det", lambda: np.linalg.svd(x))
+        n = s.shape[-1]
+        pairs = np.zeros((*s.shape, n), s.dtype)
+        before = np.ones_like(s)  # the product of the values before each
+        before[..., 1:] = np.cumprod(s, -1)[..., :-1]
+        after = np.ones_like(s)
+        after[..., :-1] = np.cumprod(s[..., ::-1], -1)[..., ::-1][..., 1:]
+        for i in range(n):
+            between = np.ones_like(s[..., i + 1 :])
+            between[..., 1:] = np.cumprod(s[..., i + 1 : -1], -1)
+            pairs[..., i, i + 1 :] = before[..., i, None] * between * after[..., i + 1 :]
+        pairs += pairs.swapaxes(-1, -2)
+        turned = u.conj().swapaxes(-1, -2) @ along @ vh.conj().swapaxes(-1, -2)
+        inner = -turned.swapaxes(-1, -2) * pairs
+        places = np.arange(n)
+        inner[..., places, places] = (pairs @ turned[..., places, places, None])[..., 0]
+        sign = np.linalg.det(u) * np.linalg.det(vh)
+        return np.asarray(sign[..., None, None] * (u.conj() @ inner @ vh.conj()), x.dtype)
 
 
 class SignLogDet(Factorisation):
@@ -515,6 +551,7 @@ solve_triangular = SolveTriangular()
 cholesky_solve = CholeskySolve()
 determinant = Determinant()
 cofactors = Cofactors()
+cofactor_slope = CofactorSlope()
 slogdet = SignLogDet()
 lu = LU()
 qr = QR()

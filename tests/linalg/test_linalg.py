@@ -154,18 +154,38 @@ def test_integer_results_and_empty_matrices() -> None:
         check(lambda t, x: getattr(t.linalg, name)(x), draw(0, 3, 3))
 
 
-def test_singular_determinant_has_a_gradient() -> None:
-    """The matrix of cofactors. (PyTorch divides by what is 0 up to roundings: with some of them its
-    gradient is 0.)
+def cofactors(x: Any) -> Any:
+    """Of a matrix, from the determinants of its minors."""
+    found = np.ones_like(x)
+    for row, column in np.ndindex(x.shape):
+        minor = np.delete(np.delete(x, row, 0), column, 1)
+        found[row, column] = (-1) ** (row + column) * np.linalg.det(minor)
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize(("size", "rank"), [(1, 0), (2, 0), (2, 1), (3, 1), (3, 2), (4, 2), (4, 4)])
+def test_singular_determinants_have_gradients(size: int, rank: int, dtype: str) -> None:
+    """The cofactors, and how they change. (PyTorch divides by what is 0 up to roundings: with some
+    of them its gradient is 0.)
     """
-    x = draw(3, 3)
-    x[2] = x[0] + x[1]
-    leaf = flambeau.tensor(x.numpy(), requires_grad=True)
-    flambeau.linalg.det(leaf).backward()
-    for row, column in np.ndindex(3, 3):
-        minor = np.delete(np.delete(x.numpy(), row, 0), column, 1)
-        cofactor = (-1) ** (row + column) * np.linalg.det(minor)
-        assert leaf.grad[row, column].item() == pytest.approx(cofactor, rel=1e-9, abs=1e-12)
+    rng = np.random.default_rng(size + rank)
+
+    def numbers(*shape: int) -> Any:
+        found = rng.standard_normal(shape)
+        return found + 1j * rng.standard_normal(shape) if dtype == "complex128" else found
+
+    x, weights, scale = numbers(size, rank) @ numbers(rank, size), numbers(size, size), numbers()
+    leaf = flambeau.tensor(x, requires_grad=True)
+    determinant = flambeau.linalg.det(leaf)
+    cotangent = flambeau.tensor(scale, dtype=leaf.dtype)
+    (first,) = flambeau.autograd.grad(determinant, leaf, cotangent, create_graph=True)
+    (second,) = flambeau.autograd.grad(first, leaf, flambeau.tensor(weights))
+    wanted = scale * cofactors(x).conj()
+    np.testing.assert_allclose(first.detach().resolve_conj().numpy(), wanted, atol=1e-10)
+    step = 1e-5 * weights
+    wanted = scale * ((cofactors(x + step) - cofactors(x - step)) / 2e-5).conj()
+    np.testing.assert_allclose(second.resolve_conj().numpy(), wanted, rtol=1e-6, atol=1e-7)
 
 
 def test_results_have_names_and_lapack_strides() -> None:
