@@ -7,6 +7,7 @@ words it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,7 @@ class PutReduce(Primitive):
             else ar.where(touched, ar.zeros_like(x), ar.full_like(x, 1))
         )
         if attrs["reduce"] == "prod":
-            return self._product(ct, out, x, index, rows, kept, what)
+            return self._product(ct, x, index, rows, kept, what)
         own = ar.cast(el.eq(x, out), x.dtype) * kept
         hits = ar.cast(el.eq(rows, take(out, index, what=what)), x.dtype)
         count = put_add(own, index, hits, what=what)
@@ -171,19 +172,18 @@ class PutReduce(Primitive):
         return own * shared, None, hits * take(shared, index, what=what)
 
     def _product(
-        self, ct: Value, out: Value, x: Value, index: Value, rows: Value, kept: Value, what: str
+        self, ct: Value, x: Value, index: Value, rows: Value, kept: Value, what: str
     ) -> Cotangents:
-        one, own_zero = ar.full_like(x, 1), ar.logical_and(ar.eq(x, 0), ar.ne(kept, 0))
-        row_zero = ar.eq(rows, 0)
-        zeros = put_add(ar.cast(own_zero, x.dtype), index, ar.cast(row_zero, x.dtype), what=what)
-        own = ar.where(ar.ne(kept, 0), ar.where(own_zero, one, x), one)
-        factors = ar.where(row_zero, ar.full_like(rows, 1), rows)
-        product = put_reduce(own, index, factors, reduce="prod", include_self=True, what=what)
-        scaled = ct * product
-        first = kept * ar.where(own_zero, ar.eq(zeros, 1), ar.eq(zeros, 0)) * scaled / own
-        mine = take(zeros, index, what=what)
-        rest = ar.where(row_zero, ar.eq(mine, 1), ar.eq(mine, 0))
-        return first, None, rest * take(scaled, index, what=what) / factors
+        """All factors one after another: those of x, then the rows."""
+        count, more = x.size, rows.size
+        own = ar.where(ar.ne(kept, 0), x, ar.full_like(x, 1))
+        factors = view.concat(own, view.reshape(rows, shape=(more,)), axis=0)
+        places = view.concat(source.iota(size=count), view.reshape(index, shape=(more,)), axis=0)
+        grouping = partial(_by_place, count, what)
+        slopes = reduction.slopes_of_product(ct, factors, grouping, places)
+        first = view.slice_(slopes, starts=(0,), sizes=(count,), steps=(1,))
+        rest = view.slice_(slopes, starts=(count,), sizes=(more,), steps=(1,))
+        return kept * first, None, view.reshape(rest, shape=rows.shape)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, index, rows = arrays
@@ -203,9 +203,24 @@ class PutReduce(Primitive):
         return result
 
 
+def _by_place(count: int, what: str, places: Value, x: Value) -> reduction.Groups:
+    """Factors, of which each is multiplied to one of so many places."""
+
+    def add(terms: Value) -> Value:
+        nothing = ar.full((count,), 0, terms.dtype)
+        return put_add(nothing, places, terms, what=what)
+
+    def multiply(terms: Value) -> Value:
+        ones = ar.full((count,), 1, terms.dtype)
+        return put_reduce(ones, places, terms, reduce="prod", include_self=True, what=what)
+
+    return reduction.Groups(add, multiply, lambda value: take(value, places, what=what))
+
+
 take = Take()
 put_add = PutAdd()
 put_set = PutSet()
 put_reduce = PutReduce()
 
 from flambeau.ops import elementwise as el  # noqa: E402  (derivatives)
+from flambeau.ops import reduction, source, view  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,29 +63,63 @@ class Prod(Reduction):
     name = "prod"
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        x, axes = inputs[0], attrs["axes"]
-        factors = _Factors(x, axes)
-        slope = ar.mul(spread(ct, x, axes), ar.conj(factors.others()))
-        # Where a factor is 0, the slopes of the others do not say how they depend on it.
-        return (source.with_derivative(slope, (ct, x), partial(_slope_cotangents, axes)),)
+        return (slopes_of_product(ct, inputs[0], partial(_along_axes, attrs["axes"])),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         with np.errstate(all="ignore"):
             return np.asarray(arrays[0].prod(axis=attrs["axes"], dtype=arrays[0].dtype))
 
 
-class _Factors:
-    """Products of all but some of the factors along axes, which may be 0."""
+class Groups(NamedTuple):
+    """Factors that are multiplied with each other: what to do with a value for each of them."""
 
-    def __init__(self, x: Value, axes: tuple[int, ...]) -> None:
-        self.x, self.axes = x, axes
+    add: Callable[[Value], Value]
+    """The sum of each group."""
+    multiply: Callable[[Value], Value]
+    spread: Callable[[Value], Value]
+    """For each factor the value of its group."""
+
+
+def _along_axes(axes: tuple[int, ...], x: Value) -> Groups:
+    return Groups(
+        partial(sum_, axes=axes), partial(prod, axes=axes), lambda value: spread(value, x, axes)
+    )
+
+
+def slopes_of_product(ct: Value, x: Value, grouping: Callable[..., Groups], *given: Value) -> Value:
+    """The cotangents of factors, from those of products; `grouping(*given, x)` says of which."""
+    slopes = _slopes(ct, x, grouping(*given, x))
+    # Where a factor is 0, the slopes of the others do not say how they depend on it.
+    backward = partial(_slope_cotangents, grouping)
+    return source.with_derivative(slopes, (ct, x, *given), backward)
+
+
+def _slopes(ct: Value, x: Value, groups: Groups) -> Value:
+    return ar.mul(groups.spread(ct), ar.conj(_Factors(x, groups).others()))
+
+
+def _slope_cotangents(
+    grouping: Callable[..., Groups], cts: Value, ct: Value, x: Value, *given: Value
+) -> tuple[Value | None, ...]:
+    groups = grouping(*given, x)
+    factors = _Factors(x, groups)
+    back = groups.add(ar.mul(cts, factors.others()))
+    also = ar.mul(groups.spread(ct), ar.conj(factors.weighted_others(cts)))
+    return back, also, *(None for _ in given)
+
+
+class _Factors:
+    """Products of all but some of the factors of a group, which may be 0."""
+
+    def __init__(self, x: Value, groups: Groups) -> None:
+        self.x, self.groups = x, groups
         self.zero = el.eq(x, ar.zeros_like(x))
         self.filled = el.where(self.zero, ar.full_like(x, 1), x)
         self.zeros = self.sum(ar.cast(self.zero, dtypes.int64))
-        self.product = spread(prod(self.filled, axes=axes), x, axes)  # of those that are not 0
+        self.product = groups.spread(groups.multiply(self.filled))  # of those that are not 0
 
     def sum(self, terms: Value) -> Value:
-        return spread(sum_(terms, axes=self.axes), self.x, self.axes)
+        return self.groups.spread(self.groups.add(terms))
 
     def others(self) -> Value:
         """For each factor the product of all others."""
@@ -109,14 +143,6 @@ class _Factors:
         more = ar.where(ar.eq(self.zeros, 2), two, nothing)
         some = ar.where(ar.eq(self.zeros, 1), one, more)
         return ar.mul(self.product, ar.where(ar.eq(self.zeros, 0), none, some))
-
-
-def _slope_cotangents(
-    axes: tuple[int, ...], cts: Value, ct: Value, x: Value
-) -> tuple[Value, Value]:
-    factors = _Factors(x, axes)
-    back = sum_(ar.mul(cts, factors.others()), axes=axes)
-    return back, ar.mul(spread(ct, x, axes), ar.conj(factors.weighted_others(cts)))
 
 
 class Extremum(Reduction):

@@ -37,3 +37,38 @@ def test_gradients(dtype: str, dim: int | None, zeros: int) -> None:
     theirs = gradients(torch, dtype, dim, numbers)
     for mine, other in zip(gradients(flambeau, dtype, dim, numbers), theirs, strict=True):
         np.testing.assert_allclose(mine, other, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("name", ["index_reduce", "scatter_reduce"])
+def test_gradients_by_place(name: str, include_self: bool) -> None:
+    """Beside PyTorch's products of the same factors: its own refuse a second gradient here."""
+    torch = pytest.importorskip("torch")
+    given = [[0.0, 2, 3], [1, 0, 0], [2, -1, 4], [3, 0, 2]]
+    weights = np.random.default_rng(0).standard_normal((2, 4, 3))
+    places = [0, 2, 0, 2]
+
+    def by_hand(t: Any, x: Any, rows: Any) -> Any:
+        lines = []
+        for place in range(4):
+            own = [x[place]] if include_self or place not in places else []
+            factors = own + [rows[n] for n, target in enumerate(places) if target == place]
+            lines.append(t.stack(factors).prod(0))
+        return t.stack(lines)
+
+    def reduced(t: Any, x: Any, rows: Any) -> Any:
+        index = t.tensor(places)
+        if name == "scatter_reduce":
+            index = index[:, None].expand(4, 3)
+        return getattr(x, name)(0, index, rows, "prod", include_self=include_self)
+
+    def gradients(t: Any, product_of: Any) -> list[Any]:
+        x = t.tensor(given, dtype=t.float64, requires_grad=True)
+        product = product_of(t, x, x.flip(0) * x)
+        one, two = [t.tensor(w.tolist(), dtype=t.float64) for w in weights]
+        (first,) = t.autograd.grad(product, x, one, create_graph=True)
+        second = t.autograd.grad(first, x, two)
+        return [v.detach().numpy() for v in (product, first, *second)]
+
+    for mine, other in zip(gradients(flambeau, reduced), gradients(torch, by_hand), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-12)
