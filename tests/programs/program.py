@@ -283,8 +283,9 @@ def _refuse_quirks(trial: Trial, text: str) -> None:
     if any(v.requires_grad for v in whole if not v.dtype.is_floating_point):
         raise Ambiguous
     kept = RETAINED.match(text)
-    if kept and kept[1] in env and env[kept[1]].retains_grad:
-        trial.kept.append((env[kept[1]], env[kept[1]]._version))
+    keeper = env.get(kept[1]) if kept else None
+    if getattr(keeper, "retains_grad", False):  # (a name may stand for a `.grad` that is None)
+        trial.kept.append((keeper, keeper._version))
     if any(
         getattr(view, "_base", None) is not None and view._version != then
         for view, then in trial.kept
