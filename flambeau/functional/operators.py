@@ -126,6 +126,7 @@ def bind() -> None:
         setattr(Tensor, f"__{name}__", _frequent(operators[name], op))
     others: dict[str, Callable[..., Any]] = {
         "where": ternary.where_method,
+        "__rtruediv__": _operator(lambda self, other: p.mul(p.reciprocal(self), other)),
         "__eq__": _equality(p.eq, arrays=True),
         "__ne__": _equality(p.ne, arrays=False),
         "__neg__": p.neg,

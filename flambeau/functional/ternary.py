@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -155,7 +156,11 @@ def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     """start + w (end - start), from the nearer end as PyTorch has it."""
     dtype = ar.promoted_dtype(start, end)
-    a, b, w = ar.broadcast(*[ar.widened(ar.as_value(v, dtype)) for v in (start, end, weight)])
+    if not (dtype.is_floating_point or dtype.is_complex):
+        which = "scalar" if ar.is_scalar(weight) else "tensor"
+        message = f"\"lerp_kernel_{which}\" not implemented for '{dtype.scalar_name}'"
+        raise NotImplementedError(message)
+    a, b, w = _widened(dtype, start, end, weight)
     near = ar.lt(el.abs_(w), 0.5)
     if dtype.is_complex:
         return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
@@ -181,13 +186,20 @@ def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     return in_place(LERP_, self, (end, weight))
 
 
+def _widened(dtype: DType, *operands: Operand) -> list[Value]:
+    """Operands as their kernels compute with them: in float32 for half types, where numbers are
+    not rounded to these first.
+    """
+    wide = dtypes.float32 if dtype in ar.HALVES else dtype
+    found = [ar.as_value(v, wide if ar.is_scalar(v) else dtype) for v in operands]
+    return ar.broadcast(*[ar.cast(v, wide) for v in found])
+
+
 def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.promoted_dtype(x, a, b)
-    operands = [ar.as_value(v, dtype) for v in (x, a, b, value)]
+    total, left, right, scale = _widened(dtype, x, a, b, value)
     if not dtype.is_floating_point:
-        total, left, right, scale = operands
         return ar.add(total, ar.mul(ar.mul(scale, left), right))
-    total, left, right, scale = ar.broadcast(*[ar.widened(v) for v in operands])
 
     def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
         return ct, ct * (b * scale), ct * (a * scale), None
@@ -196,10 +208,21 @@ def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
 
 
+INTEGER_DIVISION = (
+    "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will "
+    "perform a true division of tensor1 and tensor2. The historic addcdiv behavior can be "
+    "implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer "
+    "inputs and as (input + value * tensor1 / tensor2) for float inputs. The future addcdiv "
+    "behavior is just the latter implementation: (input + value * tensor1 / tensor2), for all "
+    "dtypes."
+)
+
+
 def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
-    dtype = ar.float_dtype(x, a, b)
-    operands = [ar.widened(ar.as_value(v, dtype)) for v in (x, a, b, value)]
-    total, left, right, scale = ar.broadcast(*operands)
+    if ar.promoted_dtype(a, b).kind not in "fc":
+        raise RuntimeError(INTEGER_DIVISION)
+    dtype = ar.promoted_dtype(x, a, b)
+    total, left, right, scale = _widened(dtype, x, a, b, value)
     result = total + scale * left / right
     if dtype.is_complex:
         return result

@@ -6,6 +6,7 @@ values are weaker than dimensioned ones. The rules are those of `flambeau.core.p
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from flambeau.core import dtypes
@@ -17,6 +18,9 @@ from flambeau.ops.value import Operand, Scalar, Shape, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+HALVES = (dtypes.float16, dtypes.bfloat16)
 
 
 def promoted_dtype(*operands: Operand) -> DType:
@@ -48,8 +52,10 @@ def cast(x: Value, dtype: DType) -> Value:
 
 
 def as_value(x: Operand, dtype: DType) -> Value:
-    """A value of `dtype`: a cast, or a 0-d constant."""
+    """A value of `dtype`: a cast, or a 0-d constant. It is no number: its dtype counts."""
     if isinstance(x, Value):
+        if x.dtype is dtype and is_scalar(x):
+            return view.reshape(x, shape=x.shape)
         return cast(x, dtype)
     return source.constant(x, dtype)
 
@@ -70,7 +76,7 @@ def broadcast(*values: Value) -> list[Value]:
 
 def widened(x: Value) -> Value:
     """Half types as float32, in which PyTorch's kernels compute them."""
-    return cast(x, dtypes.float32) if x.dtype in (dtypes.float16, dtypes.bfloat16) else x
+    return cast(x, dtypes.float32) if x.dtype in HALVES else x
 
 
 def apply(primitive: Primitive, operands: Sequence[Operand], dtype: DType) -> Value:
@@ -107,12 +113,37 @@ def sub(a: Operand, b: Operand) -> Value:
 
 
 def mul(a: Operand, b: Operand) -> Value:
-    return binary(elementwise.mul, a, b)
+    dtype = promoted_dtype(a, b)
+    finer = dtype in HALVES and ((is_scalar(a) and _is_finer(a, dtype)) or _is_finer(b, dtype))
+    return _rounded_once(elementwise.mul, a, b, dtype) if finer else binary(elementwise.mul, a, b)
 
 
 def div(a: Operand, b: Operand) -> Value:
     """True division: integers become floats."""
-    return apply(elementwise.div, (a, b), float_dtype(a, b))
+    dtype = float_dtype(a, b)
+    if dtype in HALVES and _is_finer(b, dtype):
+        return _rounded_once(elementwise.div, as_value(a, dtype), b, dtype)
+    return apply(elementwise.div, (a, b), dtype)
+
+
+def _rounded_once(primitive: Primitive, a: Operand, b: Operand, dtype: DType) -> Value:
+    """`primitive` on operands of a half type and a number, or 0-d tensor, of another: as PyTorch's
+    products and quotients (not its sums) have it, that is not rounded to the half type first.
+    """
+    return cast(apply(primitive, (a, b), dtypes.float32), dtype)
+
+
+def _is_finer(v: Operand, dtype: DType) -> bool:
+    if isinstance(v, Value):
+        return v.ndim == 0 and v.dtype is not dtype and v.dtype.kind in "iuf"
+    return isinstance(v, (int, float)) and not _fits(v, dtype)
+
+
+def _fits(number: float, dtype: DType) -> bool:
+    """Whether rounding to a half type leaves a number as it is."""
+    bits = 8 if dtype is dtypes.bfloat16 else 11
+    mantissa, exponent = math.frexp(number)
+    return (mantissa * (1 << bits)).is_integer() and -13 <= exponent <= 15
 
 
 def eq(a: Operand, b: Operand) -> Value:

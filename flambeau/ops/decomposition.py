@@ -76,6 +76,12 @@ def _real(x: Value) -> Value:
     return el.real(x) if x.dtype.is_complex else x
 
 
+def _quotient(a: Value, b: Value) -> Value:
+    """a / b, and 0 where both are 0: equal eigenvalues whose vectors nothing hangs on."""
+    both = ar.logical_and(ar.eq(a, 0), ar.eq(b, 0))
+    return ar.div(a, ar.where(both, ar.full_like(b, 1), b))
+
+
 def _differences(s: Value) -> Value:
     """s_j - s_i, and 1 on the diagonal."""
     k = s.shape[-1]
@@ -506,7 +512,7 @@ class SymmetricEigen(Factorisation):
         values, values_ct = _real(values), ar.cast(_real(values_ct), x.dtype)
         turn = dot(adjoint(vectors), vectors_ct)
         skew = ar.mul(ar.sub(turn, adjoint(turn)), 0.5)
-        inner = ar.div(skew, _differences(values))
+        inner = _quotient(skew, _differences(values))
         inner = ar.add(ma.strictly(inner), ma.embedded(values_ct))
         return (dot(dot(vectors, inner), adjoint(vectors)),)
 
@@ -532,7 +538,7 @@ class Eigen(Factorisation):
         inner = dot(back, vectors_ct)
         scale = ar.cast(_real(ma.diagonal_of(inner)), x.dtype)
         inner = ar.sub(inner, dot(back, _columns(vectors, scale)))
-        inner = ar.div(inner, ar.conj(_differences(values)))
+        inner = _quotient(inner, ar.conj(_differences(values)))
         inner = ar.add(ma.strictly(inner), ma.embedded(values_ct))
         right = dot(inner, back)
         return (solve.parts(solve(back, right), right)[0],)

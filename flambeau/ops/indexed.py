@@ -165,11 +165,11 @@ class PutReduce(Primitive):
         )
         if attrs["reduce"] == "prod":
             return self._product(ct, x, index, rows, kept, what)
-        own = ar.cast(el.eq(x, out), x.dtype) * kept
+        own = ar.cast(el.eq(x, out), x.dtype)  # (counts as PyTorch counts, also where not included)
         hits = ar.cast(el.eq(rows, take(out, index, what=what)), x.dtype)
         count = put_add(own, index, hits, what=what)
         shared = ct / ar.where(ar.eq(count, 0), ar.full_like(count, 1), count)
-        return own * shared, None, hits * take(shared, index, what=what)
+        return kept * own * shared, None, hits * take(shared, index, what=what)
 
     def _product(
         self, ct: Value, x: Value, index: Value, rows: Value, kept: Value, what: str

@@ -188,6 +188,15 @@ def test_singular_determinants_have_gradients(size: int, rank: int, dtype: str) 
     np.testing.assert_allclose(second.resolve_conj().numpy(), wanted, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["eigvalsh", "eigvals"])
+def test_equal_eigenvalues_have_gradients(name: str) -> None:
+    for equal in ([1.0, 1.0, 1.0, 2.0], [0.0] * 4):
+        leaf = flambeau.tensor(np.diag(equal), requires_grad=True)
+        found = getattr(flambeau.linalg, name)(leaf)
+        (found.real if found.is_complex() else found).sum().backward()  # the trace
+        np.testing.assert_allclose(leaf.grad.numpy(), np.eye(4), atol=1e-12)
+
+
 def test_results_have_names_and_lapack_strides() -> None:
     x = positive(4)
     cases: list[Case] = [
