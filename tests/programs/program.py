@@ -104,7 +104,8 @@ class Trial:
     def tensors(self) -> list[tuple[str, Any]]:
         """The variables that are tensors, by name."""
         tensor = self.module.Tensor
-        return [pair for pair in list(self.env.items()) if isinstance(pair[1], tensor)]
+        names = self.env.copy()  # at once: other threads set variables
+        return [pair for pair in names.items() if isinstance(pair[1], tensor)]
 
 
 def run(
@@ -331,12 +332,12 @@ def _run_threads(trial: Trial, block: Block) -> None:
     alone = trial.alone and len(bodies) == 1
     until = trial.until - len(trial.seen) if alone else math.inf
     parts = [replace(trial, seen=[], alone=alone, until=until) for _ in bodies]
-    failures: list[Ambiguous] = []
+    failures: list[BaseException] = []
 
     def work(part: Trial, body: tuple[Statement, ...]) -> None:
         try:
             _run_body(part, body)
-        except Ambiguous as error:
+        except BaseException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=pair) for pair in zip(parts, bodies)]
@@ -346,8 +347,8 @@ def _run_threads(trial: Trial, block: Block) -> None:
         thread.join()
     for part in parts:
         trial.seen += part.seen
-    if failures:
-        raise Ambiguous
+    for failure in failures:
+        raise failure
 
 
 SINGLE = re.compile(r"torch\.tensor\({data}, dtype=torch\.float32(, requires_grad=True)?\)")
