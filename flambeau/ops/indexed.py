@@ -223,4 +223,4 @@ put_set = PutSet()
 put_reduce = PutReduce()
 
 from flambeau.ops import elementwise as el  # noqa: E402  (derivatives)
-from flambeau.ops import reduction, source, view  # noqa: E402
+from flambeau.ops import reduction, source, view  # noqa: E402  (derivatives)
