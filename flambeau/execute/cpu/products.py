@@ -105,21 +105,36 @@ def contraction_kernels(
     if pairs is not None:
         return _pair_kernels(group, stores, forward, scratch, vector_bits, packs, pairs)
     choice = ranked(spec, vector_bits, form.rank) if form.rank else None
-    key = ("contraction", spec, choice)
+    sources = [operand_of(left), operand_of(right)]
+    try:
+        return _product(group, stores, forward, scratch, vector_bits, spec, sources, choice)
+    except NotImplementedError:
+        if not spec.bands:
+            raise
+        return None  # no tile fits between the bands: the general loops have guards
+
+
+def _product(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    spec: Contraction,
+    sources: Sequence[Operand],
+    choice: Choice | None = None,
+) -> list[KernelCode]:
+    """The kernels of a contraction of two sources."""
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
         size = epilogue.size
         codes = emit_contraction(vector_bits, spec, epilogue, store_size=size, choice=choice)
         return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
 
-    try:
-        codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
-    except NotImplementedError:
-        if not spec.bands:
-            raise
-        return None  # no tile fits between the bands: the general loops have guards
+    key = ("contraction", spec, choice)
+    codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
-    operands = [operand_of(left), operand_of(right), memory, *outer]
+    operands = [*sources, memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
@@ -143,16 +158,7 @@ def _pair_kernels(
             source = _packed(source, text, zipped.bytes, label, kernels, scratch, packs)
         sources.append(source)
 
-    def emit(epilogue: _Epilogue) -> list[Emitted]:
-        codes = emit_contraction(vector_bits, plan.spec, epilogue, store_size=epilogue.size)
-        return [(c.text, c.tasks, c.parallel, c.scratch_bytes) for c in codes]
-
-    key = ("pairs", plan.spec)
-    codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
-    memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
-    operands = [*sources, memory, *outer]
-    kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
-    return kernels
+    return kernels + _product(group, stores, forward, scratch, vector_bits, plan.spec, sources)
 
 
 def picked_kernels(
