@@ -185,7 +185,7 @@ def settle_readers(storage: Storage, own: bool = True) -> None:
                 flush()
         elif not rec.done:
             settle_other(rec)
-    storage.readers = (LOCAL.rec,) if not own and LOCAL.rec in storage.readers else ()
+    storage.readers = tuple([rec for rec in storage.readers if not rec.done])
 
 
 class Shown(Flushed):
