@@ -9,6 +9,7 @@
 | FLAMBEAU_CACHE=0 | compiled kernels are not kept on disk |
 | FLAMBEAU_CACHE_DIR | where they are kept; else XDG_CACHE_HOME/flambeau or ~/.cache/flambeau |
 | FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
+| FLAMBEAU_CPU_CAPABILITY | the most that kernels may use: avx512, avx2, or default (SSE) |
 | FLAMBEAU_MATRIX_UNIT=0 | float32 products use vector instructions only, not Intel's AMX |
 | FLAMBEAU_TUNE=1 | where several kernels can serve, the fastest is found by timing them |
 | FLAMBEAU_CHECK=1 | compiled kernels check each load and store against their buffers |
@@ -23,6 +24,7 @@ from __future__ import annotations
 import os
 
 EXECUTORS = ("auto", "reference", "compiled")
+CPU_CAPABILITIES = ("avx512", "avx2", "default")
 
 
 def _switched_on(name: str, default: str = "0") -> bool:
@@ -85,6 +87,14 @@ def cache_limit() -> int | None:
     if not spelled.isdecimal():
         raise ValueError(f"FLAMBEAU_CACHE_LIMIT_MB must be a whole number, not {spelled!r}")
     return int(spelled) << 20
+
+
+def cpu_capability() -> str | None:
+    """One of CPU_CAPABILITIES, if any is named. Raises ValueError for anything else."""
+    name = os.environ.get("FLAMBEAU_CPU_CAPABILITY", "").strip().lower()
+    if name and name not in CPU_CAPABILITIES:
+        raise ValueError(f"FLAMBEAU_CPU_CAPABILITY must be avx512, avx2 or default, got {name!r}")
+    return name or None
 
 
 def matrix_unit_wanted() -> bool:

@@ -14,6 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
+from flambeau.core import settings
 from flambeau.execute.cpu import code_memory
 from flambeau.execute.cpu.objects import FORMAT, default_cache
 from flambeau.execute.cpu.target import Target, binding
@@ -71,6 +72,11 @@ LEAVES = {
     (EXTENDED + 8, 0): (1,),
     (EXTENDED + 0x21, 0): (0,),
 }
+# How wide vectors of each of settings.CPU_CAPABILITIES are, and how LLVM's names of what is beyond
+# them begin.
+WIDTHS = {"avx512": 512, "avx2": 256, "default": 128}
+BEYOND_AVX2 = ("amx", "avx512", "avx10", "evex512")
+BEYOND_SSE = ("avx", "fma", "f16c", "xop", "vaes", "vpclmulqdq")
 
 
 class Host(NamedTuple):
@@ -83,7 +89,26 @@ class Host(NamedTuple):
 
 @cache
 def host() -> Host:
-    """Of this machine, once a process."""
+    """Of this machine, as far as FLAMBEAU_CPU_CAPABILITY lets it be used, once a process."""
+    said, most = _said(), settings.cpu_capability()
+    return said if most is None else said._replace(target=limited(said.target, most))
+
+
+def limited(target: Target, most: str) -> Target:
+    """An x86-64 machine without what goes beyond `most` (one of settings.CPU_CAPABILITIES)."""
+    bits = min(target.vector_bits, WIDTHS[most])
+    if not target.triple.startswith("x86_64") or bits == target.vector_bits:
+        return target
+    beyond = BEYOND_AVX2 if most == "avx2" else BEYOND_AVX2 + BEYOND_SSE
+    features = [
+        f"-{name[1:]}" if name.startswith("+") and name[1:].startswith(beyond) else name
+        for name in target.features.split(",")
+    ]
+    said = f"{target.description}, {most.upper()} at most"
+    return target._replace(features=",".join(features), vector_bits=bits, description=said)
+
+
+def _said() -> Host:
     key, store = _key(), default_cache()
     if key is None or store is None:
         return _asked()
