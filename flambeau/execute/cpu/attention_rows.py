@@ -1,6 +1,7 @@
-"""What both directions of attention's kernels are written in: packing, products, masks (AVX-512).
+"""What both directions of attention's kernels are written in: packing, products, masks.
 
-All products are calls of one kind of function: eight rows (or one) of a result by 16 or 32 columns.
+All products are calls of one kind of function: eight rows (or one) of a result by one or two
+vectors of columns.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ from dataclasses import dataclass
 from flambeau.execute.cpu import math_gates
 from flambeau.execute.cpu.contraction_nest import PARAMETERS, transposed
 from flambeau.execute.cpu.contraction_spec import operand_pointer, weighted_sum
-from flambeau.execute.cpu.emit import F32, I16, I32, I64, PTR, Emitter, Reg
+from flambeau.execute.cpu.emit import (
+    F32,
+    I32,
+    I64,
+    PTR,
+    Emitter,
+    Reg,
+    Type,
+    vector_registers,
+)
 from flambeau.execute.cpu.math_lanes import Lanes, mad, where
 from flambeau.execute.cpu.recurrence_products import aligned
 from flambeau.ops.attention import LOG2_E
 
-LANES, ROWS, WIDE = 16, 8, 32
-VECTOR = F32.with_lanes(LANES)
+ROWS = 8
 # Words behind the operands: pairs of matrices k and v, heads of k, rows, columns, tasks, rows of a
 # chunk, elements of a task's memory, the scale's bits, heads of q for one of k; then three strides
 # of each operand with matrices.
@@ -24,6 +33,16 @@ PAIRS, HEADS, LENGTH, COLUMNS, TASKS, CHUNKED, OWN, SCALE, GROUP, STRIDES = rang
 MATRICES = ("added", "hidden", "kept")
 STRIDED = ("ct", "q", "k", "v", "out", *MATRICES)
 INFINITY = float("inf")
+
+
+def lanes_of(vector_bits: int) -> int:
+    """Floats of a vector."""
+    return vector_bits // 32
+
+
+def step_of(vector_bits: int) -> int:
+    """Columns that two vectors have: rows of scores are padded to a multiple."""
+    return 2 * lanes_of(vector_bits)
 
 
 @dataclass(frozen=True)
@@ -45,8 +64,10 @@ class Rows:
 
     backwards = False
 
-    def __init__(self, form: Form) -> None:
-        self.e = Emitter(512)
+    def __init__(self, form: Form, vector_bits: int) -> None:
+        self.e = Emitter(vector_bits)
+        self.lanes = lanes_of(vector_bits)
+        self.step, self.vector = step_of(vector_bits), F32.with_lanes(self.lanes)
         self.form, self.features, self.width = form, form.features, form.width
         names = ("ct", "q", "k", "v", "out", "saved") if self.backwards else ("q", "k", "v")
         last = ("result", "scratch") if self.backwards else ("result", "saved", "scratch")
@@ -76,19 +97,23 @@ class Rows:
         place = self.e.gep(args, "i64", self.e.i64(2 * len(self.number) + number))
         return self.e.load(place, I64)
 
-    def lanes(self, pointer: Reg) -> Lanes:
-        return Lanes(self.e, self.e.load(pointer, VECTOR, 4))
+    def read(self, pointer: Reg) -> Lanes:
+        return Lanes(self.e, self.e.load(pointer, self.vector, 4))
+
+    def lanes_at(self, line: Reg, number: int) -> Lanes:
+        """A vector of a line, by its number."""
+        return self.read(self.at(line, (self.e.i64(number), self.lanes)))
 
     def spread(self, scalar: Reg) -> Lanes:
-        return Lanes(self.e, self.e.splat(scalar, LANES))
+        return Lanes(self.e, self.e.splat(scalar, self.lanes))
 
     def folded(self, value: Lanes, name: str, start: float) -> Reg:
         """The sum or maximum of a vector's lanes."""
         e = self.e
         if name == "fmax":
-            return e.call("llvm.vector.reduce.fmax.v16f32", F32, [value.reg])
-        full = "llvm.vector.reduce.fadd.v16f32"
-        e.declarations.setdefault(full, f"declare float @{full}(float, <16 x float>)")
+            return e.call(f"llvm.vector.reduce.fmax.v{self.lanes}f32", F32, [value.reg])
+        full = f"llvm.vector.reduce.fadd.v{self.lanes}f32"
+        e.declarations.setdefault(full, f"declare float @{full}(float, {self.vector})")
         first = e.const(start, F32)
         return e.temp(F32, f"call reassoc float @{full}({first.typed}, {value.reg.typed})")
 
@@ -113,7 +138,7 @@ class Rows:
                 name: [self.word(args, STRIDES + 3 * n + k) for k in range(3)]
                 for n, name in enumerate(strided)
             }
-            self.wide = self.rounded(self.columns, WIDE)
+            self.wide = self.rounded(self.columns, self.step)
             self.numbers(args)
             self.reach = e.alloca(I64, 1, 8)
             with e.loop(first, last) as loop:
@@ -187,12 +212,15 @@ class Rows:
         with e.function("turn", "internal void", parameters) as registers:
             source, stride, columns, wide, features, target = registers
             last = self.plus(columns, -1)
-            with e.loop(e.i64(0), wide, LANES) as across, e.loop(e.i64(0), features, LANES) as down:
+            with (
+                e.loop(e.i64(0), wide, self.lanes) as across,
+                e.loop(e.i64(0), features, self.lanes) as down,
+            ):
                 loaded = []
-                for row in range(LANES):
+                for row in range(self.lanes):
                     number = self.smaller(self.plus(across.index, row), last)
                     start = self.at(source, (self.times(number, stride), 1), (down.index, 1))
-                    loaded.append(e.load(start, VECTOR, 4))
+                    loaded.append(e.load(start, self.vector, 4))
                 for feature, turned in enumerate(transposed(e, loaded)):
                     line = self.times(self.plus(down.index, feature), wide)
                     e.store(self.at(target, (line, 1), (across.index, 1)), turned, 4)
@@ -214,31 +242,33 @@ class Rows:
         parameters += [("count", I64), ("c", PTR), ("rc", I64), ("again", I64)]
         with e.function(f"tile{rows}x{vectors}", "internal void", parameters) as registers:
             a, ra, ka, b, kb, count, c, rc, again = registers
-            starts = [e.gep(a, "i8", self.times(ra, e.i64(r))) for r in range(rows)]
-            zeros = [e.const(0, VECTOR)] * (rows * vectors)
-            with e.loop(e.i64(0), count, carried=zeros) as loop:
-                line = e.gep(b, "i8", self.times(loop.index, kb))
-                along = self.times(loop.index, ka)
-                right = [
-                    e.load(self.at(line, (e.i64(n), LANES)), VECTOR, 4) for n in range(vectors)
-                ]
-                sums = []
-                for r in range(rows):
-                    one = e.splat(e.load(e.gep(starts[r], "i8", along), F32), LANES)
-                    for n in range(vectors):
-                        sums.append(e.fma(one, right[n], loop.carried[r * vectors + n]))
-                loop.yield_(sums)
-            adding = e.cmp("icmp ne", again, e.i64(0))
-            mask = e.splat(adding, LANES)
-            for number, total in enumerate(loop.carried):
-                r, n = divmod(number, vectors)
-                place = self.at(e.gep(c, "i8", self.times(rc, e.i64(r))), (e.i64(n), LANES))
-                before = e.call(
-                    "llvm.masked.load.v16f32.p0",
-                    VECTOR,
-                    [place, Reg("4", I32), mask, e.const(0, VECTOR)],
-                )
-                e.store(place, e.op("fadd", before, total), 4)
+            adding = e.splat(e.cmp("icmp ne", again, e.i64(0)), self.lanes)
+            # As many rows at once as there are registers for their sums.
+            most = min(rows, 8 if vector_registers(e.vector_bits) > 16 else 4)
+            for top in range(0, rows, most):
+                of_rows = [e.i64(r) for r in range(top, top + most)]
+                starts = [e.gep(a, "i8", self.times(ra, r)) for r in of_rows]
+                zeros = [e.const(0, self.vector)] * (most * vectors)
+                with e.loop(e.i64(0), count, carried=zeros) as loop:
+                    line = e.gep(b, "i8", self.times(loop.index, kb))
+                    along = self.times(loop.index, ka)
+                    right = [self.lanes_at(line, n) for n in range(vectors)]
+                    totals = iter(loop.carried)
+                    sums = []
+                    for start in starts:
+                        one = self.spread(e.load(e.gep(start, "i8", along), F32))
+                        sums += [mad(one, x, Lanes(e, next(totals))).reg for x in right]
+                    loop.yield_(sums)
+                for number, total in enumerate(loop.carried):
+                    r, n = divmod(number, vectors)
+                    line = e.gep(c, "i8", self.times(rc, of_rows[r]))
+                    place = self.at(line, (e.i64(n), self.lanes))
+                    before = e.call(
+                        f"llvm.masked.load.v{self.lanes}f32.p0",
+                        self.vector,
+                        [place, Reg("4", I32), adding, e.const(0, self.vector)],
+                    )
+                    e.store(place, e.op("fadd", before, total), 4)
             e.line("ret void")
 
     def product(
@@ -270,8 +300,8 @@ class Rows:
             ]
             e.call(f"tile{rows}x{vectors}", None, arguments, declared=True)
 
-        whole = columns // WIDE * WIDE
-        for column in range(0, whole, WIDE):
+        whole = columns // self.step * self.step
+        for column in range(0, whole, self.step):
             call(2, e.i64(column))
         if columns > whole:
             call(1, e.i64(whole))
@@ -279,10 +309,10 @@ class Rows:
     def scores(
         self, rows: int, a: tuple[Reg, Reg], turned: Reg, count: int, to: Reg, end: Reg
     ) -> None:
-        """Rows of products with a transposed matrix, of the columns up to a multiple of 32."""
+        """Rows of products with a transposed matrix, of the columns up to a multiple of `step`."""
         e, four = self.e, self.e.i64(4)
         stride, wide = self.times(a[1], four), self.times(self.wide, four)
-        with e.loop(e.i64(0), end, WIDE) as loop:
+        with e.loop(e.i64(0), end, self.step) as loop:
             right, target = (self.at(x, (loop.index, 1)) for x in (turned, to))
             arguments = [a[0], stride, four, right, wide, e.i64(count), target, wide, e.i64(0)]
             e.call(f"tile{rows}x2", None, arguments, declared=True)
@@ -295,31 +325,41 @@ class Rows:
         found = []
         for row in range(rows):
             limit = e.cast("trunc", self.limit(self.plus(first, row)), "i32")
-            found.append(e.splat(limit, LANES))
+            found.append(e.splat(limit, self.lanes))
         return found
 
     def seen(self, column: Reg, limit: Reg) -> Reg:
-        """Which of 16 columns are before the limit."""
+        """Which of a vector's columns are before the limit."""
         e = self.e
-        start = e.splat(e.cast("trunc", column, "i32"), LANES)
-        numbers = e.op("add", start, e.lane_numbers(LANES, "i32"))
+        start = e.splat(e.cast("trunc", column, "i32"), self.lanes)
+        numbers = e.op("add", start, e.lane_numbers(self.lanes, "i32"))
         return e.cmp("icmp slt", numbers, limit)
 
     def mask(self, name: str, row: Reg, column: Reg, seen: Reg) -> Reg:
-        """16 elements of a mask; of a bool one, whether they hold."""
+        """A vector of a mask; of a bool one, whether they hold."""
         e, element = self.e, self.element(name)
-        type_ = VECTOR.with_element(element)
+        type_ = self.vector.with_element(element)
         place = self.plus(self.times(row, self.strides[name][2]), column)
-        suffix = "v16f32" if element == "float" else "v16i8"
-        align = Reg("4" if element == "float" else "1", I32)
-        arguments = [e.gep(self.masks[name], element, place), align, seen, e.const(0, type_)]
-        loaded = e.call(f"llvm.masked.load.{suffix}.p0", type_, arguments)
-        return loaded if element == "float" else e.cmp("icmp ne", loaded, e.const(0, type_))
+        kind = "f32" if element == "float" else "i8"
+        align = 4 if element == "float" else 1
+        pointer, none = e.gep(self.masks[name], element, place), e.const(0, type_)
+        name = f"llvm.masked.load.v{self.lanes}{kind}.p0"
+
+        def some() -> Reg:
+            return e.call(name, type_, [pointer, Reg(str(align), I32), seen, none])
+
+        if e.vector_bits == 512:
+            loaded = some()
+        else:  # narrower machines load masked lanes one by one
+            whole = e.cmp("icmp sle", self.plus(column, self.lanes), self.columns)
+            loaded = e.either(whole, lambda: e.load(pointer, type_, align), some)
+            loaded = e.select(seen, loaded, none)
+        return loaded if element == "float" else e.cmp("icmp ne", loaded, none)
 
     def exponents(self, place: Reg, row: Reg, column: Reg, limit: Reg, factor: Lanes) -> Lanes:
         """Scores times a factor, with masks; -inf from the limit on."""
         e, seen = self.e, self.seen(column, limit)
-        x = self.lanes(place) * factor
+        x = self.read(place) * factor
         if "added" in self.form.extras:
             x = mad(Lanes(e, self.mask("added", row, column, seen)), LOG2_E, x)
         if "hidden" in self.form.extras:
@@ -329,10 +369,10 @@ class Rows:
         return where(Lanes(e, seen), x, -INFINITY)
 
     def keeping(self, row: Reg, column: Reg, limit: Reg) -> Lanes:
-        """What 16 weights are multiplied by."""
+        """What a vector of weights are multiplied by."""
         e = self.e
         kept = Lanes(e, self.mask("kept", row, column, self.seen(column, limit)))
-        scale = Lanes(e, e.const(self.form.kept_scale, VECTOR))
+        scale = Lanes(e, e.const(self.form.kept_scale, self.vector))
         return where(kept, scale, 0.0) if self.form.kept_bool else kept * scale
 
     def look(self, *matrices: tuple[str, Reg, Reg, int]) -> None:
@@ -343,12 +383,14 @@ class Rows:
             return
         e, zero = self.e, self.spread(self.e.const(0.0, F32))
         for operand, matrix, rows, features in matrices:
-            steps = range(features // LANES)
-            with e.loop(e.i64(0), rows, carried=[zero.reg] * len(steps)) as loop:
+            steps = range(features // self.lanes)
+            with e.loop(e.i64(0), rows, carried=[zero.reg] * min(len(steps), 4)) as loop:
                 line = self.at(matrix, (self.times(loop.index, self.strides[operand][2]), 1))
-                parts = [self.lanes(self.at(line, (e.i64(n), LANES))) for n in steps]
-                sums = zip(parts, loop.carried, strict=True)
-                loop.yield_([mad(x, zero, Lanes(e, total)).reg for x, total in sums])
+                sums = list(loop.carried)
+                for n in steps:
+                    total = Lanes(e, sums[n % 4])
+                    sums[n % 4] = mad(self.lanes_at(line, n), zero, total).reg
+                loop.yield_(sums)
             total = Lanes(e, loop.carried[0])
             for one in loop.carried[1:]:
                 total = total + Lanes(e, one)
@@ -366,13 +408,13 @@ class Rows:
             return most
         limits = self.limits(first, rows)
         # A row that sees nothing is NaN everywhere unless it is safe: then all columns are needed.
-        flags = [] if self.form.safe else [e.const(False, VECTOR.with_element("i1"))] * rows
-        with e.loop(e.i64(0), most, LANES, [e.i64(0), *flags]) as loop:
+        flags = [] if self.form.safe else [e.const(False, self.vector.with_element("i1"))] * rows
+        with e.loop(e.i64(0), most, self.lanes, [e.i64(0), *flags]) as loop:
             shown = [self.shown(self.plus(first, r), loop.index, limits[r]) for r in range(rows)]
             joined = shown[0]
             for one in shown[1:]:
                 joined = e.op("or", joined, one)
-            end = e.select(self.any_of(joined), self.plus(loop.index, LANES), loop.carried[0])
+            end = e.select(self.any_of(joined), self.plus(loop.index, self.lanes), loop.carried[0])
             so_far = zip(loop.carried[1:], shown) if flags else ()
             loop.yield_([end, *[e.op("or", x, y) for x, y in so_far]])
         end = self.smaller(loop.carried[0], most)
@@ -381,21 +423,21 @@ class Rows:
         return end
 
     def any_of(self, flags: Reg) -> Reg:
-        bits = self.e.bitcast(flags, I16)
-        return self.e.cmp("icmp ne", bits, self.e.const(0, I16))
+        bits = self.e.bitcast(flags, Type(f"i{self.lanes}"))
+        return self.e.cmp("icmp ne", bits, self.e.const(0, bits.type))
 
     def shown(self, row: Reg, column: Reg, limit: Reg) -> Reg:
-        """Which of 16 columns a row sees."""
-        e, flags = self.e, VECTOR.with_element("i1")
+        """Which of a vector's columns a row sees."""
+        e, flags = self.e, self.vector.with_element("i1")
         found = self.seen(column, limit)
         if "hidden" in self.form.extras:
             hidden = e.op(
-                "and", self.mask("hidden", row, column, found), e.splat(self.hiding, LANES)
+                "and", self.mask("hidden", row, column, found), e.splat(self.hiding, self.lanes)
             )
             found = e.op("and", found, e.op("xor", hidden, e.const(True, flags)))
         if "added" in self.form.extras:
             added = self.mask("added", row, column, found)
-            found = e.op("and", found, e.cmp("fcmp une", added, e.const(-INFINITY, VECTOR)))
+            found = e.op("and", found, e.cmp("fcmp une", added, e.const(-INFINITY, self.vector)))
         return found
 
     def lines(self, base: Reg, column: Reg, rows: int) -> list[Reg]:

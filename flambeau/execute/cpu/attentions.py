@@ -1,8 +1,8 @@
-"""Kernels for attention: some rows of scores at a time, for any lengths (AVX-512, float32).
+"""Kernels for attention: some rows of scores at a time, for any lengths (float32).
 
 Note [Rows of scores]
 A task has some of the B x G pairs of matrices k and v. It packs the keys of one, transposed, so
-that a vector is one feature of 16 keys. Eight rows of q then make eight rows of scores, whose
+that a vector is one feature of some keys. Eight rows of q then make eight rows of scores, whose
 softmax and product with v follow while they are in the nearest cache. The gradient makes the
 weights p of as many rows as the level-2 cache holds again, and the gradient ds of their scores
 likewise, and from them
@@ -26,14 +26,13 @@ from functools import lru_cache
 from flambeau.execute.cpu import math_logarithm
 from flambeau.execute.cpu.attention_rows import (
     INFINITY,
-    LANES,
     MATRICES,
     ROWS,
     STRIDED,
-    VECTOR,
-    WIDE,
     Form,
     Rows,
+    lanes_of,
+    step_of,
 )
 from flambeau.execute.cpu.emit import F32, I32, I64, Reg
 from flambeau.execute.cpu.math_lanes import Lanes, mad, where
@@ -52,9 +51,10 @@ def is_native_attention(v: Value) -> bool:
     """Whether there is a kernel for a value of this family."""
     q, _, values = _matrices(v)
     widths = q.shape[3], values.shape[3]
-    if v.dtype.name != "float32" or Target.host().vector_bits != 512:
+    if v.dtype.name != "float32":
         return False
-    if any(n % LANES or n > MOST_FEATURES for n in widths):
+    lanes = lanes_of(Target.host().vector_bits)
+    if any(n % lanes or n > MOST_FEATURES for n in widths):
         return False
     more = extras_of(v.inputs, v.attrs)
     if any(x.dtype.name not in ("float32", "bool") for x in more.values()):
@@ -78,7 +78,9 @@ class Attended:
     scratch: int
 
 
-def kernel(v: Value, strides: Sequence[tuple[int, ...]], saving: bool) -> Attended:
+def kernel(
+    v: Value, strides: Sequence[tuple[int, ...]], saving: bool, vector_bits: int
+) -> Attended:
     """The kernel of a value with operands of these strides, the last of which are 1.
 
     Operands forwards: those of `attention`, the result, what is saved, scratch; backwards: those of
@@ -88,7 +90,7 @@ def kernel(v: Value, strides: Sequence[tuple[int, ...]], saving: bool) -> Attend
     q, _, values = _matrices(v)
     batch, heads, rows, features = q.shape
     groups, columns, width = values.shape[1:]
-    wide = -(-columns // WIDE) * WIDE
+    wide = -(-columns // step_of(vector_bits)) * step_of(vector_bits)
     chunk = min(-(-rows // ROWS), max(CHUNK // wide // ROWS, 1)) * ROWS
     own = features * wide + ALIGNING
     own += width * wide + 2 * chunk * wide + chunk if backwards else ROWS * wide
@@ -119,12 +121,12 @@ def kernel(v: Value, strides: Sequence[tuple[int, ...]], saving: bool) -> Attend
     else:
         pairs = batch * heads * rows
         results = [("attention", pairs * width), ("attention_saved", pairs)]
-    return Attended(_text(form, backwards), words, tasks, results, tasks * own)
+    return Attended(_text(form, backwards, vector_bits), words, tasks, results, tasks * own)
 
 
 @lru_cache(256)
-def _text(form: Form, backwards: bool) -> str:
-    return (_Backward if backwards else _Forward)(form).text()
+def _text(form: Form, backwards: bool, vector_bits: int) -> str:
+    return (_Backward if backwards else _Forward)(form, vector_bits).text()
 
 
 class _Forward(Rows):
@@ -152,7 +154,7 @@ class _Forward(Rows):
             with e.loop(start, stop, rows) as loop:
                 first = loop.index
                 count = self.visible(first, rows)
-                end = self.rounded(count, WIDE)
+                end = self.rounded(count, self.step)
                 of_q = self.at(q, (self.times(first, stride), 1)), stride
                 self.scores(rows, of_q, self.memory, self.features, weights, end)
                 parts = self.softmax(rows, weights, first, end, self.at(saved, (first, 1)))
@@ -166,15 +168,15 @@ class _Forward(Rows):
                     self.width,
                 )
                 for r, part in enumerate(parts):
-                    with e.loop(e.i64(0), e.i64(self.width), LANES) as along:
+                    with e.loop(e.i64(0), e.i64(self.width), self.lanes) as along:
                         place = self.at(here, (e.i64(r), self.width), (along.index, 1))
-                        e.store(place, (self.lanes(place) * part).reg, 4)
+                        e.store(place, (self.read(place) * part).reg, 4)
 
     def softmax(self, rows: int, weights: Reg, first: Reg, end: Reg, saved: Reg) -> list[Lanes]:
         """Scores of some rows become weights but for a factor each, which it returns."""
         e, factor, zero = self.e, self.factor(), self.e.i64(0)
         limits = self.limits(first, rows)
-        with e.loop(zero, end, LANES, [e.const(-INFINITY, VECTOR)] * rows) as loop:
+        with e.loop(zero, end, self.lanes, [e.const(-INFINITY, self.vector)] * rows) as loop:
             tops = []
             for r, place in enumerate(self.lines(weights, loop.index, rows)):
                 row = self.plus(first, r)
@@ -189,10 +191,10 @@ class _Forward(Rows):
             zero_, one = e.const(0, F32), e.const(1, F32)
             most = [e.select(x, zero_, top) for x, top in zip(none, most, strict=True)]
         spread = [self.spread(top) for top in most]
-        with e.loop(zero, end, LANES, [e.const(0, VECTOR)] * rows) as loop:
+        with e.loop(zero, end, self.lanes, [e.const(0, self.vector)] * rows) as loop:
             sums = []
             for r, place in enumerate(self.lines(weights, loop.index, rows)):
-                p = self.power(self.lanes(place) - spread[r])
+                p = self.power(self.read(place) - spread[r])
                 sums.append(e.op("fadd", loop.carried[r], p.reg))
                 if "kept" in self.form.extras:
                     p = p * self.keeping(self.plus(first, r), loop.index, limits[r])
@@ -287,7 +289,7 @@ class _Backward(Rows):
                 first = loop.index
                 local = e.op("sub nsw", first, low)
                 count = self.reached(first, rows, local)
-                end = self.rounded(count, WIDE)
+                end = self.rounded(count, self.step)
                 p, ds = self.local(self.p, local), self.local(self.ds, local)
                 for matrix, operand, turned, size, to in (
                     (self.q, "q", self.turned[0], self.features, p),
@@ -309,14 +311,12 @@ class _Backward(Rows):
     def derive(self, rows: int, first: Reg, p: Reg, ds: Reg, end: Reg) -> None:
         """p from scores, ds from p and the gradient of p, of some rows."""
         e, factor, zero = self.e, self.factor(), self.e.i64(0)
-        with e.loop(zero, e.i64(self.width), LANES, [e.const(0, VECTOR)] * rows) as loop:
+        with e.loop(zero, e.i64(self.width), self.lanes, [e.const(0, self.vector)] * rows) as loop:
             sums = []
             for r in range(rows):
                 row = self.plus(first, r)
                 x, y = (
-                    self.lanes(
-                        self.at(m, (self.times(row, self.strides[n][2]), 1), (loop.index, 1))
-                    )
+                    self.read(self.at(m, (self.times(row, self.strides[n][2]), 1), (loop.index, 1)))
                     for m, n in ((self.ct, "ct"), (self.out, "out"))
                 )
                 sums.append(mad(x, y, Lanes(e, loop.carried[r])).reg)
@@ -327,12 +327,12 @@ class _Backward(Rows):
             for r in range(rows)
         ]
         scale, limits = self.spread(self.scale), self.limits(first, rows)
-        with e.loop(zero, end, LANES) as loop:
+        with e.loop(zero, end, self.lanes) as loop:
             places = self.lines(p, loop.index, rows), self.lines(ds, loop.index, rows)
             for r, (place, other) in enumerate(zip(*places, strict=True)):
                 row = self.plus(first, r)
                 x = self.exponents(place, row, loop.index, limits[r], factor)
-                weight, slope = self.power(x - tops[r]), self.lanes(other)
+                weight, slope = self.power(x - tops[r]), self.read(other)
                 kept = weight
                 if "kept" in self.form.extras:
                     keep = self.keeping(row, loop.index, limits[r])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -348,6 +348,19 @@ class Emitter:
         ]
         self.lines[slot:slot] = phis
         self.open_block(done)
+
+    def either(self, condition: Reg, then: Callable[[], Reg], otherwise: Callable[[], Reg]) -> Reg:
+        """What one of two pieces of code gives: the other one does not run."""
+        labels, done = (self.label(), self.label()), self.label()
+        self.branch_if(condition, *labels)
+        arms = []
+        for label, piece in zip(labels, (then, otherwise), strict=True):
+            self.open_block(label)
+            value = piece()
+            arms.append((value, self._block))
+            self.branch(done)
+        self.open_block(done)
+        return self.phi(arms[0][0].type, arms)
 
     @contextmanager
     def when(self, condition: Reg) -> Iterator[None]:

@@ -422,7 +422,7 @@ def _attention(group: Group, low: Lowering) -> list[KernelCode]:
             operands[len(strides) :] = [Operand(plain)]
             steps = list(contiguous_strides(x.shape))
         strides.append(tuple(steps))
-    kernel = attentions.kernel(first, strides, "attention_saved" in found)
+    kernel = attentions.kernel(first, strides, "attention_saved" in found, low.vector_bits)
     for name, count in kernel.results:
         buffer = found.get(name) or low.new_scratch(first.dtype, count)
         operands.append(Operand(buffer))
