@@ -356,7 +356,7 @@ def _run(
         count = len(handles) - sum(extra.kept)
         found = _deliver(leaves, extra, handles[:count], inputs, create_graph, hooked)
         if kept:
-            keep_gradients(kept, extra.kept, handles[count:])
+            in_mode(create_graph, lambda: keep_gradients(kept, extra.kept, handles[count:]))
         return found
 
 

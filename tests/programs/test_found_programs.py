@@ -544,6 +544,20 @@ b = torch.full((), 7) * torch.tensor([True, False])
 c = torch.full((), 0.5j, dtype=torch.complex128) - n
 k = x.item() + torch.full((), 0.7, dtype=torch.float64) * torch.tensor([2])
 """,
+    # A gradient that is kept has no history of passes that make none, also where it had one.
+    "kept_gradient_of_two_passes": """
+x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+y = x * 2
+z = y * 1.5
+y.retain_grad()
+g, = torch.autograd.grad((z * y).sum(), y, create_graph=True)
+first = y.grad.requires_grad
+(z * z).mean().backward(retain_graph=True)
+second = y.grad.requires_grad
+(z * z).mean().backward(create_graph=True)
+third = y.grad.requires_grad
+g = y.grad.detach()
+""",
 }
 
 
