@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from flambeau.autograd.forgotten import watch_sums
@@ -356,7 +357,7 @@ def _run(
         count = len(handles) - sum(extra.kept)
         found = _deliver(leaves, extra, handles[:count], inputs, create_graph, hooked)
         if kept:
-            in_mode(create_graph, lambda: keep_gradients(kept, extra.kept, handles[count:]))
+            in_mode(create_graph, partial(keep_gradients, kept, extra.kept, handles[count:]))
         return found
 
 

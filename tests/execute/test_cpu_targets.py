@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from flambeau.execute.cpu import (
     contraction_pairs,
     emit,
     engine,
+    host,
     software_float,
     target,
     templates,
@@ -33,6 +38,7 @@ from flambeau.ops import (
     window,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 KNOWN = {*target.SYSTEM_FUNCTIONS, *software_float.SYMBOLS}
 
 
@@ -156,3 +162,60 @@ def test_the_tiles_of_aarch64_compute_the_same(
     gx, gw = contraction.conv.vjp(out, out, x, w, **attrs)
     assert gx is not None and gw is not None
     b.check([out, gx, gw], tolerance=256.0, vector_bits=128)
+
+
+TRAIN = """
+import flambeau as torch
+from flambeau.execute.cpu.target import Target
+torch.manual_seed(0)
+layer = torch.nn.TransformerEncoderLayer(32, 2, 64, dropout=0.0, batch_first=True)
+optimizer = torch.optim.Adam(layer.parameters(), lr=0.01)
+x = torch.randn(4, 11, 32)
+for _ in range(3):
+    loss = (layer(x) - x.flip(0)).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(torch.backends.cpu.get_cpu_capability(), Target.host().vector_bits, loss.item())
+"""
+
+
+def _trained(capability: str) -> subprocess.CompletedProcess[str]:
+    given = {**os.environ, "FLAMBEAU_CPU_CAPABILITY": capability, "FLAMBEAU_EXECUTOR": "compiled"}
+    return subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        env=given,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not target.Target.host().has("avx2"), reason="x86-64 with AVX2")
+def test_less_of_the_cpu() -> None:
+    """Kernels for narrower vectors give the same losses but for roundings."""
+    losses = []
+    for capability, name, bits in (("", "", 0), ("AVX2", "AVX2", 256), ("default", "DEFAULT", 128)):
+        done = _trained(capability)
+        assert done.returncode == 0, done.stderr
+        said, width, loss = done.stdout.split()
+        assert (said, int(width)) == (name, bits) or not name
+        losses.append(float(loss))
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
+
+
+def test_an_unknown_capability() -> None:
+    done = _trained("avx3")
+    assert done.returncode != 0
+    assert "FLAMBEAU_CPU_CAPABILITY must be avx512, avx2 or default, got 'avx3'" in done.stderr
+
+
+def test_what_a_limit_leaves() -> None:
+    avx2, default = (host.limited(target.AVX512, most) for most in ("avx2", "default"))
+    assert avx2.vector_bits == 256 and avx2.has("fma")
+    assert not any(avx2.has(name) for name in ("avx512f", "avx512bw", "avx512dq", "avx512vl"))
+    assert default.vector_bits == 128 and not default.has("fma")
+    assert host.limited(target.AVX2, "avx512") == target.AVX2
+    assert host.limited(target.NEON, "default") == target.NEON

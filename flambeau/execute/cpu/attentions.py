@@ -50,16 +50,24 @@ ALIGNING = 64
 def is_native_attention(v: Value) -> bool:
     """Whether there is a kernel for a value of this family."""
     q, _, values = _matrices(v)
-    widths = q.shape[3], values.shape[3]
-    if v.dtype.name != "float32":
+    if v.dtype.name != "float32" or max(q.shape[3], values.shape[3]) > MOST_FEATURES:
         return False
-    lanes = lanes_of(Target.host().vector_bits)
-    if any(n % lanes or n > MOST_FEATURES for n in widths):
+    if _fitting(v, Target.host().vector_bits) is None:
         return False
     more = extras_of(v.inputs, v.attrs)
     if any(x.dtype.name not in ("float32", "bool") for x in more.values()):
         return False
     return v.size > 0 and 0 < values.shape[2] <= MOST_COLUMNS
+
+
+def _fitting(v: Value, most: int) -> int | None:
+    """The widest vectors (bits) of which features and values are whole numbers, if any are; of
+    128 bits where there are no others, since they have no multiply-add.
+    """
+    q, _, values = _matrices(v)
+    both = q.shape[3] | values.shape[3]
+    widths = {most, min(most, 256)}
+    return max((bits for bits in widths if both % lanes_of(bits) == 0), default=None)
 
 
 def _matrices(v: Value) -> tuple[Value, ...]:
@@ -81,11 +89,13 @@ class Attended:
 def kernel(
     v: Value, strides: Sequence[tuple[int, ...]], saving: bool, vector_bits: int
 ) -> Attended:
-    """The kernel of a value with operands of these strides, the last of which are 1.
+    """The kernel of a value with operands of these strides, the last of which are 1, for vectors of
+    at most so many bits.
 
     Operands forwards: those of `attention`, the result, what is saved, scratch; backwards: those of
     `attention_grad`, its result, scratch.
     """
+    vector_bits = _fitting(v, vector_bits) or vector_bits
     backwards = v.primitive.name == "attention_grad"
     q, _, values = _matrices(v)
     batch, heads, rows, features = q.shape
