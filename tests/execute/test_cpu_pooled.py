@@ -103,6 +103,20 @@ def test_against_the_reference(name: str, bits: int) -> None:
     b.check(results, [(1, flat(updated))], tolerance=512.0, forms=Forms(pooled=False))
 
 
+def test_what_is_pooled_is_kept_where_two_kernels_need_it() -> None:
+    """Not what was pooled: it would have to be computed and kept for the second one."""
+    b = Builder()
+    x, w = b.random((32, 1, 1, 12, 12)), b.random((1, 10, 1, 5, 5))
+    ones = (1, 1)
+    made = contraction.conv(x, w, strides=ones, dilations=ones)
+    pooled = window.max_pool(made, sizes=(2, 2), steps=(2, 2), dilations=ones)
+    ct = contraction.dot(b.random((32, 24)), b.random((24, 160)))
+    slope = elementwise.exp(pooled) * view.reshape(ct, shape=pooled.shape)
+    compiled = b.check([elementwise.tanh(pooled), slope], tolerance=512.0)
+    if WIDTHS[0] == 512:
+        assert shared(compiled)[0]
+
+
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = pool.get_num_threads()

@@ -223,7 +223,8 @@ def _store_shared(
     chosen: set[Value] = set()
     for v in reversed(nodes):
         mine = readers.get(v, set())
-        shared = len(mine) > 1 and v.primitive.family == ELEMENTWISE and v.size > 1
+        pooled = v.primitive.name == "max_pool"  # of several, and what they are need not stay
+        shared = len(mine) > 1 and (v.primitive.family == ELEMENTWISE or pooled) and v.size > 1
         cheap = cost[v] <= CHEAP_BODY or _beside_memory(v, cost[v], len(mine))
         if shared and v not in stored and (not cheap or leaves[v] > 1):
             stored.add(v)
