@@ -28,6 +28,8 @@ WORKERS, ASKED, STOP, SPINS, START = 80, 81, 82, 83, 84
 SYSCALL, FUTEX, YIELD, SLEEP, SLEEP_WAITING, SLEEP_IDLE = 96, 97, 98, 99, 100, 101
 
 SYMBOLS = ("run", "worker", "stop", "state", "pause_many")
+# How often a thread that has spun in vain lets others have its core before it sleeps: some 0.4 ms.
+YIELDS = 1000
 
 # Note [Claiming a task]
 # The job word packs (helpers: 16 bits, end: 24, next: 24). The caller claims task `next` by a
@@ -49,6 +51,9 @@ SYMBOLS = ("run", "worker", "stop", "state", "pause_many")
 # A worker notes WAKE, raises SLEEPERS, looks at the job word again and only then sleeps while WAKE
 # is unchanged. The caller publishes the job, then reads SLEEPERS. All four are sequentially
 # consistent: either the worker sees the job or the caller sees the sleeper and changes WAKE.
+#
+# Being woken takes some 50 us. So a worker waits, spinning and then letting others have its core,
+# longer than the pauses between two kernels and between most programs.
 
 
 def _word(index: int) -> str:
@@ -241,7 +246,7 @@ spin:
   {pause}
   br label %again
 patient:
-  %limit = add i64 %spins, 64
+  %limit = add i64 %spins, {YIELDS}
   %yielding = icmp ult i64 %i, %limit
   br i1 %yielding, label %yield, label %sleep
 yield:
@@ -369,13 +374,14 @@ finished:
 
 
 def _worker(pause: str) -> str:
-    """A pool thread's life: work, spin for a while, sleep; until STOP."""
+    """A pool thread's life: work, spin and yield for a while, sleep; until STOP."""
     return f"""
 define i64 @worker(i64 %worker) {{
 entry:
   br label %poll
 poll:
-  %i = phi i64 [ 0, %entry ], [ 0, %report ], [ %i1, %spin ], [ 0, %woken ], [ %i, %drowse ]
+  %i = phi i64 [ 0, %entry ], [ 0, %report ], [ %i1, %spin ], [ %i1, %yield ],
+    [ 0, %woken ], [ %i, %drowse ]
   %mine = call i64 @work(i64 %worker)
   %idle = icmp eq i64 %mine, 0
   br i1 %idle, label %rest, label %report
@@ -395,6 +401,14 @@ spin:
   {pause}
   br label %poll
 tired:
+  %limit = add i64 %spins, {YIELDS}
+  %polite = icmp ult i64 %i, %limit
+  br i1 %polite, label %yield, label %exhausted
+yield:
+  %give = load ptr, ptr {_word(YIELD)}, align 8
+  %given = call i32 %give()
+  br label %poll
+exhausted:
   %syscall = load ptr, ptr {_word(SYSCALL)}, align 8
   %portable = icmp eq ptr %syscall, null
   br i1 %portable, label %drowse, label %sleep
