@@ -277,7 +277,8 @@ def _refuse_quirks(trial: Trial, text: str) -> None:
     """Ambiguous where PyTorch's flags mean nothing: integers that require gradients, since one was
     written to a part of them, and older views of a tensor that has become a leaf just now. And
     where a view that keeps its gradient was written: what PyTorch keeps then hangs on whether
-    somebody has looked at the view's flags in between.
+    somebody has looked at the view's flags in between. And where elements that share their memory
+    become a leaf, which gets memory of its own in Flambeau (docs/trust.md).
     """
     env = trial.env
     whole = [v for n, v in env.items() if n[0] == "x" and hasattr(v, "is_leaf")]
@@ -296,6 +297,8 @@ def _refuse_quirks(trial: Trial, text: str) -> None:
     if found and found[1] in env:
         new = env[found[1]]
         if any(getattr(value, "_base", None) is new for value in env.values()):
+            raise Ambiguous
+        if any(n > 1 and step == 0 for n, step in zip(new.shape, new.stride())):
             raise Ambiguous
 
 
