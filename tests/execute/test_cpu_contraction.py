@@ -452,6 +452,28 @@ def test_layouts_pick_their_forms() -> None:
     assert choose(layers["weight"], 512, 32).dot
 
 
+@pytest.mark.skipif(HOST_BITS != 512, reason="vectors of 512 bits")
+def test_units_of_half_a_vector_read_weight_gradients_where_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The larger operand is not packed and met once; the smaller one stays in the level-2 cache."""
+    axes = [Axis("m", 128, 1, 0, 1), Axis("n", 330, 0, 1, 128), Axis("k", 1300, 128, 330, 0)]
+    spec = Contraction(tuple(axes))
+    monkeypatch.setattr(plan, "has_half_units", lambda bits: bits == 512)
+    choice = choose(spec, 512, 32)
+    roles = plan.roles_of(spec, choice.swap)
+    assert plan.reads_once(roles, choice) and choice.swap and not choice.pack_a
+    assert choice.parts == 2  # of 128 x 1300 numbers
+    run = Run(spec)
+    run.check()
+    assert (run.run() == run.run(backwards=True, at_once=False)).all()
+    short = Contraction((*axes[:2], Axis("k", 60, 128, 330, 0)))
+    assert not plan.reads_once(plan.roles_of(short, False), choose(short, 512, 32))
+    monkeypatch.setattr(plan, "has_half_units", lambda bits: False)
+    choice = choose(spec, 512, 32)
+    assert not plan.reads_once(plan.roles_of(spec, choice.swap), choice)
+
+
 @pytest.mark.parametrize(
     "target", [SSE2, AVX2, AVX512, NEON], ids=["sse2", "avx2", "avx512", "neon"]
 )

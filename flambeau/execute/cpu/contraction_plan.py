@@ -13,6 +13,7 @@ from math import prod
 
 from flambeau.execute.cpu.contraction_spec import BYTES, FLOATS, Axis, Contraction, joins
 from flambeau.execute.cpu.emit import vector_registers
+from flambeau.execute.cpu.target import has_half_units
 
 TASKS = 8
 FEW_ROWS = 6
@@ -355,6 +356,8 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
     steps = roles.k_extent * row_tiles * col_tiles * _outer_count(roles, choice)
     inner = min((abs(getattr(axis, side)) for axis in roles.k_axes), default=0) * size
     wide = spec.element in FLOATS
+    if _arrives_meanwhile(roles, choice):
+        inner = 0  # as good as near
     if side == "b":
         far = choice.cols * (6.0 if inner and inner % PAGE == 0 else 1.5 if inner >= FAR else 0.3)
         return steps * (far + choice.cols * wide)
@@ -367,6 +370,16 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
     elif row_stride % PAGE == 0 and choice.rows > WAYS:
         cost += choice.rows * 0.5
     return steps * cost
+
+
+def _arrives_meanwhile(roles: Roles, choice: Choice) -> bool:
+    """Whether a step takes so long that what it reads is there in time, however far apart it lies.
+
+    Units half as wide as a vector need a cycle for a multiply-add, and some ten steps of a tile are
+    under way at once: longer than the level-2 cache takes.
+    """
+    bits = 8 * BYTES[roles.spec.accumulator] * choice.lanes
+    return not choice.dot and has_half_units(bits)
 
 
 def _pack_cycles(roles: Roles, choice: Choice, side: str) -> float:
@@ -420,6 +433,17 @@ def _rows_around(roles: Roles, choice: Choice) -> int:
     return prod(roles.axes[p].extent for p in around)
 
 
+def reads_once(roles: Roles, choice: Choice) -> bool:
+    """Whether A, read where it is, is larger than B and the level-2 cache: a tile of its rows meets
+    all columns before the next does, and B stays in the cache.
+    """
+    if not _arrives_meanwhile(roles, choice) or choice.pack_a or _outer_count(roles, choice) > 1:
+        return False
+    col = roles.axes.get(choice.col)
+    of_a = _span(roles, "a")
+    return col is not None and col.out == 1 and of_a > max(PANEL_BYTES, _span(roles, "b"))
+
+
 def _parts(roles: Roles, choice: Choice) -> int:
     """Into how many pieces to cut the sum: for tasks if tiles are few, for caches if k is long."""
     rows, cols = _extents(roles, choice)
@@ -437,9 +461,12 @@ def _parts(roles: Roles, choice: Choice) -> int:
         # A strip of B as wide as a tile is read once per tile of rows.
         strip = roles.k_extent * columns * BYTES[roles.spec.accumulator]
         inner = min((abs(axis.b) for axis in roles.k_axes), default=0)
-        if not choice.pack_b and inner * BYTES[roles.spec.element] >= FAR:
+        far = inner * BYTES[roles.spec.element] >= FAR and not _arrives_meanwhile(roles, choice)
+        if not choice.pack_b and far:
             parts = max(parts, min(-(-strip // STRIP_BYTES), depth // 64))
         if strip > PANEL_BYTES:
             few = prod(a.extent for a in roles.spec.out_axes) <= FEW_RESULTS
             parts = max(parts, -(-strip // (DEEP_STRIP_BYTES if few else PANEL_BYTES)))
+    if reads_once(roles, choice):
+        parts = max(parts, -(-_span(roles, "b") // BLOCK_BYTES))
     return max(1, min(parts, 64))

@@ -18,6 +18,7 @@ from flambeau.execute.cpu.contraction_plan import (
     TASKS,
     Choice,
     Roles,
+    reads_once,
     roles_of,
     stores_rows,
 )
@@ -218,6 +219,8 @@ class Schedule:
         Where sums are short, results (and what is read with them) are most of the traffic.
         """
         col = self.col
+        if reads_once(self.roles, self.choice):
+            return True
         return self.roles.k_extent <= SHORT_SUM and col is not None and col.out == 1
 
     def _dimensions(self) -> tuple[tuple[int, Dimension], ...]:

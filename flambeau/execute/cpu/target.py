@@ -140,6 +140,12 @@ def has_matrix_unit() -> bool:
 
 
 @cache
+def has_half_units(vector_bits: int) -> bool:
+    """Whether the units of this CPU compute a vector of so many bits in two halves."""
+    return vector_bits == 512 and Target.host().cpu == "znver4"
+
+
+@cache
 def _initialise_all_targets() -> None:
     llvm = binding()
     llvm.initialize_all_targets()
