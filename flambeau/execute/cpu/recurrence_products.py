@@ -108,15 +108,17 @@ def over_vectors(e: Emitter, layer: Layer, body: Callable[[Reg, int], None]) -> 
 
 
 class ByVectors:
-    """Panels of three vectors, and tiles of eight rows (four where registers are few)."""
-
-    columns = 3
+    """Panels of three vectors, or two where these leave fewer empty, and tiles of eight rows (four
+    where registers are few).
+    """
 
     def __init__(self, e: Emitter, layer: Layer) -> None:
         self.e = e
         self.layer = layer
         self.rows = 8 if vector_registers(layer.vector_bits) >= 32 else 4
-        self.panels = -(-layer.parts * layer.vectors // self.columns)
+        vectors = layer.parts * layer.vectors
+        self.columns = min((3, 2), key=lambda columns: -vectors % columns)
+        self.panels = -(-vectors // self.columns)
         self.wide = self.panels * self.columns * layer.lanes
 
     @property
