@@ -8,7 +8,7 @@ the result lies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flambeau.core.dtypes import DType
@@ -25,6 +25,16 @@ WIDE, WIDE_GROUP = 192, 32  # states whose weights do not stay in the cache: mor
 RESULT = BLOCK * BLOCK  # elements of a block of the matrix unit's result
 LEAST_SEQUENCES = 8  # for fewer the unit's tiles are too empty
 LEAST_COLUMNS = 64
+LINE = 64  # bytes
+
+
+@dataclass(frozen=True)
+class Met:
+    """Lines of memory that are read, or written, next."""
+
+    start: Reg
+    lines: Reg
+    written: bool
 
 
 @dataclass(frozen=True)
@@ -171,8 +181,10 @@ class ByVectors:
 
                 over_vectors(e, layer, copied)
 
-    def multiply(self, count: Reg) -> None:
-        """The first `count` rows (and some behind) of the left factor times the weights."""
+    def multiply(self, count: Reg, met: Sequence[Met] = ()) -> None:
+        """The first `count` rows (and some behind) of the left factor times the weights; asks for
+        what the result is going to meet.
+        """
         e, layer = self.e, self.layer
         whole = e.op("sdiv", count, e.i64(self.rows))
         rest = e.op("srem", count, e.i64(self.rows))
@@ -182,6 +194,8 @@ class ByVectors:
         panel_size = layer.terms * self.columns * layer.lanes
         with e.loop(e.i64(0), e.i64(self.panels)) as panels:
             b = place(e, layer.element, self.weights, (panels.index, panel_size))
+            for lines in met:
+                self._ask(lines, panels.index)
             with e.loop(e.i64(0), tiles) as loop:
                 self._call(self.rows, weighted_sum(e, [(loop.index, self.rows)]), panels.index, b)
             with e.when(alone):
@@ -191,6 +205,18 @@ class ByVectors:
         """Where a vector of the result begins."""
         terms = (row, self.wide), (part, self.layer.padded), (column, 1)
         return place(self.e, self.layer.element, self.right, *terms)
+
+    def _ask(self, met: Met, panel: Reg) -> None:
+        """Asks for a panel's part of the lines."""
+        e = self.e
+        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        ends = [panel, e.op("add nsw", panel, e.i64(1))]
+        low, high = [
+            e.op("udiv", e.op("mul nsw", end, met.lines), e.i64(self.panels)) for end in ends
+        ]
+        with e.loop(low, high) as loop:
+            at = e.gep(met.start, "i8", weighted_sum(e, [(loop.index, LINE)]))
+            e.line(f"call void @llvm.prefetch.p0(ptr {at}, i32 {int(met.written)}, i32 2, i32 1)")
 
     def _call(self, rows: int, row: Reg, panel: Reg, b: Reg) -> None:
         e, layer = self.e, self.layer
@@ -300,7 +326,7 @@ class ByUnit:
             sizes = [left, e.i64(self.layer.terms), e.i64(self.across.far)]
             e.call("pack.right", None, [source, target, *sizes], declared=True)
 
-    def multiply(self, count: Reg) -> None:
+    def multiply(self, count: Reg, met: Sequence[Met] = ()) -> None:
         """The first `count` rows (and some behind) of the left factor times the weights."""
         e, layer = self.e, self.layer
         groups = e.op(

@@ -26,7 +26,9 @@ from flambeau.execute.cpu.contraction_spec import (
 from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.math_lanes import Lanes, where
 from flambeau.execute.cpu.recurrence_products import (
+    LINE,
     Layer,
+    Met,
     aligned,
     over_vectors,
     place,
@@ -163,17 +165,25 @@ class _Kernel:
                 self.start_of(tasks.index)
                 self.begin()
                 with e.loop(e.i64(0), steps) as loop:
-                    place = e.op("mul nsw", loop.index, e.i64(2))
-                    place = e.op("add nsw", place, e.i64(words + WORDS))
-                    start = self.word(args, place)
-                    rows = self.word(args, e.op("add nsw", place, e.i64(1)))
-                    here = e.op("sub nsw", self.smaller(rows, self.end), self.low)
+                    start, here = self.rows_of(args, loop.index)
                     with e.when(e.cmp("icmp sgt", here, e.i64(0))):
-                        self.step(e.op("add nsw", start, self.low), here)
+                        after = e.op("add nsw", loop.index, e.i64(1))
+                        last_step = e.op("sub nsw", steps, e.i64(1))
+                        self.step(start, here, self.rows_of(args, self.smaller(after, last_step)))
                 self.finish()
             end()
             e.line("ret i64 0")
         return e.module()
+
+    def rows_of(self, args: Reg, step: Reg) -> tuple[Reg, Reg]:
+        """The first of the rows that the task has of a step, and how many (none: not above 0)."""
+        e = self.e
+        words = e.i64(2 * self.operand_count + WORDS)
+        place = e.op("add nsw", e.op("mul nsw", step, e.i64(2)), words)
+        start = self.word(args, place)
+        rows = self.word(args, e.op("add nsw", place, e.i64(1)))
+        count = e.op("sub nsw", self.smaller(rows, self.end), self.low)
+        return e.op("add nsw", start, self.low), count
 
     def start_of(self, task: Reg) -> None:
         """The task's sequences, low .. end - 1, and its scratch memory."""
@@ -206,12 +216,22 @@ class _Kernel:
         with self.e.loop(self.e.i64(0), count) as loop:
             over_vectors(self.e, self.s, lambda column, width: body(loop.index, column, width))
 
+    def met(self, number: int, rows: tuple[Reg, Reg], states: int, *, written: bool = False) -> Met:
+        """The lines of some rows, of so many states each, of an operand."""
+        e, size = self.e, states * self.s.width
+        start, count = rows
+        first = self.at(self.operands[number], (start, size))
+        elements = weighted_sum(e, [(e.intrinsic("llvm.smax", count, e.i64(0)), size)])
+        lines = e.op("udiv", elements, e.i64(LINE // self.s.dtype.itemsize))
+        return Met(first, lines, written)
+
     operand_count = 0
 
     def begin(self) -> None:
         raise NotImplementedError
 
-    def step(self, start: Reg, count: Reg) -> None:
+    def step(self, start: Reg, count: Reg, after: tuple[Reg, Reg]) -> None:
+        """The rows of a step; `after`: those of the next one."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -246,10 +266,15 @@ class _Forward(_Kernel):
             return self.state(row, number, column)
         return self.at(self.left, (row, self.s.left_stride), (column, 1))
 
-    def step(self, start: Reg, count: Reg) -> None:
+    def step(self, start: Reg, count: Reg, after: tuple[Reg, Reg]) -> None:
         e, s, cell = self.e, self.s, self.cell
-        result = self.operands[2 + cell.states + self.extra]
-        self.product.multiply(count)
+        of_result = 2 + cell.states + self.extra
+        result = self.operands[of_result]
+        here = start, count
+        met = [self.met(0, here, s.gates), self.met(of_result, here, 1, written=True)]
+        if self.saving:
+            met.append(self.met(of_result + 1, here, cell.saved, written=True))
+        self.product.multiply(count, met)
 
         def stepped(row: Reg, column: Reg, width: int) -> None:
             place = e.op("add nsw", start, row)
@@ -317,7 +342,7 @@ class _Backward(_Kernel):
 
         self.over_rows(self.count, started)
 
-    def step(self, start: Reg, count: Reg) -> None:
+    def step(self, start: Reg, count: Reg, after: tuple[Reg, Reg]) -> None:
         e, s, cell = self.e, self.s, self.cell
         ct, _, saved, result, _ = self.operands
 
@@ -345,7 +370,9 @@ class _Backward(_Kernel):
                 e.store(self.state(row, k, column), carried.reg)
 
         self.over_rows(count, stepped)
-        self.product.multiply(count)
+        met = [self.met(0, after, 1), self.met(2, after, cell.saved)]
+        met.append(self.met(3, after, cell.parts, written=True))
+        self.product.multiply(count, met)
 
         def added(row: Reg, column: Reg, width: int) -> None:
             to = self.state(row, 0, column)
