@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -24,9 +24,11 @@ from flambeau.execute.cpu.contraction import (
     collapse,
     emit_contraction,
     operand_pointer,
+    plain_store,
     weighted_sum,
 )
-from flambeau.execute.cpu.contraction_spec import BYTES
+from flambeau.execute.cpu.contraction_plan import stores_rows
+from flambeau.execute.cpu.contraction_spec import BYTES, StoreCallback
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.engine import kernel_addresses
 from flambeau.execute.cpu.target import AVX2, AVX512, NEON, SSE2, Target, compile_object
@@ -429,6 +431,34 @@ def test_updates_in_place_happen_once() -> None:
     np.testing.assert_allclose(got, UNTOUCHED - run.expected()[0], rtol=1e-5, atol=1e-4)
 
 
+@dataclass
+class Asking:
+    """Stores as `plain_store` does, and notes for which axis it is told what comes."""
+
+    store: StoreCallback
+    asked: list[int] = field(default_factory=list)
+
+    def __call__(self, e: Emitter, index: Sequence[Reg], value: Reg, lane_axis: int) -> None:
+        self.store(e, index, value, lane_axis)
+
+    def prefetch(self, e: Emitter, index: Sequence[Reg], lane_axis: int) -> None:
+        assert len(index) == 2
+        self.asked.append(lane_axis)
+
+
+def test_what_long_sums_meet_is_asked_for() -> None:
+    """A vector of a tile's row at a time; not where sums are short or of parts."""
+    for depth, parts, asks in [(200, 1, True), (20, 1, False), (2000, 4, False)]:
+        spec = matmul(40, 64, depth)
+        asking = Asking(plain_store(spec))
+        choice = replace(choose(spec, HOST_BITS, 32), parts=parts)
+        if choice.dot or stores_rows(plan.roles_of(spec, choice.swap), choice):
+            pytest.skip("no tile of whole vectors")
+        Run(spec, store=asking, choice=choice).check()
+        assert bool(asking.asked) == asks
+        assert set(asking.asked) <= {1}
+
+
 def test_collapse_merges_what_is_one_in_memory() -> None:
     spec = convolutions((9, 9), (1, 1), images=16, channels=4, outputs=3, inner=True)["forward"]
     merged, origins = collapse(spec)
@@ -466,6 +496,7 @@ def test_units_of_half_a_vector_read_weight_gradients_where_they_are(
     assert choice.parts == 2  # of 128 x 1300 numbers
     run = Run(spec)
     run.check()
+    assert any("@llvm.prefetch" in kernel.text for kernel in run.kernels)
     assert (run.run() == run.run(backwards=True, at_once=False)).all()
     short = Contraction((*axes[:2], Axis("k", 60, 128, 330, 0)))
     assert not plan.reads_once(plan.roles_of(short, False), choose(short, 512, 32))

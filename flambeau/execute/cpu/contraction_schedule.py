@@ -13,6 +13,7 @@ from math import prod
 
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import (
+    FAR,
     PARALLEL_CYCLES,
     PARALLEL_FLOPS,
     TASKS,
@@ -222,6 +223,14 @@ class Schedule:
         if reads_once(self.roles, self.choice):
             return True
         return self.roles.k_extent <= SHORT_SUM and col is not None and col.out == 1
+
+    @property
+    def asks_for_rows(self) -> bool:
+        """Whether a tile asks for the rows of A that the next one meets: neighbours in memory,
+        whose k lie where no hardware sees them coming.
+        """
+        far = bool(self.k_loops) and self.k_loops[-1].a * BYTES[self.spec.element] >= FAR
+        return far and self.a.row == 1 and reads_once(self.roles, self.choice)
 
     def _dimensions(self) -> tuple[tuple[int, Dimension], ...]:
         """The loops around a tile, outermost first, cut into tasks."""

@@ -37,6 +37,7 @@ from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused
 
 LINE_STEPS = 16  # of k, between which a tile asks for lines of far rows
 AHEAD = 512  # elements
+LONG_SUM = 64  # terms in whose time what a sum meets can come
 INLINE_STORES = 128  # Instructions of store callbacks in one tile before they go into a loop.
 
 
@@ -81,6 +82,7 @@ class TileFunction:
                 self.stack = e.alloca(Type(self.accumulator), self._stack_elements())
             count = self.rows * len(self.widths) * (s.choice.unroll if s.choice.dot else 1)
             zeros = [e.const(0, self.type)] * count
+            self._ask_for_results()
             sums = self._k_loop(0, a, b, zeros)
             self._finish(self._joined_chunks(sums))
             e.line("ret void")
@@ -119,6 +121,8 @@ class TileFunction:
             at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
             before = self.bytes, self.number
             self._pick(weighted_sum(e, [(loop.index, k.b)]), loop.index, k.weight)
+            if level == len(s.k_loops) - 1 and s.asks_for_rows:
+                self._ask(at_a, e.i64((2 * self.rows - 1) * s.a.row))
             loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
             self.bytes, self.number = before
         return loop.carried
@@ -145,9 +149,7 @@ class TileFunction:
         with e.loop(*bounds, LINE_STEPS, carried=sums) as lines:
             for r in range(self.rows):
                 ahead = weighted_sum(e, [(lines.index, k.a), (e.i64(r * s.a.row + AHEAD), 1)])
-                place = e.gep(a, s.a.element, ahead)
-                e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-                e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+                self._ask(a, ahead)
             end = weighted_sum(e, [(lines.index, 1), (e.i64(LINE_STEPS), 1)])
             end = e.intrinsic("llvm.smin", end, bounds[1])
             with e.loop(lines.index, end, carried=lines.carried) as loop:
@@ -156,6 +158,32 @@ class TileFunction:
                 loop.yield_(self._multiply_add(at_a, at_b, loop.carried, self.lanes))
             lines.yield_(loop.carried)
         return lines.carried
+
+    def _ask(self, a: Reg, offset: Reg) -> None:
+        """Asks for the line of A that is so many elements further."""
+        e = self.e
+        place = e.gep(a, self.s.a.element, offset)
+        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+
+    def _ask_for_results(self) -> None:
+        """Asks for what the sums will meet, while they are made."""
+        e, s, store = self.e, self.s, self.storing.store
+        along = s.choice.col
+        if s.parts > 1 or s.by_rows or s.choice.dot or along < 0 or self.lanes == 1:
+            return
+        if not hasattr(store, "prefetch") or s.roles.k_extent < LONG_SUM:
+            return
+        order = list(s.out_positions())
+        with e.loop(e.i64(0), e.i64(self.rows)) as loop:
+            for v in range(len(self.widths)):
+                index = dict(self.index)
+                index[along] = weighted_sum(e, [(index[along], 1), (e.i64(v * self.lanes), 1)])
+                if s.choice.row >= 0:
+                    index[s.choice.row] = weighted_sum(
+                        e, [(index[s.choice.row], 1), (loop.index, 1)]
+                    )
+                store.prefetch(e, [index[p] for p in order], order.index(along))
 
     def _within(self, band: Band, bounds: tuple[Reg, Reg]) -> tuple[Reg, Reg]:
         """The part of a loop's range that a band leaves at this tile."""
