@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.core.errors import add_note
@@ -56,6 +56,46 @@ def _same_dtype(x: Value, target: Value, name: str) -> tuple[Value, Value, Any]:
 # ---- regression ---------------------------------------------------------------------------------
 
 
+class Regression(NamedTuple):
+    """A loss of differences, and the derivatives that its kernels have in PyTorch: each function is
+    given inputs, targets and the loss's number.
+    """
+
+    value: Callable[[Value, Value, float], Value]
+    slope: Callable[[Value, Value, float], Value]  # of the inputs, but for `factor`
+    curve: Callable[[Value, Value, Value, float], Value]  # its own, times a first argument
+    factor: float = 1.0
+
+
+def _regressed(loss: Regression, x: Value, target: Value, reduction: str, number: float) -> Value:
+    """The loss of operands of one dtype and shape, in which its elements are rounded."""
+
+    def backward(ct: Value, x: Value, t: Value) -> tuple[Value, Value]:
+        slope = _regression_slope(loss, ct, x, t, reduction, number)
+        return slope, el.neg(slope)
+
+    value = reduced(widened(loss.value(x, target, number)), reduction)
+    return with_derivative(ar.cast(value, x.dtype), (x, target), backward)
+
+
+def _regression_slope(
+    loss: Regression, ct: Value, x: Value, target: Value, reduction: str, number: float
+) -> Value:
+    count = float(x.size) if reduction == "mean" else 1.0
+    slope = loss.slope(x, target, number)
+    factor = loss.factor / count if count else math.nan
+    wide = ar.expand(ar.cast(ct, slope.dtype), slope.shape)
+    result = ar.cast(ar.full_like(slope, factor) * slope * wide, x.dtype)
+
+    def backward(again: Value, ct: Value, x: Value, t: Value) -> tuple[Value, ...]:
+        curve = ar.div(loss.curve(again * ar.expand(ct, x.shape), x, t, number), count)
+        of_ct = _regression_slope(loss, again, x, t, reduction, number)
+        of_ct = of_ct if reduction == "none" else _reduced_once(of_ct, "sum")
+        return of_ct, curve, el.neg(curve)
+
+    return with_derivative(result, (ct, x, target), backward)
+
+
 def _difference_loss(
     name: str, loss: Callable[..., Value], *, averaged_by_weight: bool
 ) -> Callable[..., Value]:
@@ -64,62 +104,107 @@ def _difference_loss(
     def apply(
         x: Value, target: Value, weight: Value | None, reduction: str, *attributes: Any
     ) -> Value:
-        left, right, dtype = _same_dtype(x, target, name)
-        value = loss(left - right, *attributes)
+        dtype = ar.promoted_dtype(x, target)
+        if not dtype.is_floating_point:
+            raise not_implemented(name, dtype)
+        left, right = ar.broadcast(ar.cast(x, dtype), ar.cast(target, dtype))
         if weight is None:
-            return ar.cast(reduced(value, reduction), dtype)
+            return loss(left, right, reduction, *attributes)
         if weight.shape != x.shape:
             raise ValueError("Weights and input must have the same size.")
-        weight = ar.cast(weight, value.dtype)
-        weighted = value * weight
+        weighted = ar.mul(loss(left, right, "none", *attributes), weight)
         if reduction == "mean" and averaged_by_weight:
-            return ar.cast(reduced(weighted, "sum") / reduced(weight, "sum"), dtype)
-        return ar.cast(reduced(weighted, reduction), dtype)
+            return ar.div(_reduced_once(weighted, "sum"), _reduced_once(weight, "sum"))
+        return _reduced_once(weighted, reduction)
 
     return apply
 
 
-def _square(d: Value) -> Value:
+def _reduced_once(x: Value, reduction: str) -> Value:
+    """Elements reduced without a rounding to a half type in between."""
+    return ar.cast(reduced(widened(x), reduction), x.dtype)
+
+
+def _square(x: Value, t: Value, _: float) -> Value:
+    d = x - t
     return d * d
 
 
-def _apart(d: Value, far: Value) -> tuple[Value, Value]:
-    """Where differences are far, and the others (0 there: infinity would make NaN of its slope)."""
-    return far, el.where(far, ar.zeros_like(d), d)
+SQUARE = Regression(_square, lambda x, t, _: x - t, lambda ct, x, t, _: ct * 2.0, factor=2.0)
 
 
-def _smooth_l1(d: Value, beta: Any) -> Value:
+def _sign_where_far(d: Value, limit: Value, far: Value, near: Value) -> Value:
+    """`near` where |d| < limit, else `far` with the sign of d."""
+    signed = el.where(el.gt(d, ar.zeros_like(d)), far, el.neg(far))
+    return el.where(el.ge(el.abs_(d), limit), signed, near)
+
+
+def _smooth_l1_value(x: Value, t: Value, beta: float) -> Value:
+    if x.dtype is dtypes.bfloat16:  # PyTorch's kernel of float16 rounds in between
+        return ar.cast(_smooth_l1_value(widened(x), widened(t), beta), x.dtype)
+    size = el.abs_(x - t)
+    limit, half = ar.full_like(size, beta), ar.full_like(size, 0.5)
+    return el.where(el.ge(size, limit), size - half * limit, half * size * size / limit)
+
+
+def _smooth_l1_slope(x: Value, t: Value, beta: float) -> Value:
+    d = widened(x) - widened(t)
+    limit = ar.full_like(d, beta)
+    return _sign_where_far(d, limit, ar.full_like(d, 1), d / limit)
+
+
+def _smooth_l1_curve(ct: Value, x: Value, t: Value, beta: float) -> Value:
+    near = ar.cast(ar.lt(el.abs_(x - t), beta), x.dtype)
+    return ar.div(ct * near, beta)
+
+
+SMOOTH = Regression(_smooth_l1_value, _smooth_l1_slope, _smooth_l1_curve)
+
+
+def _smooth_l1(x: Value, t: Value, reduction: str, beta: Any) -> Value:
     beta = number("smooth_l1_loss", "beta", beta)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    size = el.abs_(d)
     if beta == 0:
-        return size
-    far, near = _apart(d, ar.ge(size, beta))
-
-    def backward(ct: Value, d: Value) -> Value:
-        near = el.where(ar.lt(el.abs_(d), beta), d, source.detach(d))
-        rising = el.where(ar.ge(d, beta), ar.full_like(d, 1), near / beta)
-        return ct * el.where(ar.le(d, -beta), ar.full_like(d, -1), rising)
-
-    value = el.where(far, size - 0.5 * beta, near * near * (0.5 / beta))
-    return with_derivative(value, d, backward)
+        return _absolute(x, t, reduction)
+    return _regressed(SMOOTH, x, t, reduction, beta)
 
 
-def _huber(d: Value, delta: Any) -> Value:
+def _huber_value(x: Value, t: Value, delta: float) -> Value:
+    if x.dtype is dtypes.float16:  # here it is bfloat16's that rounds
+        return ar.cast(_huber_value(widened(x), widened(t), delta), x.dtype)
+    size = el.abs_(x - t)
+    limit, half = ar.full_like(size, delta), ar.full_like(size, 0.5)
+    far = limit * (size - half * limit)
+    return el.where(el.ge(size, limit), far, half * size * size)
+
+
+def _huber_slope(x: Value, t: Value, delta: float) -> Value:
+    d = x - t
+    limit = ar.full_like(d, delta)
+    return _sign_where_far(d, limit, limit, d)
+
+
+def _huber_curve(ct: Value, x: Value, t: Value, delta: float) -> Value:
+    return ct * ar.cast(ar.lt(el.abs_(x - t), delta), x.dtype)
+
+
+HUBER_KERNELS = Regression(_huber_value, _huber_slope, _huber_curve)
+
+
+def _huber(x: Value, t: Value, reduction: str, delta: Any) -> Value:
     delta = number("huber_loss", "delta", delta)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    size = el.abs_(d)
-    far, near = _apart(d, ar.gt(size, delta))
+    return _regressed(HUBER_KERNELS, x, t, reduction, delta)
 
-    def backward(ct: Value, d: Value) -> Value:
-        near = el.where(ar.lt(el.abs_(d), delta), d, source.detach(d))
-        rising = el.where(ar.gt(d, delta), ar.full_like(d, delta), near)
-        return ct * el.where(ar.lt(d, -delta), ar.full_like(d, -delta), rising)
 
-    value = el.where(far, (size - 0.5 * delta) * delta, near * near * 0.5)
-    return with_derivative(value, d, backward)
+def _absolute(x: Value, t: Value, reduction: str) -> Value:
+    return _reduced_once(el.abs_(x - t), reduction)
+
+
+def _squared(x: Value, t: Value, reduction: str) -> Value:
+    return _regressed(SQUARE, x, t, reduction, 0.0)
 
 
 def _mse_name(x: Value, t: Value, weight: Value | None, reduction: str, *rest: Any) -> str:
@@ -133,8 +218,8 @@ def _plain(function: Callable[..., Value]) -> Callable[..., Value]:
     return lambda x, target, *attributes: function(x, target, None, *attributes)
 
 
-_mse = _difference_loss("mse_cpu", _square, averaged_by_weight=True)
-_l1 = _difference_loss("abs_cpu", el.abs_, averaged_by_weight=True)
+_mse = _difference_loss("mse_cpu", _squared, averaged_by_weight=True)
+_l1 = _difference_loss("abs_cpu", _absolute, averaged_by_weight=True)
 _smooth = _difference_loss("smooth_l1_cpu", _smooth_l1, averaged_by_weight=False)
 _hub = _difference_loss("huber_cpu", _huber, averaged_by_weight=False)
 MSE = PureOp("mse_loss", _plain(_mse), "MseLossBackward0")

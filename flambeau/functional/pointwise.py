@@ -401,11 +401,25 @@ def _scaled(
             )
         if kind == "b" and dtype.kind != "b":
             raise RuntimeError("Boolean alpha only supported for Boolean results.")
-        return function(
-            ar.as_value(a, dtype), ar.mul(ar.as_value(b, dtype), ar.as_value(alpha, dtype))
-        )
+        left, right = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
+        if not dtype.is_floating_point:
+            return function(left, ar.mul(right, ar.as_value(alpha, dtype)))
+        return _scaled_sum(left, right, alpha, minus=function is _sub)
 
     return apply
+
+
+def _scaled_sum(a: Value, b: Value, alpha: Operand, minus: bool) -> Value:
+    """a + alpha b, or a - alpha b, rounded once; its derivative takes alpha unrounded."""
+    scale = ar.widened(ar.as_value(alpha, a.dtype))
+    scale = ar.expand(el.neg(scale) if minus else scale, a.shape)
+    result = ar.cast(el.fma(ar.widened(b), scale, ar.widened(a)), a.dtype)
+
+    def backward(ct: Value, a: Value, b: Value, alpha: Value) -> tuple[Value | None, ...]:
+        return ct, ar.mul(el.neg(ct) if minus else ct, alpha), None
+
+    wide = dtypes.float32 if a.dtype in ar.HALVES else a.dtype
+    return with_derivative(result, (a, b, ar.as_value(alpha, wide)), backward)
 
 
 ADD_SCALED = PureOp("add", _scaled(ar.add), preserves=True)

@@ -160,16 +160,24 @@ def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
         which = "scalar" if ar.is_scalar(weight) else "tensor"
         message = f"\"lerp_kernel_{which}\" not implemented for '{dtype.scalar_name}'"
         raise NotImplementedError(message)
+    wide = _wide(dtype)
     a, b, w = _widened(dtype, start, end, weight)
     near = ar.lt(el.abs_(w), 0.5)
     if dtype.is_complex:
         return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
     result = el.fma(el.where(near, w, w - 1.0), b - a, el.where(near, a, b))
 
-    def backward(ct: Value, a: Value, b: Value, w: Value) -> tuple[Value, ...]:
-        return ct * (1.0 - w), ct * w, ct * (b - a)
+    def backward(ct: Value, a: Value, b: Value, w: Value) -> tuple[Value | None, ...]:
+        far = 1.0 - w
+        if ar.is_scalar(weight):  # PyTorch has it in float64
+            return ct * ar.cast(far, wide), ct * ar.cast(w, wide), None
+        return ct * far, ct * w, ct * (b - a)
 
-    return ar.cast(with_derivative(result, (a, b, w), backward), dtype)
+    if ar.is_scalar(weight):
+        operands = (*_unwidened(dtype, start, end), ar.as_value(weight, dtypes.float64))
+    else:
+        operands = _unwidened(dtype, start, end, weight)
+    return with_derivative(ar.cast(result, dtype), operands, backward)
 
 
 LERP = PureOp("lerp", _lerp, preserves=True)
@@ -186,13 +194,22 @@ def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     return in_place(LERP_, self, (end, weight))
 
 
+def _wide(dtype: DType) -> DType:
+    return dtypes.float32 if dtype in ar.HALVES else dtype
+
+
 def _widened(dtype: DType, *operands: Operand) -> list[Value]:
     """Operands as their kernels compute with them: in float32 for half types, where numbers are
     not rounded to these first.
     """
-    wide = dtypes.float32 if dtype in ar.HALVES else dtype
+    wide = _wide(dtype)
     found = [ar.as_value(v, wide if ar.is_scalar(v) else dtype) for v in operands]
     return ar.broadcast(*[ar.cast(v, wide) for v in found])
+
+
+def _unwidened(dtype: DType, *operands: Operand) -> tuple[Value, ...]:
+    """Operands as derivatives compute with them: their steps are rounded to `dtype`."""
+    return tuple(ar.broadcast(*[ar.as_value(v, dtype) for v in operands]))
 
 
 def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
@@ -202,10 +219,11 @@ def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
         return ar.add(total, ar.mul(ar.mul(scale, left), right))
 
     def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
-        return ct, ct * (b * scale), ct * (a * scale), None
+        return ct, ct * ar.mul(b, scale), ct * ar.mul(a, scale), None
 
-    result = el.fma(scale * left, right, total)
-    return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
+    result = ar.cast(el.fma(scale * left, right, total), dtype)
+    operands = (*_unwidened(dtype, x, a, b), ar.as_value(value, _wide(dtype)))
+    return with_derivative(result, operands, backward)
 
 
 INTEGER_DIVISION = (
@@ -228,9 +246,11 @@ def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
         return result
 
     def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
-        return ct, ct * (scale / b), el.neg(ct) * ((scale * a) / (b * b)), None
+        of_a = ct * (ar.cast(scale, ct.dtype) / b)
+        return ct, of_a, el.neg(ct) * (ar.mul(a, scale) / (b * b)), None
 
-    return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
+    operands = (*_unwidened(dtype, x, a, b), ar.as_value(value, _wide(dtype)))
+    return with_derivative(ar.cast(result, dtype), operands, backward)
 
 
 ADDCMUL, ADDCDIV = (
