@@ -14,6 +14,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, contiguous_strides
 from flambeau.functional.folding import checked, result_type, write_outs
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
@@ -63,10 +64,20 @@ def column_strides(shape: Shape) -> Shape:
 # ---- checks --------------------------------------------------------------------------------------
 
 
+# Functions that say of integers which kernel they have not.
+KERNEL_FIRST = {
+    "cholesky": "cholesky_cpu", "cholesky_inverse": "cholesky_inverse_out_cpu",
+    "cholesky_solve": "cholesky_solve_cpu", "geqrf": "geqrf_cpu",
+    "triangular_solve": "triangular_solve_cpu", "linalg.solve_triangular": "triangular_solve_cpu",
+}  # fmt: skip
+
+
 def check_matrices(name: str, x: Value, *, kernel: str = "", argument: str = "A") -> None:
     """Refuses what is no batch of float matrices; `kernel` is what PyTorch says of halves."""
     if x.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
+    if x.dtype.kind not in "fc" and name in KERNEL_FIRST:
+        raise not_implemented(KERNEL_FIRST[name], x.dtype)
     if x.dtype.kind not in "fc":
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got "
@@ -74,7 +85,7 @@ def check_matrices(name: str, x: Value, *, kernel: str = "", argument: str = "A"
         )
     if x.dtype in (dtypes.float16, dtypes.bfloat16):
         if kernel:
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_name}'")
+            raise not_implemented(kernel, x.dtype)
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {x.dtype.scalar_name}")
 
 
@@ -275,7 +286,7 @@ def _check_eigen(name: str, x: Value, kernel: str) -> None:
     if x.ndim >= 2 and x.shape[-1] == x.shape[-2] and x.dtype.kind not in "fc":
         if kernel == "linalg_eig_out_cpu":
             x.dtype.to_complex()
-        raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_name}'")
+        raise not_implemented(kernel, x.dtype)
     check_square(name, x, kernel=kernel)
 
 
@@ -338,7 +349,7 @@ def _check_lu(x: Value, name: str) -> None:
             f"{name}: Expected tensor with 2 or more dimensions. Got size: {list(x.shape)} instead"
         )
     if x.dtype.kind not in "fc" or x.dtype in (dtypes.float16, dtypes.bfloat16):
-        raise NotImplementedError(f"\"lu_cpu\" not implemented for '{x.dtype.scalar_name}'")
+        raise not_implemented("lu_cpu", x.dtype)
 
 
 def _lu_factor(x: Value) -> tuple[Value, Value, Value]:

@@ -9,7 +9,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes, wrap_axis
 from flambeau.functional.folding import checked, safe_root, wide
 from flambeau.functional.moments import vector_norm_of
-from flambeau.functional.options import axis_name
+from flambeau.functional.options import axis_name, not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -28,6 +28,8 @@ from flambeau.tensor.tensor import Tensor
 def _trace(x: Value) -> Value:
     if x.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
+    if x.dtype.kind == "b":
+        raise not_implemented("trace", x.dtype)
     rows, columns = x.shape
     flat = view.reshape(x, shape=(x.size,))
     diagonal = view.slice_(flat, starts=(0,), sizes=(min(rows, columns),), steps=(columns + 1,))
@@ -62,6 +64,8 @@ def _cross(a: Value, b: Value, dim: int | None) -> Value:
             f"{a.shape[axis]} and {b.shape[axis]}"
         )
     dtype = ar.promoted_dtype(a, b)
+    if dtype.kind == "b":
+        raise not_implemented("cross", dtype)
     a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
     return ar.sub(
         ar.mul(_rotated(a, axis, 1), _rotated(b, axis, 2)),

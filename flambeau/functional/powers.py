@@ -6,6 +6,7 @@ import builtins
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -19,6 +20,8 @@ from flambeau.tensor.tensor import Tensor
 
 def power(a: Operand, b: Operand) -> Value:
     """a ** b by the general function."""
+    if ar.promoted_dtype(a, b) is dtypes.bool_:
+        raise not_implemented("pow", dtypes.bool_)
     return ar.binary(el.pow_, a, b)
 
 

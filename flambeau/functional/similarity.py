@@ -14,12 +14,12 @@ from flambeau.functional.neural import (
     column,
     constant,
     floating,
-    not_implemented,
     record,
     unary,
     widened,
     zeros_from,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -116,10 +116,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = False) -> Value:
     """The p-norm of x1 - x2 + eps along the last axis."""
-    dtype = floating(ar.promoted_dtype(x1, x2))
-    left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
-    last = left.ndim - 1
-    result = norm_value(left - right + eps, p, (last,))
+    common = ar.promoted_dtype(x1, x2)
+    dtype = floating(common)
+    if common.kind in WHOLE:  # whose difference is taken first: unsigned numbers wrap around
+        difference = ar.cast(pointwise.SUB.function(x1, x2), dtype)
+    else:
+        difference = ar.sub(*[widened(ar.cast(x, dtype)) for x in (x1, x2)])
+    last = difference.ndim - 1
+    result = norm_value(difference + eps, p, (last,))
     if keepdim:
         result = column(result, (*result.shape, 1))
     return ar.cast(result, dtype)

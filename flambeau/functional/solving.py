@@ -16,7 +16,7 @@ from flambeau.functional.factorisation import (
     refuse_failure,
 )
 from flambeau.functional.folding import checked, result_type, write_outs
-from flambeau.functional.options import other_names
+from flambeau.functional.options import WHOLE, not_implemented, other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
@@ -380,7 +380,8 @@ def lu_solve(
 
 
 def _lu_unpack(both: Value, pivots: Value) -> tuple[Value, Value, Value]:
-    check_matrices("lu_unpack", both)
+    if both.ndim < 2:
+        check_matrices("lu_unpack", both)
     exchange = dec.permutation(_order_of(pivots, both.shape[-2]), both.dtype)
     upper = ma.triu(ma.part(both, -2, 0, min(both.shape[-2:])))
     return exchange, dec.unit_lower(both), upper
@@ -440,6 +441,8 @@ def _householder(a: Value, tau: Value) -> Value:
             f"{name}: tau dtype {tau.dtype.scalar_name} does not match input dtype "
             f"{a.dtype.scalar_name}"
         )
+    if a.dtype.kind in WHOLE:
+        raise not_implemented("orgqr_cpu", a.dtype)
     return _reflected(a, tau, a.shape[-1])
 
 
@@ -453,6 +456,8 @@ def _ormqr(a: Value, tau: Value, other: Value, left: bool, transpose: bool) -> V
         raise RuntimeError(
             f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{axis}], input.shape[-1])"
         )
+    if a.dtype.kind in WHOLE:
+        raise not_implemented("ormqr_cpu", a.dtype)
     q = _reflected(a, tau, a.shape[-2])
     q = ma.adjoint(q) if transpose else q
     return ma.dot(q, other) if left else ma.dot(other, q)

@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -24,7 +25,9 @@ def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
     dtype = ar.promoted_dtype(*operands)
     if dtype is dtypes.bool_ and any(ar.is_scalar(v) for v in operands):
         which = "" if len(operands) == 3 else "_min" if high is None else "_max"
-        raise NotImplementedError(f"\"clamp{which}_scalar_cpu\" not implemented for 'Bool'")
+        raise not_implemented(f"clamp{which}_scalar_cpu", dtype)
+    if dtype is dtypes.bool_ and len(operands) == 3:
+        raise not_implemented("clamp_cpu", dtype)
     x, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
     first = bounds[0] if low is not None else None
     return _between(x, first, bounds[-1] if high is not None else None)
@@ -158,8 +161,7 @@ def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     dtype = ar.promoted_dtype(start, end)
     if not (dtype.is_floating_point or dtype.is_complex):
         which = "scalar" if ar.is_scalar(weight) else "tensor"
-        message = f"\"lerp_kernel_{which}\" not implemented for '{dtype.scalar_name}'"
-        raise NotImplementedError(message)
+        raise not_implemented(f"lerp_kernel_{which}", dtype)
     wide = _wide(dtype)
     a, b, w = _widened(dtype, start, end, weight)
     near = ar.lt(el.abs_(w), 0.5)
@@ -214,6 +216,8 @@ def _unwidened(dtype: DType, *operands: Operand) -> tuple[Value, ...]:
 
 def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.promoted_dtype(x, a, b)
+    if dtype is dtypes.bool_:
+        raise not_implemented("addcmul_cpu_out", dtype)
     total, left, right, scale = _widened(dtype, x, a, b, value)
     if not dtype.is_floating_point:
         return ar.add(total, ar.mul(ar.mul(scale, left), right))

@@ -8,7 +8,6 @@ both is added with rounding to odd, so that the last addition rounds as if the s
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 
@@ -74,6 +73,8 @@ def _to_odd(total: Array, error: Array) -> Array:
 
 def _exactly(a: float, b: float, c: float) -> float:
     """One a * b + c, of finite numbers of any size, by fractions."""
+    from fractions import Fraction  # rarely needed
+
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:  # the sign of zero is that of zeros, or of what cancels
         return a * b + c if a * b == 0 else 0.0
