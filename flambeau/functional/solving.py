@@ -142,7 +142,7 @@ def _check_system(name: str, a: Value, b: Value, left: bool) -> None:
         )
 
 
-def _same_batches(a: Value, b: Value) -> tuple[Value, Value]:
+def same_batches(a: Value, b: Value) -> tuple[Value, Value]:
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return ar.expand(a, (*batch, *a.shape[-2:])), ar.expand(b, (*batch, *b.shape[-2:]))
 
@@ -161,7 +161,7 @@ def _solve(a: Value, b: Value, left: bool) -> tuple[Value, Value]:
     info_batch = a.shape[:-2]
     if not left:
         a, b = ma.swap_last(a), ma.swap_last(b)
-    a, b = _same_batches(a, b)
+    a, b = same_batches(a, b)
     result, info = dec.solve.parts(dec.solve(a, b), b)
     result = result if left else ma.swap_last(result)
     if vector:
@@ -219,7 +219,7 @@ def linalg_solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None 
 
 def triangular_of(a: Value, b: Value, upper: bool, left: bool, unit: bool) -> Value:
     """X of A X = B (X A = B) with A's triangle, batches broadcast."""
-    a, b = _same_batches(a, b)
+    a, b = same_batches(a, b)
     if left:
         return dec.solve_triangular(a, b, upper=upper, unit=unit)
     turned = dec.solve_triangular(ma.swap_last(a), ma.swap_last(b), upper=not upper, unit=unit)
@@ -254,7 +254,7 @@ def _legacy_triangular(b: Value, a: Value, upper: bool, transpose: bool, unit: b
     _check_system("triangular_solve", a, b, True)
     coefficient = ma.swap_last(a) if transpose else a
     solution = triangular_of(coefficient, b, upper != transpose, True, unit)
-    return solution, _same_batches(a, b)[0]
+    return solution, same_batches(a, b)[0]
 
 
 TRIANGULAR_SOLVE = ColumnMajor("triangular_solve", _legacy_triangular, (0, 1))
@@ -279,7 +279,7 @@ def _cholesky_solve(b: Value, factor: Value, upper: bool) -> Value:
     check_square("cholesky_solve", factor, kernel="cholesky_solve_cpu")
     _check_system("cholesky_solve", factor, b, True)
     lower = ma.adjoint(factor) if upper else factor
-    return dec.cholesky_solve(*_same_batches(lower, b))
+    return dec.cholesky_solve(*same_batches(lower, b))
 
 
 def _cholesky_inverse(factor: Value, upper: bool) -> Value:
@@ -350,7 +350,7 @@ def _lu_solve(both: Value, pivots: Value, b: Value, left: bool, adjoint: bool) -
 
 
 def _lu_apply(exchange: Value, both: Value, upper: Value, b: Value, adjoint: bool) -> Value:
-    exchange, b = _same_batches(exchange, b)
+    exchange, b = same_batches(exchange, b)
     if adjoint:
         half = triangular_of(ma.adjoint(upper), b, False, True, False)
         return ma.dot(exchange, triangular_of(ma.adjoint(both), half, True, True, True))
