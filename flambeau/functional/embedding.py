@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.core import dtypes
+from flambeau.functional.moments import vector_norm_of
 from flambeau.functional.neural import (
     binary,
     column,
@@ -17,7 +18,6 @@ from flambeau.functional.neural import (
     widened,
 )
 from flambeau.functional.options import WHOLE
-from flambeau.functional.similarity import norm_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -85,7 +85,7 @@ def _renormed(weight: Value, index: Value, max_norm: float, p: float) -> Value:
             f"{weight.dtype.scalar_name} instead."
         )
     used = ar.gt(_counts(ar.cast(index, dtypes.int64), weight.shape[0]), 0)
-    length = norm_value(widened(weight), p, (1,))
+    length = vector_norm_of(widened(weight), p, (1,), False)
     scale = el.div(ar.full_like(length, max_norm), length + 1e-7)
     long = ar.logical_and(used, ar.gt(length, max_norm))
     scale = ar.cast(el.where(long, scale, ar.full_like(scale, 1.0)), weight.dtype)

@@ -7,6 +7,7 @@ Those that may fail look at the factorisation's `info` before they return, so th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,9 @@ def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
 def _svd(x: Value, full: bool) -> tuple[Value, ...]:
     check_matrices("linalg.svd", x, kernel="linalg_svd_cpu")
     u, s, vh = dec.svd.parts(dec.svd(x, full=full), x, full=full)
-    return u, el.real(s) if s.dtype.is_complex else s, vh
+    s = el.real(s) if s.dtype.is_complex else s
+    s = source.with_derivative(s, x, partial(dec.by_singular_values, full=full))
+    return u, s, vh
 
 
 def _legacy_svd(x: Value, some: bool) -> tuple[Value, ...]:

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.errors import LinAlgError
 from flambeau.core.shapes import wrap_axis
-from flambeau.functional.factorisation import check_matrices, check_square
+from flambeau.functional.factorisation import (
+    check_matrices,
+    check_square,
+    linalg_qr,
+    refuse_failure,
+)
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
 from flambeau.functional.options import WHOLE, axis_name, other_names
@@ -266,11 +272,30 @@ def lstsq(
             f"torch.linalg.lstsq: input.size(-2) should match other.size({-1 if vector else -2})"
         )
     m, n = A.shape[-2:]
+    if driver == "gels":
+        _refuse_deficient(A.detach())
     eps = float(np.finfo(A.dtype.to_real().numpy).eps) * max(m, n)
     solution = pinv(A, rtol=eps if rcond is None else float(rcond)) @ right
     extra = _lstsq_extra(A, right, solution, driver, eps, rcond)
     results = [solution.squeeze(-1) if vector else solution, *extra]
     return LstsqResult(write_outs(results, out))
+
+
+def _refuse_deficient(a: Tensor) -> None:
+    """LinAlgError where the triangle of A (that of A^H for more columns) has a zero."""
+    if not a.numel():
+        return
+    upper = linalg_qr(a if a.shape[-2] >= a.shape[-1] else a.mH, "r").R
+    zero = np.diagonal(np.asarray(upper._values()), axis1=-2, axis2=-1) == 0
+    zero &= np.asarray((a != 0).any()._values())  # of zeros alone LAPACK gives zeros
+    refuse_failure(
+        from_array(np.where(zero.any(-1), zero.argmax(-1) + 1, 0), dtypes.int64),
+        LinAlgError,
+        lambda place: (
+            "torch.linalg.lstsq: {batch}The least squares solution could not be computed "
+            f"because the input matrix does not have full rank (error code: {place})."
+        ),
+    )
 
 
 def _lstsq_extra(

@@ -192,6 +192,10 @@ def _trapezoid(y: Value, x: Value | None, dx: Operand | None, dim: int, cumulati
     if count < 2:
         rest = y.shape[:axis] + ((0,) if cumulative else ()) + y.shape[axis + 1 :]
         return ar.full(rest, 0, ar.float_dtype(y))
+    if x is None and not cumulative:  # PyTorch takes half of both ends off the sum
+        ends = ar.add(part(y, axis, 0, 1), part(y, axis, count - 1, count))
+        total = red.sum_(ar.cast(y, ar.float_dtype(y)), axes=(axis,))
+        return ar.mul(ar.sub(total, ar.mul(without(ends, axis), 0.5)), step)
     pairs = ar.add(part(y, axis, 0, count - 1), part(y, axis, 1, count))
     areas = ar.div(ar.mul(pairs, step), 2.0)
     return ordered.cumsum(areas, axis=axis) if cumulative else red.sum_(areas, axes=(axis,))
