@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flambeau.functional.factorisation import (
     LinAlgError,
     cholesky_ex,
@@ -19,6 +17,7 @@ from flambeau.functional.factorisation import linalg_cholesky as cholesky
 from flambeau.functional.factorisation import linalg_lu as lu
 from flambeau.functional.factorisation import linalg_qr as qr
 from flambeau.functional.factorisation import linalg_svd as svd
+from flambeau.functional.indefinite import ldl_factor, ldl_factor_ex, ldl_solve
 from flambeau.functional.linear_algebra import linalg_cross as cross
 from flambeau.functional.linear_algebra import matmul, multi_dot
 from flambeau.functional.matrix_functions import (
@@ -64,29 +63,6 @@ __all__ = [
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """A view of a diagonal of the last two axes (unless told), as the last axis."""
     return _diagonal(A, offset, dim1, dim2)
-
-
-def _no_ldl(name: str) -> Any:
-    raise NotImplementedError(f"linalg.{name}: the LDL factorisation is not supported yet")
-
-
-def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
-    """NotImplementedError: NumPy has no LDL factorisation."""
-    return _no_ldl("ldl_factor")
-
-
-def ldl_factor_ex(
-    A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None
-) -> Any:
-    """NotImplementedError: NumPy has no LDL factorisation."""
-    return _no_ldl("ldl_factor_ex")
-
-
-def ldl_solve(
-    LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False, out: Any = None
-) -> Any:
-    """NotImplementedError: NumPy has no LDL factorisation."""
-    return _no_ldl("ldl_solve")
 
 
 register(globals(), __all__)

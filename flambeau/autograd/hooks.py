@@ -56,6 +56,36 @@ class HookCut:
         return HookCut(self.hooks)
 
 
+class FlatCut(HookCut):
+    """Those of a tensor at the elements of its memory, from which its views are made, too."""
+
+    def __init__(self, hooks: dict[int, Any], shape: tuple[int, ...]) -> None:
+        super().__init__(hooks)
+        self.shape = shape
+
+    def run(self, gradient: Any, cut: Cut) -> tuple[Any, ...]:
+        shown = run_hooks(self.hooks, gradient.reshape(self.shape))
+        return (shown.reshape(gradient.shape),)
+
+    def again(self) -> HookCut:
+        return FlatCut(self.hooks, self.shape)
+
+
+def _memory_of(tensor: Any, origin: Any) -> Any:
+    """The memory of a tensor that others are views of, as a value of the program that wrote it
+    last, where that is all that the tensor shows; None elsewhere.
+    """
+    family, meta = tensor._family, tensor._meta
+    if family is None or family.frame is None or family.source is None:
+        return None
+    if origin is None:
+        known = tensor._rec is not recorder.LOCAL.rec
+    else:
+        known = family.frame is origin[0] and not origin[2]
+    whole = family.source.shape == (meta.numel,) and tensor.is_contiguous()
+    return family.source if known and whole and family.is_first(tensor) else None
+
+
 def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
     """Makes Python code part of the graph at a tensor."""
     recorder.advance_key(
@@ -70,30 +100,42 @@ def mark_cut(tensor: Any, inputs: Any, code: Any) -> None:
     )
 
 
-def cut_at(tensor: Any, cut: HookCut) -> None:
-    """Puts hooks at a tensor, in the recording and in the program that made it."""
+def cut_at(tensor: Any, cut: HookCut) -> int | None:
+    """Puts hooks at a tensor, in the recording and in the program that made it. How often its
+    memory was written in the recording by then; None where the tensor has run before.
+    """
     tensor._cut = cut
     recorder.settle_elsewhere(tensor)  # what another thread has recorded gets no more events here
+    storage = tensor._storage
+    elsewhere = tensor._rec is not recorder.LOCAL.rec and storage is not None
+    if elsewhere and recorder.pending_writes(storage):  # through views: they come first
+        recorder.flush()
     origin = tensor._origin
     seen = tensor.__dict__.get("_frames", ())
     trace = recorder.pending_trace(tensor) if origin is not None or seen else None
     rec = recorder.LOCAL.rec
     if trace is not None and not trace.unchanged(trace.tensors[tensor._num].group):
         origin, seen = None, ()  # overwritten since: a new tensor for autograd
+    source = _memory_of(tensor, origin)
+    if source is not None:
+        tensor._family.frame.add_cut(source, FlatCut(cut.hooks, tuple(tensor._meta.shape)))
+        if origin is None:
+            tensor._cut = None  # it stands where each later program begins
+        return None
     if origin is not None:
         origin[0].add_cut(origin[1], cut.again())
         if origin[2]:
-            return
+            return None
         _cut_where_seen(tensor, cut, seen)
         if tensor._rec is recorder.LOCAL.rec and not passes_origin(tensor):
             mark_cut(tensor, None, cut)
-        return
+        return None
     try:
-        recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))
+        _, state, _ = recorder.advance_key(lambda r, s: _hook_key(r, tensor, rec, s), (cut,))
     except _Ran:
-        cut_at(tensor, cut)
-        return
+        return cut_at(tensor, cut)
     _cut_where_seen(tensor, cut, seen)
+    return int(state.extra)
 
 
 def _cut_where_seen(tensor: Any, cut: HookCut, seen: Any) -> None:
@@ -137,14 +179,42 @@ class RemovableHandle:
         self.remove()
 
 
+def _written(tensor: Any, here: int | None) -> int:
+    """How often autograd has seen the memory of a tensor written; `here`: in this recording, where
+    that is known.
+    """
+    storage = tensor._storage
+    if storage is None:
+        return here or 0
+    pending = recorder.pending_writes(storage) if here is None else here
+    return int(storage.version - storage.silent + pending)
+
+
+def _written_since(tensor: Any) -> bool:
+    """Whether a tensor with hooks was written through one of its views since they were registered:
+    they stay where they are, and new ones stand behind the write. (What is written to the tensor
+    itself takes them from it at once, and hooks of a view stay with it.)
+    """
+    if tensor.is_leaf or tensor._hooked_at is None:
+        return False
+    trace = recorder.pending_trace(tensor)
+    if trace is not None:
+        known = trace.tensors[tensor._num]
+        first, now = trace.is_base(known), _written(tensor, known.storage.counted)
+    else:
+        family = tensor._family
+        first, now = family is None or family.is_first(tensor), _written(tensor, None)
+    return bool(first) and tensor._hooked_at != now
+
+
 def register_hook(tensor: Any, hook: Any) -> RemovableHandle:
     """See Tensor.register_hook."""
     if not tensor.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if tensor._hooks is None:
+    if tensor._hooks is None or _written_since(tensor):
         tensor._hooks = {}
         if not tensor.is_leaf:
-            cut_at(tensor, HookCut(tensor._hooks))
+            tensor._hooked_at = _written(tensor, cut_at(tensor, HookCut(tensor._hooks)))
     handle = RemovableHandle(tensor._hooks)
     tensor._hooks[handle.id] = hook
     return handle

@@ -22,3 +22,10 @@ for _kind in (OutOfMemoryError, AcceleratorError):
 def add_note(error: BaseException, text: str) -> None:
     """Says something below an exception's message; Python 3.10 keeps it and does not print it."""
     error.__dict__.setdefault("__notes__", []).append(text)
+
+
+class LinAlgError(RuntimeError):
+    """A matrix that has no such factorisation: singular, not positive-definite, not finite."""
+
+
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"

@@ -26,8 +26,8 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import other_names
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.options import not_implemented, other_names
+from flambeau.functional.pointwise import SUB, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
@@ -87,6 +87,8 @@ def _hardtanh(x: Value, low: Any, high: Any) -> Value:
         constant(number("hardtanh", "min_val", low), x),
         constant(number("hardtanh", "max_val", high), x),
     )
+    if x.dtype is dtypes.uint8 and int(low) < 0:
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     inner = el.where(el.ge(x, above), above, x, linked=2)
     return el.where(el.le(x, below), below, inner)
 
@@ -229,11 +231,14 @@ def _softshrink(x: Value, lambd: Any) -> Value:
 
 
 def _tanhshrink(x: Value) -> Value:
-    x = ar.cast(x, ar.float_dtype(x))
-    return x - el.tanh(x)
+    slope = el.tanh(ar.cast(x, ar.float_dtype(x)))
+    difference: Value = SUB.function(x, slope)
+    return difference
 
 
 def _softsign(x: Value) -> Value:
+    if x.dtype.kind == "b":
+        raise not_implemented("abs_cpu", x.dtype)
     x = ar.cast(x, ar.float_dtype(x))
     return x / (el.abs_(x) + 1.0)
 

@@ -18,6 +18,7 @@ from flambeau.functional.neural import (
     widened,
     zeros_from,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pooling import (
     Geometry,
     axis_numbers,
@@ -90,9 +91,18 @@ def _blocks(x: Value, out: Shape, fill: float) -> tuple[Value, Shape]:
     return x, tuple(lengths)
 
 
+def _refuse_whole(name: str, x: Value) -> None:
+    """PyTorch's kernels are of floats; that of one dimension is that of two."""
+    if x.dtype.kind in WHOLE:
+        kernel = name.replace("1d", "2d")
+        raise not_implemented(kernel + "_cpu" if kernel.endswith("3d") else kernel, x.dtype)
+
+
 def _adaptive_avg(name: str) -> Callable[[Value, Any], Value]:
     def apply(x: Value, output_size: Any) -> Value:
         out = _outputs(name, x, output_size)
+        if x.size or name.endswith("3d"):
+            _refuse_whole(name, x)
         rank, space = len(out), x.shape[-len(out) :]
         if not x.size or 0 in out:
             return zeros_from(x, x.shape[:-rank] + out)
@@ -119,6 +129,7 @@ def _adaptive_max(name: str, with_indices: bool) -> Callable[[Value, Any], Any]:
             raise RuntimeError(
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions"
             )
+        _refuse_whole(name, x)
         blocks, kernel = _blocks(x, out, lowest(x.dtype))
         g = Geometry(kernel, kernel, (0,) * rank, (1,) * rank, out)
         result = max_pool(blocks, **g.window)

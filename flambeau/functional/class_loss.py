@@ -21,12 +21,12 @@ from flambeau.functional.neural import (
     divided,
     float_operand,
     not_a_tensor,
-    not_implemented,
     number,
     record,
     reduced,
     widened,
 )
+from flambeau.functional.options import not_implemented
 from flambeau.functional.softmax import log_softmax_value
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

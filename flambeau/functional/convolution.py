@@ -18,12 +18,12 @@ from flambeau.functional.neural import (
     column,
     hashable,
     not_a_tensor,
-    not_implemented,
     record,
     sizes,
     ternary,
     unary,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
@@ -74,6 +74,8 @@ def _check_linear(x: Value, w: Value, b: Value | None) -> None:
 def linear_value(x: Value, w: Value, b: Value | None = None) -> Value:
     """x @ w^T + b over the last axis."""
     _check_linear(x, w, b)
+    if x.dtype.kind == "b" and x.size:
+        raise not_implemented("addmm_impl_cpu_", x.dtype)
     matrix = w if w.ndim == 2 else column(w, (1, w.shape[0]))
     rows = math.prod(x.shape[:-1])
     flat = x if x.ndim == 2 else view.reshape(x, shape=(rows, x.shape[-1]))
@@ -310,6 +312,8 @@ def transposed_value(
     """The adjoint of a convolution: x [N, G O, *S] (or unbatched), w [G O, C, *K]."""
     name = f"conv_transpose{rank}d"
     _check_operands(name, x, w, b, rank)
+    if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64:
+        raise not_implemented(f"slow_conv_transpose{max(rank, 2)}d_out_cpu", x.dtype)
     steps, pads = _matching(stride, rank, "stride"), _matching(padding, rank, "padding")
     extra = _matching(output_padding, rank, "output_padding")
     dilations = _matching(dilation, rank, "dilation")

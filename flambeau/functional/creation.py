@@ -23,6 +23,7 @@ from flambeau.functional.options import (
     checked_options,
     finish,
     given_size,
+    refuse_overflow,
     shape_of,
 )
 from flambeau.ops import arithmetic as ar
@@ -210,6 +211,7 @@ def full(
         dtype = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}.get(
             type(fill_value), dtypes.get_default_dtype()
         )
+    refuse_overflow(fill_value, checked_dtype(dtype))
     shape = shape_of((size,) if isinstance(size, (tuple, list)) else (tuple(size),), "full")
     return finish(
         record(FULL, (fill_value,), (shape, checked_dtype(dtype), None)), requires_grad, out
@@ -332,6 +334,7 @@ def full_like(
 ) -> Tensor:
     """One value in the shape and dtype of `input`."""
     described = _described(input, dtype, layout, device, memory_format)
+    refuse_overflow(fill_value, described[1])
     return finish(record(FULL, (fill_value,), described), requires_grad)
 
 

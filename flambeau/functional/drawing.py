@@ -13,10 +13,10 @@ from flambeau.functional.neural import (
     column,
     float_operand,
     hashable,
-    not_implemented,
     record,
     sizes,
 )
+from flambeau.functional.options import not_implemented
 from flambeau.functional.rearranging import part
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

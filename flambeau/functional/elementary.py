@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.folding import checked, result_type, write_outs
+from flambeau.functional.options import refusing
 from flambeau.functional.pairs import float_pair, hypot_value, log_of_sum, xlogy_value
 from flambeau.functional.pointwise import (
     _binary_op,
@@ -118,6 +119,8 @@ def logit_(input: Tensor, eps: float | None = None) -> Tensor:
 
 
 def _mvlgamma(x: Value, p: int) -> Value:
+    if x.dtype.kind == "b":
+        raise RuntimeError("The input tensor may not be a boolean tensor.")
     x = ar.cast(x, ar.float_dtype(x))
     total = ar.full_like(x, p * (p - 1) / 4 * math.log(math.pi))
     for j in range(p):
@@ -212,6 +215,10 @@ def _ldexp_value(x: Value, places: Value, power: Value) -> Value:
     return with_derivative(ar.mul(x, power), (x, places), backward)
 
 
+def _hypot(a: Operand, b: Operand) -> Value:
+    return hypot_value(*float_pair(a, b))
+
+
 def _logaddexp(a: Operand, b: Operand) -> Value:
     x, y = float_pair(a, b)
     return log_of_sum(x, y, el.log1p(el.exp(el.neg(el.abs_(x - y)))), 1.0)
@@ -227,10 +234,12 @@ heaviside, heaviside_, _F = _binary_op("heaviside", _heaviside, numbers="none")
 gcd, gcd_, _F = _binary_op("gcd", _gcd, numbers="none")
 lcm, lcm_, _F = _binary_op("lcm", _lcm, numbers="none")
 ldexp, ldexp_, _F = _binary_op("ldexp", _ldexp, numbers="none")
-hypot, hypot_, _F = _binary_op("hypot", lambda a, b: hypot_value(*float_pair(a, b)), numbers="none")
+hypot, hypot_, _F = _binary_op("hypot", refusing("hypot_cpu", _hypot), numbers="none")
 xlogy, xlogy_, _F = _binary_op("xlogy", lambda a, b: xlogy_value(*float_pair(a, b)))
-logaddexp, _, _F = _binary_op("logaddexp", _logaddexp, numbers="none")
-logaddexp2, _, _F = _binary_op("logaddexp2", _logaddexp2, numbers="none")
+logaddexp, _, _F = _binary_op("logaddexp", refusing("logaddexp_cpu", _logaddexp), numbers="none")
+logaddexp2, _, _F = _binary_op(
+    "logaddexp2", refusing("logaddexp2_cpu", _logaddexp2), numbers="none"
+)
 
 
 METHODS: dict[str, Callable[..., Any]] = {

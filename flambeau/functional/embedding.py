@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.core import dtypes
+from flambeau.functional.moments import vector_norm_of
 from flambeau.functional.neural import (
     binary,
     column,
@@ -16,7 +17,7 @@ from flambeau.functional.neural import (
     not_a_tensor,
     widened,
 )
-from flambeau.functional.similarity import norm_value
+from flambeau.functional.options import WHOLE
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -78,8 +79,13 @@ def _embedding(
 def _renormed(weight: Value, index: Value, max_norm: float, p: float) -> Value:
     """The table with every row that is looked up scaled down to a p-norm of at most max_norm."""
     _check_indices(index, "embedding_renorm_")
+    if weight.dtype.kind in WHOLE:
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. Got "
+            f"{weight.dtype.scalar_name} instead."
+        )
     used = ar.gt(_counts(ar.cast(index, dtypes.int64), weight.shape[0]), 0)
-    length = norm_value(widened(weight), p, (1,))
+    length = vector_norm_of(widened(weight), p, (1,), False)
     scale = el.div(ar.full_like(length, max_norm), length + 1e-7)
     long = ar.logical_and(used, ar.gt(length, max_norm))
     scale = ar.cast(el.where(long, scale, ar.full_like(scale, 1.0)), weight.dtype)
@@ -154,6 +160,12 @@ def _bag(
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(index, "embedding_bag")
+    if weight.dtype.kind != "f":
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have one of the following scalar types: "
+            f"Half, BFloat16, Float, Double; but got {weight.dtype.scalar_name} instead (while "
+            "checking arguments for embedding_bag)"
+        )
     rows = _rows(weight, index, padding_idx, by_frequency, "embedding_bag")  # [.., D]
     kept = ar.full(index.shape, 1.0, weight.dtype)
     if padding_idx is not None:

@@ -7,6 +7,7 @@ Those that may fail look at the factorisation's `info` before they return, so th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, contiguous_strides
 from flambeau.functional.folding import checked, result_type, write_outs
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
@@ -63,10 +65,20 @@ def column_strides(shape: Shape) -> Shape:
 # ---- checks --------------------------------------------------------------------------------------
 
 
+# Functions that say of integers which kernel they have not.
+KERNEL_FIRST = {
+    "cholesky": "cholesky_cpu", "cholesky_inverse": "cholesky_inverse_out_cpu",
+    "cholesky_solve": "cholesky_solve_cpu", "geqrf": "geqrf_cpu",
+    "triangular_solve": "triangular_solve_cpu", "linalg.solve_triangular": "triangular_solve_cpu",
+}  # fmt: skip
+
+
 def check_matrices(name: str, x: Value, *, kernel: str = "", argument: str = "A") -> None:
     """Refuses what is no batch of float matrices; `kernel` is what PyTorch says of halves."""
     if x.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
+    if x.dtype.kind not in "fc" and name in KERNEL_FIRST:
+        raise not_implemented(KERNEL_FIRST[name], x.dtype)
     if x.dtype.kind not in "fc":
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got "
@@ -74,7 +86,7 @@ def check_matrices(name: str, x: Value, *, kernel: str = "", argument: str = "A"
         )
     if x.dtype in (dtypes.float16, dtypes.bfloat16):
         if kernel:
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_name}'")
+            raise not_implemented(kernel, x.dtype)
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {x.dtype.scalar_name}")
 
 
@@ -210,7 +222,9 @@ def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
 def _svd(x: Value, full: bool) -> tuple[Value, ...]:
     check_matrices("linalg.svd", x, kernel="linalg_svd_cpu")
     u, s, vh = dec.svd.parts(dec.svd(x, full=full), x, full=full)
-    return u, el.real(s) if s.dtype.is_complex else s, vh
+    s = el.real(s) if s.dtype.is_complex else s
+    s = source.with_derivative(s, x, partial(dec.by_singular_values, full=full))
+    return u, s, vh
 
 
 def _legacy_svd(x: Value, some: bool) -> tuple[Value, ...]:
@@ -275,7 +289,7 @@ def _check_eigen(name: str, x: Value, kernel: str) -> None:
     if x.ndim >= 2 and x.shape[-1] == x.shape[-2] and x.dtype.kind not in "fc":
         if kernel == "linalg_eig_out_cpu":
             x.dtype.to_complex()
-        raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_name}'")
+        raise not_implemented(kernel, x.dtype)
     check_square(name, x, kernel=kernel)
 
 
@@ -338,7 +352,7 @@ def _check_lu(x: Value, name: str) -> None:
             f"{name}: Expected tensor with 2 or more dimensions. Got size: {list(x.shape)} instead"
         )
     if x.dtype.kind not in "fc" or x.dtype in (dtypes.float16, dtypes.bfloat16):
-        raise NotImplementedError(f"\"lu_cpu\" not implemented for '{x.dtype.scalar_name}'")
+        raise not_implemented("lu_cpu", x.dtype)
 
 
 def _lu_factor(x: Value) -> tuple[Value, Value, Value]:

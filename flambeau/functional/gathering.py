@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
-from flambeau.functional.options import axis_name, numpy_names, refuse_other_dtype
+from flambeau.functional.options import axis_name, not_implemented, numpy_names, refuse_other_dtype
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -205,6 +205,8 @@ def _is_number(value: Value) -> bool:
 
 def _folded(flat: Value, places: Value, rows: Value, mode: str) -> Value:
     kind, _, include = mode.partition("+")
+    if kind == "mean" and flat.dtype.kind == "b":
+        raise not_implemented("scatter_gather_tensor_cpu_reduce_mean", flat.dtype)
     if kind == "set":
         return indexed.put_set(flat, places, rows, what="scatter")
     if kind in ("multiply", "prod", "amax", "amin"):

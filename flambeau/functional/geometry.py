@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import cast
 
 from flambeau.core import dtypes
@@ -9,14 +11,16 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes, wrap_axis
 from flambeau.functional.folding import checked, safe_root, wide
 from flambeau.functional.moments import vector_norm_of
-from flambeau.functional.options import axis_name
+from flambeau.functional.options import axis_name, not_implemented
 from flambeau.functional.pointwise import write_out
+from flambeau.functional.powers import to_the
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
 from flambeau.ops import view
 from flambeau.ops.contraction import dot as batched_dot
 from flambeau.ops.contraction import swap_last
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
 from flambeau.record.recorder import binary, unary
@@ -28,6 +32,8 @@ from flambeau.tensor.tensor import Tensor
 def _trace(x: Value) -> Value:
     if x.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
+    if x.dtype.kind == "b":
+        raise not_implemented("trace", x.dtype)
     rows, columns = x.shape
     flat = view.reshape(x, shape=(x.size,))
     diagonal = view.slice_(flat, starts=(0,), sizes=(min(rows, columns),), steps=(columns + 1,))
@@ -62,6 +68,8 @@ def _cross(a: Value, b: Value, dim: int | None) -> Value:
             f"{a.shape[axis]} and {b.shape[axis]}"
         )
     dtype = ar.promoted_dtype(a, b)
+    if dtype.kind == "b":
+        raise not_implemented("cross", dtype)
     a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
     return ar.sub(
         ar.mul(_rotated(a, axis, 1), _rotated(b, axis, 2)),
@@ -93,6 +101,44 @@ def _check_points(a: Value, b: Value) -> None:
         )
 
 
+def distance_of(apart: Value, p: float, skips_nan: bool = False) -> Value:
+    """The p-norm of differences along the last axis, as PyTorch's kernels of distances have it:
+    NaN counts, but in the largest difference of `cdist` (`skips_nan`), and each of the largest
+    takes the whole cotangent.
+    """
+    axes, nan = (apart.ndim - 1,), el.ne(apart, apart)
+    if p == 0:
+        ones = ar.cast(ar.ne(apart, 0), apart.dtype)
+        distance = red.sum_(el.where(nan, apart, ones), axes=axes)
+    elif math.isinf(p) and skips_nan:
+        distance = red.max_(el.where(nan, ar.zeros_like(apart), el.abs_(apart)), axes=axes)
+    else:
+        distance = vector_norm_of(apart, p, axes, False)
+    return with_derivative(distance, apart, partial(_distance_slope, p, skips_nan))
+
+
+def _distance_slope(p: float, skips_nan: bool, ct: Value, apart: Value) -> Value:
+    if p == 0:
+        return ar.zeros_like(apart)
+    kept = (*ct.shape, 1)
+    distance = view.reshape(distance_of(apart, p, skips_nan), shape=kept)
+    ct, size = view.reshape(ct, shape=kept), el.abs_(apart)
+    sign = el.where(el.ne(apart, apart), apart, el.sign(apart))
+    if p == 1:
+        return ar.mul(ct, sign)
+    if math.isinf(p):
+        off = el.ceil(el.abs_(ar.sub(distance, size)))
+        return ar.mul(ar.mul(ct, sign), ar.sub(1.0, el.minimum(off, ar.full_like(off, 1))))
+    none = ar.eq(distance, 0)
+    if p == 2:
+        slope = ar.div(ar.mul(ct, apart), distance)
+    else:
+        powers = ar.mul(sign, to_the(size, p - 1)) if p < 2 else ar.mul(apart, to_the(size, p - 2))
+        slope = ar.div(ar.mul(powers, ct), to_the(distance, p - 1))
+        none = ar.logical_or(none, ar.eq(apart, 0)) if p < 1 else none
+    return ar.where(none, ar.zeros_like(slope), slope)
+
+
 def _cdist(a: Value, b: Value, p: float, by_product: bool | None) -> Value:
     """Distances of all pairs of rows; Euclidean ones of many rows through a matrix product."""
     _check_points(a, b)
@@ -116,7 +162,7 @@ def _cdist(a: Value, b: Value, p: float, by_product: bool | None) -> Value:
         view.reshape(a, shape=(*batch, rows, 1, depth)),
         view.reshape(b, shape=(*batch, 1, columns, depth)),
     )
-    return ar.cast(vector_norm_of(apart, p, (-1,), False), dtype)
+    return ar.cast(distance_of(apart, p, skips_nan=True), dtype)
 
 
 CROSS = PureOp("cross", _cross, "LinalgCrossBackward0")

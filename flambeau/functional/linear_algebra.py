@@ -51,7 +51,8 @@ def _check_matrices(a: Value, b: Value) -> None:
             f"expected m1 and m2 to have the same dtype, but got: {TYPE_NAMES[a.dtype.name]} != "
             f"{TYPE_NAMES[b.dtype.name]}"
         )
-    _refuse_bool("addmm_impl_cpu_", a)
+    if a.size and b.size:
+        _refuse_bool("addmm_impl_cpu_", a)
 
 
 def _check_batches(a: Value, b: Value) -> None:
@@ -195,7 +196,8 @@ def _tensordot(a: Value, b: Value, left: tuple[int, ...], right: tuple[int, ...]
                 f"has size {b.shape[j]} in dim {q}"
             )
         pairs.append((i, j))
-    _refuse_bool("addmm_impl_cpu_", a)
+    if a.size and b.size:
+        _refuse_bool("addmm_impl_cpu_", a)
     rest_a = tuple(n for n in range(a.ndim) if n not in [i for i, _ in pairs])
     rest_b = tuple(n for n in range(b.ndim) if n not in [j for _, j in pairs])
     rows, columns = tuple(a.shape[n] for n in rest_a), tuple(b.shape[n] for n in rest_b)

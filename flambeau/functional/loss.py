@@ -11,6 +11,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.errors import add_note
 from flambeau.functional.activation import log_sigmoid_value
+from flambeau.functional.linear_algebra import TYPE_NAMES
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
     REDUCTIONS,
@@ -23,14 +24,14 @@ from flambeau.functional.neural import (
     floating,
     named,
     not_a_tensor,
-    not_implemented,
-    number,
     record,
     reduced,
-    warn_of_broadcasting,
+    reduced_once,
     widened,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pairs import xlogy_value
+from flambeau.functional.pointwise import SUB
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -51,167 +52,6 @@ def _same_dtype(x: Value, target: Value, name: str) -> tuple[Value, Value, Any]:
         raise not_implemented(name, dtype)
     left, right = ar.broadcast(widened(ar.cast(x, dtype)), widened(ar.cast(target, dtype)))
     return left, right, dtype
-
-
-# ---- regression ---------------------------------------------------------------------------------
-
-
-def _difference_loss(
-    name: str, loss: Callable[..., Value], *, averaged_by_weight: bool
-) -> Callable[..., Value]:
-    """A loss of x - target; the mean of weighted elements is by weight or by count."""
-
-    def apply(
-        x: Value, target: Value, weight: Value | None, reduction: str, *attributes: Any
-    ) -> Value:
-        left, right, dtype = _same_dtype(x, target, name)
-        value = loss(left - right, *attributes)
-        if weight is None:
-            return ar.cast(reduced(value, reduction), dtype)
-        if weight.shape != x.shape:
-            raise ValueError("Weights and input must have the same size.")
-        weight = ar.cast(weight, value.dtype)
-        weighted = value * weight
-        if reduction == "mean" and averaged_by_weight:
-            return ar.cast(reduced(weighted, "sum") / reduced(weight, "sum"), dtype)
-        return ar.cast(reduced(weighted, reduction), dtype)
-
-    return apply
-
-
-def _square(d: Value) -> Value:
-    return d * d
-
-
-def _apart(d: Value, far: Value) -> tuple[Value, Value]:
-    """Where differences are far, and the others (0 there: infinity would make NaN of its slope)."""
-    return far, el.where(far, ar.zeros_like(d), d)
-
-
-def _smooth_l1(d: Value, beta: Any) -> Value:
-    beta = number("smooth_l1_loss", "beta", beta)
-    if beta < 0:
-        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    size = el.abs_(d)
-    if beta == 0:
-        return size
-    far, near = _apart(d, ar.ge(size, beta))
-
-    def backward(ct: Value, d: Value) -> Value:
-        near = el.where(ar.lt(el.abs_(d), beta), d, source.detach(d))
-        rising = el.where(ar.ge(d, beta), ar.full_like(d, 1), near / beta)
-        return ct * el.where(ar.le(d, -beta), ar.full_like(d, -1), rising)
-
-    value = el.where(far, size - 0.5 * beta, near * near * (0.5 / beta))
-    return with_derivative(value, d, backward)
-
-
-def _huber(d: Value, delta: Any) -> Value:
-    delta = number("huber_loss", "delta", delta)
-    if delta <= 0:
-        raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    size = el.abs_(d)
-    far, near = _apart(d, ar.gt(size, delta))
-
-    def backward(ct: Value, d: Value) -> Value:
-        near = el.where(ar.lt(el.abs_(d), delta), d, source.detach(d))
-        rising = el.where(ar.gt(d, delta), ar.full_like(d, delta), near)
-        return ct * el.where(ar.lt(d, -delta), ar.full_like(d, -delta), rising)
-
-    value = el.where(far, (size - 0.5 * delta) * delta, near * near * 0.5)
-    return with_derivative(value, d, backward)
-
-
-def _mse_name(x: Value, t: Value, weight: Value | None, reduction: str, *rest: Any) -> str:
-    if weight is None:
-        return "MseLossBackward0"
-    return {"none": "MulBackward0", "mean": "DivBackward0", "sum": "SumBackward0"}[reduction]
-
-
-def _plain(function: Callable[..., Value]) -> Callable[..., Value]:
-    """Without the weight operand: what the hot path records."""
-    return lambda x, target, *attributes: function(x, target, None, *attributes)
-
-
-_mse = _difference_loss("mse_cpu", _square, averaged_by_weight=True)
-_l1 = _difference_loss("abs_cpu", el.abs_, averaged_by_weight=True)
-_smooth = _difference_loss("smooth_l1_cpu", _smooth_l1, averaged_by_weight=False)
-_hub = _difference_loss("huber_cpu", _huber, averaged_by_weight=False)
-MSE = PureOp("mse_loss", _plain(_mse), "MseLossBackward0")
-MSE_WEIGHTED = NamedOp("mse_loss", _mse, _mse_name)
-L1 = NamedOp("l1_loss", _plain(_l1), named("AbsBackward0", *REDUCTION_NAMES))
-L1_WEIGHTED = NamedOp("l1_loss", _l1, named("MulBackward0", "DivBackward0", "SumBackward0"))
-SMOOTH_L1 = PureOp("smooth_l1_loss", _plain(_smooth), "SmoothL1LossBackward0")
-HUBER = PureOp("huber_loss", _plain(_hub), "HuberLossBackward0")
-HUBER_WEIGHTED = NamedOp("huber_loss", _hub, named("MulBackward0", *REDUCTION_NAMES))
-
-
-def mse_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: Flag = None,
-    reduce: Flag = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """(input - target)^2, reduced; a weighted mean divides by the sum of the weights."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("mse_loss", input)
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if weight is None:
-        return binary(MSE, input, target, (reduction,))
-    return record(MSE_WEIGHTED, (input, target, weight), (reduction,))
-
-
-def l1_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: Flag = None,
-    reduce: Flag = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """|input - target|, reduced; a weighted mean divides by the sum of the weights."""
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if weight is None:
-        return binary(L1, input, target, (reduction,))
-    return record(L1_WEIGHTED, (input, target, weight), (reduction,))
-
-
-def smooth_l1_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: Flag = None,
-    reduce: Flag = None,
-    reduction: str = "mean",
-    beta: float = 1.0,
-) -> Tensor:
-    """d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, of d = input - target."""
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if beta == 0:
-        return binary(L1, input, target, (reduction,))
-    return binary(SMOOTH_L1, input, target, (reduction, beta))
-
-
-def huber_loss(
-    input: Tensor,
-    target: Tensor,
-    reduction: str = "mean",
-    delta: float = 1.0,
-    weight: Tensor | None = None,
-) -> Tensor:
-    """d^2 / 2 where |d| <= delta, delta (|d| - delta / 2) elsewhere, of d = input - target."""
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    if weight is None:
-        return binary(HUBER, input, target, (reduction, delta))
-    return record(HUBER_WEIGHTED, (input, target, weight), (reduction, delta))
 
 
 # ---- two classes --------------------------------------------------------------------------------
@@ -265,7 +105,9 @@ def _bce_logits(
     x: Value, target: Value, weight: Value | None, pos_weight: Value | None, reduction: str
 ) -> Value:
     """(1 - t) x - (1 + (p - 1) t) log sigmoid(x)."""
-    if not x.dtype.is_floating_point or not target.dtype.is_floating_point:
+    if x.dtype.kind in WHOLE:
+        raise not_implemented("log_sigmoid_cpu", x.dtype)
+    if not target.dtype.is_floating_point:
         raise RuntimeError(
             f"result type {x.dtype.scalar_name} can't be cast to the desired output type "
             f"{target.dtype.scalar_name}"
@@ -378,6 +220,8 @@ def binary_cross_entropy_with_logits(
 
 
 def _kl_div(x: Value, target: Value, reduction: str, log_target: bool) -> Value:
+    if "i" in (x.dtype.kind, target.dtype.kind) or "b" in (x.dtype.kind, target.dtype.kind):
+        raise RuntimeError("kl_div: Integral inputs not supported.")
     left, t, dtype = _same_dtype(x, target, "kl_div")
     loss = el.exp(t) * (t - left) if log_target else xlogy_value(t, t) - t * left
     if reduction == "batchmean":
@@ -418,7 +262,10 @@ def kl_div(
 def _poisson(
     x: Value, target: Value, reduction: str, log_input: bool, full: bool, eps: float
 ) -> Value:
-    dtype = floating(ar.promoted_dtype(x, target))
+    dtype = ar.promoted_dtype(x, target)
+    if dtype is dtypes.bool_:  # the product of both is subtracted
+        SUB.function(1.0, target)
+    dtype = floating(dtype)
     left, t = ar.broadcast(widened(ar.cast(x, dtype)), widened(ar.cast(target, dtype)))
     loss = el.exp(left) - t * left if log_input else left - t * el.log(left + eps)
     if full:
@@ -454,8 +301,17 @@ def poisson_nll_loss(
 def _gaussian(
     x: Value, target: Value, variance: Any, reduction: str, full: bool, eps: float
 ) -> Value:
-    left, t, dtype = _same_dtype(x, target, "gaussian_nll_loss")
-    spread = ar.as_value(variance, left.dtype)
+    difference = SUB.function(x, target)
+    if ar.is_scalar(variance):
+        spread = ar.as_value(variance, floating(x.dtype))
+    else:
+        spread = variance
+    if spread.dtype.kind in WHOLE:
+        raise RuntimeError(
+            "result type Float can't be cast to the desired output type "
+            f"{TYPE_NAMES[spread.dtype.name]}"
+        )
+    left = difference
     if spread.shape != left.shape and spread.shape:
         if spread.shape == left.shape[:-1]:
             spread = column(spread, (*spread.shape, 1))
@@ -470,11 +326,10 @@ def _gaussian(
     clamped = el.maximum(source.detach(spread), constant(eps, spread))
     spread = source.relink(clamped, spread) if spread.tracked else clamped
     spread = ar.expand(spread, left.shape)
-    difference = left - t
-    loss = (el.log(spread) + difference * difference / spread) * 0.5
+    loss = (el.log(spread) + ar.div(difference * difference, spread)) * 0.5
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
-    return ar.cast(reduced(loss, reduction), dtype)
+    return reduced_once(loss, reduction)
 
 
 def _gaussian_name(x: Value, t: Value, v: Value, reduction: str, full: bool, eps: float) -> str:

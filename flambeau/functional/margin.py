@@ -24,6 +24,8 @@ from flambeau.functional.neural import (
     reduced,
     widened,
 )
+from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.pointwise import SUB
 from flambeau.functional.similarity import distance_value
 from flambeau.functional.ternary import CLAMP
 from flambeau.ops import arithmetic as ar
@@ -60,9 +62,11 @@ def _wide(*operands: Value) -> tuple[list[Value], Any]:
 def _hinge_embedding(x: Value, target: Value, reduction: str, margin: Any) -> Value:
     (left, t), dtype = _wide(x, target)
     zero = ar.zeros_like(left)
-    far = _hinge(number("hinge_embedding_loss", "margin", margin) - left)
+    distance = SUB.function(number("hinge_embedding_loss", "margin", margin), left)
+    far = ar.cast(_hinge(ar.cast(distance, left.dtype)), left.dtype)
     loss = el.where(ar.ne(t, 1), far, zero) + el.where(ar.ne(t, -1), left, zero)
-    return ar.cast(reduced(loss, reduction), dtype)
+    result = reduced(loss, reduction)
+    return result if dtype.kind in WHOLE else ar.cast(result, dtype)
 
 
 HINGE = NamedOp("hinge_embedding_loss", _hinge_embedding, named("AddBackward0", *REDUCTION_NAMES))
@@ -132,9 +136,15 @@ def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin:
             "input1: "
             f"{shapes[0]}, input2: {shapes[1]}, target: {shapes[2]} "
         )
-    dtype = floating(ar.promoted_dtype(x1, x2, target))
-    left, right, t = ar.broadcast(*[widened(ar.cast(v, dtype)) for v in (x1, x2, target)])
-    loss = _hinge(el.neg(t) * (left - right) + number("margin_ranking_loss", "margin", margin))
+    dtype = ar.promoted_dtype(x1, x2, target)
+    if dtype.kind in WHOLE:  # the difference of which is taken first: unsigned numbers wrap around
+        product = ar.mul(ar.neg(target), SUB.function(x1, x2))
+        dtype = floating(dtype)
+    else:
+        (left, right, t), dtype = _wide(x1, x2, target)
+        product = el.neg(t) * (left - right)
+    product = widened(ar.cast(product, dtype) if product.dtype.kind in WHOLE else product)
+    loss = _hinge(product + number("margin_ranking_loss", "margin", margin))
     return ar.cast(reduced(loss, reduction), dtype)
 
 
@@ -159,6 +169,10 @@ def margin_ranking_loss(
 
 def _soft_margin(x: Value, target: Value, reduction: str) -> Value:
     (left, t), dtype = _wide(x, target)
+    if dtype.kind in WHOLE:
+        name = dtype.scalar_name
+        message = f"result type Float can't be cast to the desired output type {name}"
+        raise RuntimeError(message)
     return ar.cast(reduced(el.neg(log_sigmoid_value(t * left)), reduction), dtype)
 
 
@@ -313,6 +327,8 @@ def multilabel_margin_loss(
 
 def _multilabel_soft(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
     (left, t), dtype = _wide(x, target)
+    if x.dtype.kind in WHOLE:
+        raise not_implemented("log_sigmoid_cpu", x.dtype)
     loss = el.neg(t * log_sigmoid_value(left) + (1.0 - t) * log_sigmoid_value(el.neg(left)))
     if weight is not None:
         loss = loss * ar.cast(weight, loss.dtype)

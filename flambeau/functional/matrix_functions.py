@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.errors import LinAlgError
 from flambeau.core.shapes import wrap_axis
-from flambeau.functional.factorisation import check_matrices, check_square
+from flambeau.functional.factorisation import (
+    check_matrices,
+    check_square,
+    linalg_qr,
+    refuse_failure,
+)
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
-from flambeau.functional.options import axis_name, other_names
+from flambeau.functional.options import WHOLE, axis_name, other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.solving import inv, linalg_solve
 from flambeau.ops import arithmetic as ar
@@ -257,6 +263,8 @@ def lstsq(
             f"torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's "
             f"dtype {A.dtype.scalar_name} and other's dtype {B.dtype.scalar_name}"
         )
+    if A.dtype.kind in WHOLE:
+        raise RuntimeError("This function doesn't handle types other than float and double")
     vector = B.dim() == 1 or (B.dim() == A.dim() - 1 and B.shape == A.shape[:-1])
     right = B.unsqueeze(-1) if vector else B
     if right.shape[-2] != A.shape[-2]:
@@ -264,11 +272,30 @@ def lstsq(
             f"torch.linalg.lstsq: input.size(-2) should match other.size({-1 if vector else -2})"
         )
     m, n = A.shape[-2:]
+    if driver == "gels":
+        _refuse_deficient(A.detach())
     eps = float(np.finfo(A.dtype.to_real().numpy).eps) * max(m, n)
     solution = pinv(A, rtol=eps if rcond is None else float(rcond)) @ right
     extra = _lstsq_extra(A, right, solution, driver, eps, rcond)
     results = [solution.squeeze(-1) if vector else solution, *extra]
     return LstsqResult(write_outs(results, out))
+
+
+def _refuse_deficient(a: Tensor) -> None:
+    """LinAlgError where the triangle of A (that of A^H for more columns) has a zero."""
+    if not a.numel():
+        return
+    upper = linalg_qr(a if a.shape[-2] >= a.shape[-1] else a.mH, "r").R
+    zero = np.diagonal(np.asarray(upper._values()), axis1=-2, axis2=-1) == 0
+    zero &= np.asarray((a != 0).any()._values())  # of zeros alone LAPACK gives zeros
+    refuse_failure(
+        from_array(np.where(zero.any(-1), zero.argmax(-1) + 1, 0), dtypes.int64),
+        LinAlgError,
+        lambda place: (
+            "torch.linalg.lstsq: {batch}The least squares solution could not be computed "
+            f"because the input matrix does not have full rank (error code: {place})."
+        ),
+    )
 
 
 def _lstsq_extra(
@@ -387,6 +414,11 @@ def tensorsolve(
 
 def _vecdot(a: Value, b: Value, dim: int) -> Value:
     dtype = ar.promoted_dtype(a, b)
+    if dtype.kind in WHOLE:
+        raise RuntimeError(
+            "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
+            f"{dtype.scalar_name}"
+        )
     a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
     axis = wrap_axis(dim, a.ndim)
     product = red.sum_(wide(ar.mul(ar.conj(a), b)), axes=(axis,))
@@ -410,7 +442,9 @@ def linalg_vander(x: Tensor, N: int | None = None) -> Tensor:
     if count <= 1:
         raise RuntimeError(f"N must be greater than 1.  Got {count}")
     if x.dtype is dtypes.bool_:
-        x = x.long()
+        raise RuntimeError(
+            "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
+        )
     from flambeau.functional.joining import cat
     from flambeau.functional.ordering import cumprod
 
@@ -429,7 +463,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     if count <= 1:
         kind = dtypes.int64 if x.dtype.kind in "bi" else x.dtype
         return from_array(np.ones((x.shape[0], count), kind.numpy), kind)
-    table = linalg_vander(x, count)
+    table = linalg_vander(x.long() if x.dtype is dtypes.bool_ else x, count)
     return table if increasing else table.flip(-1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import math
 import warnings
+from functools import partial
 from typing import Any, cast
 
 from flambeau.core.dtypes import DType
@@ -24,10 +25,12 @@ from flambeau.functional.folding import (
 )
 from flambeau.functional.options import numpy_names
 from flambeau.functional.pointwise import write_out
+from flambeau.functional.powers import to_the
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
 from flambeau.ops import source, view
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
 from flambeau.record.recorder import record, record_many, unary
@@ -64,10 +67,39 @@ def _moments(
     square = el.real(square) if x.dtype.is_complex else square
     total = folded(red.sum_, square, axes, keepdim)
     spread = ar.div(total, builtins.max(count - correction, 0.0))
-    if name.startswith("std"):
-        spread = safe_root(spread)
-    center = ar.cast(view.reshape(center, shape=spread.shape), x.dtype)
-    return ar.cast(spread, x.dtype.to_real()), center
+    deviates = name.startswith("std")
+    if deviates:
+        spread = safe_root(spread) if x.dtype.is_complex else el.sqrt(spread)
+    spread = ar.cast(spread, x.dtype.to_real())
+    if name.endswith("mean") and count > 1 and not x.dtype.is_complex:
+        # PyTorch takes the mean along: what is not finite makes NaN of it.
+        known = ar.eq(ar.sub(center, center), 0)
+        found = ar.where(known, source.detach(center), ar.full_like(center, math.nan))
+        center = source.relink(found, center)
+    if not x.dtype.is_complex:
+        slope = partial(_spread_slope, deviates, axes, dims is None, correction)
+        spread = with_derivative(spread, x, slope)
+    return spread, ar.cast(view.reshape(center, shape=spread.shape), x.dtype)
+
+
+def _spread_slope(
+    deviates: bool, axes: tuple[int, ...], whole: bool, correction: float, ct: Value, x: Value
+) -> Value:
+    """The cotangent of x for that of its variance or deviation, rounded where PyTorch rounds."""
+    kept = red.kept(x, axes)
+    ct = view.reshape(ct, shape=kept)
+    if deviates:
+        root = _moments(x, "std", axes, True, correction)[0]
+        ct = el.where(ar.eq(root, 0), ar.zeros_like(ct), ct / (root * 2.0))
+    count = extent(x, axes)
+    mean = ar.cast(ar.div(folded(red.sum_, wide(x), axes, True), float(count)), x.dtype)
+    free = count - correction
+    distance = ar.sub(x, mean)
+    if whole and free <= 0:
+        same = ar.eq(distance, 0)
+        steep = ar.where(same, ar.full_like(x, math.nan), ar.full_like(x, math.inf))
+        return ar.mul(ct, steep)
+    return ar.mul(ar.mul(ct, 2.0 / free if free else math.inf), distance)
 
 
 VAR = PureOp("var", lambda x, *rest: _moments(x, "var", *rest)[0])
@@ -133,16 +165,19 @@ def std_mean(
 # ---- norms ---------------------------------------------------------------------------------------
 
 
-def _power_norm(size: Value, p: float, axes: tuple[int, ...], keepdim: bool) -> Value:
-    """(sum size^p)^(1/p) of non-negative values; no gradient flows where the base is 0."""
-    zero = el.eq(size, ar.zeros_like(size))
-    one = ar.full_like(size, 1)
-    nothing = ar.full_like(size, 0.0 if p > 0 else math.inf)
-    powers = el.where(zero, nothing, el.pow_(el.where(zero, one, size), ar.full_like(size, p)))
-    total = folded(red.sum_, powers, axes, keepdim)
-    empty = ar.eq(total, 0.0)
-    root = el.pow_(el.where(empty, ar.full_like(total, 1), total), ar.full_like(total, 1 / p))
-    return el.where(empty, ar.full_like(total, 0.0 if p > 0 else math.inf), root)
+def _norm(x: Value, p: float, axes: tuple[int, ...]) -> Value:
+    """(sum |x|^p)^(1/p), or its limit, with its axes kept."""
+    size = el.abs_(x)
+    if math.isinf(p):
+        return folded(red.max_ if p > 0 else red.min_, size, axes, True)
+    alone = extent(x, axes) == 1 and x.dtype.is_floating_point and p > 0
+    if p == 1 or alone:  # of one element every norm is its size, without powers that overflow
+        return folded(red.sum_, size, axes, True)
+    if p == 2:
+        square = ar.mul(x, x) if not x.dtype.is_complex else el.real(ar.mul(x, ar.conj(x)))
+        return el.sqrt(folded(red.sum_, square, axes, True))
+    total = folded(red.sum_, el.pow_(size, ar.full_like(size, p)), axes, True)
+    return el.pow_(total, ar.full_like(total, 1 / p))
 
 
 def vector_norm_of(
@@ -154,52 +189,49 @@ def vector_norm_of(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
             f"{x.dtype.scalar_name}"
         )
-    result_dtype = (dtype or x.dtype).to_real()
-    x = wide(ar.cast(x, dtype or x.dtype))
+    x = ar.cast(x, dtype or x.dtype)
     axes = wrap_axes(dims, x.ndim)
-    alone = extent(x, axes) == 1 and x.dtype.is_floating_point
-    if alone and p > 0 and p != 1 and not math.isinf(p):
-        # Of one element every norm is its size, without squares that overflow.
-        size = source.detach(el.abs_(x))
-        slope = el.where(el.eq(size, ar.zeros_like(x)), ar.zeros_like(x), ar.div(x, size))
-        # (As the slope, the sign has one that is zero instead of missing.)
-        slope = source.relink(source.detach(slope), el.sign(x))
-        norm = folded(red.sum_, source.relink(size, ar.mul(x, slope)), axes, keepdim)
-        return ar.cast(norm, result_dtype)
-    if p == 2:
-        square = ar.mul(x, x) if not x.dtype.is_complex else el.real(ar.mul(x, ar.conj(x)))
-        return ar.cast(safe_root(folded(red.sum_, square, axes, keepdim)), result_dtype)
-    size = el.abs_(x)
+    if math.isinf(p) and not extent(x, axes):
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the "
+            "operation does "
+            "not have an identity"
+        )
     if p == 0:
+        size = el.abs_(wide(x))
         # The sign is 0 where it is used; through it the gradient is zero instead of missing.
         ones = el.where(ar.to_bool(size), ar.full_like(size, 1), el.sign(size))
-        norm = folded(red.sum_, ones, axes, keepdim)
-    elif p == 1:
-        norm = folded(red.sum_, size, axes, keepdim)
-    elif math.isinf(p):
-        if not extent(x, axes):
-            raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the "
-                "operation does "
-                "not have an identity"
-            )
-        norm = _extreme_norm(size, red.max_ if p > 0 else red.min_, axes, keepdim)
-    else:
-        norm = _power_norm(size, p, axes, keepdim)
-    return ar.cast(norm, result_dtype)
-
-
-def _extreme_norm(size: Value, extremum: Any, axes: tuple[int, ...], keepdim: bool) -> Value:
-    """The largest or smallest size; its gradient also where that is NaN: none."""
-    norm = folded(extremum, source.detach(size), axes, True)
-    if size.tracked:
-        both = ar.logical_and(el.ne(size, size), el.ne(norm, norm))
-        same = ar.cast(ar.logical_or(ar.eq(size, norm), both), size.dtype)
-        share = ar.div(same, folded(red.sum_, same, axes, True))
-        slopes = folded(red.sum_, ar.mul(size, share), axes, True)
-        norm = source.relink(norm, slopes)
+        return ar.cast(folded(red.sum_, ones, axes, keepdim), x.dtype.to_real())
+    norm = ar.cast(_norm(wide(x), p, axes), x.dtype.to_real())
+    norm = with_derivative(norm, x, partial(norm_slope, p, axes))
     kept = () if keepdim else axes
     return view.reshape(norm, shape=tuple(n for a, n in enumerate(norm.shape) if a not in kept))
+
+
+def norm_slope(p: float, axes: tuple[int, ...], ct: Value, x: Value) -> Value:
+    """The cotangent of x for that of its norm (axes kept), by PyTorch's formulas: where the norm
+    is 0 it is 0, and its own derivative is NaN.
+    """
+    sign = el.sign(x)
+    if p == 1:
+        return ar.mul(sign, ct)
+    norm = vector_norm_of(x, p, axes, True)
+    zero = ar.eq(norm, 0)
+    size = el.abs_(x)
+    if p == 2:
+        direction = ar.div(x, norm)
+        never = ar.expand(zero, direction.shape)
+        return ar.mul(ct, el.where(never, ar.zeros_like(direction), direction))
+    if math.isinf(p):
+        same = ar.cast(ar.logical_or(ar.eq(size, norm), el.ne(size, size)), ct.dtype)
+        share = ar.div(ct, ar.cast(folded(red.sum_, wide(same), axes, True), ct.dtype))
+        return ar.mul(sign, ar.mul(share, same))
+    if p < 1:
+        powers = el.where(ar.eq(x, 0), ar.zeros_like(size), to_the(size, p - 1))
+        return ar.mul(ar.mul(ar.mul(sign, powers), ct), to_the(norm, 1 - p))
+    scaled = ar.mul(sign, to_the(size, p - 1)) if p < 2 else ar.mul(x, to_the(size, p - 2))
+    scale = ar.div(ct, to_the(norm, p - 1))
+    return ar.mul(scaled, el.where(zero, ar.zeros_like(scale), scale))
 
 
 def _dist(a: Value, b: Value, p: float) -> Value:

@@ -10,6 +10,7 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import channels_last_strides
 from flambeau.core.shapes import is_contiguous
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -140,11 +141,6 @@ def axis(dim: int, ndim: int) -> int:
 # ---- precision ----------------------------------------------------------------------------------
 
 
-def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
-    """PyTorch's error for a kernel without this dtype."""
-    return NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'")
-
-
 def float_operand(x: Value, kernel: str) -> Value:
     """The operand in working precision; NotImplementedError unless floating."""
     if not x.dtype.is_floating_point:
@@ -202,11 +198,24 @@ def reduced(x: Value, reduction: str) -> Value:
     if reduction == "none":
         return x
     axes = tuple(range(x.ndim))
+    if x.dtype.kind in WHOLE:
+        if reduction == "mean":
+            raise RuntimeError(
+                "mean(): could not infer output dtype. Input dtype must be either a floating point "
+                f"or complex dtype. Got: {x.dtype.scalar_name}"
+            )
+        x = ar.cast(x, dtypes.int64)
     if reduction == "mean":
         return mean(x, axes)
     if reduction == "sum":
         return rd.sum_(x, axes=axes)
     raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
+def reduced_once(x: Value, reduction: str) -> Value:
+    """Elements reduced without a rounding to a half type in between."""
+    result = reduced(widened(x), reduction)
+    return result if x.dtype.kind in WHOLE else ar.cast(result, x.dtype)
 
 
 REDUCTION_NAMES = ("MeanBackward0", "SumBackward0")

@@ -22,11 +22,11 @@ from flambeau.functional.neural import (
     floating,
     mean,
     not_a_tensor,
-    not_implemented,
     record,
     unary,
     widened,
 )
+from flambeau.functional.options import not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd

@@ -1,4 +1,4 @@
-"""The options that functions which make tensors share: dtype, device, layout, size, out."""
+"""The options that functions share (dtype, device, layout, size, out), and what they refuse."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape
 from flambeau.core.size import Size
+from flambeau.ops import arithmetic as ar
+from flambeau.ops.value import Value
 from flambeau.tensor.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -150,6 +152,7 @@ def checked_options(device: Any, layout: Any, pin_memory: Any) -> None:
         raise NotImplementedError(f"layout {layout} is not supported yet")
 
 
+WHOLE = "ib"  # kinds of dtypes: integers and truths
 _C_NAMES = {
     "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
     "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
@@ -161,6 +164,25 @@ def refuse_other_dtype(out: Any, dtype: DType) -> None:
     if out is not None and out.dtype is not dtype:
         wanted, given = (_C_NAMES.get(d.name, d.name) for d in (dtype, out.dtype))
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
+
+
+def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
+    """PyTorch's error for a kernel without this dtype."""
+    return NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'")
+
+
+def refusing(kernel: str, function: Callable[..., Any], kinds: str = WHOLE) -> Callable[..., Any]:
+    """A function of values without the dtypes that its kernel has not: in that of its operands
+    together.
+    """
+
+    def apply(*operands: Any) -> Any:
+        dtype = ar.promoted_dtype(*[v for v in operands if isinstance(v, Value)])
+        if dtype.kind in kinds:
+            raise not_implemented(kernel, dtype)
+        return function(*operands)
+
+    return apply
 
 
 def refuse_overflow(value: Any, dtype: DType) -> None:
@@ -176,7 +198,7 @@ def refuse_overflow(value: Any, dtype: DType) -> None:
         fits = fits and (value - value != 0 or abs(value) <= dtypes.finfo(dtype).max)
     else:
         limits = dtypes.iinfo(dtype)
-        low = limits.min if dtype.is_signed else -limits.max
+        low = -limits.max if kind is int and not dtype.is_signed else limits.min
         fits = fits and low <= value <= limits.max
     if not fits:
         name = _C_NAMES.get(dtype.name, dtype.name)

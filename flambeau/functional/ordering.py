@@ -28,7 +28,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import axis_name, numpy_names
+from flambeau.functional.options import axis_name, not_implemented, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.functional.ranking import (
     bucketize,
@@ -173,6 +173,11 @@ def _diff(x: Value, before: Value | None, after: Value | None, n: int, dim: int)
 
 
 def _trapezoid(y: Value, x: Value | None, dx: Operand | None, dim: int, cumulative: bool) -> Value:
+    if "b" in (y.dtype.kind, x.dtype.kind if x is not None else ""):
+        name = "cumulative_trapezoid" if cumulative else "trapezoid"
+        raise RuntimeError(
+            f"{name}: received a bool input for `x` or `y`, but bool is not supported"
+        )
     axis = wrap_axis(dim, y.ndim)
     count = y.shape[axis]
     if x is not None:
@@ -187,6 +192,10 @@ def _trapezoid(y: Value, x: Value | None, dx: Operand | None, dim: int, cumulati
     if count < 2:
         rest = y.shape[:axis] + ((0,) if cumulative else ()) + y.shape[axis + 1 :]
         return ar.full(rest, 0, ar.float_dtype(y))
+    if x is None and not cumulative:  # PyTorch takes half of both ends off the sum
+        ends = ar.add(part(y, axis, 0, 1), part(y, axis, count - 1, count))
+        total = red.sum_(ar.cast(y, ar.float_dtype(y)), axes=(axis,))
+        return ar.mul(ar.sub(total, ar.mul(without(ends, axis), 0.5)), step)
     pairs = ar.add(part(y, axis, 0, count - 1), part(y, axis, 1, count))
     areas = ar.div(ar.mul(pairs, step), 2.0)
     return ordered.cumsum(areas, axis=axis) if cumulative else red.sum_(areas, axes=(axis,))
@@ -264,6 +273,8 @@ def _topk(x: Value, k: int, dim: int, largest: bool) -> tuple[Value, Value]:
 def _kthvalue(x: Value, k: int, dim: int, keepdim: bool) -> tuple[Value, Value]:
     axis = wrap_axis(dim, x.ndim)
     _refuse_complex(x)
+    if x.dtype.kind == "b":
+        raise not_implemented("kthvalue_cpu", x.dtype)
     if not 1 <= k <= (x.shape[axis] if x.shape else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     if not x.shape:

@@ -11,7 +11,7 @@ from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
 from flambeau.functional.gathering import _index_rows, _ranked, delivered, from_front, to_front
 from flambeau.functional.inplace import copy_
-from flambeau.functional.options import axis_name
+from flambeau.functional.options import axis_name, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source
 from flambeau.ops import view as vw
@@ -101,6 +101,8 @@ def _index_reduce(x: Value, index: Value, rows: Value, axis: int, mode: str) -> 
     """`mode` is a kind, with "+self" where the element that is there takes part."""
     from flambeau.functional.gathering import _folded
 
+    if x.dtype.kind == "b" and (x.ndim < 2 or mode.startswith("mean")):
+        raise not_implemented("index_func_", x.dtype)
     if not index.size or not rows.size:
         return x
     axis, places = _index_rows(x, index, rows, axis, "index_reduce")

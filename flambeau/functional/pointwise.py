@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
+from flambeau.functional.options import not_implemented, refusing
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
@@ -61,7 +63,11 @@ def _float_function(primitive: Primitive) -> Callable[[Value], Value]:
 
 def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
     """Rounding functions leave integers as they are."""
-    return lambda x: primitive(x) if x.dtype.is_floating_point else x
+
+    def apply(x: Value) -> Value:
+        return primitive(x) if x.dtype.is_floating_point else x
+
+    return refusing(f"{primitive.name}_vml_cpu", apply, "b")
 
 
 def _unary_op(
@@ -92,7 +98,7 @@ def _unary_op(
 
 def _abs(x: Value) -> Value:
     if x.dtype.kind == "b":
-        raise NotImplementedError("\"abs_cpu\" not implemented for 'Bool'")
+        raise not_implemented("abs_cpu", x.dtype)
     return el.abs_(x)
 
 
@@ -195,7 +201,7 @@ floor, floor_ = _unary_op("floor", _integral_same(el.floor))
 ceil, ceil_ = _unary_op("ceil", _integral_same(el.ceil))
 trunc, trunc_ = _unary_op("trunc", _integral_same(el.trunc))
 fix, fix_ = trunc, trunc_
-frac, frac_ = _unary_op("frac", _frac)
+frac, frac_ = _unary_op("frac", refusing("frac_cpu", _frac))
 sign, sign_ = _unary_op("sign", _sign)
 sgn, sgn_ = _unary_op("sgn", _sign)
 square, square_ = _unary_op("square", _square, "PowBackward0")
@@ -209,6 +215,8 @@ isfinite, _ = _unary_op("isfinite", _isfinite)
 
 def positive(input: Tensor) -> Tensor:
     """`input` itself."""
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
 
 
@@ -298,19 +306,17 @@ def _sub(a: Operand, b: Operand) -> Value:
     return ar.sub(a, b)
 
 
-def _floor_divide(a: Operand, b: Operand) -> Value:
-    return ar.binary(el.floor_divide, a, b)
+_floor_divide = refusing("div_floor_cpu", partial(ar.binary, el.floor_divide), "b")
+_trunc_divide = refusing("div_trunc_cpu", partial(ar.binary, el.trunc_divide), "b")
+_remainder = refusing("remainder_cpu", partial(ar.binary, el.remainder), "b")
+_fmod = refusing("fmod_cpu", partial(ar.binary, el.fmod), "b")
 
 
 def _floor_divide_alone(a: Operand, b: Operand) -> Value:
     """floor_divide and `//`: unlike div(rounding_mode="floor") without a derivative."""
-    quotient = _floor_divide(a, b)
+    quotient: Value = _floor_divide(a, b)
     operands = tuple(v for v in (a, b) if isinstance(v, Value))
     return with_derivative(quotient, operands, no_derivative("floor_divide"))
-
-
-def _remainder(a: Operand, b: Operand) -> Value:
-    return ar.binary(el.remainder, a, b)
 
 
 def _bitwise(primitive: Primitive, name: str) -> Callable[[Operand, Operand], Value]:
@@ -354,7 +360,7 @@ _div_plain, _div_plain_, DIV = _binary_op("div", ar.div)
 multiply, multiply_ = mul, mul_
 floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide_alone)
 remainder, remainder_, REMAINDER = _binary_op("remainder", _remainder)
-fmod, fmod_, _F = _binary_op("fmod", lambda a, b: ar.binary(el.fmod, a, b), numbers="second")
+fmod, fmod_, _F = _binary_op("fmod", _fmod, numbers="second")
 maximum, _, MAXIMUM = _binary_op("maximum", _maximum, numbers="none")
 minimum, _, MINIMUM = _binary_op("minimum", ar.minimum, numbers="none")
 fmax, _, _F = _binary_op("fmax", _fmax, numbers="none")
@@ -362,7 +368,9 @@ fmin, _, _F = _binary_op("fmin", _fmin, numbers="none")
 atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2), numbers="none")
 arctan2, arctan2_ = atan2, atan2_
 copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign), numbers="second")
-nextafter, nextafter_, _F = _binary_op("nextafter", _float_binary(el.nextafter), numbers="none")
+nextafter, nextafter_, _F = _binary_op(
+    "nextafter", refusing("nextafter_cpu", _float_binary(el.nextafter)), numbers="none"
+)
 eq, eq_, EQ = _binary_op("eq", ar.eq, numbers="second")
 ne, ne_, NE = _binary_op("ne", ar.ne, numbers="second")
 lt, lt_, LT = _binary_op("lt", ar.lt, numbers="second")
@@ -401,11 +409,25 @@ def _scaled(
             )
         if kind == "b" and dtype.kind != "b":
             raise RuntimeError("Boolean alpha only supported for Boolean results.")
-        return function(
-            ar.as_value(a, dtype), ar.mul(ar.as_value(b, dtype), ar.as_value(alpha, dtype))
-        )
+        left, right = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
+        if not dtype.is_floating_point:
+            return function(left, ar.mul(right, ar.as_value(alpha, dtype)))
+        return _scaled_sum(left, right, alpha, minus=function is _sub)
 
     return apply
+
+
+def _scaled_sum(a: Value, b: Value, alpha: Operand, minus: bool) -> Value:
+    """a + alpha b, or a - alpha b, rounded once; its derivative takes alpha unrounded."""
+    scale = ar.widened(ar.as_value(alpha, a.dtype))
+    scale = ar.expand(el.neg(scale) if minus else scale, a.shape)
+    result = ar.cast(el.fma(ar.widened(b), scale, ar.widened(a)), a.dtype)
+
+    def backward(ct: Value, a: Value, b: Value, alpha: Value) -> tuple[Value | None, ...]:
+        return ct, ar.mul(el.neg(ct) if minus else ct, alpha), None
+
+    wide = dtypes.float32 if a.dtype in ar.HALVES else a.dtype
+    return with_derivative(result, (a, b, ar.as_value(alpha, wide)), backward)
 
 
 ADD_SCALED = PureOp("add", _scaled(ar.add), preserves=True)
@@ -455,9 +477,8 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 def _div_mode(a: Operand, b: Operand, mode: str) -> Value:
-    if mode == "floor":
-        return _floor_divide(a, b)
-    return ar.binary(el.trunc_divide, a, b)
+    quotient: Value = (_floor_divide if mode == "floor" else _trunc_divide)(a, b)
+    return quotient
 
 
 DIV_MODE = PureOp("div", _div_mode, preserves=True)
@@ -498,6 +519,8 @@ divide, divide_, true_divide, true_divide_ = div, div_, div, div_
 
 def _round(x: Value, decimals: int) -> Value:
     if not x.dtype.is_floating_point:
+        if decimals or x.dtype.kind == "b":
+            raise not_implemented("round_cpu" if decimals else "round_vml_cpu", x.dtype)
         return x
     if decimals == 0:
         return el.round_(x)

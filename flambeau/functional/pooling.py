@@ -23,6 +23,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -211,7 +212,9 @@ def _max_pool(name: str, with_indices: bool) -> Callable[[Value, Any, Any, Any, 
         check_rank(name, x)
         g = _geometry(name, x, kernel, stride, padding, dilation, bool(ceil_mode))
         if x.dtype.kind in "bc":
-            raise NotImplementedError(f"\"max_pool\" not implemented for '{x.dtype.scalar_name}'")
+            raise not_implemented("max_pool", x.dtype)
+        if rank == 1 and x.dtype.kind == "i" and not with_indices:
+            raise not_implemented("max_pool1d_impl", x.dtype)
         padded = _padded(x, g, lowest(x.dtype))
         result = max_pool(padded, **g.window)
         if not with_indices:
@@ -345,6 +348,9 @@ def _avg_pool(name: str) -> Callable[..., Value]:
         g = _geometry(name, x, kernel, stride, padding, 1, bool(ceil_mode))
         if divisor == 0:
             raise RuntimeError("divisor must be not zero")
+        if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64:
+            kernel = "avg_pool3d_out_frame" if name == "avg_pool3d" else "avg_pool2d"
+            raise not_implemented(kernel, x.dtype)
         wide = widened(x)
         total = window_sums(wide, g)
         if divisor is not None:

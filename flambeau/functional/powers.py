@@ -6,6 +6,7 @@ import builtins
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -19,6 +20,8 @@ from flambeau.tensor.tensor import Tensor
 
 def power(a: Operand, b: Operand) -> Value:
     """a ** b by the general function."""
+    if ar.promoted_dtype(a, b) is dtypes.bool_:
+        raise not_implemented("pow", dtypes.bool_)
     return ar.binary(el.pow_, a, b)
 
 
@@ -32,10 +35,11 @@ def power_of(x: Value, kind: str, exponent: Any) -> Value:
     dtype = ar.promoted_dtype(x, number)
     if isinstance(number, int) and dtype.kind in "ib" and number < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
-    return _to_the(ar.cast(x, dtype), number)
+    return to_the(ar.cast(x, dtype), number)
 
 
-def _to_the(x: Value, number: Any) -> Value:
+def to_the(x: Value, number: Any) -> Value:
+    """x to the power of a number, in the dtype of x."""
     if number == 0:
         one = ar.full_like(x, 1)
         return with_derivative(one, x, lambda ct, x: ar.zeros_like(ct))
@@ -54,7 +58,7 @@ def _to_the(x: Value, number: Any) -> Value:
         power = el.reciprocal(x * x)
     else:
         power = ar.apply(el.pow_, (x, number), x.dtype)
-    return with_derivative(power, x, lambda ct, x: ct * (_to_the(x, number - 1) * number))
+    return with_derivative(power, x, lambda ct, x: ct * (to_the(x, number - 1) * number))
 
 
 POW = PureOp("pow", power, "PowBackward1", preserves=True)

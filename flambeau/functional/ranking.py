@@ -23,7 +23,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import not_implemented, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -59,7 +59,7 @@ def _median_index(x: Value, axis: int, ignore_nan: bool) -> Value:
 
 def _median_along(x: Value, name: str, dim: int, keepdim: bool) -> tuple[Value, Value]:
     if x.dtype.kind == "b":
-        raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
+        raise not_implemented("median_cpu", x.dtype)
     axis = wrap_axis(dim, x.ndim)
     if not x.shape:
         return x, ar.full((), 0, dtypes.int64)
@@ -70,7 +70,7 @@ def _median_along(x: Value, name: str, dim: int, keepdim: bool) -> tuple[Value, 
 def _median(x: Value, name: str) -> Value:
     """The median of all elements; those equal to it share its gradient."""
     if x.dtype.kind == "b":
-        raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
+        raise not_implemented("median_cpu", x.dtype)
     if not x.size:
         return ar.full(
             (), float("nan") if x.dtype.kind == "f" else dtypes.iinfo(x.dtype).min, x.dtype
@@ -261,6 +261,8 @@ def _search(rows: Value, x: Value, order: Value | None, right: bool, dtype: DTyp
             f"{list(rows.shape)} and input value tensor {list(x.shape)}"
         )
     common = ar.promoted_dtype(rows, x)
+    if common.kind == "b":
+        raise not_implemented("searchsorted_out_cpu", common)
     if order is not None:
         rows = take_along(rows, order, rows.ndim - 1)
     rows, x = ar.cast(rows, common), ar.cast(x, common)

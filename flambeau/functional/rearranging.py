@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
-from flambeau.functional.options import axis_name
+from flambeau.functional.options import axis_name, refusing
 from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
@@ -423,7 +424,7 @@ PAD_CIRCULAR = PureOp("pad", lambda x, widths: _pad_by_place(x, widths, "circula
 PAD_REFLECT = {
     d: PureOp(
         "reflection_pad",
-        lambda x, widths: _pad_by_place(x, widths, "reflect"),
+        refusing(f"reflection_pad{d}d", partial(_pad_by_place, mode="reflect"), "b"),
         f"ReflectionPad{d}DBackward0",
     )
     for d in (1, 2, 3)
@@ -431,7 +432,7 @@ PAD_REFLECT = {
 PAD_REPLICATE = {
     d: PureOp(
         "replication_pad",
-        lambda x, widths: _pad_by_place(x, widths, "replicate"),
+        refusing(f"replication_pad{d}d", partial(_pad_by_place, mode="replicate"), "b"),
         f"ReplicationPad{d}DBackward0",
     )
     for d in (1, 2, 3)

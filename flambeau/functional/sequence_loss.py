@@ -13,9 +13,9 @@ from flambeau.functional.neural import (
     NamedOp,
     mean,
     named,
-    not_implemented,
     record,
 )
+from flambeau.functional.options import not_implemented
 from flambeau.ops import alignment, view
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional import pointwise
+from flambeau.functional.geometry import distance_of
+from flambeau.functional.moments import vector_norm_of
 from flambeau.functional.neural import (
     HALVES,
     axis,
@@ -14,44 +15,20 @@ from flambeau.functional.neural import (
     column,
     constant,
     floating,
-    not_implemented,
     record,
     unary,
     widened,
     zeros_from,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source
 from flambeau.ops.indexed import take
-from flambeau.ops.value import Shape, Value
+from flambeau.ops.value import Value
 from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
-
-
-def norm_value(x: Value, p: float, axes: Shape) -> Value:
-    """The p-norm over axes (which disappear); its derivative at zero is zero."""
-    size = el.abs_(x)
-    if p == math.inf:
-        return rd.max_(size, axes=axes)
-    if p == -math.inf:
-        return rd.min_(size, axes=axes)
-    if p == 0:
-        return rd.sum_(ar.cast(ar.ne(x, 0), x.dtype), axes=axes)
-    if p == 1:
-        return rd.sum_(size, axes=axes)
-    if p == 2:
-        total = rd.sum_(x * x, axes=axes)
-        zero = ar.eq(total, 0)
-        root = el.sqrt(el.where(zero, constant(1.0, total), total))
-        return el.where(zero, ar.zeros_like(total), root)
-    empty = ar.eq(size, 0)  # |0|^p has an infinite derivative for p < 1
-    powers = el.pow_(el.where(empty, constant(1.0, size), size), constant(p, size))
-    total = rd.sum_(el.where(empty, ar.zeros_like(powers), powers), axes=axes)
-    zero = ar.eq(total, 0)
-    safe = el.where(zero, constant(1.0, total), total)
-    return el.where(zero, ar.zeros_like(total), el.pow_(safe, constant(1 / p, total)))
 
 
 def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
@@ -62,12 +39,11 @@ def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
         )
     dims = dim if isinstance(dim, tuple) else (dim,)
     axes = tuple(sorted(axis(d, x.ndim) for d in dims))
-    wide = column(widened(x), x.shape or (1,))
-    length = norm_value(wide, p, axes)
+    data = column(x, x.shape or (1,))
+    length = vector_norm_of(data, p, axes, True)
     least = constant(eps, length)
     length = el.where(el.lt(length, least), least, length)
-    result = el.div(wide, rd.spread(length, wide, axes))
-    return ar.cast(column(result, x.shape), x.dtype)
+    return column(ar.div(data, length), x.shape)
 
 
 NORMALIZE = PureOp("normalize", _normalize, "DivBackward0", preserves=True)
@@ -87,7 +63,7 @@ def cosine_value(x1: Value, x2: Value, a: int, eps: float) -> Value:
     """x1 x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; clamping passes the gradient."""
     parts = []
     for x in (x1, x2):
-        length = norm_value(x, 2.0, (a,))
+        length = vector_norm_of(x, 2.0, (a,), False)
         clamped = el.maximum(source.detach(length), constant(eps, length))
         length = source.relink(clamped, length) if length.tracked else clamped
         parts.append(el.div(x, rd.spread(length, x, (a,))))
@@ -116,10 +92,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = False) -> Value:
     """The p-norm of x1 - x2 + eps along the last axis."""
-    dtype = floating(ar.promoted_dtype(x1, x2))
-    left, right = ar.broadcast(widened(ar.cast(x1, dtype)), widened(ar.cast(x2, dtype)))
-    last = left.ndim - 1
-    result = norm_value(left - right + eps, p, (last,))
+    common = ar.promoted_dtype(x1, x2)
+    dtype = floating(common)
+    if common.kind in WHOLE:  # whose difference is taken first: unsigned numbers wrap around
+        difference = ar.cast(pointwise.SUB.function(x1, x2), dtype)
+    else:
+        difference = ar.sub(*[widened(ar.cast(x, dtype)) for x in (x1, x2)])
+    last = difference.ndim - 1
+    result = vector_norm_of(difference + eps, p, (last,), False)
     if keepdim:
         result = column(result, (*result.shape, 1))
     return ar.cast(result, dtype)
@@ -163,10 +143,7 @@ def _pdist(x: Value, p: float) -> Value:
     if n < 2 or not width:
         return zeros_from(x, (n * (n - 1) // 2,))
     i, j = _pairs(n)
-    result = norm_value(take(x, i, what="index") - take(x, j, what="index"), p, (1,))
-    if x.tracked and not result.tracked:  # the number of differences has no slope
-        return source.relink(result, zeros_from(x, result.shape))
-    return result
+    return distance_of(take(x, i, what="index") - take(x, j, what="index"), p)
 
 
 PDIST = PureOp("pdist", _pdist, "PdistBackward0")

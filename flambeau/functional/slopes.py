@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flambeau.core import dtypes
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional.folding import checked
 from flambeau.functional.joining import cat
@@ -122,6 +123,8 @@ def gradient(
     `spacing` is a step, a step per dimension, or a vector of places per dimension.
     """
     axes = _axes(checked("gradient", input), dim)
+    if input.dtype is dtypes.uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input.")
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     for axis in axes:

@@ -11,11 +11,11 @@ from flambeau.functional.neural import (
     axis,
     binary,
     column,
-    not_implemented,
     unary,
     widened,
 )
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import WHOLE, not_implemented, numpy_names
+from flambeau.functional.pointwise import neg
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -100,6 +100,8 @@ def softmin(
     """softmax of -x along dim."""
     if dim is None:
         dim = _implicit_dim("softmin", input.ndim, _stacklevel)
+    if input.dtype.kind in WHOLE:
+        return unary(SOFTMAX, neg(input), (dim, dtype, False))
     return unary(SOFTMAX, input, (dim, dtype, True))
 
 

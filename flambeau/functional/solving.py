@@ -16,7 +16,7 @@ from flambeau.functional.factorisation import (
     refuse_failure,
 )
 from flambeau.functional.folding import checked, result_type, write_outs
-from flambeau.functional.options import other_names
+from flambeau.functional.options import WHOLE, not_implemented, other_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
@@ -142,7 +142,7 @@ def _check_system(name: str, a: Value, b: Value, left: bool) -> None:
         )
 
 
-def _same_batches(a: Value, b: Value) -> tuple[Value, Value]:
+def same_batches(a: Value, b: Value) -> tuple[Value, Value]:
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return ar.expand(a, (*batch, *a.shape[-2:])), ar.expand(b, (*batch, *b.shape[-2:]))
 
@@ -161,7 +161,7 @@ def _solve(a: Value, b: Value, left: bool) -> tuple[Value, Value]:
     info_batch = a.shape[:-2]
     if not left:
         a, b = ma.swap_last(a), ma.swap_last(b)
-    a, b = _same_batches(a, b)
+    a, b = same_batches(a, b)
     result, info = dec.solve.parts(dec.solve(a, b), b)
     result = result if left else ma.swap_last(result)
     if vector:
@@ -219,7 +219,7 @@ def linalg_solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None 
 
 def triangular_of(a: Value, b: Value, upper: bool, left: bool, unit: bool) -> Value:
     """X of A X = B (X A = B) with A's triangle, batches broadcast."""
-    a, b = _same_batches(a, b)
+    a, b = same_batches(a, b)
     if left:
         return dec.solve_triangular(a, b, upper=upper, unit=unit)
     turned = dec.solve_triangular(ma.swap_last(a), ma.swap_last(b), upper=not upper, unit=unit)
@@ -254,7 +254,7 @@ def _legacy_triangular(b: Value, a: Value, upper: bool, transpose: bool, unit: b
     _check_system("triangular_solve", a, b, True)
     coefficient = ma.swap_last(a) if transpose else a
     solution = triangular_of(coefficient, b, upper != transpose, True, unit)
-    return solution, _same_batches(a, b)[0]
+    return solution, same_batches(a, b)[0]
 
 
 TRIANGULAR_SOLVE = ColumnMajor("triangular_solve", _legacy_triangular, (0, 1))
@@ -279,7 +279,7 @@ def _cholesky_solve(b: Value, factor: Value, upper: bool) -> Value:
     check_square("cholesky_solve", factor, kernel="cholesky_solve_cpu")
     _check_system("cholesky_solve", factor, b, True)
     lower = ma.adjoint(factor) if upper else factor
-    return dec.cholesky_solve(*_same_batches(lower, b))
+    return dec.cholesky_solve(*same_batches(lower, b))
 
 
 def _cholesky_inverse(factor: Value, upper: bool) -> Value:
@@ -350,7 +350,7 @@ def _lu_solve(both: Value, pivots: Value, b: Value, left: bool, adjoint: bool) -
 
 
 def _lu_apply(exchange: Value, both: Value, upper: Value, b: Value, adjoint: bool) -> Value:
-    exchange, b = _same_batches(exchange, b)
+    exchange, b = same_batches(exchange, b)
     if adjoint:
         half = triangular_of(ma.adjoint(upper), b, False, True, False)
         return ma.dot(exchange, triangular_of(ma.adjoint(both), half, True, True, True))
@@ -380,7 +380,8 @@ def lu_solve(
 
 
 def _lu_unpack(both: Value, pivots: Value) -> tuple[Value, Value, Value]:
-    check_matrices("lu_unpack", both)
+    if both.ndim < 2:
+        check_matrices("lu_unpack", both)
     exchange = dec.permutation(_order_of(pivots, both.shape[-2]), both.dtype)
     upper = ma.triu(ma.part(both, -2, 0, min(both.shape[-2:])))
     return exchange, dec.unit_lower(both), upper
@@ -440,6 +441,8 @@ def _householder(a: Value, tau: Value) -> Value:
             f"{name}: tau dtype {tau.dtype.scalar_name} does not match input dtype "
             f"{a.dtype.scalar_name}"
         )
+    if a.dtype.kind in WHOLE:
+        raise not_implemented("orgqr_cpu", a.dtype)
     return _reflected(a, tau, a.shape[-1])
 
 
@@ -453,6 +456,8 @@ def _ormqr(a: Value, tau: Value, other: Value, left: bool, transpose: bool) -> V
         raise RuntimeError(
             f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{axis}], input.shape[-1])"
         )
+    if a.dtype.kind in WHOLE:
+        raise not_implemented("ormqr_cpu", a.dtype)
     q = _reflected(a, tau, a.shape[-2])
     q = ma.adjoint(q) if transpose else q
     return ma.dot(q, other) if left else ma.dot(other, q)

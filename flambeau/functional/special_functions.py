@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.folding import checked
+from flambeau.functional.options import refusing
 from flambeau.functional.pointwise import _binary_op, _unary_op, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -119,9 +120,11 @@ def _xlog1py(x: Value, y: Value) -> Value:
     return with_derivative(result, (x, y), backward)
 
 
-igamma, igamma_, _IGAMMA = _binary_op("igamma", _of_two("igamma", sp.gammainc), numbers="none")
+igamma, igamma_, _IGAMMA = _binary_op(
+    "igamma", refusing("igamma_cpu", _of_two("igamma", sp.gammainc)), numbers="none"
+)
 igammac, igammac_, _IGAMMAC = _binary_op(
-    "igammac", _of_two("igammac", sp.gammaincc), numbers="none"
+    "igammac", refusing("igammac_cpu", _of_two("igammac", sp.gammaincc)), numbers="none"
 )
 zeta, _, _ZETA = _binary_op("special_zeta", _of_two("zeta", sp.zeta))
 xlog1py, _, _XLOG1PY = _binary_op("special_xlog1py", _of_two("xlog1py", _xlog1py))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from flambeau.core import dtypes
 from flambeau.core.shapes import wrap_axis
-from flambeau.functional.folding import checked
-from flambeau.functional.moments import vector_norm_of
+from flambeau.functional.folding import checked, folded
+from flambeau.functional.moments import norm_slope, vector_norm_of
 from flambeau.functional.options import axis_name
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
@@ -16,6 +18,7 @@ from flambeau.ops import matrix_algebra as ma
 from flambeau.ops import reduction as red
 from flambeau.ops import view
 from flambeau.ops.randomness import require
+from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.tensor.recording import in_place, record, unary
@@ -145,7 +148,21 @@ def _renorm(x: Value, p: float, dim: int, maxnorm: float) -> Value:
     norms = vector_norm_of(x, p, others, True)
     factor = ar.div(maxnorm, ar.add(norms, 1e-7))
     factor = ar.where(ar.gt(norms, maxnorm), factor, ar.full_like(norms, 1))
-    return ar.mul(x, ar.cast(factor, x.dtype.to_real()))
+    result = ar.mul(x, ar.cast(factor, x.dtype.to_real()))
+    return with_derivative(result, x, partial(_renorm_slope, p, others, maxnorm))
+
+
+def _renorm_slope(p: float, axes: tuple[int, ...], maxnorm: float, ct: Value, x: Value) -> Value:
+    """PyTorch's, in double precision; slices that are not scaled pass it on as it is."""
+    dtype = dtypes.complex128 if x.dtype.is_complex else dtypes.float64
+    data, given = ar.cast(x, dtype), ar.cast(ct, dtype)
+    norms = vector_norm_of(data, p, axes, True)
+    along = ar.mul(ar.conj(data), given)
+    along = folded(red.sum_, el.real(along) if dtype.is_complex else along, axes, True)
+    inverse = el.reciprocal(ar.add(norms, 1e-7))
+    across = ar.sub(given, ar.mul(inverse, norm_slope(p, axes, along, data)))
+    scaled = ar.cast(ar.mul(ar.mul(inverse, maxnorm), across), ct.dtype)
+    return ar.where(ar.gt(norms, maxnorm), scaled, ct)
 
 
 RENORM = PureOp("renorm", _renorm)

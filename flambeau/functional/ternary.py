@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -24,7 +25,9 @@ def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
     dtype = ar.promoted_dtype(*operands)
     if dtype is dtypes.bool_ and any(ar.is_scalar(v) for v in operands):
         which = "" if len(operands) == 3 else "_min" if high is None else "_max"
-        raise NotImplementedError(f"\"clamp{which}_scalar_cpu\" not implemented for 'Bool'")
+        raise not_implemented(f"clamp{which}_scalar_cpu", dtype)
+    if dtype is dtypes.bool_ and len(operands) == 3:
+        raise not_implemented("clamp_cpu", dtype)
     x, *bounds = ar.broadcast(*[ar.as_value(v, dtype) for v in operands])
     first = bounds[0] if low is not None else None
     return _between(x, first, bounds[-1] if high is not None else None)
@@ -158,18 +161,25 @@ def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     dtype = ar.promoted_dtype(start, end)
     if not (dtype.is_floating_point or dtype.is_complex):
         which = "scalar" if ar.is_scalar(weight) else "tensor"
-        message = f"\"lerp_kernel_{which}\" not implemented for '{dtype.scalar_name}'"
-        raise NotImplementedError(message)
+        raise not_implemented(f"lerp_kernel_{which}", dtype)
+    wide = _wide(dtype)
     a, b, w = _widened(dtype, start, end, weight)
     near = ar.lt(el.abs_(w), 0.5)
     if dtype.is_complex:
         return el.where(near, a + w * (b - a), b - (b - a) * (1.0 - w))
     result = el.fma(el.where(near, w, w - 1.0), b - a, el.where(near, a, b))
 
-    def backward(ct: Value, a: Value, b: Value, w: Value) -> tuple[Value, ...]:
-        return ct * (1.0 - w), ct * w, ct * (b - a)
+    def backward(ct: Value, a: Value, b: Value, w: Value) -> tuple[Value | None, ...]:
+        far = 1.0 - w
+        if ar.is_scalar(weight):  # PyTorch has it in float64
+            return ct * ar.cast(far, wide), ct * ar.cast(w, wide), None
+        return ct * far, ct * w, ct * (b - a)
 
-    return ar.cast(with_derivative(result, (a, b, w), backward), dtype)
+    if ar.is_scalar(weight):
+        operands = (*_unwidened(dtype, start, end), ar.as_value(weight, dtypes.float64))
+    else:
+        operands = _unwidened(dtype, start, end, weight)
+    return with_derivative(ar.cast(result, dtype), operands, backward)
 
 
 LERP = PureOp("lerp", _lerp, preserves=True)
@@ -186,26 +196,38 @@ def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     return in_place(LERP_, self, (end, weight))
 
 
+def _wide(dtype: DType) -> DType:
+    return dtypes.float32 if dtype in ar.HALVES else dtype
+
+
 def _widened(dtype: DType, *operands: Operand) -> list[Value]:
     """Operands as their kernels compute with them: in float32 for half types, where numbers are
     not rounded to these first.
     """
-    wide = dtypes.float32 if dtype in ar.HALVES else dtype
+    wide = _wide(dtype)
     found = [ar.as_value(v, wide if ar.is_scalar(v) else dtype) for v in operands]
     return ar.broadcast(*[ar.cast(v, wide) for v in found])
 
 
+def _unwidened(dtype: DType, *operands: Operand) -> tuple[Value, ...]:
+    """Operands as derivatives compute with them: their steps are rounded to `dtype`."""
+    return tuple(ar.broadcast(*[ar.as_value(v, dtype) for v in operands]))
+
+
 def _addcmul(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
     dtype = ar.promoted_dtype(x, a, b)
+    if dtype is dtypes.bool_:
+        raise not_implemented("addcmul_cpu_out", dtype)
     total, left, right, scale = _widened(dtype, x, a, b, value)
     if not dtype.is_floating_point:
         return ar.add(total, ar.mul(ar.mul(scale, left), right))
 
     def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
-        return ct, ct * (b * scale), ct * (a * scale), None
+        return ct, ct * ar.mul(b, scale), ct * ar.mul(a, scale), None
 
-    result = el.fma(scale * left, right, total)
-    return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
+    result = ar.cast(el.fma(scale * left, right, total), dtype)
+    operands = (*_unwidened(dtype, x, a, b), ar.as_value(value, _wide(dtype)))
+    return with_derivative(result, operands, backward)
 
 
 INTEGER_DIVISION = (
@@ -228,9 +250,11 @@ def _addcdiv(x: Value, a: Operand, b: Operand, value: Operand) -> Value:
         return result
 
     def backward(ct: Value, x: Value, a: Value, b: Value, scale: Value) -> tuple[Any, ...]:
-        return ct, ct * (scale / b), el.neg(ct) * ((scale * a) / (b * b)), None
+        of_a = ct * (ar.cast(scale, ct.dtype) / b)
+        return ct, of_a, el.neg(ct) * (ar.mul(a, scale) / (b * b)), None
 
-    return ar.cast(with_derivative(result, (total, left, right, scale), backward), dtype)
+    operands = (*_unwidened(dtype, x, a, b), ar.as_value(value, _wide(dtype)))
+    return with_derivative(ar.cast(result, dtype), operands, backward)
 
 
 ADDCMUL, ADDCDIV = (

@@ -13,6 +13,7 @@ from flambeau.functional.neural import (
     record,
     sizes,
 )
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pooling import (
     by,
     pool_grad_name,
@@ -35,6 +36,8 @@ def _max_unpool(x: Value, indices: Value, *space: int) -> Value:
             "Expected shape of indices to be same as that of the input tensor "
             f"({list(x.shape)}) but got indices tensor with shape: {list(indices.shape)}"
         )
+    if x.dtype.kind in WHOLE:
+        raise not_implemented(f"max_unpool{max(len(space), 2)}d", x.dtype)
     lead = x.shape[: x.ndim - len(space)]
     rows, cells, inner = math.prod(lead), math.prod(space), math.prod(x.shape[len(lead) :])
     flat = view.reshape(indices, shape=(rows, inner))

@@ -100,12 +100,8 @@ from flambeau.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     gaussian_nll_loss,
-    huber_loss,
     kl_div,
-    l1_loss,
-    mse_loss,
     poisson_nll_loss,
-    smooth_l1_loss,
 )
 from flambeau.functional.margin import (
     cosine_embedding_loss,
@@ -146,6 +142,12 @@ from flambeau.functional.pooling import (
 from flambeau.functional.rearranging import (
     one_hot,
     pad,
+)
+from flambeau.functional.regression_loss import (
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
 )
 from flambeau.functional.resizing import (
     interpolate,

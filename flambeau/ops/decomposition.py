@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import LinAlgError as LinAlgError
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import matrix_algebra as ma
@@ -24,14 +25,8 @@ from flambeau.ops import source, view
 from flambeau.ops.factoring import cholesky_with_info, lu_with_info
 from flambeau.ops.matrix_algebra import adjoint, dot
 from flambeau.ops.primitive import HOST, Array, Cotangents, Primitive
+from flambeau.ops.randomness import require
 from flambeau.ops.value import Shape, Value
-
-
-class LinAlgError(RuntimeError):
-    """A matrix that has no such factorisation: singular, not positive-definite, not finite."""
-
-
-LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
 
 
 class Factorisation(Primitive):
@@ -60,6 +55,15 @@ def _converging(name: str, function: Callable[[], Any]) -> Any:
             f"{name}: The algorithm failed to converge because the input matrix contained "
             "non-finite values."
         ) from None
+
+
+SINGULAR = "torch.linalg.solve: The solver failed because the input matrix is singular."
+
+
+def _regular(x: Value, info: Value) -> Value:
+    """What was solved for, provided that no matrix was singular."""
+    found = ar.eq(el.real(info) if info.dtype.is_complex else info, 0)
+    return require(x, found, error=("_LinAlgError", SINGULAR))
 
 
 def _columns(x: Value, s: Value) -> Value:
@@ -155,7 +159,7 @@ class Solve(Primitive):
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         a, b = inputs
         gradient = self.parts(ct, b)[0]
-        back = self.parts(self(adjoint(a), gradient), b)[0]
+        back = _regular(*self.parts(self(adjoint(a), gradient), b))
         return ar.neg(dot(back, adjoint(self.parts(out, b)[0]))), back
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
@@ -322,7 +326,7 @@ class SignLogDet(Factorisation):
         if x.dtype.is_complex:
             turn = el.imag(ar.mul(ar.conj(sign_ct), sign))
             log_ct = el.complex_(el.real(log_ct), ar.neg(turn))
-        back = adjoint(inverse.parts(inverse(x), x)[0])
+        back = adjoint(_regular(*inverse.parts(inverse(x), x)))
         return (ar.mul(back, view.reshape(log_ct, shape=(*log_ct.shape, 1, 1))),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
@@ -476,6 +480,15 @@ class SVD(Factorisation):
         return ma.packed(x.shape[:-2], parts, x.dtype)
 
 
+def by_singular_values(ct: Value, x: Value, full: bool) -> Value:
+    """The cotangent of x for that of its singular values, of which equal ones and zeros do no
+    harm.
+    """
+    u, s, vh = svd.parts(svd(x, full=full), x, full=full)
+    k = s.shape[-1]
+    return dot(_columns(ma.part(u, -1, 0, k), ar.cast(ct, u.dtype)), ma.part(vh, -2, 0, k))
+
+
 class SingularValues(Primitive):
     """The singular values alone: [.., m, n] -> [.., min(m, n)], descending, real."""
 
@@ -486,8 +499,7 @@ class SingularValues(Primitive):
         return (*shape[:-2], min(shape[-2:])), inputs[0].dtype.to_real()
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        u, _, vh = svd.parts(svd(inputs[0], full=False), inputs[0], full=False)
-        return (dot(_columns(u, ar.cast(ct, u.dtype)), vh),)
+        return (by_singular_values(ct, inputs[0], full=False),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x = arrays[0]

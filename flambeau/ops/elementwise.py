@@ -15,6 +15,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
+from flambeau.ops.fused import fused
 from flambeau.ops.primitive import ELEMENTWISE, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -203,20 +204,21 @@ class Fma(Elementwise):
         return ar.mul(ct, inputs[1]), ar.mul(ct, inputs[0]), ct
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        a, b, c = arrays
-        return _rounded_once(a, b, c) if a.dtype == np.float32 else np.asarray(a * b + c)
+        a, b, c = np.broadcast_arrays(*arrays)
+        return {"f4": _rounded_once, "f8": fused}.get(a.dtype.str[1:], _unfused)(a, b, c)
+
+
+def _unfused(a: Array, b: Array, c: Array) -> Array:
+    return np.asarray(a * b + c)
 
 
 def _rounded_once(a: Array, b: Array, c: Array) -> Array:
     """a * b + c of float32 in float64, some rows at a time: that is twice as large."""
-    shape = np.broadcast_shapes(a.shape, b.shape, c.shape)
-    size = math.prod(shape)
-    if size <= BLOCK:
+    if a.size <= BLOCK:
         return (a.astype(np.float64) * b + c).astype(np.float32)
-    a, b, c = [np.broadcast_to(x, shape) for x in (a, b, c)]
-    result = np.empty(shape, np.float32)
-    rows = max(1, BLOCK * shape[0] // size)
-    for first in range(0, shape[0], rows):
+    result = np.empty(a.shape, np.float32)
+    rows = max(1, BLOCK * len(a) // a.size)
+    for first in range(0, len(a), rows):
         some = slice(first, first + rows)
         result[some] = a[some].astype(np.float64) * b[some] + c[some]
     return result

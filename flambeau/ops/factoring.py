@@ -73,6 +73,7 @@ def _one_cholesky(x: Array) -> tuple[Array, int]:
     for j in range(a.shape[0]):
         pivot = a[j, j].real - (np.abs(a[j, :j]) ** 2).sum()
         if not pivot > 0:
+            a[j, j] = pivot  # as LAPACK leaves it
             return a, j + 1
         a[j, j] = np.sqrt(pivot)
         a[j + 1 :, j] -= a[j + 1 :, :j] @ a[j, :j].conj()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
-from flambeau.core.errors import FoundNaN
+from flambeau.core.errors import FoundNaN, LinAlgError
 from flambeau.ops.primitive import HOST, RANDOM, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -62,7 +62,7 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
     )
 
 
-ERRORS = {e.__name__: e for e in (RuntimeError, ValueError, IndexError, FoundNaN)}
+ERRORS = {e.__name__: e for e in (RuntimeError, ValueError, IndexError, FoundNaN, LinAlgError)}
 
 
 class Require(Primitive):

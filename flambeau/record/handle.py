@@ -85,6 +85,8 @@ class Handle:
     _family: Family | None = None
     _origin: Any = None
     _hooks: Any = None
+    # How often autograd has seen the memory written when the hooks were registered.
+    _hooked_at: int | None = None
     _cut: Any = None
     _failure: str | None = None
     # Of `x.data`: (a weak reference to x, its recording, number and storage then).

@@ -48,20 +48,22 @@ class MemberOp(Event):
 
 class MarkCutOp(Event):
     """Python code stands at a tensor: a hook (key[2] None) or a custom function (key[2] its input
-    numbers).
+    numbers). Its extra says how often the tensor's memory was written here.
     """
 
     __slots__ = ()
     enters = True
 
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        value = trace.tracked_value(key[1])
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> int:
+        value = trace.value_to_cut(key[1])
         inputs = (
             None
             if key[2] is None
             else tuple(None if n is None else trace.tracked_value(n) for n in key[2])
         )
         trace.cuts.append((value, inputs))
+        written: int = trace.tensors[key[1]].storage.counted
+        return written
 
 
 class PassesOp(Event):
@@ -149,9 +151,17 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     number = _join(rec, tensor, key, start)
     if tensor._origin is not None and not tensor._origin[2]:
         _pass_by_origin(rec, tensor)
-    elif tensor._hooks and tensor._origin is None:
+    elif tensor._hooks and tensor._origin is None and _stand_at(tensor, family, storage):
         _mark_hooks(rec, tensor)
     return number
+
+
+def _stand_at(tensor: Handle, family: Family, storage: Storage) -> bool:
+    """Whether hooks of a tensor stand at what it shows now: not at its memory, where a program
+    begins with that, nor in front of a write through one of its views.
+    """
+    at, now = tensor._hooked_at, storage.version - storage.silent
+    return tensor._cut is not None and (at in (None, now) or not family.is_first(tensor))
 
 
 def _pass_by_origin(rec: Recording, tensor: Handle) -> None:

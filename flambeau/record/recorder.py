@@ -363,8 +363,11 @@ def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None
         if storage.exposed and storage.still_exposed():
             return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
     advance(op, (target, *operands), attributes)
-    if target._hooks is not None and LOCAL.grad_mode and not target._meta.is_leaf:
-        target._hooks = None  # they stay where they are; new ones stand behind the write
+    if target._hooks is not None and not target._meta.is_leaf:
+        if LOCAL.grad_mode:
+            target._hooks = None  # they stay where they are; new ones stand behind the write
+        elif target._hooked_at is not None:
+            target._hooked_at += 1
     return target
 
 
@@ -456,6 +459,20 @@ def pending_trace(x: Handle) -> Any:
     except Flushed:  # another thread has just taken it
         flush()
         return None
+
+
+def pending_writes(storage: Storage) -> int:
+    """How often the recording under way has written a storage, as autograd counts."""
+    rec = LOCAL.rec
+    if storage.recording is not rec:
+        return 0
+    try:
+        bases = trace_of(rec).bases
+    except Flushed:
+        flush()
+        return 0
+    places = [n for n, (known, *_) in enumerate(rec.bases) if known is storage]
+    return bases[places[0]].counted if places else 0
 
 
 def alias(x: Handle, meta: Meta, offset: int) -> Any:

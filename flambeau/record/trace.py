@@ -462,6 +462,19 @@ class Trace:
             self._note(value, tensor, tensor.meta.grad_name or "")
         return value
 
+    def value_to_cut(self, number: int) -> Value:
+        """The tensor's value, which stands on the way to all that is made of its memory from now
+        on where it is the one that others are views of.
+        """
+        tensor, value = self.tensors[number], self.tracked_value(number)
+        group, (shape, strides, offset) = tensor.group, tensor.layout
+        whole = offset == 0 and value.size == group.storage.size and is_dense(shape, strides)
+        shown = group.home is None and group.values.get(tensor.layout) is value
+        if whole and shown and group.leaf is None and value.tracked and self.is_base(tensor):
+            group.flat = flatten(value, shape, strides)
+            group.values = {tensor.layout: value}
+        return value
+
     def gradient_value(self, number: int) -> Value:
         """The value whose gradient is the tensor's."""
         tensor = self.tensors[number]

@@ -33,6 +33,43 @@ y.register_hook(lambda g: print(4, round(g.sum().item(), 3)))
 handles.pop().remove()
 g = torch.autograd.grad((y * w).sum(), w)[0]
 """,
+    "hooks before and behind writes through views": """
+w = torch.tensor([1.0, 10.0, 100.0], requires_grad=True)
+y = w * 3
+y.register_hook(lambda g: print(1, g.tolist()))
+y[:2].mul_(2)
+y.register_hook(lambda g: print(3, g.tolist()) or g * 2)
+y.register_hook(lambda g: print(4, g.tolist()) or g + 1)
+y.mul_(w)
+y.register_hook(lambda g: print(5, g.tolist()))
+g = torch.autograd.grad((y * w).sum(), w)[0]
+""",
+    "a hook behind a write through a view, in a later program": """
+w = torch.tensor([[1.0, 10.0], [100.0, 0.5]], requires_grad=True)
+y = w * 3
+v = y[0]
+y.register_hook(lambda g: print(1, g.tolist()))
+print(v.sum().item())
+v.mul_(2)
+print(y.sum().item())
+handle = y.register_hook(lambda g: print(2, g.tolist()) or g * 2)
+y.register_hook(lambda g: print(3, g.tolist()))
+g = torch.autograd.grad((y * w).sum(), w, retain_graph=True)[0]
+handle.remove()
+h = torch.autograd.grad((y * w).sum(), w)[0]
+del handle
+""",
+    "the only hook stands between writes through views": """
+w = torch.tensor([[1.0, 10.0], [100.0, 0.5]], requires_grad=True)
+for i in range(3):
+    y = w * 3
+    y[0] *= 2
+    y.register_hook(lambda g: print(g.tolist()) or g * g)
+    y[1].mul_(w[0])
+    y[:, 1].add_(1)
+    w = (y * w).mean(0).expand(2, 2) + 0
+g = w
+""",
     "the gradient of a tensor that was filled, in a later program": """
 x = torch.tensor([[2.0, 1.5, 2.25], [-0.5, 1.5, 0.5]], requires_grad=True)
 y = x / 2.0

@@ -31,7 +31,6 @@ WITHOUT_EXAMPLE = {
     "flambeau": "hash_tensor sparse_bsc_tensor sparse_bsr_tensor",
     "flambeau.Tensor": "chalf hash_tensor index resize_as_sparse_ sparse_resize_ "
     "sparse_resize_and_clear_ to_sparse_bsc to_sparse_bsr",
-    "flambeau.linalg": "ldl_factor ldl_factor_ex ldl_solve",
     "flambeau.nested": "as_nested_tensor nested_tensor nested_tensor_from_jagged to_padded_tensor",
     "flambeau.fx": "replace_pattern",
 }
