@@ -71,10 +71,16 @@ def constant(meta: Meta, value: Any) -> Tensor:
 
 
 def at_once() -> bool:
-    """Whether what is small is made at once: neither a compiled function nor an observer is to see
-    it.
+    """Whether what is small is made at once: where it would begin a program. In the middle of one
+    it is part of that, and so it is where a compiled function or an observer is to see it.
     """
-    return LOCAL.capture is None and WATCH.observer is None and not OPTIONS.sync
+    state = LOCAL.rec.state
+    return (
+        (not state.ops or state.ended)
+        and LOCAL.capture is None
+        and WATCH.observer is None
+        and not OPTIONS.sync
+    )
 
 
 def bits_of(value: Any, dtype: DType) -> int | None:

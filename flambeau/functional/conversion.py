@@ -68,10 +68,22 @@ IMAG = PureOp("imag", lambda x: el.imag(x), "ImagBackward0")
 CONJ = PureOp("conj", ar.conj, "ConjBackward0")
 
 
-def to_dtype(input: Tensor, dtype: DType) -> Tensor:
-    from flambeau.functional.pointwise import convert
+class _Later:
+    """What stands on this module, found at its first use."""
 
-    return convert(input, dtype)
+    convert: Any = None
+
+
+def to_dtype(input: Tensor, dtype: DType) -> Tensor:
+    """The tensor in another dtype (itself where it has it)."""
+    if input._meta.dtype is dtype:
+        return input
+    if _Later.convert is None:
+        from flambeau.functional.pointwise import convert
+
+        _Later.convert = convert
+    made: Tensor = _Later.convert(input, dtype)
+    return made
 
 
 def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:

@@ -18,9 +18,7 @@ from flambeau.core.layout import (
 )
 from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
 from flambeau.functional.constants import (
-    SMALL,
     MakeOp,
-    at_once,
     constant,
 )
 from flambeau.functional.conversion import METHODS as CONVERSIONS
@@ -147,6 +145,9 @@ def _named(names: Any) -> tuple[Any, ...]:
     return ()
 
 
+_OF_NUMBERS = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}
+
+
 def full(
     size: Any,
     fill_value: Any,
@@ -159,17 +160,17 @@ def full(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of one value; its dtype is the value's unless given."""
-    checked_options(device, layout, pin_memory)
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
     if isinstance(fill_value, Tensor):
         dtype = fill_value.dtype if dtype is None else dtype
     elif dtype is None:
-        dtype = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}.get(
-            type(fill_value), dtypes.get_default_dtype()
-        )
+        dtype = _OF_NUMBERS.get(type(fill_value))
     shape = shape_of((size,) if isinstance(size, (tuple, list)) else (tuple(size),), "full")
     kind = checked_dtype(dtype)
     refuse_overflow(fill_value, kind)
-    return finish(constant(plain_meta(kind, shape), fill_value), requires_grad, out)
+    made = constant(plain_meta(kind, shape), fill_value)
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
 def empty(
@@ -184,11 +185,12 @@ def empty(
     memory_format: Any = None,
 ) -> Tensor:
     """A tensor whose values are not set."""
-    checked_options(device, layout, pin_memory)
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
     kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "empty")
     strides = channels_last_strides(shape) if memory_format is channels_last else None
     tensor = uninitialised(shape, kind, strides)
-    return finish(tensor, requires_grad, out)
+    return finish(tensor, requires_grad, out) if requires_grad or out is not None else tensor
 
 
 def uninitialised(shape: Shape, dtype: DType, strides: Any = None) -> Tensor:
@@ -351,11 +353,7 @@ def arange(
     count = max(0, math.ceil((end - start) / step))
     if not kind.is_floating_point:
         start, step = int(start), int(step)
-    if kind is dtypes.int64 and count <= SMALL and at_once():
-        numbers: Any = np.arange(start, start + step * count, step, dtype=np.int64)
-        made = over(plain_meta(kind, (count,)), numbers, numbers.nbytes, exposed=False)
-    else:
-        made = record(ARANGE, (start, step), (count, kind, None))
+    made = record(ARANGE, (start, step), (count, kind, None))
     return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 

@@ -261,9 +261,9 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if key is None:
         if type(index) is Tensor and plain_data.fill_chosen(self, index, value):
             return
-    elif self._storage is not None:
+    else:
         meta, distance, apart = basic_shown(self._meta, key, LOCAL.grad_mode)
-        if apart and plain_data.write(self, meta, self._offset + distance, value):
+        if apart and plain_data.write(self, meta, distance, value):
             return
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = self if plan.trivial else basic(self, plan)

@@ -41,11 +41,11 @@ def writable(x: Tensor) -> bool:
     )
 
 
-def write(x: Tensor, shown: Meta, offset: int, value: Any) -> bool:
+def write(x: Tensor, shown: Meta, distance: int, value: Any) -> bool:
     """Writes a number, or a tensor of that shape or without dimensions, to a view of x (laid out
-    as `shown`, from element `offset` of the storage on); False where that needs an event.
+    as `shown`, `distance` elements behind its first one); False where that needs an event.
     """
-    if shown.numel > SMALL:
+    if shown.numel > SMALL or x._meta.requires_grad:
         return False
     kind = type(value)
     tensor = kind is not float and kind is not int and isinstance(value, Tensor)
@@ -55,7 +55,7 @@ def write(x: Tensor, shown: Meta, offset: int, value: Any) -> bool:
         return False
     dtype, storage = shown.dtype, x._storage
     assert storage is not None
-    start = offset * dtype.itemsize
+    start = (x._offset + distance) * dtype.itemsize
     if tensor:
         if not plain_source(value, shown) or value._storage is storage:
             return False
@@ -90,7 +90,7 @@ def settle(x: Tensor, value: Tensor) -> None:
     state = rec.state
     if state.ops <= FEW and not state.tracked and LOCAL.capture is None:
         storage = x._storage
-        if value._rec is rec or (storage is not None and storage.recording is rec):
+        if x._rec is rec or value._rec is rec or (storage and storage.recording is rec):
             flush()
 
 
@@ -98,18 +98,19 @@ def fill_chosen(x: Tensor, mask: Tensor, value: Any) -> bool:
     """Writes a number to the elements of x where a mask of its first dimensions holds; False where
     that needs an event.
     """
-    meta, chooses, holds = x._meta, mask._meta, mask._storage
+    meta, chooses = x._meta, mask._meta
     if (
         chooses.dtype is not dtypes.bool_
-        or holds is None
         or meta.numel > SMALL
+        or meta.requires_grad
         or not chooses.shape
         or meta.extents[: len(chooses.extents)] != chooses.extents
     ):
         return False
     if LOCAL.rec.state.ops:
         settle(x, mask)
-    if not (at_rest(holds) and writable(x)) or _overlapping(meta):
+    holds = mask._storage
+    if holds is None or not (at_rest(holds) and writable(x)) or _overlapping(meta):
         return False
     element = as_element(value, meta.dtype)
     if element is None:

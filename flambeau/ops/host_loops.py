@@ -28,9 +28,10 @@ def _linalg() -> Any:
 
         x = np.array([[2.0, 1.0], [0.0, 4.0]], np.float32)
         right = (
-            found.det(x, signature="f->f") == 8
-            and (found.solve(x, x, signature="ff->f") == np.eye(2)).all()
-            and np.allclose(found.svd(x, signature="f->f"), np.linalg.svd(x, compute_uv=False))
+            np.isclose(found.det(x, signature="d->d"), 8)
+            and (found.solve(x, x, signature="dd->d") == np.eye(2)).all()
+            and (found.inv(x, signature="d->d") == np.linalg.inv(x)).all()
+            and np.allclose(found.svd(x, signature="d->d"), np.linalg.svd(x, compute_uv=False))
         )
     except (ImportError, AttributeError, TypeError, ValueError):
         return None
@@ -68,55 +69,60 @@ def _pocketfft() -> Any:
 
 # ---- matrices ------------------------------------------------------------------------------------
 
+# As NumPy's functions do, the loops compute in double precision.
+_WIDE = {"f": "d", "d": "d", "F": "D", "D": "D"}
 
-def _plain(*arrays: Array) -> bool:
-    """Whether the loops take these matrices as they are."""
+
+def _wide(*arrays: Array) -> str:
+    """The type of number that the loops take these matrices as; "" where they do not."""
     kind = arrays[0].dtype.char
-    return (
-        _linalg() is not None
-        and kind in "fdFD"
-        and all(a.dtype.char == kind and a.size and a.ndim >= 2 for a in arrays)
-    )
+    for a in arrays:
+        if a.dtype.char != kind or not a.size or a.ndim < 2:
+            return ""
+    return _WIDE.get(kind, "") if _linalg() is not None else ""
+
+
+def _numbers(found: Array, like: Array) -> bool:
+    """Whether every matrix has a result (a singular one has NaN alone)."""
+    first = found[..., 0, 0] if found.ndim == like.ndim else found[..., 0]
+    return bool(first == first if first.ndim == 0 else (first == first).all())
 
 
 def det(x: Array) -> Array:
     """The determinants of matrices."""
-    if not _plain(x):
+    kind = _wide(x)
+    if not kind:
         return np.asarray(np.linalg.det(x))
-    kind = x.dtype.char
-    return np.asarray(_linalg().det(x, signature=f"{kind}->{kind}"))
+    return np.asarray(_linalg().det(x, signature=f"{kind}->{kind}"), x.dtype)
 
 
 def solve(a: Array, b: Array) -> Array:
     """X of A X = B; `numpy.linalg.LinAlgError` where a matrix is singular."""
-    if _plain(a, b):
-        kind = a.dtype.char
+    kind = _wide(a, b)
+    if kind:
         found: Array = _linalg().solve(a, b, signature=f"{kind}{kind}->{kind}")
-        first = found[..., 0, 0]
-        if (first == first).all():  # (a singular matrix has NaN alone)
-            return found
+        if _numbers(found, a):
+            return found.astype(a.dtype, copy=False)
     return np.asarray(np.linalg.solve(a, b))
 
 
 def inverse(x: Array) -> Array:
     """The inverses of matrices; `numpy.linalg.LinAlgError` where one is singular."""
-    if _plain(x) and x.shape[-1] == x.shape[-2]:
-        kind = x.dtype.char
+    kind = _wide(x)
+    if kind and x.shape[-1] == x.shape[-2]:
         found: Array = _linalg().inv(x, signature=f"{kind}->{kind}")
-        first = found[..., 0, 0]
-        if (first == first).all():
-            return found
+        if _numbers(found, x):
+            return found.astype(x.dtype, copy=False)
     return np.asarray(np.linalg.inv(x))
 
 
 def singular_values(x: Array) -> Array:
     """The singular values of matrices; `numpy.linalg.LinAlgError` where the algorithm fails."""
-    if _plain(x):
-        kind = x.dtype.char
-        found: Array = _linalg().svd(x, signature=f"{kind}->{kind.lower()}")
-        first = found[..., 0]
-        if (first == first).all():
-            return found
+    kind = _wide(x)
+    if kind:
+        found: Array = _linalg().svd(x, signature=f"{kind}->d")
+        if _numbers(found, x):
+            return found.astype(x.real.dtype, copy=False)
     return np.asarray(np.linalg.svd(x, compute_uv=False))
 
 

@@ -114,7 +114,7 @@ def use_native_calls() -> None:
 def made_by_python() -> None:
     """Counts tensors over data that Python has made: once they are many, native calls make them."""
     PLAIN.left -= 1
-    if PLAIN.left == 0 and not OPTIONS.sync:
+    if PLAIN.left == 0 and not OPTIONS.sync and OPTIONS.executor != "reference":
         from flambeau.execute.cpu import bounds
         from flambeau.record.native_calls import plain_calls
 

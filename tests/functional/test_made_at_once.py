@@ -135,9 +135,13 @@ def test_gradients() -> None:
 @pytest.mark.skipif(OPTIONS.sync, reason="each op runs at once")
 def test_nothing_is_recorded() -> None:
     flambeau.ones(1).tolist()
-    flambeau.zeros(4), flambeau.ones(2, 2), flambeau.full((3,), 2.5), flambeau.arange(4)
+    flambeau.zeros(4), flambeau.ones(2, 2), flambeau.full((3,), 2.5)
     flambeau.tensor([1.0, 2.0]), flambeau.zeros_like(flambeau.empty(3))
     assert LOCAL.rec.state.parent is None
+    waiting = flambeau.ones(3) + 1
+    made = flambeau.zeros(3)  # in the middle of a program it is a part of that
+    assert made._storage is None
+    assert (waiting + made).tolist() == [2, 2, 2]
 
 
 def test_in_a_compiled_function() -> None:

@@ -153,6 +153,25 @@ def test_one_memory() -> None:
 
 
 @pytest.mark.parity
+def test_what_waits_itself() -> None:
+    """Pending tensors, views of them, and masks of them: they run first."""
+
+    def run(library: Any) -> Any:
+        x = library.arange(12.0).reshape(3, 4) + 0
+        row, columns = x[1], x[:, 2:]
+        row[1] = 70.0
+        columns[0] = library.arange(2.0) * 3
+        columns[x[:, 0] > 5] = -1.0
+        x[x == 3] = 9.0
+        y = (x * 2)[1:]
+        y[-1, 0] = x[0, 1]
+        return x.tolist(), row.tolist(), columns.tolist(), y.tolist(), x._version, y._version
+
+    ours, theirs = both(run)
+    assert ours == theirs
+
+
+@pytest.mark.parity
 def test_autograd_sees_them() -> None:
     def run(library: Any) -> Any:
         w = library.arange(3.0).requires_grad_()
