@@ -96,7 +96,7 @@ def settle(x: Tensor, value: Tensor) -> None:
 
 def fill_chosen(x: Tensor, mask: Tensor, value: Any) -> bool:
     """Writes a number to the elements of x where a mask of its first dimensions holds; False where
-    that needs an event.
+    that needs an event: also where something waits, since such an event is the same for all masks.
     """
     meta, chooses = x._meta, mask._meta
     if (
@@ -107,8 +107,6 @@ def fill_chosen(x: Tensor, mask: Tensor, value: Any) -> bool:
         or meta.extents[: len(chooses.extents)] != chooses.extents
     ):
         return False
-    if LOCAL.rec.state.ops:
-        settle(x, mask)
     holds = mask._storage
     if holds is None or not (at_rest(holds) and writable(x)) or _overlapping(meta):
         return False
