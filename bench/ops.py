@@ -2,7 +2,8 @@
 
     python bench/ops.py [--cases topk,roll,..] [--threads 0] [--rounds 7] [--seconds 0.02]
 
-Most ops that programs use now and then; tensors of 16 x 24 numbers. Every round runs each op in a
+Most ops that programs use now and then, and what they do all the time with tensors that hold their
+data (`EVERYDAY`); tensors of 16 x 24 numbers. Every round runs each op in a
 block of its own in either framework, one framework after the other. Printed: the median time of an
 op with its reading (`.numpy()`, of a tuple all of it) and the median ratio within a round, the
 slowest beside PyTorch first.
@@ -22,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 import argparse
 
 import cases
+import numpy as np
 import steps
 from models import Case
 
@@ -42,6 +44,15 @@ class Inputs:
         self.columns = torch.randint(0, 24, (16, 24))
         self.mask = torch.rand(16, 24) > 0.5
         self.sorted = torch.sort(torch.randn(24))[0]
+        self.array = np.arange(384, dtype=np.float32).reshape(16, 24)
+        self.number = torch.tensor(1.5)
+        self.row = torch.randn(24)
+        self.target = torch.zeros(16, 24)
+        self.labels = torch.randint(0, 24, (16,))
+        self.kept: list[Any] = []
+        for tensor in vars(self).values():
+            if hasattr(tensor, "numpy"):
+                tensor.numpy()  # all hold their data
 
 
 OPS: dict[str, Op] = {
@@ -128,6 +139,69 @@ OPS: dict[str, Op] = {
 }
 
 
+def assigned(i: Any, place: Any, value: Any) -> None:
+    i.target[place] = value
+
+
+def kept(i: Any) -> None:
+    """A result that is read, and kept with two hundred others."""
+    i.kept.append(i.x + i.z)
+    i.kept[-1].numpy()
+    if len(i.kept) > 200:
+        i.kept.clear()
+
+
+# What is made or shown is not read, so that no view costs as much as its array.
+EVERYDAY: dict[str, Op] = {
+    "tensor([..])": lambda t, i: t.tensor([1.0, 2.0, 3.0]) is None,
+    "tensor(2.5)": lambda t, i: t.tensor(2.5) is None,
+    "tensor([[..], ..])": lambda t, i: t.tensor([[1.0, 2.0], [3.0, 4.0]]) is None,
+    "tensor, with grad": lambda t, i: t.tensor([1.0, 2.0], requires_grad=True) is None,
+    "tensor(array)": lambda t, i: t.tensor(i.array) is None,
+    "from_numpy": lambda t, i: t.from_numpy(i.array) is None,
+    "Tensor([..])": lambda t, i: t.Tensor([1.0, 2.0, 3.0]) is None,
+    "empty": lambda t, i: t.empty(16, 24) is None,
+    "full": lambda t, i: t.full((16, 24), 2.0),
+    "zeros_like": lambda t, i: t.zeros_like(i.x),
+    "randn": lambda t, i: t.randn(16, 24),
+    "randint": lambda t, i: t.randint(0, 10, (16,)),
+    "item": lambda t, i: i.number.item(),
+    "float(x)": lambda t, i: float(i.number),
+    "sum, item": lambda t, i: i.x.sum().item(),
+    "accuracy, item": lambda t, i: (i.x.argmax(1) == i.labels).float().mean().item(),
+    "if x > 0": lambda t, i: 1 if i.number > 0 else 0,
+    "f'{x:.4f}'": lambda t, i: f"{i.number:.4f}",
+    "x.shape[0]": lambda t, i: i.x.shape[0],
+    "x.size(0)": lambda t, i: i.x.size(0),
+    "len(x)": lambda t, i: len(i.x),
+    "x[3]": lambda t, i: i.x[3] is None,
+    "x[1:3]": lambda t, i: i.x[1:3] is None,
+    "x[:, 2]": lambda t, i: i.x[:, 2] is None,
+    "x[3, 4].item()": lambda t, i: i.x[3, 4].item(),
+    "x[3] = 1.0": lambda t, i: assigned(i, 3, 1.0),
+    "x[3, 4] = 1.0": lambda t, i: assigned(i, (3, 4), 1.0),
+    "x[3] = row": lambda t, i: assigned(i, 3, i.row),
+    "x[mask] = 0.0": lambda t, i: assigned(i, i.mask, 0.0),
+    "view": lambda t, i: i.x.view(24, 16) is None,
+    "reshape": lambda t, i: i.x.reshape(-1) is None,
+    "t": lambda t, i: i.x.t() is None,
+    "permute": lambda t, i: i.x.permute(1, 0) is None,
+    "unsqueeze": lambda t, i: i.x.unsqueeze(0) is None,
+    "detach": lambda t, i: i.x.detach() is None,
+    "contiguous": lambda t, i: i.x.contiguous() is None,
+    "chunk": lambda t, i: i.x.chunk(2) is None,
+    "for row in x": lambda t, i: [1 for _ in i.x],
+    "for v in row: v.item()": lambda t, i: [v.item() for v in i.row],
+    "tolist of 24": lambda t, i: i.row.tolist(),
+    "to(device)": lambda t, i: i.x.to("cpu") is None,
+    "to(float64)": lambda t, i: i.x.to(t.float64),
+    "float()": lambda t, i: i.n.float(),
+    "add_": lambda t, i: i.target.add_(i.x),
+    "kept results": lambda t, i: kept(i),
+}
+OPS |= EVERYDAY
+
+
 class Program:
     """What steps.py builds and asks for its step: the op, and all of its result."""
 
@@ -139,7 +213,7 @@ class Program:
         if isinstance(result, tuple):
             for part in result:
                 part.numpy()
-        else:
+        elif hasattr(result, "numpy"):
             result.numpy()
         return 0.0
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex, overload
+
+_item: Callable[[Any, Any], Any] = tuple.__getitem__
 
 
 class Size(tuple[int, ...]):
@@ -40,8 +42,9 @@ class Size(tuple[int, ...]):
     def __getitem__(self, key: slice) -> Size: ...
     def __getitem__(self, key: SupportsIndex | slice) -> int | Size:
         if isinstance(key, slice):
-            return tuple.__new__(Size, tuple.__getitem__(self, key))
-        return tuple.__getitem__(self, key)
+            return tuple.__new__(Size, _item(self, key))
+        extent: int = _item(self, key)
+        return extent
 
     def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]
         if not isinstance(other, tuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from flambeau.core.shapes import Shape, Strides, wrap_axis
@@ -31,10 +32,13 @@ REVERSED: tuple[tuple[Shape], ...] = ((),), ((0,),), ((1, 0),)  # attributes by 
 
 def permute(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
     """The view whose dimension i is dims[i] of the input."""
-    rank, given = (
-        len(input._meta.shape),
-        integers(given if dims is None else (dims,), "permute", "dims"),
-    )
+    order = integers(given if dims is None else (dims,), "permute", "dims")
+    return show(PERMUTE, input, _order(len(input._meta.extents), order))
+
+
+@lru_cache(maxsize=1 << 10)
+def _order(rank: int, given: Shape) -> tuple[Shape]:
+    """An order of all axes, none of them negative."""
     if len(given) != rank:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the "
@@ -45,12 +49,12 @@ def permute(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
     order = tuple([wrap_axis(d, rank) for d in given])
     if len(set(order)) != rank:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return show(PERMUTE, input, (order,))
+    return (order,)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """The view with two dimensions swapped."""
-    rank = len(input._meta.shape)
+    rank = len(input._meta.extents)
     a, b = wrap_axis(dim0, rank), wrap_axis(dim1, rank)
     order = list(range(rank))
     if rank:
@@ -64,7 +68,7 @@ swapaxes = other_names(axis0="dim0", axis1="dim1")(transpose)
 
 def t(input: Tensor) -> Tensor:
     """The transposed view of a matrix; vectors and numbers stay."""
-    rank = len(input._meta.shape)
+    rank = len(input._meta.extents)
     if rank > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
     return show(T, input, REVERSED[rank])
@@ -136,17 +140,17 @@ def adjoint(input: Tensor) -> Tensor:
 
     if not input._meta.shape:
         return _as_it_is(input, "adjoint()", CONJUGATE)
-    if len(input._meta.shape) < 2:
+    if len(input._meta.extents) < 2:
         raise RuntimeError(
             "tensor.adjoint() is only supported on matrices or batches of matrices. Got "
-            f"{len(input._meta.shape)}-D tensor."
+            f"{len(input._meta.extents)}-D tensor."
         )
     return conj(transpose(input, -2, -1))
 
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """The view with source dimensions at the destinations; the others keep their order."""
-    rank = len(input._meta.shape)
+    rank = len(input._meta.extents)
     first, last = (
         integers((source,), "movedim", "source"),
         integers((destination,), "movedim", "destination"),

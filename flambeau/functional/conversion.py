@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.device import device as Device
-from flambeau.core.dtypes import DType
+from flambeau.core.dtypes import DType, supported
 from flambeau.core.layout import (
     MemoryFormat,
     channels_last,
@@ -23,7 +23,7 @@ from flambeau.ops import view
 from flambeau.record.events import Event, PureOp
 from flambeau.record.trace import Trace
 from flambeau.tensor.recording import record, unary
-from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.tensor import CPU, Tensor
 
 
 class CloneOp(Event):
@@ -68,10 +68,22 @@ IMAG = PureOp("imag", lambda x: el.imag(x), "ImagBackward0")
 CONJ = PureOp("conj", ar.conj, "ConjBackward0")
 
 
-def to_dtype(input: Tensor, dtype: DType) -> Tensor:
-    from flambeau.functional.pointwise import convert
+class _Later:
+    """What stands on this module, found at its first use."""
 
-    return convert(input, dtype)
+    convert: Any = None
+
+
+def to_dtype(input: Tensor, dtype: DType) -> Tensor:
+    """The tensor in another dtype (itself where it has it)."""
+    if input._meta.dtype is dtype:
+        return input
+    if _Later.convert is None:
+        from flambeau.functional.pointwise import convert
+
+        _Later.convert = convert
+    made: Tensor = _Later.convert(input, dtype)
+    return made
 
 
 def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
@@ -83,6 +95,8 @@ def clone(input: Tensor, *, memory_format: Any = preserve_format) -> Tensor:
 
 def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """Itself when it lies contiguously in memory, else a copy that does."""
+    if memory_format is contiguous_format and input._meta.steps is None:
+        return input  # row by row
     if input.is_contiguous(memory_format):
         return input
     return clone(input, memory_format=memory_format)
@@ -99,6 +113,12 @@ def to(
     other: Any = None,
 ) -> Tensor:
     """The tensor with another dtype or device; itself when nothing changes."""
+    if len(args) == 1 and dtype is device is memory_format is other is None and not copy:
+        only = args[0]  # as in most programs
+        if only is CPU or (type(only) is str and only == "cpu"):
+            return self
+        if type(only) is DType and supported(only):
+            return self if only is self._meta.dtype else to_dtype(self, only)
     for argument in args:
         if isinstance(argument, Tensor):
             other = argument

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from flambeau.core.layout import (
     preserve_format,
 )
 from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
+from flambeau.functional.constants import (
+    MakeOp,
+    constant,
+)
 from flambeau.functional.conversion import METHODS as CONVERSIONS
 from flambeau.functional.conversion import clone, to_dtype
 from flambeau.functional.options import (
@@ -30,8 +35,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
-from flambeau.record.events import Event, operand_value
-from flambeau.record.meta import meta_of, plain_meta
+from flambeau.record.meta import Meta, meta_of, plain_meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL
 from flambeau.record.storage import Storage as MemoryStorage
@@ -40,36 +44,10 @@ from flambeau.record.storage import (
     storage_of_fresh,
     storage_over_array,
 )
-from flambeau.record.trace import Trace
-from flambeau.tensor.literals import array_from_data
+from flambeau.tensor.literals import array_from_data, packed
+from flambeau.tensor.making import fresh, over
 from flambeau.tensor.recording import detach, record
 from flambeau.tensor.tensor import Tensor, from_storage
-
-
-class MakeOp(Event):
-    """A tensor from no tensor: `function(*operands, *attributes)` with operands that are scalars.
-
-    The last attribute is the strides of the result (None: contiguous).
-    """
-
-    __slots__ = ("function",)
-
-    def __init__(self, name: str, function: Callable[..., Value]) -> None:
-        super().__init__(name)
-        self.function = function
-
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        operands = [operand_value(trace, part) for part in key[1:-1]]
-        *attributes, strides = key[-1]
-        trace.new_tensor(self.function(*operands, *attributes), strides=strides)
-
-
-def _full(value: Value, shape: Shape, dtype: DType) -> Value:
-    return ar.expand(ar.cast(value, dtype), shape)
-
-
-def _zeros(shape: Shape, dtype: DType, fill: int) -> Value:
-    return ar.full(shape, fill, dtype)
 
 
 def _arange(start: Value, step: Value, count: int, dtype: DType) -> Value:
@@ -108,8 +86,6 @@ def _eye(rows: int, columns: int, dtype: DType) -> Value:
     return ar.cast(ar.eq(row, source.iota(size=columns)), dtype)
 
 
-FULL = MakeOp("full", _full)
-ZEROS = MakeOp("zeros", _zeros)
 ARANGE = MakeOp("arange", _arange)
 LINSPACE = MakeOp("linspace", _linspace)
 LOGSPACE = MakeOp(
@@ -137,24 +113,11 @@ def zeros(
     names: Any = None,
 ) -> Tensor:
     """A tensor of zeros of the given shape."""
-    if sizes and out is None and device is None and layout is None and not requires_grad:
-        made: Tensor = record(ZEROS, (), (shape_of(sizes, "zeros"), checked_dtype(dtype), 0, None))
-        return made
-    checked_options(device, layout, pin_memory)
-    return finish(
-        record(
-            ZEROS,
-            (),
-            (
-                shape_of(given_size(sizes, size) or _named(names), "zeros"),
-                checked_dtype(dtype),
-                0,
-                None,
-            ),
-        ),
-        requires_grad,
-        out,
-    )
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
+    shape = shape_of(given_size(sizes, size) or _named(names), "zeros")
+    made = constant(plain_meta(checked_dtype(dtype), shape), 0)
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
 def ones(
@@ -169,27 +132,20 @@ def ones(
     names: Any = None,
 ) -> Tensor:
     """A tensor of ones of the given shape."""
-    checked_options(device, layout, pin_memory)
-    return finish(
-        record(
-            ZEROS,
-            (),
-            (
-                shape_of(given_size(sizes, size) or _named(names), "ones"),
-                checked_dtype(dtype),
-                1,
-                None,
-            ),
-        ),
-        requires_grad,
-        out,
-    )
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
+    shape = shape_of(given_size(sizes, size) or _named(names), "ones")
+    made = constant(plain_meta(checked_dtype(dtype), shape), 1)
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
 def _named(names: Any) -> tuple[Any, ...]:
     if names is not None:
         raise NotImplementedError("named tensors are not supported")
     return ()
+
+
+_OF_NUMBERS = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}
 
 
 def full(
@@ -204,18 +160,17 @@ def full(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of one value; its dtype is the value's unless given."""
-    checked_options(device, layout, pin_memory)
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
     if isinstance(fill_value, Tensor):
         dtype = fill_value.dtype if dtype is None else dtype
     elif dtype is None:
-        dtype = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}.get(
-            type(fill_value), dtypes.get_default_dtype()
-        )
-    refuse_overflow(fill_value, checked_dtype(dtype))
+        dtype = _OF_NUMBERS.get(type(fill_value))
     shape = shape_of((size,) if isinstance(size, (tuple, list)) else (tuple(size),), "full")
-    return finish(
-        record(FULL, (fill_value,), (shape, checked_dtype(dtype), None)), requires_grad, out
-    )
+    kind = checked_dtype(dtype)
+    refuse_overflow(fill_value, kind)
+    made = constant(plain_meta(kind, shape), fill_value)
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
 def empty(
@@ -230,19 +185,20 @@ def empty(
     memory_format: Any = None,
 ) -> Tensor:
     """A tensor whose values are not set."""
-    checked_options(device, layout, pin_memory)
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
     kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "empty")
     strides = channels_last_strides(shape) if memory_format is channels_last else None
     tensor = uninitialised(shape, kind, strides)
-    return finish(tensor, requires_grad, out)
+    return finish(tensor, requires_grad, out) if requires_grad or out is not None else tensor
 
 
 def uninitialised(shape: Shape, dtype: DType, strides: Any = None) -> Tensor:
     """A tensor over fresh memory."""
-    meta = meta_of(dtype, shape, strides)
+    meta = plain_meta(dtype, shape) if strides is None else meta_of(dtype, shape, strides)
     if meta.numel * dtype.itemsize >= 1 << 63:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
-    return from_storage(MemoryStorage(allocate(meta.numel * dtype.itemsize)), meta)
+    return fresh(meta)
 
 
 def empty_strided(
@@ -265,16 +221,23 @@ def empty_strided(
     return finish(from_storage(MemoryStorage(memory), meta), requires_grad)
 
 
-def _described(
-    input: Tensor, dtype: Any, layout: Any, device: Any, memory_format: Any
-) -> tuple[Shape, DType, Any]:
-    """The shape, dtype and strides of a tensor like `input`."""
-    checked_options(device, layout, None)
-    shape = tuple(input.shape)
-    kind = input.dtype if dtype is None else checked_dtype(dtype)
-    if memory_format in (None, preserve_format):
-        return shape, kind, dense_strides_like(shape, input.stride())
-    return shape, kind, channels_last_strides(shape) if memory_format is channels_last else None
+def _described(input: Tensor, dtype: Any, layout: Any, device: Any, memory_format: Any) -> Meta:
+    """The meta of a tensor like `input`."""
+    if device is not None or layout is not None:
+        checked_options(device, layout, None)
+    meta = input._meta
+    kind = meta.dtype if dtype is None else checked_dtype(dtype)
+    if memory_format is None or memory_format is preserve_format:
+        return _like(meta, kind)
+    shape = meta.extents
+    return meta_of(
+        kind, shape, channels_last_strides(shape) if memory_format is channels_last else None
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _like(meta: Meta, dtype: DType) -> Meta:
+    return meta_of(dtype, meta.extents, dense_strides_like(meta.extents, meta.strides))
 
 
 def zeros_like(
@@ -288,8 +251,8 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape and dtype of `input`."""
-    shape, kind, strides = _described(input, dtype, layout, device, memory_format)
-    return finish(record(ZEROS, (), (shape, kind, 0, strides)), requires_grad)
+    made = constant(_described(input, dtype, layout, device, memory_format), 0)
+    return finish(made, requires_grad) if requires_grad else made
 
 
 def zeros_at_rest(input: Tensor) -> Tensor:
@@ -317,8 +280,8 @@ def ones_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape and dtype of `input`."""
-    shape, kind, strides = _described(input, dtype, layout, device, memory_format)
-    return finish(record(ZEROS, (), (shape, kind, 1, strides)), requires_grad)
+    made = constant(_described(input, dtype, layout, device, memory_format), 1)
+    return finish(made, requires_grad) if requires_grad else made
 
 
 def full_like(
@@ -333,9 +296,10 @@ def full_like(
     memory_format: Any = None,
 ) -> Tensor:
     """One value in the shape and dtype of `input`."""
-    described = _described(input, dtype, layout, device, memory_format)
-    refuse_overflow(fill_value, described[1])
-    return finish(record(FULL, (fill_value,), described), requires_grad)
+    like = _described(input, dtype, layout, device, memory_format)
+    refuse_overflow(fill_value, like.dtype)
+    made = constant(like, fill_value)
+    return finish(made, requires_grad)
 
 
 def empty_like(
@@ -349,8 +313,8 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uninitialised memory in the shape and dtype of `input`."""
-    described = _described(input, dtype, layout, device, memory_format)
-    return finish(uninitialised(*described), requires_grad)
+    made = fresh(_described(input, dtype, layout, device, memory_format))
+    return finish(made, requires_grad) if requires_grad else made
 
 
 def arange(
@@ -389,7 +353,8 @@ def arange(
     count = max(0, math.ceil((end - start) / step))
     if not kind.is_floating_point:
         start, step = int(start), int(step)
-    return finish(record(ARANGE, (start, step), (count, kind, None)), requires_grad, out)
+    made = record(ARANGE, (start, step), (count, kind, None))
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
 def range_(
@@ -541,6 +506,12 @@ def tensor(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested sequences, arrays, tensors."""
+    if device is None:
+        found = packed(data, dtype)
+        if found is not None:
+            numbers, own = found
+            made = over(own, numbers, len(numbers) * own.dtype.itemsize, exposed=False)
+            return made.requires_grad_() if requires_grad else made
     checked_options(device, None, pin_memory)
     kind = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, Tensor):
@@ -582,7 +553,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     flags = ndarray.flags
     plain = flags.c_contiguous and (ndarray.base is None or 1 not in ndarray.shape)
     if plain and flags.writeable:
-        return from_storage(storage_over_array(ndarray)[0], plain_meta(kind, ndarray.shape))
+        return over(plain_meta(kind, ndarray.shape), ndarray, ndarray.nbytes, exposed=True)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "

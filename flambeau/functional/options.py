@@ -96,6 +96,8 @@ def given_size(several: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
 
 def shape_of(size: tuple[Any, ...], name: str) -> Shape:
     """A shape from `f(2, 3)`, `f((2, 3))` or `f(torch.Size)`."""
+    if len(size) == 1 and type(size[0]) is tuple:
+        size = size[0]
     for extent in size:
         if type(extent) is not int or extent < 0:
             break
@@ -156,6 +158,7 @@ WHOLE = "ib"  # kinds of dtypes: integers and truths
 _C_NAMES = {
     "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
     "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
 }  # fmt: skip
 
 
@@ -185,21 +188,61 @@ def refusing(kernel: str, function: Callable[..., Any], kinds: str = WHOLE) -> C
     return apply
 
 
+@functools.lru_cache(maxsize=64)
+def _limits(dtype: DType) -> tuple[Any, Any]:
+    """The least and the greatest Python number that a dtype takes."""
+    if dtype.kind in "fc":
+        most = dtypes.finfo(dtype).max
+        return -most, most
+    limits = dtypes.iinfo(dtype)
+    return limits.min if dtype.is_signed else -limits.max, limits.max
+
+
 def refuse_overflow(value: Any, dtype: DType) -> None:
     """RuntimeError where a Python number does not fit a dtype (tensors are not looked at)."""
     kind = type(value)
-    if (kind is not float and kind is not int and kind is not complex) or dtype.kind in "bc":
+    if (kind is not float and kind is not int and kind is not complex) or dtype.kind == "b":
         return
-    if kind is complex:
-        fits, value = value.imag == 0, value.real
-    else:
+    if dtype.kind == "c":
+        parts: tuple[Any, ...] = (value.real, value.imag)
         fits = True
-    if dtype.kind == "f":
-        fits = fits and (value - value != 0 or abs(value) <= dtypes.finfo(dtype).max)
     else:
-        limits = dtypes.iinfo(dtype)
-        low = -limits.max if kind is int and not dtype.is_signed else limits.min
-        fits = fits and low <= value <= limits.max
+        parts = (value.real,)
+        fits = kind is not complex or value.imag == 0
+    low, high = _limits(dtype)
+    if kind is not int and not dtype.is_signed:
+        low = 0  # (integers wrap around)
+    for part in parts:
+        fits = fits and (low <= part <= high or (dtype.kind in "fc" and part - part != 0))
     if not fits:
         name = _C_NAMES.get(dtype.name, dtype.name)
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+
+
+EXACT = 1 << 53  # up to here integers are float64 numbers
+MOST = dtypes.finfo(dtypes.float32).max
+
+
+def as_element(value: Any, dtype: DType) -> Any:
+    """A Python number as the one that a tensor of this dtype gets for it; None where compiled code
+    has to say.
+    """
+    kind = type(value)
+    if kind is float and (
+        dtype is dtypes.float64
+        or (dtype is dtypes.float32 and (-MOST <= value <= MOST or value - value != 0))
+    ):
+        return value
+    if kind is not float and kind is not int and kind is not bool:
+        return None
+    if dtype is dtypes.float32 or dtype is dtypes.float64:
+        if kind is not float and not -EXACT <= value <= EXACT:
+            return None
+        refuse_overflow(value, dtype)
+        return float(value)
+    if dtype.kind == "b":
+        return bool(value)
+    if dtype.kind == "i" and dtype.is_signed and kind is not float:
+        refuse_overflow(value, dtype)
+        return int(value)
+    return None

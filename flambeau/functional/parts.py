@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flambeau.core import dtypes
@@ -24,8 +25,8 @@ from flambeau.ops import view as vw
 from flambeau.ops.value import Value
 from flambeau.record.events import Event, Layout, ViewOp
 from flambeau.record.history import enter_whole
-from flambeau.record.meta import meta_of
-from flambeau.record.recorder import LOCAL, record_many, unary, view_alias
+from flambeau.record.meta import Meta, meta_of
+from flambeau.record.recorder import LOCAL, record_many, unary, view_alias, view_aliases
 from flambeau.record.restricted import birth
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
@@ -55,14 +56,26 @@ def show_parts(
     """The parts of an axis as views."""
     if not free(x):
         return tuple(record_many(op, (x,), (axis, sizes, drop)))
-    meta, made = x._meta, []
-    born = birth(meta, LOCAL.grad_mode, op is not PARTS)
-    tracked, silent = meta.requires_grad, meta.silent
+    metas, distances = _part_metas(x._meta, axis, sizes, drop, LOCAL.grad_mode, op is not PARTS)
+    start = x._offset
+    offsets = tuple([start + distance for distance in distances]) if start else distances
+    made: tuple[Tensor, ...] = view_aliases(x, metas, offsets)
+    return made
+
+
+@lru_cache(maxsize=1 << 10)
+def _part_metas(
+    meta: Meta, axis: int, sizes: Shape, drop: bool, grad_mode: bool, several: bool
+) -> tuple[tuple[Meta, ...], tuple[int, ...]]:
+    """The metas of the parts of what holds its data, and how many elements after it they begin."""
+    metas, distances = [], []
+    born = birth(meta, grad_mode, several)
     for attributes in _part_attributes(meta.shape, axis, sizes, drop):
-        shape, strides, offset = basic_layout(meta.shape, meta.strides, x._offset, *attributes)
-        part = meta_of(meta.dtype, shape, strides, 0, tracked, born=born, silent=silent)
-        made.append(view_alias(x, part, offset))
-    return tuple(made)
+        shape, strides, distance = basic_layout(meta.shape, meta.strides, 0, *attributes)
+        tracked, silent = meta.requires_grad, meta.silent
+        metas.append(meta_of(meta.dtype, shape, strides, 0, tracked, born=born, silent=silent))
+        distances.append(distance)
+    return tuple(metas), tuple(distances)
 
 
 def _part_attributes(shape: Shape, axis: int, sizes: Shape, drop: bool) -> list[tuple[Any, ...]]:
@@ -85,7 +98,7 @@ PARTS = ViewsOp("slice")
 
 
 def _axis_of_parts(input: Tensor, dim: int, name: str) -> tuple[int, int]:
-    shape = input._meta.shape
+    shape = input._meta.extents
     if not shape:
         raise RuntimeError(f"{name} expects at least a 1-dimensional tensor")
     axis = wrap_axis(dim, len(shape))
@@ -104,12 +117,15 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         raise RuntimeError(
             f"split_size can only be 0 if dimension size is 0, but got dimension size of {extent}"
         )
-    sizes = (
-        tuple(min(size, extent - at) for at in range(0, extent, size))
-        if size and extent
-        else (extent,)
-    )
-    return show_parts(SPLIT, tensor, axis, sizes)
+    return show_parts(SPLIT, tensor, axis, _sizes(extent, size))
+
+
+@lru_cache(maxsize=256)
+def _sizes(extent: int, size: int) -> Shape:
+    """The sizes of parts of one size (the last may be less)."""
+    if not (size and extent):
+        return (extent,)
+    return tuple([min(size, extent - start) for start in range(0, extent, size)])
 
 
 @axis_name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,9 +102,12 @@ def _generator(generator: Generator | None) -> Tensor:
 
 
 def _make_random(
-    kind: str, shape: Shape, dtype: DType, parameters: dict[str, Any], generator: Generator | None
+    kind: str, shape: Shape, dtype: DType, parameters: Any, generator: Generator | None
 ) -> Tensor:
-    attributes = (kind, shape, dtype, tuple(parameters.items()))
+    """A draw of a kind, whose parameters are a dictionary or its items."""
+    if parameters.__class__ is dict:
+        parameters = tuple(parameters.items())
+    attributes = (kind, shape, dtype, parameters)
     return record(MAKE, (_generator(generator),), attributes)
 
 
@@ -115,7 +119,9 @@ def _fill_random(
     if shown is not None and shown.exposed and shown.still_exposed():
         recorder.write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
         return self
-    recorder.advance(FILL, operands, (kind, tuple(parameters.items())))
+    attributes = (kind, tuple(parameters.items()))
+    if recorder.known(FILL, operands, attributes) is None:
+        recorder.advance(FILL, operands, attributes)
     return self
 
 
@@ -197,12 +203,15 @@ def randn(
         from flambeau.functional.conversion import complex as make_complex
 
         return finish(make_complex(flat[..., 0], flat[..., 1]), requires_grad, out)
-    name = f"normal_{_float_kind(kind, 'normal_kernel_cpu')}"
-    return finish(
-        _make_random(name, shape, kind, _normal_parameters(kind, 0.0, 1.0), generator),
-        requires_grad,
-        out,
-    )
+    made = _make_random(*_standard_normal(kind, shape), generator=generator)
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
+
+
+@lru_cache(maxsize=256)
+def _standard_normal(dtype: DType, shape: Shape) -> tuple[str, Shape, DType, Any]:
+    """The kind of draw, shape, dtype and parameters of normal numbers."""
+    name = f"normal_{_float_kind(dtype, 'normal_kernel_cpu')}"
+    return name, shape, dtype, tuple(_normal_parameters(dtype, 0.0, 1.0).items())
 
 
 def randint(
@@ -233,12 +242,14 @@ def randint(
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
-    parameters = random_streams.range_attributes(kind.name, low, high)
-    return finish(
-        _make_random("random_range", shape_of((size,), "randint"), kind, parameters, generator),
-        requires_grad,
-        out,
-    )
+    shape = shape_of((size,), "randint")
+    made = _make_random("random_range", shape, kind, _range(kind.name, low, high), generator)
+    return finish(made, requires_grad, out) if requires_grad or out is not None else made
+
+
+@lru_cache(maxsize=256)
+def _range(dtype: str, low: int, high: int) -> tuple[tuple[str, Any], ...]:
+    return tuple(random_streams.range_attributes(dtype, low, high).items())
 
 
 def randperm(

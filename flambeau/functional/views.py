@@ -25,6 +25,7 @@ from flambeau.functional.options import numpy_names
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
+from flambeau.record.entering import PLAIN
 from flambeau.record.events import Layout, PureOp, ViewOp
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.recorder import LOCAL, alias, at_rest, settle_elsewhere, unary, view_alias
@@ -42,7 +43,8 @@ def free(x: Tensor) -> bool:
     storage = x._storage
     if storage is None or x._rec is LOCAL.rec:
         return False
-    if storage.recording is not None:
+    other = storage.recording
+    if other is not None and not other.done:
         settle_elsewhere(x)  # in another thread's recording x would be without the view
     return not x._meta.requires_grad or (not LOCAL.grad_mode and at_rest(storage))
 
@@ -59,12 +61,29 @@ def shown_meta(
     return shown, distance
 
 
+# What `shown_meta` has found, by grad mode: for native calls.
+SHOWN: dict[bool, dict[Any, tuple[Meta, int]]] = {True: {}, False: {}}
+MANY = 1 << 14
+
+
 def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     """The view that `op` makes of x."""
-    if free(x):
-        shown, distance = shown_meta(op, x._meta, attributes, LOCAL.grad_mode)
-        made: Tensor = view_alias(x, shown, x._offset + distance)
-        return made
+    if x._storage is not None:
+        show_known = PLAIN.show
+        if show_known is not None:
+            table = SHOWN[LOCAL.grad_mode]
+            known: Tensor | None = show_known(x, LOCAL.rec, op, attributes, table)
+            if known is not None:
+                return known
+        if free(x):
+            grad_mode = LOCAL.grad_mode
+            found = shown_meta(op, x._meta, attributes, grad_mode)
+            if show_known is not None:
+                if len(SHOWN[grad_mode]) > MANY:
+                    SHOWN[grad_mode].clear()
+                SHOWN[grad_mode][op, x._meta, attributes] = found
+            made: Tensor = view_alias(x, found[0], x._offset + found[1])
+            return made
     recorded: Tensor = unary(op, x, attributes)
     return recorded
 
@@ -86,7 +105,9 @@ def integer(value: Any, name: str, argument: str) -> int:
 
 def integers(given: tuple[Any, ...], name: str, argument: str = "size") -> Shape:
     """Sizes or axes given one by one or as one sequence."""
-    if (
+    if len(given) == 1 and type(given[0]) is tuple:
+        given = given[0]
+    elif (
         len(given) == 1
         and not isinstance(given[0], (int, Tensor))
         and isinstance(given[0], Sequence)
@@ -223,7 +244,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: Any) -> Tensor:
 @numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A view with a new dimension of extent 1 at `dim`."""
-    return show(UNSQUEEZE, input, (wrap_axis(dim, len(input._meta.shape) + 1),))
+    return show(UNSQUEEZE, input, (wrap_axis(dim, len(input._meta.extents) + 1),))
 
 
 def _unsqueeze_layout(shape: Shape, strides: Strides, offset: int, axis: int) -> Layout:
@@ -259,7 +280,7 @@ SQUEEZE_SOME = ViewOp("squeeze", _squeeze_layout, _squeeze_value, "SqueezeBackwa
 @numpy_names
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without the dimensions of extent 1 (all, or those of `dim`)."""
-    rank = len(input._meta.shape)
+    rank = len(input._meta.extents)
     if dim is None:
         return show(SQUEEZE, input, (None,))
     if isinstance(dim, Sequence):

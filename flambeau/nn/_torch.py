@@ -8,6 +8,7 @@ from flambeau.core.device import device
 from flambeau.core.dtypes import DType as dtype
 from flambeau.core.dtypes import float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
+from flambeau.functional.constants import zeros_recorded
 from flambeau.functional.creation import (
     arange,
     as_tensor,
@@ -90,4 +91,5 @@ __all__ = [
     "zeros",
     "zeros_at_rest",
     "zeros_like",
+    "zeros_recorded",
 ]

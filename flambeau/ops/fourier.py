@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
-
-import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import matrix_algebra as ma
 from flambeau.ops import source, view
+from flambeau.ops.host_loops import fourier, full_fourier, half_fourier
 from flambeau.ops.primitive import HOST, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -31,10 +29,7 @@ class Transform(Primitive):
         x, axes = arrays[0], attrs["axes"]
         if not x.size:
             return x
-        if not attrs["inverse"]:
-            return np.asarray(np.fft.fftn(x, axes=axes)).astype(x.dtype, copy=False)
-        size = math.prod(x.shape[a] for a in axes)
-        return np.asarray(np.fft.ifftn(x, axes=axes) * size).astype(x.dtype, copy=False)
+        return fourier(x, axes, attrs["inverse"]).astype(x.dtype, copy=False)
 
 
 class HalfTransform(Primitive):
@@ -53,7 +48,7 @@ class HalfTransform(Primitive):
         return (el.real(transform(full, axes=(axis,), inverse=True)),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return np.asarray(np.fft.rfft(arrays[0], axis=attrs["axis"]))
+        return half_fourier(arrays[0], attrs["axis"])
 
 
 class FullTransform(Primitive):
@@ -78,8 +73,7 @@ class FullTransform(Primitive):
         return (el.mul(half, weight),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        n, axis = attrs["size"], attrs["axis"]
-        return np.asarray(np.fft.irfft(arrays[0], n, axis=axis) * n)
+        return full_fourier(arrays[0], attrs["size"], attrs["axis"])
 
 
 def padded(x: Value, axis: int, size: int) -> Value:

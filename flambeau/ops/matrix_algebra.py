@@ -121,5 +121,10 @@ def unpacked(x: Value, shapes: Sequence[Shape]) -> list[Value]:
 
 def packed(batch: Shape, arrays: Sequence[Array], dtype: np.dtype[np.generic]) -> Array:
     """NumPy arrays of equal batch axes side by side along one last axis."""
-    flat = [a.reshape(*batch, math.prod(a.shape[len(batch) :])).astype(dtype) for a in arrays]
-    return np.concatenate(flat, axis=-1)
+    sizes = [math.prod(a.shape[len(batch) :]) for a in arrays]
+    found = np.empty((*batch, sum(sizes)), dtype)
+    start = 0
+    for array, size in zip(arrays, sizes):
+        found[..., start : start + size] = array.reshape(*batch, size)
+        start += size
+    return found

@@ -96,6 +96,21 @@ class Native:
 NATIVE = Native()
 
 
+class Plain:
+    """Native calls that make tensors over data, once Python has made `left` more of them."""
+
+    left = 1000
+    alias: Any = None
+    view: Any = None
+    views: Any = None
+    show: Any = None
+    fresh: Any = None
+    over: Any = None
+
+
+PLAIN = Plain()
+
+
 class Together:
     """Tensors that enter recordings in one event, as they were when this was made.
 

@@ -250,11 +250,11 @@ def _run(rec: Recording, refused: int = 0) -> Plan | None:
             raise Interrupted("an exception in the middle of an operation has cut it short")
         if state.parent is not None:
             known, handles = state.known, rec.handles
-            if (
-                known is not None
-                and handles.__class__ is list
-                and known.held_as(handles, known.address)
-            ):
+            found = None
+            if known is not None and handles.__class__ is list:
+                found = known.of_two(handles)
+            if found is not None:
+                known = found
                 plan = rec.plan = known.plan
                 known.worked = True
                 if known.card is not None:
@@ -314,6 +314,15 @@ class Known:
         self.address = address_of(self.words)
         self.plan = plan
 
+    def of_two(self, handles: list[Any]) -> Known | None:
+        """This, or the one before it, as the reference counts are now; None if they are others."""
+        if self.held_as(handles, self.address):
+            return self
+        other = self.other
+        if other is not None and self.held_as(handles, other.address):
+            return other
+        return None
+
     def used(self) -> bool:
         """Whether native code has run the plan since this was last asked, or since Python has."""
         runs = 0 if self.card is None else self.card.runs()
@@ -339,6 +348,9 @@ class Known:
     def seal(self, state: State) -> None:
         """Lets flushes be native calls, where they can be; after a run of the plan."""
         card, plan = self.card, self.plan
+        frame = plan.frame
+        if card is None and frame is not None and not frame.spent:
+            return  # history that is still needed is Python's
         if (card is None or card.stale(plan)) and self.replay is not None:
             from flambeau.record import replay
 

@@ -56,6 +56,8 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.effects = tuple((n, m) for n, m in trace.take_changes() if n < first)
     state.metas = tuple(record.meta for record in trace.tensors[first:])
     state.meta = state.metas[0] if state.metas else None
+    changed = [meta for _, meta in state.effects]
+    state.tracked = state.tracked or any(m.requires_grad for m in (*state.metas, *changed))
     state.number = first
     state.count = len(trace.tensors)
     tables: tuple[Any, ...] = (trace.bases, trace.scalars, trace.histories, trace.cuts)

@@ -1,37 +1,70 @@
-"""The recorder's native calls: `known_op` and `first_gradients` of `known_ops`, `pieces.repeat`."""
+"""The recorder's native calls: `known_op` and `first_gradients` of `known_ops`, `pieces.repeat`;
+and those that record nothing, of `known_views` and `known_memory`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
-from flambeau.record import known_ops, pieces, words
+from flambeau.record import known_memory, known_ops, known_views, pieces, words
 from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.recording import Recording
-from flambeau.record.storage import Storage
+from flambeau.record.storage import Buffer, Storage
 from flambeau.record.tree import State
 
 
 class Calls(NamedTuple):
-    """The builtin functions."""
+    """The builtin functions that record."""
 
     known_op: Callable[..., Any]
     first_gradients: Callable[[Any, Any, Any], Any]
     repeat: Callable[[int, Any, Any], Any]
 
 
+class PlainCalls(NamedTuple):
+    """Those that make tensors which hold their data."""
+
+    known_alias: Callable[[Any, Any, int], Any]
+    known_view: Callable[[Any, Any, int], Any]
+    known_views: Callable[[Any, Any, Any], Any]
+    known_show: Callable[[Any, Any, Any, Any, Any], Any]
+    known_fresh: Callable[[Any, int, Any], Any]
+    known_over: Callable[[Any, Any, int, bool], Any]
+
+
 # Attributes of tensors; interned, and held.
 ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks", "_seen")
+HELD: list[Any] = []  # arrays that native code knows by address
 
 
 @cache
 def native_calls() -> Calls | None:
     """The builtin functions; None where nothing is known of the layout of objects."""
+    entries = known_ops.known_op, known_ops.first_gradients, pieces.repeat
+    found = _builtins(entries, (*known_ops.INLINED, *pieces.INLINED))
+    return None if found is None else Calls(*found)
+
+
+@cache
+def plain_calls() -> PlainCalls | None:
+    """The same of those that record nothing."""
+    entries = (*known_views.ENTRIES, *known_memory.ENTRIES)
+    used = known_ops.family_of, known_ops.offset_of, known_ops.appended, known_ops.shorten
+    found = _builtins(entries, (*known_views.INLINED, *known_memory.INLINED, *used))
+    return None if found is None else PlainCalls(*found)
+
+
+def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | None:
     if not words.known():
         return None
     from flambeau.record import recorder
@@ -41,14 +74,16 @@ def native_calls() -> Calls | None:
     try:
         numbers = _numbers((tensor, parameter))
         given = {"NEW": words.maker(), "GENERAL_LOOKUP": words.general_lookup()}
+        HELD.append(known_views.lonely())
     except words.Unknown:
         return None
+    given["LONELY"] = address_of(HELD[-1])
     names = {f"NAME_{name.upper()}": name for name in ATTRIBUTES}
-    given |= words.addresses(TENSOR=tensor, PARAMETER=parameter, **names)
-    inlined = (*known_ops.INLINED, *pieces.INLINED, *SHARED)
-    entries = known_ops.known_op, known_ops.first_gradients, pieces.repeat
-    found = builtins(entries, inlined, numbers, given)
-    return None if found is None else Calls(*found)
+    classes = {"FAMILY": Family, "STORAGE": Storage, "BUFFER": Buffer, "NDARRAY": np.ndarray}
+    given |= words.addresses(
+        TENSOR=tensor, PARAMETER=parameter, ARRAY=array, MINUS_ONE=-1, **classes, **names
+    )
+    return builtins(entries, (*inlined, *SHARED), numbers, given)
 
 
 def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
@@ -56,10 +91,11 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found = words.numbers(
         (Recording, "RECORDING", words.public(Recording)),
         (Storage, "STORAGE", words.public(Storage)),
+        (Buffer, "BUFFER", words.public(Buffer)),
         (State, "STATE", words.public(State)),
         (Handle, "HANDLE", ("_meta", "_rec", "_num")),
         (Meta, "META", ("dtype", "requires_grad")),
-        (Family, "FAMILY", ("frame", "leaf", "number", "rec")),
+        (Family, "FAMILY", ("frame", "leaf", "members", "number", "rec")),
         (DType, "DTYPE", ("itemsize",)),
     )
     for name in ATTRIBUTES:
@@ -68,6 +104,8 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found["DICT"] = _one([words.place_of_dictionary(cls) for cls in classes])
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
+    found |= known_memory.data_places()
+    found["REFERENT"] = known_views.referent()
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)
     return found

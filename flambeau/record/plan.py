@@ -382,6 +382,8 @@ class Plan:
         """Copies saved memory that this very program overwrites: compiled code writes in place and
         takes different bases for different memory.
         """
+        if not self.writes:
+            return
         written = {id(rec.bases[base][0]) for base, _, _ in self.writes}
         for number in self.imported:
             storage, start = rec.bases[number]

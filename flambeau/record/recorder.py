@@ -17,7 +17,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from flambeau.record.entering import NATIVE, Together, enter, enter_all, enter_slowly
+from flambeau.record.entering import NATIVE, PLAIN, Together, enter, enter_all, enter_slowly
 from flambeau.record.events import DATA, DETACH
 from flambeau.record.flushing import (
     Shown,
@@ -82,6 +82,7 @@ __all__ = [
     "trace_of",
     "unary",
     "view_alias",
+    "view_aliases",
     "with_scalar",
     "write_exposed",
     "written_meta",
@@ -108,6 +109,19 @@ def use_native_calls() -> None:
         if calls is not None:
             _known_op = NATIVE.known_op = calls.known_op
             NATIVE.first_gradients, NATIVE.repeat = calls.first_gradients, calls.repeat
+
+
+def made_by_python() -> None:
+    """Counts tensors over data that Python has made: once they are many, native calls make them."""
+    PLAIN.left -= 1
+    if PLAIN.left == 0 and not OPTIONS.sync and OPTIONS.executor != "reference":
+        from flambeau.execute.cpu import bounds
+        from flambeau.record.native_calls import plain_calls
+
+        calls = None if bounds.switched_on() else plain_calls()
+        if calls is not None:
+            PLAIN.alias, PLAIN.view, PLAIN.views, PLAIN.show = calls[:4]
+            PLAIN.fresh, PLAIN.over = calls[4:]
 
 
 def set_handle_class(cls: type[Any]) -> None:
@@ -362,7 +376,8 @@ def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None
             settle_readers(storage, own=False)
         if storage.exposed and storage.still_exposed():
             return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
-    advance(op, (target, *operands), attributes)
+    if _known_op is None or _known_op(LOCAL.rec, op, attributes, target, *operands) is None:
+        advance(op, (target, *operands), attributes)
     if target._hooks is not None and not target._meta.is_leaf:
         if LOCAL.grad_mode:
             target._hooks = None  # they stay where they are; new ones stand behind the write
@@ -430,6 +445,10 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
     Of a tensor that requires a gradient (under no_grad) it is a leaf of its own, which must not be
     used once x was written: see `restricted`. The storage must be at rest then.
     """
+    if PLAIN.view is not None:
+        known = PLAIN.view(x, meta, offset)
+        if known is not None:
+            return known
     out = alias(x, meta, offset)
     if x._meta.requires_grad:
         assert x._storage is not None
@@ -447,6 +466,15 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
         out._family = family
         family.add(out)
     return out
+
+
+def view_aliases(x: Handle, metas: tuple[Meta, ...], offsets: tuple[int, ...]) -> Any:
+    """Several of them, as a tuple."""
+    if PLAIN.views is not None:
+        known = PLAIN.views(x, metas, offsets)
+        if known is not None:
+            return known
+    return tuple([view_alias(x, meta, offset) for meta, offset in zip(metas, offsets)])
 
 
 def pending_trace(x: Handle) -> Any:
@@ -477,6 +505,11 @@ def pending_writes(storage: Storage) -> int:
 
 def alias(x: Handle, meta: Meta, offset: int) -> Any:
     """A tensor over the storage of x (which holds data), laid out anew; nothing is recorded."""
+    if PLAIN.alias is not None:
+        known = PLAIN.alias(x, meta, offset)
+        if known is not None:
+            return known
+    made_by_python()
     out = new(_handle_class)
     out._meta = meta
     out._rec = None

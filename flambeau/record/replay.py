@@ -43,6 +43,7 @@ from flambeau.execute.cpu.references import (
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 from flambeau.record import words
 from flambeau.record.handle import Family
+from flambeau.record.new_objects import new_family, new_storage, storage_of
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
 from flambeau.record.result_memory import LARGE, Lot, Results
@@ -55,17 +56,19 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "PLAN RESULTS SEALS LOTS LOTS_END LOT COUNTS BASES SCALARS KINDS BLOCK PROGRAM ERA "
-    "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW"
+    "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW SPARE MADE MADE_END"
 ).split()
 # A lot of memory for the results: the words that say that it is free, what is handed out of it, and
 # the program's table with its addresses. Any one will do.
 LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE".split()
 STALE = list(map(FIELDS.index, ("ERA", "THREAD", "MOST", "RAN")))
 FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
+# Where all lots are held, results get memory of their own: that is handed out as the lot SPARE, and
+# what is MADE for it are storages of so many bytes, whose addresses go to places of its table.
 # Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
 # what it begins as, its origin, and what is made; of a write's: the base, how often it was written,
 # how often of these silently, and the two counts that are made.
-FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS = 2, 4, 5
+FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS, MADE_WORDS = 2, 4, 5, 2
 
 
 # ---- functions on words --------------------------------------------------------------------------
@@ -100,6 +103,7 @@ def replay(_: int, args: int, count: int) -> Any:
             api.PyGC_Enable()
         return new_reference(answer)
     hand_out(card, rec)
+    let_go(card)
     word[card + at.RAN] += 1
     put(rec + at.RECORDING_DONE, given.TRUE)
     put(rec + at.RECORDING_RAN, given.TRUE)
@@ -182,6 +186,8 @@ def as_written(card: int, rec: int) -> Any:
             return 0  # it gets its memory when Python asks for that (`flambeau.record.late`)
         base += 8
     lot = free_lot(card)
+    if lot == 0:
+        lot = word[card + at.SPARE]
     if lot == 0:
         return 0
     word[card + at.LOT] = lot
@@ -295,6 +301,8 @@ def made_ready(card: int, rec: int) -> Any:
     handles = word[rec + at.RECORDING_HANDLES]
     bases = word[rec + at.RECORDING_BASES]
     lot = word[card + at.LOT]
+    if lot == word[card + at.SPARE] and not spare_made(card, lot):
+        return 0
     entry = word[lot + at.LOT_FRESH]
     while entry != word[lot + at.LOT_FRESH_END]:
         if not with_memory(item(handles, word[entry])):
@@ -317,31 +325,6 @@ def made_ready(card: int, rec: int) -> Any:
     return 1
 
 
-def new_family(pattern: int, tensor: int) -> Any:
-    """A family of one tensor, with slots as a pattern (their places and contents, up to place 0)
-    says; a content of 0 stands for a weak reference to the tensor, -1 for a list of that.
-    """
-    family = api.PyType_GenericAlloc(given.FAMILY, 0)
-    members = api.PyList_New(1)
-    reference = api.PyWeakref_NewRef(tensor, 0)
-    if family == 0 or members == 0 or reference == 0:
-        release(family)
-        release(members)
-        release(reference)
-        return 0
-    word[word[members + at.ITEMS]] = reference  # the list's from now on
-    while word[pattern] != 0:
-        content = word[pattern + 8]
-        if content == 0:
-            content = reference
-        if content == -1:
-            content = members
-        word[family + word[pattern]] = new_reference(content)
-        pattern += 16
-    release(members)  # the family's
-    return family
-
-
 def sum_of(number: int, more: int) -> Any:
     """A Python number and a word; 0 where that cannot be computed."""
     if more == 0:
@@ -352,8 +335,39 @@ def sum_of(number: int, more: int) -> Any:
     return api.PyLong_FromLongLong(before + more)
 
 
+def spare_made(card: int, lot: int) -> Any:
+    """Makes the storages of the lot of new memory; 0 where there is none."""
+    entry = word[lot + at.LOT_FRESH]
+    row = word[card + at.MADE]
+    while row != word[card + at.MADE_END]:
+        storage = new_storage(word[row])
+        if storage == 0:
+            return 0
+        word[entry + 8] = storage
+        address = word[word[storage + at.STORAGE_BUFFER] + at.BUFFER_ADDRESS]
+        word[word[row + 8]] = api.PyLong_AsVoidPtr(address)
+        entry += 8 * at.FRESH_WORDS
+        row += 8 * at.MADE_WORDS
+    return 1
+
+
+def let_go(card: int) -> Any:
+    """Gives up the storages of new memory, which the tensors have, if any do."""
+    lot = word[card + at.SPARE]
+    if lot == 0 or lot != word[card + at.LOT]:
+        return 0
+    entry = word[lot + at.LOT_FRESH]
+    while entry != word[lot + at.LOT_FRESH_END]:
+        storage = word[entry + 8]
+        word[entry + 8] = 0
+        release(storage)
+        entry += 8 * at.FRESH_WORDS
+    return 0
+
+
 def unmake(card: int) -> Any:
     """Lets go what was made."""
+    let_go(card)
     entry = word[card + at.FAMILIES]
     while entry != word[card + at.FAMILIES_END]:
         family = word[entry + 24]
@@ -444,7 +458,8 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 INLINED = (
     new_recording, as_written, free_lot, counted, untouched, with_memory, with_attribute,
-    numbers_taken, made_ready, new_family, sum_of, unmake, run, now, hand_out, set_attribute,
+    numbers_taken, made_ready, new_family, new_storage, storage_of, spare_made, let_go, sum_of,
+    unmake, run, now, hand_out, set_attribute,
     *SHARED,
 )  # fmt: skip
 
@@ -470,6 +485,9 @@ def native() -> Any:
         TENSOR=recorder.handle_class(),
         FAMILY=Family,
         RECORDING=Recording,
+        STORAGE=Storage,
+        BUFFER=Buffer,
+        MINUS_ONE=-1,
         **NAMES,
     )
     given["GENERAL_LOOKUP"] = words.general_lookup()
@@ -488,8 +506,8 @@ def _numbers() -> dict[str, int]:
 
     found = words.numbers(
         (Recording, "RECORDING", words.public(Recording)),
-        (Storage, "STORAGE", ("buffer", "version", "silent")),
-        (Buffer, "BUFFER", ("address",)),
+        (Storage, "STORAGE", words.public(Storage)),
+        (Buffer, "BUFFER", words.public(Buffer)),
         (Results, "RESULTS", ("seals",)),
     )
     lock = threading.RLock()
@@ -498,6 +516,7 @@ def _numbers() -> dict[str, int]:
     found |= {name: 8 * number for number, name in enumerate(LOT_FIELDS)}
     found |= {"LOT_WORDS": len(LOT_FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
+    found["MADE_WORDS"] = MADE_WORDS
     found |= {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
     found["DICT"] = words.place_of_dictionary(recorder.handle_class())
     found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
@@ -533,11 +552,13 @@ class Card:
         ]
         silenced = dict(plan.silenced)
         writes = [(base, count, silenced.get(base, 0), 0, 0) for base, count in plan.counted]
-        found = [_words_of(lot, plan) for lot in self.seals or (plan.results.lot,)]
+        known = self.seals if plan.results.sizes else (plan.results.lot,)
+        found = [_words_of(lot, plan) for lot in known]
         lots = [numbers for numbers, _ in found]
+        spare = _spare(plan) if with_spare(plan) else None
         lists = [np.array(rows or [0], np.int64) for rows in (kinds, lots, families, writes)]
         # All that the words name; what the families name is the plan's.
-        self.held = (plan, plan.results, self.seals, counts, native, patterns, lists, found)
+        self.held = (plan, plan.results, self.seals, counts, native, patterns, lists, found, spare)
         values = {
             "PLAN": id(plan),
             "RESULTS": id(plan.results),
@@ -557,6 +578,9 @@ class Card:
         entries = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
         for array, (name, rows) in zip(lists[1:], entries.items()):
             values[name], values[name + "_END"] = _extent(array if rows else array[:0])
+        if spare is not None:
+            values["SPARE"] = address_of(spare[0])
+            values["MADE"], values["MADE_END"] = _extent(spare[1])
         self.words = np.array([values.get(name, 0) for name in FIELDS], np.int64)
         self.address = address_of(self.words)
 
@@ -593,6 +617,24 @@ def _words_of(lot: Lot, plan: Plan) -> tuple[tuple[int, ...], Any]:
     return (*free, *_extent(fresh), address_of(table)), (lot.sealed, fresh, table)
 
 
+def with_spare(plan: Plan) -> bool:
+    """Whether all results are small, and each is one tensor's: they may get new memory."""
+    sizes = plan.results.sizes
+    indexes = {index for _, index in plan.fresh}
+    return 0 < len(sizes) == len(plan.fresh) == len(indexes) and plan.results.nbytes <= LARGE
+
+
+def _spare(plan: Plan) -> tuple[Any, ...]:
+    """The lot of new memory, what is made for it, and what has to be held with it."""
+    native, sizes = plan.compiled, plan.results.sizes
+    table = np.array([0] * (native.base_count + len(sizes)) + native.addresses([], []), np.int64)
+    first = address_of(table) + 8 * native.base_count
+    fresh = np.array([(number, 0) for number, _ in plan.fresh], np.int64)
+    made = np.array([(sizes[index], first + 8 * index) for _, index in plan.fresh], np.int64)
+    lot = np.array([0, 0, *_extent(fresh), address_of(table)], np.int64)
+    return lot, made, fresh, table
+
+
 def _extent(array: Any) -> tuple[int, int]:
     """Where it begins and ends."""
     return address_of(array), address_of(array) + array.nbytes
@@ -616,7 +658,7 @@ def replayable(plan: Plan) -> bool:
         native is not None
         and native.alone
         and not native.has_complex
-        and (bool(plan.results.seals) or not plan.results.sizes)
+        and (bool(plan.results.seals) or not plan.results.sizes or with_spare(plan))
         and plan.results.nbytes <= LARGE
         and plan.runs >= OPTIONS.settled
         and plan.runs + 1 != plan.due

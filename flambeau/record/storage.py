@@ -147,9 +147,10 @@ class Storage:
         """Whether anybody outside still holds the memory; forgets the exposure when nobody does."""
         if sys.getrefcount(self.buffer) > BUFFER_BASELINE:
             return True
-        if self.buffer.start >= 0 and sys.getrefcount(self.buffer.owner) > OWNER_BASELINE:
-            return True
-        if self.foreign is not None:
+        if self.foreign is None:
+            if self.buffer.start >= 0 and sys.getrefcount(self.buffer.owner) > OWNER_BASELINE:
+                return True
+        else:
             held = _foreign_count(self) > FOREIGN_BASELINE
             array = self.foreign
             if held or array is not self.buffer.owner:

@@ -42,6 +42,7 @@ class State:
         "plans",
         "tick",
         "trace",
+        "tracked",
         "written",
     )
 
@@ -64,6 +65,7 @@ class State:
             None  # what the event's own wrapper needs to know (e.g. the leaves of a backward)
         )
         self.ended = False
+        self.tracked: bool = parent.tracked if parent else False  # any that requires a gradient
         self.trace: Any = (
             None  # the symbolic recording at this place, kept where a flush has needed it
         )

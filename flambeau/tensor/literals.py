@@ -21,6 +21,7 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType, bfloat16_from_float32
 from flambeau.core.promotion import number_dtype, promote_types
 from flambeau.ops import elementwise
+from flambeau.record.meta import Meta, plain_meta
 
 Array = npt.NDArray[Any]
 
@@ -68,6 +69,47 @@ def array_from_data(data: Any, dtype: DType | None = None) -> tuple[Array, DType
     if dtype is None:
         dtype = _infer_many(leaves) if leaves else _infer(data)
     return _convert(leaves, dtype).reshape(sizes), dtype
+
+
+_CODES = {dtypes.float32: "f", dtypes.float64: "d", dtypes.int64: "q"}
+_FLOATS, _INTEGERS, _NUMBERS = {float}, {int}, {float, int}
+
+
+def packed(data: Any, dtype: Any = None) -> tuple[Any, Meta] | None:
+    """The common case of `array_from_data`: Python floats or ints, alone, in a list, or in lists of
+    one length, as an array of the standard library, and the meta of what holds it. None for
+    anything else.
+    """
+    kind = type(data)
+    shape: tuple[int, ...] = ()
+    leaves: Any
+    if kind is float or kind is int:
+        leaves, kinds = (data,), {kind}
+    elif kind is list and data:
+        leaves, kinds, shape = data, set(map(type, data)), (len(data),)
+        if len(kinds) == 1 and list in kinds:
+            leaves = list(chain.from_iterable(data))
+            lengths = set(map(len, data))
+            if len(lengths) != 1 or not leaves:
+                return None
+            kinds, shape = set(map(type, leaves)), (len(data), *lengths)
+    else:
+        return None
+    if kinds == _INTEGERS:
+        own = dtypes.int64 if dtype is None else dtype
+    elif kinds in (_FLOATS, _NUMBERS):
+        own = dtypes.get_default_dtype() if dtype is None else dtype
+        if own is dtypes.int64:
+            return None
+    else:
+        return None
+    code = _CODES.get(own)
+    if code is None:
+        return None
+    try:
+        return pack(code, leaves), plain_meta(own, shape)
+    except OverflowError:
+        return None
 
 
 def is_tensor(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -13,6 +14,7 @@ from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType, float32_from_bfloat16
 from flambeau.core.notice import warn_once
+from flambeau.core.shapes import overlaps_itself
 from flambeau.core.size import Size
 from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
@@ -23,8 +25,8 @@ from flambeau.record.storage import Storage, storage_from_array, storage_of_fres
 from flambeau.tensor import overriding
 
 CPU = Device("cpu")
-# How to read one element at an address as a Python number (not the 16-bit floats, not complex).
-_READERS: dict[DType, Any] = {
+# How to read or write one element at an address as a Python number (no 16-bit floats, no complex).
+READERS: dict[DType, Any] = {
     dtypes.float32: ctypes.c_float.from_address,
     dtypes.float64: ctypes.c_double.from_address,
     dtypes.int64: ctypes.c_int64.from_address,
@@ -282,7 +284,7 @@ class Tensor(Base):
         meta = self._meta
         if meta.numel != 1:
             raise RuntimeError(f"a Tensor with {meta.numel} elements cannot be converted to Scalar")
-        reader = _READERS.get(meta.dtype)
+        reader = READERS.get(meta.dtype)
         if reader is None:
             return self._values().item()
         storage = self._storage
@@ -292,7 +294,13 @@ class Tensor(Base):
 
     def tolist(self) -> Any:
         """The values as nested Python lists (a number for a 0-d tensor)."""
-        return self._values().tolist()
+        meta, storage = self._meta, self._storage
+        if storage is None or (storage.recording is not None and not storage.recording.done):
+            storage = self._settled()
+        if not meta.numel or meta.dtype is dtypes.bfloat16:
+            return self._values().tolist()
+        start = self._offset * meta.dtype.itemsize
+        return storage.buffer.shown(meta.extents, meta.dtype.numpy, start, meta.steps).tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
@@ -305,17 +313,22 @@ class Tensor(Base):
         if meta.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
         storage = self._storage
-        if storage is None or storage.recording is not None:
+        if storage is None or (storage.recording is not None and not storage.recording.done):
             storage = self._settled()
         if meta.numel:
-            start = self._offset * meta.dtype.itemsize if self._offset else 0
-            array = storage.buffer.shown(meta.extents, meta.dtype.numpy, start, meta.steps)
+            start, buffer = self._offset * meta.dtype.itemsize, storage.buffer
+            if buffer.start >= 0:  # as `shown`
+                start += buffer.start
+                array = np.ndarray(meta.extents, meta.dtype.numpy, buffer.owner, start, meta.steps)
+            else:
+                array = buffer.shown(meta.extents, meta.dtype.numpy, start, meta.steps)
         else:
             array = np.empty(meta.shape, meta.dtype.numpy)
         storage.exposed = True
         if storage.readers:
             recorder.settle_readers(storage)
-        if storage.recording is not None:
+        rec = storage.recording
+        if rec is not None and not rec.done:
             self._settled()  # another thread may have taken it as unseen in between
         return array
 
@@ -345,16 +358,17 @@ class Tensor(Base):
         return self._settled().buffer.address + self._offset * self._meta.dtype.itemsize
 
     def __bool__(self) -> bool:
-        if self._meta.numel == 0:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        if self._meta.numel != 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return bool(self.item())
+        numel = self._meta.numel
+        if numel == 1:
+            return bool(self.item())
+        some = "more than one value" if numel else "no values"
+        raise RuntimeError(f"Boolean value of Tensor with {some} is ambiguous")
 
     def __float__(self) -> float:
-        if self._meta.requires_grad:
+        meta = self._meta
+        if meta.requires_grad:
             warn_once(SCALAR_WITH_GRADIENT)
-        return float(self._only())
+        return float(self.item() if meta.numel == 1 else self._only())
 
     def __int__(self) -> int:
         return int(self._only())
@@ -481,15 +495,13 @@ class Tensor(Base):
             )
         if requires_grad and not (meta.dtype.is_floating_point or meta.dtype.is_complex):
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        from flambeau.core.shapes import overlaps_itself
-
-        if requires_grad and overlaps_itself(meta.shape, meta.strides):
+        if requires_grad and meta.steps is not None and overlaps_itself(meta.shape, meta.strides):
             # Gradients are taken of memory: elements that share theirs would get sums.
             self.data = self.detach().clone()
             meta = self._meta
         rec = recorder.LOCAL.rec
         if self._storage is not None and self._rec is not rec:
-            self._meta = meta.replaced(requires_grad=requires_grad, born=owned(meta))
+            self._meta = _with_gradient(meta, requires_grad)
             self._family = self._family if follows else None
             return self
         while True:
@@ -602,6 +614,12 @@ class Tensor(Base):
         from flambeau.tensor.copying import reduced
 
         return reduced(self)
+
+
+@lru_cache(maxsize=1 << 10)
+def _with_gradient(meta: Meta, flag: bool) -> Meta:
+    """The meta of a leaf of which `requires_grad` is set."""
+    return meta.replaced(requires_grad=flag, born=owned(meta))
 
 
 def _check_view(tensor: Tensor) -> None:

@@ -16,7 +16,16 @@ NOT_AT_ONCE = {
 # The modules of functional/ that a program cannot do without: how tensors are made, converted
 # and computed with.
 FUNCTIONAL_AT_ONCE = {
-    *("catalogue", "conversion", "creation", "lazy", "operators", "options", "pointwise"),
+    *(
+        "catalogue",
+        "constants",
+        "conversion",
+        "creation",
+        "lazy",
+        "operators",
+        "options",
+        "pointwise",
+    ),
     *("powers", "ternary"),
 }
 FLOORS_AT_ONCE = {"autograd", "core", "execute", "functional", "graph", "ops", "record", "tensor"}

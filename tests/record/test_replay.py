@@ -125,6 +125,42 @@ def test_results_take_turns_where_the_last_ones_are_held() -> None:
     assert replays(keep_two, warm=600, count=20) == 20  # tried again, ever more rarely
 
 
+def test_results_that_are_all_kept() -> None:
+    """They get memory of their own, in the native call; it goes when they go."""
+    x, scale = torch.arange(4.0), 0
+    kept: list[Any] = []
+
+    def keep() -> None:
+        nonlocal scale
+        scale += 1
+        y = x * float(scale)
+        kept.append((y, torch.max(y + 1, 0)))
+        y.numpy()
+
+    assert replays(keep, warm=100, count=50) == 50
+    assert len({y.data_ptr() for y, _ in kept}) == len(kept) == 150
+    for number, (y, (value, place)) in enumerate(kept, 1):
+        assert y.tolist() == [i * number for i in range(4)]
+        assert (value.item(), place.item()) == (3 * number + 1, 3)
+        assert y._version == 0
+    kept[0][0][1] = 7.0
+    kept[1][0].add_(1)
+    assert kept[2][0].tolist() == [0, 3, 6, 9]
+    buffers = [weakref.ref(y._storage.buffer) for y, _ in kept]
+    things: list[Any] = [None, 0, -1, False, (), x, x._storage]
+    counts = [sys.getrefcount(thing) for thing in things]
+    for _ in range(500):
+        keep()
+        del kept[-50:-40]
+    after = [sys.getrefcount(thing) for thing in things]
+    alive = 12 * len(kept) * 3 * (sys.version_info < (3, 12))  # slots of the storages that are held
+    assert max(abs(b - a) for a, b in zip(counts, after, strict=True)) <= alive + 100
+    kept.clear()
+    torch.ones(1).tolist()
+    gc.collect()
+    assert sum(buffer() is not None for buffer in buffers) <= TURNS
+
+
 def test_results_that_the_next_run_reads() -> None:
     value = torch.full((3,), 1024.0)
     wanted = 1024.0

@@ -10,7 +10,7 @@ from typing import Any
 from flambeau.functional.recurrent import GATES
 from flambeau.functional.recurrent_layers import run_layers
 from flambeau.nn import init
-from flambeau.nn._torch import Parameter, Tensor, empty, zeros
+from flambeau.nn._torch import Parameter, Tensor, empty, zeros_recorded
 from flambeau.nn.modules.module import Module
 from flambeau.nn.utils.rnn import PackedSequence
 
@@ -284,7 +284,7 @@ class RNNBase(Module):
 
     def _zero_state(self, input: Tensor, batch_sizes: Tensor | None) -> Any:
         shape = self.get_expected_hidden_size(input, batch_sizes)
-        return zeros(shape, dtype=input.dtype, device=input.device)
+        return zeros_recorded(shape, input.dtype)
 
     def _run(
         self, rows: Tensor, sizes: tuple[int, ...], state: list[Tensor]
@@ -346,7 +346,7 @@ class LSTM(RNNBase):
             self.get_expected_hidden_size(input, batch_sizes),
             self.get_expected_cell_size(input, batch_sizes),
         )
-        return tuple(zeros(shape, dtype=input.dtype, device=input.device) for shape in shapes)
+        return tuple(zeros_recorded(shape, input.dtype) for shape in shapes)
 
     def _check_ranks(self, hx: Any, batched: bool) -> None:
         ranks = f"({hx[0].dim()}-D, {hx[1].dim()}-D) tensors"

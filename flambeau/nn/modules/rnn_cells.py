@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau.functional.recurrent import recurrent_cell
 from flambeau.nn import init
-from flambeau.nn._torch import Parameter, Tensor, empty, zeros
+from flambeau.nn._torch import Parameter, Tensor, empty, zeros_recorded
 from flambeau.nn.modules.module import Module
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -69,7 +69,7 @@ class RNNCellBase(Module):
             input = input.unsqueeze(0)
         if state is None:
             shape = (input.size(0), self.hidden_size)
-            none = zeros(shape, dtype=input.dtype, device=input.device)
+            none = zeros_recorded(shape, input.dtype)
             state = [none, none] if mode == "LSTM" else [none]
         elif not batched:
             state = [h.unsqueeze(0) for h in state]
