@@ -14,13 +14,13 @@ from flambeau.functional.creation import (
     empty,
     empty_like,
     full,
+    full_at_rest,
     full_like,
     ones,
     ones_like,
     tensor,
     tril_indices,
     zeros,
-    zeros_at_rest,
     zeros_like,
 )
 from flambeau.functional.generators import Generator, manual_seed
@@ -66,6 +66,7 @@ __all__ = [
     "float32",
     "float64",
     "full",
+    "full_at_rest",
     "full_like",
     "get_default_dtype",
     "int64",
@@ -88,6 +89,5 @@ __all__ = [
     "tril_indices",
     "vector_norm",
     "zeros",
-    "zeros_at_rest",
     "zeros_like",
 ]

@@ -35,7 +35,14 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, allocate, snapshot
 from flambeau.record.trace import Trace
-from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
+from flambeau.record.worth import (
+    EARLY,
+    FIRST_STEPS,
+    Costs,
+    runs_so_far,
+    runs_that_pay,
+    waiting_share,
+)
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -173,6 +180,7 @@ class Plan:
         "due",
         "early",
         "families",
+        "first",
         "frame",
         "fresh",
         "imported",
@@ -192,6 +200,7 @@ class Plan:
         "schedule",
         "silenced",
         "spent_frame",
+        "updating",
         "wanted",
         "writes",
     )
@@ -207,6 +216,7 @@ class Plan:
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
         rewritten: list[tuple[int, int, int]] | None = None,
+        updating: bool = False,
     ) -> None:
         self.program = self.prompt = program
         # Results that are made when somebody looks, at those of how many runs somebody has looked,
@@ -243,6 +253,8 @@ class Plan:
         self.runs = 0
         self.due = -1  # the run by which compiling has paid
         self.early = False  # heavy, and has not come back (see Early)
+        self.updating = updating  # parameters, as an optimizer does
+        self.first = False  # one of the first of these in the process (see FirstSteps)
         self.asked = False  # to be compiled, by the user
         self._costs: Costs | None = None
 
@@ -318,6 +330,8 @@ class Plan:
         """What a run says of how often programs come back."""
         if self.runs == self.due:
             EARLY.paid += 1
+        if self.first and self.runs == 2:
+            FIRST_STEPS.came_back()
         if self.early and self.runs == 2:
             EARLY.came_back()
         elif self.early and EARLY.many and self.runs > 2:
@@ -446,7 +460,11 @@ class Plan:
         self.born = runs_so_far()
         hopeful = not EARLY.many
         self.early = EARLY.waits(self.program)
-        return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
+        if runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5):
+            return True
+        if self.updating and hopeful and not (self.first or OPTIONS.background):
+            self.first = FIRST_STEPS.takes()
+        return self.first
 
     def compile(self) -> Any:
         """The program as machine code; None where there is no room for more of that, or where it

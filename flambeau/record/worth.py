@@ -94,6 +94,32 @@ class Early:
 EARLY = Early()
 
 
+class FirstSteps:
+    """The first programs of a process that update parameters: they will come back, so that nothing
+    is gained by a first run in NumPy.
+
+    `most` of them, since a training may have two such programs; none any more once one has come
+    back: what is new then may be the last batch of an epoch, which comes once.
+    """
+
+    most = 2
+
+    def __init__(self) -> None:
+        self.left = self.most
+
+    def takes(self) -> bool:
+        """Counts a program before its first run, if it is one of these."""
+        self.left -= 1
+        return self.left >= 0
+
+    def came_back(self) -> None:
+        """One of them runs for the second time."""
+        self.left = 0
+
+
+FIRST_STEPS = FirstSteps()
+
+
 def waiting_share(runs: int, since: int) -> float:
     """What part of the cost of compiling a small program has to have been spent in NumPy first,
     where it has run so often while all programs together have run `since` times.
