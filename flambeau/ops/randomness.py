@@ -42,7 +42,7 @@ class RandomAdvance(Primitive):
             return _drawn(arrays, attrs)[1]  # with the errors that belong to the draw
         last, (state, *others) = _LAST, arrays
         if not others and last.drawn == _what(attrs) and np.array_equal(last.state, state):
-            return last.after.copy()
+            return np.array(last.after)
         from flambeau.core import random_streams
 
         return random_streams.advance(
@@ -60,9 +60,9 @@ CHECKED = (
 class _Last(threading.local):
     """The last draw of a thread, whose state afterwards is mostly asked for next."""
 
-    state: Array | None = None
     drawn: Any = None
-    after: Any = None
+    state: Array
+    after: Array
 
 
 _LAST = _Last()
@@ -76,7 +76,9 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
         attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **parameters
     )
     if len(arrays) == 1:
-        _LAST.state, _LAST.drawn, _LAST.after = arrays[0].copy(), _what(attrs), found[1]
+        _LAST.drawn = None  # (an interrupt may come in between)
+        _LAST.state, _LAST.after = arrays[0].copy(), found[1]
+        _LAST.drawn = _what(attrs)
     return found
 
 

@@ -166,7 +166,6 @@ class UpdateOp(Event):
         for place in absent:
             tensors.insert(2 * count + place, None)
         mode, trace.grad_mode = trace.grad_mode, False
-        trace.updating = True
         try:
             scalars = {name: trace.scalar(float) for name in statics.changing}
             width = len(tensors) // count - 2

@@ -16,6 +16,7 @@ from flambeau.record import recorder, words
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import Together
 from flambeau.record.words import Pairs
+from flambeau.record.worth import FIRST_STEPS
 
 FEW = 8  # tensors that enter one by one at less cost
 # Parameters that a rule is applied to together, and the names of its states.
@@ -186,9 +187,12 @@ class RuleOptimizer(Optimizer):
         self._ready = NOTHING_READY
         if exposed:
             self._write_steps()
-        self._recorded = recorder.LOCAL.rec
-        self._begun = (self._recorded, begun) if begun else None
+        first = self._recorded is None
+        rec = self._recorded = recorder.LOCAL.rec
+        self._begun = (rec, begun) if begun else None
         recorder.end_step()
+        if first:
+            FIRST_STEPS.end_at(rec.state)
         return loss
 
     def _all_that_enters(self, parts: Parts) -> Together | None:

@@ -200,7 +200,6 @@ class Plan:
         "schedule",
         "silenced",
         "spent_frame",
-        "updating",
         "wanted",
         "writes",
     )
@@ -216,7 +215,6 @@ class Plan:
         imported: tuple[int, ...] = (),
         restricted: list[tuple[int, int, bool]] | None = None,
         rewritten: list[tuple[int, int, int]] | None = None,
-        updating: bool = False,
     ) -> None:
         self.program = self.prompt = program
         # Results that are made when somebody looks, at those of how many runs somebody has looked,
@@ -253,8 +251,7 @@ class Plan:
         self.runs = 0
         self.due = -1  # the run by which compiling has paid
         self.early = False  # heavy, and has not come back (see Early)
-        self.updating = updating  # parameters, as an optimizer does
-        self.first = False  # one of the first of these in the process (see FirstSteps)
+        self.first = False  # a training's first step (see FirstSteps)
         self.asked = False  # to be compiled, by the user
         self._costs: Costs | None = None
 
@@ -270,7 +267,7 @@ class Plan:
         if self.plain and compiled is not None:
             self.run_plain(rec, storages, self.given_out(storages))
             return
-        if compiled is None and (program.results or program.updates) and self.should_compile():
+        if compiled is None and (program.results or program.updates) and self.should_compile(rec):
             compiled = self.compile()
         given = self.given_out(storages)
         writes = iter(self.counted), iter(self.silenced)
@@ -443,7 +440,7 @@ class Plan:
             self._costs = Costs(self.program)
         return self._costs
 
-    def should_compile(self) -> bool:
+    def should_compile(self, rec: Recording) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
             return False
         if any(dtype.is_complex for dtype in self.program.scalars):
@@ -462,8 +459,8 @@ class Plan:
         self.early = EARLY.waits(self.program)
         if runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5):
             return True
-        if self.updating and hopeful and not (self.first or OPTIONS.background):
-            self.first = FIRST_STEPS.takes()
+        if hopeful and not (self.first or OPTIONS.background):
+            self.first = FIRST_STEPS.take(rec.state)
         return self.first
 
     def compile(self) -> Any:

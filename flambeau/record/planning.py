@@ -57,7 +57,7 @@ def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:
     rewritten = [(index, *counts) for index, counts in places_written.items()]
     return Plan(
         program, targets, writes, frame, families, depth, imported, _restricted(trace, live),
-        rewritten or None, trace.updating,
+        rewritten or None,
     )  # fmt: skip
 
 

@@ -66,7 +66,6 @@ class Trace:
         self.passing: set[int] = set()  # those that have their own history, not their memory's
         self.origins: dict[Value, Origin | None] = {}  # None: a value of its own
         self.views: set[Value] = set()  # what tensors that are views show, with their history
-        self.updating = False  # whether an optimizer has updated parameters
         self.silenced = False  # whether something was written through `x.data`
         self.freed: set[Value] = set()
         self.marks: list[int] = []  # where in the order of values each event begins

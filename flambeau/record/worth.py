@@ -8,12 +8,17 @@ results, and they must not hang on the clock, nor on what lies in the cache of k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from flambeau.core.dtypes import uint32
 from flambeau.graph.program import Program
 from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
 from flambeau.ops.value import Value
 from flambeau.record.statistics import STATISTICS
+
+if TYPE_CHECKING:
+    from flambeau.record.tree import State
 
 HEAVY_PER_NODE = 5_000
 HEAVY = 1_000_000  # multiply-adds from which a program counts as heavy
@@ -95,26 +100,33 @@ EARLY = Early()
 
 
 class FirstSteps:
-    """The first programs of a process that update parameters: they will come back, so that nothing
-    is gained by a first run in NumPy.
+    """Programs that end with the first step of an optimizer: they will come back (which the last
+    batch of an epoch may not), so that nothing is gained by a first run in NumPy.
 
-    `most` of them, since a training may have two such programs; none any more once one has come
-    back: what is new then may be the last batch of an epoch, which comes once.
+    Once `most` of them have not come back, as where many optimizers take a step each, there are no
+    more.
     """
 
     most = 2
 
     def __init__(self) -> None:
-        self.left = self.most
+        self.waiting = 0
+        self._ends: WeakSet[State] = WeakSet()
 
-    def takes(self) -> bool:
-        """Counts a program before its first run, if it is one of these."""
-        self.left -= 1
-        return self.left >= 0
+    def end_at(self, state: State) -> None:
+        """An optimizer's first step ends at this place of the tree."""
+        self._ends.add(state)
+
+    def take(self, state: State) -> bool:
+        """Counts what runs at a place for the first time, if it is one of these."""
+        if self.waiting >= self.most or state not in self._ends:
+            return False
+        self.waiting += 1
+        return True
 
     def came_back(self) -> None:
         """One of them runs for the second time."""
-        self.left = 0
+        self.waiting -= 1
 
 
 FIRST_STEPS = FirstSteps()
