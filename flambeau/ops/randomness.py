@@ -75,9 +75,9 @@ def _drawn(arrays: tuple[Array, ...], attrs: dict[str, Any]) -> tuple[Array, Arr
     found = random_streams.draw_and_advance(
         attrs["kind"], arrays[0], attrs["count"], *arrays[1:], **parameters
     )
-    if len(arrays) == 1:
+    if len(arrays) == 1 and attrs["kind"].startswith(CHECKED):
         _LAST.drawn = None  # (an interrupt may come in between)
-        _LAST.state, _LAST.after = arrays[0].copy(), found[1]
+        _LAST.state, _LAST.after = arrays[0].copy(), found[1].copy()
         _LAST.drawn = _what(attrs)
     return found
 
