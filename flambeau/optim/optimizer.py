@@ -360,6 +360,7 @@ class Optimizer:
         """Return {'state': {index: tensors}, 'param_groups': [...]}, as PyTorch's."""
         for pre_hook in self._table("state_dict_pre").values():
             pre_hook(self)
+        self._undo_if_failed()
         self._write_steps()
         numbers: dict[int, int] = {}
         groups = []
@@ -419,6 +420,7 @@ class Optimizer:
             post_hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
+        self._undo_if_failed()
         self._write_steps()
         return {
             "defaults": self.defaults,

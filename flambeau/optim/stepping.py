@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from flambeau.core.dtypes import uint32
 from flambeau.nn._torch import Tensor, enable_grad, float32, full_at_rest, no_grad
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
@@ -23,6 +24,15 @@ FEW = 8  # tensors that enter one by one at less cost
 Parts: TypeAlias = "Sequence[tuple[Sequence[Tensor], Sequence[str]]]"
 State: TypeAlias = "dict[str, Tensor]"
 NOTHING_READY: Mapping[Tensor, tuple[Any, State]] = MappingProxyType({})
+
+
+def _only_new(rec: Any) -> bool:
+    """Whether a recording reads nothing but states of generators, or has ended."""
+    if rec.state.parent is None:
+        return False
+    return rec.state.ended or all(
+        tensor._storage is None or tensor._meta.dtype is uint32 for tensor in rec.handles
+    )
 
 
 def check_lr(lr: Any, message: str = "Invalid learning rate") -> None:
@@ -145,6 +155,7 @@ class RuleOptimizer(Optimizer):
     # What the last step was applied to, while it is not known to enter together.
     _parts: list[tuple[Sequence[Tensor], Sequence[str]]] | None = None
     _names: ClassVar[tuple[str, ...]] = ()  # the rule's states, in its order
+    _opening = 2  # so many steps are still expected to be like those that follow
     # What the first step begins with, and the hyper-parameters that it was made for.
     _ready: Mapping[Tensor, tuple[Any, State]] = NOTHING_READY
 
@@ -187,11 +198,11 @@ class RuleOptimizer(Optimizer):
         self._ready = NOTHING_READY
         if exposed:
             self._write_steps()
-        first = self._recorded is None
         rec = self._recorded = recorder.LOCAL.rec
         self._begun = (rec, begun) if begun else None
         recorder.end_step()
-        if first:
+        if self._opening:
+            self._opening -= 1
             FIRST_STEPS.end_at(rec.state)
         return loss
 
@@ -213,8 +224,8 @@ class RuleOptimizer(Optimizer):
         if local.capture is not None:
             return
         first = self._recorded is None and self._entering is None and not OPTIONS.sync
-        if first and local.rec.state.ended:
-            recorder.flush()  # as the next op would; what follows is the beginning of a step
+        if first and _only_new(local.rec):
+            recorder.flush()  # the first weights and data are no part of the step
         rec = local.rec
         if rec.state.parent is not None:
             return

@@ -460,7 +460,7 @@ class Plan:
         if runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5):
             return True
         if hopeful and not (self.first or OPTIONS.background):
-            self.first = FIRST_STEPS.take(rec.state)
+            self.first = FIRST_STEPS.take(self.program, rec.state)
         return self.first
 
     def compile(self) -> Any:

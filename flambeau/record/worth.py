@@ -100,14 +100,15 @@ EARLY = Early()
 
 
 class FirstSteps:
-    """Programs that end with the first step of an optimizer: they will come back (which the last
-    batch of an epoch may not), so that nothing is gained by a first run in NumPy.
+    """Programs that end with one of the first steps of an optimizer: they will come back (which the
+    last batch of an epoch may not), so that nothing is gained by a first run in NumPy. What makes
+    data of nothing beside will not.
 
     Once `most` of them have not come back, as where many optimizers take a step each, there are no
     more.
     """
 
-    most = 2
+    most = 4
 
     def __init__(self) -> None:
         self.waiting = 0
@@ -117,9 +118,9 @@ class FirstSteps:
         """An optimizer's first step ends at this place of the tree."""
         self._ends.add(state)
 
-    def take(self, state: State) -> bool:
+    def take(self, program: Program, state: State) -> bool:
         """Counts what runs at a place for the first time, if it is one of these."""
-        if self.waiting >= self.most or state not in self._ends:
+        if self.waiting >= self.most or state not in self._ends or makes_data(program):
             return False
         self.waiting += 1
         return True
@@ -241,6 +242,16 @@ def reads_data(program: Program) -> bool:
         v.primitive.name == "input" and v.attrs["role"] == "base" and v.dtype is not uint32
         for v in program.nodes()
     )
+
+
+def makes_data(program: Program) -> bool:
+    """Whether a result of a program hangs on none of its data."""
+    told = set()
+    for v in program.nodes():
+        given = v.primitive.name == "input" and v.dtype is not uint32
+        if given or any(operand in told for operand in v.inputs):
+            told.add(v)
+    return any(v not in told for v in program.results)
 
 
 def work(nodes: Sequence[Value]) -> int:
