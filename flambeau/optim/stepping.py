@@ -9,7 +9,6 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from flambeau.core.dtypes import uint32
 from flambeau.nn._torch import Tensor, enable_grad, float32, full_at_rest, no_grad
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
@@ -24,15 +23,6 @@ FEW = 8  # tensors that enter one by one at less cost
 Parts: TypeAlias = "Sequence[tuple[Sequence[Tensor], Sequence[str]]]"
 State: TypeAlias = "dict[str, Tensor]"
 NOTHING_READY: Mapping[Tensor, tuple[Any, State]] = MappingProxyType({})
-
-
-def _only_new(rec: Any) -> bool:
-    """Whether a recording reads nothing but states of generators, or has ended."""
-    if rec.state.parent is None:
-        return False
-    return rec.state.ended or all(
-        tensor._storage is None or tensor._meta.dtype is uint32 for tensor in rec.handles
-    )
 
 
 def check_lr(lr: Any, message: str = "Invalid learning rate") -> None:
@@ -156,7 +146,7 @@ class RuleOptimizer(Optimizer):
     _parts: list[tuple[Sequence[Tensor], Sequence[str]]] | None = None
     _names: ClassVar[tuple[str, ...]] = ()  # the rule's states, in its order
     _opening = 2  # so many steps are still expected to be like those that follow
-    # What the first step begins with, and the hyper-parameters that it was made for.
+    # What the first step begins with, and the hyper-parameters and layout that it was made for.
     _ready: Mapping[Tensor, tuple[Any, State]] = NOTHING_READY
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -224,8 +214,8 @@ class RuleOptimizer(Optimizer):
         if local.capture is not None:
             return
         first = self._recorded is None and self._entering is None and not OPTIONS.sync
-        if first and _only_new(local.rec):
-            recorder.flush()  # the first weights and data are no part of the step
+        if first and local.rec.state.ended:
+            recorder.flush()  # as the next op would: the first weights are no part of the step
         rec = local.rec
         if rec.state.parent is not None:
             return
@@ -251,7 +241,8 @@ class RuleOptimizer(Optimizer):
             params = [param for param in group["params"] if param.requires_grad]
             for param in params:
                 if not self._state.get(param):
-                    ready[param] = self._fixed(group), self._new_state(group, param)
+                    made_for = self._fixed(group), param._meta
+                    ready[param] = made_for, self._new_state(group, param)
             parts.append((params, self._names))
         self._ready = ready
         return parts
@@ -259,8 +250,8 @@ class RuleOptimizer(Optimizer):
     def _first_state(self, group: dict[str, Any], param: Tensor) -> State:
         """What a parameter's first step begins with."""
         self._beginning.append(param)
-        fixed, state = self._ready.get(param, (None, None))
-        if state is None or fixed != self._fixed(group):
+        made_for, state = self._ready.get(param, (None, None))
+        if state is None or made_for != (self._fixed(group), param._meta):
             with no_grad():
                 state = self._new_state(group, param)
         return state

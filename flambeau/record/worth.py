@@ -7,8 +7,9 @@ results, and they must not hang on the clock, nor on what lies in the cache of k
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from flambeau.core.dtypes import uint32
@@ -102,7 +103,7 @@ EARLY = Early()
 class FirstSteps:
     """Programs that end with one of the first steps of an optimizer: they will come back (which the
     last batch of an epoch may not), so that nothing is gained by a first run in NumPy. What makes
-    data of nothing beside will not.
+    data of nothing beside will not, unless the second step does the same.
 
     Once `most` of them have not come back, as where many optimizers take a step each, there are no
     more.
@@ -113,6 +114,7 @@ class FirstSteps:
     def __init__(self) -> None:
         self.waiting = 0
         self._ends: WeakSet[State] = WeakSet()
+        self._made_data: Counter[Any] = Counter()  # the nodes of the last that made data
 
     def end_at(self, state: State) -> None:
         """An optimizer's first step ends at this place of the tree."""
@@ -120,8 +122,13 @@ class FirstSteps:
 
     def take(self, program: Program, state: State) -> bool:
         """Counts what runs at a place for the first time, if it is one of these."""
-        if self.waiting >= self.most or state not in self._ends or makes_data(program):
+        if self.waiting >= self.most or state not in self._ends:
             return False
+        if makes_data(program):
+            nodes = Counter((v.primitive, v.shape, v.dtype) for v in program.nodes())
+            seen, self._made_data = self._made_data, nodes
+            if seen != nodes:
+                return False
         self.waiting += 1
         return True
 

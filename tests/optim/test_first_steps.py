@@ -252,8 +252,8 @@ torch.manual_seed(0)
 model = torch.nn.Sequential(
     torch.nn.Linear(9, 16), torch.nn.BatchNorm1d(16), torch.nn.ELU(), torch.nn.Linear(16, 1)
 )
-update = torch.optim.Adam(model.parameters(), lr=0.01)
 x, y = torch.rand(32, 9), torch.rand(32, 1)
+update = torch.optim.Adam(model.parameters(), lr=0.01)
 for step in range(4):
     modules = set(sys.modules)
     update.zero_grad()
@@ -283,7 +283,32 @@ def test_a_new_process_with_kept_programs_begins_compiled(tmp_path: Path) -> Non
         said.append(done.stdout)
         told.append(done.stderr.splitlines())
     assert said[0] == said[1] == said[2]
-    assert told[1] == ["", "", "", "2 False"]  # (the first weights and the data run in NumPy)
+    assert told[1] == ["", "", "", "1 False"]  # (the first weights and the data run in NumPy)
+
+
+@pytest.mark.usefixtures("compiling")
+def test_data_made_in_each_step() -> None:
+    model = _model(10)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    found = []
+    for _ in range(3):
+        x = torch.rand(5, 3)
+        before = _counts()
+        _step(model, optimizer, x, x.sum(1, keepdim=True))
+        found.append(tuple(np.subtract(_counts(), before).tolist()))
+    assert found == [(1, 1, 0), (1, 0, 1), (0, 0, 0)]
+
+
+def test_another_dtype_before_the_first_step() -> None:
+    model = _model(11)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    model.double()
+    x, y = (t.double() for t in _data())
+    for _ in range(2):
+        _step(model, optimizer, x, y)
+    for param in model.parameters():
+        assert param.dtype is optimizer.state[param]["exp_avg"].dtype is torch.float64
 
 
 @pytest.mark.usefixtures("compiling")
