@@ -174,10 +174,14 @@ def _bits64(state: Words, n: int) -> tuple[npt.NDArray[np.uint64], Words]:
 
 
 def _unit32(words: Words) -> Float32:
-    """[0, 1) from the low 24 bits."""
-    result: Float32 = (words & np.uint32(0xFFFFFF)).astype(np.float32)
-    result *= np.float32(2.0**-24)
-    return result
+    """[0, 1) from the low 24 bits, in the memory of the words."""
+
+    def scaled(part: Words) -> Float32:
+        result: Float32 = (part & np.uint32(0xFFFFFF)).astype(np.float32)
+        result *= np.float32(2.0**-24)
+        return result
+
+    return in_chunks(scaled, words, words.view(np.float32))
 
 
 def _unit64(state: Words, n: int) -> tuple[Float64, Words]:

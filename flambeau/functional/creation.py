@@ -255,17 +255,18 @@ def zeros_like(
     return finish(made, requires_grad) if requires_grad else made
 
 
-def zeros_at_rest(input: Tensor) -> Tensor:
-    """zeros_like(input) in memory of its own at once, where that can be: no event of a program.
+def full_at_rest(input: Tensor, value: float | complex) -> Tensor:
+    """full_like(input, value) in memory of its own at once, where that can be: no event of a
+    program.
 
     What an optimizer begins with would else make its first step another program than the others.
     """
     meta = input._meta
     if LOCAL.capture is not None or OPTIONS.sync:
-        return zeros_like(input)
+        return full_like(input, value)
     strides = dense_strides_like(tuple(meta.shape), meta.strides)
     storage = MemoryStorage(allocate(meta.numel * meta.dtype.itemsize))
-    storage.array(meta.dtype)[:] = 0
+    storage.array(meta.dtype)[:] = array_from_data(value, meta.dtype)[0]
     return from_storage(storage, meta_of(meta.dtype, tuple(meta.shape), strides))
 
 

@@ -15,13 +15,13 @@ from flambeau.functional.creation import (
     empty,
     empty_like,
     full,
+    full_at_rest,
     full_like,
     ones,
     ones_like,
     tensor,
     tril_indices,
     zeros,
-    zeros_at_rest,
     zeros_like,
 )
 from flambeau.functional.generators import Generator, manual_seed
@@ -67,6 +67,7 @@ __all__ = [
     "float32",
     "float64",
     "full",
+    "full_at_rest",
     "full_like",
     "get_default_dtype",
     "int64",
@@ -89,7 +90,6 @@ __all__ = [
     "tril_indices",
     "vector_norm",
     "zeros",
-    "zeros_at_rest",
     "zeros_like",
     "zeros_recorded",
 ]

@@ -388,7 +388,8 @@ class Complex(Elementwise):
         return real(ct), imag(ct)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        return np.asarray(arrays[0] + 1j * arrays[1])
+        parts = np.stack(np.broadcast_arrays(*arrays), axis=-1)  # 1j * infinity is NaN + infinity j
+        return np.asarray(parts.view(np.result_type(parts.dtype, np.complex64))[..., 0])
 
 
 class Part(Elementwise):

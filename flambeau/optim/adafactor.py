@@ -12,7 +12,7 @@ from flambeau.functional.folding import folded
 from flambeau.nn._torch import Tensor, zeros, zeros_like
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
-from flambeau.optim.stepping import CountedOptimizer, check_lr, lr_arithmetic
+from flambeau.optim.stepping import CountedOptimizer, Parts, check_lr, lr_arithmetic
 from flambeau.optim.updates import Arithmetic, Value
 
 
@@ -116,6 +116,10 @@ class Adafactor(CountedOptimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
+
+    def _prepare(self) -> Parts:
+        """Nothing: what a parameter has no state for is refused when it steps."""
+        return []
 
     def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
         if param.is_complex():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, no_grad, zeros_like
+from flambeau.nn._torch import Tensor, full_at_rest
 from flambeau.optim.stepping import (
     RuleOptimizer,
     check_execution,
@@ -18,6 +18,8 @@ from flambeau.optim.updates import adagrad_update
 
 class Adagrad(RuleOptimizer):
     """Adagrad (Duchi, Hazan and Singer, 2011)."""
+
+    _names = ("sum",)
 
     def __init__(
         self,
@@ -58,8 +60,10 @@ class Adagrad(RuleOptimizer):
         for param in group["params"]:
             state = self._start_counting(param)
             if "sum" not in state:
-                with no_grad():
-                    state["sum"] = zeros_like(param).fill_(group["initial_accumulator_value"])
+                start = group["initial_accumulator_value"]
+                state["sum"] = full_at_rest(
+                    param, complex(start, start) if param.is_complex() else start
+                )
 
     def share_memory(self) -> None:
         """Move the accumulators to shared memory."""
@@ -77,7 +81,7 @@ class Adagrad(RuleOptimizer):
                 "eps": group["eps"],
             }
             flags = {"maximize": group["maximize"]}
-            self._apply(adagrad_update, members, ("sum",), scalars, flags)
+            self._apply(adagrad_update, members, self._names, scalars, flags)
 
     def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Only the rows that the gradients name."""

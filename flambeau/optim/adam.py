@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, zeros_at_rest
+from flambeau.nn._torch import Tensor, full_at_rest
 from flambeau.optim.stepping import (
     RuleOptimizer,
     check_execution,
@@ -18,6 +18,8 @@ from flambeau.optim.updates import adam_update
 
 class Adam(RuleOptimizer):
     """Adam (Kingma and Ba, 2015), with AMSGrad and decoupled weight decay as options."""
+
+    _names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
     def __init__(
         self,
@@ -74,15 +76,16 @@ class Adam(RuleOptimizer):
         }
         super().__init__(params, defaults)
 
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
+        names = self._names if group["amsgrad"] else self._names[:2]
+        return {name: full_at_rest(param, 0) for name in names}
+
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         amsgrad = group["amsgrad"]
         for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if "exp_avg" not in state:
-                state["exp_avg"] = zeros_at_rest(param)
-                state["exp_avg_sq"] = zeros_at_rest(param)
-                if amsgrad:
-                    state["max_exp_avg_sq"] = zeros_at_rest(param)
+                state.update(self._first_state(group, param))
         lr, number = lr_arithmetic(group["lr"])
         beta1, beta2 = (float(beta) for beta in group["betas"])
         weight_decay = group["weight_decay"]
@@ -101,8 +104,7 @@ class Adam(RuleOptimizer):
                 "bias_correction2_sqrt": (1 - beta2**count) ** 0.5,
                 "eps": group["eps"],
             }
-            names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-            self._apply(adam_update, members, names, scalars, flags)
+            self._apply(adam_update, members, self._names, scalars, flags)
 
     def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """RuntimeError: see SparseAdam."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, float32, ones, tensor, zeros_at_rest
+from flambeau.nn._torch import Tensor, float32, full_at_rest, tensor
 from flambeau.optim.stepping import (
     CountedOptimizer,
     check_execution,
@@ -79,8 +79,8 @@ class ASGD(CountedOptimizer):
     def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
         return {
             "eta": tensor(float(group["lr"]), dtype=float32),
-            "mu": ones((), dtype=float32),
-            "ax": zeros_at_rest(param),
+            "mu": tensor(1.0, dtype=float32),
+            "ax": full_at_rest(param, 0),
         }
 
     def _constants(self, group: dict[str, Any]) -> dict[str, Any]:

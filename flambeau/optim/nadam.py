@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, float32, ones
+from flambeau.nn._torch import Tensor, float32, tensor
 from flambeau.optim.stepping import (
     CountedOptimizer,
     check_betas,
@@ -107,7 +107,7 @@ class NAdam(CountedOptimizer):
 
     def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
         state = super()._new_state(group, param)
-        return {**state, "mu_product": ones((), dtype=float32)}
+        return {**state, "mu_product": tensor(1.0, dtype=float32)}
 
     def _constants(self, group: dict[str, Any]) -> dict[str, Any]:
         beta1, beta2 = group["betas"]

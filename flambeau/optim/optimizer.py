@@ -111,6 +111,8 @@ class Optimizer:
     _entering: Any = None  # what a step uses, where it is known to enter together
     _recorded: Any = None  # the recording that the last step is part of
     _stepped: Sequence[Sequence[Tensor]] = ()  # the parameters of the last step
+    _beginning: list[Tensor]  # those that take their first step in the one under way
+    _begun: tuple[Any, list[Tensor]] | None = None  # and in which recording they have done so
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -247,12 +249,14 @@ class Optimizer:
         """
         if self._recorded is None or not self._recorded.failed:
             return
+        begun, self._begun = self._begun, None
+        firsts = set(begun[1]) if begun is not None and begun[0] is self._recorded else ()
         self._recorded = None
         self._count_each()
         for param in (param for params in self._stepped for param in params):
             state = self._state.get(param, {})
-            if any(getattr(part, "_failure", None) for part in state.values()):
-                del self._state[param]
+            if param in firsts or any(getattr(part, "_failure", None) for part in state.values()):
+                self._state.pop(param, None)
                 self._counts.pop(param, None)
             elif param in self._counts:
                 self._counts[param] -= 1
@@ -356,6 +360,7 @@ class Optimizer:
         """Return {'state': {index: tensors}, 'param_groups': [...]}, as PyTorch's."""
         for pre_hook in self._table("state_dict_pre").values():
             pre_hook(self)
+        self._undo_if_failed()
         self._write_steps()
         numbers: dict[int, int] = {}
         groups = []
@@ -415,6 +420,7 @@ class Optimizer:
             post_hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
+        self._undo_if_failed()
         self._write_steps()
         return {
             "defaults": self.defaults,

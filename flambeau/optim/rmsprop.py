@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, zeros_at_rest
+from flambeau.nn._torch import Tensor, full_at_rest
 from flambeau.optim.stepping import RuleOptimizer, check_execution, check_lr, check_range
 from flambeau.optim.updates import rmsprop_update
 
 
 class RMSprop(RuleOptimizer):
     """RMSprop (Hinton, 2012), centred (Graves, 2013) as an option."""
+
+    _names = ("square_avg", "grad_avg", "momentum_buffer")
 
     def __init__(
         self,
@@ -47,23 +49,26 @@ class RMSprop(RuleOptimizer):
         }
         super().__init__(params, defaults)
 
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
+        names = ["square_avg"]
+        if group["momentum"] > 0:
+            names.append("momentum_buffer")
+        if group["centered"]:
+            names.append("grad_avg")
+        return {name: full_at_rest(param, 0) for name in names}
+
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if "square_avg" not in state:
-                state["square_avg"] = zeros_at_rest(param)
-                if group["momentum"] > 0:
-                    state["momentum_buffer"] = zeros_at_rest(param)
-                if group["centered"]:
-                    state["grad_avg"] = zeros_at_rest(param)
+                state.update(self._first_state(group, param))
         self._cohorts(params)  # counted, though the rule does not depend on it
         scalars = {
             "lr": float(group["lr"]),
             **{name: group[name] for name in ("alpha", "eps", "weight_decay", "momentum")},
         }
         flags = {"centered": group["centered"], "maximize": group["maximize"]}
-        names = ("square_avg", "grad_avg", "momentum_buffer")
-        self._apply(rmsprop_update, params, names, scalars, flags)
+        self._apply(rmsprop_update, params, self._names, scalars, flags)
 
     def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor, full_like, zeros_like
+from flambeau.nn._torch import Tensor, full_at_rest
 from flambeau.optim.stepping import CountedOptimizer, check_execution, check_lr
 from flambeau.optim.updates import Arithmetic, Value
 
@@ -71,7 +71,7 @@ class Rprop(CountedOptimizer):
     def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
         lr = float(group["lr"])
         start = complex(lr, lr) if param.is_complex() else lr
-        return {"prev": zeros_like(param), "step_size": full_like(param, start)}
+        return {"prev": full_at_rest(param, 0), "step_size": full_at_rest(param, start)}
 
     def _constants(self, group: dict[str, Any]) -> dict[str, Any]:
         (etaminus, etaplus), (smallest, largest) = group["etas"], group["step_sizes"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.nn._torch import Tensor
+from flambeau.nn._torch import Tensor, full_at_rest
 from flambeau.optim.optimizer import same
 from flambeau.optim.stepping import RuleOptimizer, check_execution
 from flambeau.optim.updates import sgd_update
@@ -13,6 +14,8 @@ from flambeau.optim.updates import sgd_update
 
 class SGD(RuleOptimizer):
     """Gradient descent with momentum (Sutskever et al., 2013, in PyTorch's form)."""
+
+    _names = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -52,6 +55,14 @@ class SGD(RuleOptimizer):
         }
         super().__init__(params, defaults)
 
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
+        momentum = group["momentum"]
+        if momentum == 0 or group["dampening"] != 0 or not math.isfinite(momentum):
+            return {}
+        # The first buffer is the gradient, bit for bit: momentum * -0 + gradient.
+        start = complex(-0.0, -0.0) if param.is_complex() else -0.0
+        return {"momentum_buffer": full_at_rest(param, start)}
+
     def _step_group(self, group: dict[str, Any], params: list[Tensor]) -> None:
         momentum = group["momentum"]
         scalars = {
@@ -66,20 +77,20 @@ class SGD(RuleOptimizer):
             return
         ready = self._applied.get((sgd_update, id(params[0])))
         if ready is not None and not self._exposed and same(ready[0], params):
-            self._apply(
-                sgd_update, params, ("momentum_buffer",), scalars, {**flags, "first": False}
-            )
+            self._apply(sgd_update, params, self._names, scalars, {**flags, "first": False})
             return
         fresh: list[Tensor] = []
         known: list[Tensor] = []
         for param in params:
-            first = self._state[param].get("momentum_buffer") is None
+            state = self._state[param]
+            if state.get("momentum_buffer") is None:
+                state.update(self._first_state(group, param))
+            first = state.get("momentum_buffer") is None
             (fresh if first else known).append(param)
-        names = ("momentum_buffer",)
         if fresh:
-            self._apply(sgd_update, fresh, names, scalars, {**flags, "first": True})
+            self._apply(sgd_update, fresh, self._names, scalars, {**flags, "first": True})
         if known:
-            self._apply(sgd_update, known, names, scalars, {**flags, "first": False})
+            self._apply(sgd_update, known, self._names, scalars, {**flags, "first": False})
 
     def _step_sparse(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Only the rows that the gradients name; the momentum is sparse too."""

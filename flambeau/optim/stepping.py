@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from flambeau.nn._torch import Tensor, enable_grad, float32, no_grad, zeros_at_rest
+from flambeau.nn._torch import Tensor, enable_grad, float32, full_at_rest, no_grad
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
 from flambeau.record import recorder, words
+from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import Together
 from flambeau.record.words import Pairs
+from flambeau.record.worth import FIRST_STEPS
 
 FEW = 8  # tensors that enter one by one at less cost
+# Parameters that a rule is applied to together, and the names of its states.
+Parts: TypeAlias = "Sequence[tuple[Sequence[Tensor], Sequence[str]]]"
+State: TypeAlias = "dict[str, Tensor]"
+NOTHING_READY: Mapping[Tensor, tuple[Any, State]] = MappingProxyType({})
 
 
 def check_lr(lr: Any, message: str = "Invalid learning rate") -> None:
@@ -137,6 +144,10 @@ class RuleOptimizer(Optimizer):
     _applications: list[tuple[Update, Any, Any, Any]] | None = None
     # What the last step was applied to, while it is not known to enter together.
     _parts: list[tuple[Sequence[Tensor], Sequence[str]]] | None = None
+    _names: ClassVar[tuple[str, ...]] = ()  # the rule's states, in its order
+    _opening = 2  # so many steps are still expected to be like those that follow
+    # What the first step begins with, and the hyper-parameters and layout that it was made for.
+    _ready: Mapping[Tensor, tuple[Any, State]] = NOTHING_READY
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
@@ -155,6 +166,7 @@ class RuleOptimizer(Optimizer):
                 loss = closure()
         self._applications = []
         self._parts = []
+        begun = self._beginning = []
         exposed = self._exposed
         if exposed:
             self._read_steps()
@@ -173,26 +185,42 @@ class RuleOptimizer(Optimizer):
         applications = self._applications
         self._known = applications if len(applications) == len(self.param_groups) else None
         self._entering = None
+        self._ready = NOTHING_READY
         if exposed:
             self._write_steps()
-        self._recorded = recorder.LOCAL.rec
+        rec = self._recorded = recorder.LOCAL.rec
+        self._begun = (rec, begun) if begun else None
         recorder.end_step()
+        if self._opening:
+            self._opening -= 1
+            FIRST_STEPS.end_at(rec.state)
         return loss
 
-    def _all_that_enters(
-        self, parts: Sequence[tuple[Sequence[Tensor], Sequence[str]]]
-    ) -> Together | None:
-        """The parameters and states of the last step, where there are enough of them to gain."""
-        states = [self._state[p].get(n) for params, names in parts for p in params for n in names]
+    def _all_that_enters(self, parts: Parts) -> Together | None:
+        """The parameters and states of a step, where there are enough of them to gain."""
+        nothing: State = {}
+        kept = [
+            (self._ready[p][1] if p in self._ready else self._state.get(p, nothing), names)
+            for params, names in parts
+            for p in params
+        ]
+        states = [state.get(name) for state, names in kept for name in names]
         together = Together([*(p for params, _ in parts for p in params), *states])
         return together if together.complete and len(together.tensors) >= FEW else None
 
     def _step_begins(self) -> None:
         """What the step is going to use enters the recording in one event."""
         local = recorder.LOCAL
-        rec = local.rec
-        if rec.state.parent is not None or local.capture is not None:
+        if local.capture is not None:
             return
+        first = self._recorded is None and self._entering is None and not OPTIONS.sync
+        if first and local.rec.state.ended:
+            recorder.flush()  # as the next op would: the first weights are no part of the step
+        rec = local.rec
+        if rec.state.parent is not None:
+            return
+        if first:
+            self._entering = self._all_that_enters(self._prepare())
         if self._parts:
             self._entering = self._all_that_enters(self._parts)
             self._parts = None
@@ -202,6 +230,35 @@ class RuleOptimizer(Optimizer):
             self._entering.enter(rec)
         except recorder.Flushed:
             return
+
+    def _prepare(self) -> Parts:
+        """What the first step is applied to, if all parameters get gradients. The states that it
+        begins with are made here, so that its program is that of the steps that follow.
+        """
+        ready: dict[Tensor, tuple[Any, State]] = {}
+        parts = []
+        for group in self.param_groups:
+            params = [param for param in group["params"] if param.requires_grad]
+            for param in params:
+                if not self._state.get(param):
+                    made_for = self._fixed(group), param._meta
+                    ready[param] = made_for, self._new_state(group, param)
+            parts.append((params, self._names))
+        self._ready = ready
+        return parts
+
+    def _first_state(self, group: dict[str, Any], param: Tensor) -> State:
+        """What a parameter's first step begins with."""
+        self._beginning.append(param)
+        made_for, state = self._ready.get(param, (None, None))
+        if state is None or made_for != (self._fixed(group), param._meta):
+            with no_grad():
+                state = self._new_state(group, param)
+        return state
+
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> State:
+        """The state of a parameter that has not stepped yet, in memory of its own at once."""
+        return {}
 
     def _step_as_known(self, known: list[tuple[Update, Any, Any, Any]]) -> bool:
         """The common case at least cost: what the last step did, again. Whether that is right; if
@@ -321,11 +378,9 @@ class CountedOptimizer(RuleOptimizer):
     """An optimiser given by one rule and what a step number makes of its hyper-parameters."""
 
     _rule: ClassVar[Rule]
-    _names: ClassVar[tuple[str, ...]]  # the rule's states, in its order
 
-    def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Tensor]:
-        """The state of a parameter that has not stepped yet."""
-        return {name: zeros_at_rest(param) for name in self._names}
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> State:
+        return {name: full_at_rest(param, 0) for name in self._names}
 
     def _constants(self, group: dict[str, Any]) -> dict[str, Any]:
         """The hyper-parameters that choose the program."""
@@ -339,8 +394,7 @@ class CountedOptimizer(RuleOptimizer):
         for param in () if self._counted(params) else params:
             state = self._start_counting(param)
             if len(state) == 1:
-                with no_grad():
-                    state.update(self._new_state(group, param))
+                state.update(self._first_state(group, param))
         constants = self._constants(group)
         for count, members in self._cohorts(params).items():
             scalars = {**self._scalars(group, count), **constants}

@@ -269,6 +269,8 @@ def _run(rec: Recording, refused: int = 0) -> Plan | None:
             plan.run(rec)
             if known is not None and known.plan is plan:
                 known.seal(state)
+            elif plan.first and plan.runs == 1 and plan.compiled is not None:  # it comes back
+                know(state, plan, counts)
     except Interrupted as error:
         fail(rec, error)
     except MemoryError as error:

@@ -35,7 +35,14 @@ from flambeau.record.saved import stale_saved
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, allocate, snapshot
 from flambeau.record.trace import Trace
-from flambeau.record.worth import EARLY, Costs, runs_so_far, runs_that_pay, waiting_share
+from flambeau.record.worth import (
+    EARLY,
+    FIRST_STEPS,
+    Costs,
+    runs_so_far,
+    runs_that_pay,
+    waiting_share,
+)
 
 if TYPE_CHECKING:
     from flambeau.record.recording import Recording
@@ -173,6 +180,7 @@ class Plan:
         "due",
         "early",
         "families",
+        "first",
         "frame",
         "fresh",
         "imported",
@@ -243,6 +251,7 @@ class Plan:
         self.runs = 0
         self.due = -1  # the run by which compiling has paid
         self.early = False  # heavy, and has not come back (see Early)
+        self.first = False  # a training's first step (see FirstSteps)
         self.asked = False  # to be compiled, by the user
         self._costs: Costs | None = None
 
@@ -258,7 +267,7 @@ class Plan:
         if self.plain and compiled is not None:
             self.run_plain(rec, storages, self.given_out(storages))
             return
-        if compiled is None and (program.results or program.updates) and self.should_compile():
+        if compiled is None and (program.results or program.updates) and self.should_compile(rec):
             compiled = self.compile()
         given = self.given_out(storages)
         writes = iter(self.counted), iter(self.silenced)
@@ -318,6 +327,8 @@ class Plan:
         """What a run says of how often programs come back."""
         if self.runs == self.due:
             EARLY.paid += 1
+        if self.first and self.runs == 2:
+            FIRST_STEPS.came_back()
         if self.early and self.runs == 2:
             EARLY.came_back()
         elif self.early and EARLY.many and self.runs > 2:
@@ -431,7 +442,7 @@ class Plan:
             self._costs = Costs(self.program)
         return self._costs
 
-    def should_compile(self) -> bool:
+    def should_compile(self, rec: Recording) -> bool:
         if OPTIONS.sync or OPTIONS.executor == "reference":
             return False
         if any(dtype.is_complex for dtype in self.program.scalars):
@@ -448,7 +459,11 @@ class Plan:
         self.born = runs_so_far()
         hopeful = not EARLY.many
         self.early = EARLY.waits(self.program)
-        return runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5)
+        if runs_that_pay(self.program) < (1.0 if self.early and hopeful else 0.5):
+            return True
+        if hopeful and not (self.first or OPTIONS.background):
+            self.first = FIRST_STEPS.take(self.program, rec.state)
+        return self.first
 
     def compile(self) -> Any:
         """The program as machine code; None where there is no room for more of that, or where it

@@ -7,13 +7,19 @@ results, and they must not hang on the clock, nor on what lies in the cache of k
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from flambeau.core.dtypes import uint32
 from flambeau.graph.program import Program
 from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
 from flambeau.ops.value import Value
 from flambeau.record.statistics import STATISTICS
+
+if TYPE_CHECKING:
+    from flambeau.record.tree import State
 
 HEAVY_PER_NODE = 5_000
 HEAVY = 1_000_000  # multiply-adds from which a program counts as heavy
@@ -92,6 +98,46 @@ class Early:
 
 
 EARLY = Early()
+
+
+class FirstSteps:
+    """Programs that end with one of the first steps of an optimizer: they will come back (which the
+    last batch of an epoch may not), so that nothing is gained by a first run in NumPy. What makes
+    data of nothing beside will not, unless the second step does the same.
+
+    Once `most` of them have not come back, as where many optimizers take a step each, there are no
+    more.
+    """
+
+    most = 4
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._ends: WeakSet[State] = WeakSet()
+        self._made_data: Counter[Any] = Counter()  # the nodes of the last that made data
+
+    def end_at(self, state: State) -> None:
+        """An optimizer's first step ends at this place of the tree."""
+        self._ends.add(state)
+
+    def take(self, program: Program, state: State) -> bool:
+        """Counts what runs at a place for the first time, if it is one of these."""
+        if self.waiting >= self.most or state not in self._ends:
+            return False
+        if makes_data(program):
+            nodes = Counter((v.primitive, v.shape, v.dtype) for v in program.nodes())
+            seen, self._made_data = self._made_data, nodes
+            if seen != nodes:
+                return False
+        self.waiting += 1
+        return True
+
+    def came_back(self) -> None:
+        """One of them runs for the second time."""
+        self.waiting -= 1
+
+
+FIRST_STEPS = FirstSteps()
 
 
 def waiting_share(runs: int, since: int) -> float:
@@ -203,6 +249,16 @@ def reads_data(program: Program) -> bool:
         v.primitive.name == "input" and v.attrs["role"] == "base" and v.dtype is not uint32
         for v in program.nodes()
     )
+
+
+def makes_data(program: Program) -> bool:
+    """Whether a result of a program hangs on none of its data."""
+    told = set()
+    for v in program.nodes():
+        given = v.primitive.name == "input" and v.dtype is not uint32
+        if given or any(operand in told for operand in v.inputs):
+            told.add(v)
+    return any(v not in told for v in program.results)
 
 
 def work(nodes: Sequence[Value]) -> int:

@@ -124,6 +124,20 @@ def test_steps_are_pytorchs(name: str, options: dict[str, Any], dtype: Any) -> N
     same(state, their_state, **_ulps(dtype))
 
 
+def test_adagrad_of_complex_numbers_begins_as_pytorchs() -> None:
+    made = []
+    for library in LIBRARIES:
+        param = library.tensor([1 + 2j, -3 + 0.5j], requires_grad=True)
+        optimizer = library.optim.Adagrad([param], lr=0.5, initial_accumulator_value=0.25)
+        for _ in range(2):
+            param.grad = library.tensor([0.5 - 1j, 2 + 0.25j])
+            optimizer.step()
+        made.append((param, optimizer.state_dict()))
+    (param, state), (their_param, their_state) = made
+    same(param, their_param, rtol=1e-6)
+    same(state, their_state, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_signature(name: str) -> None:
     mine = inspect.signature(getattr(ours, name).__init__).parameters.values()
