@@ -56,7 +56,7 @@ def compiling() -> None:
         pytest.skip("programs are compiled when they are worth it")
 
 
-def _model(width: int, seed: int = 0) -> torch.nn.Module:
+def _model(width: int, seed: int = 0) -> torch.nn.Sequential:
     torch.manual_seed(seed)
     return torch.nn.Sequential(
         torch.nn.Linear(3, width), torch.nn.Tanh(), torch.nn.Linear(width, 2), torch.nn.Linear(2, 1)
