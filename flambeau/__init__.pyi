@@ -341,7 +341,6 @@ from flambeau.functional.pointwise import sub as sub
 from flambeau.functional.pooling import avg_pool1d as avg_pool1d
 from flambeau.functional.powers import float_power as float_power
 from flambeau.functional.powers import pow as pow
-from flambeau.functional.powers import to_the as to_the
 from flambeau.functional.randomness import bernoulli as bernoulli
 from flambeau.functional.randomness import multinomial as multinomial
 from flambeau.functional.randomness import normal as normal

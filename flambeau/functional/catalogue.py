@@ -183,7 +183,7 @@ NAMES = {
         "sign sin sin_ sinh sinh_ sqrt sqrt_ square square_ sub subtract tan tan_ tanh tanh_ "
         "true_divide trunc trunc_ "
     ),
-    "powers": "float_power pow to_the",
+    "powers": "float_power pow",
     "randomness": (
         "bernoulli multinomial normal poisson rand rand_like randint randint_like randn "
         "randn_like randperm "
