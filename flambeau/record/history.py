@@ -161,7 +161,7 @@ def _stand_at(tensor: Handle, family: Family, storage: Storage) -> bool:
     begins with that, nor in front of a write through one of its views.
     """
     at, now = tensor._hooked_at, storage.version - storage.silent
-    return tensor._cut is not None and (at in (None, now) or not family.is_first(tensor))
+    return tensor._cut is not None and at in (None, now)
 
 
 def _pass_by_origin(rec: Recording, tensor: Handle) -> None:

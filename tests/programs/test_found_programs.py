@@ -581,6 +581,18 @@ b = torch.full((), 7) * torch.tensor([True, False])
 c = torch.full((), 0.5j, dtype=torch.complex128) - n
 k = x.item() + torch.full((), 0.7, dtype=torch.float64) * torch.tensor([2])
 """,
+    # Hooks at a view stand in front of a write to what it is a view of, also in a later program.
+    "a_hook_at_a_view_of_what_is_written": """
+x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+y = x * 1
+v = y[0]
+v.register_hook(lambda g: g * 10)
+before = (v * 3).sum()
+print(before)
+y.mul_(2)
+print(y)
+g, = torch.autograd.grad((2 - v).sum() + before, x)
+""",
     # A gradient that is kept has no history of passes that make none, also where it had one.
     "kept_gradient_of_two_passes": """
 x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
