@@ -512,7 +512,7 @@ def tensor(
         if found is not None:
             numbers, own = found
             made = over(own, numbers, len(numbers) * own.dtype.itemsize, exposed=False)
-            return made.requires_grad_() if requires_grad else made
+            return finish(made, True) if requires_grad else made
     checked_options(device, None, pin_memory)
     kind = None if dtype is None else checked_dtype(dtype)
     if isinstance(data, Tensor):
