@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from flambeau.nn._torch import Tensor, enable_grad, float32, full_at_rest, no_grad
+from flambeau.nn.parameter import is_lazy
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
 from flambeau.record import recorder, words
@@ -233,12 +234,15 @@ class RuleOptimizer(Optimizer):
 
     def _prepare(self) -> Parts:
         """What the first step is applied to, if all parameters get gradients. The states that it
-        begins with are made here, so that its program is that of the steps that follow.
+        begins with are made here, so that its program is that of the steps that follow. Nothing
+        where some have no size yet.
         """
         ready: dict[Tensor, tuple[Any, State]] = {}
         parts = []
         for group in self.param_groups:
             params = [param for param in group["params"] if param.requires_grad]
+            if any(map(is_lazy, params)):
+                return []
             for param in params:
                 if not self._state.get(param):
                     made_for = self._fixed(group), param._meta
