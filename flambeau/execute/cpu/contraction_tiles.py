@@ -161,10 +161,7 @@ class TileFunction:
 
     def _ask(self, a: Reg, offset: Reg) -> None:
         """Asks for the line of A that is so many elements further."""
-        e = self.e
-        place = e.gep(a, self.s.a.element, offset)
-        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+        self.e.prefetch(self.e.gep(a, self.s.a.element, offset))
 
     def _ask_for_results(self) -> None:
         """Asks for what the sums will meet, while they are made."""

@@ -316,7 +316,7 @@ class _Wide:
                 there = e.gep(to, "float", weighted_sum(e, [(tiles.index, pitch * plan.depth)]))
                 for start in range(0, pitch, plan.lanes):
                     place = e.gep(here, "float", e.i64(start))
-                    self.prefetch(e.gep(place, "float", e.i64(side.stride)))
+                    e.prefetch(e.gep(place, "float", e.i64(side.stride)))
                     value = e.load(place, self.vector, 4)
                     e.store(e.gep(there, "float", e.i64(start)), value, self.line)
             for number in range(whole, -(-size // tile)):
@@ -381,11 +381,6 @@ class _Wide:
         arguments = [place, Reg("4", I32), mask, e.const(0, self.vector)]
         return e.call(f"llvm.masked.load.v{lanes}f32.p0", self.vector, arguments)
 
-    def prefetch(self, place: Reg, level: int = 2) -> None:
-        e = self.e
-        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 {level}, i32 1)")
-
     # ---- tiles -----------------------------------------------------------------------------------
 
     def emit_tile(self, rows: int) -> None:
@@ -426,7 +421,8 @@ class _Wide:
         back = e.i64(plan.tile_rows - plan.depth * plan.left.stride)
         place = weighted_sum(e, [(later, plan.left.stride), (e.select(over, back, e.i64(0)), 1)])
         for row in (0, plan.tile_rows - 1):
-            self.prefetch(e.gep(left, "float", weighted_sum(e, [(place, 1), (e.i64(row), 1)])), 3)
+            at = e.gep(left, "float", weighted_sum(e, [(place, 1), (e.i64(row), 1)]))
+            e.prefetch(at, level=3)
 
     def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""

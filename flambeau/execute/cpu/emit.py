@@ -290,6 +290,13 @@ class Emitter:
         align = align or max(1, min(value.type.bits, 64) // 8)
         self.line(f"store {value.typed}, ptr {pointer}, align {align}")
 
+    def prefetch(self, pointer: Reg, *, level: int = 2, write: bool = False) -> None:
+        """Asks for the line of memory that is used soon; `level`: 3 is the nearest cache."""
+        self.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        self.line(
+            f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 {level}, i32 1)"
+        )
+
     def alloca(self, type_: Type, count: int, align: int = 64) -> Reg:
         return self.temp(PTR, f"alloca [{count} x {type_}], align {align}")
 

@@ -522,8 +522,7 @@ class KernelWriter:
         e, base = self.e, self._bases.get(id(buffer), 0)
         index = self.index(self.renamed(address).plus(-base))
         place = e.gep(self.pointer(buffer), elements.memory_element(buffer.dtype), index)
-        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-        e.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 {int(write)}, i32 3, i32 1)")
+        e.prefetch(place, level=3, write=write)
 
     def store_all(self, stores: Sequence[Store]) -> None:
         """Makes all stores once everything is computed: an update may overwrite what others

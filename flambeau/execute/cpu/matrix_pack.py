@@ -220,8 +220,8 @@ def _pack_rows(
             x = masked_floats(e, at, masks[0], near)
             y = masked_floats(e, e.gep(at, "float", e.i64(LANES * near)), masks[1], near)
             if coming:
-                prefetch(e, e.gep(at, "float", e.i64(coming)))
-                prefetch(e, e.gep(at, "float", e.i64(coming + LANES)))
+                e.prefetch(e.gep(at, "float", e.i64(coming)))
+                e.prefetch(e.gep(at, "float", e.i64(coming + LANES)))
             found = _pack_pair(e, tile, index, x, y, found)
         rows.yield_(found)
     return rows.carried
@@ -252,7 +252,7 @@ def _pack_pairs(
                 at = e.gep(source, "float", e.op("mul nsw", k, stride))
                 vectors.append(masked_floats(e, at, there, near))
                 if coming:
-                    prefetch(e, e.gep(at, "float", e.i64(coming)))
+                    e.prefetch(e.gep(at, "float", e.i64(coming)))
             found = _pack_pair(e, tile, index, vectors[0], vectors[1], found)
         pairs.yield_(found)
     return pairs.carried
@@ -355,7 +355,7 @@ def emit_plain_step(
                     at = e.gep(here, side.memory, e.op("mul nsw", rows.index, stride))
                     e.store(_line(e, tile, rows.index, 0), masked_shorts(e, at, of_k), 64)
                     if coming:
-                        prefetch(e, e.gep(at, side.memory, e.i64(coming)))
+                        e.prefetch(e.gep(at, side.memory, e.i64(coming)))
                 with e.loop(count, e.i64(HALF)) as rows:
                     e.store(_line(e, tile, rows.index, 0), e.const(0, WORDS), 64)
             else:
@@ -369,18 +369,12 @@ def emit_plain_step(
                         at = e.gep(here, side.memory, e.op("mul nsw", k, stride))
                         words.append(e.cast("zext", masked_shorts(e, at, there), "i32"))
                         if coming:
-                            prefetch(e, e.gep(at, side.memory, e.i64(coming)))
+                            e.prefetch(e.gep(at, side.memory, e.i64(coming)))
                     high = e.op("shl", words[1], e.const(16, WORDS))
                     e.store(_line(e, tile, pairs.index, 0), e.op("or", high, words[0]), 64)
             if side.turned:
                 turn_parts(e, tile, 1)
         e.line("ret void")
-
-
-def prefetch(e: Emitter, place: Reg) -> None:
-    """Asks for a line that is read soon."""
-    e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-    e.line(f"call void @llvm.prefetch.p0({place.typed}, i32 0, i32 2, i32 1)")
 
 
 def masked_shorts(e: Emitter, pointer: Reg, mask: Reg) -> Reg:

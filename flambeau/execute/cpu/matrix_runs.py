@@ -158,6 +158,4 @@ class Run(Block):
             row, along = e.op("udiv", line, e.i64(lines)), e.op("urem", line, e.i64(lines))
             first = e.i64(BLOCK * side.lead.stride)
             place = weighted_sum(e, [(first, 1), (row, side.lead.stride), (along, near)])
-            at = e.gep(columns, side.memory, place)
-            e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
-            e.line(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
+            e.prefetch(e.gep(columns, side.memory, place))

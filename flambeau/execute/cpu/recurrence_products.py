@@ -209,14 +209,13 @@ class ByVectors:
     def _ask(self, met: Met, panel: Reg) -> None:
         """Asks for a panel's part of the lines."""
         e = self.e
-        e.declarations["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
         ends = [panel, e.op("add nsw", panel, e.i64(1))]
         low, high = [
             e.op("udiv", e.op("mul nsw", end, met.lines), e.i64(self.panels)) for end in ends
         ]
         with e.loop(low, high) as loop:
             at = e.gep(met.start, "i8", weighted_sum(e, [(loop.index, LINE)]))
-            e.line(f"call void @llvm.prefetch.p0(ptr {at}, i32 {int(met.written)}, i32 2, i32 1)")
+            e.prefetch(at, write=met.written)
 
     def _call(self, rows: int, row: Reg, panel: Reg, b: Reg) -> None:
         e, layer = self.e, self.layer
