@@ -151,12 +151,12 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     number = _join(rec, tensor, key, start)
     if tensor._origin is not None and not tensor._origin[2]:
         _pass_by_origin(rec, tensor)
-    elif tensor._hooks and tensor._origin is None and _stand_at(tensor, family, storage):
+    elif tensor._hooks and tensor._origin is None and _stand_at(tensor, storage):
         _mark_hooks(rec, tensor)
     return number
 
 
-def _stand_at(tensor: Handle, family: Family, storage: Storage) -> bool:
+def _stand_at(tensor: Handle, storage: Storage) -> bool:
     """Whether hooks of a tensor stand at what it shows now: not at its memory, where a program
     begins with that, nor in front of a write through one of its views.
     """

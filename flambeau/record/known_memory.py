@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.addresses import address_of
-from flambeau.execute.cpu.references import new_reference, release
+from flambeau.execute.cpu.references import answered, new_reference, release
 from flambeau.execute.cpu.word_functions import api, at, given, word
 from flambeau.record import words
 from flambeau.record.known_views import new_alias
@@ -32,12 +32,9 @@ def known_fresh(_: int, args: int, count: int) -> Any:
             fill(storage, nbytes, api.PyLong_AsLongLong(word[args + 16]))
         made = new_alias(storage, word[args], given.ZERO, 0)
         release(storage)  # the tensor's
-    if collecting:
-        api.PyGC_Enable()
     if made == 0:
         api.PyErr_Clear()
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def known_over(_: int, args: int, count: int) -> Any:
@@ -66,12 +63,9 @@ def known_over(_: int, args: int, count: int) -> Any:
             word[storage + at.STORAGE_FOREIGN] = new_reference(owner)
         made = new_alias(storage, word[args], given.ZERO, 0)
         release(storage)  # the tensor's
-    if collecting:
-        api.PyGC_Enable()
     if made == 0:
         api.PyErr_Clear()
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def fill(storage: int, nbytes: int, value: int) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.execute.cpu.references import (
+    answered,
     attribute,
     attributes_of,
     found_in,
@@ -37,11 +38,7 @@ def known_op(_: int, args: int, count: int) -> Any:
         return api.PyErr_BadArgument()
     collecting = api.PyGC_Disable()
     made = recorded(word[args], args, count)
-    if collecting:
-        api.PyGC_Enable()
-    if made == 0:
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def recorded(rec: int, args: int, count: int) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.execute.cpu.references import (
+    answered,
     attribute,
     attributes_of,
     found_in,
@@ -42,11 +43,7 @@ def known_alias(_: int, args: int, count: int) -> Any:
     storage = storage_at_hand(word[args])
     if storage != 0:
         made = new_alias(storage, word[args + 8], word[args + 16], 0)
-    if collecting:
-        api.PyGC_Enable()
-    if made == 0:
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def known_view(_: int, args: int, count: int) -> Any:
@@ -58,11 +55,7 @@ def known_view(_: int, args: int, count: int) -> Any:
     family = family_at_hand(word[args])
     if family != 0:
         made = new_view(word[args], family, word[args + 8], word[args + 16])
-    if collecting:
-        api.PyGC_Enable()
-    if made == 0:
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def known_views(_: int, args: int, count: int) -> Any:
@@ -74,11 +67,7 @@ def known_views(_: int, args: int, count: int) -> Any:
     family = family_at_hand(word[args])
     if family != 0:
         made = new_views(word[args], family, word[args + 8], word[args + 16])
-    if collecting:
-        api.PyGC_Enable()
-    if made == 0:
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def known_show(_: int, args: int, count: int) -> Any:
@@ -93,11 +82,7 @@ def known_show(_: int, args: int, count: int) -> Any:
     found = layout_of(word[args], word[args + 16], word[args + 24], word[args + 32])
     if found != 0 and untouched_data(word[args], word[args + 8]):
         made = view_of(word[args], found)
-    if collecting:
-        api.PyGC_Enable()
-    if made == 0:
-        made = new_reference(given.NONE)
-    return made
+    return answered(made, collecting)
 
 
 def layout_of(tensor: int, op: int, attributes: int, table: int) -> Any:

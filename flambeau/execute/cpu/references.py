@@ -12,6 +12,15 @@ def failed(number: int) -> Any:
     return number == 0 and api.PyErr_Occurred() != 0
 
 
+def answered(made: int, collecting: int) -> Any:
+    """What a native call gives, or None for 0; the collector is on again where it was."""
+    if collecting:
+        api.PyGC_Enable()
+    if made == 0:
+        made = new_reference(given.NONE)
+    return made
+
+
 def item(sequence: int, number: int) -> Any:
     return word[word[sequence + at.ITEMS] + 8 * number]
 
@@ -87,6 +96,6 @@ def found_in(dictionary: int, key: int) -> Any:
 
 
 SHARED = (
-    failed, item, put, replaced, new_reference, release, values_of, attributes_of, attribute,
-    found_in,
+    failed, answered, item, put, replaced, new_reference, release, values_of, attributes_of,
+    attribute, found_in,
 )  # fmt: skip
