@@ -33,7 +33,7 @@ from flambeau.record.tree import State
 from flambeau.record.worth import EARLY
 
 if TYPE_CHECKING:
-    from flambeau.record.replay import Card
+    from flambeau.record.cards import Card
 
 new = object.__new__
 _settling = threading.RLock()
@@ -68,10 +68,18 @@ def flush() -> None:
         following: Any = False
         card = known.card
         if card is not None:
-            following = known.replay(card.address, rec, _settling, LOCAL.root)
+            if not card.shared:
+                following = known.replay(card.address, rec, _settling, LOCAL.root)
+            elif observer is None:
+                with _settling:
+                    following = known.replay(card.address, rec, _settling, LOCAL.root)
         if following is False and known.other is not None and known.other.card is not None:
             card = known.other.card
-            following = known.replay(card.address, rec, _settling, LOCAL.root)
+            if not card.shared:
+                following = known.replay(card.address, rec, _settling, LOCAL.root)
+            elif observer is None:
+                with _settling:
+                    following = known.replay(card.address, rec, _settling, LOCAL.root)
         if following:
             if LOCAL.rec is rec:  # and no finalizer has recorded anything
                 LOCAL.rec = following
@@ -304,7 +312,7 @@ class Known:
     )
 
     def __init__(self, held_as: Any, plan: Plan, counts: tuple[int, ...]) -> None:
-        from flambeau.record import replay
+        from flambeau.record import cards, replay  # noqa: F401 (`seal` needs the first)
 
         self.held_as = held_as
         self.replay = replay.native()
@@ -354,14 +362,14 @@ class Known:
         if card is None and frame is not None and not frame.spent:
             return  # history that is still needed is Python's
         if (card is None or card.stale(plan)) and self.replay is not None:
-            from flambeau.record import replay
+            from flambeau.record import cards
 
             if card is not None:
                 self.used()
                 self.made += not card.ran_often(self.OFTEN)
             self.card = None
-            if self.made < self.CARDS and replay.replayable(plan):
-                self.card = replay.Card(state, plan, self.words)
+            if self.made < self.CARDS and cards.replayable(plan):
+                self.card = cards.Card(state, plan, self.words)
 
 
 def _in_words(counts: tuple[int, ...]) -> Any:

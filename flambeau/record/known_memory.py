@@ -12,7 +12,7 @@ from flambeau.execute.cpu.references import answered, new_reference, release
 from flambeau.execute.cpu.word_functions import api, at, given, word
 from flambeau.record import words
 from flambeau.record.known_views import new_alias
-from flambeau.record.new_objects import new_storage, storage_of
+from flambeau.record.new_objects import new_storage, storage_of, without_memory
 
 # ---- functions on words --------------------------------------------------------------------------
 
@@ -100,4 +100,4 @@ def data_places() -> dict[str, int]:
 
 
 ENTRIES = known_fresh, known_over
-INLINED = new_storage, storage_of, fill
+INLINED = new_storage, storage_of, without_memory, fill

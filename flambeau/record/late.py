@@ -74,7 +74,7 @@ class LateStorage(Storage):
     __slots__ = ("_compiled", "_maker", "_operands", "_plan", "_run")
 
     def __init__(
-        self, plan: Plan, maker: Maker, operands: tuple[Storage, ...], compiled: bool
+        self, plan: Plan, maker: Maker, operands: tuple[Storage, ...], compiled: bool, run: Any
     ) -> None:
         super().__init__(NO_MEMORY)
         del self.buffer  # whoever asks for it has it made
@@ -82,7 +82,7 @@ class LateStorage(Storage):
         self._operands: tuple[Storage, ...] | None = operands
         self._compiled = compiled
         self._plan = weakref.ref(plan)
-        self._run = plan.runs  # before this one
+        self._run = run  # equal for those of one run (native code takes a number)
 
     @property
     def nbytes(self) -> int:
@@ -112,7 +112,7 @@ class LateStorage(Storage):
                 plan = self._plan()
                 if plan is not None and plan.looked != self._run:
                     plan.looked = self._run
-                    plan.wanted += 1
+                    plan.look_at_late()
             return object.__getattribute__(self, name)
 
 

@@ -72,6 +72,12 @@ def storage_of(owner: int, address: int, start: int, size: int) -> Any:
     word[buffer + at.BUFFER_NBYTES] = new_reference(size)
     word[buffer + at.BUFFER_START] = first
     word[storage + at.STORAGE_BUFFER] = buffer
+    without_memory(storage)
+    return storage
+
+
+def without_memory(storage: int) -> Any:
+    """Fills the words of a new storage, but for its memory."""
     word[storage + at.STORAGE_VERSION] = new_reference(given.ZERO)
     word[storage + at.STORAGE_SILENT] = new_reference(given.ZERO)
     word[storage + at.STORAGE_EXPOSED] = new_reference(given.FALSE)
@@ -81,4 +87,4 @@ def storage_of(owner: int, address: int, start: int, size: int) -> Any:
     word[storage + at.STORAGE_BASE] = new_reference(given.MINUS_ONE)
     word[storage + at.STORAGE_DTYPE] = new_reference(given.NONE)
     word[storage + at.STORAGE_OFFSET] = new_reference(given.ZERO)
-    return storage
+    return 0

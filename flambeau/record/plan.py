@@ -220,7 +220,8 @@ class Plan:
         # Results that are made when somebody looks, at those of how many runs somebody has looked,
         # and the last of these.
         self.late: Mapping[int, Maker] = {}
-        self.wanted, self.looked = 0, -1
+        self.wanted = 0
+        self.looked: Any = None
         if not (OPTIONS.sync or OPTIONS.watch_nan):
             self.program, self.late = with_late_results(program)
         # New views that follow their base: (number, which of several, whether they are stale).
@@ -257,7 +258,7 @@ class Plan:
 
     def run(self, rec: Recording) -> None:
         """Runs the program on the recording's bases and gives the live tensors their data."""
-        if self.wanted >= PATIENCE and 2 * self.wanted >= self.runs:
+        if self.wants_promptly():
             self.make_promptly()
         program = self.program
         if self.imported:
@@ -296,14 +297,25 @@ class Plan:
         """The results' storages, with those that get their memory when somebody looks."""
         if not self.late:
             return storages
-        given = storages.copy()
+        given, run = storages.copy(), object()
         for number, maker in self.late.items():
             operands = tuple([storages[n] for n in maker.operands])
-            given[number] = LateStorage(self, maker, operands, self.compiled is not None)
+            given[number] = LateStorage(self, maker, operands, self.compiled is not None, run)
         return given
+
+    def look_at_late(self) -> None:
+        """Somebody looks at late results of a run, for the first time."""
+        self.wanted += 1
+        if self.wants_promptly():
+            self.results.seals = ()  # the next run is Python's
+
+    def wants_promptly(self) -> bool:
+        """Whether late results are wanted often enough to be made at once."""
+        return self.wanted >= PATIENCE and 2 * self.wanted >= self.runs
 
     def make_promptly(self) -> None:
         """From now on the late results are made with the others: they are wanted."""
+        self.results.seals = ()
         self.program, self.late, self.wanted = self.prompt, {}, 0
         self.compiled = self.schedule = self.pending = self._costs = None
         self.joined = False

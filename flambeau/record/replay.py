@@ -10,6 +10,11 @@ Note: what it relies on
     signals and finalizers see the recording before or after it, never between; and whoever is in
     the middle of a flush in Python holds the lock of flushes, whose count is looked at, too.
 
+    A program that takes long, or several threads, runs without the interpreter's lock (its card is
+    `shared`): then the caller holds the lock of flushes, the recording says that it is taken, and
+    others see what they would see of such a run in Python. What they may change in the meantime is
+    looked at behind the run: the versions of what is written.
+
     Reference counts: a word that is overwritten loses a reference, what is written there gets
     one (`put`); what a card names is held by the card's object, by its plan, or (the storages of
     results) by the plan's lots of memory, which are those that the card knows while `seals` of the
@@ -22,12 +27,11 @@ from __future__ import annotations
 import ctypes
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from flambeau.core.addresses import address_of
 from flambeau.execute.cpu.entrances import builtins
+from flambeau.execute.cpu.pool import NUM_THREADS
 from flambeau.execute.cpu.references import (
     SHARED,
     attributes_of,
@@ -43,32 +47,32 @@ from flambeau.execute.cpu.references import (
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
 from flambeau.record import words
 from flambeau.record.handle import Family
-from flambeau.record.new_objects import new_family, new_storage, storage_of
-from flambeau.record.options import OPTIONS
+from flambeau.record.late import LateStorage
+from flambeau.record.new_objects import new_family, new_storage, storage_of, without_memory
 from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
-from flambeau.record.result_memory import LARGE, Lot, Results
-from flambeau.record.statistics import EVENTS, NANOSECONDS, RUNS, TALLY
+from flambeau.record.result_memory import Results
+from flambeau.record.statistics import EVENTS, MANY, NANOSECONDS, RUNS, TALLY, TICKS
 from flambeau.record.storage import Buffer, Storage
-
-if TYPE_CHECKING:
-    from flambeau.record.plan import FamilySpec, Plan
-    from flambeau.record.tree import State
 
 FIELDS = (
     "PLAN RESULTS SEALS LOTS LOTS_END LOT COUNTS BASES SCALARS KINDS BLOCK PROGRAM ERA "
-    "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW SPARE MADE MADE_END"
+    "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW SPARE MADE MADE_END "
+    "HELD CLOCK EARLY WEAK"
 ).split()
+# HELD is how often the caller holds the lock of flushes: once where the card is shared. WEAK is a
+# weak reference to the plan.
 # A lot of memory for the results: the words that say that it is free, what is handed out of it, and
 # the program's table with its addresses. Any one will do.
-LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE".split()
-STALE = list(map(FIELDS.index, ("ERA", "THREAD", "MOST", "RAN")))
+LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE LOT_LATE LOT_LATE_END".split()
 FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
 # Where all lots are held, results get memory of their own: that is handed out as the lot SPARE, and
 # what is MADE for it are storages of so many bytes, whose addresses go to places of its table.
+# Results that are made when somebody looks (`flambeau.record.late`) have storages of their own in each
+# run. Words of one: where its result's entry has it, how it is made, the two storages it is made of.
 # Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
 # what it begins as, its origin, and what is made; of a write's: the base, how often it was written,
 # how often of these silently, and the two counts that are made.
-FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS, MADE_WORDS = 2, 4, 5, 2
+FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS, MADE_WORDS, LATE_WORDS = 2, 4, 5, 2, 4
 
 
 # ---- functions on words --------------------------------------------------------------------------
@@ -85,15 +89,24 @@ def replay(_: int, args: int, count: int) -> Any:
     if failed(card):
         return 0
     rec = word[args + 8]
-    if word[word[args + 16] + at.LOCKED] != 0 or not as_written(card, rec):
+    held = word[card + at.HELD]
+    if word[word[args + 16] + at.LOCKED] != held or not as_written(card, rec):
         return new_reference(given.FALSE)
     collecting = api.PyGC_Disable()
     answer = given.FALSE
     following = new_recording(word[args + 24])
     if following != 0 and made_ready(card, rec):
         answer = given.NONE
-        word[card + at.CODE] = run(card, rec)
-        if word[card + at.CODE] == 0:
+        fill(card, rec)
+        if held == 0:
+            code = run_briefly(card)
+        else:
+            if collecting:
+                api.PyGC_Enable()
+            code = run_for_long(card, rec)
+            collecting = api.PyGC_Disable()
+        word[card + at.CODE] = code
+        if code == 0:
             answer = given.TRUE
     if answer != given.TRUE:
         api.PyErr_Clear()
@@ -164,6 +177,7 @@ def as_written(card: int, rec: int) -> Any:
         or word[rec + at.RECORDING_CUTS] != given.EMPTY
         or word[card + at.RAN] == word[card + at.MOST]
         or word[given.ERA] != word[card + at.ERA]
+        or word[given.TALLY + 8 * at.MANY] & word[card + at.EARLY] != 0
         or word[word[card + at.RESULTS] + at.RESULTS_SEALS] != word[card + at.SEALS]
         or api.PyThread_get_thread_ident() != word[card + at.THREAD]
     ):
@@ -299,9 +313,10 @@ def numbers_taken(card: int, place: int) -> Any:
 def made_ready(card: int, rec: int) -> Any:
     """Makes what is going to be handed out; 0 where there is no memory for it."""
     handles = word[rec + at.RECORDING_HANDLES]
-    bases = word[rec + at.RECORDING_BASES]
     lot = word[card + at.LOT]
     if lot == word[card + at.SPARE] and not spare_made(card, lot):
+        return 0
+    if word[lot + at.LOT_LATE] != word[lot + at.LOT_LATE_END] and not late_made(card, lot):
         return 0
     entry = word[lot + at.LOT_FRESH]
     while entry != word[lot + at.LOT_FRESH_END]:
@@ -314,13 +329,27 @@ def made_ready(card: int, rec: int) -> Any:
         if word[entry + 24] == 0:
             return 0
         entry += 8 * at.FAMILY_WORDS
+    return writes_counted(card, rec)
+
+
+def writes_counted(card: int, rec: int) -> Any:
+    """Makes the counts of writes that there will be; 0 where there is no memory for them: those of
+    before stay then.
+    """
+    bases = word[rec + at.RECORDING_BASES]
     entry = word[card + at.WRITES]
     while entry != word[card + at.WRITES_END]:
         storage = word[item(bases, word[entry]) + at.FIRST_ELEMENT]
-        word[entry + 24] = sum_of(word[storage + at.STORAGE_VERSION], word[entry + 8])
-        word[entry + 32] = sum_of(word[storage + at.STORAGE_SILENT], word[entry + 16])
-        if word[entry + 24] == 0 or word[entry + 32] == 0:
+        version = sum_of(word[storage + at.STORAGE_VERSION], word[entry + 8])
+        silent = sum_of(word[storage + at.STORAGE_SILENT], word[entry + 16])
+        if version == 0 or silent == 0:
+            release(version)
+            release(silent)
             return 0
+        release(word[entry + 24])
+        release(word[entry + 32])
+        word[entry + 24] = version
+        word[entry + 32] = silent
         entry += 8 * at.WRITE_WORDS
     return 1
 
@@ -351,10 +380,58 @@ def spare_made(card: int, lot: int) -> Any:
     return 1
 
 
+def late_made(card: int, lot: int) -> Any:
+    """Makes the storages of late results; 0 where there is no memory."""
+    run = api.PyLong_FromLongLong(word[given.TALLY + 8 * at.RUNS])
+    if run == 0:
+        return 0
+    row = word[lot + at.LOT_LATE]
+    while row != word[lot + at.LOT_LATE_END]:
+        storage = late_storage(word[row + 8], word[row + 16], word[row + 24])
+        if storage == 0:
+            release(run)
+            return 0
+        word[storage + at.LATE__PLAN] = new_reference(word[card + at.WEAK])
+        word[storage + at.LATE__RUN] = new_reference(run)
+        word[word[row]] = storage
+        row += 8 * at.LATE_WORDS
+    release(run)
+    return 1
+
+
+def late_storage(maker: int, first: int, second: int) -> Any:
+    """A storage that a maker makes of two others when somebody asks for its memory; 0 where there
+    is no memory. It still has no plan and no run.
+    """
+    storage = api.PyType_GenericAlloc(given.LATE, 0)
+    operands = api.PyTuple_New(2)
+    if storage == 0 or operands == 0:
+        release(storage)
+        release(operands)
+        return 0
+    word[operands + at.FIRST_ELEMENT] = new_reference(first)
+    word[operands + at.FIRST_ELEMENT + 8] = new_reference(second)
+    without_memory(storage)
+    word[storage + at.LATE__MAKER] = new_reference(maker)
+    word[storage + at.LATE__OPERANDS] = operands
+    word[storage + at.LATE__COMPILED] = new_reference(given.TRUE)
+    return storage
+
+
 def let_go(card: int) -> Any:
-    """Gives up the storages of new memory, which the tensors have, if any do."""
-    lot = word[card + at.SPARE]
-    if lot == 0 or lot != word[card + at.LOT]:
+    """Gives up the storages of new memory, and of late results, which the tensors have, if any
+    do.
+    """
+    lot = word[card + at.LOT]
+    if lot == 0:
+        return 0
+    row = word[lot + at.LOT_LATE]
+    while row != word[lot + at.LOT_LATE_END]:
+        storage = word[word[row]]
+        word[word[row]] = 0
+        release(storage)
+        row += 8 * at.LATE_WORDS
+    if lot != word[card + at.SPARE]:
         return 0
     entry = word[lot + at.LOT_FRESH]
     while entry != word[lot + at.LOT_FRESH_END]:
@@ -384,12 +461,11 @@ def unmake(card: int) -> Any:
     return 0
 
 
-def run(card: int, rec: int) -> Any:
-    """Fills the table with the bases and runs the program; what that gives."""
+def fill(card: int, rec: int) -> Any:
+    """Writes the addresses of the bases into the program's table."""
     base = word[word[rec + at.RECORDING_BASES] + at.ITEMS]
     end = base + 8 * word[card + at.BASES]
-    table = word[word[card + at.LOT] + at.LOT_TABLE]
-    place = table
+    place = word[word[card + at.LOT] + at.LOT_TABLE]
     while base != end:
         buffer = word[word[word[base] + at.FIRST_ELEMENT] + at.STORAGE_BUFFER]
         word[place] = api.PyLong_AsVoidPtr(word[buffer + at.BUFFER_ADDRESS])
@@ -398,15 +474,41 @@ def run(card: int, rec: int) -> Any:
             word[place] += api.PyLong_AsLongLong(offset)
         base += 8
         place += 8
-    runs = word[given.TALLY + 8 * at.RUNS] + 1
-    word[given.TALLY + 8 * at.RUNS] = runs
+    word[given.TALLY + 8 * at.RUNS] += 1
     word[given.TALLY + 8 * at.EVENTS] += word[card + at.DEPTH]
-    if runs & 15 != 0:
+    return 0
+
+
+def run_briefly(card: int) -> Any:
+    """Runs the program on this thread; what that gives. One run of sixteen is timed."""
+    table = word[word[card + at.LOT] + at.LOT_TABLE]
+    if word[given.TALLY + 8 * at.RUNS] & 15 != 0:
         return call(given.RUN, table, word[card + at.PROGRAM], 1)
     began = now(card)
     code = call(given.RUN, table, word[card + at.PROGRAM], 1)
     spent = now(card) - began
     word[given.TALLY + 8 * at.NANOSECONDS] += 16 * spent
+    return code
+
+
+def run_for_long(card: int, rec: int) -> Any:
+    """Runs the program on all threads, while others have the interpreter; what that gives."""
+    began = now(card)
+    ticks = word[given.TALLY + 8 * at.TICKS] + 1
+    word[given.TALLY + 8 * at.TICKS] = ticks
+    word[word[card + at.CLOCK]] = ticks
+    put(rec + at.RECORDING_TAKEN, given.TRUE)
+    table = word[word[card + at.LOT] + at.LOT_TABLE]
+    threads = word[given.NUM_THREADS]
+    thread = api.PyEval_SaveThread()
+    code = call(given.RUN, table, word[card + at.PROGRAM], threads)
+    api.PyEval_RestoreThread(thread)
+    if code != 0:
+        put(rec + at.RECORDING_TAKEN, given.FALSE)
+    elif not writes_counted(card, rec):
+        api.PyErr_Clear()
+    spent = now(card) - began
+    word[given.TALLY + 8 * at.NANOSECONDS] += spent
     return code
 
 
@@ -458,13 +560,14 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 INLINED = (
     new_recording, as_written, free_lot, counted, untouched, with_memory, with_attribute,
-    numbers_taken, made_ready, new_family, new_storage, storage_of, spare_made, let_go, sum_of,
-    unmake, run, now, hand_out, set_attribute,
+    numbers_taken, made_ready, new_family, new_storage, storage_of, without_memory, spare_made,
+    late_made, late_storage, let_go, sum_of,
+    writes_counted, unmake, fill, run_briefly, run_for_long, now, hand_out, set_attribute,
     *SHARED,
 )  # fmt: skip
 
 
-# ---- cards ---------------------------------------------------------------------------------------
+# ---- the native function -------------------------------------------------------------------------
 
 
 @cache
@@ -487,11 +590,13 @@ def native() -> Any:
         RECORDING=Recording,
         STORAGE=Storage,
         BUFFER=Buffer,
+        LATE=LateStorage,
         MINUS_ONE=-1,
         **NAMES,
     )
     given["GENERAL_LOOKUP"] = words.general_lookup()
     given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
+    given["NUM_THREADS"] = ctypes.addressof(NUM_THREADS)
     found = builtins((replay,), INLINED, numbers, given)
     return None if found is None else found[0]
 
@@ -508,6 +613,7 @@ def _numbers() -> dict[str, int]:
         (Recording, "RECORDING", words.public(Recording)),
         (Storage, "STORAGE", words.public(Storage)),
         (Buffer, "BUFFER", words.public(Buffer)),
+        (LateStorage, "LATE", LateStorage.__slots__),
         (Results, "RESULTS", ("seals",)),
     )
     lock = threading.RLock()
@@ -516,8 +622,14 @@ def _numbers() -> dict[str, int]:
     found |= {name: 8 * number for number, name in enumerate(LOT_FIELDS)}
     found |= {"LOT_WORDS": len(LOT_FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
-    found["MADE_WORDS"] = MADE_WORDS
-    found |= {"RUNS": RUNS, "EVENTS": EVENTS, "NANOSECONDS": NANOSECONDS}
+    found |= {"MADE_WORDS": MADE_WORDS, "LATE_WORDS": LATE_WORDS}
+    found |= {
+        "RUNS": RUNS,
+        "EVENTS": EVENTS,
+        "NANOSECONDS": NANOSECONDS,
+        "TICKS": TICKS,
+        "MANY": MANY,
+    }
     found["DICT"] = words.place_of_dictionary(recorder.handle_class())
     found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
     return found | {"INTEGERS": INTEGERS}
@@ -533,143 +645,3 @@ def _lock_count(lock: Any) -> int:
         if seen == [0, 1, 2, 1, 0]:
             return place
     raise words.Unknown
-
-
-class Card:
-    """What is known of a flush at a place in the tree, in the words of `FIELDS`."""
-
-    __slots__ = ("address", "held", "ran", "seals", "words")
-
-    def __init__(self, state: State, plan: Plan, counts: Any) -> None:
-        native = plan.compiled
-        self.seals = plan.results.seals
-        self.ran = 0
-        kinds = [FLOATS if d.kind == "f" else INTEGERS for d in native.program.scalars]
-        patterns = [_pattern(family, plan.spent_frame) for family in plan.families]
-        families = [
-            (family.numbers[0], address_of(pattern), id(family.origin[0]), 0)
-            for family, pattern in zip(plan.families, patterns)
-        ]
-        silenced = dict(plan.silenced)
-        writes = [(base, count, silenced.get(base, 0), 0, 0) for base, count in plan.counted]
-        known = self.seals if plan.results.sizes else (plan.results.lot,)
-        found = [_words_of(lot, plan) for lot in known]
-        lots = [numbers for numbers, _ in found]
-        spare = _spare(plan) if with_spare(plan) else None
-        lists = [np.array(rows or [0], np.int64) for rows in (kinds, lots, families, writes)]
-        # All that the words name; what the families name is the plan's.
-        self.held = (plan, plan.results, self.seals, counts, native, patterns, lists, found, spare)
-        values = {
-            "PLAN": id(plan),
-            "RESULTS": id(plan.results),
-            "SEALS": id(self.seals),
-            "COUNTS": address_of(counts),
-            "BASES": native.base_count,
-            "SCALARS": len(kinds),
-            "KINDS": address_of(lists[0]),
-            "BLOCK": native.scalar_address,
-            "PROGRAM": native.entry,
-            "ERA": int(ERA[0]),
-            "THREAD": threading.get_ident(),
-            "DEPTH": state.depth,
-            # The run by which compiling has paid is Python's.
-            "MOST": plan.due - 1 - plan.runs if plan.due > plan.runs else -1,
-        }
-        entries = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
-        for array, (name, rows) in zip(lists[1:], entries.items()):
-            values[name], values[name + "_END"] = _extent(array if rows else array[:0])
-        if spare is not None:
-            values["SPARE"] = address_of(spare[0])
-            values["MADE"], values["MADE_END"] = _extent(spare[1])
-        self.words = np.array([values.get(name, 0) for name in FIELDS], np.int64)
-        self.address = address_of(self.words)
-
-    def code(self) -> int:
-        """What the program has refused its data with."""
-        return int(self.words[FIELDS.index("CODE")])
-
-    def runs(self) -> int:
-        """How often it has run since this was last asked."""
-        before, self.ran = self.ran, int(self.words[FIELDS.index("RAN")])
-        return self.ran - before
-
-    def ran_often(self, least: int) -> bool:
-        """Whether it has run at least so many times."""
-        return int(self.words[FIELDS.index("RAN")]) >= least
-
-    def stale(self, plan: Plan) -> bool:
-        """Whether another one could run where this one does not."""
-        era, thread, most, ran = map(int, self.words[STALE])
-        return (
-            plan.results.seals is not self.seals
-            or era != ERA[0]
-            or thread != threading.get_ident()
-            or most == ran
-        )
-
-
-def _words_of(lot: Lot, plan: Plan) -> tuple[tuple[int, ...], Any]:
-    """What a card says of a lot (`LOT_FIELDS`), and what has to be held while it does."""
-    native = plan.compiled
-    table = np.array([0] * native.base_count + native.addresses([], lot.storages), np.int64)
-    fresh = np.array([(n, id(lot.storages[index])) for n, index in plan.fresh], np.int64)
-    free = (0, 0) if lot.sealed is None else (lot.sealed.first, lot.sealed.end)
-    return (*free, *_extent(fresh), address_of(table)), (lot.sealed, fresh, table)
-
-
-def with_spare(plan: Plan) -> bool:
-    """Whether all results are small, and each is one tensor's: they may get new memory."""
-    sizes = plan.results.sizes
-    indexes = {index for _, index in plan.fresh}
-    return 0 < len(sizes) == len(plan.fresh) == len(indexes) and plan.results.nbytes <= LARGE
-
-
-def _spare(plan: Plan) -> tuple[Any, ...]:
-    """The lot of new memory, what is made for it, and what has to be held with it."""
-    native, sizes = plan.compiled, plan.results.sizes
-    table = np.array([0] * (native.base_count + len(sizes)) + native.addresses([], []), np.int64)
-    first = address_of(table) + 8 * native.base_count
-    fresh = np.array([(number, 0) for number, _ in plan.fresh], np.int64)
-    made = np.array([(sizes[index], first + 8 * index) for _, index in plan.fresh], np.int64)
-    lot = np.array([0, 0, *_extent(fresh), address_of(table)], np.int64)
-    return lot, made, fresh, table
-
-
-def _extent(array: Any) -> tuple[int, int]:
-    """Where it begins and ends."""
-    return address_of(array), address_of(array) + array.nbytes
-
-
-def _pattern(family: FamilySpec, frame: Any) -> Any:
-    """What `join_alone` makes, as `new_family` takes it."""
-    model = Family()
-    contents = {name: id(getattr(model, name)) for name in Family.__slots__}
-    contents |= {"members": -1, "changes": id(1), "source": id(family.flat), "frame": id(frame)}
-    if family.first >= 0:
-        contents["base"] = 0
-    pairs = [(words.slot_of(Family, name), content) for name, content in contents.items()]
-    return np.array([*pairs, (0, 0)], np.int64)
-
-
-def replayable(plan: Plan) -> bool:
-    """Whether runs of a plan are all alike, and of what native code can hand out."""
-    native = plan.compiled
-    return (
-        native is not None
-        and native.alone
-        and not native.has_complex
-        and (bool(plan.results.seals) or not plan.results.sizes or with_spare(plan))
-        and plan.results.nbytes <= LARGE
-        and plan.runs >= OPTIONS.settled
-        and plan.runs + 1 != plan.due
-        and not (plan.early or plan.others or plan.imported or plan.restricted or plan.rewritten)
-        and not plan.late
-        and (plan.frame is None or plan.spent_frame is not None)
-        and all(
-            family.alone
-            and family.origin is not None
-            and plan.frame is not None
-            and any(family.numbers[0] == number for number, _ in plan.fresh)
-            for family in plan.families
-        )
-    )

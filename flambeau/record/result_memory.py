@@ -7,16 +7,17 @@ theirs back.
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import weakref
 
+import numpy as np
+
 from flambeau.record import words
+from flambeau.record.statistics import TALLY, TICKS
 from flambeau.record.storage import BUFFER_BASELINE, OWNER_BASELINE, Storage, allocate
 
 getrefcount = sys.getrefcount
-_ticks = itertools.count(1)  # runs of plans with large results
 # The reference counts of a storage in a list that a loop shows, and of a buffer under a name.
 STORAGE_HELD = next(getrefcount(storage) for storage in [Storage(allocate(0))])
 BUFFER_HELD = BUFFER_BASELINE + 1
@@ -93,6 +94,7 @@ class Results:
 
     __slots__ = (
         "__weakref__",
+        "clock",
         "lot",
         "lots",
         "moved",
@@ -102,7 +104,6 @@ class Results:
         "sealings",
         "seals",
         "sizes",
-        "tick",
     )
 
     def __init__(self, sizes: list[int]) -> None:
@@ -116,14 +117,20 @@ class Results:
         # The runs from which on sealing, and one more lot, are worth trying again.
         self.seal_at = self.retry_at = 0
         self.sealings = 0
-        self.tick = 0  # the last run, among those of plans with large results
+        # The last run, among those of plans with large results; native code writes it, too.
+        self.clock = np.zeros(1, np.int64)
+
+    @property
+    def tick(self) -> int:
+        return int(self.clock[0])
 
     def take(self, runs: int, compiled: bool) -> list[Storage]:
         """The storages for the results of the run that comes after so many."""
         if not self.sizes:
             return self.lot.storages
         if self.nbytes > LARGE:
-            self.tick = next(_ticks)
+            TALLY[TICKS] += 1
+            self.clock[0] = TALLY[TICKS]
         if not self.lots:
             return self.another().storages
         lot, held = self.lot, []

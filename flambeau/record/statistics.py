@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What native code counts (see `flambeau.record.replay`): runs, events, nanoseconds.
-TALLY = np.zeros(3, np.int64)
-RUNS, EVENTS, NANOSECONDS = range(3)
+# What native code counts (see `flambeau.record.replay`): runs, events, nanoseconds; and, as Python
+# does, runs of plans with large results. MANY is not 0 while runs of known programs that are heavy
+# are Python's to count (see `flambeau.record.worth.Early`).
+TALLY = np.zeros(5, np.int64)
+RUNS, EVENTS, NANOSECONDS, TICKS, MANY = range(5)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from flambeau.core.dtypes import uint32
 from flambeau.graph.program import Program
 from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
 from flambeau.ops.value import Value
-from flambeau.record.statistics import STATISTICS
+from flambeau.record.statistics import MANY, STATISTICS, TALLY
 
 if TYPE_CHECKING:
     from flambeau.record.tree import State
@@ -69,9 +69,16 @@ class Early:
 
     def __init__(self) -> None:
         self.waiting = 0.0
-        self.many = False
         self.known = 0  # runs since the last new one
         self.paid = 0  # compiled programs that have run so often that it was worth it
+
+    @property
+    def many(self) -> bool:
+        return bool(TALLY[MANY])
+
+    @many.setter
+    def many(self, many: bool) -> None:
+        TALLY[MANY] = many
 
     def waits(self, program: Program) -> bool:
         """Counts a program before its first run, if it is one of these.

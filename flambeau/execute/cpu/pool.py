@@ -231,15 +231,14 @@ def default_num_threads() -> int:
     return max(1, min(cpus, runner.MAX_WORKERS + 1))
 
 
-_num_threads = 0  # 0: not asked for yet.
+NUM_THREADS = (ctypes.c_int64 * 1)()  # 0: not asked for yet; native code knows its address
 
 
 def get_num_threads() -> int:
     """How many threads a program may use, its caller included."""
-    global _num_threads
-    if _num_threads == 0:
-        _num_threads = default_num_threads()
-    return _num_threads
+    if NUM_THREADS[0] == 0:
+        NUM_THREADS[0] = default_num_threads()
+    return NUM_THREADS[0]
 
 
 def set_num_threads(threads: int) -> None:
@@ -247,9 +246,8 @@ def set_num_threads(threads: int) -> None:
 
     Results do not depend on it. Raises RuntimeError unless `threads` is a positive int.
     """
-    global _num_threads
     if isinstance(threads, bool) or not isinstance(threads, int):
         raise TypeError(f"set_num_threads expects an int, but got {type(threads).__name__}")
     if threads <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
-    _num_threads = min(threads, runner.MAX_WORKERS + 1)
+    NUM_THREADS[0] = min(threads, runner.MAX_WORKERS + 1)
