@@ -67,8 +67,8 @@ LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE LOT_LATE LOT_L
 FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
 # Where all lots are held, results get memory of their own: that is handed out as the lot SPARE, and
 # what is MADE for it are storages of so many bytes, whose addresses go to places of its table.
-# Results that are made when somebody looks (`flambeau.record.late`) have storages of their own in each
-# run. Words of one: where its result's entry has it, how it is made, the two storages it is made of.
+# Results that are made when somebody looks (`flambeau.record.late`) have storages of their own in
+# each run. Words of one: where its result's entry has it, its maker, the two that it is made of.
 # Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
 # what it begins as, its origin, and what is made; of a write's: the base, how often it was written,
 # how often of these silently, and the two counts that are made.
