@@ -11,6 +11,7 @@
 | FLAMBEAU_CACHE_LIMIT_MB | how many MiB of them (512) |
 | FLAMBEAU_CPU_CAPABILITY | the most that kernels may use: avx512, avx2, or default (SSE) |
 | FLAMBEAU_MATRIX_UNIT=0 | float32 products use vector instructions only, not Intel's AMX |
+| FLAMBEAU_WINOGRAD=0 | convolutions of 3 x 3 are plain sums, not in Winograd's form |
 | FLAMBEAU_TUNE=1 | where several kernels can serve, the fastest is found by timing them |
 | FLAMBEAU_CHECK=1 | compiled kernels check each load and store against their buffers |
 | FLAMBEAU_LEAVE | packages whose names `flambeau run` leaves to what is installed: torchmetrics |
@@ -100,6 +101,11 @@ def cpu_capability() -> str | None:
 def matrix_unit_wanted() -> bool:
     """Whether products may use the CPU's matrix unit where it has one."""
     return os.environ.get("FLAMBEAU_MATRIX_UNIT", "1") != "0"
+
+
+def winograd_wanted() -> bool:
+    """Whether convolutions of 3 x 3 may have fewer products, in Winograd's form."""
+    return os.environ.get("FLAMBEAU_WINOGRAD", "1") != "0"
 
 
 def tuning_wanted() -> bool:

@@ -84,7 +84,7 @@ def spelled_with_sources(program: Program) -> str | None:
     sources, spelled = compiler_sources(), spelling(program)
     if sources is None or spelled is None:
         return None
-    return f"{has_matrix_unit()} {sources}\n{spelled}"
+    return f"{has_matrix_unit()} {settings.winograd_wanted()} {sources}\n{spelled}"
 
 
 def spelling(program: Program) -> str | None:

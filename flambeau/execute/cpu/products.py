@@ -16,23 +16,31 @@ from flambeau.execute.cpu.contraction_pairs import PairPlan, Zip, pair_plan, zip
 from flambeau.execute.cpu.contraction_plan import Choice, ranked
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, PICKED, Band
 from flambeau.execute.cpu.contraction_wide import WidePlan, wide_kernel, wide_plan
+from flambeau.execute.cpu.convolution_plans import (
+    gradient_plan_of,
+    image_plan_of,
+    is_run,
+    tile_plan_of,
+)
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form
-from flambeau.execute.cpu.fusion import FOLDED, Group
+from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.gradient_kernels import gradient_kernels
-from flambeau.execute.cpu.gradient_plan import GradientPlan, gradient_strips
+from flambeau.execute.cpu.gradient_plan import GradientPlan
 from flambeau.execute.cpu.image_kernels import image_kernel
 from flambeau.execute.cpu.image_pack import weights_kernel
-from flambeau.execute.cpu.image_plan import ImagePlan, Weights, image_plan, image_strips
-from flambeau.execute.cpu.index import Expression, Variable, of, space_position
-from flambeau.execute.cpu.layouts import MIN_BATCH as MIN_INNER
+from flambeau.execute.cpu.image_plan import ImagePlan, Weights
+from flambeau.execute.cpu.index import Expression, Variable, of
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
 from flambeau.execute.cpu.matrix_kernels import RESERVED as MATRIX_RESERVED
 from flambeau.execute.cpu.matrix_kernels import matrix_kernels, scratch_bytes
 from flambeau.execute.cpu.matrix_pack import pack_kernel
-from flambeau.execute.cpu.matrix_plan import BLOCK, MatrixPlan, Side, matrix_plan
+from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
+from flambeau.execute.cpu.winograd_kernels import RESERVED as TILED
+from flambeau.execute.cpu.winograd_kernels import made_weights, tiles_kernel
+from flambeau.execute.cpu.winograd_plan import TilePlan
 
 FAR_ROWS = 512  # bytes between rows from which on prefetching hardware does not see them coming
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
@@ -84,12 +92,15 @@ def contraction_kernels(
     if element is None:
         return None
     on_unit = form.unit != VECTOR
-    gradient = _gradient_plan(group, left, right, vector_bits) if on_unit else None
+    gradient = gradient_plan_of(group, left, right, vector_bits) if on_unit else None
     if gradient is not None:
         return _gradient_kernels(group, stores, forward, scratch, vector_bits, gradient)
-    image = _image_plan(group, left, right, vector_bits) if on_unit else None
+    image = image_plan_of(group, left, right, vector_bits) if on_unit else None
     if image is not None:
         return _image_kernels(group, stores, forward, scratch, vector_bits, packs, image)
+    tiles = tile_plan_of(group, left, right, vector_bits) if form == DEFAULT else None
+    if tiles is not None:
+        return _tile_kernels(group, stores, forward, scratch, vector_bits, packs, tiles)
     axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     if _is_thin(axes) or (form == DEFAULT and _is_row_by_matrix(axes, element, vector_bits)):
         return None
@@ -208,9 +219,11 @@ def tiled_spec(
     left, right = group.anchors[0].operands
     if _element(group) != "float":
         return None
-    if _gradient_plan(group, left, right, vector_bits) is not None:
+    if gradient_plan_of(group, left, right, vector_bits) is not None:
         return None
-    if _image_plan(group, left, right, vector_bits) is not None:
+    if image_plan_of(group, left, right, vector_bits) is not None:
+        return None
+    if tile_plan_of(group, left, right, vector_bits) is not None:
         return None
     axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     spec = Contraction(axes, "float", "float", _bands(group))
@@ -300,89 +313,6 @@ def _matrix_kernels(
     return kernels
 
 
-def _image_plan(group: Group, left: Node, right: Node, vector_bits: int) -> ImagePlan | None:
-    """The plan of a convolution that the matrix unit computes from the image itself."""
-    anchor = group.anchors[0]
-    v = anchor.value
-    if v.primitive.name != "conv":
-        return None
-    image, weights = left.data[1], right.data[1]
-    place = {x.number: i for i, x in enumerate(group.kept)}
-    dims = [d.single for d in anchor.position.dims]
-    batch, of_group, out, *space = dims
-    depth, *offsets = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
-
-    inner = batch is not None and _stride(image, batch) == 1 and batch.extent >= MIN_INNER
-    strips = image_strips(v, inner, anchor.unpadded, vector_bits)
-    if strips is None:
-        return None
-    steps = []
-    numbers = zip(space, offsets, v.attrs["strides"], v.attrs["dilations"], strict=True)
-    for along, offset, step, spread in numbers:
-        moved = _stride(image, offset) // spread or _stride(image, along) // step
-        steps.append((moved, _stride(weights, offset)))
-    steps = [*[(0, 0)] * (2 - len(steps)), *steps]
-    space = [*[None] * (2 - len(space)), *space]
-    loops = [x for x in (batch, of_group) if x is not None and not (inner and x is batch)]
-    around = [(place[x.number], x.extent, _stride(image, x), _stride(weights, x)) for x in loops]
-    fixed = (out, *space, batch if inner else None)
-    where = [-1 if x is None else place[x.number] for x in fixed]
-    lead = _stride(weights, out), _stride(weights, depth)
-    if min(lead) < 1:
-        return None
-    of_image = steps[0][0], steps[1][0], _stride(image, depth)
-    return image_plan(
-        strips,
-        tuple(around),
-        (where[0], where[1], where[2], where[3]),
-        of_image,
-        (*lead, steps[0][1], steps[1][1]),
-    )
-
-
-def _stride(address: Expression, variable: Variable | None) -> int:
-    """By how much an address grows along a variable (None: an axis that is not there)."""
-    return 0 if variable is None else address.coefficient(variable)
-
-
-def _gradient_plan(group: Group, left: Node, right: Node, vector_bits: int) -> GradientPlan | None:
-    """The plan of a convolution that the matrix unit computes as a weight gradient."""
-    anchor = group.anchors[0]
-    v = anchor.value
-    if v.primitive.name != "conv":
-        return None
-    image, cotangent = left.data[1], right.data[1]
-    channel, _, out, *taps = [d.single for d in anchor.position.dims]
-    batch, *space = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
-
-    inner = batch is not None and _stride(image, batch) == 1 and batch.extent >= MIN_INNER
-    strips = gradient_strips(v, inner, anchor.unpadded, vector_bits)
-    if strips is None:
-        return None
-    steps = []
-    numbers = zip(taps, space, v.attrs["strides"], v.attrs["dilations"], strict=True)
-    for tap, along, spread, step in numbers:
-        steps.append(_stride(image, along) // step or _stride(image, tap) // spread)
-    steps = [*[0] * (2 - len(steps)), *steps]
-    width = strips.shape.inner
-    near = _stride(cotangent, batch) if inner else 1
-    if near != 1 or (space[-1] is not None and _stride(cotangent, space[-1]) != width):
-        return None
-    if inner and steps[1] != width and width % BLOCK:
-        return None
-    place = {x.number: i for i, x in enumerate(group.kept)}
-    fixed = (channel, out, *[None] * (2 - len(taps)), *taps)
-    where = [-1 if x is None else place[x.number] for x in fixed]
-    outer = None if inner else batch
-    line = _stride(cotangent, space[0]) if len(space) == 2 else 0
-    return GradientPlan(
-        strips,
-        (where[0], where[1], where[2], where[3]),
-        (_stride(image, outer), _stride(image, channel), *steps),
-        (_stride(cotangent, outer), _stride(cotangent, out), line),
-    )
-
-
 def _gradient_kernels(
     group: Group,
     stores: Sequence[Store],
@@ -396,38 +326,12 @@ def _gradient_kernels(
         return [(text, tasks, tasks > 1, 0) for text, tasks in made]
 
     nodes = ordered_nodes([s.node for s in stores], forward)
-    plan = replace(plan, run=_is_run(group, stores, nodes, plan))
+    plan = replace(plan, run=is_run(group, stores, nodes, plan))
     key = ("gradient", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
     operands = [*map(operand_of, group.anchors[0].operands), memory, memory, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
-
-
-def _is_run(
-    group: Group, stores: Sequence[Store], nodes: Sequence[Node], plan: GradientPlan
-) -> bool:
-    """Whether all that is read and written for an output's results lies in their order."""
-    channel, _, line, column = plan.positions
-    rows, cols = plan.strips.shape.rows.taps, plan.strips.shape.cols.taps
-    inner = column if column >= 0 else line
-    if channel < 0 or inner < 0:
-        return False
-    moves = [(channel, rows * cols), (line, cols), (column, 1)]
-    moving = [(group.kept[place], step) for place, step in moves if place >= 0]
-    places = [s.address for s in stores if not s.unwritten]
-    for node in nodes:
-        if node.kind == "load" and not node.data[2]:
-            places.append(node.data[1])
-        elif node.kind not in ("literal", "scalar", "op", "result"):
-            return False
-    for address in places:
-        if not all(isinstance(a, Variable) for a, _ in address.terms):
-            return False
-        along = _stride(address, group.kept[inner])
-        if along not in (0, 1) or any(_stride(address, v) != along * n for v, n in moving):
-            return False
-    return True
 
 
 def _image_kernels(
@@ -452,6 +356,34 @@ def _image_kernels(
 
     key = ("image", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
+    operands = [operand_of(nodes[0]), operand_of(nodes[1]), memory, packed, *outer]
+    kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+    return kernels
+
+
+def _tile_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    packs: Packs,
+    plan: TilePlan,
+) -> list[KernelCode]:
+    """The weights in Winograd's form, and the convolution."""
+    nodes = group.anchors[0].operands
+    kernels: list[KernelCode] = []
+    size, what = plan.weights_bytes, f"weights in tiles [{plan.outs}]"
+    packing = _made_weights(plan)
+    packed = _packed(operand_of(nodes[1]), packing, size, what, kernels, scratch, packs)
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        text, tasks = tiles_kernel(plan, epilogue)
+        return [(text, tasks, tasks > 1, 0)]
+
+    key = ("tiles", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, TILED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
     operands = [operand_of(nodes[0]), operand_of(nodes[1]), memory, packed, *outer]
     kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
@@ -491,6 +423,11 @@ def _pack_text(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
 @lru_cache(1024)
 def _zip_text(vector_bits: int, zipped: Zip) -> tuple[str, int, list[int]]:
     return zip_kernel(vector_bits, zipped)
+
+
+@lru_cache(1024)
+def _made_weights(plan: TilePlan) -> tuple[str, int, list[int]]:
+    return made_weights(plan)
 
 
 @lru_cache(1024)
