@@ -152,6 +152,94 @@ def test_errors_are_near_those_of_plain_sums(
     assert errors[0] < 3 * errors[1]
 
 
+@pytest.mark.parametrize("vector_bits", WIDTHS)
+@pytest.mark.parametrize(
+    ("images", "channels", "outs", "space", "zeros"),
+    [
+        (3, 64, 32, (13, 15), 1),
+        (8, 32, 64, (7, 7), 1),
+        (1, 96, 128, (14, 16), 1),
+        (2, 128, 256, (10, 30), 0),
+        (3, 64, 32, (9, 31), 1),
+        (1, 256, 128, (16, 17), 2),
+    ],
+)
+def test_gradients_of_weights(
+    images: int, channels: int, outs: int, space: Any, zeros: int, vector_bits: int
+) -> None:
+    """By themselves, and with an update of the weights, which is made in the same kernel."""
+    b = Builder(f"weights {images} {channels} {outs} {space}")
+    image = padded(elementwise.tanh(b.random((images, 1, channels, *space))), zeros)
+    ct = b.random((images, 1, outs, *[n + 2 * zeros - 2 for n in space]))
+    gradient = contraction.conv_weight_gradient(ct, image, (3, 3), **DENSE)
+    w = b.random(gradient.shape)
+    moved = elementwise.sub(w, gradient * 0.01)
+    compiled = b.check([gradient, moved], tolerance=8192.0, vector_bits=vector_bits)
+    assert sums(compiled)
+
+
+def sums(compiled: CompiledProgram) -> bool:
+    """Whether a kernel adds up products of tiles."""
+    return any("@cotangents" in k.text for k in compiled.kernels)
+
+
+def weight_gradient(x: Any, ct: Any, vector_bits: int) -> Any:
+    b = Builder()
+    image, cotangent = (b.data(a.astype(np.float32), dtypes.float32) for a in (x, ct))
+    value = contraction.conv_weight_gradient(cotangent, padded(image, 1), (3, 3), **DENSE)
+    found, compiled = results(b, value, vector_bits)
+    assert sums(compiled)
+    return found[0]
+
+
+@pytest.mark.parametrize("vector_bits", WIDTHS)
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_gradients_of_what_is_no_finite_number(vector_bits: int, blocks: int) -> None:
+    """The taps that see an infinity are infinite; others, and other channels, are numbers."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((2, 1, 64 * blocks, 12, 12))
+    ct = np.abs(rng.standard_normal((2, 1, 64 * blocks, 12, 12)))
+    x[1, 0, 37, 0, 11] = np.inf  # the corner: taps below it and to its right see padding
+    ct[0, 0, 50, 4, 4] = np.nan
+    found = weight_gradient(x, ct, vector_bits)
+    others = np.arange(64 * blocks) != 50
+    assert np.isnan(found[50]).all()
+    assert (found[others, 37][:, :2, 1:] == np.inf).all()
+    found[50], found[:, 37, :2, 1:] = 0, 0
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("vector_bits", WIDTHS)
+def test_gradients_of_whole_numbers_are_exact(vector_bits: int) -> None:
+    rng = np.random.default_rng(6)
+    x, ct = (rng.integers(-4, 5, (3, 1, n, 13, 19)).astype(np.float64) for n in (64, 32))
+    assert np.array_equal(weight_gradient(x, ct, vector_bits), exact_gradient(x, ct))
+
+
+def exact_gradient(x: Any, ct: Any) -> Any:
+    rows, cols = ct.shape[3:]
+    wide = np.pad(x.astype(np.float64), ((0, 0),) * 3 + ((1, 1),) * 2)[:, 0]
+    found = np.zeros((ct.shape[2], x.shape[2], 3, 3))
+    for i, j in np.ndindex(3, 3):
+        seen = wide[:, :, i : i + rows, j : j + cols]
+        found[:, :, i, j] = np.einsum("nkyx,ncyx->kc", ct[:, 0].astype(np.float64), seen)
+    return found
+
+
+def test_errors_of_gradients_are_near_those_of_plain_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    x, ct = (rng.standard_normal((4, 1, 64, 28, 28)).astype(np.float32) for _ in range(2))
+    exact = exact_gradient(x, ct)
+    found = weight_gradient(x, ct, 512)
+    monkeypatch.setenv("FLAMBEAU_WINOGRAD", "0")
+    b = Builder()
+    image, cotangent = (b.data(a, dtypes.float32) for a in (x, ct))
+    value = contraction.conv_weight_gradient(cotangent, padded(image, 1), (3, 3), **DENSE)
+    plain = results(b, value, 512)[0][0]
+    worst, of_plain = [float(np.sqrt(np.mean((a - exact) ** 2))) for a in (found, plain)]
+    assert worst < 3 * of_plain
+
+
 def test_few_channels_or_tiles_are_plain_sums() -> None:
     for images, channels, outs, side in ((8, 16, 64, 14), (8, 64, 16, 14), (1, 64, 64, 7)):
         b = Builder()
@@ -168,10 +256,11 @@ def test_the_same_bits_for_any_number_of_threads(threads: int) -> None:
         conv = flambeau.nn.Conv2d(32, 64, 3, padding=1)
         x = flambeau.randn(5, 32, 15, 15, requires_grad=True)
         for _ in range(3):
-            x.grad = None
+            x.grad = conv.weight.grad = None
             out = conv(x).relu()
             (out * out).sum().backward()
-        return out.detach().numpy().copy(), x.grad.numpy().copy()
+        assert conv.weight.grad is not None
+        return [t.detach().numpy().copy() for t in (out, x.grad, conv.weight.grad)]
 
     before = flambeau.get_num_threads()
     try:

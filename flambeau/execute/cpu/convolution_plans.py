@@ -12,7 +12,13 @@ from flambeau.execute.cpu.index import Expression, Variable, space_position
 from flambeau.execute.cpu.layouts import MIN_BATCH as MIN_INNER
 from flambeau.execute.cpu.loops import Store
 from flambeau.execute.cpu.matrix_plan import BLOCK
-from flambeau.execute.cpu.winograd_plan import TilePlan, in_strips, winograd_suits
+from flambeau.execute.cpu.winograd_plan import (
+    SumPlan,
+    TilePlan,
+    in_strips,
+    sums_suit,
+    winograd_suits,
+)
 
 
 def image_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> ImagePlan | None:
@@ -96,11 +102,17 @@ def gradient_plan_of(
 
 
 def is_run(
-    group: Group, stores: Sequence[Store], nodes: Sequence[Node], plan: GradientPlan
+    group: Group,
+    stores: Sequence[Store],
+    nodes: Sequence[Node],
+    positions: tuple[int, int, int, int],
+    taps: tuple[int, int],
 ) -> bool:
-    """Whether all that is read and written for an output's results lies in their order."""
-    channel, _, line, column = plan.positions
-    rows, cols = plan.strips.shape.rows.taps, plan.strips.shape.cols.taps
+    """Whether all that is read and written for an output's results lies in their order; positions
+    of channels, outputs and taps in `group.kept`.
+    """
+    channel, _, line, column = positions
+    rows, cols = taps
     inner = column if column >= 0 else line
     if channel < 0 or inner < 0:
         return False
@@ -157,3 +169,37 @@ def tile_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> Til
 def stride(address: Expression, variable: Variable | None) -> int:
     """By how much an address grows along a variable (None: an axis that is not there)."""
     return 0 if variable is None else address.coefficient(variable)
+
+
+def sum_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> SumPlan | None:
+    """The plan of a gradient of weights that is computed in Winograd's form."""
+    anchor = group.anchors[0]
+    v = anchor.value
+    if not sums_suit(v, vector_bits) or anchor.bands:
+        return None
+    image, cotangent = left.data[1], right.data[1]
+    place = {x.number: i for i, x in enumerate(group.kept)}
+    channel, _, out, *taps = [d.single for d in anchor.position.dims]
+    batch, *space = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
+    along, lines = [[stride(address, x) for x in space] for address in (image, cotangent)]
+    near = [stride(image, x) for x in taps] == along and along[1] == lines[1] == 1
+    if not near or channel is None or out is None:
+        return None
+    if stride(cotangent, channel) or stride(image, out) or any(stride(cotangent, x) for x in taps):
+        return None
+    return SumPlan(
+        vector_bits,
+        v.inputs[0].shape[2],
+        v.shape[0],
+        v.shape[2],
+        v.inputs[1].shape[3],
+        v.inputs[1].shape[4],
+        (stride(image, batch), stride(image, channel), along[0]),
+        (stride(cotangent, batch), stride(cotangent, out), lines[0]),
+        (place[channel.number], place[out.number], *_places(place, taps)),
+    )
+
+
+def _places(place: dict[int, int], taps: Sequence[Variable | None]) -> tuple[int, int]:
+    first, second = [-1 if x is None else place[x.number] for x in taps]
+    return first, second

@@ -20,6 +20,7 @@ from flambeau.execute.cpu.convolution_plans import (
     gradient_plan_of,
     image_plan_of,
     is_run,
+    sum_plan_of,
     tile_plan_of,
 )
 from flambeau.execute.cpu.emit import Emitter, Reg
@@ -38,9 +39,11 @@ from flambeau.execute.cpu.matrix_pack import pack_kernel
 from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
+from flambeau.execute.cpu.winograd import TAPS
+from flambeau.execute.cpu.winograd_gradient import sum_kernels
 from flambeau.execute.cpu.winograd_kernels import RESERVED as TILED
 from flambeau.execute.cpu.winograd_kernels import made_weights, tiles_kernel
-from flambeau.execute.cpu.winograd_plan import TilePlan
+from flambeau.execute.cpu.winograd_plan import SumPlan, TilePlan
 
 FAR_ROWS = 512  # bytes between rows from which on prefetching hardware does not see them coming
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
@@ -101,6 +104,9 @@ def contraction_kernels(
     tiles = tile_plan_of(group, left, right, vector_bits) if form == DEFAULT else None
     if tiles is not None:
         return _tile_kernels(group, stores, forward, scratch, vector_bits, packs, tiles)
+    sums = _sum_plan(group, stores, forward, vector_bits) if form == DEFAULT else None
+    if sums is not None:
+        return _sum_kernels(group, stores, forward, scratch, vector_bits, sums)
     axes = axes_of(group, left.data[1], right.data[1], stores[0].address)
     if _is_thin(axes) or (form == DEFAULT and _is_row_by_matrix(axes, element, vector_bits)):
         return None
@@ -326,7 +332,8 @@ def _gradient_kernels(
         return [(text, tasks, tasks > 1, 0) for text, tasks in made]
 
     nodes = ordered_nodes([s.node for s in stores], forward)
-    plan = replace(plan, run=is_run(group, stores, nodes, plan))
+    taps = plan.strips.shape.rows.taps, plan.strips.shape.cols.taps
+    plan = replace(plan, run=is_run(group, stores, nodes, plan.positions, taps))
     key = ("gradient", plan)
     codes, outer = _from_template(group, stores, forward, vector_bits, MATRIX_RESERVED, key, emit)
     memory = Operand(scratch(dtypes.uint8, plan.strips.scratch_bytes))
@@ -388,6 +395,39 @@ def _tile_kernels(
     operands = [operand_of(nodes[0]), operand_of(nodes[1]), memory, packed, *outer]
     kernels += [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
     return kernels
+
+
+def _sum_plan(
+    group: Group, stores: Sequence[Store], forward: dict[int, Node], vector_bits: int
+) -> SumPlan | None:
+    """The plan of a gradient of weights in Winograd's form, where what is made of it lies in the
+    order of memory.
+    """
+    left, right = group.anchors[0].operands
+    plan = sum_plan_of(group, left, right, vector_bits)
+    if plan is None:
+        return None
+    nodes = ordered_nodes([s.node for s in stores], forward)
+    return plan if is_run(group, stores, nodes, plan.positions, (TAPS, TAPS)) else None
+
+
+def _sum_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    plan: SumPlan,
+) -> list[KernelCode]:
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        made = sum_kernels(plan, epilogue)
+        return [(text, tasks, tasks > 1, 0) for text, tasks in made]
+
+    key = ("sums", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
+    operands = [*map(operand_of, group.anchors[0].operands), memory, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
 def _packed(

@@ -47,7 +47,7 @@ def tiles_kernel(plan: TilePlan, store: StoreCallback) -> tuple[str, int]:
     return _Tiles(plan, store).text()
 
 
-def _both(grid: Sequence[Sequence[Reg]], combine: Combine) -> list[Reg]:
+def both_sides(grid: Sequence[Sequence[Reg]], combine: Combine) -> list[Reg]:
     """What `combine` makes of a grid's columns, then of the rows of that; in row-major order."""
     columns = [combine([line[j] for line in grid]) for j in range(len(grid[0]))]
     return [v for row in zip(*columns, strict=True) for v in combine(row)]
@@ -70,11 +70,17 @@ def _of_result(e: Emitter, m: Sequence[Reg]) -> list[Reg]:
     return [first, e.op("fsub", e.op("fsub", m[1], m[2]), m[3])]
 
 
-def _kernel(e: Emitter, stage: str) -> None:
+def emit_kernel(e: Emitter, stage: str) -> None:
     """Defines @kernel, which runs a stage."""
     with e.function("kernel", "i64", [*PARAMETERS, ("first", I64), ("last", I64)]) as registers:
         e.call(stage, None, registers, declared=True)
         e.line("ret i64 0")
+
+
+def all_numbers(e: Emitter, value: Reg) -> Reg:
+    """Whether no lane is NaN."""
+    truths = e.cmp("fcmp ord", value, value)
+    return e.call(f"llvm.vector.reduce.and.v{value.type.lanes}i1", Type("i1"), [truths])
 
 
 class _Weights:
@@ -88,7 +94,7 @@ class _Weights:
         dimensions = [Dimension(self.plan.blocks), Dimension(self.plan.channels)]
         cut = cut_dimensions(dimensions, TASKS)
         emit_stage(self.e, "weights", cut, self.body)
-        _kernel(self.e, "weights")
+        emit_kernel(self.e, "weights")
         return self.e.module(), task_count(cut), []
 
     def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
@@ -112,7 +118,7 @@ class _Weights:
             if plan.turned:
                 taps = taps[::-1]
             grid = [taps[TAPS * i : TAPS * i + TAPS] for i in range(TAPS)]
-            for number, value in enumerate(_both(grid, lambda g: _of_kernel(e, g))):
+            for number, value in enumerate(both_sides(grid, lambda g: _of_kernel(e, g))):
                 e.store(e.gep(there, "float", e.i64(number * size)), value)
 
     def taps(self, source: Reg) -> list[Reg]:
@@ -129,56 +135,13 @@ class _Weights:
         return found
 
 
-class _Tiles:
-    def __init__(self, plan: TilePlan, store: StoreCallback) -> None:
+class Strips:
+    """What kernels of strips of tiles share: their lines, and the elements of an image's tiles."""
+
+    def __init__(self, e: Emitter, plan: TilePlan) -> None:
+        self.e = e
         self.plan = plan
-        self.store = store
-        self.e = Emitter(plan.vector_bits)
         self.vector = Type("float", plan.lanes)
-
-    def text(self) -> tuple[str, int]:
-        self.emit_elements()
-        self.emit_product()
-        self.emit_results()
-        self.emit_plain()
-        self.emit_give()
-        emit_stage(self.e, "strips", self.plan.cut, self.body)
-        _kernel(self.e, "strips")
-        return self.e.module(), task_count(self.plan.cut)
-
-    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-        """A strip, for a part of the outputs."""
-        e, plan = self.e, self.plan
-        strip, part = indices
-        of_elements, of_products, _ = plan.sizes
-        task = task_number(e, indices, plan.cut)
-        scratch = operand_pointer(e, TABLE, ARGS, SCRATCH)
-        elements = e.gep(scratch, "float", weighted_sum(e, [(task, plan.task_floats)]))
-        products = e.gep(elements, "float", e.i64(of_elements))
-        results = e.gep(products, "float", e.i64(of_products))
-        first = weighted_sum(e, [(strip, plan.lines)])
-        left = e.op("sub nsw", e.i64(plan.all_lines), first)
-        lines = e.intrinsic("llvm.smin", left, e.i64(plan.lines))
-        image = operand_pointer(e, TABLE, ARGS, IMAGE)
-        weights = operand_pointer(e, TABLE, ARGS, WEIGHTS)
-        made = operand_pointer(e, TABLE, ARGS, MADE)
-        e.call("elements", None, [image, elements, first, lines], declared=True)
-        parts = plan.cut[1].count
-        low, high = [
-            e.op("udiv", weighted_sum(e, [(n, plan.blocks)]), e.i64(parts))
-            for n in (part, weighted_sum(e, [(part, 1), (e.i64(1), 1)]))
-        ]
-        with e.loop(low, high) as blocks:
-            place = weighted_sum(e, [(blocks.index, ELEMENTS * plan.channels * plan.width)])
-            of_block = e.gep(made, "float", place)
-            self.multiply(elements, of_block, products, lines)
-            finite = e.call("results", Type("i1"), [products, results, lines], declared=True)
-            with e.when(e.op("xor", finite, e.const(1, Type("i1")))):
-                place = weighted_sum(e, [(blocks.index, plan.width * plan.weights[0])])
-                of_block = e.gep(weights, "float", place)
-                e.call("plain", None, [image, of_block, results, first, lines], declared=True)
-            out = weighted_sum(e, [(blocks.index, plan.width)])
-            e.call("give", None, [TABLE, ARGS, results, out, first, lines], declared=True)
 
     # ---- lines of tiles --------------------------------------------------------------------------
 
@@ -197,6 +160,12 @@ class _Tiles:
         whole, rest = divmod(self.plan.tile_cols, self.plan.group)
         found = [(0, whole, self.plan.group), (whole, 1, rest)]
         return [(start, count, tiles) for start, count, tiles in found if count and tiles]
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """(first, how many, results of each) of the vectors of a line of results."""
+        whole, rest = divmod(self.plan.cols, self.plan.lanes)
+        found = [(0, whole, self.plan.lanes), (whole, 1, rest)]
+        return [(start, count, width) for start, count, width in found if count and width]
 
     # ---- elements --------------------------------------------------------------------------------
 
@@ -253,6 +222,56 @@ class _Tiles:
         for i, line in enumerate(seen):
             for j, value in enumerate(_of_image(e, line)):
                 e.store(e.gep(to, "float", e.i64((READ * i + j) * plan.plane)), value, 4)
+
+
+class _Tiles(Strips):
+    def __init__(self, plan: TilePlan, store: StoreCallback) -> None:
+        super().__init__(Emitter(plan.vector_bits), plan)
+        self.store = store
+
+    def text(self) -> tuple[str, int]:
+        self.emit_elements()
+        self.emit_product()
+        self.emit_results()
+        self.emit_plain()
+        self.emit_give()
+        emit_stage(self.e, "strips", self.plan.cut, self.body)
+        emit_kernel(self.e, "strips")
+        return self.e.module(), task_count(self.plan.cut)
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        """A strip, for a part of the outputs."""
+        e, plan = self.e, self.plan
+        strip, part = indices
+        of_elements, of_products, _ = plan.sizes
+        task = task_number(e, indices, plan.cut)
+        scratch = operand_pointer(e, TABLE, ARGS, SCRATCH)
+        elements = e.gep(scratch, "float", weighted_sum(e, [(task, plan.task_floats)]))
+        products = e.gep(elements, "float", e.i64(of_elements))
+        results = e.gep(products, "float", e.i64(of_products))
+        first = weighted_sum(e, [(strip, plan.lines)])
+        left = e.op("sub nsw", e.i64(plan.all_lines), first)
+        lines = e.intrinsic("llvm.smin", left, e.i64(plan.lines))
+        image = operand_pointer(e, TABLE, ARGS, IMAGE)
+        weights = operand_pointer(e, TABLE, ARGS, WEIGHTS)
+        made = operand_pointer(e, TABLE, ARGS, MADE)
+        e.call("elements", None, [image, elements, first, lines], declared=True)
+        parts = plan.cut[1].count
+        low, high = [
+            e.op("udiv", weighted_sum(e, [(n, plan.blocks)]), e.i64(parts))
+            for n in (part, weighted_sum(e, [(part, 1), (e.i64(1), 1)]))
+        ]
+        with e.loop(low, high) as blocks:
+            place = weighted_sum(e, [(blocks.index, ELEMENTS * plan.channels * plan.width)])
+            of_block = e.gep(made, "float", place)
+            self.multiply(elements, of_block, products, lines)
+            finite = e.call("results", Type("i1"), [products, results, lines], declared=True)
+            with e.when(e.op("xor", finite, e.const(1, Type("i1")))):
+                place = weighted_sum(e, [(blocks.index, plan.width * plan.weights[0])])
+                of_block = e.gep(weights, "float", place)
+                e.call("plain", None, [image, of_block, results, first, lines], declared=True)
+            out = weighted_sum(e, [(blocks.index, plan.width)])
+            e.call("give", None, [TABLE, ARGS, results, out, first, lines], declared=True)
 
     # ---- products --------------------------------------------------------------------------------
 
@@ -330,13 +349,7 @@ class _Tiles:
                         checks = groups.carried
                     loop.yield_(checks)
                 vectors.yield_(loop.carried)
-            check = vectors.carried[0]
-            number = e.cmp("fcmp ord", check, check)
-            e.line(f"ret i1 {self.all_of(number)}")
-
-    def all_of(self, truths: Reg) -> Reg:
-        e, lanes = self.e, truths.type.lanes
-        return e.call(f"llvm.vector.reduce.and.v{lanes}i1", Type("i1"), [truths])
+            e.line(f"ret i1 {all_numbers(e, vectors.carried[0])}")
 
     def results_of_group(
         self, source: Reg, target: Reg, turned: Reg, tiles: int, check: Reg
@@ -352,7 +365,7 @@ class _Tiles:
             lines = [grid[READ * i : READ * i + READ] for i in range(READ)]
             place = e.gep(turned, "float", weighted_sum(e, [(loop.index, TILE * plan.lanes)]))
             seen = loop.carried[0]
-            for number, value in enumerate(_both(lines, lambda m: _of_result(e, m))):
+            for number, value in enumerate(both_sides(lines, lambda m: _of_result(e, m))):
                 i, j = divmod(number, TILE)
                 e.store(e.gep(place, "float", e.i64((i * plan.lanes + j) * plan.lanes)), value)
                 seen = e.fma(value, e.const(0, self.vector), seen)
@@ -416,12 +429,6 @@ class _Tiles:
                             there = weighted_sum(e, [(runs.index, plan.lanes)])
                             e.store(e.gep(to, "float", there), channels.carried[0])
             e.line("ret void")
-
-    def runs(self) -> list[tuple[int, int, int]]:
-        """(first, how many, results of each) of the vectors of a line of results."""
-        whole, rest = divmod(self.plan.cols, self.plan.lanes)
-        found = [(0, whole, self.plan.lanes), (whole, 1, rest)]
-        return [(start, count, width) for start, count, width in found if count and width]
 
     def emit_give(self) -> None:
         """Defines @give(.., results, out, first, lines): hands a strip's results on."""

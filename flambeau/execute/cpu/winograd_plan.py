@@ -13,6 +13,11 @@ overflowed. Then the results of that strip, for these outputs, are computed agai
 that infinity and NaN are where they are elsewhere.
 
 Errors of finite results are about twice those of a plain sum.
+
+The gradient of weights is such a convolution, too: 3 x 3 results of a sum over tiles, each of the
+image's 4 x 4 elements with 2 x 2 of the cotangent, in 16 products. A task adds up the 16 matrices
+[channels][outputs] of some channels and outputs, strip by strip; of few it takes a part of all
+strips, and another kernel adds these up.
 """
 
 from __future__ import annotations
@@ -20,11 +25,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 
 from flambeau.core import dtypes, settings
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import TASKS
 from flambeau.execute.cpu.emit import vector_registers
+from flambeau.execute.cpu.phases import LEAD
 from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.execute.cpu.winograd import READ, TAPS, TILE, possible
 from flambeau.ops.value import Value
@@ -34,6 +41,8 @@ VECTORS = 2  # of outputs, side by side in a product's tile
 STRIP_BYTES = 1 << 19  # of a strip's elements
 WEIGHTS_CYCLES = 0.12  # of an element of the weights, which each strip reads
 LINE = 16  # floats
+# Of the gradient of weights: channels and outputs of a block, and bytes of a task's memory.
+BLOCK_CHANNELS, BLOCK_OUTS, BLOCK_BYTES = (32, 64), (32, 64, 128), 900 << 10
 # Where there is less to save than to spend: channels and outputs, tiles, results in a line.
 LEAST_CHANNELS, LEAST_TILES, LEAST_COLUMNS = 32, 48, 6
 
@@ -136,21 +145,133 @@ class TilePlan:
 
     @property
     def scratch_bytes(self) -> int:
-        tasks = 1
-        for dimension in self.cut:
-            tasks *= dimension.cut
-        return 4 * tasks * self.task_floats
+        return 4 * prod(dimension.cut for dimension in self.cut) * self.task_floats
 
     @property
     def weights_bytes(self) -> int:
         return 4 * ELEMENTS * self.outs * self.channels
 
 
+@dataclass(frozen=True, slots=True)
+class SumPlan:
+    """result[channels, outs, 3, 3] = the sum over images, rows and columns.
+
+    image: strides of an image, a channel, a line; cotangent: of an image, an output, a line
+    (columns are neighbours in both). positions: of channels, outputs and the taps' rows and columns
+    among the result's axes.
+    """
+
+    vector_bits: int
+    images: int
+    channels: int
+    outs: int
+    rows: int
+    cols: int
+    image: tuple[int, int, int]
+    cotangent: tuple[int, int, int]
+    positions: tuple[int, int, int, int]
+
+    @property
+    def lanes(self) -> int:
+        return self.vector_bits // 32
+
+    @property
+    def tiles(self) -> TilePlan:
+        """The strips of a block of channels."""
+        none = (-1, -1, -1, -1)
+        sizes = self.images, self.block_channels, self.block_outs, self.rows, self.cols
+        plan = TilePlan(self.vector_bits, *sizes, self.image, (0, 0), False, none)
+        both = 4 * ELEMENTS * (self.block_channels + self.block_outs) * plan.tile_cols
+        room = BLOCK_BYTES - 4 * ELEMENTS * self.block_channels * self.block_outs
+        return replace(plan, lines=max(1, min(room // both, -(-plan.all_lines // self.parts))))
+
+    @property
+    def block_channels(self) -> int:
+        return max(n for n in BLOCK_CHANNELS if self.channels % n == 0)
+
+    @property
+    def block_outs(self) -> int:
+        return max(n for n in BLOCK_OUTS if self.outs % n == 0)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Of channels, and of outputs."""
+        return self.channels // self.block_channels, self.outs // self.block_outs
+
+    @property
+    def parts(self) -> int:
+        """Of the sum, each with results of its own."""
+        units = self.blocks[0] * self.blocks[1]
+        return min(-(-TASKS // units), self.images * -(-self.rows // TILE))
+
+    @property
+    def cut(self) -> tuple[Dimension, ...]:
+        """The loops over parts of the sum, blocks of channels, blocks of outputs."""
+        return cut_dimensions([Dimension(n) for n in (self.parts, *self.blocks)], TASKS)
+
+    @property
+    def tasks(self) -> int:
+        return prod(dimension.cut for dimension in self.cut)
+
+    @property
+    def height(self) -> int:
+        """Channels of a product's tile."""
+        return 8 if vector_registers(self.vector_bits) == 32 else 4
+
+    @property
+    def of_cotangent(self) -> int:
+        """Floats of the cotangent's elements of a strip."""
+        tiles = self.tiles
+        return ELEMENTS * tiles.lines * tiles.tile_cols * self.block_outs
+
+    @property
+    def of_sums(self) -> int:
+        """Floats of the sums of a block."""
+        return ELEMENTS * self.block_channels * self.block_outs
+
+    @property
+    def task_floats(self) -> int:
+        """Of a task's memory: both elements, and the sums where these are not cut into parts."""
+        own = self.of_sums if self.parts == 1 else 0
+        total = ELEMENTS * self.tiles.plane + self.of_cotangent + own
+        return (-(-total // LINE) | 1) * LINE
+
+    @property
+    def scratch_bytes(self) -> int:
+        units = self.parts * self.blocks[0] * self.blocks[1] if self.parts > 1 else 0
+        return 4 * (self.tasks * self.task_floats + units * self.of_sums)
+
+
+def sums_suit(v: Value, vector_bits: int) -> bool:
+    """Whether a convolution is a gradient of weights for these kernels, as far as its shape says:
+    [channels, 1, outs, 3, 3] of images [channels, 1, images, ..] and cotangents.
+    """
+    if (
+        v.primitive.name != "conv"
+        or v.ndim != LEAD + 2
+        or not v.size
+        or not _wanted(v, vector_bits)
+    ):
+        return False
+    x, cotangent = v.inputs
+    plain = all(n == 1 for n in (*v.attrs["strides"], *v.attrs["dilations"], x.shape[1]))
+    if not plain or v.shape[LEAD:] != (TAPS, TAPS):
+        return False
+    channels, outs, (rows, cols) = v.shape[0], v.shape[2], cotangent.shape[LEAD:]
+    tiles = x.shape[2] * -(-rows // TILE) * -(-cols // TILE)
+    fitting = channels % min(BLOCK_CHANNELS) == 0 and outs % min(BLOCK_OUTS) == 0
+    return fitting and tiles >= LEAST_TILES and cols >= LEAST_COLUMNS
+
+
+def _wanted(v: Value, vector_bits: int) -> bool:
+    if v.dtype is not dtypes.float32 or vector_bits < 256:
+        return False
+    return settings.winograd_wanted() and not has_matrix_unit()
+
+
 def winograd_suits(v: Value, vector_bits: int) -> bool:
     """Whether a convolution is one for these kernels, as far as its shape says."""
-    if not possible(v) or v.dtype is not dtypes.float32 or vector_bits < 256:
-        return False
-    if not settings.winograd_wanted() or has_matrix_unit():
+    if not possible(v) or not _wanted(v, vector_bits):
         return False
     images, _, outs, rows, cols = v.shape
     tiles = images * -(-rows // TILE) * -(-cols // TILE)
@@ -186,6 +307,3 @@ def _cycles(plan: TilePlan) -> float:
         total += count * (tiles * (VECTORS * plan.height + 1) * ELEMENTS if lines else 0)
     shares = -(-plan.strips // TASKS) * TASKS / plan.strips if plan.strips > TASKS else 1
     return total * (0.7 + 0.3 * shares) + plan.strips * ELEMENTS * plan.width * WEIGHTS_CYCLES
-
-
-assert TAPS == 3 and READ == 4
