@@ -48,6 +48,11 @@ def in_tiles(compiled: CompiledProgram) -> int:
         (1, 300, 64, (16, 17), 1),
         (5, 32, 64, (9, 23), 2),
         (13, 40, 32, (4, 9), 1),
+        # The batch innermost:
+        (16, 32, 32, (8, 8), 1),
+        (32, 40, 64, (7, 9), 1),
+        (48, 33, 64, (9, 7), 0),
+        (64, 64, 96, (3, 4), 1),
     ],
 )
 def test_values_and_gradients_of_images(
@@ -101,6 +106,20 @@ def test_what_is_no_finite_number_stays_where_it_reaches(vector_bits: int) -> No
         ~np.isfinite(found[:, 0]), np.broadcast_to(places[:, None], found[:, 0].shape)
     )
     assert np.isnan(found[0, 0, :, 6, 9]).all() and (found[2, 0, 5, 13:, 13:] == np.inf).all()
+
+
+@pytest.mark.parametrize("vector_bits", WIDTHS)
+def test_the_same_with_the_batch_innermost(vector_bits: int) -> None:
+    x, w = arrays(32, 32, 64, 9)
+    w[0, 5] = np.abs(w[0, 5])
+    x[7, 0, 3, 6, 2], x[31, 0, 31, 8, 8] = np.nan, np.inf
+    b = Builder()
+    found, compiled = results(b, layer(b, x, w), vector_bits)
+    assert in_tiles(compiled) == 1
+    places = np.zeros((32, 1, 9, 9), bool)
+    places[7, :, 5:8, 1:4] = places[31, :, 7:, 7:] = True
+    assert np.array_equal(~np.isfinite(found[:, 0]), np.broadcast_to(places, found[:, 0].shape))
+    assert np.isnan(found[7, 0, :, 6, 2]).all() and (found[31, 0, 5, 7:, 7:] == np.inf).all()
 
 
 @pytest.mark.parametrize("vector_bits", WIDTHS)
@@ -247,14 +266,15 @@ def test_few_channels_or_tiles_are_plain_sums() -> None:
         assert not in_tiles(compiled)
 
 
+@pytest.mark.parametrize("images", [5, 32])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_the_same_bits_for_any_number_of_threads(threads: int) -> None:
+def test_the_same_bits_for_any_number_of_threads(threads: int, images: int) -> None:
     import flambeau
 
     def outputs() -> Any:
         flambeau.manual_seed(0)
         conv = flambeau.nn.Conv2d(32, 64, 3, padding=1)
-        x = flambeau.randn(5, 32, 15, 15, requires_grad=True)
+        x = flambeau.randn(images, 32, 15, 15, requires_grad=True)
         for _ in range(3):
             x.grad = conv.weight.grad = None
             out = conv(x).relu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flambeau.execute.cpu.body import Node
-from flambeau.execute.cpu.fusion import FOLDED, Group
+from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.gradient_plan import GradientPlan, gradient_strips
 from flambeau.execute.cpu.image_plan import ImagePlan, image_plan, image_strips
 from flambeau.execute.cpu.index import Expression, Variable, space_position
@@ -13,10 +13,13 @@ from flambeau.execute.cpu.layouts import MIN_BATCH as MIN_INNER
 from flambeau.execute.cpu.loops import Store
 from flambeau.execute.cpu.matrix_plan import BLOCK
 from flambeau.execute.cpu.winograd_plan import (
+    LEAST_COLUMNS,
+    Bounds,
     SumPlan,
     TilePlan,
     in_strips,
     sums_suit,
+    together,
     winograd_suits,
 )
 
@@ -137,7 +140,7 @@ def tile_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> Til
     """The plan of a convolution that is computed in Winograd's form (Note [Winograd in strips])."""
     anchor = group.anchors[0]
     v = anchor.value
-    if not winograd_suits(v, vector_bits) or anchor.bands:
+    if not winograd_suits(v, vector_bits):
         return None
     image, weights = left.data[1], right.data[1]
     place = {x.number: i for i, x in enumerate(group.kept)}
@@ -145,23 +148,31 @@ def tile_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> Til
     batch, _, out, *space = dims
     depth, *offsets = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
     along, taps = [[stride(address, offset) for offset in offsets] for address in (image, weights)]
-    near = [stride(image, x) for x in space] == along and along[1] == 1
-    if not near or (abs(taps[0]), abs(taps[1])) != (3, 1) or taps[0] * taps[1] < 0:
+    if (abs(taps[0]), abs(taps[1])) != (3, 1) or taps[0] * taps[1] < 0:
         return None
     if stride(weights, batch) or any(stride(weights, x) for x in space):
+        return None
+    images, step = v.shape[0], stride(image, batch)
+    inner = together(images, vector_bits // 32) if step == 1 and along[1] > 1 else 0
+    near = [stride(image, x) for x in space] == along
+    lines = along[1] == 1 and v.shape[4] >= LEAST_COLUMNS and not anchor.bands
+    if not near or not (inner or lines):
         return None
     where = [-1 if x is None else place[x.number] for x in (batch, out, *space)]
     plan = TilePlan(
         vector_bits,
-        v.shape[0],
+        images // (inner or 1),
         v.inputs[0].shape[2],
         v.shape[2],
         v.shape[3],
         v.shape[4],
-        (stride(image, batch), stride(image, depth), along[0]),
+        (step, stride(image, depth), along[0]),
         (stride(weights, out), stride(weights, depth)),
         taps[1] < 0,
         (where[0], where[1], where[2], where[3]),
+        inner,
+        along[1],
+        _bounds(anchor, offsets),
     )
     return in_strips(plan)
 
@@ -169,6 +180,14 @@ def tile_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> Til
 def stride(address: Expression, variable: Variable | None) -> int:
     """By how much an address grows along a variable (None: an axis that is not there)."""
     return 0 if variable is None else address.coefficient(variable)
+
+
+def _bounds(anchor: Anchor, along: Sequence[Variable | None]) -> tuple[Bounds, Bounds]:
+    """The rows and columns that a convolution reads: all, or those that bands leave."""
+    found = [(0, n) for n in anchor.value.inputs[0].shape[-2:]]
+    for _, k, _, _, low, size in anchor.bands:
+        found[along.index(k)] = low, size
+    return found[0], found[1]
 
 
 def sum_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> SumPlan | None:

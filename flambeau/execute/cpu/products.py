@@ -41,8 +41,9 @@ from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
 from flambeau.execute.cpu.winograd import TAPS
 from flambeau.execute.cpu.winograd_gradient import sum_kernels
+from flambeau.execute.cpu.winograd_inner import InnerTiles
 from flambeau.execute.cpu.winograd_kernels import RESERVED as TILED
-from flambeau.execute.cpu.winograd_kernels import made_weights, tiles_kernel
+from flambeau.execute.cpu.winograd_kernels import Tiles, made_weights
 from flambeau.execute.cpu.winograd_plan import SumPlan, TilePlan
 
 FAR_ROWS = 512  # bytes between rows from which on prefetching hardware does not see them coming
@@ -386,7 +387,7 @@ def _tile_kernels(
     packed = _packed(operand_of(nodes[1]), packing, size, what, kernels, scratch, packs)
 
     def emit(epilogue: _Epilogue) -> list[Emitted]:
-        text, tasks = tiles_kernel(plan, epilogue)
+        text, tasks = (InnerTiles if plan.inner else Tiles)(plan, epilogue).text()
         return [(text, tasks, tasks > 1, 0)]
 
     key = ("tiles", plan)

@@ -18,7 +18,7 @@ G g G' are joined in place by one kernel each, what A' and A make of the product
 The products' operands and results pass through memory, 16 elements for each tile and channel.
 Layers of many channels by themselves took up to 1.9 times less in this form, but networks of them
 hardly less (bench/winograd.py): so it is taken only where `tune` has found a whole program faster.
-Kernels that keep them in the caches are another matter: Note [Winograd in strips], winograd_plan.py.
+Kernels that keep them in the caches: Note [Winograd in strips] in winograd_plan.py.
 Errors are about twice those of a plain sum. What is no number spreads to the four results of a tile
 (a plain convolution keeps it to its reach).
 """

@@ -24,14 +24,14 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import F32, I64, PTR, Emitter, Reg
 from flambeau.execute.cpu.winograd import READ, TAPS, TILE
-from flambeau.execute.cpu.winograd_kernels import (
+from flambeau.execute.cpu.winograd_plan import ELEMENTS, VECTORS, SumPlan
+from flambeau.execute.cpu.winograd_strips import (
     ALL_TAPS,
     Strips,
     all_numbers,
     both_sides,
     emit_kernel,
 )
-from flambeau.execute.cpu.winograd_plan import ELEMENTS, VECTORS, SumPlan
 
 IMAGE, COTANGENT, SCRATCH = range(3)
 PRODUCTS = [*PARAMETERS, ("sums", PTR), ("channel", I64), ("out", I64)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -25,62 +25,24 @@ from flambeau.execute.cpu.contraction_spec import (
 from flambeau.execute.cpu.emit import F32, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.winograd import READ, TAPS, TILE
 from flambeau.execute.cpu.winograd_plan import ELEMENTS, VECTORS, TilePlan
+from flambeau.execute.cpu.winograd_strips import (
+    ALL_TAPS,
+    Strips,
+    all_numbers,
+    both_sides,
+    emit_kernel,
+    of_kernel,
+    of_result,
+)
 
 IMAGE, WEIGHTS, SCRATCH, MADE = range(4)
 RESERVED = 4  # operands of a kernel before those of its epilogue
 SOURCE, TARGET = 0, 1  # operands of the kernel that brings weights into the form
-ALL_TAPS = TAPS * TAPS
-Combine = Callable[[Sequence[Reg]], list[Reg]]
 
 
 def made_weights(plan: TilePlan) -> tuple[str, int, list[int]]:
     """(text, tasks, argument words) of the kernel that brings weights into the form."""
     return _Weights(plan).text()
-
-
-def tiles_kernel(plan: TilePlan, store: StoreCallback) -> tuple[str, int]:
-    """(text, tasks) of the kernel that computes a convolution from weights in that form.
-
-    Operands: 0 the image, 1 the weights, 2 scratch (`plan.scratch_bytes`), 3 the weights in that
-    form, 4 and up what `store` uses.
-    """
-    return _Tiles(plan, store).text()
-
-
-def both_sides(grid: Sequence[Sequence[Reg]], combine: Combine) -> list[Reg]:
-    """What `combine` makes of a grid's columns, then of the rows of that; in row-major order."""
-    columns = [combine([line[j] for line in grid]) for j in range(len(grid[0]))]
-    return [v for row in zip(*columns, strict=True) for v in combine(row)]
-
-
-def _of_image(e: Emitter, d: Sequence[Reg]) -> list[Reg]:
-    outer = [e.op("fsub", d[0], d[2]), e.op("fadd", d[1], d[2])]
-    return [*outer, e.op("fsub", d[2], d[1]), e.op("fsub", d[1], d[3])]
-
-
-def _of_kernel(e: Emitter, g: Sequence[Reg]) -> list[Reg]:
-    half = e.const(0.5, g[0].type)
-    ends = e.op("fadd", g[0], g[2])
-    middle = [e.op("fadd", ends, g[1]), e.op("fsub", ends, g[1])]
-    return [g[0], *[e.op("fmul", v, half) for v in middle], g[2]]
-
-
-def _of_result(e: Emitter, m: Sequence[Reg]) -> list[Reg]:
-    first = e.op("fadd", e.op("fadd", m[0], m[1]), m[2])
-    return [first, e.op("fsub", e.op("fsub", m[1], m[2]), m[3])]
-
-
-def emit_kernel(e: Emitter, stage: str) -> None:
-    """Defines @kernel, which runs a stage."""
-    with e.function("kernel", "i64", [*PARAMETERS, ("first", I64), ("last", I64)]) as registers:
-        e.call(stage, None, registers, declared=True)
-        e.line("ret i64 0")
-
-
-def all_numbers(e: Emitter, value: Reg) -> Reg:
-    """Whether no lane is NaN."""
-    truths = e.cmp("fcmp ord", value, value)
-    return e.call(f"llvm.vector.reduce.and.v{value.type.lanes}i1", Type("i1"), [truths])
 
 
 class _Weights:
@@ -118,7 +80,7 @@ class _Weights:
             if plan.turned:
                 taps = taps[::-1]
             grid = [taps[TAPS * i : TAPS * i + TAPS] for i in range(TAPS)]
-            for number, value in enumerate(both_sides(grid, lambda g: _of_kernel(e, g))):
+            for number, value in enumerate(both_sides(grid, lambda g: of_kernel(e, g))):
                 e.store(e.gep(there, "float", e.i64(number * size)), value)
 
     def taps(self, source: Reg) -> list[Reg]:
@@ -135,101 +97,19 @@ class _Weights:
         return found
 
 
-class Strips:
-    """What kernels of strips of tiles share: their lines, and the elements of an image's tiles."""
+class Tiles(Strips):
+    """The kernel that computes a convolution from weights in that form.
 
-    def __init__(self, e: Emitter, plan: TilePlan) -> None:
-        self.e = e
-        self.plan = plan
-        self.vector = Type("float", plan.lanes)
+    Operands: 0 the image, 1 the weights, 2 scratch (`plan.scratch_bytes`), 3 the weights in that
+    form, 4 and up what `store` uses.
+    """
 
-    # ---- lines of tiles --------------------------------------------------------------------------
-
-    def line(self, first: Reg, number: Reg) -> tuple[Reg, Reg]:
-        """The image that a line of tiles belongs to, and the number of its first row there."""
-        e, plan = self.e, self.plan
-        flat = e.op("add nsw", first, number)
-        if plan.images == 1:
-            return e.i64(0), weighted_sum(e, [(flat, TILE)])
-        count = e.i64(plan.tile_rows)
-        image = e.op("udiv", flat, count)
-        return image, weighted_sum(e, [(flat, TILE), (image, -TILE * plan.tile_rows)])
-
-    def groups(self) -> list[tuple[int, int, int]]:
-        """(first group, how many, tiles of each) of the groups of tiles of a line."""
-        whole, rest = divmod(self.plan.tile_cols, self.plan.group)
-        found = [(0, whole, self.plan.group), (whole, 1, rest)]
-        return [(start, count, tiles) for start, count, tiles in found if count and tiles]
-
-    def runs(self) -> list[tuple[int, int, int]]:
-        """(first, how many, results of each) of the vectors of a line of results."""
-        whole, rest = divmod(self.plan.cols, self.plan.lanes)
-        found = [(0, whole, self.plan.lanes), (whole, 1, rest)]
-        return [(start, count, width) for start, count, width in found if count and width]
-
-    # ---- elements --------------------------------------------------------------------------------
-
-    def emit_elements(self) -> None:
-        """Defines @elements(image, elements, first, lines): those of a strip's tiles."""
-        e, plan = self.e, self.plan
-        of_image, of_channel, of_line = plan.image
-        parameters = [("image", PTR), ("elements noalias", PTR), ("first", I64), ("lines", I64)]
-        with e.function("elements", "internal void", parameters) as (image, elements, first, lines):
-            with e.loop(e.i64(0), lines) as loop:
-                number, row = self.line(first, loop.index)
-                starts = []
-                for i in range(READ):
-                    # Below the image: what is read there only meets results that are cut off.
-                    at = weighted_sum(e, [(row, 1), (e.i64(i), 1)])
-                    if i >= TAPS and plan.rows % TILE:
-                        at = e.intrinsic("llvm.smin", at, e.i64(plan.rows + TAPS - 2))
-                    place = weighted_sum(e, [(number, of_image), (at, of_line)])
-                    starts.append(e.gep(image, "float", place))
-                place = weighted_sum(e, [(loop.index, plan.tile_cols)])
-                target = e.gep(elements, "float", place)
-                with e.loop(e.i64(0), e.i64(plan.channels)) as channels:
-                    place = weighted_sum(e, [(channels.index, of_channel)])
-                    here = [e.gep(start, "float", place) for start in starts]
-                    place = weighted_sum(e, [(channels.index, plan.pitch)])
-                    self.elements_of_line(here, e.gep(target, "float", place))
-            e.line("ret void")
-
-    def elements_of_line(self, rows: Sequence[Reg], target: Reg) -> None:
-        e, plan = self.e, self.plan
-        reach = plan.cols + TAPS - 1
-        last = -(-plan.tile_cols // plan.group) - 1
-        whole = last + (last * plan.lanes + TILE + plan.lanes <= reach)
-        with e.loop(e.i64(0), e.i64(whole)) as groups:
-            self.elements_of_group(rows, target, groups.index, plan.lanes + TILE)
-        if whole == last:
-            self.elements_of_group(rows, target, e.i64(last), reach - last * plan.lanes)
-
-    def elements_of_group(self, rows: Sequence[Reg], target: Reg, number: Reg, reach: int) -> None:
-        """The elements of neighbouring tiles, which reach over so many columns of the image."""
-        e, plan = self.e, self.plan
-        lanes = plan.lanes
-        seen: list[list[Reg]] = []  # of each row of four, the columns of a tile
-        low, high = [], []
-        for row in rows:
-            start = e.gep(row, "float", weighted_sum(e, [(number, lanes)]))
-            low.append(load_element(e, start, "float", lanes, min(reach, lanes)))
-            after = e.gep(start, "float", e.i64(TILE))
-            high.append(load_element(e, after, "float", lanes, min(reach - TILE, lanes)))
-        even, odd = list(range(0, lanes, TILE)), list(range(1, lanes, TILE))
-        for near, far in zip(_of_image(e, low), _of_image(e, high), strict=True):
-            seen.append([e.shuffle(v, v, at) for v in (near, far) for at in (even, odd)])
-        to = e.gep(target, "float", weighted_sum(e, [(number, plan.group)]))
-        for i, line in enumerate(seen):
-            for j, value in enumerate(_of_image(e, line)):
-                e.store(e.gep(to, "float", e.i64((READ * i + j) * plan.plane)), value, 4)
-
-
-class _Tiles(Strips):
     def __init__(self, plan: TilePlan, store: StoreCallback) -> None:
         super().__init__(Emitter(plan.vector_bits), plan)
         self.store = store
 
     def text(self) -> tuple[str, int]:
+        """(text, tasks)"""
         self.emit_elements()
         self.emit_product()
         self.emit_results()
@@ -278,7 +158,7 @@ class _Tiles(Strips):
     def multiply(self, elements: Reg, weights: Reg, products: Reg, lines: Reg) -> None:
         """The 16 products of a strip and the weights of a block of outputs."""
         e, plan = self.e, self.plan
-        tiles = weighted_sum(e, [(lines, plan.tile_cols), (e.i64(plan.height - 1), 1)])
+        tiles = weighted_sum(e, [(lines, plan.line_tiles), (e.i64(plan.height - 1), 1)])
         count = e.op("udiv", tiles, e.i64(plan.height))
         with e.loop(e.i64(0), e.i64(ELEMENTS)) as each:
             of_tiles = e.gep(elements, "float", weighted_sum(e, [(each.index, plan.plane)]))
@@ -323,16 +203,16 @@ class _Tiles(Strips):
         e, plan = self.e, self.plan
         parameters = [("products", PTR), ("results noalias", PTR), ("lines", I64)]
         with e.function("results", "internal i1", parameters) as (products, results, lines):
-            turned = e.alloca(self.vector, TILE * plan.lanes)
+            turned = e.alloca(self.vector, plan.line_results * plan.lanes)
             checks = [e.const(0, self.vector)]
             with e.loop(e.i64(0), e.i64(VECTORS), carried=checks) as vectors:
                 of_vector = e.gep(products, "float", weighted_sum(e, [(vectors.index, plan.lanes)]))
-                far = plan.lanes * plan.lines * TILE * plan.result_pitch
+                far = plan.lanes * plan.out_pitch
                 to_vector = e.gep(results, "float", weighted_sum(e, [(vectors.index, far)]))
                 with e.loop(e.i64(0), lines, carried=vectors.carried) as loop:
-                    place = weighted_sum(e, [(loop.index, plan.tile_cols * plan.width)])
+                    place = weighted_sum(e, [(loop.index, plan.line_tiles * plan.width)])
                     source = e.gep(of_vector, "float", place)
-                    place = weighted_sum(e, [(loop.index, TILE * plan.result_pitch)])
+                    place = weighted_sum(e, [(loop.index, plan.line_results * plan.result_pitch)])
                     target = e.gep(to_vector, "float", place)
                     checks = loop.carried
                     for start, count, tiles in self.groups():
@@ -363,25 +243,26 @@ class _Tiles(Strips):
                 place = e.gep(here, "float", e.i64(number * plan.pitch * plan.width))
                 grid.append(e.load(place, self.vector))
             lines = [grid[READ * i : READ * i + READ] for i in range(READ)]
-            place = e.gep(turned, "float", weighted_sum(e, [(loop.index, TILE * plan.lanes)]))
+            step = 1 if plan.inner else TILE  # from a tile to the next
+            place = e.gep(turned, "float", weighted_sum(e, [(loop.index, step * plan.lanes)]))
             seen = loop.carried[0]
-            for number, value in enumerate(both_sides(lines, lambda m: _of_result(e, m))):
-                i, j = divmod(number, TILE)
+            for number, value in enumerate(both_sides(lines, lambda m: of_result(e, m))):
+                i, j = (number, 0) if plan.inner else divmod(number, TILE)
                 e.store(e.gep(place, "float", e.i64((i * plan.lanes + j) * plan.lanes)), value)
                 seen = e.fma(value, e.const(0, self.vector), seen)
             loop.yield_([seen])
-        with e.loop(e.i64(0), e.i64(TILE)) as rows:
+        with e.loop(e.i64(0), e.i64(plan.line_results)) as rows:
             here = e.gep(turned, "float", weighted_sum(e, [(rows.index, plan.lanes * plan.lanes)]))
             there = e.gep(target, "float", weighted_sum(e, [(rows.index, plan.result_pitch)]))
             lanes, zero = range(plan.lanes), e.const(0, self.vector)
             vectors = [
                 e.load(e.gep(here, "float", e.i64(n * plan.lanes)), self.vector)
-                if n < TILE * tiles
+                if n < step * tiles
                 else zero
                 for n in lanes
             ]
             for out, value in enumerate(transposed(e, vectors)):
-                place = e.i64(out * plan.lines * TILE * plan.result_pitch)
+                place = e.i64(out * plan.out_pitch)
                 e.store(e.gep(there, "float", place), value)
         return loop.carried[0]
 
@@ -408,8 +289,7 @@ class _Tiles(Strips):
                 line = e.gep(results, "float", weighted_sum(e, [(place, plan.result_pitch)]))
                 with e.loop(e.i64(0), e.i64(plan.width)) as outs:
                     of_weights = e.gep(weights, "float", weighted_sum(e, [(outs.index, of_out)]))
-                    far = plan.lines * TILE * plan.result_pitch
-                    to = e.gep(line, "float", weighted_sum(e, [(outs.index, far)]))
+                    to = e.gep(line, "float", weighted_sum(e, [(outs.index, plan.out_pitch)]))
                     for begin, count, width in self.runs():
                         with e.loop(e.i64(begin), e.i64(begin + count)) as runs:
                             zero = [e.const(0, self.vector)]
@@ -454,11 +334,12 @@ class _Tiles(Strips):
                             column = weighted_sum(e, [(runs.index, plan.lanes)])
                             here = e.gep(line, "float", column)
                             value = e.load(here, self.vector.with_lanes(width))
-                            self.give([*at, column], value)
+                            self.give([*at, column], value, plan.positions[-1])
             e.line("ret void")
 
-    def give(self, places: Sequence[Reg], value: Reg) -> None:
+    def give(self, places: Sequence[Reg], value: Reg, lane: int) -> None:
+        """Hands on results at an image, an output, a row and a column, lanes along one of them."""
         e, positions = self.e, self.plan.positions
         found = {p: place for p, place in zip(positions, places, strict=True) if p >= 0}
         index = [found.get(p, e.i64(0)) for p in range(max(positions) + 1)]
-        self.store(e, index, value, positions[-1])
+        self.store(e, index, value, lane)

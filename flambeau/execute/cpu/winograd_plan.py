@@ -36,8 +36,10 @@ from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.execute.cpu.winograd import READ, TAPS, TILE, possible
 from flambeau.ops.value import Value
 
+Bounds = tuple[int, int]  # the first row or column that is there, and how many are
 ELEMENTS = READ * READ
 VECTORS = 2  # of outputs, side by side in a product's tile
+TOGETHER = 64  # images, at most, with the batch innermost
 STRIP_BYTES = 1 << 19  # of a strip's elements
 WEIGHTS_CYCLES = 0.12  # of an element of the weights, which each strip reads
 LINE = 16  # floats
@@ -55,6 +57,10 @@ class TilePlan:
     output and a channel; `turned`: their taps lie in the opposite order. positions: of images,
     outputs, rows and columns among the result's axes (-1: only one). A strip has `lines` lines of
     tiles, a product's tile `height` tiles.
+
+    inner: with the batch innermost, how many images are taken together, each time that there are
+    `images`; a line of tiles is one place of these. column: the stride of a column there, bounds:
+    the rows and columns that are not left out.
     """
 
     vector_bits: int
@@ -67,6 +73,9 @@ class TilePlan:
     weights: tuple[int, int]
     turned: bool
     positions: tuple[int, int, int, int]
+    inner: int = 0
+    column: int = 1
+    bounds: tuple[Bounds, Bounds] = ((0, 0), (0, 0))
     lines: int = 1
     height: int = 1
 
@@ -93,9 +102,14 @@ class TilePlan:
         return -(-self.cols // TILE)
 
     @property
+    def line_tiles(self) -> int:
+        """Tiles of a line."""
+        return self.inner or self.tile_cols
+
+    @property
     def all_lines(self) -> int:
         """Lines of tiles of all images."""
-        return self.images * self.tile_rows
+        return self.images * self.tile_rows * (self.tile_cols if self.inner else 1)
 
     @property
     def strips(self) -> int:
@@ -109,8 +123,8 @@ class TilePlan:
 
     @property
     def group(self) -> int:
-        """Tiles whose results are a vector: of a line, half as many as lanes."""
-        return self.lanes // TILE
+        """Tiles of a line whose results are a vector, or two rows or four vectors of these."""
+        return self.lanes if self.inner else self.lanes // TILE
 
     @property
     def pitch(self) -> int:
@@ -118,7 +132,7 @@ class TilePlan:
         vector that begins with the last one. (An odd number of lines of memory uses all the ways of
         a cache.)
         """
-        tiles = -(-self.lines * self.tile_cols // self.height) * self.height
+        tiles = -(-self.lines * self.line_tiles // self.height) * self.height
         lines = -(-(tiles + self.lanes) // LINE)
         return (lines | 1) * LINE
 
@@ -129,14 +143,24 @@ class TilePlan:
 
     @property
     def result_pitch(self) -> int:
-        """Floats of a line of results."""
-        return -(-self.tile_cols // self.group) * self.lanes
+        """Floats of a row of results."""
+        return -(-self.line_tiles // self.group) * self.lanes
+
+    @property
+    def line_results(self) -> int:
+        """Rows of results of a line of tiles."""
+        return TILE * TILE if self.inner else TILE
+
+    @property
+    def out_pitch(self) -> int:
+        """Floats of a strip's results of an output."""
+        return self.lines * self.line_results * self.result_pitch
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Floats of a task's memory: elements, products, results."""
-        results = self.width * self.lines * TILE * self.result_pitch
-        return ELEMENTS * self.plane, ELEMENTS * self.pitch * self.width, results
+        products = ELEMENTS * self.pitch * self.width
+        return ELEMENTS * self.plane, products, self.width * self.out_pitch
 
     @property
     def task_floats(self) -> int:
@@ -276,7 +300,12 @@ def winograd_suits(v: Value, vector_bits: int) -> bool:
     images, _, outs, rows, cols = v.shape
     tiles = images * -(-rows // TILE) * -(-cols // TILE)
     enough = min(v.inputs[0].shape[2], outs) >= LEAST_CHANNELS and tiles >= LEAST_TILES
-    return enough and outs % (VECTORS * vector_bits // 32) == 0 and cols >= LEAST_COLUMNS
+    return enough and outs % (VECTORS * vector_bits // 32) == 0
+
+
+def together(images: int, lanes: int) -> int:
+    """How many images are taken together with the batch innermost, 0 where they do not fit."""
+    return max([n for n in range(lanes, TOGETHER + 1, lanes) if images % n == 0], default=0)
 
 
 @lru_cache(1024)
@@ -289,7 +318,7 @@ def _divided(plan: TilePlan) -> Iterator[TilePlan]:
     registers = vector_registers(plan.vector_bits)
     most = (registers - VECTORS - 1) // VECTORS
     for lines in range(1, plan.all_lines + 1):
-        elements = ELEMENTS * 4 * plan.channels * lines * plan.tile_cols
+        elements = ELEMENTS * 4 * plan.channels * lines * plan.line_tiles
         if lines > 1 and elements > STRIP_BYTES:
             break
         for height in range(most // 2 + 1, most + 1):
@@ -303,7 +332,7 @@ def _cycles(plan: TilePlan) -> float:
         (plan.all_lines // plan.lines, plan.lines),
         (1, plan.all_lines % plan.lines),
     ):
-        tiles = -(-lines * plan.tile_cols // plan.height)
+        tiles = -(-lines * plan.line_tiles // plan.height)
         total += count * (tiles * (VECTORS * plan.height + 1) * ELEMENTS if lines else 0)
     shares = -(-plan.strips // TASKS) * TASKS / plan.strips if plan.strips > TASKS else 1
     return total * (0.7 + 0.3 * shares) + plan.strips * ELEMENTS * plan.width * WEIGHTS_CYCLES
