@@ -229,6 +229,44 @@ def test_gradients_of_what_is_no_finite_number(vector_bits: int, blocks: int) ->
 
 
 @pytest.mark.parametrize("vector_bits", WIDTHS)
+@pytest.mark.parametrize(
+    ("images", "channels", "outs", "space", "zeros"),
+    [(16, 32, 64, (8, 8), 1), (48, 64, 32, (7, 9), 1), (64, 256, 128, (5, 4), 1)],
+)
+def test_all_gradients_with_the_batch_innermost(
+    images: int, channels: int, outs: int, space: Any, zeros: int, vector_bits: int
+) -> None:
+    b = Builder(f"inner {images} {channels} {outs} {space}")
+    image = padded(b.random((images, 1, channels, *space)), zeros)
+    first = b.random((1, channels, channels, 3, 3))
+    hidden = elementwise.tanh(contraction.conv(image, first, **DENSE))
+    out = contraction.conv(padded(hidden, zeros), b.random((1, outs, channels, 3, 3)), **DENSE)
+    ct = elementwise.tanh(out * 0.01)
+    gradient = contraction.conv_weight_gradient(ct, padded(hidden, zeros), (3, 3), **DENSE)
+    compiled = b.check([gradient], tolerance=1 << 15, vector_bits=vector_bits)
+    assert sums(compiled) and in_tiles(compiled) == 2
+
+
+@pytest.mark.parametrize("vector_bits", WIDTHS)
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_gradients_of_infinity_with_the_batch_innermost(vector_bits: int, blocks: int) -> None:
+    rng = np.random.default_rng(8)
+    x, w = rng.standard_normal((32, 1, 64, 6, 6)), rng.standard_normal((1, 64 * blocks, 64, 3, 3))
+    ct = np.abs(rng.standard_normal((32, 1, 64 * blocks, 6, 6)))
+    x[17, 0, 37, 0, 5] = np.inf
+    b = Builder()
+    image, weights, other = (b.data(a.astype(np.float32), dtypes.float32) for a in (x, w, ct))
+    out = contraction.conv(padded(image, 1), weights, **DENSE)
+    cotangent = elementwise.where(elementwise.gt(out, out * 0.5), other, other + other)
+    value = contraction.conv_weight_gradient(cotangent, padded(image, 1), (3, 3), **DENSE)
+    found, compiled = results(b, value, vector_bits)
+    assert sums(compiled)
+    assert (found[0, :, 37][:, :2, 1:] == np.inf).all()
+    found[0, :, 37, :2, 1:] = 0
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("vector_bits", WIDTHS)
 def test_gradients_of_whole_numbers_are_exact(vector_bits: int) -> None:
     rng = np.random.default_rng(6)
     x, ct = (rng.integers(-4, 5, (3, 1, n, 13, 19)).astype(np.float64) for n in (64, 32))

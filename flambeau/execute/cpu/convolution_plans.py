@@ -194,28 +194,36 @@ def sum_plan_of(group: Group, left: Node, right: Node, vector_bits: int) -> SumP
     """The plan of a gradient of weights that is computed in Winograd's form."""
     anchor = group.anchors[0]
     v = anchor.value
-    if not sums_suit(v, vector_bits) or anchor.bands:
+    if not sums_suit(v, vector_bits):
         return None
     image, cotangent = left.data[1], right.data[1]
     place = {x.number: i for i, x in enumerate(group.kept)}
     channel, _, out, *taps = [d.single for d in anchor.position.dims]
     batch, *space = [d.single for d in space_position(v.inputs[1].shape[2:], FOLDED).dims]
     along, lines = [[stride(address, x) for x in space] for address in (image, cotangent)]
-    near = [stride(image, x) for x in taps] == along and along[1] == lines[1] == 1
-    if not near or channel is None or out is None:
+    images, steps = v.inputs[0].shape[2], [stride(address, batch) for address in (image, cotangent)]
+    inner = together(images, vector_bits // 32) if steps == [1, 1] and along[1] > 1 else 0
+    near = along[1] == lines[1] == 1 and len(anchor.bands) == 0
+    near = near and v.inputs[1].shape[4] >= LEAST_COLUMNS
+    if [stride(image, x) for x in taps] != along or not (inner or near):
+        return None
+    if channel is None or out is None:
         return None
     if stride(cotangent, channel) or stride(image, out) or any(stride(cotangent, x) for x in taps):
         return None
     return SumPlan(
         vector_bits,
-        v.inputs[0].shape[2],
+        images // (inner or 1),
         v.shape[0],
         v.shape[2],
         v.inputs[1].shape[3],
         v.inputs[1].shape[4],
-        (stride(image, batch), stride(image, channel), along[0]),
-        (stride(cotangent, batch), stride(cotangent, out), lines[0]),
+        (steps[0], stride(image, channel), along[0]),
+        (steps[1], stride(cotangent, out), lines[0]),
         (place[channel.number], place[out.number], *_places(place, taps)),
+        inner,
+        (along[1], lines[1]),
+        _bounds(anchor, space),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -24,6 +25,7 @@ from flambeau.execute.cpu.contraction_spec import (
 )
 from flambeau.execute.cpu.emit import F32, I64, PTR, Emitter, Reg
 from flambeau.execute.cpu.winograd import READ, TAPS, TILE
+from flambeau.execute.cpu.winograd_inner import InnerStrips
 from flambeau.execute.cpu.winograd_plan import ELEMENTS, VECTORS, SumPlan
 from flambeau.execute.cpu.winograd_strips import (
     ALL_TAPS,
@@ -44,8 +46,8 @@ def sum_kernels(plan: SumPlan, store: StoreCallback) -> list[tuple[str, int]]:
     uses. It is called with results in the order of memory: the index of the taps' columns counts on
     over rows and channels.
     """
-    kernels = [_Sums(plan, store).text()]
-    return kernels if plan.parts == 1 else [*kernels, _Parts(plan, store).text()]
+    kinds = (_InnerSums, _InnerParts) if plan.inner else (_Sums, _Parts)
+    return [kind(plan, store).text() for kind in kinds[: 1 + (plan.parts > 1)]]
 
 
 def _of_cotangent(e: Emitter, g: Sequence[Reg]) -> list[Reg]:
@@ -58,6 +60,12 @@ def _of_sums(e: Emitter, m: Sequence[Reg]) -> list[Reg]:
     middle = e.op("fadd", m[1], m[2])
     ends = [e.op("fadd", m[0], middle), e.op("fsub", middle, m[3])]
     return [ends[0], e.op("fsub", m[1], m[2]), ends[1]]
+
+
+def lane_total(e: Emitter, value: Reg) -> Reg:
+    """The sum of a vector's lanes, in order."""
+    name = f"llvm.vector.reduce.fadd.v{value.type.lanes}f32"
+    return e.call(name, F32, [e.const(0, F32), value])
 
 
 class _Results(Strips):
@@ -159,9 +167,7 @@ class _Results(Strips):
                         rows.yield_(self.plain_line(at, by, rows.carried))
                     images.yield_(rows.carried)
                 for tap, value in enumerate(images.carried):
-                    zero = e.const(0, F32)
-                    name = f"llvm.vector.reduce.fadd.v{lanes}f32"
-                    e.store(e.gep(target, "float", e.i64(tap)), e.call(name, F32, [zero, value]))
+                    e.store(e.gep(target, "float", e.i64(tap)), lane_total(e, value))
             e.line("ret void")
 
     def plain_line(self, image: Reg, cotangent: Reg, sums: list[Reg]) -> list[Reg]:
@@ -255,7 +261,9 @@ class _Sums(_Results):
             e.call("elements", None, [image, *arguments], declared=True)
             arguments = [of_cotangent, strips.index, lines]
             e.call("cotangents", None, [cotangent, *arguments], declared=True)
-            self.multiply(elements, of_cotangent, sums, weighted_sum(e, [(lines, tiles.tile_cols)]))
+            self.multiply(
+                elements, of_cotangent, sums, weighted_sum(e, [(lines, tiles.line_tiles)])
+            )
         if plan.parts > 1:
             return
         counts = [plan.block_channels // lanes, plan.block_outs // lanes]
@@ -271,7 +279,7 @@ class _Sums(_Results):
     @property
     def far(self) -> int:
         """Floats from one of the cotangent's 16 elements to the next: [tiles][outputs]."""
-        return self.plan.lines * self.plan.tile_cols * self.plan.width
+        return self.plan.lines * self.plan.line_tiles * self.plan.width
 
     def emit_cotangents(self) -> None:
         """Defines @cotangents(cotangent, elements, first, lines): [outputs / width][16][tiles]
@@ -331,16 +339,16 @@ class _Sums(_Results):
             e.store(e.gep(seen, "float", e.i64((number * lanes + column) * lanes)), value)
 
     def cotangents_of_group(self, target: Reg, seen: Reg, tiles: int) -> None:
+        """The elements of neighbouring tiles, from vectors of outputs."""
         e, lanes = self.e, self.plan.lanes
+        step, i_step, j_step = (1, TILE * lanes, lanes) if self.plan.inner else (TILE, lanes, 1)
         with e.loop(e.i64(0), e.i64(tiles)) as loop:
-            here = e.gep(seen, "float", weighted_sum(e, [(loop.index, TILE * lanes)]))
+            here = e.gep(seen, "float", weighted_sum(e, [(loop.index, step * lanes)]))
             there = e.gep(target, "float", weighted_sum(e, [(loop.index, self.plan.width)]))
+            places = [[(i * i_step + j * j_step) * lanes for j in range(TILE)] for i in range(TILE)]
             grid = [
-                [
-                    e.load(e.gep(here, "float", e.i64((i * lanes + j) * lanes)), self.vector)
-                    for j in range(TILE)
-                ]
-                for i in range(TILE)
+                [e.load(e.gep(here, "float", e.i64(place)), self.vector) for place in line]
+                for line in places
             ]
             for number, value in enumerate(both_sides(grid, lambda g: _of_cotangent(e, g))):
                 e.store(e.gep(there, "float", e.i64(number * self.far)), value)
@@ -392,4 +400,84 @@ class _Sums(_Results):
                 loop.yield_(found)
             for place, value in zip(places, loop.carried, strict=True):
                 e.store(place, value)
+            e.line("ret void")
+
+
+class _InnerResults(InnerStrips, _Results):
+    """The same with the batch innermost."""
+
+    def emit_plain(self) -> None:
+        """Defines @plain(image, cotangent, turned): the same results as plain sums."""
+        e, plan, lanes = self.e, self.sum, self.plan.lanes
+        parameters = [("image", PTR), ("cotangent", PTR), ("turned noalias", PTR)]
+        with e.function("plain", "internal void", parameters) as (image, cotangent, turned):
+            zeros = self.zeros()
+            with e.loop(e.i64(0), e.i64(lanes)) as outs, e.loop(e.i64(0), e.i64(lanes)) as channels:
+                place = weighted_sum(e, [(outs.index, self.run), (channels.index, ALL_TAPS)])
+                target = e.gep(turned, "float", place)
+                sums = [e.const(0, self.vector)] * ALL_TAPS
+                count = e.i64(plan.images * plan.inner)
+                with e.loop(e.i64(0), e.i64(plan.rows), carried=sums) as rows:
+                    with e.loop(e.i64(0), e.i64(plan.cols), carried=rows.carried) as cols:
+                        spots = self.spots(rows.index, cols.index, TAPS)
+                        with e.loop(e.i64(0), count, lanes, carried=cols.carried) as images:
+                            terms = [(outs.index, plan.cotangent[1]), (images.index, 1)]
+                            terms += [(rows.index, plan.cotangent[2])]
+                            terms += [(cols.index, plan.columns[1])]
+                            at = e.gep(cotangent, "float", weighted_sum(e, terms))
+                            y = e.load(at, self.vector)
+                            terms = [(channels.index, plan.image[1]), (images.index, 1)]
+                            more = weighted_sum(e, terms)
+                            seen = [self.seen(image, more, spot, zeros) for spot in spots]
+                            found = zip(seen, images.carried, strict=True)
+                            images.yield_([e.fma(x, y, total) for x, total in found])
+                        cols.yield_(images.carried)
+                    rows.yield_(cols.carried)
+                for tap, value in enumerate(rows.carried):
+                    e.store(e.gep(target, "float", e.i64(tap)), lane_total(e, value))
+            e.line("ret void")
+
+
+class _InnerParts(_InnerResults, _Parts):
+    pass
+
+
+class _InnerSums(_InnerResults, _Sums):
+    def emit_cotangents(self) -> None:
+        """Defines @cotangents(cotangent, elements, first, lines): [outputs / width][16][tiles]
+        [width] of a strip.
+        """
+        e, plan, tiles = self.e, self.sum, self.plan
+        lanes = tiles.lanes
+        parameters = [("cotangent", PTR), ("elements noalias", PTR)]
+        parameters += [("first", I64), ("lines", I64)]
+        with e.function("cotangents", "internal void", parameters) as registers:
+            cotangent, elements, first, lines = registers
+            seen = e.alloca(self.vector, TILE * TILE * lanes)
+            with e.loop(e.i64(0), lines) as loop:
+                images, row, col = self.place(first, loop.index)
+                pixels = []
+                for i, j in product(range(TILE), repeat=2):
+                    at, within = [], []
+                    for start, more, size in ((row, i, plan.rows), (col, j, plan.cols)):
+                        place = weighted_sum(e, [(start, 1), (e.i64(more), 1)])
+                        within.append(e.cmp("icmp slt", place, e.i64(size)))
+                        at.append(e.intrinsic("llvm.smin", place, e.i64(size - 1)))
+                    steps = plan.cotangent[2], plan.columns[1]
+                    terms = [(images, 1), *zip(at, steps, strict=True)]
+                    pixels.append((weighted_sum(e, terms), e.op("and", *within)))
+                place = weighted_sum(e, [(loop.index, tiles.line_tiles * tiles.width)])
+                target = e.gep(elements, "float", place)
+                with e.loop(e.i64(0), e.i64(plan.block_outs // lanes)) as outs:
+                    place = weighted_sum(e, [(outs.index, lanes * plan.cotangent[1])])
+                    here = e.gep(cotangent, "float", place)
+                    block, half = [e.op(o, outs.index, e.i64(VECTORS)) for o in ("udiv", "urem")]
+                    place = weighted_sum(e, [(block, ELEMENTS * self.far), (half, lanes)])
+                    there = e.gep(target, "float", place)
+                    with e.loop(e.i64(0), e.i64(plan.inner), lanes) as each:
+                        for number, (offset, inside) in enumerate(pixels):
+                            place = weighted_sum(e, [(offset, 1), (each.index, 1)])
+                            self.turn(here, place, lanes, inside, seen, number)
+                        place = weighted_sum(e, [(each.index, tiles.width)])
+                        self.cotangents_of_group(e.gep(there, "float", place), seen, lanes)
             e.line("ret void")

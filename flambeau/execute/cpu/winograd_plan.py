@@ -182,7 +182,8 @@ class SumPlan:
 
     image: strides of an image, a channel, a line; cotangent: of an image, an output, a line
     (columns are neighbours in both). positions: of channels, outputs and the taps' rows and columns
-    among the result's axes.
+    among the result's axes. inner, bounds: as those of a `TilePlan`; columns: both operands'
+    strides of a column.
     """
 
     vector_bits: int
@@ -194,6 +195,9 @@ class SumPlan:
     image: tuple[int, int, int]
     cotangent: tuple[int, int, int]
     positions: tuple[int, int, int, int]
+    inner: int = 0
+    columns: tuple[int, int] = (1, 1)
+    bounds: tuple[Bounds, Bounds] = ((0, 0), (0, 0))
 
     @property
     def lanes(self) -> int:
@@ -204,8 +208,9 @@ class SumPlan:
         """The strips of a block of channels."""
         none = (-1, -1, -1, -1)
         sizes = self.images, self.block_channels, self.block_outs, self.rows, self.cols
-        plan = TilePlan(self.vector_bits, *sizes, self.image, (0, 0), False, none)
-        both = 4 * ELEMENTS * (self.block_channels + self.block_outs) * plan.tile_cols
+        inner = self.inner, self.columns[0], self.bounds
+        plan = TilePlan(self.vector_bits, *sizes, self.image, (0, 0), False, none, *inner)
+        both = 4 * ELEMENTS * (self.block_channels + self.block_outs) * plan.line_tiles
         room = BLOCK_BYTES - 4 * ELEMENTS * self.block_channels * self.block_outs
         return replace(plan, lines=max(1, min(room // both, -(-plan.all_lines // self.parts))))
 
@@ -226,7 +231,8 @@ class SumPlan:
     def parts(self) -> int:
         """Of the sum, each with results of its own."""
         units = self.blocks[0] * self.blocks[1]
-        return min(-(-TASKS // units), self.images * -(-self.rows // TILE))
+        cols = -(-self.cols // TILE) if self.inner else 1
+        return min(-(-TASKS // units), self.images * -(-self.rows // TILE) * cols)
 
     @property
     def cut(self) -> tuple[Dimension, ...]:
@@ -246,7 +252,7 @@ class SumPlan:
     def of_cotangent(self) -> int:
         """Floats of the cotangent's elements of a strip."""
         tiles = self.tiles
-        return ELEMENTS * tiles.lines * tiles.tile_cols * self.block_outs
+        return ELEMENTS * tiles.lines * tiles.line_tiles * self.block_outs
 
     @property
     def of_sums(self) -> int:
@@ -284,7 +290,7 @@ def sums_suit(v: Value, vector_bits: int) -> bool:
     channels, outs, (rows, cols) = v.shape[0], v.shape[2], cotangent.shape[LEAD:]
     tiles = x.shape[2] * -(-rows // TILE) * -(-cols // TILE)
     fitting = channels % min(BLOCK_CHANNELS) == 0 and outs % min(BLOCK_OUTS) == 0
-    return fitting and tiles >= LEAST_TILES and cols >= LEAST_COLUMNS
+    return fitting and tiles >= LEAST_TILES
 
 
 def _wanted(v: Value, vector_bits: int) -> bool:
