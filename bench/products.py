@@ -138,7 +138,7 @@ def peaks() -> dict[str, float]:
     from flambeau.execute.cpu.target import has_matrix_unit
 
     found = {dtype: _multiply_adds(element) for dtype, element in ELEMENTS.items()}
-    found["bfloat16"] = _matrix_unit() if has_matrix_unit() else found["float32"]
+    found["bfloat16"] = _matrix_unit() if has_matrix_unit() else _pairs() or found["float32"]
     source = np.ones(1 << 26, np.float32)
     target = np.zeros_like(source)
     spent = min(_seconds(lambda: np.copyto(target, source)) for _ in range(3))
@@ -159,6 +159,24 @@ def _multiply_adds(element: str) -> float:
         return [e.fma(totals[-1], total, total) for total in totals[:-1]] + totals[-1:]
 
     return 2 * lanes * 12 * _speed(e, [Type(element, lanes)] * 13, body)
+
+
+def _pairs() -> float:
+    """Of products of bfloat16 in pairs, 0 where there is no such instruction."""
+    from flambeau.execute.cpu.contraction_pairs import multiplies_pairs, with_pairs_added
+    from flambeau.execute.cpu.emit import Emitter, Type
+    from flambeau.execute.cpu.target import Target
+
+    bits = Target.host().vector_bits
+    if not multiplies_pairs(bits):
+        return 0.0
+    e, lanes = Emitter(bits), bits // 32
+
+    def body(totals: list[Any]) -> list[Any]:
+        *sums, a, b = totals
+        return [*[with_pairs_added(e, a, b, total) for total in sums], a, b]
+
+    return 4 * lanes * 12 * _speed(e, [Type("float", lanes)] * 14, body)
 
 
 def _matrix_unit() -> float:
