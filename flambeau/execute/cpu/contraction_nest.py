@@ -124,12 +124,15 @@ def _nest(
         _nest(e, dimensions, bounds, (*indices, final), (*tails, True), body)
 
 
-def transposed(e: Emitter, rows: Sequence[Reg]) -> list[Reg]:
-    """The matrix whose rows are 2**p vectors of 2**q lanes, transposed, in vectors of 2**q lanes.
+BLOCK_BITS = 128  # within which machines interleave two vectors, or pick blocks of two, at once
 
-    Each round interleaves row i with row i + half: the top bit of the row number becomes the
-    lowest bit of the flat position, so that p rounds exchange row and column bits.
-    """
+
+def transposed(e: Emitter, rows: Sequence[Reg]) -> list[Reg]:
+    """The matrix of 2**p rows, vectors of 2**q lanes, transposed, in vectors of 2**q lanes."""
+    if len(rows) == rows[0].type.lanes:
+        return _transposed_square(e, rows)
+    # Each round interleaves row i with row i + half: the top bit of the row number becomes the
+    # lowest bit of the flat position, so that p rounds exchange row and column bits.
     vectors = list(rows)
     lanes = vectors[0].type.lanes
     half = len(vectors) // 2
@@ -142,6 +145,40 @@ def transposed(e: Emitter, rows: Sequence[Reg]) -> list[Reg]:
             mixed += [e.shuffle(a, b, low), e.shuffle(a, b, high)]
         vectors = mixed
     return vectors
+
+
+def _transposed_square(e: Emitter, rows: Sequence[Reg]) -> list[Reg]:
+    """Each round exchanges one bit of the number of vectors with one of the number of lanes, by
+    shuffles that need no vector of indices: first within blocks of 128 bits, then whole blocks.
+
+    The fence between is no instruction. LLVM, which looks through chains of shuffles for better
+    ones, in time that grows exponentially with their length, does not look through it.
+    """
+    vectors, lanes = list(rows), len(rows)
+    block = min(lanes, BLOCK_BITS // vectors[0].type.bits)
+    bit = block // 2
+    while bit:  # the halves of blocks are interleaved
+        low = [i // block * block + i % block // 2 + i % 2 * lanes for i in range(lanes)]
+        _exchange(e, vectors, bit, low, [i + block // 2 for i in low])
+        bit //= 2
+    if block < lanes and vectors[0].type.element in ("float", "double"):
+        vectors = [e.intrinsic("llvm.arithmetic.fence", v) for v in vectors]
+    bit = block
+    while bit < lanes:  # even and odd blocks are told apart
+        even = [i // block * 2 * block + i % block for i in range(lanes)]
+        _exchange(e, vectors, bit, even, [i + block for i in even])
+        bit *= 2
+    return vectors
+
+
+def _exchange(
+    e: Emitter, vectors: list[Reg], bit: int, first: Sequence[int], second: Sequence[int]
+) -> None:
+    """Shuffles each pair of vectors whose numbers differ in `bit`."""
+    for k in range(len(vectors)):
+        if not k & bit:
+            a, b = vectors[k], vectors[k + bit]
+            vectors[k], vectors[k + bit] = e.shuffle(a, b, first), e.shuffle(a, b, second)
 
 
 def lane_sums(e: Emitter, vectors: Sequence[Reg]) -> Reg:

@@ -23,7 +23,7 @@ from flambeau.core import settings
 from flambeau.execute.cpu.target import Target, llvm_version
 
 FORMAT = (
-    b"2"  # Change it when equal text may give other code: pass list, attributes, names, layout.
+    b"3"  # Change it when equal text may give other code: pass list, attributes, names, layout.
 )
 MAGIC = b"FLAMBO1\n"
 ENTRY = ".kernel"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flambeau.execute.cpu.body import Node
+from flambeau.execute.cpu.contraction_nest import transposed
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.index import Variable
 from flambeau.execute.cpu.loops import KernelWriter, Store
@@ -138,18 +139,3 @@ def _tile(
                 writer.scopes[-1][node.number] = vectors[k]
             writer.store_all(stores)
     writer.lane, writer.lanes = None, 1
-
-
-def transposed(e: Emitter, vectors: Sequence[Reg]) -> list[Reg]:
-    """Vectors of as many lanes as there are vectors, with lanes for vectors."""
-    current, count = list(vectors), len(vectors)
-    step = count // 2
-    while step:
-        low = [k if not k & step else count + k - step for k in range(count)]
-        high = [k + step if not k & step else count + k for k in range(count)]
-        for k in range(count):
-            if not k & step:
-                a, b = current[k], current[k + step]
-                current[k], current[k + step] = e.shuffle(a, b, low), e.shuffle(a, b, high)
-        step //= 2
-    return current
