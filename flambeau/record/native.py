@@ -63,6 +63,12 @@ def in_real_numbers(program: Program, scalars: list[Any]) -> list[Any]:
     return found
 
 
+def _begin_native_calls() -> None:
+    from flambeau.record import native_calls
+
+    native_calls.begin()
+
+
 class NativeProgram:
     """A program compiled for this CPU."""
 
@@ -71,7 +77,7 @@ class NativeProgram:
         from flambeau.execute.cpu.runtime import run_functions
 
         self.program = program
-        self.compiled = compiled_program(program)
+        self.compiled = compiled_program(program, _begin_native_calls)
         releasing, holding = run_functions()
         self.call = releasing if self.compiled.parallel else holding
         self.parallel = self.compiled.parallel

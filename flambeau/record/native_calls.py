@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu import bounds, entrances, kept_functions, pool
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
-from flambeau.record import known_memory, known_ops, known_views, pieces, words
+from flambeau.record import known_memory, known_ops, known_views, pieces, replay, words
 from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.recording import Recording
@@ -42,6 +44,11 @@ class PlainCalls(NamedTuple):
     known_over: Callable[[Any, Any, int, bool], Any]
 
 
+# What records, and what that calls.
+RECORDING = (
+    (known_ops.known_op, known_ops.first_gradients, pieces.repeat),
+    (*known_ops.INLINED, *pieces.INLINED),
+)
 # Attributes of tensors; interned, and held.
 ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks", "_seen")
 HELD: list[Any] = []  # arrays that native code knows by address
@@ -50,8 +57,7 @@ HELD: list[Any] = []  # arrays that native code knows by address
 @cache
 def native_calls() -> Calls | None:
     """The builtin functions; None where nothing is known of the layout of objects."""
-    entries = known_ops.known_op, known_ops.first_gradients, pieces.repeat
-    found = _builtins(entries, (*known_ops.INLINED, *pieces.INLINED))
+    found = _builtins(*RECORDING)
     return None if found is None else Calls(*found)
 
 
@@ -67,10 +73,7 @@ def plain_calls() -> PlainCalls | None:
 def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | None:
     if not words.known():
         return None
-    from flambeau.record import recorder
-
-    tensor = recorder.handle_class()
-    parameter = next((k for k in tensor.__subclasses__() if k.__name__ == "Parameter"), tensor)
+    tensor, parameter = _classes()
     try:
         numbers = _numbers((tensor, parameter))
         given = {"NEW": words.maker(), "GENERAL_LOOKUP": words.general_lookup()}
@@ -86,6 +89,31 @@ def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | Non
     return builtins(entries, (*inlined, *SHARED), numbers, given)
 
 
+def _classes() -> tuple[type[Any], type[Any]]:
+    """Of tensors, and of parameters."""
+    from flambeau.record import recorder
+
+    tensor = recorder.handle_class()
+    found = (k for k in tensor.__subclasses__() if k.__name__ == "Parameter")
+    return tensor, next(found, tensor)
+
+
+@cache
+def begin() -> None:
+    """Compiles on other threads, where the disk has them not, the native functions that the first
+    runs of a compiled program bring.
+    """
+    if not words.known() or bounds.switched_on():
+        return
+    entries, inlined = RECORDING
+    with suppress(words.Unknown):
+        kept_functions.begin(entries, (*inlined, *SHARED), _numbers(_classes()))
+        kept_functions.begin(*replay.replay_functions())
+    kept_functions.begin(*entrances.entrance_functions())
+    pool.begin()
+
+
+@cache
 def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     """The numbers of the functions on words. Unknown where objects are not laid out so."""
     found = words.numbers(

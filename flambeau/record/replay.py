@@ -31,6 +31,7 @@ from typing import Any
 
 from flambeau.core.addresses import address_of
 from flambeau.execute.cpu.entrances import builtins
+from flambeau.execute.cpu.kept_functions import Functions
 from flambeau.execute.cpu.pool import NUM_THREADS
 from flambeau.execute.cpu.references import (
     SHARED,
@@ -579,7 +580,7 @@ def native() -> Any:
     from flambeau.record import recorder
 
     try:
-        numbers = _numbers()
+        functions = replay_functions()
     except words.Unknown:
         return None
     given = words.addresses(
@@ -597,8 +598,14 @@ def native() -> Any:
     given["GENERAL_LOOKUP"] = words.general_lookup()
     given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
     given["NUM_THREADS"] = ctypes.addressof(NUM_THREADS)
-    found = builtins((replay,), INLINED, numbers, given)
+    found = builtins(*functions, given)
     return None if found is None else found[0]
+
+
+@cache
+def replay_functions() -> tuple[Functions, Functions, dict[str, int]]:
+    """What `native` is made of, for `builtins`. Unknown where objects are not laid out so."""
+    return (replay,), INLINED, _numbers()
 
 
 # Interned, and held.

@@ -9,13 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flambeau.execute.cpu import code_memory, kept_functions, objects, word_functions
+from flambeau.execute.cpu import code_memory, engine, kept_functions, objects, word_functions
 from flambeau.execute.cpu.engine import Engine
 from flambeau.execute.cpu.entrances import available, builtins
 from flambeau.execute.cpu.objects import ObjectCache
@@ -131,10 +132,18 @@ class Kept:
     ) -> tuple[int, int]:
         """What it answers, and how many translations that took."""
         before = self.translations
+        self.process()
+        return self.answer(number, base, inlined), self.translations - before
+
+    def process(self) -> Engine:
+        """As a new process begins."""
         process = Engine(Target.host(), self.cache)
         self.patch.setattr(kept_functions, "engine", lambda: process)
+        return process
+
+    def answer(self, number: int, base: int = 1000, inlined: Callable[..., Any] = one_more) -> int:
         (run,) = builtins((answer,), (inlined,), {"NUMBER": number}, {"BASE": base}) or (None,)
-        return run(), self.translations - before
+        return int(run())
 
     def entries(self) -> list[Path]:
         files = self.cache.directory.glob("*.kernel")
@@ -169,6 +178,36 @@ def test_the_translator_is_part_of_the_name(kept: Kept, monkeypatch: pytest.Monk
     monkeypatch.setattr(kept_functions, "compiler_sources", lambda: None)  # no files
     assert kept.made(5) == kept.made(5) == (1006, 1)
     assert len(kept.entries()) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_what_is_begun_is_compiled_once_on_another_thread_and_by_children_anew(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    compile_object = engine.compile_object
+
+    def noted(*arguments: Any) -> bytes:
+        names.append(threading.current_thread().name)
+        return compile_object(*arguments)
+
+    monkeypatch.setattr(engine, "compile_object", noted)
+    process = kept.process()
+    monkeypatch.setattr(engine._Holder, "engine", process)
+    for number in range(4):
+        kept_functions.begin((answer,), (one_more,), {"NUMBER": number})
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if kept.answer(3) == 1004 else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [kept.answer(number) for number in range(4)] == [1001, 1002, 1003, 1004]
+    assert names == ["flambeau-compile"] * 4 and kept.translations == 4
+    kept.process()
+    kept_functions.begin((answer,), (one_more,), {"NUMBER": 2})  # the disk has it
+    assert kept.answer(2) == 1003 and len(names) == 4
 
 
 WRONG: list[Any] = [

@@ -66,10 +66,10 @@ def test_runs_in_numpy_until_the_code_is_there(monkeypatch: pytest.MonkeyPatch) 
     made: list[str] = []
     compiled_program = keeping.compiled_program
 
-    def slowly(program: Any) -> Any:
+    def slowly(program: Any, *rest: Any) -> Any:
         gate.wait(60)
         made.append(threading.current_thread().name)
-        return compiled_program(program)
+        return compiled_program(program, *rest)
 
     monkeypatch.setattr(keeping, "compiled_program", slowly)
     before = STATISTICS.compiled_runs
@@ -89,7 +89,7 @@ def test_runs_in_numpy_until_the_code_is_there(monkeypatch: pytest.MonkeyPatch) 
 def test_a_failure_of_the_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     step = trainer(38)
 
-    def fails(program: Any) -> Any:
+    def fails(program: Any, *rest: Any) -> Any:
         raise RuntimeError("no such luck")
 
     monkeypatch.setattr(keeping, "compiled_program", fails)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flambeau.core.outcome import Outcome
+from flambeau.core.workers import Workers
 from flambeau.execute.cpu import bounds, code_memory, software_float
 from flambeau.execute.cpu.binaries import Binaries, is_binary, unpacked
 from flambeau.execute.cpu.imports import system_symbol
@@ -48,6 +50,8 @@ class Engine:
         self._loads: dict[tuple[bytes, Symbols], Outcome[list[int]]] = {}
         self._read: dict[bytes, bytes] = {}  # object code from the disk that is about to be linked
         self._stored: dict[bytes, bytes] = {}  # and such as is being linked
+        self.workers = _workers()
+        self._begun: dict[bytes, Outcome[bytes | BaseException]] = {}  # what they compile
 
     def load(self, texts: Sequence[str], symbols: Symbols) -> list[list[int]]:
         """Addresses of `symbols` in each text's module, compiling and linking what is missing.
@@ -138,26 +142,32 @@ class Engine:
         missing = []
         for key in texts:
             payload = self._read.pop(key, None)
-            if payload is None and self.cache is not None:
+            if payload is None and self.cache is not None and key not in self._begun:
                 payload = self.cache.get(key)
             if payload is None:
                 missing.append(key)
             else:
                 self._stored[key] = payload
                 yield key, payload
-        if len(missing) == 1:
+        if len(missing) == 1 and missing[0] not in self._begun:
             yield missing[0], self._compile(missing[0], texts[missing[0]])
-        elif missing:
-            sources = [texts[key] for key in missing]
-            workers = min(len(missing), COMPILE_THREADS, os.cpu_count() or 1)
-            try:
-                from concurrent.futures import ThreadPoolExecutor
+            return
+        outcomes = [self._begin(key, texts[key]) for key in missing]
+        for key, outcome in zip(missing, outcomes, strict=True):
+            yield key, outcome.result()
+            self._begun.pop(key, None)
 
-                with ThreadPoolExecutor(workers, "flambeau-compile") as executor:
-                    compiled = list(executor.map(self._compile, missing, sources))
-            except RuntimeError:  # no threads any more: the interpreter ends
-                compiled = list(map(self._compile, missing, sources))
-            yield from zip(missing, compiled, strict=True)
+    def begin(self, text: str) -> None:
+        """Compiles on another thread what will be loaded soon, where the disk does not have it."""
+        key = object_key(text, self.target)
+        if self.cache is None or not self.cache.path(key).exists():
+            self._begin(key, text)
+
+    def _begin(self, key: bytes, text: str) -> Outcome[bytes | BaseException]:
+        with self.lock:
+            if key not in self._begun:
+                self._begun[key] = self.workers.ask(partial(self._compile, key, text))
+            return self._begun[key]
 
     def _compile(self, key: bytes, text: str) -> bytes | BaseException:
         try:
@@ -243,9 +253,15 @@ class Engine:
                 f" {most_mappings()} memory mappings (vm.max_map_count)"
             )
 
-    def forget_running_loads(self) -> None:
+    def begin_anew(self) -> None:
         """After a fork: the threads that were loading do not exist in the child."""
         self._loads = {key: load for key, load in self._loads.items() if load.done()}
+        self._begun = {}
+        self.workers = _workers()
+
+
+def _workers() -> Workers:
+    return Workers("flambeau-compile", min(COMPILE_THREADS, os.cpu_count() or 1))
 
 
 def mappings() -> int:
@@ -299,29 +315,33 @@ def kernel_addresses(texts: Sequence[str]) -> list[int]:
     return [addresses[0] for addresses in engine().load(texts, (KERNEL,))]
 
 
-# A fork waits until no other thread is linking, so that the child's copy of the JIT is whole.
-# (target.py does the same for LLVM's own lock; both are taken in the order in which `_link` does.)
+# A fork waits until no thread compiles or links, so that the child's copies of LLVM and of the JIT
+# are whole. (target.py does the same for LLVM's own lock; the locks are taken in the order in which
+# `_link` does.)
 class _Fork:
-    held: threading.RLock | None = None
+    engine: Engine | None = None
 
 
 def _before_fork() -> None:
-    if _Holder.engine is not None:
-        _Fork.held = _Holder.engine.lock
-        _Fork.held.acquire()
+    held = _Fork.engine = _Holder.engine
+    if held is not None:
+        held.workers.pause()
+        held.lock.acquire()
 
 
 def _after_fork_in_parent() -> None:
-    if _Fork.held is not None:
-        _Fork.held.release()
-        _Fork.held = None
+    held, _Fork.engine = _Fork.engine, None
+    if held is not None:
+        held.lock.release()
+        held.workers.go_on()
 
 
 def _after_fork_in_child() -> None:
-    _after_fork_in_parent()
+    held, _Fork.engine = _Fork.engine, None
+    if held is not None:
+        held.lock.release()
+        held.begin_anew()
     _Holder.lock = threading.Lock()
-    if _Holder.engine is not None:
-        _Holder.engine.forget_running_loads()
 
 
 if hasattr(os, "register_at_fork"):

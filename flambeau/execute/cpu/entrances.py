@@ -11,12 +11,12 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 from flambeau.core.cpython import ITEMS, LENGTH
-from flambeau.execute.cpu.kept_functions import loaded
+from flambeau.execute.cpu.kept_functions import Functions, loaded
 from flambeau.execute.cpu.references import failed
 from flambeau.execute.cpu.target import NoRoomForCode
 from flambeau.execute.cpu.word_functions import api, call, given, word
@@ -60,9 +60,7 @@ def entrances() -> Entrances | None:
 
     if not available():
         return None
-    numbers = {"LENGTH": LENGTH, "ITEMS": ITEMS}
-    words = {"RUN": native().run}
-    found = builtins((run_program, first_moved, held_as), (failed,), numbers, words)
+    found = builtins(*entrance_functions(), {"RUN": native().run})
     return None if found is None else Entrances(*found)
 
 
@@ -74,10 +72,7 @@ def available() -> bool:
 
 
 def builtins(
-    entries: Sequence[Callable[..., Any]],
-    inlined: Sequence[Callable[..., Any]],
-    numbers: Mapping[str, int],
-    words: Mapping[str, int],
+    entries: Functions, inlined: Functions, numbers: Mapping[str, int], words: Mapping[str, int]
 ) -> list[Any] | None:
     """Functions on words (see `word_functions`) as builtin functions of the interpreter.
 
@@ -109,6 +104,11 @@ def _builtin(name: str, address: int) -> Any:
 
 
 # ---- functions on words --------------------------------------------------------------------------
+
+
+def entrance_functions() -> tuple[Functions, Functions, dict[str, int]]:
+    """What `entrances` are made of, as `builtins` takes it."""
+    return (run_program, first_moved, held_as), (failed,), {"LENGTH": LENGTH, "ITEMS": ITEMS}
 
 
 def run_program(_: int, args: int, count: int) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,11 @@ LINKS = ("leaf", "history", "detach", "relink")  # they say nothing of the data
 PLAIN = (int, float, bool, str, complex, type(None))
 
 
-def compiled_program(program: Program) -> CompiledProgram:
-    """The program compiled for this machine: as it lies on the disk, or now."""
+def compiled_program(program: Program, beside: Callable[[], None] | None = None) -> CompiledProgram:
+    """The program compiled for this machine: as it lies on the disk, or now.
+
+    `beside` begins what other threads do while it is compiled.
+    """
     forms = _forms(program)
     key = program_key(program, forms)
     found = None
@@ -43,6 +47,8 @@ def compiled_program(program: Program) -> CompiledProgram:
     if found is not None:
         found.forms = forms
         return found
+    if beside is not None:
+        beside()
     compiled = _compiled(program, forms)
     if key is not None and compiled.native:
         _keep(compiled, key)

@@ -7,6 +7,7 @@ Addresses are no part of it: they are in words of the module, which are filled i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from flambeau.execute.cpu.engine import engine
 from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.sources import compiler_sources
 from flambeau.execute.cpu.target import KernelCompileError
-from flambeau.execute.cpu.word_functions import translated
+from flambeau.execute.cpu.word_functions import Module, translated
 
 Functions = Sequence[Callable[..., Any]]
 GIVEN = "given"
@@ -41,13 +42,28 @@ def loaded(entries: Functions, inlined: Functions, numbers: Mapping[str, int]) -
     found = None if key is None else _kept(key, symbols)
     if found is not None:
         return found
-    module = translated(entries, inlined, numbers)
+    module = None if key is None else _begun.pop(key, None)
+    if module is None:
+        module = translated(entries, inlined, numbers)
     *addresses, place = engine().load([module.text], symbols)[0]
     store = engine().cache
     if key is not None and store is not None:
         code = object_key(module.text, engine().target).hex()
         store.put(key, json.dumps({"functions": code, "given": module.given}).encode())
     return Loaded(addresses, place, module.given)
+
+
+def begin(entries: Functions, inlined: Functions, numbers: Mapping[str, int]) -> None:
+    """Compiles on another thread what `loaded` will be asked for soon, unless the disk has it."""
+    key, store = _key(entries, inlined, numbers), engine().cache
+    if key is None or store is None or store.path(key).exists():
+        return
+    with contextlib.suppress(OSError):
+        _begun[key] = translated(entries, inlined, numbers)
+        engine().begin(_begun[key].text)
+
+
+_begun: dict[bytes, Module] = {}
 
 
 def _kept(key: bytes, symbols: tuple[str, ...]) -> Loaded | None:

@@ -58,6 +58,11 @@ def native() -> Native:
     return loaded
 
 
+def begin() -> None:
+    """Compiles the runner on another thread, where the disk has it not."""
+    engine().begin(runner.runner_module(engine().target))
+
+
 def _configure(loaded: Native) -> None:
     """Fills in the system's functions and the length of a spin."""
     state = loaded.state
