@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -311,10 +312,10 @@ def test_entries_that_others_can_write_are_not_trusted(cache: ObjectCache, tmp_p
 
 
 def test_sweep_drops_the_longest_unused(tmp_path: Path) -> None:
-    cache = ObjectCache(tmp_path, limit=10_000)
+    cache, writer = ObjectCache(tmp_path, limit=10_000), ObjectCache(tmp_path)
     keys = [os.urandom(32) for _ in range(20)]
     for age, key in enumerate(keys):
-        cache.put(key, os.urandom(1000))
+        writer.put(key, os.urandom(1000))
         os.utime(cache.path(key), (time.time() - 60 * age,) * 2)
     (tmp_path / "notes.txt").write_text("not ours")
     cache.sweep()
@@ -322,6 +323,105 @@ def test_sweep_drops_the_longest_unused(tmp_path: Path) -> None:
     assert kept == sorted(kept, reverse=True)
     assert 0 < sum(kept) <= 10
     assert (tmp_path / "notes.txt").exists()
+
+
+def stored(cache: ObjectCache) -> int:
+    """Bytes of all entries."""
+    total = 0
+    for path in cache.directory.glob("*.kernel"):
+        with contextlib.suppress(FileNotFoundError):  # others may sweep
+            total += path.stat().st_size
+    return total
+
+
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[ObjectCache]:
+    """Gets the cache of each sweep from now on."""
+    found: list[ObjectCache] = []
+    sweep = ObjectCache.sweep
+
+    def noted(cache: ObjectCache) -> None:
+        found.append(cache)
+        sweep(cache)
+
+    monkeypatch.setattr(ObjectCache, "sweep", noted)
+    return found
+
+
+def test_sweeps_come_when_there_may_be_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = sweeps(monkeypatch)
+    for number in range(100):
+        process = ObjectCache(tmp_path, limit=100_000)  # (knows nothing of those before)
+        assert process.put(os.urandom(32), os.urandom(2000 + 10 * number))
+        assert stored(process) <= process.limit
+    # The first makes the tally; a quarter of what fits is written between two of the others.
+    assert 2 <= len(seen) <= 2 + 300_000 // 25_000
+
+
+def test_a_wrong_tally_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ObjectCache(tmp_path, limit=50_000)
+    for _ in range(15):
+        cache.put(os.urandom(32), os.urandom(1000))
+    whole = cache.tally.path.read_bytes()
+    size = cache.tally.read()
+    assert size is not None and stored(cache) <= size <= stored(cache) + 15 * objects.TALLY_UNIT
+    seen = sweeps(monkeypatch)
+    old = objects.TALLY_HEAD.pack(objects.TALLY_MAGIC, int(time.time()) - 8 * 86400)
+    later = objects.TALLY_HEAD.pack(objects.TALLY_MAGIC, int(time.time()) + 1000)
+    wrong = [b"", whole[:9], b"X" + whole[1:], old + whole[16:], later, whole + bytes(99)]
+    for number, content in enumerate(wrong):
+        cache.tally.path.write_bytes(content)
+        cache.put(os.urandom(32), b"code")
+        assert len(seen) == number + 1
+        size = cache.tally.read()
+        assert size is not None and stored(cache) <= size < stored(cache) + objects.TALLY_UNIT
+    making: list[Callable[[Path], None]] = [Path.mkdir, lambda p: p.symlink_to(tmp_path / "x")]
+    if hasattr(os, "mkfifo"):
+        making.append(os.mkfifo)
+    for make in making:
+        cache.tally.path.unlink()
+        make(cache.tally.path)
+        assert cache.put(os.urandom(32), b"code") and len(seen) > len(wrong)
+        if cache.tally.path.is_dir():
+            cache.tally.path.rmdir()
+            cache.sweep()
+        size = cache.tally.read()
+        assert size is not None and stored(cache) <= size and not (tmp_path / "x").exists()
+
+
+FILLING = """
+import os, sys
+from pathlib import Path
+from flambeau.execute.cpu.objects import ObjectCache
+cache = ObjectCache(Path(sys.argv[1]), limit=400_000)
+while True:
+    cache.put(os.urandom(32), os.urandom(3000))
+"""
+
+
+def test_the_limit_holds_for_many_processes_that_are_killed(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path, limit=400_000)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FILLING, str(tmp_path)]
+    for _ in range(2):
+        looks, swept = [stored(cache)], 0
+        writers = [subprocess.Popen(command, env=environment) for _ in range(3)]
+        try:
+            end = time.monotonic() + 60
+            while swept < 3 and time.monotonic() < end:
+                time.sleep(1e-3)
+                looks.append(stored(cache))
+                swept += looks[-1] < looks[-2] - 50_000
+        finally:
+            for writer in writers:
+                writer.kill()
+                writer.wait()
+        # Beyond the limit is what others write while one looks.
+        assert swept == 3 and max(looks) <= cache.limit + 100_000
+    cache.put(os.urandom(32), os.urandom(100))
+    size = cache.tally.read()
+    assert size is not None and stored(cache) <= size <= cache.limit + 2 * objects.TALLY_UNIT
 
 
 RACE = """
@@ -351,7 +451,8 @@ def run_script(script: str, **environment: str) -> subprocess.CompletedProcess[s
 
 def kernels(directory: Path) -> list[Path]:
     """The entries of a cache that hold machine code (others say in JSON what was found out)."""
-    return [p for p in directory.iterdir() if p.read_bytes()[objects.HEADER_BYTES :][:1] != b"["]
+    entries = directory.glob(f"*{objects.ENTRY}")
+    return [p for p in entries if p.read_bytes()[objects.HEADER_BYTES :][:1] != b"["]
 
 
 def test_processes_race_on_one_directory(tmp_path: Path) -> None:
@@ -367,7 +468,7 @@ def test_processes_race_on_one_directory(tmp_path: Path) -> None:
     for racer in racers:
         racer.join()
     assert len(kernels(directory)) == 12
-    assert all(path.name.endswith(objects.ENTRY) for path in directory.iterdir())
+    assert not any(path.name.endswith(objects.UNFINISHED) for path in directory.iterdir())
     before = {path.name: path.stat().st_ino for path in directory.iterdir()}
     run_script(RACE, FLAMBEAU_CACHE_DIR=str(directory))
     assert {path.name: path.stat().st_ino for path in directory.iterdir()} == before

@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 
-from flambeau.execute.cpu import code_memory, engine, kept_functions, objects, word_functions
+from flambeau.execute.cpu import (
+    code_memory,
+    engine,
+    kept_functions,
+    objects,
+    target,
+    word_functions,
+)
 from flambeau.execute.cpu.engine import Engine
 from flambeau.execute.cpu.entrances import available, builtins
 from flambeau.execute.cpu.objects import ObjectCache
@@ -185,11 +192,10 @@ def test_what_is_begun_is_compiled_once_on_another_thread_and_by_children_anew(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
-    compile_object = engine.compile_object
 
     def noted(*arguments: Any) -> bytes:
         names.append(threading.current_thread().name)
-        return compile_object(*arguments)
+        return target.compile_object(*arguments)
 
     monkeypatch.setattr(engine, "compile_object", noted)
     process = kept.process()

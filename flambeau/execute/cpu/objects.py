@@ -2,7 +2,8 @@
 
 An entry is a file `<key>.kernel` in a directory that belongs to the user. Whatever cannot be
 trusted (damaged, cut short, another key's, writable by others) counts as absent and is built again;
-whatever cannot be written is done without.
+whatever cannot be written is done without. How much there is says a file beside them (`Tally`), so
+that nobody looks at all entries before they may be too many.
 
 The environment (see core/settings.py) is asked when the default cache is first used.
 """
@@ -13,11 +14,13 @@ import contextlib
 import hashlib
 import os
 import stat
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from flambeau.core import settings
 from flambeau.execute.cpu.target import Target, llvm_version
@@ -32,8 +35,9 @@ DIGEST_BYTES = 32
 HEADER_BYTES = len(MAGIC) + 2 * DIGEST_BYTES
 DEFAULT_LIMIT = 512 << 20
 LARGEST_ENTRY = 64 << 20  # no kernel comes near it
-ENTRIES_PER_SWEEP = 64
 TOUCH_AFTER_SECONDS = 3600.0
+TALLY_MAGIC, TALLY_HEAD = b"FLAMSUM1", struct.Struct("<8sq")  # and when it was begun
+TALLY_UNIT, TALLY_DAYS = 1024, 7
 
 
 def object_key(text: str, target: Target) -> bytes:
@@ -52,8 +56,7 @@ class ObjectCache:
     def __init__(self, directory: Path, limit: int = DEFAULT_LIMIT) -> None:
         self.directory = directory
         self.limit = limit
-        self._written = 0
-        self._lock = threading.Lock()
+        self.tally = Tally(directory / "tally")
 
     def path(self, key: bytes) -> Path:
         return self.directory / f"{key.hex()}{ENTRY}"
@@ -77,21 +80,17 @@ class ObjectCache:
         False if it cannot be written.
         """
         digest = hashlib.sha256(key + payload).digest()
-        token = f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
-        temporary = self.directory / f".{key.hex()[:16]}-{token}{UNFINISHED}"
+        temporary = self.directory / f".{key.hex()[:16]}-{_token()}{UNFINISHED}"
+        stored = self.tally.add(HEADER_BYTES + len(payload))  # first: processes may be killed
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+            with _new_file(temporary) as file:
                 file.write(b"".join([MAGIC, digest, key, payload]))
             os.replace(temporary, self.path(key))
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             return False
-        with self._lock:
-            due = self._written % ENTRIES_PER_SWEEP == 0
-            self._written += 1
-        if due:
+        if stored is None or stored > self.limit:
             self.sweep()
         return True
 
@@ -99,6 +98,7 @@ class ObjectCache:
         """Removes the entries unused for longest until the rest fits, and killed writers' files."""
         entries = []
         now = time.time()
+        before = self.tally.read() or 0
         with contextlib.suppress(OSError), os.scandir(self.directory) as scan:
             for item in scan:
                 with contextlib.suppress(OSError):
@@ -111,14 +111,78 @@ class ObjectCache:
                     ):
                         os.unlink(item.path)
         total = sum(size for _, size, _ in entries)
-        if total <= self.limit:
-            return
-        for _, size, path in sorted(entries):
+        if total > self.limit:
+            for _, size, path in sorted(entries):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                total -= size
+                if total <= self.limit * 3 // 4:
+                    break
+        self.tally.begin(total, before)
+
+
+class Tally:
+    """How much is stored, at most: a file as long as that, in units, and a head.
+
+    To add is to append, which processes can do at once. Too long a tally (of processes that were
+    killed, of entries written twice) costs a look at all entries, which makes it right; one that is
+    too short is believed until it is TALLY_DAYS old.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> int | None:
+        """Bytes; None where there is no tally that counts."""
+        return self.add(0)
+
+    def add(self, size: int) -> int | None:
+        """Adds so many bytes, and reads."""
+        flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(self.path, flags | getattr(os, "O_NONBLOCK", 0))
+        except OSError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+                return None
+            head = os.read(descriptor, TALLY_HEAD.size)
+            magic, since = TALLY_HEAD.unpack(head)
+            if magic != TALLY_MAGIC or not 0 <= time.time() - since < TALLY_DAYS * 86400:
+                return None
+            units = -(-size // TALLY_UNIT)
+            if os.write(descriptor, bytes(units)) != units:
+                return None
+            return (status.st_size - len(head) + units) * TALLY_UNIT
+        except (OSError, struct.error):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def begin(self, total: int, before: int) -> None:
+        """A new tally, of `total` bytes, and of what was added since it read `before`."""
+        temporary = self.path.with_name(f".{self.path.name}-{_token()}{UNFINISHED}")
+        try:
+            with _new_file(temporary) as file:
+                file.write(TALLY_HEAD.pack(TALLY_MAGIC, int(time.time())))
+                total += max((self.read() or 0) - before, 0)
+                file.truncate(TALLY_HEAD.size + -(-total // TALLY_UNIT))
+            os.replace(temporary, self.path)
+        except OSError:
             with contextlib.suppress(OSError):
-                os.unlink(path)
-            total -= size
-            if total <= self.limit * 3 // 4:
-                return
+                temporary.unlink()
+
+
+def _token() -> str:
+    """What no other writer's file has in its name."""
+    return f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """A file that is not there yet, opened to write."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 def _read_own_file(path: Path) -> bytes | None:
