@@ -129,8 +129,7 @@ class Done:
         return tuple(self.leaf_numbers[number] for _, number in self.leaves)
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """One frame of a chain, as a key sees it. `parents` are (chain position, value) per history
     input.
     """
@@ -145,8 +144,7 @@ class Link:
         return self.trace.cuts + [(value, None) for value in self.late]
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(NamedTuple):
     """Frames, later ones first, and where each reached history input enters them."""
 
     links: tuple[Link, ...]

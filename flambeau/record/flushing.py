@@ -307,8 +307,8 @@ class Known:
     OFTEN = 16  # runs of a card that has been of use
 
     __slots__ = (
-        *("address", "card", "held_as", "made", "misses", "other", "plan", "replay", "words"),
-        "worked",
+        *("address", "card", "counts", "held_as", "made", "misses", "other", "plan", "replay"),
+        *("words", "worked"),
     )
 
     def __init__(self, held_as: Any, plan: Plan, counts: tuple[int, ...]) -> None:
@@ -320,6 +320,7 @@ class Known:
         self.worked = False
         self.card: Card | None = None
         self.other: Known | None = None
+        self.counts = counts
         self.words = _in_words(counts)
         self.address = address_of(self.words)
         self.plan = plan
@@ -342,7 +343,7 @@ class Known:
     def following(self, plan: Plan, counts: tuple[int, ...]) -> Known | None:
         """What comes in its place; None where it is not worth it."""
         other = self.other
-        if other is not None and other.plan is plan and (other.words == _in_words(counts)).all():
+        if other is not None and other.plan is plan and other.counts == counts:
             self.other = None
         else:
             worked = self.worked or (self.card is not None and self.card.ran_often(1))

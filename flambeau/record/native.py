@@ -85,10 +85,11 @@ class NativeProgram:
             "".join(_SCALAR_CODES[d.kind] for d in program.scalars)
         ).pack_into
         self.base_count = len(program.bases)
-        slots = self.base_count + len(program.results) + 2
+        others = len(program.results) + 2
         self.pack_bases = struct.Struct(f"{self.base_count}Q").pack_into
+        self.pack_others = struct.Struct(f"{others}Q").pack_into
         self.arena_at: object = None  # the token of the one that the table has
-        self.table: Any = np.zeros(slots, np.int64)
+        self.table: Any = np.zeros(self.base_count + others, np.int64)
         self.table_address = address_of(self.table)
         self.has_complex = any(d.is_complex for d in program.scalars)
         self.scalar_block: Any = np.zeros(max(scalar_words(program.scalars)[-1], 1), np.uint64)
@@ -154,7 +155,7 @@ class NativeProgram:
         arena = self.arena()
         found = [s.buffer.address for s in storages]
         found += (self.scalar_address, arena.address)
-        self.table[self.base_count :] = found
+        self.pack_others(self.table, 8 * self.base_count, *found)
         self.arena_at = ARENA.token
 
     def timed(self, table: Any, codes: list[Any], called: bool = False) -> None:

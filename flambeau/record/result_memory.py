@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +43,12 @@ class Lot:
     (see `seal`).
     """
 
-    __slots__ = ("sealed", "storages")
+    __slots__ = ("first_moved", "sealed", "storages")
 
     def __init__(self, storages: list[Storage]) -> None:
         self.storages = storages
         self.sealed: words.Table | None = None
+        self.first_moved: Any = None  # the native function that looks at the words
 
     def held(self) -> list[int]:
         """The places of those that somebody else holds; the others count as never written."""
@@ -69,13 +71,17 @@ class Lot:
         table = self.sealed
         if table is None:
             return False
-        native = words.native()
-        return native is not None and native.first_moved(table.first, table.end) == table.end
+        end = table.end
+        unmoved: bool = self.first_moved(table.first, end) == end
+        return unmoved
 
     def seal(self) -> None:
         """Notes the words that say that nobody else holds the storages, which is so now, and that
-        they were not written.
+        they were not written. Nothing where no native function can look at them.
         """
+        native = words.native()
+        if native is None:
+            return
         found: words.Pairs = []
         for storage in self.storages:
             buffer = storage.buffer
@@ -84,7 +90,7 @@ class Lot:
             found += words.held(buffer.owner, 1)
             found += words.attribute(storage, "version", storage.version)
             found += words.attribute(storage, "silent", storage.silent)
-        self.sealed = words.Table(found)
+        self.first_moved, self.sealed = native.first_moved, words.Table(found)
 
 
 class Results:
@@ -134,6 +140,8 @@ class Results:
         if not self.lots:
             return self.another().storages
         lot, held = self.lot, []
+        if lot.as_sealed():
+            return lot.storages
         for candidate in [lot, *[other for other in self.lots if other is not lot]]:
             if candidate.as_sealed():
                 break
