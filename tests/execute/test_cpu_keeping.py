@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from flambeau.core.dtypes import float32, int64
+from flambeau.execute.cpu import engine, keeping, objects
+from flambeau.execute.cpu.engine import Engine
 from flambeau.execute.cpu.keeping import spelling
+from flambeau.execute.cpu.objects import ObjectCache
+from flambeau.execute.cpu.target import Target
+from flambeau.execute.reference import heap
 from flambeau.graph.program import Program, Update
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise, reduction, source
@@ -111,3 +116,21 @@ def test_later_processes_do_not_compile(tmp_path: Path, damaged: str) -> None:
     assert again == first
     assert compiled == str(damaged != "nothing")
     assert in_process(tmp_path) == [*first, "False"]
+
+
+def test_what_the_compiler_leaves_is_given_back_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = objects.private_directory(tmp_path / "cache")
+    assert folder is not None
+    trims: list[int] = []
+    monkeypatch.setattr(heap, "trim", lambda: trims.append(1))
+    # Compiled; on the disk; compiled, and little.
+    for much, size, kept in ((1, 6, False), (1, 6, True), (1 << 30, 7, False)):
+        process = Engine(Target.host(), ObjectCache(folder))
+        for module in (keeping, engine):
+            monkeypatch.setattr(module, "engine", lambda process=process: process)
+        monkeypatch.setattr(keeping, "MUCH_TEXT", much)
+        compiled = keeping.compiled_program(program(size=size))
+        assert (compiled.made is None) == kept
+        assert trims == [1]

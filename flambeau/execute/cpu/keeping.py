@@ -25,9 +25,11 @@ from flambeau.execute.cpu.objects import object_key
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
 from flambeau.execute.cpu.sources import compiler_sources
 from flambeau.execute.cpu.target import KernelCompileError, has_matrix_unit
+from flambeau.execute.reference import heap
 from flambeau.graph.program import Program, data_operands, reachable
 
 LINKS = ("leaf", "history", "detach", "relink")  # they say nothing of the data
+MUCH_TEXT = 1 << 18  # LLVM leaves some ten times as much in the heap, beside the first run
 PLAIN = (int, float, bool, str, complex, type(None))
 
 
@@ -50,6 +52,8 @@ def compiled_program(program: Program, beside: Callable[[], None] | None = None)
     if beside is not None:
         beside()
     compiled = _compiled(program, forms)
+    if sum(len(kernel.text) for kernel in compiled.kernels) >= MUCH_TEXT:
+        heap.trim()
     if key is not None and compiled.native:
         _keep(compiled, key)
     return compiled

@@ -1,4 +1,4 @@
-"""What NumPy's temporary arrays leave behind in the C library's heap."""
+"""What NumPy's temporary arrays, and the compiler, leave behind in the C library's heap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MUCH = 1 << 23  # bytes of a program's values from which its runs leave much
 
 
 @cache
-def _trim() -> Any:
+def _trimmer() -> Any:
     """The GNU C library's malloc_trim; None elsewhere."""
     if sys.platform != "linux":
         return None
@@ -30,6 +30,11 @@ def give_back(program: Program) -> None:
     arena that the compiled program has for the same values.
     """
     if sum(v.size * v.dtype.itemsize for v in program.nodes()) >= MUCH:
-        trim = _trim()
-        if trim is not None:
-            trim(0)
+        trim()
+
+
+def trim() -> None:
+    """Gives all that is free in the heap back to the system, where it can."""
+    trimmer = _trimmer()
+    if trimmer is not None:
+        trimmer(0)
