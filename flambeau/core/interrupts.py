@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 from functools import cache
 
 
@@ -13,6 +12,8 @@ def _known_places() -> tuple[str, ...]:
 
     Programs and their signal handlers lie elsewhere.
     """
+    import sysconfig
+
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     paths = sysconfig.get_paths()
     folders = {package, *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))}

@@ -18,8 +18,7 @@ Note [Attention by hand]
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.graph.program import Program
@@ -36,8 +35,7 @@ LEAST_ROWS, FEATURES = 8, 16
 DEEPEST = 16  # steps from the weights to the scores' product
 
 
-@dataclass(frozen=True)
-class Attended:
+class Attended(NamedTuple):
     """Attention that ends in a product. Pieces are values of the graph, without broadcasts."""
 
     q: Value
@@ -124,10 +122,10 @@ def _scalar(x: Value) -> Value:
 # ---- reading a graph -----------------------------------------------------------------------------
 
 
-@dataclass
 class _Reader:
-    inner: list[Value] = field(default_factory=list)
-    leads: set[Shape] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.inner: list[Value] = []
+        self.leads: set[Shape] = set()
 
     def below(self, v: Value) -> Value:
         """What a change of shape that keeps rows and columns shows."""
@@ -149,10 +147,10 @@ class _Reader:
                 found = self.softmax(self.below(weights))
                 if found is not None:
                     kept, scale = _kept(keep)
-                    found = replace(found, kept=kept, kept_scale=scale)
+                    found = found._replace(kept=kept, kept_scale=scale)
                     break
                 del self.inner[mark:]
-        return None if found is None else self.settled(replace(found, v=v))
+        return None if found is None else self.settled(found._replace(v=v))
 
     def settled(self, found: Attended) -> Attended | None:
         """With the batch axes that all steps agree on."""
@@ -174,7 +172,7 @@ class _Reader:
                 return None
             if len(of) == 1 and of[0] not in (1, lead[0] * lead[1]):
                 return None
-        return replace(found, lead=lead, inner=tuple(self.inner))
+        return found._replace(lead=lead, inner=tuple(self.inner))
 
     def softmax(self, p: Value) -> Attended | None:
         """p = e / sum(e), e = exp(s - max(s))."""
@@ -204,7 +202,7 @@ class _Reader:
         if found is None:
             del self.inner[mark:]
             return None
-        return replace(found, safe=safe)
+        return found._replace(safe=safe)
 
     def scores(self, s: Value, stage: str, depth: int) -> Attended | None:
         """where(hidden, fill, added + factor dot(q, k^T)), from the outside in."""
@@ -223,7 +221,7 @@ class _Reader:
             for one, mask in (s.inputs, s.inputs[::-1]):
                 found = self.scores(one, "added", depth + 1)
                 if found is not None:
-                    found = replace(found, added=(*found.added, _narrow(mask)))
+                    found = found._replace(added=(*found.added, _narrow(mask)))
                     break
         elif name in ("mul", "div"):
             for one, other in (s.inputs, s.inputs[::-1])[: 1 if name == "div" else 2]:
@@ -232,7 +230,7 @@ class _Reader:
                 if factor.size == 1 and other.size > 1:
                     found = self.scores(one, "factor", depth + 1)
                 if found is not None:
-                    found = replace(found, factors=((factor, name == "div"), *found.factors))
+                    found = found._replace(factors=((factor, name == "div"), *found.factors))
                     break
         if found is None:
             del self.inner[mark:]
@@ -250,7 +248,7 @@ class _Reader:
             if found.fill is not None and not _same_number(found.fill, number):
                 return None
             hidden = (*found.hidden, (_narrow(condition), keeps))
-            return replace(found, hidden=hidden, fill=number)
+            return found._replace(hidden=hidden, fill=number)
         return None
 
 

@@ -16,7 +16,8 @@ them, but images of a convolution, whose batch is innermost there, as the produc
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from flambeau.graph.program import Program, data_operands, reachable
 from flambeau.graph.simplify import rebuilt
@@ -30,8 +31,7 @@ LEAST_BYTES = 1 << 18  # of a gradient
 LEAST_SHARE = 2  # of its bytes to those of its operands
 
 
-@dataclass(frozen=True)
-class LateProduct:
+class LateProduct(NamedTuple):
     """Of a result that is a gradient: the results that are its operands (the first in its place),
     its bytes, and the program that makes it of these two.
     """

@@ -20,6 +20,7 @@ the sum of their squares is that of the squares in `compact`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.graph.program import Program, Update
@@ -37,8 +38,7 @@ LEAST_SHARE = 2  # rows of the table for each index
 LINKS = ("reshape", "detach", "leaf", "history", "relink")
 
 
-@dataclass(frozen=True)
-class Late:
+class Late(NamedTuple):
     """Of a result that is a gradient: the result that has its touched rows in its place, and that
     with the row (or 0) for each row of the table; of how many bytes it is.
     """

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +33,7 @@ from flambeau.ops.value import Shape, Value
 # Their arithmetic is written once, with operators and `m`, for values, arrays and vector registers.
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One step of a layer, forwards and backwards.
 
     forward(m, gates, product, state): the new state and what is saved. `gates` are the input's

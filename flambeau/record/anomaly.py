@@ -7,8 +7,7 @@ before any gradient is delivered. Nothing of this is in a pass that runs with th
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.ops import arithmetic as ar
@@ -20,8 +19,7 @@ from flambeau.record.trace import Trace
 from flambeau.record.tree import State
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a cotangent came from: (chain position or -1, event number, which of its operands)."""
 
     position: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 # What native code counts (see `flambeau.record.replay`): runs, events, nanoseconds; and, as Python
@@ -13,7 +11,6 @@ TALLY = np.zeros(5, np.int64)
 RUNS, EVENTS, NANOSECONDS, TICKS, MANY = range(5)
 
 
-@dataclass
 class Statistics:
     """What has happened since the start, for `report`; of compiled code what Python has run."""
 

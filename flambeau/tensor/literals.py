@@ -12,10 +12,9 @@ from array import array as pack
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType, bfloat16_from_float32
@@ -23,7 +22,10 @@ from flambeau.core.promotion import number_dtype, promote_types
 from flambeau.ops import elementwise
 from flambeau.record.meta import Meta, plain_meta
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
 
 _MAX_RANK = 128
 _TEXT = (str, bytes)

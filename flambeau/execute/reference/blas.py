@@ -11,7 +11,6 @@ import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,8 @@ _NAMES = (
 @cache
 def _functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
     """(get, set) of OpenBLAS as NumPy's wheels bring it; None for other builds."""
+    from pathlib import Path  # (it imports what reads addresses of the web)
+
     home = Path(np.__file__).parent
     for folder in (home.parent / "numpy.libs", home / ".dylibs", home / ".libs"):
         for path in sorted(folder.glob("*openblas*")) if folder.is_dir() else ():
