@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
 from flambeau.execute.cpu.contraction_spec import BYTES, FLOATS, Axis, Contraction, joins
@@ -56,7 +56,7 @@ class Choice:
     cycles: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Roles:
     """The axes of more than one iteration, after the exchange that `swap` asks for, by kind."""
 
@@ -67,8 +67,8 @@ class Roles:
     def of(self, kind: str) -> list[int]:
         return [position for position, axis in self.axes.items() if axis.kind == kind]
 
-    @property
-    def k_positions(self) -> list[int]:
+    @cached_property
+    def k_positions(self) -> tuple[int, ...]:
         """The k axes: banded ones, then from the longest stride to the shortest; one of unit stride
         in both comes last.
         """
@@ -78,9 +78,9 @@ class Roles:
             axis = self.axes[p]
             return (axis.a, axis.b) == (1, 1), p not in banded, -max(abs(axis.a), abs(axis.b))
 
-        return sorted(self.of("k"), key=rank)
+        return tuple(sorted(self.of("k"), key=rank))
 
-    @property
+    @cached_property
     def k_axes(self) -> tuple[Axis, ...]:
         """The k axes in the order of their loops, outermost first."""
         return tuple([self.axes[p] for p in self.k_positions])
@@ -95,7 +95,7 @@ class Roles:
         """The operand that bands leave gaps in, which is never packed ("" without bands)."""
         return ("b" if self.swap else "a") if self.spec.bands else ""
 
-    @property
+    @cached_property
     def k_extent(self) -> int:
         return prod(axis.extent for axis in self.k_axes)
 
