@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flambeau.core.outcome import Outcome
 from flambeau.core.workers import Workers
@@ -32,6 +32,7 @@ COMPILE_THREADS = 8
 LINKS_PER_COUNT, MOST_OF_THE_MAPPINGS = 64, 0.75
 
 Symbols = tuple[str, ...]
+T = TypeVar("T")
 
 
 class Engine:
@@ -79,22 +80,7 @@ class Engine:
         loaded = [found.result() for found in known if found is not None and found.done()]
         if len(loaded) == len(keys):
             return loaded
-        if threading.current_thread() is not threading.main_thread():
-            return self._load(texts, keys, symbols)
-        # Ctrl-C reaches the main thread alone: nothing must cut short what handles LLVM's objects.
-        outcome: Outcome[list[list[int]]] = Outcome()
-
-        def load() -> None:
-            try:
-                outcome.set_result(self._load(texts, keys, symbols))
-            except BaseException as error:
-                outcome.set_exception(error)
-
-        try:
-            threading.Thread(target=load, name="flambeau-load").start()
-        except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
-            return self._load(texts, keys, symbols)
-        return outcome.result()
+        return _uninterrupted(partial(self._load, texts, keys, symbols))
 
     def _load(
         self, texts: Sequence[str], keys: Sequence[bytes], symbols: Symbols
@@ -161,7 +147,7 @@ class Engine:
         """Compiles on another thread what will be loaded soon, where the disk does not have it."""
         key = object_key(text, self.target)
         if self.cache is None or not self.cache.path(key).exists():
-            self._begin(key, text)
+            _uninterrupted(partial(self._begin, key, text))
 
     def _begin(self, key: bytes, text: str) -> Outcome[bytes | BaseException]:
         with self.lock:
@@ -260,6 +246,27 @@ class Engine:
         self.workers = _workers()
 
 
+def _uninterrupted(work: Callable[[], T]) -> T:
+    """Does what handles LLVM's objects, or threads, where Ctrl-C does not cut it short: that
+    reaches the main thread alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    outcome: Outcome[T] = Outcome()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name="flambeau-load").start()
+    except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
+        return work()
+    return outcome.result()
+
+
 def _workers() -> Workers:
     return Workers("flambeau-compile", min(COMPILE_THREADS, os.cpu_count() or 1))
 
@@ -320,26 +327,34 @@ def kernel_addresses(texts: Sequence[str]) -> list[int]:
 # `_link` does.)
 class _Fork:
     engine: Engine | None = None
+    locked = False  # (an interrupt may come in between)
 
 
 def _before_fork() -> None:
     held = _Fork.engine = _Holder.engine
     if held is not None:
         held.workers.pause()
-        held.lock.acquire()
+        _Fork.locked = held.lock.acquire()
+
+
+def _unlocked() -> Engine | None:
+    """The engine that a fork has waited for, ready to be used again."""
+    held, _Fork.engine = _Fork.engine, None
+    if held is not None and _Fork.locked:
+        _Fork.locked = False
+        held.lock.release()
+    return held
 
 
 def _after_fork_in_parent() -> None:
-    held, _Fork.engine = _Fork.engine, None
+    held = _unlocked()
     if held is not None:
-        held.lock.release()
         held.workers.go_on()
 
 
 def _after_fork_in_child() -> None:
-    held, _Fork.engine = _Fork.engine, None
+    held = _unlocked()
     if held is not None:
-        held.lock.release()
         held.begin_anew()
     _Holder.lock = threading.Lock()
 
