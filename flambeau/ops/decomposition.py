@@ -23,6 +23,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import host_loops, source, view
 from flambeau.ops import matrix_algebra as ma
 from flambeau.ops.factoring import cholesky_with_info, lu_with_info
+from flambeau.ops.inner_loops import Loops, matrices
 from flambeau.ops.matrix_algebra import adjoint, dot
 from flambeau.ops.primitive import HOST, Array, Cotangents, Primitive
 from flambeau.ops.randomness import require
@@ -118,6 +119,13 @@ class Cholesky(Factorisation):
         factor, info = cholesky_with_info(x)
         return ma.packed(arrays[0].shape[:-2], [factor, info], arrays[0].dtype)
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        n, upper = v.inputs[0].shape[-1], v.attrs["upper"]
+        if upper and v.dtype.is_complex:
+            return None
+        made = [("", (n, n))]
+        return matrices("cholesky_lo", v, (n,), made, work=n**3, turned=upper, info=True)
+
 
 class Inverse(Factorisation):
     """The inverse, and info: the place of the first zero pivot."""
@@ -142,6 +150,10 @@ class Inverse(Factorisation):
             safe = np.where(info[..., None, None] != 0, np.eye(x.shape[-1], dtype=x.dtype), x)
             result = np.where(info[..., None, None] != 0, np.nan, np.linalg.inv(safe))
             return ma.packed(batch, [result, info], x.dtype)
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        n = v.inputs[0].shape[-1]
+        return matrices("inv", v, (n,), [("", (n, n))], work=2 * n**3, info=True)
 
 
 class Solve(Primitive):
@@ -173,6 +185,11 @@ class Solve(Primitive):
             safe = np.where(bad, np.eye(a.shape[-1], dtype=a.dtype), a)
             result = np.where(bad, np.nan, np.linalg.solve(safe, b))
             return ma.packed(batch, [result, info], a.dtype)
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        n, k = v.inputs[1].shape[-2:]
+        work = n * n * (n + 2 * k)
+        return matrices("solve", v, (n, k), [("", (n, k))], work=work, info=True)
 
 
 class SolveTriangular(Primitive):
@@ -241,6 +258,10 @@ class Determinant(Primitive):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return host_loops.det(arrays[0])
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        n = v.inputs[0].shape[-1]
+        return matrices("det", v, (n,), [("", ())], work=n**3, checked=False)
 
 
 class Cofactors(Primitive):
@@ -332,6 +353,10 @@ class SignLogDet(Factorisation):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         sign, log = np.linalg.slogdet(arrays[0])
         return ma.packed(arrays[0].shape[:-2], [sign, log], arrays[0].dtype)
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        n = v.inputs[0].shape[-1]
+        return matrices("slogdet", v, (n,), [("", ()), ("d", ())], work=n**3, checked=False)
 
 
 class LU(Factorisation):
@@ -479,6 +504,14 @@ class SVD(Factorisation):
         parts = _converging("linalg.svd", lambda: np.linalg.svd(x, full_matrices=attrs["full"]))
         return ma.packed(x.shape[:-2], parts, x.dtype)
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        m, n = v.inputs[0].shape[-2:]
+        k = min(m, n)
+        shapes = self.shapes((m, n), **v.attrs)
+        made = list(zip(("", "d", ""), shapes))
+        name = "svd_f" if v.attrs["full"] else "svd_s"
+        return matrices(name, v, (m, n, k), made, work=20 * m * n * k)
+
 
 def by_singular_values(ct: Value, x: Value, full: bool) -> Value:
     """The cotangent of x for that of its singular values, of which equal ones and zeros do no
@@ -508,6 +541,11 @@ class SingularValues(Primitive):
         values: Array = _converging("linalg.svd", lambda: host_loops.singular_values(x))
         return values
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        m, n = v.inputs[0].shape[-2:]
+        k = min(m, n)
+        return matrices("svd", v, (m, n, k), [("d", (k,))], work=8 * m * n * k)
+
 
 class SymmetricEigen(Factorisation):
     """Eigenvalues (ascending) and eigenvectors of Hermitian matrices, from one triangle."""
@@ -532,6 +570,11 @@ class SymmetricEigen(Factorisation):
         x = arrays[0]
         parts = _converging("linalg.eigh", lambda: np.linalg.eigh(x, attrs["uplo"]))
         return ma.packed(x.shape[:-2], parts, x.dtype)
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        n, uplo = v.inputs[0].shape[-1], v.attrs["uplo"]
+        made = [("d", (n,)), ("", (n, n))]
+        return matrices("eigh_lo" if uplo == "L" else "eigh_up", v, (n,), made, work=9 * n**3)
 
 
 class Eigen(Factorisation):

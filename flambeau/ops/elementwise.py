@@ -15,7 +15,9 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
+from flambeau.ops import inner_loops
 from flambeau.ops.fused import fused
+from flambeau.ops.inner_loops import Loops
 from flambeau.ops.primitive import ELEMENTWISE, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -55,6 +57,9 @@ class Unary(Elementwise):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(self._function(arrays[0]))
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        return inner_loops.elements(self._function, v)
 
 
 class Logarithm(Unary):
@@ -131,6 +136,9 @@ class Binary(Elementwise):
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(self._function(*arrays))
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        return inner_loops.elements(self._function, v)
+
 
 class Compare(Binary):
     """A comparison: the result is bool."""
@@ -167,6 +175,12 @@ class Cast(Elementwise):
                     return array.astype(np.int64).astype(dtype.numpy)
                 return array.astype(dtype.numpy)
         return array.astype(dtype.numpy)
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        x, widens = v.inputs[0].dtype, v.dtype.is_complex
+        if widens == x.is_complex:
+            return None
+        return inner_loops.parts(v, (0, "" if widens else "real", "real" if widens else ""))
 
 
 class Where(Elementwise):
@@ -391,6 +405,9 @@ class Complex(Elementwise):
         parts = np.stack(np.broadcast_arrays(*arrays), axis=-1)  # 1j * infinity is NaN + infinity j
         return np.asarray(parts.view(np.result_type(parts.dtype, np.complex64))[..., 0])
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        return inner_loops.parts(v, (0, "", "real"), (1, "", "imag"))
+
 
 class Part(Elementwise):
     """The real or the imaginary part of a complex operand."""
@@ -407,6 +424,9 @@ class Part(Elementwise):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.asarray(arrays[0].real if self.name == "real" else arrays[0].imag)
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        return inner_loops.parts(v, (0, self.name, ""))
 
 
 complex_ = Complex()
@@ -508,7 +528,11 @@ def _int_pow(a: Array, b: Array) -> Array:
 
 
 def _bool_safe(function: Callable[..., Any], logical: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda a, b: logical(a, b) if a.dtype.kind == "b" else function(a, b)
+    def apply(a: Array, b: Array) -> Any:
+        return logical(a, b) if a.dtype.kind == "b" else function(a, b)
+
+    apply.__dict__["ufunc"] = function  # of all but truths
+    return apply
 
 
 def _shift(left: bool) -> Callable[[Array, Array], Array]:

@@ -10,6 +10,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import matrix_algebra as ma
 from flambeau.ops import source, view
 from flambeau.ops.host_loops import fourier, full_fourier, half_fourier
+from flambeau.ops.inner_loops import Loops, transforms
 from flambeau.ops.primitive import HOST, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
@@ -31,6 +32,9 @@ class Transform(Primitive):
             return x
         return fourier(x, axes, attrs["inverse"]).astype(x.dtype, copy=False)
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        return transforms("ifft" if v.attrs["inverse"] else "fft", v, v.attrs["axes"][::-1])
+
 
 class HalfTransform(Primitive):
     """The first half, 0 .. n // 2, of the transform of a real operand along `axis`."""
@@ -49,6 +53,10 @@ class HalfTransform(Primitive):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return half_fourier(arrays[0], attrs["axis"])
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        odd = v.inputs[0].shape[v.attrs["axis"]] % 2
+        return transforms("rfft_n_odd" if odd else "rfft_n_even", v, (v.attrs["axis"],))
 
 
 class FullTransform(Primitive):
@@ -74,6 +82,9 @@ class FullTransform(Primitive):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return full_fourier(arrays[0], attrs["size"], attrs["axis"])
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        return transforms("irfft", v, (v.attrs["axis"],))
 
 
 def padded(x: Value, axis: int, size: int) -> Value:

@@ -67,6 +67,11 @@ def _pocketfft() -> Any:
     return found if right else None
 
 
+def inner_module(name: str) -> Any:
+    """The module of the inner loops of "linalg" or "fft"; None where they are not as known."""
+    return {"linalg": _linalg, "fft": _pocketfft}[name]()
+
+
 # ---- matrices ------------------------------------------------------------------------------------
 
 # As NumPy's functions do, the loops compute in double precision.

@@ -7,12 +7,15 @@ know of it apart from its name. See `flambeau.ops.catalogue` for the closed list
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.ops.value import Shape, Value
+
+if TYPE_CHECKING:
+    from flambeau.ops.inner_loops import Loops
 
 SOURCE = "source"  # inputs, constants, counters
 ELEMENTWISE = "elementwise"  # one element from one element of each operand
@@ -53,6 +56,10 @@ class Primitive:
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         raise NotImplementedError(f"{self.name} has no NumPy meaning")
+
+    def inner_loops(self, v: Value) -> Loops | None:
+        """NumPy's inner loops that compute v; None where `reference` does something else."""
+        return None
 
     def __call__(self, *inputs: Value, **attrs: Any) -> Value:
         shape, dtype = self.rule(*inputs, **attrs)

@@ -25,6 +25,7 @@ from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import NO_MEMORY, Buffer, Storage, allocate
 
 if TYPE_CHECKING:
+    from flambeau.execute.cpu.compiled import CompiledProgram
     from flambeau.record.recording import Recording
 
 SAMPLED = 16  # one run in so many of a small program is timed, and counts as so many
@@ -102,6 +103,7 @@ class NativeProgram:
         self.alone = self.whole and not self.parallel  # on one thread, in one call
         self.on_one_thread = (self.table_address,), (self.entry,), (1,)
         self.arena_bytes = self.compiled.arena_bytes
+        self.careful: CompiledProgram | None = None  # with host steps in place of NumPy's loops
 
     def addresses(self, bases: list[tuple[Storage, int]], storages: list[Storage]) -> list[int]:
         """What stands in the table: bases, results, the scalars, the arena."""
@@ -147,8 +149,34 @@ class NativeProgram:
             codes += map(self.call, *self.on_one_thread)
         else:
             self.timed(self.table, codes)
+        if codes[0] and self.is_declined(codes[0]):
+            code = codes.pop()
+            codes += map(self.again, (self.table,), (code,))
         if codes[0]:
             self.explain(rec, codes[0])
+
+    def is_declined(self, code: int) -> bool:
+        """Whether a kernel has left its data to the reference executor."""
+        from flambeau.execute.cpu.numpy_loops import declined
+
+        return declined(code)
+
+    def again(self, table: Any, code: int) -> int:
+        """What comes of a run on a table whose code was this: where a kernel has declined, of the
+        program with host steps.
+        """
+        if not self.is_declined(code):
+            return code
+        if self.careful is None:
+            from flambeau.execute.cpu.compiler import compile_program
+
+            self.careful = compile_program(self.program, loops=False)
+        arena = allocate(self.careful.arena_bytes)
+        given = table.copy()
+        given[-1] = arena.address
+        codes: list[int] = []
+        self.careful.run_table(given, codes)
+        return codes[0]
 
     def place(self, storages: list[Storage]) -> None:
         """Writes the addresses of the results, the scalars and the arena into the table."""
@@ -187,8 +215,13 @@ class NativeProgram:
         return code
 
     def explain(self, rec: Recording, code: int) -> Any:
-        """A kernel refused its data: the reference executor raises the exception that says why."""
+        """A kernel refused its data: the reference executor raises the exception that says why.
+        (Where one has only declined them, `run` goes on.)
+        """
         from flambeau.record.plan import base_array
+
+        if self.is_declined(code):
+            return
 
         arrays = [
             base_array(s, offset, dtype, extent).copy()

@@ -381,6 +381,8 @@ class Ready:
                 scalars = self.kept.scalars_counted()
             failed = self.call(scalars)
             if failed:
+                failed = self.native.again(self.table, failed)
+            if failed:
                 self.packed = 0
                 if scalars is None:  # as in the call before: no optimizer counts
                     scalars = self.kept.scalars_counted()

@@ -48,9 +48,15 @@ from flambeau.ops.value import Value
 
 class _Compiler:
     def __init__(
-        self, program: Program, checks: Sequence[Value], vector_bits: int, forms: Forms
+        self,
+        program: Program,
+        checks: Sequence[Value],
+        vector_bits: int,
+        forms: Forms,
+        loops: bool = True,
     ) -> None:
         self.forms = forms
+        self.loops = loops
         self.program = program
         self.checks = checks
         self.vector_bits = vector_bits
@@ -185,6 +191,7 @@ class _Compiler:
         self.place_updates(grouper, forward, nodes_of)
         needed = self.needed_buffers(grouper.groups, nodes_of)
         low = Lowering(self.tracer, self.buffers, self.destinations, needed, self.vector_bits)
+        low.loops = self.loops
         return self.lower(grouper, low, nodes_of)
 
     def place_updates(
@@ -396,19 +403,23 @@ def with_checks(nodes: Sequence[Value]) -> list[Value]:
 
 
 def compile_program(
-    program: Program, *, vector_bits: int | None = None, forms: Forms | None = None
+    program: Program,
+    *,
+    vector_bits: int | None = None,
+    forms: Forms | None = None,
+    loops: bool = True,
 ) -> CompiledProgram:
     """Compiles a program for this machine; parts without native code become host steps.
 
     `vector_bits` overrides the width of the vectors that kernels are written with, `forms` what
-    cost models say of contractions.
+    cost models say of contractions. Without `loops`, kernels call none of NumPy's inner loops.
     """
     clock = [time.perf_counter()]
     forms = forms or Forms()
     simple, checks = prepared(program, forms.winograd)
     clock.append(time.perf_counter())
     bits = vector_bits or Target.host().vector_bits
-    compiler = _Compiler(simple, checks, bits, forms)
+    compiler = _Compiler(simple, checks, bits, forms, loops)
     steps, arena_bytes = compiler.compile()
     clock.append(time.perf_counter())
     kernels = [s for s in steps if isinstance(s, KernelCode)]

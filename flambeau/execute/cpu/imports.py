@@ -1,4 +1,6 @@
-"""What compiled code finds in the process: the system's functions, the checking mode's words."""
+"""What compiled code finds in the process: the system's functions, the checking mode's words, where
+NumPy's inner loops are.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import os
 from functools import cache
 
 from flambeau.execute.cpu import bounds
-from flambeau.execute.cpu.target import SYSTEM_FUNCTIONS
+from flambeau.execute.cpu.target import INNER_LOOP, SYSTEM_FUNCTIONS
 
 
 @cache
@@ -26,6 +28,10 @@ def system_symbol(name: str) -> int | None:
     """The address of what compiled code may use by that name; None where there is nothing."""
     if name == bounds.NAME:
         return bounds.bounds_address()
+    if name.startswith(INNER_LOOP):
+        from flambeau.execute.cpu.numpy_loops import loop_address
+
+        return loop_address(name)
     if name in SYSTEM_FUNCTIONS:
         for library in _libraries():
             function = getattr(library, name, None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Sequence
 
 from flambeau.execute.cpu import software_float
-from flambeau.execute.cpu.imports import system_symbols
-from flambeau.execute.cpu.target import Target, binding, compile_object, create_machine
+from flambeau.execute.cpu.imports import system_symbol, system_symbols
+from flambeau.execute.cpu.target import INNER_LOOP, Target, binding, compile_object, create_machine
 
 SYSTEM_LIBRARY = "flambeau.system"
+INNER_LOOPS = re.compile(re.escape(INNER_LOOP).encode() + rb"[\w.?]+")
 FLOAT_LIBRARY = "flambeau.software_float"
 
 
@@ -33,6 +35,10 @@ class Jit:
         self._libraries += 1
         builder = binding().JITLibraryBuilder()
         builder.add_jit_library(SYSTEM_LIBRARY)
+        for name in {name for code in codes for name in INNER_LOOPS.findall(code)}:
+            address = system_symbol(name.decode())
+            if address is not None:
+                builder.import_symbol(name.decode(), address)
         if any(marker in code for code in codes for marker in software_float.MARKERS):
             self._load_software_float()
             builder.add_jit_library(FLOAT_LIBRARY)

@@ -15,6 +15,7 @@ from flambeau.execute.cpu.forms import DEFAULT, Form
 from flambeau.execute.cpu.fusion import FOLDED, Anchor, Group
 from flambeau.execute.cpu.index import Expression, Position, linear, space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store, ordered_nodes
+from flambeau.execute.cpu.numpy_loops import loop_kernels
 from flambeau.execute.cpu.pointwise import needs_checks, nest_kernel, pointwise_kernel
 from flambeau.execute.cpu.pooled import Pooled, pooled, pooled_kernel
 from flambeau.execute.cpu.products import (
@@ -73,6 +74,7 @@ class Lowering:
     scratch: list[Buffer] = field(default_factory=list)
     packs: Packs = field(default_factory=Packs)
     form: Form = DEFAULT  # of the group being lowered
+    loops: bool = True  # whether kernels may call NumPy's inner loops
 
     def new_scratch(self, dtype: DType, size: int, known: Buffer | None = None) -> Buffer:
         """Memory for the group being lowered; `known`: what an earlier group has filled."""
@@ -152,7 +154,11 @@ def describe(group: Group) -> str:
 
 def _steps(group: Group, low: Lowering) -> list[KernelCode | HostStep]:
     if group.kind == "host":
-        return [_host_step(group.anchors[0].value, low)]
+        step = _host_step(group.anchors[0].value, low)
+        kernels = None
+        if low.loops:
+            kernels = loop_kernels(step.value, step.operands, step.results, low)
+        return [step] if kernels is None else [*kernels]
     if group.kind == "draw":
         return [*_draw(group, low)]
     if group.kind == "recurrence":

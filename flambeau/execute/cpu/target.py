@@ -34,6 +34,9 @@ MATH_FUNCTIONS = tuple(
 )
 SYSTEM_FUNCTIONS = (*MEMORY_FUNCTIONS, *MATH_FUNCTIONS, *(f"{name}f" for name in MATH_FUNCTIONS))
 
+KNOWN_NAMES = (*SYSTEM_FUNCTIONS, bounds.NAME)
+INNER_LOOP = "numpy.loop."  # and which: words that say where one of NumPy's inner loops is
+
 
 class KernelCompileError(RuntimeError):
     """LLVM refused a kernel's text: a defect of the code generator, not of the user's program.
@@ -265,7 +268,7 @@ def _check_names(module: Any) -> None:
     declared = [f.name for f in module.functions if f.is_declaration]
     declared += [v.name for v in module.global_variables if v.is_declaration]
     for name in declared:
-        if not name.startswith("llvm.") and name not in (*SYSTEM_FUNCTIONS, bounds.NAME):
+        if not name.startswith(("llvm.", INNER_LOOP)) and name not in KNOWN_NAMES:
             raise RuntimeError(f"the module uses @{name} but does not define it")
 
 
