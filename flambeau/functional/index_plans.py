@@ -278,6 +278,7 @@ def basic_event(shape: Shape, key: tuple[Any, ...]) -> tuple[ViewOp, tuple[Any, 
 
 
 @lru_cache(maxsize=1 << 13)
+@lru_cache(maxsize=1 << 12)
 def basic_shown(meta: Meta, key: tuple[Any, ...], grad_mode: bool) -> tuple[Meta, int, bool]:
     """The meta of what a basic index shows of data, how many elements after it that begins, and
     whether its elements have memory each of their own.

@@ -255,16 +255,18 @@ ASSIGN, ASSIGN_MASKED = (
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value: a number or a tensor, broadcast and converted."""
-    from flambeau.functional.inplace import FILL, FILL_TENSOR, copy_
-
-    key = (index,) if type(index) is int else basic_key(index)
-    if key is None:
-        if type(index) is Tensor and plain_data.fill_chosen(self, index, value):
+    kind = type(index)
+    if kind is Tensor:
+        if plain_data.fill_chosen(self, index, value):
             return
     else:
-        meta, distance, apart = basic_shown(self._meta, key, LOCAL.grad_mode)
-        if apart and plain_data.write(self, meta, distance, value):
-            return
+        key = (index,) if kind is int else basic_key(index)
+        if key is not None:
+            meta, distance, apart = basic_shown(self._meta, key, LOCAL.grad_mode)
+            if apart and plain_data.write(self, meta, distance, value):
+                return
+    from flambeau.functional.inplace import FILL, FILL_TENSOR, copy_
+
     plan = plan_of(tuple(self._meta.shape), as_items(index))
     shown = self if plan.trivial else basic(self, plan)
     if not isinstance(value, (Tensor, *NUMBERS)):

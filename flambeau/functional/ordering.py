@@ -15,6 +15,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import wrap_axis
+from flambeau.functional import plain_answers
 from flambeau.functional.axis_order import movedim
 from flambeau.functional.folding import (
     checked,
@@ -441,6 +442,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise NotImplementedError(
             f"\"bincount_cpu\" not implemented for '{input.dtype.scalar_name}'"
         )
+    if weights is None and minlength >= 0:
+        known = plain_answers.occurrences(input, minlength)
+        if known is not None:
+            return known
     array = input._values()
     counts = _occurrences(array, minlength)
     if counts is None:
@@ -485,9 +490,9 @@ def histc(
         )
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
-    array = input._values().ravel()
     low, high = float(min), float(max)
-    if low == high and array.size:
+    if low == high and input._meta.numel:
+        array = input._values()
         low, high = float(array.min()), float(array.max())
     if low == high:
         low, high = low - 1, high + 1
@@ -495,7 +500,10 @@ def histc(
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError("torch.histc: max must be larger than min")
-    return write_out(_host(_binned(array, bins, low, high), input), out)
+    found = plain_answers.histogram(input, bins, low, high)
+    if found is None:
+        found = _host(_binned(input._values().ravel(), bins, low, high), input)
+    return write_out(found, out)
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -13,6 +13,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import overlaps_itself
+from flambeau.functional import plain_answers
 from flambeau.functional.options import as_element
 from flambeau.record.meta import Meta
 from flambeau.record.observing import WATCH
@@ -51,19 +52,24 @@ def write(x: Tensor, shown: Meta, distance: int, value: Any) -> bool:
     tensor = kind is not float and kind is not int and isinstance(value, Tensor)
     if LOCAL.rec.state.ops:
         settle(x, value if tensor else x)
+    dtype = shown.dtype
+    if not tensor:
+        source = as_element(value, dtype)
+        if source is None:
+            return False
+        if plain_answers.write(x, shown, distance, source, None):
+            return True
+    elif same_kind(value._meta, shown) and plain_answers.write(x, shown, distance, None, value):
+        return True
     if not writable(x):
         return False
-    dtype, storage = shown.dtype, x._storage
+    storage = x._storage
     assert storage is not None
     start = (x._offset + distance) * dtype.itemsize
     if tensor:
         if not plain_source(value, shown) or value._storage is storage:
             return False
         source = data(value)
-    else:
-        source = as_element(value, dtype)
-        if source is None:
-            return False
     buffer = storage.buffer
     storage.version += 1
     if x._meta.silent:
@@ -107,11 +113,13 @@ def fill_chosen(x: Tensor, mask: Tensor, value: Any) -> bool:
         or meta.extents[: len(chooses.extents)] != chooses.extents
     ):
         return False
-    holds = mask._storage
-    if holds is None or not (at_rest(holds) and writable(x)) or _overlapping(meta):
-        return False
     element = as_element(value, meta.dtype)
     if element is None:
+        return False
+    if plain_answers.fill_chosen(x, mask, element):
+        return True
+    holds = mask._storage
+    if holds is None or not (at_rest(holds) and writable(x)) or _overlapping(meta):
         return False
     target, places = data(x), data(mask)
     storage = x._storage
@@ -144,7 +152,11 @@ def plain_source(value: Tensor, shown: Meta) -> bool:
     return (
         storage is not None
         and at_rest(storage)
-        and meta.dtype is shown.dtype
-        and (not meta.shape or meta.extents == shown.extents)
+        and same_kind(meta, shown)
         and not (meta.requires_grad and LOCAL.grad_mode)
     )
+
+
+def same_kind(meta: Meta, shown: Meta) -> bool:
+    """Whether what has this meta can be copied as it is."""
+    return meta.dtype is shown.dtype and (not meta.extents or meta.extents == shown.extents)

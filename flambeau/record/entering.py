@@ -106,6 +106,8 @@ class Plain:
     show: Any = None
     fresh: Any = None
     over: Any = None
+    answer: Any = None
+    write: Any = None
 
 
 PLAIN = Plain()

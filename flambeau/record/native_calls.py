@@ -17,7 +17,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds, entrances, kept_functions, pool
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
-from flambeau.record import known_memory, known_ops, known_views, pieces, replay, words
+from flambeau.record import known_data, known_memory, known_ops, known_views, pieces, replay, words
 from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.recording import Recording
@@ -34,7 +34,7 @@ class Calls(NamedTuple):
 
 
 class PlainCalls(NamedTuple):
-    """Those that make tensors which hold their data."""
+    """Those that make tensors which hold their data, or have to do with such data."""
 
     known_alias: Callable[[Any, Any, int], Any]
     known_view: Callable[[Any, Any, int], Any]
@@ -42,6 +42,8 @@ class PlainCalls(NamedTuple):
     known_show: Callable[[Any, Any, Any, Any, Any], Any]
     known_fresh: Callable[[Any, int, Any], Any]
     known_over: Callable[[Any, Any, int, bool], Any]
+    known_answer: Callable[..., Any]
+    known_write: Callable[..., Any]
 
 
 # What records, and what that calls.
@@ -64,9 +66,10 @@ def native_calls() -> Calls | None:
 @cache
 def plain_calls() -> PlainCalls | None:
     """The same of those that record nothing."""
-    entries = (*known_views.ENTRIES, *known_memory.ENTRIES)
+    entries = (*known_views.ENTRIES, *known_memory.ENTRIES, *known_data.ENTRIES)
     used = known_ops.family_of, known_ops.offset_of, known_ops.appended, known_ops.shorten
-    found = _builtins(entries, (*known_views.INLINED, *known_memory.INLINED, *used))
+    own = (*known_views.INLINED, *known_memory.INLINED, *known_data.INLINED)
+    found = _builtins(entries, (*own, *used))
     return None if found is None else PlainCalls(*found)
 
 
@@ -77,6 +80,8 @@ def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | Non
     try:
         numbers = _numbers((tensor, parameter))
         given = {"NEW": words.maker(), "GENERAL_LOOKUP": words.general_lookup()}
+        HELD.append(np.zeros(2, np.int64))
+        given["ADDRESSES"] = address_of(HELD[-1])
         HELD.append(known_views.lonely())
     except words.Unknown:
         return None
@@ -122,7 +127,7 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
         (Buffer, "BUFFER", words.public(Buffer)),
         (State, "STATE", words.public(State)),
         (Handle, "HANDLE", ("_meta", "_rec", "_num")),
-        (Meta, "META", ("dtype", "requires_grad")),
+        (Meta, "META", ("dtype", "requires_grad", "silent")),
         (Family, "FAMILY", ("frame", "leaf", "members", "number", "rec")),
         (DType, "DTYPE", ("itemsize",)),
     )

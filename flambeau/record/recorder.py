@@ -121,7 +121,7 @@ def made_by_python() -> None:
         calls = None if bounds.switched_on() else plain_calls()
         if calls is not None:
             PLAIN.alias, PLAIN.view, PLAIN.views, PLAIN.show = calls[:4]
-            PLAIN.fresh, PLAIN.over = calls[4:]
+            PLAIN.fresh, PLAIN.over, PLAIN.answer, PLAIN.write = calls[4:]
 
 
 def set_handle_class(cls: type[Any]) -> None:

@@ -17,7 +17,7 @@ from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import LOCAL
 from flambeau.tensor.literals import array_from_data, packed
 
-WAYS = ["alias", "view", "views", "show", "fresh", "over"]
+WAYS = ["alias", "view", "views", "show", "fresh", "over", "answer", "write"]
 DTYPES = [
     "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
     "complex64", "complex128",

@@ -15,7 +15,7 @@ from flambeau.record.native_calls import plain_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import LOCAL
 
-WAYS = ["alias", "view", "views", "show", "fresh", "over"]
+WAYS = ["alias", "view", "views", "show", "fresh", "over", "answer", "write"]
 
 
 @pytest.fixture(params=["python", "native"], autouse=True)

@@ -21,7 +21,7 @@ from flambeau.tensor.making import fresh, over
 
 CALLS: Any = plain_calls()
 pytestmark = pytest.mark.skipif(CALLS is None or OPTIONS.sync, reason="no native calls")
-WAYS = ["alias", "view", "views", "show", "fresh", "over"]
+WAYS = ["alias", "view", "views", "show", "fresh", "over", "answer", "write"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,271 @@
+"""Kernels for tensors that hold their data, called at once: comparing, counting, small writes.
+
+What they give decides what a program does next (a truth, a count, how many rows a result has), or
+they write a part of a tensor: nothing of it is recorded, so a program with one value would be all
+Python around it. One has a function `i64 f(ptr addresses, ptr words, i64 number)`: the addresses of
+the tensors' elements, what is known of their layout, and a number of the call. Elements lie side by
+side unless said.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.elements import memory_element
+from flambeau.execute.cpu.emit import I8, I64, PTR, Emitter, Reg, Type
+from flambeau.execute.cpu.engine import kernel_addresses
+
+LANES = 16
+ADDRESSES, WORDS, NUMBER = Reg("%addresses", PTR), Reg("%words", PTR), Reg("%number", I64)
+
+
+class _Kernel(Emitter):
+    """A kernel under construction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = ""
+
+    def address(self, number: int) -> Reg:
+        return self.load(self.gep(ADDRESSES, "ptr", self.i64(number)), PTR)
+
+    def word(self, number: int) -> Reg:
+        return self.load(self.gep(WORDS, "i64", self.i64(number)), I64)
+
+    def give(self, value: Reg | int) -> None:
+        self.line(f"ret i64 {value}")
+
+    def element(self, place: Reg, dtype: DType, lanes: int = 1) -> Reg:
+        return self.load(place, Type(memory_element(dtype), lanes), dtype.itemsize)
+
+    def differs(self, a: Reg, b: Reg, dtype: DType) -> Reg:
+        return self.cmp("fcmp une" if dtype.kind == "f" else "icmp ne", a, b)
+
+
+def _emitted(body: Any) -> str:
+    e = _Kernel()
+    parameters = [("addresses", PTR), ("words", PTR), ("number", I64)]
+    with e.function("kernel", "i64", parameters):
+        body(e)
+    return e.module()
+
+
+@cache
+def same(dtype: DType) -> int:
+    """Whether two tensors of so many elements (word 0) are equal, element by element: 1 or 0."""
+
+    def body(e: _Kernel) -> None:
+        a, b, count = e.address(0), e.address(1), e.word(0)
+        element = memory_element(dtype)
+        whole = e.op("and", count, e.i64(-LANES))
+        for start, stop, lanes in ((e.i64(0), whole, LANES), (whole, count, 1)):
+            with e.loop(start, stop, lanes) as loop:
+                x, y = (e.element(e.gep(p, element, loop.index), dtype, lanes) for p in (a, b))
+                found = e.differs(x, y, dtype)
+                if lanes > 1:
+                    bits = e.bitcast(found, Type(f"i{lanes}"))
+                    found = e.cmp("icmp ne", bits, e.const(0, bits.type))
+                with e.when(found):
+                    e.give(0)
+                    e.open_block(e.label())
+        e.give(1)
+
+    return _address(_emitted(body))
+
+
+@cache
+def count_nonzero(dtype: DType) -> int:
+    """How many of so many elements (word 0) are not zero."""
+
+    def body(e: _Kernel) -> None:
+        x, count = e.address(0), e.word(0)
+        element = memory_element(dtype)
+        whole, total = e.op("and", count, e.i64(-LANES)), e.i64(0)
+        for start, stop, lanes in ((e.i64(0), whole, LANES), (whole, count, 1)):
+            with e.loop(start, stop, lanes, [total]) as loop:
+                value = e.element(e.gep(x, element, loop.index), dtype, lanes)
+                found = e.differs(value, e.const(0, value.type), dtype)
+                if lanes > 1:
+                    bits = e.bitcast(found, Type(f"i{lanes}"))
+                    ones = e.cast("zext", e.intrinsic("llvm.ctpop", bits), "i64")
+                else:
+                    ones = e.cast("zext", found, "i64")
+                loop.yield_([e.op("add", loop.carried[0], ones)])
+            total = loop.carried[0]
+        e.give(total)
+
+    return _address(_emitted(body))
+
+
+@cache
+def places(dtype: DType, rank: int) -> int:
+    """Writes where the first tensor is not zero to the second one, int64 of [rank, number]; words:
+    its shape. The number is how many there are.
+    """
+
+    def body(e: _Kernel) -> None:
+        x, out = e.address(0), e.address(1)
+        extents = [e.word(axis) for axis in range(rank)]
+        rows = [e.gep(out, "i64", e.op("mul", NUMBER, e.i64(axis))) for axis in range(rank)]
+        found, at = e.alloca(I64, 1, 8), e.alloca(I64, 1, 8)
+        e.store(found, e.i64(0))
+        e.store(at, e.i64(0))
+
+        def nest(axis: int, outer: list[Reg]) -> None:
+            with e.loop(e.i64(0), extents[axis]) as loop:
+                if axis < rank - 1:
+                    nest(axis + 1, [*outer, loop.index])
+                    return
+                here, count = e.load(at, I64), e.load(found, I64)
+                with e.when(e.cmp("icmp eq", count, NUMBER)):
+                    e.give(count)  # behind the last one
+                    e.open_block(e.label())
+                # Written in any case: what is not one is overwritten by the next.
+                for row, index in zip(rows, [*outer, loop.index]):
+                    e.store(e.gep(row, "i64", count), index)
+                value = e.element(e.gep(x, memory_element(dtype), here), dtype)
+                hit = e.cast("zext", e.differs(value, e.const(0, value.type), dtype), "i64")
+                e.store(found, e.op("add", count, hit))
+                e.store(at, e.op("add", here, e.i64(1)))
+
+        nest(0, [])
+        e.give(e.load(found, I64))
+
+    return _address(_emitted(body))
+
+
+@cache
+def bins(dtype: DType) -> int:
+    """Adds to the second tensor, for each of so many elements (word 0) of the first, 1 in its bin
+    of equally wide ones; words 1 to 3: their number, the lowest and the highest edge, as bits.
+    """
+
+    def body(e: _Kernel) -> None:
+        x, out, count, many = e.address(0), e.address(1), e.word(0), e.word(1)
+        element = memory_element(dtype)
+        type_ = Type(element)
+        low, high = (e.element(e.gep(WORDS, "i64", e.i64(n)), dtype) for n in (2, 3))
+        width = e.op("fsub", high, low)
+        scale = e.cast("sitofp", many, element)
+        last = e.op("sub", many, e.i64(1))
+        with e.loop(e.i64(0), count) as loop:
+            value = e.element(e.gep(x, element, loop.index), dtype)
+            inside = e.op("and", e.cmp("fcmp oge", value, low), e.cmp("fcmp ole", value, high))
+            with e.when(inside):
+                scaled = e.op("fmul", e.op("fsub", value, low), scale)
+                number = e.cast("fptosi", e.op("fdiv", scaled, width), "i64")
+                number = e.select(e.cmp("icmp ult", number, last), number, last)
+                place = e.gep(out, element, number)
+                e.store(place, e.op("fadd", e.element(place, dtype), e.const(1, type_)))
+        e.give(0)
+
+    return _address(_emitted(body))
+
+
+@cache
+def largest(dtype: DType) -> int:
+    """The largest of so many (word 0) integers; -1 where one is negative, or there is none."""
+
+    def body(e: _Kernel) -> None:
+        x, count = e.address(0), e.word(0)
+        widen = "sext" if dtype.is_signed else "zext"
+        with e.loop(e.i64(0), count, 1, [e.i64(-1), e.i64(0)]) as loop:
+            value = e.element(e.gep(x, memory_element(dtype), loop.index), dtype)
+            wide = value if dtype.itemsize == 8 else e.cast(widen, value, "i64")
+            most, signs = loop.carried
+            more = e.select(e.cmp("icmp sgt", wide, most), wide, most)
+            loop.yield_([more, e.op("or", signs, wide)])
+        most, signs = loop.carried
+        negative = e.cmp("icmp slt", signs, e.i64(0))
+        e.give(e.select(negative, e.i64(-1), most))
+
+    return _address(_emitted(body))
+
+
+@cache
+def occurrences(dtype: DType) -> int:
+    """Adds to the second tensor, of int64, 1 at the place of each of so many (word 0) numbers of
+    the first; how many are larger than the number, or negative: these have no place there.
+    """
+
+    def body(e: _Kernel) -> None:
+        x, out, count = e.address(0), e.address(1), e.word(0)
+        with e.loop(e.i64(0), count, 1, [e.i64(0)]) as loop:
+            value = e.element(e.gep(x, memory_element(dtype), loop.index), dtype)
+            wide = value if dtype.itemsize == 8 else e.cast("zext", value, "i64")
+            known = e.cmp("icmp ule", wide, NUMBER)
+            with e.when(known):
+                place = e.gep(out, "i64", wide)
+                e.store(place, e.op("add", e.load(place, I64), e.i64(1)))
+            other = e.op("sub", e.i64(1), e.cast("zext", known, "i64"))
+            loop.yield_([e.op("add", loop.carried[0], other)])
+        e.give(loop.carried[0])
+
+    return _address(_emitted(body))
+
+
+@cache
+def chosen(itemsize: int) -> int:
+    """Writes an element, the bits of the number, to all `inner` (word 1) elements of the first
+    tensor for each of so many (word 0) of the second one, a mask, that hold.
+    """
+
+    def body(e: _Kernel) -> None:
+        target, mask, count, inner = e.address(0), e.address(1), e.word(0), e.word(1)
+        type_ = Type(f"i{8 * itemsize}")
+        value = NUMBER if itemsize == 8 else e.cast("trunc", NUMBER, type_.element)
+        single = e.cmp("icmp eq", inner, e.i64(1))
+        whole = e.op("and", count, e.i64(-LANES))
+        whole = e.select(single, whole, e.i64(0))
+        with e.loop(e.i64(0), whole, LANES) as loop:
+            holds = e.load(e.gep(mask, "i8", loop.index), I8.with_lanes(LANES), 1)
+            holds = e.cmp("icmp ne", holds, e.const(0, holds.type))
+            place = e.gep(target, type_.element, loop.index)
+            values = e.splat(value, LANES)
+            name = f"llvm.masked.store.v{LANES}{type_.element}.p0"
+            e.call(name, None, [values, place, Reg(str(itemsize), Type("i32")), holds])
+        with e.loop(whole, count) as loop:
+            byte = e.load(e.gep(mask, "i8", loop.index), I8, 1)
+            with e.when(e.cmp("icmp ne", byte, e.const(0, I8))):
+                row = e.gep(target, type_.element, e.op("mul", loop.index, inner))
+                with e.loop(e.i64(0), inner) as within:
+                    e.store(e.gep(row, type_.element, within.index), value, itemsize)
+        e.give(0)
+
+    return _address(_emitted(body))
+
+
+@cache
+def written(itemsize: int, source: bool, lines: bool) -> int:
+    """Writes the second tensor (or, without `source`, the bits of the number) to the first. Words:
+    rows, steps from row to row there (and here), the same for the elements of a row; `lines`: these
+    lie side by side.
+    """
+
+    def body(e: _Kernel) -> None:
+        type_ = Type(f"i{8 * itemsize}")
+        size = type_.element
+        target, here = e.address(0), e.address(1)
+        rows, down, other_down, columns, right, other_right = (e.word(n) for n in range(6))
+        value = NUMBER if itemsize == 8 else e.cast("trunc", NUMBER, size)
+        with e.loop(e.i64(0), rows) as loop:
+            to = e.gep(target, size, e.op("mul", loop.index, down))
+            read = e.gep(here, size, e.op("mul", loop.index, other_down))
+            if lines:
+                e.call("memcpy", PTR, [to, read, e.op("mul", columns, e.i64(itemsize))])
+            else:
+                with e.loop(e.i64(0), columns) as within:
+                    if source:
+                        step = e.op("mul", within.index, other_right)
+                        value = e.load(e.gep(read, size, step), type_, itemsize)
+                    place = e.gep(to, size, e.op("mul", within.index, right))
+                    e.store(place, value, itemsize)
+        e.give(0)
+
+    return _address(_emitted(body))
+
+
+def _address(text: str) -> int:
+    return kernel_addresses([text])[0]
