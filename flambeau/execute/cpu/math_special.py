@@ -20,6 +20,7 @@ from flambeau.execute.cpu.math_exponential import exp_parts
 from flambeau.execute.cpu.math_lanes import (
     Lanes,
     absolute,
+    branch_if_any,
     floor,
     horner,
     mad,
@@ -114,11 +115,6 @@ def _sine_pi(x: Lanes) -> Lanes:
 
 def _lgamma_positive(x: Lanes) -> Lanes:
     """log gamma for x > 0: Stirling's series from 8.5, else moved near 1 or 2 by products."""
-    y = 1.0 / x
-    log_x = log(x)
-    series = mad(y, horner(y * y, STIRLING64), HALF_LOG_2_PI)
-    far = (x - 0.5) * (log_x - 1.0) + (series - 0.5)
-    far = where(x.gt(1e300), x * (log_x - 1.0), far)
     z = where(x.lt(8.5), x, 2.0)
     factor = z.like(1.0)
     for step in range(6):
@@ -131,8 +127,12 @@ def _lgamma_positive(x: Lanes) -> Lanes:
     product = where(far_below, z * (z + 1.0), z)
     t = where(far_below, z, where(z.lt(1.5), z - 1.0, z - 2.0))
     base = t * where(one, horner(t, LGAMMA_ONE64), horner(t, LGAMMA64))
-    logarithm = log(where(below, product, factor))
+    logarithm = log(where(x.ge(8.5), x, where(below, product, factor)))
     near = base + where(below, -logarithm, logarithm)
+    y = 1.0 / x
+    series = mad(y, horner(y * y, STIRLING64), HALF_LOG_2_PI)
+    far = (x - 0.5) * (logarithm - 1.0) + (series - 0.5)
+    far = where(x.gt(1e300), x * (logarithm - 1.0), far)
     return where(x.ge(8.5), far, near)
 
 
@@ -142,10 +142,12 @@ def lgamma(x: Lanes) -> Lanes:
     size = absolute(x)
     negative = x.lt(0.0)
     positive = _lgamma_positive(size)
-    reflected = LOG_PI - log(_sine_pi(size) * size) - positive
-    tiny = size.lt(2.0**-60)
-    reflected = where(tiny, positive, reflected)
-    value = where(negative, reflected, positive)
+
+    def reflected() -> list[Lanes]:
+        other = LOG_PI - log(_sine_pi(size) * size) - positive
+        return [where(negative & size.ge(2.0**-60), other, positive)]
+
+    (value,) = branch_if_any(negative, reflected, [positive])
     value = where(x.le(0.0) & floor(x).eq(x), INFINITY, value)
     value = where(size.eq(INFINITY), INFINITY, value)
     return where(x.isnan(), x, value)

@@ -62,6 +62,8 @@ def _emitted(
     address = stores[0].address
     outer = sorted(kept, key=lambda v: -abs(address.coefficient(v)))
     lane = next((v for v in outer if address.coefficient(v) == 1 and v.extent >= 4), None)
+    if lane is None and is_slow(name, body.dtype):
+        lane = max((v for v in outer if v.extent >= 4), key=lambda v: v.extent, default=None)
     if lane is not None:
         outer = [*[v for v in outer if v is not lane], lane]
     lanes = lane_count(nodes, stores, vector_bits) if lane is not None else 1
@@ -90,6 +92,13 @@ def _emitted(
         writer.declare_operands(nodes, stores)
         kept_loops(writer, nest, nodes, lanes, span, bounds, run)
     return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)
+
+
+def is_slow(name: str, dtype: DType) -> bool:
+    """Whether a step takes so long that many at once are worth elements from far apart: what hangs
+    on the step before is a function, or a comparison that looks for NaN.
+    """
+    return name in STEP_COST or (name in ("cum_argmax", "cum_argmin") and dtype.kind == "f")
 
 
 def _wide(dtype: DType, lanes: int) -> Type:
