@@ -41,10 +41,9 @@ class Size(tuple[int, ...]):
     @overload
     def __getitem__(self, key: slice) -> Size: ...
     def __getitem__(self, key: SupportsIndex | slice) -> int | Size:
-        if isinstance(key, slice):
+        if type(key) is not int and isinstance(key, slice):
             return tuple.__new__(Size, _item(self, key))
-        extent: int = _item(self, key)
-        return extent
+        return _item(self, key)  # type: ignore[no-any-return]
 
     def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]
         if not isinstance(other, tuple):

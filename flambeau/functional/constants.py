@@ -60,7 +60,7 @@ ZEROS = MakeOp("zeros", _zeros)
 def constant(meta: Meta, value: Any) -> Tensor:
     """A tensor of one number: at once where it is small, else an event."""
     if meta.numel <= SMALL and at_once():
-        bits = bits_of(value, meta.dtype)
+        bits = 0 if value.__class__ is int and not value else bits_of(value, meta.dtype)
         if bits is not None:
             return fresh(meta, bits)
     strides = None if meta.steps is None else meta.strides

@@ -18,6 +18,7 @@ from flambeau.core.layout import (
 )
 from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
 from flambeau.functional.constants import (
+    SMALL,
     MakeOp,
     constant,
 )
@@ -101,6 +102,23 @@ EYE = MakeOp("eye", _eye)
 # ---- filled --------------------------------------------------------------------------------------
 
 
+def _of_sizes(dtype: DType, sizes: tuple[Any, ...]) -> Meta | None:
+    """The meta for extents that are given one by one, as whole numbers; None for other sizes."""
+    if not sizes or sizes[0].__class__ is not int:
+        return None
+    try:
+        return _of_extents(dtype, *sizes)
+    except TypeError:  # what is no number can hardly be looked up
+        return None
+
+
+@lru_cache(maxsize=1 << 12, typed=True)
+def _of_extents(dtype: DType, *extents: Any) -> Meta | None:
+    if any(type(extent) is not int or extent < 0 for extent in extents):
+        return None
+    return plain_meta(dtype, extents)
+
+
 def zeros(
     *sizes: Any,
     size: Any = None,
@@ -115,8 +133,11 @@ def zeros(
     """A tensor of zeros of the given shape."""
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
-    shape = shape_of(given_size(sizes, size) or _named(names), "zeros")
-    made = constant(plain_meta(checked_dtype(dtype), shape), 0)
+    meta = None if size is not None else _of_sizes(checked_dtype(dtype), sizes)
+    if meta is None:
+        shape = shape_of(given_size(sizes, size) or _named(names), "zeros")
+        meta = plain_meta(checked_dtype(dtype), shape)
+    made = constant(meta, 0)
     return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
@@ -134,8 +155,11 @@ def ones(
     """A tensor of ones of the given shape."""
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
-    shape = shape_of(given_size(sizes, size) or _named(names), "ones")
-    made = constant(plain_meta(checked_dtype(dtype), shape), 1)
+    meta = None if size is not None else _of_sizes(checked_dtype(dtype), sizes)
+    if meta is None:
+        shape = shape_of(given_size(sizes, size) or _named(names), "ones")
+        meta = plain_meta(checked_dtype(dtype), shape)
+    made = constant(meta, 1)
     return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
@@ -187,7 +211,11 @@ def empty(
     """A tensor whose values are not set."""
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
-    kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "empty")
+    kind = checked_dtype(dtype)
+    meta = None if size is not None or memory_format is not None else _of_sizes(kind, sizes)
+    if meta is not None and meta.numel <= SMALL and not requires_grad and out is None:
+        return fresh(meta)
+    shape = shape_of(given_size(sizes, size), "empty")
     strides = channels_last_strides(shape) if memory_format is channels_last else None
     tensor = uninitialised(shape, kind, strides)
     return finish(tensor, requires_grad, out) if requires_grad or out is not None else tensor
@@ -331,10 +359,12 @@ def arange(
     pin_memory: bool = False,
 ) -> Tensor:
     """start, start + step, ... below end."""
-    checked_options(device, layout, pin_memory)
+    if device is not None or layout is not None:
+        checked_options(device, layout, pin_memory)
     if end is None:
         start, end = 0, start
-    if not type(start) is type(end) is type(step) is int:
+    whole = type(start) is type(end) is type(step) is int
+    if not whole:
         start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
         for bound in (start, end):
             if bound - bound != 0:
@@ -344,15 +374,16 @@ def arange(
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:
-        floats = isinstance(start, float) or isinstance(end, float) or isinstance(step, float)
-        dtype = dtypes.get_default_dtype() if floats else dtypes.int64
-    kind = checked_dtype(dtype)
-    if (kind if out is None else out.dtype) is dtypes.int64:
+        floats = not whole and any(isinstance(v, float) for v in (start, end, step))
+        kind = dtypes.get_default_dtype() if floats else dtypes.int64
+    else:
+        kind = checked_dtype(dtype)
+    if not whole and (kind if out is None else out.dtype) is dtypes.int64:
         start, end, step = int(start), int(end), int(step)
         if step == 0:
             raise ValueError("step must be nonzero")
     count = max(0, math.ceil((end - start) / step))
-    if not kind.is_floating_point:
+    if not whole and not kind.is_floating_point:
         start, step = int(start), int(step)
     made = record(ARANGE, (start, step), (count, kind, None))
     return finish(made, requires_grad, out) if requires_grad or out is not None else made

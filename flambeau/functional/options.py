@@ -201,6 +201,8 @@ def _limits(dtype: DType) -> tuple[Any, Any]:
 def refuse_overflow(value: Any, dtype: DType) -> None:
     """RuntimeError where a Python number does not fit a dtype (tensors are not looked at)."""
     kind = type(value)
+    if kind is float and -MOST <= value <= MOST and dtype in WIDE:
+        return
     if (kind is not float and kind is not int and kind is not complex) or dtype.kind == "b":
         return
     if dtype.kind == "c":
@@ -219,6 +221,7 @@ def refuse_overflow(value: Any, dtype: DType) -> None:
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
 
 
+WIDE = frozenset((dtypes.float32, dtypes.float64))
 EXACT = 1 << 53  # up to here integers are float64 numbers
 MOST = dtypes.finfo(dtypes.float32).max
 

@@ -217,12 +217,28 @@ def free_storage(rec: int, tensor: int) -> Any:
     if values == 0 or word[tensor + at.HANDLE__REC] == rec:
         return 0
     storage = attribute(values, at.VALUE__STORAGE, given.NAME__STORAGE)
-    if storage == 0 or storage == given.NONE or word[storage + at.STORAGE_EXPOSED] != given.FALSE:
+    if storage == 0 or storage == given.NONE:
+        return 0
+    if word[storage + at.STORAGE_EXPOSED] != given.FALSE and not unseen(storage):
         return 0
     other = word[storage + at.STORAGE_RECORDING]
     if other != given.NONE and word[other + at.RECORDING_DONE] != given.TRUE:
         return 0
     return storage
+
+
+def unseen(storage: int) -> Any:
+    """Whether nobody outside holds memory any more that was shown to others, as
+    `Storage.still_exposed` finds it; then that is noted.
+    """
+    buffer = word[storage + at.STORAGE_BUFFER]
+    if buffer == 0 or word[storage + at.STORAGE_FOREIGN] != given.NONE:
+        return 0
+    start = api.PyLong_AsLongLong(word[buffer + at.BUFFER_START])
+    if word[buffer] != 1 or (start >= 0 and word[word[buffer + at.BUFFER_OWNER]] != 1):
+        return 0
+    put(storage + at.STORAGE_EXPOSED, given.FALSE)
+    return 1
 
 
 def offset_of(tensor: int) -> Any:
@@ -434,6 +450,6 @@ MANY = 64  # leaves, whose pairs are compared
 
 INLINED = (
     recorded, part_of_key, is_number, number_of, entered, without_history, family_of, at_hand,
-    free_storage, offset_of, with_base, open_lists, extended, with_results, item_of, with_result,
-    appended, shorten, leaf_of, leaves_at_hand,
+    free_storage, unseen, offset_of, with_base, open_lists, extended, with_results, item_of,
+    with_result, appended, shorten, leaf_of, leaves_at_hand,
 )  # fmt: skip

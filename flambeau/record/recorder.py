@@ -370,13 +370,19 @@ def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
 
 def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None) -> Any:
     """Records a write into `target`; returns it."""
-    storage = target._storage
+    storage, rec = target._storage, LOCAL.rec
+    asked = _known_op is None
     if storage is not None:
         if storage.readers:
             settle_readers(storage, own=False)
-        if storage.exposed and storage.still_exposed():
+            rec = LOCAL.rec
+        # (What is exposed enters by a native call only where nobody holds it any more.)
+        asked = asked or target._rec is rec
+        if storage.exposed and asked and storage.still_exposed():
             return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
-    if _known_op is None or _known_op(LOCAL.rec, op, attributes, target, *operands) is None:
+    if _known_op is None or _known_op(rec, op, attributes, target, *operands) is None:
+        if not asked and storage is not None and storage.exposed and storage.still_exposed():
+            return write_exposed([storage], lambda: in_place(op, target, operands, attributes))
         advance(op, (target, *operands), attributes)
     if target._hooks is not None and not target._meta.is_leaf:
         if LOCAL.grad_mode:

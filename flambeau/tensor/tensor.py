@@ -20,6 +20,7 @@ from flambeau.record import recorder
 from flambeau.record.events import REQUIRE_GRAD
 from flambeau.record.handle import Handle, lay_out
 from flambeau.record.meta import Meta, plain_meta
+from flambeau.record.recorder import LOCAL, flush
 from flambeau.record.restricted import check_entering, owned, without_gradient
 from flambeau.record.storage import Storage, storage_from_array, storage_of_fresh
 from flambeau.tensor import overriding
@@ -247,14 +248,14 @@ class Tensor(Base):
 
     def _settled(self) -> Storage:
         """The storage with its data computed; pending programs that touch it have run."""
-        storage = self._storage
-        if storage is None or storage.recording is recorder.LOCAL.rec:
+        storage, own = self._storage, LOCAL.rec
+        if storage is None or storage.recording is own:
             other = self._rec
-            if storage is None and other is not None and other is not recorder.LOCAL.rec:
+            if storage is None and other is not None and other is not own:
                 if not other.done:
                     recorder.settle_other(other)
             else:
-                recorder.flush()
+                flush()
             storage = self._storage
             if storage is None:
                 raise RuntimeError(
@@ -305,7 +306,7 @@ class Tensor(Base):
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
         meta = self._meta
-        if meta.requires_grad and recorder.LOCAL.grad_mode and not force:
+        if meta.requires_grad and LOCAL.grad_mode and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."

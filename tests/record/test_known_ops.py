@@ -218,3 +218,45 @@ def test_threads_share_operands() -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_memory_that_numpy_has_seen() -> None:
+    """Natively it enters where nobody holds the array any more; else Python takes care of it."""
+    x = torch.ones(7, 3)
+    x.tolist()
+    recorder.unary(TWICE, x).tolist()
+    assert x.numpy().sum() == 21
+    assert x._storage.exposed
+    assert known(recorder.LOCAL.rec, TWICE, None, x) is not None
+    assert not x._storage.exposed
+    recorder.flush()
+    for hold in (
+        lambda x: x.numpy(),
+        lambda x: x.numpy()[2:],
+        lambda x: memoryview(x.numpy()),
+        lambda x: np.asarray(x.t()),
+    ):
+        held = hold(x)
+        assert known(recorder.LOCAL.rec, TWICE, None, x) is None
+        assert x._storage.exposed
+        del held
+        found = known(recorder.LOCAL.rec, TWICE, None, x)
+        assert found is not None
+        assert found.tolist() == [[2.0] * 3] * 7
+
+
+def test_writes_that_numpy_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_known_op", known)
+    x, y = torch.zeros(4, 3), torch.ones(4, 3)
+    x.tolist(), y.tolist()
+    for step in range(1, 12):
+        shown = x.numpy() if step % 3 else None
+        x.add_(y)
+        if shown is not None:
+            assert (shown == step).all()  # at once
+            shown[0, 0] += 5.0  # and it is read again by the next
+            x[0, 0] -= 5.0
+        pending = x * 2
+        x.mul_(1.0)
+        assert (pending.numpy() == 2 * step).all()
+        assert (x.numpy() == step).all()
