@@ -17,6 +17,7 @@ from flambeau.core.notice import warn_once
 from flambeau.core.shapes import overlaps_itself
 from flambeau.core.size import Size
 from flambeau.record import recorder
+from flambeau.record.entering import PLAIN
 from flambeau.record.events import REQUIRE_GRAD
 from flambeau.record.handle import Handle, lay_out
 from flambeau.record.meta import Meta, plain_meta
@@ -300,8 +301,11 @@ class Tensor(Base):
             storage = self._settled()
         if not meta.numel or meta.dtype is dtypes.bfloat16:
             return self._values().tolist()
-        start = self._offset * meta.dtype.itemsize
-        return storage.buffer.shown(meta.extents, meta.dtype.numpy, start, meta.steps).tolist()
+        start, buffer = self._offset * meta.dtype.itemsize, storage.buffer
+        if buffer.start < 0:
+            return buffer.shown(meta.extents, meta.dtype.numpy, start, meta.steps).tolist()
+        start += buffer.start  # as `shown`
+        return np.ndarray(meta.extents, meta.dtype.numpy, buffer.owner, start, meta.steps).tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
@@ -369,7 +373,8 @@ class Tensor(Base):
         meta = self._meta
         if meta.requires_grad:
             warn_once(SCALAR_WITH_GRADIENT)
-        return float(self.item() if meta.numel == 1 else self._only())
+        value = self.item() if meta.numel == 1 else self._only()
+        return value if value.__class__ is float else float(value)
 
     def __int__(self) -> int:
         return int(self._only())
@@ -660,7 +665,12 @@ def from_array(array: Any, dtype: DType) -> Tensor:
 def from_fresh(array: Any, dtype: DType) -> Tensor:
     """A tensor of an array in storage form that nobody else knows."""
     array = np.asarray(array, dtype.numpy)
-    return from_storage(storage_of_fresh(array), plain_meta(dtype, array.shape))
+    meta = plain_meta(dtype, array.shape)
+    if PLAIN.over is not None and array.base is None and array.flags.carray and array.nbytes:
+        made: Tensor | None = PLAIN.over(meta, array, array.nbytes, False)
+        if made is not None:
+            return made
+    return from_storage(storage_of_fresh(array), meta)
 
 
 def is_tensor(obj: Any) -> bool:
