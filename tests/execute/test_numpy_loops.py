@@ -21,7 +21,7 @@ from flambeau.ops import decomposition as dec
 from flambeau.ops import elementwise as el
 from flambeau.ops import fourier, reduction
 from flambeau.ops.value import Value
-from flambeau.record import replay
+from flambeau.record import cards
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import Plan
 
@@ -270,4 +270,4 @@ def test_flushes_are_native_calls() -> None:
     settled(lambda: flambeau.fft.rfft(x).abs().numpy())
     plans = [p for p in gc.get_objects() if isinstance(p, Plan) and p.compiled is not None]
     ours = [p for p in plans if any(v.primitive.name == "half_fourier" for v in p.program.nodes())]
-    assert any(p.compiled.alone and replay.replayable(p) for p in ours)
+    assert any(p.compiled.alone and cards.replayable(p) for p in ours)
