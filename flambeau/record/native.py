@@ -157,7 +157,7 @@ class NativeProgram:
 
     def is_declined(self, code: int) -> bool:
         """Whether a kernel has left its data to the reference executor."""
-        from flambeau.execute.cpu.numpy_loops import declined
+        from flambeau.execute.cpu.compiled import declined
 
         return declined(code)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,7 @@ from against_reference import Builder, flat
 import flambeau
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
-from flambeau.execute.cpu import bounds, numpy_loops, target
+from flambeau.execute.cpu import bounds, numpy_loops, target, ufuncs
 from flambeau.execute.cpu.compiler import compile_program
 from flambeau.execute.cpu.jit import Jit
 from flambeau.ops import arithmetic as ar
@@ -142,14 +146,14 @@ def test_what_takes_long_is_left_to_the_host() -> None:
 def test_an_unknown_layout_is_left_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     b = Builder(4)
     value = dec.inverse(given(b, (4, 4), dtypes.float64))
-    monkeypatch.setattr(numpy_loops, "_words", lambda name: None)
+    monkeypatch.setattr(ufuncs, "_words", lambda name: None)
     assert not b.check([value], tolerance=0).native
 
 
 def test_unknown_loops() -> None:
     names = "linalg.solve.ii_i", "linalg.nothing.d_d", "numpy.linalg.d_d", "numpy.add.dd_f"
     for name in names:
-        assert numpy_loops.loop_address(f"numpy.loop.{name}") is None
+        assert ufuncs.loop_address(f"numpy.loop.{name}") is None
 
 
 def test_by_llvms_linker() -> None:
@@ -271,3 +275,37 @@ def test_flushes_are_native_calls() -> None:
     plans = [p for p in gc.get_objects() if isinstance(p, Plan) and p.compiled is not None]
     ours = [p for p in plans if any(v.primitive.name == "half_fourier" for v in p.program.nodes())]
     assert any(p.compiled.alone and cards.replayable(p) for p in ours)
+
+
+SCRIPT = """
+import sys
+import flambeau as torch
+
+torch.manual_seed(0)
+x, a = torch.randn(6, 8), torch.randn(6, 6)
+for _ in range(12):
+    found = torch.fft.rfft(x).abs().sum().item(), torch.linalg.solve(a, x).sum().item()
+print([number.hex() for number in found])
+print("flambeau.execute.cpu.compiler" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(os.environ.get("FLAMBEAU_CACHE_DIR") == "", reason="nothing is kept")
+def test_kept_on_disk(tmp_path: Path) -> None:
+    """A later process calls the loops where they are there, and imports no compiler."""
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    environment = {**os.environ, "FLAMBEAU_CACHE_DIR": str(cache), "FLAMBEAU_EXECUTOR": "compiled"}
+    found = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            cwd=Path(__file__).resolve().parents[2],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split("\n"))
+    assert found[0][0] == found[1][0]
+    assert [lines[1] for lines in found] == ["True", "False"]

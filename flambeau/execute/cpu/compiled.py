@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from flambeau.execute.cpu.lower import HostStep
 
 
+# The code of a kernel that leaves its data to the reference executor.
+DECLINED = 2
+
+
+def declined(code: int) -> bool:
+    """Whether a result word of a program's run says so."""
+    return code & 0xFFFFFFFF == DECLINED
+
+
 def single_record(record: Any) -> Any:
     """A program of one record of another (int64 arrays), out of its chain."""
     alone = np.concatenate([record, np.zeros(RECORD_HEADER_WORDS, np.int64)])

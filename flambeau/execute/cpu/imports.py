@@ -29,7 +29,7 @@ def system_symbol(name: str) -> int | None:
     if name == bounds.NAME:
         return bounds.bounds_address()
     if name.startswith(INNER_LOOP):
-        from flambeau.execute.cpu.numpy_loops import loop_address
+        from flambeau.execute.cpu.ufuncs import loop_address
 
         return loop_address(name)
     if name in SYSTEM_FUNCTIONS:

@@ -4,131 +4,33 @@ A host step is Python between two native calls, some ten microseconds of it. Wha
 call in the end are C functions, which a ufunc object has a table of. So a kernel calls them: it
 hands over addresses, lengths and steps, and the program is native from end to end.
 
-What is known of ufunc objects is tried out before it is used; elsewhere, and where the work is so
-much that Python's part in it does not count, values stay host steps. A loop that has failed (a
-singular matrix) gives NaN: the kernel then declines, and the program runs with its host steps.
+Where the work is so much that Python's part in it does not count, values stay host steps. A loop
+that has failed (a singular matrix) gives NaN: the kernel then declines, and the program runs with
+its host steps.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from flambeau.core import dtypes
-from flambeau.core.addresses import address_of
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.body import Buffer
+from flambeau.execute.cpu.compiled import DECLINED
 from flambeau.execute.cpu.index import space_position, space_variables
 from flambeau.execute.cpu.loops import KernelCode, Operand, Store
 from flambeau.execute.cpu.pointwise import pointwise_kernel
 from flambeau.execute.cpu.target import INNER_LOOP
-from flambeau.ops.host_loops import inner_module
+from flambeau.execute.cpu.ufuncs import loop_address
 from flambeau.ops.inner_loops import RESULT, Loop, Loops, Walk
 from flambeau.ops.value import Value
 
-# The code of a kernel that leaves its data to the reference executor.
-DECLINED = 2
 # Operations; LAPACK takes one thread for what is smaller, and the interpreter's lock is held.
 MOST_WORK = 1 << 18
 MOST_ELEMENTS = 1 << 14  # of simple functions
-_DTYPES: dict[str, dtypes.DType] = {
-    d.numpy.char: d for d in (*dtypes.ALL,) if d is not dtypes.bfloat16
-}
-
-
-def declined(code: int) -> bool:
-    """Whether a result word of a program's run says so."""
-    return code & 0xFFFFFFFF == DECLINED
-
-
-# ---- where the loops are -------------------------------------------------------------------------
-
-
-class _Ufunc(ctypes.Structure):
-    """The head of NumPy's ufunc objects (PyUFuncObject)."""
-
-    _fields_ = (
-        ("head", ctypes.c_int64 * 2),
-        ("nin", ctypes.c_int),
-        ("nout", ctypes.c_int),
-        ("nargs", ctypes.c_int),
-        ("identity", ctypes.c_int),
-        ("functions", ctypes.c_void_p),
-        ("data", ctypes.c_void_p),
-        ("ntypes", ctypes.c_int),
-        ("reserved", ctypes.c_int),
-        ("name", ctypes.c_char_p),
-        ("types", ctypes.c_void_p),
-    )
-
-
-def _place(ufunc: Any, kinds: str) -> tuple[int, int] | None:
-    """(function, its data) of one of a ufunc's loops; None where the object is not laid out so."""
-    found = _Ufunc.from_address(id(ufunc))
-    counts = ufunc.nin, ufunc.nout, ufunc.nargs, ufunc.ntypes
-    if (found.nin, found.nout, found.nargs, found.ntypes) != counts or kinds not in ufunc.types:
-        return None
-    if (
-        not (found.functions and found.types and found.name)
-        or found.name.decode() != ufunc.__name__
-    ):
-        return None
-    number = ufunc.types.index(kinds)
-    numbers = (ctypes.c_char * ufunc.nargs).from_address(found.types + number * ufunc.nargs).raw
-    if [np.dtype(kind).num for kind in kinds.replace("->", "")] != list(numbers):
-        return None
-    words = ctypes.c_int64 * ufunc.ntypes
-    data = words.from_address(found.data)[number] if found.data else 0
-    return words.from_address(found.functions)[number], data
-
-
-@cache
-def _readable() -> bool:
-    """Whether ufunc objects are laid out as they are known: their loops do what they say."""
-    if ctypes.sizeof(ctypes.c_void_p) != 8 or not hasattr(ctypes, "pythonapi"):
-        return False
-    place = _place(np.add, "dd->d")
-    if place is None:
-        return False
-    a, b, out = np.array([1.5, 2.0]), np.array([0.25, -8.0]), np.zeros(2)
-    addresses = np.array([address_of(x) for x in (a, b, out)], np.int64)
-    length, steps = np.array([2], np.int64), np.array([8, 8, 8], np.int64)
-    loop = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 4)(place[0])
-    loop(address_of(addresses), address_of(length), address_of(steps), place[1])
-    return bool((out == [1.75, -6.0]).all())
-
-
-@cache
-def _words(name: str) -> Any:
-    """What a kernel finds behind a loop's symbol: (function, data, 1.0, 1.0 in single precision);
-    None where NumPy has no such loop.
-    """
-    module, _, rest = name.removeprefix(INNER_LOOP).partition(".")
-    ufunc_name, _, kinds = rest.partition(".")
-    where: Any = np if module == "numpy" else inner_module(module)
-    ufunc = getattr(where, ufunc_name, None)
-    if not isinstance(ufunc, np.ufunc) or not _readable():
-        return None
-    place = _place(ufunc, kinds.replace("_", "->"))
-    if place is None or not place[0]:
-        return None
-    ones = np.array([1.0]).view(np.int64), np.array([1.0, 1.0], np.float32).view(np.int64)
-    return np.array([*place, *ones[0], *ones[1]], np.int64)
-
-
-def symbol(loop: Loop) -> str:
-    """The name by which kernels know a loop."""
-    return f"{INNER_LOOP}{loop.ufunc}.{loop.kinds.replace('->', '_')}"
-
-
-def loop_address(name: str) -> int | None:
-    """Where the words of a loop are, by its symbol."""
-    words = _words(name)
-    return None if words is None else address_of(words)
+_DTYPES: dict[str, dtypes.DType] = {d.numpy.char: d for d in dtypes.ALL if d is not dtypes.bfloat16}
 
 
 # ---- kernels -------------------------------------------------------------------------------------
@@ -168,6 +70,11 @@ def loop_kernels(
     for buffer in results[1:] if direct else results:
         kernels.append(_copied(v, target, buffer, low))
     return kernels
+
+
+def symbol(loop: Loop) -> str:
+    """The name by which kernels know a loop."""
+    return f"{INNER_LOOP}{loop.ufunc}.{loop.kinds.replace('->', '_')}"
 
 
 def known_loops(v: Value) -> Loops | None:
