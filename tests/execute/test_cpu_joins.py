@@ -82,3 +82,11 @@ def test_joins_of_joins_stay_small() -> None:
         steps = (2, 1) if place % 2 == 0 else (1, 2)
         x = view.slice_(joined, starts=(0, 0), sizes=(4, 8), steps=steps)
     b.check([tanh(x)])
+
+
+def test_a_join_of_many_parts_is_copied() -> None:
+    # A kernel would ask of each element which of the parts it is in, nested as deep as there are.
+    b = Builder()
+    x = b.random((900, 3))
+    rows = [view.slice_(x, starts=(i, 0), sizes=(1, 3), steps=(1, 1)) for i in range(900)]
+    b.check([tanh(view.concat(*[sin(row) for row in reversed(rows)], axis=0))])

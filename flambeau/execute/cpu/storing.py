@@ -41,6 +41,8 @@ ALIASES = ("reshape", "detach", "leaf", "history", "relink")
 WINDOWED = ("max_pool", "max_pool_index", "max_pool_take", "windows", "fold", "pool_scatter")
 MOST_WINDOW_ELEMENTS = 64
 SCATTERS = ("put_add", "put_set", "strided_scatter", "strided_sum")
+# A kernel asks for each element which part it is of, one after another, however many there are.
+MOST_PARTS = 128
 
 
 def is_host(v: Value) -> bool:
@@ -60,6 +62,8 @@ def is_host(v: Value) -> bool:
         return name not in ("sum", "prod") and not v.inputs[0].size
     if family == ELEMENTWISE:
         return not has_code(v)
+    if name == "concat":
+        return len(v.inputs) > MOST_PARTS
     if name in WINDOWED and name != "windows":
         count = 1
         for extent in v.attrs["sizes"]:
