@@ -30,19 +30,18 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     first = shapes[0]
     if all(shape == first for shape in shapes):
         return first
-    rank = max(len(shape) for shape in shapes)
-    result = [1] * rank
-    for number, shape in enumerate(shapes):
-        offset = rank - len(shape)
-        for axis, extent in enumerate(shape):
-            have = result[offset + axis]
+    result = list(first)
+    for shape in shapes[1:]:
+        result[:0] = [1] * (len(shape) - len(result))
+        offset = len(result) - len(shape)
+        for axis in range(len(shape) - 1, -1, -1):
+            extent, have = shape[axis], result[offset + axis]
             if extent == have or extent == 1:
                 continue
             if have != 1:
                 raise RuntimeError(
                     f"The size of tensor a ({have}) must match the size of tensor b ({extent}) at "
                     f"non-singleton dimension {offset + axis}"
-                    + (f" (operand {number})" if number > 1 else "")
                 )
             result[offset + axis] = extent
     return tuple(result)

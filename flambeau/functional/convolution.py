@@ -202,11 +202,15 @@ def _check_numbers(
 def _check_channels(x: Value, w: Value, b: Value | None, groups: int, transposed: bool) -> None:
     """The channel counts of a batched convolution; w as PyTorch has it."""
     channels = w.shape[0] if transposed else w.shape[1] * groups
-    if w.shape[0] % groups or w.shape[0] < groups:
+    if w.shape[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
+            f"got weight of size {list(w.shape)} instead"
+        )
+    if w.shape[0] % groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
-            "but got "
-            f"weight of size [{list(w.shape)}] instead"
+            f"but got weight of size [{list(w.shape)}] instead"
         )
     if x.shape[1] != channels:
         given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"

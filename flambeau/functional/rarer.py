@@ -54,8 +54,6 @@ def is_nonzero(input: Tensor) -> bool:
 
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape that tensors of these shapes broadcast to."""
-    from flambeau.core.shapes import broadcast_shapes as common
-
     given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
     for shape in given:
         for extent in shape:
@@ -63,7 +61,18 @@ def broadcast_shapes(*shapes: Any) -> Size:
                 raise RuntimeError(
                     f"Trying to create tensor with negative dimension ({extent}): ({extent})"
                 )
-    return Size(common(*given)) if given else Size(())
+    common = [1] * max((len(shape) for shape in given), default=0)
+    for number, shape in enumerate(given):
+        for axis in range(-1, -1 - len(shape), -1):
+            if common[axis] != 1 and shape[axis] not in (1, common[axis]):
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {shape[axis]} at {axis}! "
+                    f"Mismatching argument at index {number} had {shape}; but expected shape "
+                    f"should be broadcastable to {common}"
+                )
+            if shape[axis] != 1:
+                common[axis] = shape[axis]
+    return Size(common)
 
 
 def scalar_tensor(

@@ -247,6 +247,17 @@ F(t).one_hot(t.tensor([3]), 2)
 F(t).one_hot(x)
 x.float().t().view(t.float64)
 x.movedim((0, 1), (0,))
+x[None] + y[:1].transpose(1, 2)[:, :, :2]
+t.randn(2, 6, 5) + t.randn(7, 6)
+t.randn(2, 6, 5).add_(t.randn(7, 6))
+t.where(x > 0, z, y)
+t.lerp(x, x, y[:, :2])
+t.broadcast_tensors(x, y, z)
+t.broadcast_shapes((2, 6, 5), (7, 6))
+t.broadcast_shapes((3, 1), 4, (2, 3))
+t.conv2d(t.ones(1, 4, 3, 3), t.ones(1, 2, 1, 1), groups=2)
+t.conv2d(t.ones(1, 4, 3, 3), t.ones(3, 2, 1, 1), groups=2)
+t.conv2d(t.ones(1, 8, 3, 3), t.ones(0, 8, 1, 1))
 """.strip().split("\n")
 
 

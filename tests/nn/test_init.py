@@ -67,6 +67,17 @@ def test_old_names_warn(name: str) -> None:
     same(mine, getattr(theirs.init, f"{name}_")(torch.empty(4, 3), *value))
 
 
+@pytest.mark.parametrize("layer", ["Conv2d", "ConvTranspose2d", "Linear"])
+@pytest.mark.parametrize("channels", [(0, 8), (8, 0)])
+def test_layers_without_channels_draw_as_many_numbers(layer: str, channels: Any) -> None:
+    results = []
+    for library in LIBRARIES:
+        library.manual_seed(0)
+        made = getattr(library.nn, layer)(*channels, *([1] if layer != "Linear" else []))
+        results.append([made.bias, library.rand(3)])
+    same(*results)
+
+
 def test_gains_and_mistakes() -> None:
     for args in (("linear",), ("tanh",), ("relu",), ("leaky_relu", 0.3), ("selu",), ("sigmoid",)):
         assert ours.init.calculate_gain(*args) == theirs.init.calculate_gain(*args)
