@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -489,10 +489,7 @@ def _together(found: Iterable[tuple[Any, Any]], create_graph: bool = False) -> l
 
 
 def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
-    """Whether the roots depend on leaves other than those given.
-
-    An unfinished answer (history in earlier programs, Python code on the way) counts as yes.
-    """
+    """Whether the roots depend on leaves other than those given."""
     inside = {id(t) for t in own}
     for root in roots:
         if not root.requires_grad:
@@ -502,11 +499,28 @@ def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
         seed = (ones_like(root.detach()),)
         _, state, _, held = _record((root,), seed, (False, True), None, (), [], None, [], {})
         done = state.extra
-        if not isinstance(done, Done) or done.targets is None:
-            return True
-        if any(id(held[number]) not in inside for number in done.targets):
+        if isinstance(done, Done) and done.targets is not None:
+            if any(id(held[number]) not in inside for number in done.targets):
+                return True
+        elif any(id(leaf) not in inside for leaf in _leaves_behind(root)):
             return True
     return False
+
+
+def _leaves_behind(root: Tensor) -> Iterator[Any]:
+    """The leaves that a tensor depends on, through earlier programs and Python code, too."""
+    from flambeau.autograd.node import AccumulateGrad
+
+    waiting: list[Any] = [root.grad_fn]
+    seen: set[Any] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, AccumulateGrad):
+            yield node.variable
+        waiting += [following for following, _ in node.next_functions]
 
 
 def in_mode(grad_mode: bool, function: Any) -> Any:

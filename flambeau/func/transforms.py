@@ -237,6 +237,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     output, _ = _outputs(run.result, "linearize", False)
     roots, nest = flatten(output)
     run.see(roots)
+    pushed = _Pushed(run, roots)
 
     def push_forward(*tangents: Any) -> Any:
         along, _ = flatten(tangents)
@@ -256,30 +257,43 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
                     f"tangent:{place} with dtype {v.dtype} in flattened pytree doesn't match the "
                     f"dtype {x.dtype} of the corresponding primal."
                 )
-        return nest(_push(run, roots, along))
+        return nest(pushed.along(along))
 
     return nest([run.plain(r) for r in roots]), push_forward
 
 
 def _push(run: _Traced, roots: list[Any], along: list[Any]) -> list[Any]:
     """The derivatives of the roots along tangents of the variables."""
-    kept = run.outside or (run.connected and any(v.requires_grad for v in along))
-    with enable_grad():
-        dummies = [zeros_like(r.detach()).requires_grad_() for r in roots]
-        pulled = run.pull(roots, dummies, keep=True)
-        pairs = [(p, v) for p, v in zip(pulled, along, strict=True) if p.requires_grad]
+    return _Pushed(run, roots).along(along)
+
+
+class _Pushed:
+    """The pullback of a run as a function of its cotangents, ready to be pulled back itself."""
+
+    def __init__(self, run: _Traced, roots: list[Any]) -> None:
+        self.run, self.roots = run, roots
+        with enable_grad():
+            self.dummies = [zeros_like(r.detach()).requires_grad_() for r in roots]
+            self.pulled = run.pull(roots, self.dummies, keep=True)
+
+    def along(self, tangents: list[Any]) -> list[Any]:
+        """The derivatives of the roots along tangents of the variables."""
+        run = self.run
+        kept = run.outside or (run.connected and any(v.requires_grad for v in tangents))
+        pairs = [(p, v) for p, v in zip(self.pulled, tangents, strict=True) if p.requires_grad]
         if not pairs:
-            return [zeros_like(r.detach()) for r in roots]
-        return list(
-            engine.grad(
-                [p for p, _ in pairs],
-                dummies,
-                [v for _, v in pairs],
-                retain_graph=True,
-                create_graph=kept,
-                materialize_grads=True,
+            return [zeros_like(r.detach()) for r in self.roots]
+        with enable_grad():
+            return list(
+                engine.grad(
+                    [p for p, _ in pairs],
+                    self.dummies,
+                    [v for _, v in pairs],
+                    retain_graph=True,
+                    create_graph=kept,
+                    materialize_grads=True,
+                )
             )
-        )
 
 
 def _basis(like: Tensor) -> list[Tensor]:
@@ -349,11 +363,11 @@ def jacfwd(
         extra, rebuild = flatten(aux)
         run.see([*roots, *extra])
         parts: list[list[Any]] = [[] for _ in roots]
+        pushed = _Pushed(run, roots)
         for place, variable in enumerate(run.variables):
             zeros = [zeros_like(v.detach()) for v in run.variables]
             columns = [
-                _push(run, roots, [*zeros[:place], row, *zeros[place + 1 :]])
-                for row in _basis(variable)
+                pushed.along([*zeros[:place], row, *zeros[place + 1 :]]) for row in _basis(variable)
             ]
             for number, root in enumerate(roots):
                 shape = (*root.shape, *variable.shape)

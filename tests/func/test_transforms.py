@@ -136,3 +136,23 @@ def test_ensemble_and_closure() -> None:
     inner = flambeau.func.grad(lambda a: (a * a * w).sum())(x)
     inner.sum().backward()
     np.testing.assert_allclose(w.grad.numpy(), 2 * X)
+
+
+@pytest.mark.parametrize("name", ["hessian", "hessian that looks", "grad beside a leaf"])
+def test_results_depend_on_outer_leaves_only(name: str) -> None:
+    # The first two are parts of several programs: what is recorded is cut, or looked at.
+    def looking(x: Any) -> Any:
+        y = (x * x).sum()
+        return y * x.sin().sum() if y.item() > 0 else y
+
+    for library in (flambeau, torch):
+        x = library.linspace(-1, 1, 24)
+        w = library.ones(24, 24).mul(0.1).requires_grad_(name == "grad beside a leaf")
+        made = {
+            "hessian": lambda x=x, w=w, t=library: t.func.hessian(lambda y: (w @ y).tanh())(x),
+            "hessian that looks": lambda x=x[:3], t=library: t.func.hessian(looking)(x),
+            "grad beside a leaf": lambda x=x, w=w, t=library: t.func.grad(lambda y: looking(w @ y))(
+                x
+            ),
+        }[name]()
+        assert made.requires_grad == (name == "grad beside a leaf")
