@@ -49,8 +49,36 @@ def channels_last_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def is_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    if len(shape) != 4:
+def suggests_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether results of images that lie so are laid out with the channels innermost, as PyTorch's
+    suggest_memory_format says. The images need not be dense; where strides are ambiguous (one
+    channel, one pixel) the answer is no.
+    """
+    if len(shape) not in (4, 5) or not strides[1]:
+        return False
+    least = 0
+    for axis in (1, *range(len(shape) - 1, 1, -1), 0):
+        stride, extent = strides[axis], shape[axis]
+        if not extent or stride < least or (axis == 0 and least == strides[1]):
+            return False
+        least = stride * extent if extent > 1 else stride
+    return True
+
+
+def is_channels_last(shape: Sequence[int], strides: Sequence[int], rank: int = 4) -> bool:
+    """Whether images (of rank 4; volumes have 5) lie dense with the channels innermost."""
+    if len(shape) != rank:
         return False
     want = channels_last_strides(shape)
     return all(n == 1 or s == w for n, s, w in zip(shape, strides, want, strict=True))
+
+
+def format_strides(shape: Sequence[int], memory_format: MemoryFormat) -> tuple[int, ...] | None:
+    """The strides of a memory format, None for row-major ones. RuntimeError for other ranks."""
+    if memory_format is channels_last or memory_format is channels_last_3d:
+        rank = 4 if memory_format is channels_last else 5
+        if len(shape) != rank:
+            name = str(memory_format).rpartition(".")[2]
+            raise RuntimeError(f"required rank {rank} tensor to use {name} format")
+        return channels_last_strides(shape)
+    return None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.shapes import Strides, dense_strides_like
 from flambeau.functional import pointwise
 from flambeau.functional.neural import (
     axis,
@@ -32,8 +33,9 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.source import with_derivative
-from flambeau.ops.value import Value
+from flambeau.ops.value import Shape, Value
 from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -476,7 +478,17 @@ def _glu(x: Value, dim: int) -> Value:
     return ar.cast(first * el.sigmoid(gate), x.dtype)
 
 
-GLU = PureOp("glu", _glu, "GluBackward0")
+class HalvingOp(PureOp):
+    """An op on the halves of its operand; the result keeps their memory order."""
+
+    __slots__ = ()
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides:
+        """How the result lies in memory."""
+        return dense_strides_like(shape, trace.tensors[key[1]].meta.strides)
+
+
+GLU = HalvingOp("glu", _glu, "GluBackward0")
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

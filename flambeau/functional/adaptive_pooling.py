@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.functional.neural import (
-    ImageOp,
     column,
     divided,
     hashable,
@@ -26,6 +25,7 @@ from flambeau.functional.pooling import (
     flat_index,
     lowest,
     pool_grad_name,
+    pooling_op,
     window_sums,
 )
 from flambeau.ops import arithmetic as ar
@@ -146,8 +146,9 @@ def _adaptive_max(name: str, with_indices: bool) -> Callable[[Value, Any], Any]:
 
 def _adaptive_avg_function(rank: int) -> Callable[..., Tensor]:
     name = f"adaptive_avg_pool{rank}d"
-    op = ImageOp(name, _adaptive_avg(name), pool_grad_name(name))
-    whole = ImageOp(name, _adaptive_avg(name), "MeanBackward1")  # PyTorch's name for output size 1
+    op = pooling_op(rank, name, _adaptive_avg(name), pool_grad_name(name))
+    # PyTorch's name for output size 1.
+    whole = pooling_op(rank, name, _adaptive_avg(name), "MeanBackward1")
 
     def pool(input: Tensor, output_size: Any) -> Tensor:
         size = hashable(output_size)
@@ -161,8 +162,8 @@ def _adaptive_avg_function(rank: int) -> Callable[..., Tensor]:
 
 def _adaptive_max_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     name = f"adaptive_max_pool{rank}d"
-    plain = ImageOp(name, _adaptive_max(name, False), pool_grad_name(name))
-    indexed = ImageOp(name, _adaptive_max(name, True), pool_grad_name(name))
+    plain = pooling_op(rank, name, _adaptive_max(name, False), pool_grad_name(name))
+    indexed = pooling_op(rank, name, _adaptive_max(name, True), pool_grad_name(name))
 
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         if return_indices:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.functional.dropout import feature_dropout
-from flambeau.functional.neural import unary
+from flambeau.functional.neural import ImageOp, unary
 from flambeau.ops import view
 from flambeau.ops.value import Value
-from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
 
 
@@ -74,9 +73,9 @@ def _channel_shuffle(x: Value, groups: int) -> Value:
     return view.reshape(view.permute(split, order=order), shape=x.shape)
 
 
-PIXEL_SHUFFLE = PureOp("pixel_shuffle", _pixel_shuffle, "PixelShuffleBackward0")
-PIXEL_UNSHUFFLE = PureOp("pixel_unshuffle", _pixel_unshuffle, "PixelUnshuffleBackward0")
-CHANNEL_SHUFFLE = PureOp("channel_shuffle", _channel_shuffle, "ChannelShuffleBackward0")
+PIXEL_SHUFFLE = ImageOp("pixel_shuffle", _pixel_shuffle, "PixelShuffleBackward0")
+PIXEL_UNSHUFFLE = ImageOp("pixel_unshuffle", _pixel_unshuffle, "PixelUnshuffleBackward0")
+CHANNEL_SHUFFLE = ImageOp("channel_shuffle", _channel_shuffle, "ChannelShuffleBackward0")
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:

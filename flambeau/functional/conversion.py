@@ -9,13 +9,11 @@ from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType, supported
 from flambeau.core.layout import (
-    MemoryFormat,
-    channels_last,
-    channels_last_strides,
     contiguous_format,
+    format_strides,
     preserve_format,
 )
-from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
+from flambeau.core.shapes import contiguous_strides, dense_strides_like
 from flambeau.functional.options import checked_device, checked_dtype
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -36,18 +34,10 @@ class CloneOp(Event):
         value = trace.read(key[1])
         strides = dense_strides_like(meta.shape, meta.strides)
         if key[2] is not None:
-            strides = format_strides(meta.shape, key[2][0])
+            strides = format_strides(meta.shape, key[2][0]) or contiguous_strides(meta.shape)
         trace.new_tensor(
             view.reshape(value, shape=value.shape), strides=strides, grad_name="CloneBackward0"
         )
-
-
-def format_strides(shape: Shape, memory_format: MemoryFormat) -> Any:
-    if memory_format is channels_last:
-        if len(shape) != 4:
-            raise RuntimeError("required rank 4 tensor to use channels_last format")
-        return channels_last_strides(shape)
-    return contiguous_strides(shape)
 
 
 CLONE = CloneOp("clone")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.layout import channels_last_strides, suggests_channels_last
+from flambeau.core.shapes import Strides
 from flambeau.functional.linear_algebra import TYPE_NAMES
 from flambeau.functional.neural import (
     NamedOp,
@@ -30,6 +32,7 @@ from flambeau.ops import view
 from flambeau.ops.contraction import conv, dot
 from flambeau.ops.value import Shape, Value
 from flambeau.record.events import PureOp
+from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
 # ---- linear -------------------------------------------------------------------------------------
@@ -363,6 +366,22 @@ def _output_padding_error(extra: Shape, steps: Shape, dilations: Shape) -> str:
     )
 
 
+class ConvolutionOp(NamedOp):
+    """Channels-last images or weights give channels-last results."""
+
+    __slots__ = ()
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """How the result lies in memory."""
+        for number in key[1:3]:
+            meta = trace.tensors[number].meta
+            if len(shape) == 5 and meta.dtype is dtypes.float64:
+                continue  # PyTorch has no such kernel
+            if len(shape) > 3 and suggests_channels_last(meta.shape, meta.strides):
+                return channels_last_strides(shape)
+        return None
+
+
 def _convolution_op(rank: int, transposed: bool) -> NamedOp:
     function: Callable[..., Value] = transposed_value if transposed else convolution_value
 
@@ -372,7 +391,7 @@ def _convolution_op(rank: int, transposed: bool) -> NamedOp:
     def name(x: Value, *rest: Any) -> str:
         return "ConvolutionBackward0" if x.ndim == rank + 2 else "SqueezeBackward1"
 
-    return NamedOp(f"conv_transpose{rank}d" if transposed else f"conv{rank}d", apply, name)
+    return ConvolutionOp(f"conv_transpose{rank}d" if transposed else f"conv{rank}d", apply, name)
 
 
 CONV = {rank: _convolution_op(rank, False) for rank in (1, 2, 3)}

@@ -12,8 +12,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import (
-    channels_last,
-    channels_last_strides,
+    format_strides,
     preserve_format,
 )
 from flambeau.core.shapes import Shape, contiguous_strides, dense_strides_like
@@ -216,7 +215,7 @@ def empty(
     if meta is not None and meta.numel <= SMALL and not requires_grad and out is None:
         return fresh(meta)
     shape = shape_of(given_size(sizes, size), "empty")
-    strides = channels_last_strides(shape) if memory_format is channels_last else None
+    strides = format_strides(shape, memory_format)
     tensor = uninitialised(shape, kind, strides)
     return finish(tensor, requires_grad, out) if requires_grad or out is not None else tensor
 
@@ -258,9 +257,7 @@ def _described(input: Tensor, dtype: Any, layout: Any, device: Any, memory_forma
     if memory_format is None or memory_format is preserve_format:
         return _like(meta, kind)
     shape = meta.extents
-    return meta_of(
-        kind, shape, channels_last_strides(shape) if memory_format is channels_last else None
-    )
+    return meta_of(kind, shape, format_strides(shape, memory_format))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.layout import (
-    channels_last,
-    channels_last_strides,
     contiguous_format,
+    format_strides,
     preserve_format,
 )
 from flambeau.core.shapes import broadcast_shapes, contiguous_strides, storage_extent
@@ -310,7 +309,7 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -
         return self
     storage = self._settled()
     recorder.flush()
-    strides = channels_last_strides(shape) if memory_format is channels_last else None
+    strides = format_strides(shape, memory_format)
     meta = meta_of(self.dtype, shape, strides)
     needed = (self._offset + storage_extent(shape, meta.strides)) * self.dtype.itemsize
     if needed > storage.nbytes:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import int64
-from flambeau.core.layout import channels_last_strides, is_channels_last
-from flambeau.core.shapes import broadcast_shapes, is_contiguous, wrap_axis
+from flambeau.core.layout import channels_last_strides, suggests_channels_last
+from flambeau.core.shapes import Strides, broadcast_shapes, wrap_axis
 from flambeau.functional.options import numpy_names
 from flambeau.functional.views import expand, flatten, reshape, unsqueeze
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
-from flambeau.ops.value import Value
+from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
 from flambeau.record.events import PureOp
 from flambeau.record.meta import meta_of
@@ -72,21 +72,41 @@ class CatOp(PureOp):
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         value = self.function([trace.read(number) for number in key[1]], *key[-1])
-        metas = [trace.tensors[number].meta for number in key[1]]
-        channels = all(
-            is_channels_last(m.shape, m.strides) and not is_contiguous(m.shape, m.strides)
-            for m in metas
-        )
-        if len(metas) == 1:
+        if len(key[1]) == 1:
             value = vw.reshape(value, shape=value.shape)
-        strides = channels_last_strides(value.shape) if channels else None
+        strides = self.strides(trace, key, value.shape)
         trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """How the result lies in memory."""
+        metas = [trace.tensors[number].meta for number in key[1]]
+        if all(suggests_channels_last(m.shape, m.strides) for m in metas):
+            return channels_last_strides(shape)
+        return None
+
+
+class StackOp(CatOp):
+    """The same; PyTorch joins them along the axis before which they are stacked, and parts it."""
+
+    __slots__ = ()
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """How the result lies in memory."""
+        axis = wrap_axis(key[-1][0], len(shape))
+        if axis == len(shape) - 1:
+            return None
+        count, extent = shape[axis : axis + 2]
+        joined = (*shape[:axis], count * extent, *shape[axis + 2 :])
+        strides = super().strides(trace, key, joined)
+        if strides is None:
+            return None
+        return (*strides[:axis], strides[axis] * extent, *strides[axis:])
 
 
 FEW_PARTS = 3  # so few may as well be fused into what reads them
 
 CAT = CatOp("cat", _cat)
-STACK = PureOp("stack", _stack)
+STACK = StackOp("stack", _stack)
 
 
 def _few(tensors: Any) -> bool:

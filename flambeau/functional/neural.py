@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
-from flambeau.core.layout import channels_last_strides
-from flambeau.core.shapes import is_contiguous
+from flambeau.core.layout import channels_last_strides, suggests_channels_last
+from flambeau.core.shapes import Strides
 from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -17,7 +17,7 @@ from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.value import Shape, Value
 from flambeau.record import recorder
-from flambeau.record.events import PureOp, operand_value
+from flambeau.record.events import PureOp
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -44,17 +44,9 @@ class NamedOp(PureOp):
         super().__init__(name, function, **options)
         self.naming = naming
 
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        operands = [operand_value(trace, part) for part in key[1:-1]]
-        if trace.autocast is not None:
-            operands = trace.autocast.cast(self.name, operands)
-        attributes = key[-1] or ()
-        result = self.function(*operands, *attributes)
-        name = self.naming(*operands, *attributes)
-        for value in result if isinstance(result, tuple) else (result,):
-            if any(value is operand for operand in operands):
-                value = view.reshape(value, shape=value.shape)
-            trace.new_tensor(value, grad_name=name)
+    def grad_name_of(self, operands: Sequence[Any], attributes: Sequence[Any]) -> str:
+        """What the grad_fn of its results is called."""
+        return self.naming(*operands, *attributes)
 
 
 class ImageOp(PureOp):
@@ -62,26 +54,38 @@ class ImageOp(PureOp):
 
     __slots__ = ()
 
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        operands = [operand_value(trace, part) for part in key[1:-1]]
-        if trace.autocast is not None:
-            operands = trace.autocast.cast(self.name, operands)
-        result = self.function(*operands, *(key[-1] or ()))
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """Those of `image_strides`."""
+        return image_strides(trace, key[1], shape)
+
+
+class LineOp(ImageOp):
+    """A pooling of lines [N, C, L], which PyTorch pools as images [N, C, 1, L]; with `derived` only
+    for gradients.
+    """
+
+    __slots__ = ("derived",)
+
+    def __init__(self, *args: Any, derived: bool = False) -> None:
+        super().__init__(*args)
+        self.derived = derived
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """Those of the images."""
         meta = trace.tensors[key[1]].meta
-        last = in_channels_last(meta.shape, meta.strides)
-        for value in result if isinstance(result, tuple) else (result,):
-            strides = channels_last_strides(value.shape) if last and value.ndim > 3 else None
-            if any(value is operand for operand in operands):
-                value = view.reshape(value, shape=value.shape)
-            trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
+        if len(shape) != 3 or (self.derived and not (meta.requires_grad and trace.grad_mode)):
+            return None
+        (n, c, length), (first, second, step) = meta.shape, meta.strides
+        if not suggests_channels_last((n, c, 1, length), (first, second, length * step, step)):
+            return None
+        return c * shape[2], 1, c
 
 
-def in_channels_last(shape: Shape, strides: Shape) -> bool:
-    """Whether images lie in memory with the channels innermost (and not in row-major order)."""
-    if len(shape) not in (4, 5) or is_contiguous(shape, strides):
-        return False
-    want = channels_last_strides(shape)
-    return all(n == 1 or s == w for n, s, w in zip(shape, strides, want, strict=True))
+def image_strides(trace: Trace, number: int, shape: Shape) -> Strides | None:
+    """How a result of that shape lies in memory, of images (the tensor of that number)."""
+    meta = trace.tensors[number].meta
+    last = len(shape) > 3 and suggests_channels_last(meta.shape, meta.strides)
+    return channels_last_strides(shape) if last else None
 
 
 # ---- arguments ----------------------------------------------------------------------------------

@@ -15,11 +15,13 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.neural import (
+    ImageOp,
     NamedOp,
     column,
     constant,
     divided,
     floating,
+    image_strides,
     mean,
     not_a_tensor,
     record,
@@ -71,11 +73,14 @@ class StatisticsOp(Event):
     where there are none).
     """
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "images")
 
-    def __init__(self, name: str, function: Callable[..., Any], grad_name: str) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any], grad_name: str, *, images: bool = False
+    ) -> None:
         super().__init__(name, grad_name)
         self.function = function
+        self.images = images  # channels-last images give channels-last results
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         operands = [operand_value(trace, part) for part in key[1:-1]]
@@ -87,7 +92,8 @@ class StatisticsOp(Event):
                     trace.write(target, ar.cast(value, trace.tensors[target].meta.dtype))
         finally:
             trace.grad_mode = grad_mode
-        trace.new_tensor(result, grad_name=self.grad_name)
+        strides = image_strides(trace, key[1], result.shape) if self.images else None
+        trace.new_tensor(result, strides=strides, grad_name=self.grad_name)
 
 
 def _check_channels(x: Value, count: int, **given: Value | None) -> None:
@@ -200,9 +206,13 @@ def _batch_norm_counting(
     return (*made, ar.add(batches, 1))
 
 
-COUNTING_BATCH_NORM = StatisticsOp("batch_norm", _batch_norm_counting, "NativeBatchNormBackward0")
-BATCH_NORM = StatisticsOp("batch_norm", _batch_norm_training, "NativeBatchNormBackward0")
-BATCH_NORM_EVAL = PureOp("batch_norm", _batch_norm_evaluating, "NativeBatchNormBackward0")
+COUNTING_BATCH_NORM = StatisticsOp(
+    "batch_norm", _batch_norm_counting, "NativeBatchNormBackward0", images=True
+)
+BATCH_NORM = StatisticsOp(
+    "batch_norm", _batch_norm_training, "NativeBatchNormBackward0", images=True
+)
+BATCH_NORM_EVAL = ImageOp("batch_norm", _batch_norm_evaluating, "NativeBatchNormBackward0")
 
 
 def _update(op: StatisticsOp, operands: tuple[Any, ...], attributes: tuple[Any, ...]) -> Any:
@@ -480,7 +490,7 @@ def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: fl
     return ar.cast(_scaled(result, _per_channel(w, result), _per_channel(b, result)), x.dtype)
 
 
-GROUP_NORM = PureOp("group_norm", _group_norm, "NativeGroupNormBackward0")
+GROUP_NORM = ImageOp("group_norm", _group_norm, "NativeGroupNormBackward0")
 
 
 def group_norm(
@@ -520,7 +530,9 @@ def _local_response(x: Value, size: int, alpha: float, beta: float, k: float) ->
     return ar.cast(wide / scale, dtype)
 
 
-LOCAL_RESPONSE = NamedOp("local_response_norm", _local_response, lambda x, *rest: "DivBackward0")
+LOCAL_RESPONSE = NamedOp(
+    "local_response_norm", _local_response, lambda x, *rest: "DivBackward0", preserves=True
+)
 
 
 def local_response_norm(

@@ -16,6 +16,7 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.functional.neural import (
     ImageOp,
+    LineOp,
     column,
     hashable,
     not_a_tensor,
@@ -242,10 +243,20 @@ def pool_grad_name(name: str) -> str:
     }[name[:-2]]
 
 
+def pooling_op(rank: int, *args: Any, derived: bool = False) -> ImageOp:
+    """The event of a pooling of that many axes."""
+    return LineOp(*args, derived=derived) if rank == 1 else ImageOp(*args)
+
+
+def averaging_op(rank: int, *args: Any) -> PureOp:
+    """The same of an average; PyTorch's of volumes gives results in row-major order."""
+    return PureOp(*args) if rank == 3 else pooling_op(rank, *args)
+
+
 def _max_pool_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     name = f"max_pool{rank}d"
-    plain = ImageOp(name, _max_pool(name, False), pool_grad_name(name))
-    indexed = ImageOp(name, _max_pool(name, True), pool_grad_name(name))
+    plain = pooling_op(rank, name, _max_pool(name, False), pool_grad_name(name), derived=True)
+    indexed = pooling_op(rank, name, _max_pool(name, True), pool_grad_name(name))
 
     def pool(
         input: Tensor,
@@ -367,8 +378,8 @@ def _avg_pool(name: str) -> Callable[..., Value]:
 
 
 AVG_POOL = {
-    rank: ImageOp(
-        f"avg_pool{rank}d", _avg_pool(f"avg_pool{rank}d"), pool_grad_name(f"avg_pool{rank}d")
+    rank: averaging_op(
+        rank, f"avg_pool{rank}d", _avg_pool(f"avg_pool{rank}d"), pool_grad_name(f"avg_pool{rank}d")
     )
     for rank in (1, 2, 3)
 }
@@ -436,7 +447,7 @@ def _lp_pool(name: str) -> Callable[..., Value]:
 
 
 LP_POOL = {
-    rank: PureOp(f"lp_pool{rank}d", _lp_pool(f"lp_pool{rank}d"), "PowBackward0")
+    rank: averaging_op(rank, f"lp_pool{rank}d", _lp_pool(f"lp_pool{rank}d"), "PowBackward0")
     for rank in (1, 2, 3)
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
+from flambeau.functional.neural import ImageOp
 from flambeau.functional.options import axis_name, refusing
 from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
@@ -169,7 +170,7 @@ def part(x: Value, axis: int, start: int, size: int) -> Value:
     return vw.slice_(x, starts=starts, sizes=sizes, steps=(1,) * x.ndim)
 
 
-ROLL = PureOp("roll", _roll)
+ROLL = ImageOp("roll", _roll)
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
@@ -418,11 +419,11 @@ def _take_axis(x: Value, axis: int, order: list[int]) -> Value:
 
 
 PAD_NOTHING = PureOp("constant_pad_nd", lambda x: x, preserves=True)
-PAD_ZERO = PureOp("constant_pad_nd", _pad_zero)
-PAD_VALUE = PureOp("constant_pad_nd", _pad_constant)
+PAD_ZERO = ImageOp("constant_pad_nd", _pad_zero)
+PAD_VALUE = ImageOp("constant_pad_nd", _pad_constant)
 PAD_CIRCULAR = PureOp("pad", lambda x, widths: _pad_by_place(x, widths, "circular"), "CopySlices")
 PAD_REFLECT = {
-    d: PureOp(
+    d: ImageOp(
         "reflection_pad",
         refusing(f"reflection_pad{d}d", partial(_pad_by_place, mode="reflect"), "b"),
         f"ReflectionPad{d}DBackward0",
@@ -430,7 +431,7 @@ PAD_REFLECT = {
     for d in (1, 2, 3)
 }
 PAD_REPLICATE = {
-    d: PureOp(
+    d: ImageOp(
         "replication_pad",
         refusing(f"replication_pad{d}d", partial(_pad_by_place, mode="replicate"), "b"),
         f"ReplicationPad{d}DBackward0",

@@ -99,11 +99,20 @@ class PureOp(Event):
         if trace.autocast is not None:
             operands = trace.autocast.cast(self.name, operands)
         result = self.function(*operands, *(key[-1] or ()))
+        name = self.grad_name_of(operands, key[-1] or ())
         for value in result if isinstance(result, tuple) else (result,):
-            strides = result_strides(trace, key[1:-1], value.shape) if self.preserves else None
+            strides = self.strides(trace, key, value.shape)
             if any(value is operand for operand in operands):
                 value = _copied(value)
-            trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
+            trace.new_tensor(value, strides=strides, grad_name=name)
+
+    def grad_name_of(self, operands: Sequence[Any], attributes: Sequence[Any]) -> str | None:
+        """What the grad_fn of its results is called."""
+        return self.grad_name
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """How a result lies in memory; None: in row-major order."""
+        return result_strides(trace, key[1:-1], shape) if self.preserves else None
 
 
 def _copied(value: Value) -> Value:

@@ -216,10 +216,11 @@ class Tensor(Base):
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether its elements lie one after the other, row by row (or in `memory_format`)."""
         from flambeau.core import shapes
-        from flambeau.core.layout import channels_last, is_channels_last
+        from flambeau.core.layout import channels_last, channels_last_3d, is_channels_last
 
-        if memory_format is channels_last:
-            return is_channels_last(self._meta.shape, self._meta.strides)
+        if memory_format is channels_last or memory_format is channels_last_3d:
+            rank = 4 if memory_format is channels_last else 5
+            return is_channels_last(self._meta.shape, self._meta.strides, rank)
         return shapes.is_contiguous(self._meta.shape, self._meta.strides)
 
     def is_floating_point(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from flambeau.nn._torch import Tensor, no_grad, tensor
@@ -50,11 +49,6 @@ class LazyModuleMixin:
         this._load_hook = this._register_load_state_dict_pre_hook(this._lazy_load_hook)
         this._initialize_hook = this.register_forward_pre_hook(
             this._infer_parameters, with_kwargs=True
-        )
-        warnings.warn(
-            "Lazy modules are a new feature under heavy development "
-            "so changes to the API or functionality can happen at any moment.",
-            stacklevel=3,
         )
 
     def _tables(self) -> tuple[dict[str, Any], dict[str, Any]]:
