@@ -318,7 +318,7 @@ def _run(
         if detection is not None and detection.check_nan:
             flags = (*flags, True)
         # Whether each of many earlier programs may be passed by itself.
-        plain = not (create_graph or kept or replaced or inputs is not None or detection)
+        plain = not (create_graph or kept or inputs is not None or detection)
         rec, state, handles, held = _record(
             roots, cotangents, flags, inputs, kept, replaced, chain, frames, numbers, plain
         )
@@ -335,12 +335,8 @@ def _run(
             position, number = extra.place
             del held
             code = (rec.cuts if position < 0 else frames[position].cuts)[number]
-            given = in_mode(create_graph, lambda code=code, g=handles[0], c=extra: code.run(g, c))
-            replaced.append((code, given))
+            replaced.append((code, _run_code(create_graph, code, handles[0], extra)))
             continue
-        if not retain_graph:
-            for code, _ in replaced:
-                code.release()
         leaves = _leaves_of(held, extra, frames)
         del held
         if extra.checks:
@@ -352,13 +348,29 @@ def _run(
             del handles[count:], origins
             pairs = list(zip(leaves, handles, strict=True))
             del handles
-            accumulate(_together([*pairs, *through_frames(arrived, retain_graph)]), False)
+            before = through_frames(arrived, retain_graph, replaced, partial(_run_code, False))
+            accumulate(_together([*pairs, *before]), False)
+            _release(replaced, retain_graph)
             return []
+        _release(replaced, retain_graph)
         count = len(handles) - sum(extra.kept)
         found = _deliver(leaves, extra, handles[:count], inputs, create_graph, hooked)
         if kept:
             in_mode(create_graph, partial(keep_gradients, kept, extra.kept, handles[count:]))
         return found
+
+
+def _run_code(create_graph: bool, code: Any, cotangent: Any, cut: Cut) -> tuple[Any, ...]:
+    """What Python code gives where a pass has arrived at it."""
+    found: tuple[Any, ...] = in_mode(create_graph, lambda: code.run(cotangent, cut))
+    return found
+
+
+def _release(replaced: list[tuple[Any, Any]], retain_graph: bool) -> None:
+    """Code that was run needs nothing any more, where the graph is not kept."""
+    if not retain_graph:
+        for code, _ in replaced:
+            code.release()
 
 
 def _one_by_one(rec: Any, key: tuple[Any, ...]) -> bool:

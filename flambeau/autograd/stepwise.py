@@ -7,16 +7,20 @@ Note [One program at a time]
     programs alone: what it gets and what it passes on are tensors. The steps of a loop have run
     the same program, so their passes do as well, and are looked up. Where lengths are ever new,
     one program before the last is many already: a loop is cut into such pieces.
+    Python code on the way (a custom function, a hook) ends a pass, which begins anew with what the
+    code has given: alone, a program does so for its own code only, and not for that of all others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flambeau.record import recorder
 from flambeau.record.backward import FRAME_BACKWARD
 from flambeau.record.chain import (
     NOTHING,
+    Cut,
     Done,
     Frame,
     check_imports,
@@ -31,10 +35,8 @@ MANY = 2  # programs from which on each is passed by itself
 
 
 def many_frames(rec: Any, least: int = MANY) -> bool:
-    """Whether what has entered goes back through many programs (so many at least), without Python
-    code on the way.
-    """
-    if not rec.frames or rec.cuts or OPTIONS.sync or recorder.LOCAL.capture is not None:
+    """Whether what has entered goes back through many programs (so many at least)."""
+    if not rec.frames or OPTIONS.sync or recorder.LOCAL.capture is not None:
         return False
     seen: set[int] = set()
     stack = [frame for frame, _ in rec.frames]
@@ -42,18 +44,22 @@ def many_frames(rec: Any, least: int = MANY) -> bool:
         frame = stack.pop()
         if id(frame) in seen:
             continue
-        if frame.cuts:
-            return False
         seen.add(id(frame))
         stack += [parent for parent, _ in frame.parents]
     return len(seen) >= least
 
 
 def through_frames(
-    arrived: list[tuple[Frame, Any, Any]], retain_graph: bool
+    arrived: list[tuple[Frame, Any, Any]],
+    retain_graph: bool,
+    replaced: list[tuple[Any, tuple[Any, ...]]],
+    run_code: Callable[[Any, Any, Cut], tuple[Any, ...]],
 ) -> list[tuple[Any, Any]]:
     """Goes on with the pass from the cotangents that have arrived at values of earlier programs,
     (program, value, tensor) each; the leaves with their gradients.
+
+    `replaced` is what Python code on the way has given so far, and becomes longer; `run_code` runs
+    a cut's.
     """
     waiting: dict[int, list[tuple[Any, Any]]] = {}
     for frame, value, tensor in arrived:
@@ -68,7 +74,13 @@ def through_frames(
             continue
         # Each program's pass begins a recording: that is where it is found again.
         recorder.flush()
-        done, made = _record(frame, entries, totals, retain_graph)
+        while True:
+            done, made = _record(frame, entries, totals, retain_graph, replaced)
+            if isinstance(done, Done):
+                break
+            code = frame.cuts[done.place[1]]
+            replaced.append((code, run_code(code, made[0], done)))
+            del made
         del entries
         freed.append((done, frame))
         for (_, number), gradient in zip(done.leaves, made):
@@ -86,9 +98,15 @@ def through_frames(
 
 
 def _record(
-    frame: Frame, entries: list[tuple[Any, Any]], totals: dict[int, Any], retain_graph: bool
-) -> tuple[Done, list[Any]]:
+    frame: Frame,
+    entries: list[tuple[Any, Any]],
+    totals: dict[int, Any],
+    retain_graph: bool,
+    replaced: list[tuple[Any, tuple[Any, ...]]],
+) -> tuple[Done | Cut, list[Any]]:
     """Records the pass through one program: what it was, and its new tensors."""
+    codes = {id(code): number for number, code in enumerate(frame.cuts)}
+    known = [((0, codes[id(code)]), given) for code, given in replaced if id(code) in codes]
     values = tuple(value for value, _ in entries)
     cotangents = [tensor for _, tensor in entries]
     have = [totals[id(leaf)][1] if id(leaf) in totals else None for leaf in frame.leaves]
@@ -99,7 +117,8 @@ def _record(
         try:
             places = recorder.operand_key(rec, cotangents, scalars)
             sums = recorder.operand_key(rec, have, scalars)
-            key = (FRAME_BACKWARD, link, values, places, sums, (retain_graph,))
+            given = tuple((at, recorder.operand_key(rec, parts, scalars)) for at, parts in known)
+            key = (FRAME_BACKWARD, link, values, places, sums, (retain_graph,), given)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             continue

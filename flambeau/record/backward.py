@@ -257,6 +257,34 @@ def _cut_rule(
     return rule
 
 
+def _given(trace: Trace, replaced: Any) -> dict[tuple[int, int], tuple[Value | None, ...]]:
+    """What Python code has given, per place."""
+    return {
+        place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
+        for place, numbers in replaced
+    }
+
+
+def _stopped(trace: Trace, pass_: _Pass, position: int, reverse: Reverse) -> Cut:
+    """What a pass says that has reached Python code, and its cotangent as a new tensor."""
+    value = reverse.cut
+    assert value is not None
+    cuts = trace.cuts if position < 0 else pass_.chain.links[position].cuts  # type: ignore[union-attr]
+    number = next(
+        i for i, (v, _) in enumerate(cuts) if v is value and ((position, i) not in pass_.replaced)
+    )
+    ct = reverse.cotangents[value]
+    _new_gradient(trace, ct, None, pass_.create_graph)
+    place, imports = (position, number), pass_.taken([ct])
+    owner = trace if position < 0 else pass_.chain.links[position].trace  # type: ignore[union-attr]
+    function = owner.functions.get(value)
+    if function is None:
+        return Cut(place, imports, pass_.create_graph)
+    reached = tuple(piece in reverse.reached for piece in function.pieces)
+    stale = stale_saved(trace, function) if position < 0 else None
+    return Cut(place, imports, pass_.create_graph, reached, stale)
+
+
 class BackwardOp(Event):
     """key = (op, roots, cotangents, (create_graph, retain_graph), inputs, replaced, chain).
     A third flag True says that anomaly mode is on.
@@ -274,11 +302,13 @@ class BackwardOp(Event):
         _, roots, cotangents, (create_graph, retain_graph, *more), inputs, replaced, chain = key
         kept = [part for part in more if part is not True]
         alone, chain = chain is ALONE, None if chain is ALONE else chain
-        given = {
-            place: tuple(None if n is None else trace.tracked_value(n) for n in numbers)
-            for place, numbers in replaced
-        }
-        pass_ = _Pass(trace, chain, given, create_graph, watch=Watch() if True in more else None)
+        pass_ = _Pass(
+            trace,
+            chain,
+            _given(trace, replaced),
+            create_graph,
+            watch=Watch() if True in more else None,
+        )
         first = pass_.reverse(-1)
         wanted = self._wanted(trace, first, inputs)
         keeping = self._wanted(trace, first, *kept)
@@ -291,14 +321,14 @@ class BackwardOp(Event):
         self._seed(trace, first, roots, cotangents, create_graph)
         first.run()
         if first.cut is not None:
-            return self._stop(trace, pass_, -1, first)
+            return _stopped(trace, pass_, -1, first)
         histories = tuple(sorted(first.histories))
         if histories and chain is None and not alone:
             return NeedChain(histories, _made_here(both))
         leaves = {(-1, number): ct for number, ct in _arriving(trace, first).items()}
         captured: dict[tuple[int, Value], Value] = {}
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
-            return self._stop(trace, pass_, position, stopped)
+            return _stopped(trace, pass_, position, stopped)
         freed = _mark_freed(pass_, retain_graph)
         arrived = _input_cotangents(first, both, leaves, captured, chain)
         imports = pass_.taken(
@@ -374,26 +404,6 @@ class BackwardOp(Event):
                     continue
                 found.append(("history" if outside else "value", value))
         return found
-
-    def _stop(self, trace: Trace, pass_: _Pass, position: int, reverse: Reverse) -> Cut:
-        value = reverse.cut
-        assert value is not None
-        cuts = trace.cuts if position < 0 else pass_.chain.links[position].cuts  # type: ignore[union-attr]
-        number = next(
-            i
-            for i, (v, _) in enumerate(cuts)
-            if v is value and ((position, i) not in pass_.replaced)
-        )
-        ct = reverse.cotangents[value]
-        _new_gradient(trace, ct, None, pass_.create_graph)
-        place, imports = (position, number), pass_.taken([ct])
-        owner = trace if position < 0 else pass_.chain.links[position].trace  # type: ignore[union-attr]
-        function = owner.functions.get(value)
-        if function is None:
-            return Cut(place, imports, pass_.create_graph)
-        reached = tuple(piece in reverse.reached for piece in function.pieces)
-        stale = stale_saved(trace, function) if position < 0 else None
-        return Cut(place, imports, pass_.create_graph, reached, stale)
 
     def _finish_inputs(
         self,
@@ -597,7 +607,7 @@ def _mark_freed(pass_: _Pass, retain_graph: bool) -> tuple[tuple[int, frozenset[
 
 class FrameBackwardOp(Event):
     """The pass through one earlier program: key = (op, its Link, values, cotangents, totals,
-    (retain_graph,)).
+    (retain_graph,), replaced), the last as that of BackwardOp.
 
     `cotangents` are the numbers of the tensors that `values` of the program get. `totals` are, for
     each leaf of the program, the number of the tensor that its gradient is added to, None where
@@ -606,13 +616,15 @@ class FrameBackwardOp(Event):
 
     __slots__ = ()
 
-    def apply(self, trace: Trace, key: tuple[Any, ...]) -> Done:
-        _, link, values, cotangents, totals, (retain_graph,) = key
-        pass_ = _Pass(trace, Chain((link,), ()), {}, False)
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> Done | Cut:
+        _, link, values, cotangents, totals, (retain_graph,), replaced = key
+        pass_ = _Pass(trace, Chain((link,), ()), _given(trace, replaced), False)
         one = pass_.reverse(0)
         for value, number in zip(values, cotangents, strict=True):
             one.seed(value, _reshaped(trace.read(number), value))
         one.run()
+        if one.cut is not None:
+            return _stopped(trace, pass_, 0, one)
         freed = _mark_freed(pass_, retain_graph)
         owner = link.trace
         leaves = _arriving(owner, one)

@@ -13,6 +13,7 @@ from beside_torch import LIBRARIES, same
 
 import flambeau
 from flambeau.autograd import stepwise
+from flambeau.graph.reverse import Reverse
 from flambeau.record.statistics import STATISTICS
 
 pytestmark = pytest.mark.parity
@@ -106,7 +107,90 @@ def branches(lib: Any, w: Any, b: Any) -> list[Any]:
     return [w.grad, b.grad]
 
 
+def scaled(lib: Any, order: list[Any]) -> Any:
+    """A function of two inputs that keeps one of them; its backward says when it runs."""
+
+    class Scaled(lib.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any, w: Any, number: int) -> Any:
+            ctx.save_for_backward(x, w)
+            ctx.number = number
+            return x @ w
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            x, w = ctx.saved_tensors
+            order.append(lib.tensor(ctx.number))
+            return g @ w.t(), x.t() @ g, None
+
+    return Scaled.apply
+
+
+def coded(lib: Any, w: Any, x: Any, order: list[Any], steps: int = 9) -> Any:
+    """Steps that look at their data, with two custom functions and a hook in each."""
+    function = scaled(lib, order)
+    for number in range(steps):
+        x = function(x, w, number).tanh()
+        if number % 3 == 1:
+            x.register_hook(lambda g: g * 1.5)
+        x = function(x * 2, w.t(), -number).sin()
+        if x.sum().item() > 0:
+            x = x * 0.5
+    return x
+
+
+def functions(lib: Any, w: Any, b: Any) -> list[Any]:
+    order: list[Any] = []
+    coded(lib, w, b.expand(2, 3), order).sum().backward()
+    return [*order, w.grad, b.grad]
+
+
+def functions_twice(lib: Any, w: Any, b: Any) -> list[Any]:
+    order: list[Any] = []
+    loss = coded(lib, w, b.expand(2, 3), order).sum()
+    loss.backward(retain_graph=True)
+    first = w.grad.clone()
+    loss.backward()
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        loss.backward()
+    return [*order, first, w.grad, b.grad]
+
+
+def function_in_the_last_program(lib: Any, w: Any, b: Any) -> list[Any]:
+    order: list[Any] = []
+    last = looking(lib, w, b.expand(2, 3), 10)[-1]
+    scaled(lib, order)(scaled(lib, order)(last, w, 1), w, 2).sum().backward()
+    return [*order, w.grad, b.grad]
+
+
+def checkpointed(lib: Any, w: Any, b: Any) -> list[Any]:
+    """What is computed again in the pass looks at its data, too."""
+    from importlib import import_module
+
+    x = b.expand(2, 3)
+    checkpoint = import_module(f"{lib.__name__}.utils.checkpoint").checkpoint
+    for _ in range(5):
+        x = checkpoint(lambda x: looking(lib, w, x, 3)[-1], x, use_reentrant=True)
+    x.sum().backward()
+    return [w.grad, b.grad]
+
+
+def looking_backward(lib: Any, w: Any, b: Any) -> list[Any]:
+    """Hooks that look at gradients, so that the pass itself is cut."""
+    seen = []
+    states = looking(lib, w, b.expand(2, 3), 9)
+    for state in states[::2]:
+        state.register_hook(lambda g: seen.append(lib.tensor(g.sum().item())))
+    states[-1].sum().backward()
+    return [*seen, w.grad, b.grad]
+
+
 CASES = [
+    functions,
+    functions_twice,
+    function_in_the_last_program,
+    checkpointed,
+    looking_backward,
     chained,
     gathered,
     twice,
@@ -167,3 +251,26 @@ def test_new_lengths_make_no_new_programs() -> None:
         looking(flambeau, w, b.expand(2, 3), length)[-1].sum().backward()
         w.grad.sum().item()
     assert STATISTICS.plans - before <= 12
+
+
+def test_python_code_in_many_programs_takes_time_in_proportion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not with the square of their number: a pass goes on where it was."""
+    steps = 0
+    original = Reverse.step
+
+    def step(self: Reverse, *args: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return original(self, *args)
+
+    monkeypatch.setattr(Reverse, "step", step)
+    made = []
+    for size, length in ((5, 8), (6, 32)):  # sizes that were not seen
+        w = flambeau.full((size, size), 0.1, requires_grad=True)
+        steps = 0
+        coded(flambeau, w, flambeau.ones(2, size), [], length).sum().backward()
+        assert w.grad.sum().item() > 0
+        made.append(steps)
+    assert made[1] < 6 * made[0]
