@@ -154,6 +154,7 @@ _ELSEWHERE = {
     "vmap": ("flambeau.func.mapping", "vmap"),
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
+    "Future": ("flambeau.futures", "Future"),
     "_dynamo": ("flambeau.dynamo", "eval_frame"),
     "_assert": ("flambeau._C", "_assert"),
     "ScriptModule": ("flambeau.nn.modules.scripted", "ScriptModule"),

@@ -480,6 +480,7 @@ from flambeau.functional.windows import blackman_window as blackman_window
 from flambeau.functional.windows import hamming_window as hamming_window
 from flambeau.functional.windows import hann_window as hann_window
 from flambeau.functional.windows import kaiser_window as kaiser_window
+from flambeau.futures import Future as Future
 from flambeau.jit import fork as fork
 from flambeau.jit import wait as wait
 from flambeau.nn.modules.scripted import ScriptFunction as ScriptFunction

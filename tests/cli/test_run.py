@@ -240,3 +240,9 @@ def test_version_help_and_env(tmp_path: Path) -> None:
     lines = dict(line.split(None, 1) for line in facts.stdout.splitlines())
     assert {"flambeau", "python", "numpy", "cpu", "threads", "kernel", "vector"} <= set(lines)
     assert lines["FLAMBEAU_NUM_THREADS"] == "1"
+
+
+def test_the_package_is_the_command(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    wanted = flambeau(["run", "probe.py"], tmp_path)
+    assert launch(["-m", "flambeau", "run", "probe.py"], tmp_path) == wanted
