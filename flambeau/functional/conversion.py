@@ -9,9 +9,12 @@ from flambeau.core import dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType, supported
 from flambeau.core.layout import (
+    channels_last,
+    channels_last_3d,
     contiguous_format,
     format_strides,
     preserve_format,
+    suggests_channels_last,
 )
 from flambeau.core.shapes import contiguous_strides, dense_strides_like
 from flambeau.functional.options import checked_device, checked_dtype
@@ -140,17 +143,20 @@ def to(
 
 
 def formatted(self: Tensor, memory_format: Any, exactly: bool = False) -> Tensor:
-    """The tensor in a memory format; itself where it is channels_last and that is wanted.
+    """The tensor in a memory format; itself where that is the one it suggests to results.
 
-    `exactly`: also where dense memory in another order was asked to be contiguous.
+    `exactly`: where it lies so, dense.
     """
     if memory_format is None or memory_format is preserve_format:
         return self
-    if memory_format is contiguous_format and not exactly:
-        return self
-    if self.is_contiguous(memory_format):
-        return self
-    return clone(self, memory_format=memory_format)
+    if exactly:
+        wanted = self.is_contiguous(memory_format)
+    else:
+        shape, strides = self._meta.shape, self._meta.strides
+        last = channels_last if len(shape) == 4 else channels_last_3d
+        suggested = last if suggests_channels_last(shape, strides) else contiguous_format
+        wanted = memory_format is suggested
+    return self if wanted else clone(self, memory_format=memory_format)
 
 
 def _converter(kind: DType) -> Callable[..., Tensor]:

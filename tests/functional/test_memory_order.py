@@ -65,6 +65,16 @@ t.stack([x, x], 4)
 x.roll(1, 2)
 x.flip(1)
 t.randn_like(n.Conv2d(6, 4, 3)(x))
+x.to(memory_format=t.channels_last)
+x.to(memory_format=t.contiguous_format)
+x.to(t.float64, memory_format=t.contiguous_format)
+x.to(memory_format=t.channels_last) is x
+x.to(memory_format=t.contiguous_format) is x
+x.contiguous(memory_format=t.channels_last) is x
+x[:, :1].to(memory_format=t.channels_last)
+x[:, :, :1, :1].to(memory_format=t.channels_last)
+n.Conv2d(6, 4, 1).to(memory_format=t.channels_last)(x.contiguous())
+x[0].to(memory_format=t.channels_last)
 """.strip().split("\n")
 
 VOLUMES = """
