@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.autograd.engine import grad
+from flambeau.functional.creation import empty
 from flambeau.tensor.tensor import Tensor, from_array
 
 
@@ -107,28 +108,38 @@ def gradgradcheck(
     raise_exception: bool = True,
     **options: Any,
 ) -> bool:
-    """Checks second derivatives: gradcheck of the gradient."""
+    """Checks second derivatives: gradcheck of the gradient as a function of the inputs and of the
+    outputs' gradients, which are drawn (uniform in +-1) unless given.
+    """
     arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     places = [i for i, t in enumerate(arguments) if isinstance(t, Tensor) and t.requires_grad]
+    if grad_outputs is None:
+        given: tuple[Any, ...] = tuple(
+            empty(o.shape, dtype=o.dtype).uniform_(-1, 1).requires_grad_()
+            for o in _outputs(func, arguments)
+        )
+    else:
+        given = tuple(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
+    wanted = {*places, *(len(arguments) + i for i, g in enumerate(given) if g.requires_grad)}
 
     def first_order(*values: Any) -> Any:
         live = [
-            v if v.requires_grad else v.requires_grad_() if i in places else v
+            v if i not in wanted or v.requires_grad else v.requires_grad_()
             for i, v in enumerate(values)
         ]
-        outputs = _outputs(func, tuple(live))
-        given = grad_outputs
-        if given is None:
-            rng = np.random.default_rng(0)
-            given = [
-                from_array(rng.standard_normal(tuple(o.shape)).astype(o.dtype.numpy), o.dtype)
-                for o in outputs
-            ]
-        return grad(outputs, [live[i] for i in places], given, create_graph=True, allow_unused=True)
+        outputs = _outputs(func, tuple(live[: len(arguments)]))
+        found = grad(
+            outputs,
+            [live[i] for i in places],
+            live[len(arguments) :],
+            create_graph=True,
+            allow_unused=True,
+        )
+        return [g for g in found if g is not None]
 
     return gradcheck(
         first_order,
-        arguments,
+        (*arguments, *given),
         eps=eps,
         atol=atol,
         rtol=rtol,
