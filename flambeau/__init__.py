@@ -90,6 +90,7 @@ __all__ += [*_PLACES, *_dtypes.BY_NAME]
 _SUBMODULES = frozenset(
     {
         "_C",
+        "__config__",
         "accelerator",
         "amp",
         "ao",

@@ -9,6 +9,7 @@ from builtins import tuple as _tuple
 from typing import Any
 
 from flambeau import _C as _C
+from flambeau import __config__ as __config__
 from flambeau import accelerator as accelerator
 from flambeau import amp as amp
 from flambeau import ao as ao

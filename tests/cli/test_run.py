@@ -245,4 +245,6 @@ def test_version_help_and_env(tmp_path: Path) -> None:
 def test_the_package_is_the_command(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(PROBE)
     wanted = flambeau(["run", "probe.py"], tmp_path)
-    assert launch(["-m", "flambeau", "run", "probe.py"], tmp_path) == wanted
+    found = launch(["-m", "flambeau", "run", "probe.py"], tmp_path)
+    assert (found.returncode, found.stdout) == (wanted.returncode, wanted.stdout)
+    assert not found.returncode

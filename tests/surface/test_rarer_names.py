@@ -152,3 +152,13 @@ def agree(ours: Any, theirs: Any) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_as_in_pytorch(name: str) -> None:
     agree(outcome(flambeau, name), outcome(reference, name))
+
+
+def test_what_the_build_is() -> None:
+    import flambeau
+
+    assert "LLVM" in flambeau.__config__.show()
+    assert (
+        f"get_num_threads() : {flambeau.get_num_threads()}" in flambeau.__config__.parallel_info()
+    )
+    assert flambeau.Future is flambeau.futures.Future
