@@ -148,11 +148,11 @@ def test_results_depend_on_outer_leaves_only(name: str) -> None:
     for library in (flambeau, torch):
         x = library.linspace(-1, 1, 24)
         w = library.ones(24, 24).mul(0.1).requires_grad_(name == "grad beside a leaf")
-        made: dict[str, Any] = {
+        ways: dict[str, Any] = {
             "hessian": lambda x=x, w=w, t=library: t.func.hessian(lambda y: (w @ y).tanh())(x),
             "hessian that looks": lambda x=x[:3], t=library: t.func.hessian(looking)(x),
             "grad beside a leaf": lambda x=x, w=w, t=library: t.func.grad(lambda y: looking(w @ y))(
                 x
             ),
-        }[name]()
-        assert made.requires_grad == (name == "grad beside a leaf")
+        }
+        assert ways[name]().requires_grad == (name == "grad beside a leaf")
