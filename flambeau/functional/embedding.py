@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.core import dtypes
+from flambeau.functional.gathering import refuse_no_rows
 from flambeau.functional.moments import vector_norm_of
 from flambeau.functional.neural import (
     binary,
@@ -73,6 +74,7 @@ def _embedding(
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(index, "embedding")
+    refuse_no_rows(weight, index, 0)
     return _rows(weight, index, padding_idx, by_frequency)
 
 

@@ -346,6 +346,14 @@ def scatter_reduce_(
 # ---- whole slices along a dimension --------------------------------------------------------------
 
 
+def refuse_no_rows(x: Value, index: Value, axis: int) -> None:
+    """Shapes alone show that no index is in range where a dimension has no slices."""
+    if index.size and not x.shape[axis]:
+        if x.ndim > 1:
+            raise RuntimeError("index_select(): self indexing axis dim should be positive")
+        raise IndexError("index out of range in self")
+
+
 def _index_select(x: Value, index: Value, axis: int) -> Value:
     if index.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
@@ -358,6 +366,7 @@ def _index_select(x: Value, index: Value, axis: int) -> Value:
                 f"index_select(): Index to scalar can have only 1 value, got {index.size} value(s)"
             )
         return vw.reshape(indexed.take(_ranked(x), _ranked(index), what="index_select"), shape=())
+    refuse_no_rows(x, index, axis)
     index = _ranked(ar.cast(index, dtypes.int64))
     return from_front(indexed.take(to_front(x, axis), index, what="index_select"), axis)
 
@@ -413,6 +422,8 @@ def _index_rows(x: Value, index: Value, rows: Value, axis: int, name: str) -> tu
 
 def _index_add(x: Value, index: Value, rows: Value, alpha: Any, axis: int) -> Value:
     axis, places = _index_rows(x, index, rows, axis, "index_add")
+    if not x.size and x.ndim > 1:
+        return x  # (PyTorch does not look at the indices then)
     added = to_front(_ranked(ar.mul(rows, alpha)), axis)
     result = indexed.put_add(
         to_front(_ranked(x), axis), places, ar.cast(added, x.dtype), what="index_add"
@@ -528,7 +539,10 @@ def _from_end(index: Value, count: int, name: str) -> Value:
 
 
 def _take(x: Value, index: Value) -> Value:
-    return indexed.take(flat_value(x), _from_end(index, x.size, "take"), what="take")
+    places = _from_end(index, x.size, "take")
+    if index.size and not x.size:
+        raise IndexError("take(): tried to take from an empty tensor")
+    return indexed.take(flat_value(x), places, what="take")
 
 
 TAKE = PureOp("take", _take)
@@ -552,6 +566,8 @@ def _put(x: Value, index: Value, rows: Value, accumulate: bool) -> Value:
             "put_(): Expected source and index to have the same number of elements, but got "
             f"source.numel() = {rows.size}, index.numel() = {index.size}"
         )
+    if index.size and not x.size:
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
     write = indexed.put_add if accumulate else indexed.put_set
     places = _from_end(flat_value(index), x.size, "put_")
     return vw.reshape(write(flat_value(x), places, flat_value(rows), what="take"), shape=x.shape)

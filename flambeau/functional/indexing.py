@@ -168,6 +168,8 @@ def row_numbers(x: Value, tensors: list[Value], places: tuple[int, ...]) -> Valu
     shape = common_shape(tensors)
     if element_count(shape) and any(not x.shape[p] for p in places):
         raise IndexError("index is out of bounds for dimension with size 0")
+    if any(not n for a, n in enumerate(x.shape) if a not in places):
+        return ar.full(shape, 0, dtypes.int64)  # (nothing is picked: PyTorch does not look)
     numbers = [ar.expand(ar.cast(v, dtypes.int64), shape) for v in tensors]
     if len(places) == 1 or not element_count(shape):
         return numbers[0]
@@ -353,10 +355,14 @@ def _put_operands(self: Tensor, indices: Any) -> tuple[tuple[int, ...], list[Ten
             f"{type(indices).__name__}"
         )
     advanced, at = [], 0
-    for index in indices:
+    for place, index in enumerate(indices):
         if index is None:
             at += 1
             continue
+        if not isinstance(index, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {place} in argument 0, but got {type(index).__name__}"
+            )
         if index.dtype.kind not in "bi":
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         advanced.append((at, index))

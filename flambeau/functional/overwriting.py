@@ -106,6 +106,8 @@ def _index_reduce(x: Value, index: Value, rows: Value, axis: int, mode: str) -> 
     if not index.size or not rows.size:
         return x
     axis, places = _index_rows(x, index, rows, axis, "index_reduce")
+    if x.shape and not x.shape[axis]:
+        raise IndexError("index out of range in self")
     front = to_front(_ranked(x), axis)
     given = to_front(_ranked(rows), axis)
     width = front.size // front.shape[0]

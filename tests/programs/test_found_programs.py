@@ -17,6 +17,15 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "index_select of no rows, which shapes alone show": """
+x = torch.tensor([4, 3, -1])
+for _ in range(3):
+    x = x[1:]
+    try:
+        y = x.index_select(0, torch.tensor([0, 0])).contiguous()
+    except Exception as error:
+        print(type(error).__name__, str(error).splitlines()[0])
+""",
     "hooks before and behind a write, one of them behind no_grad": """
 w = torch.tensor([1.2, -0.9, 0.4], requires_grad=True)
 y = w * 2

@@ -76,6 +76,40 @@ def test_message_is_that_of_pytorch(name: str) -> None:
             assert re.search(r"first recorded at .*test_late_errors\.py:\d+\)", lines[-1]), lines
 
 
+AT_ONCE: dict[str, Case] = {
+    "index_select": lambda t, F: t.ones(0).index_select(0, t.tensor([0, 0])),
+    "index_select, rows": lambda t, F: t.ones(3, 0).index_select(1, t.tensor([0])),
+    "index": lambda t, F: t.ones(0, 2)[t.tensor([0])],
+    "take": lambda t, F: t.ones(0, 2).take(t.tensor([0])),
+    "put": lambda t, F: t.ones(0).put(t.tensor([0]), t.ones(1)),
+    "embedding": lambda t, F: F.embedding(t.tensor([0]), t.ones(0, 3)),
+    "index_reduce": lambda t, F: t.ones(0).index_reduce(0, t.tensor([0]), t.ones(1), "prod"),
+    "index_put": lambda t, F: t.ones(2, 3).index_put((slice(None), t.tensor([0])), t.ones(2)),
+}
+
+
+@pytest.mark.parametrize("name", list(AT_ONCE))
+def test_what_shapes_show_is_told_at_once(name: str) -> None:
+    told = []
+    for module in ("torch", "flambeau"):
+        torch = pytest.importorskip(module)
+        with pytest.raises(Exception) as caught:
+            AT_ONCE[name](torch, importlib.import_module(module + ".nn.functional"))
+        told.append((type(caught.value).__name__, str(caught.value).splitlines()[0]))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("module", ["torch", "flambeau"])
+def test_indices_that_pick_nothing_are_not_looked_at(module: str) -> None:
+    torch = pytest.importorskip(module)
+    assert torch.ones(0, 3)[:, torch.tensor([5])].tolist() == []
+    assert torch.ones(3, 0)[torch.tensor([5])].tolist() == [[]]
+    wide = torch.ones(0, 3)
+    assert wide.index_add(1, torch.tensor([5]), torch.ones(0, 1)).tolist() == []
+    wide[:, torch.tensor([5])] = 1
+    assert wide.tolist() == []
+
+
 def test_the_line_is_that_of_the_op_not_of_the_flush() -> None:
     import flambeau
 
