@@ -197,6 +197,7 @@ def _written_since(tensor: Any) -> bool:
     """
     if tensor.is_leaf or tensor._hooked_at is None:
         return False
+    recorder.settle_elsewhere(tensor)  # (what another thread has written to it counts)
     trace = recorder.pending_trace(tensor)
     if trace is not None:
         known = trace.tensors[tensor._num]

@@ -17,6 +17,21 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "a second hook, behind a write through a view that another thread has recorded": """
+import threading as _threading
+w = torch.tensor([-1.5, 1.25], requires_grad=True)
+y = w * 1
+z = y.relu()
+def _work():
+    y.register_hook(lambda g: g * 2)
+    y[0] += 1
+for _ in range(3):
+    _thread = _threading.Thread(target=_work)
+    _thread.start()
+    _thread.join()
+    print(torch.autograd.grad(z.sum(), w, retain_graph=True)[0].tolist())
+print(torch.autograd.grad(y.sum(), w)[0].tolist())
+""",
     "index_select of no rows, which shapes alone show": """
 x = torch.tensor([4, 3, -1])
 for _ in range(3):
