@@ -95,6 +95,9 @@ class Trial:
     alone: bool = True  # no other thread changes `env` now
     differentiated: int = 0  # how often with create_graph
     kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
+    hooked: list[Any] = field(
+        default_factory=list
+    )  # [view with a hook, its version, its base's node]
 
     @property
     def judges(self) -> bool:
@@ -270,6 +273,7 @@ def _drop_gradients(env: dict[str, Any]) -> str | None:
 
 
 REQUIRED = re.compile(r"(x\d+)\.requires_grad_\(")
+HOOKED = re.compile(r"h\d+ = (x\d+)\.register_hook\(")
 RETAINED = re.compile(r"(x\d+)\.retain_grad\(")
 
 
@@ -278,9 +282,12 @@ def _refuse_quirks(trial: Trial, text: str) -> None:
     written to a part of them, and older views of a tensor that has become a leaf just now. And
     where a view that keeps its gradient was written: what PyTorch keeps then hangs on whether
     somebody has looked at the view's flags in between. And where elements that share their memory
-    become a leaf, which gets memory of its own in Flambeau (docs/trust.md).
+    become a leaf, which gets memory of its own in Flambeau, and where what a view with a hook shows
+    was written unseen by autograd: the hook stays with the view there (docs/trust.md).
     """
     env = trial.env
+    if _hooked_view_is_written(trial, text):
+        raise Ambiguous
     whole = [v for n, v in env.items() if n[0] == "x" and hasattr(v, "is_leaf")]
     if any(v.requires_grad for v in whole if not v.dtype.is_floating_point):
         raise Ambiguous
@@ -300,6 +307,23 @@ def _refuse_quirks(trial: Trial, text: str) -> None:
             raise Ambiguous
         if any(n > 1 and step == 0 for n, step in zip(new.shape, new.stride())):
             raise Ambiguous
+
+
+def _hooked_view_is_written(trial: Trial, text: str) -> bool:
+    """Whether memory that a view with a hook shows was written, and its base's history does not
+    tell: with gradients switched off, or through a detached tensor.
+    """
+    for seen in trial.hooked:
+        view, version, node = seen
+        if view._version != version:
+            seen[1:] = view._version, view._base.grad_fn
+            if seen[2] is node:
+                return True
+    found = HOOKED.match(text)
+    view = trial.env.get(found[1]) if found else None
+    if getattr(view, "_base", None) is not None:
+        trial.hooked.append([view, view._version, view._base.grad_fn])
+    return False
 
 
 def _run_block(trial: Trial, block: Block) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from . import compare
-from .program import Line, Program, Seen, run
+from .program import UNDEFINED, Block, Line, Program, Seen, run
 from .rounding import rounded
 
 pytestmark = pytest.mark.parity
@@ -83,3 +83,22 @@ def test_exact_results_stay_and_others_are_off_by_little() -> None:
     ]
     gaps = (off - torch.tensor([0.3, -1.2]).tanh()).abs()
     assert 0 < float(gaps.max()) < 3e-7
+
+
+@pytest.mark.parametrize("unseen", [True, False])
+def test_a_write_unseen_by_autograd_below_a_hooked_view_ends_a_program(unseen: bool) -> None:
+    import torch
+
+    write = Line("x1.mul_(2)")
+    program = Program(
+        (
+            Line("x0 = torch.tensor({data}, requires_grad=True)", [1.0, 2.0]),
+            Line("x1 = x0 * 3"),
+            Line("x2 = x1[1:]"),
+            Line("h3 = x2.register_hook(lambda g: g * 2)"),
+            Block("with torch.no_grad()", (write,)) if unseen else write,
+            Line("x4 = x2 * 2"),
+        )
+    )
+    seen = run(program, torch)
+    assert (seen[-1] == ("the end", UNDEFINED)) is unseen
