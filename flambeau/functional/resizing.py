@@ -156,6 +156,75 @@ def _mixed(x: Value, a: int, matrix: Value) -> Value:
     return view.permute(product, order=tuple(order.index(b) for b in range(x.ndim)))
 
 
+# ---- bytes --------------------------------------------------------------------------------------
+
+
+def _tap_matrix(n: int, taps: Taps) -> Value:
+    """[n, o]: taps as a matrix; those that the edge holds back are added up."""
+    total: Value | None = None
+    for index, weight in taps:
+        assert weight is not None
+        shape = (n, weight.size)
+        here = ar.eq(column(source.iota(size=n), (n, 1)), index)
+        wide = ar.expand(weight, shape)
+        part = el.where(here, wide, ar.zeros_like(wide))
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def _sixteen_bits(*weights: Value) -> list[Value]:
+    """Weights (float64) as PyTorch has them for bytes: integers below 2^15 over a power of two."""
+    most = rd.max_(weights[0], axes=tuple(range(weights[0].ndim)))
+    for other in weights[1:]:
+        most = el.maximum(most, rd.max_(other, axes=tuple(range(other.ndim))))
+    powers = el.shift_left(ar.full((22,), 1, dtypes.int64), source.iota(size=22))
+    twice = ar.cast(powers, most.dtype) * 2.0
+    fits = ar.lt(el.floor(twice * ar.expand(most, (22,)) + 0.5), 1 << 15)
+    scale = ar.add(rd.sum_(el.where(fits, powers, ar.zeros_like(powers)), axes=(0,)), 1)
+    scale = ar.cast(scale, most.dtype)
+    rounded = []
+    for weight in weights:
+        wide = ar.expand(scale, weight.shape)
+        half = el.where(ar.lt(weight, 0), ar.full_like(weight, -0.5), ar.full_like(weight, 0.5))
+        rounded.append(el.trunc(weight * wide + half) / wide)
+    return rounded
+
+
+def _as_bytes(x: Value) -> Value:
+    """A float result as bytes: rounded and limited."""
+    x = el.floor(x + 0.5)
+    x = el.minimum(el.maximum(x, ar.zeros_like(x)), ar.full_like(x, 255.0))
+    return ar.cast(x, dtypes.uint8)
+
+
+def _resized_bytes(
+    x: Value, mode: str, out: Shape, factors: Scales | None, align_corners: bool, antialias: bool
+) -> Value:
+    """Both axes with weights of few bits, rounded after each; all sums are exact."""
+    for a in (3, 2):
+        n, o = x.shape[a], out[a - 2]
+        if n == o:
+            continue
+        factor = None if factors is None else factors[a - 2]
+        few = not antialias or n <= o or (mode == "bilinear" and n <= 3 * o)
+        whole = dtypes.float32 if few else dtypes.float64  # (sums of up to 24 bits, or more)
+        wide = ar.cast(x, whole)
+        if antialias:
+            step = _step(n, o, align_corners, factor)
+            matrix = _antialias_matrix(n, o, mode, step, dtypes.float64)
+        elif mode == "bicubic":
+            matrix = _tap_matrix(n, _cubic(n, o, align_corners, factor, dtypes.float64))
+        else:
+            taps = _linear(n, o, align_corners, factor, dtypes.float64)
+            weights = _sixteen_bits(*(weight for _, weight in taps if weight is not None))
+            small = [(at, ar.cast(w, whole)) for (at, _), w in zip(taps, weights, strict=True)]
+            x = _as_bytes(_tapped(wide, a, small))
+            continue
+        x = _as_bytes(_mixed(wide, a, ar.cast(_sixteen_bits(matrix)[0], whole)))
+    return x
+
+
 # ---- the event ----------------------------------------------------------------------------------
 
 
@@ -181,15 +250,6 @@ def _output(x: Value, size: Sizes | None, factors: Scales | None) -> Shape:
     return size
 
 
-def _back(x: Value, dtype: DType) -> Value:
-    """A float result in the operand's dtype; bytes are rounded and limited."""
-    if dtype is not dtypes.uint8:
-        return ar.cast(x, dtype)
-    x = el.floor(x + 0.5)
-    x = el.minimum(el.maximum(x, ar.zeros_like(x)), ar.full_like(x, 255.0))
-    return ar.cast(x, dtype)
-
-
 def _resized(
     x: Value,
     mode: str,
@@ -199,10 +259,13 @@ def _resized(
     antialias: bool,
 ) -> Value:
     out = _output(x, size, factors)
-    if not x.dtype.is_floating_point and x.dtype is not dtypes.uint8:
+    bytes_too = mode.startswith("nearest") or x.ndim == 4
+    if not x.dtype.is_floating_point and not (x.dtype is dtypes.uint8 and bytes_too):
         raise NotImplementedError(
             f"\"{_kernel(mode, x.ndim)}\" not implemented for '{x.dtype.scalar_name}'"
         )
+    if x.dtype is dtypes.uint8 and x.ndim == 4 and not mode.startswith("nearest"):
+        return _resized_bytes(x, mode, out, factors, align_corners, antialias)
     whole = dtypes.float32 if x.dtype is dtypes.uint8 else widened(x).dtype
     result = x if mode.startswith("nearest") else ar.cast(x, whole)
     for a in range(x.ndim - 1, 1, -1):  # the last axis first
@@ -221,9 +284,7 @@ def _resized(
         else:
             taps = (_cubic if mode == "bicubic" else _linear)(n, o, align_corners, factor, whole)
             result = _tapped(result, a, taps) if taps else result
-        if x.dtype is dtypes.uint8 and a == x.ndim - 1:  # bytes are rounded after every axis
-            result = ar.cast(_back(result, x.dtype), whole)
-    return _back(result, x.dtype) if result.dtype is not x.dtype else result
+    return ar.cast(result, x.dtype)
 
 
 def _repeated(x: Value, a: int, count: int) -> Value:

@@ -71,6 +71,33 @@ def test_channels_last_stays(mode: str) -> None:
     same(m, t, mine, theirs)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_bytes_are_those_of_pytorch(seed: int) -> None:
+    """Weights of 16 bits, as PyTorch has them for images: bit for bit."""
+    draw = np.random.default_rng(seed)
+    for mode, antialias in itertools.product(("bilinear", "bicubic"), (False, True)):
+        h, w, oh, ow = (int(n) for n in draw.integers(2, 50, 4))
+        x = draw.integers(0, 256, (2, int(draw.integers(1, 5)), h, w), dtype=np.uint8)
+        if seed % 3 == 0:
+            x = (x > 127).astype(np.uint8) * np.uint8(255)  # undershoots and overshoots
+        options: dict[str, Any] = {"mode": mode, "antialias": antialias}
+        options["align_corners"] = bool(draw.integers(2))
+        factor = float(draw.uniform(0.5, 2.5))
+        options |= {"scale_factor": factor} if seed % 2 else {"size": (oh, ow)}
+        wanted = G.interpolate(torch.tensor(x), **options)
+        for _ in range(2):
+            found = F.interpolate(flambeau.tensor(x), **options)
+            assert np.array_equal(found.numpy(), wanted.numpy()), (options, x.shape)
+
+
+@pytest.mark.parametrize("mode", ["linear", "trilinear"])
+def test_bytes_that_are_no_images_are_refused(mode: str) -> None:
+    shape = (1, 1, 4) if mode == "linear" else (1, 1, 4, 4, 4)
+    for module in (torch, flambeau):
+        with pytest.raises(NotImplementedError, match="not implemented for 'Byte'"):
+            module.nn.functional.interpolate(module.ones(shape).byte(), scale_factor=2, mode=mode)
+
+
 MISTAKES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 4), {}),
     ((2, 3, 4), {"size": 3, "scale_factor": 2}),
