@@ -286,6 +286,8 @@ def convolution_value(
     kernel = w.shape[2:]
     low, high = _paddings(padding, kernel, steps, dilations)
     _check_numbers(steps, low, dilations, groups)
+    if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64 and any(d > 1 for d in dilations):
+        raise not_implemented("slow_conv_dilated<>", x.dtype)
     batched = x if x.ndim == rank + 2 else view.reshape(x, shape=(1, *x.shape))
     _check_channels(batched, w, b, groups, False)
     padded = tuple(n + a + c for n, a, c in zip(batched.shape[2:], low, high, strict=True))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+from flambeau.core import dtypes
+from flambeau.functional.options import WHOLE
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
 from flambeau.ops import view
@@ -174,6 +176,8 @@ def _sum_out(x: Value, labels: Labels, keep: set[Label]) -> tuple[Value, Labels]
     axes = tuple(a for a, label in enumerate(labels) if label not in keep)
     if not axes:
         return x, labels
+    if x.dtype.kind in WHOLE:
+        x = ar.cast(x, dtypes.int64)  # (as sum does)
     return red.sum_(x, axes=axes), tuple(label for label in labels if label in keep)
 
 
@@ -208,7 +212,7 @@ def _dot(a: Value, b: Value, batch: int, summed: int) -> Value:
             f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"
         )
     if a.dtype.kind == "b":
-        raise NotImplementedError("\"baddbmm\" not implemented for 'Bool'")
+        raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
     mine = a.shape[batch : a.ndim - summed]
     yours = b.shape[batch + summed :]
     lead = _common(a.shape[:batch], b.shape[:batch])

@@ -6,8 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
-from flambeau.functional.options import axis_name, not_implemented, numpy_names, refuse_other_dtype
+from flambeau.functional.options import (
+    axis_name,
+    not_implemented,
+    numpy_names,
+    refuse_other_dtype,
+    refuse_overflow,
+)
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -276,6 +283,7 @@ def scatter(
 ) -> Tensor:
     """A copy with src (or a value) written, added or multiplied (`reduce`) at index along dim."""
     operand, mode = _scatter_source(src, value), _scatter_mode(reduce)
+    refuse_overflow(operand, input.dtype)
     op = SCATTER if isinstance(operand, Tensor) else SCATTER_VALUE
     return delivered(record(op, (input, index, operand), (dim, mode)), out)
 
@@ -286,6 +294,7 @@ def scatter_(
 ) -> Tensor:
     """scatter in place."""
     operand, mode = _scatter_source(src, value), _scatter_mode(reduce)
+    refuse_overflow(operand, self.dtype)
     in_place(
         SCATTER_ if isinstance(operand, Tensor) else SCATTER_VALUE_,
         self,
@@ -513,9 +522,19 @@ def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return self
 
 
+def _refuse_fill(value: Any, dtype: DType) -> None:
+    """RuntimeError where index_fill's number does not fit the dtype."""
+    if isinstance(value, complex) and not dtype.is_complex:
+        raise RuntimeError(
+            "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+        )
+    refuse_overflow(value, dtype)
+
+
 @numpy_names
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) in the slices at `index` of a dimension."""
+    _refuse_fill(value, input.dtype)
     made: Tensor = record(INDEX_FILL[isinstance(value, Tensor)], (input, index, value), (dim,))
     return made
 
@@ -523,6 +542,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 @axis_name
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """index_fill in place."""
+    _refuse_fill(value, self.dtype)
     in_place(INDEX_FILL_[isinstance(value, Tensor)], self, (index, value), (dim,))
     return self
 

@@ -286,9 +286,11 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             value = without_leading_ones(value, len(wanted))
             copy_(shown, value if value._meta.shape == wanted else views.expand(value, wanted))
         else:
-            refuse_overflow(value, shown.dtype)
+            _refuse_number(value, shown.dtype)
             in_place(FILL, shown, (value,))
         return
+    if not isinstance(value, Tensor):
+        _refuse_number(value, shown.dtype)
     shape = tuple(shown._meta.shape)
     one = (
         len(plan.advanced) == 1
@@ -311,6 +313,12 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         )
     converts = one or not isinstance(value, Tensor)
     in_place(ASSIGN[one] if converts else INDEX_PUT_, shown, (tensors, value), (places, False))
+
+
+def _refuse_number(value: Any, dtype: DType) -> None:
+    """RuntimeError where a number that is assigned does not fit; half types become infinite."""
+    half = dtype is dtypes.float16 or dtype is dtypes.bfloat16
+    refuse_overflow(value, dtypes.float64 if half else dtype)
 
 
 def _same_kind(target: DType, value: DType) -> None:

@@ -282,9 +282,22 @@ def _projected(
                 raise AssertionError(
                     f"use_separate_proj_weight is True but {name}_proj_weight is None"
                 )
+        _check_weights(query, key, value, separate)
     biases: Any = (None, None, None) if bias is None else bias.chunk(3)
     given = (query, key, value)
     return [linear(x, w, b) for x, w, b in zip(given, separate, biases, strict=True)]  # type: ignore[arg-type]
+
+
+def _check_weights(query: Tensor, key: Tensor, value: Tensor, weights: list[Any]) -> None:
+    """AssertionError where a projection of its own does not fit what it is for."""
+    width = query.shape[-1]
+    given = {"query": query, "key": key, "value": value}
+    for (name, x), weight in zip(given.items(), weights, strict=True):
+        wanted = (width, x.shape[-1])
+        if tuple(weight.shape) != wanted:
+            raise AssertionError(
+                f"expecting {name} weights shape of {wanted}, but got {weight.shape}"
+            )
 
 
 def multi_head_attention(
@@ -338,11 +351,18 @@ def multi_head_attention(
     else:
         is_causal = False
         check_mask(attn_mask, "attn_mask", None, "")
+    if in_proj_weight is None and not use_separate_proj_weight:
+        raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
     weights = (None if use_separate_proj_weight else in_proj_weight,)
     parts = _projected(
         query, key, value, (*weights, q_proj_weight, k_proj_weight, v_proj_weight), in_proj_bias
     )
     length, batch = query.shape[rows], query.shape[count]
+    for name, given, other in (("k", bias_k, bias_v), ("v", bias_v, bias_k)):
+        if given is not None and other is None:
+            raise AssertionError(f"bias_{name} is set but bias_{'vk'[name == 'v']} is None")
+    if static_k is None and static_v is None and key.shape[count] != batch:
+        raise RuntimeError(_other_batch(key, batch, num_heads, rows))
     if attn_mask is not None:
         _check_mask_shape(attn_mask, (batch * num_heads, length, key.shape[rows]))
     if bias_k is not None or add_zero_attn or static_k is not None or static_v is not None:
@@ -413,6 +433,12 @@ def _refuse_padding(mask: Tensor, batch: int, rows: int) -> None:
     )
 
 
+def _other_batch(key: Tensor, batch: int, heads: int, rows: int) -> str:
+    """PyTorch's words for keys of another batch than the queries'."""
+    shape = [key.shape[rows], batch * heads, key.shape[-1] // heads]
+    return f"shape '{shape}' is invalid for input of size {key._meta.numel}"
+
+
 def _separate(parts: list[Tensor]) -> list[Tensor]:
     return parts if len(parts) == 3 else list(parts[0].chunk(3, -1))
 
@@ -442,7 +468,9 @@ def _extended(
         more += 1
     for place, static in enumerate(statics):
         if static is not None:
-            rest[place] = _from_heads(static, q.shape[count], heads, batch_first)
+            rest[place] = _from_heads(
+                static, "static_" + "kv"[place], q.shape[count], q.shape[-1], heads, batch_first
+            )
     if zero:
         rest = [cat([x, x.new_zeros(_one_row(x, rows))], rows) for x in rest]
         more += 1
@@ -455,11 +483,17 @@ def _one_row(x: Tensor, rows: int) -> list[int]:
     return shape
 
 
-def _from_heads(static: Tensor, batch: int, heads: int, batch_first: bool) -> Tensor:
+def _from_heads(
+    static: Tensor, name: str, batch: int, width: int, heads: int, batch_first: bool
+) -> Tensor:
     """[N * H, S, D] as [S, N, E] (or [N, S, E])."""
     if static.shape[0] != batch * heads:
         raise AssertionError(
-            f"expecting static_k.size(0) of {batch * heads}, but got {static.shape[0]}"
+            f"expecting {name}.size(0) of {batch * heads}, but got {static.shape[0]}"
+        )
+    if static.shape[2] != width // heads:
+        raise AssertionError(
+            f"expecting {name}.size(2) of {width // heads}, but got {static.shape[2]}"
         )
     split = static.reshape(batch, heads, *static.shape[1:])
     turned = split.permute(0, 2, 1, 3) if batch_first else split.permute(2, 0, 1, 3)

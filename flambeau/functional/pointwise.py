@@ -113,7 +113,7 @@ def _neg(x: Value) -> Value:
 
 def _bitwise_not(x: Value) -> Value:
     if x.dtype.kind not in "bi":
-        raise RuntimeError(f"bitwise_not_cpu not implemented for '{x.dtype.scalar_name}'")
+        raise not_implemented("bitwise_not_cpu", x.dtype)
     return el.bitwise_not(x)
 
 
@@ -306,10 +306,10 @@ def _sub(a: Operand, b: Operand) -> Value:
     return ar.sub(a, b)
 
 
-_floor_divide = refusing("div_floor_cpu", partial(ar.binary, el.floor_divide), "b")
+_floor_divide = refusing("div_floor_cpu", partial(ar.binary, el.floor_divide), "bc")
 _trunc_divide = refusing("div_trunc_cpu", partial(ar.binary, el.trunc_divide), "b")
-_remainder = refusing("remainder_cpu", partial(ar.binary, el.remainder), "b")
-_fmod = refusing("fmod_cpu", partial(ar.binary, el.fmod), "b")
+_remainder = refusing("remainder_cpu", partial(ar.binary, el.remainder), "bc")
+_fmod = refusing("fmod_cpu", partial(ar.binary, el.fmod), "bc")
 
 
 def _floor_divide_alone(a: Operand, b: Operand) -> Value:
@@ -323,7 +323,7 @@ def _bitwise(primitive: Primitive, name: str) -> Callable[[Operand, Operand], Va
     def apply(a: Operand, b: Operand) -> Value:
         dtype = ar.promoted_dtype(a, b)
         if dtype.kind not in "bi":
-            raise RuntimeError(f"\"{name}_cpu\" not implemented for '{dtype.scalar_name}'")
+            raise not_implemented(f"{name}_cpu", dtype)
         return ar.apply(primitive, (a, b), dtype)
 
     return apply
@@ -373,10 +373,10 @@ nextafter, nextafter_, _F = _binary_op(
 )
 eq, eq_, EQ = _binary_op("eq", ar.eq, numbers="second")
 ne, ne_, NE = _binary_op("ne", ar.ne, numbers="second")
-lt, lt_, LT = _binary_op("lt", ar.lt, numbers="second")
-le, le_, LE = _binary_op("le", ar.le, numbers="second")
-gt, gt_, GT = _binary_op("gt", ar.gt, numbers="second")
-ge, ge_, GE = _binary_op("ge", ar.ge, numbers="second")
+lt, lt_, LT = _binary_op("lt", refusing("lt_cpu", ar.lt, "c"), numbers="second")
+le, le_, LE = _binary_op("le", refusing("le_cpu", ar.le, "c"), numbers="second")
+gt, gt_, GT = _binary_op("gt", refusing("gt_cpu", ar.gt, "c"), numbers="second")
+ge, ge_, GE = _binary_op("ge", refusing("ge_cpu", ar.ge, "c"), numbers="second")
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
 bitwise_and, bitwise_and_, _F = _binary_op("bitwise_and", _bitwise(el.bitwise_and, "bitwise_and"))
@@ -517,12 +517,12 @@ divide, divide_, true_divide, true_divide_ = div, div_, div, div_
 # ---- rounding, replacing -----------------------------------------------------------------------
 
 
-def _round(x: Value, decimals: int) -> Value:
+def _round(x: Value, decimals: int | None) -> Value:
     if not x.dtype.is_floating_point:
-        if decimals or x.dtype.kind == "b":
+        if decimals is not None or x.dtype.kind == "b":
             raise not_implemented("round_cpu" if decimals else "round_vml_cpu", x.dtype)
         return x
-    if decimals == 0:
+    if not decimals:
         return el.round_(x)
     scale = 10.0 ** builtins.abs(decimals)
     if decimals > 0:
@@ -534,12 +534,12 @@ ROUND = PureOp("round", _round, preserves=True)
 ROUND_ = InplaceOp("round_", _round, "RoundBackward0")
 
 
-def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+def round(input: Tensor, *, decimals: int | None = None, out: Tensor | None = None) -> Tensor:
     """Rounded half to even, to a number of decimals."""
     return write_out(unary(ROUND, input, (decimals,)), out)
 
 
-def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
+def round_(input: Tensor, *, decimals: int | None = None) -> Tensor:
     """round in place."""
     return in_place(ROUND_, input, (), (decimals,))
 

@@ -11,7 +11,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
 from flambeau.functional.neural import ImageOp
-from flambeau.functional.options import axis_name, refusing
+from flambeau.functional.options import axis_name, refuse_overflow, refusing
 from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
@@ -460,7 +460,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> T
         elif value is None or (not isinstance(value, Tensor) and value == 0):
             made = unary(PAD_ZERO, input, (widths,))
         elif isinstance(value, (bool, int, float)):
+            refuse_overflow(float(value), input.dtype)
             made = with_scalar(PAD_VALUE, input, value, (widths,))
+        elif isinstance(value, complex):
+            raise TypeError("pad(): argument 'value' (position 4) must be float, not complex")
         else:
             made = record(PAD_VALUE, (input, value), (widths,))
         return made

@@ -500,7 +500,9 @@ def _trunc_divide(a: Array, b: Array) -> Array:
 def _remainder(a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu":
         _refuse_zero(b)
-    return np.remainder(a, b)
+        return np.remainder(a, b)
+    rest = np.remainder(a, b)
+    return np.asarray(np.where(rest == 0, np.copysign(rest, a), rest))  # (as fmod's zero)
 
 
 def _fmod(a: Array, b: Array) -> Array:

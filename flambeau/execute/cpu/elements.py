@@ -414,9 +414,7 @@ def _division_rest(e: Emitter, a: Reg, b: Reg) -> tuple[Reg, Reg]:
 
 def _remainder(e: Emitter, a: Reg, b: Reg) -> Reg:
     rest, adjust = _division_rest(e, a, b)
-    result = e.select(adjust, e.op("fadd", rest, b), rest)
-    zero = e.cmp("fcmp oeq", rest, e.const(0.0, a.type))
-    return e.select(zero, e.intrinsic("llvm.copysign", rest, b), result)
+    return e.select(adjust, e.op("fadd", rest, b), rest)
 
 
 def _floor_divide(e: Emitter, a: Reg, b: Reg) -> Reg:
