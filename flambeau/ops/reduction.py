@@ -121,11 +121,16 @@ class _Factors:
     def sum(self, terms: Value) -> Value:
         return self.groups.spread(self.groups.add(terms))
 
+    def _beside_lost(self) -> Value:
+        """For each factor whether another one is infinite or NaN (times 0 that is NaN)."""
+        lost = ar.cast(el.ne(ar.sub(self.x, self.x), ar.zeros_like(self.x)), dtypes.int64)
+        return ar.gt(ar.sub(self.sum(lost), lost), 0)
+
     def others(self) -> Value:
         """For each factor the product of all others."""
         nothing = ar.zeros_like(self.x)
         single = ar.logical_and(self.zero, ar.eq(self.zeros, 1))
-        only = ar.where(single, self.product, nothing)
+        only = ar.where(single, self.product, ar.where(self._beside_lost(), math.nan, nothing))
         return ar.where(ar.eq(self.zeros, 0), ar.div(self.product, self.filled), only)
 
     def weighted_others(self, weights: Value) -> Value:

@@ -72,3 +72,30 @@ def test_gradients_by_place(name: str, include_self: bool) -> None:
 
     for mine, other in zip(gradients(flambeau, reduced), gradients(torch, by_hand), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-12)
+
+
+INFINITE = [
+    [0.0, np.inf, 2.0],
+    [0.0, 0.0, np.inf],
+    [np.inf, 0.0, np.inf],
+    [2.0, 0.0, np.nan],
+    [0.0, np.nan, 2.0],
+    [np.nan, 0.0, 0.0],
+    [1.0, -np.inf, 3.0],
+    [1.0, -np.inf, 0.0],
+]
+
+
+@pytest.mark.parametrize("dim", [None, -1])
+@pytest.mark.parametrize("factors", INFINITE)
+def test_a_zero_times_what_is_not_finite_is_nan(factors: list[float], dim: int | None) -> None:
+    torch = pytest.importorskip("torch")
+    if dim is None and factors.count(0.0) > 1:
+        dim = -1  # (without a dimension PyTorch's is 0 where two are, and NaN with create_graph)
+    found = []
+    for t in (torch, flambeau, flambeau, flambeau):
+        x = t.tensor(factors, dtype=t.float64, requires_grad=True)
+        product = x.prod() if dim is None else x.prod(dim)
+        found.append(t.autograd.grad(product, x)[0].numpy())
+    for mine in found[1:]:
+        np.testing.assert_array_equal(mine, found[0])
