@@ -419,11 +419,9 @@ def linalg_lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
 
 
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
-    """(LU, pivots from 1), and with `get_infos` what failed: the legacy form of `lu_factor`."""
+    """(LU, pivots from 1), and with `get_infos` what failed: the legacy form of `lu_factor_ex`."""
     _refuse_no_pivot("linalg.lu_factor", pivot)
     results = record_many(LU_FACTOR, (checked("lu", A, "A"),))
-    if not get_infos:
-        _refuse_zero_pivot("torch.linalg.lu_factor", results[2])
     return tuple(write_outs(results if get_infos else results[:2], out))
 
 

@@ -144,12 +144,12 @@ class Inverse(Factorisation):
         x = arrays[0]
         batch = x.shape[:-2]
         try:
-            return ma.packed(batch, [host_loops.inverse(x), np.zeros(batch)], x.dtype)
+            result, info = host_loops.inverse(x), np.zeros(batch)
         except np.linalg.LinAlgError:
-            info = lu_with_info(x)[2]
-            safe = np.where(info[..., None, None] != 0, np.eye(x.shape[-1], dtype=x.dtype), x)
-            result = np.where(info[..., None, None] != 0, np.nan, np.linalg.inv(safe))
-            return ma.packed(batch, [result, info], x.dtype)
+            result, info = _solved_singly(
+                x, np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
+            )
+        return ma.packed(batch, [_lost_with(x, result), info], x.dtype)
 
     def inner_loops(self, v: Value) -> Loops | None:
         n = v.inputs[0].shape[-1]
@@ -178,13 +178,37 @@ class Solve(Primitive):
         a, b = arrays
         batch = b.shape[:-2]
         try:
-            return ma.packed(batch, [host_loops.solve(a, b), np.zeros(batch)], a.dtype)
+            result, info = host_loops.solve(a, b), np.zeros(batch)
         except np.linalg.LinAlgError:
-            info = lu_with_info(a)[2]
-            bad = info[..., None, None] != 0
-            safe = np.where(bad, np.eye(a.shape[-1], dtype=a.dtype), a)
-            result = np.where(bad, np.nan, np.linalg.solve(safe, b))
-            return ma.packed(batch, [result, info], a.dtype)
+            result, info = _solved_singly(a, b)
+        return ma.packed(batch, [_lost_with(a, result), info], a.dtype)
+
+
+def _solved_singly(a: Array, b: Array) -> tuple[Array, Array]:
+    """X of A X = B, a system at a time, and info. By substitution, which gives infinities and NaN,
+    where LAPACK gives up at a pivot of zero.
+    """
+    batch = b.shape[:-2]
+    a = np.broadcast_to(a, (*batch, *a.shape[-2:]))
+    result, info = np.empty(b.shape, b.dtype), np.zeros(batch)
+    for place in np.ndindex(*batch):
+        try:
+            result[place] = host_loops.solve(a[place], b[place])
+        except np.linalg.LinAlgError:
+            both, _, info[place], order = lu_with_info(a[place])
+            half = solve_triangular.reference(both, b[place][order], upper=False, unit=True)
+            result[place] = solve_triangular.reference(both, half, upper=True, unit=False)
+    return result, info
+
+
+def _lost_with(x: Array, result: Array) -> Array:
+    """What was solved for; NaN where the matrix holds NaN (LAPACK may pass over it)."""
+    total = x.sum()
+    if total == total:
+        return result
+    return np.where(
+        np.isnan(x).any(axis=(-2, -1), keepdims=True), np.asarray(np.nan, result.dtype), result
+    )
 
     def inner_loops(self, v: Value) -> Loops | None:
         n, k = v.inputs[1].shape[-2:]

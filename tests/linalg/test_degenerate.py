@@ -105,3 +105,40 @@ def test_the_factor_up_to_a_minor_that_is_not_positive() -> None:
     ]
     assert ours.info.item() == theirs.info.item() == 2
     np.testing.assert_allclose(ours.L.tolist(), theirs.L.tolist())
+
+
+SINGULAR = {
+    **MATRICES,
+    "of rank 1": [[1.0, 2.0], [2.0, 4.0]],
+    "a zero row": [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0], [4.0, 5.0, 6.0]],
+    "NaN": [[float("nan"), 1.0], [1.0, 2.0]],
+    "NaN at the end": [[2.0, 1.0], [1.0, float("nan")]],
+    "one of two": [[[2.0, 1.0], [1.0, 3.0]], [[1.0, 2.0], [2.0, 4.0]]],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+@pytest.mark.parametrize("name", list(SINGULAR))
+def test_what_does_not_refuse_gives_infinities_and_nan(name: str, dtype: str) -> None:
+    def results(t: Any) -> list[Any]:
+        x = t.tensor(SINGULAR[name], dtype=getattr(t, dtype))
+        right = t.ones_like(x)[..., :1] * 3
+        inverse, failed = t.linalg.inv_ex(x)
+        solved, also = t.linalg.solve_ex(x, right)
+        found = [failed, also, inverse, solved]
+        found += [] if "NaN" in name else t.lu(x)
+        return [v.numpy() for v in found]
+
+    for mine, other in zip(results(flambeau), results(torch), strict=True):
+        if dtype == "complex128" and not np.isfinite(other).all():
+            continue  # (which parts are lost hangs on how numbers are divided)
+        np.testing.assert_allclose(mine, other, 1e-4 if dtype == "float32" else 1e-10)
+
+
+def test_a_pivot_that_rounding_makes_zero_for_lapack_alone() -> None:
+    """NumPy's LAPACK refuses this one, PyTorch's does not."""
+    numbers = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
+    x, y = (t.tensor(numbers, dtype=t.float64) for t in (flambeau, torch))
+    np.testing.assert_allclose(flambeau.linalg.inv(x), torch.linalg.inv(y), 1e-6)
+    found = flambeau.linalg.solve(x, x[:, :1])
+    np.testing.assert_allclose(x @ found, x[:, :1], 1e-6)
