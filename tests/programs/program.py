@@ -29,6 +29,7 @@ NAMES = re.compile(r"[xnghf]\d+")
 LEAF = "a leaf Variable that requires grad"
 AMBIGUOUS = (
     "view was created in",
+    "view which was created in",
     "is a view and its base or another view",
     "is a view and is being modified",
     "on expanded tensors is deprecated",  # (a warning; Flambeau refuses to write)

@@ -102,3 +102,18 @@ def test_a_write_unseen_by_autograd_below_a_hooked_view_ends_a_program(unseen: b
     )
     seen = run(program, torch)
     assert (seen[-1] == ("the end", UNDEFINED)) is unseen
+
+
+def test_a_view_of_a_view_made_under_no_grad_ends_a_program() -> None:
+    import torch
+
+    program = Program(
+        (
+            Line("x0 = torch.tensor({data}, requires_grad=True)", [[1.0, 2.0]]),
+            Line("x1 = x0 * 3"),
+            Block("with torch.no_grad()", (Line("x2 = x1.mT"),)),
+            Line("x0 = x2.narrow(0, 0, 1)"),  # (looked at before x2, by its place)
+            Line("x1[:, [0]] = 1.5"),
+        )
+    )
+    assert run(program, torch)[-1] == ("the end", UNDEFINED)
