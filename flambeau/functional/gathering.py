@@ -14,6 +14,7 @@ from flambeau.functional.options import (
     numpy_names,
     refuse_other_dtype,
     refuse_overflow,
+    resize_out,
 )
 from flambeau.functional.views import reshape
 from flambeau.ops import arithmetic as ar
@@ -54,7 +55,7 @@ def refuse_shared(
     if out is None:
         return
     if shape is not None and tuple(out.shape) != shape:
-        out.resize_(shape)
+        resize_out(out, shape)
     if any(s == 0 and n > 1 for n, s in zip(out.shape, out.stride())):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -140,7 +141,7 @@ def finish(tensor: Tensor, requires_grad: bool, out: Tensor | None = None) -> Te
     if out is not None:
         from flambeau.functional.pointwise import write_out
 
-        tensor = write_out(tensor, out)
+        tensor = write_out(tensor, out, warns=False)
     if requires_grad and not (tensor.is_floating_point() or tensor.is_complex()):
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return tensor.requires_grad_() if requires_grad else tensor
@@ -167,6 +168,21 @@ def refuse_other_dtype(out: Any, dtype: DType) -> None:
     if out is not None and out.dtype is not dtype:
         wanted, given = (_C_NAMES.get(d.name, d.name) for d in (dtype, out.dtype))
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
+
+
+RESIZED = (
+    "An output with one or more elements was resized since it had shape {}, which does not match "
+    "the required output shape {}. This behavior is deprecated, and in a future PyTorch release "
+    "outputs will not be resized unless they have zero elements. You can explicitly reuse an out "
+    "tensor t by resizing it, inplace, to zero elements with t.resize_(0)."
+)
+
+
+def resize_out(out: Any, shape: tuple[int, ...], warns: bool = True) -> None:
+    """Gives `out` the shape of a result; a warning where it has elements."""
+    if warns and out._meta.numel:
+        warnings.warn(RESIZED.format(list(out.shape), list(shape)), stacklevel=3)
+    out.resize_(shape)
 
 
 def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:

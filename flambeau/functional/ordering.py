@@ -276,6 +276,8 @@ def _kthvalue(x: Value, k: int, dim: int, keepdim: bool) -> tuple[Value, Value]:
     _refuse_complex(x)
     if x.dtype.kind == "b":
         raise not_implemented("kthvalue_cpu", x.dtype)
+    if x.shape and not x.shape[axis]:
+        raise IndexError(f"kthvalue(): Expected reduction dim {axis} to have non-zero size.")
     if not 1 <= k <= (x.shape[axis] if x.shape else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     if not x.shape:

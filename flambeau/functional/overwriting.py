@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.dtypes import DType
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional import axis_order, parts, views
@@ -187,8 +188,9 @@ def _copying(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _view(input: Tensor, size: Any = None, dtype: Any = None) -> Tensor:
-    shown: Tensor = views.view(input, size if dtype is None else dtype)
-    return shown
+    if isinstance(size, DType):
+        size, dtype = None, size
+    return views.reshape(input, size) if dtype is None else views.view(input, dtype)
 
 
 def _narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:

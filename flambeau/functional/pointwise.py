@@ -14,7 +14,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
-from flambeau.functional.options import not_implemented, refusing
+from flambeau.functional.options import not_implemented, refusing, resize_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
@@ -30,8 +30,8 @@ COPY = CopyOp("copy_", lambda meta, value: value, "CopyBackwards", reads=False)
 CONVERT = PureOp("to", lambda x, dtype: ar.cast(x, dtype), "ToCopyBackward0", preserves=True)
 
 
-def write_out(result: Tensor, out: Tensor | None) -> Tensor:
-    """Delivers a result to `out=`, resized when its shape differs."""
+def write_out(result: Tensor, out: Tensor | None, warns: bool = True) -> Tensor:
+    """Delivers a result to `out=`, resized when its shape differs (with a warning if `warns`)."""
     if out is None:
         return result
     if result.requires_grad or out.requires_grad:
@@ -50,7 +50,7 @@ def write_out(result: Tensor, out: Tensor | None) -> Tensor:
             f"{out.dtype.scalar_name}"
         )
     if out.shape != result.shape:
-        out.resize_(result.shape)
+        resize_out(out, result.shape, warns)
     return in_place(COPY, out, (result,))
 
 

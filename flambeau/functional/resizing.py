@@ -218,7 +218,9 @@ def _resized_bytes(
         else:
             taps = _linear(n, o, align_corners, factor, dtypes.float64)
             weights = _sixteen_bits(*(weight for _, weight in taps if weight is not None))
-            small = [(at, ar.cast(w, whole)) for (at, _), w in zip(taps, weights, strict=True)]
+            small: Taps = [
+                (at, ar.cast(w, whole)) for (at, _), w in zip(taps, weights, strict=True)
+            ]
             x = _as_bytes(_tapped(wide, a, small))
             continue
         x = _as_bytes(_mixed(wide, a, ar.cast(_sixteen_bits(matrix)[0], whole)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from flambeau.ops.primitive import Array
@@ -16,7 +18,7 @@ def lu_with_info(x: Array) -> tuple[Array, Array, Array, Array]:
     each row of L U is; info is the place (from 1) of the first zero on U's diagonal, or 0.
     """
     batch, (m, n) = x.shape[:-2], x.shape[-2:]
-    a = x.reshape(-1, m, n).copy()
+    a = x.reshape(math.prod(batch), m, n).copy()
     count, k = a.shape[0], min(m, n)
     pivots = np.zeros((count, k), np.int64)
     order = np.tile(np.arange(m), (count, 1))

@@ -815,7 +815,8 @@ class TensorMethods(Handle):
     def lt_(self, other: Any) -> Tensor:
         """lt in place: `other` must broadcast to this tensor's shape."""
     def lu(self, pivot: _bool = True, get_infos: _bool = False, out: Any = None) -> Any:
-        """(LU, pivots from 1), and with `get_infos` what failed: the legacy form of `lu_factor`."""
+        """(LU, pivots from 1), and with `get_infos` what failed: the legacy form of
+        `lu_factor_ex`."""
     def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
         """X of A X = input from what `lu_factor` gave."""
     @property
@@ -1160,9 +1161,9 @@ class TensorMethods(Handle):
         """The elements moved along dimensions (or along the flat tensor), round the end."""
     def rot90(self, k: _int = 1, dims: Sequence[_int] = ...) -> Tensor:
         """A quarter turn, k times, in the plane of two dimensions."""
-    def round(self, *, decimals: _int = 0, out: Tensor | None = None) -> Tensor:
+    def round(self, *, decimals: _int | None = None, out: Tensor | None = None) -> Tensor:
         """Rounded half to even, to a number of decimals."""
-    def round_(self, *, decimals: _int = 0) -> Tensor:
+    def round_(self, *, decimals: _int | None = None) -> Tensor:
         """round in place."""
     def row_indices(self, *args: Any, **options: Any) -> Any:
         """Refused, as by PyTorch where the tensor is not sparse."""

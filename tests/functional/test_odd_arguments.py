@@ -143,3 +143,18 @@ ATTENTION: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", ATTENTION)
 def test_attention_refuses_in_the_same_words(changes: dict[str, Any]) -> None:
     check(lambda t, F: attention(t, F, **changes))
+
+
+EMPTY: dict[str, Case] = {
+    "lu_factor": lambda t, F: t.linalg.lu_factor(t.ones(2, 0, 3))[0],
+    "lu_factor of no batch": lambda t, F: t.linalg.lu_factor(t.ones(0, 3, 3))[1],
+    "lu": lambda t, F: t.linalg.lu(t.ones(3, 0))[0],
+    "kthvalue": lambda t, F: t.ones(2, 0).kthvalue(1, 1).values,
+    "view_copy": lambda t, F: t.view_copy(t.arange(6).reshape(2, 3).mT, (6,)),
+    "view_copy of another dtype": lambda t, F: t.view_copy(t.ones(4), t.int32),
+}
+
+
+@pytest.mark.parametrize("name", list(EMPTY))
+def test_shapes_without_elements_and_copied_views(name: str) -> None:
+    check(EMPTY[name])
