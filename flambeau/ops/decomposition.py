@@ -183,6 +183,11 @@ class Solve(Primitive):
             result, info = _solved_singly(a, b)
         return ma.packed(batch, [_lost_with(a, result), info], a.dtype)
 
+    def inner_loops(self, v: Value) -> Loops | None:
+        n, k = v.inputs[1].shape[-2:]
+        work = n * n * (n + 2 * k)
+        return matrices("solve", v, (n, k), [("", (n, k))], work=work, info=True)
+
 
 def _solved_singly(a: Array, b: Array) -> tuple[Array, Array]:
     """X of A X = B, a system at a time, and info. By substitution, which gives infinities and NaN,
@@ -209,11 +214,6 @@ def _lost_with(x: Array, result: Array) -> Array:
     return np.where(
         np.isnan(x).any(axis=(-2, -1), keepdims=True), np.asarray(np.nan, result.dtype), result
     )
-
-    def inner_loops(self, v: Value) -> Loops | None:
-        n, k = v.inputs[1].shape[-2:]
-        work = n * n * (n + 2 * k)
-        return matrices("solve", v, (n, k), [("", (n, k))], work=work, info=True)
 
 
 class SolveTriangular(Primitive):
