@@ -111,9 +111,9 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
 
 def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None, arrived: list[Value]) -> Any:
     def rule(ct: Value) -> Any:
+        arrived.append(ct)  # (a hook gets it, too, where it leads to nothing)
         if inputs is None:
             return [(value, ct)]
-        arrived.append(ct)
         return [
             (v, source.program_input("ct", v.order, v.shape, v.dtype))
             for v in inputs

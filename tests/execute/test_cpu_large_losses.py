@@ -44,7 +44,7 @@ def test_cross_entropy(case: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -
     programs: list[Any] = []
     plain = keeping.compiled_program
 
-    def noted(program: Any) -> Any:
+    def noted(program: Any, *_: Any) -> Any:
         programs.append(program)
         return plain(program)
 

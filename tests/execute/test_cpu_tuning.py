@@ -79,7 +79,7 @@ def test_every_form_gives_the_same_numbers(
 ) -> None:
     made = []
 
-    def compiled(program: Program) -> Any:
+    def compiled(program: Program, *_: Any) -> Any:
         made.append(program)
         return compile_program(program, forms=FORMS[name])
 

@@ -126,7 +126,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     plain = keeping.compiled_program
 
-    def noted(program: Any) -> Any:
+    def noted(program: Any, *_: Any) -> Any:
         found.extend(v.primitive.name for v in expansion.prepared(program)[0].nodes())
         return plain(program)
 

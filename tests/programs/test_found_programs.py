@@ -17,6 +17,17 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "a hook behind a write at places, of what leads to nothing": """
+x = torch.tensor([[0.5, -1.5], [1.25, 2.0]], requires_grad=True)
+y = x / 2
+y.zero_()
+d = y.diagonal()
+d.register_hook(lambda g: g * 2)
+d[torch.tensor([0])] = 1
+print(bool((d[1:] > 0).any()))
+(x * (x.clamp(max=1.5) * y) + 1).square().mean().backward()
+print(x.grad.tolist())
+""",
     "a second hook, behind a write through a view that another thread has recorded": """
 import threading as _threading
 w = torch.tensor([-1.5, 1.25], requires_grad=True)
