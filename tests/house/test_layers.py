@@ -213,3 +213,11 @@ def test_the_check_resolves_relative_imports_in_packages() -> None:
     assert imports("from . import view", "flambeau.ops", True) == [(1, "flambeau.ops.view")]
     assert imports("from ..core import a", "flambeau.ops", True) == [(1, "flambeau.core.a")]
     assert imports("from ..core import a", "flambeau.ops.b", False) == [(1, "flambeau.core.a")]
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Outside of packages the name alone is the module's: pytest cannot collect two of it."""
+    found = list((ROOT / "tests").rglob("test_*.py"))
+    alone = [path for path in found if not (path.parent / "__init__.py").exists()]
+    names = [path.name for path in alone]
+    assert [str(path) for path in alone if names.count(path.name) > 1] == []
