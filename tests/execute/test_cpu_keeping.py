@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flambeau.core.dtypes import float32, int64
-from flambeau.execute.cpu import engine, keeping, objects
+from flambeau.execute.cpu import bounds, engine, keeping, objects
 from flambeau.execute.cpu.engine import Engine
 from flambeau.execute.cpu.keeping import spelling
 from flambeau.execute.cpu.objects import ObjectCache
@@ -118,6 +118,7 @@ def test_later_processes_do_not_compile(tmp_path: Path, damaged: str) -> None:
     assert in_process(tmp_path) == [*first, "False"]
 
 
+@pytest.mark.skipif(bounds.switched_on(), reason="checked programs are not kept")
 def test_what_the_compiler_leaves_is_given_back_before_the_first_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
