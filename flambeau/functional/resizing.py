@@ -19,7 +19,9 @@ from flambeau.functional.adaptive_pooling import (
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
 )
+from flambeau.functional.array_resize import resize_array
 from flambeau.functional.neural import ImageOp, column, record, widened
+from flambeau.functional.plain_data import writable
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -27,13 +29,15 @@ from flambeau.ops import source, view
 from flambeau.ops.contraction import dot
 from flambeau.ops.indexed import take
 from flambeau.ops.value import Shape, Value
-from flambeau.tensor.tensor import Tensor
+from flambeau.record.options import OPTIONS
+from flambeau.tensor.tensor import Tensor, from_fresh
 
 Taps = list[tuple[Value, Value | None]]  # (index into the axis, weight), each [result extent]
 Sizes = tuple[int, ...]
 Scales = tuple[float, ...]
 
 CUBIC, CUBIC_ANTIALIAS = -0.75, -0.5
+MOST_TAPS = 32  # with antialiasing; more are a matrix
 SUPPORTS = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 RANKS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5, "lanczos": 4}
 
@@ -97,19 +101,19 @@ def _cubic(n: int, o: int, align_corners: bool, factor: float | None, dtype: DTy
 
 
 def _tapped(x: Value, a: int, taps: Taps) -> Value:
-    """Axis `a` resized by taps."""
+    """Axis `a` resized by taps; summed up in the result's own order of memory."""
     order = (a, *(b for b in range(x.ndim) if b != a))
+    back = tuple(order.index(b) for b in range(x.ndim))
     front = view.permute(x, order=order)
     total: Value | None = None
     for index, weight in taps:
-        rows = take(front, index, what="index")
+        rows = view.permute(take(front, index, what="index"), order=back)
         if weight is not None:
-            rows = rows * ar.expand(
-                column(weight, (weight.size,) + (1,) * (x.ndim - 1)), rows.shape
-            )
+            shape = tuple(weight.size if b == a else 1 for b in range(x.ndim))
+            rows = rows * ar.expand(column(weight, shape), rows.shape)
         total = rows if total is None else total + rows
     assert total is not None
-    return view.permute(total, order=tuple(order.index(b) for b in range(x.ndim)))
+    return total
 
 
 # ---- antialiasing -------------------------------------------------------------------------------
@@ -132,18 +136,69 @@ def _filter(mode: str, x: Value) -> Value:
     return el.where(ar.eq(x, 0), ar.full_like(x, 1.0), inside)
 
 
-def _antialias_matrix(n: int, o: int, mode: str, step: float, dtype: DType) -> Value:
-    """[n, o]: the weight of input element i in result element j; columns sum to 1."""
+def _antialias(
+    n: int, o: int, mode: str, step: float, dtype: DType
+) -> tuple[Value, Value, Callable[[Value, Value], Value]]:
+    """[o] each: the first element that a result is made of, and that behind its last; and the
+    weights of those at places [.., o] (0 outside), where the results' first elements are given.
+    """
     reach = SUPPORTS[mode] * max(step, 1.0)
     centre = (_numbers(o, dtype) + 0.5) * step
     first = ar.maximum(ar.cast(el.trunc(centre - reach + 0.5), dtypes.int64), 0)
     last = ar.minimum(ar.cast(el.trunc(centre + reach + 0.5), dtypes.int64), n)
+
+    def weights(place: Value, inside: Value) -> Value:
+        distance = ar.sub(ar.cast(place, dtype), centre) + 0.5
+        found = _filter(mode, distance * (1.0 / step if step >= 1.0 else 1.0))
+        found = el.where(inside, found, ar.zeros_like(found))
+        total = column(rd.sum_(found, axes=(0,)), (1, o))
+        return found / ar.expand(total, found.shape)
+
+    return first, last, weights
+
+
+def _antialias_taps(n: int, o: int, mode: str, step: float, dtype: DType) -> tuple[Value, Value]:
+    """[t, o] each: the elements that a result is made of, and their weights, which sum to 1. One of
+    fewer elements has the first one again, of weight 0.
+    """
+    first, last, weights = _antialias(n, o, mode, step, dtype)
+    count = _tap_count(mode, step)
+    place = ar.add(column(source.iota(size=count), (count, 1)), first)
+    inside = ar.lt(place, last)
+    return el.where(inside, place, ar.expand(first, (count, o))), weights(place, inside)
+
+
+def _tap_count(mode: str, step: float) -> int:
+    """The most elements that a result is made of."""
+    return 2 * math.ceil(SUPPORTS[mode] * max(step, 1.0)) + 1
+
+
+def _antialias_matrix(n: int, o: int, mode: str, step: float, dtype: DType) -> Value:
+    """[n, o]: the weight of input element i in result element j; columns sum to 1."""
+    first, last, weights = _antialias(n, o, mode, step, dtype)
     place = column(source.iota(size=n), (n, 1))
-    distance = ar.sub(ar.cast(place, dtype), centre) + 0.5
-    weights = _filter(mode, distance * (1.0 / step if step >= 1.0 else 1.0))
-    inside = ar.logical_and(ar.ge(place, first), ar.lt(place, last))
-    weights = el.where(inside, weights, ar.zeros_like(weights))
-    return weights / ar.expand(column(rd.sum_(weights, axes=(0,)), (1, o)), (n, o))
+    return weights(place, ar.logical_and(ar.ge(place, first), ar.lt(place, last)))
+
+
+def _row(x: Value, number: int) -> Value:
+    """A row of a matrix."""
+    o = x.shape[1]
+    row = view.slice_(x, starts=(number, 0), sizes=(1, o), steps=(1, 1))
+    return view.reshape(row, shape=(o,))
+
+
+def _antialiased(
+    x: Value, a: int, o: int, mode: str, step: float, dtype: DType, rounded: Any = lambda w: w
+) -> Value:
+    """Axis `a` with weights of a dtype (`rounded`, and then in that of x): by taps where these are
+    few, else by a matrix.
+    """
+    n = x.shape[a]
+    if _tap_count(mode, step) > MOST_TAPS:
+        return _mixed(x, a, ar.cast(rounded(_antialias_matrix(n, o, mode, step, dtype)), x.dtype))
+    places, weights = _antialias_taps(n, o, mode, step, dtype)
+    weights = ar.cast(rounded(weights), x.dtype)
+    return _tapped(x, a, [(_row(places, t), _row(weights, t)) for t in range(places.shape[0])])
 
 
 def _mixed(x: Value, a: int, matrix: Value) -> Value:
@@ -212,8 +267,11 @@ def _resized_bytes(
         wide = ar.cast(x, whole)
         if antialias:
             step = _step(n, o, align_corners, factor)
-            matrix = _antialias_matrix(n, o, mode, step, dtypes.float64)
-        elif mode == "bicubic":
+            x = _as_bytes(
+                _antialiased(wide, a, o, mode, step, dtypes.float64, lambda w: _sixteen_bits(w)[0])
+            )
+            continue
+        if mode == "bicubic":
             matrix = _tap_matrix(n, _cubic(n, o, align_corners, factor, dtypes.float64))
         else:
             taps = _linear(n, o, align_corners, factor, dtypes.float64)
@@ -282,7 +340,7 @@ def _resized(
         if antialias:
             step = _step(n, o, align_corners, factor)
             if n != o or step != 1.0:
-                result = _mixed(result, a, _antialias_matrix(n, o, mode, step, whole))
+                result = _antialiased(result, a, o, mode, step, whole)
         else:
             taps = (_cubic if mode == "bicubic" else _linear)(n, o, align_corners, factor, whole)
             result = _tapped(result, a, taps) if taps else result
@@ -423,8 +481,25 @@ def interpolate(
     _check_mode(input, mode, bool(align_corners), antialias)
     if mode == "area":
         return AREA[input.ndim](input, sizes)
+    if antialias and scales is None and not align_corners:
+        made = _resized_at_once(input, sizes, mode)
+        if made is not None:
+            return made
     attributes = (mode, sizes, scales, bool(align_corners), bool(antialias))
     return record(EVENTS[mode, input.ndim, bool(antialias)], (input,), attributes)
+
+
+def _resized_at_once(input: Tensor, size: Any, mode: str) -> Tensor | None:
+    """Images that hold their data and need no gradient, resized without a program: each size would
+    be another. None where that is not so.
+    """
+    dtype = input.dtype
+    known = (dtype is dtypes.uint8 or dtype is dtypes.float32) and mode in ("bilinear", "bicubic")
+    if not known or min(*size, *input.shape) <= 0 or input._meta.steps is not None:
+        return None
+    if OPTIONS.watch_nan or not writable(input):
+        return None
+    return from_fresh(resize_array(input._array(), list(size), mode), dtype)
 
 
 def upsample(

@@ -14,7 +14,7 @@ from typing import Any
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.elements import memory_element
-from flambeau.execute.cpu.emit import I8, I64, PTR, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import F32, I8, I32, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.engine import kernel_addresses
 
 LANES = 16
@@ -262,6 +262,59 @@ def written(itemsize: int, source: bool, lines: bool) -> int:
                         value = e.load(e.gep(read, size, step), type_, itemsize)
                     place = e.gep(to, size, e.op("mul", within.index, right))
                     e.store(place, value, itemsize)
+        e.give(0)
+
+    return _address(_emitted(body))
+
+
+@cache
+def mixed_rows(bytes_too: bool) -> int:
+    """Writes rows that are sums of others: the second tensor, [images, o, columns], of the first
+    one, [images, n, columns]. Row j is that of rows from `first[j]` to before `last[j]` (the third
+    and fourth tensor, int64) times its weights (the fifth, [o, most]). Words: images, n, o,
+    columns, most, bits. All is float32; or the rows are bytes and the weights int32, and sums are
+    shifted to the right by the bits with rounding, and limited.
+    """
+    here, sums = (I8, I32) if bytes_too else (F32, F32)
+
+    def body(e: _Kernel) -> None:
+        source, target, first, last, weights = map(e.address, range(5))
+        images, n, o, columns, most, bits = map(e.word, range(6))
+        begin = e.const(0, sums)
+        if bytes_too:
+            shift = e.cast("trunc", bits, "i32")
+            begin = e.op("shl", e.const(1, I32), e.op("sub", shift, e.const(1, I32)))
+        wide, whole = (e.op("and", columns, e.i64(-lanes)) for lanes in (4 * LANES, LANES))
+        parts = (e.i64(0), wide, 4 * LANES), (wide, whole, LANES), (whole, columns, 1)
+        size = here.bits // 8
+        with e.loop(e.i64(0), images) as image, e.loop(e.i64(0), o) as row:
+            from_, to = (e.load(e.gep(p, "i64", row.index), I64) for p in (first, last))
+            known = e.gep(weights, sums.element, e.op("mul", row.index, most))
+            read = e.op("mul", e.op("mul", image.index, n), columns)
+            line = e.op("add", e.op("mul", image.index, o), row.index)
+            write = e.gep(target, here.element, e.op("mul", line, columns))
+            for start, stop, lanes in parts:
+                type_ = sums.with_lanes(lanes)
+                with e.loop(start, stop, lanes) as column:
+                    place = e.gep(source, here.element, e.op("add", read, column.index))
+                    with e.loop(from_, to, 1, [e.splat(begin, lanes)]) as tap:
+                        number = e.op("sub", tap.index, from_)
+                        weight = e.splat(e.load(e.gep(known, sums.element, number), sums), lanes)
+                        other = e.gep(place, here.element, e.op("mul", tap.index, columns))
+                        value = e.load(other, here.with_lanes(lanes), size)
+                        total = tap.carried[0]
+                        if bytes_too:
+                            product = e.op("mul", e.cast("zext", value, "i32"), weight)
+                            tap.yield_([e.op("add", total, product)])
+                        else:
+                            tap.yield_([e.op("fadd", total, e.op("fmul", value, weight))])
+                    total = tap.carried[0]
+                    if bytes_too:
+                        total = e.op("ashr", total, e.splat(shift, lanes))
+                        total = e.intrinsic("llvm.smax", total, e.const(0, type_))
+                        total = e.intrinsic("llvm.smin", total, e.const(255, type_))
+                        total = e.cast("trunc", total, "i8")
+                    e.store(e.gep(write, here.element, column.index), total, size)
         e.give(0)
 
     return _address(_emitted(body))

@@ -72,21 +72,26 @@ def join(
     return joined, rename
 
 
+FAR = 16  # elements: in another line of the cache
+
+
 def access_quality(expression: Expression, variable: Variable) -> float:
     """How well an access runs along `variable`: 1 contiguous, less when strided or computed."""
     for atom in expression.nested():
         if isinstance(atom, Variable) and atom.number == variable.number:
             return OPAQUE
-    step = 0
+    step, picked = 0, False
     for atom, coefficient in expression.terms:
         if isinstance(atom, Variable) and atom.number == variable.number:
             step = coefficient
-        elif isinstance(atom, Runtime) and any(
-            v.number == variable.number for v in atom.node.variables
-        ):
-            return OPAQUE
+        elif isinstance(atom, Runtime):
+            picked = True
+            if any(v.number == variable.number for v in atom.node.variables):
+                return OPAQUE
     if step == 0:
         return 0.9
+    if picked and abs(step) >= FAR:
+        return OPAQUE  # what is picked may at least lie together along the index
     return 1.0 if step in (1, -1) else STRIDED
 
 

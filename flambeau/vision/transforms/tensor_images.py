@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.functional.array_resize import resize_array
 from flambeau.vision._torch import (
     F,
     Tensor,
@@ -268,6 +269,12 @@ def resize(img: Tensor, size: list[int], mode: str, antialias: bool | None) -> T
     """The image at another size; antialiasing is for the modes bilinear and bicubic."""
     check(img)
     smooth = mode in ("bilinear", "bicubic")
+    host = on_host(img) if antialias and smooth and img.dtype in (uint8, float32) else None
+    if host is not None and host.size and min(size) > 0:
+        made = resize_array(host.astype(np.float32, copy=False), list(size), mode)
+        if img.dtype is uint8:
+            made = made.clip(0, 255).round()
+        return from_array(made, img.dtype)
     batch = F.interpolate(
         unsqueezed(img, (float32, float64)),
         size=list(size),

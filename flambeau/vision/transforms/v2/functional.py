@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.functional.array_resize import resize_array
 from flambeau.vision._torch import (
     Tensor,
     dtype_of_array,
@@ -22,7 +23,6 @@ from flambeau.vision._torch import dtype as DType
 from flambeau.vision.pillow import is_pil_image, pillow
 from flambeau.vision.transforms import functional as v1
 from flambeau.vision.transforms import pil_images, tensor_images, tensor_warps
-from flambeau.vision.transforms.byte_resize import resize_bytes
 from flambeau.vision.transforms.conversion import pil_to_tensor, to_pil_image, to_tensor
 from flambeau.vision.transforms.functional import (
     adjust_brightness,
@@ -109,7 +109,7 @@ def resize(
         return v1.resize(inpt, size, mode, max_size, antialias)
     height, width = get_size(inpt)
     new = v1.resized_size(height, width, [size] if isinstance(size, int) else size, max_size)
-    return from_array(resize_bytes(host, new, mode.value), uint8)
+    return from_array(resize_array(host, new, mode.value), uint8)
 
 
 def pad(inpt: Any, padding: Any, fill: Any = None, padding_mode: str = "constant") -> Any:
