@@ -17,6 +17,13 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "the maximum of numbers and a NaN with a sign": """
+x = torch.tensor([[-1.331, 0.366, -0.238], [-1.595, -0.052, 1.189]], requires_grad=True)
+nothing = torch.ones((0, 3)).var(0, keepdim=True)
+y = torch.maximum(x, nothing)
+z = torch.minimum(x, nothing)
+(y.sum() + z.sum()).backward()
+""",
     "a hook behind a write at places, of what leads to nothing": """
 x = torch.tensor([[0.5, -1.5], [1.25, 2.0]], requires_grad=True)
 y = x / 2

@@ -7,6 +7,7 @@ executor do).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -158,9 +159,15 @@ def _round_half_constant(number: float, dtype: DType) -> float:
         return float(dtypes.float32_from_bfloat16(bits))
 
 
+# Spellings of NaN (see `emit.float_literal`): of either sign, with any payload.
+_NAN = re.compile(
+    r"0x(?:[7F]FF(?!0{13})[0-9A-F]{13}|H[7F][C-F](?!00)|H[7F][D-F]|R[7F]F(?!80)[89A-F])"
+)
+
+
 def is_literal(register: Reg) -> bool:
     """Whether a register is a constant (and not a NaN)."""
-    return not register.name.startswith("%") and "0x7FF8" not in register.name
+    return not register.name.startswith("%") and _NAN.search(register.name) is None
 
 
 def lowest(dtype: DType) -> float | int | bool:
