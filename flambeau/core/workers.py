@@ -16,52 +16,68 @@ class Workers:
     """At most `most` threads, which begin with the first piece of work and end when none is left.
 
     `drops`: what has not begun when the program ends is dropped (nobody waits for it then).
+
+    Note: interrupts
+        They come between any two steps of the main thread. `with` a lock of the interpreter's own
+        is one step; a Condition's is not, and would stay locked. A thread counts while it lives.
     """
 
     def __init__(self, name: str, most: int = 1, drops: bool = False) -> None:
         self.name = name
         self.most = most
         self.drops = drops
-        self._state = threading.Condition()
+        self._lock = threading.RLock()
+        self._state = threading.Condition(self._lock)
         self._waiting: deque[tuple[Outcome[Any], Callable[[], Any]]] = deque()
-        self._threads = 0
+        self._threads: list[threading.Thread] = []
         self._busy = 0
         self._paused = False
 
     def ask(self, work: Callable[[], T]) -> Outcome[T]:
         """Has work() done by a thread: its result, or its exception."""
         outcome: Outcome[T] = Outcome()
-        with self._state:
+        thread = threading.Thread(target=self._work, name=self.name)
+        with self._lock:
             self._waiting.append((outcome, work))
-            if self._threads >= self.most:
+            self._threads = [t for t in self._threads if t.ident is None or t.is_alive()]
+            if len(self._threads) >= self.most:
                 return outcome
-            self._threads += 1
+            self._threads.append(thread)
         try:
-            threading.Thread(target=self._work, name=self.name).start()
+            thread.start()
         except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
+            self._forget(thread)
             self._work()
+        except BaseException:
+            if thread.ident is None:
+                self._forget(thread)
+            raise
         return outcome
+
+    def _forget(self, thread: threading.Thread) -> None:
+        with self._lock:
+            self._threads = [other for other in self._threads if other is not thread]
 
     def pause(self) -> None:
         """Waits for the pieces under way, and lets none begin: before a fork."""
-        with self._state:
+        with self._lock:
             self._paused = True
             while self._busy:
                 self._state.wait()
 
     def go_on(self) -> None:
-        with self._state:
+        with self._lock:
             self._paused = False
             self._state.notify_all()
 
     def _work(self) -> None:
         while True:
-            with self._state:
+            with self._lock:
                 while self._paused:
                     self._state.wait()
                 ended = self.drops and not threading.main_thread().is_alive()
                 if not self._waiting or ended:
-                    self._threads -= 1
+                    self._forget(threading.current_thread())
                     return
                 outcome, work = self._waiting.popleft()
                 self._busy += 1
@@ -71,6 +87,6 @@ class Workers:
                 outcome.set_exception(error)
             finally:
                 del outcome, work
-                with self._state:
+                with self._lock:
                     self._busy -= 1
                     self._state.notify_all()
