@@ -2,7 +2,7 @@
 
 An axis is resized by taps: each place of the result is a sum of few elements times weights that
 depend on the place alone. Nearest neighbours have one tap, linear interpolation two, cubic four;
-with antialiasing the taps are a banded matrix.
+with antialiasing as many as the axis shrinks, a banded matrix where those are very many.
 """
 
 from __future__ import annotations

@@ -68,18 +68,10 @@ def flush() -> None:
         following: Any = False
         card = known.card
         if card is not None:
-            if not card.shared:
-                following = known.replay(card.address, rec, _settling, LOCAL.root)
-            elif observer is None:
-                with _settling:
-                    following = known.replay(card.address, rec, _settling, LOCAL.root)
+            following = _replayed(known, card, rec)
         if following is False and known.other is not None and known.other.card is not None:
             card = known.other.card
-            if not card.shared:
-                following = known.replay(card.address, rec, _settling, LOCAL.root)
-            elif observer is None:
-                with _settling:
-                    following = known.replay(card.address, rec, _settling, LOCAL.root)
+            following = _replayed(known, card, rec)
         if following:
             if LOCAL.rec is rec:  # and no finalizer has recorded anything
                 LOCAL.rec = following
@@ -104,6 +96,16 @@ def flush() -> None:
                 rec.state = DEAD
                 rec.trace = None
                 rec.done = True
+
+
+def _replayed(known: Known, card: Card, rec: Recording) -> Any:
+    """What the native call gives (see `replay`); False where it may not be made."""
+    if not card.shared:
+        return known.replay(card.address, rec, _settling, LOCAL.root)
+    if WATCH.observer is not None:
+        return False  # who is told of runs that take long
+    with _settling:
+        return known.replay(card.address, rec, _settling, LOCAL.root)
 
 
 def end_step() -> None:
