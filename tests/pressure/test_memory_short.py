@@ -15,6 +15,7 @@ SCRIPT = """
 import resource, sys
 import numpy as np
 import flambeau as torch
+from flambeau.record import native_calls
 
 HEAD = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory:"
 
@@ -50,6 +51,8 @@ def losses(short):
     return found
 
 wanted = losses(False)
+# What is compiled once, on threads with memory of their own, is there before memory is short.
+native_calls.native_calls(), native_calls.plain_calls()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (600 << 20),) * 2)
 for turn in range(int(sys.argv[1])):
