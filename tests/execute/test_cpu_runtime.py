@@ -417,8 +417,8 @@ def test_the_limit_holds_for_many_processes_that_are_killed(tmp_path: Path) -> N
             for writer in writers:
                 writer.kill()
                 writer.wait()
-        # Beyond the limit is what others write while one looks.
-        assert swept == 3 and max(looks) <= cache.limit + 100_000
+        # Beyond the limit is what others write while one looks: the more, the busier the machine.
+        assert swept == 3 and max(looks) <= 2 * cache.limit
     cache.put(os.urandom(32), os.urandom(100))
     size = cache.tally.read()
     assert size is not None and stored(cache) <= size <= cache.limit + 2 * objects.TALLY_UNIT
