@@ -20,7 +20,7 @@ from flambeau.record.entering import PLAIN
 from flambeau.record.meta import Meta, meta_of, plain_meta
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
-from flambeau.record.recorder import LOCAL, made_by_python
+from flambeau.record.recorder import LOCAL, done_by_python
 from flambeau.tensor.making import fresh
 from flambeau.tensor.tensor import Tensor
 
@@ -41,7 +41,7 @@ def _call(name: str) -> Any:
     """A native call; None where there is none, or where somebody watches."""
     call = getattr(PLAIN, name)
     if call is None:
-        made_by_python()
+        done_by_python()
         return None
     if LOCAL.capture is not None or WATCH.observer is not None or OPTIONS.sync:
         return None

@@ -97,7 +97,7 @@ NATIVE = Native()
 
 
 class Plain:
-    """Native calls that make tensors over data, once Python has made `left` more of them."""
+    """Native calls that make, read and write plain data, once Python has done so `left` times."""
 
     left = 1000
     alias: Any = None
@@ -108,6 +108,8 @@ class Plain:
     over: Any = None
     answer: Any = None
     write: Any = None
+    array: Any = None
+    number: Any = None
 
 
 PLAIN = Plain()

@@ -1,5 +1,5 @@
 """The recorder's native calls: `known_op` and `first_gradients` of `known_ops`, `pieces.repeat`;
-and those that record nothing, of `known_views` and `known_memory`.
+and those that record nothing, of `known_views`, `known_memory`, `known_data`, `known_reads`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flambeau.core import dtypes
 from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds, entrances, kept_functions, pool
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
-from flambeau.record import known_data, known_memory, known_ops, known_views, pieces, replay, words
+from flambeau.record import (
+    known_data,
+    known_memory,
+    known_ops,
+    known_reads,
+    known_views,
+    pieces,
+    replay,
+    words,
+)
 from flambeau.record.handle import Family, Handle
 from flambeau.record.meta import Meta
 from flambeau.record.recording import Recording
@@ -44,6 +54,8 @@ class PlainCalls(NamedTuple):
     known_over: Callable[[Any, Any, int, bool], Any]
     known_answer: Callable[..., Any]
     known_write: Callable[..., Any]
+    known_array: Callable[[Any, bool], Any]
+    known_number: Callable[[Any], Any]
 
 
 # What records, and what that calls.
@@ -66,9 +78,10 @@ def native_calls() -> Calls | None:
 @cache
 def plain_calls() -> PlainCalls | None:
     """The same of those that record nothing."""
-    entries = (*known_views.ENTRIES, *known_memory.ENTRIES, *known_data.ENTRIES)
+    made = *known_views.ENTRIES, *known_memory.ENTRIES
+    entries = (*made, *known_data.ENTRIES, *known_reads.ENTRIES)
     used = known_ops.family_of, known_ops.offset_of, known_ops.appended, known_ops.shorten
-    own = (*known_views.INLINED, *known_memory.INLINED, *known_data.INLINED)
+    own = *known_views.INLINED, *known_memory.INLINED, *known_data.INLINED, *known_reads.INLINED
     found = _builtins(entries, (*own, *used))
     return None if found is None else PlainCalls(*found)
 
@@ -82,15 +95,20 @@ def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | Non
         given = {"NEW": words.maker(), "GENERAL_LOOKUP": words.general_lookup()}
         HELD.append(np.zeros(2, np.int64))
         given["ADDRESSES"] = address_of(HELD[-1])
+        HELD.append(np.zeros(2 * known_reads.MOST_AXES, np.int64))
+        given["LAYOUT"] = address_of(HELD[-1])
+        given["NEW_ARRAY"] = known_reads.array_maker()
         HELD.append(known_views.lonely())
     except words.Unknown:
         return None
     given["LONELY"] = address_of(HELD[-1])
     names = {f"NAME_{name.upper()}": name for name in ATTRIBUTES}
     classes = {"FAMILY": Family, "STORAGE": Storage, "BUFFER": Buffer, "NDARRAY": np.ndarray}
+    kinds = {name.upper(): getattr(dtypes, name) for name in known_reads.DTYPES}
     given |= words.addresses(
-        TENSOR=tensor, PARAMETER=parameter, ARRAY=array, MINUS_ONE=-1, **classes, **names
-    )
+        TENSOR=tensor, PARAMETER=parameter, ARRAY=array, BYTEARRAY=bytearray, MINUS_ONE=-1, ONE=1,
+        TRUTH=dtypes.bool_, **classes, **kinds, **names,
+    )  # fmt: skip
     return builtins(entries, (*inlined, *SHARED), numbers, given)
 
 
@@ -127,9 +145,9 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
         (Buffer, "BUFFER", words.public(Buffer)),
         (State, "STATE", words.public(State)),
         (Handle, "HANDLE", ("_meta", "_rec", "_num")),
-        (Meta, "META", ("dtype", "requires_grad", "silent")),
+        (Meta, "META", ("dtype", "extents", "numel", "requires_grad", "silent", "strides")),
         (Family, "FAMILY", ("frame", "leaf", "members", "number", "rec")),
-        (DType, "DTYPE", ("itemsize",)),
+        (DType, "DTYPE", ("itemsize", "numpy")),
     )
     for name in ATTRIBUTES:
         place = 0 if found["LOOKUP"] else _one([words.place_of_value(c, name) for c in classes])
@@ -137,7 +155,9 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found["DICT"] = _one([words.place_of_dictionary(cls) for cls in classes])
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
-    found |= known_memory.data_places()
+    found |= known_memory.data_places() | known_reads.array_places()
+    for name in ("MOST_AXES", "OWNS", "WRITEABLE"):
+        found[name] = getattr(known_reads, name)
     found["REFERENT"] = known_views.referent()
     for name in ("PRESENT_WORDS", "ENTRY_WORDS", "HANDLE_WORDS"):
         found[name] = getattr(pieces, name)

@@ -111,8 +111,8 @@ def use_native_calls() -> None:
             NATIVE.first_gradients, NATIVE.repeat = calls.first_gradients, calls.repeat
 
 
-def made_by_python() -> None:
-    """Counts tensors over data that Python has made: once they are many, native calls make them."""
+def done_by_python() -> None:
+    """Counts plain tensors that Python has made or read: once they are many, native calls do."""
     PLAIN.left -= 1
     if PLAIN.left == 0 and not OPTIONS.sync and OPTIONS.executor != "reference":
         from flambeau.execute.cpu import bounds
@@ -121,7 +121,8 @@ def made_by_python() -> None:
         calls = None if bounds.switched_on() else plain_calls()
         if calls is not None:
             PLAIN.alias, PLAIN.view, PLAIN.views, PLAIN.show = calls[:4]
-            PLAIN.fresh, PLAIN.over, PLAIN.answer, PLAIN.write = calls[4:]
+            PLAIN.fresh, PLAIN.over, PLAIN.answer, PLAIN.write = calls[4:8]
+            PLAIN.array, PLAIN.number = calls[8:]
 
 
 def set_handle_class(cls: type[Any]) -> None:
@@ -515,7 +516,7 @@ def alias(x: Handle, meta: Meta, offset: int) -> Any:
         known = PLAIN.alias(x, meta, offset)
         if known is not None:
             return known
-    made_by_python()
+    done_by_python()
     out = new(_handle_class)
     out._meta = meta
     out._rec = None

@@ -9,7 +9,7 @@ import numpy as np
 from flambeau.core.addresses import address_of
 from flambeau.record.entering import PLAIN
 from flambeau.record.meta import Meta
-from flambeau.record.recorder import made_by_python
+from flambeau.record.recorder import done_by_python
 from flambeau.record.storage import Buffer, Storage, allocate
 from flambeau.tensor.tensor import Tensor, from_storage
 
@@ -23,7 +23,7 @@ def fresh(meta: Meta, fill: int | None = None) -> Tensor:
         made: Tensor | None = PLAIN.fresh(meta, nbytes, fill)
         if made is not None:
             return made
-    made_by_python()
+    done_by_python()
     storage = Storage(allocate(nbytes + -nbytes % 8))
     storage.buffer.nbytes = nbytes
     if fill is not None:
@@ -39,7 +39,7 @@ def over(meta: Meta, owner: Any, nbytes: int, exposed: bool) -> Tensor:
         made: Tensor | None = PLAIN.over(meta, owner, nbytes, exposed)
         if made is not None:
             return made
-    made_by_python()
+    done_by_python()
     storage = Storage(Buffer(owner, address_of(owner) if nbytes else 0, nbytes, 0))
     if exposed:
         storage.exposed, storage.foreign = True, owner

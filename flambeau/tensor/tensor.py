@@ -287,19 +287,33 @@ class Tensor(Base):
         meta = self._meta
         if meta.numel != 1:
             raise RuntimeError(f"a Tensor with {meta.numel} elements cannot be converted to Scalar")
+        if PLAIN.number is not None:
+            if self._rec is LOCAL.rec:
+                flush()
+            number = PLAIN.number(self)
+            if number is not None:
+                return number
         reader = READERS.get(meta.dtype)
         if reader is None:
             return self._values().item()
         storage = self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
             storage = self._settled()
+        recorder.done_by_python()
         return reader(storage.buffer.address + self._offset * meta.dtype.itemsize).value
 
     def tolist(self) -> Any:
         """The values as nested Python lists (a number for a 0-d tensor)."""
+        if PLAIN.array is not None:
+            if self._rec is LOCAL.rec:
+                flush()
+            array = PLAIN.array(self, False)
+            if array is not None:
+                return array.tolist()
         meta, storage = self._meta, self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
             storage = self._settled()
+        recorder.done_by_python()
         if not meta.numel or meta.dtype is dtypes.bfloat16:
             return self._values().tolist()
         start, buffer = self._offset * meta.dtype.itemsize, storage.buffer
@@ -311,6 +325,13 @@ class Tensor(Base):
     def numpy(self, *, force: bool = False) -> Any:
         """A NumPy array that shares the tensor's memory."""
         meta = self._meta
+        if PLAIN.array is not None and not meta.requires_grad:
+            if self._rec is LOCAL.rec:
+                flush()
+            array = PLAIN.array(self, True)
+            if array is not None:
+                return array
+        recorder.done_by_python()
         if meta.requires_grad and LOCAL.grad_mode and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
@@ -374,6 +395,10 @@ class Tensor(Base):
         meta = self._meta
         if meta.requires_grad:
             warn_once(SCALAR_WITH_GRADIENT)
+        if PLAIN.number is not None:
+            value = PLAIN.number(self)
+            if value.__class__ is float:
+                return value
         value = self.item() if meta.numel == 1 else self._only()
         return value if value.__class__ is float else float(value)
 

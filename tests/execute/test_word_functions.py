@@ -12,7 +12,17 @@ import pytest
 from flambeau.core.cpython import LAYOUT
 from flambeau.execute.cpu.entrances import available, builtins
 from flambeau.execute.cpu.references import new_reference, put, release, replaced
-from flambeau.execute.cpu.word_functions import api, at, call, given, translated, word
+from flambeau.execute.cpu.word_functions import (
+    api,
+    at,
+    byte,
+    call,
+    given,
+    int32,
+    single,
+    translated,
+    word,
+)
 
 pytestmark = pytest.mark.skipif(not available(), reason="the interpreter has no such calls")
 SIZE = 8
@@ -62,6 +72,26 @@ def reference(number: int, most: int) -> list[int]:
         if steps == most:
             break
     return [number, steps | 5 << 20, int(steps > 3 and steps != 5) - 2]
+
+
+def smaller(_: int, args: int, count: int) -> Any:
+    """The float32 at an address; what the numbers of 32 and 8 bits there are goes before it."""
+    place = api.PyLong_AsVoidPtr(word[args])
+    word[place - 2 * SIZE] = int32[place]
+    word[place - SIZE] = byte[place + 3]
+    return api.PyFloat_FromDouble(single[place])
+
+
+@pytest.mark.parametrize("bits", [0, 0x3FC00000, 0x80000001, 0xFF7FFFFF, 0x7F800000, 0x80000000])
+def test_what_is_smaller_than_a_word(bits: int) -> None:
+    call = builtins([smaller], [], {"SIZE": SIZE}, {})
+    assert call is not None
+    memory = np.zeros(3, np.int64)
+    number = memory[2:].view(np.uint32)
+    number[:] = bits, 0xDEADBEEF
+    found, expected = call[0](memory[2:].ctypes.data), float(number.view(np.float32)[0])
+    assert (found, np.signbit(found)) == (expected, np.signbit(expected))
+    assert memory[:2].tolist() == [int(number.view(np.int32)[0]), bits >> 24]
 
 
 def test_loops_branches_and_memory() -> None:

@@ -12,12 +12,12 @@ import pytest
 import flambeau
 from flambeau.functional.constants import SMALL
 from flambeau.record.entering import PLAIN
-from flambeau.record.native_calls import plain_calls
+from flambeau.record.native_calls import PlainCalls, plain_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import LOCAL
 from flambeau.tensor.literals import array_from_data, packed
 
-WAYS = ["alias", "view", "views", "show", "fresh", "over", "answer", "write"]
+WAYS = [name.removeprefix("known_") for name in PlainCalls._fields]
 DTYPES = [
     "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
     "complex64", "complex128",

@@ -28,7 +28,7 @@ def native() -> Iterator[None]:
     """Native calls from the first tensor on."""
     if PLAIN.answer is None:
         PLAIN.left = 1
-        recorder.made_by_python()
+        recorder.done_by_python()
     if PLAIN.answer is None:
         pytest.skip("this interpreter has no native calls")
     yield

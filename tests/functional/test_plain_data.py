@@ -11,11 +11,11 @@ import pytest
 import flambeau
 from flambeau.functional import plain_data
 from flambeau.record.entering import PLAIN
-from flambeau.record.native_calls import plain_calls
+from flambeau.record.native_calls import PlainCalls, plain_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import LOCAL
 
-WAYS = ["alias", "view", "views", "show", "fresh", "over", "answer", "write"]
+WAYS = [name.removeprefix("known_") for name in PlainCalls._fields]
 
 
 @pytest.fixture(params=["python", "native"], autouse=True)

@@ -14,14 +14,14 @@ import flambeau as torch
 from flambeau.functional import views
 from flambeau.record.entering import PLAIN
 from flambeau.record.meta import meta_of, plain_meta
-from flambeau.record.native_calls import plain_calls
+from flambeau.record.native_calls import PlainCalls, plain_calls
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import LOCAL, view_alias, view_aliases
 from flambeau.tensor.making import fresh, over
 
 CALLS: Any = plain_calls()
 pytestmark = pytest.mark.skipif(CALLS is None or OPTIONS.sync, reason="no native calls")
-WAYS = ["alias", "view", "views", "show", "fresh", "over", "answer", "write"]
+WAYS = [name.removeprefix("known_") for name in PlainCalls._fields]
 
 
 @pytest.fixture(autouse=True)

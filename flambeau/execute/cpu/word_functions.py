@@ -4,6 +4,8 @@ What runs many times between two lines of a user's program is too slow in Python
 to read as LLVM text. So it is written in Python and translated. Every value is a word of 64 bits:
 
     word[a], word[a] = b        the word at address a
+    single[a]                   the float32 at address a, as the bits of a float64
+    int32[a], byte[a]           the number of 32 bits there, with its sign; of 8 bits, without one
     + - * & | << and their =    arithmetic without overflow; comparisons are signed
     if, while, break, continue, return, and, or, not
     api.PyList_New(n)           a function of the interpreter's C interface
@@ -27,6 +29,9 @@ from typing import Any, NamedTuple
 
 # Names in functions that are translated; in Python they mean nothing.
 word: Any = None
+single: Any = None
+int32: Any = None
+byte: Any = None
 api: Any = None
 given: Any = None
 at: Any = None
@@ -37,6 +42,11 @@ GIVE_INT = frozenset(
     "PyErr_BadArgument PyGC_Disable PyGC_Enable PyList_Append PyObject_GenericSetAttr "
     "PyTime_PerfCounterRaw".split()
 )
+# Those that take a float64, whose bits the word is.
+TAKE_DOUBLE = frozenset(["PyFloat_FromDouble"])
+# What is loaded of words that are not 64 bits, and how it becomes one.
+_LOADED = {"single": ("float", "fpext float {} to double"), "int32": ("i32", "sext i32 {} to i64")}
+_LOADED["byte"] = "i8", "zext i8 {} to i64"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and", ast.BitOr: "or"}
 _BINARY |= {ast.LShift: "shl"}
 _COMPARED = {
@@ -264,7 +274,9 @@ class _Function:
             return str(number)
         if isinstance(node, ast.Attribute) and _is(node.value, "given"):
             return self.word_given(node.attr)
-        if isinstance(node, ast.Subscript):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            if node.value.id in _LOADED:
+                return self.loaded(node.value.id, self.value(node.slice))
             return self.put(f"load i64, ptr {self.place(node)}, align 8")
         if isinstance(node, ast.BinOp):
             left, right = self.value(node.left), self.value(node.right)
@@ -278,6 +290,13 @@ class _Function:
         if isinstance(node, ast.Call) and not node.keywords:
             return self.called(node)
         raise self.refused(node)
+
+    def loaded(self, name: str, address: str) -> str:
+        kind, widened = _LOADED[name]
+        place = self.put(f"inttoptr i64 {address} to ptr")
+        found = self.put(f"load {kind}, ptr {place}, align 1")
+        made = self.put(widened.format(found))
+        return self.put(f"bitcast double {made} to i64") if name == "single" else made
 
     def number(self, node: ast.expr) -> int | None:
         """What `at.NAME` is; None for anything else."""
@@ -310,6 +329,9 @@ class _Function:
             return self.put(f"call i64 {address}({', '.join(arguments[1:])})")
         if isinstance(target, ast.Attribute) and _is(target.value, "api"):
             function = self.put(f"inttoptr i64 {self.word_given(target.attr)} to ptr")
+            if target.attr in TAKE_DOUBLE:
+                bits = self.put(f"bitcast {arguments[0]} to double")
+                return self.put(f"call i64 {function}(double {bits})")
             if target.attr not in GIVE_INT:
                 return self.put(f"call i64 {function}({', '.join(arguments)})")
             number = self.put(f"call i32 {function}({', '.join(arguments)})")
