@@ -35,6 +35,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.value import Value
+from flambeau.record.entering import PLAIN
 from flambeau.record.meta import Meta, meta_of, plain_meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL
@@ -574,14 +575,27 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return _from_literal(data, kind)
 
 
+# (meta, bytes) of arrays that have become tensors, by type and extents.
+_ADOPTED: dict[Any, Any] = {}
+
+
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor over the array's own memory."""
+    if PLAIN.adopted is not None:
+        made: Tensor | None = PLAIN.adopted(ndarray, _ADOPTED)
+        if made is not None:
+            return made
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     kind = dtypes.from_numpy(ndarray.dtype)
     flags = ndarray.flags
     plain = flags.c_contiguous and (ndarray.base is None or 1 not in ndarray.shape)
     if plain and flags.writeable:
+        if len(_ADOPTED) == 1 << 12:
+            _ADOPTED.clear()
+        if ndarray.size:
+            known = plain_meta(kind, ndarray.shape), ndarray.nbytes
+            _ADOPTED[(ndarray.dtype, *ndarray.shape)] = known
         return over(plain_meta(kind, ndarray.shape), ndarray, ndarray.nbytes, exposed=True)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(

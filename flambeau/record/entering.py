@@ -106,6 +106,7 @@ class Plain:
     show: Any = None
     fresh: Any = None
     over: Any = None
+    adopted: Any = None
     answer: Any = None
     write: Any = None
     array: Any = None

@@ -120,25 +120,6 @@ def known_number(_: int, args: int, count: int) -> Any:
 # ---- what they are given -------------------------------------------------------------------------
 
 
-def array_places() -> dict[str, int]:
-    """Where arrays have what they are views of, and flags. Unknown where that is not found."""
-    whole = np.arange(6, dtype=np.int64)
-    part = whole[1:]
-    still = np.arange(3, dtype=np.int64)[::2]
-    still.flags.writeable = False
-    size = np.ndarray.__basicsize__
-    bases = [n for n in range(16, size, 8) if words.word(id(part) + n) == id(whole)]
-    probes = (whole, part, still)
-    flags = [
-        n
-        for n in range(16, size, 8)
-        if all(words.word(id(a) + n) & 0xFFFFFFFF == a.flags.num for a in probes)
-    ]
-    if len(bases) != 1 or len(flags) != 1:
-        raise words.Unknown
-    return {"NDARRAY_BASE": bases[0], "NDARRAY_FLAGS": flags[0]}
-
-
 def array_maker() -> int:
     """The address of NumPy's PyArray_NewFromDescr. Unknown where it does not what it should."""
     try:

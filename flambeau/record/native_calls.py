@@ -52,6 +52,7 @@ class PlainCalls(NamedTuple):
     known_show: Callable[[Any, Any, Any, Any, Any], Any]
     known_fresh: Callable[[Any, int, Any], Any]
     known_over: Callable[[Any, Any, int, bool], Any]
+    known_adopted: Callable[[Any, Any], Any]
     known_answer: Callable[..., Any]
     known_write: Callable[..., Any]
     known_array: Callable[[Any, bool], Any]
@@ -155,7 +156,8 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found["DICT"] = _one([words.place_of_dictionary(cls) for cls in classes])
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
-    found |= known_memory.data_places() | known_reads.array_places()
+    found |= known_memory.data_places()
+    found["ROW_MAJOR"] = known_memory.ROW_MAJOR
     for name in ("MOST_AXES", "OWNS", "WRITEABLE"):
         found[name] = getattr(known_reads, name)
     found["REFERENT"] = known_views.referent()

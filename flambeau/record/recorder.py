@@ -121,8 +121,8 @@ def done_by_python() -> None:
         calls = None if bounds.switched_on() else plain_calls()
         if calls is not None:
             PLAIN.alias, PLAIN.view, PLAIN.views, PLAIN.show = calls[:4]
-            PLAIN.fresh, PLAIN.over, PLAIN.answer, PLAIN.write = calls[4:8]
-            PLAIN.array, PLAIN.number = calls[8:]
+            PLAIN.fresh, PLAIN.over, PLAIN.adopted = calls[4:7]
+            PLAIN.answer, PLAIN.write, PLAIN.array, PLAIN.number = calls[7:]
 
 
 def set_handle_class(cls: type[Any]) -> None:

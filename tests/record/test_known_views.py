@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.functional import views
+from flambeau.functional import creation, views
 from flambeau.record.entering import PLAIN
 from flambeau.record.meta import meta_of, plain_meta
 from flambeau.record.native_calls import PlainCalls, plain_calls
@@ -180,3 +180,56 @@ def test_memory_goes_with_its_last_tensor() -> None:
     torch.ones(1).tolist()
     gc.collect()
     assert buffer() is None
+
+
+def arrays() -> list[Any]:
+    whole = np.arange(24, dtype=np.float32)
+    still = np.arange(3.0)
+    still.flags.writeable = False
+    return [
+        whole, whole.reshape(4, 6), whole.reshape(2, 3, 4)[1], whole.reshape(4, 6)[1:2], whole[:0],
+        whole.reshape(4, 6).T, whole.reshape(1, 24), whole[::2], np.zeros((1, 3)), np.array(2.5),
+        whole.reshape(4, 6)[:, 1:2], np.arange(6)[1:], np.ones((2, 2), bool), np.zeros(3, np.int16),
+        whole.view(np.int32), still,
+    ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_arrays_become_tensors_as_python_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+    for array in arrays():
+        torch.from_numpy(array)  # known from here on
+        native = torch.from_numpy(array)
+        with monkeypatch.context() as patched:
+            patched.setattr(PLAIN, "adopted", None)
+            python = torch.from_numpy(array)
+        count += CALLS.known_adopted(array, creation._ADOPTED) is not None
+        assert native._meta is python._meta and native._offset == python._offset
+        ours, theirs = native._storage, python._storage
+        assert (ours.exposed, ours.foreign is theirs.foreign) == (True, True)
+        assert ours.buffer.owner is theirs.buffer.owner
+        assert (ours.buffer.address, ours.nbytes) == (theirs.buffer.address, theirs.nbytes)
+        assert native.tolist() == array.tolist()
+        if array.flags.writeable and array.size:
+            native.zero_()
+            assert native.tolist() == array.tolist() == python.tolist()
+    assert count == 9
+
+
+def test_what_is_no_plain_array_is_left_to_python() -> None:
+    class Kind(np.ndarray):
+        pass
+
+    plain_array = np.arange(6.0)
+    torch.from_numpy(plain_array)
+    known = creation._ADOPTED
+    for other in (plain_array.view(Kind), plain_array.astype(">f8"), [1.0], None):
+        assert CALLS.known_adopted(other, known) is None
+    assert CALLS.known_adopted(plain_array.astype([("a", "f8")]), known) is None
+    with pytest.raises(TypeError, match="expected np.ndarray"):
+        torch.from_numpy([1.0])
+    references = sys.getrefcount(plain_array)
+    x = torch.from_numpy(plain_array)
+    assert sys.getrefcount(plain_array) > references
+    del x
+    assert sys.getrefcount(plain_array) == references
