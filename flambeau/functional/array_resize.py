@@ -7,11 +7,12 @@ rounded after each axis, with PyTorch's weights of 16 bits; float32 is summed up
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from flambeau.core import dtypes
 from flambeau.core.addresses import address_of
 
 Array = Any
@@ -44,6 +45,7 @@ class Taps(NamedTuple):
     bits: int
 
 
+@lru_cache(maxsize=32)
 def taps(n: int, o: int, mode: str, dtype: Any) -> Taps:
     """The taps of an axis of n places that gets o; dtype: uint8 or float32."""
     kind: Any = np.float64 if dtype == np.uint8 else np.float32
@@ -65,22 +67,35 @@ def taps(n: int, o: int, mode: str, dtype: Any) -> Taps:
     return Taps(first, last, np.ascontiguousarray(whole), int(bits))
 
 
-@cache
-def _kernel(bytes_too: bool) -> Any:
+class _Pass:
+    """A kernel, the arrays it works on, and its words."""
+
+    def __init__(self, kernel: int, arrays: tuple[Array, ...], *words: int) -> None:
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+        self.kernel = kind(kernel)
+        self.arrays = arrays
+        self.addresses = np.array([address_of(array) for array in arrays], np.int64)
+        self.words = np.array(words, np.int64)
+        self.places = address_of(self.addresses), address_of(self.words)
+
+    def run(self) -> None:
+        self.kernel(*self.places, 0)
+
+
+def _turn(source: Array, target: Array) -> _Pass:
+    """Transposes a matrix."""
+    from flambeau.execute.cpu.data_kernels import turned
+
+    return _Pass(turned(dtypes.from_numpy(source.dtype)), (source, target), *source.shape)
+
+
+def _mix(source: Array, target: Array, known: Taps) -> _Pass:
+    """Makes the rows of `target` [o, columns] of those of `source` [n, columns]."""
     from flambeau.execute.cpu.data_kernels import mixed_rows
 
-    kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-    return kind(mixed_rows(bytes_too))
-
-
-def _mixer(source: Array, target: Array, known: Taps) -> Any:
-    """A function that makes the rows of `target` [o, columns] of those of `source` [n, columns]."""
     arrays = source, target, known.first, known.last, known.weights
-    addresses = np.array([address_of(array) for array in arrays], np.int64)
     shapes = source.shape[0], target.shape[0], source.shape[1], known.weights.shape[1]
-    words = np.array([1, *shapes, known.bits], np.int64)
-    kernel, held = _kernel(source.dtype == np.uint8), (arrays, addresses, words)
-    return lambda: kernel(address_of(held[1]), address_of(held[2]), 0)
+    return _Pass(mixed_rows(source.dtype == np.uint8), arrays, 1, *shapes, known.bits)
 
 
 def resize_array(images: Array, size: list[int], mode: str) -> Array:
@@ -90,20 +105,25 @@ def resize_array(images: Array, size: list[int], mode: str) -> Array:
     """
     (height, width), (tall, wide) = images.shape[-2:], size
     dtype = images.dtype
-    planes = images.reshape(-1, height, width)
+    planes = np.ascontiguousarray(images.reshape(-1, height, width))
     results = np.empty((len(planes), tall, wide), dtype)
-    turned, narrow = np.empty((width, height), dtype), np.empty((wide, height), dtype)
-    level, made = np.empty((height, wide), dtype), np.empty((tall, wide), dtype)
-    across = None if width == wide else _mixer(turned, narrow, taps(width, wide, mode, dtype))
-    down = None if height == tall else _mixer(level, made, taps(height, tall, mode, dtype))
-    for plane, result in zip(planes, results):
-        if across is not None:
-            turned[...] = plane.T
-            across()
-            plane = narrow.T
-        if down is not None:
-            level[...] = plane
-            down()
-            plane = made
-        result[...] = plane
-    return results.reshape(*images.shape[:-2], tall, wide)
+    shape = *images.shape[:-2], tall, wide
+    if (height, width) == (tall, wide):
+        results[...] = planes
+    if not results.size or (height, width) == (tall, wide):
+        return results.reshape(shape)
+    passes = []
+    plane, result = planes[0], results[0]
+    if width != wide:
+        columns, narrow = np.empty((width, height), dtype), np.empty((wide, height), dtype)
+        passes += [_turn(plane, columns), _mix(columns, narrow, taps(width, wide, mode, dtype))]
+        plane = result if height == tall else np.empty((height, wide), dtype)
+        passes.append(_turn(narrow, plane))
+    if height != tall:
+        passes.append(_mix(plane, result, taps(height, tall, mode, dtype)))
+    for _ in planes:
+        for one in passes:
+            one.run()
+        passes[0].addresses[0] += planes[0].nbytes
+        passes[-1].addresses[1] += results[0].nbytes
+    return results.reshape(shape)

@@ -594,8 +594,9 @@ def from_numpy(ndarray: Any) -> Tensor:
         if len(_ADOPTED) == 1 << 12:
             _ADOPTED.clear()
         if ndarray.size:
+            key = (ndarray.dtype, *ndarray.shape)
             known = plain_meta(kind, ndarray.shape), ndarray.nbytes
-            _ADOPTED[(ndarray.dtype, *ndarray.shape)] = known
+            _ADOPTED[key] = known
         return over(plain_meta(kind, ndarray.shape), ndarray, ndarray.nbytes, exposed=True)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(

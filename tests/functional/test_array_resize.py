@@ -9,7 +9,7 @@ import pytest
 
 import flambeau
 from flambeau.functional import resizing
-from flambeau.functional.array_resize import resize_array, taps
+from flambeau.functional.array_resize import _turn, resize_array, taps
 from flambeau.record.statistics import STATISTICS
 
 SIZES = [((1, 3, 37, 50), (22, 29)), ((2, 1, 90, 300), (9, 200)), ((3, 2, 7, 5), (64, 80))]
@@ -106,3 +106,31 @@ def test_what_keeps_to_programs() -> None:
     double = flambeau.nn.functional.interpolate(wide, size=(5, 4), mode="bilinear", antialias=True)
     assert double.dtype is flambeau.float64
     np.testing.assert_allclose(double.numpy(), made.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_axes_that_stay(dtype: Any) -> None:
+    array = images((2, 3, 21, 34), np.dtype(dtype).name)
+    same = resize_array(array, [21, 34], "bilinear")
+    assert (same == array).all() and same.base is not array
+    assert resize_array(array[:0], [5, 7], "bilinear").shape == (0, 3, 5, 7)
+    wide, tall = (resize_array(array, size, "bicubic") for size in ([21, 15], [9, 34]))
+    lying = resize_array(np.ascontiguousarray(array.swapaxes(2, 3)), [15, 21], "bicubic")
+    assert (wide == lying.swapaxes(2, 3)).all()
+    parts = [resize_array(image, [9, 34], "bicubic") for image in array]
+    assert (tall == np.stack(parts)).all()
+    strided = np.ascontiguousarray(array.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1)
+    assert (
+        resize_array(strided, [9, 15], "bilinear") == resize_array(array, [9, 15], "bilinear")
+    ).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("rows", [1, 7, 8, 16, 17, 45])
+@pytest.mark.parametrize("columns", [1, 15, 16, 40, 47])
+def test_matrices_are_transposed(dtype: Any, rows: int, columns: int) -> None:
+    array = images((rows, columns), np.dtype(dtype).name)
+    target = np.full((columns + 2, rows), 99, dtype)
+    _turn(array, target[1:-1]).run()
+    assert (target[1:-1] == array.T).all()
+    assert (target[[0, -1]] == 99).all()

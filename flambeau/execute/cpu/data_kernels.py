@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.contraction_nest import transposed
 from flambeau.execute.cpu.elements import memory_element
 from flambeau.execute.cpu.emit import F32, I8, I32, I64, PTR, Emitter, Reg, Type
 from flambeau.execute.cpu.engine import kernel_addresses
@@ -315,6 +316,44 @@ def mixed_rows(bytes_too: bool) -> int:
                         total = e.intrinsic("llvm.smin", total, e.const(255, type_))
                         total = e.cast("trunc", total, "i8")
                     e.store(e.gep(write, here.element, column.index), total, size)
+        e.give(0)
+
+    return _address(_emitted(body))
+
+
+@cache
+def turned(dtype: DType) -> int:
+    """Writes the second tensor, [columns, rows], which is the first one transposed. Words: rows,
+    columns. It goes by squares, the last of which lie over others; where there is room for none, by
+    elements.
+    """
+    here = memory_element(dtype)
+    size = dtype.itemsize
+    side = 16 if size == 1 else 8
+
+    def body(e: _Kernel) -> None:
+        source, target, rows, columns = e.address(0), e.address(1), e.word(0), e.word(1)
+        fits = [e.cmp("icmp sge", extent, e.i64(side)) for extent in (rows, columns)]
+        with e.when(e.op("and", *fits)):
+            ends = [e.op("sub", extent, e.i64(side)) for extent in (rows, columns)]
+            with e.loop(e.i64(0), columns, side) as right, e.loop(e.i64(0), rows, side) as down:
+                row, column = (
+                    e.intrinsic("llvm.smin", loop.index, end)
+                    for loop, end in zip((down, right), ends)
+                )
+                first = e.gep(source, here, e.op("add", e.op("mul", row, columns), column))
+                to = e.gep(target, here, e.op("add", e.op("mul", column, rows), row))
+                kind = Type(here, side)
+                steps = [e.op("mul", e.i64(n), columns) for n in range(side)]
+                square = [e.load(e.gep(first, here, step), kind, size) for step in steps]
+                for n, vector in enumerate(transposed(e, square)):
+                    e.store(e.gep(to, here, e.op("mul", e.i64(n), rows)), vector, size)
+            e.give(0)
+            e.open_block(e.label())
+        with e.loop(e.i64(0), rows) as down, e.loop(e.i64(0), columns) as right:
+            place = e.op("add", e.op("mul", down.index, columns), right.index)
+            to = e.op("add", e.op("mul", right.index, rows), down.index)
+            e.store(e.gep(target, here, to), e.load(e.gep(source, here, place), Type(here), size))
         e.give(0)
 
     return _address(_emitted(body))
