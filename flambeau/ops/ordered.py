@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,7 @@ class CumArg(Scan):
 
     differentiable = False
 
-    def __init__(self, name: str, better: Callable[[Array, Array], Array]) -> None:
+    def __init__(self, name: str, better: np.ufunc) -> None:
         self.name = name  # type: ignore[misc]
         self._better = better
 
@@ -80,15 +79,13 @@ class CumArg(Scan):
         return inputs[0].shape, dtypes.int64
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        rows = np.moveaxis(arrays[0], attrs["axis"], 0)
-        index = np.zeros(rows.shape, np.int64)
-        for i in range(1, rows.shape[0]):
-            best = np.take_along_axis(rows, index[i - 1 : i], 0)[0]
-            nan = np.isnan(best) if rows.dtype.kind in "fc" else np.zeros(best.shape, bool)
-            new_nan = np.isnan(rows[i]) if rows.dtype.kind in "fc" else nan
-            wins = (self._better(rows[i], best) & ~nan) | new_nan
-            index[i] = np.where(wins, i, index[i - 1])
-        return np.moveaxis(index, 0, attrs["axis"])
+        rows = np.moveaxis(arrays[0], attrs["axis"], -1)
+        with np.errstate(all="ignore"):
+            wins = rows == self._better.accumulate(rows, axis=-1)  # NaN: nothing is, from there on
+            if rows.dtype.kind in "fc":
+                wins |= np.isnan(rows)
+        index = np.maximum.accumulate(np.where(wins, np.arange(rows.shape[-1]), 0), axis=-1)
+        return np.moveaxis(index, -1, attrs["axis"])
 
 
 class LogCumSumExp(Scan):
@@ -135,8 +132,8 @@ class ArgSort(Primitive):
 
 cumsum = CumSum()
 cumprod = CumProd()
-cum_argmax = CumArg("cum_argmax", np.greater_equal)
-cum_argmin = CumArg("cum_argmin", np.less_equal)
+cum_argmax = CumArg("cum_argmax", np.maximum)
+cum_argmin = CumArg("cum_argmin", np.minimum)
 logcumsumexp = LogCumSumExp()
 argsort = ArgSort()
 

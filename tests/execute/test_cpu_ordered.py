@@ -55,6 +55,54 @@ def test_scans_of_special_numbers(dtype: DType) -> None:
     b.check([*results, ar.where(elementwise.eq(results[0], results[0]), sign, x * 0.0)])
 
 
+@pytest.mark.parametrize("dtype", (*FLOATS, *INTEGERS, dtypes.bool_), ids=lambda d: d.name)
+@pytest.mark.parametrize("length", [64, 67, 150, 1003])
+def test_running_extrema_of_long_rows(dtype: DType, length: int) -> None:
+    """Vectors along the axis: where the places of the extrema lie, ties, NaN, infinities, zeros."""
+    b = Builder(f"{dtype.name}{length}")
+    draws = np.random.default_rng(length)
+    rows = [np.round(draws.standard_normal(length) * scale) for scale in (0.3, 3.0, 100.0)]
+    rows += [np.arange(length) * 1.0, -np.arange(length) * 1.0, np.zeros(length)]
+    if dtype.kind == "f":
+        rows += [np.where(draws.random(length) < 0.5, 0.0, -0.0), np.full(length, -np.inf)]
+        rows += [np.full(length, np.inf), draws.standard_normal(length) * 1e-40]
+        for place in (0, 1, 15, 16, 40, length - 1):
+            row = draws.standard_normal(length)
+            row[place] = np.nan
+            row[-place // 2] = -np.nan
+            rows.append(row)
+    else:
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype.numpy).min, None)
+        high = np.iinfo(dtype.numpy).max if high is None else high
+        rows = [np.clip(row, low, high) for row in rows]
+        rows += [np.full(length, low), draws.choice([low, high], length)]
+    kind = np.float32 if dtype.kind == "f" and dtype.itemsize == 2 else dtype.numpy
+    table = np.stack([row.astype(kind) for row in rows])
+    x = b.data(table.tolist(), dtype)
+    found = [ordered.cum_argmax(x, axis=1), ordered.cum_argmin(x, axis=1)]
+    turned = view.permute(x, order=(1, 0))
+    found += [ordered.cum_argmax(turned, axis=0), ordered.cum_argmin(x * x, axis=1)]
+    compiled = b.check(found)
+    assert compiled.native
+
+
+def test_running_extrema_as_one_by_one() -> None:
+    draws = np.random.default_rng(3)
+    x = np.round(draws.standard_normal((6, 40)) * 2)
+    x[1, 7] = x[2, 0] = x[3, 39] = x[4, 5] = x[4, 20] = np.nan
+    for primitive, better in (
+        (ordered.cum_argmax, np.greater_equal),
+        (ordered.cum_argmin, np.less_equal),
+    ):
+        found = primitive.reference(x, axis=1)
+        for row, places in zip(x, found):
+            best = 0
+            for at, number in enumerate(row):
+                if np.isnan(number) or (not np.isnan(row[best]) and better(number, row[best])):
+                    best = at
+                assert places[at] == best
+
+
 @pytest.mark.parametrize(
     ("shape", "axis"), [*SHAPES_AND_AXES, ((), 0), ((2, 5000), 1), ((64,), 0)], ids=str
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import elements
 from flambeau.execute.cpu.body import Node
-from flambeau.execute.cpu.emit import F64, I64, Emitter, Reg, Type
+from flambeau.execute.cpu.emit import F64, I32, I64, Emitter, Reg, Type
 from flambeau.execute.cpu.index import Variable
 from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Store, ordered_nodes
 from flambeau.execute.cpu.math_functions import FUNCTIONS
@@ -62,6 +62,11 @@ def _emitted(
     address = stores[0].address
     outer = sorted(kept, key=lambda v: -abs(address.coefficient(v)))
     lane = next((v for v in outer if address.coefficient(v) == 1 and v.extent >= 4), None)
+    if lane is None and _in_order(name, body.dtype) and address.coefficient(axis) == 1:
+        # (What is stored are places, of 64 bits; what is computed has the element's.)
+        wide = vector_bits // max(32, elements.register_type(body.dtype).bits)
+        if wide > 1 and 4 * wide <= axis.extent < 1 << 31:
+            return _emitted_along(name, outer, axis, body, result, nodes, stores, wide, vector_bits)
     if lane is None and is_slow(name, body.dtype):
         lane = max((v for v in outer if v.extent >= 4), key=lambda v: v.extent, default=None)
     if lane is not None:
@@ -92,6 +97,113 @@ def _emitted(
         writer.declare_operands(nodes, stores)
         kept_loops(writer, nest, nodes, lanes, span, bounds, run)
     return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)
+
+
+def _emitted_along(
+    name: str,
+    outer: list[Variable],
+    axis: Variable,
+    body: Node,
+    result: Node,
+    nodes: list[Node],
+    stores: Sequence[Store],
+    lanes: int,
+    vector_bits: int,
+) -> KernelCode:
+    """Vectors along the axis itself: a scan within each, joined with what came before."""
+    nest = Nest(outer, None)
+    points = axis.extent
+    for variable in outer:
+        points *= variable.extent
+    cost = body_cost(nodes) + 8.0
+    tasks = task_count(points, cost, lanes, bytes_moved(nodes, stores)) if outer else 1
+    tasks, span = task_span(nest, tasks, 1) if outer else (1, None)
+    writer = KernelWriter(vector_bits, nodes, stores, {})
+    checks = needs_checks(nodes)
+
+    def part(start: int, stop: int, width: int, state: list[Reg]) -> list[Reg]:
+        e = writer.e
+        writer.lane, writer.lanes = (axis, width) if width > 1 else (None, 1)
+        with e.loop(e.i64(start), e.i64(stop), width, state) as loop, writer.scope():
+            writer.registers[axis.number] = loop.index
+            key = _order(e, name, body.dtype, writer.vector(body))
+            best, place = loop.carried
+            before = e.splat(best, width), e.splat(place, width)
+            # Mostly no element is the largest so far.
+            some = _any(e, e.cmp("icmp sge", key, before[0]))
+            with e.loop(e.i64(0), e.cast("zext", some, "i64"), 1, [best, before[1]]) as once:
+                here = e.splat(e.cast("trunc", loop.index, "i32"), width)
+                places = e.op("add", here, e.lane_numbers(width, "i32"))
+                largest = _running_largest(e, key, before[0])
+                wins = e.cmp("icmp eq", key, largest)
+                places = e.select(wins, places, e.const(-1, places.type))
+                places = _running_largest(e, places, before[1])
+                once.yield_([_last(e, largest), places])
+            best, places = once.carried
+            writer.scopes[-1][result.number] = e.cast("sext", places, "i64")
+            writer.store_all(stores)
+            loop.yield_([best, _last(e, places)])
+        writer.lane, writer.lanes = None, 1
+        return list(loop.carried)
+
+    def run() -> None:
+        e, whole = writer.e, axis.extent - axis.extent % lanes
+        kind = Type(f"i{elements.register_type(body.dtype).bits}")
+        start = [e.const(-(1 << (kind.bits - 1)), kind), e.const(0, I32)]
+        state = part(0, whole, lanes, start)
+        if whole < axis.extent:
+            part(whole, axis.extent, 1, state)
+
+    with writer.kernel(checks) as bounds:
+        writer.declare_operands(nodes, stores)
+        kept_loops(writer, nest, nodes, 1, span, bounds, run)
+    return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)
+
+
+def _in_order(name: str, dtype: DType) -> bool:
+    """Whether a scan is one of the largest element under `_order`."""
+    return name in ("cum_argmax", "cum_argmin") and (
+        dtype.kind == "f" or (dtype.kind == "i" and dtype.is_signed)
+    )
+
+
+def _order(e: Emitter, name: str, dtype: DType, element: Reg) -> Reg:
+    """Signed integers in whose order elements are, NaN the largest, zeros of both signs the same;
+    of a minimum in the other direction (NaN is the largest there, too).
+    """
+    lanes, bits = element.type.lanes, element.type.bits
+    kind = Type(f"i{bits}", lanes)
+    if dtype.kind != "f":
+        return element if name == "cum_argmax" else e.op("xor", element, e.const(-1, kind))
+    number = element if name == "cum_argmax" else e.fneg(element)
+    pattern = e.bitcast(e.op("fadd", number, e.const(0.0, number.type)), kind)
+    most = e.const((1 << (bits - 1)) - 1, kind)
+    negative = e.op("ashr", pattern, e.const(bits - 1, kind))
+    key = e.op("xor", pattern, e.op("and", negative, most))
+    return e.select(e.cmp("fcmp uno", element, element), most, key)
+
+
+def _any(e: Emitter, lanes: Reg) -> Reg:
+    if lanes.type.lanes == 1:
+        return lanes
+    bits = e.bitcast(lanes, Type(f"i{lanes.type.lanes}"))
+    return e.cmp("icmp ne", bits, e.const(0, bits.type))
+
+
+def _last(e: Emitter, vector: Reg) -> Reg:
+    lanes = vector.type.lanes
+    return e.extract(vector, lanes - 1) if lanes > 1 else vector
+
+
+def _running_largest(e: Emitter, vector: Reg, before: Reg) -> Reg:
+    """The largest of each lane, those before it, and what was before all of them."""
+    lanes = vector.type.lanes
+    step = 1
+    while step < lanes:
+        moved = e.shuffle(vector, vector, [max(lane - step, 0) for lane in range(lanes)])
+        vector = e.intrinsic("llvm.smax", vector, moved)
+        step *= 2
+    return e.intrinsic("llvm.smax", vector, before)
 
 
 def is_slow(name: str, dtype: DType) -> bool:
