@@ -482,6 +482,20 @@ def test_layouts_pick_their_forms() -> None:
     assert choose(layers["weight"], 512, 32).dot
 
 
+def test_what_few_rows_read_again_from_the_caches_is_not_packed() -> None:
+    """A long sum is cut, so that a strip of B stays where it is for the next rows; not where its
+    lines are more than the cache has, or B's rows lie too far apart.
+    """
+    near = matmul(32, 128, 16384)
+    choice = choose(near, 256, 16)
+    assert (choice.pack_b, choice.parts) == (False, 32)
+    assert choose(matmul(32, 124, 16384), 256, 16).pack_b  # half of the lines are cut in two
+    assert choose(matmul(32, 16384, 128), 256, 16).parts == 1
+    for columns in (128, 124):
+        spec = matmul(32, columns, 2048)
+        Run(spec, choice=choose(spec, 256, 16)).check()
+
+
 @pytest.mark.skipif(HOST_BITS != 512, reason="vectors of 512 bits")
 def test_units_of_half_a_vector_read_weight_gradients_where_they_are(
     monkeypatch: pytest.MonkeyPatch,

@@ -25,7 +25,7 @@ DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel
 FEW_RESULTS = 1 << 16  # where there are at most so many results, of which each part has its own.
 STRIP_BYTES = 1 << 15  # Most of a usual level-1 cache.
 LATENCY = 4  # Cycles of a fused multiply-add.
-PAGE = 4096
+PAGE, LINE = 4096, 64
 WAYS = 8  # Lines a page apart that a level-1 cache holds beside what else is read.
 FAR = 512  # Bytes between successive k from which on prefetching hardware loses track.
 LARGEST_PACK = 1 << 28  # Bytes; beyond it, packing needs a reason the model does not see.
@@ -359,8 +359,11 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
     if _arrives_meanwhile(roles, choice):
         inner = 0  # as good as near
     if side == "b":
-        far = choice.cols * (6.0 if inner and inner % PAGE == 0 else 1.5 if inner >= FAR else 0.3)
-        return steps * (far + choice.cols * wide)
+        near = 0.3
+        far = 6.0 if inner and inner % PAGE == 0 else 1.5 if inner >= FAR else near
+        if far > near and _stays_near(roles, choice, inner):
+            far = near + (far - near) / row_tiles
+        return steps * choice.cols * (far + wide)
     row_stride = _strides(roles, choice)[0]
     cost = choice.rows * (2.0 if wide else 0.0)
     if inner > 64 and row_stride > 64:
@@ -370,6 +373,17 @@ def _direct_cycles(roles: Roles, choice: Choice, side: str) -> float:
     elif row_stride % PAGE == 0 and choice.rows > WAYS:
         cost += choice.rows * 0.5
     return steps * cost
+
+
+def _stays_near(roles: Roles, choice: Choice, inner: int) -> bool:
+    """Whether a strip of B that a tile of rows has read is still in the caches for the next one:
+    the parts of the sum are cut so, unless their lines share too few places.
+    """
+    depth = -(-roles.k_extent // _parts(roles, choice))
+    lines = choice.cols * choice.lanes * BYTES[roles.spec.accumulator] + (
+        LINE if inner % LINE else 0
+    )
+    return depth * lines <= STRIP_BYTES and depth * inner <= PANEL_BYTES
 
 
 def _arrives_meanwhile(roles: Roles, choice: Choice) -> bool:
