@@ -211,7 +211,7 @@ def empty(
     """A tensor whose values are not set."""
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
-    kind = checked_dtype(dtype)
+    kind = dtypes.get_default_dtype() if dtype is None else checked_dtype(dtype)
     meta = None if size is not None or memory_format is not None else _of_sizes(kind, sizes)
     if meta is not None and meta.numel <= SMALL and not requires_grad and out is None:
         return fresh(meta)

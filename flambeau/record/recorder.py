@@ -116,6 +116,7 @@ def done_by_python() -> None:
     PLAIN.left -= 1
     if PLAIN.left == 0 and not OPTIONS.sync and OPTIONS.executor != "reference":
         from flambeau.execute.cpu import bounds
+        from flambeau.record import known_extents
         from flambeau.record.native_calls import plain_calls
 
         calls = None if bounds.switched_on() else plain_calls()
@@ -123,6 +124,7 @@ def done_by_python() -> None:
             PLAIN.alias, PLAIN.view, PLAIN.views, PLAIN.show = calls[:4]
             PLAIN.fresh, PLAIN.over, PLAIN.adopted = calls[4:7]
             PLAIN.answer, PLAIN.write, PLAIN.array, PLAIN.number = calls[7:]
+            known_extents.begin()
 
 
 def set_handle_class(cls: type[Any]) -> None:

@@ -72,14 +72,18 @@ def available() -> bool:
 
 
 def builtins(
-    entries: Functions, inlined: Functions, numbers: Mapping[str, int], words: Mapping[str, int]
+    entries: Functions,
+    inlined: Functions,
+    numbers: Mapping[str, int],
+    words: Mapping[str, int],
+    owner: type | None = None,
 ) -> list[Any] | None:
     """Functions on words (see `word_functions`) as builtin functions of the interpreter.
 
-    An entry has three arguments: nothing, the address of the arguments' addresses, and how many
-    they are. It gives a new reference to its result, or 0 when it has set an exception. `numbers`
-    are part of the code, `words` what `given` has there. None where there is no source to compile,
-    or no room for more code.
+    An entry has three arguments: nothing (the instance, where they are to be methods of `owner`),
+    the address of the arguments' addresses, and how many they are. It gives a new reference to its
+    result, or 0 when it has set an exception. `numbers` are part of the code, `words` what `given`
+    has there. None where there is no source to compile, or no room for more code.
     """
     try:
         code = loaded(entries, inlined, numbers)
@@ -91,12 +95,16 @@ def builtins(
         if known is None:
             known = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
         table[number] = known
-    return [_builtin(f.__name__, address) for f, address in zip(entries, code.addresses)]
+    return [_builtin(f.__name__, address, owner) for f, address in zip(entries, code.addresses)]
 
 
-def _builtin(name: str, address: int) -> Any:
+def _builtin(name: str, address: int, owner: type | None) -> Any:
     definition = _MethodDef(name.encode(), address, METH_FASTCALL, None)
     _definitions.append(definition)
+    if owner is not None:
+        kinds = ctypes.py_object, ctypes.py_object, ctypes.c_void_p
+        method = ctypes.PYFUNCTYPE(*kinds)(("PyDescr_NewMethod", ctypes.pythonapi))
+        return method(owner, ctypes.addressof(definition))
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(
         ("PyCFunction_NewEx", ctypes.pythonapi)
     )
