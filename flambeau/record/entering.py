@@ -97,9 +97,9 @@ NATIVE = Native()
 
 
 class Plain:
-    """Native calls that make, read and write plain data, once Python has done so `left` times."""
+    """Native calls that make, read and write plain data, once Python has done so many times."""
 
-    left = 1000
+    left = 10_000  # a tensor or an array counts ten, a number, which is little work, one
     alias: Any = None
     view: Any = None
     views: Any = None

@@ -111,10 +111,10 @@ def use_native_calls() -> None:
             NATIVE.first_gradients, NATIVE.repeat = calls.first_gradients, calls.repeat
 
 
-def done_by_python() -> None:
+def done_by_python(much: int = 10) -> None:
     """Counts plain tensors that Python has made or read: once they are many, native calls do."""
-    PLAIN.left -= 1
-    if PLAIN.left == 0 and not OPTIONS.sync and OPTIONS.executor != "reference":
+    before, PLAIN.left = PLAIN.left, PLAIN.left - much
+    if before > 0 >= PLAIN.left and not OPTIONS.sync and OPTIONS.executor != "reference":
         from flambeau.execute.cpu import bounds
         from flambeau.record import known_extents
         from flambeau.record.native_calls import plain_calls

@@ -299,7 +299,7 @@ class Tensor(Base):
         storage = self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
             storage = self._settled()
-        recorder.done_by_python()
+        recorder.done_by_python(1)
         return reader(storage.buffer.address + self._offset * meta.dtype.itemsize).value
 
     def tolist(self) -> Any:
