@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from against_reference import FLOATS, INTEGERS, Builder, run
@@ -61,7 +63,8 @@ def test_running_extrema_of_long_rows(dtype: DType, length: int) -> None:
     """Vectors along the axis: where the places of the extrema lie, ties, NaN, infinities, zeros."""
     b = Builder(f"{dtype.name}{length}")
     draws = np.random.default_rng(length)
-    rows = [np.round(draws.standard_normal(length) * scale) for scale in (0.3, 3.0, 100.0)]
+    rows: list[Any] = [draws.standard_normal(length) * scale for scale in (0.3, 3.0, 100.0)]
+    rows = [np.round(row) for row in rows]
     rows += [np.arange(length) * 1.0, -np.arange(length) * 1.0, np.zeros(length)]
     if dtype.kind == "f":
         rows += [np.where(draws.random(length) < 0.5, 0.0, -0.0), np.full(length, -np.inf)]
