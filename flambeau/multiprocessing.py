@@ -1,7 +1,8 @@
 """torch.multiprocessing: the standard library's, and `spawn`.
 
-Tensors travel between processes by value (they are pickled); PyTorch shares their memory. So a
-tensor that one process changes does not change in the other.
+Tensors in shared memory (`share_memory_`) are the same in all processes that get them. Others
+travel by value (they are pickled), where PyTorch shares the memory of all: such a tensor, changed
+in one process, does not change in the other.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ def get_all_sharing_strategies() -> set[str]:
 
 
 def get_sharing_strategy() -> str:
-    """The name that was set; tensors are copied whatever it says."""
+    """The name that was set; it changes nothing."""
     return _Sharing.strategy
 
 
 def set_sharing_strategy(new_strategy: str) -> None:
-    """Keeps the name; tensors are copied whatever it says. AssertionError for unknown names."""
+    """Keeps the name; it changes nothing. AssertionError for unknown names."""
     if new_strategy not in _STRATEGIES:
         raise AssertionError(f"invalid sharing strategy {new_strategy}")
     _Sharing.strategy = new_strategy

@@ -10,8 +10,7 @@ METHODS = {
     "counting": "histogram nonzero_static",
     "creation": (
         "bfloat16 bool byte cdouble cfloat char clone contiguous cpu cuda double float half int "
-        "long new_empty new_full new_ones new_tensor new_zeros pin_memory share_memory_ short to "
-        "type_as "
+        "long new_empty new_full new_ones new_tensor new_zeros pin_memory short to type_as "
     ),
     "elementary": (
         "deg2rad deg2rad_ frexp gcd gcd_ heaviside heaviside_ hypot hypot_ isneginf isposinf "
@@ -37,8 +36,7 @@ METHODS = {
     "matrix_functions": "matrix_exp matrix_power pinverse",
     "memory": (
         "_is_zerotensor _typed_storage const_data_ptr dim_order is_distributed is_inference "
-        "is_pinned is_set_to is_shared new_empty_strided record_stream storage storage_type "
-        "untyped_storage "
+        "is_pinned is_set_to new_empty_strided record_stream storage storage_type untyped_storage "
     ),
     "ordering": (
         "argsort bincount cummax cummin cumprod cumprod_ cumsum cumsum_ diff histc kthvalue "
@@ -74,6 +72,7 @@ METHODS = {
         "swapaxes swapdims t tensor_split tile transpose tril tril_ triu triu_ unbind unflatten "
         "unfold unsqueeze view view_as "
     ),
+    "shared_memory": "is_shared share_memory_",
     "short_time": "istft stft",
     "softmax": "log_softmax softmax",
     "solving": (

@@ -230,7 +230,6 @@ METHODS: dict[str, Callable[..., Any]] = {
     "cfloat": _converter(dtypes.complex64),
     "cdouble": _converter(dtypes.complex128),
     "pin_memory": cpu,
-    "share_memory_": cpu,
 }
 PROPERTIES: dict[str, Callable[[Any], Any]] = {"real": real, "imag": imag}
 

@@ -164,7 +164,9 @@ class UntypedStorage:
         return not (storage.exposed and storage.still_exposed())
 
     def is_shared(self) -> bool:
-        return False
+        from flambeau.functional.shared_memory import is_shared
+
+        return is_shared(self._storage)
 
     def is_pinned(self, device: Any = None) -> bool:
         return False
@@ -176,7 +178,10 @@ class UntypedStorage:
         return self
 
     def share_memory_(self) -> UntypedStorage:
-        raise NotImplementedError("storages in memory shared between processes are not supported")
+        from flambeau.functional.shared_memory import share
+
+        share(self._storage)
+        return self
 
     def type(self) -> str:
         return "torch.storage.UntypedStorage"
@@ -288,7 +293,11 @@ class TypedStorage:
         return self
 
     def is_shared(self) -> bool:
-        return False
+        return self._untyped.is_shared()
+
+    def share_memory_(self) -> TypedStorage:
+        self._untyped.share_memory_()
+        return self
 
     def is_pinned(self, device: Any = None) -> bool:
         return False
@@ -479,7 +488,7 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
 METHODS: dict[str, Callable[..., Any]] = {
     "untyped_storage": untyped_storage, "storage": storage, "_typed_storage": storage,
     "storage_type": storage_type, "is_set_to": is_set_to, "dim_order": dim_order,
-    "is_shared": never, "is_pinned": never, "is_inference": never, "is_distributed": never,
+    "is_pinned": never, "is_inference": never, "is_distributed": never,
     "is_coalesced": never, "is_conj": never, "is_neg": never, "_is_zerotensor": never,
     "record_stream": record_stream, "new_empty_strided": new_empty_strided,
     "const_data_ptr": Tensor.data_ptr,

@@ -681,8 +681,8 @@ class TensorMethods(Handle):
         """Whether both have the same shape."""
     def is_set_to(self, tensor: Tensor) -> _bool:
         """Whether both show the same elements of one storage in the same layout."""
-    def is_shared(self, *args: Any) -> _bool:
-        """False: tensors here are in plain memory of this process."""
+    def is_shared(self) -> _bool:
+        """Whether its storage is in memory shared with other processes."""
     @property
     def is_sparse_csr(self) -> Any:
         """Whether it is a sparse tensor of compressed rows."""
@@ -1222,8 +1222,9 @@ class TensorMethods(Handle):
         """The elementwise sgn of `input` (a new tensor of its shape)."""
     def sgn_(self) -> Tensor:
         """sgn in place."""
-    def share_memory_(self, memory_format: Any = None) -> Tensor:
-        """The tensor on the CPU (itself, but for another memory format)."""
+    def share_memory_(self) -> Tensor:
+        """Moves its storage to memory that is shared with processes that get it; the tensor
+        itself."""
     def short(self, memory_format: Any = None) -> Tensor:
         """The tensor as int16."""
     def sigmoid(self, *, out: Tensor | None = None) -> Tensor:

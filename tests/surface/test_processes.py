@@ -140,3 +140,70 @@ def test_spawned_errors() -> None:
         mp.start_processes(_exit, nprocs=1, start_method="fork")
     with pytest.raises(ValueError, match="only supports start_method=spawn"):
         mp.spawn(_exit, start_method="fork")
+
+
+def _train_shared(model: Any, shown: Any, queue: Any) -> None:
+    optimizer = flambeau.optim.SGD(model.parameters(), lr=0.5)
+    model(flambeau.ones(1, 3)).sum().backward()
+    optimizer.step()
+    shown += 1
+    queue.put(shown[1:])
+    queue.get()
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_shared_memory_is_seen_by_all(way: str) -> None:
+    context: Any = flambeau.multiprocessing.get_context(way)
+    model = flambeau.nn.Linear(3, 2)
+    before = [p.detach().clone() for p in model.parameters()]
+    model.share_memory()
+    whole = flambeau.zeros(4).share_memory_()
+    assert whole[2:].is_shared() and whole.untyped_storage().is_shared()
+    assert not flambeau.zeros(4).is_shared()
+    queue = context.SimpleQueue()
+    process = context.Process(target=_train_shared, args=(model, whole[1:], queue))
+    process.start()
+    came = queue.get()  # a view of the memory that was shared here
+    came[0] = 7.0
+    queue.put(None)
+    process.join()
+    assert process.exitcode == 0
+    assert whole.tolist() == [0.0, 1.0, 7.0, 1.0]
+    for p, was in zip(model.parameters(), before, strict=True):
+        assert flambeau.equal(p, was - 0.5)
+    model(flambeau.ones(1, 3)).sum().backward()  # and goes on to be trained here
+    optimizer = flambeau.optim.SGD(model.parameters(), lr=0.5)
+    optimizer.step()
+    assert flambeau.equal(model.bias, before[1] - 1.0)
+
+
+def test_shared_memory_of_a_trained_model() -> None:
+    """Known steps over memory that moves, and a storage that several tensors show."""
+    model = flambeau.nn.Linear(3, 1)
+    optimizer = flambeau.optim.Adam(model.parameters(), lr=0.1)
+    twin = flambeau.nn.Linear(3, 1)
+    twin.load_state_dict(model.state_dict())
+    other = flambeau.optim.Adam(twin.parameters(), lr=0.1)
+    view = model.weight.data[:, 1:]
+    for step in range(8):
+        if step == 4:
+            model.share_memory()
+        for net, update in ((model, optimizer), (twin, other)):
+            net(flambeau.ones(2, 3)).pow(2).sum().backward()
+            update.step()
+            update.zero_grad()
+    assert flambeau.equal(model.weight, twin.weight) and flambeau.equal(model.bias, twin.bias)
+    assert view.is_shared() and flambeau.equal(view, twin.weight.data[:, 1:])
+    with pytest.raises(RuntimeError, match="not resizable"):
+        view.untyped_storage().resize_(64)
+
+
+def test_history_is_not_sent() -> None:
+    import multiprocessing.reduction
+
+    x = flambeau.ones(2).share_memory_().requires_grad_()
+    y = (x * 2).share_memory_()
+    with pytest.raises(RuntimeError, match="Cowardly refusing"):
+        multiprocessing.reduction.ForkingPickler.dumps(y)
+    empty = flambeau.ones(0).share_memory_()
+    assert empty.is_shared() and empty.tolist() == []
