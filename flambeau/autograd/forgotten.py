@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from flambeau.record.places import users_place
+from flambeau.record.places import warn_user
 
 STEPS = 20  # updates of a parameter with one sum of gradients, from which on it is no plan
 WORDS = (
@@ -28,7 +27,4 @@ def watch_sums(leaf: Any) -> None:
     count = count + 1 if now - then == 1 and updated != before else 0
     gradient.__dict__["_summed"] = count, now, updated
     if count == STEPS:
-        place = users_place()
-        if place is not None:
-            words = WORDS.format(steps=STEPS)
-            warnings.warn_explicit(words, UserWarning, place.file, place.line)
+        warn_user(WORDS.format(steps=STEPS))

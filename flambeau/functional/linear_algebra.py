@@ -10,6 +10,7 @@ from typing import Any, cast
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, broadcast_shapes, wrap_axis
 from flambeau.functional.einsum import einsum_of
+from flambeau.functional.factors_first import is_factor, too_many, warn_of_overload
 from flambeau.functional.folding import checked
 from flambeau.functional.geometry import cdist, cross, linalg_cross, trace
 from flambeau.functional.pointwise import write_out
@@ -437,6 +438,8 @@ def _added(
         if not named and len(operands) == 2 and type(operands[0]) is type(operands[1]) is Tensor:
             others, attributes = (*operands, None, None), (False,)
         else:
+            if operands and not isinstance(input, Tensor) and isinstance(operands[0], Tensor):
+                input, operands = operands[0], (input, *operands[1:])  # (beta, input, ..)
             others, attributes = _added_operands(name, (first, second), operands, named)
         return write_out(record(op, (checked(name, input), *others), attributes), out)
 
@@ -457,9 +460,17 @@ def _added_operands(
     name: str, names: tuple[str, str], operands: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], tuple[bool]]:
     """(first, second, beta, alpha) of the arguments; a factor of 1 becomes None."""
-    values = dict(zip(names, operands, strict=False))
+    values: dict[str, Any] = {}
     if len(operands) > 2:
-        raise TypeError(f"{name}() takes 3 positional arguments but {len(operands) + 1} were given")
+        factors = operands[:-2]
+        if len(factors) > 2 or not all(map(is_factor, factors)):
+            raise too_many(name, 2, len(operands))
+        given = ("beta", "alpha")[: len(factors)]
+        old, new = (", ".join(f"Number {f}{end}" for f in given) for end in ("", " = 1"))
+        warn_of_overload(name, old, names, new)
+        values.update(zip(given, factors, strict=True))
+        operands = operands[-2:]
+    values.update(zip(names, operands, strict=False))
     for key, value in named.items():
         if key not in (*names, "beta", "alpha") or key in values:
             raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")

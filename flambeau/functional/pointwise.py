@@ -436,31 +436,45 @@ ADD_SCALED_ = InplaceOp("add_", _scaled(ar.add, True), "AddBackward0")
 SUB_SCALED_ = InplaceOp("sub_", _scaled(_sub, True), "SubBackward0")
 
 
-def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """input + alpha * other, broadcast and promoted."""
+def _alpha_first(function: Any, tensor: Any, given: tuple[Any, ...], **options: Any) -> Tensor:
+    from flambeau.functional.factors_first import factor_first
+
+    return factor_first(function, tensor, given, "alpha", ("other",), **options)
+
+
+def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """input + alpha * other, broadcast and promoted. (`old`: add(input, alpha, other).)"""
+    if old:
+        return _alpha_first(add, input, (other, *old), out=out)
     if type(alpha) is int and alpha == 1:
         return _add_plain(input, other, out=out)
     operands = (checked_operand("add", input), checked_operand("add", other), alpha)
     return write_out(record(ADD_SCALED, operands), out)
 
 
-def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """input - alpha * other, broadcast and promoted."""
+def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """input - alpha * other, broadcast and promoted. (`old`: sub(input, alpha, other).)"""
+    if old:
+        return _alpha_first(sub, input, (other, *old), out=out)
     if type(alpha) is int and alpha == 1:
         return _sub_plain(input, other, out=out)
     operands = (checked_operand("sub", input), checked_operand("sub", other), alpha)
     return write_out(record(SUB_SCALED, operands), out)
 
 
-def add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    """self += alpha * other."""
+def add_(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+    """self += alpha * other. (`old`: add_(alpha, other).)"""
+    if old:
+        return _alpha_first(add_, self, (other, *old))
     if type(alpha) is int and alpha == 1:
         return _add_plain_(self, other)
     return in_place(ADD_SCALED_, self, (checked_operand("add_", other), alpha))
 
 
-def sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    """self -= alpha * other."""
+def sub_(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+    """self -= alpha * other. (`old`: sub_(alpha, other).)"""
+    if old:
+        return _alpha_first(sub_, self, (other, *old))
     if type(alpha) is int and alpha == 1:
         return _sub_plain_(self, other)
     return in_place(SUB_SCALED_, self, (checked_operand("sub_", other), alpha))

@@ -9,6 +9,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.notice import warn_once
 from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
@@ -114,6 +115,10 @@ def clamp_max_(input: Tensor, max: Any) -> Tensor:
 WHERE = PureOp("where", ar.where, preserves=True)
 
 
+BYTES_FOR_TRUTHS = (
+    "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a "
+    "future version of PyTorch. Use a boolean condition instead."
+)
 _ALONE: Any = object()  # where(condition): the other operands are not there
 
 
@@ -135,6 +140,8 @@ def where(
         )
     if len(given) == 1:
         raise _no_such_where(condition, *given)
+    if condition.dtype is dtypes.uint8:
+        warn_once(BYTES_FOR_TRUTHS)
     return write_out(record(WHERE, (condition, input, other)), out)
 
 
@@ -265,25 +272,41 @@ ADDCMUL_ = InplaceOp("addcmul_", _addcmul, "AddcmulBackward0")
 ADDCDIV_ = InplaceOp("addcdiv_", _addcdiv, "AddcdivBackward0")
 
 
+def _value_first(function: Any, tensor: Any, given: tuple[Any, ...], **options: Any) -> Tensor:
+    from flambeau.functional.factors_first import factor_first
+
+    return factor_first(function, tensor, given, "value", ("tensor1", "tensor2"), **options)
+
+
 def addcmul(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
-) -> Tensor:
-    """input + value * tensor1 * tensor2."""
+    input: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """input + value * tensor1 * tensor2 (the factor may come second)."""
+    if old:
+        return _value_first(addcmul, input, (tensor1, tensor2, *old), out=out)
     return write_out(record(ADDCMUL, (input, tensor1, tensor2, value)), out)
 
 
 def addcdiv(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
-) -> Tensor:
-    """input + value * tensor1 / tensor2."""
+    input: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """input + value * tensor1 / tensor2 (the factor may come second)."""
+    if old:
+        return _value_first(addcdiv, input, (tensor1, tensor2, *old), out=out)
     return write_out(record(ADDCDIV, (input, tensor1, tensor2, value)), out)
 
 
-def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcmul_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1) -> Tensor:
     """addcmul in place."""
+    if old:
+        return _value_first(addcmul_, self, (tensor1, tensor2, *old))
     return in_place(ADDCMUL_, self, (tensor1, tensor2, value))
 
 
-def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcdiv_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1) -> Tensor:
     """addcdiv in place."""
+    if old:
+        return _value_first(addcdiv_, self, (tensor1, tensor2, *old))
     return in_place(ADDCDIV_, self, (tensor1, tensor2, value))

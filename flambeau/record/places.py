@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # The code of `Module.__call__`: the floor of modules puts it here.
 MODULE_CALLS: set[CodeType] = set()
+_warned: dict[Any, Any] = {}
 
 
 class Place(NamedTuple):
@@ -38,6 +40,15 @@ def users_place() -> Place | None:
             found = code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None if found is None else Place(*found, _path(calls))
+
+
+def warn_user(words: str) -> None:
+    """A UserWarning at the line outside this package; given once a line unless filters say else."""
+    place = users_place()
+    if place is None:
+        warnings.warn(words, UserWarning, stacklevel=2)
+    else:
+        warnings.warn_explicit(words, UserWarning, place.file, place.line, registry=_warned)
 
 
 def _path(calls: list[tuple[Any, FrameType | None]]) -> str:

@@ -101,25 +101,25 @@ class TensorMethods(Handle):
         """The elementwise acosh of `input` (a new tensor of its shape)."""
     def acosh_(self) -> Tensor:
         """acosh in place."""
-    def add(self, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-        """input + alpha * other, broadcast and promoted."""
-    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self += alpha * other."""
+    def add(self, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+        """input + alpha * other, broadcast and promoted. (`old`: add(input, alpha, other).)"""
+    def add_(self, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+        """self += alpha * other. (`old`: add_(alpha, other).)"""
     def addbmm(self, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
         """beta * input + alpha * (product of `batch1` and `batch2`); beta 0 ignores the input."""
     def addbmm_(self, *operands: Any, **named: Any) -> Tensor:
         """addbmm in place."""
     def addcdiv(
-        self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+        self, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1, out: Tensor | None = None
     ) -> Tensor:
-        """input + value * tensor1 / tensor2."""
-    def addcdiv_(self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+        """input + value * tensor1 / tensor2 (the factor may come second)."""
+    def addcdiv_(self, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1) -> Tensor:
         """addcdiv in place."""
     def addcmul(
-        self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+        self, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1, out: Tensor | None = None
     ) -> Tensor:
-        """input + value * tensor1 * tensor2."""
-    def addcmul_(self, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+        """input + value * tensor1 * tensor2 (the factor may come second)."""
+    def addcmul_(self, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1) -> Tensor:
         """addcmul in place."""
     def addmm(self, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
         """beta * input + alpha * (product of `mat1` and `mat2`); beta 0 ignores the input."""
@@ -1335,14 +1335,14 @@ class TensorMethods(Handle):
         """The tensor's storage, as elements of its dtype (deprecated in PyTorch)."""
     def storage_type(self) -> Any:
         """The legacy class of the tensor's storage."""
-    def sub(self, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-        """input - alpha * other, broadcast and promoted."""
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self -= alpha * other."""
-    def subtract(self, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-        """input - alpha * other, broadcast and promoted."""
-    def subtract_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self -= alpha * other."""
+    def sub(self, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+        """input - alpha * other, broadcast and promoted. (`old`: sub(input, alpha, other).)"""
+    def sub_(self, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+        """self -= alpha * other. (`old`: sub_(alpha, other).)"""
+    def subtract(self, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+        """input - alpha * other, broadcast and promoted. (`old`: sub(input, alpha, other).)"""
+    def subtract_(self, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+        """self -= alpha * other. (`old`: sub_(alpha, other).)"""
     def sum(
         self,
         dim: Any = None,
