@@ -13,6 +13,7 @@ from flambeau.core.shapes import Shape, overlaps_itself
 from flambeau.functional import views
 from flambeau.record.events import ViewOp
 from flambeau.record.meta import Meta
+from flambeau.record.places import warn_user
 from flambeau.tensor.tensor import Tensor, from_array
 
 BAD_INDEX = (
@@ -131,12 +132,19 @@ class Plan:
 
     def tensor(self, index: Tensor) -> None:
         rank = len(index._meta.shape) if is_mask(index) else 1
+        if index.dtype is dtypes.uint8:
+            warn_user(BYTES_FOR_TRUTHS)
         if rank == 0:  # a 0-d mask indexes a new dimension of extent 1
             self.new_axis()
             self.advanced.append((len(self.kept) - 1, views.reshape(index, (1,))))
             return
         self.advanced.append((len(self.kept), index))
         self.whole(rank)
+
+
+BYTES_FOR_TRUTHS = (
+    "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
+)
 
 
 def is_mask(index: Tensor) -> bool:

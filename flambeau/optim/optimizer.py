@@ -158,6 +158,8 @@ class Optimizer:
     @property
     def state(self) -> defaultdict[Any, dict[str, Any]]:
         """The state of each parameter: a dictionary of tensors."""
+        if "_counts" not in self.__dict__:  # a wrapper that is no optimizer of its own
+            return self._state
         self._undo_if_failed()
         self._write_steps()
         self._exposed = True
@@ -166,6 +168,8 @@ class Optimizer:
     @state.setter
     def state(self, value: defaultdict[Any, dict[str, Any]]) -> None:
         self._state = value
+        if "_counts" not in self.__dict__:
+            return
         self._applied.clear()
         self._together.clear()
         self._counts.clear()
