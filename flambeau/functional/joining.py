@@ -10,6 +10,7 @@ import numpy as np
 
 from flambeau.core.dtypes import int64
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
+from flambeau.core.notice import warn_once
 from flambeau.core.shapes import Strides, broadcast_shapes, wrap_axis
 from flambeau.functional.options import numpy_names
 from flambeau.functional.views import expand, flatten, reshape, unsqueeze
@@ -332,6 +333,11 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
             )
         if part.dtype is not tensors[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    if indexing is None:
+        warn_once(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument."
+        )
     swap = indexing == "xy" and len(tensors) > 1
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
