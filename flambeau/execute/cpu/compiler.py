@@ -309,9 +309,9 @@ class _Compiler:
         low.packs.count(grouper.groups)
         order = ordered_groups(grouper.groups)
         pooled = pooled_groups(order, low) if self.forms.pooled else {}
-        scattered = scattered_groups(order, low) if self.forms.pooled else {}
+        scattered, idle = scattered_groups(order, low) if self.forms.pooled else ({}, set())
         inside = {plan.conv for plan in pooled.values()}
-        inside |= {plan.source for plan in scattered.values()}
+        inside |= idle
         arena = {
             id(b): b for b in self.buffers.values() if b.kind == "arena" and id(b) in low.needed
         }

@@ -23,6 +23,7 @@ from flambeau.execute.cpu.products import (
     contraction_kernels,
     is_plain,
     picked_kernels,
+    routed_kernels,
     tiled_spec,
 )
 from flambeau.execute.cpu.reductions import reduction_kernels
@@ -30,6 +31,7 @@ from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.scattered import Scattered, scattered
 from flambeau.execute.cpu.sorts import sort_kernel
 from flambeau.execute.cpu.storing import same_elements
+from flambeau.execute.cpu.winner_plans import Routed, routed
 from flambeau.ops.indexed import WITHIN
 from flambeau.ops.primitive import CONTRACTION, SCAN
 from flambeau.ops.value import Value
@@ -219,34 +221,48 @@ def pooled_groups(order: list[Group], low: Lowering) -> dict[Group, Pooled]:
     return found
 
 
-def scattered_groups(order: Sequence[Group], low: Lowering) -> dict[Group, Scattered]:
-    """The gradients of weights that need no scattered cotangent, by their groups; lets that have no
-    memory.
+def scattered_groups(
+    order: Sequence[Group], low: Lowering
+) -> tuple[dict[Group, Scattered | Routed], set[Group]]:
+    """The gradients that need no scattered cotangent, by their groups, and the groups that scatter
+    for nobody else; lets what these scatter have no memory.
     """
-    found: dict[Group, Scattered] = {}
+    found: dict[Group, Scattered | Routed] = {}
+    idle: set[Group] = set()
     for source in order:
-        if source.kind != "pointwise" or len(source.members) != 1:
-            continue
-        value = source.members[0].value
-        buffer = low.buffers[value]
-        if value.primitive.name != "pool_scatter" or buffer.kind != "arena":
-            continue
-        readers = [g for g in order if id(buffer) in g.reads]
-        if len(readers) != 1 or low.destinations.get(value) or readers[0].kind != "fold":
-            continue
-        (group,) = readers
-        if len(group.anchors) != 1 or group.anchors[0].value.primitive.name != "conv":
-            continue
-        stores, forward = group_stores(group, low)
-        spec = tiled_spec(group, stores, low.vector_bits, low.packs) if stores else None
-        if spec is None or any(n.kind == "load" and n.data[0] is buffer for n in _ending(stores)):
-            continue
-        bits = low.vector_bits
-        plan = scattered(low.tracer, group, spec, source, stores, forward, buffer, bits)
-        if plan is not None:
-            found[group] = plan
-            low.needed.discard(id(buffer))
-    return found
+        for member in source.members if source.kind == "pointwise" else ():
+            value = member.value
+            buffer = low.buffers[value]
+            if value.primitive.name != "pool_scatter" or buffer.kind != "arena":
+                continue
+            readers = [g for g in order if id(buffer) in g.reads]
+            plans = {g: _without_scattered(g, source, value, low, len(readers)) for g in readers}
+            found |= {g: plan for g, plan in plans.items() if plan is not None}
+            if readers and None not in plans.values() and not low.destinations.get(value):
+                low.needed.discard(id(buffer))
+                idle |= {source} if len(source.members) == 1 else set()
+    return found, idle
+
+
+def _without_scattered(
+    group: Group, source: Group, value: Value, low: Lowering, readers: int
+) -> Scattered | Routed | None:
+    """A convolution's gradient without a scattered cotangent, where that takes less time."""
+    if group.kind != "fold" or len(group.anchors) != 1 or group is source:
+        return None
+    if group.anchors[0].value.primitive.name != "conv":
+        return None
+    buffer, bits = low.buffers[value], low.vector_bits
+    stores, forward = group_stores(group, low)
+    if not stores:
+        return None
+    plan = routed(low.tracer, group, source, value, stores, forward, buffer, bits)
+    if plan is not None or readers > 1 or len(source.members) > 1 or low.destinations.get(value):
+        return plan
+    spec = tiled_spec(group, stores, bits, low.packs)
+    if spec is None or any(n.kind == "load" and n.data[0] is buffer for n in _ending(stores)):
+        return None
+    return scattered(low.tracer, group, spec, source, stores, forward, buffer, bits)
 
 
 def _ending(stores: Sequence[Store]) -> list[Node]:
@@ -254,11 +270,15 @@ def _ending(stores: Sequence[Store]) -> list[Node]:
     return ordered_nodes([s.node for s in stores], {})
 
 
-def lower_scattered(group: Group, plan: Scattered, low: Lowering) -> list[KernelCode | HostStep]:
-    """The steps of a gradient of weights, without the scattered cotangent."""
-    contraction = plan.spec, plan.choice
+def lower_scattered(
+    group: Group, plan: Scattered | Routed, low: Lowering
+) -> list[KernelCode | HostStep]:
+    """The steps of a gradient without the scattered cotangent."""
     made = plan.group, plan.stores, plan.forward, low.new_scratch, low.vector_bits
-    kernels = picked_kernels(*made, contraction, plan.operands)
+    if isinstance(plan, Routed):
+        kernels = routed_kernels(*made, plan.plan, plan.operands)
+    else:
+        kernels = picked_kernels(*made, (plan.spec, plan.choice), plan.operands)
     for kernel in kernels:
         kernel.label = f"{describe(group)} of {describe(plan.source)}"
         values = [x.value for g in (plan.source, group) for x in g.members]

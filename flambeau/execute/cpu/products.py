@@ -39,6 +39,10 @@ from flambeau.execute.cpu.matrix_pack import pack_kernel
 from flambeau.execute.cpu.matrix_plan import MatrixPlan, Side, matrix_plan
 from flambeau.execute.cpu.nests import body_cost
 from flambeau.execute.cpu.templates import TEMPLATES, Signature
+from flambeau.execute.cpu.winner_images import images_kernels
+from flambeau.execute.cpu.winner_kernels import WINNERS_RESERVED
+from flambeau.execute.cpu.winner_sums import weights_kernels
+from flambeau.execute.cpu.winners import ImagesPlan, WeightsPlan
 from flambeau.execute.cpu.winograd import TAPS
 from flambeau.execute.cpu.winograd_gradient import sum_kernels
 from flambeau.execute.cpu.winograd_inner import InnerTiles
@@ -201,6 +205,32 @@ def picked_kernels(
     memory = Operand(scratch(dtypes.uint8, max([1, *[code[3] for code in codes]])))
     left, right, picked = map(operand_of, nodes)
     operands = [left, right, memory, picked, *outer]
+    return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
+
+
+def routed_kernels(
+    group: Group,
+    stores: Sequence[Store],
+    forward: dict[int, Node],
+    scratch: Scratch,
+    vector_bits: int,
+    plan: WeightsPlan | ImagesPlan,
+    nodes: Sequence[Node],
+) -> list[KernelCode]:
+    """The kernels of a gradient that is a sum over winners, whose operands `nodes` load."""
+
+    def emit(epilogue: _Epilogue) -> list[Emitted]:
+        if isinstance(plan, WeightsPlan):
+            made = weights_kernels(plan, epilogue)
+        else:
+            made = images_kernels(plan, epilogue)
+        return [(text, tasks, tasks > 1, 0) for text, tasks in made]
+
+    key = ("winners", plan)
+    codes, outer = _from_template(group, stores, forward, vector_bits, WINNERS_RESERVED, key, emit)
+    memory = Operand(scratch(dtypes.uint8, plan.scratch_bytes))
+    first, second, places = map(operand_of, nodes)
+    operands = [first, second, memory, places, *outer]
     return [KernelCode(text, operands, [], tasks, many) for text, tasks, many, _ in codes]
 
 
