@@ -4,8 +4,8 @@ Note [Pooling gradients]
 `max_pool_gradient(x, ct)` looks at whole windows for each element it adds to. It becomes
 `pool_scatter(index, ct)`, where `index` is the place of each window's winner, one byte per window,
 which is computed where the pooling itself is. An element of the
-result then only compares a few bytes, and fuses with what follows (the mask of the activation). Its
-sum over whole images, the gradient of a bias, is the sum of `ct`.
+result then only compares a few bytes, and fuses with what follows; see also Note [Cotangents below
+a pooling] (pooled_cotangents.py).
 
 Note [Requirements]
 `require(x, condition)` is x, unless the condition fails somewhere: then the whole program does. So
@@ -35,6 +35,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds
 from flambeau.execute.cpu.attentions import is_native_attention
 from flambeau.execute.cpu.phases import without_zeros
+from flambeau.execute.cpu.pooled_cotangents import pooled_cotangents
 from flambeau.execute.cpu.winograd import by_winograd
 from flambeau.graph.attending import with_attention
 from flambeau.graph.program import Program
@@ -199,7 +200,7 @@ def expand_primitives(program: Program) -> Program:
             return _less_padded(v, inputs[0]) if alone else None
         return _expanded(v, inputs)
 
-    return without_zeros(Rewriter(rule).program(program))
+    return without_zeros(pooled_cotangents(Rewriter(rule).program(program)))
 
 
 def _less_padded(cut: Value, conv: Value) -> Value | None:
@@ -240,8 +241,7 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     if v.primitive.family == ATTENTION:
         return None if is_native_attention(v) else in_other_primitives(v, inputs)
     if v.primitive.name == "sum":
-        found = _picked(v, inputs[0])
-        return _sum_of_scattered(v, inputs[0]) if found is None else found
+        return _picked(v, inputs[0])
     if v.primitive.name == "strided_sum":
         return _summed_first(v, inputs[0])
     if v.primitive.name != "max_pool_gradient":
@@ -253,24 +253,6 @@ def _expanded(v: Value, inputs: tuple[Value, ...]) -> Value | None:
     index = places(inputs[0], **v.attrs)
     lead = v.ndim - len(v.attrs["sizes"])
     return pool_scatter(index, inputs[1], extents=v.shape[lead:], **v.attrs)
-
-
-def _sum_of_scattered(v: Value, x: Value) -> Value | None:
-    """The sum of a scattered cotangent (a bias' gradient) over all windowed axes: that of the
-    cotangent itself, each element of which is in one place of the other.
-    """
-    scattered = x.inputs[0] if x.primitive.name == "reshape" else x
-    if scattered.primitive is not pool_scatter or not x.size:
-        return None
-    ct = scattered.inputs[1]
-    rank = len(scattered.attrs["sizes"])
-    windowed = set(range(x.ndim - rank, x.ndim))
-    if rank > x.ndim or x.shape[x.ndim - rank :] != scattered.shape[scattered.ndim - rank :]:
-        return None
-    if not windowed <= set(v.attrs["axes"]):
-        return None
-    shape = x.shape[: x.ndim - rank] + ct.shape[ct.ndim - rank :]
-    return reduction.sum_(view.reshape(ct, shape=shape), axes=v.attrs["axes"])
 
 
 def _ordered(v: Value, inputs: tuple[Value, ...]) -> Value | None:

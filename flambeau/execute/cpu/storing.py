@@ -177,7 +177,8 @@ def _operands_stored(
         for x in v.inputs:
             core = _below_views(x)
             places = core.primitive.name == "max_pool_index"
-            if places or (cost[core] > 2 and core.primitive.family == ELEMENTWISE):
+            dear = cost[core] > (0 if name == "pool_scatter" else 2)
+            if places or (dear and core.primitive.family == ELEMENTWISE):
                 store(core)
     elif name == "put_set" and v.attrs["what"] == WITHIN:
         store(v.inputs[2])  # they may be made of what they replace

@@ -92,20 +92,19 @@ class _Turned(WinnerKernel):
         behind the last channel is zero, and stored over by the next place of the image.
         """
         e, plan = self.e, self.plan
+        chunks = []
         for first in range(0, channels, plan.lanes):
-            rows = [
-                load_element(
-                    e,
-                    self.at(image, (c, plan.image[1])),
-                    plan.element,
-                    plan.lanes,
-                    width,
-                )
+            places = [
+                self.at(image, (c, plan.image[1]))
                 for c in range(first, min(first + plan.lanes, channels))
             ]
+            rows = [load_element(e, p, plan.element, plan.lanes, width) for p in places]
             rows += [e.const(0, self.vector)] * (plan.lanes - len(rows))
-            for number, value in enumerate(transposed(e, rows)[:width]):
-                e.store(self.at(to, (number, step), (first, 1)), value)
+            chunks.append(transposed(e, rows))
+        for number in range(width):
+            for chunk, values in enumerate(chunks):
+                there = self.at(to, (number, step), (chunk, plan.lanes))
+                e.store(there, values[number])
 
 
 class _Sums(WinnerKernel):
