@@ -55,6 +55,7 @@ CASES = {
     "windows apart": Case((10, 10), (3, 3), (2, 2), steps=(3, 3), picked=False),
     "windows that overlap": Case((9, 9), (3, 3), (3, 3), steps=(2, 2), joint=False, picked=False),
     "many channels": Case((6, 6), (3, 3), (2, 2), inside=24, out=8),
+    "rows of images": Case((14, 14), (3, 3), (2, 2), batch=36, inside=3, out=16),
     "too much for a window": Case((6, 6), (3, 3), (2, 2), batch=64, out=40, joint=False),
 }
 
@@ -101,6 +102,7 @@ def test_against_the_reference(name: str, bits: int) -> None:
     if bits == WIDTHS[0] == 512:
         assert shared(compiled) == (case.joint, case.picked)
     b.check(results, [(1, flat(updated))], tolerance=512.0, forms=Forms(pooled=False))
+    b.check(results, [(1, flat(updated))], tolerance=512.0, forms=Forms(innermost=False))
 
 
 def test_what_is_pooled_is_kept_where_two_kernels_need_it() -> None:

@@ -136,6 +136,8 @@ def test_against_the_reference(name: str, bits: int, always: None) -> None:
     b = Builder(name)
     results, updated = gradients(b, case)
     compiled = b.check(results, [(1, flat(updated))], tolerance=512.0, vector_bits=bits)
+    plain = Forms(innermost=False)
+    b.check(results, [(1, flat(updated))], tolerance=512.0, vector_bits=bits, forms=plain)
     if bits == WIDTHS[0] == 512:
         assert len(routed(compiled)) == 1 + case.images
         if case.images:

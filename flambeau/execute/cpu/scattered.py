@@ -133,6 +133,8 @@ def _without(
     left = tracer.load(image.data[0], moved)
     split = replace(group, folded=folded)
     axes = axes_of(split, moved, where, stores[0].address)
+    if not any(a.kind == "k" and (a.a, a.b) == (1, 1) and a.extent > 1 for a in axes):
+        return None  # lanes were to run along a row of the image, which is one no longer
     order = [*group.kept, *folded]
     picks = tuple([(order.index(v), weight) for v, weight in weights])
     parts = min(MOST_PARTS, around[0].extent) if spec.flops >= PARALLEL_FLOPS else 1
