@@ -76,6 +76,8 @@ class Activation:
 
 
 def _relu(x: Value) -> Value:
+    if x.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     if x.dtype is dtypes.bool_:
         raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)

@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.folding import checked, result_type, write_outs
-from flambeau.functional.options import refusing
+from flambeau.functional.options import not_implemented, refusing
 from flambeau.functional.pairs import float_pair, hypot_value, log_of_sum, xlogy_value
 from flambeau.functional.pointwise import (
     _binary_op,
@@ -34,7 +34,7 @@ def _truth(x: Value, answer: bool) -> Value:
 
 def _signbit(x: Value) -> Value:
     if x.dtype.is_complex:
-        raise RuntimeError("signbit is not implemented for complex tensors.")
+        raise NotImplementedError("signbit is not implemented for complex tensors.")
     if x.dtype.is_floating_point:
         return ar.lt(el.copysign(ar.full_like(x, 1), x), 0)
     return _truth(x, False) if x.dtype.kind == "b" else ar.lt(x, 0)
@@ -88,6 +88,8 @@ rad2deg, rad2deg_ = _unary_op("rad2deg", _scaled("rad2deg", 180 / math.pi))
 
 def _logit(x: Value, eps: Operand | None) -> Value:
     """log(x / (1 - x)), x limited to [eps, 1 - eps]."""
+    if x.dtype.is_complex:
+        raise not_implemented("logit_cpu", x.dtype)
     x = ar.cast(x, ar.float_dtype(x))
     low = ar.expand(ar.as_value(0.0 if eps is None else eps, x.dtype), x.shape)
     high = ar.sub(1.0, low)
@@ -121,6 +123,8 @@ def logit_(input: Tensor, eps: float | None = None) -> Tensor:
 def _mvlgamma(x: Value, p: int) -> Value:
     if x.dtype.kind == "b":
         raise RuntimeError("The input tensor may not be a boolean tensor.")
+    if x.dtype.is_complex:
+        raise not_implemented("arange_cpu", x.dtype)
     x = ar.cast(x, ar.float_dtype(x))
     total = ar.full_like(x, p * (p - 1) / 4 * math.log(math.pi))
     for j in range(p):
@@ -182,7 +186,7 @@ def _heaviside(a: Operand, b: Operand) -> Value:
 def _integers(name: str, a: Operand, b: Operand) -> list[Value]:
     dtype = ar.promoted_dtype(a, b)
     if dtype.kind not in "iu":
-        raise NotImplementedError(f"\"{name}\" not implemented for '{dtype.scalar_name}'")
+        raise not_implemented(name, dtype)
     return ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
 
 
@@ -199,20 +203,35 @@ def _lcm(a: Operand, b: Operand) -> Value:
 
 
 def _ldexp(a: Operand, b: Operand) -> Value:
-    power = ar.apply(el.pow_, (2.0, b), ar.float_dtype(b))
+    whole = isinstance(a, Value) and a.dtype.kind == "f" and ar.promoted_dtype(b).kind in "ib"
+    if whole and ar.promoted_dtype(b).kind == "b":
+        raise not_implemented("ldexp_cpu_exp", dtypes.bool_)
+    power = ar.apply(el.pow_, (2.0, b), ar.float_dtype(a if whole else b))
     dtype = ar.promoted_dtype(a, power)
     if dtype.is_complex or not isinstance(b, Value):
         return ar.mul(a, power)
     x, places, power = ar.broadcast(*[ar.as_value(v, dtype) for v in (a, b, power)])
-    return _ldexp_value(x, places, power)
+    made = _scaled_by(x, ar.expand(b, x.shape)) if whole else ar.mul(x, power)
+    return _ldexp_value(x, places, made)
 
 
-def _ldexp_value(x: Value, places: Value, power: Value) -> Value:
+def _ldexp_value(x: Value, places: Value, made: Value) -> Value:
     def backward(ct: Value, x: Value, places: Value) -> tuple[Value, Value]:
         power = ar.apply(el.pow_, (2.0, places), x.dtype)
-        return ct * power, ct * _ldexp_value(x, places, power) * math.log(2)
+        again = _ldexp_value(x, places, ar.mul(x, power))
+        return ct * power, ct * again * math.log(2)
 
-    return with_derivative(ar.mul(x, power), (x, places), backward)
+    return with_derivative(made, (x, places), backward)
+
+
+def _scaled_by(x: Value, places: Value) -> Value:
+    """x 2^places for whole numbers, in steps: the power alone may be no number of the dtype."""
+    result, left = ar.cast(x, dtypes.float64), ar.cast(places, dtypes.float64)
+    for _ in range(3):
+        step = ar.maximum(ar.minimum(left, 1000.0), -1000.0)
+        result = result * ar.apply(el.pow_, (2.0, step), dtypes.float64)
+        left = left - step
+    return ar.cast(result, x.dtype)
 
 
 def _hypot(a: Operand, b: Operand) -> Value:
@@ -230,15 +249,17 @@ def _logaddexp2(a: Operand, b: Operand) -> Value:
     return log_of_sum(x, y, tail, math.log(2))
 
 
-heaviside, heaviside_, _F = _binary_op("heaviside", _heaviside, numbers="none")
+heaviside, heaviside_, _F = _binary_op("heaviside", _heaviside, numbers="none", second="values")
 gcd, gcd_, _F = _binary_op("gcd", _gcd, numbers="none")
 lcm, lcm_, _F = _binary_op("lcm", _lcm, numbers="none")
 ldexp, ldexp_, _F = _binary_op("ldexp", _ldexp, numbers="none")
-hypot, hypot_, _F = _binary_op("hypot", refusing("hypot_cpu", _hypot), numbers="none")
-xlogy, xlogy_, _F = _binary_op("xlogy", lambda a, b: xlogy_value(*float_pair(a, b)))
+hypot, hypot_, _F = _binary_op("hypot", refusing("hypot_cpu", _hypot, "ibc"), numbers="none")
+xlogy, xlogy_, _F = _binary_op(
+    "xlogy", refusing("xlogy_cpu", lambda a, b: xlogy_value(*float_pair(a, b)), "c")
+)
 logaddexp, _, _F = _binary_op("logaddexp", refusing("logaddexp_cpu", _logaddexp), numbers="none")
 logaddexp2, _, _F = _binary_op(
-    "logaddexp2", refusing("logaddexp2_cpu", _logaddexp2), numbers="none"
+    "logaddexp2", refusing("logaddexp2_cpu", _logaddexp2, "ibc"), numbers="none"
 )
 
 

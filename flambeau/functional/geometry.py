@@ -67,10 +67,13 @@ def _cross(a: Value, b: Value, dim: int | None) -> Value:
             f"linalg.cross: inputs dimension {-1 if dim is None else dim} must have length 3. Got "
             f"{a.shape[axis]} and {b.shape[axis]}"
         )
-    dtype = ar.promoted_dtype(a, b)
-    if dtype.kind == "b":
-        raise not_implemented("cross", dtype)
-    a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
+    if a.dtype.kind == "b":
+        raise not_implemented("cross", a.dtype)
+    if a.dtype is not b.dtype:
+        raise RuntimeError(
+            f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"
+        )
+    a, b = ar.broadcast(a, b)
     return ar.sub(
         ar.mul(_rotated(a, axis, 1), _rotated(b, axis, 2)),
         ar.mul(_rotated(a, axis, 2), _rotated(b, axis, 1)),

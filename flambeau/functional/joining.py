@@ -382,6 +382,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 def _block_diag(parts: list[Value]) -> Value:
     dtype = ar.promoted_dtype(*parts)
+    parts = [vw.reshape(part, shape=(1,) * (2 - part.ndim) + part.shape) for part in parts]
     rows = sum(part.shape[0] for part in parts)
     at, bands = 0, []
     for part in parts:
@@ -419,5 +420,5 @@ def block_diag(*tensors: Any) -> Tensor:
         from flambeau.functional.creation import empty
 
         return empty(1, 0)
-    made: Tensor = record(BLOCK_DIAG, ([atleast_2d(part) for part in tensors],))
+    made: Tensor = record(BLOCK_DIAG, (list(tensors),))
     return made

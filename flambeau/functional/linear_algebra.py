@@ -428,7 +428,9 @@ def _added(
         x: Value, a: Value, b: Value, beta: Operand | None, alpha: Operand | None, ignore: bool
     ) -> Value:
         if name == "addr":
-            _refuse_float_factors(ar.promoted_dtype(x, a, b), beta, alpha)
+            dtype = ar.promoted_dtype(x, a, b)
+            _refuse_float_factors(dtype, beta, alpha)
+            x, a, b = (ar.cast(v, dtype) for v in (x, a, b))
         return _blend(x, product(a, b), beta, alpha, ignore)
 
     op = PureOp(name, function)

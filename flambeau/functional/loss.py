@@ -222,12 +222,15 @@ def binary_cross_entropy_with_logits(
 def _kl_div(x: Value, target: Value, reduction: str, log_target: bool) -> Value:
     if "i" in (x.dtype.kind, target.dtype.kind) or "b" in (x.dtype.kind, target.dtype.kind):
         raise RuntimeError("kl_div: Integral inputs not supported.")
-    left, t, dtype = _same_dtype(x, target, "kl_div")
+    if x.dtype.is_complex or target.dtype.is_complex:
+        raise RuntimeError("kl_div: Complex inputs not supported.")
+    dtype = ar.promoted_dtype(x, target)
+    left, t = ar.broadcast(ar.cast(x, dtype), ar.cast(target, dtype))  # each step is rounded
     loss = el.exp(t) * (t - left) if log_target else xlogy_value(t, t) - t * left
     if reduction == "batchmean":
-        total = reduced(loss, "sum")
+        total = reduced(widened(loss), "sum")
         return ar.cast(divided(total, x.shape[0]) if x.ndim else total, dtype)
-    return ar.cast(reduced(loss, reduction), dtype)
+    return ar.cast(reduced(widened(loss), reduction), dtype)
 
 
 def _kl_name(x: Value, t: Value, reduction: str, log_target: bool) -> str:

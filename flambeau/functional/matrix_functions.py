@@ -413,13 +413,21 @@ def tensorsolve(
 
 
 def _vecdot(a: Value, b: Value, dim: int) -> Value:
-    dtype = ar.promoted_dtype(a, b)
+    dtype = a.dtype
     if dtype.kind in WHOLE:
         raise RuntimeError(
             "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
             f"{dtype.scalar_name}"
         )
-    a, b = ar.broadcast(ar.cast(a, dtype), ar.cast(b, dtype))
+    if dtype is not b.dtype:
+        raise RuntimeError(
+            "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
+            f"{dtype.scalar_name} and y of type {b.dtype.scalar_name} instead"
+        )
+    a, b = ar.broadcast(a, b)
+    if not a.ndim:
+        wrap_axis(dim, 0)
+        return ar.mul(ar.conj(a), b)
     axis = wrap_axis(dim, a.ndim)
     product = red.sum_(wide(ar.mul(ar.conj(a), b)), axes=(axis,))
     return ar.cast(product, dtype)

@@ -24,7 +24,7 @@ from flambeau.functional.folding import (
     wide,
 )
 from flambeau.functional.options import numpy_names
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import SUB, write_out
 from flambeau.functional.powers import to_the
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -235,12 +235,13 @@ def norm_slope(p: float, axes: tuple[int, ...], ct: Value, x: Value) -> Value:
 
 
 def _dist(a: Value, b: Value, p: float) -> Value:
+    apart = SUB.function(a, b)
     if ar.promoted_dtype(a, b).kind not in "fc":
         raise RuntimeError(
             "norm(): input dtype should be either floating point or complex. Got "
             f"{ar.promoted_dtype(a, b).scalar_name.capitalize()} instead."
         )
-    return vector_norm_of(ar.sub(a, b), p, None, False)
+    return vector_norm_of(apart, p, None, False)
 
 
 NORM = PureOp("norm", vector_norm_of, "LinalgVectorNormBackward0")

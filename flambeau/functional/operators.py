@@ -116,6 +116,8 @@ def bind() -> None:
         "and": p.bitwise_and_,
         "or": p.bitwise_or_,
         "xor": p.bitwise_xor_,
+        "lshift": p.bitwise_left_shift_,
+        "rshift": p.bitwise_right_shift_,
     }
     for name, function in inplace_operators.items():
         setattr(Tensor, f"__i{name}__", function)

@@ -161,12 +161,21 @@ _C_NAMES = {
     "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
     "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
 }  # fmt: skip
+_TYPE_NAMES = {
+    **_C_NAMES, "int64": "long int", "int16": "short int", "int8": "signed char",
+    "uint8": "unsigned char",
+}  # fmt: skip
+
+
+def type_name(dtype: DType) -> str:
+    """What C++ calls a dtype, as some of PyTorch's messages have it."""
+    return _TYPE_NAMES.get(dtype.name, dtype.name)
 
 
 def refuse_other_dtype(out: Any, dtype: DType) -> None:
     """RuntimeError where `out` is of another dtype than the result and nothing is converted."""
     if out is not None and out.dtype is not dtype:
-        wanted, given = (_C_NAMES.get(d.name, d.name) for d in (dtype, out.dtype))
+        wanted, given = type_name(dtype), type_name(out.dtype)
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
 
 
@@ -192,13 +201,26 @@ def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
 
 def refusing(kernel: str, function: Callable[..., Any], kinds: str = WHOLE) -> Callable[..., Any]:
     """A function of values without the dtypes that its kernel has not: in that of its operands
-    together.
+    together. Kinds of dtypes, and "h" for the half types.
     """
 
     def apply(*operands: Any) -> Any:
         dtype = ar.promoted_dtype(*[v for v in operands if isinstance(v, Value)])
-        if dtype.kind in kinds:
+        if dtype.kind in kinds or ("h" in kinds and dtype in ar.HALVES):
             raise not_implemented(kernel, dtype)
+        return function(*operands)
+
+    return apply
+
+
+def real_only(
+    message: str, function: Callable[..., Any], kind: type[Exception] = NotImplementedError
+) -> Callable[..., Any]:
+    """A function of values that refuses complex ones, in words of its own."""
+
+    def apply(*operands: Any) -> Any:
+        if ar.promoted_dtype(*[v for v in operands if isinstance(v, Value)]).is_complex:
+            raise kind(message)
         return function(*operands)
 
     return apply

@@ -62,7 +62,18 @@ def _scan(x: Value, name: str, dim: int, dtype: DType | None) -> Value:
     if dtype is dtypes.bool_:
         raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'")
     primitive = ordered.cumsum if name == "cumsum" else ordered.cumprod
-    return ar.cast(primitive(wide(x), axis=axis), dtype)
+    return ar.cast(primitive(_accumulator(x), axis=axis), dtype)
+
+
+_ACCUMULATORS = {
+    dtypes.float16: dtypes.float32, dtypes.bfloat16: dtypes.float32,
+    dtypes.float32: dtypes.float64, dtypes.complex64: dtypes.complex128,
+}  # fmt: skip
+
+
+def _accumulator(x: Value) -> Value:
+    """In the dtype that PyTorch's running sums and products are kept in: the next finer one."""
+    return ar.cast(x, _ACCUMULATORS.get(x.dtype, x.dtype))
 
 
 def _in_dtype(x: Value, name: str, dim: int, dtype: DType | None) -> Value:
@@ -71,6 +82,8 @@ def _in_dtype(x: Value, name: str, dim: int, dtype: DType | None) -> Value:
 
 
 def _cumulative_extremum(x: Value, name: str, dim: int) -> tuple[Value, Value]:
+    if x.dtype.is_complex:
+        raise not_implemented(f"{name}_cpu", x.dtype)
     axis = wrap_axis(dim, x.ndim)
     if not x.shape:
         return x, ar.full((), 0, dtypes.int64)
@@ -86,7 +99,7 @@ def _logcumsumexp(x: Value, dim: int) -> Value:
             f"\"logcumsumexp_out_cpu\" not implemented for '{x.dtype.scalar_name}'"
         )
     axis = wrap_axis(dim, x.ndim)
-    return ar.cast(ordered.logcumsumexp(wide(x), axis=axis), x.dtype) if x.shape else x
+    return ar.cast(ordered.logcumsumexp(_accumulator(x), axis=axis), x.dtype) if x.shape else x
 
 
 CUMSUM, CUMPROD = PureOp("cumsum", _scan), PureOp("cumprod", _scan)
@@ -199,7 +212,9 @@ def _trapezoid(y: Value, x: Value | None, dx: Operand | None, dim: int, cumulati
         return ar.mul(ar.sub(total, ar.mul(without(ends, axis), 0.5)), step)
     pairs = ar.add(part(y, axis, 0, count - 1), part(y, axis, 1, count))
     areas = ar.div(ar.mul(pairs, step), 2.0)
-    return ordered.cumsum(areas, axis=axis) if cumulative else red.sum_(areas, axes=(axis,))
+    if cumulative:
+        return ar.cast(ordered.cumsum(_accumulator(areas), axis=axis), areas.dtype)
+    return red.sum_(areas, axes=(axis,))
 
 
 DIFF = PureOp("diff", _diff, "SubBackward0")
@@ -355,6 +370,13 @@ def kthvalue(
 # ---- sets and counts, on the host ----------------------------------------------------------------
 
 
+def _values_of(name: str, input: Tensor) -> Any:
+    """The elements on the host; complex numbers are refused, as they have no order."""
+    if checked(name, input).is_complex():
+        raise not_implemented("unique", input.dtype)
+    return input._values()
+
+
 def _host(array: Any, like: Tensor) -> Tensor:
     """A new tensor of the dtype of `like` from values computed on the host."""
     if like.dtype is dtypes.bfloat16:
@@ -382,7 +404,7 @@ def unique(
     dim: int | None = None,
 ) -> Any:  # fmt: skip
     """The distinct elements (or slices along `dim`) in order; each input's place; the counts."""
-    array = checked("unique", input)._values()
+    array = _values_of("unique", input)
     if dim is None:
         return _distinct(input, array, return_inverse, return_counts)
     axis = wrap_axis(dim, input.ndim)
@@ -419,7 +441,7 @@ def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The elements (or slices along `dim`) that differ from the one before; as `unique`."""
-    array = checked("unique_consecutive", input)._values()
+    array = _values_of("unique_consecutive", input)
     axis = None if dim is None else wrap_axis(dim, input.ndim)
     shape = array.shape if axis is None else (array.shape[axis],)
     rows = array.reshape(-1) if axis is None else np.moveaxis(array, axis, 0)

@@ -14,13 +14,13 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
-from flambeau.functional.options import not_implemented, refusing, resize_out
+from flambeau.functional.options import not_implemented, real_only, refusing, resize_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
 from flambeau.ops.source import no_derivative, with_derivative
 from flambeau.ops.value import Operand, Value
-from flambeau.record.events import CopyOp, InplaceOp, PureOp
+from flambeau.record.events import CopyOp, InplaceOp, PureOp, refuse_cast
 from flambeau.tensor.recording import binary as record_binary
 from flambeau.tensor.recording import in_place, record, unary, with_scalar
 from flambeau.tensor.tensor import Tensor
@@ -42,13 +42,7 @@ def write_out(result: Tensor, out: Tensor | None, warns: bool = True) -> Tensor:
                 "functions with out=... arguments don't support automatic differentiation, but "
                 "one of the arguments requires grad."
             )
-    from flambeau.core.promotion import can_cast
-
-    if not can_cast(result.dtype, out.dtype):
-        raise RuntimeError(
-            f"result type {result.dtype.scalar_name} can't be cast to the desired output type "
-            f"{out.dtype.scalar_name}"
-        )
+    refuse_cast(result.dtype, out.dtype)
     if out.shape != result.shape:
         resize_out(out, result.shape, warns)
     return in_place(COPY, out, (result,))
@@ -61,13 +55,19 @@ def _float_function(primitive: Primitive) -> Callable[[Value], Value]:
     return lambda x: ar.unary_float(primitive, x)
 
 
+def _real_function(kernel: str, primitive: Primitive) -> Callable[[Value], Value]:
+    """The same of a kernel without complex numbers."""
+    return refusing(kernel, _float_function(primitive), "c")
+
+
 def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
     """Rounding functions leave integers as they are."""
 
     def apply(x: Value) -> Value:
         return primitive(x) if x.dtype.is_floating_point else x
 
-    return refusing(f"{primitive.name}_vml_cpu", apply, "b")
+    message = f"{primitive.name} is not supported for complex inputs"
+    return real_only(message, refusing(f"{primitive.name}_vml_cpu", apply, "b"))
 
 
 def _unary_op(
@@ -127,11 +127,19 @@ def _sign(x: Value) -> Value:
     return x if x.dtype.kind == "b" else el.sign(x)
 
 
+_NO_COMPLEX_SIGN = (
+    "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn "
+    "instead."
+)
+
+
 def _isnan(x: Value) -> Value:
     return el.ne(x, x)
 
 
 def _isinf(x: Value) -> Value:
+    if x.dtype.is_complex:
+        return ar.logical_or(_isinf(el.real(x)), _isinf(el.imag(x)))
     return (
         ar.eq(el.abs_(x), float("inf"))
         if x.dtype.is_floating_point
@@ -140,6 +148,8 @@ def _isinf(x: Value) -> Value:
 
 
 def _isfinite(x: Value) -> Value:
+    if x.dtype.is_complex:
+        return ar.logical_and(_isfinite(el.real(x)), _isfinite(el.imag(x)))
     if not x.dtype.is_floating_point:
         return ar.full(x.shape, True, dtypes.bool_)
     return ar.lt(el.abs_(x), float("inf"))
@@ -150,6 +160,8 @@ def _frac(x: Value) -> Value:
 
 
 def _relu(x: Value) -> Value:
+    if x.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     if x.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
     zero = ar.zeros_like(x)
@@ -192,17 +204,17 @@ arcsin_, arccos_, arctan_, arcsinh_, arccosh_, arctanh_ = (
     atanh_,
 )
 sigmoid, sigmoid_ = _unary_op("sigmoid", _float_function(el.sigmoid))
-erf, erf_ = _unary_op("erf", _float_function(el.erf))
-erfc, erfc_ = _unary_op("erfc", _float_function(el.erfc))
-erfinv, erfinv_ = _unary_op("erfinv", _float_function(el.erfinv))
-lgamma, lgamma_ = _unary_op("lgamma", _float_function(el.lgamma))
-digamma, digamma_ = _unary_op("digamma", _float_function(el.digamma))
+erf, erf_ = _unary_op("erf", _real_function("erf_vml_cpu", el.erf))
+erfc, erfc_ = _unary_op("erfc", _real_function("erfc_vml_cpu", el.erfc))
+erfinv, erfinv_ = _unary_op("erfinv", _real_function("erfinv_vml_cpu", el.erfinv))
+lgamma, lgamma_ = _unary_op("lgamma", _real_function("lgamma_vml_cpu", el.lgamma))
+digamma, digamma_ = _unary_op("digamma", _real_function("digamma", el.digamma))
 floor, floor_ = _unary_op("floor", _integral_same(el.floor))
 ceil, ceil_ = _unary_op("ceil", _integral_same(el.ceil))
 trunc, trunc_ = _unary_op("trunc", _integral_same(el.trunc))
 fix, fix_ = trunc, trunc_
-frac, frac_ = _unary_op("frac", refusing("frac_cpu", _frac))
-sign, sign_ = _unary_op("sign", _sign)
+frac, frac_ = _unary_op("frac", refusing("frac_cpu", _frac, "ibc"))
+sign, sign_ = _unary_op("sign", real_only(_NO_COMPLEX_SIGN, _sign))
 sgn, sgn_ = _unary_op("sgn", _sign)
 square, square_ = _unary_op("square", _square, "PowBackward0")
 relu, relu_ = _unary_op("relu", _relu)
@@ -229,11 +241,13 @@ def _binary_op(
     grad_name: str | None = None,
     *,
     numbers: str = "both",
+    second: str = "other",
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor], PureOp]:
     """The out-of-place and the in-place form of a two-operand op, and its event.
 
     `numbers` says which operand of the function may be a Python number: "both" (one of them),
-    "second" or "none". (The in-place form takes what the function takes as second.)
+    "second" or "none". (The in-place form takes what the function takes as second.) `second` is
+    what messages call the second operand.
     """
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
@@ -244,7 +258,7 @@ def _binary_op(
             if kind is Tensor or isinstance(other, Tensor):
                 result = record_binary(op, input, other)
             elif numbers == "none":
-                raise not_a_tensor(name, "other", 2, other)
+                raise not_a_tensor(name, second, 2, other)
             elif kind is float or kind is int or kind is bool:
                 result = with_scalar(op, input, other)
             else:
@@ -307,7 +321,7 @@ def _sub(a: Operand, b: Operand) -> Value:
 
 
 _floor_divide = refusing("div_floor_cpu", partial(ar.binary, el.floor_divide), "bc")
-_trunc_divide = refusing("div_trunc_cpu", partial(ar.binary, el.trunc_divide), "b")
+_trunc_divide = refusing("div_trunc_cpu", partial(ar.binary, el.trunc_divide), "bc")
 _remainder = refusing("remainder_cpu", partial(ar.binary, el.remainder), "bc")
 _fmod = refusing("fmod_cpu", partial(ar.binary, el.fmod), "bc")
 
@@ -322,7 +336,7 @@ def _floor_divide_alone(a: Operand, b: Operand) -> Value:
 def _bitwise(primitive: Primitive, name: str) -> Callable[[Operand, Operand], Value]:
     def apply(a: Operand, b: Operand) -> Value:
         dtype = ar.promoted_dtype(a, b)
-        if dtype.kind not in "bi":
+        if dtype.kind not in ("i" if name in ("lshift", "rshift") else "bi"):
             raise not_implemented(f"{name}_cpu", dtype)
         return ar.apply(primitive, (a, b), dtype)
 
@@ -331,10 +345,6 @@ def _bitwise(primitive: Primitive, name: str) -> Callable[[Operand, Operand], Va
 
 def _logical(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
     return lambda a, b: ar.apply(primitive, (a, b), dtypes.bool_)
-
-
-def _maximum(a: Operand, b: Operand) -> Value:
-    return ar.maximum(a, b)
 
 
 def _fmax(a: Operand, b: Operand) -> Value:
@@ -350,7 +360,12 @@ def _fmin(a: Operand, b: Operand) -> Value:
 
 
 def _float_binary(primitive: Primitive) -> Callable[[Operand, Operand], Value]:
-    return lambda a, b: ar.apply(primitive, (a, b), ar.float_dtype(a, b))
+    kernel = f"{primitive.name}_cpu"
+    return refusing(kernel, lambda a, b: ar.apply(primitive, (a, b), ar.float_dtype(a, b)), "c")
+
+
+def _ordered(name: str, function: Callable[[Operand, Operand], Value]) -> Callable[..., Value]:
+    return real_only(f"{name} not implemented for complex tensors.", function, RuntimeError)
 
 
 _add_plain, _add_plain_, ADD = _binary_op("add", ar.add)
@@ -361,10 +376,10 @@ multiply, multiply_ = mul, mul_
 floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide_alone)
 remainder, remainder_, REMAINDER = _binary_op("remainder", _remainder)
 fmod, fmod_, _F = _binary_op("fmod", _fmod, numbers="second")
-maximum, _, MAXIMUM = _binary_op("maximum", _maximum, numbers="none")
-minimum, _, MINIMUM = _binary_op("minimum", ar.minimum, numbers="none")
-fmax, _, _F = _binary_op("fmax", _fmax, numbers="none")
-fmin, _, _F = _binary_op("fmin", _fmin, numbers="none")
+maximum, _, MAXIMUM = _binary_op("maximum", _ordered("maximum", ar.maximum), numbers="none")
+minimum, _, MINIMUM = _binary_op("minimum", _ordered("minimum", ar.minimum), numbers="none")
+fmax, _, _F = _binary_op("fmax", _ordered("fmax", _fmax), numbers="none")
+fmin, _, _F = _binary_op("fmin", _ordered("fmin", _fmin), numbers="none")
 atan2, atan2_, _F = _binary_op("atan2", _float_binary(el.atan2), numbers="none")
 arctan2, arctan2_ = atan2, atan2_
 copysign, copysign_, _F = _binary_op("copysign", _float_binary(el.copysign), numbers="second")
@@ -533,7 +548,7 @@ divide, divide_, true_divide, true_divide_ = div, div_, div, div_
 
 def _round(x: Value, decimals: int | None) -> Value:
     if not x.dtype.is_floating_point:
-        if decimals is not None or x.dtype.kind == "b":
+        if decimals is not None or x.dtype.kind in "bc":
             raise not_implemented("round_cpu" if decimals else "round_vml_cpu", x.dtype)
         return x
     if not decimals:
@@ -559,6 +574,9 @@ def round_(input: Tensor, *, decimals: int | None = None) -> Tensor:
 
 
 def _nan_to_num(x: Value, nan: float, posinf: float | None, neginf: float | None) -> Value:
+    if x.dtype.is_complex:
+        parts = (_nan_to_num(part, nan, posinf, neginf) for part in (el.real(x), el.imag(x)))
+        return el.complex_(*parts)
     if not x.dtype.is_floating_point:
         return x
     limits = dtypes.finfo(x.dtype)

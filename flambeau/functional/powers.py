@@ -30,7 +30,7 @@ def power_of(x: Value, kind: str, exponent: Any) -> Value:
     number = (
         float.fromhex(exponent)
         if kind == "float"
-        else (complex(exponent) if kind == "complex" else int(exponent))
+        else (complex(exponent) if kind == "complex" else exponent)
     )
     dtype = ar.promoted_dtype(x, number)
     if isinstance(number, int) and dtype.kind in "ib" and number < 0:
@@ -44,7 +44,7 @@ def to_the(x: Value, number: Any) -> Value:
         one = ar.full_like(x, 1)
         return with_derivative(one, x, lambda ct, x: ar.zeros_like(ct))
     if number == 1:
-        return ar.add(x, 0) if x.dtype.kind in "ib" else x
+        return ar.add(x, 0) if x.dtype.kind == "i" else x
     if number == 2:
         return x * x
     if number == 3:
@@ -68,7 +68,9 @@ POW_SCALAR_ = InplaceOp("pow_", power_of, "PowBackward0")
 
 
 def _exponent(value: Any) -> tuple[str, Any]:
-    if isinstance(value, (bool, int)):
+    if isinstance(value, bool):
+        return "bool", value
+    if isinstance(value, int):
         return "int", int(value)
     if isinstance(value, float):
         return "float", float(value).hex()

@@ -305,8 +305,15 @@ def randn_like(
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Standard normal numbers in the shape and dtype of `input`."""
+    kind = input.dtype if dtype is None else dtype
     options = dtype, layout, device, requires_grad, memory_format
+    if kind.is_complex:
+        return _like(lambda t: t.copy_(_complex_noise(t, generator)), input, *options)
     return _like(lambda t: normal_(t, generator=generator), input, *options)
+
+
+def _complex_noise(like: Tensor, generator: Generator | None) -> Tensor:
+    return randn(*like.shape, dtype=like.dtype, generator=generator)
 
 
 def randint_like(
@@ -489,15 +496,22 @@ def normal(
             generator,
         )
         return finish(drawn, requires_grad, out)
+    if isinstance(std, Tensor) and std.is_complex():
+        raise RuntimeError("normal expects standard deviation to be non-complex")
     if isinstance(std, Tensor) and bool((std < 0).any()):
         raise RuntimeError("normal expects all elements of std >= 0.0")
     from flambeau.functional.creation import uninitialised
 
     shape = (mean + std).shape
     kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
-    noise = normal_(uninitialised(tuple(shape), kind), generator=generator)
+    noise = uninitialised(tuple(shape), kind)
+    if kind.is_complex:
+        noise = _complex_noise(noise, generator)
+    else:
+        normal_(noise, generator=generator)
     plain = [recorder.detach(v) if isinstance(v, Tensor) else v for v in (std, mean)]
-    return finish(_without_slope(noise * plain[0] + plain[1], mean, std), False, out)
+    drawn = noise.mul_(plain[0]).add_(plain[1])
+    return finish(_without_slope(drawn, mean, std), False, out)
 
 
 CHOSEN_AT_ONCE = (dtypes.float32, dtypes.float64)

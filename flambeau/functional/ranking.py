@@ -58,7 +58,7 @@ def _median_index(x: Value, axis: int, ignore_nan: bool) -> Value:
 
 
 def _median_along(x: Value, name: str, dim: int, keepdim: bool) -> tuple[Value, Value]:
-    if x.dtype.kind == "b":
+    if x.dtype.kind in "bc":
         raise not_implemented("median_cpu", x.dtype)
     axis = wrap_axis(dim, x.ndim)
     if not x.shape:
@@ -69,7 +69,7 @@ def _median_along(x: Value, name: str, dim: int, keepdim: bool) -> tuple[Value, 
 
 def _median(x: Value, name: str) -> Value:
     """The median of all elements; those equal to it share its gradient."""
-    if x.dtype.kind == "b":
+    if x.dtype.kind in "bc":
         raise not_implemented("median_cpu", x.dtype)
     if not x.size:
         return ar.full(
@@ -261,7 +261,7 @@ def _search(rows: Value, x: Value, order: Value | None, right: bool, dtype: DTyp
             f"{list(rows.shape)} and input value tensor {list(x.shape)}"
         )
     common = ar.promoted_dtype(rows, x)
-    if common.kind == "b":
+    if common.kind in "bc":
         raise not_implemented("searchsorted_out_cpu", common)
     if order is not None:
         rows = take_along(rows, order, rows.ndim - 1)

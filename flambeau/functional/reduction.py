@@ -71,7 +71,7 @@ def _prod(x: Value, dims: Dims = None, keepdim: bool = False, dtype: DType | Non
 
 def _nansum(x: Value, dims: Dims, keepdim: bool, dtype: DType | None) -> Value:
     if x.dtype.is_complex:
-        raise RuntimeError("nansum does not support complex inputs")
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     nan = is_nan(x)
     if nan is not None:
         x = el.where(nan, ar.zeros_like(x), x)
@@ -93,8 +93,13 @@ def _mean(x: Value, dims: Dims = None, keepdim: bool = False, dtype: DType | Non
         )
     dtype = dtype or x.dtype
     axes = wrap_axes(dims, x.ndim)
-    total = folded(red.sum_, wide(ar.cast(x, dtype)), axes, keepdim)
+    total = folded(red.sum_, _mean_operand(x, dtype), axes, keepdim)
     return ar.cast(ar.div(total, float(extent(x, axes))), dtype)
+
+
+def _mean_operand(x: Value, dtype: DType) -> Value:
+    """What is added up: half types, also of finer numbers, in float32."""
+    return ar.cast(x, dtypes.float32 if dtype in ar.HALVES else dtype)
 
 
 def _nanmean(x: Value, dims: Dims, keepdim: bool, dtype: DType | None) -> Value:
@@ -238,6 +243,8 @@ def _extremum_along(x: Value, name: str, dims: Dims, keepdim: bool) -> tuple[Val
 def _arg_extremum(x: Value, name: str, dims: Dims, keepdim: bool) -> Value:
     if x.dtype.kind == "b":
         raise RuntimeError(f"{name}(): does not support bool input")
+    if x.dtype.is_complex:
+        raise RuntimeError(f"{name}(): does not support complex input")
     shape = x.shape
     if dims is None:
         if not x.size:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.folding import checked
-from flambeau.functional.options import refusing
+from flambeau.functional.options import not_implemented, refusing
 from flambeau.functional.pointwise import _binary_op, _unary_op, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -22,12 +22,22 @@ from flambeau.tensor.tensor import Tensor
 # ---- of one operand ------------------------------------------------------------------------------
 
 
-def _half_as_float(function: Callable[[Value], Value], name: str) -> Callable[[Value], Value]:
+# Which of PyTorch's kernels have the half types, and those that are not called as their function.
+_WITH_HALVES = {"i0", "i0e", "i1", "i1e", "entr", "ndtr", "igamma", "igammac", "xlog1py"}
+_KERNELS = {"i0": "i0_vml_cpu", "ndtr": "erf_vml_cpu"}
+
+
+def _kernel(name: str, function: Callable[..., Value], without: str = "c") -> Callable[..., Value]:
+    """A function without the dtypes that PyTorch's kernel has not."""
+    name = name.removeprefix("special_")
+    kinds = without if name in _WITH_HALVES else without + "h"
+    return refusing(_KERNELS.get(name, f"{name}_cpu"), function, kinds)
+
+
+def _half_as_float(function: Callable[[Value], Value]) -> Callable[[Value], Value]:
     """The function in the operand's float dtype; halves are computed in float32."""
 
     def apply(x: Value) -> Value:
-        if x.dtype.is_complex:
-            raise NotImplementedError(f"\"{name}\" not implemented for '{x.dtype.scalar_name}'")
         dtype = ar.float_dtype(x)
         low = dtype in (dtypes.float16, dtypes.bfloat16)
         return ar.cast(function(ar.cast(x, dtypes.float32 if low else dtype)), dtype)
@@ -38,7 +48,7 @@ def _half_as_float(function: Callable[[Value], Value], name: str) -> Callable[[V
 def _one(
     name: str, function: Callable[[Value], Value], grad_name: str | None = None
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
-    return _unary_op(name, _half_as_float(function, name), grad_name)
+    return _unary_op(name, _kernel(name, _half_as_float(function)), grad_name)
 
 
 def _log_ndtr(x: Value) -> Value:
@@ -95,17 +105,17 @@ scaled_modified_bessel_k1 = _argument_x("scaled_modified_bessel_k1", sp.scaled_k
 # ---- of two operands -----------------------------------------------------------------------------
 
 
-def _of_two(name: str, function: Callable[[Value, Value], Value]) -> Callable[..., Value]:
+def _of_two(
+    name: str, function: Callable[[Value, Value], Value], without: str = "c"
+) -> Callable[..., Value]:
     def apply(a: Operand, b: Operand) -> Value:
         dtype = ar.float_dtype(a, b)
-        if dtype.is_complex:
-            raise NotImplementedError(f"\"{name}\" not implemented for '{dtype.scalar_name}'")
         low = dtype in (dtypes.float16, dtypes.bfloat16)
         wide = dtypes.float32 if low else dtype
         left, right = ar.broadcast(ar.as_value(a, wide), ar.as_value(b, wide))
         return ar.cast(function(left, right), dtype)
 
-    return apply
+    return _kernel(name, apply, without)
 
 
 def _xlog1py(x: Value, y: Value) -> Value:
@@ -121,10 +131,10 @@ def _xlog1py(x: Value, y: Value) -> Value:
 
 
 igamma, igamma_, _IGAMMA = _binary_op(
-    "igamma", refusing("igamma_cpu", _of_two("igamma", sp.gammainc)), numbers="none"
+    "igamma", _of_two("igamma", sp.gammainc, "ibc"), numbers="none"
 )
 igammac, igammac_, _IGAMMAC = _binary_op(
-    "igammac", refusing("igammac_cpu", _of_two("igammac", sp.gammaincc)), numbers="none"
+    "igammac", _of_two("igammac", sp.gammaincc, "ibc"), numbers="none"
 )
 zeta, _, _ZETA = _binary_op("special_zeta", _of_two("zeta", sp.zeta))
 xlog1py, _, _XLOG1PY = _binary_op("special_xlog1py", _of_two("xlog1py", _xlog1py))
@@ -145,6 +155,8 @@ POLYNOMIALS = {name: _polynomial(name) for name in sp.POLYNOMIALS}
 
 
 def _polygamma(x: Value, n: int) -> Value:
+    if x.dtype.is_complex:
+        raise not_implemented(("digamma", "trigamma", "polygamma")[min(n, 2)], x.dtype)
     x = ar.cast(x, ar.float_dtype(x))
     if n == 0:
         return el.digamma(x)

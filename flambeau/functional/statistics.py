@@ -71,7 +71,7 @@ def _cov(x: Value, fweights: Value | None, aweights: Value | None, correction: i
     rows = ar.cast(rows, ar.float_dtype(rows) if weights is None else ar.float_dtype(rows, weights))
     real = rows.dtype.to_real()
     if weights is None:
-        total = ar.full((), float(count), real)
+        total = ar.full((), count, dtypes.int64)  # (not a half type: it may hold too little)
         mean = ar.div(red.sum_(rows, axes=(1,)), total)
         scale = total
     else:
@@ -83,7 +83,7 @@ def _cov(x: Value, fweights: Value | None, aweights: Value | None, correction: i
         square = red.sum_(ar.mul(weights, along), axes=(0,))
         norm = ar.sub(scale, ar.mul(ar.div(square, scale), float(correction)))
     else:
-        norm = ar.sub(scale, float(correction))
+        norm = ar.sub(scale, correction)
     norm = ar.where(ar.le(norm, 0.0), ar.zeros_like(norm), norm)
     centred = ar.sub(rows, view.reshape(mean, shape=(rows.shape[0], 1)))
     weighted = centred if weights is None else ar.mul(centred, weights)

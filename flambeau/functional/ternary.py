@@ -10,7 +10,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.notice import warn_once
-from flambeau.functional.options import not_implemented
+from flambeau.functional.options import not_implemented, type_name
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -24,6 +24,12 @@ from flambeau.tensor.tensor import Tensor
 def _clamp(x: Value, low: Operand | None, high: Operand | None) -> Value:
     operands = [v for v in (x, low, high) if v is not None]
     dtype = ar.promoted_dtype(*operands)
+    if dtype.is_complex:
+        tensors = not any(ar.is_scalar(v) for v in operands)
+        if not tensors or (x.dtype.is_complex and len(operands) == 3):
+            raise NotImplementedError("clamp is not supported for complex types")
+        which = "clamp" if len(operands) == 3 else "maximum" if high is None else "minimum"
+        raise not_implemented(f"{which}_cpu", dtype)
     if dtype is dtypes.bool_ and any(ar.is_scalar(v) for v in operands):
         which = "" if len(operands) == 3 else "_min" if high is None else "_max"
         raise not_implemented(f"clamp{which}_scalar_cpu", dtype)
@@ -165,7 +171,16 @@ def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     """start + w (end - start), from the nearer end as PyTorch has it."""
-    dtype = ar.promoted_dtype(start, end)
+    dtype = start.dtype
+    for name, v in (("end", end), ("weight", weight)):
+        weak = name == "weight" and (ar.is_scalar(v) or not v.shape)
+        if isinstance(v, Value) and v.dtype is not dtype and not weak:
+            raise RuntimeError(
+                f"expected dtype {type_name(dtype)} for `{name}` but got dtype "
+                f"{type_name(v.dtype)}"
+            )
+    if not ar.is_scalar(weight):
+        dtype = ar.promoted_dtype(start, end, weight)
     if not (dtype.is_floating_point or dtype.is_complex):
         which = "scalar" if ar.is_scalar(weight) else "tensor"
         raise not_implemented(f"lerp_kernel_{which}", dtype)

@@ -492,8 +492,9 @@ def _floor_divide(a: Array, b: Array) -> Array:
 def _trunc_divide(a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu":
         _refuse_zero(b)
-        quotient = np.abs(a) // np.abs(b)
-        return np.asarray(np.where((a < 0) != (b < 0), -quotient, quotient).astype(a.dtype))
+        quotient = np.floor_divide(a, b)  # (MIN / -1 is MIN)
+        inexact = (a != quotient * b) & ((a < 0) != (b < 0))
+        return np.asarray(np.where(inexact, quotient + 1, quotient).astype(a.dtype))
     return np.trunc(a / b)
 
 

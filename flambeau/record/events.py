@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
 from flambeau.core.shapes import (
     Shape,
@@ -151,7 +152,14 @@ class InplaceOp(Event):
         if self.reads:
             first = [trace.read_before_write(target) if trace.grad_mode else trace.read(target)]
         others = [operand_value(trace, part) for part in key[2:-1]]
-        result = self.function(*first, *others, *(key[-1] or ()))
+        try:
+            result = self.function(*first, *others, *(key[-1] or ()))
+        except NotImplementedError:  # PyTorch asks for the kernel after whether its result fits
+            if self.name in COMPARISONS:
+                raise
+            operands = [v for v in (*first, *others) if isinstance(v, Value)]
+            refuse_cast(ar.promoted_dtype(*operands), trace.tensors[target].meta.dtype)
+            raise
         result = fitted(result, trace.tensors[target].meta)
         trace.write(target, result, grad_name=self.grad_name, reads=self.reads)
 
@@ -179,6 +187,18 @@ def _check_overlap(
             )
 
 
+COMPARISONS = frozenset(("lt_", "le_", "gt_", "ge_"))  # whose result is a truth
+
+
+def refuse_cast(dtype: DType, wanted: DType) -> None:
+    """RuntimeError where a result does not fit the dtype it is written as."""
+    if not can_cast(dtype, wanted):
+        raise RuntimeError(
+            f"result type {dtype.scalar_name} can't be cast to the desired output type "
+            f"{wanted.scalar_name}"
+        )
+
+
 def fitted(value: Value, meta: Meta) -> Value:
     """A result made to fit the tensor it is written to, or PyTorch's error."""
     if value.shape != meta.shape:
@@ -191,11 +211,7 @@ def fitted(value: Value, meta: Meta) -> Value:
             )
         value = ar.expand(value, meta.shape)
     if value.dtype is not meta.dtype:
-        if not can_cast(value.dtype, meta.dtype):
-            raise RuntimeError(
-                f"result type {value.dtype.scalar_name} can't be cast to the "
-                f"desired output type {meta.dtype.scalar_name}"
-            )
+        refuse_cast(value.dtype, meta.dtype)
         value = ar.cast(value, meta.dtype)
     return value
 

@@ -4,32 +4,18 @@ of other shapes. The value, or the kind of error and its first line, are PyTorch
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from outcomes import Case, check
 
 pytestmark = pytest.mark.parity
 
-Case = Callable[[Any, Any], Any]
 DTYPES = ("uint8", "int8", "int64", "bool", "float16", "bfloat16", "float32", "float64")
 NUMBERS = (300, -1, -200, 2.5, 1e5, 1e39, float("nan"), float("inf"), True, 2**31, 1j)
 SIGNED_ZEROS = (-5.0, 5.0, 4.0, 0.0, -0.0, -5.5, float("inf"), float("-inf"), 1e-30, 1e30)
-
-
-def outcome(module: str, case: Case) -> Any:
-    torch = pytest.importorskip(module)
-    try:
-        made = case(torch, importlib.import_module(module + ".nn.functional"))
-    except Exception as error:
-        return type(error).__name__, str(error).splitlines()[0]
-    return str(made.dtype).split(".")[-1], tuple(made.shape), repr(made.tolist())
-
-
-def check(case: Case) -> None:
-    assert outcome("flambeau", case) == outcome("torch", case)
 
 
 def assigned(x: Any, place: Any, value: Any) -> Any:
