@@ -30,6 +30,7 @@ from flambeau.functional.randomness import (
     randn,
 )
 from flambeau.functional.shaping import broadcast_tensors, cat, stack
+from flambeau.functional.special_functions import igamma
 from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Tensor
 
@@ -55,6 +56,7 @@ __all__ = [
     "float64",
     "full",
     "get_default_dtype",
+    "igamma",
     "int64",
     "linalg",
     "multinomial",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flambeau.distributions import constraints
-from flambeau.distributions._torch import F, Size, Tensor, as_tensor, finfo, stack, where
+from flambeau.distributions._torch import F, Size, Tensor, as_tensor, finfo, igamma, stack, where
 from flambeau.distributions.continuous import _common_shape
 from flambeau.distributions.distribution import Distribution, ExponentialFamily
 from flambeau.distributions.implicit import dirichlet, log_beta, standard_gamma
@@ -59,8 +59,9 @@ class Gamma(ExponentialFamily):
         return a.xlogy(rate) + (a - 1).xlogy(value) - rate * value - a.lgamma()
 
     def cdf(self, value: Tensor) -> Tensor:
-        """Not there: it needs the regularised incomplete gamma function."""
-        raise NotImplementedError("Gamma.cdf is not implemented")
+        """The regularised lower incomplete gamma function of `rate * value`."""
+        self._check_value(value)
+        return igamma(self.concentration, self.rate * value)
 
     def entropy(self) -> Tensor:
         """The entropy."""

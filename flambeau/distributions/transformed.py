@@ -416,7 +416,9 @@ class Kumaraswamy(TransformedDistribution):
         self, concentration1: Any, concentration0: Any, validate_args: bool | None = None
     ) -> None:
         self.concentration1, self.concentration0 = broadcast_all(concentration1, concentration0)
-        base = Uniform(self.concentration0 * 0, self.concentration0 * 0 + 1)
+        base = Uniform(
+            self.concentration0 * 0, self.concentration0 * 0 + 1, validate_args=validate_args
+        )
         steps: list[Transform] = [
             PowerTransform(exponent=self.concentration0.reciprocal()),
             AffineTransform(loc=1.0, scale=-1.0),

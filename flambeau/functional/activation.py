@@ -27,7 +27,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import not_implemented, other_names
+from flambeau.functional.options import not_implemented, other_names, refuse_numbers
 from flambeau.functional.pointwise import SUB, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -387,6 +387,11 @@ def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where above the threshold, `value` elsewhere."""
+    if isinstance(input, Tensor):
+        if input.dtype is dtypes.bool_:
+            raise not_implemented("threshold_cpu", input.dtype)
+        refuse_numbers((input,), threshold, finer=True)
+        refuse_numbers((input,), value)
     return THRESHOLD(input, inplace, (threshold, value))
 
 

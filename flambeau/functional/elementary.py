@@ -240,6 +240,10 @@ def _hypot(a: Operand, b: Operand) -> Value:
 
 def _logaddexp(a: Operand, b: Operand) -> Value:
     x, y = float_pair(a, b)
+    if x.dtype.is_complex:
+        more = el.ge(el.real(x), el.real(y))
+        high, low = el.where(more, x, y), el.where(more, y, x)
+        return high + el.log1p(el.exp(low - high))
     return log_of_sum(x, y, el.log1p(el.exp(el.neg(el.abs_(x - y)))), 1.0)
 
 

@@ -231,7 +231,8 @@ def _folded(flat: Value, places: Value, rows: Value, mode: str) -> Value:
     if kind in ("sum", "mean") and not include:
         zero = ar.full(places.shape, 0, flat.dtype)
         flat = indexed.put_set(flat, places, zero, what="scatter")
-    total = indexed.put_add(flat, places, rows, what="scatter")
+    total = indexed.put_add(ar.widened(flat), places, ar.widened(rows), what="scatter")
+    total = ar.cast(total, flat.dtype)  # half types are added up in float32
     if kind != "mean":
         return total
     start = ar.full(flat.shape, 1, dtypes.int64)

@@ -292,7 +292,8 @@ def _logsumexp(x: Value, dims: Dims, keepdim: bool) -> Value:
             nothing, ar.expand(red.sum_(x, axes=tuple(range(x.ndim))), nothing.shape)
         )
     data = wide(x)
-    high = source.detach(folded(red.max_, data, axes, True))
+    size = el.real(data) if data.dtype.is_complex else data
+    high = source.detach(folded(red.max_, size, axes, True))
     high = ar.where(ar.eq(el.abs_(high), math.inf), ar.zeros_like(high), high)
     total = folded(red.sum_, el.exp(ar.sub(data, high)), axes, True)
     result = ar.add(el.log(total), high)

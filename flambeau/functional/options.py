@@ -13,6 +13,7 @@ from flambeau.core import dtypes
 from flambeau.core.device import check_available, get_default_device
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
+from flambeau.core.promotion import result_dtype
 from flambeau.core.shapes import Shape
 from flambeau.core.size import Size
 from flambeau.ops import arithmetic as ar
@@ -257,6 +258,29 @@ def refuse_overflow(value: Any, dtype: DType) -> None:
     if not fits:
         name = _C_NAMES.get(dtype.name, dtype.name)
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+
+
+def refuse_numbers(operands: tuple[Any, ...], *numbers: Any, finer: bool = False) -> None:
+    """RuntimeError where a Python number does not fit the dtype that the operands have together;
+    `finer`: half types take what float32 holds.
+    """
+    for number in numbers:
+        kind = type(number)
+        if kind is int and -128 <= number <= 127:
+            continue
+        if kind is float or kind is int or kind is complex:
+            first = operands[0].dtype
+            if kind is float and first in WIDE and -MOST <= number <= MOST:
+                continue
+            dtype = result_dtype([_promoted(v) for v in operands])
+            refuse_overflow(number, dtypes.float32 if finer and dtype in ar.HALVES else dtype)
+
+
+def _promoted(operand: Any) -> tuple[DType, bool] | type:
+    """How promotion sees an operand."""
+    if isinstance(operand, Tensor):
+        return operand.dtype, not operand._meta.shape
+    return type(operand.item() if hasattr(operand, "item") else operand)
 
 
 WIDE = frozenset((dtypes.float32, dtypes.float64))

@@ -25,7 +25,6 @@ from flambeau.functional.folding import (
     picked,
     result_type,
     take_along,
-    wide,
     without,
     write_outs,
 )

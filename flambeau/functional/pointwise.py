@@ -14,7 +14,13 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import can_cast
-from flambeau.functional.options import not_implemented, real_only, refusing, resize_out
+from flambeau.functional.options import (
+    not_implemented,
+    real_only,
+    refuse_numbers,
+    refusing,
+    resize_out,
+)
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive
@@ -422,6 +428,10 @@ def _scaled(
             raise RuntimeError(
                 "For integral input tensors, argument alpha must not be a floating point number."
             )
+        if dtype.kind == "f" and kind == "c":
+            raise RuntimeError(
+                "For non-complex input tensors, argument alpha must not be a complex number."
+            )
         if kind == "b" and dtype.kind != "b":
             raise RuntimeError("Boolean alpha only supported for Boolean results.")
         left, right = ar.broadcast(ar.as_value(a, dtype), ar.as_value(b, dtype))
@@ -457,6 +467,17 @@ def _alpha_first(function: Any, tensor: Any, given: tuple[Any, ...], **options: 
     return factor_first(function, tensor, given, "alpha", ("other",), **options)
 
 
+def _refuse_alpha(operands: tuple[Any, Any, Any]) -> None:
+    """RuntimeError where alpha does not fit the dtype (a float beside integers: see _scaled)."""
+    *others, alpha = operands
+    if type(alpha) is complex:
+        return
+    if type(alpha) is int or any(
+        v.dtype.kind in "fc" if isinstance(v, Tensor) else type(v) is float for v in others
+    ):
+        refuse_numbers(tuple(others), alpha)
+
+
 def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other, broadcast and promoted. (`old`: add(input, alpha, other).)"""
     if old:
@@ -464,6 +485,7 @@ def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
     if type(alpha) is int and alpha == 1:
         return _add_plain(input, other, out=out)
     operands = (checked_operand("add", input), checked_operand("add", other), alpha)
+    _refuse_alpha(operands)
     return write_out(record(ADD_SCALED, operands), out)
 
 
@@ -474,6 +496,7 @@ def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
     if type(alpha) is int and alpha == 1:
         return _sub_plain(input, other, out=out)
     operands = (checked_operand("sub", input), checked_operand("sub", other), alpha)
+    _refuse_alpha(operands)
     return write_out(record(SUB_SCALED, operands), out)
 
 
@@ -483,7 +506,9 @@ def add_(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
         return _alpha_first(add_, self, (other, *old))
     if type(alpha) is int and alpha == 1:
         return _add_plain_(self, other)
-    return in_place(ADD_SCALED_, self, (checked_operand("add_", other), alpha))
+    other = checked_operand("add_", other)
+    _refuse_alpha((self, other, alpha))
+    return in_place(ADD_SCALED_, self, (other, alpha))
 
 
 def sub_(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
@@ -492,7 +517,9 @@ def sub_(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
         return _alpha_first(sub_, self, (other, *old))
     if type(alpha) is int and alpha == 1:
         return _sub_plain_(self, other)
-    return in_place(SUB_SCALED_, self, (checked_operand("sub_", other), alpha))
+    other = checked_operand("sub_", other)
+    _refuse_alpha((self, other, alpha))
+    return in_place(SUB_SCALED_, self, (other, alpha))
 
 
 subtract, subtract_ = sub, sub_

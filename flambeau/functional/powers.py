@@ -6,7 +6,7 @@ import builtins
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.functional.options import not_implemented
+from flambeau.functional.options import not_implemented, refuse_numbers
 from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -84,7 +84,9 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
             raise not_a_tensor("pow", "input", 1, input)
         result = record(POW, (checked_operand("pow", input), exponent))
     else:
-        result = unary(POW_SCALAR, input, _exponent(checked_operand("pow", exponent)))
+        exponent = checked_operand("pow", exponent)
+        _refuse_exponent(input, exponent)
+        result = unary(POW_SCALAR, input, _exponent(exponent))
     return result if out is None else write_out(result, out)
 
 
@@ -92,7 +94,16 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
     """self **= exponent."""
     if isinstance(exponent, Tensor):
         return in_place(POW_, self, (exponent,))
-    return in_place(POW_SCALAR_, self, (), _exponent(checked_operand("pow_", exponent)))
+    exponent = checked_operand("pow_", exponent)
+    _refuse_exponent(self, exponent)
+    return in_place(POW_SCALAR_, self, (), _exponent(exponent))
+
+
+def _refuse_exponent(base: Tensor, exponent: Any) -> None:
+    kind = type(exponent)
+    half = base.dtype in ar.HALVES and kind is not complex
+    if half or (base.dtype.kind == "i" and kind is int and exponent >= 0):
+        refuse_numbers((base,), exponent)
 
 
 def _powered(name: str, input: Any, exponent: Any) -> tuple[Any, Any]:

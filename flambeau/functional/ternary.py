@@ -10,7 +10,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.notice import warn_once
-from flambeau.functional.options import not_implemented, type_name
+from flambeau.functional.options import not_implemented, refuse_numbers, type_name
 from flambeau.functional.pointwise import not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -81,6 +81,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     """Elements limited to [min, max]; either bound may be None."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    _refuse_bounds(input, min, max)
     return write_out(record(CLAMP, (input, min, max)), out)
 
 
@@ -88,7 +89,14 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limits elements to [min, max] in place."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    _refuse_bounds(input, min, max)
     return in_place(CLAMP_, input, (min, max))
+
+
+def _refuse_bounds(input: Tensor, *bounds: Any) -> None:
+    if any(type(b) is complex for b in bounds):
+        return
+    refuse_numbers((input, *(b for b in bounds if b is not None)), *bounds)
 
 
 clip, clip_ = clamp, clamp_
@@ -98,6 +106,7 @@ def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """Elements not below min."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("clamp_min", "input", 1, input)
+    _refuse_bounds(input, min)
     return write_out(record(CLAMP, (input, min, None)), out)
 
 
@@ -105,16 +114,19 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """Elements not above max."""
     if not isinstance(input, Tensor):
         raise not_a_tensor("clamp_max", "input", 1, input)
+    _refuse_bounds(input, max)
     return write_out(record(CLAMP, (input, None, max)), out)
 
 
 def clamp_min_(input: Tensor, min: Any) -> Tensor:
     """Raises elements below min to it, in place."""
+    _refuse_bounds(input, min)
     return in_place(CLAMP_, input, (min, None))
 
 
 def clamp_max_(input: Tensor, max: Any) -> Tensor:
     """Lowers elements above max to it, in place."""
+    _refuse_bounds(input, max)
     return in_place(CLAMP_, input, (None, max))
 
 
@@ -176,8 +188,7 @@ def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
         weak = name == "weight" and (ar.is_scalar(v) or not v.shape)
         if isinstance(v, Value) and v.dtype is not dtype and not weak:
             raise RuntimeError(
-                f"expected dtype {type_name(dtype)} for `{name}` but got dtype "
-                f"{type_name(v.dtype)}"
+                f"expected dtype {type_name(dtype)} for `{name}` but got dtype {type_name(v.dtype)}"
             )
     if not ar.is_scalar(weight):
         dtype = ar.promoted_dtype(start, end, weight)
@@ -210,11 +221,15 @@ LERP_ = InplaceOp("lerp_", _lerp, "LerpBackward0")
 
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input)."""
+    if input.dtype.kind == "f":
+        refuse_numbers((input,), weight, finer=True)
     return write_out(record(LERP, (input, end, weight)), out)
 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     """lerp in place."""
+    if self.dtype.kind == "f":
+        refuse_numbers((self,), weight, finer=True)
     return in_place(LERP_, self, (end, weight))
 
 
@@ -300,7 +315,13 @@ def addcmul(
     """input + value * tensor1 * tensor2 (the factor may come second)."""
     if old:
         return _value_first(addcmul, input, (tensor1, tensor2, *old), out=out)
+    refuse_numbers((input, tensor1, tensor2), value, finer=True)
     return write_out(record(ADDCMUL, (input, tensor1, tensor2, value)), out)
+
+
+def _refuse_scale(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: Any) -> None:
+    if tensor1.dtype.kind in "fc" or tensor2.dtype.kind in "fc":  # (the others are refused)
+        refuse_numbers((input, tensor1, tensor2), value, finer=True)
 
 
 def addcdiv(
@@ -310,6 +331,7 @@ def addcdiv(
     """input + value * tensor1 / tensor2 (the factor may come second)."""
     if old:
         return _value_first(addcdiv, input, (tensor1, tensor2, *old), out=out)
+    _refuse_scale(input, tensor1, tensor2, value)
     return write_out(record(ADDCDIV, (input, tensor1, tensor2, value)), out)
 
 
@@ -317,6 +339,7 @@ def addcmul_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any 
     """addcmul in place."""
     if old:
         return _value_first(addcmul_, self, (tensor1, tensor2, *old))
+    refuse_numbers((self, tensor1, tensor2), value, finer=True)
     return in_place(ADDCMUL_, self, (tensor1, tensor2, value))
 
 
@@ -324,4 +347,5 @@ def addcdiv_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any 
     """addcdiv in place."""
     if old:
         return _value_first(addcdiv_, self, (tensor1, tensor2, *old))
+    _refuse_scale(self, tensor1, tensor2, value)
     return in_place(ADDCDIV_, self, (tensor1, tensor2, value))

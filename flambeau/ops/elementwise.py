@@ -246,6 +246,20 @@ def _sigmoid(x: Array) -> Array:
         return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
 
 
+def _log1p(x: Array) -> Array:
+    if x.dtype.kind != "c":
+        return np.asarray(np.log1p(x))
+    # (NumPy's loses the digits of small numbers.)
+    re, im = x.real, x.imag
+    with np.errstate(all="ignore"):
+        excess = re * (2 + re) + im * im  # |1 + x|^2 - 1
+        far = np.log(np.hypot(re + 1, im))
+        size = np.where(np.abs(excess) < 0.5, np.log1p(excess) / 2, far)
+    result = np.empty_like(x)
+    result.real, result.imag = size, np.arctan2(im, re + 1)
+    return result
+
+
 def _vectorised(function: Callable[[float], float]) -> Callable[[Array], Array]:
     def apply(x: Array) -> Array:
         flat = [function(v) for v in np.asarray(x, np.float64).ravel().tolist()]
@@ -344,7 +358,7 @@ expm1 = _unary("expm1", np.expm1, lambda x, y: y + 1.0)
 log = Logarithm("log", np.log, lambda x: x)
 log2 = Logarithm("log2", np.log2, lambda x: x * LN2)
 log10 = Logarithm("log10", np.log10, lambda x: x * LN10)
-log1p = Logarithm("log1p", np.log1p, lambda x: x + 1.0)
+log1p = Logarithm("log1p", _log1p, lambda x: x + 1.0)
 sqrt = _unary("sqrt", np.sqrt, lambda x, y: reciprocal(y * 2.0))
 rsqrt = _unary("rsqrt", lambda x: (1 / np.sqrt(x)).astype(x.dtype), lambda x, y: y * y * y * -0.5)
 reciprocal: Unary = _unary(

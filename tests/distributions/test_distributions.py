@@ -313,3 +313,32 @@ def test_user_defined_distribution_and_kl() -> None:
     assert d.kl_divergence(Point(0.0, 1.0), d.Normal(0.0, 1.0)).item() == 0
     with pytest.raises(NotImplementedError, match="No KL"):
         d.kl_divergence(d.Normal(0.0, 1.0), d.Poisson(1.0))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["Gamma", "InverseGamma", "Chi2"])
+def test_cumulative_functions_of_gamma_kinds(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    for first in (1e-3, 0.5, 1.0, 30.0):
+        rest = (2.0,) if name != "Chi2" else ()
+        values = [0.0, 0.1, 1.0, 5.0, 1e10]
+        found = []
+        for library in (flambeau, torch):
+            kind = getattr(library.distributions, name)
+            made = kind(*[library.tensor(v) for v in (first, *rest)])
+            found.append(
+                [made.cdf(library.tensor(v)).item() for v in values if v or name == "Gamma"]
+            )
+        np.testing.assert_allclose(found[0], found[1], rtol=2e-5, atol=1e-7)
+
+
+@pytest.mark.parity
+def test_kumaraswamy_is_not_checked_where_it_is_told_not_to() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for library in (flambeau, torch):
+        kind = library.distributions.Kumaraswamy(
+            library.tensor(1.0), library.tensor(1.0), validate_args=False
+        )
+        found.append([kind.log_prob(library.tensor(v)).item() for v in (-1.0, 0.5, 2.0)])
+    assert found[0] == found[1]

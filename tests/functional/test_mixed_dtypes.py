@@ -114,3 +114,19 @@ def test_half_types_in_covariances_of_many() -> None:
         return [t.cov(x, correction=c) for c in (0, 1)]
 
     check(case, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_types_are_scattered_in_float32(dtype: str) -> None:
+    for name in ("scatter_add", "sum"):
+
+        def case(t: Any, F: Any, name: str = name) -> Any:
+            numbers = np.abs(np.random.default_rng(0).standard_normal(20000)) + 0.1
+            x = t.tensor(numbers).to(getattr(t, dtype))
+            start, places = x.new_zeros(2), t.arange(20000) % 2
+            if name == "scatter_add":
+                return start.scatter_add(0, places, x)
+            return start.scatter_reduce(0, places, x, name)
+
+        for _ in range(3):  # in the reference executor, compiled, recognised
+            check(case, name, rtol=1e-3 if dtype == "float16" else 1e-2)

@@ -34,13 +34,28 @@ FILLED: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "places": lambda t, F, x, n: assigned(x, t.tensor([1]), n),
     "masked_fill": lambda t, F, x, n: x.masked_fill(t.tensor([True, False, True]), n),
     "fill_": lambda t, F, x, n: x.fill_(n),
+    "add(alpha)": lambda t, F, x, n: t.add(x, x, alpha=n),
+    "add_(alpha)": lambda t, F, x, n: x.add_(x.clone(), alpha=n),
+    "clamp": lambda t, F, x, n: t.clamp(x, n, n),
+    "clamp_min": lambda t, F, x, n: t.clamp_min(x, n),
+    "clamp(max)": lambda t, F, x, n: t.clamp(x, max=n),
+    "pow": lambda t, F, x, n: t.pow(x + 1, n) * 0,
+    "threshold": lambda t, F, x, n: F.threshold(x, n, 0),
+    "threshold(value)": lambda t, F, x, n: F.threshold(x, 1, n),
+    "addcmul": lambda t, F, x, n: t.addcmul(x, x, x, value=n),
+    "addcdiv": lambda t, F, x, n: t.addcdiv(x, x + 1, x + 1, value=n),
+    "lerp": lambda t, F, x, n: t.lerp(x, x, n),
 }
+
+
+# Where the complex type of a half type, or the order of two refusals, would be asked.
+REAL = ("clamp", "clamp_min", "clamp(max)", "pow")
 
 
 @pytest.mark.parametrize("name", list(FILLED))
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_numbers_that_a_dtype_cannot_hold(name: str, dtype: str) -> None:
-    for number in NUMBERS:
+    for number in NUMBERS[: -1 if name in REAL else None]:
         check(lambda t, F, n=number: FILLED[name](t, F, t.zeros(3, dtype=getattr(t, dtype)), n))  # type: ignore[misc]
 
 

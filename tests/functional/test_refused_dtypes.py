@@ -104,3 +104,23 @@ def test_what_is_not_finite_in_either_part(dtype: str) -> None:
         for name in ("isfinite", "isinf", "isnan", "nan_to_num"):
             check(lambda t, F, n=name: getattr(t, n)(values(t)), name)  # type: ignore[misc]
         check(lambda t, F: t.nan_to_num(values(t), nan=2.0, posinf=3.0))
+
+
+def test_complex_logarithms_of_sums() -> None:
+    parts = (0.0, -1.0, 0.5, 1e-3, 30.0, -80.0, 1e-9)
+
+    def values(t: Any) -> Any:
+        return t.tensor([complex(a, b) for a in parts for b in parts], dtype=t.complex128)
+
+    def near_minus_two(t: Any) -> Any:
+        return t.tensor([-2 + 1e-3j, -1e-9 + 1e-12j, -0.5 + 0.5j], dtype=t.complex128)
+
+    for _ in range(3):
+        check(lambda t, F: t.view_as_real(t.log1p(values(t))), "log1p", rtol=1e-14)
+        check(lambda t, F: t.view_as_real(t.log1p(near_minus_two(t))), "log1p", rtol=1e-14)
+        check(
+            lambda t, F: t.view_as_real(t.logaddexp(values(t)[:, None], values(t))),
+            "logaddexp",
+            rtol=1e-12,
+        )
+        check(lambda t, F: t.view_as_real(values(t).reshape(7, 7).logsumexp(1)), rtol=1e-12)
