@@ -17,7 +17,7 @@ from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.joining import stack
 from flambeau.functional.options import other_names
 from flambeau.functional.parts import unbind
-from flambeau.functional.pointwise import convert, floor_divide, remainder, write_out
+from flambeau.functional.pointwise import convert, floor_divide, remainder, write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
 from flambeau.ops import view
@@ -224,11 +224,11 @@ def isin(
                 f"Unsupported input type encountered for isin(): {given.dtype.scalar_name}"
             )
     if not x.numel() or not among.numel():
-        return write_out(full(tuple(x.shape), bool(invert), dtype=dtypes.bool_), out)
+        return write_same(full(tuple(x.shape), bool(invert), dtype=dtypes.bool_), out)
     if x.numel() * among.numel() <= _DIRECT:
-        return write_out(record(ISIN, (x, among), (bool(invert),)), out)
+        return write_same(record(ISIN, (x, among), (bool(invert),)), out)
     found = np.isin(x._values(), among._values(), invert=invert)
-    return write_out(from_array(found, dtypes.bool_), out)
+    return write_same(from_array(found, dtypes.bool_), out)
 
 
 # ---- places --------------------------------------------------------------------------------------

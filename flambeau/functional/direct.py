@@ -293,7 +293,7 @@ def softmax(
     input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None
 ) -> Tensor:
     """exp(x) / sum(exp(x)) along dim; in `dtype` if given."""
-    return pointwise.write_out(soft.softmax(input, dim, dtype=dtype), out)
+    return pointwise.write_same(soft.softmax(input, dim, dtype=dtype), out)
 
 
 @numpy_names
@@ -301,7 +301,7 @@ def log_softmax(
     input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None
 ) -> Tensor:
     """The logarithm of softmax along dim; in `dtype` if given."""
-    return pointwise.write_out(soft.log_softmax(input, dim, dtype=dtype), out)
+    return pointwise.write_same(soft.log_softmax(input, dim, dtype=dtype), out)
 
 
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:

@@ -16,7 +16,7 @@ from flambeau.core import dtypes
 from flambeau.core.shapes import Shape, contiguous_strides
 from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.options import not_implemented
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
 from flambeau.ops import elementwise as el
@@ -166,7 +166,7 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -
     """L with L L^H = input, or the upper U with U^H U = input; LinAlgError if there is none."""
     factor, info = record_many(CHOLESKY, (checked("cholesky", input),), ("cholesky", bool(upper)))
     _refuse_indefinite("cholesky", info)
-    return write_out(factor, out)
+    return write_same(factor, out)
 
 
 # ---- QR ------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def linalg_svd(
 def svdvals(A: Tensor, *, driver: Any = None, out: Tensor | None = None) -> Tensor:
     """The singular values, descending: [.., min(m, n)]."""
     _refuse_driver("svd", driver)
-    return write_out(unary(SVDVALS, checked("linalg_svdvals", A, "A")), out)
+    return write_same(unary(SVDVALS, checked("linalg_svdvals", A, "A")), out)
 
 
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
@@ -328,7 +328,7 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
 
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """The eigenvalues of Hermitian matrices, ascending."""
-    return write_out(unary(EIGH, checked("linalg_eigvalsh", A, "A"), (_uplo(UPLO), False)), out)
+    return write_same(unary(EIGH, checked("linalg_eigvalsh", A, "A"), (_uplo(UPLO), False)), out)
 
 
 def eig(A: Tensor, *, out: Any = None) -> Any:

@@ -96,8 +96,11 @@ def dim_of(name: str, dim: Any) -> int:
         raise TypeError(f"{name}(): argument 'dim' must be int, not {type(dim).__name__}") from None
 
 
-def dtype_of(dtype: Any) -> DType | None:
-    return None if dtype is None else checked_dtype(dtype)
+def dtype_of(dtype: Any, out: Any = None) -> DType | None:
+    """The dtype asked for, or that of `out`, in which PyTorch then folds; else None."""
+    if dtype is None:
+        return None if out is None else out.dtype  # type: ignore[no-any-return]
+    return checked_dtype(dtype)
 
 
 def write_outs(results: Sequence[Tensor], out: Any, apart: Tensor | None = None) -> list[Tensor]:

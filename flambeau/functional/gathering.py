@@ -31,12 +31,12 @@ INDEX_DTYPES = (dtypes.int32, dtypes.int64)
 
 
 def delivered(result: Tensor, out: Tensor | None) -> Tensor:
-    """The result, or `out` with the result in it."""
+    """The result, or `out`, which must be of its dtype, with the result in it."""
     if out is None:
         return result
-    from flambeau.functional.pointwise import write_out
+    from flambeau.functional.pointwise import write_same
 
-    return write_out(result, out)
+    return write_same(result, out)
 
 
 SHARED = (

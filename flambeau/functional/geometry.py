@@ -12,7 +12,7 @@ from flambeau.core.shapes import broadcast_shapes, wrap_axis
 from flambeau.functional.folding import checked, safe_root, wide
 from flambeau.functional.moments import vector_norm_of
 from flambeau.functional.options import axis_name, not_implemented
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_same
 from flambeau.functional.powers import to_the
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -183,7 +183,7 @@ def cross(
 ) -> Tensor:
     """The vector product along `dim` (the first axis of extent 3 unless told)."""
     checked("cross", other, "other", 2)
-    return write_out(binary(CROSS, checked("cross", input), other, (dim,)), out)
+    return write_same(binary(CROSS, checked("cross", input), other, (dim,)), out)
 
 
 @axis_name

@@ -15,7 +15,7 @@ from flambeau.functional.factorisation import (
 )
 from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.options import refuse_other_dtype
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_same
 from flambeau.functional.solving import same_batches
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import indefinite as ind
@@ -120,7 +120,7 @@ def ldl_solve(
 ) -> Tensor:
     """X of A X = B from what `ldl_factor` gave for A."""
     operands = tuple(checked("linalg_ldl_solve", x) for x in (LD, pivots, B))
-    return write_out(record(LDL_SOLVE, operands, (bool(hermitian),)), out)
+    return write_same(record(LDL_SOLVE, operands, (bool(hermitian),)), out)
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

@@ -13,7 +13,7 @@ from flambeau.functional.einsum import einsum_of
 from flambeau.functional.factors_first import is_factor, too_many, warn_of_overload
 from flambeau.functional.folding import checked
 from flambeau.functional.geometry import cdist, cross, linalg_cross, trace
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
 from flambeau.ops import view
@@ -274,20 +274,20 @@ def reflected_matmul(self: Tensor, other: Any) -> Any:
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices [n, m] and [m, p]."""
     try:
-        return write_out(binary(MM, checked("mm", input), checked("mm", mat2, "mat2", 2)), out)
+        return write_same(binary(MM, checked("mm", input), checked("mm", mat2, "mat2", 2)), out)
     except NotImplementedError:
         return cast(Tensor, _sparse_product(input, mat2))
 
 
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of the matrices of two batches [b, n, m] and [b, m, p]."""
-    return write_out(binary(BMM, checked("bmm", input), checked("bmm", mat2, "mat2", 2)), out)
+    return write_same(binary(BMM, checked("bmm", input), checked("bmm", mat2, "mat2", 2)), out)
 
 
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of a matrix [n, m] and a vector [m]."""
     try:
-        return write_out(binary(MV, checked("mv", input), checked("mv", vec, "vec", 2)), out)
+        return write_same(binary(MV, checked("mv", input), checked("mv", vec, "vec", 2)), out)
     except NotImplementedError:
         return cast(Tensor, _sparse_product(input, vec))
 
@@ -443,7 +443,8 @@ def _added(
             if operands and not isinstance(input, Tensor) and isinstance(operands[0], Tensor):
                 input, operands = operands[0], (input, *operands[1:])  # (beta, input, ..)
             others, attributes = _added_operands(name, (first, second), operands, named)
-        return write_out(record(op, (checked(name, input), *others), attributes), out)
+        result = record(op, (checked(name, input), *others), attributes)
+        return (write_out if name == "addr" else write_same)(result, out)
 
     def apply_(self: Tensor, *operands: Any, **named: Any) -> Tensor:
         others, attributes = _added_operands(name + "_", (first, second), operands, named)

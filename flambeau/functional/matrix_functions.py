@@ -20,7 +20,7 @@ from flambeau.functional.factorisation import (
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
 from flambeau.functional.options import WHOLE, axis_name, other_names
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_out, write_same
 from flambeau.functional.solving import inv, linalg_solve
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
@@ -347,7 +347,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
             f"{input.shape[-2]} by {input.shape[-1]} matrices"
         )
     if n == 0:
-        return write_out(unary(POWER_ZERO, input), out)
+        return write_same(unary(POWER_ZERO, input), out)
     base, left = (inv(input), -n) if n < 0 else (input, n)
     result: Tensor | None = None
     while left:
@@ -356,7 +356,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         left >>= 1
         base = base @ base if left else base
     assert result is not None
-    return write_out(result.clone() if abs(n) == 1 else result, out)
+    return write_same(result.clone() if abs(n) == 1 else result, out)
 
 
 def _matrix_exp(x: Value) -> Value:

@@ -24,7 +24,7 @@ from flambeau.functional.folding import (
     wide,
 )
 from flambeau.functional.options import numpy_names
-from flambeau.functional.pointwise import SUB, write_out
+from flambeau.functional.pointwise import SUB, write_out, write_same
 from flambeau.functional.powers import to_the
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -258,12 +258,12 @@ def norm(
         from flambeau.functional.rarer_functions import nuclear_norm
 
         made = nuclear_norm(input if dtype is None else input.to(dtype), dim, keepdim)
-        return write_out(made, out)
+        return write_same(made, out)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
     order = 2.0 if p is None or p == "fro" else float(p)
     attributes = (order, dims_of("norm", dim), bool(keepdim), dtype_of(dtype))
-    return write_out(unary(NORM, checked("norm", input), attributes), out)
+    return write_same(unary(NORM, checked("norm", input), attributes), out)
 
 
 @numpy_names
@@ -273,7 +273,7 @@ def vector_norm(
 ) -> Tensor:  # fmt: skip
     """The vector norm of order `ord` over `dim` (`linalg.vector_norm`)."""
     attributes = (float(ord), dims_of("vector_norm", dim), bool(keepdim), dtype_of(dtype))
-    return write_out(unary(NORM, checked("linalg_vector_norm", input), attributes), out)
+    return write_same(unary(NORM, checked("linalg_vector_norm", input), attributes), out)
 
 
 def dist(input: Tensor, other: Tensor, p: Any = 2) -> Tensor:

@@ -180,6 +180,12 @@ def refuse_other_dtype(out: Any, dtype: DType) -> None:
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
 
 
+def refuse_found_dtype(out: Any, dtype: DType) -> None:
+    """The same in the words of elementwise kernels whose result is of the operand's dtype."""
+    if out is not None and out.dtype is not dtype:
+        raise RuntimeError(f"Found dtype {out.dtype.scalar_name} but expected {dtype.scalar_name}")
+
+
 RESIZED = (
     "An output with one or more elements was resized since it had shape {}, which does not match "
     "the required output shape {}. This behavior is deprecated, and in a future PyTorch release "

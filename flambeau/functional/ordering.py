@@ -29,7 +29,7 @@ from flambeau.functional.folding import (
     write_outs,
 )
 from flambeau.functional.options import axis_name, not_implemented, numpy_names
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_out, write_same
 from flambeau.functional.ranking import (
     bucketize,
     median,
@@ -113,14 +113,14 @@ CumminResult = result_type("cummin", "values", "indices")
 @numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
     """Running sums along `dim`; integers and bool give int64."""
-    attributes = ("cumsum", dim_of("cumsum", dim), dtype_of(dtype))
+    attributes = ("cumsum", dim_of("cumsum", dim), dtype_of(dtype, out))
     return write_out(unary(CUMSUM, checked("cumsum", input), attributes), out)
 
 
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
     """Running products along `dim`; integers and bool give int64."""
-    attributes = ("cumprod", dim_of("cumprod", dim), dtype_of(dtype))
+    attributes = ("cumprod", dim_of("cumprod", dim), dtype_of(dtype, out))
     return write_out(unary(CUMPROD, checked("cumprod", input), attributes), out)
 
 
@@ -337,7 +337,7 @@ def argsort(
 
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sorted along the first axis."""
-    return write_out(sort(input, 0)[0], out)
+    return write_same(sort(input, 0)[0], out)
 
 
 @numpy_names

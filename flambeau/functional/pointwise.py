@@ -17,7 +17,9 @@ from flambeau.core.promotion import can_cast
 from flambeau.functional.options import (
     not_implemented,
     real_only,
+    refuse_found_dtype,
     refuse_numbers,
+    refuse_other_dtype,
     refusing,
     resize_out,
 )
@@ -54,6 +56,14 @@ def write_out(result: Tensor, out: Tensor | None, warns: bool = True) -> Tensor:
     return in_place(COPY, out, (result,))
 
 
+def write_same(result: Tensor, out: Tensor | None) -> Tensor:
+    """write_out for kernels that convert nothing: `out` must be of the result's dtype."""
+    if out is None:
+        return result
+    refuse_other_dtype(out, result.dtype)
+    return write_out(result, out)
+
+
 # ---- unary ---------------------------------------------------------------------------------------
 
 
@@ -76,10 +86,17 @@ def _integral_same(primitive: Primitive) -> Callable[[Value], Value]:
     return real_only(message, refusing(f"{primitive.name}_vml_cpu", apply, "b"))
 
 
+# Those whose `out` must be of the result's dtype.
+CONVERTS_NOTHING = frozenset(
+    ("abs", "neg", "floor", "ceil", "trunc", "frac", "sign", "sgn", "bitwise_not")
+)
+
+
 def _unary_op(
     name: str, function: Callable[[Value], Value], grad_name: str | None = None
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
     """The out-of-place and the in-place form of a one-operand op."""
+    exact = name in CONVERTS_NOTHING
     op = PureOp(name, function, grad_name, preserves=True)
     write = InplaceOp(name + "_", function, grad_name)
 
@@ -90,6 +107,8 @@ def _unary_op(
                 f"{type(input).__name__}"
             )
         result = unary(op, input)
+        if exact:
+            refuse_found_dtype(out, result.dtype)
         return result if out is None else write_out(result, out)
 
     def apply_(input: Tensor) -> Tensor:
@@ -592,7 +611,9 @@ ROUND_ = InplaceOp("round_", _round, "RoundBackward0")
 
 def round(input: Tensor, *, decimals: int | None = None, out: Tensor | None = None) -> Tensor:
     """Rounded half to even, to a number of decimals."""
-    return write_out(unary(ROUND, input, (decimals,)), out)
+    result = unary(ROUND, input, (decimals,))
+    refuse_found_dtype(out, result.dtype)
+    return write_out(result, out)
 
 
 def round_(input: Tensor, *, decimals: int | None = None) -> Tensor:

@@ -41,7 +41,7 @@ from flambeau.functional.moments import (
     vector_norm,
 )
 from flambeau.functional.options import numpy_names, refuse_other_dtype
-from flambeau.functional.pointwise import maximum, minimum, write_out
+from flambeau.functional.pointwise import maximum, minimum, write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
@@ -139,7 +139,7 @@ def sum(
     """The sum over `dim`; integers and bool give int64."""
     if dim is None and not keepdim and dtype is None:
         return write_out(unary(SUM, checked("sum", input)), out)
-    attributes = (dims_of("sum", dim), bool(keepdim), dtype_of(dtype))
+    attributes = (dims_of("sum", dim), bool(keepdim), dtype_of(dtype, out))
     return write_out(unary(SUM if dim is None else SUM_DIM, checked("sum", input), attributes), out)
 
 
@@ -155,7 +155,7 @@ def mean(
     """The mean over `dim`; RuntimeError for integers without a dtype."""
     if dim is None and not keepdim and dtype is None:
         return write_out(unary(MEAN, checked("mean", input)), out)
-    attributes = (dims_of("mean", dim), bool(keepdim), dtype_of(dtype))
+    attributes = (dims_of("mean", dim), bool(keepdim), dtype_of(dtype, out))
     return write_out(
         unary(MEAN if dim is None else MEAN_DIM, checked("mean", input), attributes), out
     )
@@ -172,7 +172,7 @@ def prod(
 ) -> Tensor:
     """The product over one axis or all; integers and bool give int64."""
     dims = None if dim is None else (dim_of("prod", dim),)
-    attributes = (dims, bool(keepdim), dtype_of(dtype))
+    attributes = (dims, bool(keepdim), dtype_of(dtype, out))
     return write_out(
         unary(PROD if dim is None else PROD_DIM, checked("prod", input), attributes), out
     )
@@ -188,7 +188,7 @@ def nansum(
     out: Tensor | None = None,
 ) -> Tensor:
     """The sum over `dim` with NaN taken as 0."""
-    attributes = (dims_of("nansum", dim), bool(keepdim), dtype_of(dtype))
+    attributes = (dims_of("nansum", dim), bool(keepdim), dtype_of(dtype, out))
     return write_out(unary(NANSUM, checked("nansum", input), attributes), out)
 
 
@@ -348,7 +348,7 @@ def argmax(
 ) -> Tensor:
     """The index of the largest element (of the flattened tensor without a dim), as int64."""
     dims = None if dim is None else (dim_of("argmax", dim),)
-    return write_out(unary(ARGMAX, checked("argmax", input), ("argmax", dims, bool(keepdim))), out)
+    return write_same(unary(ARGMAX, checked("argmax", input), ("argmax", dims, bool(keepdim))), out)
 
 
 @numpy_names
@@ -357,7 +357,7 @@ def argmin(
 ) -> Tensor:
     """The index of the smallest element (of the flattened tensor without a dim), as int64."""
     dims = None if dim is None else (dim_of("argmin", dim),)
-    return write_out(unary(ARGMIN, checked("argmin", input), ("argmin", dims, bool(keepdim))), out)
+    return write_same(unary(ARGMIN, checked("argmin", input), ("argmin", dims, bool(keepdim))), out)
 
 
 @numpy_names

@@ -17,7 +17,7 @@ from flambeau.functional.factorisation import (
 )
 from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.options import WHOLE, not_implemented, other_names
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import decomposition as dec
 from flambeau.ops import elementwise as el
@@ -89,7 +89,7 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverse of square matrices; LinAlgError where one is singular."""
     inverted, info = record_many(INV, (checked("inverse", input),))
     _refuse_singular("linalg.inv", info)
-    return write_out(inverted, out)
+    return write_same(inverted, out)
 
 
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from flambeau.core.shapes import wrap_axis
 from flambeau.functional.folding import checked, folded
 from flambeau.functional.moments import norm_slope, vector_norm_of
 from flambeau.functional.options import axis_name
-from flambeau.functional.pointwise import write_out
+from flambeau.functional.pointwise import write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import matrix_algebra as ma
@@ -175,7 +175,7 @@ def renorm(
 ) -> Tensor:
     """Each slice along `dim` scaled down to a p-norm of at most `maxnorm`."""
     attributes = (float(p), int(dim), float(maxnorm))
-    return write_out(unary(RENORM, checked("renorm", input), attributes), out)
+    return write_same(unary(RENORM, checked("renorm", input), attributes), out)
 
 
 @axis_name
