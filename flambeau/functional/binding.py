@@ -123,7 +123,7 @@ NAME_MODULES: tuple[ModuleType, ...] = (
 # Functions that serve other modules, and methods that PyTorch has no function of the same name for.
 NOT_PUBLIC = {
     *("checked_operand", "convert", "not_a_tensor", "power", "power_of", "to_the", "where_method"),
-    *("write_out", "linalg_cross", "multi_dot", "vector_norm"),
+    *("write_out", "write_same", "linalg_cross", "multi_dot", "vector_norm"),
     *("absolute_", "add_", "addcdiv_", "addcmul_", "arctan2_", "atan2_", "bitwise_and_"),
     *("bitwise_left_shift_", "bitwise_not_", "bitwise_or_", "bitwise_right_shift_"),
     *("bitwise_xor_", "copysign_", "digamma_", "div_", "divide_", "eq_", "erfinv_"),

@@ -99,7 +99,7 @@ def dim_of(name: str, dim: Any) -> int:
 def dtype_of(dtype: Any, out: Any = None) -> DType | None:
     """The dtype asked for, or that of `out`, in which PyTorch then folds; else None."""
     if dtype is None:
-        return None if out is None else out.dtype  # type: ignore[no-any-return]
+        return None if out is None else out.dtype
     return checked_dtype(dtype)
 
 

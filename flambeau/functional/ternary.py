@@ -185,8 +185,9 @@ def _lerp(start: Value, end: Operand, weight: Operand) -> Value:
     """start + w (end - start), from the nearer end as PyTorch has it."""
     dtype = start.dtype
     for name, v in (("end", end), ("weight", weight)):
-        weak = name == "weight" and (ar.is_scalar(v) or not v.shape)
-        if isinstance(v, Value) and v.dtype is not dtype and not weak:
+        if not isinstance(v, Value) or v.dtype is dtype:
+            continue
+        if name == "end" or not (ar.is_scalar(v) or not v.shape):
             raise RuntimeError(
                 f"expected dtype {type_name(dtype)} for `{name}` but got dtype {type_name(v.dtype)}"
             )

@@ -251,8 +251,10 @@ def test_out() -> None:
     values = reduction.max(mine_of(x), 0, out=(out, index))
     assert values.values is out and values.indices is index
     same(index, x.max(0).indices, "out")
+    # As in PyTorch, which folds in the dtype of out: the numbers are converted first.
+    same(reduction.sum(mine_of(x), 0, out=index), torch.sum(x, 0, out=x.max(0).indices), "out")
     with pytest.raises(RuntimeError, match="can't be cast"):
-        reduction.sum(mine_of(x), 0, out=index)
+        reduction.logsumexp(mine_of(x), 0, out=index)
 
 
 def test_complex_sums() -> None:
