@@ -13,6 +13,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.shapes import Strides
+from flambeau.functional.folded_products import linear_copied
 from flambeau.functional.linear_algebra import TYPE_NAMES
 from flambeau.functional.neural import (
     NamedOp,
@@ -99,7 +100,7 @@ def _linear_name(x: Value, w: Value, b: Value | None = None) -> str:
     return "SqueezeBackward4" if x.ndim == 1 else "UnsafeViewBackward0"
 
 
-LINEAR = NamedOp("linear", linear_value, _linear_name)
+LINEAR = NamedOp("linear", linear_value, _linear_name, copied=linear_copied)
 
 
 def linear(

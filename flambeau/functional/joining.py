@@ -48,9 +48,16 @@ def _cat(parts: list[Value], axis: int) -> Value:
     if len(used) < len(parts):  # those left out want a gradient still
         nothing = (*first.shape[:axis], 0, *first.shape[axis + 1 :])
         left_out = [v for v in parts if v.shape == (0,) and v.tracked and v is not first]
-        used = used + [vw.reshape(v, shape=nothing) for v in left_out]
+        used = used + [vw.reshape(_of_nothing(v), shape=nothing) for v in left_out]
     values = [ar.cast(v, dtype) for v in used]
+    if len(values) == 1 and first.shape == (0,):
+        return _of_nothing(values[0])
     return vw.concat(*values, axis=axis) if len(values) > 1 else values[0]
+
+
+def _of_nothing(x: Value) -> Value:
+    """A vector without elements, whose gradient has no history."""
+    return vw.concat(x, ar.full((0,), 0, x.dtype), axis=0) if x.tracked else x
 
 
 def _stack(parts: list[Value], axis: int) -> Value:

@@ -11,6 +11,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, broadcast_shapes, wrap_axis
 from flambeau.functional.einsum import einsum_of
 from flambeau.functional.factors_first import is_factor, too_many, warn_of_overload
+from flambeau.functional.folded_products import matmul_copied, tensordot_copied
 from flambeau.functional.folding import checked
 from flambeau.functional.geometry import cdist, cross, linalg_cross, trace
 from flambeau.functional.pointwise import write_out, write_same
@@ -221,7 +222,7 @@ def _kron(a: Value, b: Value) -> Value:
 
 DOT, VDOT, MV = PureOp("dot", _dot), PureOp("vdot", _vdot), PureOp("mv", _mv)
 MM, BMM = PureOp("mm", _mm), PureOp("bmm", _bmm)
-MATMUL = PureOp("matmul", matmul_of, "UnsafeViewBackward0")
+MATMUL = PureOp("matmul", matmul_of, "UnsafeViewBackward0", copied=matmul_copied)
 _MATMUL_BY_RANKS = {
     (1, 1): PureOp("matmul", matmul_of, "DotBackward0"),
     (2, 1): PureOp("matmul", matmul_of, "MvBackward0"),
@@ -230,7 +231,7 @@ _MATMUL_BY_RANKS = {
 }
 OUTER = PureOp("outer", _outer, "MulBackward0")
 INNER = PureOp("inner", _inner, "ViewBackward0")
-TENSORDOT = PureOp("tensordot", _tensordot, "ViewBackward0")
+TENSORDOT = PureOp("tensordot", _tensordot, "ViewBackward0", copied=tensordot_copied)
 KRON = PureOp("kron", _kron, "UnsafeViewBackward0")
 
 

@@ -55,8 +55,8 @@ def _type_name(dtype: DType) -> str:
     return names.get(dtype.name, dtype.name)
 
 
-MASKED_FILL = PureOp("masked_fill", _masked_fill, preserves=True)
-MASKED_FILL_TENSOR = PureOp("masked_fill", _masked_fill, "MaskedFillBackward1", preserves=True)
+MASKED_FILL = PureOp("masked_fill", _masked_fill)
+MASKED_FILL_TENSOR = PureOp("masked_fill", _masked_fill, "MaskedFillBackward1")
 MASKED_FILL_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward0")
 MASKED_FILL_TENSOR_ = InplaceOp("masked_fill_", _masked_fill, "MaskedFillBackward1")
 

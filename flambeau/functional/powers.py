@@ -6,6 +6,7 @@ import builtins
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.shapes import Shape, Strides
 from flambeau.functional.options import not_implemented, refuse_numbers
 from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
 from flambeau.ops import arithmetic as ar
@@ -14,6 +15,7 @@ from flambeau.ops.primitive import Primitive
 from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
+from flambeau.record.trace import Trace
 from flambeau.tensor.recording import in_place, record, unary
 from flambeau.tensor.tensor import Tensor
 
@@ -61,7 +63,17 @@ def to_the(x: Value, number: Any) -> Value:
     return with_derivative(power, x, lambda ct, x: ct * (to_the(x, number - 1) * number))
 
 
-POW = PureOp("pow", power, "PowBackward1", preserves=True)
+class PowOp(PureOp):
+    """Powers of a number lie in row-major order, however the exponents do."""
+
+    __slots__ = ()
+
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+        """How the result lies in memory."""
+        return None if isinstance(key[1], type) else super().strides(trace, key, shape)
+
+
+POW = PowOp("pow", power, "PowBackward1", preserves=True)
 POW_SCALAR = PureOp("pow", power_of, "PowBackward0", preserves=True)
 POW_ = InplaceOp("pow_", power, "PowBackward1")
 POW_SCALAR_ = InplaceOp("pow_", power_of, "PowBackward0")

@@ -185,6 +185,9 @@ class Concat(View):
             starts = [0] * ct.ndim
             starts[axis] = start
             start += operand.shape[axis]
+            if operand.shape == (0,):
+                parts.append(ar.zeros_like(operand))  # nothing of it comes from there
+                continue
             parts.append(
                 slice_(ct, starts=tuple(starts), sizes=operand.shape, steps=(1,) * ct.ndim)
             )

@@ -81,7 +81,7 @@ def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strid
 class PureOp(Event):
     """Values in, values out: `function(*operands, *attributes)` gives one value or a tuple."""
 
-    __slots__ = ("function", "preserves")
+    __slots__ = ("copied", "function", "preserves")
 
     def __init__(
         self,
@@ -90,13 +90,17 @@ class PureOp(Event):
         grad_name: str | None = None,
         *,
         preserves: bool = False,
+        copied: Callable[..., Sequence[bool]] | None = None,
     ) -> None:
         super().__init__(name, grad_name)
         self.function = function
         self.preserves = preserves  # the result keeps the memory order of the operands
+        # `copied(*metas, *attributes)`: which operands PyTorch copies first, so that what is
+        # written to them later does not concern the derivative.
+        self.copied = copied
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        operands = [operand_value(trace, part) for part in key[1:-1]]
+        operands = self.operands(trace, key)
         if trace.autocast is not None:
             operands = trace.autocast.cast(self.name, operands)
         result = self.function(*operands, *(key[-1] or ()))
@@ -106,6 +110,18 @@ class PureOp(Event):
             if any(value is operand for operand in operands):
                 value = _copied(value)
             trace.new_tensor(value, strides=strides, grad_name=name)
+
+    def operands(self, trace: Trace, key: tuple[Any, ...]) -> list[Any]:
+        """What the function is called with, before its attributes."""
+        parts = key[1:-1]
+        found = [operand_value(trace, part) for part in parts]
+        if self.copied is None or not trace.grad_mode or not all(type(n) is int for n in parts):
+            return found
+        metas = [trace.tensors[number].meta for number in parts]
+        if not any(meta.requires_grad for meta in metas):
+            return found
+        copied = self.copied(*metas, *(key[-1] or ()))
+        return [trace.copy_of(v) if c else v for v, c in zip(found, copied, strict=True)]
 
     def grad_name_of(self, operands: Sequence[Any], attributes: Sequence[Any]) -> str | None:
         """What the grad_fn of its results is called."""

@@ -43,12 +43,14 @@ def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
 
 
 def in_its_own_memory(trace: Trace, value: Value) -> bool:
-    """Whether a value is that of a tensor (a clone) with other memory than what it was made from:
-    that one may be overwritten.
+    """Whether a value is that of a tensor (a clone) with other memory than what it was made from,
+    or of none at all: what it was made from may be overwritten.
     """
-    own = trace.origins.get(value)
-    if own is None:
+    if value not in trace.origins:
         return False
+    own = trace.origins[value]
+    if own is None:
+        return True
     other = saved_origin(value.inputs[0], trace.origins)
     return other is not None and other.storage is not own.storage
 

@@ -506,7 +506,12 @@ class Trace:
         """What an in-place op reads of its target: its derivative may use it after the write
         (PyTorch clones it).
         """
-        value = self.read(number)
+        return self.copy_of(self.read(number))
+
+    def copy_of(self, value: Value) -> Value:
+        """The value as one of its own: what derivatives need of it is not asked of the memory that
+        it was read from.
+        """
         kept = view.reshape(value, shape=value.shape)
         self.origins[kept] = None
         return kept

@@ -29,6 +29,15 @@ n.Conv2d(6, 4, 3).double()(x.double())
 n.ConvTranspose2d(6, 4, 2).double()(x.double())
 n.Conv2d(6, 4, 3)(x[0])
 n.Conv2d(6, 4, 3).to(memory_format=t.channels_last)(x.contiguous())
+x.masked_fill(x > 0, 2)
+x.masked_fill(x > 0, t.tensor(2.0))
+x.permute(1, 0, 3, 2).masked_fill(x.permute(1, 0, 3, 2) > 0, 2)
+2.0 ** x
+2 ** x.long()
+t.pow(2, x.permute(1, 0, 3, 2))
+t.pow(t.tensor(2.0), x)
+x ** 2
+x.abs() ** x
 n.BatchNorm2d(6)(x)
 n.BatchNorm2d(6).eval()(x)
 n.InstanceNorm2d(6)(x)

@@ -17,6 +17,23 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "a product has copied the expanded operand that is written then": """
+w = torch.tensor([[-1.65, -0.1], [0.8, 1.6], [-1.9, 1.1]], requires_grad=True)
+x = torch.tensor([[1.3, -0.9, 0.1], [0.5, 0.1, -1.0]])
+y = x.expand(2, *x.shape) @ w
+x[1:][..., 0].mul_(-1)
+torch.autograd.grad((y * y).mean(), y, create_graph=True)[0].clone().backward(torch.ones_like(y))
+""",
+    "what a vector without elements gets of a join has no history": """
+x = torch.tensor([0.1, 0.4, -1.2], requires_grad=True)
+y = x.logsumexp(0, keepdim=True)
+nothing = y[1:]
+joined = torch.cat([nothing, nothing])
+g = torch.autograd.grad((joined * y.norm().log_softmax(0)).sum(), nothing, create_graph=True)[0]
+h = torch.autograd.grad((torch.cat([nothing]) * y).sum(), nothing, create_graph=True)[0]
+z = (torch.cat([nothing, y]) * y).sum()
+i, j = torch.autograd.grad(z, (nothing, y), create_graph=True)
+""",
     "the maximum of numbers and a NaN with a sign": """
 x = torch.tensor([[-1.331, 0.366, -0.238], [-1.595, -0.052, 1.189]], requires_grad=True)
 nothing = torch.ones((0, 3)).var(0, keepdim=True)
