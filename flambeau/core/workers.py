@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +11,30 @@ from typing import Any, TypeVar
 from flambeau.core.outcome import Outcome
 
 T = TypeVar("T")
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Starts a thread; an interrupt leaves it begun, or about to begin, or not begun.
+
+    `Thread.start` waits until the thread says so, with an Event: an interrupt in the middle of that
+    leaves the Event's lock locked, and the thread waits for it before its first line, for ever.
+    Interrupts reach the main thread alone, so another one calls it.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        thread.start()
+        return
+    outcome: Outcome[None] = Outcome()
+
+    def start() -> None:
+        try:
+            thread.start()
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+
+    _thread.start_new_thread(start, ())
+    outcome.result()
 
 
 class Workers:
@@ -44,7 +69,7 @@ class Workers:
                 return outcome
             self._threads.append(thread)
         try:
-            thread.start()
+            start_thread(thread)
         except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
             self._forget(thread)
             self._work()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dis
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from types import CodeType, FrameType
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flambeau.core.workers import Workers
 from tests.programs.modes import mode
 
 from . import TIMES
@@ -171,3 +173,32 @@ def test_a_step_is_done_or_not_begun(executor: str, known: int, stride: int) -> 
             place += max(1, stride // TIMES)
             tried += 1
     assert tried > 5
+
+
+def wait_for(done: Callable[[], bool]) -> bool:
+    """Whether it is so within a time that is long even on a busy machine."""
+    end = time.monotonic() + 20
+    while not done() and time.monotonic() < end:
+        time.sleep(1e-3)
+    return done()
+
+
+def test_threads_that_work_beside_begin_or_do_not() -> None:
+    """An interrupt while work is given to other threads leaves none that has begun half: later work
+    is done, and the threads end.
+    """
+    place = 1
+    while True:
+        workers = Workers(f"interrupted {place}", 2)
+        interrupting = Interrupting(place)
+        if not interrupting.run(lambda: workers.ask(lambda: 1).result()):
+            break
+        later = [workers.ask(lambda n=n: n) for n in range(3)]
+        where = place, interrupting.where
+        assert wait_for(lambda: all(outcome.done() for outcome in later)), where
+        assert [outcome.result() for outcome in later] == [0, 1, 2], where
+        assert wait_for(lambda: not any(t.name == workers.name for t in threading.enumerate())), (
+            where
+        )
+        place += 1
+    assert place > 10

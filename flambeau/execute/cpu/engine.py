@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flambeau.core.outcome import Outcome
-from flambeau.core.workers import Workers
+from flambeau.core.workers import Workers, start_thread
 from flambeau.execute.cpu import bounds, code_memory, software_float
 from flambeau.execute.cpu.binaries import Binaries, is_binary, unpacked
 from flambeau.execute.cpu.imports import system_symbol
@@ -250,7 +250,7 @@ def _uninterrupted(work: Callable[[], T]) -> T:
     """Does what handles LLVM's objects, or threads, where Ctrl-C does not cut it short: that
     reaches the main thread alone.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         return work()
     outcome: Outcome[T] = Outcome()
 
@@ -261,7 +261,7 @@ def _uninterrupted(work: Callable[[], T]) -> T:
             outcome.set_exception(error)
 
     try:
-        threading.Thread(target=run, name="flambeau-load").start()
+        start_thread(threading.Thread(target=run, name="flambeau-load"))
     except RuntimeError:  # where the interpreter ends, some Pythons start no more threads
         return work()
     return outcome.result()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flambeau.core import settings
+from flambeau.core.workers import start_thread
 from flambeau.execute.cpu import runner
 from flambeau.execute.cpu.engine import engine
 
@@ -119,9 +120,9 @@ class _Workers:
                 thread = threading.Thread(
                     target=loaded.worker, args=(index,), name=f"flambeau-{index}", daemon=True
                 )
-                self.threads.append(thread)  # first: an interrupt may come out of `start`
+                self.threads.append(thread)  # first: an interrupt may come while it begins
                 try:
-                    thread.start()
+                    start_thread(thread)
                 except RuntimeError:  # No more threads: the ones there are will do.
                     self.threads.pop()
                     break

@@ -23,6 +23,7 @@ import time
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
+from flambeau.core.workers import start_thread
 from flambeau.utils.data._utils import seeding, shipping
 from flambeau.utils.data._utils.worker import Died, Loop, Work, reported
 
@@ -52,12 +53,13 @@ class ProcessWorker:
             self._process = _Fresh()
             self._connection = self._process.connect(data)
         _running.add(self)
-        threading.Thread(
+        reader = threading.Thread(
             target=_drain,
             args=(self._connection, self._process, self._worker, results),
             name=f"flambeau-data-reader-{self._worker}",
             daemon=True,
-        ).start()
+        )
+        start_thread(reader)
 
     def put(self, task: Any) -> None:
         """Give the worker a task."""
@@ -72,7 +74,7 @@ class ProcessWorker:
             self._stopped = True
         with contextlib.suppress(OSError):
             self._connection.send(None)
-        threading.Thread(target=self._end, daemon=True).start()
+        start_thread(threading.Thread(target=self._end, daemon=True))
 
     def _end(self) -> None:
         self._process.join(_END_LIMIT)
@@ -200,7 +202,7 @@ class _Fresh:
             pickle.dump((self._listener.address, self._key), pipe)
         watch = threading.Thread(target=self._watch_start, daemon=True)
         self._starting = True
-        watch.start()
+        start_thread(watch)
         try:
             connection = self._listener.accept()
         except (OSError, EOFError, multiprocessing.AuthenticationError) as error:

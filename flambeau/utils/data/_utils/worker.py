@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flambeau.core.workers import start_thread
 from flambeau.utils.data._utils import seeding
 from flambeau.utils.data._utils.fetch import Fetcher, Source
 
@@ -172,12 +173,13 @@ class ThreadWorker:
     def __init__(self, work: Work, base: int, results: queue.SimpleQueue[Any]) -> None:
         self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # The thread must not refer to the iterator, or that would never be collected.
-        threading.Thread(
+        thread = threading.Thread(
             target=run_thread,
             args=(work, base, self._tasks, results),
             name=f"flambeau-data-{work.info.id}",
             daemon=True,
-        ).start()
+        )
+        start_thread(thread)
 
     def put(self, task: Any) -> None:
         """Give the worker a task; None ends it."""
