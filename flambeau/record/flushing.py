@@ -26,7 +26,7 @@ from flambeau.record.recording import (
     Recording,
     trace_of,
 )
-from flambeau.record.rescue import located, rescue
+from flambeau.record.rescue import NO_MEMORY, located, rescue
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.storage import Storage, no_memory
 from flambeau.record.tree import State
@@ -234,8 +234,13 @@ def set_aside(rec: Recording) -> None:
     """After an interrupt before anything was changed: it runs when one of its tensors is needed."""
     if rec.ran or rec.failed:
         return
-    rec.trace = rec.state.trace = rec.plan = None  # they may be half made
+    begin_again(rec)
     rec.taken = False
+
+
+def begin_again(rec: Recording) -> None:
+    """Forgets what was made for a run that has come to nothing: it may be half made."""
+    rec.trace = rec.state.trace = rec.plan = None
 
 
 def run_recording(rec: Recording, refused: int = 0) -> Plan | None:
@@ -250,40 +255,62 @@ def run_recording(rec: Recording, refused: int = 0) -> Plan | None:
     return observer.flushing(rec, _run)
 
 
-def _run(rec: Recording, refused: int = 0) -> Plan | None:
+def _attempt(rec: Recording, refused: int) -> None:
     state = rec.state
-    state.tick = next(_ticks)
+    # As `whole` says.
+    lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
+    if lengths != state.lengths or len(rec.handles) != state.count:
+        raise Interrupted("an exception in the middle of an operation has cut it short")
+    if state.parent is None:
+        return
+    known, handles = state.known, rec.handles
+    found = None
+    if known is not None and handles.__class__ is list:
+        found = known.of_two(handles)
+    if found is not None:
+        known = found
+        plan = rec.plan = known.plan
+        known.worked = True
+        if known.card is not None:
+            plan.runs += known.card.runs()
+        if refused:
+            plan.compiled.explain(rec, refused)
+    else:
+        counts = tuple(map(getrefcount, handles))
+        plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
+        if plan.compiled is not None:
+            know(state, plan, counts)
+    plan.run(rec)
+    if known is not None and known.plan is plan:
+        known.seal(state)
+    elif plan.first and plan.runs == 1 and plan.compiled is not None:  # it comes back
+        know(state, plan, counts)
+
+
+def _attempt_again(rec: Recording) -> None:
+    """After a MemoryError: with what plans keep given back there may be enough."""
+    if rec.ran:
+        return  # it was about what makes the next run quicker
+    from flambeau.record.shortage import give_back
+
+    give_back()
+    begin_again(rec)
+    _attempt(rec, 0)
+
+
+def _run(rec: Recording, refused: int = 0) -> Plan | None:
+    rec.state.tick = next(_ticks)
     try:
-        # As `whole` says.
-        lengths = len(rec.bases), len(rec.scalars), len(rec.frames), len(rec.cuts)
-        if lengths != state.lengths or len(rec.handles) != state.count:
-            raise Interrupted("an exception in the middle of an operation has cut it short")
-        if state.parent is not None:
-            known, handles = state.known, rec.handles
-            found = None
-            if known is not None and handles.__class__ is list:
-                found = known.of_two(handles)
-            if found is not None:
-                known = found
-                plan = rec.plan = known.plan
-                known.worked = True
-                if known.card is not None:
-                    plan.runs += known.card.runs()
-                if refused:
-                    plan.compiled.explain(rec, refused)
-            else:
-                counts = tuple(map(getrefcount, handles))
-                plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
-                if plan.compiled is not None:
-                    know(state, plan, counts)
-            plan.run(rec)
-            if known is not None and known.plan is plan:
-                known.seal(state)
-            elif plan.first and plan.runs == 1 and plan.compiled is not None:  # it comes back
-                know(state, plan, counts)
+        short = False
+        try:
+            _attempt(rec, refused)
+        except NO_MEMORY:
+            short = True
+        if short:  # (not before the exception has gone, which holds what it has passed)
+            _attempt_again(rec)
     except Interrupted as error:
         fail(rec, error)
-    except MemoryError as error:
+    except NO_MEMORY as error:
         reason = no_memory(getattr(error, "_total_size", None))
         reason.__dict__["node"] = error.__dict__.get("node")
         raise failed(rec, reason) from None
@@ -399,9 +426,21 @@ def failed(rec: Recording, error: Exception) -> Exception:
     """Makes the best of a program that has failed; the error to raise."""
     rec.failed = True
     located(rec.state, error)
-    found = rescue(rec, error)
-    fail(rec, found)
+    found, later = rescue(rec, error)
+    if later is None:
+        fail(rec, found)
+    else:
+        fail(rec, found, later.state.count)
+        keep_first(rec, later)
     return found
+
+
+def keep_first(rec: Recording, part: Recording) -> None:
+    """Makes a recording that has not run its first part, which may run when it is needed."""
+    rec.handles, rec.bases, rec.scalars = part.handles, part.bases, part.scalars
+    rec.frames, rec.cuts = part.frames, part.cuts
+    rec.state = part.state
+    rec.failed = False
 
 
 class Interrupted(Exception):
@@ -414,12 +453,12 @@ def whole(rec: Recording) -> bool:
     return len(rec.handles) == rec.state.count and lengths == rec.state.lengths
 
 
-def fail(rec: Recording, error: BaseException) -> None:
-    """Tensors that a failed program was to compute say why when they are used. A gradient that
-    was to be made is none.
+def fail(rec: Recording, error: BaseException, first: int = 0) -> None:
+    """Tensors that a failed program was to compute, from number `first` on, say why when they are
+    used. A gradient that was to be made is none.
     """
     rec.failed = True
-    for tensor in rec.handles:
+    for tensor in rec.handles[first:]:
         if tensor._storage is None:
             tensor._failure = f"{type(error).__name__}: {error}"
     for tensor in rec.handles:

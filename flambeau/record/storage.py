@@ -98,7 +98,9 @@ def no_memory(nbytes: int | None) -> RuntimeError:
     """PyTorch's error, with a line about who holds the memory."""
     from flambeau.record.shortage import explained
 
-    return RuntimeError(explained(out_of_memory(nbytes)))
+    error = RuntimeError(explained(out_of_memory(nbytes)))
+    error.__dict__["short_of_memory"] = True
+    return error
 
 
 class Storage:
