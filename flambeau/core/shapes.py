@@ -72,9 +72,7 @@ def memory_order(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...
 
 
 def dense_strides_like(shape: Sequence[int], strides: Sequence[int]) -> Strides:
-    """Dense strides for `shape` in the memory order of `strides` (PyTorch's preserve_format)."""
-    if is_contiguous(shape, strides):
-        return contiguous_strides(shape)
+    """The strides of a copy: dense, in the memory order of `strides` (preserve_format)."""
     if is_dense(shape, strides):
         return tuple(strides)
     return _dense_in_order(shape, _preserving_order(shape, (strides,)))
@@ -89,18 +87,22 @@ def _dense_in_order(shape: Sequence[int], order: Sequence[int]) -> Strides:
     return tuple(result)
 
 
-def elementwise_strides(shape: Shape, layouts: Sequence[tuple[Shape, Strides]]) -> Strides:
+def elementwise_strides(
+    shape: Shape, layouts: Sequence[tuple[Shape, Strides]], number: bool = False
+) -> Strides:
     """Strides of an elementwise result of that shape whose operands (broadcast to it) have these
-    layouts.
+    layouts, and a number beside them or not.
 
-    The rule is TensorIterator's: operands of one dense layout pass it on; else the axes are ordered
-    by the operands' strides, earlier operands first.
+    The rule is TensorIterator's: operands of one shape and one dense layout pass it on; else the
+    axes are ordered by the operands' strides, earlier operands first.
     """
-    same = len({own for own, _ in layouts}) == 1 and layouts[0][0] == shape
-    if same and all(is_contiguous(*layout) for layout in layouts):
-        return contiguous_strides(shape)
-    if same and len({own for _, own in layouts}) == 1 and is_dense(*layouts[0]):
-        return layouts[0][1]
+    if not number and all(own == shape for own, _ in layouts):
+        if all(is_contiguous(*layout) for layout in layouts):
+            return contiguous_strides(shape)
+        if len(shape) == 4 and all(_has_channels_last(*layout) for layout in layouts):
+            return _dense_in_order(shape, CHANNELS_LAST)
+        if len({strides for _, strides in layouts}) == 1 and is_dense(*layouts[0]):
+            return layouts[0][1]
     broadcast = []
     for own, strides in layouts:
         missing = len(shape) - len(own)
@@ -110,6 +112,13 @@ def elementwise_strides(shape: Shape, layouts: Sequence[tuple[Shape, Strides]]) 
         ]
         broadcast.append([0] * missing + spread)
     return _dense_in_order(shape, _preserving_order(shape, broadcast))
+
+
+CHANNELS_LAST = (0, 2, 3, 1)
+
+
+def _has_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    return is_contiguous([shape[a] for a in CHANNELS_LAST], [strides[a] for a in CHANNELS_LAST])
 
 
 def _preserving_order(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> list[int]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Strides, dense_strides_like
 from flambeau.functional import pointwise
 from flambeau.functional.neural import (
@@ -54,6 +55,7 @@ class Activation:
         grad_name: str,
         write_grad_name: str | None = None,
         preserves: bool = True,
+        copies: bool = False,
     ) -> None:
         def apply(x: Value, *attributes: Any) -> Value:
             if kernel is None:  # any real dtype
@@ -61,7 +63,7 @@ class Activation:
             return ar.cast(function(float_operand(x, kernel), *attributes), x.dtype)
 
         self.name = name
-        self.op = PureOp(name, apply, grad_name, preserves=preserves)
+        self.op = PureOp(name, apply, grad_name, preserves=preserves, copies=copies)
         self.write = InplaceOp(name + "_", apply, write_grad_name or grad_name)
 
     def __call__(self, input: Tensor, inplace: bool, attributes: Any = None) -> Tensor:
@@ -253,7 +255,7 @@ def _threshold(x: Value, threshold: Any, value: Any) -> Value:
 
 
 RELU = Activation("relu", None, _relu, "ReluBackward0")
-HARDTANH = Activation("hardtanh", None, _hardtanh, "HardtanhBackward0")
+HARDTANH = Activation("hardtanh", None, _hardtanh, "HardtanhBackward0", copies=True)
 LEAKY_RELU = Activation(
     "leaky_relu", "leaky_relu_cpu", _leaky_relu, "LeakyReluBackward0", "LeakyReluBackward1"
 )
@@ -490,7 +492,7 @@ class HalvingOp(PureOp):
 
     __slots__ = ()
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides:
+    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType) -> Strides:
         """How the result lies in memory."""
         return dense_strides_like(shape, trace.tensors[key[1]].meta.strides)
 

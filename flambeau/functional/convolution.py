@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.shapes import Strides
 from flambeau.functional.folded_products import linear_copied
@@ -374,7 +375,9 @@ class ConvolutionOp(NamedOp):
 
     __slots__ = ()
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """How the result lies in memory."""
         for number in key[1:3]:
             meta = trace.tensors[number].meta

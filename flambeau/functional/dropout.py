@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core.shapes import (
+    contiguous_strides,
     dense_strides_like,
     element_count,
+    elementwise_strides,
     is_contiguous,
     memory_order,
 )
@@ -38,6 +40,8 @@ class DropoutOp(Event):
         trace.grad_mode = mode
         meta = trace.tensors[key[2]].meta
         strides = dense_strides_like(meta.shape, meta.strides)
+        noise = (shape, contiguous_strides(shape) if feature else strides)
+        lies = elementwise_strides(meta.shape, [(meta.shape, meta.strides), noise])
         if feature or is_contiguous(meta.shape, strides):
             keep = view.reshape(flat, shape=shape)
         else:  # one draw an element, in memory order
@@ -50,7 +54,7 @@ class DropoutOp(Event):
             scale = ar.div(ar.cast(keep, x.dtype), 1.0 - p)
             result = ar.mul(x, scale)
         name = "AddBackward0" if alpha else "MulBackward0"
-        trace.new_tensor(result, strides=strides, grad_name=name)
+        trace.new_tensor(result, strides=lies, grad_name=name)
 
 
 def _alpha_dropout(x: Value, keep: Value, p: float) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.core.dtypes import int64
+from flambeau.core.dtypes import DType, int64
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.notice import warn_once
 from flambeau.core.shapes import Strides, broadcast_shapes, wrap_axis
@@ -82,10 +82,12 @@ class CatOp(PureOp):
         value = self.function([trace.read(number) for number in key[1]], *key[-1])
         if len(key[1]) == 1:
             value = vw.reshape(value, shape=value.shape)
-        strides = self.strides(trace, key, value.shape)
+        strides = self.strides(trace, key, value.shape, value.dtype)
         trace.new_tensor(value, strides=strides, grad_name=self.grad_name)
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """How the result lies in memory."""
         metas = [trace.tensors[number].meta for number in key[1]]
         if all(suggests_channels_last(m.shape, m.strides) for m in metas):
@@ -98,14 +100,16 @@ class StackOp(CatOp):
 
     __slots__ = ()
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """How the result lies in memory."""
         axis = wrap_axis(key[-1][0], len(shape))
         if axis == len(shape) - 1:
             return None
         count, extent = shape[axis : axis + 2]
         joined = (*shape[:axis], count * extent, *shape[axis + 2 :])
-        strides = super().strides(trace, key, joined)
+        strides = super().strides(trace, key, joined, dtype)
         if strides is None:
             return None
         return (*strides[:axis], strides[axis] * extent, *strides[axis:])

@@ -54,7 +54,9 @@ class ImageOp(PureOp):
 
     __slots__ = ()
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """Those of `image_strides`."""
         return image_strides(trace, key[1], shape)
 
@@ -70,7 +72,9 @@ class LineOp(ImageOp):
         super().__init__(*args)
         self.derived = derived
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """Those of the images."""
         meta = trace.tensors[key[1]].meta
         if len(shape) != 3 or (self.derived and not (meta.requires_grad and trace.grad_mode)):

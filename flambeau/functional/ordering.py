@@ -301,10 +301,10 @@ def _kthvalue(x: Value, k: int, dim: int, keepdim: bool) -> tuple[Value, Value]:
 
 
 SORT, STABLE_SORT = (
-    PureOp("sort", _sort, preserves=True),
-    PureOp("sort", _sort, "SortBackward1", preserves=True),
+    PureOp("sort", _sort, preserves=True, copies=True),
+    PureOp("sort", _sort, "SortBackward1", preserves=True, copies=True),
 )
-ARGSORT = PureOp("argsort", lambda x, *rest: _sort(x, *rest)[1], preserves=True)
+ARGSORT = PureOp("argsort", lambda x, *rest: _sort(x, *rest)[1], preserves=True, copies=True)
 TOPK, KTHVALUE = PureOp("topk", _topk), PureOp("kthvalue", _kthvalue)
 SortResult = result_type("sort", "values", "indices")
 TopkResult = result_type("topk", "values", "indices")

@@ -35,7 +35,9 @@ from flambeau.tensor.tensor import Tensor
 
 NUMBERS = (bool, int, float, complex)
 COPY = CopyOp("copy_", lambda meta, value: value, "CopyBackwards", reads=False)
-CONVERT = PureOp("to", lambda x, dtype: ar.cast(x, dtype), "ToCopyBackward0", preserves=True)
+CONVERT = PureOp(
+    "to", lambda x, dtype: ar.cast(x, dtype), "ToCopyBackward0", preserves=True, copies=True
+)
 
 
 def write_out(result: Tensor, out: Tensor | None, warns: bool = True) -> Tensor:
@@ -274,7 +276,7 @@ def _binary_op(
     "second" or "none". (The in-place form takes what the function takes as second.) `second` is
     what messages call the second operand.
     """
-    op = PureOp(name, function, grad_name, preserves=True)
+    op = PureOp(name, function, grad_name, preserves=True, wraps=2)
     write = InplaceOp(name + "_", function, grad_name)
 
     def apply(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -474,8 +476,8 @@ def _scaled_sum(a: Value, b: Value, alpha: Operand, minus: bool) -> Value:
     return with_derivative(result, (a, b, ar.as_value(alpha, wide)), backward)
 
 
-ADD_SCALED = PureOp("add", _scaled(ar.add), preserves=True)
-SUB_SCALED = PureOp("sub", _scaled(_sub), preserves=True)
+ADD_SCALED = PureOp("add", _scaled(ar.add), preserves=True, wraps=2)
+SUB_SCALED = PureOp("sub", _scaled(_sub), preserves=True, wraps=2)
 ADD_SCALED_ = InplaceOp("add_", _scaled(ar.add, True), "AddBackward0")
 SUB_SCALED_ = InplaceOp("sub_", _scaled(_sub, True), "SubBackward0")
 
@@ -556,7 +558,7 @@ def _div_mode(a: Operand, b: Operand, mode: str) -> Value:
     return quotient
 
 
-DIV_MODE = PureOp("div", _div_mode, preserves=True)
+DIV_MODE = PureOp("div", _div_mode, preserves=True, wraps=2)
 DIV_MODE_ = InplaceOp("div_", lambda a, b, mode: _div_mode(a, b, mode), "DivBackward1")
 
 
@@ -635,7 +637,7 @@ def _nan_to_num(x: Value, nan: float, posinf: float | None, neginf: float | None
     return ar.where(ar.eq(x, float("-inf")), ar.full_like(x, low), x)
 
 
-NAN_TO_NUM = PureOp("nan_to_num", _nan_to_num, preserves=True)
+NAN_TO_NUM = PureOp("nan_to_num", _nan_to_num, preserves=True, copies=True)
 NAN_TO_NUM_ = InplaceOp("nan_to_num_", _nan_to_num, "NanToNumBackward0")
 
 

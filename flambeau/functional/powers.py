@@ -6,6 +6,7 @@ import builtins
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides
 from flambeau.functional.options import not_implemented, refuse_numbers
 from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
@@ -68,9 +69,11 @@ class PowOp(PureOp):
 
     __slots__ = ()
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """How the result lies in memory."""
-        return None if isinstance(key[1], type) else super().strides(trace, key, shape)
+        return None if isinstance(key[1], type) else super().strides(trace, key, shape, dtype)
 
 
 POW = PowOp("pow", power, "PowBackward1", preserves=True)

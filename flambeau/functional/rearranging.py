@@ -118,7 +118,9 @@ def _repeated_places(repeats: Tensor, extent: int, output_size: int | None) -> T
 
 # ---- flips, rolls, turns -------------------------------------------------------------------------
 
-FLIP = PureOp("flip", lambda x, axes: vw.flip(x, axes=axes) if axes else x, preserves=True)
+FLIP = PureOp(
+    "flip", lambda x, axes: vw.flip(x, axes=axes) if axes else x, preserves=True, copies=True
+)
 
 
 def flip(input: Tensor, *axes_: Any, dims: Any = None) -> Tensor:

@@ -130,7 +130,7 @@ def clamp_max_(input: Tensor, max: Any) -> Tensor:
     return in_place(CLAMP_, input, (None, max))
 
 
-WHERE = PureOp("where", ar.where, preserves=True)
+WHERE = PureOp("where", ar.where, preserves=True, wraps=3, kept=1)
 
 
 BYTES_FOR_TRUTHS = (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core.dtypes import DType
-from flambeau.core.promotion import can_cast
+from flambeau.core.promotion import can_cast, result_dtype
 from flambeau.core.shapes import (
     Shape,
     Strides,
@@ -62,26 +62,47 @@ def operand_value(trace: Trace, operand: Any) -> Any:
     return operand
 
 
-def result_strides(trace: Trace, operands: Sequence[Any], shape: Shape) -> Strides | None:
+def result_strides(
+    trace: Trace, operands: Sequence[Any], shape: Shape, dtype: DType, wraps: int = 0, kept: int = 0
+) -> Strides | None:
     """The strides of an elementwise result: those of its operands made dense (PyTorch's
     preserve_format).
+
+    Operands are cast to one dtype first, which makes them dense, but for the first `kept`. A Python
+    number among the first `wraps` is there like a tensor without axes.
     """
     metas = [
         trace.tensors[o].meta for o in operands if isinstance(o, int) and not isinstance(o, bool)
     ]
-    if all(meta.shape == shape and is_contiguous(shape, meta.strides) for meta in metas):
+    wrapped = any(isinstance(o, type) for o in operands[:wraps])
+    if not wrapped and all(
+        meta.shape == shape and is_contiguous(shape, meta.strides) for meta in metas
+    ):
         return None
-    if len(metas) == 1 and metas[0].shape == shape:
-        return dense_strides_like(shape, metas[0].strides)
     if any(len(meta.shape) > len(shape) for meta in metas):
         return None
-    return elementwise_strides(shape, [(meta.shape, meta.strides) for meta in metas])
+    layouts = [(meta.shape, meta.strides) for meta in metas]
+    if len({meta.dtype for meta in metas}) > 1 or metas[0].dtype is not dtype:
+        common = _common_dtype(metas[kept:], operands, dtype)
+        for n, meta in enumerate(metas):
+            if n >= kept and meta.dtype is not common:
+                layouts[n] = meta.shape, dense_strides_like(meta.shape, meta.strides)
+    return elementwise_strides(shape, layouts, wrapped)
+
+
+def _common_dtype(metas: Sequence[Meta], operands: Sequence[Any], dtype: DType) -> DType:
+    """The dtype that operands are cast to, of a result of this one."""
+    numbers = [operand for operand in operands if isinstance(operand, type)]
+    common = result_dtype([*((meta.dtype, not meta.shape) for meta in metas), *numbers])
+    if dtype.is_floating_point and common.kind in "biu":
+        return dtype  # a quotient of whole numbers, say
+    return common
 
 
 class PureOp(Event):
     """Values in, values out: `function(*operands, *attributes)` gives one value or a tuple."""
 
-    __slots__ = ("copied", "function", "preserves")
+    __slots__ = ("copied", "copies", "function", "kept", "preserves", "wraps")
 
     def __init__(
         self,
@@ -90,11 +111,16 @@ class PureOp(Event):
         grad_name: str | None = None,
         *,
         preserves: bool = False,
+        wraps: int = 0,
+        kept: int = 0,
+        copies: bool = False,
         copied: Callable[..., Sequence[bool]] | None = None,
     ) -> None:
         super().__init__(name, grad_name)
         self.function = function
         self.preserves = preserves  # the result keeps the memory order of the operands
+        self.wraps, self.kept = wraps, kept  # see `result_strides`
+        self.copies = copies  # the result lies as a copy of the operand does
         # `copied(*metas, *attributes)`: which operands PyTorch copies first, so that what is
         # written to them later does not concern the derivative.
         self.copied = copied
@@ -106,7 +132,7 @@ class PureOp(Event):
         result = self.function(*operands, *(key[-1] or ()))
         name = self.grad_name_of(operands, key[-1] or ())
         for value in result if isinstance(result, tuple) else (result,):
-            strides = self.strides(trace, key, value.shape)
+            strides = self.strides(trace, key, value.shape, value.dtype)
             if any(value is operand for operand in operands):
                 value = _copied(value)
             trace.new_tensor(value, strides=strides, grad_name=name)
@@ -127,9 +153,16 @@ class PureOp(Event):
         """What the grad_fn of its results is called."""
         return self.grad_name
 
-    def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape) -> Strides | None:
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType
+    ) -> Strides | None:
         """How a result lies in memory; None: in row-major order."""
-        return result_strides(trace, key[1:-1], shape) if self.preserves else None
+        if not self.preserves:
+            return None
+        if self.copies:
+            meta = trace.tensors[key[1]].meta
+            return dense_strides_like(meta.shape, meta.strides)
+        return result_strides(trace, key[1:-1], shape, dtype, self.wraps, self.kept)
 
 
 def _copied(value: Value) -> Value:
