@@ -228,7 +228,9 @@ def test_what_others_could_have_written_is_not_used(
 
 
 def test_killed_writers_share_a_cache(tmp_path: Path, whole: tuple[Path, str]) -> None:
-    """Processes that fill one cache are killed at any moment; those that stay are right."""
+    """Processes that fill one cache are killed at any moment; those that stay are right, and what
+    all have left is what one alone leaves.
+    """
     folder = tmp_path / "cache"
     draw = random.Random(3)
     environment = {
@@ -258,3 +260,4 @@ def test_killed_writers_share_a_cache(tmp_path: Path, whole: tuple[Path, str]) -
     cache = objects.ObjectCache(folder)
     for path in folder.glob("*.kernel"):
         assert cache.get(bytes.fromhex(path.stem)) is not None
+        assert path.read_bytes() == (whole[0] / path.name).read_bytes()
