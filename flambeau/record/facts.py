@@ -14,8 +14,9 @@ from operator import is_
 from typing import Any, Protocol
 
 from flambeau.record import words
-from flambeau.record.plan import DEAD_COUNT, getrefcount
+from flambeau.record.plan import getrefcount
 from flambeau.record.statistics import STATISTICS
+from flambeau.record.storage import DEAD_COUNT
 from flambeau.record.words import Pairs, Unknown
 
 MOST_PAIRS = 20_000

@@ -16,7 +16,7 @@ from flambeau.record import words
 from flambeau.record.handle import Handle
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
-from flambeau.record.plan import DEAD_COUNT, Plan, getrefcount
+from flambeau.record.plan import Plan, getrefcount
 from flambeau.record.planning import make_plan
 from flambeau.record.recording import (
     CLOSED,
@@ -28,7 +28,7 @@ from flambeau.record.recording import (
 )
 from flambeau.record.rescue import NO_MEMORY, located, rescue
 from flambeau.record.statistics import STATISTICS
-from flambeau.record.storage import Storage, no_memory
+from flambeau.record.storage import DEAD_COUNT, Storage, no_memory
 from flambeau.record.tree import State
 from flambeau.record.worth import EARLY
 

@@ -51,7 +51,6 @@ getrefcount = sys.getrefcount
 MANY_RUNS = 1000  # after which compiling has paid whatever it cost
 reference_to = weakref.ref
 new = object.__new__
-DEAD_COUNT = next(map(getrefcount, [object()]))
 
 
 class FrameSpec:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from flambeau.record import words
 from flambeau.record.statistics import TALLY, TICKS
-from flambeau.record.storage import BUFFER_BASELINE, OWNER_BASELINE, Storage, allocate
+from flambeau.record.storage import DEAD_COUNT, Storage, allocate
 
 getrefcount = sys.getrefcount
-# The reference counts of a storage in a list that a loop shows, and of a buffer under a name.
-STORAGE_HELD = next(getrefcount(storage) for storage in [Storage(allocate(0))])
-BUFFER_HELD = BUFFER_BASELINE + 1
+# The reference counts of a storage in a list, and of its buffer and of that one's owner, which are
+# in another list, too.
+FREE = DEAD_COUNT, DEAD_COUNT + 1, DEAD_COUNT + 1
+BUFFER, OWNER = map(attrgetter, ("buffer", "owner"))
 LARGE = 1 << 16  # bytes of results from which a plan counts
 TURNS = 4  # lots of small results that take turns, where the last ones are still held
 SOFT = 1 << 28  # bytes that plans may keep that have not run lately
@@ -52,18 +54,13 @@ class Lot:
 
     def held(self) -> list[int]:
         """The places of those that somebody else holds; the others count as never written."""
-        found = []
-        for place in range(len(self.storages)):  # (an enumeration would hold them, too)
-            storage = self.storages[place]
-            buffer = storage.buffer
-            if (
-                getrefcount(storage) > STORAGE_HELD
-                or getrefcount(buffer) > BUFFER_HELD
-                or getrefcount(buffer.owner) > OWNER_BASELINE
-            ):
-                found.append(place)
-            else:
-                storage.version = storage.silent = 0
+        storages = self.storages
+        buffers = list(map(BUFFER, storages))
+        owners = list(map(OWNER, buffers))
+        counts = zip(*[map(getrefcount, things) for things in (storages, buffers, owners)])
+        found = [place for place, count in enumerate(counts) if count != FREE]
+        for place in set(range(len(storages))).difference(found):
+            storages[place].version = storages[place].silent = 0
         return found
 
     def as_sealed(self) -> bool:

@@ -178,6 +178,10 @@ def _base_count(array: Array) -> int:
     return sys.getrefcount(array.base)
 
 
+DEAD_COUNT = next(map(sys.getrefcount, [object()]))
+"""That of what a list alone holds, as `map` finds it: no frame adds to that in any interpreter."""
+
+
 def _buffer_baseline() -> int:
     storage = Storage(allocate(0))
     return sys.getrefcount(storage.buffer)
