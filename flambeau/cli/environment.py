@@ -80,9 +80,12 @@ def _threads() -> str:
 
 def _recorder() -> str:
     """Whether what is known of a step is recorded by native code."""
-    from flambeau.record import words
+    from flambeau.record import native_calls, replay
 
-    return "native" if words.known() else "Python (the layout of this interpreter is not known)"
+    found = native_calls.native_calls(), native_calls.plain_calls(), replay.native()
+    if None in found:
+        return "Python (the layout of this interpreter is not known)"
+    return "native"
 
 
 def _cache() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import weakref
 from typing import Any
 
@@ -100,9 +101,13 @@ def lay_out(cls: type) -> None:
     """Gives the attributes of a class's instances their places, before there are any.
 
     Instances of a class share the names of their attributes, and CPython adds names for little more
-    than the first thirty instances: those that come later are slow to set and to read.
+    than the first thirty instances: those that come later are slow to set and to read. From 3.14 on
+    what methods assign to has the first places: a class begins with those of the classes above it.
     """
     first: Any = object.__new__(cls)
+    if sys.version_info >= (3, 14):
+        for kind in reversed(cls.__mro__):
+            vars(first).update(dict.fromkeys(vars(kind).get("__static_attributes__", ())))
     for name, value in vars(Handle).items():
         if name.startswith("_") and not name.startswith("__") and name not in Handle.__slots__:
             object.__setattr__(first, name, value)

@@ -154,6 +154,7 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
         place = 0 if found["LOOKUP"] else _one([words.place_of_value(c, name) for c in classes])
         found[f"VALUE_{name.upper()}"] = 8 * place
     found["DICT"] = _one([words.place_of_dictionary(cls) for cls in classes])
+    found["BEHIND"] = _one([words.place_of_values(cls) for cls in classes])
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
     found |= known_memory.data_places()

@@ -91,7 +91,7 @@ def replay(_: int, args: int, count: int) -> Any:
         return 0
     rec = word[args + 8]
     held = word[card + at.HELD]
-    if word[word[args + 16] + at.LOCKED] != held or not as_written(card, rec):
+    if times_held(word[args + 16]) != held or not as_written(card, rec):
         return new_reference(given.FALSE)
     collecting = api.PyGC_Disable()
     answer = given.FALSE
@@ -140,6 +140,16 @@ def replay(_: int, args: int, count: int) -> Any:
     release(bases)
     release(handles)
     return following
+
+
+def times_held(lock: int) -> Any:
+    """How often a lock's thread holds it (see `words.lock_places`)."""
+    if at.LOCK_OWNER:
+        if word[lock + at.LOCK_OWNER] == 0:
+            return 0
+        return word[lock + at.LOCKED] + 1
+    else:
+        return word[lock + at.LOCKED]
 
 
 def new_recording(state: int) -> Any:
@@ -560,7 +570,8 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 
 INLINED = (
-    new_recording, as_written, free_lot, counted, untouched, with_memory, with_attribute,
+    times_held, new_recording,
+    as_written, free_lot, counted, untouched, with_memory, with_attribute,
     numbers_taken, made_ready, new_family, new_storage, storage_of, without_memory, spare_made,
     late_made, late_storage, let_go, sum_of,
     writes_counted, unmake, fill, run_briefly, run_for_long, now, hand_out, set_attribute,
@@ -623,8 +634,7 @@ def _numbers() -> dict[str, int]:
         (LateStorage, "LATE", LateStorage.__slots__),
         (Results, "RESULTS", ("seals",)),
     )
-    lock = threading.RLock()
-    found["LOCKED"] = _lock_count(lock)
+    found |= words.lock_places(threading.RLock())
     found |= {name: 8 * number for number, name in enumerate(FIELDS)}
     found |= {name: 8 * number for number, name in enumerate(LOT_FIELDS)}
     found |= {"LOT_WORDS": len(LOT_FIELDS)}
@@ -638,17 +648,6 @@ def _numbers() -> dict[str, int]:
         "MANY": MANY,
     }
     found["DICT"] = words.place_of_dictionary(recorder.handle_class())
+    found["BEHIND"] = words.place_of_values(recorder.handle_class())
     found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
     return found | {"INTEGERS": INTEGERS}
-
-
-def _lock_count(lock: Any) -> int:
-    """Where a lock says how often its thread holds it. Unknown where it does not say that."""
-    for place in range(16, 48, 8):
-        seen = [words.word(id(lock) + place)]
-        for move in (lock.acquire, lock.acquire, lock.release, lock.release):
-            move()
-            seen.append(words.word(id(lock) + place))
-        if seen == [0, 1, 2, 1, 0]:
-            return place
-    raise words.Unknown

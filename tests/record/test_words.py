@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import ctypes
 import random
 import sys
 import sysconfig
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,7 +17,10 @@ from typing import Any
 import pytest
 
 from flambeau.core import cpython
+from flambeau.execute.cpu import entrances
+from flambeau.execute.cpu.word_functions import api, word
 from flambeau.record import native_calls, replay, words
+from flambeau.record.replay import times_held
 
 NAMES = [f"name{n}" for n in range(6)]
 
@@ -52,7 +58,7 @@ def usual() -> bool:
     """Whether this is an interpreter that the table of layouts is for."""
     return (
         sys.implementation.name == "cpython"
-        and (3, 10) <= sys.version_info[:2] <= (3, 13)
+        and (3, 10) <= sys.version_info[:2] <= (3, 14)
         and sys.maxsize > 2**32
         and not sysconfig.get_config_var("Py_GIL_DISABLED")
         and not sysconfig.get_config_var("Py_DEBUG")
@@ -76,6 +82,7 @@ def test_a_layout_that_is_not_so_is_found_out(monkeypatch: pytest.MonkeyPatch) -
         "SIZES": 0,
         "ENTRIES": 16,
         "FIRST_VALUE": right.FIRST_VALUE ^ 8,
+        "FIRST_ELEMENT": 40,
     }.items():
         wrong = right._replace(**{name: value})
         monkeypatch.setattr(words, "LAYOUT", wrong)
@@ -108,6 +115,42 @@ def test_counts_of_immortal_objects() -> None:
     for thing in (None, True, 0, 1, (), ""):
         assert bool(words.word(id(thing)) & 1 << 31) == bool(immortal)
     assert not words.word(id(object())) & immortal
+
+
+def times(_: int, args: int, count: int) -> Any:
+    return api.PyLong_FromLongLong(times_held(word[args]))
+
+
+def test_how_often_a_lock_is_held() -> None:
+    if not words.known():
+        pytest.skip("another interpreter")
+    places = words.lock_places(threading.RLock())
+    (held,) = entrances.builtins((times,), (times_held,), places, {}) or (None,)
+    lock = threading.RLock()
+
+    def wait() -> None:
+        with lock:
+            pass
+
+    waits = [threading.Thread(target=wait) for _ in range(2)]
+    assert held(lock) == 0
+    with lock:
+        assert held(lock) == 1
+        with lock:
+            assert held(lock) == 2
+            for thread in waits:
+                thread.start()
+            time.sleep(0.05)
+            assert held(lock) == 2
+        assert held(lock) == 1
+    for thread in waits:
+        thread.join()
+    assert held(lock) == 0
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(lock.acquire).result()
+        assert held(lock) == 1  # by another thread
+        pool.submit(lock.release).result()
+    assert held(lock) == 0
 
 
 def set_one(thing: Any, draw: random.Random) -> None:

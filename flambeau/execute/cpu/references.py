@@ -53,7 +53,8 @@ def release(thing: int) -> Any:
 
 def values_of(thing: int) -> Any:
     """Where the values of an object's attributes are, in the order of its class; 0 where they are
-    not together. The class has no values behind its instances (see `flambeau.core.cpython`).
+    not together (see `flambeau.core.cpython`). BEHIND: from an object to the word before those that
+    follow it; 0 where none do.
     """
     found = word[thing + at.DICT]
     if found & at.TAG != 0:
@@ -61,6 +62,8 @@ def values_of(thing: int) -> Any:
     if found == 0:
         if at.VALUES != 0:
             found = word[thing + at.VALUES]
+        elif at.BEHIND and word[thing + at.BEHIND] & at.VALID != 0:
+            found = thing + at.BEHIND + at.FIRST_VALUE
         return found
     found = word[found + at.SPLIT]
     if found != 0:
