@@ -88,7 +88,9 @@ def from_dlpack(source: Any) -> tuple[Array, DType]:
     unversioned = ctypes.pythonapi.PyCapsule_IsValid(ctypes.py_object(capsule), b"dltensor")
     try:
         data: Array = np.from_dlpack(_Capsule(capsule))
-    except RuntimeError as error:
+    except (RuntimeError, BufferError) as error:  # the second from NumPy 2.5 on
+        if "dtype" not in str(error):
+            raise
         raise NotImplementedError(f"{_NO_BFLOAT16}; NumPy says: {error}") from None
     if unversioned and not data.flags.writeable:
         data = np.asarray(_Writable(data))
