@@ -69,6 +69,7 @@ def usual() -> bool:
 def test_usual_interpreters_have_native_calls() -> None:
     assert words.known()
     assert native_calls.native_calls() is not None
+    assert native_calls.plain_calls() is not None
     assert replay.native() is not None
 
 
