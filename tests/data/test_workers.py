@@ -254,6 +254,7 @@ loader = DataLoader(Own(lambda i: i * i), 3, **kind)
 for epoch in range(2):
     for x, y, items in loader:
         assert type(items[0]) is Item and items[0].more == [] and len(fields(items[0])) == 2
+        assert Item.__annotations__ == {"x": int, "more": list}
         print(x.flatten().tolist(), y.tolist())
 """
 

@@ -13,12 +13,14 @@ import io
 import marshal
 import pickle
 import sys
+from contextlib import suppress
 from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 _Base: Any = pickle.Pickler
 # Made anew by the class statement itself, or the base's own.
 _NOT_COPIED = frozenset({"__dict__", "__weakref__", "__module__", "_abc_impl"})
+_NOT_COPIED |= {"__annotate_func__", "__annotations_cache__"}
 
 
 def dumps(value: Any, answer: bool = False) -> bytes:
@@ -178,6 +180,9 @@ def _fill_cell(cell: CellType, contents: tuple[Any, ...]) -> None:
 
 def _class(kind: type) -> Any:
     body = {name: value for name, value in vars(kind).items() if name not in _NOT_COPIED}
+    if "__annotate_func__" in vars(kind):  # from 3.14 on; it holds all of `kind`
+        with suppress(NameError):
+            body["__annotations__"] = kind.__annotations__
     slots = body.get("__slots__", ())
     for name in [slots] if isinstance(slots, str) else slots:
         body.pop(name, None)
