@@ -16,7 +16,7 @@ import bisect
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flambeau.core.shapes import is_dense
+from flambeau.core.shapes import Strides, is_dense
 from flambeau.graph.program import reachable
 from flambeau.graph.reverse import Reverse, required_for
 from flambeau.ops import arithmetic as ar
@@ -29,7 +29,7 @@ from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
-from flambeau.record.records import StorageRecord
+from flambeau.record.records import StorageRecord, TensorRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
 from flambeau.record.trace import Trace, layout_value, saved_origin
@@ -330,7 +330,7 @@ class BackwardOp(Event):
         for position, stopped in _run_chain(pass_, first.histories, leaves, captured):
             return _stopped(trace, pass_, position, stopped)
         freed = _mark_freed(pass_, retain_graph)
-        arrived = _input_cotangents(first, both, leaves, captured, chain)
+        arrived = _input_cotangents(trace, first, both, leaves, captured, chain)
         imports = pass_.taken(
             [
                 *([] if inputs is not None else leaves.values()),
@@ -415,8 +415,9 @@ class BackwardOp(Event):
         for number, ct in zip(inputs, cotangents, strict=False):
             if ct is not None:
                 tensor = trace.tensors[number]
-                flat = tensor.group.leaf is not None and tensor.meta.is_leaf
-                _new_gradient(trace, ct, tensor if flat else None, done.create_graph)
+                is_leaf = tensor.group.leaf is not None and tensor.meta.is_leaf
+                strides = tensor.meta.strides if is_leaf else None
+                _new_gradient(trace, ct, strides, done.create_graph)
         return replace(done, unused=tuple(ct is None for ct in cotangents[: len(inputs)]))
 
     def _finish(
@@ -430,9 +431,10 @@ class BackwardOp(Event):
         for place in sorted(leaves):
             position, number = place
             owner = trace if position < 0 else chain.links[position].trace  # type: ignore[union-attr]
-            leaf = owner.tensors[owner.leaves[number]]
+            leaf = _leaf_of(owner, number)
             places.append(place)
-            _new_gradient(trace, leaves[place], leaf, done.create_graph)
+            ct = layout_value(leaves[place], *leaf.layout)
+            _new_gradient(trace, ct, leaf.meta.strides, done.create_graph)
         return replace(done, leaves=tuple(places))
 
 
@@ -461,7 +463,18 @@ def _made_here(wanted: list[Any]) -> tuple[bool, ...]:
     return tuple(kind in ("value", "flat") for kind, _ in wanted)
 
 
+def _of_leaf(leaves: dict[Any, Value], at: tuple[int, int], owner: Trace) -> Value | None:
+    """What has arrived at a leaf, as its layout in the recording `owner` shows it."""
+    ct = leaves.get(at)
+    return None if ct is None else layout_value(ct, *_leaf_of(owner, at[1]).layout)
+
+
+def _leaf_of(trace: Trace, number: int) -> TensorRecord:
+    return trace.tensors[trace.leaves[number]]
+
+
 def _input_cotangents(
+    trace: Trace,
     first: Reverse,
     wanted: list[Any],
     leaves: dict[Any, Value],
@@ -476,8 +489,9 @@ def _input_cotangents(
         elsewhere = chain.wanted[place] if chain is not None else ()
         parts: list[Value | None] = []
         if kind == "leaf":
-            parts.append(leaves.get((-1, what)))
-            parts += [leaves.get(at) for at in elsewhere]
+            parts.append(_of_leaf(leaves, (-1, what), trace))
+            # (Where it stands in its memory is another place in each program.)
+            parts += [_of_leaf(leaves, at, chain.links[at[0]].trace) for at in elsewhere]  # type: ignore[union-attr]
         elif kind == "flat":
             parts.append(_shown(first.captured.get(what[0]), what[1]))
         else:
@@ -510,14 +524,10 @@ def _shown(whole: Value | None, layout: Any) -> Value | None:
     return None if whole is None else layout_value(whole, *layout)
 
 
-def _new_gradient(trace: Trace, ct: Value, leaf: Any, create_graph: bool) -> None:
-    """A tensor for a cotangent; that of a leaf (given flat) in the leaf's own layout."""
-    strides = None
-    if leaf is not None:
-        shape, strides, offset = leaf.layout
-        ct = layout_value(ct, shape, strides, offset)
-        if not is_dense(shape, strides):
-            strides = None
+def _new_gradient(trace: Trace, ct: Value, strides: Strides | None, create_graph: bool) -> None:
+    """A tensor for a cotangent; that of a leaf in the leaf's own memory order."""
+    if strides is not None and not is_dense(ct.shape, strides):
+        strides = None
     if ct.tracked and not create_graph:
         ct = source.detach(ct)
     mode, trace.grad_mode = trace.grad_mode, create_graph
@@ -632,12 +642,12 @@ class FrameBackwardOp(Event):
         mode, trace.grad_mode = trace.grad_mode, False
         fresh = []
         for number, ct in sorted(leaves.items()):
-            leaf = owner.tensors[owner.leaves[number]]
+            leaf = _leaf_of(owner, number)
+            ct = layout_value(ct, *leaf.layout)
             if totals[number] is None:
                 fresh.append((0, number))
-                _new_gradient(trace, ct, leaf, False)
+                _new_gradient(trace, ct, leaf.meta.strides, False)
                 continue
-            ct = layout_value(ct, *leaf.layout)
             trace.write(totals[number], ar.add(trace.read(totals[number]), ct))
         for _, ct in sorted(one.histories.items()):
             _new_gradient(trace, ct, None, False)
