@@ -75,6 +75,12 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Adds to `.grad` of the leaves (or of `inputs`) the gradients of the sum of `tensors`."""
+    if recorder.LOCAL.levels:
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use "
+            "functorch.grad or functorch.vjp instead or call backward() outside of functorch "
+            "transforms."
+        )
     if grad_variables is not None:  # the name before PyTorch 0.4
         if grad_tensors is not None:
             raise RuntimeError(
@@ -204,8 +210,8 @@ def grad(
 def _grad_rows(
     outputs: Any, inputs: Any, batched: Any, retain_graph: Any, flags: Any, materialize: bool
 ) -> tuple[Any, ...]:
-    """`grad` for each row of the cotangents, the results stacked."""
-    from flambeau.functional.joining import stack
+    """`grad` for all rows of the cotangents at once."""
+    from flambeau.autograd.mapping import over_rows  # of a later file: it needs tensors
 
     roots = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     given = _cotangents(batched, len(roots))
@@ -221,15 +227,14 @@ def _grad_rows(
             )
     create_graph, only_inputs, allow_unused = flags
     keep = create_graph if retain_graph is None else retain_graph
-    rows = list(zip(*[ct.unbind(0) for ct in given], strict=True))
-    found = [
-        grad(
-            roots, inputs, row, keep or place + 1 < len(rows), create_graph, only_inputs,
-            allow_unused, materialize_grads=materialize,
-        )
-        for place, row in enumerate(rows)
-    ]  # fmt: skip
-    return tuple(None if c[0] is None else stack(list(c)) for c in zip(*found, strict=True))
+
+    def one(row: list[Any], more: bool) -> tuple[Any, ...]:
+        return grad(
+            roots, inputs, row, keep or more, create_graph, only_inputs, allow_unused,
+            materialize_grads=materialize,
+        )  # fmt: skip
+
+    return tuple(over_rows(one, given))
 
 
 def _cotangents(given: Any, count: int) -> tuple[Any, ...]:

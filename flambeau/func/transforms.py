@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.autograd import engine
+from flambeau.autograd.mapping import over_basis, without_draws
 from flambeau.autograd.modes import enable_grad, is_grad_enabled
 from flambeau.func.tree import flatten
 from flambeau.functional.creation import ones_like, zeros_like
-from flambeau.functional.joining import stack
 from flambeau.tensor.tensor import Tensor
 
 
@@ -296,16 +296,6 @@ class _Pushed:
             )
 
 
-def _basis(like: Tensor) -> list[Tensor]:
-    flat = zeros_like(like.detach()).reshape(-1)
-    rows = []
-    for place in range(flat.numel()):
-        row = flat.clone()
-        row[place] = 1
-        rows.append(row.reshape(like.shape))
-    return rows
-
-
 def jacrev(
     func: Callable[..., Any],
     argnums: Any = 0,
@@ -314,10 +304,7 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
-    """A function that gives the Jacobian, a row at a time by reverse mode.
-
-    `chunk_size` bounds the rows at once; here that is always one.
-    """
+    """A function that gives the Jacobian by reverse mode: all rows at once, or `chunk_size`."""
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
@@ -330,18 +317,23 @@ def jacrev(
         run.see([*roots, *extra])
         per_root = []
         for root in roots:
-            rows = [run.pull([root], [row]) for row in _basis(root)]
-            parts = []
-            for place, variable in enumerate(run.variables):
-                shape = (*root.shape, *variable.shape)
-                columns = [row[place] for row in rows]
-                empty = variable.detach().new_zeros(shape)
-                parts.append(stack(columns).reshape(shape) if columns else empty)
+            shapes = [(*root.shape, *variable.shape) for variable in run.variables]
+            if root.numel():
+                pull = functools.partial(_rows_of, run, root)
+                rows = over_basis(pull, root, chunk_size)
+                parts = [row.reshape(shape) for row, shape in zip(rows, shapes, strict=True)]
+            else:
+                made = zip(run.variables, shapes, strict=True)
+                parts = [variable.detach().new_zeros(shape) for variable, shape in made]
             per_root.append(build(parts))
-        made = nest(per_root)
-        return (made, rebuild([run.plain(e) for e in extra])) if has_aux else made
+        jacobian = nest(per_root)
+        return (jacobian, rebuild([run.plain(e) for e in extra])) if has_aux else jacobian
 
     return wrapped
+
+
+def _rows_of(run: _Traced, root: Tensor, cotangent: Tensor) -> list[Any]:
+    return run.pull([root], [cotangent])
 
 
 def jacfwd(
@@ -351,13 +343,17 @@ def jacfwd(
     *,
     randomness: str = "error",
 ) -> Callable[..., Any]:
-    """A function that gives the Jacobian, a column at a time by forward mode."""
-    if randomness != "error":
-        raise NotImplementedError("func.jacfwd: randomness other than 'error' is not supported yet")
+    """A function that gives the Jacobian by forward mode, all columns at once.
+
+    The function is run once, so `randomness="same"` is how it draws in any case.
+    """
+    if randomness == "different":
+        raise NotImplementedError("func.jacfwd: randomness='different' is not supported yet")
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         leaves, call, build = _split_arguments(func, argnums, args, kwargs)
-        run = _Traced(call, leaves)
+        make = functools.partial(_Traced, call, leaves)
+        run = without_draws(make) if randomness == "error" else make()
         output, aux = _outputs(run.result, "jvp", has_aux)
         roots, nest = flatten(output)
         extra, rebuild = flatten(aux)
@@ -365,19 +361,26 @@ def jacfwd(
         parts: list[list[Any]] = [[] for _ in roots]
         pushed = _Pushed(run, roots)
         for place, variable in enumerate(run.variables):
-            zeros = [zeros_like(v.detach()) for v in run.variables]
-            columns = [
-                pushed.along([*zeros[:place], row, *zeros[place + 1 :]]) for row in _basis(variable)
-            ]
-            for number, root in enumerate(roots):
-                shape = (*root.shape, *variable.shape)
-                made = [column[number] for column in columns]
-                empty = root.detach().new_zeros(shape)
-                parts[number].append(stack(made, -1).reshape(shape) if made else empty)
+            shapes = [(*root.shape, *variable.shape) for root in roots]
+            if variable.numel():
+                along = functools.partial(_columns_of, pushed, place)
+                columns = over_basis(along, variable)
+                made = [column.movedim(0, -1) for column in columns]
+            else:
+                made = [root.detach().new_zeros(0) for root in roots]
+            for part, column, shape in zip(parts, made, shapes, strict=True):
+                part.append(column.reshape(shape))
         result = nest([build(part) for part in parts])
         return (result, rebuild([run.plain(e) for e in extra])) if has_aux else result
 
     return wrapped
+
+
+def _columns_of(pushed: _Pushed, place: int, tangent: Tensor) -> list[Any]:
+    """The derivatives of the roots along a tangent of one variable."""
+    tangents = [zeros_like(v.detach()) for v in pushed.run.variables]
+    tangents[place] = tangent
+    return pushed.along(tangents)
 
 
 def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:

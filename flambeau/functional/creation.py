@@ -213,12 +213,19 @@ def empty(
         checked_options(device, layout, pin_memory)
     kind = dtypes.get_default_dtype() if dtype is None else checked_dtype(dtype)
     meta = None if size is not None or memory_format is not None else _of_sizes(kind, sizes)
+    if LOCAL.levels:
+        return _recorded(shape_of(given_size(sizes, size), "empty"), kind, requires_grad, out)
     if meta is not None and meta.numel <= SMALL and not requires_grad and out is None:
         return fresh(meta)
     shape = shape_of(given_size(sizes, size), "empty")
     strides = format_strides(shape, memory_format)
     tensor = uninitialised(shape, kind, strides)
     return finish(tensor, requires_grad, out) if requires_grad or out is not None else tensor
+
+
+def _recorded(shape: Shape, dtype: DType, requires_grad: bool, out: Tensor | None) -> Tensor:
+    """New memory under vmap: an event, which says that it was not there before."""
+    return finish(constant(plain_meta(dtype, shape), 0), requires_grad, out)
 
 
 def uninitialised(shape: Shape, dtype: DType, strides: Any = None) -> Tensor:
@@ -340,7 +347,8 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uninitialised memory in the shape and dtype of `input`."""
-    made = fresh(_described(input, dtype, layout, device, memory_format))
+    meta = _described(input, dtype, layout, device, memory_format)
+    made = constant(meta, 0) if LOCAL.levels else fresh(meta)
     return finish(made, requires_grad) if requires_grad else made
 
 

@@ -24,7 +24,9 @@ from flambeau.ops import matrix_algebra as ma
 from flambeau.ops import source
 from flambeau.ops.value import Value
 from flambeau.record.events import PureOp, operand_value
+from flambeau.record.mapping import checked_later
 from flambeau.record.recorder import record_many, unary
+from flambeau.record.recording import LOCAL
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -104,6 +106,8 @@ def refuse_failure(info: Tensor, error: type[Exception], words: Callable[[int], 
     """Raises for the first matrix whose `info` is not 0: `words` has "{batch}" where its place
     goes.
     """
+    if LOCAL.levels and checked_later(info, lambda all_: refuse_failure(all_, error, words)):
+        return
     values = np.asarray(info._values())
     if not values.any():
         return

@@ -14,6 +14,7 @@ from flambeau.functional import views
 from flambeau.record.events import ViewOp
 from flambeau.record.meta import Meta
 from flambeau.record.places import warn_user
+from flambeau.record.recording import LOCAL
 from flambeau.tensor.tensor import Tensor, from_array
 
 BAD_INDEX = (
@@ -209,7 +210,11 @@ def _normal(part: Any) -> Any:
             dtypes.uint64,
         ):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        return int(part.item()) if not part._meta.shape and not is_mask(part) else part
+        if part._meta.shape or is_mask(part):
+            return part
+        if LOCAL.levels and part._storage is None:
+            return part  # another place in each slice
+        return int(part.item())
     if isinstance(part, (list, tuple, range)):
         return as_index_tensor(part)
     if isinstance(part, np.ndarray):

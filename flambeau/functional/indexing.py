@@ -53,6 +53,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import indexed
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
+from flambeau.record import mapping
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.recorder import LOCAL, in_place, record
 from flambeau.tensor.tensor import Tensor, from_array, from_fresh
@@ -128,6 +129,8 @@ def index_tensors(
             tensors.append(index)
             continue
         check_mask(shape, place, index)
+        if LOCAL.levels:
+            mapping.refuse(index, mapping.MASK)
         for axis, hits in enumerate(np.nonzero(np.asarray(index._values()))):
             places.append(place + axis)
             tensors.append(from_array(hits.astype(np.int64), dtypes.int64))

@@ -19,10 +19,11 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import indexed
 from flambeau.ops import view as vw
 from flambeau.ops.value import Value
+from flambeau.record import mapping
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.meta import meta_of
 from flambeau.record.options import OPTIONS
-from flambeau.record.recorder import at_rest, in_place, record
+from flambeau.record.recorder import LOCAL, at_rest, in_place, record
 from flambeau.record.storage import storage_of_fresh
 from flambeau.tensor.tensor import Tensor, from_array, from_fresh, from_storage
 
@@ -113,6 +114,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     refuse_shared(out, input, mask)
     shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
+    if LOCAL.levels:
+        mapping.refuse(mask, mapping.CHOICE)
     if lies_still(input):
         taken = np.broadcast_to(input._array(), shape)[np.broadcast_to(mask._values(), shape)]
         return delivered(from_fresh(taken, input._meta.dtype), out)
@@ -162,6 +165,8 @@ def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """Indices of what is not zero, n x rank (as_tuple: a vector per axis). Reads the data."""
+    if LOCAL.levels:
+        mapping.refuse(input, mapping.SHAPE.format("nonzero"))
     known = None if as_tuple else plain_answers.nonzero(input)
     if known is not None:
         return delivered(known, out)

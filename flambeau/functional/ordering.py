@@ -44,8 +44,9 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import ordered, view
 from flambeau.ops import reduction as red
 from flambeau.ops.value import Operand, Value
+from flambeau.record import mapping
 from flambeau.record.events import InplaceOp, PureOp
-from flambeau.record.recorder import in_place, record, record_many, unary
+from flambeau.record.recorder import LOCAL, in_place, record, record_many, unary
 from flambeau.tensor.tensor import Tensor, from_array, from_fresh
 
 # ---- scans ---------------------------------------------------------------------------------------
@@ -403,6 +404,8 @@ def unique(
     dim: int | None = None,
 ) -> Any:  # fmt: skip
     """The distinct elements (or slices along `dim`) in order; each input's place; the counts."""
+    if LOCAL.levels:
+        mapping.refuse(input, mapping.SHAPE.format("_unique2"))
     array = _values_of("unique", input)
     if dim is None:
         return _distinct(input, array, return_inverse, return_counts)

@@ -94,7 +94,8 @@ def settle(x: Tensor, value: Tensor) -> None:
     """
     rec = LOCAL.rec
     state = rec.state
-    if state.ops <= FEW and not state.tracked and LOCAL.capture is None:
+    few = state.ops <= FEW and not state.tracked
+    if few and LOCAL.capture is None and not LOCAL.levels:
         storage = x._storage
         if x._rec is rec or value._rec is rec or (storage and storage.recording is rec):
             flush()

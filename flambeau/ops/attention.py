@@ -35,7 +35,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.contraction import dot, swap_last
-from flambeau.ops.primitive import ATTENTION, Array, Cotangents, Primitive
+from flambeau.ops.primitive import ATTENTION, Array, Cotangents, Primitive, lifted
 from flambeau.ops.recurrence import pulled_back
 from flambeau.ops.value import Shape, Value
 
@@ -240,6 +240,31 @@ def _array_keeping(more: dict[str, Array], attrs: dict[str, Any], dtype: Any) ->
 # ---- the primitives ------------------------------------------------------------------------------
 
 
+def _as_one_batch(
+    size: int, inputs: Sequence[Value], mapped: Sequence[bool], attrs: dict[str, Any], q: int
+) -> list[Value] | None:
+    """The operands for `size` slices as those of a larger batch; operand `q` is the queries. None
+    where the numbers among the extras are another for each slice.
+    """
+    count = inputs[q].shape[mapped[q]]
+    first = len(inputs) - len(attrs["extras"])
+    made = []
+    for place, (x, has) in enumerate(zip(inputs, mapped, strict=True)):
+        if place >= first:
+            if attrs["extras"][place - first] in ("factor", "fill"):
+                if has:
+                    return None
+                made.append(x)
+                continue
+            if not has and x.shape[0] == 1:
+                made.append(x)
+                continue
+        (x,) = lifted(size, (x,), (has,))
+        x = ar.expand(x, (size, count, *x.shape[2:]))
+        made.append(view.reshape(x, shape=(size * count, *x.shape[2:])))
+    return made
+
+
 class Attention(Primitive):
     """softmax(q k^T scale) v [B, H, L, V]; attrs: those of `attributes`."""
 
@@ -260,6 +285,15 @@ class Attention(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         return [*gradients(ct, out, inputs, attrs), *[None] * len(attrs["extras"])]
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
+        if operands is None:
+            return None
+        whole = self(*operands, **attrs)
+        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         q, k, v = arrays[:3]
@@ -304,6 +338,15 @@ class AttentionSaved(Primitive):
 
         return [*pulled_back(rows, ct, inputs[:2]), *[None] * (1 + len(attrs["extras"]))]
 
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
+        if operands is None:
+            return None
+        whole = self(*operands, **attrs)
+        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         more = extras_of(arrays, attrs)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -327,6 +370,19 @@ class AttentionGrad(Primitive):
             return gradient_written_out([*operands, *inputs[6:]], attrs)
 
         return [*pulled_back(rows, ct, inputs[:6]), *[None] * len(attrs["extras"])]
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        operands = _as_one_batch(count, inputs, mapped, attrs, 1)
+        if operands is None:
+            return None
+        whole, parts, start = self(*operands, **attrs), [], 0
+        for x in operands[1:4]:
+            part = view.slice_(whole, starts=(start,), sizes=(x.size,), steps=(1,))
+            parts.append(view.reshape(part, shape=(count, x.size // count)))
+            start += x.size
+        return view.concat(*parts, axis=1)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         ct, q, k, v, out, saved = arrays[:6]

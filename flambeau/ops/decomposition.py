@@ -34,6 +34,7 @@ class Factorisation(Primitive):
     """Several results of one matrix, packed; `shapes` says which, without the batch axes."""
 
     family = HOST
+    leads = True
 
     def shapes(self, shape: Shape, **attrs: Any) -> list[Shape]:
         raise NotImplementedError
@@ -160,6 +161,7 @@ class Solve(Primitive):
     """X of A X = B for [batch.., n, n] and [batch.., n, k], and info as `Inverse` has it."""
 
     name, family = "solve", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         a, b = inputs
@@ -220,6 +222,7 @@ class SolveTriangular(Primitive):
     """X of A X = B, reading one triangle of A (and no diagonal, taken as 1, if `unit`)."""
 
     name, family = "solve_triangular", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[1].shape, inputs[1].dtype
@@ -253,6 +256,7 @@ class CholeskySolve(Primitive):
     """X of L L^H X = B. The derivative is that of the whole L, as PyTorch has it."""
 
     name, family = "cholesky_solve", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[1].shape, inputs[1].dtype
@@ -272,6 +276,7 @@ class Determinant(Primitive):
     """The determinant: [.., n, n] -> [..]."""
 
     name, family = "determinant", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape[:-2], inputs[0].dtype
@@ -292,6 +297,7 @@ class Cofactors(Primitive):
     """The derivative of the determinant, finite for singular matrices too (through the SVD)."""
 
     name, family = "cofactors", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -327,6 +333,7 @@ class CofactorSlope(Primitive):
     """How the cofactors of the first matrix change along the second; finite for singular ones."""
 
     name, family, differentiable = "cofactor_slope", HOST, False
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -550,6 +557,7 @@ class SingularValues(Primitive):
     """The singular values alone: [.., m, n] -> [.., min(m, n)], descending, real."""
 
     name, family = "singular_values", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         shape = inputs[0].shape

@@ -26,6 +26,7 @@ BLOCK = 1 << 16  # elements that the reference computes at once in a wider form
 
 class Elementwise(Primitive):
     family = ELEMENTWISE
+    leads = True
     result: ClassVar[DType | None] = None  # dtype of the result where it is not the operands'
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:

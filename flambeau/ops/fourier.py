@@ -19,6 +19,7 @@ class Transform(Primitive):
     """sum_k x_k exp(-2 pi i jk/n) along `axes` of a complex operand; exp(+..) if `inverse`."""
 
     name, family = "fourier", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -40,6 +41,7 @@ class HalfTransform(Primitive):
     """The first half, 0 .. n // 2, of the transform of a real operand along `axis`."""
 
     name, family = "half_fourier", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         x, axis = inputs[0], attrs["axis"]
@@ -63,6 +65,7 @@ class FullTransform(Primitive):
     """The real operand of length `size` of which half a spectrum is given, times `size`."""
 
     name, family = "full_fourier", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         x, axis = inputs[0], attrs["axis"]

@@ -7,6 +7,7 @@ words it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
-from flambeau.ops.primitive import HOST, INDEXED, Array, Cotangents, Primitive
+from flambeau.ops.primitive import HOST, INDEXED, Array, Cotangents, Primitive, lifted
 from flambeau.ops.value import Shape, Value
 
 # For `what`: indices that are in range, as another operation of the same program has found.
@@ -73,6 +74,45 @@ def out_of_range(value: int, count: int, what: str) -> Exception:
     return IndexError(f"index out of range in self\n({what}: index {value}, size {count})")
 
 
+def _rows_of_all(size: int, count: int, index: Value, what: str) -> Value:
+    """Indices into `count` elements of each of `size` slices as indices into the elements of all
+    slices, one after another; they are checked on the way.
+    """
+    within = take(source.iota(size=count), index, what=what)
+    first = view.reshape(source.iota(size=size), shape=(size,) + (1,) * (index.ndim - 1))
+    return within + ar.expand(first, index.shape) * count
+
+
+def _one_after_another(x: Value) -> Value:
+    """The rows of all slices."""
+    return view.reshape(x, shape=(x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
+def _inside(x: Value, place: int) -> Value:
+    """The axis of slices moved from the front to another place."""
+    order = (*range(1, place + 1), 0, *range(place + 1, x.ndim))
+    return view.permute(x, order=order)
+
+
+def _outside(x: Value, place: int) -> Value:
+    """The axis of slices moved to the front."""
+    return view.permute(x, order=(place, *range(place), *range(place + 1, x.ndim)))
+
+
+def _put_batched(
+    primitive: Primitive, size: int, inputs: Sequence[Value], mapped: Sequence[bool], attrs: Any
+) -> Value:
+    """Rows put into each of several slices: as longer rows, or as rows of all slices."""
+    x, index, rows = inputs
+    if mapped[1]:
+        x, index, rows = lifted(size, inputs, mapped)
+        places = _rows_of_all(size, x.shape[1], index, attrs["what"])
+        whole = primitive(_one_after_another(x), places, rows, **{**attrs, "what": WITHIN})
+        return view.reshape(whole, shape=x.shape)
+    x, rows = lifted(size, (x, rows), (mapped[0], mapped[2]))
+    return _outside(primitive(_inside(x, 1), index, _inside(rows, index.ndim), **attrs), 1)
+
+
 class Take(Primitive):
     """Rows index[...] of x [n, *rest]: shape index.shape + rest."""
 
@@ -83,6 +123,17 @@ class Take(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         return put_add(ar.zeros_like(inputs[0]), inputs[1], ct, what=attrs["what"]), None
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        x, index = inputs
+        if not mapped[0]:
+            return take(x, index, **attrs)
+        if not mapped[1]:
+            return _outside(take(_inside(x, 1), index, **attrs), index.ndim)
+        places = _rows_of_all(count, x.shape[1], index, attrs["what"])
+        return take(_one_after_another(x), places, what=WITHIN)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, index = arrays
@@ -101,6 +152,11 @@ class PutAdd(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         return ct, None, take(ct, inputs[1], what=attrs["what"])
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return _put_batched(self, count, inputs, mapped, attrs)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, index, rows = arrays
@@ -129,6 +185,11 @@ class PutSet(Primitive):
         what = attrs["what"]
         rest = put_set(ct, inputs[1], ar.zeros_like(inputs[2]), what=what)
         return rest, None, take(ct, inputs[1], what=what)
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return _put_batched(self, count, inputs, mapped, attrs)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, index, rows = arrays
@@ -184,6 +245,11 @@ class PutReduce(Primitive):
         first = view.slice_(slopes, starts=(0,), sizes=(count,), steps=(1,))
         rest = view.slice_(slopes, starts=(count,), sizes=(more,), steps=(1,))
         return kept * first, None, view.reshape(rest, shape=rows.shape)
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return _put_batched(self, count, lifted(count, inputs, mapped), (True,) * 3, attrs)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, index, rows = arrays

@@ -18,6 +18,7 @@ class Gcd(Primitive):
     """The greatest common divisor of two integers, never negative; gcd(0, 0) is 0."""
 
     name, family, differentiable = "gcd", HOST, False
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         assert inputs[0].shape == inputs[1].shape and inputs[0].dtype is inputs[1].dtype, inputs
@@ -31,6 +32,7 @@ class Mantissa(Primitive):
     """m of x = m 2^e with 0.5 <= |m| < 1; zeros, infinities and NaN are their own mantissas."""
 
     name, family = "mantissa", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -46,6 +48,7 @@ class Exponent(Primitive):
     """e of x = m 2^e with 0.5 <= |m| < 1, as int32; 0 for zeros, infinities and NaN."""
 
     name, family, differentiable = "exponent", HOST, False
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, dtypes.int32

@@ -24,6 +24,7 @@ class PseudoInverse(Primitive):
     """
 
     name, family = "pseudo_inverse", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         shape = inputs[0].shape
@@ -67,6 +68,7 @@ class MatrixExponential(Primitive):
     """exp(A) of square matrices: a Taylor polynomial of A / 2^s, squared s times."""
 
     name, family = "matrix_exp", HOST
+    leads = True
     DEGREE, RADIUS = 16, 0.5
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
@@ -110,6 +112,7 @@ class Householder(Primitive):
     """The factors that LAPACK's QR is made of: reflectors below R, packed with their scales."""
 
     name, family = "householder", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         shape = inputs[0].shape

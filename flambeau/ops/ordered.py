@@ -17,6 +17,7 @@ from flambeau.ops.value import Shape, Value
 
 class Scan(Primitive):
     family = SCAN
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -115,6 +116,7 @@ class ArgSort(Primitive):
     """The int64 permutation that sorts along `axis`, stable; NaN is largest."""
 
     name, family, differentiable = "argsort", SORT, False
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, dtypes.int64

@@ -47,6 +47,8 @@ class Primitive:
     name: ClassVar[str]
     family: ClassVar[str]
     differentiable: ClassVar[bool] = True
+    # Whether operands may all have more axes in front: `axis` and `axes` then count on from there.
+    leads: ClassVar[bool] = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         raise NotImplementedError(f"{self.name} has no shape rule")
@@ -56,6 +58,22 @@ class Primitive:
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         raise NotImplementedError(f"{self.name} has no NumPy meaning")
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        """The results for `count` slices, along a new first axis, of operands of which those that
+        are `mapped` have such an axis; None where there is no other way than slice by slice.
+        """
+        if not self.leads:
+            return None
+        if "axes" in attrs:
+            attrs["axes"] = tuple(axis + 1 for axis in attrs["axes"])
+        if "axis" in attrs:
+            if inputs[0].ndim == mapped[0]:
+                return None  # slices of no axes at all
+            attrs["axis"] += 1
+        return self(*lifted(count, inputs, mapped), **attrs)
 
     def inner_loops(self, v: Value) -> Loops | None:
         """NumPy's inner loops that compute v; None where `reference` does something else."""
@@ -73,3 +91,15 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+
+def lifted(size: int, inputs: Sequence[Value], mapped: Sequence[bool]) -> list[Value]:
+    """The operands, each with a first axis for slices: the same in all where it had none."""
+    from flambeau.ops import view
+
+    made = []
+    for x, has in zip(inputs, mapped, strict=True):
+        if not has:
+            x = view.expand(view.reshape(x, shape=(1, *x.shape)), shape=(size, *x.shape))
+        made.append(x)
+    return made

@@ -98,6 +98,7 @@ class Require(Primitive):
     """
 
     name, family = "require", HOST
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype

@@ -30,6 +30,7 @@ def spread(reduced: Value, x: Value, axes: tuple[int, ...]) -> Value:
 
 class Reduction(Primitive):
     family = REDUCTION
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         axes = attrs["axes"]

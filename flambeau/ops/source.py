@@ -82,6 +82,7 @@ class Detach(Primitive):
     """The same data, with no gradient."""
 
     name, family, differentiable = "detach", VIEW, False
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -94,6 +95,7 @@ class Relink(Primitive):
     """The first operand's data with the second's history (overwritten behind autograd's back)."""
 
     name, family = "relink", VIEW
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import element_count, overlaps_itself
 from flambeau.ops import arithmetic as ar
-from flambeau.ops.primitive import VIEW, Array, Cotangents, Primitive
+from flambeau.ops.primitive import VIEW, Array, Cotangents, Primitive, lifted
 from flambeau.ops.value import Shape, Value
 
 
@@ -29,6 +30,11 @@ class Reshape(View):
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         return (reshape(ct, shape=inputs[0].shape),)
 
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return reshape(inputs[0], shape=(count, *attrs["shape"]))
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         shape: Shape = attrs["shape"]
         return arrays[0].reshape(shape)
@@ -45,6 +51,11 @@ class Permute(View):
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         order = attrs["order"]
         return (permute(ct, order=tuple(order.index(a) for a in range(len(order)))),)
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return permute(inputs[0], order=(0, *(axis + 1 for axis in attrs["order"])))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         turned: Array = arrays[0].transpose(attrs["order"])
@@ -67,6 +78,11 @@ class Expand(View):
         shape = inputs[0].shape
         axes = tuple(a for a, extent in enumerate(shape) if extent != attrs["shape"][a])
         return (reshape(reduction.sum_(ct, axes=axes), shape=shape),)
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return expand(inputs[0], shape=(count, *attrs["shape"]))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.broadcast_to(arrays[0], attrs["shape"])
@@ -92,6 +108,16 @@ class Slice(View):
             for n, s, t, z in zip(shape, starts, steps, sizes, strict=True)
         )
         return (pad(ct, low=starts, high=high, interior=tuple(t - 1 for t in steps), value=0),)
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        return slice_(
+            inputs[0],
+            starts=(0, *attrs["starts"]),
+            sizes=(count, *attrs["sizes"]),
+            steps=(1, *attrs["steps"]),
+        )
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         picks = tuple(
@@ -138,6 +164,12 @@ class Pad(View):
             slice_(ct, starts=tuple(max(n, 0) for n in low), sizes=inputs[0].shape, steps=steps),
         )
 
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        sides = {name: (0, *attrs[name]) for name in ("low", "high", "interior")}
+        return pad(inputs[0], value=attrs["value"], **sides)
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         low, high, interior = attrs["low"], attrs["high"], attrs["interior"]
         inner = tuple(n + max(n - 1, 0) * i for n, i in zip(arrays[0].shape, interior, strict=True))
@@ -158,6 +190,7 @@ class Flip(View):
     """Reverses the given axes."""
 
     name = "flip"
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype
@@ -173,6 +206,7 @@ class Concat(View):
     """Operands one after another along `axis`."""
 
     name = "concat"
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         axis, shape = attrs["axis"], list(inputs[0].shape)
@@ -213,6 +247,17 @@ class AsStrided(View):
             ),
         )
 
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        apart = inputs[0].shape[1]
+        return as_strided(
+            _in_one_row(inputs[0]),
+            shape=(count, *attrs["shape"]),
+            strides=(apart, *attrs["strides"]),
+            offset=attrs["offset"],
+        )
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return strided_window(arrays[0], attrs["shape"], attrs["strides"], attrs["offset"])
 
@@ -235,6 +280,14 @@ class StridedScatter(View):
             rest = strided_scatter(ct, zeros, strides=strides, offset=offset)
         return rest, as_strided(ct, shape=inputs[1].shape, strides=strides, offset=offset)
 
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        flat, part = lifted(count, inputs, mapped)
+        strides = (flat.shape[1], *attrs["strides"])
+        whole = strided_scatter(_in_one_row(flat), part, strides=strides, offset=attrs["offset"])
+        return reshape(whole, shape=flat.shape)
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         result = np.array(arrays[0])
         strided_window(result, arrays[1].shape, attrs["strides"], attrs["offset"])[...] = arrays[1]
@@ -254,6 +307,14 @@ class StridedSum(View):
             as_strided(ct, shape=inputs[0].shape, strides=attrs["strides"], offset=attrs["offset"]),
         )
 
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        apart = attrs["size"]
+        strides = (apart, *attrs["strides"])
+        whole = strided_sum(inputs[0], size=count * apart, strides=strides, offset=attrs["offset"])
+        return reshape(whole, shape=(count, apart))
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         result = np.zeros(attrs["size"], arrays[0].dtype)
         places = strided_window(
@@ -271,6 +332,7 @@ class Windows(View):
     """
 
     name = "windows"
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         sizes = attrs["sizes"]
@@ -297,6 +359,7 @@ class Fold(View):
     """The adjoint of `windows`: overlapping elements added up into axes of the given extents."""
 
     name = "fold"
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         lead = inputs[0].ndim - 2 * len(attrs["sizes"])
@@ -316,6 +379,11 @@ class Fold(View):
             at = (..., *place)
             view[at] += arrays[0][at]
         return result
+
+
+def _in_one_row(x: Value) -> Value:
+    """All slices' elements, one slice after another."""
+    return reshape(x, shape=(x.size,))
 
 
 def strided_window(flat: Array, shape: Shape, strides: tuple[int, ...], offset: int) -> Array:

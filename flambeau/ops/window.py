@@ -39,6 +39,7 @@ class MaxPool(Primitive):
     """The largest element of each window."""
 
     name, family = "max_pool", WINDOW
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return positions(inputs[0], attrs), inputs[0].dtype
@@ -58,6 +59,7 @@ class MaxPoolGradient(Primitive):
     """Adds each element of the second operand (one per window) to its winner in the first."""
 
     name, family = "max_pool_gradient", WINDOW
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[1].dtype
@@ -82,6 +84,7 @@ class MaxPoolTake(Primitive):
     """The second operand's element at each window's winner in the first."""
 
     name, family = "max_pool_take", WINDOW
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return positions(inputs[0], attrs), inputs[1].dtype
@@ -104,6 +107,7 @@ class MaxPoolIndex(Primitive):
     """The row-major place of each window's winner within its window (int64)."""
 
     name, family, differentiable = "max_pool_index", WINDOW, False
+    leads = True
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return positions(inputs[0], attrs), dtypes.int64

@@ -534,6 +534,7 @@ def step(trace: Trace, key: Any) -> Any:
         return ENTER.apply(trace, key)
     event: Event = key[0]
     trace.event = event.grad_name
+    trace.name = event.name
     trace.marks.append(latest_order())
     return event.apply(trace, key)
 

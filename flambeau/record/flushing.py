@@ -12,6 +12,7 @@ import numpy as np
 
 from flambeau.core.addresses import address_of
 from flambeau.core.interrupts import is_interrupt
+from flambeau.graph.batching import Unbatched
 from flambeau.record import words
 from flambeau.record.handle import Handle
 from flambeau.record.observing import WATCH
@@ -61,6 +62,8 @@ def flush() -> None:
     state = rec.state
     if state.parent is None:
         return
+    if LOCAL.levels:
+        raise Unbatched
     known, refused = state.known, 0
     observer = WATCH.observer
     watched = observer is not None and observer.every_flush

@@ -12,7 +12,7 @@ from flambeau.record.meta import Meta
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.places import users_place
-from flambeau.record.recording import ROOTS, Flushed, Recording, trace_of
+from flambeau.record.recording import LOCAL, ROOTS, Flushed, Recording, trace_of
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.trace import Trace
 from flambeau.record.tree import State, prune
@@ -22,7 +22,9 @@ def miss(rec: Recording, key: Any) -> State:
     """The state after an event that this place has not seen yet. Raises Flushed when it must flush
     first.
     """
-    if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
+    if not LOCAL.levels and (
+        rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec)
+    ):
         flush()
         raise Flushed
     start = perf_counter()

@@ -24,7 +24,7 @@ def set_autocast(policy: Any) -> None:
 
 def _set_modes(grad_mode: bool, autocast: Any, key: Any) -> None:
     rec = LOCAL.rec
-    if rec.state.ended:
+    if rec.state.ended and not LOCAL.levels:
         flush()
         rec = LOCAL.rec
     state = None

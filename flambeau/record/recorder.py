@@ -533,7 +533,8 @@ def _synchronous(function: Any) -> Any:
 
     def record_and_run(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        flush()
+        if not LOCAL.levels:
+            flush()
         return result
 
     return record_and_run

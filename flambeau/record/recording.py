@@ -99,6 +99,7 @@ class Local(threading.local):
         self.autocast: Any = None  # the policy under autocast
         self.inference = False
         self.capture: Any = None  # what a compiled function under way collects
+        self.levels: Any = ()  # the calls of vmap under way: nothing may run now
 
 
 LOCAL = Local()

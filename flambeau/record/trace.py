@@ -74,6 +74,8 @@ class Trace:
         ] = []  # Python code in the graph
         self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
+        self.name = ""  # of the event
+        self.levels: list[Any] = []  # the calls of vmap under way (see `mapping`)
         # With `watch_nan`: (order of values, forward value, its trace) where derivatives begin.
         self.derived: list[tuple[int, Value, Trace]] = []
         self.changed: dict[int, Meta] = {}
@@ -527,6 +529,8 @@ class Trace:
         shape, strides, offset = tensor.layout
         assert value.shape == shape and value.dtype is tensor.meta.dtype, (value, tensor.meta)
         self.check_writable(number, tracked=value.tracked)
+        if self.levels:
+            value = self._mapped(tensor, value)
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
         value = self._of_its_own(value)
@@ -569,6 +573,11 @@ class Trace:
         self._renew_origin(group, tensor.meta.silent)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
+
+    def _mapped(self, tensor: TensorRecord, value: Value) -> Value:
+        from flambeau.record.mapping import written  # of a later file: events need traces
+
+        return written(self, tensor, value, self.name)
 
     def _renew_origin(self, group: Group, silent: bool) -> None:
         """What was written may have been read from that very memory (`x[...] += 1` writes what it

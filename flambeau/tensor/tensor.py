@@ -298,6 +298,8 @@ class Tensor(Base):
             return self._values().item()
         storage = self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
+            if LOCAL.levels:
+                _refuse("ITEM", self)
             storage = self._settled()
         recorder.done_by_python(1)
         return reader(storage.buffer.address + self._offset * meta.dtype.itemsize).value
@@ -312,6 +314,8 @@ class Tensor(Base):
                 return array.tolist()
         meta, storage = self._meta, self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
+            if LOCAL.levels:
+                _refuse("MEMORY", self)
             storage = self._settled()
         recorder.done_by_python()
         if not meta.numel or meta.dtype is dtypes.bfloat16:
@@ -341,6 +345,8 @@ class Tensor(Base):
             raise TypeError("Got unsupported ScalarType BFloat16")
         storage = self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
+            if LOCAL.levels:
+                _refuse("MEMORY", self)
             storage = self._settled()
         if meta.numel:
             start, buffer = self._offset * meta.dtype.itemsize, storage.buffer
@@ -387,6 +393,8 @@ class Tensor(Base):
     def __bool__(self) -> bool:
         numel = self._meta.numel
         if numel == 1:
+            if LOCAL.levels:
+                _refuse("DECISION", self)
             return bool(self.item())
         some = "more than one value" if numel else "no values"
         raise RuntimeError(f"Boolean value of Tensor with {some} is ambiguous")
@@ -649,6 +657,13 @@ class Tensor(Base):
 
 
 @lru_cache(maxsize=1 << 10)
+def _refuse(what: str, tensor: Tensor) -> None:
+    """RuntimeError where a tensor is another one for each slice under vmap."""
+    from flambeau.record import mapping  # rarely needed
+
+    mapping.refuse(tensor, getattr(mapping, what))
+
+
 def _with_gradient(meta: Meta, flag: bool) -> Meta:
     """The meta of a leaf of which `requires_grad` is set."""
     return meta.replaced(requires_grad=flag, born=owned(meta))
