@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -505,9 +506,15 @@ def _together(found: Iterable[tuple[Any, Any]], create_graph: bool = False) -> l
     return reached
 
 
-def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
-    """Whether the roots depend on leaves other than those given."""
+def reaches_outside(roots: list[Tensor], own: list[Tensor], number: int = sys.maxsize) -> bool:
+    """Whether the roots depend on leaves other than those given, the variables of transform
+    `number`, and those of later ones, which ran inside of it.
+    """
     inside = {id(t) for t in own}
+
+    def is_outside(leaf: Any) -> bool:
+        return id(leaf) not in inside and leaf.__dict__.get("_transform", -1) < number
+
     for root in roots:
         if not root.requires_grad:
             continue
@@ -517,9 +524,9 @@ def reaches_outside(roots: list[Tensor], own: list[Tensor]) -> bool:
         _, state, _, held = _record((root,), seed, (False, True), None, (), [], None, [], {})
         done = state.extra
         if isinstance(done, Done) and done.targets is not None:
-            if any(id(held[number]) not in inside for number in done.targets):
+            if any(is_outside(held[place]) for place in done.targets):
                 return True
-        elif any(id(leaf) not in inside for leaf in _leaves_behind(root)):
+        elif any(is_outside(leaf) for leaf in _leaves_behind(root)):
             return True
     return False
 

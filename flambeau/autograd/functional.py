@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.autograd.engine import grad
+from flambeau.autograd.mapping import over_basis
 from flambeau.autograd.modes import enable_grad
 from flambeau.functional.creation import ones_like, zeros_like
-from flambeau.functional.joining import stack
 from flambeau.tensor.tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -252,23 +252,25 @@ def _hessian_product(
 
 
 def _rows(
-    output: Tensor, number: int, variables: Tensors, create_graph: bool, strict: bool
+    output: Tensor,
+    number: int,
+    variables: Tensors,
+    create_graph: bool,
+    strict: bool,
+    vectorize: bool,
 ) -> Tensors:
     """The derivatives of one output by each variable, of shape (*output, *variable)."""
-    flat = output.reshape(-1)
-    columns: list[list[Tensor]] = [[] for _ in variables]
-    for place in range(flat.numel()):
-        found = _gradients((flat[place],), variables, None, create_graph)
-        missing = f"Output {number} of the user-provided function is independent of input {{}}."
-        row = _filled(found, variables, strict, create_graph, missing, _JACOBIAN)
-        for column, entry in zip(columns, row):
-            column.append(entry)
-    return tuple(
-        stack(column).reshape((*output.shape, *variable.shape))
-        if column
-        else output.new_zeros((*output.shape, *variable.shape))
-        for column, variable in zip(columns, variables)
-    )
+    shapes = [(*output.shape, *variable.shape) for variable in variables]
+    if not output.numel():
+        return tuple(output.new_zeros(shape) for shape in shapes)
+    missing = f"Output {number} of the user-provided function is independent of input {{}}."
+
+    def pulled(cotangent: Tensor) -> Tensors:
+        found = _gradients((output,), variables, (cotangent,), create_graph)
+        return _filled(found, variables, strict, create_graph, missing, _JACOBIAN)
+
+    rows = over_basis(pulled, output, lenient=not vectorize)
+    return tuple(row.reshape(shape) for row, shape in zip(rows, shapes, strict=True))
 
 
 def _checked_modes(create_graph: bool, strict: bool, vectorize: bool, strategy: str) -> None:
@@ -313,9 +315,9 @@ def jacobian(
 ) -> Any:
     """The derivatives of each output by each input, of shape (*output, *input).
 
-    A tensor, a tuple by input or by output, or a tuple of tuples by output and input. `vectorize`
-    and `strategy` change how PyTorch computes it; here a row is recorded at a time, and the rows
-    run as one program.
+    A tensor, a tuple by input or by output, or a tuple of tuples by output and input. All rows are
+    computed at once; `vectorize` says that custom functions may not decide by elements then, and
+    `strategy` changes only how PyTorch computes it.
     """
     _checked_modes(create_graph, strict, vectorize, strategy)
     with enable_grad():
@@ -324,11 +326,13 @@ def jacobian(
         )
         _differentiable(outputs, strict)
         made = [
-            _rows(output, number, variables, create_graph, strict)
+            _rows(output, number, variables, create_graph, strict, vectorize)
             for number, output in enumerate(outputs)
         ]
-    parts = tuple(_shaped(_plain(part, create_graph), inputs_are) for part in made)
-    return _shaped(parts, outputs_are)
+    forward = strategy == "forward-mode" and inputs_are  # PyTorch's are lists then
+    rows = [_plain(part, create_graph) for part in made]
+    parts = [list(row) if forward else _shaped(row, inputs_are) for row in rows]
+    return (parts if forward else tuple(parts)) if outputs_are else parts[0]
 
 
 def hessian(

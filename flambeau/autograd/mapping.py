@@ -10,6 +10,7 @@ from flambeau.record.mapping import (
     ABANDON_MAP,
     ENTER_MAP,
     LEAVE_MAP,
+    Call,
     Mark,
     NotTheSame,
     Unbatched,
@@ -28,18 +29,21 @@ def map_slices(
     axes: Sequence[int],
     size: int,
     randomness: str = "error",
+    lenient: bool = False,
 ) -> list[Tensor]:
     """The function's results for all slices of the tensors along their axes.
 
     The function is called once, with one slice of each; it gives its results, and for each the
     axis that its slices are to have (None: it must be the same for all). `Unbatched` where that
-    cannot be: nothing has happened then, and the slices must go one by one.
+    cannot be (`lenient`: also where it decides by elements): nothing has happened then, and the
+    slices must go one by one.
     """
     mark, outer = Mark(), LOCAL.levels
     rec, _, lanes = recorder.advance(ENTER_MAP, (tuple(tensors),), (tuple(axes), size, randomness))
     mark.moved(rec)
-    checks: list[tuple[Any, Callable[[Any], None]]] = []
-    LOCAL.levels = (*outer, checks)
+    call = Call(lenient)
+    checks = call.checks
+    LOCAL.levels = (*outer, call)
     try:
         results, places = function(lanes)
         if LOCAL.rec is not rec:
@@ -76,7 +80,9 @@ def without_draws(function: Callable[[], Any]) -> Any:
 
 
 def over_rows(
-    function: Callable[[list[Tensor], bool], Sequence[Any]], tensors: Sequence[Tensor]
+    function: Callable[[list[Tensor], bool], Sequence[Any]],
+    tensors: Sequence[Tensor],
+    lenient: bool = False,
 ) -> list[Any]:
     """The function's results (tensors or None) for all rows of the tensors, with the rows first.
 
@@ -94,7 +100,7 @@ def over_rows(
         return kept, [0] * len(kept)
 
     try:
-        made = iter(map_slices(once, tensors, [0] * len(tensors), size))
+        made = iter(map_slices(once, tensors, [0] * len(tensors), size, lenient=lenient))
     except Unbatched:
         if LOCAL.levels:
             raise
@@ -108,7 +114,10 @@ def over_rows(
 
 
 def over_basis(
-    function: Callable[[Tensor], Sequence[Any]], like: Tensor, chunk: int | None = None
+    function: Callable[[Tensor], Sequence[Any]],
+    like: Tensor,
+    chunk: int | None = None,
+    lenient: bool = False,
 ) -> list[Any]:
     """The function's results for each tensor like the given one that has a single 1, with these
     first; `chunk`: how many of them at once.
@@ -121,7 +130,7 @@ def over_basis(
     for start in range(0, count, chunk or count):
         basis = eye(count, dtype=like.dtype)[start : start + (chunk or count)]
         basis = basis.reshape(-1, *like.shape)
-        parts.append(over_rows(lambda lanes, _: function(lanes[0]), [basis]))
+        parts.append(over_rows(lambda lanes, _: function(lanes[0]), [basis], lenient))
     if len(parts) == 1:
         return parts[0]
     return [None if column[0] is None else cat(list(column)) for column in zip(*parts, strict=True)]

@@ -7,6 +7,7 @@ pullback is the derivative along a tangent.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,19 +28,25 @@ def _level(tensor: Any) -> Any:
     return tensor.detach().requires_grad_()
 
 
+_transforms = itertools.count()
+
+
 class _Traced:
     """One run of a function on variables of its own, ready for pullbacks."""
 
     def __init__(self, function: Callable[[list[Any]], Any], values: list[Any]) -> None:
         self.connected = is_grad_enabled()
+        self.number = next(_transforms)
         with enable_grad():
             self.variables = [_level(v) for v in values]
+            for variable in self.variables:
+                variable._transform = self.number
             self.result = function(self.variables)
 
     def see(self, roots: list[Any]) -> None:
         """Finds out whether results stay part of an outer graph."""
         self.outside = self.connected and engine.reaches_outside(
-            [r for r in roots if isinstance(r, Tensor)], self.variables
+            [r for r in roots if isinstance(r, Tensor)], self.variables, self.number
         )
 
     def plain(self, value: Any) -> Any:

@@ -74,7 +74,8 @@ APART = ("permutation",)
 
 def advanced(after: Value, level: Level) -> Value:
     """The state of a generator after a draw for each slice, from that after a draw for one."""
-    if after.primitive is not random_advance or after in level.advanced:
+    older = after.order < level.since or after in level.advanced
+    if older or after.primitive is not random_advance:
         return after
     before, attrs = advanced(after.inputs[0], level), after.attrs
     if len(after.inputs) > 1:

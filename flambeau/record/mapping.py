@@ -117,6 +117,8 @@ def written(trace: Trace, tensor: TensorRecord, value: Value, name: str) -> Valu
                 )
             if level.randomness == "different":
                 value = advanced(value, level)
+        for level in trace.levels:
+            level.advanced.add(value)
         return value
     old = trace.data(tensor.storage)
     for level in trace.levels:
@@ -161,6 +163,18 @@ def _is_outside(trace: Trace, storage: StorageRecord, level: Level) -> bool:
     return any(tensor.storage is storage for tensor in trace.tensors[: level.first])
 
 
+class Call:
+    """A function that is under way on one slice for all of them. `lenient`: what vmap refuses goes
+    slice by slice. `checks` are (tensor, function) to be called for all slices at its end.
+    """
+
+    __slots__ = ("checks", "lenient")
+
+    def __init__(self, lenient: bool) -> None:
+        self.checks: list[tuple[Any, Any]] = []
+        self.lenient = lenient
+
+
 def is_mapped(tensor: Any) -> bool:
     """Whether a tensor is another one for each slice of a call of vmap that is under way."""
     rec = LOCAL.rec
@@ -174,13 +188,15 @@ def is_mapped(tensor: Any) -> bool:
 def refuse(tensor: Any, message: str) -> None:
     """RuntimeError where a tensor is another one for each slice."""
     if is_mapped(tensor):
+        if any(call.lenient for call in LOCAL.levels):
+            raise Unbatched
         raise RuntimeError(message)
 
 
 def checked_later(tensor: Any, check: Any) -> bool:
     """Whether a function is under vmap: then check(tensor) is called for all slices at its end."""
     if LOCAL.levels:
-        LOCAL.levels[-1].append((tensor, check))
+        LOCAL.levels[-1].checks.append((tensor, check))
     return bool(LOCAL.levels)
 
 
