@@ -4,6 +4,7 @@ words.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ M = np.random.default_rng(6).standard_normal((3, 3))
 
 def _module(t: Any, *sizes: int) -> Any:
     layers: list[Any] = []
-    for before, after in zip(sizes, sizes[1:]):
+    for before, after in itertools.pairwise(sizes):
         layers += [t.nn.Linear(before, after), t.nn.Tanh()]
     model = t.nn.Sequential(*layers).double()
     with t.no_grad():
@@ -236,6 +237,11 @@ def _with_statistics(t: Any) -> Any:
     return t.vmap(lambda x: layer(x))(t.ones(2, 4, 3))
 
 
+def _backward(t: Any) -> Any:
+    w = t.ones(3, requires_grad=True)
+    return t.vmap(lambda x: (w * x).sum().backward())(t.ones(2, 3))
+
+
 REFUSED = {
     "item": lambda t: t.vmap(lambda x: x.sum().item())(t.ones(2, 3)),
     "decision": lambda t: t.vmap(lambda x: x if x.sum() > 0 else -x)(t.ones(2, 3)),
@@ -266,9 +272,7 @@ REFUSED = {
     "kind of axes": lambda t: t.vmap(lambda x: x, in_dims=[0])(t.ones(2)),
     "randomness": lambda t: t.vmap(lambda x: x, randomness="some")(t.ones(2)),
     "chunk": lambda t: t.vmap(lambda x: x, chunk_size=0)(t.ones(2)),
-    "backward": lambda t: t.vmap(
-        lambda x, w=t.ones(3, requires_grad=True): (w * x).sum().backward()
-    )(t.ones(2, 3)),
+    "backward": _backward,
 }
 
 
