@@ -184,14 +184,14 @@ class Batching:
 
     def _derivative(self, value: Value, given: Sequence[Value]) -> Value:
         """A history whose derivative is that of each slice, for all of them."""
+        level, before = self.level, dict(self.rows)  # (what is older: values are in no circle)
 
         def backward(ct: Value, *operands: Value) -> tuple[Value | None, ...]:
-            rows = {**self.rows, **dict(zip(value.inputs, operands, strict=True))}
             one = source.program_input("slice", None, value.shape, value.dtype)
             one.tracked = ct.tracked
-            inner = Batching(self.level, rows)
-            inner.rows[one] = ct
-            inner.known.update(((x, self.level.number), True) for x in (one, *value.inputs))
+            rows = {**before, **dict(zip(value.inputs, operands, strict=True)), one: ct}
+            inner = Batching(level, rows)
+            inner.known.update(((x, level.number), True) for x in (one, *value.inputs))
             found = value.attrs["backward"](one, *value.inputs)
             return tuple(None if x is None else inner.whole(x) for x in found)
 
