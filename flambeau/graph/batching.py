@@ -8,13 +8,12 @@ batching composes with differentiation, and with itself, in any order.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source, view
 from flambeau.ops.lanes import lane, lane_gradient
-from flambeau.ops.primitive import Primitive, lifted
+from flambeau.ops.primitive import lifted
 from flambeau.ops.randomness import random_advance, random_draw
 from flambeau.ops.value import Value
 
@@ -114,6 +113,7 @@ class Batching:
         self.level = level
         self.rows: dict[Value, Value] = {} if rows is None else rows
         self.known: dict[tuple[Value, int], bool] = {}
+        self.slow: set[str] = set()  # primitives that went slice by slice
 
     def of(self, value: Value) -> Value | None:
         """The value for all slices, along a new first axis; None where it is the same in all."""
@@ -172,7 +172,7 @@ class Batching:
 
     def _one_by_one(self, value: Value, given: Sequence[Value], mapped: Sequence[bool]) -> Value:
         size = self.level.size
-        _warn(value.primitive)
+        self.slow.add(value.primitive.name)
         if not size:
             return ar.full((0, *value.shape), 0, value.dtype)
         made = []
@@ -203,12 +203,3 @@ def _row(x: Value, place: int) -> Value:
     starts = (place,) + (0,) * (x.ndim - 1)
     part = view.slice_(x, starts=starts, sizes=(1, *x.shape[1:]), steps=(1,) * x.ndim)
     return view.reshape(part, shape=x.shape[1:])
-
-
-def _warn(primitive: Primitive) -> None:
-    warnings.warn(
-        "There is a performance drop because we have not yet implemented the batching rule for "
-        f"{primitive.name}. It runs slice by slice.",
-        UserWarning,
-        stacklevel=2,
-    )

@@ -8,6 +8,7 @@ between them no program may run, since it would compute the one slice. What need
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from flambeau.graph.batching import Batching, Level, Unbatched, advanced, depends
@@ -17,6 +18,7 @@ from flambeau.ops.primitive import lifted
 from flambeau.ops.randomness import random_advance
 from flambeau.ops.value import Value, latest_order
 from flambeau.record.events import Event
+from flambeau.record.places import users_place
 from flambeau.record.recording import LOCAL, Recording, trace_of
 from flambeau.record.records import StorageRecord, TensorRecord
 from flambeau.record.trace import Trace
@@ -78,9 +80,24 @@ class LeaveMapOp(Event):
             if cut in batching.rows and any(_is_tracked(batching, x) for x in operands or (cut,)):
                 raise Unbatched
         trace.levels.pop()
+        _warn(batching.slow)
         for value in made:
             trace.new_tensor(value, grad_name=self.grad_name)
         return written
+
+
+def _warn(slow: set[str]) -> None:
+    """Says what has no rule for all slices, at the line that called vmap."""
+    place = users_place()
+    for name in sorted(slow):
+        message = (
+            "There is a performance drop because we have not yet implemented the batching rule for "
+            f"{name}. It runs slice by slice."
+        )
+        if place is None:
+            warnings.warn(message, UserWarning, stacklevel=2)
+        else:
+            warnings.warn_explicit(message, UserWarning, place.file, place.line)
 
 
 def _is_tracked(batching: Batching, value: Value | None) -> bool:
