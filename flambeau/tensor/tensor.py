@@ -289,7 +289,7 @@ class Tensor(Base):
             raise RuntimeError(f"a Tensor with {meta.numel} elements cannot be converted to Scalar")
         if PLAIN.number is not None:
             if self._rec is LOCAL.rec:
-                flush()
+                _run_for(self, "ITEM")
             number = PLAIN.number(self)
             if number is not None:
                 return number
@@ -308,7 +308,7 @@ class Tensor(Base):
         """The values as nested Python lists (a number for a 0-d tensor)."""
         if PLAIN.array is not None:
             if self._rec is LOCAL.rec:
-                flush()
+                _run_for(self, "MEMORY")
             array = PLAIN.array(self, False)
             if array is not None:
                 return array.tolist()
@@ -331,7 +331,7 @@ class Tensor(Base):
         meta = self._meta
         if PLAIN.array is not None and not meta.requires_grad:
             if self._rec is LOCAL.rec:
-                flush()
+                _run_for(self, "MEMORY")
             array = PLAIN.array(self, True)
             if array is not None:
                 return array
@@ -657,6 +657,13 @@ class Tensor(Base):
 
 
 @lru_cache(maxsize=1 << 10)
+def _run_for(tensor: Tensor, what: str) -> None:
+    """Runs what is recorded, since somebody reads a tensor."""
+    if LOCAL.levels:
+        _refuse(what, tensor)
+    flush()
+
+
 def _refuse(what: str, tensor: Tensor) -> None:
     """RuntimeError where a tensor is another one for each slice under vmap."""
     from flambeau.record import mapping  # rarely needed

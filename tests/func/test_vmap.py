@@ -286,6 +286,18 @@ def test_refused_like_torch(name: str) -> None:
         assert str(mine.value).splitlines()[0] == str(theirs.value).splitlines()[0]
 
 
+def test_refused_where_reading_is_native() -> None:
+    plain = flambeau.ones(1)
+    for _ in range(1500):  # such calls are native once there are many
+        plain.item(), plain.tolist(), plain.numpy()
+    for name in ("item", "decision", "number", "array"):
+        with pytest.raises(RuntimeError) as theirs:
+            REFUSED[name](torch)
+        with pytest.raises(RuntimeError) as mine:
+            REFUSED[name](flambeau)
+        assert str(mine.value).splitlines()[0] == str(theirs.value).splitlines()[0]
+
+
 def test_singular_matrices_are_refused_at_the_end() -> None:
     with pytest.raises(flambeau.linalg.LinAlgError, match="singular"):
         flambeau.vmap(flambeau.linalg.inv)(flambeau.zeros(2, 2, 2))
