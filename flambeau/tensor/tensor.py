@@ -656,7 +656,6 @@ class Tensor(Base):
         return reduced(self)
 
 
-@lru_cache(maxsize=1 << 10)
 def _run_for(tensor: Tensor, what: str) -> None:
     """Runs what is recorded, since somebody reads a tensor."""
     if LOCAL.levels:
@@ -671,6 +670,7 @@ def _refuse(what: str, tensor: Tensor) -> None:
     mapping.refuse(tensor, getattr(mapping, what))
 
 
+@lru_cache(maxsize=1 << 10)
 def _with_gradient(meta: Meta, flag: bool) -> Meta:
     """The meta of a leaf of which `requires_grad` is set."""
     return meta.replaced(requires_grad=flag, born=owned(meta))
