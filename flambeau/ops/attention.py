@@ -265,7 +265,20 @@ def _as_one_batch(
     return made
 
 
-class Attention(Primitive):
+class _OfQueries(Primitive):
+    """Whose result has the batch of the queries, its first operand."""
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
+        if operands is None:
+            return None
+        whole = self(*operands, **attrs)
+        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
+
+
+class Attention(_OfQueries):
     """softmax(q k^T scale) v [B, H, L, V]; attrs: those of `attributes`."""
 
     name, family = "attention", ATTENTION
@@ -285,15 +298,6 @@ class Attention(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         return [*gradients(ct, out, inputs, attrs), *[None] * len(attrs["extras"])]
-
-    def batched(
-        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
-    ) -> Value | None:
-        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
-        if operands is None:
-            return None
-        whole = self(*operands, **attrs)
-        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         q, k, v = arrays[:3]
@@ -322,7 +326,7 @@ def gradients(
     return parts
 
 
-class AttentionSaved(Primitive):
+class AttentionSaved(_OfQueries):
     """What the gradient needs of each row of `attention`, which has the same operands: the binary
     logarithm of the sum that its softmax divides by [B, H, L].
     """
@@ -337,15 +341,6 @@ class AttentionSaved(Primitive):
             return _log2_sum(q, k, extras_of(inputs, attrs), attrs)
 
         return [*pulled_back(rows, ct, inputs[:2]), *[None] * (1 + len(attrs["extras"]))]
-
-    def batched(
-        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
-    ) -> Value | None:
-        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
-        if operands is None:
-            return None
-        whole = self(*operands, **attrs)
-        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         more = extras_of(arrays, attrs)
