@@ -33,7 +33,7 @@ from flambeau.execute.cpu.contraction_spec import (
     store_lanes,
     weighted_sum,
 )
-from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused
+from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type
 
 LINE_STEPS = 16  # of k, between which a tile asks for lines of far rows
 AHEAD = 512  # elements
@@ -297,9 +297,7 @@ class TileFunction:
             return with_pairs_added(e, a, b, total)
         if not a.type.is_float:
             return e.op("add", e.op("mul", a, b), total)
-        if has_fused(e.vector_bits):
-            return e.fma(a, b, total)
-        return e.op("fadd", e.op("fmul", a, b), total)
+        return e.multiply_add(a, b, total)
 
     def _joined_chunks(self, sums: list[Reg]) -> list[Reg]:
         """Adds up the sets of sums of the chunks that ran side by side."""

@@ -241,6 +241,12 @@ class Emitter:
     def fma(self, a: Reg, b: Reg, c: Reg) -> Reg:
         return self.intrinsic("llvm.fma", a, b, c)
 
+    def multiply_add(self, a: Reg, b: Reg, total: Reg) -> Reg:
+        """a * b + total, rounded once where the machine has an instruction for that."""
+        if has_fused(self.vector_bits):
+            return self.fma(a, b, total)
+        return self.op("fadd", self.op("fmul", a, b), total)
+
     # ---- vectors ---------------------------------------------------------------------------------
 
     def splat(self, scalar: Reg, lanes: int) -> Reg:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.contraction_spec import load_element, weighted_sum
-from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, has_fused, vector_registers
+from flambeau.execute.cpu.emit import I64, PTR, Emitter, Reg, Type, vector_registers
 from flambeau.execute.cpu.matrix_pack import emit_packing
 from flambeau.execute.cpu.matrix_plan import BLOCK, HALF, Lead, Side
 from flambeau.execute.cpu.matrix_tiles import Products, with_unit
@@ -248,17 +248,12 @@ class ByVectors:
                     factor = e.splat(e.load(one, Type(element)), layer.lanes)
                     for v in range(self.columns):
                         total = loop.carried[r * self.columns + v]
-                        sums.append(self._multiplied(factor, panel[v], total))
+                        sums.append(e.multiply_add(factor, panel[v], total))
                 loop.yield_(sums)
             for number, total in enumerate(loop.carried):
                 r, v = divmod(number, self.columns)
                 e.store(place(e, element, c, (r, self.wide), (v, layer.lanes)), total)
             e.line("ret void")
-
-    def _multiplied(self, a: Reg, b: Reg, total: Reg) -> Reg:
-        if has_fused(self.e.vector_bits):
-            return self.e.fma(a, b, total)
-        return self.e.op("fadd", self.e.op("fmul", a, b), total)
 
 
 class ByUnit:

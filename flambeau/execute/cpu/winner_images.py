@@ -169,7 +169,7 @@ class _Images(_OfImages):
         here = self.at(weights, *terms, (above, 1))
         factor = e.splat(ct, plan.lanes)
         return [
-            e.fma(factor, e.load(self.at(here, (k * plan.lanes, 1)), self.vector), total)
+            e.multiply_add(factor, e.load(self.at(here, (k * plan.lanes, 1)), self.vector), total)
             for k, total in enumerate(sums)
         ]
 
@@ -191,7 +191,7 @@ class _Images(_OfImages):
             zero = e.const(0, self.vector)
             with e.loop(e.i64(0), e.i64(plan.plane), plan.lanes, carried=[zero]) as loop:
                 value = e.load(self.at(image, (loop.index, 1)), self.vector)
-                loop.yield_([e.fma(value, zero, loop.carried[0])])
+                loop.yield_([e.multiply_add(value, zero, loop.carried[0])])
             good, bad = e.label(), e.label()
             e.branch_if(all_numbers(e, loop.carried[0]), good, bad)
             e.open_block(bad)
@@ -219,7 +219,7 @@ class _Images(_OfImages):
                     w = self.weight(weights, channel, out.index, i.index, j.index)
                     terms = (i.index, plan.row_pitch), (j.index, plan.pitch)
                     place = self.at(there, *terms, (c.index, 1))
-                    e.store(place, e.fma(ct, w, e.load(place, ct.type)))
+                    e.store(place, e.multiply_add(ct, w, e.load(place, ct.type)))
             e.branch(good)
             e.open_block(good)
             e.line("ret void")

@@ -171,7 +171,7 @@ class _Sums(WinnerKernel):
             for number, total in enumerate(cols.carried):
                 i, k = divmod(number, plan.vectors)
                 x = e.load(self.at(patch, (i * plan.row_pitch + k * plan.lanes, 1)), self.vector)
-                found.append(e.fma(factor, x, total))
+                found.append(e.multiply_add(factor, x, total))
             cols.yield_(found)
         return cols.carried
 
