@@ -14,7 +14,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import Strides, dense_strides_like
+from flambeau.core.shapes import Strides, elementwise_strides
 from flambeau.functional import pointwise
 from flambeau.functional.neural import (
     axis,
@@ -494,7 +494,7 @@ class HalvingOp(PureOp):
 
     def strides(self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: DType) -> Strides:
         """How the result lies in memory."""
-        return dense_strides_like(shape, trace.tensors[key[1]].meta.strides)
+        return elementwise_strides(shape, [(shape, trace.tensors[key[1]].meta.strides)] * 2)
 
 
 GLU = HalvingOp("glu", _glu, "GluBackward0")
