@@ -74,6 +74,8 @@ def result_strides(
     metas = [
         trace.tensors[o].meta for o in operands if isinstance(o, int) and not isinstance(o, bool)
     ]
+    if not metas:
+        return None  # numbers alone
     wrapped = any(isinstance(o, type) for o in operands[:wraps])
     if not wrapped and all(
         meta.shape == shape and is_contiguous(shape, meta.strides) for meta in metas

@@ -124,3 +124,12 @@ def test_strides(text: str) -> None:
         assert results[0] == results[1], (seed, results)
         compared += results[0] != ("error",)
     assert compared > 5
+
+
+@pytest.mark.parametrize(
+    "text", ["t.add(1.5, 2.5, alpha=2)", "t.add(1, 2, alpha=3)", "t.sub(1.5, 2, alpha=2)"]
+)
+def test_numbers_alone(text: str) -> None:
+    theirs, mine = [eval(text, {"t": library}) for library in (torch, flambeau)]
+    assert mine.shape == theirs.shape and mine.item() == theirs.item()
+    assert str(mine.dtype) == str(theirs.dtype)
