@@ -126,11 +126,11 @@ def over_basis(
     from flambeau.functional.joining import cat
 
     count = like.numel()
-    parts = []
-    for start in range(0, count, chunk or count):
-        basis = eye(count, dtype=like.dtype)[start : start + (chunk or count)]
-        basis = basis.reshape(-1, *like.shape)
-        parts.append(over_rows(lambda lanes, _: function(lanes[0]), [basis], lenient))
+    basis = eye(count, dtype=like.dtype).reshape(-1, *like.shape)
+    parts = [
+        over_rows(lambda lanes, _: function(lanes[0]), [rows], lenient)
+        for rows in (basis.split(chunk) if chunk else [basis])
+    ]
     if len(parts) == 1:
         return parts[0]
     return [None if column[0] is None else cat(list(column)) for column in zip(*parts, strict=True)]

@@ -16,7 +16,7 @@ from time import perf_counter, thread_time
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from flambeau.record.places import PACKAGE
+from flambeau.core.notice import PACKAGE
 from flambeau.record.plan import Plan
 
 if TYPE_CHECKING:

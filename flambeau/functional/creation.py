@@ -599,13 +599,13 @@ def from_numpy(ndarray: Any) -> Tensor:
     flags = ndarray.flags
     plain = flags.c_contiguous and (ndarray.base is None or 1 not in ndarray.shape)
     if plain and flags.writeable:
-        if len(_ADOPTED) == 1 << 12:
-            _ADOPTED.clear()
-        if ndarray.size:
+        meta, nbytes = plain_meta(kind, ndarray.shape), ndarray.nbytes
+        if nbytes:
+            if len(_ADOPTED) == 1 << 12:
+                _ADOPTED.clear()
             key = (ndarray.dtype, *ndarray.shape)
-            known = plain_meta(kind, ndarray.shape), ndarray.nbytes
-            _ADOPTED[key] = known
-        return over(plain_meta(kind, ndarray.shape), ndarray, ndarray.nbytes, exposed=True)
+            _ADOPTED[key] = meta, nbytes
+        return over(meta, ndarray, nbytes, exposed=True)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "

@@ -144,8 +144,7 @@ class Batching:
         level, primitive = self.level, value.primitive
         if primitive is lane and value.attrs["level"] == level.number:
             x, axis = value.inputs[0], value.attrs["axis"]
-            order = (axis, *range(axis), *range(axis + 1, x.ndim))
-            self.rows[value] = x if axis == 0 else view.permute(x, order=order)
+            self.rows[value] = view.to_front(x, axis)
             return
         if primitive is random_draw and level.randomness == "different":
             self.rows[value] = _drawn(value, level)

@@ -318,10 +318,15 @@ def gradients(
     found = attention_grad(
         ct, *operands[:3], out, attention_saved(*operands, **attrs), *operands[3:], **attrs
     )
+    of = operands[:3]
+    return [view.reshape(part, shape=x.shape) for part, x in zip(_cut(found, of), of, strict=True)]
+
+
+def _cut(row: Value, sizes_of: Sequence[Value]) -> list[Value]:
+    """A row's parts, as many elements each as these values have."""
     parts, start = [], 0
-    for x in operands[:3]:
-        part = view.slice_(found, starts=(start,), sizes=(x.size,), steps=(1,))
-        parts.append(view.reshape(part, shape=x.shape))
+    for x in sizes_of:
+        parts.append(view.slice_(row, starts=(start,), sizes=(x.size,), steps=(1,)))
         start += x.size
     return parts
 
@@ -372,12 +377,9 @@ class AttentionGrad(Primitive):
         operands = _as_one_batch(count, inputs, mapped, attrs, 1)
         if operands is None:
             return None
-        whole, parts, start = self(*operands, **attrs), [], 0
-        for x in operands[1:4]:
-            part = view.slice_(whole, starts=(start,), sizes=(x.size,), steps=(1,))
-            parts.append(view.reshape(part, shape=(count, x.size // count)))
-            start += x.size
-        return view.concat(*parts, axis=1)
+        parts = _cut(self(*operands, **attrs), operands[1:4])
+        rows = [view.reshape(part, shape=(count, part.size // count)) for part in parts]
+        return view.concat(*rows, axis=1)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         ct, q, k, v, out, saved = arrays[:6]

@@ -45,23 +45,15 @@ class Dot(Primitive):
         # One product of more rows (of the left operand) or more columns (of the right one).
         if mapped[0]:
             lead = a.ndim - 3
-            rows = view.permute(a, order=(*range(1, lead + 1), 0, lead + 1, lead + 2))
-            rows = view.reshape(
-                rows, shape=(*a.shape[1 : lead + 1], count * a.shape[-2], a.shape[-1])
-            )
-            found = dot(rows, b)
+            shape = (*a.shape[1 : lead + 1], count * a.shape[-2], a.shape[-1])
+            found = dot(view.reshape(view.from_front(a, lead), shape=shape), b)
             shape = (*found.shape[:-2], count, a.shape[-2], b.shape[-1])
-            return view.permute(
-                view.reshape(found, shape=shape), order=(lead, *range(lead), lead + 1, lead + 2)
-            )
-        lead = b.ndim - 3
-        columns = view.permute(b, order=(*range(1, lead + 2), 0, lead + 2))
-        columns = view.reshape(columns, shape=(*b.shape[1:-1], count * b.shape[-1]))
-        found = dot(a, columns)
+            return view.to_front(view.reshape(found, shape=shape), lead)
+        lead = b.ndim - 2
+        shape = (*b.shape[1:-1], count * b.shape[-1])
+        found = dot(a, view.reshape(view.from_front(b, lead), shape=shape))
         shape = (*found.shape[:-1], count, b.shape[-1])
-        return view.permute(
-            view.reshape(found, shape=shape), order=(lead + 1, *range(lead + 1), lead + 2)
-        )
+        return view.to_front(view.reshape(found, shape=shape), lead)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         a, b = arrays
@@ -105,22 +97,19 @@ class Conv(Primitive):
             images = view.reshape(x, shape=(count * x.shape[1], *x.shape[2:]))
             found = conv(images, w, **attrs)
             return view.reshape(found, shape=(count, x.shape[1], *found.shape[1:]))
-        space = tuple(range(4, w.ndim))
         if not mapped[0]:  # more channels of the result
-            channels = view.permute(w, order=(1, 0, 2, 3, *space))
+            channels = view.from_front(w, 1)
             groups, _, outs = channels.shape[:3]
             channels = view.reshape(channels, shape=(groups, count * outs, *w.shape[3:]))
             found = conv(x, channels, **attrs)
             shape = (*found.shape[:2], count, outs, *found.shape[3:])
-            order = (2, 0, 1, 3, *range(4, found.ndim + 1))
-            return view.permute(view.reshape(found, shape=shape), order=order)
+            return view.to_front(view.reshape(found, shape=shape), 2)
         groups = x.shape[2]  # more groups
-        images = view.permute(x, order=(1, 0, 2, 3, *space))
+        images = view.from_front(x, 1)
         images = view.reshape(images, shape=(x.shape[1], count * groups, *x.shape[3:]))
         found = conv(images, view.reshape(w, shape=(count * groups, *w.shape[2:])), **attrs)
         shape = (found.shape[0], count, groups, *found.shape[2:])
-        order = (1, 0, *range(2, found.ndim + 1))
-        return view.permute(view.reshape(found, shape=shape), order=order)
+        return view.to_front(view.reshape(found, shape=shape), 1)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, w = arrays

@@ -88,17 +88,6 @@ def _one_after_another(x: Value) -> Value:
     return view.reshape(x, shape=(x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
-def _inside(x: Value, place: int) -> Value:
-    """The axis of slices moved from the front to another place."""
-    order = (*range(1, place + 1), 0, *range(place + 1, x.ndim))
-    return view.permute(x, order=order)
-
-
-def _outside(x: Value, place: int) -> Value:
-    """The axis of slices moved to the front."""
-    return view.permute(x, order=(place, *range(place), *range(place + 1, x.ndim)))
-
-
 def _put_batched(
     primitive: Primitive, size: int, inputs: Sequence[Value], mapped: Sequence[bool], attrs: Any
 ) -> Value:
@@ -110,7 +99,8 @@ def _put_batched(
         whole = primitive(_one_after_another(x), places, rows, **{**attrs, "what": WITHIN})
         return view.reshape(whole, shape=x.shape)
     x, rows = lifted(size, (x, rows), (mapped[0], mapped[2]))
-    return _outside(primitive(_inside(x, 1), index, _inside(rows, index.ndim), **attrs), 1)
+    rows = view.from_front(rows, index.ndim)
+    return view.to_front(primitive(view.from_front(x, 1), index, rows, **attrs), 1)
 
 
 class Take(Primitive):
@@ -131,7 +121,7 @@ class Take(Primitive):
         if not mapped[0]:
             return take(x, index, **attrs)
         if not mapped[1]:
-            return _outside(take(_inside(x, 1), index, **attrs), index.ndim)
+            return view.to_front(take(view.from_front(x, 1), index, **attrs), index.ndim)
         places = _rows_of_all(count, x.shape[1], index, attrs["what"])
         return take(_one_after_another(x), places, what=WITHIN)
 

@@ -381,6 +381,20 @@ class Fold(View):
         return result
 
 
+def to_front(x: Value, axis: int) -> Value:
+    """x with an axis moved to the front."""
+    if axis == 0:
+        return x
+    return permute(x, order=(axis, *range(axis), *range(axis + 1, x.ndim)))
+
+
+def from_front(x: Value, axis: int) -> Value:
+    """x with the first axis moved to another place."""
+    if axis == 0:
+        return x
+    return permute(x, order=(*range(1, axis + 1), 0, *range(axis + 1, x.ndim)))
+
+
 def _in_one_row(x: Value) -> Value:
     """All slices' elements, one slice after another."""
     return reshape(x, shape=(x.size,))

@@ -24,9 +24,9 @@ import numpy as np
 
 from flambeau.core.device import device
 from flambeau.core.dtypes import DType
+from flambeau.core.notice import PACKAGE
 from flambeau.record import words
 from flambeau.record.handle import Handle
-from flambeau.record.places import PACKAGE
 from flambeau.record.words import Pairs
 
 MOST = 2000  # things that a walk looks at

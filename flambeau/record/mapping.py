@@ -8,7 +8,6 @@ between them no program may run, since it would compute the one slice. What need
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from flambeau.graph.batching import Batching, Level, Unbatched, advanced, depends
@@ -18,7 +17,7 @@ from flambeau.ops.primitive import lifted
 from flambeau.ops.randomness import random_advance
 from flambeau.ops.value import Value, latest_order
 from flambeau.record.events import Event
-from flambeau.record.places import users_place
+from flambeau.record.places import warn_user
 from flambeau.record.recording import LOCAL, Recording, trace_of
 from flambeau.record.records import StorageRecord, TensorRecord
 from flambeau.record.trace import Trace
@@ -71,10 +70,7 @@ class LeaveMapOp(Event):
                 continue
             if rows is None:
                 (rows,) = lifted(level.size, (value,), (False,))
-            if axis:
-                order = (*range(1, axis + 1), 0, *range(axis + 1, rows.ndim))
-                rows = view.permute(rows, order=order)
-            made.append(rows)
+            made.append(view.from_front(rows, axis))
         for cut, operands in trace.cuts:
             # A derivative that is Python code is one for one slice.
             if cut in batching.rows and any(_is_tracked(batching, x) for x in operands or (cut,)):
@@ -88,16 +84,11 @@ class LeaveMapOp(Event):
 
 def _warn(slow: set[str]) -> None:
     """Says what has no rule for all slices, at the line that called vmap."""
-    place = users_place()
     for name in sorted(slow):
-        message = (
+        warn_user(
             "There is a performance drop because we have not yet implemented the batching rule for "
             f"{name}. It runs slice by slice."
         )
-        if place is None:
-            warnings.warn(message, UserWarning, stacklevel=2)
-        else:
-            warnings.warn_explicit(message, UserWarning, place.file, place.line)
 
 
 def _is_tracked(batching: Batching, value: Value | None) -> bool:

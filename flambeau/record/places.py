@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+from flambeau.core.notice import PACKAGE
+
 # The code of `Module.__call__`: the floor of modules puts it here.
 MODULE_CALLS: set[CodeType] = set()
 _warned: dict[Any, Any] = {}

@@ -121,9 +121,8 @@ def done_by_python(much: int = 10) -> None:
 
         calls = None if bounds.switched_on() else plain_calls()
         if calls is not None:
-            PLAIN.alias, PLAIN.view, PLAIN.views, PLAIN.show = calls[:4]
-            PLAIN.fresh, PLAIN.over, PLAIN.adopted = calls[4:7]
-            PLAIN.answer, PLAIN.write, PLAIN.array, PLAIN.number = calls[7:]
+            for name, call in calls._asdict().items():
+                setattr(PLAIN, name.removeprefix("known_"), call)
             known_extents.begin()
 
 

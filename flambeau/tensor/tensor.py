@@ -248,8 +248,12 @@ class Tensor(Base):
 
     # ---- data ------------------------------------------------------------------------------------
 
-    def _settled(self) -> Storage:
-        """The storage with its data computed; pending programs that touch it have run."""
+    def _settled(self, what: str = "") -> Storage:
+        """The storage with its data computed; pending programs that touch it have run. `what`:
+        under vmap, the words that refuse a tensor which is another one for each slice.
+        """
+        if what and LOCAL.levels:
+            _refuse(what, self)
         storage, own = self._storage, LOCAL.rec
         if storage is None or storage.recording is own:
             other = self._rec
@@ -298,9 +302,7 @@ class Tensor(Base):
             return self._values().item()
         storage = self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
-            if LOCAL.levels:
-                _refuse("ITEM", self)
-            storage = self._settled()
+            storage = self._settled("ITEM")
         recorder.done_by_python(1)
         return reader(storage.buffer.address + self._offset * meta.dtype.itemsize).value
 
@@ -314,9 +316,7 @@ class Tensor(Base):
                 return array.tolist()
         meta, storage = self._meta, self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
-            if LOCAL.levels:
-                _refuse("MEMORY", self)
-            storage = self._settled()
+            storage = self._settled("MEMORY")
         recorder.done_by_python()
         if not meta.numel or meta.dtype is dtypes.bfloat16:
             return self._values().tolist()
@@ -345,9 +345,7 @@ class Tensor(Base):
             raise TypeError("Got unsupported ScalarType BFloat16")
         storage = self._storage
         if storage is None or (storage.recording is not None and not storage.recording.done):
-            if LOCAL.levels:
-                _refuse("MEMORY", self)
-            storage = self._settled()
+            storage = self._settled("MEMORY")
         if meta.numel:
             start, buffer = self._offset * meta.dtype.itemsize, storage.buffer
             if buffer.start >= 0:  # as `shown`

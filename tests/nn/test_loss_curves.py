@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from beside_torch import LIBRARIES
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("one_thread")]
 STEPS = 100
 SYMBOLS, BATCH, LENGTH, WIDTH = 24, 16, 12, 32
 
@@ -78,15 +78,6 @@ def losses(lib: Any, name: str) -> list[float]:
         optimizer.step()
         curve.append(loss.item())
     return curve
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """PyTorch's threads wait for each other at work this small, and longer on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", MODELS)

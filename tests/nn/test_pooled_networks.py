@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from beside_torch import LIBRARIES, array
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("one_thread")]
 # Steps, and how near the losses and the weights must be. In float32 rounding sooner or later lets
 # other elements win, and what sums in another order drifts apart; in float64 it does not.
 NEAR = {"float32": (4, 2e-6, 2e-5), "float64": (12, 1e-12, 1e-11)}
@@ -90,15 +90,6 @@ NETWORKS: dict[str, tuple[Layers, Shape]] = {
         (4, 3, 41, 37),
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """PyTorch's threads wait for each other at work this small, and longer on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trained(lib: Any, name: str, dtype: str) -> tuple[list[float], list[Any]]:

@@ -18,7 +18,6 @@ from flambeau.execute.cpu.emit import (
     PTR,
     Emitter,
     Reg,
-    Type,
     vector_registers,
 )
 from flambeau.execute.cpu.math_lanes import Lanes, mad, where
@@ -414,17 +413,14 @@ class Rows:
             joined = shown[0]
             for one in shown[1:]:
                 joined = e.op("or", joined, one)
-            end = e.select(self.any_of(joined), self.plus(loop.index, self.lanes), loop.carried[0])
+            behind = self.plus(loop.index, self.lanes)
+            end = e.select(e.any_lane(joined), behind, loop.carried[0])
             so_far = zip(loop.carried[1:], shown) if flags else ()
             loop.yield_([end, *[e.op("or", x, y) for x, y in so_far]])
         end = self.smaller(loop.carried[0], most)
         for one in loop.carried[1:]:
-            end = e.select(self.any_of(one), end, most)
+            end = e.select(e.any_lane(one), end, most)
         return end
-
-    def any_of(self, flags: Reg) -> Reg:
-        bits = self.e.bitcast(flags, Type(f"i{self.lanes}"))
-        return self.e.cmp("icmp ne", bits, self.e.const(0, bits.type))
 
     def shown(self, row: Reg, column: Reg, limit: Reg) -> Reg:
         """Which of a vector's columns a row sees."""

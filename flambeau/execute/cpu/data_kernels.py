@@ -64,11 +64,7 @@ def same(dtype: DType) -> int:
         for start, stop, lanes in ((e.i64(0), whole, LANES), (whole, count, 1)):
             with e.loop(start, stop, lanes) as loop:
                 x, y = (e.element(e.gep(p, element, loop.index), dtype, lanes) for p in (a, b))
-                found = e.differs(x, y, dtype)
-                if lanes > 1:
-                    bits = e.bitcast(found, Type(f"i{lanes}"))
-                    found = e.cmp("icmp ne", bits, e.const(0, bits.type))
-                with e.when(found):
+                with e.when(e.any_lane(e.differs(x, y, dtype))):
                     e.give(0)
                     e.open_block(e.label())
         e.give(1)

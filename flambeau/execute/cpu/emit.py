@@ -241,6 +241,13 @@ class Emitter:
     def fma(self, a: Reg, b: Reg, c: Reg) -> Reg:
         return self.intrinsic("llvm.fma", a, b, c)
 
+    def any_lane(self, flags: Reg) -> Reg:
+        """Whether any of the flags is set (the flag itself for one lane)."""
+        if flags.type.lanes == 1:
+            return flags
+        bits = self.bitcast(flags, Type(f"i{flags.type.lanes}"))
+        return self.cmp("icmp ne", bits, self.const(0, bits.type))
+
     def multiply_add(self, a: Reg, b: Reg, total: Reg) -> Reg:
         """a * b + total, rounded once where the machine has an instruction for that."""
         if has_fused(self.vector_bits):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flambeau.execute.cpu.emit import Type
 from flambeau.execute.cpu.math_coefficients import CBRT64
 from flambeau.execute.cpu.math_lanes import (
     Lanes,
@@ -35,7 +34,7 @@ def _remainder(x: Lanes, y: Lanes) -> Lanes:
     Each turn of a loop shifts by up to 11 bits and takes an integer remainder; the turns are
     those of the lane with the largest quotient.
     """
-    e, lanes = x.emitter, x.type.lanes
+    e = x.emitter
     mx, ex = _mantissa_exponent(x)
     my, ey = _mantissa_exponent(y)
     smaller = x.lt(y)
@@ -50,11 +49,7 @@ def _remainder(x: Lanes, y: Lanes) -> Lanes:
     slot = len(e.lines)
     state = [Lanes(e, e.temp(v.type, "")) for v in (rest, left)]
     del e.lines[slot:]
-    more = state[1].gt(0).reg
-    if lanes > 1:
-        mask = e.bitcast(more, Type(f"i{lanes}"))
-        more = e.cmp("icmp ne", mask, e.const(0, mask.type))
-    e.branch_if(more, body, tail)
+    e.branch_if(e.any_lane(state[1].gt(0).reg), body, tail)
     e.open_block(body)
     step = where(state[1].gt(11), 11, state[1])
     shifted = state[0] << step

@@ -340,11 +340,7 @@ def branch_if_any(
 ) -> list[Lanes]:
     """`slow()` if any lane of the condition is true, else `values`: a branch, with its blocks."""
     e = condition.emitter
-    lanes = condition.type.lanes
-    any_lane = condition.reg
-    if lanes > 1:
-        mask = e.bitcast(any_lane, Type(f"i{lanes}"))
-        any_lane = e.cmp("icmp ne", mask, e.const(0, mask.type))
+    any_lane = e.any_lane(condition.reg)
     before, rare, tail, done = e.label(), e.label(), e.label(), e.label()
     e.branch(before)
     e.open_block(before)

@@ -130,7 +130,7 @@ def _emitted_along(
             best, place = loop.carried
             before = e.splat(best, width), e.splat(place, width)
             # Mostly no element is the largest so far.
-            some = _any(e, e.cmp("icmp sge", key, before[0]))
+            some = e.any_lane(e.cmp("icmp sge", key, before[0]))
             with e.loop(e.i64(0), e.cast("zext", some, "i64"), 1, [best, before[1]]) as once:
                 here = e.splat(e.cast("trunc", loop.index, "i32"), width)
                 places = e.op("add", here, e.lane_numbers(width, "i32"))
@@ -181,13 +181,6 @@ def _order(e: Emitter, name: str, dtype: DType, element: Reg) -> Reg:
     negative = e.op("ashr", pattern, e.const(bits - 1, kind))
     key = e.op("xor", pattern, e.op("and", negative, most))
     return e.select(e.cmp("fcmp uno", element, element), most, key)
-
-
-def _any(e: Emitter, lanes: Reg) -> Reg:
-    if lanes.type.lanes == 1:
-        return lanes
-    bits = e.bitcast(lanes, Type(f"i{lanes.type.lanes}"))
-    return e.cmp("icmp ne", bits, e.const(0, bits.type))
 
 
 def _last(e: Emitter, vector: Reg) -> Reg:

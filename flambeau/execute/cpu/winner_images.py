@@ -68,9 +68,7 @@ class _Weights(_OfImages):
             with e.when(e.cmp("icmp eq", out, e.i64(plan.outs - 1))):
                 self.clear(self.at(to, (size, 1)), above)
         weights = self.operand(SECOND)
-        begin = weighted_sum(e, [(block, plan.block)])
-        left = e.op("sub nsw", e.i64(plan.channels), begin)
-        channels = e.intrinsic("llvm.smin", left, e.i64(plan.block))
+        begin, channels = self.channels(block)
         with (
             e.loop(e.i64(0), channels) as c,
             e.loop(e.i64(0), e.i64(plan.taps[0])) as i,
@@ -110,19 +108,17 @@ class _Images(_OfImages):
         after = plan.blocks * plan.weights_size
         images = self.at(scratch, (task, plan.together * plan.plane), (after, 1))
         self.clear(images, width * plan.plane)
-        table, args = [Reg(f"%{name}", type_) for name, type_ in PARAMETERS]
         with e.loop(e.i64(0), e.i64(plan.outs), plan.outs_together) as passes:
-            end = weighted_sum(e, [(passes.index, 1), (e.i64(plan.outs_together), 1)])
-            end = e.intrinsic("llvm.smin", end, e.i64(plan.outs))
+            end = self.end_of(passes.index, plan.outs_together, plan.outs)
             with e.loop(e.i64(0), e.i64(width)) as each:
                 here = self.at(images, (each.index, plan.plane))
                 number = weighted_sum(e, [(n, 1), (each.index, 1)])
-                arguments = [table, args, weights, here, number, passes.index, end]
+                arguments = [*self.parameters(), weights, here, number, passes.index, end]
                 e.call("patches", None, arguments, declared=True)
         with e.loop(e.i64(0), e.i64(width)) as each:
             here = self.at(images, (each.index, plan.plane))
             number = weighted_sum(e, [(n, 1), (each.index, 1)])
-            e.call("plain", None, [table, args, here, number, block], declared=True)
+            e.call("plain", None, [*self.parameters(), here, number, block], declared=True)
         begin = weighted_sum(e, [(block, plan.block)])
         self.for_blocks(block, lambda channels: self.give(images, n, begin, channels, width))
 
@@ -197,9 +193,7 @@ class _Images(_OfImages):
             e.open_block(bad)
             self.clear(image, plan.plane)
             weights = self.operand(SECOND)
-            begin = weighted_sum(e, [(block, plan.block)])
-            left = e.op("sub nsw", e.i64(plan.channels), begin)
-            channels = e.intrinsic("llvm.smin", left, e.i64(plan.block))
+            begin, channels = self.channels(block)
             with (
                 e.loop(e.i64(0), e.i64(plan.outs)) as out,
                 e.loop(e.i64(0), e.i64(windows.counts[0])) as row,

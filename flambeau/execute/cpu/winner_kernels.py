@@ -28,6 +28,10 @@ class WinnerKernel:
             e.call(stage, None, registers, declared=True)
             e.line("ret i64 0")
 
+    def parameters(self) -> list[Reg]:
+        """Those of a stage, which the functions it calls get, too."""
+        return [Reg(f"%{name}", type_) for name, type_ in PARAMETERS]
+
     def operand(self, number: int) -> Reg:
         return operand_pointer(self.e, TABLE, ARGS, number)
 
@@ -56,6 +60,17 @@ class WinnerKernel:
         place = e.cast("zext", e.load(e.gep(self.operand(PLACES), "i8", place), I8), "i64")
         width = e.i64(windows.sizes[1])
         return ct, e.op("udiv", place, width), e.op("urem", place, width)
+
+    def channels(self, block: Reg) -> tuple[Reg, Reg]:
+        """A block's first channel, and how many it has."""
+        begin = weighted_sum(self.e, [(block, self.base.block)])
+        left = self.e.op("sub nsw", self.e.i64(self.base.channels), begin)
+        return begin, self.e.intrinsic("llvm.smin", left, self.e.i64(self.base.block))
+
+    def end_of(self, part: Reg, size: int, end: int) -> Reg:
+        """The end of a part that begins there, and has so many or, as the last one, fewer."""
+        behind = weighted_sum(self.e, [(part, 1), (self.e.i64(size), 1)])
+        return self.e.intrinsic("llvm.smin", behind, self.e.i64(end))
 
     def for_blocks(self, block: Reg, emit: Callable[[int], None]) -> None:
         """Emits what is done with the channels of a block; the last block may have fewer."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.execute.cpu.body import Buffer, Node, Tracer
@@ -72,11 +74,11 @@ def routed(
         return None
     if not is_plain(left) or not is_plain(right) or not stores:
         return None
-    find = _weights if read[1] else _images
     nodes = ordered_nodes([s.node for s in stores], forward)
     if any(n.kind == "load" and n.data[0] is buffer for n in nodes):
         return None
-    found = find(tracer, group, scatter, stores, nodes, buffer, vector_bits)
+    given = _Given(tracer, group, scatter, stores, nodes, buffer, vector_bits)
+    found = _weights(given) if read[1] else _images(given)
     if found is None:
         return None
     plan, (cotangent, places) = found
@@ -84,29 +86,39 @@ def routed(
     return Routed(group, source, plan, operands, stores, forward)
 
 
+class _Given(NamedTuple):
+    """What is looked at: a gradient's group, whose `stores` compute `nodes`, and the scattered
+    cotangent that it reads from `buffer`.
+    """
+
+    tracer: Tracer
+    group: Group
+    scatter: Value
+    stores: Sequence[Store]
+    nodes: Sequence[Node]
+    buffer: Buffer
+    vector_bits: int
+
+    def address(self, shape: tuple[int, ...], dims: Sequence[Expression]) -> Expression:
+        """Where the scattered cotangent's element at [image, output, ..] lies."""
+        return self.buffer.address(Position(shape, dims).reshaped(self.scatter.shape))
+
+
 Found = tuple[WeightsPlan | ImagesPlan, tuple[Node, Node]]
 
 
-def _weights(
-    tracer: Tracer,
-    group: Group,
-    scatter: Value,
-    stores: Sequence[Store],
-    nodes: Sequence[Node],
-    buffer: Buffer,
-    vector_bits: int,
-) -> Found | None:
-    anchor = group.anchors[0]
+def _weights(given: _Given) -> Found | None:
+    group, anchor = given.group, given.group.anchors[0]
     v, (left, right) = anchor.value, anchor.operands
     channel, _, out, *taps = anchor.position.dims
     batch, *space = space_position(v.inputs[1].shape[2:], FOLDED).dims
     if any(n != 1 for n in v.attrs["strides"]):
         return None
     shape = (v.inputs[1].shape[2], v.inputs[1].shape[1], *v.inputs[1].shape[LEAD:])
-    if right.data[1] != _address(buffer, scatter, shape, (batch, out, *space)):
+    if right.data[1] != given.address(shape, (batch, out, *space)):
         return None
-    pooled = _windows(tracer, scatter, shape, batch, out)
-    if pooled is None or gradient_plan_of(group, left, right, vector_bits) is not None:
+    pooled = _windows(given, shape, batch, out)
+    if pooled is None or gradient_plan_of(group, left, right, given.vector_bits) is not None:
         return None
     windows, operands = pooled
     address = left.data[1]
@@ -117,11 +129,11 @@ def _weights(
     place = {x.number: i for i, x in enumerate(group.kept)}
     positions = _positions(place, (channel, out, *taps))
     kernel = _two(v.shape[LEAD:], 1)
-    if not is_run(group, stores, nodes, positions, kernel):
+    if not is_run(group, given.stores, given.nodes, positions, kernel):
         return None
     plan = in_blocks(
         WeightsPlan(
-            vector_bits,
+            given.vector_bits,
             v.dtype.llvm,
             shape[0],
             v.shape[0],
@@ -136,20 +148,12 @@ def _weights(
     )
     if plan is None or not isinstance(plan, WeightsPlan) or 1 not in (plan.image[0], plan.image[3]):
         return None
-    fewer = sum_plan_of(group, left, right, vector_bits) is not None
+    fewer = sum_plan_of(group, left, right, given.vector_bits) is not None
     return (plan, operands) if pays(plan, shape[2:], fewer) else None
 
 
-def _images(
-    tracer: Tracer,
-    group: Group,
-    scatter: Value,
-    stores: Sequence[Store],
-    nodes: Sequence[Node],
-    buffer: Buffer,
-    vector_bits: int,
-) -> Found | None:
-    anchor = group.anchors[0]
+def _images(given: _Given) -> Found | None:
+    group, anchor, scatter = given.group, given.group.anchors[0], given.scatter
     v, (left, right) = anchor.value, anchor.operands
     if any(n != 1 for n in (*v.attrs["strides"], *v.attrs["dilations"])):
         return None
@@ -161,13 +165,13 @@ def _images(
     lead = len(scatter.attrs["sizes"])
     shape = (v.shape[0], v.inputs[0].shape[2], *scatter.shape[scatter.ndim - lead :])
     at = [(s + o).plus(-n) for s, o, n in zip(space, offsets, low, strict=True)]
-    if len(at) != lead or left.data[1] != _address(buffer, scatter, shape, (batch, depth, *at)):
+    if len(at) != lead or left.data[1] != given.address(shape, (batch, depth, *at)):
         return None
-    pooled = _windows(tracer, scatter, shape, batch, depth)
-    if pooled is None or image_plan_of(group, left, right, vector_bits) is not None:
+    pooled = _windows(given, shape, batch, depth)
+    if pooled is None or image_plan_of(group, left, right, given.vector_bits) is not None:
         return None
     windows, operands = pooled
-    address, stored = right.data[1], stores[0].address
+    address, stored = right.data[1], given.stores[0].address
     weights = [_along(address, x) for x in (out, depth)]
     steps = _two([_along(address, x) for x in offsets], 0)
     place = {x.number: i for i, x in enumerate(group.kept)}
@@ -178,7 +182,7 @@ def _images(
         return None
     plan = in_blocks(
         ImagesPlan(
-            vector_bits,
+            given.vector_bits,
             v.dtype.llvm,
             v.shape[0],
             v.shape[2],
@@ -195,37 +199,27 @@ def _images(
     )
     if plan is None:
         return None
-    fewer = tile_plan_of(group, left, right, vector_bits) is not None
+    fewer = tile_plan_of(group, left, right, given.vector_bits) is not None
     return (plan, operands) if pays(plan, shape[2:], fewer) else None
 
 
-def _address(
-    buffer: Buffer, scatter: Value, shape: tuple[int, ...], dims: Sequence[Expression]
-) -> Expression:
-    """Where the scattered cotangent's element at [image, output, ..] lies."""
-    return buffer.address(Position(shape, dims).reshaped(scatter.shape))
-
-
 def _windows(
-    tracer: Tracer, scatter: Value, shape: tuple[int, ...], batch: Expression, out: Expression
+    given: _Given, shape: tuple[int, ...], batch: Expression, out: Expression
 ) -> tuple[Windows, tuple[Node, Node]] | None:
     """The pooling's windows, and the loads of the pooled cotangent and of the winners' places; None
     where these are not stored.
     """
-    index, cotangent = scatter.inputs
-    attrs = scatter.attrs
+    index, cotangent = given.scatter.inputs
+    attrs = given.scatter.attrs
     rank = len(attrs["sizes"])
-    several = 1
-    for size in attrs["sizes"]:
-        several *= size
-    plain = all(d == 1 for d in attrs["dilations"]) and 1 < several <= MOST_PLACES
+    plain = all(d == 1 for d in attrs["dilations"]) and 1 < prod(attrs["sizes"]) <= MOST_PLACES
     if rank != len(shape) - 2 or not plain or index.dtype.itemsize != 1 or not index.size:
         return None
     counts = cotangent.shape[cotangent.ndim - rank :]
     around = [of(Variable(AROUND + k, n)) for k, n in enumerate(counts)]
     dims = (batch, out, *around)
     at = Position((*shape[:2], *counts), dims)
-    found = [tracer.value(x, at.reshaped(x.shape)) for x in (cotangent, index)]
+    found = [given.tracer.value(x, at.reshaped(x.shape)) for x in (cotangent, index)]
     if not all(map(is_plain, found)) or any(
         node.data[0].kind not in ("arena", "result") for node in found
     ):

@@ -137,8 +137,7 @@ class _Sums(WinnerKernel):
         with e.loop(low, high) as outs:
             self.clear(self.at(sums, (outs.index, size)), size)
         with e.loop(e.i64(0), e.i64(plan.lines), plan.strip) as strips:
-            end = weighted_sum(e, [(strips.index, 1), (e.i64(plan.strip), 1)])
-            end = e.intrinsic("llvm.smin", end, e.i64(plan.lines))
+            end = self.end_of(strips.index, plan.strip, plan.lines)
             with e.loop(low, high) as outs:
                 here = self.at(sums, (outs.index, size))
                 places = [self.at(here, (k, plan.lanes)) for k in range(plan.sums)]
@@ -150,9 +149,6 @@ class _Sums(WinnerKernel):
         with e.loop(low, high) as outs:
             here = self.at(sums, (outs.index, size))
             e.call("results", None, [*self.parameters(), here, block, outs.index], declared=True)
-
-    def parameters(self) -> list[Reg]:
-        return [Reg(f"%{name}", type_) for name, type_ in PARAMETERS]
 
     def line(self, images: Reg, out: Reg, line: Reg, sums: list[Reg]) -> list[Reg]:
         """Adds the patches of a row of windows."""

@@ -24,7 +24,7 @@ whose gradient is not finite is computed again by the very patches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 
@@ -60,9 +60,9 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What both gradients have. block: channels that are computed together; pitch: elements from
-    one place of an image to the next. positions: of images or channels, outputs, rows and columns
-    among the result's axes (-1: only one).
+    """What both gradients have. positions: of images or channels, outputs, rows and columns among
+    the result's axes (-1: only one). block: channels that are computed together; pitch: elements
+    from one place of an image to the next (`in_blocks` chooses both).
     """
 
     vector_bits: int
@@ -73,6 +73,8 @@ class _Plan:
     taps: Pair
     windows: Windows
     positions: tuple[int, int, int, int]
+    block: int = field(default=0, kw_only=True)
+    pitch: int = field(default=0, kw_only=True)
 
     @property
     def bytes(self) -> int:
@@ -87,6 +89,24 @@ class _Plan:
         """Windows of all images and outputs."""
         return self.images * self.outs * prod(self.windows.counts)
 
+    @property
+    def blocks(self) -> int:
+        return -(-self.channels // self.block)
+
+    @property
+    def reach(self) -> Pair:
+        """Rows and columns of what a window's sums are of: of the kernel."""
+        return self.taps
+
+    @property
+    def vectors(self) -> int:
+        """Of a row of that."""
+        return -(-self.reach[1] * self.pitch // self.lanes)
+
+    @property
+    def sums(self) -> int:
+        return self.reach[0] * self.vectors
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsPlan(_Plan):
@@ -98,21 +118,6 @@ class WeightsPlan(_Plan):
     image: tuple[int, int, int, int]
     strides: Pair
     bounds: Bounds
-    block: int = 0
-    pitch: int = 0
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.channels // self.block)
-
-    @property
-    def vectors(self) -> int:
-        """Of a row of the kernel."""
-        return -(-self.taps[1] * self.pitch // self.lanes)
-
-    @property
-    def sums(self) -> int:
-        return self.taps[0] * self.vectors
 
     @property
     def extents(self) -> Pair:
@@ -186,27 +191,12 @@ class ImagesPlan(_Plan):
     rows: int
     cols: int
     inner: bool
-    block: int = 0
-    pitch: int = 0
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.channels // self.block)
 
     @property
     def reach(self) -> Pair:
         """Rows and columns of what all places of a window reach."""
         (rows, cols), sizes = self.taps, self.windows.sizes
         return rows + sizes[0] - 1, cols + sizes[1] - 1
-
-    @property
-    def vectors(self) -> int:
-        """Of a row of that."""
-        return -(-self.reach[1] * self.pitch // self.lanes)
-
-    @property
-    def sums(self) -> int:
-        return self.reach[0] * self.vectors
 
     @property
     def entry(self) -> int:

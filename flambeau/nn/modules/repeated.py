@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flambeau.core.notice import PACKAGE
 from flambeau.nn._torch import F, Parameter, Tensor
 from flambeau.nn.modules.module import Module
 from flambeau.record.changes import CHANGES
 from flambeau.record.entering import NATIVE, lost
 from flambeau.record.events import ENTER_ALL
 from flambeau.record.meta import Meta
-from flambeau.record.places import PACKAGE
 from flambeau.record.recorder import LOCAL
 from flambeau.record.recording import CLOSED, Flushed
 from flambeau.tensor import overriding
