@@ -558,6 +558,8 @@ def branches_on_values(t: Any) -> Any:
 
 @case
 def collected_at_odd_moments(t: Any) -> Any:
+    gc.collect()
+    gc.freeze()  # what other tests have left is not looked through again at each collection
     model = network(t)
     update = t.optim.Adam(model.parameters(), lr=0.05)
     found = []
@@ -575,6 +577,7 @@ def collected_at_odd_moments(t: Any) -> Any:
         gc.collect()
         update.step()
         found.append(loss.item())
+    gc.unfreeze()
     return found, weights(model)
 
 
