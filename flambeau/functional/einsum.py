@@ -211,7 +211,7 @@ def _dot(a: Value, b: Value, batch: int, summed: int) -> Value:
         raise RuntimeError(
             f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"
         )
-    if a.dtype.kind == "b":
+    if a.dtype.kind == "b" and a.size and b.size:
         raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
     mine = a.shape[batch : a.ndim - summed]
     yours = b.shape[batch + summed :]

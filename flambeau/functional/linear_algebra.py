@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from flambeau.core.dtypes import DType
@@ -36,8 +37,9 @@ TYPE_NAMES = {
 }  # fmt: skip
 
 
-def _refuse_bool(name: str, x: Value) -> None:
-    if x.dtype.kind == "b":
+def _refuse_bool(name: str, a: Value, b: Value) -> None:
+    """There are no kernels for truths; of nothing there is no need for one."""
+    if a.dtype.kind == "b" and a.size and b.size:
         raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
 
 
@@ -53,11 +55,10 @@ def _check_matrices(a: Value, b: Value) -> None:
             f"expected m1 and m2 to have the same dtype, but got: {TYPE_NAMES[a.dtype.name]} != "
             f"{TYPE_NAMES[b.dtype.name]}"
         )
-    if a.size and b.size:
-        _refuse_bool("addmm_impl_cpu_", a)
+    _refuse_bool("addmm_impl_cpu_", a, b)
 
 
-def _check_batches(a: Value, b: Value) -> None:
+def _check_batches(a: Value, b: Value, kernel: str = "bmm") -> None:
     batch = math.prod(a.shape[:-2])
     if a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
         raise RuntimeError(
@@ -68,7 +69,7 @@ def _check_batches(a: Value, b: Value) -> None:
         raise RuntimeError(
             f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"
         )
-    _refuse_bool("baddbmm", a)
+    _refuse_bool(kernel, a, b)
 
 
 # ---- products of two -----------------------------------------------------------------------------
@@ -88,7 +89,8 @@ def _dot(a: Value, b: Value) -> Value:
             "the same number "
             f"of elements, but got {a.size} and {b.size} elements respectively"
         )
-    _refuse_bool("dot", a)
+    if a.dtype.kind == "b":
+        raise NotImplementedError("\"dot\" not implemented for 'Bool'")
     row, column = view.reshape(a, shape=(1, a.size)), view.reshape(b, shape=(b.size, 1))
     return view.reshape(batched_dot(row, column), shape=())
 
@@ -106,7 +108,7 @@ def _mv(a: Value, b: Value) -> Value:
             f"addmv input tensors must have the same dtype, but got {b.dtype.scalar_name}, "
             f"{a.dtype.scalar_name}, and {b.dtype.scalar_name}"
         )
-    _refuse_bool("addmv_impl_cpu", a)
+    _refuse_bool("addmv_impl_cpu", a, b)
     column = view.reshape(b, shape=(b.shape[0], 1))
     return view.reshape(batched_dot(a, column), shape=(a.shape[0],))
 
@@ -120,11 +122,11 @@ def _mm(a: Value, b: Value) -> Value:
     return batched_dot(a, b)
 
 
-def _bmm(a: Value, b: Value) -> Value:
+def _bmm(a: Value, b: Value, kernel: str = "bmm") -> Value:
     for place, x in enumerate((a, b), 1):
         if x.ndim != 3:
             raise RuntimeError(f"batch{place} must be a 3D tensor")
-    _check_batches(a, b)
+    _check_batches(a, b, kernel)
     return batched_dot(a, b)
 
 
@@ -142,6 +144,7 @@ def matmul_of(a: Value, b: Value) -> Value:
         product = matmul_of(view.reshape(a, shape=(1, *a.shape)), b)
         return view.reshape(product, shape=product.shape[:-2] + product.shape[-1:])
     if b.ndim == 1:
+        _refuse_bool("addmv_impl_cpu", a, b)
         product = matmul_of(a, view.reshape(b, shape=(*b.shape, 1)))
         return view.reshape(product, shape=product.shape[:-1])
     if b.ndim == 2:  # the batch axes of the first operand are more rows
@@ -198,8 +201,7 @@ def _tensordot(a: Value, b: Value, left: tuple[int, ...], right: tuple[int, ...]
                 f"has size {b.shape[j]} in dim {q}"
             )
         pairs.append((i, j))
-    if a.size and b.size:
-        _refuse_bool("addmm_impl_cpu_", a)
+    _refuse_bool("addmm_impl_cpu_", a, b)
     rest_a = tuple(n for n in range(a.ndim) if n not in [i for i, _ in pairs])
     rest_b = tuple(n for n in range(b.ndim) if n not in [j for _, j in pairs])
     rows, columns = tuple(a.shape[n] for n in rest_a), tuple(b.shape[n] for n in rest_b)
@@ -390,7 +392,7 @@ def _addbmm_product(a: Value, b: Value) -> Value:
     for place, x in enumerate((a, b), 1):
         if x.ndim != 3:
             raise RuntimeError(f"batch{place} must be a 3D tensor")
-    _check_batches(a, b)
+    _check_batches(a, b, "addmm_impl_cpu_")
     count, rows, depth = a.shape
     left = view.reshape(view.permute(a, order=(1, 0, 2)), shape=(rows, count * depth))
     return batched_dot(left, view.reshape(b, shape=(count * depth, b.shape[2])))
@@ -494,7 +496,7 @@ def _added_operands(
 addmm, addmm_ = _added("addmm", _addmm_product, "mat1", "mat2")
 addmv, addmv_ = _added("addmv", _mv, "mat", "vec")
 addbmm, addbmm_ = _added("addbmm", _addbmm_product, "batch1", "batch2")
-baddbmm, baddbmm_ = _added("baddbmm", _bmm, "batch1", "batch2")
+baddbmm, baddbmm_ = _added("baddbmm", partial(_bmm, kernel="baddbmm"), "batch1", "batch2")
 addr, addr_ = _added("addr", _addr_product, "vec1", "vec2")
 
 

@@ -21,6 +21,7 @@ from against_torch import (
     same,
 )
 
+import flambeau
 from flambeau.functional import linear_algebra, shaping
 from flambeau.functional.conversion import complex as make_complex
 from flambeau.tensor.overriding import plain
@@ -149,6 +150,37 @@ def test_products(name: str) -> None:
 def test_integer_products(name: str) -> None:
     case, shapes = PRODUCTS[name]
     check_values(case, *[draw(*shape, seed=place).long() for place, shape in enumerate(shapes)])
+
+
+TRUTHS: dict[str, Any] = {
+    "mv": (lambda t, a, b: a @ b, [(3, 2), (2,)], [(3, 0), (0,)], [(0, 2), (2,)]),
+    "vm": (lambda t, a, b: a @ b, [(2,), (2, 3)], [(0,), (0, 3)]),
+    "dot": (lambda t, a, b: a @ b, [(2,), (2,)], [(0,), (0,)]),
+    "mm": (lambda t, a, b: a @ b, [(3, 2), (2, 3)], [(3, 0), (0, 2)]),
+    "bmm": (lambda t, a, b: t.bmm(a, b), [(2, 3, 2), (2, 2, 3)], [(2, 3, 0), (2, 0, 3)]),
+    "batches": (lambda t, a, b: a @ b, [(4, 1, 3, 2), (2, 2, 3)], [(4, 1, 3, 0), (2, 0, 3)]),
+    "rows": (lambda t, a, b: a @ b, [(4, 3, 2), (2,)], [(4, 3, 0), (0,)]),
+    "einsum": (lambda t, a, b: t.einsum("ij,j->i", a, b), [(3, 2), (2,)], [(3, 0), (0,)]),
+    "tensordot": (lambda t, a, b: t.tensordot(a, b, 1), [(3, 2), (2, 3)], [(3, 0), (0, 2)]),
+    "addmv": (lambda t, a, b: t.addmv(a[:, :1].any(1), a, b), [(3, 2), (2,)], [(3, 0), (0,)]),
+    "baddbmm": (lambda t, a, b: t.baddbmm(a[..., :1], a, b), [(2, 3, 2), (2, 2, 3)]),
+    "addbmm": (lambda t, a, b: t.addbmm(a[0, :, :1], a, b), [(2, 3, 2), (2, 2, 3)]),
+}
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_products_of_truths(name: str) -> None:
+    """PyTorch has no kernels for them, and asks for none where an operand is empty (but in dot)."""
+    case, *shapes = TRUTHS[name]
+    for pair in shapes:
+        said = []
+        for library in (torch, flambeau):
+            operands = [library.ones(shape, dtype=library.bool) for shape in pair]
+            try:
+                said.append(case(library, *operands).tolist())
+            except NotImplementedError as error:
+                said.append(str(error))
+        assert said[1] == said[0], (name, pair)
 
 
 EQUATIONS: list[tuple[str, list[tuple[int, ...]]]] = [
