@@ -23,6 +23,7 @@ from flambeau.record.recording import (
     CLOSED,
     DEAD,
     LOCAL,
+    THREADS,
     Flushed,
     Recording,
     trace_of,
@@ -103,6 +104,8 @@ def flush() -> None:
 
 def _replayed(known: Known, card: Card, rec: Recording) -> Any:
     """What the native call gives (see `replay`); False where it may not be made."""
+    if THREADS.several:
+        _settle_readers_of_others(known.plan, rec)
     if not card.shared:
         return known.replay(card.address, rec, _settling, LOCAL.root)
     if WATCH.observer is not None:
@@ -201,6 +204,16 @@ def settle_readers(storage: Storage, own: bool = True) -> None:
     storage.readers = tuple([rec for rec in storage.readers if not rec.done])
 
 
+def _settle_readers_of_others(plan: Plan, rec: Recording) -> None:
+    """Runs passes of other threads that read, as saved, what a plan is about to overwrite. (What is
+    written by way of a view that was recorded is not seen before.)
+    """
+    for base, _, _ in plan.writes:
+        storage = rec.bases[base][0]
+        if storage.readers:
+            settle_readers(storage, own=False)
+
+
 class Shown(Flushed):
     """A view of memory that NumPy sees is made at once: a view of that very memory."""
 
@@ -283,6 +296,8 @@ def _attempt(rec: Recording, refused: int) -> None:
         plan = rec.plan = state.plans.get(counts) or find_plan(rec, counts)
         if plan.compiled is not None:
             know(state, plan, counts)
+    if THREADS.several:
+        _settle_readers_of_others(plan, rec)
     plan.run(rec)
     if known is not None and known.plan is plan:
         known.seal(state)

@@ -283,6 +283,26 @@ def test_a_pass_of_another_thread_reads_what_was_saved() -> None:
         np.testing.assert_allclose(x.grad.numpy(), wanted, rtol=1e-5)
 
 
+def test_a_pass_of_another_thread_reads_what_a_pending_view_overwrites() -> None:
+    """Found by random program 1,085,251: the write is to a view that has no memory of its own yet,
+    and runs before the pass does.
+    """
+    for run in range(4):
+        w = fb.ones(3, 3, requires_grad=True)
+        x = fb.tensor([1.0, 2.0, 3.0])
+        y = x @ w
+
+        def work(y: fb.Tensor = y) -> None:
+            y.sum().backward(retain_graph=True)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+        x[1:] += 5.0 + run
+        assert w.grad[:, 0].tolist() == [1.0, 2.0, 3.0]
+        assert x.tolist() == [1.0, 7.0 + run, 8.0 + run]
+
+
 def test_the_tree_is_pruned_while_others_record() -> None:
     stop = threading.Event()
 
