@@ -96,6 +96,7 @@ class Trial:
     alone: bool = True  # no other thread changes `env` now
     differentiated: int = 0  # how often with create_graph
     kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
+    gradients: list[Any] = field(default_factory=list)  # that variables have shown
     hooked: list[Any] = field(
         default_factory=list
     )  # [view with a hook, its version, its base's node]
@@ -163,6 +164,8 @@ def _run_line(trial: Trial, line: Line) -> None:
     try:
         value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
         what = plain(value) if line.observed else None
+        if shown := SHOWN.match(line.text):
+            trial.gradients.append(trial.env[shown[1]])
         if trial.alone and trial.judges and _reads_what_it_writes(trial.env, line.text):
             raise Ambiguous
     except Ambiguous:
@@ -172,7 +175,7 @@ def _run_line(trial: Trial, line: Line) -> None:
         if LEAF in str(error) and not _names_a_leaf(trial.env, line.text):
             raise Ambiguous from error
         if "backward(" in line.text or "autograd.grad(" in line.text:
-            what = _drop_gradients(trial.env) or what
+            what = _drop_gradients(trial) or what
     trial.seen.append((line.text, what))
     if not trial.alone:
         return
@@ -253,28 +256,33 @@ def _name_of(error: Exception) -> str:
     return type(error).__name__
 
 
-def _drop_gradients(env: dict[str, Any]) -> str | None:
+def _drop_gradients(trial: Trial) -> str | None:
     """A pass that fails may have reached some leaves already: which, nobody promises. (Flambeau
     changes nothing.) The name of the error where a view's flags mean nothing any more.
 
-    Ambiguous where a variable shows a gradient, which PyTorch may have added to in place.
+    Ambiguous where a variable shows a gradient, which PyTorch may have added to in place (perhaps
+    of a leaf that no variable is any more).
     """
     try:
-        tensors = {n: v for n, v in env.items() if _is_variable(n) and hasattr(v, "is_leaf")}
+        tensors = {n: v for n, v in trial.env.items() if _is_variable(n) and hasattr(v, "is_leaf")}
     except RuntimeError as error:
         return _name_of(error)
+    memories = [
+        v if (base := getattr(v, "_base", None)) is None else base for v in tensors.values()
+    ]
+    gradients = list(trial.gradients)
     for value in tensors.values():
         if value.is_leaf or value.retains_grad:
-            grad = value.grad
-            shown = (v for v in tensors.values() if v is grad or getattr(v, "_base", None) is grad)
-            if grad is not None and any(True for _ in shown):
-                raise Ambiguous
+            gradients.append(value.grad)
             value.grad = None
+    if any(v is g for v in memories for g in gradients):
+        raise Ambiguous
     return None
 
 
 REQUIRED = re.compile(r"(x\d+)\.requires_grad_\(")
 HOOKED = re.compile(r"h\d+ = (x\d+)\.register_hook\(")
+SHOWN = re.compile(r"(x\d+) = x\d+\.grad$")
 RETAINED = re.compile(r"(x\d+)\.retain_grad\(")
 
 
