@@ -21,7 +21,7 @@ from flambeau.autograd.hooks import (
     retaining,
     run_hooks,
 )
-from flambeau.autograd.stepwise import commit_pass, many_frames, through_frames
+from flambeau.autograd.stepwise import commit_pass, goes_through_pieces, many_frames, through_frames
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
 from flambeau.record.chain import (
@@ -381,7 +381,7 @@ def _release(replaced: list[tuple[Any, Any]], retain_graph: bool) -> None:
 
 def _one_by_one(rec: Any, key: tuple[Any, ...]) -> bool:
     """Whether a pass goes through each program before this one by itself."""
-    if many_frames(rec):
+    if many_frames(rec) or goes_through_pieces(rec):
         return True
     return recorder.ever_new() and key not in rec.state.next and many_frames(rec, 1)
 

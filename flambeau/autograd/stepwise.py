@@ -5,8 +5,8 @@ Note [One program at a time]
     a chain of programs, one for each step, and the pass through all of them would be another
     program for every length. So where the chain is long, the pass is recorded for each of its
     programs alone: what it gets and what it passes on are tensors. The steps of a loop have run
-    the same program, so their passes do as well, and are looked up. Where lengths are ever new,
-    one program before the last is many already: a loop is cut into such pieces.
+    the same program, so their passes do as well, and are looked up. One program before the last is
+    many already where lengths are ever new, or where it is a piece of a loop that was cut.
     Python code on the way (a custom function, a hook) ends a pass, which begins anew with what the
     code has given: alone, a program does so for its own code only, and not for that of all others.
 """
@@ -47,6 +47,13 @@ def many_frames(rec: Any, least: int = MANY) -> bool:
         seen.add(id(frame))
         stack += [parent for parent, _ in frame.parents]
     return len(seen) >= least
+
+
+def goes_through_pieces(rec: Any) -> bool:
+    """Whether what has entered goes back through a piece of a loop."""
+    if not rec.frames or OPTIONS.sync or recorder.LOCAL.capture is not None:
+        return False
+    return any(frame.trace.state.looped for frame, _ in rec.frames)
 
 
 def through_frames(

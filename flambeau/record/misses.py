@@ -88,6 +88,7 @@ def must_flush(rec: Recording) -> bool:
     if not period or (depth < 2 * OPTIONS.loop_check and depth < FEW_ROUNDS * period):
         return False
     rec.state.ended = True  # the path says so: nobody has to look for it here again
+    rec.state.looped = True
     return True
 
 

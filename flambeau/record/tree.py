@@ -32,6 +32,7 @@ class State:
         "key",
         "known",
         "lengths",
+        "looped",
         "meta",
         "metas",
         "next",
@@ -65,6 +66,7 @@ class State:
             None  # what the event's own wrapper needs to know (e.g. the leaves of a backward)
         )
         self.ended = False
+        self.looped = False  # because a loop is cut into pieces
         self.tracked: bool = parent.tracked if parent else False  # any that requires a gradient
         self.trace: Any = (
             None  # the symbolic recording at this place, kept where a flush has needed it
