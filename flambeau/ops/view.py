@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter, methodcaller
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,17 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops.primitive import VIEW, Array, Cotangents, Primitive, lifted
 from flambeau.ops.value import Shape, Value
 
+Ready = Callable[[Array], Array]
+
 
 class View(Primitive):
     family = VIEW
+
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready | None:
+        """`reference` for one operand of these extents, with all that can be known before the
+        numbers worked out; None where that is nothing.
+        """
+        return None
 
 
 class Reshape(View):
@@ -34,6 +43,9 @@ class Reshape(View):
         self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
     ) -> Value | None:
         return reshape(inputs[0], shape=(count, *attrs["shape"]))
+
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready:
+        return methodcaller("reshape", attrs["shape"])
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         shape: Shape = attrs["shape"]
@@ -56,6 +68,9 @@ class Permute(View):
         self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
     ) -> Value | None:
         return permute(inputs[0], order=(0, *(axis + 1 for axis in attrs["order"])))
+
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready:
+        return methodcaller("transpose", attrs["order"])
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         turned: Array = arrays[0].transpose(attrs["order"])
@@ -119,12 +134,15 @@ class Slice(View):
             steps=(1, *attrs["steps"]),
         )
 
-    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready:
         picks = tuple(
             slice(s, s + t * z, t) if z else slice(0, 0)
             for s, t, z in zip(attrs["starts"], attrs["steps"], attrs["sizes"], strict=True)
         )
-        return arrays[0][picks]
+        return itemgetter(picks)
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return self.ready(arrays[0], attrs)(arrays[0])
 
 
 class Pad(View):
@@ -170,20 +188,29 @@ class Pad(View):
         sides = {name: (0, *attrs[name]) for name in ("low", "high", "interior")}
         return pad(inputs[0], value=attrs["value"], **sides)
 
-    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready:
         low, high, interior = attrs["low"], attrs["high"], attrs["interior"]
-        inner = tuple(n + max(n - 1, 0) * i for n, i in zip(arrays[0].shape, interior, strict=True))
+        inner = tuple(n + max(n - 1, 0) * i for n, i in zip(x.shape, interior, strict=True))
         outer = tuple(n + max(a, 0) + max(b, 0) for n, a, b in zip(inner, low, high, strict=True))
-        result = np.full(outer, attrs["value"], arrays[0].dtype)
         place = tuple(
             slice(max(a, 0), max(a, 0) + n, i + 1)
             for a, n, i in zip(low, inner, interior, strict=True)
         )
-        result[place] = arrays[0]
         cut = tuple(
             slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, outer, strict=True)
         )
-        return result[cut]
+        value = attrs["value"]
+
+        def padded(x: Array) -> Array:
+            result = np.empty(outer, x.dtype)
+            result.fill(value)
+            result[place] = x
+            return result[cut]
+
+        return padded
+
+    def reference(self, *arrays: Array, **attrs: Any) -> Array:
+        return self.ready(arrays[0], attrs)(arrays[0])
 
 
 class Flip(View):

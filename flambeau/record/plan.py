@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
-from flambeau.execute.reference.heap import give_back
+from flambeau.execute.reference import heap
 from flambeau.graph.program import Program
 from flambeau.ops.value import Value
 from flambeau.record.background import Pending
@@ -38,6 +38,7 @@ from flambeau.record.trace import Trace
 from flambeau.record.worth import (
     EARLY,
     FIRST_STEPS,
+    JOINING_PAYS,
     Costs,
     runs_so_far,
     runs_that_pay,
@@ -283,7 +284,7 @@ class Plan:
             self.hand_out(rec, given, writes, computed)
             if compiled is None and self.runs == 1 and not EARLY.many:
                 computed.clear()
-                give_back(self.program)
+                heap.give_back(self.program)
         except BaseException:
             if not computed or computed[0]:
                 raise
@@ -494,7 +495,7 @@ class Plan:
         start = time.perf_counter()
         if self.schedule is not None:
             self.schedule = None
-            give_back(self.program)
+            heap.give_back(self.program)
         try:
             pending, self.pending = self.pending, None
             self.compiled = NativeProgram(self.program) if pending is None else pending.result()
@@ -520,6 +521,7 @@ class Plan:
         if not self.joined and self.joins_kernels():
             from flambeau.execute.cpu.chains import join
 
+            heap.keep()
             self.joined = join(self.schedule)
         try:
             _, updates = self.schedule.compute(
@@ -538,9 +540,14 @@ class Plan:
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""
-        if OPTIONS.executor != "auto" or OPTIONS.sync or not EARLY.many:
+        if OPTIONS.executor != "auto" or OPTIONS.sync:
             return False
-        return self.costs.joins_pay(self.runs)
+        if EARLY.many:
+            return self.costs.joins_pay(self.runs)
+        if self.runs < JOINING_PAYS:
+            return False
+        share = waiting_share(self.runs, runs_so_far() - self.born)
+        return share * self.costs.pays - self.runs >= JOINING_PAYS
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame

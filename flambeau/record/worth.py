@@ -26,6 +26,7 @@ HEAVY = 1_000_000  # multiply-adds from which a program counts as heavy
 LONG_PER_NODE = 4_000  # elements that take a kernel much less time than NumPy
 MANY_PROGRAMS = 64
 OFTEN, OFTEN_SHARE = 16, 0.2  # one run in so many is often
+JOINING_PAYS = 2  # runs in which kernels for any lengths save what looking for them costs
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add.
 COMPILING, COMPILING_PER_NODE = 0.03, 1e-3
@@ -204,7 +205,7 @@ class Costs:
 
         To look costs about what it saves of NumPy's calls in two runs.
         """
-        return runs >= 2 or self.elements >= LONG_PER_NODE * self.nodes
+        return runs >= JOINING_PAYS or self.elements >= LONG_PER_NODE * self.nodes
 
 
 def runs_that_pay(program: Program) -> float:

@@ -101,8 +101,12 @@ def _complaint(ranges: Sequence[Range], text: str, label: str) -> str:
 
 
 def array_range(array: Any) -> Range:
+    """From its first element to behind its last one; no stride is negative."""
     start = int(array.__array_interface__["data"][0])
-    return start, start + int(array.nbytes)
+    if array.flags.c_contiguous:
+        return start, start + int(array.nbytes)
+    reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
+    return start, start + (reach + array.itemsize if array.size else 0)
 
 
 def guarded(nbytes: int) -> tuple[Any, int]:

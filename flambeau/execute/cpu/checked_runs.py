@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flambeau.core.addresses import address_of
 from flambeau.execute.cpu import bounds, runtime
 from flambeau.execute.cpu.compiled import single_record
 from flambeau.execute.cpu.runner import RECORD_HEADER_WORDS
@@ -101,11 +102,10 @@ def poison_fresh(compiled: CompiledProgram, table: Any) -> None:
         poison(int(address), value.size * value.dtype.itemsize)
 
 
-def run_alone(text: str, arrays: Sequence[Any], record: runtime.Record) -> None:
-    """Runs one kernel on these arrays, which are its table's entries."""
-    table = np.array([bounds.array_range(x)[0] for x in arrays], np.int64)
-    program = runtime.encode_program([record])
-    places = table.ctypes.data, program.ctypes.data
+def run_alone(text: str, arrays: Sequence[Any], program: Any) -> None:
+    """Runs an encoded program of one kernel on these arrays, which are its table's entries."""
+    table = np.array([address_of(x) for x in arrays], np.int64)
+    places = address_of(table), address_of(program)
     if not bounds.switched_on():
         runtime.call_run(*places, release_gil=True)
         return

@@ -5,32 +5,41 @@ Only those whose text does not hang on lengths: they are compiled once, whatever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
-from flambeau.execute.cpu import checked_runs, engine, recurrences, runtime
+from flambeau.execute.cpu import attentions, checked_runs, engine, recurrences, runtime
 from flambeau.execute.cpu.contraction_nest import PARAMETERS
 from flambeau.execute.cpu.contraction_spec import operand_pointer
 from flambeau.execute.cpu.emit import I64, Emitter, Type
 from flambeau.execute.cpu.math_functions import FUNCTIONS
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import takes_long
-from flambeau.ops.primitive import ELEMENTWISE, Array
+from flambeau.ops.attention import attention, attention_saved
+from flambeau.ops.primitive import ATTENTION, ELEMENTWISE, Array
 from flambeau.ops.recurrence import recurrence, recurrence_saved
 from flambeau.ops.value import Value
+
+# Seconds, as seen: attention in NumPy, and what one of its scores adds; what its kernel costs once.
+ATTENDING, ATTENDING_PER_SCORE, COMPILING_ATTENTION = 1e-4, 3e-8, 0.05
+OF_PAIRS = {"recurrence": (recurrence, recurrence_saved), "attention": (attention, attention_saved)}
 
 
 class Shortcuts:
     """Computes the values of one run of a program that have such kernels.
 
-    Give all its values: outputs and what is saved of a layer come from one call.
+    Give all of these: outputs and what is saved of a layer come from one call. `kept` is for what
+    later runs need again.
     """
 
-    def __init__(self, nodes: Sequence[Value]) -> None:
-        self.pairs = [v for v in nodes if v.primitive.name == "recurrence_saved"]
+    def __init__(self, values: Iterable[Value], kept: dict[Any, Any]) -> None:
+        self.pairs = [v for v in values if v.primitive in (recurrence_saved, attention_saved)]
         self.known: dict[Value, Array] = {}
+        self.kept = kept
 
     def __call__(self, v: Value, operands: Sequence[Array]) -> Array | None:
         """The value, or None where NumPy is to compute it."""
@@ -38,27 +47,93 @@ class Shortcuts:
             return None
         if v.primitive.family == ELEMENTWISE:
             return _mapped(v, operands[0])
-        if not recurrences.is_native_recurrence(v):
-            return None
         if v in self.known:
             return self.known.pop(v)
-        if v.primitive.name == "recurrence_grad":
-            return _called(v, operands, [v], saving=False)[0]
+        attends = v.primitive.family == ATTENTION
+        if not (attends or recurrences.is_native_recurrence(v)):
+            return None
         other = next((x for x in self.pairs if x is not v and recurrences.comes_with(x, v)), None)
-        saving = other is not None or v.primitive is recurrence_saved
-        if not saving:
-            return _called(v, operands, [v], saving=False)[0]
-        outputs, saved = _called(v, operands, _both(v), saving=True)
-        if v.primitive is recurrence_saved:
-            return saved
-        assert other is not None
-        self.known[other] = saved
-        return outputs
+        saves = v.primitive.name.endswith("_saved")
+        saving = other is not None or saves
+        if attends:
+            found = self.attended(v, operands, saving)
+            if found is None:
+                return None
+        elif not saving:
+            found = _called(v, operands, [v], saving=False)
+        else:
+            found = _called(v, operands, _both(v), saving=True)
+        if saves:
+            return found[1]
+        if other is not None:
+            self.known[other] = found[1]
+        return found[0]
+
+    def attended(self, v: Value, operands: Sequence[Array], saving: bool) -> list[Array] | None:
+        """Attention and what is saved of it, or its gradient. None where there is no kernel."""
+        given = [_with_rows(x, y.dtype.numpy) for x, y in zip(operands, v.inputs, strict=True)]
+        key = (v, saving, *[x.strides for x in given])
+        call = self.kept.get(key)
+        if call is None and key not in self.kept:
+            if attentions.is_native_attention(v):
+                strides = [tuple([s // x.itemsize for s in x.strides]) for x in given]
+                call = _Attending(v, strides, saving)
+            self.kept[key] = call
+        return call(given) if call is not None and call.ready() else None
 
 
 def _both(v: Value) -> list[Value]:
     """The outputs and what is saved, as values over the operands of one of them."""
-    return [recurrence(*v.inputs, **v.attrs), recurrence_saved(*v.inputs, **v.attrs)]
+    both = OF_PAIRS[v.primitive.name.removesuffix("_saved")]
+    return [primitive(*v.inputs, **v.attrs) for primitive in both]
+
+
+_SPENT: Counter[str] = Counter()  # seconds in NumPy, estimated, by the text of a kernel
+
+
+class _Attending:
+    """A call of attention's kernel for operands with certain strides."""
+
+    def __init__(self, v: Value, strides: Sequence[tuple[int, ...]], saving: bool) -> None:
+        kernel = attentions.kernel(v, strides, saving, Target.host().vector_bits)
+        self.kernel, self.dtype = kernel, v.dtype.numpy
+        if v.primitive.name == "attention_grad":
+            scores, self.shapes = v.inputs[1].size // v.inputs[1].shape[3], [v.shape]
+        else:
+            q, values = v.inputs[0], v.inputs[2]
+            scores = q.size // q.shape[3]
+            self.shapes = [(*q.shape[:3], values.shape[3]), q.shape[:3]]
+        self.spends = ATTENDING + ATTENDING_PER_SCORE * scores * v.inputs[2].shape[2]
+        self.program: Any = None
+        self.operands = len(strides)
+
+    def ready(self) -> bool:
+        """Whether as much time has been spent without the kernel as making it takes."""
+        if self.program is None:
+            kernel = self.kernel
+            if _SPENT[kernel.text] < COMPILING_ATTENTION:
+                _SPENT[kernel.text] += self.spends  # type: ignore[assignment]
+                return False
+            count = self.operands + len(kernel.results) + 1
+            words = [word for slot in range(count) for word in (slot, 0)] + kernel.words
+            record = runtime.Record(_kernel(kernel.text), words, kernel.tasks, kernel.tasks > 1)
+            self.program = runtime.encode_program([record])
+        return True
+
+    def __call__(self, operands: Sequence[Array]) -> list[Array]:
+        found = [np.empty(shape, self.dtype) for shape in self.shapes]
+        scratch = np.empty(self.kernel.scratch, self.dtype)
+        checked_runs.run_alone(self.kernel.text, [*operands, *found, scratch], self.program)
+        return found
+
+
+def _with_rows(x: Array, kind: Any) -> Array:
+    """The array, or a copy, with its last axis dense and steps forwards alone."""
+    x = np.asarray(x, kind)
+    steps = x.strides
+    if x.flags.c_contiguous or (steps[-1] == x.itemsize and min(steps) >= 0):
+        return x
+    return np.ascontiguousarray(x)
 
 
 def _called(
@@ -75,7 +150,8 @@ def _called(
     arrays = [*given, *found, scratch]
     words = [word for slot in range(len(arrays)) for word in (slot, 0)]
     words += recurrences.kernel_words(v)
-    checked_runs.run_alone(text, arrays, runtime.Record(_kernel(text), words, tasks, tasks > 1))
+    record = runtime.Record(_kernel(text), words, tasks, tasks > 1)
+    checked_runs.run_alone(text, arrays, runtime.encode_program([record]))
     return found
 
 
@@ -85,7 +161,7 @@ def _mapped(v: Value, x: Array) -> Array:
     given = np.ascontiguousarray(x, v.dtype.numpy)
     text = _map_text(v.primitive.name, v.dtype.name)
     record = runtime.Record(_kernel(text), [0, 0, 1, 0, v.size])
-    checked_runs.run_alone(text, [given, result], record)
+    checked_runs.run_alone(text, [given, result], runtime.encode_program([record]))
     return result
 
 

@@ -6,7 +6,7 @@ elementwise functions are broadcast by NumPy itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from flambeau.core.dtypes import (
 from flambeau.execute.reference.blas import one_thread
 from flambeau.graph.program import Program, Update, data_operands, reachable
 from flambeau.ops.primitive import (
+    ATTENTION,
     CONTRACTION,
     ELEMENTWISE,
     RANDOM,
@@ -33,6 +34,7 @@ from flambeau.ops.primitive import (
     Primitive,
 )
 from flambeau.ops.value import Scalar, Value, leave_to_reference_counts
+from flambeau.ops.view import View
 
 LINKS = frozenset(("leaf", "history", "detach", "relink"))
 # Functions of broadcast operands.
@@ -46,9 +48,10 @@ LONG_LOOP = 1024
 CERTAIN = (SOURCE, VIEW, RANDOM, ELEMENTWISE, CONTRACTION, REDUCTION, WINDOW)
 CHEAP_COPY = 1 << 16  # bytes
 
-# (all values of a program) -> (value, operands) -> its value where there is a shorter way, or None.
+# (the values of a program that take long, what was kept of earlier runs) -> (value, operands) ->
+# its value where there is a shorter way, or None.
 Shortcut = Callable[[Value, Sequence[Array]], "Array | None"]
-Shortcuts = Callable[[Sequence[Value]], Shortcut]
+Shortcuts = Callable[[Iterable[Value], dict[Any, Any]], Shortcut]
 
 
 @cache
@@ -65,7 +68,7 @@ def computing_dtype(dtype: DType) -> Any:
 
 def takes_long(v: Value) -> bool:
     """Whether a kernel for this value alone is worth having."""
-    if v.primitive.family == RECURRENCE:
+    if v.primitive.family in (ATTENTION, RECURRENCE):
         return True
     return v.primitive.name in LOOPS and v.size >= LONG_LOOP and v.dtype.itemsize >= 4
 
@@ -73,7 +76,8 @@ def takes_long(v: Value) -> bool:
 class Schedule:
     """A program's steps: (value, function, operands' places, attributes, place, dtype, shape,
     places that nobody reads any more). Of a step that makes several values: (the last of them,
-    function, operands' places, {}, places, None, None, ..).
+    function, operands' places, {}, places, None, None, ..); of a view that is made ready there are
+    no attributes (None).
     """
 
     def __init__(self, program: Program) -> None:
@@ -132,7 +136,13 @@ class Schedule:
         if name in LINKS and operands[0].shape == node.shape:
             places[node] = places[operands[0]]
             return
-        if name in BROADCASTING and node.primitive.family == ELEMENTWISE:
+        if name == "reshape":
+            while operands[0].primitive.name == "reshape":
+                operands = operands[0].inputs
+            if operands[0].shape == node.shape:
+                places[node] = places[operands[0]]
+                return
+        elif name in BROADCASTING and node.primitive.family == ELEMENTWISE:
             operands = _unexpanded(node, operands)
         given = tuple([places[v] for v in operands])
         arrays = [self.start[place] for place in given]
@@ -147,8 +157,13 @@ class Schedule:
                 pass  # it says so where the program runs
         place = self._new(node)
         function = _meaning(node.primitive)
+        attrs: dict[str, Any] | None = node.attrs
+        if isinstance(node.primitive, View):
+            ready = node.primitive.ready(operands[0], node.attrs)
+            if ready is not None:
+                function, attrs = ready, None
         dtype = computing_dtype(node.dtype)
-        self.steps.append((node, function, given, node.attrs, place, dtype, node.shape, ()))
+        self.steps.append((node, function, given, attrs, place, dtype, node.shape, ()))
 
     def replace_steps(self, steps: Sequence[Any]) -> None:
         """Takes these steps, leaves out those that nobody needs, and says where each value is read
@@ -170,7 +185,8 @@ class Schedule:
             leave_to_reference_counts(step)
             kept.append(step)
         self.steps = kept[::-1]
-        self.long = {step[0] for step in self.steps if takes_long(step[0])}
+        self.long = {step[0]: None for step in self.steps if takes_long(step[0])}
+        self.kept: dict[Any, Any] = {}
 
     def run(
         self,
@@ -202,10 +218,17 @@ class Schedule:
         node: Any = None
         fills = self.fills
         targets = self.targets(into)
-        shortcut = shortcuts(self.nodes) if shortcuts is not None and self.long else None
+        shortcut = None
+        if shortcuts is not None and self.long:
+            shortcut = shortcuts(self.long, self.kept)
         with np.errstate(all="ignore"), one_thread():
             try:
                 for node, function, given, attrs, place, dtype, shape, dead in self.steps:
+                    if attrs is None:
+                        arrays[place] = function(arrays[given[0]])
+                        for k in dead:
+                            arrays[k] = None
+                        continue
                     operands = [arrays[k] for k in given]
                     if shape is None:
                         for k, array in zip(place, function(*operands), strict=True):
