@@ -63,19 +63,19 @@ class Unary(Elementwise):
         return inner_loops.elements(self._function, v)
 
 
-class Logarithm(Unary):
-    """A function whose derivative is 1 / d(x). A cotangent is divided by d: reciprocals of the
-    smallest numbers overflow.
+class Divided(Unary):
+    """A function whose derivative is 1 / d(x, f(x)). A cotangent is divided by d, as PyTorch does:
+    reciprocals of the smallest numbers overflow, and they round once more.
     """
 
     def __init__(
-        self, name: str, function: Callable[..., Any], divisor: Callable[[Value], Value]
+        self, name: str, function: Callable[..., Any], divisor: Callable[[Value, Value], Value]
     ) -> None:
-        super().__init__(name, function, lambda x, y: reciprocal(divisor(x)))
+        super().__init__(name, function, lambda x, y: reciprocal(divisor(x, y)))
         self._divisor = divisor
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        return (ar.div(ct, ar.conj(self._divisor(inputs[0]))),)
+        return (ar.div(ct, ar.conj(self._divisor(inputs[0], out))),)
 
 
 class ZeroDerivative(Unary):
@@ -356,11 +356,11 @@ neg = _unary("neg", np.negative, lambda x, y: -1.0)
 exp = _unary("exp", np.exp, lambda x, y: y)
 exp2 = _unary("exp2", np.exp2, lambda x, y: y * LN2)
 expm1 = _unary("expm1", np.expm1, lambda x, y: y + 1.0)
-log = Logarithm("log", np.log, lambda x: x)
-log2 = Logarithm("log2", np.log2, lambda x: x * LN2)
-log10 = Logarithm("log10", np.log10, lambda x: x * LN10)
-log1p = Logarithm("log1p", _log1p, lambda x: x + 1.0)
-sqrt = _unary("sqrt", np.sqrt, lambda x, y: reciprocal(y * 2.0))
+log = Divided("log", np.log, lambda x, y: x)
+log2 = Divided("log2", np.log2, lambda x, y: x * LN2)
+log10 = Divided("log10", np.log10, lambda x, y: x * LN10)
+log1p = Divided("log1p", _log1p, lambda x, y: x + 1.0)
+sqrt = Divided("sqrt", np.sqrt, lambda x, y: y * 2.0)
 rsqrt = _unary("rsqrt", lambda x: (1 / np.sqrt(x)).astype(x.dtype), lambda x, y: y * y * y * -0.5)
 reciprocal: Unary = _unary(
     "reciprocal", lambda x: np.ones((), x.dtype) / x, lambda x, y: neg(y * y)
