@@ -232,10 +232,16 @@ def unseen(storage: int) -> Any:
     `Storage.still_exposed` finds it; then that is noted.
     """
     buffer = word[storage + at.STORAGE_BUFFER]
-    if buffer == 0 or word[storage + at.STORAGE_FOREIGN] != given.NONE:
+    if buffer == 0 or word[buffer] != 1:
         return 0
-    start = api.PyLong_AsLongLong(word[buffer + at.BUFFER_START])
-    if word[buffer] != 1 or (start >= 0 and word[word[buffer + at.BUFFER_OWNER]] != 1):
+    owner = word[buffer + at.BUFFER_OWNER]
+    array = word[storage + at.STORAGE_FOREIGN]
+    if array != given.NONE:  # of NumPy: the storage and its buffer have it, and nobody else
+        if word[array + at.TYPE] != given.NDARRAY or word[array + at.NDARRAY_BASE] != 0:
+            return 0
+        if owner != array or word[array] != 2:
+            return 0
+    elif api.PyLong_AsLongLong(word[buffer + at.BUFFER_START]) >= 0 and word[owner] != 1:
         return 0
     put(storage + at.STORAGE_EXPOSED, given.FALSE)
     return 1

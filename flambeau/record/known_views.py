@@ -243,7 +243,7 @@ def new_alias(storage: int, meta: int, offset: int, family: int) -> Any:
 
 
 def lonely() -> Any:
-    """The family of a tensor without history that views will be made of, as `new_family` takes it."""
+    """The family of a tensor without history, before views of it are made, for `new_family`."""
     model = Family()
     contents = {name: id(getattr(model, name)) for name in Family.__slots__}
     contents |= {"members": -1, "base": 0}

@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -243,6 +244,33 @@ def test_memory_that_numpy_has_seen() -> None:
         found = known(recorder.LOCAL.rec, TWICE, None, x)
         assert found is not None
         assert found.tolist() == [[2.0] * 3] * 7
+
+
+def test_memory_of_numpy() -> None:
+    """An array that a tensor was made of enters natively where nobody else holds it."""
+    torch.ones(7, 3).tolist()
+    recorder.unary(TWICE, torch.ones(7, 3)).tolist()
+    for hold in (
+        lambda array: array,
+        lambda array: array[1:],
+        lambda array: memoryview(array),
+        lambda array: torch.from_numpy(array),
+        lambda array: SimpleNamespace(array=array),
+    ):
+        array = np.ones((7, 3), np.float32)
+        x, held = torch.from_numpy(array), hold(array)
+        del array
+        assert known(recorder.LOCAL.rec, TWICE, None, x) is None
+        assert x._storage.exposed
+        del held
+        found = known(recorder.LOCAL.rec, TWICE, None, x)
+        assert found is not None and not x._storage.exposed
+        assert found.tolist() == [[2.0] * 3] * 7
+        assert x.numpy().base is not None  # and is shown again
+        assert x._storage.exposed
+        recorder.flush()
+    part = torch.from_numpy(np.ones((9, 3), np.float32)[2:])
+    assert known(recorder.LOCAL.rec, TWICE, None, part) is None  # others may have the whole
 
 
 def test_writes_that_numpy_sees(monkeypatch: pytest.MonkeyPatch) -> None:
