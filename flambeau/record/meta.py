@@ -12,6 +12,7 @@ from typing import Any
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides, contiguous_strides, element_count
 from flambeau.core.size import Size
+from flambeau.ops.value import leave_to_reference_counts
 
 _interned: dict[Any, Meta] = {}
 
@@ -30,6 +31,7 @@ class Meta:
         "extents",
         "grad_name",
         "is_leaf",
+        "layout",
         "numel",
         "offset",
         "requires_grad",
@@ -48,6 +50,7 @@ class Meta:
     grad_name: str | None
     numel: int
     at_zero: Meta
+    layout: tuple[Size, Strides, int]
     extents: tuple[int, ...]  # the shape as NumPy takes it most quickly,
     steps: tuple[int, ...] | None  # and the strides in bytes; None: row-major
     silent: bool  # whether autograd does not count what is written through it: `x.data`, its views
@@ -110,6 +113,8 @@ def meta_of(
             _interned.clear()  # the tree holds what it still uses; new equal metas merely miss once
         meta = Meta()
         meta.dtype, meta.shape, meta.strides, meta.offset = dtype, Size(shape), strides, offset
+        meta.layout = (meta.shape, strides, offset)
+        leave_to_reference_counts(meta.layout)
         meta.requires_grad, meta.is_leaf, meta.grad_name = requires_grad, is_leaf, grad_name
         meta.born, meta.silent = born, silent
         meta.numel = element_count(shape)

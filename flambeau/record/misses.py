@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+from flambeau.ops.value import leave_to_reference_counts
 from flambeau.record.events import step
 from flambeau.record.explaining import explain, warn_of_softmax
 from flambeau.record.flushing import flush
@@ -58,6 +59,7 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     state.effects = tuple((n, m) for n, m in trace.take_changes() if n < first)
     state.metas = tuple(record.meta for record in trace.tensors[first:])
     state.meta = state.metas[0] if state.metas else None
+    leave_to_reference_counts(state.metas)
     changed = [meta for _, meta in state.effects]
     state.tracked = state.tracked or any(m.requires_grad for m in (*state.metas, *changed))
     state.number = first

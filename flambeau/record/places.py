@@ -9,6 +9,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from flambeau.core.notice import PACKAGE
+from flambeau.ops.value import leave_to_reference_counts
 
 # The code of `Module.__call__`: the floor of modules puts it here.
 MODULE_CALLS: set[CodeType] = set()
@@ -39,7 +40,11 @@ def users_place() -> Place | None:
         elif found is None and not code.co_filename.startswith(PACKAGE):
             found = code.co_filename, frame.f_lineno
         frame = frame.f_back
-    return None if found is None else Place(*found, _path(calls))
+    if found is None:
+        return None
+    place = Place(*found, _path(calls))
+    leave_to_reference_counts(place)
+    return place
 
 
 def warn_user(words: str) -> None:

@@ -22,7 +22,7 @@ from flambeau.core.errors import FoundNaN
 from flambeau.execute import reference
 from flambeau.execute.reference import heap
 from flambeau.graph.program import Program
-from flambeau.ops.value import Value
+from flambeau.ops.value import Value, leave_to_reference_counts
 from flambeau.record.background import Pending
 from flambeau.record.chain import Frame, Saved
 from flambeau.record.handle import Family, Handle
@@ -113,6 +113,8 @@ class FamilySpec:
         origins: list[tuple[int, Value, bool]],
         first: int = -1,
     ) -> None:
+        leave_to_reference_counts(numbers)
+        leave_to_reference_counts(entered)
         self.numbers = numbers
         self.first = first
         self.entered = entered

@@ -14,6 +14,8 @@ from flambeau.core.shapes import Shape, Strides
 from flambeau.ops.value import Value, leave_to_reference_counts
 from flambeau.record.meta import Meta
 
+Layout = tuple[Shape, Strides, int]  # with the offset, in elements
+
 
 class StorageRecord:
     """Memory as the trace sees it: `size` elements of `dtype`, known base or made here.
@@ -37,6 +39,15 @@ class StorageRecord:
         return self.version - self.silent
 
 
+def origin_of(
+    storage: StorageRecord, version: int, name: str, silent: int | None, layout: Layout
+) -> Origin:
+    """An `Origin` that the garbage collector need not visit."""
+    found = Origin(storage, version, name, silent, layout)
+    leave_to_reference_counts(found)
+    return found
+
+
 class Origin(NamedTuple):
     """Where a value stands in memory: what an op has read of a tensor, or given to one.
 
@@ -48,7 +59,7 @@ class Origin(NamedTuple):
     version: int
     name: str
     silent: int | None
-    layout: tuple[Shape, Strides, int]
+    layout: Layout
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -86,7 +97,7 @@ class Group:
         self.flat: Value | None = None
         self.home: Value | None = None
         self.entered: Value | None = None
-        self.values: dict[tuple[Shape, Strides, int], Value] = {}
+        self.values: dict[Layout, Value] = {}
         leave_to_reference_counts(self)
 
 
@@ -114,8 +125,8 @@ class TensorRecord:
         leave_to_reference_counts(self)
 
     @property
-    def layout(self) -> tuple[Shape, Strides, int]:
-        return self.meta.shape, self.meta.strides, self.meta.offset
+    def layout(self) -> Layout:
+        return self.meta.layout
 
 
 class FunctionRecord:

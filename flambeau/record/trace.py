@@ -38,7 +38,14 @@ from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.meta import Meta, meta_of
-from flambeau.record.records import FunctionRecord, Group, Origin, StorageRecord, TensorRecord
+from flambeau.record.records import (
+    FunctionRecord,
+    Group,
+    Origin,
+    StorageRecord,
+    TensorRecord,
+    origin_of,
+)
 from flambeau.record.restricted import birth, follows_base, refusal
 from flambeau.record.storage import HOPELESS, too_large
 
@@ -282,7 +289,7 @@ class Trace:
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
         group.values[record.layout] = group.home = value
-        self.origins[value] = Origin(storage, 0, self.event, 0, record.layout)
+        self.origins[value] = origin_of(storage, 0, self.event, 0, record.layout)
         self.tensors.append(record)
         return record
 
@@ -438,7 +445,7 @@ class Trace:
         """The value is what the tensor shows of its memory now."""
         storage = tensor.storage
         silent = None if tensor.meta.silent else storage.silent
-        self.origins[value] = Origin(storage, storage.version, name, silent, tensor.layout)
+        self.origins[value] = origin_of(storage, storage.version, name, silent, tensor.layout)
 
     def current(self, value: Value) -> Value:
         """What derivatives see of a value: what is there now, if written through `x.data`."""
@@ -591,7 +598,7 @@ class Trace:
             if found.version != storage.version:
                 counted = None if silent else storage.silent
                 layout = (flat.shape, (1,), 0)
-                self.origins[flat] = Origin(storage, storage.version, "", counted, layout)
+                self.origins[flat] = origin_of(storage, storage.version, "", counted, layout)
 
     def is_base(self, tensor: TensorRecord) -> bool:
         """Whether a tensor is the first of its group: what is written to others changes it."""
