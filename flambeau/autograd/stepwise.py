@@ -53,7 +53,8 @@ def goes_through_pieces(rec: Any) -> bool:
     """Whether what has entered goes back through a piece of a loop."""
     if not rec.frames or OPTIONS.sync or recorder.LOCAL.capture is not None:
         return False
-    return any(frame.trace.state.looped for frame, _ in rec.frames)
+    states = [frame.trace.state for frame, _ in rec.frames]  # None: forgotten
+    return any(state is not None and state.looped for state in states)
 
 
 def through_frames(

@@ -358,7 +358,7 @@ def make_leaf(trace: Trace, tensor: TensorRecord, flag: bool) -> None:
         group.leaf = len(trace.leaves)
         trace.leaves.append(tensor.number)
         group.flat = source.leaf(group.flat, group.leaf)
-    tensor.group = group
+    trace.regroup(tensor, group)
     trace.change_meta(
         tensor.number,
         tensor.meta.replaced(

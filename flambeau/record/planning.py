@@ -89,12 +89,15 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
     groups: dict[int, list[int]] = {}
     for number in sorted({*live, *_written_members(trace)}):
         groups.setdefault(id(trace.tensors[number].group), []).append(number)
+    members: dict[int, list[int]] = {}
+    for number in sorted(trace.entered):
+        members.setdefault(id(trace.tensors[number].group), []).append(number)
     specs = []
     for numbers in groups.values():
         tensors = [trace.tensors[number] for number in numbers]
         group = tensors[0].group
         base = -1 if group.storage.base is None else group.storage.base
-        entered = [n for n in sorted(trace.entered) if trace.tensors[n].group is group]
+        entered = members.get(id(group), [])
         views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
         first = next((t.number for t in tensors if trace.is_base(t)), -1)
         if not views:

@@ -21,15 +21,17 @@ class StorageRecord:
     """Memory as the trace sees it: `size` elements of `dtype`, known base or made here.
 
     `version` counts the writes; `silent` those through `x.data`, which autograd does not count.
+    `eldest` is the number of its first tensor.
     """
 
-    __slots__ = ("base", "data", "dtype", "silent", "size", "version")
+    __slots__ = ("base", "data", "dtype", "eldest", "silent", "size", "version")
 
     def __init__(self, dtype: DType, size: int, base: int | None) -> None:
         self.dtype = dtype
         self.size = size
         self.base = base
         self.version = self.silent = 0
+        self.eldest = -1
         self.data: Value | None = None  # flat; None while only a group's logical value exists
         leave_to_reference_counts(self)
 
@@ -85,14 +87,15 @@ class Group:
 
     `home` is what the op gave to which the history belongs, where it gave all of the tensor that
     the others are views of: gradients go there whatever has been written past autograd since.
-    `entered` is the history that a copy has entered with.
+    `entered` is the history that a copy has entered with, `eldest` the number of the first tensor.
     """
 
-    __slots__ = ("entered", "flat", "home", "leaf", "storage", "values", "version")
+    __slots__ = ("eldest", "entered", "flat", "home", "leaf", "storage", "values", "version")
 
     def __init__(self, storage: StorageRecord, leaf: int | None = None) -> None:
         self.storage = storage
         self.leaf = leaf
+        self.eldest = -1
         self.version = storage.version
         self.flat: Value | None = None
         self.home: Value | None = None
@@ -117,6 +120,10 @@ class TensorRecord:
         self.meta = meta
         self.storage = storage
         self.group = group
+        if storage.eldest < 0:
+            storage.eldest = number
+        if group.eldest < 0:
+            group.eldest = number
         self.retains = False
         self.first: bool | None = None
         self.own: tuple[int, Value] | None = None

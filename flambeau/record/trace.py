@@ -124,7 +124,8 @@ class Trace:
         plain = meta.replaced(requires_grad=False, is_leaf=True, grad_name=None)
         record = self.enter(plain)
         value = self.tracked_value(number)
-        group = record.group = self._history_of(record, value)
+        group = self._history_of(record, value)
+        self.regroup(record, group)
         group.entered = group.flat
         record.meta = meta
         return record
@@ -378,11 +379,7 @@ class Trace:
     def data(self, storage: StorageRecord) -> Value:
         """The storage's elements now, flat and without history."""
         if storage.data is None:
-            for tensor in self.tensors:
-                if tensor.storage is storage:
-                    storage.data = self.flat(tensor.group)
-                    break
-        assert storage.data is not None
+            storage.data = self.flat(self.tensors[storage.eldest].group)
         return storage.data
 
     def flat(self, group: Group) -> Value:
@@ -604,7 +601,14 @@ class Trace:
         """Whether a tensor is the first of its group: what is written to others changes it."""
         if tensor.first is not None:
             return tensor.first
-        return all(t.group is not tensor.group for t in self.tensors[: tensor.number])
+        return tensor.group.eldest == tensor.number
+
+    def regroup(self, tensor: TensorRecord, group: Group) -> None:
+        """The tensor goes over to a new group."""
+        old, tensor.group, group.eldest = tensor.group, group, tensor.number
+        if old.eldest == tensor.number:
+            others = (t.number for t in self.tensors if t.group is old)
+            old.eldest = next(others, -1)
 
     def _of_its_own(self, value: Value) -> Value:
         """The value, as another one where it is already that of some tensor (a derivative that
