@@ -1,6 +1,6 @@
 """Moments and norms: variance, deviation, p-norms, distances, log-sum-exp.
 
-Half precision is folded in float32.
+Half precision is folded in float32; variances of float32 are in double precision.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import warnings
 from functools import partial
 from typing import Any, cast
 
+from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import wrap_axes
 from flambeau.functional.folding import (
@@ -60,7 +61,8 @@ def _moments(
             "factor (input numel divided by output numel).",
             stacklevel=2,
         )
-    data = wide(x)
+    # In double precision, as in PyTorch: squares of large numbers are no float32.
+    data = ar.cast(x, dtypes.float64) if x.dtype is dtypes.float32 else wide(x)
     center = ar.div(folded(red.sum_, data, axes, True), float(count))
     distance = ar.sub(data, center)
     square = ar.mul(distance, ar.conj(distance))

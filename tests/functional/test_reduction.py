@@ -278,3 +278,15 @@ def test_result_is_never_the_operand() -> None:
     for name in ("sum", "amax", "prod"):
         result: Tensor = getattr(MINE, name)(x)
         assert result is not x and result.data_ptr() != x.data_ptr()
+
+
+@pytest.mark.parametrize("size", [1e15, 3e19, 1e27, 2e38])
+@pytest.mark.parametrize("name", ["var", "std", "var_mean", "std_mean"])
+def test_spread_of_large_numbers(name: str, size: float) -> None:
+    """Squares that float32 cannot hold: random program 1,086,931."""
+    for case in (
+        lambda t, x: getattr(t, name)(x * size),
+        lambda t, x: getattr(t, name)(x * size, 0),
+        lambda t, x: getattr(t, name)(x * size + size, -1, keepdim=True),
+    ):
+        check_values(case, draw(5, 7, seed=3).float().clamp(-1, 1))
