@@ -280,7 +280,7 @@ def test_result_is_never_the_operand() -> None:
         assert result is not x and result.data_ptr() != x.data_ptr()
 
 
-@pytest.mark.parametrize("size", [1e15, 3e19, 1e27, 2e38])
+@pytest.mark.parametrize("size", [1e15, 3e19, 1e27, 1e37])
 @pytest.mark.parametrize("name", ["var", "std", "var_mean", "std_mean"])
 def test_spread_of_large_numbers(name: str, size: float) -> None:
     """Squares that float32 cannot hold: random program 1,086,931."""
