@@ -28,6 +28,7 @@ from flambeau.autograd.modes import (
     set_grad_enabled,
 )
 from flambeau.core import dtypes as _dtypes
+from flambeau.core import errors as _errors
 from flambeau.core.device import device, get_default_device, set_default_device
 from flambeau.core.dtypes import DType as dtype
 from flambeau.core.dtypes import finfo, get_default_dtype, iinfo, set_default_dtype
@@ -228,24 +229,30 @@ def __getattr__(name: str) -> _Any:
     )
 
 
+def _tensor(input: _Any, name: str) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise _errors.not_a_tensor(name, "input", 1, input)
+    return input
+
+
 def is_floating_point(input: Tensor) -> _builtins.bool:
     """Whether the tensor's dtype is a float dtype."""
-    return input.is_floating_point()
+    return _tensor(input, "is_floating_point").is_floating_point()
 
 
 def is_complex(input: Tensor) -> _builtins.bool:
     """Whether the tensor's dtype is complex."""
-    return input.is_complex()
+    return _tensor(input, "is_complex").is_complex()
 
 
 def numel(input: Tensor) -> _builtins.int:
     """Number of elements."""
-    return input.numel()
+    return _tensor(input, "numel").numel()
 
 
 def is_nonzero(input: Tensor) -> _builtins.bool:
     """Whether a one-element tensor is not zero."""
-    return _builtins.bool(input)
+    return _builtins.bool(_tensor(input, "is_nonzero"))
 
 
 def result_type(tensor1: _Any, tensor2: _Any) -> dtype:

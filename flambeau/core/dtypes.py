@@ -7,6 +7,7 @@ end convert.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -191,6 +192,7 @@ def from_numpy(dtype: np.dtype[Any]) -> DType:
 
 
 _default_dtype = float32
+DEFAULT_FOLLOWERS: list[Callable[[], None]] = []  # called when the default dtype is another one
 
 
 def get_default_dtype() -> DType:
@@ -209,7 +211,10 @@ def set_default_dtype(dtype: DType) -> None:
         raise TypeError("only floating-point types are supported as the default type")
     if dtype.name in NAMED:
         raise TypeError(f"couldn't find storage object {dtype.scalar_name}Storage")
-    _default_dtype = dtype
+    if dtype is not _default_dtype:
+        _default_dtype = dtype
+        for follow in DEFAULT_FOLLOWERS:
+            follow()
 
 
 def default_complex_dtype() -> DType:

@@ -24,6 +24,17 @@ def add_note(error: BaseException, text: str) -> None:
     error.__dict__.setdefault("__notes__", []).append(text)
 
 
+def not_a_tensor(name: str, argument: str, position: int, operand: object) -> TypeError:
+    """PyTorch's error for an operand that should be a tensor."""
+    kind = type(operand)
+    # Types made in C bear their module's name in PyTorch's messages: numpy.ndarray.
+    made_in_python = kind.__flags__ & (1 << 9) or kind.__module__ == "builtins"
+    word = kind.__name__ if made_in_python else f"{kind.__module__}.{kind.__name__}"
+    return TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {word}"
+    )
+
+
 class LinAlgError(RuntimeError):
     """A matrix that has no such factorisation: singular, not positive-definite, not finite."""
 

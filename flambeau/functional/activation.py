@@ -468,6 +468,8 @@ PRELU = PureOp("prelu", _prelu, "PreluKernelBackward0", preserves=True)
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where positive, weight * x elsewhere; one weight, or one per channel (dimension 1)."""
+    if not isinstance(weight, Tensor):
+        raise not_a_tensor("prelu", weight, "weight", 2)
     return binary(PRELU, input, weight)
 
 

@@ -57,17 +57,17 @@ ZERO = CopyOp(
 )
 
 
-def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
-    """Overwrites this tensor with src (a tensor or a number), broadcast and converted."""
-    if isinstance(src, (bool, int, float, complex, np.number, np.bool_)):
+def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """Overwrites this tensor with other (a tensor or a number), broadcast and converted."""
+    if isinstance(other, (bool, int, float, complex, np.number, np.bool_)):
         from flambeau.functional.creation import tensor
 
-        src = tensor(src)
-    elif not isinstance(src, Tensor):
+        other = tensor(other)
+    elif not isinstance(other, Tensor):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    in_place(COPY, self, (src,))
+    in_place(COPY, self, (other,))
     return self
 
 

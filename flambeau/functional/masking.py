@@ -12,7 +12,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes
 from flambeau.functional import plain_answers
 from flambeau.functional.gathering import delivered, flat_value, refuse_shared
-from flambeau.functional.options import refuse_overflow
+from flambeau.functional.options import no_overload, refuse_overflow
 from flambeau.functional.views import expand
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -70,8 +70,15 @@ def _fitting(value: Any, dtype: DType) -> Any:
     return value
 
 
+def _refuse_mask(name: str, mask: Any, value: Any) -> None:
+    if not isinstance(mask, Tensor):
+        forms = "(Tensor mask, Tensor value)", "(Tensor mask, Number value)"
+        raise no_overload(name, (mask, value), forms)
+
+
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
+    _refuse_mask("masked_fill", mask, value)
     value = _fitting(value, input.dtype)
     op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
     made: Tensor = record(op, (input, mask, value))
@@ -80,6 +87,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """masked_fill in place."""
+    _refuse_mask("masked_fill_", mask, value)
     value = _fitting(value, self.dtype)
     in_place(
         MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.core import dtypes
+from flambeau.core import dtypes, errors
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.shapes import Strides
@@ -97,10 +97,7 @@ def image_strides(trace: Trace, number: int, shape: Shape) -> Strides | None:
 
 def not_a_tensor(name: str, given: Any, argument: str = "input", position: int = 1) -> TypeError:
     """The TypeError for an operand that is no tensor."""
-    return TypeError(
-        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
-        f"{type(given).__name__}"
-    )
+    return errors.not_a_tensor(name, argument, position, given)
 
 
 def number(name: str, argument: str, given: Any) -> float:

@@ -206,6 +206,16 @@ def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'")
 
 
+def no_overload(name: str, given: tuple[Any, ...], forms: tuple[str, ...]) -> TypeError:
+    """PyTorch's error for arguments that none of a function's forms takes."""
+    kinds = ", ".join("Tensor" if isinstance(g, Tensor) else type(g).__name__ for g in given)
+    lines = "".join(f" * {form}\n" for form in forms)
+    return TypeError(
+        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one "
+        f"of:\n{lines}"
+    )
+
+
 def refusing(kernel: str, function: Callable[..., Any], kinds: str = WHOLE) -> Callable[..., Any]:
     """A function of values without the dtypes that its kernel has not: in that of its operands
     together. Kinds of dtypes, and "h" for the half types.

@@ -13,6 +13,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.promotion import can_cast
 from flambeau.functional.options import (
     not_implemented,
@@ -103,11 +104,6 @@ def _unary_op(
     write = InplaceOp(name + "_", function, grad_name)
 
     def apply(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-        if not isinstance(input, Tensor):
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not "
-                f"{type(input).__name__}"
-            )
         result = unary(op, input)
         if exact:
             refuse_found_dtype(out, result.dtype)
@@ -254,6 +250,8 @@ isfinite, _ = _unary_op("isfinite", _isfinite)
 
 def positive(input: Tensor) -> Tensor:
     """`input` itself."""
+    if not isinstance(input, Tensor):
+        raise not_a_tensor("positive", "input", 1, input)
     if input.dtype is dtypes.bool_:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
@@ -272,9 +270,9 @@ def _binary_op(
 ) -> tuple[Callable[..., Tensor], Callable[..., Tensor], PureOp]:
     """The out-of-place and the in-place form of a two-operand op, and its event.
 
-    `numbers` says which operand of the function may be a Python number: "both" (one of them),
-    "second" or "none". (The in-place form takes what the function takes as second.) `second` is
-    what messages call the second operand.
+    `numbers` says which operands of the function may be Python numbers: "all", "both" (one of
+    them), "second" or "none". (The in-place form takes what the function takes as second.) `second`
+    is what messages call the second operand.
     """
     op = PureOp(name, function, grad_name, preserves=True, wraps=2)
     write = InplaceOp(name + "_", function, grad_name)
@@ -290,13 +288,17 @@ def _binary_op(
                 result = with_scalar(op, input, other)
             else:
                 result = record(op, (input, checked_operand(name, other)))
-        elif numbers != "both" or not isinstance(other, Tensor):
+        elif numbers != "all" and (numbers != "both" or not isinstance(other, Tensor)):
             raise not_a_tensor(name, "input", 1, input)
         else:
-            result = record(op, (checked_operand(name, input), other))
+            if not isinstance(other, Tensor):
+                other = checked_operand(name, other)
+            result = record(op, (checked_operand(name, input, first=True), other))
         return result if out is None else write_out(result, out)
 
     def apply_(input: Tensor, other: Any) -> Tensor:
+        if numbers == "none" and not isinstance(other, Tensor):
+            raise not_a_tensor(name + "_", second, 1, other)
         return in_place(write, input, (checked_operand(name, other),))
 
     apply.__name__ = apply.__qualname__ = name
@@ -306,7 +308,7 @@ def _binary_op(
     return apply, apply_, op
 
 
-def checked_operand(name: str, operand: Any) -> Any:
+def checked_operand(name: str, operand: Any, first: bool = False) -> Any:
     """A tensor or a Python number (NumPy scalars become one); TypeError for others."""
     if isinstance(operand, (Tensor, *NUMBERS)):
         return operand
@@ -316,17 +318,7 @@ def checked_operand(name: str, operand: Any) -> Any:
         and getattr(operand, "shape", None) == ()
     ):
         return operand.item()
-    raise not_a_tensor(name, "other", 2, operand)
-
-
-def not_a_tensor(name: str, argument: str, position: int, operand: Any) -> TypeError:
-    kind = type(operand)
-    # Types made in C bear their module's name in PyTorch's messages: numpy.ndarray.
-    made_in_python = kind.__flags__ & (1 << 9) or kind.__module__ == "builtins"
-    word = kind.__name__ if made_in_python else f"{kind.__module__}.{kind.__name__}"
-    return TypeError(
-        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {word}"
-    )
+    raise not_a_tensor(name, *(("input", 1) if first else ("other", 2)), operand)
 
 
 def _bool_arithmetic(name: str, a: Operand, b: Operand) -> None:
@@ -395,12 +387,14 @@ def _ordered(name: str, function: Callable[[Operand, Operand], Value]) -> Callab
     return real_only(f"{name} not implemented for complex tensors.", function, RuntimeError)
 
 
-_add_plain, _add_plain_, ADD = _binary_op("add", ar.add)
-_sub_plain, _sub_plain_, SUB = _binary_op("sub", _sub)
-mul, mul_, MUL = _binary_op("mul", ar.mul)
-_div_plain, _div_plain_, DIV = _binary_op("div", ar.div)
+_add_plain, _add_plain_, ADD = _binary_op("add", ar.add, numbers="all")
+_sub_plain, _sub_plain_, SUB = _binary_op("sub", _sub, numbers="all")
+mul, mul_, MUL = _binary_op("mul", ar.mul, numbers="all")
+_div_plain, _div_plain_, DIV = _binary_op("div", ar.div, numbers="all")
 multiply, multiply_ = mul, mul_
-floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op("floor_divide", _floor_divide_alone)
+floor_divide, floor_divide_, FLOOR_DIVIDE = _binary_op(
+    "floor_divide", _floor_divide_alone, numbers="all"
+)
 remainder, remainder_, REMAINDER = _binary_op("remainder", _remainder)
 fmod, fmod_, _F = _binary_op("fmod", _fmod, numbers="second")
 maximum, _, MAXIMUM = _binary_op("maximum", _ordered("maximum", ar.maximum), numbers="none")

@@ -7,9 +7,10 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import Shape, Strides
 from flambeau.functional.options import not_implemented, refuse_numbers
-from flambeau.functional.pointwise import checked_operand, convert, not_a_tensor, write_out
+from flambeau.functional.pointwise import checked_operand, convert, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.primitive import Primitive

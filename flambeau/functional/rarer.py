@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.size import Size
 from flambeau.functional.creation import tensor
 from flambeau.functional.folding import checked
@@ -49,7 +50,9 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
 
 def is_nonzero(input: Tensor) -> bool:
     """Whether the only element is not zero."""
-    return bool(checked("is_nonzero", input))
+    if not isinstance(input, Tensor):
+        raise not_a_tensor("is_nonzero", "input", 1, input)
+    return bool(input)
 
 
 def broadcast_shapes(*shapes: Any) -> Size:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
 from flambeau.functional.neural import ImageOp
 from flambeau.functional.options import axis_name, refuse_overflow, refusing
@@ -212,6 +213,8 @@ ROT90 = Rot90Op("rot90")
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """A quarter turn, k times, in the plane of two dimensions."""
+    if not isinstance(input, Tensor):
+        raise not_a_tensor("rot90", "input", 1, input)
     rank = len(input._meta.shape)
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")

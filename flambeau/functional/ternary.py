@@ -9,9 +9,15 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.notice import warn_once
-from flambeau.functional.options import not_implemented, refuse_numbers, type_name
-from flambeau.functional.pointwise import not_a_tensor, write_out
+from flambeau.functional.options import (
+    no_overload,
+    not_implemented,
+    refuse_numbers,
+    type_name,
+)
+from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.source import with_derivative
@@ -93,10 +99,19 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     return in_place(CLAMP_, input, (min, max))
 
 
-def _refuse_bounds(input: Tensor, *bounds: Any) -> None:
+def _refuse_bounds(input: Any, *bounds: Any) -> None:
+    given = [b for b in bounds if b is not None]
+    if not isinstance(input, Tensor) or len({isinstance(b, Tensor) for b in given}) > 1:
+        raise no_overload("clamp", (input, *given), _CLAMP_FORMS)
     if any(type(b) is complex for b in bounds):
         return
-    refuse_numbers((input, *(b for b in bounds if b is not None)), *bounds)
+    refuse_numbers((input, *given), *bounds)
+
+
+_CLAMP_FORMS = (
+    "(Tensor input, Tensor min = None, Tensor max = None, *, Tensor out = None)",
+    "(Tensor input, Number min = None, Number max = None, *, Tensor out = None)",
+)
 
 
 clip, clip_ = clamp, clamp_
@@ -167,12 +182,16 @@ _CHOICES = (Tensor, bool, int, float, complex, np.number, np.bool_)
 
 
 def _no_such_where(*given: Any) -> TypeError:
-    kinds = ", ".join("Tensor" if isinstance(g, Tensor) else type(g).__name__ for g in given)
-    return TypeError(
-        f"where() received an invalid combination of arguments - got ({kinds}), but expected one "
-        "of:\n * (Tensor condition)\n * (Tensor condition, Tensor input, Tensor other, *, Tensor "
-        "out = None)\n(input and other may be numbers)"
-    )
+    return no_overload("where", given, _WHERE_FORMS)
+
+
+_WHERE_FORMS = (
+    "(Tensor condition)",
+    "(Tensor condition, Tensor input, Tensor other, *, Tensor out = None)",
+    "(Tensor condition, Number self, Tensor other)",
+    "(Tensor condition, Tensor input, Number other)",
+    "(Tensor condition, Number self, Number other)",
+)
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
@@ -220,8 +239,20 @@ LERP = PureOp("lerp", _lerp, preserves=True)
 LERP_ = InplaceOp("lerp_", _lerp, "LerpBackward0")
 
 
+def _refuse_numbers_to_lerp(input: Any, end: Any, weight: Any) -> None:
+    if not isinstance(input, Tensor) or not isinstance(end, Tensor):
+        raise no_overload("lerp", (input, end, weight), _LERP_FORMS)
+
+
+_LERP_FORMS = (
+    "(Tensor input, Tensor end, Tensor weight, *, Tensor out = None)",
+    "(Tensor input, Tensor end, Number weight, *, Tensor out = None)",
+)
+
+
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input)."""
+    _refuse_numbers_to_lerp(input, end, weight)
     if input.dtype.kind == "f":
         refuse_numbers((input,), weight, finer=True)
     return write_out(record(LERP, (input, end, weight)), out)
@@ -229,6 +260,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     """lerp in place."""
+    _refuse_numbers_to_lerp(self, end, weight)
     if self.dtype.kind == "f":
         refuse_numbers((self,), weight, finer=True)
     return in_place(LERP_, self, (end, weight))
@@ -309,6 +341,14 @@ def _value_first(function: Any, tensor: Any, given: tuple[Any, ...], **options: 
     return factor_first(function, tensor, given, "value", ("tensor1", "tensor2"), **options)
 
 
+def _tensors(name: str, input: Any, tensor1: Any, tensor2: Any) -> None:
+    """TypeError where one of the three is none."""
+    named = ("input", input), ("tensor1", tensor1), ("tensor2", tensor2)
+    for position, (argument, operand) in enumerate(named):
+        if not isinstance(operand, Tensor):
+            raise not_a_tensor(name, argument, position + (name[-1] != "_"), operand)
+
+
 def addcmul(
     input: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1,
     out: Tensor | None = None,
@@ -316,6 +356,7 @@ def addcmul(
     """input + value * tensor1 * tensor2 (the factor may come second)."""
     if old:
         return _value_first(addcmul, input, (tensor1, tensor2, *old), out=out)
+    _tensors("addcmul", input, tensor1, tensor2)
     refuse_numbers((input, tensor1, tensor2), value, finer=True)
     return write_out(record(ADDCMUL, (input, tensor1, tensor2, value)), out)
 
@@ -332,6 +373,7 @@ def addcdiv(
     """input + value * tensor1 / tensor2 (the factor may come second)."""
     if old:
         return _value_first(addcdiv, input, (tensor1, tensor2, *old), out=out)
+    _tensors("addcdiv", input, tensor1, tensor2)
     _refuse_scale(input, tensor1, tensor2, value)
     return write_out(record(ADDCDIV, (input, tensor1, tensor2, value)), out)
 
@@ -340,6 +382,7 @@ def addcmul_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any 
     """addcmul in place."""
     if old:
         return _value_first(addcmul_, self, (tensor1, tensor2, *old))
+    _tensors("addcmul_", self, tensor1, tensor2)
     refuse_numbers((self, tensor1, tensor2), value, finer=True)
     return in_place(ADDCMUL_, self, (tensor1, tensor2, value))
 
@@ -348,5 +391,6 @@ def addcdiv_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any 
     """addcdiv in place."""
     if old:
         return _value_first(addcdiv_, self, (tensor1, tensor2, *old))
+    _tensors("addcdiv_", self, tensor1, tensor2)
     _refuse_scale(self, tensor1, tensor2, value)
     return in_place(ADDCDIV_, self, (tensor1, tensor2, value))

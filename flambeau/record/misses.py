@@ -5,7 +5,9 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+from flambeau.core.dtypes import DEFAULT_FOLLOWERS
 from flambeau.ops.value import leave_to_reference_counts
+from flambeau.record.changes import CHANGES
 from flambeau.record.events import step
 from flambeau.record.explaining import explain, warn_of_softmax
 from flambeau.record.flushing import flush
@@ -171,3 +173,25 @@ def note_new_state() -> None:
     _Bound.states += 1
     if _Bound.states > OPTIONS.states:
         _Bound.states = prune(list(ROOTS.values()), OPTIONS.states // 2)
+
+
+def forget_all() -> None:
+    """Forgets every stream of events: what they lead to has changed, for all threads."""
+    CHANGES.count += 1
+    stack = list(ROOTS.values())
+    while stack:
+        state = stack.pop()
+        stack += state.next.values()
+        state.next.clear()
+        state.plans.clear()
+    _Bound.states = 0
+
+
+def _default_dtype_changed() -> None:
+    """Numbers and whole tensors lead to other dtypes from here on."""
+    if not LOCAL.levels:
+        flush()
+    forget_all()
+
+
+DEFAULT_FOLLOWERS.append(_default_dtype_changed)

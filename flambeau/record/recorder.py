@@ -17,6 +17,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from flambeau.core.errors import not_a_tensor
 from flambeau.record.entering import NATIVE, PLAIN, Together, enter, enter_all, enter_slowly
 from flambeau.record.events import DATA, DETACH
 from flambeau.record.flushing import (
@@ -144,6 +145,8 @@ def unary(op: Any, x: Handle, attributes: Any = None) -> Any:
         out = _known_op(rec, op, attributes, x)
         if out is not None:
             return out
+    if not isinstance(x, _handle_class):
+        raise not_a_tensor(op.name, "input", 1, x)
     try:
         key = (op, x._num if x._rec is rec else enter(rec, x, op), attributes)
         state = rec.state.next.get(key) or miss(rec, key)
@@ -372,7 +375,10 @@ def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
 
 def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None) -> Any:
     """Records a write into `target`; returns it."""
-    storage, rec = target._storage, LOCAL.rec
+    try:
+        storage, rec = target._storage, LOCAL.rec
+    except AttributeError:
+        raise not_a_tensor(op.name, "input", 1, target) from None
     asked = _known_op is None
     if storage is not None:
         if storage.readers:

@@ -20,11 +20,10 @@ from flambeau.ops import reduction, view
 from flambeau.ops.randomness import require
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import state_of
-from flambeau.record.changes import CHANGES
 from flambeau.record.flushing import flush
+from flambeau.record.misses import forget_all
 from flambeau.record.options import OPTIONS
 from flambeau.record.places import Place
-from flambeau.record.recording import ROOTS
 from flambeau.record.tree import State
 
 
@@ -34,10 +33,7 @@ def watch(wanted: bool) -> None:
         return
     flush()
     OPTIONS.watch_nan = wanted
-    CHANGES.count += 1
-    for root in list(ROOTS.values()):
-        root.next.clear()
-        root.plans.clear()
+    forget_all()
 
 
 def watched(program: Program) -> Program:

@@ -336,8 +336,8 @@ class TensorMethods(Handle):
         """The address of the first element."""
     def contiguous(self, memory_format: Any = ...) -> Tensor:
         """Itself when it lies contiguously in memory, else a copy that does."""
-    def copy_(self, src: Any, non_blocking: _bool = False) -> Tensor:
-        """Overwrites this tensor with src (a tensor or a number), broadcast and converted."""
+    def copy_(self, other: Any, non_blocking: _bool = False) -> Tensor:
+        """Overwrites this tensor with other (a tensor or a number), broadcast and converted."""
     def copysign(self, other: Any, *, out: Tensor | None = None) -> Tensor:
         """The elementwise copysign of `input` and `other`, broadcast and promoted."""
     def copysign_(self, other: Any) -> Tensor:

@@ -652,6 +652,8 @@ def default_dtype_changes(t: Any) -> Any:
             y = t.arange(3) / 7 + x.sum()
             z = t.tensor([0.1, 0.2, 0.3]) * y
             found.append((str(z.dtype).split(".")[-1], z.tolist(), str((t.ones(2) > 0).dtype)[-4:]))
+            for made in (t.arange(3).sqrt(), t.arange(3) + 0.5, t.add(1, 2.5), t.div(1, 3)):
+                found.append((str(made.dtype).split(".")[-1], made.tolist()))
     finally:
         t.set_default_dtype(t.float32)
     return found
