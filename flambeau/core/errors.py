@@ -24,6 +24,17 @@ def add_note(error: BaseException, text: str) -> None:
     error.__dict__.setdefault("__notes__", []).append(text)
 
 
+# What a write is refused for that reads some of its own memory, or writes an element twice.
+SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to "
+    "a single memory location. Please clone() the tensor before performing the operation."
+)
+WRITTEN_TWICE = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single "
+    "memory location. Please clone() the tensor before performing the operation."
+)
+
+
 def not_a_tensor(name: str, argument: str, position: int, operand: object) -> TypeError:
     """PyTorch's error for an operand that should be a tensor."""
     kind = type(operand)

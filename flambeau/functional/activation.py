@@ -319,7 +319,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
     """x times the standard normal distribution function of x (or its tanh approximation)."""
     result = GELU(input, False, (approximate,))
-    return result if out is None else write_out(result, out)
+    return result if out is None else write_out(result, out, beside=(input,))
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -354,13 +354,13 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """x, or 0 where |x| <= lambd."""
     result = HARDSHRINK(input, False, (lambd,))
-    return result if out is None else write_out(result, out)
+    return result if out is None else write_out(result, out, beside=(input,))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """x moved towards 0 by lambd; 0 where |x| <= lambd."""
     result = SOFTSHRINK(input, False, (lambd,))
-    return result if out is None else write_out(result, out)
+    return result if out is None else write_out(result, out, beside=(input,))
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -373,7 +373,7 @@ def softplus(
 ) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
     result = SOFTPLUS(input, False, (beta, threshold))
-    return result if out is None else write_out(result, out)
+    return result if out is None else write_out(result, out, beside=(input,))
 
 
 def softsign(input: Tensor) -> Tensor:

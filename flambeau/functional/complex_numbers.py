@@ -69,13 +69,13 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
             f"Expected object of scalar type {made.dtype.scalar_name} but got scalar type "
             f"{out.dtype.scalar_name} for argument 'out'"
         )
-    return write_out(made, out)
+    return write_out(made, out, beside=(real, imag))
 
 
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex tensor of absolute values and angles in radians."""
     checked("polar", abs, "abs"), checked("polar", angle, "angle", 2)
-    return write_out(binary(POLAR, abs, angle), out)
+    return write_out(binary(POLAR, abs, angle), out, beside=(abs, angle))
 
 
 # ---- parts ---------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def set_imag(self: Tensor, value: Any) -> None:
 
 def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The angles in radians, in (-pi, pi]; 0 or pi for real numbers."""
-    return write_out(unary(ANGLE, checked("angle", input)), out)
+    return write_out(unary(ANGLE, checked("angle", input)), out, beside=(input,))
 
 
 # ---- views ---------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def conj(input: Tensor) -> Tensor:
 
 def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex conjugate as a new tensor; a real tensor itself."""
-    return write_out(conj(input), out)
+    return write_out(conj(input), out, beside=(input,))
 
 
 def conj_physical_(input: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ LOGIT_ = InplaceOp("logit_", _logit, "LogitBackward0")
 
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """log(x / (1 - x)) with x limited to [eps, 1 - eps] where eps is given."""
-    return write_out(record(LOGIT, (checked("logit", input), eps)), out)
+    return write_out(record(LOGIT, (checked("logit", input), eps)), out, beside=(input,))
 
 
 def logit_(input: Tensor, eps: float | None = None) -> Tensor:
@@ -164,7 +164,8 @@ _FREXP_RESULT = result_type("frexp", "mantissa", "exponent")
 
 def frexp(input: Tensor, *, out: Any = None) -> Any:
     """(mantissa, exponent): x = mantissa 2^exponent with 0.5 <= |mantissa| < 1."""
-    return _FREXP_RESULT(write_outs(record_many(FREXP, (checked("frexp", input),)), out))
+    results = record_many(FREXP, (checked("frexp", input),))
+    return _FREXP_RESULT(write_outs(results, out, beside=(input,)))
 
 
 # ---- two operands --------------------------------------------------------------------------------

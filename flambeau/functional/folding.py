@@ -103,8 +103,12 @@ def dtype_of(dtype: Any, out: Any = None) -> DType | None:
     return checked_dtype(dtype)
 
 
-def write_outs(results: Sequence[Tensor], out: Any, apart: Tensor | None = None) -> list[Tensor]:
-    """Delivers several results to `out=` (as many tensors, none in the memory of `apart`)."""
+def write_outs(
+    results: Sequence[Tensor], out: Any, apart: Tensor | None = None, beside: tuple[Any, ...] = ()
+) -> list[Tensor]:
+    """Delivers several results to `out=` (as many tensors, none in the memory of `apart`, or partly
+    in that of those `beside`).
+    """
     if out is None:
         return list(results)
     if apart is not None:
@@ -114,7 +118,7 @@ def write_outs(results: Sequence[Tensor], out: Any, apart: Tensor | None = None)
             refuse_shared(target, apart)
     if len(out) != len(results):
         raise TypeError(f"argument 'out' must be tuple of {len(results)} Tensors, not {len(out)}")
-    return [write_out(r, o) for r, o in zip(results, out, strict=True)]
+    return [write_out(r, o, beside=beside) for r, o in zip(results, out, strict=True)]
 
 
 # ---- on values -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import SHARED, WRITTEN_TWICE
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
 from flambeau.functional.options import (
     axis_name,
@@ -39,12 +40,6 @@ def delivered(result: Tensor, out: Tensor | None) -> Tensor:
     return write_same(result, out)
 
 
-SHARED = (
-    "unsupported operation: some elements of the input tensor and the written-to tensor refer to "
-    "a single memory location. Please clone() the tensor before performing the operation."
-)
-
-
 def refuse_shared(
     out: Tensor | None, *inputs: Tensor, shape: tuple[int, ...] | None = None
 ) -> None:
@@ -57,10 +52,7 @@ def refuse_shared(
     if shape is not None and tuple(out.shape) != shape:
         resize_out(out, shape)
     if any(s == 0 and n > 1 for n, s in zip(out.shape, out.stride())):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single memory location. Please clone() the tensor before performing the operation."
-        )
+        raise RuntimeError(WRITTEN_TWICE)
     storage = out._settled()
     for given in inputs:
         if out._meta.numel and given._meta.numel and given._settled() is storage:

@@ -183,7 +183,8 @@ def cross(
 ) -> Tensor:
     """The vector product along `dim` (the first axis of extent 3 unless told)."""
     checked("cross", other, "other", 2)
-    return write_same(binary(CROSS, checked("cross", input), other, (dim,)), out)
+    result = binary(CROSS, checked("cross", input), other, (dim,))
+    return write_same(result, out, beside=(input, other))
 
 
 @axis_name

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType, int64
+from flambeau.core.errors import SHARED
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.notice import warn_once
 from flambeau.core.shapes import Strides, broadcast_shapes, wrap_axis
@@ -215,7 +216,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         place = next(i for i, part in enumerate(parts) if not part._meta.shape)
         raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
     if out is not None:
-        from flambeau.functional.gathering import SHARED, refuse_shared
+        from flambeau.functional.gathering import refuse_shared
 
         refuse_shared(out, *parts)
         # A part that is `out` itself shares its memory, however empty, once that is resized.
@@ -241,7 +242,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     parts = checked_tensors("stack", tensors)
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
-    if out is None and type(dim) is int:
+    if out is not None:
+        from flambeau.functional.gathering import refuse_shared
+
+        refuse_shared(out, *parts)
+    elif type(dim) is int:
         joined = joined_at_once(parts, dim, new_axis=True)
         if joined is not None:
             return joined

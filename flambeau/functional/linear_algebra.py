@@ -307,7 +307,8 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of an element of one vector with one of another: [n, m]."""
-    return write_out(binary(OUTER, checked("outer", input), checked("outer", vec2, "vec2", 2)), out)
+    result = binary(OUTER, checked("outer", input), checked("outer", vec2, "vec2", 2))
+    return write_out(result, out, beside=(input, vec2))
 
 
 ger = outer
@@ -338,7 +339,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The Kronecker product."""
-    return write_out(binary(KRON, checked("kron", input), checked("kron", other, "other", 2)), out)
+    result = binary(KRON, checked("kron", input), checked("kron", other, "other", 2))
+    return write_out(result, out, beside=(input, other))
 
 
 # ---- products added to something -----------------------------------------------------------------
@@ -437,7 +439,8 @@ def _added(
         return _blend(x, product(a, b), beta, alpha, ignore)
 
     op = PureOp(name, function)
-    write = InplaceOp(name + "_", function, op.grad_name)
+    apart = False if name == "addr" else None
+    write = InplaceOp(name + "_", function, op.grad_name, apart=apart)
 
     def apply(input: Any, *operands: Any, out: Tensor | None = None, **named: Any) -> Tensor:
         if not named and len(operands) == 2 and type(operands[0]) is type(operands[1]) is Tensor:
@@ -447,7 +450,10 @@ def _added(
                 input, operands = operands[0], (input, *operands[1:])  # (beta, input, ..)
             others, attributes = _added_operands(name, (first, second), operands, named)
         result = record(op, (checked(name, input), *others), attributes)
-        return (write_out if name == "addr" else write_same)(result, out)
+        beside: tuple[Any, ...] = (input, *others) if name == "addr" else (input,)
+        if input._meta.shape != result._meta.shape:
+            beside = ()
+        return (write_out if name == "addr" else write_same)(result, out, beside=beside)
 
     def apply_(self: Tensor, *operands: Any, **named: Any) -> Tensor:
         others, attributes = _added_operands(name + "_", (first, second), operands, named)

@@ -145,7 +145,9 @@ def _masked_scatter(x: Value, places: Value, rows: Value) -> Value:
 
 
 MASKED_SCATTER = PureOp("masked_scatter", _masked_scatter)
-MASKED_SCATTER_ = InplaceOp("masked_scatter_", _masked_scatter, "MaskedScatterBackward0")
+MASKED_SCATTER_ = InplaceOp(
+    "masked_scatter_", _masked_scatter, "MaskedScatterBackward0", apart=None
+)
 
 
 def _mask_places(mask: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -13,8 +13,9 @@ from flambeau.core import dtypes
 from flambeau.core.device import check_available, get_default_device
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import SHARED, WRITTEN_TWICE
 from flambeau.core.promotion import result_dtype
-from flambeau.core.shapes import Shape
+from flambeau.core.shapes import Shape, overlaps_partly
 from flambeau.core.size import Size
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -137,12 +138,14 @@ def shape_of(size: tuple[Any, ...], name: str) -> Shape:
     return tuple(result)
 
 
-def finish(tensor: Tensor, requires_grad: bool, out: Tensor | None = None) -> Tensor:
-    """Applies `requires_grad` and `out`."""
+def finish(
+    tensor: Tensor, requires_grad: bool, out: Tensor | None = None, beside: tuple[Any, ...] = ()
+) -> Tensor:
+    """Applies `requires_grad` and `out` (see `write_out`)."""
     if out is not None:
         from flambeau.functional.pointwise import write_out
 
-        tensor = write_out(tensor, out, warns=False)
+        tensor = write_out(tensor, out, warns=False, beside=beside)
     if requires_grad and not (tensor.is_floating_point() or tensor.is_complex()):
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return tensor.requires_grad_() if requires_grad else tensor
@@ -199,6 +202,18 @@ def resize_out(out: Any, shape: tuple[int, ...], warns: bool = True) -> None:
     if warns and out._meta.numel:
         warnings.warn(RESIZED.format(list(out.shape), list(shape)), stacklevel=3)
     out.resize_(shape)
+
+
+def refuse_partly_shared(out: Any, inputs: tuple[Any, ...]) -> None:
+    """RuntimeError where `out` shows an element twice, or lies partly in an input's memory."""
+    shape, strides = out._meta.shape, out._meta.strides
+    if 0 not in shape and any(n > 1 and not stride for n, stride in zip(shape, strides)):
+        raise RuntimeError(WRITTEN_TWICE)
+    for given in inputs:
+        if isinstance(given, Tensor) and given is not out and given._settled() is out._settled():
+            layouts = [(t._meta.shape, t._meta.strides, t.storage_offset()) for t in (given, out)]
+            if overlaps_partly(*layouts):
+                raise RuntimeError(SHARED)
 
 
 def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:

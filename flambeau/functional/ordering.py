@@ -115,14 +115,16 @@ CumminResult = result_type("cummin", "values", "indices")
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
     """Running sums along `dim`; integers and bool give int64."""
     attributes = ("cumsum", dim_of("cumsum", dim), dtype_of(dtype, out))
-    return write_out(unary(CUMSUM, checked("cumsum", input), attributes), out)
+    result = unary(CUMSUM, checked("cumsum", input), attributes)
+    return write_out(result, out, beside=(input,))
 
 
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
     """Running products along `dim`; integers and bool give int64."""
     attributes = ("cumprod", dim_of("cumprod", dim), dtype_of(dtype, out))
-    return write_out(unary(CUMPROD, checked("cumprod", input), attributes), out)
+    result = unary(CUMPROD, checked("cumprod", input), attributes)
+    return write_out(result, out, beside=(input,))
 
 
 @numpy_names
@@ -158,7 +160,8 @@ def cummin(input: Tensor, dim: int, *, out: Any = None) -> Any:
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
     """log of the running sums of exponentials along `dim`."""
     attributes = (dim_of("logcumsumexp", dim),)
-    return write_out(unary(LOGCUMSUMEXP, checked("logcumsumexp", input), attributes), out)
+    result = unary(LOGCUMSUMEXP, checked("logcumsumexp", input), attributes)
+    return write_out(result, out, beside=(input,))
 
 
 # ---- differences and integrals -------------------------------------------------------------------
@@ -231,7 +234,8 @@ def diff(
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     operands = (checked("diff", input), prepend, append)
-    return write_out(record(DIFF, operands, (int(n), dim_of("diff", dim))), out)
+    result = record(DIFF, operands, (int(n), dim_of("diff", dim)))
+    return write_out(result, out, beside=operands)
 
 
 def _area(op: PureOp, y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
@@ -319,7 +323,7 @@ def sort(
     """(sorted values, indices) along `dim`, always stable; NaN is the largest."""
     op = STABLE_SORT if stable else SORT
     results = record_many(op, (checked("sort", input),), (dim_of("sort", dim), bool(descending)))
-    return SortResult(write_outs(results, out))
+    return SortResult(write_outs(results, out, beside=(input,)))
 
 
 @numpy_names
@@ -338,7 +342,7 @@ def argsort(
 
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sorted along the first axis."""
-    return write_same(sort(input, 0)[0], out)
+    return write_same(sort(input, 0)[0], out, beside=(input,))
 
 
 @numpy_names

@@ -21,6 +21,7 @@ from flambeau.functional.options import (
     refuse_found_dtype,
     refuse_numbers,
     refuse_other_dtype,
+    refuse_partly_shared,
     refusing,
     resize_out,
 )
@@ -36,13 +37,20 @@ from flambeau.tensor.tensor import Tensor
 
 NUMBERS = (bool, int, float, complex)
 COPY = CopyOp("copy_", lambda meta, value: value, "CopyBackwards", reads=False)
+# Tensors beside the value must not lie partly in the memory that is written.
+COPY_BESIDE = CopyOp("copy_", lambda meta, value, *beside: value, "CopyBackwards", reads=False)
 CONVERT = PureOp(
     "to", lambda x, dtype: ar.cast(x, dtype), "ToCopyBackward0", preserves=True, copies=True
 )
 
 
-def write_out(result: Tensor, out: Tensor | None, warns: bool = True) -> Tensor:
-    """Delivers a result to `out=`, resized when its shape differs (with a warning if `warns`)."""
+def write_out(
+    result: Tensor, out: Tensor | None, warns: bool = True, beside: tuple[Any, ...] = ()
+) -> Tensor:
+    """Delivers a result to `out=`, resized when its shape differs (with a warning if `warns`).
+
+    RuntimeError where `out` shares memory with one of the operands `beside`, unless it is that.
+    """
     if out is None:
         return result
     if result.requires_grad or out.requires_grad:
@@ -55,16 +63,18 @@ def write_out(result: Tensor, out: Tensor | None, warns: bool = True) -> Tensor:
             )
     refuse_cast(result.dtype, out.dtype)
     if out.shape != result.shape:
+        refuse_partly_shared(out, beside)
         resize_out(out, result.shape, warns)
-    return in_place(COPY, out, (result,))
+    operands = [x for x in beside if x is not out and isinstance(x, Tensor)]
+    return in_place(COPY_BESIDE, out, (result, *operands))
 
 
-def write_same(result: Tensor, out: Tensor | None) -> Tensor:
+def write_same(result: Tensor, out: Tensor | None, beside: tuple[Any, ...] = ()) -> Tensor:
     """write_out for kernels that convert nothing: `out` must be of the result's dtype."""
     if out is None:
         return result
     refuse_other_dtype(out, result.dtype)
-    return write_out(result, out)
+    return write_out(result, out, beside=beside)
 
 
 # ---- unary ---------------------------------------------------------------------------------------
@@ -107,7 +117,7 @@ def _unary_op(
         result = unary(op, input)
         if exact:
             refuse_found_dtype(out, result.dtype)
-        return result if out is None else write_out(result, out)
+        return result if out is None else write_out(result, out, beside=(input,))
 
     def apply_(input: Tensor) -> Tensor:
         return in_place(write, input)
@@ -294,7 +304,7 @@ def _binary_op(
             if not isinstance(other, Tensor):
                 other = checked_operand(name, other)
             result = record(op, (checked_operand(name, input, first=True), other))
-        return result if out is None else write_out(result, out)
+        return result if out is None else write_out(result, out, beside=(input, other))
 
     def apply_(input: Tensor, other: Any) -> Tensor:
         if numbers == "none" and not isinstance(other, Tensor):
@@ -501,7 +511,7 @@ def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
         return _add_plain(input, other, out=out)
     operands = (checked_operand("add", input), checked_operand("add", other), alpha)
     _refuse_alpha(operands)
-    return write_out(record(ADD_SCALED, operands), out)
+    return write_out(record(ADD_SCALED, operands), out, beside=operands)
 
 
 def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
@@ -512,7 +522,7 @@ def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
         return _sub_plain(input, other, out=out)
     operands = (checked_operand("sub", input), checked_operand("sub", other), alpha)
     _refuse_alpha(operands)
-    return write_out(record(SUB_SCALED, operands), out)
+    return write_out(record(SUB_SCALED, operands), out, beside=operands)
 
 
 def add_(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
@@ -571,7 +581,7 @@ def div(
         return _div_plain(input, other, out=out)
     _rounding(rounding_mode)
     operands = (checked_operand("div", input), checked_operand("div", other))
-    return write_out(record(DIV_MODE, operands, (rounding_mode,)), out)
+    return write_out(record(DIV_MODE, operands, (rounding_mode,)), out, beside=operands)
 
 
 def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
@@ -609,7 +619,7 @@ def round(input: Tensor, *, decimals: int | None = None, out: Tensor | None = No
     """Rounded half to even, to a number of decimals."""
     result = unary(ROUND, input, (decimals,))
     refuse_found_dtype(out, result.dtype)
-    return write_out(result, out)
+    return write_out(result, out, beside=(input,))
 
 
 def round_(input: Tensor, *, decimals: int | None = None) -> Tensor:
@@ -651,7 +661,8 @@ def nan_to_num(
     out: Tensor | None = None,
 ) -> Tensor:
     """NaN and infinities replaced by numbers (the dtype's limits by default)."""
-    return write_out(unary(NAN_TO_NUM, input, _replacements(nan, posinf, neginf)), out)
+    result = unary(NAN_TO_NUM, input, _replacements(nan, posinf, neginf))
+    return write_out(result, out, beside=(input,))
 
 
 def nan_to_num_(

@@ -103,7 +103,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
         exponent = checked_operand("pow", exponent)
         _refuse_exponent(input, exponent)
         result = unary(POW_SCALAR, input, _exponent(exponent))
-    return result if out is None else write_out(result, out)
+    return result if out is None else write_out(result, out, beside=(input, exponent))
 
 
 def pow_(self: Tensor, exponent: Any) -> Tensor:
@@ -136,7 +136,14 @@ def _powered(name: str, input: Any, exponent: Any) -> tuple[Any, Any]:
 
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """input ** exponent, computed in float64 (complex128)."""
-    return pow(*_powered("float_power", input, exponent), out=out)
+    base, power_ = _powered("float_power", input, exponent)
+    wanted = next(v.dtype for v in (base, power_) if isinstance(v, Tensor))
+    if out is not None and out.dtype is not wanted:
+        raise RuntimeError(
+            f"the output given to float_power has dtype {out.dtype.scalar_name} but the "
+            f"operation's result requires dtype {wanted.scalar_name}"
+        )
+    return pow(base, power_, out=out)
 
 
 def float_power_(self: Tensor, exponent: Any) -> Tensor:

@@ -419,7 +419,7 @@ def bernoulli(
         from flambeau.functional.creation import empty_like
 
         return finish(bernoulli_(empty_like(input), p, generator=generator), False, out)
-    return finish(_bernoulli_of(input, generator), False, out)
+    return finish(_bernoulli_of(input, generator), False, out, (input,))
 
 
 def _filling(kind: str, *names: str) -> Callable[..., Tensor]:
@@ -511,7 +511,7 @@ def normal(
         normal_(noise, generator=generator)
     plain = [recorder.detach(v) if isinstance(v, Tensor) else v for v in (std, mean)]
     drawn = noise.mul_(plain[0]).add_(plain[1])
-    return finish(_without_slope(drawn, mean, std), False, out)
+    return finish(_without_slope(drawn, mean, std), False, out, (mean, std))
 
 
 CHOSEN_AT_ONCE = (dtypes.float32, dtypes.float64)

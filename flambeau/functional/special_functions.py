@@ -179,7 +179,8 @@ def polygamma(n: Any, input: Any, *, out: Tensor | None = None) -> Tensor:
     """The n-th derivative of the digamma function."""
     if isinstance(n, Tensor):  # as a method: x.polygamma(n)
         n, input = input, n
-    return write_out(unary(POLYGAMMA, checked("polygamma", input), (_order(n),)), out)
+    result = unary(POLYGAMMA, checked("polygamma", input), (_order(n),))
+    return write_out(result, out, beside=(input,))
 
 
 def polygamma_(self: Tensor, n: int) -> Tensor:

@@ -175,7 +175,8 @@ def renorm(
 ) -> Tensor:
     """Each slice along `dim` scaled down to a p-norm of at most `maxnorm`."""
     attributes = (float(p), int(dim), float(maxnorm))
-    return write_same(unary(RENORM, checked("renorm", input), attributes), out)
+    result = unary(RENORM, checked("renorm", input), attributes)
+    return write_same(result, out, beside=(input,))
 
 
 @axis_name

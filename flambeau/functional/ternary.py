@@ -88,7 +88,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     _refuse_bounds(input, min, max)
-    return write_out(record(CLAMP, (input, min, max)), out)
+    return write_out(record(CLAMP, (input, min, max)), out, beside=(input, min, max))
 
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -122,7 +122,7 @@ def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     if not isinstance(input, Tensor):
         raise not_a_tensor("clamp_min", "input", 1, input)
     _refuse_bounds(input, min)
-    return write_out(record(CLAMP, (input, min, None)), out)
+    return write_out(record(CLAMP, (input, min, None)), out, beside=(input, min))
 
 
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
@@ -130,7 +130,7 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     if not isinstance(input, Tensor):
         raise not_a_tensor("clamp_max", "input", 1, input)
     _refuse_bounds(input, max)
-    return write_out(record(CLAMP, (input, None, max)), out)
+    return write_out(record(CLAMP, (input, None, max)), out, beside=(input, max))
 
 
 def clamp_min_(input: Tensor, min: Any) -> Tensor:
@@ -175,7 +175,8 @@ def where(
         raise _no_such_where(condition, *given)
     if condition.dtype is dtypes.uint8:
         warn_once(BYTES_FOR_TRUTHS)
-    return write_out(record(WHERE, (condition, input, other)), out)
+    operands = condition, input, other
+    return write_out(record(WHERE, operands), out, beside=operands)
 
 
 _CHOICES = (Tensor, bool, int, float, complex, np.number, np.bool_)
@@ -255,7 +256,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     _refuse_numbers_to_lerp(input, end, weight)
     if input.dtype.kind == "f":
         refuse_numbers((input,), weight, finer=True)
-    return write_out(record(LERP, (input, end, weight)), out)
+    operands = input, end, weight
+    return write_out(record(LERP, operands), out, beside=operands)
 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
@@ -358,7 +360,8 @@ def addcmul(
         return _value_first(addcmul, input, (tensor1, tensor2, *old), out=out)
     _tensors("addcmul", input, tensor1, tensor2)
     refuse_numbers((input, tensor1, tensor2), value, finer=True)
-    return write_out(record(ADDCMUL, (input, tensor1, tensor2, value)), out)
+    operands = input, tensor1, tensor2, value
+    return write_out(record(ADDCMUL, operands), out, beside=operands)
 
 
 def _refuse_scale(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: Any) -> None:
@@ -375,7 +378,8 @@ def addcdiv(
         return _value_first(addcdiv, input, (tensor1, tensor2, *old), out=out)
     _tensors("addcdiv", input, tensor1, tensor2)
     _refuse_scale(input, tensor1, tensor2, value)
-    return write_out(record(ADDCDIV, (input, tensor1, tensor2, value)), out)
+    operands = input, tensor1, tensor2, value
+    return write_out(record(ADDCDIV, operands), out, beside=operands)
 
 
 def addcmul_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1) -> Tensor:

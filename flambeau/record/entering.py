@@ -74,7 +74,7 @@ def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
     if distance < 0:
         enter_first(tensor)
     if meta.dtype is not storage.dtype:
-        return _enter_other_dtype(rec, tensor)
+        return enter_other_dtype(rec, tensor)
     key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
     state = rec.state.next.get(key) or miss(rec, key)
     entered = (tensor,)
@@ -339,7 +339,7 @@ def enter_first(tensor: Handle) -> NoReturn:
     raise Fronted(tensor)
 
 
-def _enter_other_dtype(rec: Recording, tensor: Handle) -> int:
+def enter_other_dtype(rec: Recording, tensor: Handle) -> int:
     """Bytes that the recording knows as another dtype: a new recording, or a copy where one op
     takes both.
     """

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import SHARED
 from flambeau.core.promotion import can_cast, result_dtype
 from flambeau.core.shapes import (
     Shape,
@@ -231,11 +232,7 @@ def _check_overlap(
         if (apart and overlaps(other.layout, written.layout)) or (
             overlaps_partly(other.layout, written.layout)
         ):
-            raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to "
-                "tensor refer to a single memory location. Please clone() the tensor before "
-                "performing the operation."
-            )
+            raise RuntimeError(SHARED)
 
 
 COMPARISONS = frozenset(("lt_", "le_", "gt_", "ge_"))  # whose result is a truth

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.core.shapes import storage_extent
-from flambeau.record.entering import enter, enter_first, snapshot_of
+from flambeau.record.entering import enter, enter_first, enter_other_dtype, snapshot_of
 from flambeau.record.events import Event
 from flambeau.record.flushing import flush, settle_other
 from flambeau.record.meta import meta_of
@@ -113,9 +113,8 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
             return enter(rec, tensor)
     if storage.recording is rec and storage.dtype is not tensor._meta.dtype:
         # The recording knows these bytes as another dtype (a view of a complex tensor's parts).
-        if rec.state.ops:
-            flush()
-            raise Flushed
+        if rec.state.ops or family.frame is None:
+            return enter_other_dtype(rec, tensor)
         return _enter_snapshot(rec, tensor, family)
     leaf = family.leaf
     if (

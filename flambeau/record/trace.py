@@ -22,6 +22,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import WRITTEN_TWICE
 from flambeau.core.shapes import (
     Shape,
     Strides,
@@ -670,11 +671,7 @@ class Trace:
             )
             raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
         if overlaps_itself(meta.shape, meta.strides):
-            raise RuntimeError(
-                "unsupported operation: more than one element of the written-to tensor refers to a "
-                "single "
-                "memory location. Please clone() the tensor before performing the operation."
-            )
+            raise RuntimeError(WRITTEN_TWICE)
 
     def take_changes(self) -> tuple[tuple[int, Meta], ...]:
         """The metas that the current event changed, forgotten."""
