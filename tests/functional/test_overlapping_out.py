@@ -1,5 +1,5 @@
-"""Writes (`out=`, in place) to memory that an operand shares, or that shows an element twice: refused
-as in PyTorch, in the same words; where it takes them, the same numbers.
+"""Writes (`out=`, in place) to memory that an operand shares, or that shows an element twice: what
+PyTorch refuses, in the same words; where it takes them, the same numbers.
 """
 
 from __future__ import annotations
