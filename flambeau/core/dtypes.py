@@ -191,6 +191,14 @@ def from_numpy(dtype: np.dtype[Any]) -> DType:
     )
 
 
+# What C++ calls them in PyTorch's messages, where that is not the name.
+C_NAMES = {
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
+    "uint8": "unsigned char", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
+
 _default_dtype = float32
 DEFAULT_FOLLOWERS: list[Callable[[], None]] = []  # called when the default dtype is another one
 

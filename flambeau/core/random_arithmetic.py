@@ -119,6 +119,8 @@ def fma64(a: Float64, b: float, c: float) -> Float64:
 
     Exact where the product neither overflows nor falls below the normal range.
     """
+    if not (math.isfinite(b) and math.isfinite(c)):
+        return a * b + c
     high, low = _two_product(a, np.full_like(a, b))
     sum_high, sum_low = _two_sum(np.full_like(a, c), low)
     top, rest = _two_sum(high, sum_high)

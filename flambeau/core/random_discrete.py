@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.dtypes import BY_NAME, C_NAMES
 from flambeau.core.random_arithmetic import Array, Float64, rounded_to
 from flambeau.core.random_state import Words, skip_words, take_words
 
@@ -37,7 +38,12 @@ def range_attributes(dtype: str, low: int | None = None, high: int | None = None
     dtype cannot hold, and warns where a float dtype does not hold all its integers.
     """
     if dtype not in _INTEGERS and dtype not in _DIGITS:
-        raise RuntimeError(f'"random_from_to" not implemented for {dtype}')
+        if low is None:
+            name = BY_NAME[dtype].scalar_name
+            raise NotImplementedError(f"\"random_kernel_cpu\" not implemented for '{name}'")
+        raise RuntimeError(
+            "check_random_bounds handles only integral, floating-point and boolean types"
+        )
     if low is None:
         if high is not None:
             raise TypeError("random_ with an upper bound takes a lower one (0)")
@@ -128,7 +134,7 @@ def _check_held(dtype: str, low: int, last: int) -> None:
         lowest, highest = _INTEGERS[dtype]
     for value, name in ((low, "from"), (last, "to - 1")):
         if not lowest <= value <= highest:
-            raise RuntimeError(f"{name} is out of bounds for {dtype}")
+            raise RuntimeError(f"{name} is out of bounds for {C_NAMES.get(dtype, dtype)}")
         digits = _DIGITS.get(dtype, 64)
         if abs(value) > 2**digits:
             warnings.warn(

@@ -77,6 +77,7 @@ __all__ = [
     "draw",
     "draw_and_advance",
     "initial_seed",
+    "check_parameters",
     "range_attributes",
     "result_dtype",
     "seed_state",
@@ -256,9 +257,22 @@ def _uniform16(dtype: str) -> Draw:
 # ---- normals -------------------------------------------------------------------------------------
 
 
-def _check_std(std: float) -> None:
-    if not std >= 0.0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+def check_parameters(kind: str, **given: float) -> None:
+    """RuntimeError where a distribution has no such parameters, whatever the dtype."""
+    if kind == "normal" and not given["std"] >= 0.0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {given['std']:g}")
+    if kind == "log_normal" and not given["std"] > 0.0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={given['std']:g}")
+    if kind == "bernoulli" and not 0.0 <= given["p"] <= 1.0:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={given['p']:g}")
+    if kind == "exponential" and not given["lambd"] > 0.0:
+        raise RuntimeError(
+            f"exponential_ expects lambda > 0.0, but found lambda={given['lambd']:g}"
+        )
+    if kind == "cauchy" and not given["sigma"] > 0.0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={given['sigma']:g}")
+    if kind == "geometric" and not 0.0 < given["p"] < 1.0:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={given['p']:g}")
 
 
 def _box_muller32(uniforms: Float32, mean: float, std: float) -> Float32:
@@ -338,7 +352,7 @@ def _normal(dtype: str) -> Kind:
     def draw_normal(
         state: Words, n: int, *, mean: float = 0.0, std: float = 1.0, contiguous: bool = True
     ) -> Drawn:
-        _check_std(std)
+        check_parameters("normal", std=std)
         if n < _NORMAL_BLOCK or not contiguous:
             values, after = _pairs(state, n)
             return rounded_to(fma64(values, std, mean), dtype), after
@@ -352,7 +366,7 @@ def _normal(dtype: str) -> Kind:
     def advance_normal(
         state: Words, n: int, *, mean: float = 0.0, std: float = 1.0, contiguous: bool = True
     ) -> Words:
-        _check_std(std)
+        check_parameters("normal", std=std)
         if n < _NORMAL_BLOCK or not contiguous:
             return _advance_pairs(state, n)
         return skip_words(state, _normal_words(dtype, n))
@@ -363,20 +377,15 @@ def _normal(dtype: str) -> Kind:
 def _log_normal(
     state: Words, n: int, *, mean: float = 1.0, std: float = 2.0, dtype: str = "float64"
 ) -> Drawn:
-    _check_log_normal(std)
+    check_parameters("log_normal", std=std)
     normals, after = _pairs(state, n)
     return rounded_to(libm(_exp, fma64(normals, std, mean)), dtype), after
-
-
-def _check_log_normal(std: float) -> None:
-    if not std > 0.0:
-        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
 
 
 def _advance_log_normal(
     state: Words, n: int, *, mean: float = 1.0, std: float = 2.0, dtype: str = "float64"
 ) -> Words:
-    _check_log_normal(std)
+    check_parameters("log_normal", std=std)
     return _advance_pairs(state, n)
 
 
@@ -391,15 +400,13 @@ def _exp(value: float) -> float:
 
 
 def _bernoulli(state: Words, n: int, *, p: float) -> Drawn:
-    if not 0.0 <= p <= 1.0:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+    check_parameters("bernoulli", p=p)
     uniforms, after = _unit64(state, n)
     return uniforms < p, after
 
 
 def _exponential(state: Words, n: int, *, rate: float = 1.0, dtype: str = "float64") -> Drawn:
-    if not rate > 0.0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={rate:g}")
+    check_parameters("exponential", lambd=rate)
     uniforms, after = _unit64(state, n)
     return rounded_to(-1.0 / rate * libm(math.log1p, -uniforms), dtype), after
 
@@ -407,16 +414,14 @@ def _exponential(state: Words, n: int, *, rate: float = 1.0, dtype: str = "float
 def _cauchy(
     state: Words, n: int, *, median: float = 0.0, sigma: float = 1.0, dtype: str = "float64"
 ) -> Drawn:
-    if not sigma > 0.0:
-        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+    check_parameters("cauchy", sigma=sigma)
     uniforms, after = _unit64(state, n)
     tangent = libm(math.tan, math.pi * (uniforms - 0.5))
     return rounded_to(fma64(tangent, sigma, median), dtype), after
 
 
 def _geometric(state: Words, n: int, *, p: float, dtype: str = "float64") -> Drawn:
-    if not 0.0 < p < 1.0:
-        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+    check_parameters("geometric", p=p)
     uniforms, after = _unit64(state, n)
     return rounded_to(np.ceil(libm_log(uniforms) / math.log1p(-p)), dtype), after
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from flambeau.core import dtypes, random_state
 from flambeau.distributions._torch import Tensor, default_generator
+from flambeau.functional.options import not_implemented, refuse_found_dtype
 from flambeau.tensor.tensor import from_array
 
 _BLOCK = 256
@@ -171,6 +172,15 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """Numbers of successes; `count` and `prob` have one shape."""
     if generator is not None:
         raise NotImplementedError("binomial(generator=...) is not supported")
+    for name, given in (("count", count), ("prob", prob)):
+        if not given.dtype.is_floating_point:
+            raise ValueError(
+                f"binomial only supports floating-point dtypes for {name}, got: "
+                f"{given.dtype.scalar_name}"
+            )
+    refuse_found_dtype(prob, count.dtype)
+    if count.dtype in (dtypes.float16, dtypes.bfloat16):
+        raise not_implemented("binomial_cpu", count.dtype)
     stream = Stream()
     counts, probs = (x._values().astype(np.float64).ravel().tolist() for x in (count, prob))
     drawn = [_binomial(n, p, stream) for n, p in zip(counts, probs)]

@@ -48,9 +48,10 @@ METHODS = {
         "select_scatter slice_inverse slice_scatter unsafe_chunk unsafe_split "
         "unsafe_split_with_sizes vsplit "
     ),
+    "random_integers": "random_",
     "randomness": (
         "bernoulli bernoulli_ cauchy_ exponential_ geometric_ log_normal_ multinomial normal_ "
-        "random_ uniform_ "
+        "uniform_ "
     ),
     "rarer": (
         "__delitem__ __reversed__ _indices _is_view apply_ as_subclass ccol_indices chalf "
@@ -183,10 +184,8 @@ NAMES = {
         "true_divide trunc trunc_ "
     ),
     "powers": "float_power pow",
-    "randomness": (
-        "bernoulli multinomial normal poisson rand rand_like randint randint_like randn "
-        "randn_like randperm "
-    ),
+    "random_integers": "randint randint_like randperm",
+    "randomness": "bernoulli multinomial normal poisson rand rand_like randn randn_like",
     "rarer": "broadcast_shapes is_same_size scalar_tensor",
     "rarer_functions": (
         "addmv_=FUNCTIONS[addmv_] as_strided_=FUNCTIONS[as_strided_] "

@@ -268,24 +268,30 @@ def grid_sampler(
     return sampling.grid_sample(input, grid, mode, padding, align_corners)
 
 
+def _probability(p: float) -> float:
+    if not 0.0 <= p <= 1.0:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
+    return p
+
+
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """torch.nn.functional.dropout, every argument given."""
-    return dropouts.dropout(input, p, train)
+    return dropouts.dropout(input, _probability(p), train)
 
 
 def feature_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """Whole channels dropped, every argument given."""
-    return dropouts.feature_dropout(input, p, train)
+    return dropouts.feature_dropout(input, _probability(p), train)
 
 
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """torch.nn.functional.alpha_dropout, every argument given."""
-    return dropouts.alpha_dropout(input, p, train)
+    return dropouts.alpha_dropout(input, _probability(p), train)
 
 
 def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """torch.nn.functional.feature_alpha_dropout, every argument given."""
-    return dropouts.feature_alpha_dropout(input, p, train)
+    return dropouts.feature_alpha_dropout(input, _probability(p), train)
 
 
 @numpy_names

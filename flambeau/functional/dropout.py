@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.dtypes import bool_, get_default_dtype, int64
 from flambeau.core.shapes import (
     contiguous_strides,
     dense_strides_like,
@@ -15,11 +16,12 @@ from flambeau.core.shapes import (
     memory_order,
 )
 from flambeau.functional.generators import default_generator
+from flambeau.functional.options import not_implemented
 from flambeau.functional.randomness import draw
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
 from flambeau.ops.value import Value
-from flambeau.record.events import Event, operand_value
+from flambeau.record.events import Event, operand_value, refuse_cast
 from flambeau.record.trace import Trace
 from flambeau.tensor.recording import record
 from flambeau.tensor.tensor import Tensor
@@ -69,8 +71,9 @@ DROPOUT = DropoutOp("dropout")
 
 
 def _checked_probability(p: float) -> float:
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not 0.0 <= p <= 1.0:
+        kind = ValueError if p == p else RuntimeError
+        raise kind(f"dropout probability has to be between 0 and 1, but got {p}")
     return float(p)
 
 
@@ -81,8 +84,13 @@ def _dropout(
     if not training or p == 0.0 or input.numel() == 0:
         return input
     if p == 1.0:
-        result = input * 0.0
+        result = input * False
     else:
+        if input.dtype.is_complex:
+            raise not_implemented("bernoulli_scalar_cpu_", input.dtype)
+        if not input.dtype.is_floating_point:  # the noise is of the input's dtype
+            wide = int64 if alpha and input.dtype is bool_ else input.dtype
+            refuse_cast(get_default_dtype(), wide)
         result = record(DROPOUT, (default_generator._state, input), (float(p), feature, alpha))
     if inplace:
         from flambeau.functional.inplace import copy_

@@ -165,15 +165,11 @@ _C_NAMES = {
     "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
     "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
 }  # fmt: skip
-_TYPE_NAMES = {
-    **_C_NAMES, "int64": "long int", "int16": "short int", "int8": "signed char",
-    "uint8": "unsigned char",
-}  # fmt: skip
 
 
 def type_name(dtype: DType) -> str:
     """What C++ calls a dtype, as some of PyTorch's messages have it."""
-    return _TYPE_NAMES.get(dtype.name, dtype.name)
+    return dtypes.C_NAMES.get(dtype.name, dtype.name)
 
 
 def refuse_other_dtype(out: Any, dtype: DType) -> None:

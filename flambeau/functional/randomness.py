@@ -29,6 +29,7 @@ from flambeau.functional.options import (
     checked_options,
     finish,
     given_size,
+    not_implemented,
     shape_of,
 )
 from flambeau.ops import arithmetic as ar
@@ -101,7 +102,7 @@ def _generator(generator: Generator | None) -> Tensor:
     return (default_generator if generator is None else generator)._state
 
 
-def _make_random(
+def make_random(
     kind: str, shape: Shape, dtype: DType, parameters: Any, generator: Generator | None
 ) -> Tensor:
     """A draw of a kind, whose parameters are a dictionary or its items."""
@@ -111,13 +112,13 @@ def _make_random(
     return record(MAKE, (_generator(generator),), attributes)
 
 
-def _fill_random(
+def fill_random(
     self: Tensor, kind: str, parameters: dict[str, Any], generator: Generator | None
 ) -> Tensor:
     operands = (_generator(generator), self)
     shown = self._storage
     if shown is not None and shown.exposed and shown.still_exposed():
-        recorder.write_exposed([shown], lambda: _fill_random(self, kind, parameters, generator))
+        recorder.write_exposed([shown], lambda: fill_random(self, kind, parameters, generator))
         return self
     attributes = (kind, tuple(parameters.items()))
     if recorder.known(FILL, operands, attributes) is None:
@@ -125,19 +126,12 @@ def _fill_random(
     return self
 
 
-_C_NAMES = {
-    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
-    "uint8": "unsigned char", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}  # fmt: skip
-
-
 def _float_kind(dtype: DType, name: str) -> str:
     if not dtype.is_floating_point:
         if name in ("exponential", "cauchy"):
             given = dtype.scalar_name
             if name == "cauchy":
-                given = _C_NAMES.get(dtype.name, dtype.name)
+                given = dtypes.C_NAMES.get(dtype.name, dtype.name)
             raise RuntimeError(
                 f"{name.capitalize()} distribution is a continuous probability distribution. "
                 f"dtype must be a floating point but you specified {given}"
@@ -162,9 +156,14 @@ def rand(
     if device is not None:
         checked_device(device)
     kind = checked_dtype(dtype)
+    if kind.is_complex:
+        from flambeau.functional.creation import uninitialised
+
+        made = uninitialised(shape_of(given_size(sizes, size), "rand"), kind)
+        return finish(uniform_(made, generator=generator), requires_grad, out)
     name = _UNIFORM[_float_kind(kind, "check_uniform_bounds")]
     return finish(
-        _make_random(name, shape_of(given_size(sizes, size), "rand"), kind, {}, generator),
+        make_random(name, shape_of(given_size(sizes, size), "rand"), kind, {}, generator),
         requires_grad,
         out,
     )
@@ -193,7 +192,7 @@ def randn(
     kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "randn")
     if kind.is_complex:
         part = kind.to_real()
-        flat = _make_random(
+        flat = make_random(
             f"normal_{part.name}",
             (*shape, 2),
             part,
@@ -203,7 +202,7 @@ def randn(
         from flambeau.functional.conversion import complex as make_complex
 
         return finish(make_complex(flat[..., 0], flat[..., 1]), requires_grad, out)
-    made = _make_random(*_standard_normal(kind, shape), generator=generator)
+    made = make_random(*_standard_normal(kind, shape), generator=generator)
     return finish(made, requires_grad, out) if requires_grad or out is not None else made
 
 
@@ -214,66 +213,7 @@ def _standard_normal(dtype: DType, shape: Shape) -> tuple[str, Shape, DType, Any
     return name, shape, dtype, tuple(_normal_parameters(dtype, 0.0, 1.0).items())
 
 
-def randint(
-    low: Any = None,
-    high: Any = None,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    out: Tensor | None = None,
-    dtype: Any = dtypes.int64,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Tensor:
-    """Integers in [low, high)."""
-    if size is None:
-        low, high, size = 0, low, high
-    elif high is None:
-        low, high = 0, low
-    if low is None:
-        low = 0
-    if device is not None:
-        checked_device(device)
-    kind = checked_dtype(dtype if dtype is not None else dtypes.int64)
-    low, high = int(low), int(high)
-    if low >= high:
-        raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-        )
-    shape = shape_of((size,), "randint")
-    made = _make_random("random_range", shape, kind, _range(kind.name, low, high), generator)
-    return finish(made, requires_grad, out) if requires_grad or out is not None else made
-
-
-@lru_cache(maxsize=256)
-def _range(dtype: str, low: int, high: int) -> tuple[tuple[str, Any], ...]:
-    return tuple(random_streams.range_attributes(dtype, low, high).items())
-
-
-def randperm(
-    n: int,
-    *,
-    generator: Generator | None = None,
-    out: Tensor | None = None,
-    dtype: Any = dtypes.int64,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Tensor:
-    """A random permutation of 0 .. n - 1."""
-    if n < 0:
-        raise RuntimeError(f"n must be non-negative, got {n}")
-    return finish(
-        _make_random("permutation", (int(n),), checked_dtype(dtype), {}, generator),
-        requires_grad,
-        out,
-    )
-
-
-def _like(
+def like(
     make: Callable[[Tensor], Tensor],
     input: Tensor,
     dtype: Any,
@@ -296,7 +236,7 @@ def rand_like(
 ) -> Tensor:  # fmt: skip
     """Uniform numbers in [0, 1) in the shape and dtype of `input`."""
     options = dtype, layout, device, requires_grad, memory_format
-    return _like(lambda t: uniform_(t, generator=generator), input, *options)
+    return like(lambda t: uniform_(t, generator=generator), input, *options)
 
 
 def randn_like(
@@ -308,25 +248,12 @@ def randn_like(
     kind = input.dtype if dtype is None else dtype
     options = dtype, layout, device, requires_grad, memory_format
     if kind.is_complex:
-        return _like(lambda t: t.copy_(_complex_noise(t, generator)), input, *options)
-    return _like(lambda t: normal_(t, generator=generator), input, *options)
+        return like(lambda t: t.copy_(_complex_noise(t, generator)), input, *options)
+    return like(lambda t: normal_(t, generator=generator), input, *options)
 
 
 def _complex_noise(like: Tensor, generator: Generator | None) -> Tensor:
     return randn(*like.shape, dtype=like.dtype, generator=generator)
-
-
-def randint_like(
-    input: Tensor, low: Any = None, high: Any = None, *, generator: Generator | None = None,
-    dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None,
-) -> Tensor:  # fmt: skip
-    """Integers in [low, high), or [0, the one given), in the shape and dtype of `input`."""
-    if high is None:
-        low, high = 0, low
-    first, last = 0 if low is None else int(low), int(high)
-    options = dtype, layout, device, requires_grad, memory_format
-    return _like(lambda t: random_(t, first, last, generator=generator), input, *options)
 
 
 def uniform_(
@@ -338,17 +265,53 @@ def uniform_(
     **bounds: Any,
 ) -> Tensor:
     """Fills with uniform numbers in [from, to)."""
-    low, high = float(bounds.pop("from", from_)), float(to)
-    _no_more("uniform_", bounds)
+    low = _a_float("uniform_", "from", 1, bounds.pop("from", from_))
+    high = _a_float("uniform_", "to", 2, to)
+    no_more("uniform_", bounds)
+    if self.dtype.is_complex:
+        uniform_(_parts(self), low, high, generator=generator)
+        return self
+    kind = _UNIFORM[_float_kind(self.dtype, "check_uniform_bounds")]
+    _check_bounds(self.dtype, low, high)
+    return fill_random(self, kind, {"low": low, "high": high}, generator)
+
+
+def _a_float(name: str, argument: str, position: int, given: Any) -> float:
+    """A parameter; TypeError where it is no number."""
+    if type(given) is complex or not hasattr(type(given), "__float__"):
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be float, not "
+            f"{type(given).__name__}"
+        )
+    return float(given)
+
+
+def _parts(numbers: Tensor) -> Tensor:
+    """The memory of complex numbers, as real ones."""
+    from flambeau.functional.complex_numbers import view_as_real
+
+    shown: Tensor = view_as_real(recorder.detach(numbers))
+    return shown
+
+
+def _check_bounds(dtype: DType, low: float, high: float) -> None:
+    """RuntimeError where a dtype cannot hold bounds, or what lies between them."""
+    most = dtypes.finfo(dtype).max
+    for name, bound in (("from", low), ("to", high)):
+        if not -most <= bound <= most:
+            raise RuntimeError(f"{name} is out of bounds for {dtypes.C_NAMES[dtype.name]}")
     if low > high:
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}"
         )
-    kind = _UNIFORM[_float_kind(self.dtype, "check_uniform_bounds")]
-    return _fill_random(self, kind, {"low": low, "high": high}, generator)
+    if high - low > most:
+        raise RuntimeError(
+            f"uniform_ expects to-from <= std::numeric_limits<{dtype.scalar_name}>::max(), but "
+            f"found to={high:g} and from={low:g} which result in to-from to exceed the limit"
+        )
 
 
-def _no_more(name: str, arguments: dict[str, Any]) -> None:
+def no_more(name: str, arguments: dict[str, Any]) -> None:
     if arguments:
         raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(arguments))}'")
 
@@ -357,10 +320,13 @@ def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Fills with normal numbers."""
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    mean, std = _a_float("normal_", "mean", 1, mean), _a_float("normal_", "std", 2, std)
+    random_streams.check_parameters("normal", std=std)
+    if self.dtype.is_complex:  # (std is that of both parts together)
+        normal_(_parts(self), mean, std / math.sqrt(2), generator=generator)
+        return self
     kind = f"normal_{_float_kind(self.dtype, 'normal_kernel_cpu')}"
-    return _fill_random(
+    return fill_random(
         self, kind, _normal_parameters(self.dtype, mean, std, self.is_contiguous()), generator
     )
 
@@ -370,10 +336,13 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     if isinstance(p, Tensor):
         from flambeau.functional.inplace import copy_
 
+        if self.dtype.is_complex:
+            raise not_implemented("bernoulli_tensor_cpu_self_", self.dtype)
         return copy_(self, _bernoulli_of(p.expand(self.shape), generator))
-    if not 0 <= p <= 1:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-    return _fill_random(self, "bernoulli", {"p": float(p)}, generator)
+    random_streams.check_parameters("bernoulli", p=p)
+    if self.dtype.is_complex:
+        raise not_implemented("bernoulli_scalar_cpu_", self.dtype)
+    return fill_random(self, "bernoulli", {"p": float(p)}, generator)
 
 
 NO_PROBABILITY = (
@@ -407,6 +376,8 @@ def _without_slope(drawn: Tensor, *parameters: Any) -> Tensor:
 
 
 def _bernoulli_of(p: Tensor, generator: Generator | None) -> Tensor:
+    if not p.dtype.is_floating_point:
+        raise not_implemented("bernoulli_tensor_cpu_p_", p.dtype)
     drawn: Tensor = record(BERNOULLI, (_generator(generator), recorder.detach(p)))
     return _without_slope(drawn, p)
 
@@ -419,21 +390,25 @@ def bernoulli(
         from flambeau.functional.creation import empty_like
 
         return finish(bernoulli_(empty_like(input), p, generator=generator), False, out)
+    if input.dtype.is_complex:
+        raise not_implemented("bernoulli_tensor_cpu_self_", input.dtype)
     return finish(_bernoulli_of(input, generator), False, out, (input,))
 
 
 def _filling(kind: str, *names: str) -> Callable[..., Tensor]:
     def fill(self: Tensor, *args: Any, generator: Generator | None = None, **named: Any) -> Tensor:
         parameters = dict(FILL_DEFAULTS[kind])
-        parameters.update(zip(names, map(float, args), strict=False))
-        for name, value in named.items():
+        given = dict(zip(names, args, strict=False)) | named
+        for name, value in given.items():
             if name not in names:
-                _no_more(kind + "_", {name: value})
-            parameters[name] = float(value)
+                no_more(kind + "_", {name: value})
+            place = names.index(name) + 1
+            parameters[name] = _a_float(kind + "_", name, place, value)
+        random_streams.check_parameters(kind, **parameters)
         actual = {PARAMETER_NAMES.get(name, name): value for name, value in parameters.items()}
         integers = kind == "geometric" and self.dtype.kind in "iu"
         dtype = "float64" if integers else _float_kind(self.dtype, kind)
-        return _fill_random(self, kind, {**actual, "dtype": dtype}, generator)
+        return fill_random(self, kind, {**actual, "dtype": dtype}, generator)
 
     fill.__name__ = kind + "_"
     fill.__doc__ = f"Fills with numbers of the {kind} distribution ({', '.join(names)})."
@@ -453,24 +428,6 @@ log_normal_ = _filling("log_normal", "mean", "std")
 geometric_ = _filling("geometric", "p")
 
 
-def random_(
-    self: Tensor,
-    from_: int | None = None,
-    to: int | None = None,
-    *,
-    generator: Generator | None = None,
-) -> Tensor:
-    """Fills with integers: of the dtype's whole range, of [0, from), or of [from, to)."""
-    if from_ is not None and to is None:
-        from_, to = 0, from_
-    if from_ is not None and to is not None and from_ >= to:
-        raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}"
-        )
-    parameters = random_streams.range_attributes(self.dtype.name, from_, to)
-    return _fill_random(self, "random_range", parameters, generator)
-
-
 def normal(
     mean: Any,
     std: Any = 1.0,
@@ -487,18 +444,21 @@ def normal(
     """Normal numbers of the given means and standard deviations."""
     checked_options(device, layout, pin_memory)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
-        kind = checked_dtype(dtype)
-        drawn = _make_random(
-            f"normal_{_float_kind(kind, 'normal_kernel_cpu')}",
-            shape_of((size,), "normal"),
-            kind,
-            _normal_parameters(kind, mean, std),
-            generator,
-        )
+        kind, shape = checked_dtype(dtype), shape_of((size,), "normal")
+        mean, std = _a_float("normal", "mean", 1, mean), _a_float("normal", "std", 2, std)
+        random_streams.check_parameters("normal", std=std)
+        if kind.is_complex:
+            from flambeau.functional.creation import uninitialised
+
+            drawn = normal_(uninitialised(shape, kind), mean, std, generator=generator)
+            return finish(drawn, requires_grad, out)
+        name = f"normal_{_float_kind(kind, 'normal_kernel_cpu')}"
+        parameters = _normal_parameters(kind, mean, std)
+        drawn = make_random(name, shape, kind, parameters, generator)
         return finish(drawn, requires_grad, out)
     if isinstance(std, Tensor) and std.is_complex():
         raise RuntimeError("normal expects standard deviation to be non-complex")
-    if isinstance(std, Tensor) and bool((std < 0).any()):
+    if isinstance(std, Tensor) and not bool((std >= 0).all()):
         raise RuntimeError("normal expects all elements of std >= 0.0")
     from flambeau.functional.creation import uninitialised
 
@@ -576,6 +536,8 @@ def multinomial(
 
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Poisson counts with the rates that `input` holds."""
+    if not input.dtype.is_floating_point:
+        raise not_implemented("poisson_cpu", input.dtype)
     state = default_generator if generator is None else generator
     rates = input._values()
     drawn, after = random_streams.draw_and_advance(
@@ -594,12 +556,10 @@ METHODS: dict[str, Callable[..., Any]] = {
     "cauchy_": cauchy_,
     "log_normal_": log_normal_,
     "geometric_": geometric_,
-    "random_": random_,
     "multinomial": multinomial,
 }
 
 # Names of the torch namespace.
 __all__ = [
-    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint",
-    "randint_like", "randn", "randn_like", "randperm",
+    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randn", "randn_like",
 ]  # fmt: skip

@@ -28,7 +28,8 @@ from flambeau.functional.generators import Generator, manual_seed
 from flambeau.functional.moments import vector_norm
 from flambeau.functional.neural import chosen_reduction
 from flambeau.functional.pointwise import maximum
-from flambeau.functional.randomness import multinomial, rand, randint, randperm
+from flambeau.functional.random_integers import randint, randperm
+from flambeau.functional.randomness import multinomial, rand
 from flambeau.functional.shaping import cat, stack
 from flambeau.nn import functional as F
 from flambeau.tensor.overriding import plain

@@ -1103,12 +1103,14 @@ class TensorMethods(Handle):
         """rad2deg in place."""
     def random_(
         self,
-        from_: _int | None = None,
-        to: _int | None = None,
+        from_: _int | None = ...,
+        to: _int | None = ...,
         *,
         generator: Generator | None = None,
+        **named: Any,
     ) -> Tensor:
-        """Fills with integers: of the dtype's whole range, of [0, from), or of [from, to)."""
+        """Fills with integers: of the dtype's whole range, of [0, to), of [from, to), or (`to`
+        None) of"""
     def ravel(self) -> Tensor:
         """All elements in row-major order, 1-d; a view of a contiguous tensor."""
     @property

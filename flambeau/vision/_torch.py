@@ -25,7 +25,8 @@ from flambeau.functional.creation import (
     zeros_like,
 )
 from flambeau.functional.joining import cat, stack
-from flambeau.functional.randomness import multinomial, rand, randint, randn, randperm
+from flambeau.functional.random_integers import randint, randperm
+from flambeau.functional.randomness import multinomial, rand, randn
 from flambeau.functional.ternary import where
 from flambeau.nn import functional as F
 from flambeau.nn.modules.module import Module

@@ -19,7 +19,7 @@ from flambeau.autograd.modes import no_grad
 from flambeau.core.dtypes import int64, uint8
 from flambeau.functional.creation import zeros
 from flambeau.functional.joining import cat, stack
-from flambeau.functional.randomness import randperm
+from flambeau.functional.random_integers import randperm
 from flambeau.tensor.tensor import Tensor, from_array
 from flambeau.vision.ops.layers import FrozenBatchNorm2d
 from flambeau.vision.ops.losses import (
