@@ -15,7 +15,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
-from flambeau.ops import inner_loops
+from flambeau.ops import gamma_functions, inner_loops
 from flambeau.ops.fused import fused
 from flambeau.ops.inner_loops import Loops
 from flambeau.ops.primitive import ELEMENTWISE, Array, Cotangents, Primitive
@@ -270,37 +270,6 @@ def _vectorised(function: Callable[[float], float]) -> Callable[[Array], Array]:
     return apply
 
 
-def log_gamma(x: float) -> float:
-    if math.isnan(x):
-        return x
-    if math.isinf(x) or (x <= 0 and x == math.floor(x)):
-        return math.inf
-    try:
-        return math.lgamma(x)
-    except OverflowError:
-        return math.inf
-
-
-def _digamma(x: float) -> float:
-    if math.isnan(x) or x == -math.inf:
-        return math.nan
-    if x == 0:
-        return math.copysign(math.inf, -x)
-    if x < 0:
-        if x == math.floor(x):
-            return math.nan
-        return _digamma(1 - x) - math.pi / math.tan(math.pi * math.fmod(x, 1.0))
-    shift = 0.0
-    while x < 12:
-        shift -= 1 / x
-        x += 1
-    if math.isinf(x):
-        return x
-    z = 1 / (x * x)
-    series = z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z * (1 / 132)))))
-    return shift + math.log(x) - 0.5 / x - series
-
-
 def _erfinv(x: float) -> float:
     if math.isnan(x) or abs(x) > 1:
         return math.nan
@@ -381,8 +350,8 @@ sigmoid = _unary("sigmoid", _sigmoid, lambda x, y: (1.0 - y) * y)
 erf = _unary("erf", _vectorised(math.erf), lambda x, y: exp(neg(x * x)) * (2 / SQRT_PI))
 erfc = _unary("erfc", _vectorised(math.erfc), lambda x, y: exp(neg(x * x)) * (-2 / SQRT_PI))
 erfinv = _unary("erfinv", _vectorised(_erfinv), lambda x, y: exp(y * y) * (SQRT_PI / 2))
-lgamma = _unary("lgamma", _vectorised(log_gamma), lambda x, y: digamma(x))
-digamma: Unary = _unary("digamma", _vectorised(_digamma), lambda x, y: trigamma(x))
+lgamma = _unary("lgamma", gamma_functions.log_gamma, lambda x, y: digamma(x))
+digamma: Unary = _unary("digamma", gamma_functions.digamma, lambda x, y: trigamma(x))
 trigamma: Unary = _unary("trigamma", _vectorised(_polygamma1), lambda x, y: _tetragamma(x))
 
 floor = ZeroDerivative("floor", np.floor)

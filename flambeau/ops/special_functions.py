@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flambeau.ops.elementwise import log_gamma
+from flambeau.ops.gamma_functions import log_gamma
 from flambeau.ops.primitive import Array
 
 EULER = 0.57721566490153286061
@@ -249,7 +249,6 @@ def spherical_j0(x: Array) -> Array:
 # ---- error functions and gammas ------------------------------------------------------------------
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)
-_lgamma = np.frompyfunc(log_gamma, 1, 1)
 
 
 def erfcx(x: Array) -> Array:
@@ -288,7 +287,7 @@ def ndtri(x: Array) -> Array:
 
 def _gamma_prefactor(a: Array, x: Array) -> Array:
     """x^a exp(-x) / Gamma(a + 1); for large a through Stirling's series, without cancellation."""
-    direct = np.exp(a * np.log(x) - x - np.asarray(_lgamma(a + 1), np.float64))
+    direct = np.exp(a * np.log(x) - x - log_gamma(a + 1))
     large = np.maximum(a, 10.0)
     ratio = (x - large) / large
     with np.errstate(all="ignore"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from flambeau.execute.cpu.math_coefficients import (
-    DIGAMMA64,
-    DIGAMMA_SERIES64,
     ERF32,
     ERF64,
     ERF_EXP32,
@@ -12,9 +10,6 @@ from flambeau.execute.cpu.math_coefficients import (
     ERFINV_HIGH64,
     ERFINV_LOW64,
     ERFINV_MID64,
-    LGAMMA64,
-    LGAMMA_ONE64,
-    STIRLING64,
 )
 from flambeau.execute.cpu.math_exponential import exp_parts
 from flambeau.execute.cpu.math_lanes import (
@@ -38,12 +33,20 @@ from flambeau.execute.cpu.math_lanes import (
 )
 from flambeau.execute.cpu.math_logarithm import log
 from flambeau.execute.cpu.math_trigonometric import cosine_core, sine_core
+from flambeau.ops.gamma_functions import (
+    DIGAMMA64,
+    DIGAMMA_ROOT,
+    DIGAMMA_SERIES64,
+    HALF_LOG_2_PI,
+    LGAMMA64,
+    LGAMMA_ONE64,
+    LOG_PI,
+    STIRLING64,
+)
 
 INFINITY = float("inf")
 NAN = float("nan")
 PI = 3.141592653589793
-LOG_PI = 1.1447298858494002
-HALF_LOG_2_PI = 0.9189385332046728
 
 
 def _erfc_positive(a: Lanes) -> Lanes:
@@ -153,9 +156,6 @@ def lgamma(x: Lanes) -> Lanes:
     return where(x.isnan(), x, value)
 
 
-ROOT = (1.4616321449683622, 9.549995429965697e-17)
-
-
 def _digamma_positive(x: Lanes) -> Lanes:
     """digamma for x > 0: its series from 8; else by steps to [1, 2], (x - root) P there."""
     y = 1.0 / x
@@ -169,7 +169,7 @@ def _digamma_positive(x: Lanes) -> Lanes:
         above = t.gt(1.0)
         total = where(above, total + 1.0 / t, total)
         t = where(above, t - 1.0, t)
-    distance = (t - (ROOT[0] - 1.0)) - ROOT[1]
+    distance = (t - (DIGAMMA_ROOT[0] - 1.0)) - DIGAMMA_ROOT[1]
     near = mad(distance, horner(t - 0.5, DIGAMMA64), total)
     return where(x.ge(8.0), far, near)
 
