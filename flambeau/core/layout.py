@@ -40,12 +40,12 @@ jagged = Layout("jagged")
 
 
 def channels_last_strides(shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides of N, C, spatial.. with C innermost."""
+    """Strides of N, C, spatial.. with C innermost; 0 beyond an extent of 0, as PyTorch has it."""
     strides = [0] * len(shape)
     step = 1
     for axis in (1, *range(len(shape) - 1, 1, -1), 0):
         strides[axis] = step
-        step *= max(shape[axis], 1)
+        step *= shape[axis]
     return tuple(strides)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flambeau.core.layout import channels_last_strides, is_channels_last
+
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
 
@@ -48,12 +50,13 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 
 def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the elements lie one after the other, row by row; no elements always do."""
+    if 0 in shape:
+        return True
     step = 1
     for extent, stride in zip(reversed(shape), reversed(strides), strict=True):
         if extent == 1:
             continue
-        if extent == 0:
-            return True
         if stride != step:
             return False
         step *= extent
@@ -83,7 +86,7 @@ def _dense_in_order(shape: Sequence[int], order: Sequence[int]) -> Strides:
     step = 1
     for axis in reversed(order):
         result[axis] = step
-        step *= max(shape[axis], 1)
+        step *= shape[axis]
     return tuple(result)
 
 
@@ -99,8 +102,8 @@ def elementwise_strides(
     if not number and all(own == shape for own, _ in layouts):
         if all(is_contiguous(*layout) for layout in layouts):
             return contiguous_strides(shape)
-        if len(shape) == 4 and all(_has_channels_last(*layout) for layout in layouts):
-            return _dense_in_order(shape, CHANNELS_LAST)
+        if all(is_channels_last(*layout) for layout in layouts):
+            return channels_last_strides(shape)
         if len({strides for _, strides in layouts}) == 1 and is_dense(*layouts[0]):
             return layouts[0][1]
     broadcast = []
@@ -111,14 +114,10 @@ def elementwise_strides(
             for a, (n, s) in enumerate(zip(own, strides, strict=True))
         ]
         broadcast.append([0] * missing + spread)
-    return _dense_in_order(shape, _preserving_order(shape, broadcast))
-
-
-CHANNELS_LAST = (0, 2, 3, 1)
-
-
-def _has_channels_last(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    return is_contiguous([shape[a] for a in CHANNELS_LAST], [strides[a] for a in CHANNELS_LAST])
+    order = _preserving_order(shape, broadcast)
+    if order == list(range(len(shape))):
+        return contiguous_strides(shape)
+    return _dense_in_order(shape, order)
 
 
 def _preserving_order(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
+from flambeau.functional.conversion import clone
 from flambeau.functional.neural import ImageOp
 from flambeau.functional.options import axis_name, refuse_overflow, refusing
 from flambeau.functional.pointwise import write_out as delivered
@@ -185,7 +186,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}"
         )
-    made: Tensor = unary(ROLL, input, (amounts, axes))
+    made: Tensor = unary(ROLL, input, (amounts, axes)) if input._meta.numel else clone(input)
     return made
 
 

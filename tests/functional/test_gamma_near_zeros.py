@@ -1,5 +1,5 @@
-"""lgamma and digamma where they are small: by the reference executor and by kernels, beside 50-digit
-values and PyTorch.
+"""lgamma and digamma where they are small: by the reference executor and by kernels, beside values
+of 50 digits and PyTorch.
 """
 
 from __future__ import annotations

@@ -126,6 +126,54 @@ def test_strides(text: str) -> None:
     assert compared > 5
 
 
+EMPTY_SHAPES = [
+    *((0,), (2, 0), (0, 3), (0, 0), (2, 0, 3), (0, 2, 3), (2, 3, 4, 0), (0, 3, 4, 5)),
+    *((2, 0, 4, 5), (2, 3, 0, 5), (1, 0, 1, 1), (2, 0, 1, 3), (0, 0, 2, 2)),
+]
+EMPTY_LAYOUTS: tuple[Callable[[Any, Any], Any], ...] = (
+    lambda t, s: t.ones(s),
+    lambda t, s: t.ones(s[::-1]).permute(*range(len(s) - 1, -1, -1)),
+    lambda t, s: t.ones((*s[1:], s[0])).movedim(-1, 0),
+    lambda t, s: t.ones(1).expand(s),
+    lambda t, s: t.ones(tuple(2 * n for n in s))[tuple(slice(None, None, 2) for _ in s)],
+)
+EMPTY_RESULTS = """
+x.contiguous()
+x.clone()
+x.to(t.float64)
+-x
+x + 1
+x + x
+x + t.ones(x.shape)
+x + t.ones(x.shape[-1:])
+t.where(x > 0, x, x)
+t.zeros_like(x)
+t.rand_like(x)
+x.sum(-1, keepdim=True)
+x.softmax(0)
+x.sort(0)[0]
+x.flip(0)
+x.roll(1, 0)
+t.cat([x, x])
+x.contiguous(memory_format=t.channels_last)
+x.clone(memory_format=t.channels_last)
+x.is_contiguous(), x.is_contiguous(memory_format=t.channels_last)
+x.contiguous(memory_format=t.channels_last).is_contiguous(memory_format=t.channels_last)
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("text", EMPTY_RESULTS)
+def test_nothing(text: str) -> None:
+    """Results without elements."""
+    for shape in EMPTY_SHAPES if "channels_last" not in text else EMPTY_SHAPES[6:]:
+        for number, layout in enumerate(EMPTY_LAYOUTS):
+            found = []
+            for library in (torch, flambeau):
+                made = eval(text, {"x": layout(library, shape), "t": library})
+                found.append(tuple(made.stride()) if hasattr(made, "stride") else made)
+            assert found[0] == found[1], (shape, number)
+
+
 @pytest.mark.parametrize(
     "text", ["t.add(1.5, 2.5, alpha=2)", "t.add(1, 2, alpha=3)", "t.sub(1.5, 2, alpha=2)"]
 )
