@@ -491,12 +491,14 @@ def index_add(
     out: Tensor | None = None,
 ) -> Tensor:
     """A copy with alpha * source's slices added to those at `index` of a dimension."""
+    refuse_overflow(alpha, input.dtype)
     return delivered(record(INDEX_ADD, (input, index, source, alpha), (dim,)), out)
 
 
 @axis_name
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """index_add in place."""
+    refuse_overflow(alpha, self.dtype)
     in_place(INDEX_ADD_, self, (index, source, alpha), (dim,))
     return self
 

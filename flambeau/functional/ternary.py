@@ -11,10 +11,12 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.notice import warn_once
+from flambeau.core.promotion import result_dtype
 from flambeau.functional.options import (
     no_overload,
     not_implemented,
     refuse_numbers,
+    refuse_overflow,
     type_name,
 )
 from flambeau.functional.pointwise import write_out
@@ -176,6 +178,11 @@ def where(
     if condition.dtype is dtypes.uint8:
         warn_once(BYTES_FOR_TRUTHS)
     operands = condition, input, other
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        if out is not None:
+            place = 1 if isinstance(input, Tensor) else 0
+            raise not_a_tensor("where", ("input", "other")[place], place + 2, given[place])
+        _refuse_choices(input, other)
     return write_out(record(WHERE, operands), out, beside=operands)
 
 
@@ -193,6 +200,19 @@ _WHERE_FORMS = (
     "(Tensor condition, Tensor input, Number other)",
     "(Tensor condition, Number self, Number other)",
 )
+
+
+def _refuse_choices(input: Any, other: Any) -> None:
+    """RuntimeError where a number among them does not fit what they are together (half types take
+    any real one).
+    """
+    tensor, number = (input, other) if isinstance(input, Tensor) else (other, input)
+    if not isinstance(tensor, Tensor):
+        dtype = result_dtype([type(v) for v in (input, other)])
+        refuse_overflow(input, dtype)
+        refuse_overflow(other, dtype)
+    elif tensor.dtype not in ar.HALVES or type(number) is complex:
+        refuse_numbers((tensor, number), number)
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:

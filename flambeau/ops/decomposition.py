@@ -173,7 +173,9 @@ class Solve(Primitive):
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         a, b = inputs
         gradient = self.parts(ct, b)[0]
-        back = _regular(*self.parts(self(adjoint(a), gradient), b))
+        # Not finite where A is singular: `solve` has refused that, `solve_ex` has not. (PyTorch
+        # refuses it where gradients are differentiated in turn.)
+        back = self.parts(self(adjoint(a), gradient), b)[0]
         return ar.neg(dot(back, adjoint(self.parts(out, b)[0]))), back
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:

@@ -79,6 +79,10 @@ def test_gradients(name: str, matrix: str, executor: str) -> None:
     theirs = outcome(torch, function, rows)
     with mode(executor):
         ours = outcome(flambeau, function, rows)
+    if isinstance(theirs[0], str) and name == "solve_ex":
+        # Gradients that shall be differentiated are refused there, others are not finite.
+        assert "singular" in theirs[1] and not np.isfinite(ours[0]).any()
+        return
     if isinstance(theirs[0], str):
         assert ours == theirs
         return

@@ -246,3 +246,35 @@ def test_a_failure_leaves_other_results_alone() -> None:
     with pytest.raises(flambeau.linalg.LinAlgError):
         flambeau.linalg.cholesky(flambeau.zeros(3, 3))
     assert y.tolist() == [2.0] * 3
+
+
+SINGULAR_SYSTEMS = ([[1.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [2.0, 4.0]])
+
+
+@pytest.mark.parametrize("matrix", SINGULAR_SYSTEMS)
+def test_solve_ex_of_a_singular_matrix_has_gradients(matrix: list[list[float]]) -> None:
+    """None is finite, and nothing is refused; `solve` refuses forwards."""
+    found = []
+    for library in (torch, flambeau):
+        a = library.tensor(matrix, dtype=library.float64, requires_grad=True)
+        b = library.tensor([[1.0], [2.0]], dtype=library.float64, requires_grad=True)
+        solved, info = library.linalg.solve_ex(a, b)
+        gradients = library.autograd.grad(solved.sum(), [a, b])
+        assert not any(bool(library.isfinite(g).any()) for g in gradients)
+        found.append((info.item(), str(info.dtype).split(".")[-1], solved.tolist()))
+        with pytest.raises(library.linalg.LinAlgError, match="singular"):
+            library.linalg.solve(a, b)
+    assert repr(found[0]) == repr(found[1])
+
+
+def test_solve_ex_has_the_gradients_of_solve() -> None:
+    for left in (True, False):
+        flambeau.manual_seed(0)
+        a = flambeau.randn(2, 3, 3, dtype=flambeau.float64, requires_grad=True)
+        b = flambeau.randn(2, 3, 3, dtype=flambeau.float64, requires_grad=True)
+
+        def solved(a: Any, b: Any, left: bool = left) -> Any:
+            return flambeau.linalg.solve_ex(a, b, left=left)[0]
+
+        assert flambeau.autograd.gradcheck(solved, (a, b))
+        assert flambeau.autograd.gradgradcheck(solved, (a, b))

@@ -1,0 +1,65 @@
+"""`where` and `index_add(alpha=)` with numbers that a dtype cannot hold: PyTorch's errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from outcomes import check
+
+pytestmark = pytest.mark.parity
+
+DTYPES = (
+    *("uint8", "int8", "int16", "int32", "int64", "bool"),
+    *("float16", "bfloat16", "float32", "float64", "complex64"),
+)
+INFINITY = float("inf")
+NUMBERS = [
+    *(300, -1, -200, 2.5, 1e5, 1e39, -1e39, 1e300, INFINITY, -INFINITY, float("nan"), True),
+    *(2**31, 2**63 - 1, 65504, 65520, 70000),
+]
+IMAGINARY = [1j, 1e39j]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("number", NUMBERS + IMAGINARY, ids=str)
+def test_where(dtype: str, number: Any) -> None:
+    if number in IMAGINARY and dtype == "float16":
+        pytest.skip("there is no complex type of float16")
+
+    def values(t: Any) -> tuple[Any, Any]:
+        return t.tensor([True, False, True]), t.zeros(3, dtype=getattr(t, dtype))
+
+    for _ in range(2):  # recorded, recognised
+        check(lambda t, F: t.where(*values(t), number))
+        check(lambda t, F: t.where(values(t)[0], number, values(t)[1]))
+        check(lambda t, F: t.where(values(t)[0], values(t)[1][0], number))
+        check(lambda t, F: t.where(values(t)[0], number, 1))
+        check(lambda t, F: t.where(values(t)[0], 1.5, number))
+    check(lambda t, F: t.where(*values(t), number, out=t.zeros(3, dtype=getattr(t, dtype))))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("number", NUMBERS + IMAGINARY, ids=str)
+def test_index_add(dtype: str, number: Any) -> None:
+    def rows(t: Any) -> tuple[Any, Any, Any]:
+        kind = getattr(t, dtype)
+        return t.zeros(3, 2, dtype=kind), t.tensor([1]), t.ones(1, 2, dtype=kind)
+
+    def added(t: Any, name: str) -> Any:
+        x, index, source = rows(t)
+        return getattr(x, name)(0, index, source, alpha=number)
+
+    check(lambda t, F: added(t, "index_add"))
+    check(lambda t, F: added(t, "index_add_"))
+
+
+def test_default_dtypes() -> None:
+    def case(t: Any, F: Any) -> Any:
+        t.set_default_dtype(t.float64)
+        try:
+            return t.where(t.tensor([True, False]), 1e39, 2.5)
+        finally:
+            t.set_default_dtype(t.float32)
+
+    check(case)
