@@ -142,8 +142,8 @@ def wide(x: Value) -> Value:
     return ar.cast(x, dtypes.float32) if x.dtype in HALVES else x
 
 
-def take_along(x: Value, index: Value, axis: int) -> Value:
-    """x at `index` (of equal extents but for `axis`, known to be in range) along `axis`."""
+def take_along(x: Value, index: Value, axis: int, what: str = "index") -> Value:
+    """x at `index` (of equal extents but for `axis`) along `axis`; `what` as for `indexed.take`."""
     if not x.shape:
         return ar.expand(x, index.shape)
     strides = contiguous_strides(x.shape)
@@ -154,7 +154,7 @@ def take_along(x: Value, index: Value, axis: int) -> Value:
             counter = view.reshape(source.iota(size=n), shape=shape)
             places = ar.add(places, ar.mul(counter, strides[a]) if strides[a] != 1 else counter)
     flat = view.reshape(x, shape=(x.size,))
-    return indexed.take(flat, ar.expand(places, index.shape), what="index")
+    return indexed.take(flat, ar.expand(places, index.shape), what=what)
 
 
 def picked(x: Value, index: Value, axis: int, keepdim: bool) -> tuple[Value, Value]:

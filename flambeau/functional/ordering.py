@@ -43,6 +43,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import ordered, view
 from flambeau.ops import reduction as red
+from flambeau.ops.indexed import WITHIN
 from flambeau.ops.value import Operand, Value
 from flambeau.record import mapping
 from flambeau.record.events import InplaceOp, PureOp
@@ -90,7 +91,7 @@ def _cumulative_extremum(x: Value, name: str, dim: int) -> tuple[Value, Value]:
     if not x.size:
         return x, ar.full(x.shape, 0, dtypes.int64)
     index = (ordered.cum_argmax if name == "cummax" else ordered.cum_argmin)(x, axis=axis)
-    return take_along(x, index, axis), index
+    return take_along(x, index, axis, WITHIN), index
 
 
 def _logcumsumexp(x: Value, dim: int) -> Value:

@@ -435,7 +435,7 @@ def row_index(
         expression: Expression = raw.data
         if expression.low >= 0 and expression.high < count:
             return expression
-    if what == WITHIN and raw.dtype is dtypes.int64:
+    if what == WITHIN and raw.dtype is dtypes.int64 and not guard:
         return of(Runtime(raw, count))
     data = (count, wraps(what), guard)
     node = t.node(

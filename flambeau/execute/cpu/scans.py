@@ -122,29 +122,36 @@ def _emitted_along(
     checks = needs_checks(nodes)
 
     def part(start: int, stop: int, width: int, state: list[Reg]) -> list[Reg]:
+        """`state`: the `_order` of the largest so far, and its place."""
         e = writer.e
         writer.lane, writer.lanes = (axis, width) if width > 1 else (None, 1)
-        with e.loop(e.i64(start), e.i64(stop), width, state) as loop, writer.scope():
+        best, place = (e.splat(one, width) for one in state)
+        carried = [best, place, _of_order(e, name, body.dtype, best)]
+        # All lanes of what is carried are the same: nothing hangs on a lane but where one wins.
+        with e.loop(e.i64(start), e.i64(stop), width, carried) as loop, writer.scope():
             writer.registers[axis.number] = loop.index
-            key = _order(e, name, body.dtype, writer.vector(body))
-            best, place = loop.carried
-            before = e.splat(best, width), e.splat(place, width)
+            element = writer.vector(body)
+            best, place, number = loop.carried
             # Mostly no element is the largest so far.
-            some = e.any_lane(e.cmp("icmp sge", key, before[0]))
-            with e.loop(e.i64(0), e.cast("zext", some, "i64"), 1, [best, before[1]]) as once:
+            some = e.any_lane(_may_win(e, name, body.dtype, element, number))
+            entered = [best, place, place, number]
+            with e.loop(e.i64(0), e.cast("zext", some, "i64"), 1, entered) as once:
+                key = _order(e, name, body.dtype, element)
                 here = e.splat(e.cast("trunc", loop.index, "i32"), width)
                 places = e.op("add", here, e.lane_numbers(width, "i32"))
-                largest = _running_largest(e, key, before[0])
+                largest = _running_largest(e, key, best)
                 wins = e.cmp("icmp eq", key, largest)
                 places = e.select(wins, places, e.const(-1, places.type))
-                places = _running_largest(e, places, before[1])
-                once.yield_([_last(e, largest), places])
-            best, places = once.carried
+                places = _running_largest(e, places, place)
+                last = e.splat(_last(e, largest), width)
+                end = e.splat(_last(e, places), width)
+                once.yield_([last, end, places, _of_order(e, name, body.dtype, last)])
+            best, place, places, number = once.carried
             writer.scopes[-1][result.number] = e.cast("sext", places, "i64")
             writer.store_all(stores)
-            loop.yield_([best, _last(e, places)])
+            loop.yield_([best, place, number])
         writer.lane, writer.lanes = None, 1
-        return list(loop.carried)
+        return [_last(e, one) for one in loop.carried[:2]]
 
     def run() -> None:
         e, whole = writer.e, axis.extent - axis.extent % lanes
@@ -181,6 +188,25 @@ def _order(e: Emitter, name: str, dtype: DType, element: Reg) -> Reg:
     negative = e.op("ashr", pattern, e.const(bits - 1, kind))
     key = e.op("xor", pattern, e.op("and", negative, most))
     return e.select(e.cmp("fcmp uno", element, element), most, key)
+
+
+def _of_order(e: Emitter, name: str, dtype: DType, key: Reg) -> Reg:
+    """The elements that `_order` has made keys of (but that a zero may have had a sign)."""
+    kind = key.type
+    if dtype.kind != "f":
+        return key if name == "cum_argmax" else e.op("xor", key, e.const(-1, kind))
+    most = e.const((1 << (kind.bits - 1)) - 1, kind)
+    negative = e.op("ashr", key, e.const(kind.bits - 1, kind))
+    pattern = e.op("xor", key, e.op("and", negative, most))
+    number = e.bitcast(pattern, elements.register_type(dtype, kind.lanes))
+    return number if name == "cum_argmax" else e.fneg(number)
+
+
+def _may_win(e: Emitter, name: str, dtype: DType, element: Reg, number: Reg) -> Reg:
+    """Where an element is no smaller (of a minimum: no larger) than a number, or one is NaN."""
+    if dtype.kind != "f":
+        return e.cmp("icmp sge" if name == "cum_argmax" else "icmp sle", element, number)
+    return e.cmp("fcmp uge" if name == "cum_argmax" else "fcmp ule", element, number)
 
 
 def _last(e: Emitter, vector: Reg) -> Reg:
