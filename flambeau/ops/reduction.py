@@ -79,12 +79,13 @@ class Groups(NamedTuple):
     multiply: Callable[[Value], Value]
     spread: Callable[[Value], Value]
     """For each factor the value of its group."""
+    axes: tuple[int, ...] | None = None
+    """The axes along which a group lies, where it lies so."""
 
 
 def _along_axes(axes: tuple[int, ...], x: Value) -> Groups:
-    return Groups(
-        partial(sum_, axes=axes), partial(prod, axes=axes), lambda value: spread(value, x, axes)
-    )
+    folds = partial(sum_, axes=axes), partial(prod, axes=axes)
+    return Groups(*folds, lambda value: spread(value, x, axes), axes)
 
 
 def slopes_of_product(ct: Value, x: Value, grouping: Callable[..., Groups], *given: Value) -> Value:
@@ -104,9 +105,83 @@ def _slope_cotangents(
 ) -> tuple[Value | None, ...]:
     groups = grouping(*given, x)
     factors = _Factors(x, groups)
-    back = groups.add(ar.mul(cts, factors.others()))
-    also = ar.mul(groups.spread(ct), ar.conj(factors.weighted_others(cts)))
+    others, weighted = factors.others(), factors.weighted_others(cts)
+    if groups.axes is not None and (x.tracked or cts.tracked):
+        # What these quotients say of a 0 is right, how they depend on it is not.
+        exact = _without_quotients(x, cts, groups.axes)
+        others, weighted = (
+            source.relink(source.detach(value), to)
+            for value, to in zip((others, weighted), exact, strict=True)
+        )
+    back = groups.add(ar.mul(cts, others))
+    also = ar.mul(groups.spread(ct), ar.conj(weighted))
     return back, also, *(None for _ in given)
+
+
+def _without_quotients(x: Value, weights: Value, axes: tuple[int, ...]) -> tuple[Value, Value]:
+    """`_Factors.others` and `weighted_others`, by products alone: a tree of them upwards, and what
+    is beside each of its branches downwards. Every derivative of them is right at 0, too.
+    """
+    order = (*(a for a in range(x.ndim) if a not in axes), *axes)
+    lead = tuple(x.shape[a] for a in order[: x.ndim - len(axes)])
+    ranks = tuple(order.index(a) for a in range(x.ndim))
+
+    count = math.prod(x.shape[a] for a in axes)
+
+    def row(v: Value) -> Value:
+        return view.reshape(view.permute(v, order=order), shape=(*lead, count))
+
+    def back(v: Value) -> Value:
+        shape = tuple(x.shape[a] for a in order)
+        return view.permute(view.reshape(v, shape=shape), order=ranks)
+
+    levels = [(row(x), row(weights))]  # products, and how they change with the factors
+    while levels[-1][0].shape[-1] > 1:
+        (a, b), (da, db) = (_pairs(v) for v in levels[-1])
+        rest = [_last(v) for v in levels[-1]]
+        changes = ar.add(ar.mul(da, b), ar.mul(a, db))
+        levels.append((_joined(ar.mul(a, b), rest[0]), _joined(changes, rest[1])))
+    beside, change = ar.full_like(levels[-1][0], 1), ar.zeros_like(levels[-1][1])
+    for product, slope in levels[-2::-1]:
+        (a, b), (da, db) = _pairs(product), _pairs(slope)
+        half, whole = a.shape[-1], beside.shape[-1]
+        rest = [_along(v, half, 1) if whole > half else None for v in (beside, change)]
+        above, bend = _along(beside, 0, half), _along(change, 0, half)
+        left = ar.add(ar.mul(bend, b), ar.mul(above, db))
+        right = ar.add(ar.mul(bend, a), ar.mul(above, da))
+        beside = _joined(_woven(ar.mul(above, b), ar.mul(above, a)), rest[0])
+        change = _joined(_woven(left, right), rest[1])
+    return back(beside), back(change)
+
+
+def _along(v: Value, start: int, count: int, step: int = 1) -> Value:
+    """Some places of the last axis."""
+    starts, sizes = (0,) * (v.ndim - 1), v.shape[:-1]
+    steps = (1,) * (v.ndim - 1)
+    return view.slice_(v, starts=(*starts, start), sizes=(*sizes, count), steps=(*steps, step))
+
+
+def _pairs(v: Value) -> tuple[Value, Value]:
+    """The even and the odd places of the last axis, as many of either."""
+    half = v.shape[-1] // 2
+    return _along(v, 0, half, 2), _along(v, 1, half, 2)
+
+
+def _last(v: Value) -> Value | None:
+    """What stands at an odd end alone."""
+    return _along(v, v.shape[-1] - 1, 1) if v.shape[-1] % 2 else None
+
+
+def _joined(v: Value, rest: Value | None) -> Value:
+    return v if rest is None else view.concat(v, rest, axis=v.ndim - 1)
+
+
+def _woven(left: Value, right: Value) -> Value:
+    """The two in turns along the last axis."""
+    shape = (*left.shape, 1)
+    both = [view.reshape(v, shape=shape) for v in (left, right)]
+    both_sides = view.concat(*both, axis=left.ndim)
+    return view.reshape(both_sides, shape=(*left.shape[:-1], 2 * left.shape[-1]))
 
 
 class _Factors:

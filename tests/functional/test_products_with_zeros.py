@@ -1,4 +1,4 @@
-"""First and second gradients of products some of whose factors are zero, against PyTorch."""
+"""Gradients of products some of whose factors are zero, against PyTorch."""
 
 from __future__ import annotations
 
@@ -37,6 +37,36 @@ def test_gradients(dtype: str, dim: int | None, zeros: int) -> None:
     theirs = gradients(torch, dtype, dim, numbers)
     for mine, other in zip(gradients(flambeau, dtype, dim, numbers), theirs, strict=True):
         np.testing.assert_allclose(mine, other, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("zeros", range(6))
+@pytest.mark.parametrize("dim", [None, 0, 1])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_higher_gradients(dtype: str, dim: int | None, zeros: int) -> None:
+    """The third and the fourth, also of what the cotangents are."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(zeros)
+    factors = rng.standard_normal((5, 3))
+    if dtype == "complex128":
+        factors = factors + 1j * rng.standard_normal((5, 3))
+    factors.reshape(-1)[rng.choice(15, zeros, replace=False)] = 0
+    weights = [rng.standard_normal((5, 3)).tolist() for _ in range(3)]
+
+    def higher(t: Any) -> list[Any]:
+        x = t.tensor(factors.tolist(), dtype=getattr(t, dtype), requires_grad=True)
+        product = x.prod() if dim is None else x.prod(dim)
+        cotangent = t.ones_like(product).detach().requires_grad_()
+        found = t.autograd.grad(product, x, cotangent, create_graph=True)
+        everything = []
+        for one in weights:
+            found = [v for v in found if v.requires_grad][:1]
+            given = t.tensor(one, dtype=x.dtype)
+            found = t.autograd.grad(found[0], [x, cotangent], given, create_graph=True)
+            everything += [v.detach().resolve_conj().numpy() for v in found]
+        return everything
+
+    for mine, other in zip(higher(flambeau), higher(torch), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("include_self", [True, False])
