@@ -295,6 +295,10 @@ class Determinant(Primitive):
         return matrices("det", v, (n,), [("", ())], work=n**3, checked=False)
 
 
+# Third derivatives of determinants of matrices up to this size need no inverse.
+MOST_BY_PRODUCTS = 16
+
+
 class Cofactors(Primitive):
     """The derivative of the determinant, finite for singular matrices too (through the SVD)."""
 
@@ -305,11 +309,14 @@ class Cofactors(Primitive):
         return inputs[0].shape, inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        # Third derivatives are those of regular matrices: of det(A) A^-T.
         x = inputs[0]
         found = ar.conj(cofactor_slope(source.detach(x), source.detach(ar.conj(ct))))
         if not (x.tracked or ct.tracked):
             return (found,)
+        if x.shape[-1] <= MOST_BY_PRODUCTS:
+            exact = ar.conj(ma.cofactor_slope_by_products(x, ar.conj(ct)))
+            return (source.relink(found, exact),)
+        # Third derivatives are those of regular matrices: of det(A) A^-T.
         inverted = inverse(x)
         turned = ma.swap_last(inverse.parts(inverted, x)[0])
         value = determinant(x)

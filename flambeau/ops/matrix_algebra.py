@@ -17,7 +17,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.primitive import Array
-from flambeau.ops.reduction import sum_
+from flambeau.ops.reduction import prod, sum_
 from flambeau.ops.value import Shape, Value
 
 __all__ = [
@@ -128,3 +128,38 @@ def packed(batch: Shape, arrays: Sequence[Array], dtype: np.dtype[np.generic]) -
         found[..., start : start + size] = array.reshape(*batch, size)
         start += size
     return found
+
+
+def cofactor_slope_by_products(x: Value, along: Value) -> Value:
+    """How the cofactors of `x` change along another matrix, by sums and products of matrices alone
+    (Faddeev and LeVerrier's recursion): every derivative of it is right for singular matrices, too.
+
+    Numbers that grow with their size cancel; rows and columns are made of about one length first.
+    """
+    n = x.shape[-1]
+    one = ar.cast(eye(x), x.dtype)
+    rows = _lengths(x, x.ndim - 1)
+    columns = _lengths(ar.div(x, rows), x.ndim - 2)
+    sides = ar.mul(rows, columns)
+    x, along = ar.div(x, sides), ar.div(along, sides)
+    adjugate, change = one, ar.zeros_like(x)
+    for k in range(1, n):
+        product = dot(x, adjugate)
+        slope = ar.add(dot(along, adjugate), dot(x, change))
+        scale, bend = (ar.mul(total(ar.mul(v, one)), -1.0 / k) for v in (product, slope))
+        adjugate = ar.add(product, ar.mul(scale, one))
+        change = ar.add(slope, ar.mul(bend, one))
+    found = swap_last(change if n % 2 else el.neg(change))
+    whole = prod(diagonal_of(sides), axes=(x.ndim - 2,))
+    return ar.mul(found, ar.div(view.reshape(whole, shape=(*whole.shape, 1, 1)), sides))
+
+
+def _lengths(x: Value, axis: int) -> Value:
+    """The lengths of rows or columns, 1 for those that are 0: constants, in the shape of `x`."""
+    size = el.abs_(source.detach(x))
+    squares = sum_(ar.mul(size, size), axes=(axis,))
+    length = el.sqrt(
+        view.reshape(squares, shape=tuple(1 if a == axis else m for a, m in enumerate(x.shape)))
+    )
+    length = ar.where(ar.eq(length, 0), ar.full_like(length, 1), length)
+    return ar.cast(ar.expand(length, x.shape), x.dtype)

@@ -188,6 +188,50 @@ def test_singular_determinants_have_gradients(size: int, rank: int, dtype: str) 
     np.testing.assert_allclose(second.resolve_conj().numpy(), wanted, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize(
+    ("size", "rank"), [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 1), (4, 2), (4, 4)]
+)
+def test_third_gradients_of_singular_determinants(size: int, rank: int, dtype: str) -> None:
+    rng = np.random.default_rng(size + rank)
+
+    def numbers(*shape: int) -> Any:
+        found = rng.standard_normal(shape)
+        return found + 1j * rng.standard_normal(shape) if dtype == "complex128" else found
+
+    leaf = flambeau.tensor(numbers(size, rank) @ numbers(rank, size), requires_grad=True)
+
+    def slope(x: Any) -> Any:
+        x = x if x.requires_grad else x.detach().requires_grad_()
+        determinant = flambeau.linalg.det(x)
+        given = flambeau.ones_like(determinant)
+        return flambeau.autograd.grad(determinant, x, given, create_graph=True)[0]
+
+    assert flambeau.autograd.gradcheck(slope, (leaf,))
+    assert flambeau.autograd.gradgradcheck(slope, (leaf,))
+
+
+@pytest.mark.parametrize("size", [5, 16, 20])
+@pytest.mark.parametrize("graded", [False, True])
+def test_third_gradients_of_determinants(size: int, graded: bool) -> None:
+    rng = np.random.default_rng(size)
+    numbers = rng.standard_normal((size, size))
+    if graded:  # rows and columns of very different lengths
+        numbers *= 10.0 ** -rng.uniform(0, 6, (size, 1)) * 10.0 ** -rng.uniform(0, 3, size)
+    weights = rng.standard_normal((2, size, size))
+
+    def third(t: Any) -> Any:
+        x = t.tensor(numbers.tolist(), dtype=t.float64, requires_grad=True)
+        (found,) = t.autograd.grad(t.linalg.det(x), x, create_graph=True)
+        for one in weights:
+            given = t.tensor(one.tolist(), dtype=t.float64)
+            (found,) = t.autograd.grad(found, x, given, create_graph=True)
+        return np.asarray(found.tolist())
+
+    wanted = third(torch)
+    np.testing.assert_allclose(third(flambeau), wanted, rtol=1e-6, atol=1e-9 * abs(wanted).max())
+
+
 @pytest.mark.parametrize("name", ["eigvalsh", "eigvals"])
 def test_equal_eigenvalues_have_gradients(name: str) -> None:
     for equal in ([1.0, 1.0, 1.0, 2.0], [0.0] * 4):
