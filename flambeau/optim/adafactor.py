@@ -13,7 +13,7 @@ from flambeau.nn._torch import Tensor, zeros, zeros_like
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
 from flambeau.optim.stepping import CountedOptimizer, Parts, check_lr, lr_arithmetic
-from flambeau.optim.updates import Arithmetic, Value
+from flambeau.optim.updates import Arithmetic, Value, is_zero
 
 
 def _norm(x: Value, axes: tuple[int, ...]) -> Value:
@@ -62,7 +62,7 @@ def adafactor_update(
     if maximize:
         grad = -grad
     alpha = ops.maximum(_root_mean_square(ops, param), eps2) * relative
-    if weight_decay != 0:
+    if not is_zero(weight_decay):
         param = param * decay
     if len(grad.shape) > 1:
         row, column = len(grad.shape) - 1, len(grad.shape) - 2

@@ -14,7 +14,7 @@ from flambeau.optim.stepping import (
     check_range,
     lr_arithmetic,
 )
-from flambeau.optim.updates import Arithmetic, Value, decayed, lerp
+from flambeau.optim.updates import Arithmetic, Value, complement, decayed, lerp
 
 
 def adamax_update(
@@ -35,7 +35,7 @@ def adamax_update(
     if maximize:
         grad = -grad
     grad = decayed(ops, param, grad, weight_decay)
-    exp_avg = lerp(ops, exp_avg, grad, 1 - beta1)
+    exp_avg = lerp(ops, exp_avg, grad, complement(ops, beta1))
     exp_inf = ops.maximum(exp_inf * beta2, ops.absolute(grad) + eps)
     return param + (exp_avg * -step_size) / exp_inf, exp_avg, exp_inf
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from flambeau.optim.optimizer import Optimizer
 from flambeau.optim.schedule import LRScheduler, per_group, require_optimizer, set_value
+from flambeau.optim.stepping import RuleOptimizer
 
 
 class _MomentumScheduler(LRScheduler):
@@ -25,6 +26,8 @@ class _MomentumScheduler(LRScheduler):
                 "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
             )
         self.use_beta1 = "betas" in optimizer.defaults
+        if isinstance(optimizer, RuleOptimizer):
+            optimizer.expect_changes("betas" if self.use_beta1 else "momentum")
         lows = per_group("base_momentum", optimizer, base)
         highs = per_group("max_momentum", optimizer, highest)
         if last_epoch == -1:

@@ -10,6 +10,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import view
 from flambeau.ops.value import Operand, Value
+from flambeau.optim.varying import NOTHING, Kind, Varying
 from flambeau.record import recorder
 from flambeau.record.entering import NATIVE
 from flambeau.record.events import Event, fitted
@@ -42,7 +43,26 @@ CHANGING = frozenset(
 
 
 class ValueArithmetic:
-    """`updates.Arithmetic` on symbolic values."""
+    """`updates.Arithmetic` on symbolic values. `_known` has what is known of hyper-parameters that
+    are run-time scalars: what they leave of one, and whether they are below a half.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Value, tuple[Value, bool]] = {}
+
+    def varying(self, trace: Trace, kind: Kind) -> Value:
+        """The hyper-parameter that the next two scalars of the step are."""
+        number, rest = trace.scalar(float), trace.scalar(float)
+        self._known[number], self._known[rest] = (rest, kind[1]), (number, kind[2])
+        return number
+
+    def complement(self, weight: Value) -> Value:
+        """1 - weight."""
+        return self._known[weight][0]
+
+    def below_half(self, weight: Value) -> bool:
+        """Whether weight < 0.5."""
+        return self._known[weight][1]
 
     @staticmethod
     def fma(a: Operand, b: Operand, c: Value) -> Value:
@@ -87,7 +107,7 @@ class ValueArithmetic:
     @staticmethod
     def double(x: Value) -> Value:
         """The same number in float64, as PyTorch's `.item()` gives it to Python."""
-        return ar.cast(x, float64)
+        return ar.as_value(x, float64)
 
     @staticmethod
     def alike(x: Value, y: Value) -> Value:
@@ -95,53 +115,70 @@ class ValueArithmetic:
         return ar.cast(x, y.dtype)
 
 
-_VALUES = ValueArithmetic()
-
-
 class Statics:
     """A rule with the hyper-parameters that choose its program, interned: equal ones are one
     object.
     """
 
-    __slots__ = ("changing", "items", "rule")
+    __slots__ = ("changing", "items", "rule", "varying")
 
     def __init__(
-        self, rule: Rule, items: tuple[tuple[str, Any], ...], changing: tuple[str, ...]
+        self,
+        rule: Rule,
+        items: tuple[tuple[str, Any], ...],
+        changing: tuple[str, ...],
+        varying: tuple[Kind, ...],
     ) -> None:
         self.rule = rule
         self.items = items
         self.changing = changing
+        self.varying = varying
+
+    def values(self, scalars: Mapping[str, float], varying: Varying) -> list[float]:
+        """The run-time scalars of a step."""
+        return [*[scalars[name] for name in self.changing], *varying.pairs()]
 
 
 _statics: dict[Any, Statics] = {}
 
 
-def statics_of(rule: Rule, scalars: Mapping[str, float], flags: Mapping[str, bool]) -> Statics:
-    """What of a step's hyper-parameters is fixed."""
+def statics_of(
+    rule: Rule,
+    scalars: Mapping[str, float],
+    flags: Mapping[str, bool],
+    kinds: tuple[Kind, ...] = (),
+) -> Statics:
+    """What of a step's hyper-parameters is fixed; of those in `kinds` only what kind of number they
+    are.
+    """
+    changes = CHANGING.union(name for name, *_ in kinds) if kinds else CHANGING
     key = (
         rule,
-        *[value for name, value in scalars.items() if name not in CHANGING],
+        *[value for name, value in scalars.items() if name not in changes],
         *flags.values(),
+        *kinds,
     )
     found = _statics.get(key)
     if found is None:
-        items = (*[(n, v) for n, v in scalars.items() if n not in CHANGING], *flags.items())
+        items = (*[(n, v) for n, v in scalars.items() if n not in changes], *flags.items())
         changing = tuple(name for name in scalars if name in CHANGING)
         if len(_statics) > 10_000:
             # hyper-parameters that change all the time; programs are kept by the tree
             _statics.clear()
-        found = _statics[key] = Statics(rule, items, changing)
+        found = _statics[key] = Statics(rule, items, changing, kinds)
     return found
 
 
-def _ruled(rule: Rule, values: list[Any], options: dict[str, Any]) -> list[Any]:
+def _ruled(
+    ops: ValueArithmetic, rule: Rule, values: list[Any], options: dict[str, Any]
+) -> list[Any]:
     """The rule applied; complex parameters are pairs of real ones that share their real states."""
     if not values[0].dtype.is_complex:
-        return list(rule(_VALUES, *values, **options))
+        return list(rule(ops, *values, **options))
     halves = []
     for part in (el.real, el.imag):
         chosen = [part(v) if v is not None and v.dtype.is_complex else v for v in values]
-        halves.append(rule(_VALUES, *chosen, **options))
+        halves.append(rule(ops, *chosen, **options))
     given = [values[0], *values[2:]]
     return [
         el.complex_(a, b) if a is not None and (v is None or v.dtype.is_complex) else a
@@ -168,6 +205,8 @@ class UpdateOp(Event):
         mode, trace.grad_mode = trace.grad_mode, False
         try:
             scalars = {name: trace.scalar(float) for name in statics.changing}
+            ops = ValueArithmetic()
+            scalars |= {kind[0]: ops.varying(trace, kind) for kind in statics.varying}
             width = len(tensors) // count - 2
             made = []
             for place in range(count):
@@ -175,7 +214,7 @@ class UpdateOp(Event):
                 param, grad = tensors[place], tensors[count + place]
                 values = [None if n is None else trace.read(n) for n in (param, grad, *states)]
                 new_param, *new_states = _ruled(
-                    statics.rule, values, {**scalars, **dict(statics.items)}
+                    ops, statics.rule, values, {**scalars, **dict(statics.items)}
                 )
                 trace.write(param, fitted(new_param, trace.tensors[param].meta))
                 for which, (old, new) in enumerate(zip(states, new_states, strict=True)):
@@ -214,7 +253,7 @@ def apply_updates(
     before.
     """
     statics = statics_of(rule, scalars, flags)
-    values = [scalars[name] for name in statics.changing]
+    values = statics.values(scalars, NOTHING)
     return record_updates(statics, values, params, grads, states, kept)
 
 

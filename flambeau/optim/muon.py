@@ -14,7 +14,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.optim.stepping import RuleOptimizer, check_lr
-from flambeau.optim.updates import Arithmetic, Value, lerp
+from flambeau.optim.updates import Arithmetic, Value, complement, lerp
 
 
 def _orthogonalised(
@@ -60,7 +60,7 @@ def muon_update(
     ratio: float,
 ) -> tuple[Value, Value]:
     """Return (param, momentum buffer) after a step; `ratio` scales the learning rate."""
-    momentum_buffer = lerp(ops, momentum_buffer, grad, 1 - momentum)
+    momentum_buffer = lerp(ops, momentum_buffer, grad, complement(ops, momentum))
     update = lerp(ops, grad, momentum_buffer, momentum) if nesterov else momentum_buffer
     update = ar.cast(_orthogonalised(update, (a, b, c), ns_steps, eps), param.dtype)
     return ops.fma(update, ops.double(-lr) * ratio, param * decay), momentum_buffer

@@ -14,7 +14,15 @@ from flambeau.optim.stepping import (
     check_range,
     lr_arithmetic,
 )
-from flambeau.optim.updates import Arithmetic, Value, decayed, lerp, squared_average
+from flambeau.optim.updates import (
+    Arithmetic,
+    Value,
+    complement,
+    decayed,
+    is_zero,
+    lerp,
+    squared_average,
+)
 
 
 def nadam_update(
@@ -47,12 +55,12 @@ def nadam_update(
     if maximize:
         grad = -grad
     if decoupled_weight_decay:
-        if weight_decay != 0:
+        if not is_zero(weight_decay):
             param = param * decay
     else:
         grad = decayed(ops, param, grad, weight_decay)
     mu_product = mu_product * mu
-    exp_avg = lerp(ops, exp_avg, grad, 1 - beta1)
+    exp_avg = lerp(ops, exp_avg, grad, complement(ops, beta1))
     exp_avg_sq = squared_average(ops, exp_avg_sq, grad, beta2)
     denominator = ops.sqrt(exp_avg_sq / bias_correction2) + eps
     product = ops.double(mu_product)

@@ -14,7 +14,15 @@ from flambeau.optim.stepping import (
     check_range,
     lr_arithmetic,
 )
-from flambeau.optim.updates import Arithmetic, Value, decayed, lerp, squared_average
+from flambeau.optim.updates import (
+    Arithmetic,
+    Value,
+    complement,
+    decayed,
+    is_zero,
+    lerp,
+    squared_average,
+)
 
 
 def radam_update(
@@ -40,11 +48,11 @@ def radam_update(
     if maximize:
         grad = -grad
     if decoupled_weight_decay:
-        if weight_decay != 0:
+        if not is_zero(weight_decay):
             param = param * decay
     else:
         grad = decayed(ops, param, grad, weight_decay)
-    exp_avg = lerp(ops, exp_avg, grad, 1 - beta1)
+    exp_avg = lerp(ops, exp_avg, grad, complement(ops, beta1))
     exp_avg_sq = squared_average(ops, exp_avg_sq, grad, beta2)
     plain = exp_avg / bias_correction1 * lr
     # A quotient of a scalar and a tensor is a product with the reciprocal in PyTorch.

@@ -13,6 +13,7 @@ from flambeau.nn._torch import Tensor, enable_grad, float32, full_at_rest, no_gr
 from flambeau.nn.parameter import is_lazy
 from flambeau.optim.engine import Rule, record_updates, statics_of
 from flambeau.optim.optimizer import Optimizer, same
+from flambeau.optim.varying import NOTHING, Varying, entries
 from flambeau.record import recorder, words
 from flambeau.record.options import OPTIONS
 from flambeau.record.recorder import Together
@@ -93,6 +94,7 @@ class Update:
         "optimizer",
         "params",
         "scalar",
+        "varying",
     )
 
     def __init__(
@@ -109,6 +111,7 @@ class Update:
         self.all = list(group["params"])
         self.first = id(params[0])
         self.fixed = optimizer._fixed(group)
+        self.varying = Varying(group, optimizer._varying) if optimizer._varying else NOTHING
         self.counts = counts  # whether the parameters are counted together
         self.scalar = scalar  # where its scalars stand in the recording
         self.held: list[Any] = []
@@ -149,6 +152,10 @@ class RuleOptimizer(Optimizer):
     _opening = 2  # so many steps are still expected to be like those that follow
     # What the first step begins with, and the hyper-parameters and layout that it was made for.
     _ready: Mapping[Tensor, tuple[Any, State]] = NOTHING_READY
+    # Entries of groups that have changed, or will (`varying.NAMES`): scalars of every step.
+    _varying: frozenset[str] = frozenset()
+    # All that may change as it was in the last step, by the first parameter's id.
+    _numbers: Mapping[int, Mapping[str, Any]] = MappingProxyType({})
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; `closure` recomputes the loss, which is returned."""
@@ -311,7 +318,7 @@ class RuleOptimizer(Optimizer):
         params = group["params"]
         if (
             self._exposed
-            or self._fixed(group) != update.fixed
+            or not self._same_program(update)
             or len(params) != len(update.all)
             or not all(map(is_, params, update.all))
         ):
@@ -325,13 +332,39 @@ class RuleOptimizer(Optimizer):
             update.params = together[0]  # one list, which is not changed: known at a glance
         return update.counts
 
+    def _same_program(self, update: Update) -> bool:
+        """Whether the hyper-parameters choose the program that they chose then."""
+        group, varying = update.group, update.varying
+        if not self._varying:
+            return not varying.entries and self._fixed(group) == update.fixed
+        now = Varying(group, self._varying)
+        return now.like(varying) and self._fixed({**group, **varying.entries}) == update.fixed
+
+    def expect_changes(self, entry: str) -> None:
+        """Let an entry of the groups be a scalar of every step: it changes, or is going to."""
+        self._varying |= {entry}
+
+    def _notice_changes(self, first: Tensor) -> None:
+        """Let what has changed since the last step be a scalar of every step from now on."""
+        now = entries(self._group)
+        before = self._numbers.get(id(first), now)
+        if now is before or now != before:
+            self._numbers = {**self._numbers, id(first): now}
+        for name, value in now.items():
+            if value != before.get(name, value):
+                self.expect_changes(name)
+
     def replay(self, update: Update) -> list[float]:
         """Count a step that a compiled function repeats; return its scalars."""
         together = self._together.get(update.first) if self._together else None
-        if together is None:
-            return self._changing(update.group, 0)
-        together[1] += 1
-        return self._changing(update.group, together[1])
+        count = 0
+        if together is not None:
+            together[1] += 1
+            count = together[1]
+        values = self._changing(update.group, count)
+        if self._varying:
+            values += Varying(update.group, self._varying).pairs()
+        return values
 
     def _apply(
         self,
@@ -344,6 +377,7 @@ class RuleOptimizer(Optimizer):
         """Apply `rule` to `params`, whose state tensors go by `names`; keep the new state."""
         if self._parts is not None:
             self._parts.append((params, names))
+        self._notice_changes(params[0])
         place_in_cache = (rule, id(params[0]))
         cached = self._applied.get(place_in_cache)
         if cached is not None and same(cached[0], params) and not self._exposed:
@@ -366,8 +400,8 @@ class RuleOptimizer(Optimizer):
         if capture is not None:
             capture.updates.append(update)
         grads = [param._grad for param in params]
-        statics = statics_of(rule, scalars, flags)
-        values = [scalars[name] for name in statics.changing]
+        statics = statics_of(rule, scalars, flags, update.varying.kinds)
+        values = statics.values(scalars, update.varying)
         made = record_updates(statics, values, params, grads, states, together)
         for place, which, tensor in made:
             self._state[params[place]][names[which]] = tensor

@@ -54,32 +54,52 @@ class Arithmetic(Protocol):
     def alike(self, x: Value, y: Value) -> Value:
         """Return x in the dtype of y."""
 
+    def complement(self, weight: Value) -> Value:
+        """Return 1 - weight; asked of hyper-parameters that are no Python numbers."""
 
-def squared_average(ops: Arithmetic, average: Value, x: Value, beta: float) -> Value:
+    def below_half(self, weight: Value) -> bool:
+        """Return whether weight < 0.5; likewise."""
+
+
+def is_zero(number: Value) -> bool:
+    """Return whether a hyper-parameter is zero. One that changes from step to step is not."""
+    return isinstance(number, (int, float)) and number == 0
+
+
+def complement(ops: Arithmetic, number: Value) -> Value:
+    """Return 1 - number of a hyper-parameter."""
+    return 1 - number if isinstance(number, (int, float)) else ops.complement(number)
+
+
+def squared_average(ops: Arithmetic, average: Value, x: Value, beta: Value) -> Value:
     """Return beta average + (1 - beta) x^2."""
-    return ops.fma(x * (1 - beta), x, average * beta)
+    return ops.fma(x * complement(ops, beta), x, average * beta)
 
 
-def lerp(ops: Arithmetic, start: Value, end: Value, weight: float) -> Value:
+def lerp(ops: Arithmetic, start: Value, end: Value, weight: Value) -> Value:
     """Return start + weight (end - start), computed from the nearer end."""
-    if weight < 0.5:
+    known = isinstance(weight, (int, float))
+    if weight < 0.5 if known else ops.below_half(weight):
         return ops.fma(end - start, weight, start)
     # PyTorch subtracts the weight from one in the dtype of the values.
-    return ops.fma(start - end, _one_minus(weight, start), end)
+    return ops.fma(start - end, _one_minus(ops, weight, start), end)
 
 
-def _one_minus(weight: float, like: Value) -> float:
+def _one_minus(ops: Arithmetic, weight: Value, like: Value) -> Value:
     """Return 1 - weight, computed in the dtype of `like` where that is float32."""
-    if str(getattr(like, "dtype", "")).endswith("float32"):
+    single = str(getattr(like, "dtype", "")).endswith("float32")
+    if not isinstance(weight, (int, float)):
+        return 1.0 - (ops.alike(weight, like) if single else ops.double(weight))
+    if single:
         import numpy as np
 
         return float(np.float32(1) - np.float32(weight))
     return 1 - weight
 
 
-def decayed(ops: Arithmetic, param: Value, grad: Value, weight_decay: float) -> Value:
+def decayed(ops: Arithmetic, param: Value, grad: Value, weight_decay: Value) -> Value:
     """Return the gradient with that of weight decay, weight_decay * param."""
-    return grad if weight_decay == 0 else ops.fma(param, weight_decay, grad)
+    return grad if is_zero(weight_decay) else ops.fma(param, weight_decay, grad)
 
 
 def sgd_update(
@@ -100,12 +120,12 @@ def sgd_update(
     if maximize:
         grad = -grad
     grad = decayed(ops, param, grad, weight_decay)
-    if momentum != 0:
+    if not is_zero(momentum):
         if first:
             # The buffer is a copy of the gradient; a value has no need to be copied.
             momentum_buffer = grad
         else:
-            momentum_buffer = ops.fma(grad, 1 - dampening, momentum_buffer * momentum)
+            momentum_buffer = ops.fma(grad, complement(ops, dampening), momentum_buffer * momentum)
         grad = ops.fma(momentum_buffer, momentum, grad) if nesterov else momentum_buffer
     return ops.fma(grad, -lr, param), momentum_buffer
 
@@ -132,13 +152,12 @@ def adam_update(
     """Return (param, averages...) after a step of Adam or AdamW; `decay` is 1 - lr weight_decay."""
     if maximize:
         grad = -grad
-    if weight_decay != 0:
-        if decoupled_weight_decay:
-            param = param * decay
-        else:
-            grad = ops.fma(param, weight_decay, grad)
-    exp_avg = lerp(ops, exp_avg, grad, 1 - beta1)
-    exp_avg_sq = ops.fma(grad * (1 - beta2), grad, exp_avg_sq * beta2)
+    if not decoupled_weight_decay:
+        grad = decayed(ops, param, grad, weight_decay)
+    elif not is_zero(weight_decay):
+        param = param * decay
+    exp_avg = lerp(ops, exp_avg, grad, complement(ops, beta1))
+    exp_avg_sq = squared_average(ops, exp_avg_sq, grad, beta2)
     second = exp_avg_sq
     if amsgrad:
         max_exp_avg_sq = ops.maximum(max_exp_avg_sq, exp_avg_sq)
@@ -168,13 +187,13 @@ def rmsprop_update(
     if maximize:
         grad = -grad
     grad = decayed(ops, param, grad, weight_decay)
-    square_avg = ops.fma(grad * (1 - alpha), grad, square_avg * alpha)
+    square_avg = squared_average(ops, square_avg, grad, alpha)
     variance = square_avg
     if centered:
-        grad_avg = lerp(ops, grad_avg, grad, 1 - alpha)
+        grad_avg = lerp(ops, grad_avg, grad, complement(ops, alpha))
         variance = ops.fma(-grad_avg, grad_avg, square_avg)
     deviation = ops.sqrt(variance) + eps
-    if momentum > 0:
+    if not isinstance(momentum, (int, float)) or momentum > 0:
         momentum_buffer = momentum_buffer * momentum + grad / deviation
         param = ops.fma(momentum_buffer, -lr, param)
     else:
