@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+import weakref
 from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from flambeau.ops.value import leave_to_reference_counts
 # The code of `Module.__call__`: the floor of modules puts it here.
 MODULE_CALLS: set[CodeType] = set()
 _warned: dict[Any, Any] = {}
+# By the code that calls the outermost module, and all modules: their path, and what they were.
+_paths: dict[tuple[Any, ...], tuple[str, tuple[weakref.ref[Any], ...]]] = {}
+MANY_PATHS = 10_000
 
 
 class Place(NamedTuple):
@@ -60,18 +64,28 @@ def _path(calls: list[tuple[Any, FrameType | None]]) -> str:
     """The names of nested modules, the innermost first in `calls`."""
     if not calls:
         return ""
-    module, caller = calls[-1]
+    caller = calls[-1][1]
+    while caller is not None and caller.f_code.co_filename.startswith(PACKAGE):
+        caller = caller.f_back
+    modules = [module for module, _ in calls]
+    key = (None if caller is None else caller.f_code, *map(id, modules))
+    known = _paths.get(key)
+    if known is not None and all(ref() is module for ref, module in zip(known[1], modules)):
+        return known[0]
+    module = modules[-1]
     parts = [_variable(module, caller)]
-    for child, _ in reversed(calls[:-1]):
+    for child in reversed(modules[:-1]):
         parts.append(_child(module, child) or type(child).__name__)
         module = child
-    return ".".join(parts)
+    path = ".".join(parts)
+    if len(_paths) >= MANY_PATHS:
+        _paths.clear()
+    _paths[key] = path, tuple(map(weakref.ref, modules))
+    return path
 
 
 def _variable(module: Any, caller: FrameType | None) -> str:
     """The name that a module has where it was called; that of its class if it has none there."""
-    while caller is not None and caller.f_code.co_filename.startswith(PACKAGE):
-        caller = caller.f_back
     if caller is not None:
         name = _named(module, caller.f_locals.items()) or _named(module, caller.f_globals.items())
         if name and name != "self":
