@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from flambeau.distributions import constraints
 from flambeau.distributions._torch import Size, Tensor, no_grad
 from flambeau.distributions.parameters import lazy_property
+
+
+class _Checked(threading.local):
+    """A value that has just been found to be in the support of a distribution's part."""
+
+    value: Any = None
+    part: Any = None
+
+
+_CHECKED = _Checked()
+
+
+@contextmanager
+def checked(value: Any, part: Distribution) -> Iterator[None]:
+    """Within it, `part` does not ask again if `value` is in its support: each question to a tensor
+    ends what was being recorded.
+    """
+    before = _CHECKED.value, _CHECKED.part
+    _CHECKED.value, _CHECKED.part = value, part
+    try:
+        yield
+    finally:
+        _CHECKED.value, _CHECKED.part = before
 
 
 class Distribution:
@@ -55,6 +80,7 @@ class Distribution:
                 stacklevel=4,
             )
             return
+        checks = []
         for name, constraint in wanted.items():
             if constraints.is_dependent(constraint):
                 continue
@@ -63,7 +89,9 @@ class Distribution:
             ):
                 continue  # a parameter that is computed from another
             value = getattr(self, name)
-            if not bool(constraint.check(value).all()):
+            checks.append((name, constraint, value, constraint.check(value).all()))
+        for name, constraint, value, holds in checks:  # (to ask for one computes all of them)
+            if not bool(holds):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
@@ -168,7 +196,7 @@ class Distribution:
 
     def _check_value(self, value: Any) -> None:
         """ValueError for a value of another shape, or outside the support; if asked for."""
-        if self._validate_args:
+        if self._validate_args and not (value is _CHECKED.value and self is _CHECKED.part):
             self._validate_sample(value)
 
     def _validate_sample(self, value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from flambeau.distributions import constraints
 from flambeau.distributions._torch import Size, Tensor, no_grad
-from flambeau.distributions.distribution import Distribution
+from flambeau.distributions.distribution import Distribution, checked
 from flambeau.distributions.parameters import sum_rightmost
 
 
@@ -197,7 +197,9 @@ class MixtureSameFamily(Distribution):
         """The logarithm of the weighted density."""
         self._check_value(value)
         value = value.unsqueeze(self._axis)
-        parts = self._component_distribution.log_prob(value)
+        components = self._component_distribution
+        with checked(value if self._validate_args else None, components):
+            parts = components.log_prob(value)
         logits = self._mixture_distribution.logits.log_softmax(-1)
         return (parts + logits).logsumexp(dim=-1)  # type: ignore[no-any-return]
 

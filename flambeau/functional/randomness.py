@@ -155,18 +155,17 @@ def rand(
     """Uniform numbers in [0, 1)."""
     if device is not None:
         checked_device(device)
-    kind = checked_dtype(dtype)
+    kind, shape = _drawn_kind(dtype, out), shape_of(given_size(sizes, size), "rand")
     if kind.is_complex:
-        from flambeau.functional.creation import uninitialised
-
-        made = uninitialised(shape_of(given_size(sizes, size), "rand"), kind)
-        return finish(uniform_(made, generator=generator), requires_grad, out)
+        made = uniform_(_blank(shape, kind), generator=generator)
+        return finish(made, requires_grad, out)
     name = _UNIFORM[_float_kind(kind, "check_uniform_bounds")]
-    return finish(
-        make_random(name, shape_of(given_size(sizes, size), "rand"), kind, {}, generator),
-        requires_grad,
-        out,
-    )
+    return finish(make_random(name, shape, kind, {}, generator), requires_grad, out)
+
+
+def _drawn_kind(dtype: Any, out: Tensor | None) -> DType:
+    """The dtype of what is drawn: that of `out`, if none is given."""
+    return checked_dtype(dtype) if dtype is not None or out is None else out.dtype
 
 
 def _normal_parameters(
@@ -189,7 +188,7 @@ def randn(
     """Normal numbers of mean 0 and standard deviation 1."""
     if device is not None:
         checked_device(device)
-    kind, shape = checked_dtype(dtype), shape_of(given_size(sizes, size), "randn")
+    kind, shape = _drawn_kind(dtype, out), shape_of(given_size(sizes, size), "randn")
     if kind.is_complex:
         part = kind.to_real()
         flat = make_random(
@@ -444,13 +443,11 @@ def normal(
     """Normal numbers of the given means and standard deviations."""
     checked_options(device, layout, pin_memory)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
-        kind, shape = checked_dtype(dtype), shape_of((size,), "normal")
+        kind, shape = _drawn_kind(dtype, out), shape_of((size,), "normal")
         mean, std = _a_float("normal", "mean", 1, mean), _a_float("normal", "std", 2, std)
         random_streams.check_parameters("normal", std=std)
         if kind.is_complex:
-            from flambeau.functional.creation import uninitialised
-
-            drawn = normal_(uninitialised(shape, kind), mean, std, generator=generator)
+            drawn = normal_(_blank(shape, kind), mean, std, generator=generator)
             return finish(drawn, requires_grad, out)
         name = f"normal_{_float_kind(kind, 'normal_kernel_cpu')}"
         parameters = _normal_parameters(kind, mean, std)
@@ -460,11 +457,8 @@ def normal(
         raise RuntimeError("normal expects standard deviation to be non-complex")
     if isinstance(std, Tensor) and not bool((std >= 0).all()):
         raise RuntimeError("normal expects all elements of std >= 0.0")
-    from flambeau.functional.creation import uninitialised
-
-    shape = (mean + std).shape
     kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
-    noise = uninitialised(tuple(shape), kind)
+    noise = _blank(tuple((mean + std).shape), kind)
     if kind.is_complex:
         noise = _complex_noise(noise, generator)
     else:
@@ -472,6 +466,12 @@ def normal(
     plain = [recorder.detach(v) if isinstance(v, Tensor) else v for v in (std, mean)]
     drawn = noise.mul_(plain[0]).add_(plain[1])
     return finish(_without_slope(drawn, mean, std), False, out, (mean, std))
+
+
+def _blank(shape: Shape, kind: DType) -> Tensor:
+    from flambeau.functional.creation import uninitialised
+
+    return uninitialised(shape, kind)
 
 
 CHOSEN_AT_ONCE = (dtypes.float32, dtypes.float64)

@@ -342,3 +342,23 @@ def test_kumaraswamy_is_not_checked_where_it_is_told_not_to() -> None:
         )
         found.append([kind.log_prob(library.tensor(v)).item() for v in (-1.0, 0.5, 2.0)])
     assert found[0] == found[1]
+
+
+def test_of_several_wrong_parameters_the_first_is_named() -> None:
+    for library in (flambeau, torch):
+        with pytest.raises(ValueError, match="Expected parameter loc"):
+            library.distributions.Normal(library.tensor([float("nan")]), library.tensor([-1.0]))
+        with pytest.raises(ValueError, match="Expected parameter scale"):
+            library.distributions.Normal(library.tensor([0.0]), library.tensor([-1.0]))
+
+
+def test_a_mixture_looks_at_its_values() -> None:
+    for library in (flambeau, torch):
+        D = library.distributions
+        weights = D.Categorical(library.tensor([0.25, 0.75]))
+        parts = D.Exponential(library.tensor([1.0, 2.0]))
+        for validate in (True, False):  # the components look themselves where the mixture does not
+            mixture = D.MixtureSameFamily(weights, parts, validate_args=validate)
+            assert mixture.log_prob(library.tensor([0.5, 1.5])).shape == (2,)
+            with pytest.raises(ValueError, match="within the support"):
+                mixture.log_prob(library.tensor([0.5, -1.5]))
