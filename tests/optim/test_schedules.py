@@ -143,11 +143,15 @@ def test_tensor_learning_rate_is_changed_in_place() -> None:
         assert lr.item() == pytest.approx(0.2)
 
 
-def test_warns_about_the_order() -> None:
-    optimizer = _make(flambeau)
-    scheduler = ours.lr_scheduler.StepLR(optimizer, 1)
-    with pytest.warns(UserWarning, match="before `optimizer.step"):
-        scheduler.step()
+def test_warns_about_the_order_and_the_epoch() -> None:
+    said = []
+    for library in LIBRARIES:
+        scheduler = library.optim.lr_scheduler.StepLR(_make(library), 1)
+        with pytest.warns(UserWarning, match="before `optimizer.step") as record:
+            scheduler.step(1)
+        said.append([str(warning.message) for warning in record])
+    assert said[0] == said[1]
+    assert len(said[0]) == 2
 
 
 def test_mistakes() -> None:
