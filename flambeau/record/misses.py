@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from time import perf_counter
 from typing import Any
 
@@ -29,6 +30,10 @@ def miss(rec: Recording, key: Any) -> State:
         rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec)
     ):
         flush()
+        raise Flushed
+    if rec.state.ops and not LOCAL.levels and goes_apart(rec, key):
+        flush()
+        LOCAL.apart = weakref.ref(LOCAL.rec)
         raise Flushed
     start = perf_counter()
     trace = trace_of(rec)
@@ -94,6 +99,44 @@ def must_flush(rec: Recording) -> bool:
     rec.state.ended = True  # the path says so: nobody has to look for it here again
     rec.state.looped = True
     return True
+
+
+ALIKE = 4  # continuations of one kind that have been recorded whole
+APART = 8  # how often a further one goes apart before it is recorded whole
+MANY_APART = 1_000  # continuations that are counted
+
+
+def goes_apart(rec: Recording, key: Any) -> bool:
+    """Whether the event, and what follows until somebody needs a value, runs op by op.
+
+    Where lengths are ever new (a text that grows), whole programs do not come back. Most of their
+    ops have been met with these very shapes, though, and are found again where each is a program
+    by itself. Without gradients alone: a backward pass goes back program by program.
+    """
+    state = rec.state
+    if LOCAL.capture is not None or (LOCAL.grad_mode and state.tracked):
+        return False
+    if LOCAL.apart is not None and LOCAL.apart() is rec:
+        return True
+    if len(state.next) < ALIKE:
+        return False
+    kind, alike = _continuation(key), 0
+    for other in state.next:
+        alike += _continuation(other) == kind
+        if alike == ALIKE:
+            break
+    else:
+        return False
+    if state.apart is None or len(state.apart) >= MANY_APART:
+        state.apart = {}
+    times = state.apart.get(key, 0)
+    state.apart[key] = times + 1
+    return times < APART
+
+
+def _continuation(key: Any) -> Any:
+    """What events have in common that differ in extents, or in what they are given."""
+    return (key.dtype, len(key.shape)) if isinstance(key, Meta) else key[:-1]
 
 
 SHORTEST_REPETITION = 24  # events: three sums in a row are no loop

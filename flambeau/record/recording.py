@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,8 @@ class Local(threading.local):
         self.autocast: Any = None  # the policy under autocast
         self.inference = False
         self.capture: Any = None  # what a compiled function under way collects
+        # The recording that goes op by op, if it is under way still (a weak reference).
+        self.apart: weakref.ref[Recording] | None = None
         self.levels: Any = ()  # the calls of vmap under way: nothing may run now
 
 

@@ -23,6 +23,7 @@ class State:
     """
 
     __slots__ = (
+        "apart",
         "__weakref__",
         "count",
         "depth",
@@ -67,6 +68,8 @@ class State:
         )
         self.ended = False
         self.looped = False  # because a loop is cut into pieces
+        # How often events went apart here that were not recorded (`misses.goes_apart`).
+        self.apart: dict[Any, int] | None = None
         self.tracked: bool = parent.tracked if parent else False  # any that requires a gradient
         self.trace: Any = (
             None  # the symbolic recording at this place, kept where a flush has needed it
