@@ -23,8 +23,8 @@ class State:
     """
 
     __slots__ = (
-        "apart",
         "__weakref__",
+        "apart",
         "count",
         "depth",
         "effects",

@@ -1,5 +1,5 @@
-"""Where lengths are ever new and nothing needs a gradient, what follows a new one runs op by op: most
-ops are known by then (`record.misses.goes_apart`).
+"""Where lengths are ever new and nothing needs a gradient, what follows a new one runs op by op:
+most ops are known by then (`record.misses.goes_apart`).
 """
 
 from __future__ import annotations
