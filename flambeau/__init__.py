@@ -224,6 +224,11 @@ def __getattr__(name: str) -> _Any:
                 raise
             raise AttributeError(f"flambeau has no torch.{name} yet") from None
         return found if attribute is None else getattr(found, attribute)
+    if name.startswith("_foreach_"):
+        from flambeau.foreach import FUNCTIONS
+
+        if name in FUNCTIONS:
+            return FUNCTIONS[name]
     raise AttributeError(
         f"module 'torch' has no attribute '{name}' (flambeau does not have it, or not yet)"
     )
