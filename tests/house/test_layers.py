@@ -55,6 +55,7 @@ FLOORS |= dict.fromkeys(
         ),
         *("linalg", "mps", "multiprocessing", "onnx", "profiler", "random", "signal", "sparse"),
         *("ao", "futures", "hub", "masked", "nested", "overrides", "quantization", "storage"),
+        "foreach",
         *("plot", "seeing"),
         *("distributions", "special", "testing", "types", "version", "_C"),
     ],
