@@ -102,7 +102,7 @@ def must_flush(rec: Recording) -> bool:
 
 
 ALIKE = 4  # continuations of one kind that have been recorded whole
-APART = 8  # how often a further one goes apart before it is recorded whole
+APART = 8  # how often a further length goes apart before it is recorded whole (a place: once)
 MANY_APART = 1_000  # continuations that are counted
 
 
@@ -131,7 +131,7 @@ def goes_apart(rec: Recording, key: Any) -> bool:
         state.apart = {}
     times = state.apart.get(key, 0)
     state.apart[key] = times + 1
-    return times < APART
+    return times < (APART if isinstance(key, Meta) else 1)
 
 
 def _continuation(key: Any) -> Any:
