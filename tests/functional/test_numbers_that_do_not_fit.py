@@ -14,11 +14,11 @@ DTYPES = (
     *("float16", "bfloat16", "float32", "float64", "complex64"),
 )
 INFINITY = float("inf")
-NUMBERS = [
+NUMBERS: list[Any] = [
     *(300, -1, -200, 2.5, 1e5, 1e39, -1e39, 1e300, INFINITY, -INFINITY, float("nan"), True),
     *(2**31, 2**63 - 1, 65504, 65520, 70000),
 ]
-IMAGINARY = [1j, 1e39j]
+IMAGINARY: list[Any] = [1j, 1e39j]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
