@@ -421,7 +421,10 @@ def test_the_limit_holds_for_many_processes_that_are_killed(tmp_path: Path) -> N
         assert swept == 3 and max(looks) <= 2 * cache.limit
     cache.put(os.urandom(32), os.urandom(100))
     size = cache.tally.read()
-    assert size is not None and stored(cache) <= size <= cache.limit + 2 * objects.TALLY_UNIT
+    # What others add in the moment in which a new tally takes the place of the old is lost.
+    lost = 3 * 4 * objects.TALLY_UNIT
+    assert size is not None
+    assert stored(cache) - lost <= size <= cache.limit + 2 * objects.TALLY_UNIT
 
 
 RACE = """

@@ -306,8 +306,13 @@ def test_few_channels_or_tiles_are_plain_sums() -> None:
 
 @pytest.mark.parametrize("images", [5, 32])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_the_same_bits_for_any_number_of_threads(threads: int, images: int) -> None:
+def test_the_same_bits_for_any_number_of_threads(
+    threads: int, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import flambeau
+    from flambeau.record.options import OPTIONS
+
+    monkeypatch.setattr(OPTIONS, "executor", "compiled")  # whatever other tests have left
 
     def outputs() -> Any:
         flambeau.manual_seed(0)

@@ -126,7 +126,8 @@ class Tally:
 
     To add is to append, which processes can do at once. Too long a tally (of processes that were
     killed, of entries written twice) costs a look at all entries, which makes it right; one that is
-    too short is believed until it is TALLY_DAYS old.
+    too short (by what is added in the moment in which a new one takes its place) is believed until
+    it is TALLY_DAYS old.
     """
 
     def __init__(self, path: Path) -> None:
