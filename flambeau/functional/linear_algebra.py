@@ -58,7 +58,10 @@ def _check_matrices(a: Value, b: Value) -> None:
     _refuse_bool("addmm_impl_cpu_", a, b)
 
 
-def _check_batches(a: Value, b: Value, kernel: str = "bmm") -> None:
+def _batches(a: Value, b: Value, kernel: str = "bmm") -> Value:
+    """The first operand, checked; of nothing, in the dtype of the second: PyTorch asks its kernels
+    alone for equal ones.
+    """
     batch = math.prod(a.shape[:-2])
     if a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
         raise RuntimeError(
@@ -66,10 +69,23 @@ def _check_batches(a: Value, b: Value, kernel: str = "bmm") -> None:
             f"[{batch}, {a.shape[-1]}] but got: [{math.prod(b.shape[:-2])}, {b.shape[-2]}]."
         )
     if a.dtype is not b.dtype:
-        raise RuntimeError(
-            f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"
-        )
+        if a.size and b.size:
+            raise RuntimeError(
+                f"expected scalar type {a.dtype.scalar_name} but found {b.dtype.scalar_name}"
+            )
+        a = ar.cast(a, b.dtype)
     _refuse_bool(kernel, a, b)
+    return a
+
+
+def _check_vector(a: Value, b: Value) -> None:
+    """The dtypes of matrices and of a vector."""
+    if a.dtype is not b.dtype:
+        raise RuntimeError(
+            f"addmv input tensors must have the same dtype, but got {b.dtype.scalar_name}, "
+            f"{a.dtype.scalar_name}, and {b.dtype.scalar_name}"
+        )
+    _refuse_bool("addmv_impl_cpu", a, b)
 
 
 # ---- products of two -----------------------------------------------------------------------------
@@ -103,12 +119,7 @@ def _mv(a: Value, b: Value) -> Value:
             f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec "
             f"({b.shape[0]})"
         )
-    if a.dtype is not b.dtype:
-        raise RuntimeError(
-            f"addmv input tensors must have the same dtype, but got {b.dtype.scalar_name}, "
-            f"{a.dtype.scalar_name}, and {b.dtype.scalar_name}"
-        )
-    _refuse_bool("addmv_impl_cpu", a, b)
+    _check_vector(a, b)
     column = view.reshape(b, shape=(b.shape[0], 1))
     return view.reshape(batched_dot(a, column), shape=(a.shape[0],))
 
@@ -126,8 +137,7 @@ def _bmm(a: Value, b: Value, kernel: str = "bmm") -> Value:
     for place, x in enumerate((a, b), 1):
         if x.ndim != 3:
             raise RuntimeError(f"batch{place} must be a 3D tensor")
-    _check_batches(a, b, kernel)
-    return batched_dot(a, b)
+    return batched_dot(_batches(a, b, kernel), b)
 
 
 def matmul_of(a: Value, b: Value) -> Value:
@@ -141,10 +151,12 @@ def matmul_of(a: Value, b: Value) -> Value:
     if a.ndim == 2 and b.ndim == 1:
         return _mv(a, b)
     if a.ndim == 1:
+        if b.ndim > 2 and not b.size:
+            _check_vector(b, a)
         product = matmul_of(view.reshape(a, shape=(1, *a.shape)), b)
         return view.reshape(product, shape=product.shape[:-2] + product.shape[-1:])
     if b.ndim == 1:
-        _refuse_bool("addmv_impl_cpu", a, b)
+        _check_vector(a, b)
         product = matmul_of(a, view.reshape(b, shape=(*b.shape, 1)))
         return view.reshape(product, shape=product.shape[:-1])
     if b.ndim == 2:  # the batch axes of the first operand are more rows
@@ -153,8 +165,7 @@ def matmul_of(a: Value, b: Value) -> Value:
         return view.reshape(batched_dot(rows, b), shape=(*a.shape[:-1], b.shape[-1]))
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = ar.expand(a, (*batch, *a.shape[-2:])), ar.expand(b, (*batch, *b.shape[-2:]))
-    _check_batches(a, b)
-    return batched_dot(a, b)
+    return batched_dot(_batches(a, b), b)
 
 
 def _vdot(a: Value, b: Value) -> Value:
@@ -394,7 +405,7 @@ def _addbmm_product(a: Value, b: Value) -> Value:
     for place, x in enumerate((a, b), 1):
         if x.ndim != 3:
             raise RuntimeError(f"batch{place} must be a 3D tensor")
-    _check_batches(a, b, "addmm_impl_cpu_")
+    a = _batches(a, b, "addmm_impl_cpu_")
     count, rows, depth = a.shape
     left = view.reshape(view.permute(a, order=(1, 0, 2)), shape=(rows, count * depth))
     return batched_dot(left, view.reshape(b, shape=(count * depth, b.shape[2])))

@@ -352,3 +352,36 @@ def test_operator() -> None:
     same(linear_algebra.matmul_operator(mine_of(a), mine_of(b)), a @ b, "matmul")
     assert linear_algebra.matmul_operator(mine_of(a), 3) is NotImplemented
     assert plain(MINE.matmul) is linear_algebra.METHODS["matmul"]
+
+
+MIXED = [
+    *[((0, 3), (1, 3, 4)), ((2, 3), (2, 3, 0)), ((2, 2, 0), (2, 0, 3)), ((0, 2, 3), (0, 3, 3))],
+    *[
+        ((2, 3), (2, 3, 4)),
+        ((3,), (2, 3, 4)),
+        ((4, 0, 3), (3,)),
+        ((4, 2, 3), (3,)),
+        ((0, 3), (3, 4)),
+    ],
+    *[((2, 0), (0,)), ((0,), (0,)), ((3,), (3, 0))],
+]
+
+
+@pytest.mark.parametrize("shapes", MIXED, ids=str)
+@pytest.mark.parametrize(
+    "kinds", [("float32", "float64"), ("int32", "float32"), ("float32", "int64")]
+)
+def test_products_of_two_dtypes(shapes: Any, kinds: tuple[str, str]) -> None:
+    """Batches without elements have that of the second operand (random program 350,829,663)."""
+    said = []
+    for library in (torch, flambeau):
+        a, b = (
+            library.ones(shape, dtype=getattr(library, kind))
+            for shape, kind in zip(shapes, kinds, strict=True)
+        )
+        try:
+            found = a @ b
+            said.append((found.tolist(), str(found.dtype).removeprefix("torch.")))
+        except RuntimeError as error:
+            said.append(str(error).split("\n")[0])
+    assert said[1] == said[0]
