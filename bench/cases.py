@@ -16,7 +16,8 @@ def parser(
 ) -> argparse.ArgumentParser:
     """The options that all of them take."""
     found = argparse.ArgumentParser(description=description)
-    found.add_argument("--cases", default=",".join(cases), help="of: %(default)s")
+    listed = ", ".join(cases).replace("%", "%%")
+    found.add_argument("--cases", default="", help=f"some (a,b,..) of: {listed}")
     found.add_argument("--rounds", type=int, default=rounds)
     found.add_argument("--seconds", type=float, default=seconds, help="length of a block")
     found.add_argument("--losses", type=int, default=0, help="compare so many losses")
@@ -50,7 +51,7 @@ def run(
     if chosen.serve:
         steps.serve(chosen.serve, chosen.threads)
         return
-    names = chosen.cases.split(",")
+    names = chosen.cases.split(",") if chosen.cases else list(cases)  # (names may have commas)
     if unknown := set(names) - set(cases):
         options.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(cases)}")
     for name in names if chosen.losses else ():

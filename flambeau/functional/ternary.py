@@ -90,7 +90,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     _refuse_bounds(input, min, max)
-    return write_out(record(CLAMP, (input, min, max)), out, beside=(input, min, max))
+    made = record(CLAMP, (input, min, max))
+    return made if out is None else write_out(made, out, beside=(input, min, max))
 
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -124,7 +125,8 @@ def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     if not isinstance(input, Tensor):
         raise not_a_tensor("clamp_min", "input", 1, input)
     _refuse_bounds(input, min)
-    return write_out(record(CLAMP, (input, min, None)), out, beside=(input, min))
+    made = record(CLAMP, (input, min, None))
+    return made if out is None else write_out(made, out, beside=(input, min))
 
 
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
@@ -132,7 +134,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     if not isinstance(input, Tensor):
         raise not_a_tensor("clamp_max", "input", 1, input)
     _refuse_bounds(input, max)
-    return write_out(record(CLAMP, (input, None, max)), out, beside=(input, max))
+    made = record(CLAMP, (input, None, max))
+    return made if out is None else write_out(made, out, beside=(input, max))
 
 
 def clamp_min_(input: Tensor, min: Any) -> Tensor:
@@ -183,7 +186,8 @@ def where(
             place = 1 if isinstance(input, Tensor) else 0
             raise not_a_tensor("where", ("input", "other")[place], place + 2, given[place])
         _refuse_choices(input, other)
-    return write_out(record(WHERE, operands), out, beside=operands)
+    made = record(WHERE, operands)
+    return made if out is None else write_out(made, out, beside=operands)
 
 
 _CHOICES = (Tensor, bool, int, float, complex, np.number, np.bool_)
@@ -277,7 +281,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     if input.dtype.kind == "f":
         refuse_numbers((input,), weight, finer=True)
     operands = input, end, weight
-    return write_out(record(LERP, operands), out, beside=operands)
+    made = record(LERP, operands)
+    return made if out is None else write_out(made, out, beside=operands)
 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
@@ -381,7 +386,8 @@ def addcmul(
     _tensors("addcmul", input, tensor1, tensor2)
     refuse_numbers((input, tensor1, tensor2), value, finer=True)
     operands = input, tensor1, tensor2, value
-    return write_out(record(ADDCMUL, operands), out, beside=operands)
+    made = record(ADDCMUL, operands)
+    return made if out is None else write_out(made, out, beside=operands)
 
 
 def _refuse_scale(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: Any) -> None:
@@ -399,7 +405,8 @@ def addcdiv(
     _tensors("addcdiv", input, tensor1, tensor2)
     _refuse_scale(input, tensor1, tensor2, value)
     operands = input, tensor1, tensor2, value
-    return write_out(record(ADDCDIV, operands), out, beside=operands)
+    made = record(ADDCDIV, operands)
+    return made if out is None else write_out(made, out, beside=operands)
 
 
 def addcmul_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any = 1) -> Tensor:

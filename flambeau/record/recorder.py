@@ -369,6 +369,8 @@ def record_many(op: Any, operands: Any, attributes: Any = None) -> list[Any]:
     if _known_op is not None:
         made = _known_op(LOCAL.rec, op, attributes, *operands)
         if made is not None:
+            if made.__class__ is tuple:
+                return []  # of no parts
             return made if made.__class__ is list else [made]
     return advance(op, operands, attributes)[2]
 

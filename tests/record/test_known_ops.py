@@ -246,6 +246,15 @@ def test_memory_that_numpy_has_seen() -> None:
         assert found.tolist() == [[2.0] * 3] * 7
 
 
+def test_events_of_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by random program 71,002,426: there were no parts, but one that was a tuple."""
+    monkeypatch.setattr(recorder, "_known_op", known)
+    for _ in range(3):
+        x = torch.zeros(0, 3).data.clone()
+        assert x.unbind(0) == ()
+        assert [len(part) for part in torch.zeros(2, 3).data.clone().unbind(0)] == [3, 3]
+
+
 def test_memory_of_numpy() -> None:
     """An array that a tensor was made of enters natively where nobody else holds it."""
     torch.ones(7, 3).tolist()
