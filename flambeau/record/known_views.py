@@ -243,10 +243,9 @@ def new_alias(storage: int, meta: int, offset: int, family: int) -> Any:
 
 
 def lonely() -> Any:
-    """The family of a tensor without history, before views of it are made, for `new_family`."""
+    """A family of one tensor without history, as `new_family` takes it."""
     model = Family()
-    contents = {name: id(getattr(model, name)) for name in Family.__slots__}
-    contents |= {"members": -1, "base": 0}
+    contents = {name: id(getattr(model, name)) for name in Family.__slots__} | {"members": -1}
     pairs = [(words.slot_of(Family, name), content) for name, content in contents.items()]
     return np.array([*pairs, (0, 0)], np.int64)
 
