@@ -205,9 +205,7 @@ def settle_readers(storage: Storage, own: bool = True) -> None:
 
 
 def _settle_readers_of_others(plan: Plan, rec: Recording) -> None:
-    """Runs passes of other threads that read, as saved, what a plan is about to overwrite. (What is
-    written by way of a view that was recorded is not seen before.)
-    """
+    """Runs passes of other threads that read, as saved, what a plan is about to overwrite."""
     for base, _, _ in plan.writes:
         storage = rec.bases[base][0]
         if storage.readers:

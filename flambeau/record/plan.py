@@ -466,8 +466,7 @@ class Plan:
         if self.runs >= OPTIONS.warm_up:
             if self.asked:
                 return True
-            share = waiting_share(self.runs, runs_so_far() - self.born)
-            return not share or self.runs >= share * self.costs.pays
+            return self.runs >= self.runs_to_wait()
         if self.runs:
             return False
         self.born = runs_so_far()
@@ -548,8 +547,12 @@ class Plan:
             return self.costs.joins_pay(self.runs)
         if self.runs < JOINING_PAYS:
             return False
+        return self.runs_to_wait() - self.runs >= JOINING_PAYS
+
+    def runs_to_wait(self) -> float:
+        """After how many runs in NumPy the program is compiled, as things are."""
         share = waiting_share(self.runs, runs_so_far() - self.born)
-        return share * self.costs.pays - self.runs >= JOINING_PAYS
+        return share * self.costs.pays if share else 0.0
 
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame

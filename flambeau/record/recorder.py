@@ -383,9 +383,6 @@ def in_place(op: Any, target: Handle, operands: Any = (), attributes: Any = None
         raise not_a_tensor(op.name, "input", 1, target) from None
     asked = _known_op is None
     if storage is not None:
-        if storage.readers:
-            settle_readers(storage, own=False)
-            rec = LOCAL.rec
         # (What is exposed enters by a native call only where nobody holds it any more.)
         asked = asked or target._rec is rec
         if storage.exposed and asked and storage.still_exposed():
