@@ -189,7 +189,10 @@ def is_view(self: Tensor) -> bool:
     trace = recorder.pending_trace(self)
     if trace is not None:
         return bool(trace.tensors[self._num].output >= 0)
-    return self._meta.born is not None or self._family is not None
+    family = self._family
+    if family is None or (self._meta.is_leaf and family.leaf is self):
+        return False
+    return family.base is None or family.base() is not self
 
 
 def chalf(self: Tensor, memory_format: Any = None) -> Tensor:

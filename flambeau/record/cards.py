@@ -162,7 +162,9 @@ def _pattern(family: FamilySpec, frame: Any) -> Any:
     """What `join_alone` makes, as `new_family` takes it."""
     model = Family()
     contents = {name: id(getattr(model, name)) for name in Family.__slots__}
-    contents |= {"members": -1, "changes": id(1), "source": id(family.flat), "frame": id(frame)}
+    contents["members"] = -1
+    if family.flat is not None:
+        contents |= {"changes": id(1), "source": id(family.flat), "frame": id(frame)}
     if family.first >= 0:
         contents["base"] = 0
     pairs = [(words.slot_of(Family, name), content) for name, content in contents.items()]
@@ -192,7 +194,7 @@ def replayable(plan: Plan) -> bool:
         and all(
             family.alone
             and family.origin is not None
-            and plan.frame is not None
+            and (family.flat is None or plan.frame is not None)
             and any(family.numbers[0] == number for number, _ in plan.fresh)
             for family in plan.families
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flambeau.core.shapes import storage_extent
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.anomaly import Place
@@ -242,6 +243,8 @@ def _written_whole(tensor: Any) -> tuple[Value, Any] | None:
     if origin is not None and not (origin[0] is family.frame and shows(origin[1], flat)):
         return None
     offset = tensor._offset - family.start // meta.dtype.itemsize
+    if offset < 0 or offset + storage_extent(meta.shape, meta.strides) > flat.size:
+        return None  # only a part has history
     return flat, (meta.shape, meta.strides, offset)
 
 

@@ -243,9 +243,10 @@ def new_alias(storage: int, meta: int, offset: int, family: int) -> Any:
 
 
 def lonely() -> Any:
-    """A family of one tensor without history, as `new_family` takes it."""
+    """The family of a tensor without history that gets views, as `new_family` takes it."""
     model = Family()
-    contents = {name: id(getattr(model, name)) for name in Family.__slots__} | {"members": -1}
+    contents = {name: id(getattr(model, name)) for name in Family.__slots__}
+    contents |= {"members": -1, "base": 0}
     pairs = [(words.slot_of(Family, name), content) for name, content in contents.items()]
     return np.array([*pairs, (0, 0)], np.int64)
 

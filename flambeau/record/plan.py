@@ -122,9 +122,12 @@ class FamilySpec:
         self.base = base
         self.leaf = leaf
         self.origins = origins
-        # The common case: one result, and nobody else.
-        self.alone = len(numbers) == 1 and not entered and flat is not None and base == leaf == -1
-        self.origin: Any = None  # that one's origin in the frame of all runs
+        # The common case: one result, and nobody else (without history: a view of what is gone).
+        bare = flat is None and not origins
+        joins = len(numbers) > 1 or bool(entered) or not base == leaf == -1
+        self.alone = not joins and (bare or flat is not None)
+        # That one's origin in the frame of all runs.
+        self.origin: Any = [None] if bare else None
 
     def join_alone(self, rec: Recording, frame: Any) -> None:
         """`join` where the family has one member and the frame is that of all runs."""
@@ -137,9 +140,10 @@ class FamilySpec:
         family.members.append(reference_to(tensor))
         if self.first >= 0:
             family.base = family.members[0]
-        family.changes = 1
-        family.frame = frame
-        family.source = self.flat
+        if self.flat is not None:
+            family.changes = 1
+            family.frame = frame
+            family.source = self.flat
         tensor._family = family
         tensor._origin = self.origin[0]
 
@@ -392,7 +396,7 @@ class Plan:
             frame = self.make_frame(rec, storages) if self.frame is not None else None
             spent = frame is not None and frame is self.spent_frame
             for family in self.families:
-                if spent and family.alone:
+                if family.alone and (spent or family.flat is None):
                     family.join_alone(rec, frame)
                 else:
                     family.join(rec, frame)

@@ -101,8 +101,9 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         views = [t for t in tensors if t.meta.requires_grad and not t.meta.is_leaf]
         first = next((t.number for t in tensors if trace.is_base(t)), -1)
         if not views:
+            # (A view alone, too: a tensor without a family is no view.)
             if (
-                len(numbers) > 1
+                (len(numbers) > 1 or first < 0)
                 and group.leaf is None
                 and any(n not in trace.entered for n in numbers)
             ):

@@ -473,6 +473,7 @@ def view_alias(x: Handle, meta: Meta, offset: int) -> Any:
         if family is None:
             made = Family()
             made.add(x)
+            made.base = made.members[0]
             family = x._family
             if family is None:  # another thread may have come in between
                 family = x._family = made

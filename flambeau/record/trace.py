@@ -188,6 +188,11 @@ class Trace:
             self._widen(group.storage, reach)
         if group.leaf is None and self.flat(group).tracked and not meta.requires_grad:
             meta = meta.replaced(requires_grad=True, is_leaf=False, grad_name="AsStridedBackward0")
+        if first:  # those that entered before are its views
+            for tensor in self.tensors:
+                if tensor.group is group:
+                    tensor.first = False
+            group.home = None
         return self._enter_into(group, meta.replaced(offset=distance), first)
 
     def enter_own(self, number: int) -> bool:
