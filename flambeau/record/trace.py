@@ -516,9 +516,13 @@ class Trace:
 
     def read_before_write(self, number: int) -> Value:
         """What an in-place op reads of its target: its derivative may use it after the write
-        (PyTorch clones it).
+        (PyTorch clones it). Of a view it reads the memory: hooks of the view are passed by.
         """
-        return self.copy_of(self.read(number))
+        value, tensor = self.read(number), self.tensors[number]
+        if (self.cuts or tensor.own is not None) and value.tracked and not self.is_base(tensor):
+            flat = self.flat(tensor.group)
+            value = layout_value(view.reshape(flat, shape=flat.shape), *tensor.layout)
+        return self.copy_of(value)
 
     def copy_of(self, value: Value) -> Value:
         """The value as one of its own: what derivatives need of it is not asked of the memory that

@@ -11,6 +11,7 @@ from .program import SAVED, UNDEFINED, Program, Seen, in_double, run, texts
 
 TOLERANCES = {"float32": (1e-4, 1e-5), "float64": (2e-6, 1e-7)}
 JITTERS = 3
+FLIPS = 12  # how often what hangs on a rounding is tried
 AMPLIFIED = 100.0  # how much more than inputs wrong by 1e-6 a right result may be off
 ROUNDED = 10.0  # and how much more than results in between that are off by a rounding
 
@@ -19,13 +20,13 @@ def difference(
     expected: list[Any],
     actual: list[Any],
     jittered: Callable[[], list[list[Any]]] = list,
-    roundings: Callable[[], list[list[Any]]] = list,
+    roundings: Callable[[int], list[list[Any]]] = lambda count: [],
 ) -> str | None:
     """The first observation that differs, in words; None where all agree.
 
     `jittered` runs the reference on inputs with small errors, and in double precision: what those
-    change is no mismatch. `roundings` runs it with other roundings in between; what is decided
-    otherwise there says nothing.
+    change is no mismatch. `roundings` runs it with so many other roundings in between; what is
+    decided otherwise there says nothing, but where the reference itself shows what was seen.
     """
     others: list[list[Any]] | None = None
     rounded: list[list[Any]] | None = None
@@ -46,12 +47,18 @@ def difference(
         if not _differs(want, got, slack):
             continue
         if rounded is None:
-            rounded = roundings()
+            rounded = roundings(JITTERS)
         rounded = [other for other in rounded if _decides_alike(expected, other, place)]
         spread = max((_spread(want, other[place]) for other in rounded), default=0.0)
-        words = _differs(want, got, max(slack, ROUNDED * spread))
-        if words:
-            return f"after observation {place}, {want[0]!r}: {words}"
+        slack = max(slack, ROUNDED * spread)
+        words = _differs(want, got, slack)
+        if words is None:
+            continue
+        flipped = [other for other in roundings(FLIPS) if place < len(other)]
+        flipped = [other for other in flipped if not _decides_alike(expected, other, place)]
+        if any(not _differs(other[place], got, slack) for other in flipped):
+            return None  # a decision hangs on a rounding
+        return f"after observation {place}, {want[0]!r}: {words}"
     if len(expected) != len(actual):
         return f"{len(actual)} observations instead of {len(expected)}"
     return None
@@ -93,11 +100,11 @@ def check_run(
         finally:
             reference.set_default_dtype(usual)
 
-    def roundings() -> list[list[Any]]:
+    def roundings(count: int) -> list[list[Any]]:
         from .rounding import rounded
 
         found = []
-        for seed in range(JITTERS):
+        for seed in range(count):
             with rounded(seed):
                 found.append(run(program, reference, number))
         return found

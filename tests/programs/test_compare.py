@@ -117,3 +117,36 @@ def test_a_view_of_a_view_made_under_no_grad_ends_a_program() -> None:
         )
     )
     assert run(program, torch)[-1] == ("the end", UNDEFINED)
+
+
+@pytest.mark.parametrize("units", [0.5, 1000.0])
+def test_what_a_rounding_decides_is_no_difference(
+    units: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    made = "torch.arange(1, 8, dtype=torch.float32).sqrt().sum()"
+    narrow = float(eval(made, {"torch": torch}))
+    wide = float(eval(made.replace("32", "64"), {"torch": torch}))
+    limit = max(narrow, wide) + units * narrow * 2.0**-23
+    program = Program((Line(f"x1 = {made}"), Line(f"x2 = (x1 > {limit!r}).expand(2)")))
+    words = judged(program, monkeypatch, np.logical_not)
+    assert (words is None) is (units < 1)
+    assert judged(program, monkeypatch, lambda values: values ^ np.array([True, False])) is not None
+
+
+def test_a_write_below_a_hooked_view_of_plain_memory_ends_a_program() -> None:
+    import torch
+
+    program = Program(
+        (
+            Line("x0 = torch.tensor({data}, requires_grad=True)", [1.0, 2.0]),
+            Line("x1 = torch.ones(3, dtype=torch.float32)"),
+            Line("x2 = x1[1:]"),
+            Line("x2.mul_(x0)"),
+            Line("h3 = x2.register_hook(lambda g: g * 2)"),
+            Line("x1.mul_(2)"),
+            Line("x4 = x2 * 2"),
+        )
+    )
+    assert run(program, torch)[-1] == ("the end", UNDEFINED)
