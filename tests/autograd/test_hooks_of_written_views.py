@@ -43,8 +43,13 @@ def test_same_as_pytorch(write: str, use: str, rest: bool) -> None:
         view = base[1:]
         other = view.unsqueeze(0)
         at_rest(base, other)
-        calls = []
-        view.register_hook(lambda g: calls.append(g.tolist()) or g * 10)
+        calls: list[Any] = []
+
+        def hook(gradient: Any) -> Any:
+            calls.append(gradient.tolist())
+            return gradient * 10
+
+        view.register_hook(hook)
         at_rest(base)
         WRITES[write](base, view, other, w)
         at_rest(base, view)
