@@ -4,6 +4,7 @@ answers where it ends or stops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,8 +45,8 @@ class Frame:
     """
 
     __slots__ = (
-        "__weakref__", "cuts", "freed", "late", "leaves", "nodes", "parents", "saved", "trace",
-        "views",
+        "__weakref__", "cuts", "freed", "late", "leaves", "nodes", "parents", "saved",
+        "shared", "trace", "views",
     )  # fmt: skip
 
     def __init__(
@@ -69,9 +70,16 @@ class Frame:
         # (weak reference, its value here, its family's changes) of tensors that entered with
         # history.
         self.views: list[tuple[Any, Value, int]] = []
+        # Where it serves all runs of a plan (nothing is left to differentiate): a weak reference
+        # to what parts them.
+        self.shared: Callable[[], Callable[[], None] | None] | None = None
 
     def add_cut(self, value: Value, code: Any) -> None:
         """Puts Python code at a value after the program has run."""
+        part = None if self.shared is None else self.shared()
+        if part is not None:
+            part()
+        self.shared = None
         self.late = (*self.late, value)
         self.cuts.append(code)
 

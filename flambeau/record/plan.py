@@ -29,6 +29,7 @@ from flambeau.record.handle import Family, Handle
 from flambeau.record.late import PATIENCE, LateStorage, Maker, with_late_results
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
+from flambeau.record.recording import ERA
 from flambeau.record.restricted import restrict
 from flambeau.record.result_memory import Results
 from flambeau.record.saved import stale_saved
@@ -178,6 +179,7 @@ class Plan:
     __slots__ = (
         "__weakref__",
         "_costs",
+        "apart",
         "asked",
         "born",
         "compiled",
@@ -251,6 +253,7 @@ class Plan:
         self.compiled: Any = None
         self.pending: Pending | None = None  # the machine code that is being made beside the runs
         self.schedule: Any = None  # the program made ready for the reference executor
+        self.apart = False  # whether runs have histories of their own, also where all is spent
         self.spent_frame: Any = None  # the history of every run, where all of it is spent
         self.joined = False  # the schedule has all the kernels that it can have
         self.born = 0  # how many programs had run before its first run
@@ -558,12 +561,18 @@ class Plan:
         share = waiting_share(self.runs, runs_so_far() - self.born)
         return share * self.costs.pays if share else 0.0
 
+    def part_frames(self) -> None:
+        """From now on each run has a history of its own: hooks are put at that of the last one."""
+        self.apart, self.spent_frame = True, None
+        ERA[0] += 1  # what is known of flushes is not right any more
+
     def make_frame(self, rec: Recording, storages: list[Storage]) -> Any:
         spec = self.frame
         assert spec is not None
-        if spec.spent:
+        if spec.spent and not self.apart:
             if self.spent_frame is None:
                 self.spent_frame = Frame(spec.trace, {}, [], [], [], frozenset(spec.trace.freed))
+                self.spent_frame.shared = weakref.WeakMethod(self.part_frames)
             return self.spent_frame
         saved: dict[Value, Saved] = {}
         for value, where, index, strict in spec.saved:
