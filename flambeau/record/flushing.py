@@ -117,7 +117,9 @@ def _replayed(known: Known, card: Card, rec: Recording) -> Any:
 def end_step() -> None:
     """Says that a training step ends here: the next op starts a new recording."""
     rec = LOCAL.rec
-    if rec.state.parent is not None:
+    if (
+        rec.state.ops
+    ):  # (an op that was refused may have left what entered for it, which ends nothing)
         rec.state.ended = True
 
 
