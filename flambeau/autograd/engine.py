@@ -96,7 +96,7 @@ def backward(
     if inputs is not None:
         chosen = _tensors(inputs)
         if not chosen:
-            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         found = run(roots, given, retain_graph, create_graph, chosen, hooked=False)
         accumulate(
             [(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph
@@ -190,6 +190,8 @@ def grad(
         flags = create_graph, only_inputs, allow_unused
         return _grad_rows(outputs, inputs, grad_outputs, retain_graph, flags, materialize_grads)
     roots, wanted = _tensors(outputs), _tensors(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if allow_unused is None:
         allow_unused = materialize_grads
     if retain_graph is None:

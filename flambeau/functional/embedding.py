@@ -230,8 +230,9 @@ def _square_bags(
             kept_rows = ar.expand(column(ar.ne(kept, 0), (*index.shape, 1)), rows.shape)
             rows = el.where(kept_rows, rows, ar.full_like(rows, -math.inf))
         best = rd.max_(rows, axes=(1,))
-        none = ar.eq(best, -math.inf)
-        return el.where(none, ar.zeros_like(best), best) if padding_idx is not None else best
+        if padding_idx is None:  # (a value of its own: the result may be overwritten)
+            return view.reshape(best, shape=best.shape)
+        return el.where(ar.eq(best, -math.inf), ar.zeros_like(best), best)
     total = rd.sum_(rows, axes=(1,))
     if mode == "sum":
         return total

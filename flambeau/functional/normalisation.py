@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.shapes import Strides, is_contiguous
 from flambeau.functional.neural import (
     ImageOp,
     NamedOp,
@@ -65,6 +66,27 @@ def _scaled(x: Value, scale: Value | None, shift: Value | None) -> Value:
 # ---- batch and instance -------------------------------------------------------------------------
 
 
+def batch_strides(trace: Trace, number: int, shape: Shape) -> Strides | None:
+    """Those of images (the tensor of that number), where they do not lie row by row as well, as
+    those of one channel or pixel do.
+    """
+    meta = trace.tensors[number].meta
+    dense = is_contiguous(meta.shape, meta.strides)
+    return None if dense else image_strides(trace, number, shape)
+
+
+class EvaluationOp(ImageOp):
+    """A batch normalisation by running statistics."""
+
+    __slots__ = ()
+
+    def strides(
+        self, trace: Trace, key: tuple[Any, ...], shape: Shape, dtype: dtypes.DType
+    ) -> Strides | None:
+        """Those of `batch_strides`."""
+        return batch_strides(trace, key[1], shape)
+
+
 class StatisticsOp(Event):
     """A normalisation that overwrites its running statistics: one new tensor, up to two writes.
 
@@ -92,7 +114,7 @@ class StatisticsOp(Event):
                     trace.write(target, ar.cast(value, trace.tensors[target].meta.dtype))
         finally:
             trace.grad_mode = grad_mode
-        strides = image_strides(trace, key[1], result.shape) if self.images else None
+        strides = batch_strides(trace, key[1], result.shape) if self.images else None
         trace.new_tensor(result, strides=strides, grad_name=self.grad_name)
 
 
@@ -134,12 +156,12 @@ def _batch_norm_training(
     momentum: Value,
     eps: float,
 ) -> tuple[Value, Value | None, Value | None]:
-    count = _check_batch_norm(x, w, b, running_mean, running_var)
-    if count == 1:
+    if x.ndim > 1 and x.shape[0] * math.prod(x.shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size "
             f"torch.Size({list(x.shape)})"
         )
+    count = _check_batch_norm(x, w, b, running_mean, running_var)
     axes = (0, *range(2, x.ndim))
     wide = widened(x)
     centred, m, variance = moments(wide, axes)
@@ -212,7 +234,7 @@ COUNTING_BATCH_NORM = StatisticsOp(
 BATCH_NORM = StatisticsOp(
     "batch_norm", _batch_norm_training, "NativeBatchNormBackward0", images=True
 )
-BATCH_NORM_EVAL = ImageOp("batch_norm", _batch_norm_evaluating, "NativeBatchNormBackward0")
+BATCH_NORM_EVAL = EvaluationOp("batch_norm", _batch_norm_evaluating, "NativeBatchNormBackward0")
 
 
 def _update(op: StatisticsOp, operands: tuple[Any, ...], attributes: tuple[Any, ...]) -> Any:

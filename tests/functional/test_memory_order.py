@@ -40,6 +40,10 @@ x ** 2
 x.abs() ** x
 n.BatchNorm2d(6)(x)
 n.BatchNorm2d(6).eval()(x)
+F.pad(n.BatchNorm2d(4).eval()(n.Conv2d(6, 4, 5)(x)), (1, 1, 1, 1))
+F.pad(n.BatchNorm2d(1).eval()(x[:, :1].clone()), (1, 1, 1, 1))
+F.pad(n.BatchNorm2d(1)(x[:, :1].clone()), (1, 1, 1, 1))
+F.pad(n.BatchNorm2d(1, track_running_stats=False)(n.Conv2d(6, 1, 2)(x)), (1, 1, 1, 1))
 n.InstanceNorm2d(6)(x)
 n.GroupNorm(2, 6)(x)
 n.LocalResponseNorm(2)(x)

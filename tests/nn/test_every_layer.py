@@ -333,3 +333,30 @@ def test_max_pool_indices() -> None:
     x = torch.randn(2, 3, 6, 6)
     result = ours.MaxPool2d(2, return_indices=True)(given(flambeau, x))
     same(result, theirs.MaxPool2d(2, return_indices=True)(x))
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_that_is_refused_is_counted(momentum: float | None, affine: bool) -> None:
+    """Found by a random training: PyTorch counts a batch before it looks at it."""
+    counts = []
+    for library in LIBRARIES:
+        layer = library.nn.BatchNorm1d(3, momentum=momentum, affine=affine)
+        for rows in (2, 1, 1, 4):
+            x = library.ones(rows, 3)
+            if rows > 1:
+                layer(x)
+                continue
+            with pytest.raises(ValueError, match="more than 1 value per channel"):
+                layer(x)
+        counts.append(int(layer.num_batches_tracked))
+    assert counts == [4, 4]
+
+
+def test_gradients_with_respect_to_nothing_are_refused() -> None:
+    for library in LIBRARIES:
+        x = library.ones(2, requires_grad=True)
+        with pytest.raises(RuntimeError, match=r"`inputs` argument to `grad\(\)` cannot be empty"):
+            library.autograd.grad(x.sum(), [])
+        with pytest.raises(RuntimeError, match=r"`inputs` argument to `backward\(\)` cannot be"):
+            x.sum().backward(inputs=[])

@@ -112,7 +112,11 @@ class _BatchNorm(_NormBase):
         weight, bias, momentum = self.weight, self.bias, self.momentum
         if weight is None or bias is None or momentum is None or input.__class__ is not Tensor:
             return None
-        return batch_norm_step(input, weight, bias, running, float(momentum), self.eps)
+        try:
+            return batch_norm_step(input, weight, bias, running, float(momentum), self.eps)
+        except (RuntimeError, ValueError):  # a batch is counted before it is looked at
+            running[2].add_(1)
+            raise
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised input; training updates the running statistics."""

@@ -1,0 +1,25 @@
+"""The maxima of bags may be overwritten: PyTorch keeps their places, not them."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from beside_torch import LIBRARIES, same
+
+pytestmark = pytest.mark.parity
+
+
+@pytest.mark.parametrize("padding", [None, 0])
+def test_same_as_pytorch(padding: int | None) -> None:
+    found = []
+    for library in LIBRARIES:
+        table = library.arange(10.0).reshape(5, 2).sin().requires_grad_()
+        bags = library.tensor([[1, 2, 0], [4, 3, 3]])
+        functional = library.nn.functional
+        best = functional.embedding_bag(bags, table, mode="max", padding_idx=padding)
+        functional.silu(best, inplace=True)
+        best.sum().backward()
+        found.append((best, table.grad))
+    same(*found)
