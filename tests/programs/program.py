@@ -25,7 +25,7 @@ UNDEFINED = "(PyTorch refuses what it calls ambiguous)"
 SAVED = "RuntimeError (a saved value was overwritten or freed)"
 SAVED_WORDS = ("modified by an inplace operation", "backward through the graph a second time")
 IN_PLACE = re.compile(r"_\(|[-+*]= ")
-NAMES = re.compile(r"[xnghf]\d+")
+NAMES = re.compile(r"[xnghfmos]\d+")
 LEAF = "a leaf Variable that requires grad"
 AMBIGUOUS = (
     "view was created in",
@@ -277,6 +277,9 @@ def _drop_gradients(trial: Trial) -> str | None:
             value.grad = None
     if any(v is g for v in memories for g in gradients):
         raise Ambiguous
+    for name, value in trial.env.items():
+        if name[0] in "mo" and hasattr(value, "zero_grad"):
+            value.zero_grad()
     return None
 
 
