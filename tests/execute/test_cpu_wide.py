@@ -56,6 +56,7 @@ SIZES = [
     (40, 31, 700),
     (2, 70, 1027),
     (128, 32, 1027),
+    (128, 32, 1088),
     (1003, 128, 32),
     (1009, 40, 48),
     (777, 17, 33),
@@ -93,10 +94,13 @@ def test_all_orders_in_memory(size: tuple[int, int, int], bits: int) -> None:
     assert found >= 3
 
 
-def test_updates_in_place() -> None:
-    """A weight's gradient and its update, both larger than what counts as large."""
-    rows, inner, columns = 130, 20, 2113
-    b = Builder("updates")
+@pytest.mark.parametrize("columns", [2112, 2113])
+def test_updates_in_place(columns: int) -> None:
+    """A weight's gradient and its update, both larger than what counts as large; tiles that hand
+    their results on themselves, and rows.
+    """
+    rows, inner = 130, 20
+    b = Builder(f"updates {columns}")
     ct, x, weight = b.random((inner, rows)), b.random((inner, columns)), b.random((rows, columns))
     gradient = dot(swap_last(ct), x)
     compiled = b.check([gradient, weight - gradient * 0.1], tolerance=64.0)

@@ -4,13 +4,13 @@ The gradients of a layer with many inputs: few rows meet a matrix that lies in m
 a short sum gives a result as large as the weights. Tiles of registers alone would walk down such a
 matrix page by page, where no hardware sees the next line coming. So a task takes a strip of the
 large side. It packs its part of it into the level-2 cache, in long runs, computes some rows of the
-result from there, and hands these on one after another; meanwhile it asks for the memory that they
-are going to meet.
+result from there, and hands these on one after another, or tile by tile where little is done with
+them; meanwhile it asks for the memory that they are going to meet, and for the next strip.
 
 The strip is of the side that vectors run along (`right`) or of the one whose elements meet whole
 vectors (`left`): the other side is small, and packed by each task as it begins, or is read where it
 is. Where one tile of a strip of the left side meets all columns, each line of the strip is used
-once, and it is not packed either. The tile asks for a few rows ahead and no more: rows of a large
+once, and it is not packed either. The tile asks for ten rows ahead and no more: rows of a large
 matrix often lie a power of two apart, and only a dozen of their lines fit the level-1 cache.
 """
 
@@ -29,7 +29,7 @@ from flambeau.execute.cpu.contraction_nest import (
     task_number,
     transposed,
 )
-from flambeau.execute.cpu.contraction_plan import TASKS
+from flambeau.execute.cpu.contraction_plan import LINE, TASKS
 from flambeau.execute.cpu.contraction_spec import (
     ARGS,
     SCRATCH,
@@ -52,7 +52,8 @@ STRIP = 256  # rows or columns at most: runs of 16 lines
 # more of all of which others are faster: the matrix unit, and what there is without it.
 LARGE_BYTES, FEW = 1 << 20, 48
 LARGE_WITHOUT_UNIT, FEW_WITHOUT_UNIT = 1 << 18, 64
-AHEAD = 6  # k of an operand that is not packed
+CHEAP_STORE = 12  # instructions of what a result meets, so few that tiles hand it on themselves
+AHEAD = 10  # k of an operand that is not packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,9 @@ class _Wide:
         self.e = Emitter(plan.vector_bits)
         self.vector = F32.with_lanes(plan.lanes)
         self.line = 4 * plan.lanes
+        # Whether results are handed on from registers, not from memory row by row.
+        cheap = getattr(store, "size", CHEAP_STORE + 1) <= CHEAP_STORE
+        self.at_once = cheap and plan.columns % plan.tile_columns == 0
 
     def text(self) -> tuple[str, int]:
         e, plan = self.e, self.plan
@@ -229,6 +233,8 @@ class _Wide:
             first, columns = (start, zero) if plan.by_rows else (zero, start)
             count, rest = divmod(size if plan.by_rows else plan.rows, plan.tile_rows)
             with e.loop(zero, e.i64(count)) as tiles:
+                if not plan.by_rows and plan.right.lead.stride != 1:
+                    self.ask_next(start, tiles.index, count)
                 self.some_rows(plan.tile_rows, tiles.index, first, columns, width, memory)
             if rest:
                 self.some_rows(rest, e.i64(count), first, columns, width, memory)
@@ -255,6 +261,8 @@ class _Wide:
             here = weighted_sum(e, [(column, 1), (tiles.index, tile)])
             arguments = [TABLE, ARGS, left, right, result, row, here]
             e.call(f"tile.{rows}", None, arguments, declared=True)
+        if self.at_once:
+            return
         whole, rest = divmod(width, plan.lanes)
         with e.loop(e.i64(0), e.i64(rows)) as loop:
             line = e.gep(results, "float", weighted_sum(e, [(loop.index, plan.together)]))
@@ -394,12 +402,11 @@ class _Wide:
         with e.function(f"tile.{rows}", "internal void", parameters) as registers:
             left, right, result, row, column = registers[2:]
             zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
-            count = 1 if plan.direct else rows
-            with e.loop(e.i64(0), e.i64(count), carried=zeros) as pieces:
+            with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
                 self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
-                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(count))
+                low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
-                high = e.op("udiv", after, e.i64(count))
+                high = e.op("udiv", after, e.i64(rows))
                 with e.loop(low, high, carried=pieces.carried) as k:
                     if plan.direct:
                         self.ask_ahead(left, k.index)
@@ -409,6 +416,11 @@ class _Wide:
                 pieces.yield_(k.carried)
             for number, total in enumerate(pieces.carried):
                 r, v = divmod(number, plan.vectors)
+                if self.at_once:
+                    along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
+                    index, lane = self.index(weighted_sum(e, [(row, 1), (e.i64(r), 1)]), along)
+                    self.store(e, index, total, lane)
+                    continue
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
             e.line("ret void")
@@ -423,6 +435,17 @@ class _Wide:
         for row in (0, plan.tile_rows - 1):
             at = e.gep(left, "float", weighted_sum(e, [(place, 1), (e.i64(row), 1)]))
             e.prefetch(at, level=3)
+
+    def ask_next(self, start: Reg, number: Reg, count: int) -> None:
+        """Asks for a part, one of `count`, of the next strip's columns, which lie along k."""
+        e, plan = self.e, self.plan
+        columns = -(-plan.strip // count)
+        first = weighted_sum(e, [(start, 1), (e.i64(plan.strip), 1), (number, columns)])
+        source = operand_pointer(e, TABLE, ARGS, plan.right.number)
+        with e.loop(first, weighted_sum(e, [(first, 1), (e.i64(columns), 1)])) as loop:
+            at = weighted_sum(e, [(loop.index, plan.right.lead.stride)])
+            for k in range(0, plan.depth, LINE // 4):
+                e.prefetch(e.gep(source, "float", weighted_sum(e, [(at, 1), (e.i64(k), 1)])))
 
     def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""
@@ -446,4 +469,4 @@ class _Wide:
         for v in range(plan.vectors):
             along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
             index, lane = self.index(row, along)
-            self.store.prefetch(e, index, lane)
+            self.store.prefetch(e, index, lane, near=plan.direct)

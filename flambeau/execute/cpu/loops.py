@@ -517,12 +517,14 @@ class KernelWriter:
             result = e.insert(result, e.load(place, type_.with_lanes(1)), lane)
         return result
 
-    def prefetch(self, buffer: Buffer, address: Expression, *, write: bool) -> None:
-        """Asks for the memory of an element that is used soon."""
+    def prefetch(
+        self, buffer: Buffer, address: Expression, *, write: bool = False, level: int = 3
+    ) -> None:
+        """Asks for the memory of an element that is used soon (`level`: as Emitter.prefetch)."""
         e, base = self.e, self._bases.get(id(buffer), 0)
         index = self.index(self.renamed(address).plus(-base))
         place = e.gep(self.pointer(buffer), elements.memory_element(buffer.dtype), index)
-        e.prefetch(place, level=3, write=write)
+        e.prefetch(place, level=level, write=write)
 
     def store_all(self, stores: Sequence[Store]) -> None:
         """Makes all stores once everything is computed: an update may overwrite what others

@@ -2,8 +2,10 @@
 
 With the batch innermost (see layouts.py), what a convolution gives at the places of one pooling
 window, for all channels and images, fits the level-1 cache. So a task computes it there, hands the
-window on to whatever pools it, and goes on to the next window. A convolution of few channels takes
-less time than its results take through memory, twice.
+window on to whatever pools it, and goes on to the next window. Meanwhile it asks for the memory of
+what the window is made to: a few lines of each channel, which often lie at the same place of pages,
+so that the level-1 cache has no room for all of them. A convolution of few channels takes less time
+than its results take through memory, twice.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from math import prod
 
 from flambeau.core import dtypes
 from flambeau.execute.cpu.body import Buffer, Node
-from flambeau.execute.cpu.contraction_plan import PARALLEL_FLOPS, TASKS, choose
+from flambeau.execute.cpu.contraction_plan import LINE, PARALLEL_FLOPS, TASKS, choose
 from flambeau.execute.cpu.contraction_schedule import COLS, ROWS, Schedule
 from flambeau.execute.cpu.contraction_spec import Contraction, store_lanes
 from flambeau.execute.cpu.contraction_spec import weighted_sum as total
@@ -245,8 +247,28 @@ class _Kernel:
                 if not axis.place
             }
             memory = e.gep(self.memory, "float", e.i64(place * plan.size))
+            self.ask(registers, place)
             self.tiles(at, memory, [key for key, _ in plan.schedule.dimensions if key not in at])
         self.hand_on(registers, plan.inside)
+
+    def ask(self, registers: dict[int, Reg], place: int) -> None:
+        """Asks for the memory of a part of what a window is made to, one for each of its places."""
+        e, plan, places = self.e, self.plan, len(self.plan.windows)
+        outer, lane = [a.variable for a in plan.inside[:-1]], plan.inside[-1].variable
+        count = prod([v.extent for v in outer])
+        low, high = [number * count // places for number in (place, place + 1)]
+        with e.loop(e.i64(low), e.i64(high)) as loop:
+            rest, at = loop.index, dict(registers)
+            for variable in reversed(outer):
+                at[variable.number] = e.op("urem", rest, e.i64(variable.extent))
+                rest = e.op("udiv", rest, e.i64(variable.extent))
+            for store in plan.stores:
+                if store.unwritten:
+                    continue
+                for start in range(0, lane.extent, LINE // store.buffer.dtype.itemsize):
+                    self.writer.restart(e, None, 1)
+                    self.writer.registers.update({**at, lane.number: e.i64(start)})
+                    self.writer.prefetch(store.buffer, store.address, level=2)
 
     def tiles(self, at: dict[int, Reg], memory: Reg, keys: Sequence[int]) -> None:
         """All tiles at one place, loop by loop."""

@@ -599,8 +599,13 @@ class _Epilogue:
         writer.scopes[0][self.result.number] = elements.rounded(e, value, self.result.dtype)
         writer.store_all(self.stores)
 
-    def prefetch(self, e: Emitter, index: Sequence[Reg], lane_axis: int) -> None:
-        """Asks for what the callback reads and writes at an index, where rows of it lie apart."""
+    def prefetch(
+        self, e: Emitter, index: Sequence[Reg], lane_axis: int, *, near: bool = False
+    ) -> None:
+        """Asks for what the callback reads and writes at an index, where rows of it lie apart
+        (`near`: or not).
+        """
+        least = 0 if near else FAR_ROWS
         writer, lane = self.writer, self.variables[lane_axis]
         places = [(*n.data[:2], False) for n in self.nodes if n.kind == "load" and not n.data[2]]
         places += [(s.buffer, s.address, True) for s in self.stores if not s.unwritten]
@@ -610,5 +615,5 @@ class _Epilogue:
         for buffer, address, write in places:
             terms = [(a, abs(n)) for a, n in address.terms if isinstance(a, Variable)]
             rows = max([n for a, n in terms if a != lane], default=0) * buffer.dtype.itemsize
-            if len(terms) == len(address.terms) and (lane, 1) in terms and rows >= FAR_ROWS:
+            if len(terms) == len(address.terms) and (lane, 1) in terms and rows >= least:
                 writer.prefetch(buffer, address, write=write)
