@@ -467,10 +467,7 @@ def window_loads(
 
 def _max_pool(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
     loads = window_loads(t, v.inputs[0], v.attrs, position, guard)
-    best = loads[0]
-    for other in loads[1:]:  # as in _max_pool_pick, which mostly goes with it
-        best = t.op("where", best.dtype, t.op("beats", dtypes.bool_, other, best), other, best)
-    return best
+    return _best(t, [(load, load) for load in loads])[0]
 
 
 def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:
@@ -481,12 +478,20 @@ def _max_pool_pick(t: Tracer, v: Value, position: Position, guard: Guard) -> Nod
         if len(v.inputs) == 1
         else window_loads(t, v.inputs[1], v.attrs, position, guard)
     )
-    best, pick = loads[0], picks[0]
-    for other, candidate in zip(loads[1:], picks[1:], strict=True):
-        wins = t.op("beats", dtypes.bool_, other, best)
-        best = t.op("where", best.dtype, wins, other, best)
-        pick = t.op("where", v.dtype, wins, candidate, pick)
-    return pick
+    return _best(t, list(zip(loads, picks, strict=True)))[1]
+
+
+def _best(t: Tracer, pairs: Sequence[tuple[Node, Node]]) -> tuple[Node, Node]:
+    """The first of the largest elements, and what goes with it: the better one of two halves, whose
+    comparisons need not wait for each other.
+    """
+    if len(pairs) == 1:
+        return pairs[0]
+    half = len(pairs) // 2
+    (first, of_first), (second, of_second) = _best(t, pairs[:half]), _best(t, pairs[half:])
+    wins = t.op("beats", dtypes.bool_, second, first)
+    best = t.op("where", first.dtype, wins, second, first)
+    return best, t.op("where", of_first.dtype, wins, of_second, of_first)
 
 
 def _pool_scatter(t: Tracer, v: Value, position: Position, guard: Guard) -> Node:

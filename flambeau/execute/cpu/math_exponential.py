@@ -22,7 +22,6 @@ from flambeau.execute.cpu.math_lanes import (
     power_of_two,
     scale,
     two_product,
-    two_sum,
     where,
     widened,
     with_sign,
@@ -92,19 +91,17 @@ def exp2(x: Lanes) -> Lanes:
     return scale((r + (_excess(r) + mad(f, ln2_low, lost))) + 1.0, integer)
 
 
-def expm1_pair(k: Lanes, r: Lanes, lost: Lanes) -> tuple[Lanes, Lanes]:
-    """2^-k expm1(x) as high + low, from the reduction of x; k at least -60."""
-    few = where(k.gt(64), 64, k)
-    offset = 1.0 - power_of_two(-few)
-    high, low = two_sum(offset, r)
-    return high, low + (_excess(r) + lost)
-
-
 def expm1(x: Lanes) -> Lanes:
+    """2^k exp(r) - 1 = (2^k - 1 + 2^k r) + 2^k (exp(r) - 1 - r): the first is rounded once, and not
+    much larger than the sum. Both are halves of that, since 2^128 is infinite; where a half would
+    be subnormal, x is the result.
+    """
     inside = clamp(x, -40.0, 710.0) if x.double else clamp(x, -18.0, 89.0)
     k, r, lost = _reduce(inside)
-    high, low = expm1_pair(k, r, lost)
-    return where(x.eq(0.0), x, scale(high + low, k))
+    half = power_of_two(k - 1)
+    excess = mad(r * r, horner(r, EXP64 if x.double else EXP32), lost)
+    total = mad(half, excess, mad(half, r, half - 0.5))
+    return where(absolute(x).lt(2.0**-55 if x.double else 2.0**-26), x, total + total)
 
 
 def sigmoid(x: Lanes) -> Lanes:
