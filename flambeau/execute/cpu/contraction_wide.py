@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
     Dimension,
     cut_dimensions,
     emit_stage,
+    lane_range,
     task_count,
     task_number,
     transposed,
@@ -182,16 +184,18 @@ class _Wide:
         self.vector = F32.with_lanes(plan.lanes)
         self.line = 4 * plan.lanes
         # Whether results are handed on from registers, not from memory row by row.
-        cheap = getattr(store, "size", CHEAP_STORE + 1) <= CHEAP_STORE
-        self.at_once = cheap and plan.columns % plan.tile_columns == 0
+        self.at_once = getattr(store, "size", CHEAP_STORE + 1) <= CHEAP_STORE
 
     def text(self) -> tuple[str, int]:
         e, plan = self.e, self.plan
         heights = {plan.tile_rows, plan.rows % plan.tile_rows} - {0}
         if plan.by_rows:
             self.emit_packing("pack.columns", plan.right, plan.columns)
-        for rows in sorted(heights):
-            self.emit_tile(rows)
+        runs = {plan.columns} if plan.by_rows else {plan.strip, plan.extent % plan.strip}
+        widths = {min(run, plan.tile_columns) for run in runs}
+        widths |= {run % plan.tile_columns for run in runs}
+        for rows, width in product(sorted(heights), sorted(widths - {0})):
+            self.emit_tile(rows, width)
         for size in sorted({plan.strip, plan.extent % plan.strip} - {0}):
             self.emit_strip(size)
         emit_stage(e, "strips", plan.cut, self.body)
@@ -255,12 +259,18 @@ class _Wide:
             left = operand_pointer(e, TABLE, ARGS, plan.left.number)
             left = e.gep(left, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
         results = e.gep(memory, "float", e.i64(of_right + of_left))
-        with e.loop(e.i64(0), e.i64(-(-width // tile))) as tiles:
-            right = e.gep(memory, "float", weighted_sum(e, [(tiles.index, tile * plan.depth)]))
-            result = e.gep(results, "float", weighted_sum(e, [(tiles.index, tile)]))
-            here = weighted_sum(e, [(column, 1), (tiles.index, tile)])
+
+        def some_columns(number: Reg, columns: int) -> None:
+            right = e.gep(memory, "float", weighted_sum(e, [(number, tile * plan.depth)]))
+            result = e.gep(results, "float", weighted_sum(e, [(number, tile)]))
+            here = weighted_sum(e, [(column, 1), (number, tile)])
             arguments = [TABLE, ARGS, left, right, result, row, here]
-            e.call(f"tile.{rows}", None, arguments, declared=True)
+            e.call(f"tile.{rows}x{columns}", None, arguments, declared=True)
+
+        with e.loop(e.i64(0), e.i64(width // tile)) as tiles:
+            some_columns(tiles.index, tile)
+        if width % tile:
+            some_columns(e.i64(width // tile), width % tile)
         if self.at_once:
             return
         whole, rest = divmod(width, plan.lanes)
@@ -328,7 +338,7 @@ class _Wide:
                     value = e.load(place, self.vector, 4)
                     e.store(e.gep(there, "float", e.i64(start)), value, self.line)
             for number in range(whole, -(-size // tile)):
-                for start in range(0, pitch, plan.lanes):
+                for start in range(0, min(pitch, size - number * tile), plan.lanes):
                     here = e.gep(at, "float", e.i64(number * tile + start))
                     value = self.first_lanes(here, size - number * tile - start)
                     there = e.gep(to, "float", e.i64(number * pitch * plan.depth + start))
@@ -357,14 +367,6 @@ class _Wide:
             group(loop.index, lanes)
         if rest:
             group(e.i64(whole), rest)
-        missing = -(-size // tile) * plan.vectors - -(-size // lanes)
-        if missing:  # vectors of the last tile
-            place = (size // tile) * tile * plan.depth + tile - missing * lanes
-            with e.loop(e.i64(0), e.i64(plan.depth)) as k:
-                to = e.gep(target, "float", weighted_sum(e, [(k.index, tile), (e.i64(place), 1)]))
-                for number in range(missing):
-                    there = e.gep(to, "float", e.i64(number * lanes))
-                    e.store(there, e.const(0, self.vector), self.line)
 
     def square(self, side: Side, at: Reg, to: Reg, k: Reg, count: int, depth: int) -> None:
         """`count` columns by `depth` k from `k` on."""
@@ -391,19 +393,20 @@ class _Wide:
 
     # ---- tiles -----------------------------------------------------------------------------------
 
-    def emit_tile(self, rows: int) -> None:
-        """Defines @tile.rows(.., left, right, result, row, column): the sums of a tile."""
+    def emit_tile(self, rows: int, columns: int) -> None:
+        """Defines @tile.(rows)x(columns)(.., left, right, result, row, column): a tile's sums."""
         e, plan = self.e, self.plan
+        vectors = -(-columns // plan.lanes)
         parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
         parameters += [("row", I64), ("column", I64)]
         step, far = plan.left.stride, plan.left.lead.stride
         if plan.by_rows and not plan.direct:
             step, far = plan.lanes, 1
-        with e.function(f"tile.{rows}", "internal void", parameters) as registers:
+        with e.function(f"tile.{rows}x{columns}", "internal void", parameters) as registers:
             left, right, result, row, column = registers[2:]
-            zeros = [e.const(0, self.vector)] * (rows * plan.vectors)
+            zeros = [e.const(0, self.vector)] * (rows * vectors)
             with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
-                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column)
+                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column, vectors)
                 low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
                 high = e.op("udiv", after, e.i64(rows))
@@ -415,11 +418,12 @@ class _Wide:
                     k.yield_(self.multiply_add(a, far, b, rows, k.carried))
                 pieces.yield_(k.carried)
             for number, total in enumerate(pieces.carried):
-                r, v = divmod(number, plan.vectors)
+                r, v = divmod(number, vectors)
                 if self.at_once:
                     along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
                     index, lane = self.index(weighted_sum(e, [(row, 1), (e.i64(r), 1)]), along)
-                    self.store(e, index, total, lane)
+                    width = min(plan.lanes, columns - v * plan.lanes)
+                    self.store(e, index, lane_range(e, total, 0, width), lane)
                     continue
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
@@ -449,24 +453,24 @@ class _Wide:
 
     def multiply_add(self, a: Reg, far: int, b: Reg, rows: int, sums: Sequence[Reg]) -> list[Reg]:
         """One k of a tile, whose rows are `far` floats apart."""
-        e, plan = self.e, self.plan
-        lanes = plan.lanes
+        e, lanes = self.e, self.plan.lanes
+        vectors = len(sums) // rows
         columns = [
             e.load(e.gep(b, "float", e.i64(v * lanes)), self.vector, self.line)
-            for v in range(plan.vectors)
+            for v in range(vectors)
         ]
         found = []
         for r in range(rows):
             x = e.splat(e.load(e.gep(a, "float", e.i64(r * far)), F32), lanes)
-            found += [e.fma(x, y, sums[r * plan.vectors + v]) for v, y in enumerate(columns)]
+            found += [e.fma(x, y, sums[r * vectors + v]) for v, y in enumerate(columns)]
         return found
 
-    def ask(self, row: Reg, column: Reg) -> None:
+    def ask(self, row: Reg, column: Reg, vectors: int) -> None:
         """Asks for what a row of a tile's results meets."""
         e, plan = self.e, self.plan
         if not hasattr(self.store, "prefetch"):
             return
-        for v in range(plan.vectors):
+        for v in range(vectors):
             along = weighted_sum(e, [(column, 1), (e.i64(v * plan.lanes), 1)])
             index, lane = self.index(row, along)
             self.store.prefetch(e, index, lane, near=plan.direct)
