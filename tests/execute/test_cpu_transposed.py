@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from against_reference import Builder
 
 from flambeau.execute.cpu.contraction_nest import transposed
 from flambeau.execute.cpu.emit import I64, PTR, Emitter, Type
 from flambeau.execute.cpu.engine import kernel_addresses
 from flambeau.execute.cpu.target import TARGETS, assembly
+from flambeau.ops.contraction import swap_last
 
 BYTES = {"i8": 1, "i16": 2, "half": 2, "i32": 4, "float": 4, "i64": 8, "double": 8}
 PARAMETERS = (("table", PTR), ("args", PTR), ("first", I64), ("last", I64))
@@ -51,3 +53,12 @@ def test_squares_of_floats_need_no_indices(target: str) -> None:
     assert text.count("ret") >= 1
     if machine.triple.startswith("x86_64"):
         assert "vperm" not in text.replace("vperm2f128", "") and ".LCPI" not in text
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(32, 1024), (37, 1500), (16, 100)])
+def test_rows_pages_apart_are_asked_for(rows: int, columns: int) -> None:
+    """A copy that turns a matrix asks for the next run of each row where rows are a page long."""
+    b = Builder(f"{rows} {columns}")
+    compiled = b.check([swap_last(b.random((rows, columns))) * 2.0])
+    (kernel,) = compiled.kernels
+    assert ("llvm.prefetch" in kernel.text) == (4 * columns >= 4096)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from flambeau.execute.cpu.body import Node
 from flambeau.execute.cpu.contraction_nest import transposed
+from flambeau.execute.cpu.contraction_plan import PAGE
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.index import Variable
 from flambeau.execute.cpu.loops import KernelWriter, Store
@@ -121,6 +122,7 @@ def _tile(
     """`lanes` times `lanes` elements from (row, column) on."""
     e = writer.e
     turned: list[list[Reg]] = []
+    _ask(writer, turn, lanes, row, column)
     for node in turn.loads:
         vectors = []
         writer.lane, writer.lanes = turn.along, lanes
@@ -139,3 +141,17 @@ def _tile(
                 writer.scopes[-1][node.number] = vectors[k]
             writer.store_all(stores)
     writer.lane, writer.lanes = None, 1
+
+
+def _ask(writer: KernelWriter, turn: Turn, lanes: int, row: Reg, column: Reg) -> None:
+    """Asks for what the tile loads that stands a run further, where its lines lie pages apart."""
+    e = writer.e
+    writer.lane, writer.lanes = None, 1
+    for buffer, address, *_ in (node.data for node in turn.loads):
+        if abs(writer.renamed(address).coefficient(turn.lane)) * buffer.dtype.itemsize < PAGE:
+            continue
+        for k in range(lanes):
+            with writer.scope():
+                writer.registers[turn.along.number] = e.op("add nsw", row, e.i64(RUN * lanes))
+                writer.registers[turn.lane.number] = e.op("add nsw", column, e.i64(k))
+                writer.prefetch(buffer, address, level=2)
