@@ -119,6 +119,35 @@ def test_what_is_pooled_is_kept_where_two_kernels_need_it() -> None:
         assert shared(compiled)[0]
 
 
+@pytest.mark.parametrize(
+    ("batch", "out", "infinite"), [(32, 16, False), (19, 7, False), (19, 7, True)]
+)
+def test_what_is_made_of_a_pooling_has_a_pass_of_its_own(
+    batch: int, out: int, infinite: bool
+) -> None:
+    """The window is gone through twice: for what is pooled and the winners' places, and for what
+    is computed from the former alone.
+    """
+    b = Builder(f"{batch} {out}")
+    images = b.rng.standard_normal((batch, 1, 1, 8, 10)).astype(np.float32)
+    if infinite:
+        images.ravel()[::97] = np.inf
+        images.ravel()[::53] = np.nan
+    ones = {"strides": (1, 1), "dilations": (1, 1)}
+    made = contraction.conv(b.data(images, dtypes.float32), b.random((1, out, 1, 3, 3)), **ones)
+    pooling = {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)}
+    pooled = window.max_pool(made, **pooling)
+    negative = elementwise.where(arithmetic.gt(pooled, 0), arithmetic.zeros_like(pooled), pooled)
+    unit = elementwise.where(arithmetic.gt(pooled, 0), pooled, elementwise.expm1(negative))
+    places = window.max_pool_index(made, **pooling)
+    compiled = b.check([pooled, unit, places], tolerance=64.0)
+    texts = [k.text for k in compiled.kernels if " in pointwise" in k.label]
+    if WIDTHS[0] == 512:
+        (text,) = texts
+        between = text[text.rindex("fcmp ord") : text.rindex("@llvm.fma")]
+        assert between.count("phi i64") >= 2  # the loops of the second pass
+
+
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = pool.get_num_threads()

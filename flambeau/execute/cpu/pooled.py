@@ -28,11 +28,20 @@ from flambeau.execute.cpu.contraction_tiles import (
 from flambeau.execute.cpu.emit import F32, I64, PTR, Emitter, Reg, vector_registers
 from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.index import Expression, Variable
-from flambeau.execute.cpu.loops import KernelCode, KernelWriter, Operand, Store, ordered_nodes
-from flambeau.execute.cpu.nests import lane_count
+from flambeau.execute.cpu.loops import (
+    KernelCode,
+    KernelWriter,
+    Operand,
+    Store,
+    forwarded,
+    ordered_nodes,
+)
+from flambeau.execute.cpu.nests import body_cost, lane_count
 from flambeau.execute.cpu.products import RESERVED, Scratch, operand_of
 
 MOST_BYTES = 1 << 15  # of what is computed for one window
+SECOND_PASS = 16  # instructions of what is worth a pass of its own
+PLAIN = ("literal", "scalar", "op")  # what a second pass may consist of
 PARTIAL = Reg("%partial", PTR)  # of a tile function: the window's memory
 
 
@@ -199,6 +208,10 @@ def pooled_kernel(plan: Pooled, scratch: Scratch, vector_bits: int) -> KernelCod
     return KernelCode(text, operands, [], plan.tasks, plan.tasks > 1)
 
 
+Pass = tuple[Sequence[Store], Node | None, Node | None]
+"""Stores; the value that lies where the window's first place did; the value that is put there."""
+
+
 class _Kernel:
     def __init__(self, plan: Pooled, vector_bits: int) -> None:
         self.plan = plan
@@ -208,6 +221,40 @@ class _Kernel:
         self.writer = KernelWriter(vector_bits, nodes, plan.stores, plan.forward)
         self.writer.operands = [Operand(None)] * RESERVED
         self.lanes = lane_count(nodes, plan.stores, vector_bits)
+        self.passes = self.in_two() or [(plan.stores, None, None)]
+
+    def in_two(self) -> list[Pass] | None:
+        """What is stored in two passes over a window, if something of the second is computed from
+        one value that the first stores. A processor looks only so far ahead: each pass has fewer
+        instructions between those of one vector and of the next.
+        """
+        stores = self.plan.stores
+        for source in stores:
+            node = forwarded(source.node, self.plan.forward)
+            if source.unwritten or node.dtype is not dtypes.float32:
+                continue
+            later = [s for s in stores if s is not source and self.only_follows(s, node)]
+            if later:
+                return [([s for s in stores if s not in later], None, node), (later, node, None)]
+        return None
+
+    def only_follows(self, store: Store, source: Node) -> bool:
+        """Whether much is computed from `source`, and nothing else of the window, for a store."""
+        found: dict[int, Node] = {}
+
+        def visit(node: Node) -> None:
+            node = forwarded(node, self.plan.forward)
+            if node is source or node.number in found:
+                return
+            found[node.number] = node
+            for operand in node.args:
+                visit(operand)
+
+        visit(store.node)
+        nodes = found.values()
+        if any(n.number in self.plan.loads or n.kind not in PLAIN for n in nodes):
+            return False
+        return not store.unwritten and body_cost(list(nodes)) >= SECOND_PASS
 
     def text(self) -> str:
         e, plan = self.e, self.plan
@@ -249,7 +296,8 @@ class _Kernel:
             memory = e.gep(self.memory, "float", e.i64(place * plan.size))
             self.ask(registers, place)
             self.tiles(at, memory, [key for key, _ in plan.schedule.dimensions if key not in at])
-        self.hand_on(registers, plan.inside)
+        for stores in self.passes:
+            self.hand_on(registers, plan.inside, stores)
 
     def ask(self, registers: dict[int, Reg], place: int) -> None:
         """Asks for the memory of a part of what a window is made to, one for each of its places."""
@@ -293,30 +341,34 @@ class _Kernel:
 
         run({}, keys, at)
 
-    def hand_on(self, registers: dict[int, Reg], axes: Sequence[Axis]) -> None:
+    def hand_on(self, registers: dict[int, Reg], axes: Sequence[Axis], what: Pass) -> None:
         """Runs the reader's code for a window, loop by loop."""
         e, (axis, *rest) = self.e, axes
         extent = axis.variable.extent
         if rest:
             with e.loop(e.i64(0), e.i64(extent)) as loop:
-                self.hand_on({**registers, axis.variable.number: loop.index}, rest)
+                self.hand_on({**registers, axis.variable.number: loop.index}, rest, what)
             return
-        whole = extent // self.lanes
+        number, whole = axis.variable.number, extent // self.lanes
         with e.loop(e.i64(0), e.i64(whole)) as loop:
             start = total(e, [(loop.index, self.lanes)])
-            self.piece({**registers, axis.variable.number: start}, axis.variable, self.lanes)
+            self.piece({**registers, number: start}, axis.variable, self.lanes, what)
         if extent % self.lanes:
             start = e.i64(whole * self.lanes)
-            number = axis.variable.number
-            self.piece({**registers, number: start}, axis.variable, extent % self.lanes)
+            self.piece({**registers, number: start}, axis.variable, extent % self.lanes, what)
 
-    def piece(self, registers: dict[int, Reg], lane: Variable, lanes: int) -> None:
+    def piece(self, registers: dict[int, Reg], lane: Variable, lanes: int, what: Pass) -> None:
         e, plan, writer = self.e, self.plan, self.writer
+        stores, given, kept = what
         writer.restart(e, lane if lanes > 1 else None, lanes)
         writer.registers.update(registers)
         inside = [(registers[a.variable.number], a.place) for a in plan.inside]
-        for node in self.loads:
-            place = e.i64(plan.loads[node.number] * plan.size)
-            pointer = e.gep(self.memory, "float", total(e, [*inside, (place, 1)]))
+        first = e.gep(self.memory, "float", total(e, inside))
+        if given is not None:
+            writer.scopes[0][given.number] = e.load(first, F32.with_lanes(lanes), 4)
+        for node in self.loads if given is None else ():
+            pointer = e.gep(first, "float", e.i64(plan.loads[node.number] * plan.size))
             writer.scopes[0][node.number] = e.load(pointer, F32.with_lanes(lanes), 4)
-        writer.store_all(plan.stores)
+        writer.store_all(stores)
+        if kept is not None:
+            e.store(first, writer.emit(kept), 4)
