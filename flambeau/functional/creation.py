@@ -42,13 +42,12 @@ from flambeau.record.recording import LOCAL
 from flambeau.record.storage import Storage as MemoryStorage
 from flambeau.record.storage import (
     allocate,
-    storage_of_fresh,
     storage_over_array,
 )
 from flambeau.tensor.literals import array_from_data, packed
 from flambeau.tensor.making import fresh, over
 from flambeau.tensor.recording import detach, record
-from flambeau.tensor.tensor import Tensor, from_storage
+from flambeau.tensor.tensor import Tensor, from_fresh, from_storage
 
 
 def _arange(start: Value, step: Value, count: int, dtype: DType) -> Value:
@@ -212,11 +211,12 @@ def empty(
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
     kind = dtypes.get_default_dtype() if dtype is None else checked_dtype(dtype)
-    meta = None if size is not None or memory_format is not None else _of_sizes(kind, sizes)
     if LOCAL.levels:
         return _recorded(shape_of(given_size(sizes, size), "empty"), kind, requires_grad, out)
-    if meta is not None and meta.numel <= SMALL and not requires_grad and out is None:
-        return fresh(meta)
+    if not (requires_grad or size is not None or memory_format is not None or out is not None):
+        meta = _of_sizes(kind, sizes)
+        if meta is not None and meta.numel <= SMALL:
+            return fresh(meta)
     shape = shape_of(given_size(sizes, size), "empty")
     strides = format_strides(shape, memory_format)
     tensor = uninitialised(shape, kind, strides)
@@ -568,8 +568,7 @@ def tensor(
 
 
 def _from_literal(data: Any, kind: DType | None) -> Tensor:
-    array, found = array_from_data(data, kind)
-    return from_storage(storage_of_fresh(array), plain_meta(found, array.shape))
+    return from_fresh(*array_from_data(data, kind))
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

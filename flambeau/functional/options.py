@@ -303,6 +303,24 @@ def refuse_numbers(operands: tuple[Any, ...], *numbers: Any, finer: bool = False
             refuse_overflow(number, dtypes.float32 if finer and dtype in ar.HALVES else dtype)
 
 
+def surely_fit(tensor: Any, *numbers: Any) -> bool:
+    """Whether it takes no more than a glance to see that this is a tensor and these are numbers (or
+    None) which fit what they are together: then `refuse_numbers` would let them pass.
+    """
+    if not isinstance(tensor, Tensor):
+        return False
+    for number in numbers:
+        kind = number.__class__
+        if kind is float or kind is int:
+            if -128 <= number <= 127:
+                continue
+            if not -MOST <= number <= MOST or tensor._meta.dtype not in WIDE:
+                return False
+        elif number is not None:
+            return False
+    return True
+
+
 def _promoted(operand: Any) -> tuple[DType, bool] | type:
     """How promotion sees an operand."""
     if isinstance(operand, Tensor):

@@ -431,8 +431,11 @@ def _distinct(input: Tensor, array: Any, inverse: bool, counted: bool) -> Any:
     """The distinct elements of an array, as `unique` has them without a dimension."""
     flat = array.reshape(-1)
     order = flat.argsort() if inverse else None
-    ordered = np.sort(flat) if order is None else flat[order]
-    first = np.ones(flat.size, bool)  # whether an element is the first of its value
+    ordered = flat.copy() if order is None else flat[order]
+    if order is None:
+        ordered.sort()
+    first = np.empty(flat.size, bool)  # whether an element is the first of its value
+    first[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     places = counts = None
     if order is not None:

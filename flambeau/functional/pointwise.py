@@ -307,9 +307,11 @@ def _binary_op(
         return result if out is None else write_out(result, out, beside=(input, other))
 
     def apply_(input: Tensor, other: Any) -> Tensor:
-        if numbers == "none" and not isinstance(other, Tensor):
-            raise not_a_tensor(name + "_", second, 1, other)
-        return in_place(write, input, (checked_operand(name, other),))
+        if not isinstance(other, Tensor):
+            if numbers == "none":
+                raise not_a_tensor(name + "_", second, 1, other)
+            other = checked_operand(name, other)
+        return in_place(write, input, (other,))
 
     apply.__name__ = apply.__qualname__ = name
     apply_.__name__ = apply_.__qualname__ = name + "_"

@@ -41,7 +41,9 @@ def randint(
         low = 0
     if device is not None:
         checked_device(device)
-    kind = checked_dtype(dtype if dtype is not None else dtypes.int64)
+    kind = dtypes.int64
+    if dtype is not None and dtype is not kind:
+        kind = checked_dtype(dtype)
     low, high = int(low), int(high)
     if low >= high:
         raise RuntimeError(

@@ -17,6 +17,7 @@ from flambeau.functional.options import (
     not_implemented,
     refuse_numbers,
     refuse_overflow,
+    surely_fit,
     type_name,
 )
 from flambeau.functional.pointwise import write_out
@@ -103,6 +104,8 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 
 def _refuse_bounds(input: Any, *bounds: Any) -> None:
+    if surely_fit(input, *bounds):
+        return
     given = [b for b in bounds if b is not None]
     if not isinstance(input, Tensor) or len({isinstance(b, Tensor) for b in given}) > 1:
         raise no_overload("clamp", (input, *given), _CLAMP_FORMS)
@@ -164,6 +167,14 @@ def where(
     condition: Tensor, input: Any = _ALONE, other: Any = _ALONE, *, out: Tensor | None = None
 ) -> Any:
     """`input` where the condition holds, `other` elsewhere; alone: the indices where it holds."""
+    if (
+        isinstance(condition, Tensor)
+        and condition._meta.dtype is dtypes.bool_
+        and isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+    ):
+        made = record(WHERE, (condition, input, other))
+        return made if out is None else write_out(made, out, beside=(condition, input, other))
     given = [part for part in (input, other) if part is not _ALONE]
     if not isinstance(condition, Tensor) or not all(isinstance(p, _CHOICES) for p in given):
         raise _no_such_where(condition, *given)
@@ -265,8 +276,12 @@ LERP_ = InplaceOp("lerp_", _lerp, "LerpBackward0")
 
 
 def _refuse_numbers_to_lerp(input: Any, end: Any, weight: Any) -> None:
+    if isinstance(end, Tensor) and surely_fit(input, weight):
+        return
     if not isinstance(input, Tensor) or not isinstance(end, Tensor):
         raise no_overload("lerp", (input, end, weight), _LERP_FORMS)
+    if input.dtype.kind == "f":
+        refuse_numbers((input,), weight, finer=True)
 
 
 _LERP_FORMS = (
@@ -278,8 +293,6 @@ _LERP_FORMS = (
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input)."""
     _refuse_numbers_to_lerp(input, end, weight)
-    if input.dtype.kind == "f":
-        refuse_numbers((input,), weight, finer=True)
     operands = input, end, weight
     made = record(LERP, operands)
     return made if out is None else write_out(made, out, beside=operands)
@@ -288,8 +301,6 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     """lerp in place."""
     _refuse_numbers_to_lerp(self, end, weight)
-    if self.dtype.kind == "f":
-        refuse_numbers((self,), weight, finer=True)
     return in_place(LERP_, self, (end, weight))
 
 
@@ -368,12 +379,17 @@ def _value_first(function: Any, tensor: Any, given: tuple[Any, ...], **options: 
     return factor_first(function, tensor, given, "value", ("tensor1", "tensor2"), **options)
 
 
-def _tensors(name: str, input: Any, tensor1: Any, tensor2: Any) -> None:
-    """TypeError where one of the three is none."""
+def _refuse_scaled(name: str, input: Any, tensor1: Any, tensor2: Any, value: Any) -> None:
+    """TypeError where one of the three is no tensor, RuntimeError where the factor does not fit."""
+    if isinstance(tensor1, Tensor) and isinstance(tensor2, Tensor) and surely_fit(input, value):
+        return
     named = ("input", input), ("tensor1", tensor1), ("tensor2", tensor2)
     for position, (argument, operand) in enumerate(named):
         if not isinstance(operand, Tensor):
             raise not_a_tensor(name, argument, position + (name[-1] != "_"), operand)
+    # (Whole numbers have no quotients: the op refuses them.)
+    if name[:7] == "addcmul" or tensor1.dtype.kind in "fc" or tensor2.dtype.kind in "fc":
+        refuse_numbers((input, tensor1, tensor2), value, finer=True)
 
 
 def addcmul(
@@ -383,16 +399,10 @@ def addcmul(
     """input + value * tensor1 * tensor2 (the factor may come second)."""
     if old:
         return _value_first(addcmul, input, (tensor1, tensor2, *old), out=out)
-    _tensors("addcmul", input, tensor1, tensor2)
-    refuse_numbers((input, tensor1, tensor2), value, finer=True)
+    _refuse_scaled("addcmul", input, tensor1, tensor2, value)
     operands = input, tensor1, tensor2, value
     made = record(ADDCMUL, operands)
     return made if out is None else write_out(made, out, beside=operands)
-
-
-def _refuse_scale(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: Any) -> None:
-    if tensor1.dtype.kind in "fc" or tensor2.dtype.kind in "fc":  # (the others are refused)
-        refuse_numbers((input, tensor1, tensor2), value, finer=True)
 
 
 def addcdiv(
@@ -402,8 +412,7 @@ def addcdiv(
     """input + value * tensor1 / tensor2 (the factor may come second)."""
     if old:
         return _value_first(addcdiv, input, (tensor1, tensor2, *old), out=out)
-    _tensors("addcdiv", input, tensor1, tensor2)
-    _refuse_scale(input, tensor1, tensor2, value)
+    _refuse_scaled("addcdiv", input, tensor1, tensor2, value)
     operands = input, tensor1, tensor2, value
     made = record(ADDCDIV, operands)
     return made if out is None else write_out(made, out, beside=operands)
@@ -413,8 +422,7 @@ def addcmul_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any 
     """addcmul in place."""
     if old:
         return _value_first(addcmul_, self, (tensor1, tensor2, *old))
-    _tensors("addcmul_", self, tensor1, tensor2)
-    refuse_numbers((self, tensor1, tensor2), value, finer=True)
+    _refuse_scaled("addcmul_", self, tensor1, tensor2, value)
     return in_place(ADDCMUL_, self, (tensor1, tensor2, value))
 
 
@@ -422,6 +430,5 @@ def addcdiv_(self: Tensor, tensor1: Any, tensor2: Tensor, *old: Any, value: Any 
     """addcdiv in place."""
     if old:
         return _value_first(addcdiv_, self, (tensor1, tensor2, *old))
-    _tensors("addcdiv_", self, tensor1, tensor2)
-    _refuse_scale(self, tensor1, tensor2, value)
+    _refuse_scaled("addcdiv_", self, tensor1, tensor2, value)
     return in_place(ADDCDIV_, self, (tensor1, tensor2, value))

@@ -71,8 +71,9 @@ def show(op: ViewOp, x: Tensor, attributes: tuple[Any, ...]) -> Tensor:
     if x._storage is not None:
         show_known = PLAIN.show
         if show_known is not None:
-            table = SHOWN[LOCAL.grad_mode]
-            known: Tensor | None = show_known(x, LOCAL.rec, op, attributes, table)
+            here = LOCAL.__dict__
+            table = SHOWN[here["grad_mode"]]
+            known: Tensor | None = show_known(x, here["rec"], op, attributes, table)
             if known is not None:
                 return known
         if free(x):
@@ -105,14 +106,12 @@ def integer(value: Any, name: str, argument: str) -> int:
 
 def integers(given: tuple[Any, ...], name: str, argument: str = "size") -> Shape:
     """Sizes or axes given one by one or as one sequence."""
-    if len(given) == 1 and type(given[0]) is tuple:
-        given = given[0]
-    elif (
-        len(given) == 1
-        and not isinstance(given[0], (int, Tensor))
-        and isinstance(given[0], Sequence)
-    ):
-        given = tuple(given[0])
+    if len(given) == 1:
+        only = given[0]
+        if type(only) is tuple:
+            given = only
+        elif not isinstance(only, (int, Tensor)) and isinstance(only, Sequence):
+            given = tuple(only)
     for value in given:
         if type(value) is not int:
             return tuple([integer(v, name, argument) for v in given])
@@ -313,18 +312,16 @@ RESHAPE_COPY = PureOp("reshape", _reshape_value, "UnsafeViewBackward0")
 
 
 @lru_cache(maxsize=8192)
-def _reshaping(shape: Shape, strides: Strides, sizes: Shape) -> tuple[tuple[Shape], bool]:
+def _reshaping(meta: Meta, sizes: Shape) -> tuple[tuple[Shape], bool]:
     """The attributes of the event, and whether a view will do."""
-    wanted = infer_size(sizes, element_count(shape))
-    return (wanted,), view_strides(shape, strides, wanted) is not None
+    wanted = infer_size(sizes, element_count(meta.shape))
+    return (wanted,), view_strides(meta.shape, meta.strides, wanted) is not None
 
 
 def reshape(input: Tensor, *given: Any, shape: Any = None) -> Tensor:
     """The elements in row-major order under another shape: a view if strides allow, else a copy."""
-    meta = input._meta
-    attributes, views = _reshaping(
-        meta.shape, meta.strides, integers(given if shape is None else (shape,), "reshape", "shape")
-    )
+    sizes = integers(given if shape is None else (shape,), "reshape", "shape")
+    attributes, views = _reshaping(input._meta, sizes)
     if views:
         return show(VIEW, input, attributes)
     copied: Tensor = unary(RESHAPE_COPY, input, attributes)
@@ -335,9 +332,8 @@ def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tens
     """A view under another shape, or of the bytes as another dtype; or RuntimeError."""
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], DType)):
         return view_dtype(self, shape[0] if dtype is None else dtype)
-    meta = self._meta
     sizes = integers(shape if size is None else (size,), "view", "size")
-    attributes, views = _reshaping(meta.shape, meta.strides, sizes)
+    attributes, views = _reshaping(self._meta, sizes)
     if not views:
         raise RuntimeError(INCOMPATIBLE)
     return show(VIEW, self, attributes)

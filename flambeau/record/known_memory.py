@@ -19,19 +19,25 @@ from flambeau.record.new_objects import new_storage, storage_of, without_memory
 
 
 def known_fresh(_: int, args: int, count: int) -> Any:
-    """(meta, bytes, 8 bytes or None): a tensor over new memory, filled with these; None where that
-    is left to Python.
+    """(meta, 8 bytes or None): a tensor over new memory, filled with these; None where that is left
+    to Python.
     """
-    if count != 3:
+    if count != 2:
         return api.PyErr_BadArgument()
-    nbytes = api.PyLong_AsLongLong(word[args + 8])
+    meta = word[args]
+    nbytes = api.PyLong_AsLongLong(word[meta + at.META_NUMEL])
+    if nbytes > at.MOST_BYTES:
+        return new_reference(given.NONE)
+    nbytes *= api.PyLong_AsLongLong(word[word[meta + at.META_DTYPE] + at.DTYPE_ITEMSIZE])
+    if nbytes > at.MOST_BYTES:
+        return new_reference(given.NONE)
     collecting = api.PyGC_Disable()
     made = 0
     storage = new_storage(nbytes)
     if storage != 0:
-        if word[args + 16] != given.NONE:
-            fill(storage, nbytes, api.PyLong_AsLongLong(word[args + 16]))
-        made = new_alias(storage, word[args], given.ZERO, 0)
+        if word[args + 8] != given.NONE:
+            fill(storage, nbytes, api.PyLong_AsLongLong(word[args + 8]))
+        made = new_alias(storage, meta, given.ZERO, 0)
         release(storage)  # the tensor's
     if made == 0:
         api.PyErr_Clear()
@@ -185,6 +191,7 @@ def _array_places() -> dict[str, int]:
     return found
 
 
+MOST_BYTES = 1 << 15  # of new memory that is made natively
 ROW_MAJOR = 0x401  # flags of arrays: that, and that they can be written
 ENTRIES = known_fresh, known_over, known_adopted
 INLINED = new_storage, storage_of, without_memory, fill, kind_of, laid_over

@@ -50,7 +50,7 @@ class PlainCalls(NamedTuple):
     known_view: Callable[[Any, Any, int], Any]
     known_views: Callable[[Any, Any, Any], Any]
     known_show: Callable[[Any, Any, Any, Any, Any], Any]
-    known_fresh: Callable[[Any, int, Any], Any]
+    known_fresh: Callable[[Any, Any], Any]
     known_over: Callable[[Any, Any, int, bool], Any]
     known_adopted: Callable[[Any, Any], Any]
     known_answer: Callable[..., Any]
@@ -158,7 +158,7 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
     found |= {name: 8 * number for number, name in enumerate(pieces.FIELDS)}
     found["MANY"] = known_ops.MANY
     found |= known_memory.data_places()
-    found["ROW_MAJOR"] = known_memory.ROW_MAJOR
+    found["ROW_MAJOR"], found["MOST_BYTES"] = known_memory.ROW_MAJOR, known_memory.MOST_BYTES
     for name in ("MOST_AXES", "OWNS", "WRITEABLE"):
         found[name] = getattr(known_reads, name)
     found["REFERENT"] = known_views.referent()

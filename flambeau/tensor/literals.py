@@ -121,7 +121,7 @@ def is_tensor(value: Any) -> bool:
 
 def _from_array(data: Array, dtype: DType | None) -> tuple[Array, DType]:
     own = dtypes.from_numpy(data.dtype)
-    if any(stride < 0 for stride in data.strides):
+    if min(data.strides, default=0) < 0:
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
             "strides are not currently supported. (You can probably work around this by making a "

@@ -13,17 +13,15 @@ from flambeau.record.recorder import done_by_python
 from flambeau.record.storage import Buffer, Storage, allocate
 from flambeau.tensor.tensor import Tensor, from_storage
 
-SMALL = 1 << 15  # bytes that native code makes
-
 
 def fresh(meta: Meta, fill: int | None = None) -> Tensor:
     """A tensor over new memory, filled with these 8 bytes, if any; nothing is recorded."""
-    nbytes = meta.numel * meta.dtype.itemsize
-    if PLAIN.fresh is not None and nbytes <= SMALL:
-        made: Tensor | None = PLAIN.fresh(meta, nbytes, fill)
+    if PLAIN.fresh is not None:
+        made: Tensor | None = PLAIN.fresh(meta, fill)
         if made is not None:
             return made
     done_by_python()
+    nbytes = meta.numel * meta.dtype.itemsize
     storage = Storage(allocate(nbytes + -nbytes % 8))
     storage.buffer.nbytes = nbytes
     if fill is not None:

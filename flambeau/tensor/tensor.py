@@ -292,8 +292,11 @@ class Tensor(Base):
         if meta.numel != 1:
             raise RuntimeError(f"a Tensor with {meta.numel} elements cannot be converted to Scalar")
         if PLAIN.number is not None:
-            if self._rec is LOCAL.rec:
-                _run_for(self, "ITEM")
+            here = LOCAL.__dict__
+            if self._rec is here["rec"]:
+                if here["levels"]:
+                    _refuse("ITEM", self)
+                flush()
             number = PLAIN.number(self)
             if number is not None:
                 return number
@@ -309,8 +312,11 @@ class Tensor(Base):
     def tolist(self) -> Any:
         """The values as nested Python lists (a number for a 0-d tensor)."""
         if PLAIN.array is not None:
-            if self._rec is LOCAL.rec:
-                _run_for(self, "MEMORY")
+            here = LOCAL.__dict__
+            if self._rec is here["rec"]:
+                if here["levels"]:
+                    _refuse("MEMORY", self)
+                flush()
             array = PLAIN.array(self, False)
             if array is not None:
                 return array.tolist()
@@ -330,8 +336,11 @@ class Tensor(Base):
         """A NumPy array that shares the tensor's memory."""
         meta = self._meta
         if PLAIN.array is not None and not meta.requires_grad:
-            if self._rec is LOCAL.rec:
-                _run_for(self, "MEMORY")
+            here = LOCAL.__dict__
+            if self._rec is here["rec"]:
+                if here["levels"]:
+                    _refuse("MEMORY", self)
+                flush()
             array = PLAIN.array(self, True)
             if array is not None:
                 return array
@@ -652,13 +661,6 @@ class Tensor(Base):
         from flambeau.tensor.copying import reduced
 
         return reduced(self)
-
-
-def _run_for(tensor: Tensor, what: str) -> None:
-    """Runs what is recorded, since somebody reads a tensor."""
-    if LOCAL.levels:
-        _refuse(what, tensor)
-    flush()
 
 
 def _refuse(what: str, tensor: Tensor) -> None:

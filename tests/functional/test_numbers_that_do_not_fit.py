@@ -1,4 +1,4 @@
-"""`where` and `index_add(alpha=)` with numbers that a dtype cannot hold: PyTorch's errors."""
+"""Numbers that a dtype cannot hold, as bounds, weights, factors or choices: PyTorch's errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from outcomes import check
+
+from flambeau.functional.options import refuse_numbers, surely_fit
 
 pytestmark = pytest.mark.parity
 
@@ -52,6 +54,49 @@ def test_index_add(dtype: str, number: Any) -> None:
 
     check(lambda t, F: added(t, "index_add"))
     check(lambda t, F: added(t, "index_add_"))
+
+
+GLANCED_AT: list[Any] = [*NUMBERS, -128, -129, 127, 127.0, 127.5, 128, 2.0, 2**24 + 1]
+OF_NUMBERS = [(dtype, n) for dtype in DTYPES[6:10] for n in GLANCED_AT] + [
+    (dtype, n) for dtype in DTYPES[:5] for n in GLANCED_AT if type(n) is not float
+]
+
+
+@pytest.mark.parametrize(("dtype", "number"), OF_NUMBERS, ids=str)
+def test_bounds_weights_and_factors(dtype: str, number: Any) -> None:
+    def three(t: Any) -> tuple[Any, Any, Any]:
+        kind = getattr(t, dtype)
+        return t.tensor([0, 1, 3]).to(kind), t.tensor([1, 1, 0]).to(kind), t.ones(3, dtype=kind)
+
+    cases = (
+        lambda t: three(t)[0].clamp(number, None),
+        lambda t: three(t)[0].clamp(max=number),
+        lambda t: three(t)[0].clamp_(1, number),
+        lambda t: t.lerp(*three(t)[:2], number),
+        lambda t: three(t)[0].lerp_(three(t)[1], number),
+        lambda t: t.addcmul(*three(t), value=number),
+        lambda t: three(t)[0].addcmul_(*three(t)[1:], value=number),
+        lambda t: t.addcdiv(*three(t), value=number),
+        lambda t: three(t)[0].addcdiv_(*three(t)[1:], value=number),
+    )
+    for case in cases:
+        for _ in range(2):  # recorded, recognised
+            check(lambda t, F, case=case: case(t))
+
+
+def test_what_surely_fits_is_not_refused() -> None:
+    import flambeau
+
+    surely = 0
+    for dtype in DTYPES:
+        x = flambeau.ones(2, dtype=getattr(flambeau, dtype))
+        assert not surely_fit(x, x), "a tensor is no number"
+        for number in GLANCED_AT + IMAGINARY:
+            if surely_fit(x, number, None):
+                refuse_numbers((x, x), number)
+                surely += 1
+    assert surely > 80
+    assert not surely_fit([1.0], 2.0), "a list is no tensor"
 
 
 def test_default_dtypes() -> None:
