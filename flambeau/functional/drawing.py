@@ -50,7 +50,8 @@ def _chosen(state: Value, weights: Value, count: int) -> tuple[Value, Value]:
     if count == 1:
         best = rd.argmax(scores, axes=(axis,))
         return view.reshape(best, shape=(*best.shape, 1)), after
-    return part(argsort(scores, axis=axis, descending=True), axis, 0, count), after
+    order = argsort(scores, axis=axis, descending=True, first=count)
+    return part(order, axis, 0, count), after
 
 
 CHOOSE = RandomOp("multinomial", _chosen)

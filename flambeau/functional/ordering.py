@@ -287,7 +287,7 @@ def _topk(x: Value, k: int, dim: int, largest: bool) -> tuple[Value, Value]:
         raise RuntimeError("selected index k out of range")
     if not x.shape:
         return x, ar.full((), 0, dtypes.int64)
-    index = part(ordered.argsort(x, axis=axis, descending=largest), axis, 0, k)
+    index = part(ordered.argsort(x, axis=axis, descending=largest, first=k), axis, 0, k)
     return take_along(x, index, axis), index
 
 
@@ -302,7 +302,7 @@ def _kthvalue(x: Value, k: int, dim: int, keepdim: bool) -> tuple[Value, Value]:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
     if not x.shape:
         return x, ar.full((), 0, dtypes.int64)
-    index = part(ordered.argsort(x, axis=axis, descending=False), axis, k - 1, k)
+    index = part(ordered.argsort(x, axis=axis, descending=False, first=k), axis, k - 1, k)
     return picked(x, without(index, axis), axis, keepdim)
 
 

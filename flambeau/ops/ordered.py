@@ -113,7 +113,9 @@ class LogCumSumExp(Scan):
 
 
 class ArgSort(Primitive):
-    """The int64 permutation that sorts along `axis`, stable; NaN is largest."""
+    """The int64 permutation that sorts along `axis`, stable; NaN is largest. With `first`, only so
+    many places are asked for: what stands behind them is not said.
+    """
 
     name, family, differentiable = "argsort", SORT, False
     leads = True

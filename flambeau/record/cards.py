@@ -75,7 +75,7 @@ class Card:
             "ERA": int(ERA[0]),
             "THREAD": threading.get_ident(),
             "HELD": int(self.shared),
-            "CLOCK": address_of(plan.results.clock),
+            "CLOCK": address_of(plan.results.clock) if plan.results.nbytes > LARGE else 0,
             "EARLY": int(plan.early),
             "WEAK": id(weak),
             "DEPTH": state.depth,
@@ -185,7 +185,6 @@ def replayable(plan: Plan) -> bool:
         and native.whole
         and not native.has_complex
         and (bool(plan.results.seals) or not plan.results.sizes or with_spare(plan))
-        and (native.parallel or plan.results.nbytes <= LARGE)
         and plan.runs >= OPTIONS.settled
         and plan.runs + 1 != plan.due
         and not (plan.others or plan.imported or plan.restricted or plan.rewritten)

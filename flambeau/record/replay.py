@@ -487,6 +487,10 @@ def fill(card: int, rec: int) -> Any:
         place += 8
     word[given.TALLY + 8 * at.RUNS] += 1
     word[given.TALLY + 8 * at.EVENTS] += word[card + at.DEPTH]
+    if word[card + at.CLOCK] != 0:  # its results are large
+        ticks = word[given.TALLY + 8 * at.TICKS] + 1
+        word[given.TALLY + 8 * at.TICKS] = ticks
+        word[word[card + at.CLOCK]] = ticks
     return 0
 
 
@@ -505,9 +509,6 @@ def run_briefly(card: int) -> Any:
 def run_for_long(card: int, rec: int) -> Any:
     """Runs the program on all threads, while others have the interpreter; what that gives."""
     began = now(card)
-    ticks = word[given.TALLY + 8 * at.TICKS] + 1
-    word[given.TALLY + 8 * at.TICKS] = ticks
-    word[word[card + at.CLOCK]] = ticks
     put(rec + at.RECORDING_TAKEN, given.TRUE)
     table = word[word[card + at.LOT] + at.LOT_TABLE]
     threads = word[given.NUM_THREADS]

@@ -50,6 +50,12 @@ def of_products(b: Builder) -> list[Value]:
     return [dot(view.concat(y, tanh(y), axis=1), v)]
 
 
+def of_a_large_and_two_small_parts(b: Builder) -> list[Value]:
+    x = b.random((5000,))
+    parts = [view.slice_(x, starts=(n,), sizes=(m,), steps=(1,)) for n, m in ((4999, 1), (0, 4996))]
+    return [view.concat(*parts, sin(b.random((3,))), axis=0)]
+
+
 CASES = [
     (of_results, 0),
     (of_operands, 0),
@@ -57,6 +63,7 @@ CASES = [
     (of_views_and_inputs, 0),
     (of_one_value_twice, 0),
     (of_products, 0),
+    (of_a_large_and_two_small_parts, 0),
 ]
 
 

@@ -11,6 +11,8 @@ from against_reference import FLOATS, INTEGERS, Builder, run
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.compiler import compile_program
+from flambeau.execute.cpu.sorts import MOST_SELECTED, insertions
+from flambeau.functional.rearranging import part
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import (
     contraction,
@@ -18,6 +20,7 @@ from flambeau.ops import (
     indexed,
     ordered,
     reduction,
+    source,
     view,
 )
 
@@ -120,6 +123,37 @@ def test_sorts(dtype: DType, shape: tuple[int, ...], axis: int) -> None:
     down = ordered.argsort(x, axis=axis, descending=True)
     compiled = b.check([up, down, down + 1])
     assert compiled.native
+
+
+FRONTS = [(65, 1), (1000, 10), (1003, 16), (5000, 64), (200, 150)]
+KEYS = [dtypes.BY_NAME[n] for n in "float32 float64 bfloat16 int16 int64 bool".split()]
+
+
+@pytest.mark.parametrize(("extent", "first"), FRONTS, ids=str)
+@pytest.mark.parametrize("dtype", KEYS, ids=lambda d: d.name)
+def test_fronts_of_sorts(dtype: DType, extent: int, first: int) -> None:
+    b = Builder(f"front{dtype.name}{extent}{first}")
+    x = b.random((3, extent), dtype)
+    if dtype.kind == "f":
+        x = ar.where(x > 1.2, ar.full_like(x, np.nan), elementwise.round_(x * 4.0))
+    row = view.reshape(source.iota(size=extent), shape=(1, extent))
+    climbing = ar.cast(view.expand(row, shape=(2, extent)), dtype)
+    rows = [x, climbing, view.flip(climbing, axes=(1,)), ar.full_like(climbing, 1)]
+    fronts = [
+        part(ordered.argsort(r, axis=1, descending=down, first=first), 1, 0, first)
+        for r in rows
+        for down in (False, True)
+    ]
+    compiled = b.check([*fronts, fronts[0] + 1])
+    assert compiled.native
+
+
+def test_rows_that_climb_are_sorted_after_all() -> None:
+    assert insertions(10, 1000) > 0
+    assert insertions(1, 65) > 0
+    assert insertions(100, 1000) == 0, "random rows would have too many"
+    assert insertions(MOST_SELECTED + 1, 1 << 30) == 0
+    assert insertions(0, 1000) == 0
 
 
 @pytest.mark.parametrize("strides", [(3, 1), (1, 1), (0, 2), (0, 0), (1, 4), (5, 0)], ids=str)

@@ -18,7 +18,7 @@ from flambeau.record import flushing, replay
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import CLOSED, DEAD
 from flambeau.record.result_memory import LARGE, TURNS, Results
-from flambeau.record.statistics import RUNS, STATISTICS, TALLY
+from flambeau.record.statistics import RUNS, STATISTICS, TALLY, TICKS
 
 pytestmark = pytest.mark.skipif(
     replay.native() is None or bounds.switched_on() or OPTIONS.sync, reason="no native flushes"
@@ -160,6 +160,27 @@ def test_results_that_are_all_kept() -> None:
     gc.collect()
     after = [sys.getrefcount(thing) for thing in things]
     assert max(abs(b - a) for a, b in zip(counts, after, strict=True)) < 200  # of 600 runs
+
+
+def test_large_results_of_brief_programs() -> None:
+    """They are handed out natively, and count as used for what plans may keep of memory."""
+    count = LARGE // 4 + 8
+    x = torch.arange(count).float()
+    kept: list[Any] = []
+
+    def step() -> None:
+        kept[:] = [-x]
+        assert kept[0].numpy()[-1] == 1 - count
+
+    assert replays(step, warm=16) == 4
+    before = int(TALLY[TICKS])
+    assert replays(step) == 4
+    assert int(TALLY[TICKS]) == before + 12  # of each run
+    first = -x
+    array = first.numpy()
+    step()
+    assert array[-1] == 1 - count
+    assert kept[0].data_ptr() != first.data_ptr()
 
 
 def test_results_that_the_next_run_reads() -> None:

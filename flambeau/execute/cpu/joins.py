@@ -32,7 +32,8 @@ from flambeau.ops.primitive import (
 from flambeau.ops.source import detach
 from flambeau.ops.value import Value
 
-LEAST_ELEMENTS, LEAST_PART = 256, 64
+# Small parts have kernels of their own only where the parts are large on average.
+LEAST_ELEMENTS, LEAST_PART, LEAST_ON_AVERAGE = 256, 64, 1024
 
 
 @dataclass
@@ -123,7 +124,8 @@ def joined_in_place(
         if v not in wanted or v in updated or v in turned or is_host(v):
             continue
         least = min(x.size for x in v.inputs)
-        if v.size < LEAST_ELEMENTS or least < LEAST_PART:
+        small = least < LEAST_PART and v.size < LEAST_ON_AVERAGE * len(v.inputs)
+        if v.size < LEAST_ELEMENTS or small or not least:
             continue
         parts = []
         for x in v.inputs:

@@ -29,7 +29,7 @@ from flambeau.execute.cpu.products import (
 from flambeau.execute.cpu.reductions import reduction_kernels
 from flambeau.execute.cpu.scans import scan_kernel
 from flambeau.execute.cpu.scattered import Scattered, scattered
-from flambeau.execute.cpu.sorts import sort_kernel
+from flambeau.execute.cpu.sorts import Order, sort_kernel
 from flambeau.execute.cpu.storing import same_elements
 from flambeau.execute.cpu.winner_plans import Routed, routed
 from flambeau.ops.indexed import WITHIN
@@ -336,9 +336,9 @@ def _ordered(group: Group, stores: list[Store], low: Lowering) -> KernelCode:
     if v.primitive.family == SCAN:
         name = v.primitive.name
         return scan_kernel(name, group.kept, along, body, result, stores, low.vector_bits)
-    descending = v.attrs["descending"]
+    order = Order(v.attrs["descending"], v.attrs.get("first"))
     return sort_kernel(
-        group.kept, along, descending, body, result, stores, low.new_scratch, low.vector_bits
+        group.kept, along, order, body, result, stores, low.new_scratch, low.vector_bits
     )
 
 

@@ -282,11 +282,12 @@ def lane_loop(
     span: int | None,
     bounds: tuple[Reg, Reg],
     body: Callable[[], None],
+    first: int | None = None,
 ) -> None:
     """Vectors of `lanes` along `variable`, then one shorter vector for the rest of a static
-    extent.
+    extent; or of the `first` places of it.
     """
-    e, extent = writer.e, variable.extent
+    e, extent = writer.e, variable.extent if first is None else first
     writer.lane, writer.lanes = variable, lanes
     rest = extent % lanes
     if span is not None:

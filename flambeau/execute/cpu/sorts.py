@@ -2,12 +2,16 @@
 
 Elements become unsigned keys that compare as the elements do (NaN largest, -0.0 as 0.0; inverted
 for a descending order). Short rows are ranked by counting the smaller keys; longer ones go through
-a radix sort by bytes that skips the bytes in which all keys agree.
+a radix sort by bytes that skips the bytes in which all keys agree. Where only a few places at the
+front are asked for, a row is gone through once, and what is smaller than the last of the smallest
+keys so far is put among these (rows in which that happens too often are sorted after all).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import log
+from typing import NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
@@ -21,12 +25,30 @@ from flambeau.execute.cpu.pointwise import kept_loops, lane_loop, needs_checks, 
 
 LONGEST_RANKED = 64
 DIGITS = 256
+# Putting a key among so many others takes about as long as a fifth of an element's sort for each.
+INSERTIONS, MOST_SELECTED = 5, 128
+
+
+class Order(NamedTuple):
+    """How rows are sorted, and how many places are asked for (None: all)."""
+
+    descending: bool
+    first: int | None
+
+
+def insertions(first: int, extent: int) -> int:
+    """How many keys may be put among the `first` smallest before it would have been quicker to sort
+    a row; 0 where that is to be expected of random rows.
+    """
+    most = INSERTIONS * extent // max(first, 1)
+    expected = first * log(extent / max(first, 1))
+    return most if 0 < first <= MOST_SELECTED and 2 * expected < most else 0
 
 
 def sort_kernel(
     kept: list[Variable],
     axis: Variable,
-    descending: bool,
+    order: Order,
     body: Node,
     result: Node,
     stores: Sequence[Store],
@@ -40,6 +62,8 @@ def sort_kernel(
     for variable in kept:
         rows *= variable.extent
     passes = 8 if axis.extent <= LONGEST_RANKED else 4 + 3 * key_bits(body.dtype) // 8
+    if axis.extent > LONGEST_RANKED and insertions(order.first or 0, axis.extent):
+        passes = 4
     heavy = rows * axis.extent * passes > PARALLEL_THRESHOLD and bool(outer)
     nest = Nest(outer, None)
     tasks, span = task_span(nest, TASKS if heavy else 1, 1) if outer else (1, None)
@@ -47,20 +71,21 @@ def sort_kernel(
     checks = needs_checks(nodes)
     with writer.kernel(checks) as bounds:
         writer.declare_operands(nodes, stores)
-        row = _Row(writer, axis, descending, body, scratch, tasks, bounds[0])
+        row = _Row(writer, axis, order, body, scratch, tasks, bounds[0])
 
         def run() -> None:
             with writer.scope():
-                order = row.sorted(lane_count([body], [], vector_bits))
+                places = row.sorted(lane_count([body], [], vector_bits))
 
             def store() -> None:
                 e = writer.e
-                place = e.gep(order, "i32", writer.registers[axis.number])
+                place = e.gep(places, "i32", writer.registers[axis.number])
                 raw = e.load(place, I32.with_lanes(writer.lanes))
                 writer.scopes[-1][result.number] = e.cast("sext", raw, "i64")
                 writer.store_all(stores)
 
-            lane_loop(writer, axis, lane_count(nodes, stores, vector_bits), None, bounds, store)
+            lanes = lane_count(nodes, stores, vector_bits)
+            lane_loop(writer, axis, lanes, None, bounds, store, order.first)
 
         kept_loops(writer, nest, nodes, 1, span, bounds, run)
     return KernelCode(writer.e.module(), writer.operands, writer.words, tasks, tasks > 1, checks)
@@ -78,13 +103,13 @@ class _Row:
         self,
         writer: KernelWriter,
         axis: Variable,
-        descending: bool,
+        order: Order,
         body: Node,
         scratch: Callable[[DType, int], Buffer],
         tasks: int,
         task: Reg,
     ) -> None:
-        self.writer, self.axis, self.descending, self.body = writer, axis, descending, body
+        self.writer, self.axis, self.order, self.body = writer, axis, order, body
         self.key = Type("i64" if key_bits(body.dtype) > 32 else "i32")
         e, count = writer.e, -(-axis.extent // 64) * 64
         key_bytes = self.key.bits // 8 * count
@@ -102,14 +127,18 @@ class _Row:
 
         def make_keys() -> None:
             value = writer.vector(self.body)
-            key = sort_key(e, value, self.body.dtype, self.descending)
+            key = sort_key(e, value, self.body.dtype, self.order.descending)
             if key.type.bits < self.key.bits:
                 key = e.cast("zext", key, self.key.element)
             index = writer.registers[axis.number]
             e.store(e.gep(self.areas[0], self.key.element, index), key)
 
         lane_loop(writer, axis, lanes, None, (e.i64(0), e.i64(1)), make_keys)
-        return self._ranked() if axis.extent <= LONGEST_RANKED else self._by_bytes()
+        if axis.extent <= LONGEST_RANKED:
+            return self._ranked()
+        first = self.order.first or 0
+        most = insertions(first, axis.extent)
+        return self._selected(first, most) if most else self._by_bytes()
 
     def _ranked(self) -> Reg:
         """The place of each element is the number of those before it."""
@@ -139,6 +168,57 @@ class _Row:
             place = e.gep(order, "i32", e.cast("sext", rank, "i64"))
             e.store(place, e.cast("trunc", loop.index, "i32"))
         return order
+
+    def _selected(self, first: int, most: int) -> Reg:
+        """The places of the smallest keys, in order; after too many insertions the sorted row's."""
+        e, count = self.writer.e, self.axis.extent
+        keys, best, _, places, counter = self.areas
+        lanes = max(e.vector_bits // self.key.bits, 2)
+        whole = -(-count // lanes) * lanes
+        worst = e.gep(best, self.key.element, e.i64(first - 1))
+        for number in range(count, whole):
+            e.store(e.gep(keys, self.key.element, e.i64(number)), e.const(-1, self.key))
+        with e.loop(e.i64(0), e.i64(first)) as loop:
+            e.store(self._key(best, loop.index), e.const(-1, self.key))
+            e.store(e.gep(places, "i32", loop.index), e.const(-1, I32))
+        e.store(counter, e.const(0, I32))
+
+        def insert(index: Reg) -> None:
+            """Lets a key sink to its place: each step takes the smaller one, the last falls out."""
+            mine = e.load(self._key(keys, index), self.key)
+            carried = [mine, e.cast("trunc", index, "i32")]
+            with e.loop(e.i64(0), e.i64(first), carried=carried) as loop:
+                key, place = loop.carried
+                key_at, place_at = self._key(best, loop.index), e.gep(places, "i32", loop.index)
+                other, other_place = e.load(key_at, self.key), e.load(place_at, I32)
+                earlier = e.op(
+                    "and",
+                    e.cmp("icmp eq", key, other),
+                    e.cmp("icmp ult", place, other_place),
+                )
+                before = e.op("or", e.cmp("icmp ult", key, other), earlier)
+                e.store(key_at, e.select(before, key, other))
+                e.store(place_at, e.select(before, place, other_place))
+                loop.yield_([e.select(before, other, key), e.select(before, other_place, place)])
+
+        head = min(-(-first // lanes) * lanes, count)
+        with e.loop(e.i64(0), e.i64(head)) as loop:
+            insert(loop.index)
+        with e.loop(e.i64(head), e.i64(count), lanes) as blocks:
+            some = e.load(self._key(keys, blocks.index), self.key.with_lanes(lanes))
+            bound = e.splat(e.load(worst, self.key), lanes)
+            smaller = e.any_lane(e.cmp("icmp ult", some, bound))
+            few = e.cmp("icmp ule", e.load(counter, I32), e.const(most, I32))
+            with e.when(e.op("and", smaller, few)):
+                stop = e.op("add", blocks.index, e.i64(lanes))
+                with e.loop(blocks.index, stop) as loop:
+                    key = e.load(self._key(keys, loop.index), self.key)
+                    with e.when(e.cmp("icmp ult", key, e.load(worst, self.key))):
+                        insert(loop.index)
+                        done = e.op("add", e.load(counter, I32), e.const(1, I32))
+                        e.store(counter, done)
+        often = e.cmp("icmp ugt", e.load(counter, I32), e.const(most, I32))
+        return e.either(often, self._by_bytes, lambda: places)
 
     def _by_bytes(self) -> Reg:
         e, count = self.writer.e, self.axis.extent
