@@ -235,6 +235,22 @@ def test_fmod_is_exact(element: str, lanes: int, width: int) -> None:
     assert error == 0, message
 
 
+@pytest.mark.parametrize(("lanes", "width"), VARIANTS)
+@pytest.mark.parametrize("element", ["float", "double"])
+def test_fmod_of_what_is_nearly_a_multiple(element: str, lanes: int, width: int) -> None:
+    rng = np.random.default_rng(lanes)
+    dtype = DTYPES[element]
+    y = np.exp(rng.uniform(-40, 40, 6000)).astype(dtype)
+    y[:50] = np.finfo(dtype).smallest_subnormal * np.arange(1, 51, dtype=dtype)
+    times = np.floor(2.0 ** rng.uniform(0, 60 if element == "double" else 40, y.size))
+    x = (times.astype(dtype) * y).astype(dtype)
+    x = np.concatenate([x, np.nextafter(x, dtype(0)), np.nextafter(x, dtype(np.inf))])
+    y = np.tile(y, 3)
+    exact = np.fmod(x, y)
+    error, message = worst("fmod", run("fmod", lanes, width, x, y), exact, (x, y))
+    assert error == 0, message
+
+
 # ---- special functions ---------------------------------------------------------------------------
 
 # x and the correctly rounded float64 result, from 50 digits.

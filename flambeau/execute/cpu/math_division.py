@@ -29,7 +29,29 @@ def _mantissa_exponent(x: Lanes) -> tuple[Lanes, Lanes]:
 
 
 def _remainder(x: Lanes, y: Lanes) -> Lanes:
-    """x mod y for finite positive double y and finite x >= 0, by long division of the mantissas.
+    """x mod y for finite positive double y and finite x >= 0."""
+    if not x.fused:
+        return _long_remainder(x, y)
+    e, ratio = x.emitter, x / y
+    huge = e.any_lane((~ratio.lt(2.0**52)).reg)
+    divided = e.either(
+        huge, lambda: _long_remainder(x, y).reg, lambda: _short_remainder(x, y, ratio).reg
+    )
+    return Lanes(e, divided)
+
+
+def _short_remainder(x: Lanes, y: Lanes, ratio: Lanes) -> Lanes:
+    """The same where the rounded quotient is below 2^52: its whole part is right, or one too many.
+
+    Either way x less that many y is a multiple of the last place of y, or of that of x where x < y,
+    and below y: a double, which one rounding gives exactly.
+    """
+    rest = (-ratio.call("llvm.trunc")).call("llvm.fma", y, x)
+    return where(rest.lt(0.0), rest + y, rest)
+
+
+def _long_remainder(x: Lanes, y: Lanes) -> Lanes:
+    """The same by long division of the mantissas.
 
     Each turn of a loop shifts by up to 11 bits and takes an integer remainder; the turns are
     those of the lane with the largest quotient.
