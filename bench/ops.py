@@ -3,10 +3,10 @@
     python bench/ops.py [--cases topk,roll,..] [--threads 0] [--rounds 7] [--seconds 0.02]
 
 Most ops that programs use now and then, and what they do all the time with tensors that hold their
-data (`EVERYDAY`); tensors of 16 x 24 numbers. Every round runs each op in a
-block of its own in either framework, one framework after the other. Printed: the median time of an
-op with its reading (`.numpy()`, of a tuple all of it) and the median ratio within a round, the
-slowest beside PyTorch first.
+data (`EVERYDAY`), on tensors of 16 x 24 numbers; some on 30,000 (`LONGER`). Every round runs each
+op in a block of its own in either framework, one framework after the other. Printed: the median
+time of an op with its reading (`.numpy()`, of a tuple all of it) and the median ratio within a
+round, the slowest beside PyTorch first.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class Inputs:
         self.row = torch.randn(24)
         self.target = torch.zeros(16, 24)
         self.labels = torch.randint(0, 24, (16,))
+        self.long = torch.randn(30_000)
+        self.divisors = torch.rand(30_000) + 0.5
+        self.numbers = torch.randint(0, 1000, (30_000,))
         self.kept: list[Any] = []
         for tensor in vars(self).values():
             if hasattr(tensor, "numpy"):
@@ -200,6 +203,19 @@ EVERYDAY: dict[str, Op] = {
     "kept results": lambda t, i: kept(i),
 }
 OPS |= EVERYDAY
+
+# What takes longer than its call.
+LONGER: dict[str, Op] = {
+    "neg of 30,000": lambda t, i: -i.long,
+    "clamp of 30,000": lambda t, i: i.long.clamp(-1, 1),
+    "remainder of 30,000": lambda t, i: t.remainder(i.long, i.divisors),
+    "floor_divide of 30,000": lambda t, i: i.long // i.divisors,
+    "roll of 30,000": lambda t, i: i.long.roll(3),
+    "topk of 30,000": lambda t, i: i.long.topk(10),
+    "unique of 30,000": lambda t, i: i.numbers.unique(),
+    "unique, inverse": lambda t, i: i.numbers.unique(return_inverse=True),
+}
+OPS |= LONGER
 
 
 class Program:

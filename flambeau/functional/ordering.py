@@ -430,6 +430,10 @@ def unique(
 def _distinct(input: Tensor, array: Any, inverse: bool, counted: bool) -> Any:
     """The distinct elements of an array, as `unique` has them without a dimension."""
     flat = array.reshape(-1)
+    if flat.size >= MANY_INTEGERS and flat.dtype.kind in "iu":
+        low, high = int(flat.min()), int(flat.max())
+        if high - low < flat.size:
+            return _counted(input, np.subtract(flat, low, dtype=np.int64), low, inverse, counted)
     order = flat.argsort() if inverse else None
     ordered = flat.copy() if order is None else flat[order]
     if order is None:
@@ -445,6 +449,23 @@ def _distinct(input: Tensor, array: Any, inverse: bool, counted: bool) -> Any:
     if counted:
         counts = np.diff(np.append(first.nonzero()[0], flat.size))
     return _set_results(_host(ordered[first], input), places, counts)
+
+
+MANY_INTEGERS = 512  # so many in a range no longer than they are marked in a table, not sorted
+
+
+def _counted(input: Tensor, above: Any, low: int, inverse: bool, counted: bool) -> Any:
+    """The same of integers, given by how far they are above the least."""
+    times = np.bincount(above) if counted else None
+    if times is None:
+        there = np.zeros(above.size, bool)
+        there[above] = True
+    else:
+        there = times > 0
+    found = there.nonzero()[0]
+    places = (there.cumsum() - 1)[above].reshape(input.shape) if inverse else None
+    values = _host((found + low).astype(input.dtype.numpy), input)
+    return _set_results(values, places, None if times is None else times[found])
 
 
 def unique_consecutive(

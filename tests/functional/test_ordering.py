@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -267,3 +268,24 @@ def test_errors(place: int) -> None:
         torch.empty(0, 3),
         torch.arange(12).reshape(3, 4),
     )
+
+
+@pytest.mark.parametrize("name", ["int8", "uint8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("spread", [1, 100, 511, 512, 600, 10**9])
+def test_unique_of_many_integers(name: str, spread: int) -> None:
+    # Marked in a table where they lie together, sorted elsewhere.
+    dtype = np.dtype(name)
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(spread)
+    low = max(limits.min, -spread // 2)
+    array = rng.integers(low, min(low + spread, limits.max), (8, 64), dtype, endpoint=True)
+    x = MINE.tensor(array)
+    values, places, counts = np.unique(array, return_inverse=True, return_counts=True)
+    found, inverse, times = MINE.unique(x, return_inverse=True, return_counts=True)
+    assert found.dtype is x.dtype
+    assert inverse.dtype is times.dtype is MINE.int64
+    np.testing.assert_array_equal(found.numpy(), values)
+    np.testing.assert_array_equal(inverse.numpy(), places.reshape(array.shape))
+    np.testing.assert_array_equal(times.numpy(), counts)
+    np.testing.assert_array_equal(MINE.unique(x).numpy(), values)
+    np.testing.assert_array_equal(MINE.unique(x, return_inverse=True)[1].numpy(), inverse.numpy())
