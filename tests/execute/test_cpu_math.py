@@ -239,7 +239,7 @@ def test_fmod_is_exact(element: str, lanes: int, width: int) -> None:
 @pytest.mark.parametrize("element", ["float", "double"])
 def test_fmod_of_what_is_nearly_a_multiple(element: str, lanes: int, width: int) -> None:
     rng = np.random.default_rng(lanes)
-    dtype = DTYPES[element]
+    dtype: Any = DTYPES[element]
     y = np.exp(rng.uniform(-40, 40, 6000)).astype(dtype)
     y[:50] = np.finfo(dtype).smallest_subnormal * np.arange(1, 51, dtype=dtype)
     times = np.floor(2.0 ** rng.uniform(0, 60 if element == "double" else 40, y.size))
