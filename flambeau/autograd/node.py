@@ -21,6 +21,12 @@ _classes: dict[str, type[Node]] = {}
 _numbers = itertools.count()
 # PyTorch turns the number into a tensor there, so that it has a place among the operands.
 NUMBER_IS_OPERAND = frozenset({"add", "sub", "mul", "div"})
+# PyTorch's functions of (input, weight, bias) have a place for each, whether it is given or not,
+# and none for kept statistics. Dropout's has one for its mask.
+PLACES = {
+    "batch_norm": 3, "conv1d": 3, "conv2d": 3, "conv3d": 3, "conv_transpose1d": 3,
+    "conv_transpose2d": 3, "conv_transpose3d": 3, "dropout": 2, "group_norm": 3, "layer_norm": 3,
+}  # fmt: skip
 PREFIXED = ("CopySlices", "AccumulateGrad")
 
 
@@ -114,6 +120,12 @@ def _of_tuple(hook: Any) -> Any:
         return result[0] if isinstance(result, tuple) else result
 
     return call
+
+
+def in_places(event: Any, edges: list[Any], nothing: Any) -> list[Any]:
+    """What stands at an op's operands, as many as PyTorch's function has places for."""
+    count = PLACES.get(event.name, len(edges))
+    return edges[:count] + [nothing] * (count - len(edges))
 
 
 def node_named(name: str, edges: list[tuple[Any, int]]) -> Node:
@@ -279,7 +291,7 @@ class Graph:
             operands = operands[::-1]  # PyTorch has the number last
         if isinstance(key[1], type) and event.name == "sub":
             name, operands = "RsubBackward1", operands[1:]
-        return node_named(name, self._edges(event, operands))
+        return node_named(name, in_places(event, self._edges(event, operands), (None, 0)))
 
     def _linear(self, event: Any, key: Any, name: str) -> Node:
         """PyTorch's three or four functions for what is one op here."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.autograd.hooks import RemovableHandle, mark_cut, run_hooks
-from flambeau.autograd.node import NUMBER_IS_OPERAND
+from flambeau.autograd.node import NUMBER_IS_OPERAND, in_places
 from flambeau.record import recorder
 from flambeau.record.chain import Cut
-from flambeau.record.events import PureOp
 from flambeau.tensor.tensor import Tensor
 
 UNSUPPORTED = (
@@ -31,9 +30,10 @@ class NodeCut:
         self.attributes = attributes
         # The operands that PyTorch's function has a place for: see Graph._edges.
         numbers = event.name in NUMBER_IS_OPERAND
-        self.edges = [
+        edges = [
             v for v in operands if (v.dtype.kind in "fc" if isinstance(v, Tensor) else numbers)
         ]
+        self.edges = in_places(event, edges, None)
         self.hooks: dict[int, Any] = {}
         self.before: dict[int, Any] = {}  # those of the tensor itself
         tensor._hooks = self.before
@@ -43,7 +43,13 @@ class NodeCut:
         if cut.create_graph:
             raise NotImplementedError("grad_fn.register_hook: a pass with create_graph=True")
         gradient = run_hooks(self.before, gradient)
-        passed = self._passed_on(gradient)
+        return tuple(ct for ct, v in zip(self._hooked(gradient), self.edges) if _wants(v))
+
+    def _hooked(self, gradient: Any) -> list[Any]:
+        """What is passed on to each edge, as the hooks leave it."""
+        return self._run_hooks(self._passed_on(gradient), gradient)
+
+    def _run_hooks(self, passed: list[Any], gradient: Any) -> list[Any]:
         for hook in list(self.hooks.values()):
             result = hook(tuple(passed), (gradient,))
             if result is None:
@@ -56,7 +62,7 @@ class NodeCut:
                     f"{len(result)}, but expected {len(passed)})"
                 )
             passed = list(result)
-        return tuple(ct for ct, v in zip(passed, self.edges) if _wants(v))
+        return passed
 
     def _passed_on(self, gradient: Any) -> list[Any]:
         from flambeau.autograd.engine import grad
@@ -70,6 +76,21 @@ class NodeCut:
 
     def release(self) -> None:
         """Hooks stay."""
+
+
+class LinearCut(NodeCut):
+    """Of what is one op here and several functions in PyTorch (see Graph._linear): an addition and
+    a product with the turned weight, below a view where there are more than two axes.
+    """
+
+    def _hooked(self, gradient: Any) -> list[Any]:
+        if gradient.dim() > 2:
+            [rows] = self._run_hooks([gradient.reshape(-1, gradient.shape[-1])], gradient)
+            return self._passed_on(rows.reshape(gradient.shape))
+        x, weight, *bias = self._passed_on(gradient)
+        turned = None if weight is None else weight.t()
+        *bias, x, turned = self._run_hooks([*bias, x, turned], gradient)
+        return [x, None if turned is None else turned.t(), *bias]
 
 
 def _wants(operand: Any) -> bool:
@@ -96,19 +117,22 @@ def _cut_of(node: Any) -> NodeCut:
     scalars = [part for part in parts if isinstance(part, type)]
     values = iter(rec.scalars[state.lengths[1] - len(scalars) : state.lengths[1]])
     plain = (
-        type(event) is PureOp
-        and event.name != "linear"  # (PyTorch has several functions for that)
+        event.repeatable
         and type(parts[0]) is int
-        and all(type(part) is int or isinstance(part, type) for part in parts)
+        and all(part is None or type(part) is int or isinstance(part, type) for part in parts)
     )
     if not plain or tensor._hooks is not None or tensor.__dict__.get("_retains_grad"):
         raise NotImplementedError(UNSUPPORTED)
-    inputs = [next(values) if isinstance(part, type) else rec.handles[part] for part in parts]
+    inputs = [
+        next(values) if isinstance(part, type) else None if part is None else rec.handles[part]
+        for part in parts
+    ]
     # (Copies: what was read may be overwritten before the pass.)
     operands = [
         v.detach().clone().requires_grad_(v.requires_grad) if isinstance(v, Tensor) else v
         for v in inputs
     ]
-    cut = NodeCut(event, operands, key[-1], tensor)
+    kind = LinearCut if event.name == "linear" else NodeCut
+    cut = kind(event, operands, key[-1], tensor)
     mark_cut(tensor, [v for v in inputs if _wants(v)], cut)
     return cut

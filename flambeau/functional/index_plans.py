@@ -24,6 +24,13 @@ BAD_INDEX = (
 )
 
 
+A_LIST = (
+    "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
+    "pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as "
+    "tensor index, x[torch.tensor(seq)], which will result either in an error or a different result"
+)
+
+
 def as_items(index: Any) -> tuple[Any, ...]:
     """The parts of an index; as in PyTorch, a list of more than numbers stands for a tuple."""
     if type(index) is tuple:
@@ -38,6 +45,7 @@ def as_items(index: Any) -> tuple[Any, ...]:
             for part in index
         )
     ):
+        warn_user(A_LIST)
         return tuple(index)
     if isinstance(index, tuple):
         return tuple(index)

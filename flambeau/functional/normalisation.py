@@ -97,6 +97,8 @@ class StatisticsOp(Event):
 
     __slots__ = ("function", "images")
 
+    repeatable = True
+
     def __init__(
         self, name: str, function: Callable[..., Any], grad_name: str, *, images: bool = False
     ) -> None:

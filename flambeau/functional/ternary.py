@@ -84,6 +84,8 @@ def _between_cotangents(one: str | None, ct: Value, x: Value, *bounds: Value) ->
 
 CLAMP = PureOp("clamp", _clamp, preserves=True)
 CLAMP_ = InplaceOp("clamp_", _clamp, "ClampBackward0")
+CLAMP_TO_NUMBERS = PureOp("clamp", _clamp, "ClampBackward1", preserves=True)
+CLAMP_TO_NUMBERS_ = InplaceOp("clamp_", _clamp, "ClampBackward1")
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
@@ -91,7 +93,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     _refuse_bounds(input, min, max)
-    made = record(CLAMP, (input, min, max))
+    tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
+    made = record(CLAMP if tensors else CLAMP_TO_NUMBERS, (input, min, max))
     return made if out is None else write_out(made, out, beside=(input, min, max))
 
 
@@ -100,7 +103,8 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     _refuse_bounds(input, min, max)
-    return in_place(CLAMP_, input, (min, max))
+    tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
+    return in_place(CLAMP_ if tensors else CLAMP_TO_NUMBERS_, input, (min, max))
 
 
 def _refuse_bounds(input: Any, *bounds: Any) -> None:

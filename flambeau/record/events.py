@@ -39,6 +39,7 @@ class Event:
 
     aliases = False  # whether results are views of the first operand
     enters = False  # whether the event only brings a tensor into the recording
+    repeatable = False  # whether it may be recorded once more, on copies, for its derivative
 
     def __init__(self, name: str, grad_name: str | None = None) -> None:
         self.name = name
@@ -106,6 +107,8 @@ class PureOp(Event):
     """Values in, values out: `function(*operands, *attributes)` gives one value or a tuple."""
 
     __slots__ = ("copied", "copies", "function", "kept", "preserves", "wraps")
+
+    repeatable = True
 
     def __init__(
         self,
@@ -289,6 +292,7 @@ class ViewOp(Event):
     __slots__ = ("layout", "value")
 
     aliases = True
+    repeatable = True
 
     def __init__(
         self,

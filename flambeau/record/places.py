@@ -51,13 +51,13 @@ def users_place() -> Place | None:
     return place
 
 
-def warn_user(words: str) -> None:
-    """A UserWarning at the line outside this package; given once a line unless filters say else."""
+def warn_user(words: str, category: type[Warning] = UserWarning) -> None:
+    """A warning at the line outside this package; given once a line unless filters say else."""
     place = users_place()
     if place is None:
-        warnings.warn(words, UserWarning, stacklevel=2)
+        warnings.warn(words, category, stacklevel=2)
     else:
-        warnings.warn_explicit(words, UserWarning, place.file, place.line, registry=_warned)
+        warnings.warn_explicit(words, category, place.file, place.line, registry=_warned)
 
 
 def _path(calls: list[tuple[Any, FrameType | None]]) -> str:

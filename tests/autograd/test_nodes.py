@@ -9,6 +9,17 @@ from .both import check_source
 pytestmark = pytest.mark.parity
 
 PROGRAMS = """
+low = torch.zeros(2, 3)
+for z in (x.clamp(0, 1), x.clamp(min=0.5), x.clamp(low, low + 1), (x * 1).clamp_(0, 1)):
+    seen(z.grad_fn.name())
+---
+nn, image = torch.nn, torch.rand(2, 3, 4, 4, requires_grad=True)
+for layer in (nn.Conv2d(3, 2, 3, bias=False), nn.Conv2d(3, 2, 3), nn.BatchNorm2d(3),
+              nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3).eval(), nn.Dropout(),
+              nn.LayerNorm(4, elementwise_affine=False), nn.GroupNorm(3, 3, affine=False)):
+    z = layer(image).grad_fn
+    seen(z.name(), [n and n.name() for n, _ in z.next_functions])
+---
 z=(y*y)
 h=z.grad_fn.register_prehook(lambda go: (go[0]*2,))
 z.sum().backward()

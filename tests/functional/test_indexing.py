@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from against_torch import (
     same,
 )
 
+import flambeau
 from flambeau.record import recorder
 
 pytestmark = pytest.mark.parity
@@ -417,3 +419,14 @@ def test_random_indices() -> None:
         theirs = data[tuple(torch.from_numpy(p) if isinstance(p, np.ndarray) else p for p in parts)]
         ours = x[tuple(MINE.tensor(p) if isinstance(p, np.ndarray) else p for p in parts)]
         same(ours, theirs, repr(parts), strides=not any(isinstance(p, np.ndarray) for p in parts))
+
+
+@pytest.mark.parametrize("index", ([[0], [1]], [slice(0, 1), 0], [None, 0], [0, 1], [True, False]))
+def test_lists_that_stand_for_tuples_are_warned_of(index: Any) -> None:
+    def warned(library: Any) -> list[str]:
+        with warnings.catch_warnings(record=True) as given:
+            warnings.simplefilter("always")
+            library.ones(2, 3)[index]
+        return [str(w.message).partition(" (Triggered")[0] for w in given]
+
+    assert warned(flambeau) == warned(torch)

@@ -116,7 +116,8 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
 
     def _call_in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any], ran: set[int]) -> Any:
         args, kwargs = self._run_forward_pre_hooks(args, kwargs)
-        backward = [*hooks.global_backward_hooks.values(), *self._backward_hooks.values()]
+        own, full = list(self._backward_hooks.values()), self._is_full_backward_hook
+        backward = [*hooks.global_backward_hooks.values(), *(own if full else ())]
         before = [*hooks.global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
         watch = BackwardWatch(self, backward, before) if backward or before else None
         if watch is not None:
@@ -129,6 +130,8 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
                 result = replaced
         if watch is not None:
             result = watch.leave(result)
+        if full is False and own:
+            hooks.hook_last_function(self, own, args, result)
         return result
 
     def _all_forward_hooks(self) -> list[tuple[int, Callable[..., Any], bool, bool]]:
@@ -431,15 +434,28 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, grad_input, grad_output)` once the input gradients are known."""
-        self.__dict__["_is_full_backward_hook"] = True
+        self._choose_backward_hooks(full=True)
         return self._hook("_backward_hooks", hook, prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Not offered: the deprecated form, which saw only a module's last operation."""
-        raise NotImplementedError(
-            "register_backward_hook (deprecated in PyTorch, since it only sees the last operation "
-            "of a module) is not supported; use register_full_backward_hook"
-        )
+        """Call `hook(module, grad_input, grad_output)` at the last function of the module's result.
+
+        The older form: `grad_input` is what that function passes on, to its operands in their
+        order. NotImplementedError, when the module is called, where that function cannot be hooked
+        (written in place, drawing random numbers, or of several results).
+        """
+        self._choose_backward_hooks(full=False)
+        return self._hook("_backward_hooks", hook, False)
+
+    def _choose_backward_hooks(self, full: bool) -> None:
+        if self.__dict__["_is_full_backward_hook"] is not None:
+            if self.__dict__["_is_full_backward_hook"] is not full:
+                raise RuntimeError(
+                    "Cannot use both regular backward hooks and full backward hooks on a single "
+                    "Module. Please use only one of them."
+                )
+            return
+        self.__dict__["_is_full_backward_hook"] = full
 
     # Printing
 
