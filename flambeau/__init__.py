@@ -136,6 +136,10 @@ _SUBMODULES = frozenset(
         "vision",
     }
 )
+# Modules that have other names here.
+_ROOMS = {
+    "_dynamo": "dynamo", "_inductor": "inductor", "_logging": "dynamo", "_utils": "bundles",
+}  # fmt: skip
 _ELSEWHERE = {
     "Generator": ("flambeau.functional.generators", "Generator"),
     "default_generator": ("flambeau.functional.generators", "default_generator"),
@@ -157,7 +161,6 @@ _ELSEWHERE = {
     "binomial": ("flambeau.distributions.draws", "binomial"),
     "fork": ("flambeau.jit", "fork"),
     "Future": ("flambeau.futures", "Future"),
-    "_dynamo": ("flambeau.dynamo", "eval_frame"),
     "_assert": ("flambeau._C", "_assert"),
     "ScriptModule": ("flambeau.nn.modules.scripted", "ScriptModule"),
     "ScriptFunction": ("flambeau.nn.modules.scripted", "ScriptFunction"),
@@ -224,6 +227,8 @@ def __getattr__(name: str) -> _Any:
                 raise
             raise AttributeError(f"flambeau has no torch.{name} yet") from None
         return found if attribute is None else getattr(found, attribute)
+    if name in _ROOMS:
+        return _importlib.import_module(f"flambeau.{_ROOMS[name]}")
     if name.startswith("_foreach_"):
         from flambeau.foreach import FUNCTIONS
 

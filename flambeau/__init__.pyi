@@ -113,7 +113,6 @@ from flambeau.core.promotion import promote_types as promote_types
 from flambeau.core.size import Size as Size
 from flambeau.debugging import debug as debug
 from flambeau.distributions.draws import binomial as binomial
-from flambeau.dynamo import eval_frame
 from flambeau.execute.cpu.tuning import tune as tune
 from flambeau.explaining import explain as explain
 from flambeau.func.mapping import vmap as vmap
@@ -539,7 +538,6 @@ IntTensor: type[Tensor]
 LongTensor: type[Tensor]
 ShortTensor: type[Tensor]
 Storage = FloatStorage
-_dynamo = eval_frame
 clip = clamp
 clip_ = clamp_
 concat = cat

@@ -35,6 +35,15 @@ __all__ = [
     "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_stance",
 ]  # fmt: skip
 
+# What `mode` and `backend` may be; there is one compiler, which does all it can.
+MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+BACKENDS = frozenset(
+    (
+        "aot_eager aot_eager_decomp_partition aot_eager_default_partitioner aot_ts cudagraphs "
+        "eager eager_debug eager_noexcept inductor onnxrt openxla openxla_eval tensorrt ts tvm "
+        "torch_tensorrt"
+    ).split()
+)
 SIGNED = (Tensor, tuple, list, dict, *PLAIN)  # arguments whose content is part of the key
 
 
@@ -329,6 +338,19 @@ def compile(
             mode=mode,
             options=options,
             disable=disable,
+        )
+    if mode is not None and mode not in MODES:
+        raise RuntimeError(
+            f"Unrecognized mode={mode}, should be one of: default, {', '.join(MODES[1:])}"
+        )
+    if mode is not None and options is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
+    if isinstance(backend, str) and backend not in BACKENDS:
+        raise RuntimeError(
+            f"Invalid backend: '{backend}', see `torch._dynamo.list_backends()` for available "
+            "backends."
         )
     if disable or not callable(model):
         return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -345,4 +346,10 @@ def __getattr__(name: str) -> Any:
         from flambeau.amp import cuda as amp
 
         return amp
+    if name == "nvtx":
+        from flambeau import nvtx
+
+        return nvtx
+    if name in ("graphs", "memory", "random", "streams"):
+        return sys.modules[__name__]  # PyTorch's files of these functions
     raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

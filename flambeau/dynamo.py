@@ -12,13 +12,15 @@ from flambeau.compiler import (
     assume_constant_result,
     disable,
     is_compiling,
+    list_backends,
     reset,
 )
 
 __all__ = [
     "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable",
     "eval_frame", "is_compiling",
-    "is_dynamo_supported", "mark_dynamic", "mark_static", "mark_static_address", "reset",
+    "is_dynamo_supported", "list_backends", "mark_dynamic", "mark_static",
+    "mark_static_address", "reset",
 ]  # fmt: skip
 
 __path__: list[str] = []  # torch._dynamo.eval_frame is this module too
@@ -72,6 +74,10 @@ def mark_static(t: Any, index: Any = None) -> None:
 
 def mark_static_address(t: Any, guard: bool = True) -> None:
     """Accepted: programs read tensors where they are."""
+
+
+def set_logs(**components: Any) -> None:
+    """torch._logging.set_logs: accepted; there are no such logs."""
 
 
 def is_fake(x: Any) -> bool:

@@ -22,6 +22,18 @@ class Error(RuntimeError):
     """An error of the TorchScript compiler (never raised here)."""
 
 
+class TracerWarning(Warning):
+    """A warning of PyTorch's tracer (never given here)."""
+
+
+class ScriptWarning(Warning):
+    """A warning of the TorchScript compiler (never given here)."""
+
+
+class TracingCheckError(Exception):
+    """What a trace that cannot be repeated raises in PyTorch (never raised here)."""
+
+
 def _no_torchscript(*args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError(
         "TorchScript files are not supported: save a module's state_dict() with torch.save instead"
@@ -91,7 +103,14 @@ def _marker(fn: Any = None, **options: Any) -> Any:
     return lambda function: function
 
 
-ignore = unused = export = interface = _marker
+ignore = unused = export = interface = script_method = _marker
+
+
+class CompilationUnit:
+    """Refused: functions given as the text of a program in TorchScript."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise NotImplementedError("torch.jit.CompilationUnit: write functions in Python instead")
 
 
 def freeze(mod: T, preserved_attrs: Any = None, optimize_numerics: bool = True) -> T:
@@ -179,6 +198,10 @@ def onednn_fusion_enabled() -> bool:
     return False
 
 
+class strict_fusion(contextlib.nullcontext[None]):
+    """Accepted: a block in which PyTorch warns of what is not fused."""
+
+
 @contextlib.contextmanager
 def optimized_execution(should_optimize: bool) -> Iterator[None]:
     """Accepted: programs are always optimized."""
@@ -198,8 +221,9 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "Attribute", "Error", "Final", "Future", "annotate", "enable_onednn_fusion", "export", "fork",
+    "Attribute", "CompilationUnit", "Error", "Final", "Future", "ScriptWarning", "TracerWarning",
+    "TracingCheckError", "annotate", "enable_onednn_fusion", "export", "fork",
     "freeze", "ignore", "interface", "is_scripting", "is_tracing", "load", "onednn_fusion_enabled",
-    "optimize_for_inference", "save", "script", "script_if_tracing", "set_fusion_strategy",
-    "trace", "trace_module", "unused", "wait",
+    "optimize_for_inference", "save", "script", "script_if_tracing", "script_method",
+    "set_fusion_strategy", "trace", "trace_module", "unused", "wait",
 ]  # fmt: skip

@@ -453,3 +453,11 @@ def once_differentiable(function: Any) -> Any:
             return function(ctx, *gradients)
 
     return wrapped
+
+
+class InplaceFunction(Function):
+    """A Function with an attribute `inplace`; PyTorch keeps it for old programs."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace

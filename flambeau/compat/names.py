@@ -18,6 +18,7 @@ IN_PLACE = {"torchinfo": "flambeau.seeing.summary"}
 # Rooms of the house that have no counterpart in PyTorch: `import torch.graph` must not find them.
 INTERNAL = frozenset(
     {
+        "bundles",
         "checkpoint",
         "cli",
         "compat",
@@ -25,6 +26,8 @@ INTERNAL = frozenset(
         "dynamo",
         "execute",
         "graph",
+        "inductor",
+        "nvtx",
         "ops",
         "plot",
         "record",
@@ -68,8 +71,15 @@ GATHERED: dict[str, str] = {
     "torch._dynamo.eval_frame": "flambeau.dynamo",
     "torch._subclasses": "flambeau.dynamo",
     "torch._subclasses.fake_tensor": "flambeau.dynamo",
+    "torch._inductor": "flambeau.inductor",
+    "torch._inductor.config": "flambeau.inductor",
+    "torch._logging": "flambeau.dynamo",
+    "torch._utils": "flambeau.bundles",
     "torch.autograd.profiler": "flambeau.explaining.legacy",
     "torch.autograd.profiler_util": "flambeau.explaining.profiled",
+    "torch.autograd.variable": "flambeau.autograd",
+    "torch.cuda.nvtx": "flambeau.nvtx",
+    **{f"torch.cuda.{name}": "flambeau.cuda" for name in ("graphs", "memory", "random", "streams")},
     "torch.distributed.constants": "flambeau.distributed.group",
     "torch.distributed.distributed_c10d": "flambeau.distributed",
     **{f"torch.distributed.{name}": "flambeau.distributed.sharding" for name in _SHARDING_FILES},

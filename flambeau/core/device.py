@@ -201,12 +201,15 @@ def get_default_device() -> device:
     return _defaults.chosen or CPU
 
 
-def set_default_device(where: device | str | int | None) -> None:
+_Device = device
+
+
+def set_default_device(device: _Device | str | int | None) -> None:
     """Sets the device of new tensors, for this thread; None is the CPU.
 
     Raises where tensors cannot live there, as `check_available`.
     """
-    chosen = None if where is None else device(where)
+    chosen = None if device is None else _Device(device)
     if chosen is not None:
         check_available(chosen)
     _defaults.chosen = chosen

@@ -193,20 +193,20 @@ class MixtureSameFamily(Distribution):
         away = parts.mean - self.mean.unsqueeze(self._axis)
         return within + (weights * away.pow(2.0)).sum(self._axis)  # type: ignore[no-any-return]
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         """The logarithm of the weighted density."""
-        self._check_value(value)
-        value = value.unsqueeze(self._axis)
+        self._check_value(x)
+        x = x.unsqueeze(self._axis)
         components = self._component_distribution
-        with checked(value if self._validate_args else None, components):
-            parts = components.log_prob(value)
+        with checked(x if self._validate_args else None, components):
+            parts = components.log_prob(x)
         logits = self._mixture_distribution.logits.log_softmax(-1)
         return (parts + logits).logsumexp(dim=-1)  # type: ignore[no-any-return]
 
-    def cdf(self, value: Tensor) -> Tensor:
+    def cdf(self, x: Tensor) -> Tensor:
         """The weighted distribution function."""
-        value = value.unsqueeze(self._axis)
-        parts = self._component_distribution.cdf(value)
+        x = x.unsqueeze(self._axis)
+        parts = self._component_distribution.cdf(x)
         return (parts * self._mixture_distribution.probs).sum(-1)  # type: ignore[no-any-return]
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

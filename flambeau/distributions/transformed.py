@@ -220,9 +220,9 @@ class _Half(TransformedDistribution):
         self._check_value(value)
         return 2 * self.base_dist.cdf(value) - 1  # type: ignore[no-any-return]
 
-    def icdf(self, value: Tensor) -> Tensor:
+    def icdf(self, prob: Tensor) -> Tensor:
         """The quantile function."""
-        return self.base_dist.icdf((value + 1) / 2)  # type: ignore[no-any-return]
+        return self.base_dist.icdf((prob + 1) / 2)  # type: ignore[no-any-return]
 
     def entropy(self) -> Tensor:
         """The entropy."""

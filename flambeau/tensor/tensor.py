@@ -415,10 +415,10 @@ class Tensor(Base):
             if value.__class__ is float:
                 return value
         value = self.item() if meta.numel == 1 else self._only()
-        return value if value.__class__ is float else float(value)
+        return value if value.__class__ is float else float(_real(value, "double"))
 
     def __int__(self) -> int:
-        return int(self._only())
+        return int(_real(self._only(), "int64_t"))
 
     def __complex__(self) -> complex:
         if self._meta.requires_grad:
@@ -744,3 +744,12 @@ def engine() -> Any:
 
         _Later.engine = found
     return _Later.engine
+
+
+def _real(value: Any, wanted: str) -> Any:
+    """A complex number without an imaginary part as a real one; others as they are."""
+    if type(value) is complex:
+        if value.imag:
+            raise RuntimeError(f"value cannot be converted to type {wanted} without overflow")
+        return value.real
+    return value
