@@ -127,14 +127,13 @@ def zeros(
     device: Any = None,
     requires_grad: bool = False,
     pin_memory: bool = False,
-    names: Any = None,
 ) -> Tensor:
     """A tensor of zeros of the given shape."""
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
     meta = None if size is not None else _of_sizes(checked_dtype(dtype), sizes)
     if meta is None:
-        shape = shape_of(given_size(sizes, size) or _named(names), "zeros")
+        shape = shape_of(given_size(sizes, size), "zeros")
         meta = plain_meta(checked_dtype(dtype), shape)
     made = constant(meta, 0)
     return finish(made, requires_grad, out) if requires_grad or out is not None else made
@@ -149,23 +148,16 @@ def ones(
     device: Any = None,
     requires_grad: bool = False,
     pin_memory: bool = False,
-    names: Any = None,
 ) -> Tensor:
     """A tensor of ones of the given shape."""
     if device is not None or layout is not None:
         checked_options(device, layout, pin_memory)
     meta = None if size is not None else _of_sizes(checked_dtype(dtype), sizes)
     if meta is None:
-        shape = shape_of(given_size(sizes, size) or _named(names), "ones")
+        shape = shape_of(given_size(sizes, size), "ones")
         meta = plain_meta(checked_dtype(dtype), shape)
     made = constant(meta, 1)
     return finish(made, requires_grad, out) if requires_grad or out is not None else made
-
-
-def _named(names: Any) -> tuple[Any, ...]:
-    if names is not None:
-        raise NotImplementedError("named tensors are not supported")
-    return ()
 
 
 _OF_NUMBERS = {bool: dtypes.bool_, int: dtypes.int64, complex: dtypes.complex64}

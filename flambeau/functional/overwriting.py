@@ -7,6 +7,7 @@ from typing import Any
 
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import contiguous_format
+from flambeau.core.notice import warn_once
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
@@ -127,7 +128,11 @@ INDEX_REDUCE = PureOp("index_reduce", _index_reduce)
 INDEX_REDUCE_ = InplaceOp("index_reduce_", _index_reduce, "IndexReduceBackward0", apart=True)
 
 
+BETA = "index_reduce() is in beta and the API may change at any time."
+
+
 def _index_mode(reduce: str, include_self: bool) -> str:
+    warn_once(BETA)
     if reduce not in _KINDS:
         raise RuntimeError(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.notice import warn_once
 from flambeau.core.shapes import broadcast_shapes
 from flambeau.functional.factorisation import (
     ColumnMajor,
@@ -261,11 +262,20 @@ TRIANGULAR_SOLVE = ColumnMajor("triangular_solve", _legacy_triangular, (0, 1))
 TriangularSolveResult = result_type("triangular_solve", "solution", "cloned_coefficient")
 
 
+REPLACED = (
+    "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be "
+    "removed in a future PyTorch release.\ntorch.linalg.solve_triangular has its arguments "
+    "reversed and does not return a copy of one of the inputs.\nX = torch.triangular_solve(B, A)"
+    ".solution\nshould be replaced with\nX = torch.linalg.solve_triangular(A, B)."
+)
+
+
 def triangular_solve(
     input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False,
     unitriangular: bool = False, *, out: Any = None,
 ) -> Any:  # fmt: skip
     """(X, A) with A X = input: the legacy form of `linalg.solve_triangular`."""
+    warn_once(REPLACED)
     attributes = (bool(upper), bool(transpose), bool(unitriangular))
     operands = (checked("triangular_solve", input), checked("triangular_solve", A, "A", 2))
     return TriangularSolveResult(write_outs(record_many(TRIANGULAR_SOLVE, operands, attributes),

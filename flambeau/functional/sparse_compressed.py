@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.layout import sparse_csc, sparse_csr
+from flambeau.core.notice import warn_once
 from flambeau.functional.joining import stack
 from flambeau.functional.sparse_coordinates import SparseCOO
 from flambeau.functional.sparse_tensors import Sparse, as_tensor, host
@@ -16,6 +17,20 @@ from flambeau.tensor.tensor import Tensor
 WORDS = ("SparseCsr", "SparseCsc")
 LAYOUTS = (sparse_csr, sparse_csc)
 NAMES = (("crow_indices", "col_indices"), ("ccol_indices", "row_indices"))
+
+
+_warned: list[int] = []
+
+
+def _warn_of_beta(axis: int) -> None:
+    """PyTorch's warning, given for the first such tensor of a process."""
+    if not _warned:
+        _warned.append(axis)
+        warn_once(
+            f"Sparse {('CSR', 'CSC')[axis]} tensor support is in beta state. If you miss a "
+            "functionality in the sparse tensor support, please submit a feature request to "
+            "https://github.com/pytorch/pytorch/issues."
+        )
 
 
 class Compressed(Sparse):
@@ -31,6 +46,7 @@ class Compressed(Sparse):
         name: str | None = None, own: bool = False,
     ) -> Compressed:  # fmt: skip
         """A matrix of these parts, whose rows (axis 0) or columns (1) are compressed."""
+        _warn_of_beta(axis)
         made: Compressed = object.__new__(Compressed)
         made._starts, made._plain, made._axis = starts, plain, axis
         made.layout_, made.layout_word = LAYOUTS[axis], WORDS[axis]
