@@ -131,6 +131,7 @@ from flambeau.nn.modules.loss import (
     TripletMarginWithDistanceLoss,
 )
 from flambeau.nn.modules.module import Module
+from flambeau.nn.modules.naming import give_names
 from flambeau.nn.modules.normalization import (
     CrossMapLRN2d,
     GroupNorm,
@@ -377,3 +378,5 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
 ]
+
+give_names(globals()[_name] for _name in __all__)

@@ -8,6 +8,7 @@ from flambeau.functional.normalisation import batch_norm_step
 from flambeau.nn import init
 from flambeau.nn._torch import F, Parameter, Tensor, empty, int64, ones, tensor, zeros
 from flambeau.nn.modules.module import Module
+from flambeau.nn.modules.naming import named
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"]
 
@@ -145,6 +146,9 @@ class _BatchNorm(_NormBase):
             0.0 if momentum is None else momentum,
             self.eps,
         )
+
+
+_BatchNorm.__init__ = named(_NormBase.__init__, _BatchNorm)  # type: ignore[method-assign]
 
 
 class BatchNorm1d(_BatchNorm):
