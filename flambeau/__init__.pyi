@@ -222,6 +222,8 @@ from flambeau.functional.factorisation import cholesky as cholesky
 from flambeau.functional.factorisation import lu as lu
 from flambeau.functional.factorisation import qr as qr
 from flambeau.functional.factorisation import svd as svd
+from flambeau.functional.fake_quantize import fake_quantize_per_channel_affine as fake_quantize_per_channel_affine
+from flambeau.functional.fake_quantize import fake_quantize_per_tensor_affine as fake_quantize_per_tensor_affine
 from flambeau.functional.folding import RETURN_TYPES
 from flambeau.functional.gathering import gather as gather
 from flambeau.functional.gathering import index_add as index_add

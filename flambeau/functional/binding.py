@@ -19,6 +19,7 @@ from flambeau.functional import (
     dropout,
     elementary,
     factorisation,
+    fake_quantize,
     folding,
     generators,
     indexing,
@@ -122,6 +123,7 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     direct,
     sparse_making,
     rarer_functions,
+    fake_quantize,
 )
 # Functions that serve other modules, and methods that PyTorch has no function of the same name for.
 NOT_PUBLIC = {

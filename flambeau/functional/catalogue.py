@@ -128,6 +128,7 @@ NAMES = {
         "xlogy xlogy_ "
     ),
     "factorisation": "cholesky lu qr svd",
+    "fake_quantize": "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine",
     "folding": "return_types=RETURN_TYPES",
     "generators": "Generator get_rng_state initial_seed manual_seed seed set_rng_state",
     "indexing": (
