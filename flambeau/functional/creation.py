@@ -76,9 +76,13 @@ def _linspace(start: Value, end: Value, steps: int, dtype: DType) -> Value:
     if steps == 1:
         return ar.cast(low, dtype)
     step = ar.div(ar.sub(high, low), float(steps - 1))
-    forward = ar.add(low, ar.mul(step, ar.cast(index, work)))
-    backward = ar.sub(high, ar.mul(step, ar.cast(ar.sub(steps - 1, index), work)))
-    return ar.cast(el.where(ar.lt(index, steps // 2), forward, backward), dtype)
+    # Of float32, product and sum are rounded once (PyTorch has an instruction for that).
+    wide = dtypes.float64 if dtype is dtypes.float32 else work
+    low, high, step = (ar.cast(v, wide) for v in (low, high, step))
+    forward = ar.add(low, ar.mul(step, ar.cast(index, wide)))
+    backward = ar.sub(high, ar.mul(step, ar.cast(ar.sub(steps - 1, index), wide)))
+    made = ar.cast(el.where(ar.lt(index, steps // 2), forward, backward), work)
+    return ar.cast(made, dtype)
 
 
 def _eye(rows: int, columns: int, dtype: DType) -> Value:
