@@ -90,11 +90,11 @@ def fake_quantize_per_tensor_affine(
                     f"not differentiable with respect to argument '{name}'. This input cannot "
                     "have requires_grad True."
                 )
-        return record(TO_TENSORS, (input, scale, zero_point), (quant_min, quant_max))  # type: ignore[no-any-return]
+        return record(TO_TENSORS, (input, scale, zero_point), (quant_min, quant_max))
     if not quant_min <= zero_point <= quant_max:
         raise RuntimeError("`zero_point` must be between `quant_min` and `quant_max`.")
     operands = (input, float(scale), int(zero_point))
-    return record(TO_NUMBERS, operands, (quant_min, quant_max))  # type: ignore[no-any-return]
+    return record(TO_NUMBERS, operands, (quant_min, quant_max))
 
 
 def fake_quantize_per_channel_affine(
@@ -127,6 +127,4 @@ def fake_quantize_per_channel_affine(
     if not 0 <= axis <= input.dim():
         raise RuntimeError("`axis` must be between 0 and number of dimensions of input")
     _checked(KERNELS_OF_CHANNELS, input, quant_min, quant_max)
-    return record(  # type: ignore[no-any-return]
-        OF_CHANNELS, (input, scale, zero_point), (quant_min, quant_max, axis)
-    )
+    return record(OF_CHANNELS, (input, scale, zero_point), (quant_min, quant_max, axis))
