@@ -178,7 +178,9 @@ def test_shared_memory_is_seen_by_all(way: str) -> None:
 
 
 def test_shared_memory_of_a_trained_model() -> None:
-    """Known steps over memory that moves, and a storage that several tensors show."""
+    """Known steps over memory that moves, and a storage that several tensors show. (The twin's are
+    other programs, which may be compiled sooner: they differ by roundings.)
+    """
     model = flambeau.nn.Linear(3, 1)
     optimizer = flambeau.optim.Adam(model.parameters(), lr=0.1)
     twin = flambeau.nn.Linear(3, 1)
@@ -192,8 +194,9 @@ def test_shared_memory_of_a_trained_model() -> None:
             net(flambeau.ones(2, 3)).pow(2).sum().backward()
             update.step()
             update.zero_grad()
-    assert flambeau.equal(model.weight, twin.weight) and flambeau.equal(model.bias, twin.bias)
-    assert view.is_shared() and flambeau.equal(view, twin.weight.data[:, 1:])
+    flambeau.testing.assert_close(model.weight, twin.weight)
+    flambeau.testing.assert_close(model.bias, twin.bias)
+    assert view.is_shared() and flambeau.equal(view, model.weight.data[:, 1:])
     with pytest.raises(RuntimeError, match="not resizable"):
         view.untyped_storage().resize_(64)
 
