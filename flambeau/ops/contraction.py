@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
 from flambeau.ops.primitive import CONTRACTION, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
+
+MANY_PLACES = 64  # of an image, from which on each image of a batch is a product of its own
 
 
 def swap_last(x: Value) -> Value:
@@ -123,10 +126,17 @@ class Conv(Primitive):
         )
         space = windows.shape[3 : 3 + rank]
         n, g, c = x.shape[:3]
+        depth, places = c * math.prod(kernel), math.prod(space)
+        if n == 1 or places >= MANY_PLACES:
+            # [N, G, C, *OS, *K] -> [N, G, C*K, OS]: rows of windows are copied as they lie.
+            order = (0, 1, 2, *range(3 + rank, 3 + 2 * rank), *range(3, 3 + rank))
+            columns = windows.transpose(order).reshape(n, g, depth, places)
+            result = np.matmul(w.reshape(g, w.shape[1], depth), columns)
+            image: Array = result.reshape(n, g, w.shape[1], *space)
+            return image.astype(np.float16) if half else image
         # [N, G, C, *OS, *K] -> [G, N*OS, C*K]
         order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
-        depth = c * int(np.prod(kernel))
-        columns = windows.transpose(order).reshape(g, n * int(np.prod(space)), depth)
+        columns = windows.transpose(order).reshape(g, n * places, depth)
         weights = w.reshape(g, w.shape[1], depth).transpose(0, 2, 1)
         result = np.matmul(columns, weights).reshape(g, n, *space, w.shape[1])
         result = result.transpose(1, 0, 2 + rank, *range(2, 2 + rank))

@@ -32,11 +32,21 @@ def checked(index: Array, count: int, what: str) -> Array:
     `what` is "index" (negative indices allowed), or the name of an op whose indices must not be
     negative; with the dimension it words the error with ("gather 1").
     """
+    if not index.size:
+        return index
+    least = np.minimum.reduce(index, axis=None)
+    if least >= 0 and np.maximum.reduce(index, axis=None) < count:
+        return index
     low = -count if wraps(what) else 0
     bad = (index < low) | (index >= count)
     if bad.any():
         raise out_of_range(int(index[bad].ravel()[0]), count, what)
     return np.where(index < 0, index + count, index)
+
+
+def _ascend(places: Array) -> bool:
+    """Whether a row of places goes up from one to the next (so that no two are the same)."""
+    return places.ndim == 1 and bool((places[1:] > places[:-1]).all())
 
 
 def out_of_range(value: int, count: int, what: str) -> Exception:
@@ -127,7 +137,10 @@ class Take(Primitive):
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         x, index = arrays
-        return np.asarray(x[checked(index, x.shape[0], attrs["what"])])
+        places = checked(index, x.shape[0], attrs["what"])
+        if not (x.shape[0] and x.flags.c_contiguous):
+            return np.asarray(x[places])
+        return np.asarray(x.take(places, axis=0, mode="clip"))  # (they are in range)
 
 
 class PutAdd(Primitive):
@@ -154,7 +167,7 @@ class PutAdd(Primitive):
         places = checked(index, x.shape[0], attrs["what"])
         if result.dtype.kind == "b":
             np.logical_or.at(result, places, rows)
-        elif rows.ndim > 1 and np.unique(places).size == places.size:
+        elif rows.ndim > 1 and (_ascend(places) or np.unique(places).size == places.size):
             result[places] += rows  # a row at a time: NumPy adds `at` element by element
         else:
             np.add.at(result, places, rows)
@@ -186,9 +199,11 @@ class PutSet(Primitive):
         result = np.array(x)
         places = checked(index, x.shape[0], attrs["what"]).ravel()
         rows = rows.reshape(places.size, *x.shape[1:])
-        last = {int(place): number for number, place in enumerate(places)}
-        keep = np.fromiter(last.values(), np.int64, len(last))
-        result[places[keep]] = rows[keep]
+        if _ascend(places):
+            result[places] = rows
+        else:
+            found, last = np.unique(places[::-1], return_index=True)
+            result[found] = rows[::-1][last]
         return result
 
 

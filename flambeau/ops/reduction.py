@@ -67,8 +67,8 @@ class Prod(Reduction):
         return (slopes_of_product(ct, inputs[0], partial(_along_axes, attrs["axes"])),)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        with np.errstate(all="ignore"):
-            return np.asarray(arrays[0].prod(axis=attrs["axes"], dtype=arrays[0].dtype))
+        x = arrays[0]
+        return np.asarray(np.multiply.reduce(x, axis=attrs["axes"], dtype=x.dtype))
 
 
 class Groups(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.dtypes import DType
-from flambeau.core.shapes import element_count, overlaps_itself
+from flambeau.core.shapes import contiguous_strides, element_count, overlaps_itself
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.primitive import VIEW, Array, Cotangents, Primitive, lifted
 from flambeau.ops.value import Shape, Value
@@ -25,6 +25,28 @@ class View(Primitive):
         numbers worked out; None where that is nothing.
         """
         return None
+
+
+class _Window:
+    """A layout (element strides) over dense arrays, made the short way; over others by `other`."""
+
+    __slots__ = ("_itemsize", "_offset", "_other", "_shape", "_steps", "_strides")
+
+    def __init__(self, shape: Shape, strides: tuple[int, ...], offset: int, other: Ready) -> None:
+        self._shape, self._strides, self._offset = shape, strides, offset
+        self._itemsize, self._steps = 1, strides
+        self._other = other
+
+    def __call__(self, array: Array) -> Array:
+        if not array.flags.c_contiguous or not array.size:
+            return self._other(array)
+        itemsize = array.itemsize
+        if itemsize != self._itemsize:
+            self._steps = tuple([n * itemsize for n in self._strides])
+            self._itemsize = itemsize
+        start = self._offset * itemsize
+        found: Array = np.ndarray(self._shape, array.dtype, array, start, self._steps)
+        return found
 
 
 class Reshape(View):
@@ -98,6 +120,13 @@ class Expand(View):
         self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
     ) -> Value | None:
         return expand(inputs[0], shape=(count, *attrs["shape"]))
+
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready | None:
+        own, shape = tuple(x.shape), tuple(attrs["shape"])
+        if not element_count(shape):
+            return None
+        dense = [0 if a != b else n for a, b, n in zip(own, shape, contiguous_strides(own))]
+        return _Window(shape, tuple(dense), 0, lambda array: np.broadcast_to(array, shape))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return np.broadcast_to(arrays[0], attrs["shape"])
@@ -285,6 +314,12 @@ class AsStrided(View):
             offset=attrs["offset"],
         )
 
+    def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready | None:
+        if not element_count(attrs["shape"]):
+            return None
+        layout = tuple(attrs["shape"]), tuple(attrs["strides"]), attrs["offset"]
+        return _Window(*layout, lambda array: strided_window(array, *layout))
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         return strided_window(arrays[0], attrs["shape"], attrs["strides"], attrs["offset"])
 
@@ -401,11 +436,22 @@ class Fold(View):
         sizes, rank = attrs["sizes"], len(attrs["sizes"])
         lead = arrays[0].ndim - 2 * rank
         result = np.zeros(arrays[0].shape[:lead] + attrs["extents"], arrays[0].dtype)
+        if rank == 1 and attrs["dilations"] == (1,) and sizes[0] % attrs["steps"][0] == 0:
+            _add_blocks(result, arrays[0], attrs["steps"][0])
+            return result
         view = window_view(result, sizes, attrs["steps"], attrs["dilations"], writeable=True)
         for place in np.ndindex(*sizes):
             at = (..., *place)
             view[at] += arrays[0][at]
         return result
+
+
+def _add_blocks(result: Array, parts: Array, step: int) -> None:
+    """Adds windows that begin `step` apart, block by block: in the order of a window's elements."""
+    count, size = parts.shape[-2:]
+    target = window_view(result, (step,), (step,), (1,), writeable=True)
+    for place in range(size // step):
+        target[..., place : place + count, :] += parts[..., place * step : (place + 1) * step]
 
 
 def to_front(x: Value, axis: int) -> Value:

@@ -7,6 +7,7 @@ wins over all.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ def positions(x: Value, attrs: dict[str, Any]) -> Shape:
             x.shape[lead:], attrs["sizes"], attrs["steps"], attrs["dilations"], strict=True
         )
     )
+
+
+# Elements of a window up to which all windows are gone through for one of them after the other:
+# NumPy folds axes of few elements slowly.
+MANY_IN_WINDOW = 64
 
 
 def winners(x: Array, sizes: Shape, steps: Shape, dilations: Shape) -> Array:
@@ -52,7 +58,14 @@ class MaxPool(Primitive):
         view = window_view(
             np.ascontiguousarray(arrays[0]), attrs["sizes"], attrs["steps"], attrs["dilations"]
         )
-        return np.asarray(view.max(axis=tuple(range(view.ndim - rank, view.ndim))))
+        count = math.prod(attrs["sizes"])
+        if count > MANY_IN_WINDOW or not count:
+            return np.asarray(view.max(axis=tuple(range(view.ndim - rank, view.ndim))))
+        places = [(..., *place) for place in np.ndindex(*attrs["sizes"])]
+        largest = np.array(view[places[0]], order="C")
+        for place in places[1:]:
+            np.maximum(largest, view[place], out=largest)
+        return largest
 
 
 class MaxPoolGradient(Primitive):

@@ -142,6 +142,15 @@ def test_extreme_numbers_in_rows(value: float, place: int) -> None:
     )
 
 
+@pytest.mark.parametrize("columns", [2, 4, 17, 40])
+def test_products_of_rows(columns: int) -> None:
+    b = Builder()
+    x, y = b.random((30, columns)), b.random((30, columns))
+    areas = reduction.prod(ar.maximum(x - y, 0.25) * 2.0, axes=(1,))
+    schedule = check(b, [areas / (reduction.prod(y + 1.0, axes=(1,)) + areas)], tolerance=1e-5)
+    assert calls(schedule) == 1
+
+
 def test_operands_that_are_broadcast_in_the_middle() -> None:
     b = Builder()
     x, mask = b.random((3, 4, 5, 6)), b.random((5, 6))

@@ -36,6 +36,7 @@ from flambeau.execute.cpu.row_kernels import (
     ROW,
     ROW_MAX,
     ROW_MIN,
+    ROW_PROD,
     ROW_SUM,
     SCALAR,
     Chain,
@@ -54,7 +55,7 @@ ANY_NUMBER = ("add", "sub", "mul", "where", "eq", "ne", "lt", "le", "gt", "ge")
 FLOAT_ONLY = {"div", "neg", "abs", "maximum", "minimum", "fma", "rsqrt", "reciprocal", "sqrt"}
 FLOAT_ONLY |= set(FUNCTIONS) - {"pow", "round_half_even"}
 LOGICAL = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
-REDUCTIONS = {"sum": ROW_SUM, "max": ROW_MAX, "min": ROW_MIN}
+REDUCTIONS = {"sum": ROW_SUM, "prod": ROW_PROD, "max": ROW_MAX, "min": ROW_MIN}
 LONGEST_ROW = 1 << 13  # that is summed up in one go
 MOST_MEMBERS = 48
 TASK_ELEMENTS = 1 << 15
@@ -327,7 +328,7 @@ class _Joining:
             return False
         if axes == (len(shape) - 1,):
             kind, extent = REDUCTIONS[name], ROW
-            if name == "sum" and columns > LONGEST_ROW:
+            if name in ("sum", "prod") and columns > LONGEST_ROW:
                 return False
         elif name == "sum" and axes == tuple(range(len(shape) - 1)):
             kind, extent = COLUMN_SUM, COLUMN

@@ -24,8 +24,9 @@ from flambeau.execute.cpu.contraction_nest import PARAMETERS, lane_range, lane_s
 from flambeau.execute.cpu.emit import I32, I64, PTR, Emitter, Reg, Type
 
 FULL, ROW, COLUMN, SCALAR = "full", "row", "column", "scalar"
-ROW_SUM, ROW_MAX, ROW_MIN, COLUMN_SUM = "row sum", "row max", "row min", "column sum"
-ROW_REDUCTIONS = (ROW_SUM, ROW_MAX, ROW_MIN)
+ROW_SUM, ROW_PROD, ROW_MAX, ROW_MIN = "row sum", "row product", "row max", "row min"
+COLUMN_SUM = "column sum"
+ROW_REDUCTIONS = (ROW_SUM, ROW_PROD, ROW_MAX, ROW_MIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +304,7 @@ class _Place:
         return _combined(e, member, total, value)
 
 
-_FOLDS = {ROW_SUM: "add", ROW_MAX: "maximum", ROW_MIN: "minimum"}
+_FOLDS = {ROW_SUM: "add", ROW_PROD: "mul", ROW_MAX: "maximum", ROW_MIN: "minimum"}
 
 
 def _combined(e: Emitter, member: Member, a: Reg, b: Reg) -> Reg:
@@ -311,7 +312,9 @@ def _combined(e: Emitter, member: Member, a: Reg, b: Reg) -> Reg:
 
 
 def _neutral(e: Emitter, member: Member, lanes: int) -> Reg:
-    value = {ROW_SUM: 0.0, ROW_MAX: float("-inf"), ROW_MIN: float("inf")}[member.name]
+    infinity = float("inf")
+    neutral = {ROW_SUM: 0.0, ROW_PROD: 1.0, ROW_MAX: -infinity, ROW_MIN: infinity}
+    value = neutral[member.name]
     return elements.literal(e, value, member.dtype, lanes)
 
 

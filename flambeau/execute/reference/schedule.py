@@ -7,6 +7,7 @@ elementwise functions are broadcast by NumPy itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ from flambeau.ops.primitive import (
     ATTENTION,
     CONTRACTION,
     ELEMENTWISE,
+    INDEXED,
     RANDOM,
     RECURRENCE,
     REDUCTION,
@@ -40,12 +42,14 @@ LINKS = frozenset(("leaf", "history", "detach", "relink"))
 # Functions of broadcast operands.
 BROADCASTING = frozenset(
     ("add", "sub", "mul", "div", "where", "fma", "eq", "ne", "lt", "le", "gt", "ge")
+    + ("maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor")
 )
 # Functions whose reference is a loop in Python, and from how many elements on that takes long.
 LOOPS = ("erf", "erfc", "erfinv", "lgamma", "digamma")
 LONG_LOOP = 1024
 # Families whose primitives take any data.
 CERTAIN = (SOURCE, VIEW, RANDOM, ELEMENTWISE, CONTRACTION, REDUCTION, WINDOW)
+WITHOUT_PRODUCTS = (SOURCE, VIEW, ELEMENTWISE, REDUCTION, WINDOW, INDEXED)
 CHEAP_COPY = 1 << 16  # bytes
 
 # (the values of a program that take long, what was kept of earlier runs) -> (value, operands) ->
@@ -95,6 +99,8 @@ class Schedule:
         self.updates = [(u.base, self.places[u.value], u.value.dtype) for u in program.updates]
         self.fills = self._filled(program.updates)
         self.updates = [u for u in self.updates if u[0] not in self.fills.values()]
+        # Whether NumPy's matrix library may take part.
+        self.multiplies = any(v.primitive.family not in WITHOUT_PRODUCTS for v in self.nodes)
         self.replace_steps(self.steps)
 
     def _filled(self, updates: Sequence[Update]) -> dict[int, int]:
@@ -146,22 +152,22 @@ class Schedule:
             operands = _unexpanded(node, operands)
         given = tuple([places[v] for v in operands])
         arrays = [self.start[place] for place in given]
-        for array in arrays:
-            if array is None:
-                break
-        else:
-            try:
-                self._new(node, computed(node, node.primitive.reference, arrays, node.attrs))
-                return
-            except Exception:
-                pass  # it says so where the program runs
-        place = self._new(node)
         function = _meaning(node.primitive)
         attrs: dict[str, Any] | None = node.attrs
         if isinstance(node.primitive, View):
             ready = node.primitive.ready(operands[0], node.attrs)
             if ready is not None:
                 function, attrs = ready, None
+        for array in arrays:
+            if array is None:
+                break
+        else:
+            try:
+                self._new(node, computed(node, function, arrays, attrs or {}))
+                return
+            except Exception:
+                pass  # it says so where the program runs
+        place = self._new(node)
         dtype = computing_dtype(node.dtype)
         self.steps.append((node, function, given, attrs, place, dtype, node.shape, ()))
 
@@ -221,7 +227,8 @@ class Schedule:
         shortcut = None
         if shortcuts is not None and self.long:
             shortcut = shortcuts(self.long, self.kept)
-        with np.errstate(all="ignore"), one_thread():
+        alone = one_thread() if self.multiplies else nullcontext()
+        with np.errstate(all="ignore"), alone:
             try:
                 for node, function, given, attrs, place, dtype, shape, dead in self.steps:
                     if attrs is None:
