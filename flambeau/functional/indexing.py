@@ -105,7 +105,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
             op, attributes = basic_event(shape, key)
             return views.show(op, self, attributes)
     chooses = isinstance(index, Tensor) and index._meta.dtype.kind == "b" and index._meta.shape
-    if chooses and masking.lies_still(self):
+    if chooses and masking.chosen_at_once(self, index):
         check_mask(shape, 0, index)
         return from_fresh(self._array()[index._values()], self._meta.dtype)
     plan = plan_of(shape, as_items(index))

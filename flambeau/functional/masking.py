@@ -23,7 +23,7 @@ from flambeau.record import mapping
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.meta import meta_of
 from flambeau.record.options import OPTIONS
-from flambeau.record.recorder import LOCAL, at_rest, in_place, record
+from flambeau.record.recorder import LOCAL, at_rest, flush, in_place, record
 from flambeau.record.storage import storage_of_fresh
 from flambeau.tensor.tensor import Tensor, from_array, from_fresh, from_storage
 
@@ -116,6 +116,19 @@ def lies_still(x: Tensor) -> bool:
     )
 
 
+def chosen_at_once(x: Tensor, mask: Tensor) -> bool:
+    """`lies_still`, once what the mask waits for has run: it is about to be read, and what x waits
+    for has often run by then.
+    """
+    if lies_still(x):
+        return True
+    rec = LOCAL.rec
+    if LOCAL.levels or x._meta.requires_grad or mask._rec is not rec or mask._storage is not None:
+        return False
+    flush()
+    return lies_still(x)
+
+
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where the mask holds, 1-d. Reads the mask on the host."""
     if mask.dtype.kind != "b":
@@ -124,7 +137,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
     if LOCAL.levels:
         mapping.refuse(mask, mapping.CHOICE)
-    if lies_still(input):
+    if chosen_at_once(input, mask):
         taken = np.broadcast_to(input._array(), shape)[np.broadcast_to(mask._values(), shape)]
         return delivered(from_fresh(taken, input._meta.dtype), out)
     hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)

@@ -50,3 +50,30 @@ def test_a_mask_that_does_not_fit() -> None:
             x[library.ones(5, dtype=library.bool)]
         messages.append(str(caught.value).splitlines()[0])
     assert messages[0] == messages[1]
+
+
+def test_what_is_left_of_boxes_is_no_program_of_its_own() -> None:
+    from flambeau.record.statistics import STATISTICS
+
+    rng = np.random.default_rng(1)
+    plans = []
+    for _ in range(6):
+        x = flambeau.tensor(rng.standard_normal(24).astype("f"))
+        seen = x.numpy().copy()
+        while len(x):
+            wanted = seen[1:][seen[1:] - seen[0] * 0.5 > 0.3]
+            rest = x[1:]
+            x = rest[rest - x[0] * 0.5 > 0.3]
+            assert x.tolist() == wanted.tolist()
+            seen = wanted
+        plans.append(STATISTICS.plans)
+    assert plans[-1] <= 26 + plans[0]
+
+
+def test_a_mask_of_what_has_history_is_recorded() -> None:
+    w = flambeau.ones(5, requires_grad=True)
+    x = w * flambeau.arange(5.0)
+    y = x[x > 1.5]
+    y.sum().backward()
+    assert y.tolist() == [2.0, 3.0, 4.0]
+    assert w.grad.tolist() == [0.0, 0.0, 2.0, 3.0, 4.0]
