@@ -1,4 +1,12 @@
-"""How tensors enter a recording: each once, and several over one storage as aliases."""
+"""How tensors enter a recording: each once, and several over one storage as aliases.
+
+Note [Parts]
+    The key of an alias says how far behind its base it begins. Where that is another place each
+    time (`points - points[last]` with a `last` that hangs on data), programs would be ever new. So
+    once a few such places were met, the alias enters as if its memory were another one's: its own
+    base, wherever that lies. That holds as long as nobody writes either: a recording in which that
+    happens, or whose history has to know of writes, begins again with aliases (`misses.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +14,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.core.shapes import storage_extent
-from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, Metas, together
+from flambeau.record.events import AGAIN, ALIAS, ENTER_ALL, PART, Metas, together
 from flambeau.record.flushing import Shown, flush, settle_other
-from flambeau.record.misses import miss
+from flambeau.record.misses import becomes_part, miss
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording
 from flambeau.record.storage import Storage, snapshot
 
@@ -76,11 +84,43 @@ def _enter_alias(rec: Recording, tensor: Handle, storage: Storage) -> int:
     if meta.dtype is not storage.dtype:
         return enter_other_dtype(rec, tensor)
     key = (ALIAS, meta, storage.base, distance // meta.dtype.itemsize)
-    state = rec.state.next.get(key) or miss(rec, key)
+    state = rec.state.next.get(key)
+    if state is None:
+        part = enter_part(rec, tensor, storage)
+        if part is not None:
+            return part
+        state = miss(rec, key)
     entered = (tensor,)
     tensor._rec = rec
     tensor._num = number = rec.state.count
     rec.state = state
+    rec.handles += entered
+    return number
+
+
+def enter_part(rec: Recording, tensor: Handle, storage: Storage) -> int | None:
+    """A tensor over a storage that has entered before, as a base of its own (see Note [Parts]),
+    where it is no alias that is known. None where it is a new one.
+    """
+    meta = tensor._meta
+    key = (PART, meta, storage.base)
+    before = rec.state
+    if LOCAL.whole is not None and LOCAL.whole() is rec:
+        return None
+    state = before.next.get(key)
+    if state is None:
+        if not becomes_part(rec, meta, storage.base):
+            return None
+        state = miss(rec, key)
+    base = ((storage, tensor._offset * meta.dtype.itemsize),)
+    entered = (tensor,)
+    if rec.taken or storage.recording is not rec:
+        flush()  # another thread has run it
+        raise Flushed
+    tensor._rec = rec
+    tensor._num = number = before.count
+    rec.state = state
+    rec.bases += base
     rec.handles += entered
     return number
 

@@ -461,6 +461,16 @@ class AliasOp(Event):
         trace.enter_alias(key[1], key[2], key[3])
 
 
+class PartOp(Event):
+    """The same, where the place is another one each time: key = (op, meta, base)."""
+
+    __slots__ = ()
+    enters = True
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.enter_part(key[1], key[2])
+
+
 class AgainOp(Event):
     """A leaf that has entered before (number key[2]) enters with another state of its data."""
 
@@ -523,6 +533,7 @@ class AutocastOp(Event):
 ENTER = EnterOp("enter")
 ENTER_ALL = EnterAllOp("enter_all")
 ALIAS = AliasOp("alias")
+PART = PartOp("part")
 AGAIN = AgainOp("again")
 DETACH = DetachOp("detach", silent=False)
 DATA = DetachOp("data", silent=True)

@@ -7,7 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flambeau.core.shapes import storage_extent
-from flambeau.record.entering import enter, enter_first, enter_other_dtype, snapshot_of
+from flambeau.record.entering import (
+    enter,
+    enter_first,
+    enter_other_dtype,
+    enter_part,
+    snapshot_of,
+)
 from flambeau.record.events import Event
 from flambeau.record.flushing import flush, settle_other
 from flambeau.record.meta import meta_of
@@ -102,6 +108,10 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
     """
     storage, family = tensor._storage, tensor._family
     assert storage is not None and family is not None
+    if storage.recording is rec and family.rec is rec:
+        number = _known_member(rec, tensor, storage, family)
+        if number is not None:
+            return number
     if tensor._seen is not None and LOCAL.grad_mode:
         check_entering(tensor)
     if storage.exposed and storage.still_exposed():
@@ -138,6 +148,10 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
             enter_first(tensor)
         distance = (offset - storage.offset) // itemsize
         key: Any = (MEMBER, family.is_first(tensor), tensor._meta, family.number, distance)
+        if key not in rec.state.next and family.frame is None and leaf is None:
+            part = enter_part(rec, tensor, storage)
+            if part is not None:
+                return part
     elif family.frame is None:
         number = enter(rec, tensor, alone=True)
         if storage.recording is not rec or rec.taken:
@@ -152,6 +166,37 @@ def enter_member(rec: Recording, tensor: Handle) -> int:
         _pass_by_origin(rec, tensor)
     elif tensor._hooks and tensor._origin is None and _stand_at(tensor, storage):
         _mark_hooks(rec, tensor)
+    return number
+
+
+def _known_member(rec: Recording, tensor: Handle, storage: Storage, family: Family) -> int | None:
+    """The number of a plain tensor that enters after one of its family, where this place knows it;
+    None elsewhere, and nothing was recorded.
+    """
+    meta = tensor._meta
+    if (
+        family.frame is not None
+        or family.leaf is not None
+        or tensor._seen is not None
+        or tensor._origin is not None
+        or tensor._hooks
+        or storage.exposed
+        or storage.dtype is not meta.dtype
+    ):
+        return None
+    itemsize = meta.dtype.itemsize
+    distance = tensor._offset * itemsize - storage.offset
+    key = (MEMBER, family.is_first(tensor), meta, family.number, distance // itemsize)
+    state = rec.state.next.get(key)
+    if state is None or state.meta is None or rec.taken or storage.recording is not rec:
+        return None
+    number: int = rec.state.count
+    entered = (tensor,)
+    tensor._meta = state.meta.at_zero
+    tensor._rec = rec
+    tensor._num = number
+    rec.state = state
+    rec.handles += entered
     return number
 
 

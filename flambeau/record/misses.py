@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from time import perf_counter
-from typing import Any
+from typing import Any, NoReturn
 
 from flambeau.core.dtypes import DEFAULT_FOLLOWERS
 from flambeau.ops.value import leave_to_reference_counts
@@ -35,6 +35,8 @@ def miss(rec: Recording, key: Any) -> State:
         flush()
         LOCAL.apart = weakref.ref(LOCAL.rec)
         raise Flushed
+    if rec.state.apart is not None and rec.state.apart.get(key) == WHOLE:
+        _begin_whole()
     start = perf_counter()
     trace = trace_of(rec)
     rec.trace = None  # stays so if the event raises: the trace may be half changed
@@ -51,6 +53,11 @@ def miss(rec: Recording, key: Any) -> State:
     state = State(before, key)
     state.place = users_place()
     fill_state(state, trace, first, extra)
+    if trace.parts and ((LOCAL.grad_mode and state.tracked) or trace.parts_written()):
+        if before.apart is None:
+            before.apart = {}
+        before.apart[key] = WHOLE
+        _begin_whole()
     warn_of_softmax(state)
     before.next[key] = state
     trace.state = state
@@ -132,6 +139,34 @@ def goes_apart(rec: Recording, key: Any) -> bool:
     times = state.apart.get(key, 0)
     state.apart[key] = times + 1
     return times < (APART if isinstance(key, Meta) else 1)
+
+
+WHOLE = -1  # in place of a count: the event is none for a recording with parts
+
+
+def becomes_part(rec: Recording, meta: Meta, base: int) -> bool:
+    """Whether what has entered before, and shows another place than earlier ones, enters as a base
+    of its own (see Note [Parts] in entering.py).
+    """
+    state = rec.state
+    if len(state.next) < ALIKE or OPTIONS.sync or LOCAL.capture is not None or LOCAL.levels:
+        return False
+    if meta.requires_grad or (LOCAL.grad_mode and state.tracked):
+        return False
+    alike = 0
+    for key in state.next:
+        if type(key) is tuple and key[0].enters and meta in key:
+            alike += 1
+            if alike == ALIKE:
+                return not trace_of(rec).bases[base].version
+    return False
+
+
+def _begin_whole() -> NoReturn:
+    """What was recorded runs; the event follows, in a recording without parts."""
+    flush()
+    LOCAL.whole = weakref.ref(LOCAL.rec)
+    raise Flushed
 
 
 def _continuation(key: Any) -> Any:

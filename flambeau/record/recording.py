@@ -102,6 +102,8 @@ class Local(threading.local):
         self.capture: Any = None  # what a compiled function under way collects
         # The recording that goes op by op, if it is under way still (a weak reference).
         self.apart: weakref.ref[Recording] | None = None
+        # The recording in which what lies in memory that has entered is an alias (the same).
+        self.whole: weakref.ref[Recording] | None = None
         self.levels: Any = ()  # the calls of vmap under way: nothing may run now
 
 

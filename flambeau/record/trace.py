@@ -71,6 +71,8 @@ class Trace:
         self.histories: list[Any] = []  # what each history input stands for
         self.leaves: list[int] = []  # tensor number of each leaf
         self.entered: set[int] = set()  # tensors that came from outside
+        # What has entered by itself, though it is part of memory that has entered before.
+        self.parts: dict[StorageRecord, StorageRecord] = {}
         self.passing: set[int] = set()  # those that have their own history, not their memory's
         self.origins: dict[Value, Origin | None] = {}  # None: a value of its own
         self.views: set[Value] = set()  # what tensors that are views show, with their history
@@ -107,6 +109,18 @@ class Trace:
         if meta.numel and reach > storage.size:
             self._widen(storage, reach)
         return self._enter(meta.replaced(offset=offset), storage)
+
+    def enter_part(self, meta: Meta, base: int) -> TensorRecord:
+        """A tensor from outside over part of a storage that has entered before, as a base of its
+        own: see Note [Parts] in entering.py.
+        """
+        record = self.enter(meta)
+        self.parts[record.storage] = self.bases[base]
+        return record
+
+    def parts_written(self) -> bool:
+        """Whether memory was written that has entered more than once."""
+        return any(part.version or whole.version for part, whole in self.parts.items())
 
     def enter_again(self, meta: Meta, number: int) -> TensorRecord:
         """Leaf tensor `number`, whose memory others may have written, enters with new data."""
