@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from flambeau.core.dtypes import DEFAULT_FOLLOWERS
 from flambeau.ops.value import leave_to_reference_counts
+from flambeau.record.branching import ends_round
 from flambeau.record.changes import CHANGES
 from flambeau.record.events import step
 from flambeau.record.explaining import explain, warn_of_softmax
@@ -34,6 +35,9 @@ def miss(rec: Recording, key: Any) -> State:
     if rec.state.ops and not LOCAL.levels and goes_apart(rec, key):
         flush()
         LOCAL.apart = weakref.ref(LOCAL.rec)
+        raise Flushed
+    if not LOCAL.levels and ends_round(rec, key):
+        flush()
         raise Flushed
     if rec.state.apart is not None and rec.state.apart.get(key) == WHOLE:
         _begin_whole()
