@@ -26,6 +26,7 @@ HEAVY = 1_000_000  # multiply-adds from which a program counts as heavy
 LONG_PER_NODE = 4_000  # elements that take a kernel much less time than NumPy
 MANY_PROGRAMS = 64
 OFTEN, OFTEN_SHARE = 16, 0.2  # one run in so many is often
+RARE_SHARE = 0.5  # where there are few programs: of those that come back less often
 JOINING_PAYS = 2  # runs in which kernels for any lengths save what looking for them costs
 # Seconds, as seen: compiling a program and each of its nodes; NumPy's call for a node, and its time
 # for a multiply-add.
@@ -152,8 +153,10 @@ def waiting_share(runs: int, since: int) -> float:
     """What part of the cost of compiling a small program has to have been spent in NumPy first,
     where it has run so often while all programs together have run `since` times.
 
-    None for the first ones: a training loop has a few programs, and comes back to them. Those that
-    have run often enough since they were compiled do not count, however many a long process has.
+    None for the first ones: a training loop has a few programs, and comes back to them. (Where one
+    comes back after many others, as with boxes of which each time some are left, these are not
+    few.) Those that have run often enough since they were compiled do not count, however many a
+    long process has.
     Where the others are many, as with sequences of ever new lengths, each has to have cost about
     that, and so do all once several heavy ones have not come back; less do those that come back all
     the time, as the optimizer of such a training does.
@@ -162,7 +165,9 @@ def waiting_share(runs: int, since: int) -> float:
     share = 0.0 if count < MANY_PROGRAMS // 4 else min(count / MANY_PROGRAMS, 1.0)
     if EARLY.many:
         share = 1.0
-    return share * OFTEN_SHARE if runs * OFTEN >= since else share
+    if runs * OFTEN >= since:
+        return share * OFTEN_SHARE
+    return max(share, RARE_SHARE)
 
 
 def runs_so_far() -> int:
