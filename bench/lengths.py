@@ -35,6 +35,9 @@ class Program:
         self.step = step
 
 
+Cases = dict[str, tuple[str, Callable[[Any], Program], int]]
+
+
 def trained(model: Any, optimizer: Any, loss: Any) -> float:
     """An update from a loss; its value."""
     optimizer.zero_grad()
@@ -193,7 +196,7 @@ def branches(torch: Any) -> Program:
 
 
 # Title, build, and how many units a block has.
-CASES: dict[str, tuple[str, Callable[[Any], Program], int]] = {
+CASES: Cases = {
     "packed": ("packed BiLSTM 64-64, batch 32, 5 to 40 words", packed, 25),
     "cells": ("LSTMCell 32-64 by hand, batch 16, 10 to 60 steps", cells, 20),
     "episodes": ("REINFORCE 4-128-2, 10 to 80 steps", episodes, 15),
@@ -203,44 +206,46 @@ CASES: dict[str, tuple[str, Callable[[Any], Program], int]] = {
 }
 
 
-def measure(case: str, frameworks: list[steps.Framework], rounds: int) -> None:
-    """Prints a case's line."""
-    title, _, count = CASES[case]
+def measure(case: str, units: int, frameworks: list[steps.Framework], rounds: int) -> str:
+    """What a case's blocks of units take."""
     times: list[list[float]] = [[] for _ in frameworks]
     for _ in range(rounds):
         for framework, mine in zip(frameworks, times):
-            mine.append(framework.run(case, False, count))
-    first = " and ".join(f"{mine[0] * count:.2f}" for mine in times)
+            mine.append(framework.run(case, False, units))
+    first = " and ".join(f"{mine[0] * units:.2f}" for mine in times)
     later = [statistics.median(mine[1:]) for mine in times]
     ratio = statistics.median(a / b for a, b in zip(times[0][1:], times[1][1:]))
     spent = ", ".join(f"{f.name} {steps.micro(seconds)}" for f, seconds in zip(frameworks, later))
-    print(f"{title}: first {count} in {first} s; then {spent}, ratio {ratio:.2f}", flush=True)
+    return f"first {units} in {first} s; then {spent}, ratio {ratio:.2f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Ever new lengths, Flambeau against PyTorch.")
-    parser.add_argument("--cases", default=",".join(CASES), help="of: %(default)s")
+def compare(cases: Cases, script: str, description: str) -> None:
+    """The command line: measures cases, and is the process of a framework that runs their units."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--cases", default=",".join(cases), help="of: %(default)s")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--threads", type=int, default=1, help="0: as many as there are CPUs")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     models.CASES.update(
-        {name: Case(title, build, 1.0) for name, (title, build, _) in CASES.items()}
+        {name: Case(title, build, 1.0) for name, (title, build, _) in cases.items()}
     )
     if chosen.serve:
         steps.serve(chosen.serve, chosen.threads)
         return
-    cases = chosen.cases.split(",")
-    if unknown := set(cases) - set(CASES):
-        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    frameworks = [steps.Framework(name, chosen.threads, __file__) for name in ("torch", "flambeau")]
+    names = chosen.cases.split(",")
+    if unknown := set(names) - set(cases):
+        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(cases)}")
+    frameworks = [steps.Framework(name, chosen.threads, script) for name in ("torch", "flambeau")]
     try:
-        for case in cases:
-            measure(case, frameworks, chosen.rounds)
+        for name in names:
+            title, _, units = cases[name]
+            line = measure(name, units, frameworks, chosen.rounds)
+            print(f"{title}: {line}", flush=True)
     finally:
         for framework in frameworks:
             framework.close()
 
 
 if __name__ == "__main__":
-    main()
+    compare(CASES, __file__, "Ever new lengths, Flambeau against PyTorch.")
