@@ -31,6 +31,8 @@ class Buffer:
 
     def shown(self, shape: Any, dtype: Any, offset: int, steps: tuple[int, ...] | None) -> Array:
         """The elements from byte `offset` on as an array (`steps`: strides in bytes)."""
+        if offset > self.nbytes:
+            offset = self.nbytes  # of a view without elements, which may begin anywhere
         start, owner = self.start, self.owner
         if start < 0:
             start, owner = 0, np.asarray(self)

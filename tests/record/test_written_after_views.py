@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import flambeau
+from flambeau.record.options import OPTIONS
 
 
 def first_view(x: Any) -> None:
@@ -84,3 +85,18 @@ def test_what_is_a_view() -> None:
     del z
     assert w._is_view()
     assert not x.detach().clone()._is_view() and not flambeau.nn.Parameter(x)._is_view()
+
+
+@pytest.mark.parametrize("executor", ["reference", "auto"])
+def test_views_without_elements_behind_the_end_of_their_memory(
+    executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by random program 80,005,394."""
+    monkeypatch.setattr(OPTIONS, "executor", executor)
+    for _ in range(3):
+        x = flambeau.tensor([[-0.5, 1.0, 2.0, 3.0]]).diagonal()[1:]
+        assert x.storage_offset() == 5
+        assert x.tolist() == [] and x.numpy().shape == (0,)
+        assert x.dot(x).item() == 0 and (x * 2).sum().item() == 0
+        x.mul_(2)
+        assert x.clone().tolist() == []
