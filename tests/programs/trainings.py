@@ -6,7 +6,8 @@ same ones. Rprop, which looks at signs alone, makes all of a rounding, and is no
 optimizers; those that divide by a gradient's size have a large `eps`, since many gradients are zero
 but for roundings (of what a normalisation takes out). What is written behind autograd's back
 (`p.data`) between a forward pass and its backward pass is seen by those derivatives that look at
-it, which differ: it is written elsewhere.
+it, which differ: it is written elsewhere. Checkpoints are of models in evaluation: PyTorch computes
+their statistics twice.
 """
 
 from __future__ import annotations
@@ -108,6 +109,18 @@ BETWEEN = (
     "(({m}({x}) ** 2).mean() * 0.1).backward()",
     "(sum((p ** 2).sum() for p in {m}.parameters()) * 0.01).backward()",
     "{m}[-1], {m}[0] = {m}[-1], {m}[0]",
+    "((torch.autograd.grad({m}({x}).sum(), {x}, create_graph=True)[0] ** 2).mean() / 8).backward()",
+    "((torch.autograd.grad({m}({x}).sum(), {x}, create_graph=True)[0] ** 2).mean() / 8).backward()",
+    "torch.utils.checkpoint.checkpoint({m}.eval(), {x}, use_reentrant=False).mean().backward()",
+    "h3 = torch.optim.swa_utils.AveragedModel({m})",
+    "h3.update_parameters({m})",
+    "__import__('importlib').import_module(torch.__name__ + '.nn.utils.prune')"
+    ".l1_unstructured({m}[0], 'weight', 0.3)",
+    "(lambda f: (torch.save([{m}.state_dict(), {o}.state_dict()], f), f.seek(0), "
+    "[a.load_state_dict(b) for a, b in zip([{m}, {o}], torch.load(f))]))"
+    "(__import__('io').BytesIO())",
+    "[p.data.mul_(0.9).add_(q, alpha=0.1) for p, q in zip(h3.parameters(), {m}.parameters())]",
+    "{o}.step(lambda: ({o}.zero_grad(), (c := ({m}({x}) ** 2).mean()), c.backward(), c)[-1])",
     "setattr(next(k for k in {m} if hasattr(k, 'bias')), 'bias', None)",
 )
 UNSEEN = (  # by autograd
@@ -127,6 +140,11 @@ SEEN = (
     "sum(p.numel() for p in {m}.parameters() if p.requires_grad)",
     "torch.func.functional_call({m}, {k: v * 2 for k, v in {m}.named_parameters()}, ({x},))",
     "torch.autograd.grad({m}({x}).sum(), list({m}.parameters()), allow_unused=True)",
+    "list(h3.parameters())",
+    "h3({x})",
+    "torch.autograd.grad({m}({x}).sum(), {x})",
+    "list(torch.func.grad(lambda p: torch.func.functional_call({m}, p, ({x},)).sum())("
+    "{k: v.detach() for k, v in {m}.named_parameters()}).values())",
 )
 WEIGHTS = (
     "[p.copy_((torch.arange(p.numel(), dtype=torch.float32).reshape(p.shape) * 1.7 + k).sin() "
@@ -163,11 +181,13 @@ class Trainings(Generator):
         self.models.append(name)
         return name
 
-    def given(self, shape: Shape) -> Var:
-        """A batch."""
-        var = Var(self.name(), (self.batch, *shape), "float32")
+    def given(self, shape: Shape, target: bool = False) -> Var:
+        """A batch; of inputs, some require a gradient."""
+        grad = not target and self.rng.random() < 0.3
+        var = Var(self.name(), (self.batch, *shape), "float32", grad)
         data = numbers(self.rng, var.shape, "float32")
-        self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.float32)", data)
+        more = ", requires_grad=True" if grad else ""
+        self.line(f"{var.name} = torch.tensor({{data}}, dtype=torch.float32{more})", data)
         self.keep(var)
         return var
 
@@ -183,10 +203,17 @@ class Trainings(Generator):
     # -------------------------------------------------------------------------
 
     def of_features(self) -> None:
-        shape = (self.rng.choice([3, 4, 5, 8]),)
+        rng = self.rng
+        shape: Shape = (rng.choice([3, 4, 5, 8]),)
         x = self.given(shape)
-        layers, shape = stack(self.rng, shape, self.rng.randint(2, 6), [dense, dense, activation])
-        self.trained(x, self.model(layers), "{m}({x})", shape)
+        layers, shape = stack(rng, shape, rng.randint(2, 6), [dense, dense, activation])
+        form = "{m}({x})"
+        if rng.random() < 0.15 and shape[0] > 1:
+            form = rng.choice(["{m}({x}) * 0.5 + {m}({x} * 0.5)", "{m}({x}) + {m}({x}).detach()"])
+        elif rng.random() < 0.15:
+            first = self.model([f"torch.nn.Linear({x.shape[1]}, {x.shape[1]})"])
+            form = "{m}({x} + " + first + "({x}).relu())"
+        self.trained(x, self.model(layers), form, shape)
 
     def of_images(self) -> None:
         shape: Shape = (self.rng.choice([1, 2, 3, 4]), *self.rng.choice([(6, 6), (8, 8), (7, 5)]))
@@ -201,7 +228,8 @@ class Trainings(Generator):
         kinds = [convolution, convolution, activation, pooling, channelwise]
         layers, shape = stack(rng, shape, rng.randint(2, 6), kinds)
         form = "{m}({x})"
-        if rng.random() < 0.2:
+        # (PyTorch crashes where GroupNorm of such images gets a gradient with gaps.)
+        if rng.random() < 0.2 and "GroupNorm" not in str(layers):
             form = "{m}({x}.contiguous(memory_format=torch.channels_last))"
         if rng.random() < 0.8:
             size = 1
@@ -280,6 +308,8 @@ class Trainings(Generator):
                 f"[{{'params': {model}[0].parameters(), 'lr': 0.02}}, "
                 f"{{'params': {model}[1:].parameters()}}]"
             )
+        if rng.random() < 0.05:
+            self.line(f"{model}[-1].weight = {model}[0].weight")  # (mostly of another shape)
         optimizer, scheduler = self.name("o"), self.name("s")
         made = rng.choice(OPTIMIZERS).format(p=parameters, r=rng.choice(RATES))
         self.line(f"{optimizer} = torch.optim.{made}")
@@ -308,7 +338,7 @@ class Trainings(Generator):
         if len(shape) == 1 and shape[0] > 1 and rng.random() < 0.5:
             target = self.given_numbers((), shape[0]).name
             return "torch.nn.functional." + rng.choice(OF_CLASSES).replace("{y}", target)
-        target = self.given(shape).name
+        target = self.given(shape, target=True).name
         return "torch.nn.functional." + rng.choice(OF_NUMBERS).replace("{y}", target)
 
     def loop_of(

@@ -267,10 +267,12 @@ class _Wide:
             arguments = [TABLE, ARGS, left, right, result, row, here]
             e.call(f"tile.{rows}x{columns}", None, arguments, declared=True)
 
-        with e.loop(e.i64(0), e.i64(width // tile)) as tiles:
-            some_columns(tiles.index, tile)
-        if width % tile:
-            some_columns(e.i64(width // tile), width % tile)
+        whole, rest = divmod(width, tile)
+        if whole:
+            with e.loop(e.i64(0), e.i64(whole)) as tiles:
+                some_columns(tiles.index, tile)
+        if rest:
+            some_columns(e.i64(whole), rest)
         if self.at_once:
             return
         whole, rest = divmod(width, plan.lanes)
