@@ -56,7 +56,7 @@ class _Traced:
     def pull(self, roots: list[Tensor], cotangents: list[Tensor], keep: bool = False) -> list[Any]:
         """Cotangents of the variables; zeros where a variable is not used."""
         pairs = [(r, c) for r, c in zip(roots, cotangents, strict=True) if r.requires_grad]
-        if not pairs:
+        if not pairs or not self.variables:
             return [zeros_like(v.detach()) for v in self.variables]
         kept = keep or self.outside
         kept = kept or (is_grad_enabled() and any(c.requires_grad for _, c in pairs))
@@ -288,7 +288,7 @@ class _Pushed:
         run = self.run
         kept = run.outside or (run.connected and any(v.requires_grad for v in tangents))
         pairs = [(p, v) for p, v in zip(self.pulled, tangents, strict=True) if p.requires_grad]
-        if not pairs:
+        if not pairs or not self.variables:
             return [zeros_like(r.detach()) for r in self.roots]
         with enable_grad():
             return list(

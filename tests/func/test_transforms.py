@@ -156,3 +156,11 @@ def test_results_depend_on_outer_leaves_only(name: str) -> None:
             ),
         }
         assert ways[name]().requires_grad == (name == "grad beside a leaf")
+
+
+def test_gradients_with_respect_to_nothing() -> None:
+    """Of a model without parameters, say. (Found by random training 195.)"""
+    for library in (flambeau, torch):
+        leaf = library.ones(2, requires_grad=True)
+        found = library.func.grad(lambda p, x=leaf: (x * 2).sum() + len(p))({})
+        assert found == {}

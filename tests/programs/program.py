@@ -33,6 +33,8 @@ AMBIGUOUS = (
     "is a view and its base or another view",
     "is a view and is being modified",
     "on expanded tensors is deprecated",  # (a warning; Flambeau refuses to write)
+    "derivative for aten::",  # is not implemented there
+    "would mutate a captured Tensor",  # in what is differentiated by `func.grad`
 )
 
 
