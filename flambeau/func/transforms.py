@@ -288,7 +288,7 @@ class _Pushed:
         run = self.run
         kept = run.outside or (run.connected and any(v.requires_grad for v in tangents))
         pairs = [(p, v) for p, v in zip(self.pulled, tangents, strict=True) if p.requires_grad]
-        if not pairs or not self.variables:
+        if not pairs:
             return [zeros_like(r.detach()) for r in self.roots]
         with enable_grad():
             return list(

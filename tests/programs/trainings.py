@@ -139,10 +139,11 @@ SEEN = (
     "torch.nn.utils.clip_grad_norm_({m}.parameters(), 0.5)",
     "sum(p.numel() for p in {m}.parameters() if p.requires_grad)",
     "torch.func.functional_call({m}, {k: v * 2 for k, v in {m}.named_parameters()}, ({x},))",
-    "torch.autograd.grad({m}({x}).sum(), list({m}.parameters()), allow_unused=True)",
+    "[g if g is None else g.contiguous() for g in "
+    "torch.autograd.grad({m}({x}).sum(), list({m}.parameters()), allow_unused=True)]",
     "list(h3.parameters())",
     "h3({x})",
-    "torch.autograd.grad({m}({x}).sum(), {x})",
+    "torch.autograd.grad({m}({x}).sum(), {x})[0].contiguous()",
     "list(torch.func.grad(lambda p: torch.func.functional_call({m}, p, ({x},)).sum())("
     "{k: v.detach() for k, v in {m}.named_parameters()}).values())",
 )
