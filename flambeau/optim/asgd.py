@@ -46,6 +46,7 @@ class ASGD(CountedOptimizer):
 
     _rule = staticmethod(asgd_update)
     _names = ("eta", "mu", "ax")
+    _begin_with = ("lr",)
 
     def __init__(
         self,

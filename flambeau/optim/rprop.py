@@ -40,6 +40,7 @@ class Rprop(CountedOptimizer):
 
     _rule = staticmethod(rprop_update)
     _names = ("prev", "step_size")
+    _begin_with = ("lr",)
 
     def __init__(
         self,

@@ -154,6 +154,8 @@ class RuleOptimizer(Optimizer):
     _ready: Mapping[Tensor, tuple[Any, State]] = NOTHING_READY
     # Entries of groups that have changed, or will (`varying.NAMES`): scalars of every step.
     _varying: frozenset[str] = frozenset()
+    # Entries of groups that new states are made of, though they may change.
+    _begin_with: tuple[str, ...] = ()
     # All that may change as it was in the last step, by the first parameter's id.
     _numbers: Mapping[int, Mapping[str, Any]] = MappingProxyType({})
 
@@ -252,8 +254,7 @@ class RuleOptimizer(Optimizer):
                 return []
             for param in params:
                 if not self._state.get(param):
-                    made_for = self._fixed(group), param._meta
-                    ready[param] = made_for, self._new_state(group, param)
+                    ready[param] = self._made_for(group, param), self._new_state(group, param)
             parts.append((params, self._names))
         self._ready = ready
         return parts
@@ -262,10 +263,15 @@ class RuleOptimizer(Optimizer):
         """What a parameter's first step begins with."""
         self._beginning.append(param)
         made_for, state = self._ready.get(param, (None, None))
-        if state is None or made_for != (self._fixed(group), param._meta):
+        if state is None or made_for != self._made_for(group, param):
             with no_grad():
                 state = self._new_state(group, param)
         return state
+
+    def _made_for(self, group: dict[str, Any], param: Tensor) -> Any:
+        """What a new state hangs on."""
+        numbers = [float(group[name]) for name in self._begin_with]
+        return self._fixed(group), param._meta, numbers
 
     def _new_state(self, group: dict[str, Any], param: Tensor) -> State:
         """The state of a parameter that has not stepped yet, in memory of its own at once."""
