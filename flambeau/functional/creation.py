@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.layout import (
     format_strides,
     preserve_format,
@@ -256,7 +258,10 @@ def _described(input: Tensor, dtype: Any, layout: Any, device: Any, memory_forma
     """The meta of a tensor like `input`."""
     if device is not None or layout is not None:
         checked_options(device, layout, None)
-    meta = input._meta
+    try:
+        meta = input._meta
+    except AttributeError:
+        raise not_a_tensor(sys._getframe(1).f_code.co_name, "input", 1, input) from None
     kind = meta.dtype if dtype is None else checked_dtype(dtype)
     if memory_format is None or memory_format is preserve_format:
         return _like(meta, kind)

@@ -7,6 +7,7 @@ step is part of its program, and the order of draws is the order of events.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from flambeau.core import dtypes, random_streams
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import (
     Shape,
     element_count,
@@ -224,6 +226,8 @@ def like(
     """What `make` fills new memory like that of `input` with."""
     from flambeau.functional.creation import empty_like
 
+    if not isinstance(input, Tensor):
+        raise not_a_tensor(sys._getframe(1).f_code.co_name, "input", 1, input)
     made = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     return finish(make(made), requires_grad)
 
@@ -244,9 +248,9 @@ def randn_like(
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Standard normal numbers in the shape and dtype of `input`."""
-    kind = input.dtype if dtype is None else dtype
+    kind = getattr(input, "dtype", None) if dtype is None else dtype
     options = dtype, layout, device, requires_grad, memory_format
-    if kind.is_complex:
+    if getattr(kind, "is_complex", False):
         return like(lambda t: t.copy_(_complex_noise(t, generator)), input, *options)
     return like(lambda t: normal_(t, generator=generator), input, *options)
 

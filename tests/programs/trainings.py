@@ -144,8 +144,8 @@ SEEN = (
     "list(h3.parameters())",
     "h3({x})",
     "torch.autograd.grad({m}({x}).sum(), {x})[0].contiguous()",
-    "list(torch.func.grad(lambda p: torch.func.functional_call({m}, p, ({x},)).sum())("
-    "{k: v.detach() for k, v in {m}.named_parameters()}).values())",
+    "[g.detach() for g in torch.func.grad(lambda p: torch.func.functional_call({m}, p, ({x},))"
+    ".sum())({k: v.detach() for k, v in {m}.named_parameters()}).values()]",
 )
 WEIGHTS = (
     "[p.copy_((torch.arange(p.numel(), dtype=torch.float32).reshape(p.shape) * 1.7 + k).sin() "

@@ -90,7 +90,9 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "float_of_two": lambda torch: float(torch.tensor(2.5 + 1j)),
     "int": lambda torch: int(torch.tensor(-2.5 + 0j)),
     "int_of_two": lambda torch: int(torch.tensor(2.5 + 1j)),
-    "default_device": lambda torch: torch.set_default_device(device="cpu"),
+    "default_device": lambda torch: [
+        torch.set_default_device(device=name) for name in ("cpu", None)
+    ],
 }
 
 
