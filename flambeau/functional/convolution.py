@@ -112,9 +112,16 @@ def linear(
         raise not_a_tensor("linear", input)
     if out is not None:
         return write_out(linear(input, weight, bias), out)
-    if bias is None:
-        return binary(LINEAR, input, weight)
-    return ternary(LINEAR, input, weight, bias)
+    try:
+        if bias is None:
+            return binary(LINEAR, input, weight)
+        return ternary(LINEAR, input, weight, bias)
+    except AttributeError:
+        if not isinstance(weight, Tensor):
+            raise not_a_tensor("linear", weight, "weight", 2) from None
+        if bias is not None and not isinstance(bias, Tensor):
+            raise not_a_tensor("linear", bias, "bias", 3) from None
+        raise
 
 
 def _bilinear(x1: Value, x2: Value, w: Value, b: Value | None) -> Value:

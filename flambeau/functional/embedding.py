@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.autograd.modes import no_grad
 from flambeau.core import dtypes
+from flambeau.functional.folding import take_along
 from flambeau.functional.gathering import refuse_no_rows
 from flambeau.functional.moments import vector_norm_of
 from flambeau.functional.neural import (
@@ -229,9 +230,11 @@ def _square_bags(
         if padding_idx is not None:
             kept_rows = ar.expand(column(ar.ne(kept, 0), (*index.shape, 1)), rows.shape)
             rows = el.where(kept_rows, rows, ar.full_like(rows, -math.inf))
+        if padding_idx is None:  # (places are kept, not the result, which may be overwritten)
+            places = rd.argmax(rows, axes=(1,))
+            best = take_along(rows, column(places, (rows.shape[0], 1, rows.shape[2])), 1)
+            return view.reshape(best, shape=(rows.shape[0], rows.shape[2]))
         best = rd.max_(rows, axes=(1,))
-        if padding_idx is None:  # (a value of its own: the result may be overwritten)
-            return view.reshape(best, shape=best.shape)
         return el.where(ar.eq(best, -math.inf), ar.zeros_like(best), best)
     total = rd.sum_(rows, axes=(1,))
     if mode == "sum":

@@ -8,11 +8,15 @@ pytest.importorskip("torch")
 
 from beside_torch import LIBRARIES, same
 
+from flambeau.record.options import OPTIONS
+
 pytestmark = pytest.mark.parity
 
 
 @pytest.mark.parametrize("padding", [None, 0])
-def test_same_as_pytorch(padding: int | None) -> None:
+@pytest.mark.parametrize("sync", [False, True])
+def test_same_as_pytorch(padding: int | None, sync: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OPTIONS, "sync", sync)
     found = []
     for library in LIBRARIES:
         table = library.arange(10.0).reshape(5, 2).sin().requires_grad_()

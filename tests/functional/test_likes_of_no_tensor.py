@@ -20,3 +20,13 @@ def test_words(name: str, given: Any) -> None:
         getattr(flambeau, name)(given, *more)
     words = f"{name}(): argument 'input' (position 1) must be Tensor, not {kind}"
     assert str(raised.value).startswith(words)
+
+
+@pytest.mark.parametrize("given", [None, [1.0, 2.0]])
+def test_weights_that_are_none(given: Any) -> None:
+    x, kind = flambeau.ones(2, 3), type(given).__name__
+    linear = flambeau.nn.functional.linear
+    with pytest.raises(TypeError, match=rf"'weight' \(position 2\) must be Tensor, not {kind}"):
+        linear(x, given)
+    with pytest.raises(TypeError, match=r"'bias' \(position 3\) must be Tensor, not int"):
+        linear(x, flambeau.ones(2, 3), 1)
