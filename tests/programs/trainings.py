@@ -61,7 +61,7 @@ OF_NUMBERS = (
     "huber_loss({x}, {y}, delta=0.7)",
     "binary_cross_entropy_with_logits({x}, {y}.sigmoid())",
     "binary_cross_entropy({x}.sigmoid(), {y}.sigmoid())",
-    "soft_margin_loss({x}, {y}.sign())",
+    "soft_margin_loss({x}.tanh(), {y}.sign())",
     "poisson_nll_loss({x}.tanh(), {y}.abs())",
     "gaussian_nll_loss({x}, {y}, {x}.detach() ** 2 + 0.5)",
     "kl_div({x}.log_softmax(-1), {y}.softmax(-1), reduction='batchmean')",
