@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
+
+import pytest
 
 import flambeau
 
@@ -70,3 +72,12 @@ def shrunk_report(made: Callable[[int], Program], seed: int, name: str) -> str:
         if isinstance(what, str) and what.endswith("Error")
     ]
     return f"seed {seed}, mode {name}: {words}\n\n{script(small, number=number, failing=failing)}"
+
+
+def compare(made: Callable[[int], Program], seeds: Iterable[int]) -> None:
+    """Fails where programs of these seeds differ, with the first one's report."""
+    failed = {seed: found for seed in seeds if (found := differences(made, seed))}
+    if failed:
+        seed, (name, *_) = next(iter(failed.items()))
+        report = shrunk_report(made, seed, name)
+        pytest.fail(f"programs differ: {failed}; the first, shrunk:\n{report}")

@@ -12,7 +12,7 @@ import os
 
 import pytest
 
-from .beside_pytorch import differences, shrunk_report
+from .beside_pytorch import compare
 from .compare import check_run
 from .generator import generate
 from .program import run
@@ -27,12 +27,7 @@ BATCH = 25
 @pytest.mark.parametrize("batch", range((PROGRAMS + BATCH - 1) // BATCH))
 def test_same_as_pytorch(batch: int) -> None:
     seeds = range(FIRST + batch * BATCH, FIRST + min((batch + 1) * BATCH, PROGRAMS))
-    failed = {seed: found for seed in seeds if (found := differences(generate, seed))}
-    if failed:
-        seed, (name, *_) = next(iter(failed.items()))
-        pytest.fail(
-            f"programs differ: {failed}; the first, shrunk:\n{shrunk_report(generate, seed, name)}"
-        )
+    compare(generate, seeds)
 
 
 def test_programs_are_reproducible_and_agree_with_themselves() -> None:

@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from .beside_pytorch import differences, shrunk_report
+from .beside_pytorch import compare
 from .program import run
 from .trainings import generate_training
 
@@ -25,12 +25,7 @@ BATCH = 10
 @pytest.mark.parametrize("batch", range((TRAININGS + BATCH - 1) // BATCH))
 def test_same_as_pytorch(batch: int) -> None:
     seeds = range(FIRST + batch * BATCH, FIRST + min((batch + 1) * BATCH, TRAININGS))
-    found = {seed: differences(generate_training, seed) for seed in seeds}
-    failed = {seed: words for seed, words in found.items() if words}
-    if failed:
-        seed, (name, *_) = next(iter(failed.items()))
-        report = shrunk_report(generate_training, seed, name)
-        pytest.fail(f"trainings differ: {failed}; the first, shrunk:\n{report}")
+    compare(generate_training, seeds)
 
 
 def test_most_trainings_run_to_their_end() -> None:

@@ -6,8 +6,8 @@ same ones. Rprop, which looks at signs alone, makes all of a rounding, and is no
 optimizers; those that divide by a gradient's size have a large `eps`, since many gradients are zero
 but for roundings (of what a normalisation takes out). What is written behind autograd's back
 (`p.data`) between a forward pass and its backward pass is seen by those derivatives that look at
-it, which differ: it is written elsewhere. Checkpoints are of models in evaluation: PyTorch computes
-their statistics twice.
+it, which differ: it is written elsewhere. There are no checkpoints
+(`torch.utils.checkpoint`): PyTorch computes twice there, and does not look at what was overwritten.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ BETWEEN = (
     "{m}[-1], {m}[0] = {m}[-1], {m}[0]",
     "((torch.autograd.grad({m}({x}).sum(), {x}, create_graph=True)[0] ** 2).mean() / 8).backward()",
     "((torch.autograd.grad({m}({x}).sum(), {x}, create_graph=True)[0] ** 2).mean() / 8).backward()",
-    "torch.utils.checkpoint.checkpoint({m}.eval(), {x}, use_reentrant=False).mean().backward()",
     "h3 = torch.optim.swa_utils.AveragedModel({m})",
     "h3.update_parameters({m})",
+    "getattr({m}[0], 'weight', None) is not None and "
     "__import__('importlib').import_module(torch.__name__ + '.nn.utils.prune')"
     ".l1_unstructured({m}[0], 'weight', 0.3)",
     "(lambda f: (torch.save([{m}.state_dict(), {o}.state_dict()], f), f.seek(0), "
@@ -285,8 +285,7 @@ class Trainings(Generator):
         elif kind == "attention":
             text = f"torch.nn.MultiheadAttention({wide}, 2, batch_first=True)"
             name = self.model([text])
-            made_by = self.result(inner.format(x=x.name), (self.batch, long, wide), "float32")
-            self.keep(made_by)
+            self.result(inner.format(x=x.name), (self.batch, long, wide), "float32")
             inner = f"{name}[0]({inner}, {inner}, {inner}, need_weights={rng.random() < 0.5})[0]"
         shape: Shape = (long, made)
         if rng.random() < 0.6:
