@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from flambeau.record.chain import Cut, NeedChain
 from flambeau.record.meta import Meta
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL, Recording
@@ -65,8 +66,13 @@ def ends_round(rec: Recording, key: Any) -> bool:
 
 
 def _line(state: State) -> Line | None:
+    """After which event a path has come here; None where that is but the beginning of one (a tensor
+    that enters, a backward pass that goes on in the next event: it would begin again for ever).
+    """
     place, key = state.place, state.key
     if place is None or isinstance(key, Meta) or key[0].enters:
+        return None
+    if isinstance(state.extra, (NeedChain, Cut)):
         return None
     return place.file, place.line, key[0]
 

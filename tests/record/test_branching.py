@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flambeau as torch
@@ -85,6 +86,29 @@ def test_loops_that_end_early_stay_whole() -> None:
             x = torch.tanh(x @ weight + 1) * 0.5 + x.square().mean()
         x.sum().backward()
     assert not LINES.ends
+
+
+def test_rounds_that_begin_with_a_backward_pass() -> None:
+    """Through an earlier program: such a pass is two events, between which no recording may end."""
+    coin = random.Random(0)
+    for _ in range(25):
+        weight = torch.ones(3, requires_grad=True)
+        loss = (weight * weight).sum()
+        assert loss.item() == 3
+        x, expected = torch.arange(3.0), np.arange(3, dtype=np.float32)
+        for _ in range(6):
+            (slope,) = torch.autograd.grad(loss, [weight], retain_graph=True)
+            assert slope.shape == (3,)
+            if coin.random() < 0.5:
+                x = x.mul(2).add(1).sin().cos().mul(3).add(2).sin().cos().tanh().abs()
+                expected = np.cos(np.sin(np.cos(np.sin(expected * 2 + 1)) * 3 + 2))
+                expected = np.abs(np.tanh(expected))
+            else:
+                x = x.exp().neg().tanh().abs().mul(2).add(1).sin().cos().tanh().abs()
+                expected = np.abs(np.tanh(-np.exp(expected))) * 2 + 1
+                expected = np.abs(np.tanh(np.cos(np.sin(expected))))
+        assert x.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+        assert slope.tolist() == [2, 2, 2]
 
 
 def test_layers_left_out() -> None:
