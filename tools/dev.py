@@ -115,12 +115,13 @@ def types(arguments: list[str]) -> None:
 
 
 def soak(arguments: list[str]) -> None:
-    """100,000 random programs, 10,000 that train, 20,000 graphs of primitives with and without
-    checks, long pressure, 10,000,000 steps.
+    """100,000 random programs, 10,000 that train, 10,000 that change from run to run, 20,000 graphs
+    of primitives with and without checks, long pressure, 10,000,000 steps.
     """
     os.environ.setdefault("FLAMBEAU_PROGRAMS", "100000")
     os.environ.setdefault("FLAMBEAU_PROGRAMS_FROM", str(SOAK_SEED))
     os.environ.setdefault("FLAMBEAU_TRAININGS", "10000")
+    os.environ.setdefault("FLAMBEAU_CHANGING", "10000")
     os.environ.setdefault("FLAMBEAU_FUZZ", "20000")
     os.environ.setdefault("FLAMBEAU_FUZZ_FROM", str(SOAK_SEED))
     tests = arguments or ["-q", "-n", str(os.cpu_count() or 1)]

@@ -17,6 +17,7 @@ MODES: dict[str, dict[str, Any]] = {
     "recognised": {"executor": "auto"},
     "replayed": {"executor": "compiled", "settled": 0},
     "late": {"executor": "compiled"},
+    "often": {"executor": "auto"},
 }
 # Every product and every table that can be is left to whoever looks at it, however small, whoever
 # else reads it.

@@ -14,6 +14,7 @@ from functools import lru_cache
 from operator import itemgetter
 from types import CodeType
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -96,6 +97,7 @@ class Trial:
     env: dict[str, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
     alone: bool = True  # no other thread changes `env` now
+    spread: bool = False  # each statement stands at a line of its own
     differentiated: int = 0  # how often with create_graph
     kept: list[Any] = field(default_factory=list)  # (tensor that keeps its gradient, its version)
     gradients: list[Any] = field(default_factory=list)  # that variables have shown
@@ -130,6 +132,7 @@ def run(
     observations.
     """
     trial = Trial(module, number, None if jitter is None else random.Random(jitter), until)
+    trial.spread = bool(program.seed % 3)
     trial.env = {"torch": module, "np": np, "run": number, "math": math}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -164,7 +167,8 @@ def _run_line(trial: Trial, line: Line) -> None:
     if line.data is not None:
         trial.env["_data"] = _moved(line.data, trial.run, trial.jitter)
     try:
-        value = eval(_compiled(line.text.replace("{data}", "_data"), mode), trial.env)
+        text = line.text.replace("{data}", "_data")
+        value = eval(_compiled(text, mode, trial.spread), trial.env)
         what = plain(value) if line.observed else None
         if shown := SHOWN.match(line.text):
             trial.gradients.append(trial.env[shown[1]])
@@ -416,8 +420,10 @@ def _in_double(statement: Statement) -> Statement:
 
 
 @lru_cache(maxsize=20_000)
-def _compiled(text: str, mode: str) -> CodeType:
-    return compile(text, "<program>", mode)
+def _compiled(text: str, mode: str, spread: bool = False) -> CodeType:
+    """The statement's code; `spread`: it stands at a line of its own (else all at the first)."""
+    code = compile(text, "<program>", mode)
+    return code.replace(co_firstlineno=1 + crc32(text.encode()) % 10_000) if spread else code
 
 
 def _moved(data: Any, number: int, jitter: random.Random | None) -> Any:
