@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.record import recorder
-from flambeau.record.chain import Cut, frames_before
+from flambeau.record.chain import Cut, frames_before, shows
 from flambeau.record.history import MARK_CUT, passes_origin
 from flambeau.tensor.tensor import Tensor
 
@@ -81,7 +81,7 @@ def _memory_of(tensor: Any, origin: Any) -> Any:
     if origin is None:
         known = tensor._rec is not recorder.LOCAL.rec
     else:
-        known = family.frame is origin[0] and not origin[2]
+        known = family.frame is origin[0] and not origin[2] and shows(origin[1], family.source)
     whole = family.source.shape == (meta.numel,) and tensor.is_contiguous()
     return family.source if known and whole and family.is_first(tensor) else None
 

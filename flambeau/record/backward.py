@@ -199,8 +199,9 @@ class _Pass:
                 trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
             )
             known = found.primitive.name == "history"
-            if found.tracked and not known and self.create_graph and value in trace.views:
-                # Hooks may come to stand there.
+            shown = value in trace.views or value in trace.origins
+            if found.tracked and not known and self.create_graph and shown:
+                # A tensor's value: derivatives may be asked for there, hooks may come to stand.
                 found = self._with_history(position, value, source.detach(found))
             self.imports[position, value] = found
             self.sources[found] = value

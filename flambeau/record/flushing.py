@@ -108,7 +108,7 @@ def flush() -> None:
 def _replayed(known: Known, card: Card, rec: Recording) -> Any:
     """What the native call gives (see `replay`); False where it may not be made."""
     if THREADS.several:
-        _settle_readers_of_others(known.plan, rec)
+        _settle_readers(known.plan, rec)
     if not card.shared:
         return known.replay(card.address, rec, _settling, LOCAL.root)
     if WATCH.observer is not None:
@@ -196,25 +196,24 @@ def settle_elsewhere(tensor: Handle) -> None:
         settle_other(other)
 
 
-def settle_readers(storage: Storage, own: bool = True) -> None:
-    """Runs the passes that read the memory as saved, before somebody outside may write there; or
-    those of other threads, before this one's program does.
+def settle_readers(storage: Storage) -> None:
+    """Runs the passes that read the memory as saved, before somebody outside, or a program of
+    another recording (also of another thread, which is run here), writes there.
     """
     for rec in storage.readers:
         if rec is LOCAL.rec:
-            if own:
-                flush()
+            flush()
         elif not rec.done:
             settle_other(rec)
     storage.readers = tuple([rec for rec in storage.readers if not rec.done])
 
 
-def _settle_readers_of_others(plan: Plan, rec: Recording) -> None:
-    """Runs passes of other threads that read, as saved, what a plan is about to overwrite."""
+def _settle_readers(plan: Plan, rec: Recording) -> None:
+    """Runs passes of other recordings that read, as saved, what a plan is about to overwrite."""
     for base, _, _ in plan.writes:
         storage = rec.bases[base][0]
         if storage.readers:
-            settle_readers(storage, own=False)
+            settle_readers(storage)
 
 
 class Shown(Flushed):
@@ -300,7 +299,7 @@ def _attempt(rec: Recording, refused: int) -> None:
         if plan.compiled is not None:
             know(state, plan, counts)
     if THREADS.several:
-        _settle_readers_of_others(plan, rec)
+        _settle_readers(plan, rec)
     plan.run(rec)
     if known is not None and known.plan is plan:
         known.seal(state)

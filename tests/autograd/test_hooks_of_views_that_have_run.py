@@ -1,0 +1,64 @@
+"""Hooks of tensors over the memory of others that nobody has any more (`(x * 2).flatten()`),
+whenever the program that made them has run, and whatever is made of them later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import flambeau as torch
+
+MAKES: dict[str, Callable[[Any], Any]] = {
+    "unsqueeze": lambda x: x.amin().unsqueeze(0),
+    "view": lambda x: (x * 2).view(8),
+    "view of a view": lambda x: (x * 2).view(8).view(2, 4),
+    "reshape": lambda x: (x * 3).reshape(4, 2),
+    "flatten": lambda x: x.mul(2).flatten(),
+    "turned and copied": lambda x: x.t().contiguous().view(-1),
+    "t": lambda x: (x * 2).t(),
+    "row": lambda x: (x * 3)[0],
+    "rows": lambda x: (x * 3)[:1],
+    "split": lambda x: (x * 2).split(1)[0],
+    "product": lambda x: x * 2,
+    "sum": lambda x: x.sum(0, keepdim=True),
+}
+USES: dict[str, Callable[[Any], Any]] = {
+    "product": lambda h: h * 1,
+    "square": lambda h: h * h,
+    "view": lambda h: h.reshape(-1)[:1],
+    "element": lambda h: h[0],
+    "write": lambda h: h.clone().add_(h),
+}
+
+
+def gradient(make: Any, use: Any, hook_at: int | None, run_at: int | None) -> list[float]:
+    """Of a function of made and used tensors, with a hook that is registered and a program that
+    runs at some place.
+    """
+    x = torch.tensor([[-0.5, 0.25, -1.5, -0.75], [-1.25, 0.5, -0.625, 1.5]], requires_grad=True)
+    h = make(x)
+    y = None
+    for at in range(3):
+        if at == 2:
+            y = use(h)
+        if run_at == at:
+            (h if y is None else y).sum().item()
+        if hook_at == at:
+            h.register_hook(lambda g: g * 2)
+    (y * y.detach().cos()).sum().backward()
+    found: list[float] = x.grad.flatten().tolist()
+    return found
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("make", MAKES)
+def test_hooks_are_called_once(make: str, use: str) -> None:
+    plain = gradient(MAKES[make], USES[use], None, None)
+    assert any(plain)
+    for hook_at in range(3):
+        for run_at in (None, 0, 1, 2):
+            found = gradient(MAKES[make], USES[use], hook_at, run_at)
+            assert found == pytest.approx([2 * g for g in plain]), (hook_at, run_at)
