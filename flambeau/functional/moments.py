@@ -64,7 +64,7 @@ def _moments(
     # In double precision, as in PyTorch: squares of large numbers are no float32.
     data = ar.cast(x, dtypes.float64) if x.dtype is dtypes.float32 else wide(x)
     center = ar.div(folded(red.sum_, data, axes, True), float(count))
-    distance = ar.sub(data, center)
+    distance = ar.sub(data, _refined(center, data, axes, x.dtype))
     square = ar.mul(distance, ar.conj(distance))
     square = el.real(square) if x.dtype.is_complex else square
     total = folded(red.sum_, square, axes, keepdim)
@@ -84,6 +84,20 @@ def _moments(
     return spread, ar.cast(view.reshape(center, shape=spread.shape), x.dtype)
 
 
+def _refined(mean: Value, data: Value, axes: tuple[int, ...], dtype: DType) -> Value:
+    """The mean of doubles without the rounding of their sum: of equal numbers that number itself,
+    so that they do not spread. (Floats are summed in double precision, which is enough.)
+    """
+    count = extent(data, axes)
+    if dtype is not dtypes.float64 or count < 2:
+        return mean
+    off = folded(red.sum_, ar.sub(data, mean), axes, True)
+    off = ar.where(
+        ar.eq(off, off), off, ar.zeros_like(off)
+    )  # (infinities are left to what follows)
+    return ar.add(mean, ar.div(off, float(count)))
+
+
 def _spread_slope(
     deviates: bool, axes: tuple[int, ...], whole: bool, correction: float, ct: Value, x: Value
 ) -> Value:
@@ -94,7 +108,8 @@ def _spread_slope(
         root = _moments(x, "std", axes, True, correction)[0]
         ct = el.where(ar.eq(root, 0), ar.zeros_like(ct), ct / (root * 2.0))
     count = extent(x, axes)
-    mean = ar.cast(ar.div(folded(red.sum_, wide(x), axes, True), float(count)), x.dtype)
+    mean = ar.div(folded(red.sum_, wide(x), axes, True), float(count))
+    mean = ar.cast(_refined(mean, wide(x), axes, x.dtype), x.dtype)
     free = count - correction
     distance = ar.sub(x, mean)
     if whole and free <= 0:

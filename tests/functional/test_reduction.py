@@ -290,3 +290,15 @@ def test_spread_of_large_numbers(name: str, size: float) -> None:
         lambda t, x: getattr(t, name)(x * size + size, -1, keepdim=True),
     ):
         check_values(case, draw(5, 7, seed=3).float().clamp(-1, 1))
+
+
+@pytest.mark.parametrize("dtype", [flambeau.float32, flambeau.float64])
+@pytest.mark.parametrize("count", [2, 3, 5, 7, 10, 100, 1000])
+def test_equal_numbers_do_not_spread(dtype: flambeau.dtype, count: int) -> None:
+    """Nor do they get a gradient, whatever their sum is rounded to."""
+    for number in (0.1, -1.894, 3.3, 1e10 / 3):
+        x = flambeau.full((2, count), number, dtype=dtype, requires_grad=True)
+        assert x.var(1).tolist() == [0, 0]
+        assert x.std(1).tolist() == [0, 0]
+        x.std(1).sum().backward()
+        assert not x.grad.any()
