@@ -4,6 +4,7 @@ answers where it ends or stops.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,19 +25,30 @@ NOTHING = Storage(allocate(0))  # stands for values that derivatives look at but
 
 
 class Saved(NamedTuple):
-    """A value kept in memory: where, and the storage's versions then (see Origin)."""
+    """A value kept in memory: where, and the versions then (see Origin) of that memory, or of the
+    memory `of` that a copy was taken from (None once it is gone).
+    """
 
     storage: Storage
     offset: int  # in bytes
     version: int
     silent: int | None
+    of: weakref.ref[Storage] | None = None
+
+    @property
+    def memory(self) -> Storage | None:
+        """Whose writes count."""
+        return self.storage if self.of is None else self.of()
 
     @property
     def counts(self) -> tuple[int, int]:
         """The version as autograd counts it: now, and then."""
+        memory = self.memory
+        if memory is None:
+            return self.version, self.version
         if self.silent is None:
-            return self.storage.version, self.version
-        return self.storage.version - self.storage.silent, self.version - self.silent
+            return memory.version, self.version
+        return memory.version - memory.silent, self.version - self.silent
 
 
 class Frame:
@@ -275,8 +287,9 @@ def check_imports(done: Any, frames: list[Frame], rec: Recording) -> bool:
         if entry is None:
             continue
         now, then = entry.counts
-        if entry.storage.recording is rec:
-            written, silent = _written(rec).get(entry.storage.base, (0, 0))
+        memory = entry.memory
+        if memory is not None and memory.recording is rec:
+            written, silent = _written(rec).get(memory.base, (0, 0))
             now += written if entry.silent is None else written - silent
             at_rest = at_rest and not silent
         if now != then:

@@ -63,7 +63,7 @@ class FrameSpec:
     def __init__(
         self,
         trace: Trace,
-        saved: list[tuple[Value, str, int, bool]],
+        saved: list[tuple[Value, str, int, bool, tuple[str, int] | None]],
         leaves: list[int],
         spent: bool,
         views: list[tuple[int, Value]],
@@ -76,7 +76,8 @@ class FrameSpec:
             if value in trace.functions and trace.functions[value].saved
         ]
         self.spent = spent  # whether backward has been: nothing is left to differentiate
-        self.saved = saved  # (value, "result" or "base", index, whether each write counts)
+        # (value, "result" or "base", index, whether each write counts, where a copy was taken)
+        self.saved = saved
         # Values that were overwritten by the program's end: (value, version now, version then).
         self.stale = stale
         self.leaves = leaves
@@ -575,11 +576,14 @@ class Plan:
                 self.spent_frame.shared = weakref.WeakMethod(self.part_frames)
             return self.spent_frame
         saved: dict[Value, Saved] = {}
-        for value, where, index, strict in spec.saved:
+        for value, where, index, strict, copied in spec.saved:
             storage, start = (storages[index], 0) if where == "result" else rec.bases[index]
-            saved[value] = Saved(
-                storage, start, storage.version, None if strict else storage.silent
-            )
+            memory, of = storage, None
+            if copied is not None:
+                memory = storages[copied[1]] if copied[0] == "result" else rec.bases[copied[1]][0]
+                of = weakref.ref(memory)
+            silent = None if strict else memory.silent
+            saved[value] = Saved(storage, start, memory.version, silent, of)
         for value, now, then in spec.stale:
             gone = Storage(allocate(0))
             gone.version = now

@@ -7,6 +7,7 @@ from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import FamilySpec, FrameSpec, Plan
+from flambeau.record.records import Origin
 from flambeau.record.restricted import follows_base
 from flambeau.record.saved import in_its_own_memory, saved_values
 from flambeau.record.trace import Trace, flatten, saved_origin
@@ -166,19 +167,20 @@ def _frame_spec(
     needed, left = saved_values(trace, flats)
     spent = not (left or needed or trace.cuts or trace.histories)
     whole = _whole_values(trace, places)
-    saved, stale = [], []
-    for value in needed:
+    saved: list[tuple[Value, str, int, bool, tuple[str, int] | None]] = []
+    stale: list[tuple[Value, int, int]] = []
+    for value, above in needed:
         now = trace.current(value) if trace.silenced else value
-        origin = saved_origin(now, trace.origins)
+        origin = saved_origin(now, trace.origins) or above
         if origin is not None and origin.overwritten:
             stale.append((value, *origin.counts))
             continue
         strict = origin is not None and origin.silent is None
         where = _memory_of(value, now, trace, whole, places)
         if where is not None:
-            saved.append((value, *where, strict))
+            saved.append((value, *where, strict, None))
         else:
-            saved.append((value, "result", len(results), False))
+            saved.append((value, "result", len(results), strict, _storage_of(origin, places)))
             results.append(flatten(now, now.shape, contiguous_strides(now.shape)))
     views = []
     for number in sorted(trace.entered):
@@ -230,6 +232,15 @@ def _memory_of(
             if id(origin.storage) in places:
                 return "result", places[id(origin.storage)]
     return None if base is None else ("base", base)
+
+
+def _storage_of(origin: Origin | None, places: dict[int, int]) -> tuple[str, int] | None:
+    """Which memory a value was read from that is kept as a copy, if the program leaves it."""
+    if origin is None:
+        return None
+    if id(origin.storage) in places:
+        return "result", places[id(origin.storage)]
+    return None if origin.storage.base is None else ("base", origin.storage.base)
 
 
 def _base_of(value: Value, trace: Trace) -> int | None:

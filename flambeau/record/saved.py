@@ -11,7 +11,7 @@ from flambeau.graph.reverse import Reverse
 from flambeau.ops import source
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
-from flambeau.record.records import FunctionRecord
+from flambeau.record.records import FunctionRecord, Origin
 from flambeau.record.trace import Trace, saved_origin
 
 FREED = (
@@ -65,22 +65,27 @@ def _renewed(trace: Trace, value: Value) -> bool:
     return earlier is not None and earlier.storage.version != earlier.version
 
 
-def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
-    """What a later backward from any of the roots could read, and whether any derivative is left at
-    all.
+def saved_values(
+    trace: Trace, roots: list[Value]
+) -> tuple[list[tuple[Value, Origin | None]], bool]:
+    """What a later backward from any of the roots could read, with where that stands in memory, and
+    whether any derivative is left at all.
     """
     pass_ = Reverse(None, None)
-    needed: dict[Value, None] = {}
+    needed: dict[Value, Origin | None] = {}
     placeholders: dict[Value, Value] = {}
+    above: list[Origin | None] = [None]  # of the values whose views are being looked through
 
     def read(value: Value) -> Value:
-        needed[value] = None
+        needed[value] = above[-1]
         return source.program_input("saved", len(needed), value.shape, value.dtype)
 
     def translate(value: Value) -> Value:
         found = placeholders.get(value)
         if found is None:
+            above.append(saved_origin(value, trace.origins) or above[-1])
             found = imported(trace, value, translate, read)
+            above.pop()
             placeholders[value] = found
             if found.primitive is source.input_ and found.attrs["role"] == "saved":
                 reads[found] = value
@@ -108,7 +113,7 @@ def saved_values(trace: Trace, roots: list[Value]) -> tuple[list[Value], bool]:
         pass_.step()
     ends = [*pass_.leaves.values(), *pass_.histories.values()]
     used = [reads[v] for v in reachable([*ends, *arrived], data=True) if v in reads]
-    return used, bool(ends)
+    return [(value, needed[value]) for value in used], bool(ends)
 
 
 def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None, arrived: list[Value]) -> Any:

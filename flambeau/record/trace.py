@@ -207,7 +207,11 @@ class Trace:
                 if tensor.group is group:
                     tensor.first = False
             group.home = None
-        return self._enter_into(group, meta.replaced(offset=distance), first)
+        record = self._enter_into(group, meta.replaced(offset=distance), first)
+        if group.values.get(record.layout) in self.views:  # by way of another one, and its hooks
+            record.own = group.version, layout_value(self.flat(group), *record.layout)
+            self._note(record.own[1], record, meta.grad_name or "")
+        return record
 
     def enter_own(self, number: int) -> bool:
         """Tensor `number` has entered; it gets a history of its own, that of its value where it was
@@ -533,7 +537,8 @@ class Trace:
         (PyTorch clones it). Of a view it reads the memory: hooks of the view are passed by.
         """
         value, tensor = self.read(number), self.tensors[number]
-        if (self.cuts or tensor.own is not None) and value.tracked and not self.is_base(tensor):
+        hooked = self.cuts or self.passing or tensor.own is not None
+        if hooked and value.tracked and not self.is_base(tensor):
             flat = self.flat(tensor.group)
             value = layout_value(view.reshape(flat, shape=flat.shape), *tensor.layout)
         return self.copy_of(value)

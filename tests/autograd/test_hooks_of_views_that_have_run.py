@@ -62,3 +62,30 @@ def test_hooks_are_called_once(make: str, use: str) -> None:
         for run_at in (None, 0, 1, 2):
             found = gradient(MAKES[make], USES[use], hook_at, run_at)
             assert found == pytest.approx([2 * g for g in plain]), (hook_at, run_at)
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_the_base_is_not_hooked_by_way_of_a_view(ran: bool) -> None:
+    x = torch.tensor([[-0.5, 0.25], [-1.25, 0.5]], requires_grad=True)
+    base = x * 1
+    view = base.unsqueeze(0)
+    if ran:
+        base.sum().item()
+    again = view[0]  # looks as the base does
+    view.register_hook(lambda g: g * 10)
+    (view.sum() + 2 * again.sum() + 3 * base.sum()).backward()
+    assert x.grad.tolist() == [[33, 33], [33, 33]]
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_write_through_a_view_of_a_hooked_view_passes_the_hook_by(ran: bool) -> None:
+    x = torch.tensor([[-0.5, 0.25], [-1.25, 0.5]], requires_grad=True)
+    base = x * 1
+    hooked = base[:1]
+    if ran:
+        base.sum().item()
+    hooked.register_hook(lambda g: g * 10)
+    view = hooked.unsqueeze(0)
+    view.mul_(3)
+    (view.sum() + base.sum()).backward()
+    assert x.grad.tolist() == [[6, 6], [1, 1]]
