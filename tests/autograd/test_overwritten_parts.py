@@ -1,5 +1,5 @@
-"""Parts of memory that a derivative needs are kept as copies; what is written to the memory since is
-an error all the same, whether the program that kept them has run or not.
+"""Parts of memory that a derivative needs are kept as copies; what is written to the memory since
+is an error all the same, whether the program that kept them has run or not.
 """
 
 from __future__ import annotations
