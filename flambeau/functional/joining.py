@@ -32,7 +32,8 @@ def _cat(parts: list[Value], axis: int) -> Value:
     # PyTorch leaves 1-d tensors without elements out, whatever the rank of the others.
     used = [v for v in parts if v.shape != (0,)] or parts[:1]
     first = used[0]
-    axis = wrap_axis(axis, first.ndim)
+    # (Nor does it look at the axis where there are no others.)
+    axis = 0 if first.shape == (0,) else wrap_axis(axis, first.ndim)
     for number, value in enumerate(parts):
         if value.shape == (0,):
             continue
