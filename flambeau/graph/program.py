@@ -15,6 +15,7 @@ from itertools import accumulate
 from operator import attrgetter
 
 from flambeau.core.dtypes import DType
+from flambeau.graph.outline import Outline
 from flambeau.ops.value import Value
 
 
@@ -51,6 +52,11 @@ class Program:
     @cached_property
     def _nodes(self) -> list[Value]:
         return reachable(self.outputs())
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What it is without its sizes."""
+        return Outline(self)
 
     def __str__(self) -> str:
         lines = [

@@ -8,13 +8,13 @@ results, and they must not hang on the clock, nor on what lies in the cache of k
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from flambeau.core.dtypes import uint32
+from flambeau.graph.outline import Outline
 from flambeau.graph.program import Program
-from flambeau.ops.primitive import ELEMENTWISE, SOURCE, VIEW
+from flambeau.ops.primitive import ATTENTION, CONTRACTION, ELEMENTWISE, RANDOM, SOURCE, VIEW
 from flambeau.ops.value import Value
 from flambeau.record.statistics import MANY, STATISTICS, TALLY
 
@@ -175,6 +175,54 @@ def runs_so_far() -> int:
     return STATISTICS.reference_runs + STATISTICS.compiled_runs
 
 
+class _Weights:
+    """What the programs of a structure cost, as far as that is known without sizes.
+
+    Costs that go by elements are factors of the sizes of shapes; of products there are the numbers
+    of the values.
+    """
+
+    __slots__ = (
+        "compiling_again", "convolutions", "counts", "factors", "products", "reads_data",
+    )  # fmt: skip
+
+    def __init__(self, outline: Outline) -> None:
+        nodes, shapes = outline.nodes, outline.of_nodes
+        counts: dict[int, int] = {}  # by shape: of values that cost their elements
+        factors: dict[int, float] = {}  # by shape: the same in NumPy, in multiply-adds
+        self.products: list[int] = []
+        self.convolutions: list[int] = []
+        self.reads_data = False
+        elementwise, others = set(), set()
+        for number, v in enumerate(nodes):
+            primitive, family, shape = v.primitive, v.primitive.family, shapes[number]
+            if family in (CONTRACTION, ATTENTION):
+                (self.convolutions if primitive.name == "conv" else self.products).append(number)
+            else:
+                if primitive.name == "strided_scatter":
+                    shape = shapes[outline.numbers[v.inputs[1]]]
+                counts[shape] = counts.get(shape, 0) + 1
+                factors[shape] = factors.get(shape, 0) + _in_numpy_each(v)
+            # Nodes that differ in no more than lengths that kernels are told as they run are one.
+            if family in (ELEMENTWISE, VIEW):
+                elementwise.add((primitive, v.dtype, *[x.primitive for x in v.inputs]))
+            elif family != SOURCE:
+                others.add((primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
+            elif primitive.name == "input" and not self.reads_data:
+                self.reads_data = v.attrs["role"] == "base" and v.dtype is not uint32
+        compiling = COMPILING_AGAIN + COMPILING_AGAIN_PER_NODE * len(nodes)
+        compiling += COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
+        self.compiling_again = compiling
+        self.counts, self.factors = list(counts.items()), list(factors.items())
+
+
+def _weights(outline: Outline) -> _Weights:
+    found: _Weights | None = outline.structure.kept.get(_Weights)
+    if found is None:
+        found = outline.structure.kept[_Weights] = _Weights(outline)
+    return found
+
+
 class Costs:
     """What a program that has run before costs: its nodes, the elements it computes without matrix
     products, and the runs in the reference executor that cost what compiling it does (`pays`).
@@ -186,24 +234,15 @@ class Costs:
     __slots__ = ("elements", "nodes", "pays")
 
     def __init__(self, program: Program) -> None:
-        nodes = program.nodes()
-        self.nodes, self.elements, multiplications = len(nodes), 0, 0
-        elementwise, others = set(), set()
-        for v in nodes:
-            if v.primitive.name == "dot" or v.primitive.family == "attention":
-                multiplications += products(v)
-            else:
-                self.elements += work([v])
-            # Nodes that differ in no more than lengths that kernels are told as they run are one.
-            if v.primitive.family in (ELEMENTWISE, VIEW):
-                elementwise.add((v.primitive, v.dtype, *[x.primitive for x in v.inputs]))
-            elif v.primitive.family != SOURCE:
-                others.add((v.primitive, v.dtype, v.shape, *[x.shape for x in v.inputs]))
-        compiling = COMPILING_AGAIN + COMPILING_AGAIN_PER_NODE * len(nodes)
-        compiling += COMPILING_PER_ELEMENTWISE * len(elementwise) + COMPILING_PER_KIND * len(others)
+        outline = program.outline
+        nodes, sizes, weights = outline.nodes, outline.sizes, _weights(outline)
+        self.nodes = len(nodes)
+        self.elements = sum([sizes[shape] * count for shape, count in weights.counts])
+        self.elements += sum([products(nodes[number]) for number in weights.convolutions])
+        multiplications = sum([products(nodes[number]) for number in weights.products])
         running = RUNNING + RUNNING_PER_NODE * len(nodes)
         running += RUNNING_PER_UNIT * self.elements + RUNNING_PER_PRODUCT * multiplications
-        self.pays = compiling / running
+        self.pays = weights.compiling_again / running
 
     def joins_pay(self, runs: int) -> bool:
         """Whether to look for kernels in its schedule when it has run so often.
@@ -217,51 +256,50 @@ def runs_that_pay(program: Program) -> float:
     """The runs in the reference executor that cost what compiling the program does, all of it being
     new.
     """
-    nodes = program.nodes()
+    outline = program.outline
+    nodes, sizes, weights = outline.nodes, outline.sizes, _weights(outline)
+    computed = sum([sizes[shape] * factor for shape, factor in weights.factors])
+    for number in weights.products:
+        computed += products(nodes[number])
+    for number in weights.convolutions:
+        v = nodes[number]
+        computed += products(v) * (1 + COLUMN / max(v.inputs[1].shape[1], 1))
     compiling = COMPILING + COMPILING_PER_NODE * len(nodes)
-    running = RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * sum(map(in_numpy, nodes))
+    running = RUNNING_PER_NODE * len(nodes) + RUNNING_PER_UNIT * computed
     return compiling / running
 
 
-def in_numpy(value: Value) -> float:
-    """What a value costs in the reference executor, in multiply-adds."""
+def _in_numpy_each(value: Value) -> float:
+    """What an element of a value costs in the reference executor, in multiply-adds."""
     primitive = value.primitive
-    if primitive.name == "dot" or primitive.family == "attention":
-        return products(value)
-    if primitive.name == "conv":
-        return products(value) * (1 + COLUMN / max(value.inputs[1].shape[1], 1))
-    if primitive.family == "random":
+    if primitive.family == RANDOM:
         kind: str = value.attrs["kind"]
-        each = next((cost for start, cost in DRAWS if kind.startswith(start)), SLOWEST_DRAW)
-        return value.size * each
+        return next((cost for start, cost in DRAWS if kind.startswith(start)), SLOWEST_DRAW)
     if primitive.name == "strided_scatter":
         value = value.inputs[1]
+        primitive = value.primitive
     each = SLOW.get(primitive.name) or ELEMENTS.get(primitive.family, 1)
-    return value.size * each * (HALF if value.dtype.itemsize == 2 else 1)
+    return each * (HALF if value.dtype.itemsize == 2 else 1)
 
 
 def heavy(program: Program) -> bool:
     """Whether a program has work, counted in multiply-adds and elements, and enough of it for each
     of its nodes.
     """
-    nodes = program.nodes()
-    total = work(nodes)
-    return total >= HEAVY and total >= HEAVY_PER_NODE * len(nodes)
+    total = work(program)
+    return total >= HEAVY and total >= HEAVY_PER_NODE * len(program.nodes())
 
 
 def leaving_pays(program: Program, nbytes: int) -> bool:
     """Whether not to write so many bytes is a notable part of a program's time. (Where somebody
     looks at them in every step after all, it is compiled once more.)
     """
-    return PRODUCTS_PER_BYTE * nbytes >= work(program.nodes())
+    return PRODUCTS_PER_BYTE * nbytes >= work(program)
 
 
 def reads_data(program: Program) -> bool:
     """Whether a program reads more than the states of generators."""
-    return any(
-        v.primitive.name == "input" and v.attrs["role"] == "base" and v.dtype is not uint32
-        for v in program.nodes()
-    )
+    return _weights(program.outline).reads_data
 
 
 def makes_data(program: Program) -> bool:
@@ -274,16 +312,13 @@ def makes_data(program: Program) -> bool:
     return any(v not in told for v in program.results)
 
 
-def work(nodes: Sequence[Value]) -> int:
-    """Multiply-adds and elements that the nodes of a program compute."""
-    total = 0
-    for value in nodes:
-        if value.primitive.family in ("contraction", "attention"):
-            total += products(value)
-        elif value.primitive.name == "strided_scatter":
-            total += value.inputs[1].size
-        else:
-            total += value.size
+def work(program: Program) -> int:
+    """Multiply-adds and elements that a program computes."""
+    outline = program.outline
+    nodes, sizes, weights = outline.nodes, outline.sizes, _weights(outline)
+    total = sum([sizes[shape] * count for shape, count in weights.counts])
+    for number in (*weights.products, *weights.convolutions):
+        total += products(nodes[number])
     return total
 
 

@@ -4,11 +4,6 @@ For programs that are not worth compiling, because their lengths are ever new: t
 (`row_kernels.py`) are told lengths as they run, so that those of earlier programs serve, and a
 softmax or a layer norm is one call instead of ten. What stands between the chains (products,
 gathers, changes of order) stays with NumPy.
-
-Note: open chains
-    Steps are gone through in their order. A step that can joins the open chain whose values it
-    needs, or opens one. Whatever else needs a value of an open chain closes it: its call comes
-    before that step. So all that a chain reads has been computed before it was opened or joined.
 """
 
 from __future__ import annotations
@@ -17,48 +12,25 @@ import os
 import threading
 from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from flambeau.core import dtypes
 from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds, engine, row_kernels, runtime
-from flambeau.execute.cpu.math_functions import FUNCTIONS
-from flambeau.execute.cpu.row_kernels import (
-    COLUMN,
-    COLUMN_SUM,
-    FULL,
-    ROW,
-    ROW_MAX,
-    ROW_MIN,
-    ROW_PROD,
-    ROW_SUM,
-    SCALAR,
-    Chain,
-    Member,
-)
+from flambeau.execute.cpu.open_chains import Joining, Open, rows_and_columns, spaces
+from flambeau.execute.cpu.row_kernels import COLUMN, COLUMN_SUM, FULL, ROW, Chain
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import Schedule
-from flambeau.ops.primitive import ELEMENTWISE, Array
-from flambeau.ops.value import Shape, Value, leave_to_reference_counts
+from flambeau.graph.outline import Outline
+from flambeau.ops.primitive import Array
+from flambeau.ops.value import Shape, leave_to_reference_counts
 
-OTHER = "other"  # broadcast in a way of its own: laid out in full first
-VIEW = "view"  # a member in another shape, of no use within the chain
-FLOATS = ("float32", "float64")
-DTYPES = (*FLOATS, "int64", "int32", "bool")
-ANY_NUMBER = ("add", "sub", "mul", "where", "eq", "ne", "lt", "le", "gt", "ge")
-FLOAT_ONLY = {"div", "neg", "abs", "maximum", "minimum", "fma", "rsqrt", "reciprocal", "sqrt"}
-FLOAT_ONLY |= set(FUNCTIONS) - {"pow", "round_half_even"}
-LOGICAL = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
-REDUCTIONS = {"sum": ROW_SUM, "prod": ROW_PROD, "max": ROW_MAX, "min": ROW_MIN}
-LONGEST_ROW = 1 << 13  # that is summed up in one go
-MOST_MEMBERS = 48
 TASK_ELEMENTS = 1 << 15
+MOST_SPACES = 32  # that are kept of one outline
 OFTEN = 3  # programs that have wanted a kernel before it is compiled
 
 
@@ -101,287 +73,143 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class _Open:
-    """A chain that steps may still join."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self.rows = rows
-        self.columns = columns
-        self.inputs: list[tuple[str, DType]] = []
-        self.shapes: list[Shape] = []  # what each input is broadcast to
-        self.places: list[int] = []
-        self.known: dict[tuple[int, str], int] = {}
-        self.members: list[Member] = []
-        self.of_place: dict[int, tuple[int, str, Shape]] = {}  # place: member, extent, shape
-        self.steps: list[Any] = []
-        self.closed = False  # or part of another one
-
-    def input(self, place: int, extent: str, dtype: DType, shape: Shape) -> int:
-        extent = FULL if extent == OTHER else extent
-        key = (place, extent)
-        if key not in self.known:
-            self.known[key] = -1 - len(self.inputs)
-            self.inputs.append((extent, dtype))
-            self.shapes.append(shape)
-            self.places.append(place)
-        return self.known[key]
-
-    def add(self, step: Any, member: Member) -> None:
-        self.of_place[step[4]] = (len(self.members), member.extent, step[6])
-        self.members.append(member)
-        self.steps.append(step)
-
-
 def join(schedule: Schedule) -> bool:
     """Replaces chains of a schedule's steps by calls of kernels; whether all were there.
 
     Kernels are compiled when several programs have wanted them.
     """
-    return _Joining(schedule).run()
+    if schedule.recipe is None or schedule.joined:
+        return _Calls(schedule, _parts(schedule)).take()
+    kept = schedule.recipe.kept
+    key = spaces(schedule.program.outline.shapes)
+    parts = kept.get(key)
+    if parts is None:
+        if len(kept) >= MOST_SPACES:
+            kept.clear()
+        parts = kept[key] = _parts(schedule)
+    return _Calls(schedule, parts).take()
 
 
-class _Joining:
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-        self.steps: list[Any] = []  # steps, and chains that are closed
-        self.open: dict[int, _Open] = {}  # by the places of their members
-        self.readers: dict[tuple[int, int, int], _Open] = {}  # by a FULL input and the space
+def _parts(schedule: Schedule) -> Parts:
+    """The steps of a schedule, by number, and the chains between them."""
+    joining = Joining(schedule)
+    numbers = {step[4]: number for number, step in enumerate(schedule.steps)}
+    found: list[int | _Part] = []
+    for item in joining.run():
+        steps = [numbers[step[4]] for step in (item.steps if type(item) is Open else [item])]
+        chain = joining.chain(item) if type(item) is Open else None
+        if chain is None:
+            found += steps
+        else:
+            outline = schedule.program.outline
+            found.append(_Part(item, chain, steps, joining.outputs(item), outline))
+    return Parts(found)
+
+
+class _Part:
+    """A closed chain without its sizes: places are those of its schedule, shapes their numbers in
+    its outline.
+    """
+
+    __slots__ = (
+        "chain", "flat", "inputs", "made", "node", "outputs", "places", "results", "scratch",
+        "space", "steps", "totals",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        item: Open,
+        chain: Chain,
+        steps: list[int],
+        outputs: list[tuple[int, int, Shape]],
+        outline: Outline,
+    ) -> None:
+        shapes = {shape: number for number, shape in enumerate(outline.shapes)}
+        self.chain, self.steps = chain, steps
+        self.flat, self.totals = chain.flat, chain.has_totals
+        self.node = outline.numbers[item.steps[-1][0]]
+        self.space = shapes[item.space]
+        self.places = tuple(item.places)
+        self.inputs = tuple([shapes[shape] for shape in item.shapes])
+        self.outputs = tuple([(chain.results.index(n), shapes[shape]) for n, _, shape in outputs])
+        self.made = tuple([place for _, place, _ in outputs])
+        members = [chain.members[number] for number in chain.results]
+        self.results = tuple([(m.extent, _numpy(m.dtype), m.name == COLUMN_SUM) for m in members])
+        self.scratch = tuple([_numpy(chain.members[k].dtype) for k in row_kernels.scratch(chain)])
+
+
+class Parts:
+    """What a schedule's steps become: numbers of steps that stay, and chains.
+
+    `final`, once there is a kernel for each chain: the steps that are still needed, and the places
+    that nobody reads after each: (number or chain, address, places).
+    """
+
+    __slots__ = ("chains", "final", "items")
+
+    def __init__(self, items: list[int | _Part]) -> None:
+        self.items = items
+        self.chains = [item for item in items if isinstance(item, _Part)]
+        self.final: list[tuple[Any, int, tuple[int, ...]]] | None = None
+
+
+class _Calls:
+    """The calls of a schedule's chains."""
+
+    def __init__(self, schedule: Schedule, parts: Parts) -> None:
+        self.schedule, self.parts = schedule, parts
+        self.outline = schedule.program.outline
         self.constants: dict[tuple[int, Shape], int] = {}
-        self.users: dict[int, list[int]] = {}
-        self.wanted = {place for place, _ in schedule.results}
-        self.wanted |= {place for _, place, _ in schedule.updates}
-        for step in schedule.steps:
-            for place in step[2]:
-                self.users.setdefault(place, []).append(step[4])
 
-    def run(self) -> bool:
-        for step in self.schedule.steps:
-            if not self._join(step):
-                for place in step[2]:
-                    if place in self.open:
-                        self._close(self.open[place])
-                self.steps.append(step)
-        while self.open:
-            self._close(next(iter(self.open.values())))
-        closed = [(x, self._chain(x)) for x in self.steps if isinstance(x, _Open)]
-        KERNELS.load([chain for _, chain in closed if chain is not None])
-        chains = {id(x): chain for x, chain in closed}
+    def take(self) -> bool:
+        """Gives them to the schedule; whether there was a kernel for each."""
+        schedule, parts = self.schedule, self.parts
+        first = not schedule.joined
+        schedule.joined = True
+        if first and parts.final is not None and schedule.recipe is not None:
+            take = schedule.recipe.step
+            schedule.take_steps([
+                self._call(item, address, dead) if address else take(self.outline, item, dead)
+                for item, address, dead in parts.final
+            ])  # fmt: skip
+            return True
+        KERNELS.load([part.chain for part in parts.chains])
         steps: list[Any] = []
+        known = schedule.steps
         whole = True
-        for item in self.steps:
-            if not isinstance(item, _Open):
-                steps.append(item)
+        for item in parts.items:
+            if isinstance(item, int):
+                steps.append(known[item])
                 continue
-            chain = chains[id(item)]
-            address = None if chain is None else KERNELS.addresses.get(chain)
-            if chain is None or address is None:
-                whole = whole and chain is None
-                steps += item.steps
+            address = KERNELS.addresses.get(item.chain, 0)
+            if address:
+                steps.append(self._call(item, address, ()))
             else:
-                steps.append(self._call(item, chain, address))
-        self.schedule.replace_steps(steps)
+                whole = False
+                steps += [known[number] for number in item.steps]
+        schedule.replace_steps(steps)
+        if first and whole:
+            of = {part.made: part for part in parts.chains}
+            numbers = {step[4]: k for k, step in enumerate(known)}
+            parts.final = [
+                (numbers[step[4]], 0, step[7])
+                if step[6] is not None
+                else (of[step[4]], KERNELS.addresses[of[step[4]].chain], step[7])
+                for step in schedule.steps
+            ]
         return whole
 
-    def _close(self, chain: _Open) -> None:
-        for place in chain.of_place:
-            del self.open[place]
-        chain.closed = True
-        self.steps.append(chain)
-
-    # ---- joining ---------------------------------------------------------------------------------
-
-    def _join(self, step: Any) -> bool:
-        if step[6] is None:
-            return False  # a call of an earlier time
-        node: Value = step[0]
-        name = node.primitive.name
-        if name == "reshape":
-            return self._rename(step)
-        if name in REDUCTIONS:
-            return self._reduce(step, name)
-        if node.primitive.family != ELEMENTWISE or not _fits(node) or node.size < 2:
-            return False
-        return self._compute_rows(step) or self._compute(step)
-
-    def _rename(self, step: Any) -> bool:
-        """A reshape of a member is the member by another name."""
-        chain = self.open.get(step[2][0])
-        if chain is None:
-            return False
-        number, extent, shape = chain.of_place[step[2][0]]
-        to = step[6]
-        keeps = extent == ROW and prod(to) == chain.rows
-        if extent == FULL:
-            keeps = bool(to) and to[-1] == shape[-1]
-        chain.of_place[step[4]] = (number, extent if keeps else VIEW, to)
-        chain.steps.append(step)
-        self.open[step[4]] = chain
-        return True
-
-    def _operand_shapes(self, step: Any) -> list[tuple[int, Shape, DType]]:
-        """(place, shape, dtype) of the operands of a step, as they are broadcast."""
-        found = []
-        for place, v in zip(step[2], step[0].inputs, strict=True):
-            if place != self.schedule.places.get(v):
-                v = v.inputs[0]  # before it was expanded
-            found.append((place, tuple(v.shape), v.dtype))
-        return found
-
-    def _compute_rows(self, step: Any) -> bool:
-        """A function of ROW values of an open chain."""
-        shape = tuple(step[6])
-        chain = None
-        for place in step[2]:
-            known = self.open.get(place)
-            if known is not None and known.of_place[place][1] == ROW:
-                chain = known
-                break
-        if chain is None or prod(shape) != chain.rows or len(chain.members) >= MOST_MEMBERS:
-            return False
-        operands = self._operand_shapes(step)
-        for place, own, _ in operands:
-            member = chain.of_place.get(place)
-            if member is not None and (member[1] != ROW or own != shape):
-                return False
-        return self._add(step, chain, shape, operands, ROW)
-
-    def _compute(self, step: Any) -> bool:
-        """A function of FULL values, in an open chain or a new one."""
-        shape = tuple(step[6])
-        rows, columns = _space(shape)
-        operands = self._operand_shapes(step)
-        chain: _Open | None = None
-        for place, own, _ in operands:
-            known = self.open.get(place)
-            if known is None:
-                known = self.readers.get((place, rows, columns))
-                if known is None or known.closed:
-                    continue
-            elif known.of_place[place][1] != _extent(own, shape, rows):
-                continue
-            if (known.rows, known.columns) != (rows, columns) or known is chain:
-                continue
-            if chain is None:
-                chain = known if len(known.members) < MOST_MEMBERS else None
-            elif len(chain.members) + len(known.members) < MOST_MEMBERS:
-                self._merge(chain, known)
-        if chain is not None:
-            for place, own, _ in operands:
-                member = chain.of_place.get(place)
-                if member is not None and member[1] != _extent(own, shape, rows):
-                    return False
-        return self._add(step, chain or _Open(rows, columns), shape, operands, FULL)
-
-    def _merge(self, chain: _Open, other: _Open) -> None:
-        """Makes two open chains one."""
-        inputs = [
-            chain.input(place, extent, dtype, shape)
-            for place, (extent, dtype), shape in zip(
-                other.places, other.inputs, other.shapes, strict=True
-            )
-        ]
-        count = len(chain.members)
-        for member in other.members:
-            operands = [k + count if k >= 0 else inputs[-1 - k] for k in member.operands]
-            chain.members.append(replace(member, operands=tuple(operands)))
-        for place, (number, extent, shape) in other.of_place.items():
-            chain.of_place[place] = (number + count, extent, shape)
-            self.open[place] = chain
-        chain.steps += other.steps
-        other.closed = True
-
-    def _add(
-        self,
-        step: Any,
-        chain: _Open,
-        shape: Shape,
-        operands: list[tuple[int, Shape, DType]],
-        extent: str,
-    ) -> bool:
-        numbers = []
-        for place, own, dtype in operands:
-            member = chain.of_place.get(place)
-            if member is not None:
-                numbers.append(member[0])
-                continue
-            if place in self.open:
-                self._close(self.open[place])
-            kind = _extent(own, shape, chain.rows if extent == FULL else 1)
-            if extent == ROW:
-                own, kind = (own, SCALAR) if kind == SCALAR else (shape, ROW)
-            numbers.append(chain.input(place, kind, dtype, shape if kind == OTHER else own))
-            if kind == FULL:
-                self.readers[place, chain.rows, chain.columns] = chain
-        member_ = Member(step[0].primitive.name, step[0].dtype, extent, tuple(numbers))
-        chain.add(step, member_)
-        self.open[step[4]] = chain
-        return True
-
-    def _reduce(self, step: Any, name: str) -> bool:
-        node: Value = step[0]
-        x = node.inputs[0]
-        shape, axes = tuple(x.shape), tuple(node.attrs["axes"])
-        if x.dtype.name not in FLOATS or step[2][0] != self.schedule.places.get(x):
-            return False
-        rows, columns = _space(shape)
-        if rows == 1 or not shape or x.size < 2:
-            return False
-        if axes == (len(shape) - 1,):
-            kind, extent = REDUCTIONS[name], ROW
-            if name in ("sum", "prod") and columns > LONGEST_ROW:
-                return False
-        elif name == "sum" and axes == tuple(range(len(shape) - 1)):
-            kind, extent = COLUMN_SUM, COLUMN
-        else:
-            return False
-        place = step[2][0]
-        chain = self.open.get(place)
-        if chain is not None and (
-            (chain.rows, chain.columns) != (rows, columns)
-            or chain.of_place[place][1] != FULL
-            or len(chain.members) >= MOST_MEMBERS
-        ):
-            self._close(chain)
-            chain = None
-        if chain is None:
-            chain = _Open(rows, columns)
-            number = chain.input(place, FULL, x.dtype, shape)
-        else:
-            number = chain.of_place[place][0]
-        chain.add(step, Member(kind, node.dtype, extent, (number,)))
-        if extent == COLUMN:
-            chain.of_place[step[4]] = (len(chain.members) - 1, VIEW, tuple(step[6]))
-        self.open[step[4]] = chain
-        return True
-
-    # ---- what a closed chain becomes -------------------------------------------------------------
-
-    def _chain(self, chain: _Open) -> Chain | None:
-        """The chain's text; None where it is not worth a kernel."""
-        names = [m.name for m in chain.members]
-        if len(names) < 2 and COLUMN_SUM not in names:
-            return None
-        results = [number for number, _, _ in self._outputs(chain)]
-        return Chain(tuple(chain.inputs), tuple(chain.members), tuple(dict.fromkeys(results)))
-
-    def _outputs(self, chain: _Open) -> list[tuple[int, int, Shape]]:
-        """(member, place, shape) of what others than the chain need."""
-        found = []
-        for place, (number, _, shape) in chain.of_place.items():
-            users = self.users.get(place, ())
-            if place in self.wanted or any(user not in chain.of_place for user in users):
-                found.append((number, place, shape))
-        return found
-
-    def _call(self, item: _Open, chain: Chain, address: int) -> Any:
-        outputs = self._outputs(item)
-        call = Call(item, chain, address, [(chain.results.index(n), s) for n, _, s in outputs])
-        places = tuple([place for _, place, _ in outputs])
+    def _call(self, part: _Part, address: int, dead: tuple[int, ...]) -> Any:
+        shapes = self.outline.shapes
         given = [
-            self._laid_out(place, shape)
-            for place, shape in zip(item.places, item.shapes, strict=True)
+            self._laid_out(place, shapes[shape])
+            for place, shape in zip(part.places, part.inputs, strict=True)
         ]
-        return (item.steps[-1][0], call, tuple(given), {}, places, None, None, ())
+        node = self.outline.nodes[part.node]
+        call = Call(part, shapes, address)
+        step: Any = (node, call, tuple(given), {}, part.made, None, None, dead)
+        leave_to_reference_counts(step)
+        return step
 
     def _laid_out(self, place: int, shape: Shape) -> int:
         """The place of an operand; of a constant, of one that calls take as it is."""
@@ -411,29 +239,22 @@ class Call:
         "scratch",
     )
 
-    def __init__(
-        self, item: _Open, chain: Chain, address: int, outputs: list[tuple[int, Shape]]
-    ) -> None:
-        rows, columns = item.rows, item.columns
-        self.chain = chain
-        self.outputs = tuple(outputs)
-        self.inputs = tuple([(shape, prod(shape)) for shape in item.shapes])
-        if chain.flat:
+    def __init__(self, part: _Part, shapes: Sequence[Shape], address: int) -> None:
+        rows, columns = rows_and_columns(shapes[part.space])
+        self.chain = part.chain
+        self.outputs = tuple([(k, shapes[shape]) for k, shape in part.outputs])
+        self.inputs = tuple([(shapes[k], prod(shapes[k])) for k in part.inputs])
+        if part.flat:
             rows, columns = 1, rows * columns
-        whole = columns if chain.flat else rows
-        tasks = 1 if chain.has_totals else max(1, min(whole, rows * columns // TASK_ELEMENTS))
+        whole = columns if part.flat else rows
+        tasks = 1 if part.totals else max(1, min(whole, rows * columns // TASK_ELEMENTS))
         share = -(-whole // tasks)
-        if chain.flat:
+        if part.flat:
             share = -(-share // 64) * 64
         tasks = -(-whole // share)
         sizes = {FULL: rows * columns, ROW: rows, COLUMN: columns}
-        members = [chain.members[number] for number in chain.results]
-        self.results = tuple(
-            [(sizes[m.extent], _numpy(m.dtype), m.name == COLUMN_SUM) for m in members]
-        )
-        self.scratch = tuple(
-            [(tasks * columns, _numpy(chain.members[k].dtype)) for k in row_kernels.scratch(chain)]
-        )
+        self.results = tuple([(sizes[extent], *kind) for extent, *kind in part.results])
+        self.scratch = tuple([(tasks * columns, dtype) for dtype in part.scratch])
         record = runtime.Record(address, (rows, columns, share), tasks, tasks > 1)
         self.program = runtime.encode_program([record])
         self.address = address_of(self.program)
@@ -477,45 +298,3 @@ class Call:
 @cache
 def _numpy(dtype: DType) -> Any:
     return np.dtype(dtype.numpy)
-
-
-def _fits(node: Value) -> bool:
-    """Whether there is code for an elementwise function of these dtypes."""
-    name, operands = node.primitive.name, node.inputs
-    if node.attrs and name != "cast" and name != "where":
-        return False
-    if node.dtype.name not in DTYPES or any(v.dtype.name not in DTYPES for v in operands):
-        return False
-    if name == "where":
-        return operands[0].dtype is dtypes.bool_
-    if name == "cast":
-        return node.dtype.name != "bool" or operands[0].dtype.name in FLOATS
-    if name in LOGICAL:
-        return node.dtype is dtypes.bool_
-    if name in ANY_NUMBER:
-        return operands[0].dtype is not dtypes.bool_
-    return name in FLOAT_ONLY and node.dtype.name in FLOATS
-
-
-def _space(shape: Shape) -> tuple[int, int]:
-    """Rows and columns of the values of a shape."""
-    size, columns = prod(shape), shape[-1] if shape else 1
-    if columns == size or columns == 1:
-        return 1, size
-    return size // columns, columns
-
-
-def _extent(own: Shape, shape: Shape, rows: int) -> str:
-    """How an operand's shape is broadcast to a shape."""
-    if own == shape:
-        return FULL
-    if prod(own) == 1:
-        return SCALAR
-    if rows == 1:
-        return OTHER
-    padded = (1,) * (len(shape) - len(own)) + own
-    if padded[-1] == shape[-1] and prod(padded[:-1]) == 1:
-        return COLUMN
-    if padded[-1] == 1 and padded[:-1] == shape[:-1]:
-        return ROW
-    return OTHER

@@ -20,6 +20,7 @@ from flambeau.core.dtypes import (
     float32_from_bfloat16,
 )
 from flambeau.execute.reference.blas import one_thread
+from flambeau.graph.outline import Outline
 from flambeau.graph.program import Program, Update, data_operands, reachable
 from flambeau.ops.primitive import (
     ATTENTION,
@@ -51,6 +52,7 @@ LONG_LOOP = 1024
 CERTAIN = (SOURCE, VIEW, RANDOM, ELEMENTWISE, CONTRACTION, REDUCTION, WINDOW)
 WITHOUT_PRODUCTS = (SOURCE, VIEW, ELEMENTWISE, REDUCTION, WINDOW, INDEXED)
 CHEAP_COPY = 1 << 16  # bytes
+COMES_BACK = 2  # programs of one outline from which on more are expected
 
 # (the values of a program that take long, what was kept of earlier runs) -> (value, operands) ->
 # its value where there is a shorter way, or None.
@@ -86,30 +88,61 @@ class Schedule:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.nodes = reachable(program.outputs(), data=True)
-        self.places: dict[Value, int] = {}
+        self.kept: dict[Any, Any] = {}  # by shortcuts, for later runs
+        self.joined = False  # whether some steps are calls of kernels
+        self.recipe: Recipe | None = program.outline.structure.kept.get(Recipe)
+        if self.recipe is None or not self.recipe.prepare(self):
+            self._build()
+
+    def _build(self) -> None:
+        """Makes all of it, and a recipe once programs of this outline have come back."""
+        program, outline = self.program, self.program.outline
+        nodes = reachable(program.outputs(), data=True)
+        self._places: dict[Value, int] | None = {}
         self.start: list[Any] = []  # what stands in the places before: constants
-        self.steps: list[Any] = []
+        self._steps: list[Any] | None = []
         self.bases: list[tuple[int, int, int, DType]] = []  # place, base, extent, dtype
         self.scalars: list[tuple[int, int, Any]] = []
+        self.constants: list[tuple[Value, tuple[int, ...]]] = []  # with their operands' places
+        self.raises = False  # whether what would be a constant cannot be computed
         with np.errstate(all="ignore"):
-            for node in self.nodes:
+            for node in nodes:
                 self._add(node)
         self.results = [(self.places[v], v.dtype) for v in program.results]
         self.updates = [(u.base, self.places[u.value], u.value.dtype) for u in program.updates]
-        self.fills = self._filled(program.updates)
+        self.fills = self._filled(nodes, program.updates)
         self.updates = [u for u in self.updates if u[0] not in self.fills.values()]
         # Whether NumPy's matrix library may take part.
-        self.multiplies = any(v.primitive.family not in WITHOUT_PRODUCTS for v in self.nodes)
+        self.multiplies = any(v.primitive.family not in WITHOUT_PRODUCTS for v in nodes)
         self.replace_steps(self.steps)
+        self.recipe = None
+        if outline.structure.seen >= COMES_BACK and not self.raises:
+            self.recipe = outline.structure.kept[Recipe] = Recipe(self)
 
-    def _filled(self, updates: Sequence[Update]) -> dict[int, int]:
+    @property
+    def places(self) -> dict[Value, int]:
+        """Where each value is found."""
+        if self._places is None:
+            assert self.recipe is not None
+            pairs = zip(self.program.outline.nodes, self.recipe.places, strict=True)
+            self._places = {v: place for v, place in pairs if place >= 0}
+        return self._places
+
+    @property
+    def steps(self) -> list[Any]:
+        if self._steps is None:
+            assert self.recipe is not None
+            outline = self.program.outline
+            self._steps = [self.recipe.step(outline, k) for k in range(len(self.recipe.steps))]
+        return self._steps
+
+    def _filled(self, nodes: Sequence[Value], updates: Sequence[Update]) -> dict[int, int]:
         """In programs that cannot raise: the places of draws that fill bases nobody reads, and the
         bases. They live there at once, since a model's first weights are as large as the model.
         """
-        if any(v.primitive.family not in CERTAIN for v in self.nodes):
+        if not updates or any(v.primitive.family not in CERTAIN for v in nodes):
             return {}
-        if any(v.primitive.name in ("remainder", "fmod", "floor_div") for v in self.nodes):
+        if any(v.primitive.name in ("remainder", "fmod", "floor_div") for v in nodes):
             return {}
         found: dict[int, int] = {}
         taken = {index for _, index, _, _ in self.bases}
@@ -152,21 +185,17 @@ class Schedule:
             operands = _unexpanded(node, operands)
         given = tuple([places[v] for v in operands])
         arrays = [self.start[place] for place in given]
-        function = _meaning(node.primitive)
-        attrs: dict[str, Any] | None = node.attrs
-        if isinstance(node.primitive, View):
-            ready = node.primitive.ready(operands[0], node.attrs)
-            if ready is not None:
-                function, attrs = ready, None
+        function, attrs = made_ready(node, operands[0] if operands else node)
         for array in arrays:
             if array is None:
                 break
         else:
             try:
                 self._new(node, computed(node, function, arrays, attrs or {}))
+                self.constants.append((node, given))
                 return
             except Exception:
-                pass  # it says so where the program runs
+                self.raises = True  # it says so where the program runs
         place = self._new(node)
         dtype = computing_dtype(node.dtype)
         self.steps.append((node, function, given, attrs, place, dtype, node.shape, ()))
@@ -190,9 +219,14 @@ class Schedule:
             step = (*step[:7], tuple(dead))
             leave_to_reference_counts(step)
             kept.append(step)
-        self.steps = kept[::-1]
-        self.long = {step[0]: None for step in self.steps if takes_long(step[0])}
-        self.kept: dict[Any, Any] = {}
+        self._steps = kept[::-1]
+        self.long = {step[0]: None for step in self._steps if takes_long(step[0])}
+
+    def take_steps(self, steps: list[Any]) -> None:
+        """Takes steps of which these things are known."""
+        self._steps = steps
+        if self.long:
+            self.long = {step[0]: None for step in steps if step[0] in self.long}
 
     def run(
         self,
@@ -292,6 +326,104 @@ class Schedule:
             if last[k] == number:
                 arrays[k] = None
         return results
+
+
+class Recipe:
+    """How schedules of an outline are made (see Note [Outlines] in `flambeau.graph.outline`).
+
+    Steps without what hangs on sizes: (number of the value, its function where that is no view's,
+    operands' places, number of the first operand, place, dtype, places that nobody reads any more).
+    """
+
+    __slots__ = (
+        "bases", "constants", "fills", "kept", "long", "multiplies", "places", "results", "scalars",
+        "size", "steps", "updates",
+    )  # fmt: skip
+
+    def __init__(self, schedule: Schedule) -> None:
+        outline = schedule.program.outline
+        numbers = outline.numbers
+        self.kept: dict[Any, Any] = {}  # what others make of such schedules
+        self.size = len(schedule.start)
+        self.places = [schedule.places.get(v, -1) for v in outline.nodes]
+        at = {place: number for number, place in enumerate(self.places)}  # (all of one shape)
+        self.bases = [(place, at[place], index, dtype) for place, index, _, dtype in schedule.bases]
+        self.scalars = schedule.scalars
+        self.results, self.updates = schedule.results, schedule.updates
+        self.fills, self.multiplies = schedule.fills, schedule.multiplies
+        read = {place for place, _ in self.results} | {place for _, place, _ in self.updates}
+        self.steps: list[Any] = []
+        for node, function, given, _, place, dtype, _, dead in schedule.steps:
+            read.update(given)
+            whole = None if isinstance(node.primitive, View) else function
+            first = at[given[0]] if given else -1
+            self.steps.append((numbers[node], whole, given, first, place, dtype, dead))
+        self.long = [k for k, (number, *_) in enumerate(self.steps) if _may(outline.nodes[number])]
+        self.constants: list[tuple[int, tuple[int, ...], int, int]] = []
+        for node, given in reversed(schedule.constants):
+            place = schedule.places[node]
+            if place in read:
+                read.update(given)
+                first = at[given[0]] if given else -1
+                self.constants.append((numbers[node], given, first, place))
+        self.constants.reverse()
+
+    def prepare(self, schedule: Schedule) -> bool:
+        """Gives a schedule of this outline all but its steps; False where a constant raises."""
+        outline = schedule.program.outline
+        nodes = outline.nodes
+        start: list[Any] = [None] * self.size
+        with np.errstate(all="ignore"):
+            try:
+                for number, given, first, place in self.constants:
+                    node = nodes[number]
+                    function, attrs = made_ready(node, nodes[first])
+                    arrays = [start[k] for k in given]
+                    start[place] = computed(node, function, arrays, attrs or {})
+            except Exception:
+                return False
+        schedule.start = start
+        schedule.bases = [
+            (place, index, nodes[number].shape[0], dtype)
+            for place, number, index, dtype in self.bases
+        ]
+        schedule.scalars, schedule.results, schedule.updates = (
+            self.scalars, self.results, self.updates,
+        )  # fmt: skip
+        schedule.fills, schedule.multiplies = self.fills, self.multiplies
+        schedule.long = {}
+        for k in self.long:
+            node = nodes[self.steps[k][0]]
+            if takes_long(node):
+                schedule.long[node] = None
+        schedule._steps = schedule._places = None
+        return True
+
+    def step(self, outline: Outline, number: int, dead: tuple[int, ...] | None = None) -> Any:
+        """A step of a schedule (`dead`: the places that nobody reads after it, where others do)."""
+        of, function, given, first, place, dtype, unread = self.steps[number]
+        node = outline.nodes[of]
+        attrs: dict[str, Any] | None = node.attrs
+        if function is None:
+            function, attrs = made_ready(node, outline.nodes[first])
+        dead = unread if dead is None else dead
+        step = (node, function, given, attrs, place, dtype, node.shape, dead)
+        leave_to_reference_counts(step)
+        return step
+
+
+def made_ready(node: Value, x: Value) -> tuple[Callable[..., Any], dict[str, Any] | None]:
+    """What computes a node with the first operand x, and its attributes where that needs them."""
+    if isinstance(node.primitive, View):
+        ready = node.primitive.ready(x, node.attrs)
+        if ready is not None:
+            return ready, None
+    return _meaning(node.primitive), node.attrs
+
+
+def _may(v: Value) -> bool:
+    """Whether values like this one may take long."""
+    return v.primitive.family in (ATTENTION, RECURRENCE) or v.primitive.name in LOOPS
 
 
 def _apart(array: Array, bases: Sequence[Array]) -> Array:

@@ -1,0 +1,352 @@
+"""Which of a schedule's steps make up chains of elementwise functions and reductions.
+
+Note: open chains
+    Steps are gone through in their order. A step that can joins the open chain whose values it
+    needs, or opens one. Whatever else needs a value of an open chain closes it: its call comes
+    before that step. So all that a chain reads has been computed before it was opened or joined.
+
+What is decided here is kept for all programs of an outline whose `spaces` are equal, so no more may
+be asked than those tell (see Note [Outlines] in `flambeau.graph.outline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from flambeau.core import dtypes
+from flambeau.core.dtypes import DType
+from flambeau.execute.cpu.math_functions import FUNCTIONS
+from flambeau.execute.cpu.row_kernels import (
+    COLUMN,
+    COLUMN_SUM,
+    FULL,
+    ROW,
+    ROW_MAX,
+    ROW_MIN,
+    ROW_PROD,
+    ROW_SUM,
+    SCALAR,
+    Chain,
+    Member,
+)
+from flambeau.execute.reference.schedule import Schedule
+from flambeau.ops.primitive import ELEMENTWISE
+from flambeau.ops.value import Shape, Value
+
+OTHER = "other"  # broadcast in a way of its own: laid out in full first
+VIEW = "view"  # a member in another shape, of no use within the chain
+FLOATS = ("float32", "float64")
+DTYPES = (*FLOATS, "int64", "int32", "bool")
+ANY_NUMBER = ("add", "sub", "mul", "where", "eq", "ne", "lt", "le", "gt", "ge")
+FLOAT_ONLY = {"div", "neg", "abs", "maximum", "minimum", "fma", "rsqrt", "reciprocal", "sqrt"}
+FLOAT_ONLY |= set(FUNCTIONS) - {"pow", "round_half_even"}
+LOGICAL = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
+REDUCTIONS = {"sum": ROW_SUM, "prod": ROW_PROD, "max": ROW_MAX, "min": ROW_MIN}
+LONGEST_ROW = 1 << 13  # that is summed up in one go
+MOST_MEMBERS = 48
+
+
+class Open:
+    """A chain that steps may still join."""
+
+    def __init__(self, space: Shape) -> None:
+        self.space = space
+        self.rows, self.columns = rows_and_columns(space)
+        self.inputs: list[tuple[str, DType]] = []
+        self.shapes: list[Shape] = []  # what each input is broadcast to
+        self.places: list[int] = []
+        self.known: dict[tuple[int, str], int] = {}
+        self.members: list[Member] = []
+        self.of_place: dict[int, tuple[int, str, Shape]] = {}  # place: member, extent, shape
+        self.steps: list[Any] = []
+        self.closed = False  # or part of another one
+
+    def input(self, place: int, extent: str, dtype: DType, shape: Shape) -> int:
+        extent = FULL if extent == OTHER else extent
+        key = (place, extent)
+        if key not in self.known:
+            self.known[key] = -1 - len(self.inputs)
+            self.inputs.append((extent, dtype))
+            self.shapes.append(shape)
+            self.places.append(place)
+        return self.known[key]
+
+    def add(self, step: Any, member: Member) -> None:
+        self.of_place[step[4]] = (len(self.members), member.extent, step[6])
+        self.members.append(member)
+        self.steps.append(step)
+
+
+def spaces(shapes: Sequence[Shape]) -> tuple[Any, ...]:
+    """What decides about chains of a program besides its outline: which shapes have the same rows
+    and columns, which are one row, and which have long ones.
+    """
+    numbers: dict[tuple[int, int], int] = {}
+    found = []
+    for shape in shapes:
+        space = rows_and_columns(shape)
+        number = numbers.setdefault(space, len(numbers))
+        found.append((number, space[0] == 1, space[1] > LONGEST_ROW))
+    return tuple(found)
+
+
+class Joining:
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.steps: list[Any] = []  # steps, and chains that are closed
+        self.open: dict[int, Open] = {}  # by the places of their members
+        self.readers: dict[tuple[int, int, int], Open] = {}  # by a FULL input and the space
+        self.users: dict[int, list[int]] = {}
+        self.wanted = {place for place, _ in schedule.results}
+        self.wanted |= {place for _, place, _ in schedule.updates}
+        for step in schedule.steps:
+            for place in step[2]:
+                self.users.setdefault(place, []).append(step[4])
+
+    def run(self) -> list[Any]:
+        """The steps that stay, and closed chains between them."""
+        for step in self.schedule.steps:
+            if not self._join(step):
+                for place in step[2]:
+                    if place in self.open:
+                        self._close(self.open[place])
+                self.steps.append(step)
+        while self.open:
+            self._close(next(iter(self.open.values())))
+        return self.steps
+
+    def _close(self, chain: Open) -> None:
+        for place in chain.of_place:
+            del self.open[place]
+        chain.closed = True
+        self.steps.append(chain)
+
+    # ---- joining ---------------------------------------------------------------------------------
+
+    def _join(self, step: Any) -> bool:
+        if step[6] is None:
+            return False  # a call of an earlier time
+        node: Value = step[0]
+        name = node.primitive.name
+        if name == "reshape":
+            return self._rename(step)
+        if name in REDUCTIONS:
+            return self._reduce(step, name)
+        if node.primitive.family != ELEMENTWISE or not _fits(node) or node.size < 2:
+            return False
+        return self._compute_rows(step) or self._compute(step)
+
+    def _rename(self, step: Any) -> bool:
+        """A reshape of a member is the member by another name."""
+        chain = self.open.get(step[2][0])
+        if chain is None:
+            return False
+        number, extent, shape = chain.of_place[step[2][0]]
+        to = step[6]
+        keeps = extent == ROW  # (one for each row, as before)
+        if extent == FULL:
+            keeps = bool(to) and to[-1] == shape[-1]
+        chain.of_place[step[4]] = (number, extent if keeps else VIEW, to)
+        chain.steps.append(step)
+        self.open[step[4]] = chain
+        return True
+
+    def _operand_shapes(self, step: Any) -> list[tuple[int, Shape, DType]]:
+        """(place, shape, dtype) of the operands of a step, as they are broadcast."""
+        found = []
+        for place, v in zip(step[2], step[0].inputs, strict=True):
+            if place != self.schedule.places.get(v):
+                v = v.inputs[0]  # before it was expanded
+            found.append((place, tuple(v.shape), v.dtype))
+        return found
+
+    def _compute_rows(self, step: Any) -> bool:
+        """A function of ROW values of an open chain."""
+        shape = tuple(step[6])
+        chain = None
+        for place in step[2]:
+            known = self.open.get(place)
+            if known is not None and known.of_place[place][1] == ROW:
+                chain = known
+                break
+        if chain is None or prod(shape) != chain.rows or len(chain.members) >= MOST_MEMBERS:
+            return False
+        operands = self._operand_shapes(step)
+        for place, own, _ in operands:
+            member = chain.of_place.get(place)
+            if member is not None and (member[1] != ROW or own != shape):
+                return False
+        return self._add(step, chain, shape, operands, ROW)
+
+    def _compute(self, step: Any) -> bool:
+        """A function of FULL values, in an open chain or a new one."""
+        shape = tuple(step[6])
+        rows, columns = rows_and_columns(shape)
+        operands = self._operand_shapes(step)
+        chain: Open | None = None
+        for place, own, _ in operands:
+            known = self.open.get(place)
+            if known is None:
+                known = self.readers.get((place, rows, columns))
+                if known is None or known.closed:
+                    continue
+            elif known.of_place[place][1] != _extent(own, shape, rows):
+                continue
+            if (known.rows, known.columns) != (rows, columns) or known is chain:
+                continue
+            if chain is None:
+                chain = known if len(known.members) < MOST_MEMBERS else None
+            elif len(chain.members) + len(known.members) < MOST_MEMBERS:
+                self._merge(chain, known)
+        if chain is not None:
+            for place, own, _ in operands:
+                member = chain.of_place.get(place)
+                if member is not None and member[1] != _extent(own, shape, rows):
+                    return False
+        return self._add(step, chain or Open(shape), shape, operands, FULL)
+
+    def _merge(self, chain: Open, other: Open) -> None:
+        """Makes two open chains one."""
+        inputs = [
+            chain.input(place, extent, dtype, shape)
+            for place, (extent, dtype), shape in zip(
+                other.places, other.inputs, other.shapes, strict=True
+            )
+        ]
+        count = len(chain.members)
+        for member in other.members:
+            operands = [k + count if k >= 0 else inputs[-1 - k] for k in member.operands]
+            chain.members.append(replace(member, operands=tuple(operands)))
+        for place, (number, extent, shape) in other.of_place.items():
+            chain.of_place[place] = (number + count, extent, shape)
+            self.open[place] = chain
+        chain.steps += other.steps
+        other.closed = True
+
+    def _add(
+        self,
+        step: Any,
+        chain: Open,
+        shape: Shape,
+        operands: list[tuple[int, Shape, DType]],
+        extent: str,
+    ) -> bool:
+        numbers = []
+        for place, own, dtype in operands:
+            member = chain.of_place.get(place)
+            if member is not None:
+                numbers.append(member[0])
+                continue
+            if place in self.open:
+                self._close(self.open[place])
+            kind = _extent(own, shape, chain.rows if extent == FULL else 1)
+            if extent == ROW:
+                own, kind = (own, SCALAR) if kind == SCALAR else (shape, ROW)
+            numbers.append(chain.input(place, kind, dtype, shape if kind == OTHER else own))
+            if kind == FULL:
+                self.readers[place, chain.rows, chain.columns] = chain
+        member_ = Member(step[0].primitive.name, step[0].dtype, extent, tuple(numbers))
+        chain.add(step, member_)
+        self.open[step[4]] = chain
+        return True
+
+    def _reduce(self, step: Any, name: str) -> bool:
+        node: Value = step[0]
+        x = node.inputs[0]
+        shape, axes = tuple(x.shape), tuple(node.attrs["axes"])
+        if x.dtype.name not in FLOATS or step[2][0] != self.schedule.places.get(x):
+            return False
+        rows, columns = rows_and_columns(shape)
+        if rows == 1 or not shape or x.size < 2:
+            return False
+        if axes == (len(shape) - 1,):
+            kind, extent = REDUCTIONS[name], ROW
+            if name in ("sum", "prod") and columns > LONGEST_ROW:
+                return False
+        elif name == "sum" and axes == tuple(range(len(shape) - 1)):
+            kind, extent = COLUMN_SUM, COLUMN
+        else:
+            return False
+        place = step[2][0]
+        chain = self.open.get(place)
+        if chain is not None and (
+            (chain.rows, chain.columns) != (rows, columns)
+            or chain.of_place[place][1] != FULL
+            or len(chain.members) >= MOST_MEMBERS
+        ):
+            self._close(chain)
+            chain = None
+        if chain is None:
+            chain = Open(shape)
+            number = chain.input(place, FULL, x.dtype, shape)
+        else:
+            number = chain.of_place[place][0]
+        chain.add(step, Member(kind, node.dtype, extent, (number,)))
+        if extent == COLUMN:
+            chain.of_place[step[4]] = (len(chain.members) - 1, VIEW, tuple(step[6]))
+        self.open[step[4]] = chain
+        return True
+
+    # ---- what a closed chain becomes -------------------------------------------------------------
+
+    def chain(self, chain: Open) -> Chain | None:
+        """The chain's text; None where it is not worth a kernel."""
+        names = [m.name for m in chain.members]
+        if len(names) < 2 and COLUMN_SUM not in names:
+            return None
+        results = [number for number, _, _ in self.outputs(chain)]
+        return Chain(tuple(chain.inputs), tuple(chain.members), tuple(dict.fromkeys(results)))
+
+    def outputs(self, chain: Open) -> list[tuple[int, int, Shape]]:
+        """(member, place, shape) of what others than the chain need."""
+        found = []
+        for place, (number, _, shape) in chain.of_place.items():
+            users = self.users.get(place, ())
+            if place in self.wanted or any(user not in chain.of_place for user in users):
+                found.append((number, place, shape))
+        return found
+
+
+def _fits(node: Value) -> bool:
+    """Whether there is code for an elementwise function of these dtypes."""
+    name, operands = node.primitive.name, node.inputs
+    if node.attrs and name != "cast" and name != "where":
+        return False
+    if node.dtype.name not in DTYPES or any(v.dtype.name not in DTYPES for v in operands):
+        return False
+    if name == "where":
+        return operands[0].dtype is dtypes.bool_
+    if name == "cast":
+        return node.dtype.name != "bool" or operands[0].dtype.name in FLOATS
+    if name in LOGICAL:
+        return node.dtype is dtypes.bool_
+    if name in ANY_NUMBER:
+        return operands[0].dtype is not dtypes.bool_
+    return name in FLOAT_ONLY and node.dtype.name in FLOATS
+
+
+def rows_and_columns(shape: Shape) -> tuple[int, int]:
+    """Rows and columns of the values of a shape."""
+    size, columns = prod(shape), shape[-1] if shape else 1
+    if columns == size or columns == 1:
+        return 1, size
+    return size // columns, columns
+
+
+def _extent(own: Shape, shape: Shape, rows: int) -> str:
+    """How an operand's shape is broadcast to a shape."""
+    if own == shape:
+        return FULL
+    if prod(own) == 1:
+        return SCALAR
+    if rows == 1:
+        return OTHER
+    padded = (1,) * (len(shape) - len(own)) + own
+    if padded[-1] == shape[-1] and prod(padded[:-1]) == 1:
+        return COLUMN
+    if padded[-1] == 1 and padded[:-1] == shape[:-1]:
+        return ROW
+    return OTHER
