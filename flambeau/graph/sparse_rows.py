@@ -63,7 +63,7 @@ def with_sparse_rows(program: Program) -> tuple[Program, dict[int, Late]]:
     """The program with such gradients by rows, and the results that are made when somebody looks.
     Results keep their numbers, new ones come last.
     """
-    if not any(_is_sparse(v) for v in program.nodes()):
+    if not any(_is_sparse(v) for v in program.nodes() if v.primitive is put_add):
         return program, {}
     found: dict[Value, _Gradient] = {}
 

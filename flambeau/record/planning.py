@@ -121,7 +121,7 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
             continue
         flat = trace.flat(group)
         changed = not trace.unchanged(group)
-        passed = set(reachable([flat]))
+        passed = _Passed(flat)
         origins = [
             (t.number, value, value in passed)
             for t in views
@@ -131,6 +131,26 @@ def _family_specs(trace: Trace, live: tuple[int, ...]) -> list[FamilySpec]:
         now = flat if changed else None
         specs.append(FamilySpec(numbers, entered, now, base, -1, origins, first))
     return specs
+
+
+class _Passed:
+    """The values that a gradient of `flat` passes. Most that are asked for stand right above it."""
+
+    def __init__(self, flat: Value) -> None:
+        self.flat = flat
+        self.all: set[Value] | None = None
+
+    def __contains__(self, value: Value) -> bool:
+        above = self.flat
+        while above is not value:
+            if len(above.inputs) != 1:
+                break
+            above = above.inputs[0]
+        else:
+            return True
+        if self.all is None:
+            self.all = set(reachable([self.flat]))
+        return value in self.all
 
 
 def _with_history(families: list[FamilySpec]) -> list[Value]:
