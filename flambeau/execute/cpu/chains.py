@@ -265,7 +265,8 @@ class Call:
         arrays = []
         for x, (shape, size) in zip(operands, self.inputs, strict=True):
             if x.size != size:
-                x = np.broadcast_to(x, shape)
+                x, own = np.empty(shape, x.dtype), x
+                x[...] = own
             if type(x) is not np.ndarray or not x.flags.c_contiguous:
                 x = np.ascontiguousarray(x)  # NumPy's scalars are no arrays: the kernel reads heads
             arrays.append(x)

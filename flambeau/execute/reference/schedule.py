@@ -252,12 +252,16 @@ class Schedule:
         """
         arrays = self.start.copy()
         for place, index, extent, kind in self.bases:
-            arrays[place] = decode(bases[index][:extent], kind)
+            array = bases[index]
+            if array.size != extent:
+                array = array[:extent]
+            arrays[place] = decode(array, kind)
         for place, index, number in self.scalars:
             arrays[place] = np.asarray(scalars[index], number)
         node: Any = None
         fills = self.fills
         targets = self.targets(into)
+        stored: dict[int, Array] = {}  # of these, those that are there
         shortcut = None
         if shortcuts is not None and self.long:
             shortcut = shortcuts(self.long, self.kept)
@@ -290,6 +294,7 @@ class Schedule:
                         drawn[:] = result.ravel()
                         result = drawn.reshape(shape)
                     elif place in targets:
+                        stored[place] = targets[place]
                         target = targets[place].reshape(shape)
                         target[...] = result
                         result = target
@@ -300,7 +305,7 @@ class Schedule:
                 error.__dict__["node"] = node  # whoever runs the program can say where it is from
                 raise
             updates = [(b, _apart(encode(arrays[k], kind), bases)) for b, k, kind in self.updates]
-            results = self.written(arrays, into)
+            results = self.written(arrays, into, stored)
         return results, [(b, array.ravel()) for b, array in updates]
 
     def targets(self, into: Sequence[Array] | None) -> dict[int, Array]:
@@ -310,8 +315,12 @@ class Schedule:
         plain = [(k, number) for number, (k, kind) in enumerate(self.results) if kind != bfloat16]
         return {k: into[number] for k, number in reversed(plain)}
 
-    def written(self, arrays: list[Any], into: Sequence[Array] | None) -> list[Array]:
-        """The results, out of the arrays, which go one by one."""
+    def written(
+        self, arrays: list[Any], into: Sequence[Array] | None, stored: dict[int, Array]
+    ) -> list[Array]:
+        """The results, out of the arrays, which go one by one. Those in `stored` are where they
+        belong.
+        """
         last = {k: number for number, (k, _) in enumerate(self.results)}
         results = []
         for number, (k, kind) in enumerate(self.results):
@@ -320,7 +329,7 @@ class Schedule:
                 results.append(np.array(found, order="C"))
             else:
                 target = into[number].reshape(found.shape)
-                if not np.may_share_memory(target, found):  # it is there already
+                if stored.get(k) is not into[number]:
                     target[...] = found
                 results.append(target)
             if last[k] == number:
