@@ -19,12 +19,12 @@ def element_count(shape: Sequence[int]) -> int:
 
 def contiguous_strides(shape: Sequence[int]) -> Strides:
     """Row-major strides; an extent of 0 counts as 1, as PyTorch has it."""
-    strides = [0] * len(shape)
+    strides = []
     step = 1
-    for axis in range(len(shape) - 1, -1, -1):
-        strides[axis] = step
-        step *= max(shape[axis], 1)
-    return tuple(strides)
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= extent or 1
+    return tuple(strides[::-1])
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -65,6 +65,8 @@ def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether the layout is a permutation of a contiguous one: no gaps, no overlap."""
+    if is_contiguous(shape, strides):
+        return True
     order = memory_order(shape, strides)
     return is_contiguous([shape[a] for a in order], [strides[a] for a in order])
 

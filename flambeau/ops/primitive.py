@@ -82,11 +82,10 @@ class Primitive:
     def __call__(self, *inputs: Value, **attrs: Any) -> Value:
         shape, dtype = self.rule(*inputs, **attrs)
         tracked = False
-        if self.differentiable and (dtype.is_floating_point or dtype.is_complex):
-            for operand in inputs:
-                if operand.tracked:
-                    tracked = True
-                    break
+        for operand in inputs:
+            if operand.tracked:
+                tracked = self.differentiable and (dtype.is_floating_point or dtype.is_complex)
+                break
         return Value(self, inputs, attrs, shape, dtype, tracked)
 
     def __repr__(self) -> str:

@@ -132,11 +132,12 @@ _history = History()
 
 def constant(value: Scalar, dtype: DType) -> Value:
     """A 0-d constant of `dtype`."""
-    return constant_(value=value, dtype=dtype)
+    return Value(constant_, (), {"value": value, "dtype": dtype}, (), dtype, False)
 
 
 def program_input(role: str, index: Any, shape: Shape, dtype: DType) -> Value:
-    return input_(role=role, index=index, shape=shape, dtype=dtype)
+    attrs = {"role": role, "index": index, "shape": shape, "dtype": dtype}
+    return Value(input_, (), attrs, shape, dtype, False)
 
 
 def leaf(data: Value, number: int) -> Value:

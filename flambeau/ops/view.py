@@ -54,6 +54,11 @@ class Reshape(View):
 
     name = "reshape"
 
+    def __call__(self, *inputs: Value, **attrs: Any) -> Value:
+        (x,), shape = inputs, attrs["shape"]  # the short way: most values are such
+        assert element_count(shape) == element_count(x.shape), (x, attrs)
+        return Value(self, inputs, attrs, shape, x.dtype, x.tracked)
+
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         assert element_count(attrs["shape"]) == inputs[0].size, (inputs[0], attrs)
         return attrs["shape"], inputs[0].dtype

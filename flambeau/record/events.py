@@ -378,7 +378,7 @@ class GradModeOp(Event):
     __slots__ = ()
 
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
-        trace.grad_mode = key[1]
+        trace.set_grad_mode(key[1])
 
 
 class RandomOp(Event):

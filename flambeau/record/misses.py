@@ -74,16 +74,20 @@ def miss(rec: Recording, key: Any) -> State:
 
 def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
     """Writes down what an event made of the trace."""
-    state.effects = tuple((n, m) for n, m in trace.take_changes() if n < first)
-    state.metas = tuple(record.meta for record in trace.tensors[first:])
-    state.meta = state.metas[0] if state.metas else None
-    leave_to_reference_counts(state.metas)
-    changed = [meta for _, meta in state.effects]
-    state.tracked = state.tracked or any(m.requires_grad for m in (*state.metas, *changed))
+    if trace.changed:
+        state.effects = tuple([(n, m) for n, m in trace.take_changes() if n < first])
+    new = [record.meta for record in trace.tensors[first:]]
+    if new:
+        state.metas, state.meta = tuple(new), new[0]
+        leave_to_reference_counts(state.metas)
+    if not state.tracked:
+        new += [meta for _, meta in state.effects]
+        state.tracked = any([meta.requires_grad for meta in new])
     state.number = first
-    state.count = len(trace.tensors)
-    tables: tuple[Any, ...] = (trace.bases, trace.scalars, trace.histories, trace.cuts)
-    state.lengths = tuple(len(table) for table in tables)
+    state.count = first + len(state.metas)
+    lengths = len(trace.bases), len(trace.scalars), len(trace.histories), len(trace.cuts)
+    if lengths != state.lengths:  # (else its parent's)
+        state.lengths = lengths
     state.extra = extra
     if not _entering(state.key) and not getattr(extra, "provisional", False):
         state.ops += 1

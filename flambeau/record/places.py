@@ -12,11 +12,21 @@ from typing import Any, NamedTuple
 from flambeau.core.notice import PACKAGE
 from flambeau.ops.value import leave_to_reference_counts
 
-# The code of `Module.__call__`: the floor of modules puts it here.
-MODULE_CALLS: set[CodeType] = set()
+
+
+class ModuleCall:
+    """The code of `Module.__call__`: the floor of modules puts it here."""
+
+    code: CodeType | None = None
+
+
 _warned: dict[Any, Any] = {}
-# By the code that calls the outermost module, and all modules: their path, and what they were.
-_paths: dict[tuple[Any, ...], tuple[str, tuple[weakref.ref[Any], ...]]] = {}
+# Code is known by its address here: its hash goes through all the constants that it holds.
+# By the code that calls the outermost module, and all modules: their path, what they were, and that
+# code.
+_paths: dict[tuple[int, ...], tuple[str, tuple[weakref.ref[Any], ...], CodeType | None]] = {}
+# By the user's code, the place in it and the path of the modules: what was found, and that code.
+_places: dict[tuple[int, int, str], tuple[Place, CodeType]] = {}
 MANY_PATHS = 10_000
 
 
@@ -35,20 +45,28 @@ class Place(NamedTuple):
 def users_place() -> Place | None:
     """The place outside this package that the caller was called from."""
     frame: FrameType | None = sys._getframe(1)
-    found: tuple[str, int] | None = None
-    calls: list[tuple[Any, FrameType | None]] = []
+    module_call = ModuleCall.code
+    users: FrameType | None = None
+    calls: list[FrameType] = []
     while frame is not None:
         code = frame.f_code
-        if code in MODULE_CALLS:
-            calls.append((frame.f_locals.get("self"), frame.f_back))
-        elif found is None and not code.co_filename.startswith(PACKAGE):
-            found = code.co_filename, frame.f_lineno
+        if code is module_call:
+            calls.append(frame)
+        elif users is None and not code.co_filename.startswith(PACKAGE):
+            users = frame
         frame = frame.f_back
-    if found is None:
+    if users is None:
         return None
-    place = Place(*found, _path(calls))
-    leave_to_reference_counts(place)
-    return place
+    code, path = users.f_code, _path(calls) if calls else ""
+    key = (id(code), users.f_lasti, path)
+    known = _places.get(key)
+    if known is None:
+        known = Place(code.co_filename, users.f_lineno, path), code
+        leave_to_reference_counts(known[0])
+        if len(_places) >= MANY_PATHS:
+            _places.clear()
+        _places[key] = known
+    return known[0]
 
 
 def warn_user(words: str, category: type[Warning] = UserWarning) -> None:
@@ -60,17 +78,16 @@ def warn_user(words: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn_explicit(words, category, place.file, place.line, registry=_warned)
 
 
-def _path(calls: list[tuple[Any, FrameType | None]]) -> str:
-    """The names of nested modules, the innermost first in `calls`."""
-    if not calls:
-        return ""
-    caller = calls[-1][1]
+def _path(calls: list[FrameType]) -> str:
+    """The names of the modules that the frames, the innermost first, call."""
+    caller = calls[-1].f_back
     while caller is not None and caller.f_code.co_filename.startswith(PACKAGE):
         caller = caller.f_back
-    modules = [module for module, _ in calls]
-    key = (None if caller is None else caller.f_code, *map(id, modules))
+    modules = [frame.f_locals.get("self") for frame in calls]
+    code = None if caller is None else caller.f_code
+    key = (id(code), *map(id, modules))
     known = _paths.get(key)
-    if known is not None and all(ref() is module for ref, module in zip(known[1], modules)):
+    if known is not None and all([ref() is module for ref, module in zip(known[1], modules)]):
         return known[0]
     module = modules[-1]
     parts = [_variable(module, caller)]
@@ -80,7 +97,7 @@ def _path(calls: list[tuple[Any, FrameType | None]]) -> str:
     path = ".".join(parts)
     if len(_paths) >= MANY_PATHS:
         _paths.clear()
-    _paths[key] = path, tuple(map(weakref.ref, modules))
+    _paths[key] = path, tuple(map(weakref.ref, modules)), code
     return path
 
 

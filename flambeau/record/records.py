@@ -111,9 +111,21 @@ class TensorRecord:
     the next write, gradients reach it by way of the views that it was made from. `output` is a
     view's number among those made with it (else -1), `seen` the storage's version when it was made
     or entered. `first`: whether the others of its family are views of it (None: as made here).
+    `plain` is (version, value) of what it shows without history, where that was asked for.
     """
 
-    __slots__ = ("first", "group", "meta", "number", "output", "own", "retains", "seen", "storage")
+    __slots__ = (
+        "first",
+        "group",
+        "meta",
+        "number",
+        "output",
+        "own",
+        "plain",
+        "retains",
+        "seen",
+        "storage",
+    )
 
     def __init__(self, number: int, meta: Meta, storage: StorageRecord, group: Group) -> None:
         self.number = number
@@ -127,6 +139,7 @@ class TensorRecord:
         self.retains = False
         self.first: bool | None = None
         self.own: tuple[int, Value] | None = None
+        self.plain: tuple[int, Value] | None = None
         self.output = -1
         self.seen = 0
         leave_to_reference_counts(self)

@@ -256,7 +256,8 @@ class Trace:
             assert meta.is_leaf, meta
             group.leaf = len(self.leaves)
             self.leaves.append(number)
-            group.flat = source.leaf(storage.data, group.leaf)
+            if self.grad_mode:  # (else hardly anybody asks for it)
+                group.flat = source.leaf(storage.data, group.leaf)
         record = TensorRecord(number, meta, storage, group)
         self.entered.add(number)
         self.tensors.append(record)
@@ -268,6 +269,9 @@ class Trace:
         """
         old, extent = storage.data, storage.size
         assert old is not None
+        for tensor in self.tensors:
+            if tensor.storage is storage and tensor.group.leaf is not None:
+                self.flat(tensor.group)
         storage.size = size
         if old.primitive is source.input_ and old.attrs["role"] == "base":
             storage.data = source.program_input("base", storage.base, (size,), storage.dtype)
@@ -398,6 +402,14 @@ class Trace:
         self.scalars.append(dtype)
         return source.program_input("scalar", len(self.scalars) - 1, (), dtype)
 
+    def set_grad_mode(self, mode: bool) -> None:
+        """Grad mode from here on. Leaves are older than what is made of them (`marks`)."""
+        if mode and not self.grad_mode:
+            for group in [self.tensors[number].group for number in self.leaves]:
+                if group.leaf is not None:
+                    self.flat(group)
+        self.grad_mode = mode
+
     # ---- reading and writing ---------------------------------------------------------------------
 
     def data(self, storage: StorageRecord) -> Value:
@@ -409,7 +421,9 @@ class Trace:
     def flat(self, group: Group) -> Value:
         """The group's elements now, flat, with history."""
         self._synchronise(group)
-        if group.flat is None:
+        if group.flat is None and group.leaf is not None:
+            group.flat = source.leaf(_untracked(self.data(group.storage)), group.leaf)
+        elif group.flat is None:
             for (shape, strides, offset), value in group.values.items():
                 if offset == 0 and value.size == group.storage.size and is_dense(shape, strides):
                     group.flat = flatten(value, shape, strides)
@@ -487,7 +501,7 @@ class Trace:
         self._synchronise(group)
         value = self._own_value(tensor)
         if value is None:
-            value = layout_value(self.flat(group), *tensor.layout)
+            value = _shown(self.flat(group), tensor.meta)
             group.values[tensor.layout] = value
             self._note(value, tensor, tensor.meta.grad_name or "")
         return value
@@ -526,11 +540,23 @@ class Trace:
 
     def read(self, number: int) -> Value:
         """The tensor's value as ops see it now."""
-        self.check_current(number)
+        if self.grad_mode:
+            self.check_current(number)
+            return self.tracked_value(number)
+        tensor = self.tensors[number]
+        if tensor.group.leaf is not None:
+            return self._data_value(tensor)
         value = self.tracked_value(number)
-        if value.tracked and not self.grad_mode:
-            return source.detach(value)
-        return value
+        return source.detach(value) if value.tracked else value
+
+    def _data_value(self, tensor: TensorRecord) -> Value:
+        """What a tensor shows of its memory now, without history: a leaf's, outside of autograd."""
+        version, known = tensor.storage.version, tensor.plain
+        if known is None or known[0] != version:
+            value = _shown(_untracked(self.data(tensor.storage)), tensor.meta)
+            self._note(value, tensor, tensor.meta.grad_name or "")
+            tensor.plain = known = version, value
+        return known[1]
 
     def read_before_write(self, number: int) -> Value:
         """What an in-place op reads of its target: its derivative may use it after the write
@@ -719,12 +745,21 @@ def flatten(value: Value, shape: Shape, strides: Strides) -> Value:
     return value if value.ndim == 1 else view.reshape(value, shape=(value.size,))
 
 
+def _shown(flat: Value, meta: Meta) -> Value:
+    """The value that a tensor shows of flat elements."""
+    if meta.steps is None and meta.numel == flat.shape[0] and not meta.offset and meta.numel:
+        return view.reshape(flat, shape=meta.extents)
+    return layout_value(flat, *meta.layout)
+
+
 def layout_value(flat: Value, shape: Shape, strides: Strides, offset: int) -> Value:
     """The value that a layout shows of flat elements, by the simplest views."""
     size = element_count(shape)
     if size and is_dense(shape, strides):
         if offset or size != flat.shape[0]:
             flat = view.slice_(flat, starts=(offset,), sizes=(size,), steps=(1,))
+        if is_contiguous(shape, strides):
+            return view.reshape(flat, shape=tuple(shape))
         order = memory_order(shape, strides)
         value = view.reshape(flat, shape=tuple(shape[a] for a in order))
         if order == tuple(range(len(shape))):

@@ -15,7 +15,7 @@ from flambeau.nn.modules.state import StateMixin, type_name
 from flambeau.nn.modules.state import _IncompatibleKeys as _IncompatibleKeys
 from flambeau.nn.modules.tree import TreeMixin
 from flambeau.record.changes import CHANGES
-from flambeau.record.places import MODULE_CALLS
+from flambeau.record.places import ModuleCall
 
 M = TypeVar("M", bound="Module")
 
@@ -527,4 +527,4 @@ def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHan
     return _register_globally(hooks.global_backward_hooks, hook)
 
 
-MODULE_CALLS.add(Module.__call__.__code__)
+ModuleCall.code = Module.__call__.__code__
