@@ -199,13 +199,13 @@ def _check_numbers(
 ) -> None:
     if isinstance(groups, float) or not hasattr(groups, "__index__"):
         raise TypeError(f"argument 'groups' must be int, not {type(groups).__name__}")
-    if any(s <= 0 for s in stride):
+    if min(stride) <= 0:
         raise RuntimeError("non-positive stride is not supported")
-    if any(p < 0 for p in padding):
+    if min(padding) < 0:
         raise RuntimeError("negative padding is not supported")
-    if any(p < 0 for p in output_padding):
+    if min(output_padding, default=0) < 0:
         raise RuntimeError("negative output_padding is not supported")
-    if any(d <= 0 for d in dilation):
+    if min(dilation) <= 0:
         raise RuntimeError(f"dilation should be greater than zero, but got {list(dilation)}")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
@@ -295,7 +295,7 @@ def convolution_value(
     kernel = w.shape[2:]
     low, high = _paddings(padding, kernel, steps, dilations)
     _check_numbers(steps, low, dilations, groups)
-    if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64 and any(d > 1 for d in dilations):
+    if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64 and max(dilations) > 1:
         raise not_implemented("slow_conv_dilated<>", x.dtype)
     batched = x if x.ndim == rank + 2 else view.reshape(x, shape=(1, *x.shape))
     _check_channels(batched, w, b, groups, False)

@@ -116,6 +116,8 @@ def hashable(given: Any) -> Any:
 
 def sizes(given: Any, rank: int, what: str, op: str) -> Shape:
     """One integer or `rank` of them, as a tuple."""
+    if type(given) is int and rank > 0:
+        return (given,) * rank
     parts = tuple(given) if isinstance(given, (tuple, list)) else (given,)
     for part in parts:
         if isinstance(part, float) or not hasattr(part, "__index__"):

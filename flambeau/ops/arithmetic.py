@@ -18,6 +18,7 @@ from flambeau.ops.value import Operand, Scalar, Shape, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeGuard
 
 
 HALVES = (dtypes.float16, dtypes.bfloat16)
@@ -84,7 +85,16 @@ def apply(primitive: Primitive, operands: Sequence[Operand], dtype: DType) -> Va
     return primitive(*broadcast(*[as_value(v, dtype) for v in operands]))
 
 
+def _is_plain(v: Operand) -> TypeGuard[Value]:
+    """Whether an operand is a float32 value: two of them need no promotion (no run-time number is
+    one).
+    """
+    return isinstance(v, Value) and v.dtype is dtypes.float32
+
+
 def binary(primitive: Primitive, a: Operand, b: Operand) -> Value:
+    if _is_plain(a) and _is_plain(b):
+        return primitive(a, b) if a.shape == b.shape else primitive(*broadcast(a, b))
     return apply(primitive, (a, b), promoted_dtype(a, b))
 
 
@@ -113,6 +123,8 @@ def sub(a: Operand, b: Operand) -> Value:
 
 
 def mul(a: Operand, b: Operand) -> Value:
+    if _is_plain(a) and _is_plain(b):
+        return binary(elementwise.mul, a, b)
     dtype = promoted_dtype(a, b)
     finer = dtype in HALVES and ((is_scalar(a) and _is_finer(a, dtype)) or _is_finer(b, dtype))
     return _rounded_once(elementwise.mul, a, b, dtype) if finer else binary(elementwise.mul, a, b)
@@ -120,6 +132,8 @@ def mul(a: Operand, b: Operand) -> Value:
 
 def div(a: Operand, b: Operand) -> Value:
     """True division: integers become floats."""
+    if _is_plain(a) and _is_plain(b):
+        return binary(elementwise.div, a, b)
     dtype = float_dtype(a, b)
     if dtype in HALVES and _is_finer(b, dtype):
         return _rounded_once(elementwise.div, as_value(a, dtype), b, dtype)

@@ -85,7 +85,8 @@ class Permute(View):
     name = "permute"
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
-        return tuple(inputs[0].shape[a] for a in attrs["order"]), inputs[0].dtype
+        shape = inputs[0].shape
+        return tuple([shape[a] for a in attrs["order"]]), inputs[0].dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         order = attrs["order"]
@@ -110,11 +111,10 @@ class Expand(View):
     name = "expand"
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
-        assert all(a in (1, b) for a, b in zip(inputs[0].shape, attrs["shape"], strict=True)), (
-            inputs,
-            attrs,
-        )
-        return attrs["shape"], inputs[0].dtype
+        x, shape = inputs[0], attrs["shape"]
+        fits = [n == 1 or n == extent for n, extent in zip(x.shape, shape, strict=True)]
+        assert False not in fits, (x, attrs)
+        return shape, x.dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         shape = inputs[0].shape

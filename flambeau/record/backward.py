@@ -47,7 +47,7 @@ class _Pass:
     used: list[tuple[int, Value]] = field(default_factory=list)
     constant: list[tuple[int, Value]] = field(default_factory=list)  # used nothing but constants
     visited: list[tuple[int, Value]] = field(default_factory=list)
-    imports: dict[tuple[int, Value], Value] = field(default_factory=dict)
+    imports: dict[int, dict[Value, Value]] = field(default_factory=dict)  # per position
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
@@ -62,9 +62,10 @@ class _Pass:
             )
             cuts = self.trace.cuts
         else:
+            known = self.imports.setdefault(position, {})
             pass_ = Reverse(
                 lambda value, used: self._visit(position, value, used),
-                lambda value: self._import(position, value),
+                lambda value: known.get(value) or self._import(position, value),
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
@@ -192,7 +193,8 @@ class _Pass:
         """A value of an earlier program in this one: recomputed where that costs nothing, else
         read.
         """
-        found = self.imports.get((position, value))
+        imports = self.imports.setdefault(position, {})
+        found = imports.get(value)
         if found is None:
             trace = self.chain.links[position].trace  # type: ignore[union-attr]
             found = imported(
@@ -203,7 +205,7 @@ class _Pass:
             if found.tracked and not known and self.create_graph and shown:
                 # A tensor's value: derivatives may be asked for there, hooks may come to stand.
                 found = self._with_history(position, value, source.detach(found))
-            self.imports[position, value] = found
+            imports[value] = found
             self.sources[found] = value
         return found
 

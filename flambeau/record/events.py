@@ -139,7 +139,7 @@ class PureOp(Event):
         name = self.grad_name_of(operands, key[-1] or ())
         for value in result if isinstance(result, tuple) else (result,):
             strides = self.strides(trace, key, value.shape, value.dtype)
-            if any(value is operand for operand in operands):
+            if value in operands:
                 value = _copied(value)
             trace.new_tensor(value, strides=strides, grad_name=name)
 

@@ -27,18 +27,17 @@ def miss(rec: Recording, key: Any) -> State:
     """The state after an event that this place has not seen yet. Raises Flushed when it must flush
     first.
     """
-    if not LOCAL.levels and (
-        rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec)
-    ):
-        flush()
-        raise Flushed
-    if rec.state.ops and not LOCAL.levels and goes_apart(rec, key):
-        flush()
-        LOCAL.apart = weakref.ref(LOCAL.rec)
-        raise Flushed
-    if not LOCAL.levels and ends_round(rec, key):
-        flush()
-        raise Flushed
+    if not LOCAL.levels:
+        if rec.state.ended or (OPTIONS.sync and rec.state.ops) or must_flush(rec):
+            flush()
+            raise Flushed
+        if rec.state.ops and goes_apart(rec, key):
+            flush()
+            LOCAL.apart = weakref.ref(LOCAL.rec)
+            raise Flushed
+        if ends_round(rec, key):
+            flush()
+            raise Flushed
     if rec.state.apart is not None and rec.state.apart.get(key) == WHOLE:
         _begin_whole()
     start = perf_counter()
@@ -55,7 +54,9 @@ def miss(rec: Recording, key: Any) -> State:
         explain(error, trace, key, first, users_place())
         raise
     state = State(before, key)
-    state.place = users_place()
+    # What enters does so for the op that follows: that stands at the same place.
+    state.place = trace.place or users_place()
+    trace.place = state.place if _entering(key) else None
     fill_state(state, trace, first, extra)
     if trace.parts and ((LOCAL.grad_mode and state.tracked) or trace.parts_written()):
         if before.apart is None:
@@ -82,7 +83,7 @@ def fill_state(state: State, trace: Trace, first: int, extra: Any) -> None:
         leave_to_reference_counts(state.metas)
     if not state.tracked:
         new += [meta for _, meta in state.effects]
-        state.tracked = any([meta.requires_grad for meta in new])
+        state.tracked = True in [meta.requires_grad for meta in new]
     state.number = first
     state.count = first + len(state.metas)
     lengths = len(trace.bases), len(trace.scalars), len(trace.histories), len(trace.cuts)

@@ -13,7 +13,6 @@ from flambeau.core.notice import PACKAGE
 from flambeau.ops.value import leave_to_reference_counts
 
 
-
 class ModuleCall:
     """The code of `Module.__call__`: the floor of modules puts it here."""
 
@@ -87,7 +86,7 @@ def _path(calls: list[FrameType]) -> str:
     code = None if caller is None else caller.f_code
     key = (id(code), *map(id, modules))
     known = _paths.get(key)
-    if known is not None and all([ref() is module for ref, module in zip(known[1], modules)]):
+    if known is not None and all(ref() is module for ref, module in zip(known[1], modules)):
         return known[0]
     module = modules[-1]
     parts = [_variable(module, caller)]

@@ -85,6 +85,7 @@ class Trace:
         self.functions: dict[Value, FunctionRecord] = {}  # by their cut
         self.event = ""
         self.name = ""  # of the event
+        self.place: Any = None  # where it stands, if it was recorded just now and only entered
         self.levels: list[Any] = []  # the calls of vmap under way (see `mapping`)
         # With `watch_nan`: (order of values, forward value, its trace) where derivatives begin.
         self.derived: list[tuple[int, Value, Trace]] = []
@@ -95,7 +96,8 @@ class Trace:
 
     def enter(self, meta: Meta) -> TensorRecord:
         """A tensor from outside over a storage new to the recording."""
-        size = storage_extent(meta.shape, meta.strides)
+        rows = meta.steps is None
+        size = meta.numel if rows else storage_extent(meta.shape, meta.strides)
         storage = StorageRecord(meta.dtype, size, len(self.bases))
         self.bases.append(storage)
         return self._enter(meta, storage)
@@ -301,7 +303,8 @@ class Trace:
         """A tensor with a new storage that holds `value`, dense with the given strides."""
         if not self.grad_mode and value.tracked:
             value = source.detach(value)
-        nbytes = value.size * value.dtype.itemsize
+        size, tracked = value.size, value.tracked
+        nbytes = size * value.dtype.itemsize
         if nbytes >= HOPELESS:
             raise RuntimeError(too_large(tuple(value.shape), nbytes))
         value = self._of_its_own(value)
@@ -310,11 +313,11 @@ class Trace:
             value.shape,
             strides,
             0,
-            value.tracked,
-            not value.tracked,
-            grad_name if value.tracked else None,
+            tracked,
+            not tracked,
+            grad_name if tracked else None,
         )
-        storage = StorageRecord(value.dtype, value.size, None)
+        storage = StorageRecord(value.dtype, size, None)
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
         group.values[record.layout] = group.home = value
