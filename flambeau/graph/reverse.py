@@ -105,13 +105,16 @@ class Reverse:
     def _differentiate(self, value: Value, ct: Value) -> None:
         if value.primitive.name == "dot" and self._attend(value, ct):
             return
-        translate = self._translate
-        out = translate(value) if translate else value
-        inputs = [translate(v) for v in value.inputs] if translate else list(value.inputs)
+        translate, primitive = self._translate, value.primitive
+        out, inputs = value, list(value.inputs)
+        if translate and primitive.looks_at_result:
+            out = translate(value)
+        if translate and primitive.looks_at_operands:
+            inputs = [translate(v) for v in inputs]
         before = latest_order()
         if self.began is not None:
             self.began(before, value)
-        cotangents = value.primitive.vjp(ct, out, *inputs, **value.attrs)
+        cotangents = primitive.vjp(ct, out, *inputs, **value.attrs)
         if self._visit is not None:
             used = forward_uses(
                 [

@@ -27,6 +27,7 @@ class Dot(Primitive):
     """[batch.., m, k] times [batch.., k, n] (equal batch axes)."""
 
     name, family = "dot", CONTRACTION
+    looks_at_result = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         a, b = inputs
@@ -73,6 +74,7 @@ class Conv(Primitive):
     """
 
     name, family = "conv", CONTRACTION
+    looks_at_result = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         x, w = inputs

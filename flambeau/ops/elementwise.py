@@ -142,6 +142,18 @@ class Binary(Elementwise):
         return inner_loops.elements(self._function, v)
 
 
+class Linear(Binary):
+    """A sum or a difference."""
+
+    looks_at_result = looks_at_operands = False
+
+
+class Product(Binary):
+    """A product: its derivative looks at the factors."""
+
+    looks_at_result = False
+
+
 class Compare(Binary):
     """A comparison: the result is bool."""
 
@@ -155,6 +167,7 @@ class Cast(Elementwise):
     """Conversion to another dtype (float to integer truncates; to bool tests for non-zero)."""
 
     name = "cast"
+    looks_at_result = looks_at_operands = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, attrs["dtype"]
@@ -536,9 +549,9 @@ def _shift(left: bool) -> Callable[[Array, Array], Array]:
     return apply
 
 
-add = Binary("add", _bool_safe(np.add, np.logical_or), lambda ct, a, b, out: (ct, ct))
-sub = Binary("sub", np.subtract, lambda ct, a, b, out: (ct, neg(ct)))
-mul = Binary(
+add = Linear("add", _bool_safe(np.add, np.logical_or), lambda ct, a, b, out: (ct, ct))
+sub = Linear("sub", np.subtract, lambda ct, a, b, out: (ct, neg(ct)))
+mul = Product(
     "mul",
     _bool_safe(np.multiply, np.logical_and),
     lambda ct, a, b, out: (ar.mul(ct, _conj(b)), ar.mul(ct, _conj(a))),

@@ -117,6 +117,7 @@ class Take(Primitive):
     """Rows index[...] of x [n, *rest]: shape index.shape + rest."""
 
     name, family = "take", INDEXED
+    looks_at_result = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[1].shape + inputs[0].shape[1:], inputs[0].dtype
@@ -147,6 +148,7 @@ class PutAdd(Primitive):
     """x [n, *rest] with the third operand's rows added at index (repeated ones in order)."""
 
     name, family = "put_add", INDEXED
+    looks_at_result = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         x, index, rows = inputs

@@ -47,6 +47,10 @@ class Primitive:
     name: ClassVar[str]
     family: ClassVar[str]
     differentiable: ClassVar[bool] = True
+    # Whether the derivative looks at the elements of the result, and of the operands, or at their
+    # extents and dtypes alone: those of earlier programs have not to be brought then.
+    looks_at_result: ClassVar[bool] = True
+    looks_at_operands: ClassVar[bool] = True
     # Whether operands may all have more axes in front: `axis` and `axes` then count on from there.
     leads: ClassVar[bool] = False
 

@@ -96,6 +96,7 @@ class Relink(Primitive):
 
     name, family = "relink", VIEW
     leads = True
+    looks_at_result = looks_at_operands = False
 
     def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
         return inputs[0].shape, inputs[0].dtype

@@ -19,6 +19,7 @@ Ready = Callable[[Array], Array]
 
 class View(Primitive):
     family = VIEW
+    looks_at_result = looks_at_operands = False
 
     def ready(self, x: Value | Array, attrs: dict[str, Any]) -> Ready | None:
         """`reference` for one operand of these extents, with all that can be known before the
