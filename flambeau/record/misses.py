@@ -54,9 +54,10 @@ def miss(rec: Recording, key: Any) -> State:
         explain(error, trace, key, first, users_place())
         raise
     state = State(before, key)
-    # What enters does so for the op that follows: that stands at the same place.
+    # A tensor that enters by itself does so for the op that follows, which stands at the same
+    # place. (Tensors that enter together do so for several.)
     state.place = trace.place or users_place()
-    trace.place = state.place if _entering(key) else None
+    trace.place = state.place if isinstance(key, Meta) else None
     fill_state(state, trace, first, extra)
     if trace.parts and ((LOCAL.grad_mode and state.tracked) or trace.parts_written()):
         if before.apart is None:
