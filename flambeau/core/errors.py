@@ -35,14 +35,16 @@ WRITTEN_TWICE = (
 )
 
 
-def not_a_tensor(name: str, argument: str, position: int, operand: object) -> TypeError:
-    """PyTorch's error for an operand that should be a tensor."""
-    kind = type(operand)
-    # Types made in C bear their module's name in PyTorch's messages: numpy.ndarray.
-    made_in_python = kind.__flags__ & (1 << 9) or kind.__module__ == "builtins"
-    word = kind.__name__ if made_in_python else f"{kind.__module__}.{kind.__name__}"
-    return TypeError(
-        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {word}"
+def not_a_tensor(name: str, argument: str, position: int, operand: object) -> Exception:
+    """PyTorch's error for an operand that should be a tensor: what its parser says of the user's
+    call, or in the words of the op.
+    """
+    from flambeau.core.calls import misgiven
+    from flambeau.core.signatures import type_word
+
+    return misgiven() or TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+        f"{type_word(operand)}"
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Strides, elementwise_strides
 from flambeau.functional import pointwise
@@ -28,7 +29,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import not_implemented, other_names, refuse_numbers
+from flambeau.functional.options import checked_call, not_implemented, other_names, refuse_numbers
 from flambeau.functional.pointwise import SUB, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -363,6 +364,7 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
     return result if out is None else write_out(result, out, beside=(input,))
 
 
+@checked_call
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
     return unary(TANHSHRINK, input)
@@ -376,6 +378,7 @@ def softplus(
     return result if out is None else write_out(result, out, beside=(input,))
 
 
+@checked_call
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     return unary(SOFTSIGN, input)
@@ -397,6 +400,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return THRESHOLD(input, inplace, (threshold, value))
 
 
+@checked_call
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,
@@ -468,9 +472,13 @@ PRELU = PureOp("prelu", _prelu, "PreluKernelBackward0", preserves=True)
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where positive, weight * x elsewhere; one weight, or one per channel (dimension 1)."""
-    if not isinstance(weight, Tensor):
-        raise not_a_tensor("prelu", weight, "weight", 2)
-    return binary(PRELU, input, weight)
+    try:
+        if not isinstance(weight, Tensor):
+            raise not_a_tensor("prelu", weight, "weight", 2)
+        return binary(PRELU, input, weight)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _glu(x: Value, dim: int) -> Value:
@@ -502,6 +510,7 @@ class HalvingOp(PureOp):
 GLU = HalvingOp("glu", _glu, "GluBackward0")
 
 
+@checked_call
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along dim times the sigmoid of the second."""
     return unary(GLU, input, (dim,))

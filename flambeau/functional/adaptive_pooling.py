@@ -17,7 +17,7 @@ from flambeau.functional.neural import (
     widened,
     zeros_from,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, checked_call, not_implemented
 from flambeau.functional.pooling import (
     Geometry,
     axis_numbers,
@@ -150,6 +150,7 @@ def _adaptive_avg_function(rank: int) -> Callable[..., Tensor]:
     # PyTorch's name for output size 1.
     whole = pooling_op(rank, name, _adaptive_avg(name), "MeanBackward1")
 
+    @checked_call
     def pool(input: Tensor, output_size: Any) -> Tensor:
         size = hashable(output_size)
         one = rank > 1 and size in (1, (1,) * rank)
@@ -165,6 +166,7 @@ def _adaptive_max_function(rank: int) -> tuple[Callable[..., Any], Callable[...,
     plain = pooling_op(rank, name, _adaptive_max(name, False), pool_grad_name(name))
     indexed = pooling_op(rank, name, _adaptive_max(name, True), pool_grad_name(name))
 
+    @checked_call
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         if return_indices:
             return tuple(record_many(indexed, (input,), (hashable(output_size),)))

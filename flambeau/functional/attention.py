@@ -15,6 +15,7 @@ from flambeau.functional.neural import (
     record,
     widened,
 )
+from flambeau.functional.options import checked_call
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -251,6 +252,7 @@ WEIGHTS = NamedOp("scaled_dot_product_attention", _attention_weights, lambda *_:
 APPLY = NamedOp("scaled_dot_product_attention", _apply_weights, lambda *_: "UnsafeViewBackward0")
 
 
+@checked_call
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.shapes import Shape, Strides, wrap_axis
 from flambeau.functional.options import other_names
 from flambeau.functional.views import ALIAS, integers, show
@@ -32,8 +33,12 @@ REVERSED: tuple[tuple[Shape], ...] = ((),), ((0,),), ((1, 0),)  # attributes by 
 
 def permute(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
     """The view whose dimension i is dims[i] of the input."""
-    order = integers(given if dims is None else (dims,), "permute", "dims")
-    return show(PERMUTE, input, _order(len(input._meta.extents), order))
+    try:
+        order = integers(given if dims is None else (dims,), "permute", "dims")
+        return show(PERMUTE, input, _order(len(input._meta.extents), order))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @lru_cache(maxsize=1 << 10)
@@ -54,12 +59,16 @@ def _order(rank: int, given: Shape) -> tuple[Shape]:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """The view with two dimensions swapped."""
-    rank = len(input._meta.extents)
-    a, b = wrap_axis(dim0, rank), wrap_axis(dim1, rank)
-    order = list(range(rank))
-    if rank:
-        order[a], order[b] = b, a
-    return show(TRANSPOSE, input, (tuple(order),))
+    try:
+        rank = len(input._meta.extents)
+        a, b = wrap_axis(dim0, rank), wrap_axis(dim1, rank)
+        order = list(range(rank))
+        if rank:
+            order[a], order[b] = b, a
+        return show(TRANSPOSE, input, (tuple(order),))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 swapdims = transpose
@@ -68,10 +77,14 @@ swapaxes = other_names(axis0="dim0", axis1="dim1")(transpose)
 
 def t(input: Tensor) -> Tensor:
     """The transposed view of a matrix; vectors and numbers stay."""
-    rank = len(input._meta.extents)
-    if rank > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
-    return show(T, input, REVERSED[rank])
+    try:
+        rank = len(input._meta.extents)
+        if rank > 2:
+            raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
+        return show(T, input, REVERSED[rank])
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 IDENTITY = "This function is the identity in these cases."
@@ -150,27 +163,31 @@ def adjoint(input: Tensor) -> Tensor:
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """The view with source dimensions at the destinations; the others keep their order."""
-    rank = len(input._meta.extents)
-    first, last = (
-        integers((source,), "movedim", "source"),
-        integers((destination,), "movedim", "destination"),
-    )
-    if len(first) != len(last):
-        raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(first)} dims) should "
-            f"contain the same number of dims as destination ({list(last)} dims)"
+    try:
+        rank = len(input._meta.extents)
+        first, last = (
+            integers((source,), "movedim", "source"),
+            integers((destination,), "movedim", "destination"),
         )
-    sources, places = [wrap_axis(d, rank) for d in first], [wrap_axis(d, rank) for d in last]
-    for words, axes, given in (("source", sources, first), ("destination", places, last)):
-        if len(set(axes)) != len(axes):
-            raise RuntimeError(f"movedim: repeated dim in `{words}` ({list(given)})")
-    if not rank:
-        return show(ALIAS, input, ())
-    order: list[int | None] = [None] * rank
-    for axis, place in zip(sources, places, strict=True):
-        order[place] = axis
-    rest = iter([a for a in range(rank) if a not in sources])
-    return show(PERMUTE, input, (tuple([next(rest) if a is None else a for a in order]),))
+        if len(first) != len(last):
+            raise RuntimeError(
+                f"movedim: Invalid source or destination dims: source ({list(first)} dims) should "
+                f"contain the same number of dims as destination ({list(last)} dims)"
+            )
+        sources, places = [wrap_axis(d, rank) for d in first], [wrap_axis(d, rank) for d in last]
+        for words, axes, given in (("source", sources, first), ("destination", places, last)):
+            if len(set(axes)) != len(axes):
+                raise RuntimeError(f"movedim: repeated dim in `{words}` ({list(given)})")
+        if not rank:
+            return show(ALIAS, input, ())
+        order: list[int | None] = [None] * rank
+        for axis, place in zip(sources, places, strict=True):
+            order[place] = axis
+        rest = iter([a for a in range(rank) if a not in sources])
+        return show(PERMUTE, input, (tuple([next(rest) if a is None else a for a in order]),))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 moveaxis = movedim

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.neural import (
     NamedOp,
     binary,
@@ -253,13 +254,17 @@ def cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """-log softmax(input)[target]: logits [N, C, *] or [C], class indices or probabilities."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("cross_entropy", input)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    attributes = (reduction, ignore_index, label_smoothing)
-    if weight is None:
-        return binary(CROSS_ENTROPY, input, target, attributes)
-    return record(CROSS_ENTROPY_WEIGHTED, (input, target, weight), attributes)
+    try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("cross_entropy", input)
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        attributes = (reduction, ignore_index, label_smoothing)
+        if weight is None:
+            return binary(CROSS_ENTROPY, input, target, attributes)
+        return record(CROSS_ENTROPY_WEIGHTED, (input, target, weight), attributes)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def nll_loss(
@@ -272,8 +277,12 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """-input[target]: log-probabilities [N, C, *] or [C] at class indices."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return record(NLL, (input, target, weight), (reduction, ignore_index))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return record(NLL, (input, target, weight), (reduction, ignore_index))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

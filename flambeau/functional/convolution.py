@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.shapes import Strides
@@ -27,7 +28,7 @@ from flambeau.functional.neural import (
     ternary,
     unary,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, checked_call, not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
@@ -154,6 +155,7 @@ BILINEAR = NamedOp(
 )
 
 
+@checked_call
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[.., o] = sum over i, j of input1[.., i] weight[o, i, j] input2[.., j], plus bias."""
     return record(BILINEAR, (input1, input2, weight, bias))
@@ -399,7 +401,11 @@ def _convolution_op(rank: int, transposed: bool) -> NamedOp:
     function: Callable[..., Value] = transposed_value if transposed else convolution_value
 
     def apply(x: Value, w: Value, b: Value | None, *attributes: Any) -> Value:
-        return function(x, w, b, *attributes, rank)
+        try:
+            return function(x, w, b, *attributes, rank)
+        except Exception:
+            refuse_misgiven()
+            raise
 
     def name(x: Value, *rest: Any) -> str:
         return "ConvolutionBackward0" if x.ndim == rank + 2 else "SqueezeBackward1"
@@ -436,7 +442,11 @@ def conv1d(
     groups: int = 1,
 ) -> Tensor:
     """Cross-correlation of [N, C, L] (or [C, L]) with [O, C / groups, K]."""
-    return _convolve(CONV[1], input, weight, bias, (stride, padding, dilation, groups))
+    try:
+        return _convolve(CONV[1], input, weight, bias, (stride, padding, dilation, groups))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def conv2d(
@@ -449,7 +459,11 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """Cross-correlation of [N, C, H, W] (or [C, H, W]) with [O, C / groups, KH, KW]."""
-    return _convolve(CONV2D, input, weight, bias, (stride, padding, dilation, groups))
+    try:
+        return _convolve(CONV2D, input, weight, bias, (stride, padding, dilation, groups))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def conv3d(
@@ -462,7 +476,11 @@ def conv3d(
     groups: int = 1,
 ) -> Tensor:
     """Cross-correlation of [N, C, D, H, W] (or [C, D, H, W]) with [O, C / groups, KD, KH, KW]."""
-    return _convolve(CONV[3], input, weight, bias, (stride, padding, dilation, groups))
+    try:
+        return _convolve(CONV[3], input, weight, bias, (stride, padding, dilation, groups))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _transposed(rank: int) -> Callable[..., Tensor]:
@@ -478,9 +496,13 @@ def _transposed(rank: int) -> Callable[..., Tensor]:
         groups: int = 1,
         dilation: Any = 1,
     ) -> Tensor:
-        attributes = (stride, padding, output_padding, groups, dilation)
-        result: Tensor = _convolve(op, input, weight, bias, attributes)
-        return result
+        try:
+            attributes = (stride, padding, output_padding, groups, dilation)
+            result: Tensor = _convolve(op, input, weight, bias, attributes)
+            return result
+        except Exception:
+            refuse_misgiven()
+            raise
 
     apply.__name__ = apply.__qualname__ = op.name
     apply.__doc__ = (

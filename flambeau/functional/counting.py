@@ -15,7 +15,7 @@ from flambeau.core import dtypes
 from flambeau.functional.creation import full, linspace, tensor
 from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.joining import stack
-from flambeau.functional.options import other_names
+from flambeau.functional.options import checked_call, other_names
 from flambeau.functional.parts import unbind
 from flambeau.functional.pointwise import convert, floor_divide, remainder, write_out, write_same
 from flambeau.ops import arithmetic as ar
@@ -139,6 +139,7 @@ def _check_weight(shape: Sequence[int], weight: Tensor | None, weighed: Sequence
         )
 
 
+@checked_call
 def histogram(
     input: Tensor,
     bins: Any,
@@ -159,6 +160,7 @@ def histogram(
     return _HISTOGRAM(write_outs((hist, edges[0]), out))
 
 
+@checked_call
 def histogramdd(
     input: Tensor,
     bins: Any,
@@ -247,6 +249,7 @@ def nonzero_static(
     return write_out(from_array(places, dtypes.int64), out)
 
 
+@checked_call
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """The places along each dimension of a shape that flat indices stand for."""
     if indices.dtype.kind != "i":

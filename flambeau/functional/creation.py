@@ -26,6 +26,7 @@ from flambeau.functional.constants import (
 from flambeau.functional.conversion import METHODS as CONVERSIONS
 from flambeau.functional.conversion import clone, to_dtype
 from flambeau.functional.options import (
+    checked_call,
     checked_dtype,
     checked_options,
     finish,
@@ -450,6 +451,7 @@ def _ends(start: Any, end: Any, kind: DType) -> tuple[float, float]:
     return float(start), float(end)
 
 
+@checked_call
 def linspace(
     start: Any,
     end: Any,
@@ -471,6 +473,7 @@ def linspace(
     )
 
 
+@checked_call
 def logspace(
     start: Any,
     end: Any,

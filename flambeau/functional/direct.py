@@ -42,7 +42,7 @@ from flambeau.functional.convolution import (
 )
 from flambeau.functional.linear_loss import conv_tbc
 from flambeau.functional.normalisation import rms_norm
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import checked_call, numpy_names
 from flambeau.functional.pooling import (
     avg_pool1d,
     max_pool1d,
@@ -225,6 +225,7 @@ def embedding_renorm_(
     return input
 
 
+@checked_call
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
     """torch.nn.functional.pad with a constant."""
     padded: Tensor = rearranging.pad(input, tuple(pad), "constant", value)
@@ -236,6 +237,7 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
     return sampling.affine_grid(theta, size, align_corners)
 
 
+@checked_call
 def grid_sampler_2d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
@@ -243,6 +245,7 @@ def grid_sampler_2d(
     return _sampled("2d", 4, input, grid, interpolation_mode, padding_mode, align_corners)
 
 
+@checked_call
 def grid_sampler_3d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:

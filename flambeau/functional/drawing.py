@@ -16,7 +16,7 @@ from flambeau.functional.neural import (
     record,
     sizes,
 )
-from flambeau.functional.options import not_implemented
+from flambeau.functional.options import checked_call, not_implemented
 from flambeau.functional.rearranging import part
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -234,6 +234,7 @@ def _fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         values, indices = record_many(op, (input, _random_samples), (kernel, out))
         return values, indices
 
+    @checked_call
     def pool(
         input: Tensor,
         kernel_size: Any,

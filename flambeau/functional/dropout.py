@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import bool_, get_default_dtype, int64
 from flambeau.core.shapes import (
     contiguous_strides,
@@ -101,7 +102,11 @@ def _dropout(
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zeroes elements with probability p and scales the others by 1 / (1 - p), in training."""
-    return _dropout(input, p, training, inplace, False, False)
+    try:
+        return _dropout(input, p, training, inplace, False, False)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def feature_dropout(

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import contiguous_strides, wrap_axes
 from flambeau.functional.options import checked_dtype
 from flambeau.functional.pointwise import write_out
@@ -66,10 +67,7 @@ def checked(name: str, input: Any, argument: str = "input", position: int = 1) -
     """The argument if it is a tensor; TypeError in PyTorch's words if not."""
     if isinstance(input, Tensor):
         return input
-    raise TypeError(
-        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
-        f"{type(input).__name__}"
-    )
+    raise not_a_tensor(name, argument, position, input)
 
 
 def dims_of(name: str, dim: Any) -> Dims:

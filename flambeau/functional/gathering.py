@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import SHARED, WRITTEN_TWICE
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
 from flambeau.functional.options import (
     axis_name,
+    checked_call,
     not_implemented,
     numpy_names,
     refuse_other_dtype,
@@ -567,8 +569,12 @@ FROM_END = PureOp("from_end", lambda index, count: _from_end(index, count, "take
 
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements of the flat tensor, in the index's shape."""
-    refuse_shared(out, input, index)
-    return delivered(record(TAKE, (input, index)), out)
+    try:
+        refuse_shared(out, input, index)
+        return delivered(record(TAKE, (input, index)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _put(x: Value, index: Value, rows: Value, accumulate: bool) -> Value:
@@ -592,12 +598,14 @@ def _put(x: Value, index: Value, rows: Value, accumulate: bool) -> Value:
 PUT, PUT_ = PureOp("put", _put), InplaceOp("put_", _put, "PutBackward0")
 
 
+@checked_call
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with elements of source written (or added) at flat indices."""
     made: Tensor = record(PUT, (input, index, source), (bool(accumulate),))
     return made
 
 
+@checked_call
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """put in place."""
     in_place(PUT_, self, (index, source), (bool(accumulate),))

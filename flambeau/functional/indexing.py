@@ -47,7 +47,7 @@ from flambeau.functional.masking import (
     masked_select,
     nonzero,
 )
-from flambeau.functional.options import refuse_overflow
+from flambeau.functional.options import checked_call, refuse_overflow
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed
@@ -393,6 +393,7 @@ def _put_value(input: Tensor, indices: Any, values: Tensor, accumulate: bool) ->
     return values.to(input.dtype) if one and is_mask(indices[0]) else values
 
 
+@checked_call
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with values written (or added) at input[indices]; None: a whole dimension."""
     places, tensors = _put_operands(input, indices)
@@ -401,6 +402,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     return made
 
 
+@checked_call
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """index_put in place."""
     places, tensors = _put_operands(input, indices)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.layout import (
     contiguous_format,
     format_strides,
@@ -14,7 +15,7 @@ from flambeau.core.layout import (
 )
 from flambeau.core.shapes import broadcast_shapes, contiguous_strides, storage_extent
 from flambeau.functional import axis_order, parts, views
-from flambeau.functional.options import other_names, refuse_overflow
+from flambeau.functional.options import checked_call, other_names, refuse_overflow
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -106,8 +107,12 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 def zero_(input: Tensor) -> Tensor:
     """Overwrites this tensor with zeros."""
-    in_place(ZERO, _once(input))
-    return input
+    try:
+        in_place(ZERO, _once(input))
+        return input
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
@@ -323,6 +328,7 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -
     return self
 
 
+@checked_call
 def resize_as_(
     input: Tensor, the_template: Tensor, *, memory_format: Any = contiguous_format
 ) -> Tensor:

@@ -13,7 +13,7 @@ from flambeau.core.errors import SHARED
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.notice import warn_once
 from flambeau.core.shapes import Strides, broadcast_shapes, wrap_axis
-from flambeau.functional.options import numpy_names
+from flambeau.functional.options import checked_call, numpy_names
 from flambeau.functional.views import expand, flatten, reshape, unsqueeze
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view as vw
@@ -295,11 +295,13 @@ def _each(function: Callable[[Tensor], Tensor], tensors: tuple[Any, ...]) -> Any
     return tuple(function(part) for part in tensors)
 
 
+@checked_call
 def atleast_1d(*tensors: Any) -> Any:
     """Each tensor with at least one dimension (a view)."""
     return _each(lambda x: x if x._meta.shape else reshape(x, (1,)), tensors)
 
 
+@checked_call
 def atleast_2d(*tensors: Any) -> Any:
     """Each tensor with at least two dimensions (a view); new ones come first."""
 
@@ -310,6 +312,7 @@ def atleast_2d(*tensors: Any) -> Any:
     return _each(apply, tensors)
 
 
+@checked_call
 def atleast_3d(*tensors: Any) -> Any:
     """Each tensor with at least three dimensions (a view); a vector lies along the second."""
 
@@ -324,6 +327,7 @@ def atleast_3d(*tensors: Any) -> Any:
     return _each(apply, tensors)
 
 
+@checked_call
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """Views of the tensors, broadcast to their common shape."""
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
@@ -332,6 +336,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     return tuple(expand(part, shape) for part in tensors)
 
 
+@checked_call
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Coordinate grids (views) of vectors; 'ij' by default, 'xy' swaps the first two dimensions."""
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
@@ -368,6 +373,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     return tuple(grids)
 
 
+@checked_call
 def cartesian_prod(*tensors: Any) -> Tensor:
     """All tuples of one element of each vector, one per row."""
     if len(tensors) == 1:
@@ -378,6 +384,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     return stack([flatten(grid) for grid in meshgrid(*tensors, indexing="ij")], 1)
 
 
+@checked_call
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of r elements of a vector, one per row."""
     from flambeau.functional.creation import tensor
@@ -425,6 +432,7 @@ def _block_diag(parts: list[Value]) -> Value:
 BLOCK_DIAG = PureOp("block_diag", _block_diag)
 
 
+@checked_call
 def block_diag(*tensors: Any) -> Tensor:
     """A matrix of zeros with the given matrices (vectors are rows) along its diagonal."""
     for part in tensors:

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.calls import as_method
 from flambeau.functional import catalogue, operators
 from flambeau.tensor.tensor import Tensor
 
@@ -23,7 +24,7 @@ class LazyMember:
 
     def member(self) -> Any:
         """What this stands for, now in its place."""
-        found = self.load()
+        found = as_method(self.load())
         setattr(Tensor, self.name, found)
         return found
 

@@ -15,6 +15,7 @@ from flambeau.functional.factors_first import is_factor, too_many, warn_of_overl
 from flambeau.functional.folded_products import matmul_copied, tensordot_copied
 from flambeau.functional.folding import checked
 from flambeau.functional.geometry import cdist, cross, linalg_cross, trace
+from flambeau.functional.options import checked_call
 from flambeau.functional.pointwise import write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
@@ -332,6 +333,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     )
 
 
+@checked_call
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Sums of products over `dims`: so many last axes of a and first of b, or two lists."""
     checked("tensordot", b, "b", 2)
@@ -579,6 +581,7 @@ MULTI_DOT = PureOp("multi_dot", _multi_dot, "ViewBackward0")
 EINSUM = PureOp("einsum", einsum_of, "ViewBackward0")
 
 
+@checked_call
 def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """The product of matrices (the first and last may be vectors), in the cheapest order."""
     if len(tensors) < 2:

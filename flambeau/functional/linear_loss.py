@@ -11,6 +11,7 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.functional.class_loss import cross_entropy
 from flambeau.functional.convolution import conv1d, linear
+from flambeau.functional.options import checked_call
 from flambeau.functional.shaping import permute, reshape
 from flambeau.tensor.tensor import Tensor
 
@@ -72,6 +73,7 @@ class LinearCrossEntropyOptions:
             )
 
 
+@checked_call
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,

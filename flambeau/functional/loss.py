@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.errors import add_note
 from flambeau.functional.activation import log_sigmoid_value
 from flambeau.functional.linear_algebra import TYPE_NAMES
@@ -29,7 +30,7 @@ from flambeau.functional.neural import (
     reduced_once,
     widened,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, checked_call, not_implemented
 from flambeau.functional.pairs import xlogy_value
 from flambeau.functional.pointwise import SUB
 from flambeau.ops import arithmetic as ar
@@ -171,6 +172,7 @@ def _of_other_size(message: str, input: Tensor, target: Tensor) -> ValueError:
     return error
 
 
+@checked_call
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -206,14 +208,18 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """binary_cross_entropy of sigmoid(input), exact for large logits; pos_weight scales t = 1."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if input._meta.shape != target._meta.shape:
-        raise _of_other_size(
-            f"Target size ({target.shape}) must be the same as input size ({input.shape})",
-            input,
-            target,
-        )
-    return record(BCE_LOGITS, (input, target, weight, pos_weight), (reduction,))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        if input._meta.shape != target._meta.shape:
+            raise _of_other_size(
+                f"Target size ({target.shape}) must be the same as input size ({input.shape})",
+                input,
+                target,
+            )
+        return record(BCE_LOGITS, (input, target, weight, pos_weight), (reduction,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- distributions ------------------------------------------------------------------------------
@@ -241,6 +247,7 @@ def _kl_name(x: Value, t: Value, reduction: str, log_target: bool) -> str:
 KL_DIV = NamedOp("kl_div", _kl_div, _kl_name)
 
 
+@checked_call
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -286,6 +293,7 @@ def _poisson_name(
 POISSON = NamedOp("poisson_nll_loss", _poisson, _poisson_name)
 
 
+@checked_call
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -342,6 +350,7 @@ def _gaussian_name(x: Value, t: Value, v: Value, reduction: str, full: bool, eps
 GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, _gaussian_name)
 
 
+@checked_call
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,

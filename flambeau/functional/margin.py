@@ -24,7 +24,7 @@ from flambeau.functional.neural import (
     reduced,
     widened,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, checked_call, not_implemented
 from flambeau.functional.pointwise import SUB
 from flambeau.functional.similarity import distance_value
 from flambeau.functional.ternary import CLAMP
@@ -72,6 +72,7 @@ def _hinge_embedding(x: Value, target: Value, reduction: str, margin: Any) -> Va
 HINGE = NamedOp("hinge_embedding_loss", _hinge_embedding, named("AddBackward0", *REDUCTION_NAMES))
 
 
+@checked_call
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -114,6 +115,7 @@ COSINE = NamedOp(
 )
 
 
+@checked_call
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -153,6 +155,7 @@ RANKING = NamedOp(
 )
 
 
+@checked_call
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -179,6 +182,7 @@ def _soft_margin(x: Value, target: Value, reduction: str) -> Value:
 SOFT = PureOp("soft_margin_loss", _soft_margin, "SoftMarginLossBackward0")
 
 
+@checked_call
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -256,6 +260,7 @@ def _multi_margin(
 MULTI = PureOp("multi_margin_loss", _multi_margin, "MultiMarginLossBackward0")
 
 
+@checked_call
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -314,6 +319,7 @@ def _multilabel_margin(x: Value, target: Value, reduction: str) -> Value:
 MULTILABEL = PureOp("multilabel_margin_loss", _multilabel_margin, "MultilabelMarginLossBackward0")
 
 
+@checked_call
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -341,6 +347,7 @@ MULTILABEL_SOFT = NamedOp(
 )
 
 
+@checked_call
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -384,6 +391,7 @@ def _triplet(
 TRIPLET = NamedOp("triplet_margin_loss", _triplet, named("ClampMinBackward0", *REDUCTION_NAMES))
 
 
+@checked_call
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -416,6 +424,7 @@ TRIPLET_OF_DISTANCES = NamedOp(
 )
 
 
+@checked_call
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes
 from flambeau.functional import plain_answers
 from flambeau.functional.gathering import delivered, flat_value, refuse_shared
-from flambeau.functional.options import no_overload, refuse_overflow
+from flambeau.functional.options import checked_call, no_overload, refuse_overflow
 from flambeau.functional.views import expand
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -78,21 +79,29 @@ def _refuse_mask(name: str, mask: Any, value: Any) -> None:
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) where the mask holds; both broadcast."""
-    _refuse_mask("masked_fill", mask, value)
-    value = _fitting(value, input.dtype)
-    op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
-    made: Tensor = record(op, (input, mask, value))
-    return made
+    try:
+        _refuse_mask("masked_fill", mask, value)
+        value = _fitting(value, input.dtype)
+        op = MASKED_FILL_TENSOR if isinstance(value, Tensor) else MASKED_FILL
+        made: Tensor = record(op, (input, mask, value))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """masked_fill in place."""
-    _refuse_mask("masked_fill_", mask, value)
-    value = _fitting(value, self.dtype)
-    in_place(
-        MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value)
-    )
-    return self
+    try:
+        _refuse_mask("masked_fill_", mask, value)
+        value = _fitting(value, self.dtype)
+        in_place(
+            MASKED_FILL_TENSOR_ if isinstance(value, Tensor) else MASKED_FILL_, self, (mask, value)
+        )
+        return self
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _pick(x: Value, places: Value) -> Value:
@@ -131,18 +140,22 @@ def chosen_at_once(x: Tensor, mask: Tensor) -> bool:
 
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where the mask holds, 1-d. Reads the mask on the host."""
-    if mask.dtype.kind != "b":
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    refuse_shared(out, input, mask)
-    shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
-    if LOCAL.levels:
-        mapping.refuse(mask, mapping.CHOICE)
-    if chosen_at_once(input, mask):
-        taken = np.broadcast_to(input._array(), shape)[np.broadcast_to(mask._values(), shape)]
-        return delivered(from_fresh(taken, input._meta.dtype), out)
-    hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
-    places = from_array(hits, dtypes.int64)
-    return delivered(record(MASKED_SELECT, (expand(input, shape), places)), out)
+    try:
+        if mask.dtype.kind != "b":
+            raise RuntimeError("masked_select: expected BoolTensor for mask")
+        refuse_shared(out, input, mask)
+        shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
+        if LOCAL.levels:
+            mapping.refuse(mask, mapping.CHOICE)
+        if chosen_at_once(input, mask):
+            taken = np.broadcast_to(input._array(), shape)[np.broadcast_to(mask._values(), shape)]
+            return delivered(from_fresh(taken, input._meta.dtype), out)
+        hits = np.flatnonzero(np.broadcast_to(mask._values(), shape)).astype(np.int64)
+        places = from_array(hits, dtypes.int64)
+        return delivered(record(MASKED_SELECT, (expand(input, shape), places)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _masked_scatter(x: Value, places: Value, rows: Value) -> Value:
@@ -173,6 +186,7 @@ def _mask_places(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     return from_array(hits, dtypes.int64)
 
 
+@checked_call
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with source's elements, in order, where the mask holds. Reads the mask on the host."""
     shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
@@ -180,12 +194,14 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return made
 
 
+@checked_call
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """masked_scatter in place."""
     in_place(MASKED_SCATTER_, self, (_mask_places(mask, tuple(self._meta.shape)), source))
     return self
 
 
+@checked_call
 def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """Indices of what is not zero, n x rank (as_tuple: a vector per axis). Reads the data."""
     if LOCAL.levels:
@@ -206,6 +222,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     return delivered(from_storage(storage_of_fresh(places), meta), out)
 
 
+@checked_call
 def argwhere(input: Tensor) -> Tensor:
     """nonzero."""
     found: Tensor = nonzero(input)

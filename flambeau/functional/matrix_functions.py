@@ -19,7 +19,7 @@ from flambeau.functional.factorisation import (
 )
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
-from flambeau.functional.options import WHOLE, axis_name, other_names
+from flambeau.functional.options import WHOLE, axis_name, checked_call, other_names
 from flambeau.functional.pointwise import write_out, write_same
 from flambeau.functional.solving import inv, linalg_solve
 from flambeau.ops import arithmetic as ar
@@ -131,6 +131,7 @@ def norm(
     return vector_norm(A, 2 if ord is None else ord, axes, keepdim, dtype=dtype, out=out)
 
 
+@checked_call
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """The condition number in a matrix norm (the spectral one unless told)."""
     from flambeau.functional.factorisation import svdvals
@@ -379,6 +380,7 @@ def matrix_exp(A: Tensor) -> Tensor:
 # ---- tensors as matrices -------------------------------------------------------------------------
 
 
+@checked_call
 def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse for `tensordot`: the first `ind` axes are the rows."""
     if ind <= 0:
@@ -393,6 +395,7 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     return write_out(inv(A.reshape(size, size)).reshape(*tail, *head), out)
 
 
+@checked_call
 def tensorsolve(
     A: Tensor, B: Tensor, dims: Sequence[int] | None = None, *, out: Tensor | None = None
 ) -> Tensor:
@@ -443,6 +446,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
     return write_out(record(VECDOT, operands, (int(dim),)), out)
 
 
+@checked_call
 def linalg_vander(x: Tensor, N: int | None = None) -> Tensor:
     """The powers 0 .. N - 1 of `x` along a new last axis."""
     x = x.reshape(1) if x.dim() == 0 else x

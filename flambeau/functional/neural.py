@@ -95,7 +95,7 @@ def image_strides(trace: Trace, number: int, shape: Shape) -> Strides | None:
 # ---- arguments ----------------------------------------------------------------------------------
 
 
-def not_a_tensor(name: str, given: Any, argument: str = "input", position: int = 1) -> TypeError:
+def not_a_tensor(name: str, given: Any, argument: str = "input", position: int = 1) -> Exception:
     """The TypeError for an operand that is no tensor."""
     return errors.not_a_tensor(name, argument, position, given)
 

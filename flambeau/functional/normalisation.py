@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.shapes import Strides, is_contiguous
 from flambeau.functional.neural import (
     ImageOp,
@@ -29,7 +30,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import not_implemented
+from flambeau.functional.options import checked_call, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -251,6 +252,7 @@ def _update(op: StatisticsOp, operands: tuple[Any, ...], attributes: tuple[Any, 
     return record(op, operands, attributes)
 
 
+@checked_call
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -360,6 +362,7 @@ INSTANCE_NORM = StatisticsOp("instance_norm", _instance_norm_own, "ViewBackward0
 INSTANCE_NORM_EVAL = PureOp("instance_norm", _batch_norm_evaluating, "ViewBackward0")
 
 
+@checked_call
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -451,9 +454,13 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises over the last axes, which have the extents normalized_shape."""
-    if normalized_shape.__class__ is not tuple:
-        normalized_shape = _shape_argument("layer_norm", normalized_shape)
-    return record(LAYER_NORM, (input, weight, bias), (normalized_shape, eps))
+    try:
+        if normalized_shape.__class__ is not tuple:
+            normalized_shape = _shape_argument("layer_norm", normalized_shape)
+        return record(LAYER_NORM, (input, weight, bias), (normalized_shape, eps))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _rms_norm(x: Value, w: Value | None, shape: Shape, eps: float | None) -> Value:
@@ -473,6 +480,7 @@ def _rms_norm(x: Value, w: Value | None, shape: Shape, eps: float | None) -> Val
 RMS_NORM = PureOp("rms_norm", _rms_norm, "MulBackward0")
 
 
+@checked_call
 def rms_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
@@ -517,6 +525,7 @@ def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: fl
 GROUP_NORM = ImageOp("group_norm", _group_norm, "NativeGroupNormBackward0")
 
 
+@checked_call
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -559,6 +568,7 @@ LOCAL_RESPONSE = NamedOp(
 )
 
 
+@checked_call
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

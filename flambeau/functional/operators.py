@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from flambeau.core.calls import as_method
 from flambeau.functional import pointwise, powers, ternary
 from flambeau.record.events import PureOp
 from flambeau.tensor.recording import binary, with_scalar
@@ -86,7 +87,7 @@ def bind() -> None:
     """Makes them members of Tensor. Runs once, when flambeau is imported."""
     for module, names in METHODS.items():
         for name in names.split():
-            setattr(Tensor, name, getattr(module, name))
+            setattr(Tensor, name, as_method(getattr(module, name)))
     p = pointwise
     operators: dict[str, Callable[..., Any]] = {
         "add": p.add,
@@ -127,7 +128,7 @@ def bind() -> None:
     for name, op in frequent.items():
         setattr(Tensor, f"__{name}__", _frequent(operators[name], op))
     others: dict[str, Callable[..., Any]] = {
-        "where": ternary.where_method,
+        "where": as_method(ternary.where_method),
         "__rtruediv__": _operator(lambda self, other: p.mul(p.reciprocal(self), other)),
         "__eq__": _equality(p.eq, arrays=True),
         "__ne__": _equality(p.ne, arrays=False),

@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import misgiven, refuse_misgiven
 from flambeau.core.device import check_available, get_default_device
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import SHARED, WRITTEN_TWICE
 from flambeau.core.promotion import result_dtype
 from flambeau.core.shapes import Shape, overlaps_partly
+from flambeau.core.signatures import type_word
 from flambeau.core.size import Size
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -58,16 +60,37 @@ _NUMPY_NAMES = {
 }
 
 
+def checked_call(function: F) -> F:
+    """Tells mistakes in the arguments in PyTorch's words. (Functions that take less time than some
+    microseconds have a `try` of their own, which costs nothing.)
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            refuse_misgiven()
+            raise
+
+    return cast(F, call)
+
+
 def numpy_names(function: F) -> F:
     """Accepts NumPy's keyword names (`axis`, `keepdims`, ..) for PyTorch's, as PyTorch does."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            return function(*args)
-        for name in [n for n in kwargs if n in _NUMPY_NAMES]:
-            kwargs.setdefault(_NUMPY_NAMES[name], kwargs.pop(name))
-        return function(*args, **kwargs)
+        try:
+            if not kwargs:
+                return function(*args)
+            renamed = {_NUMPY_NAMES.get(name, name): given for name, given in kwargs.items()}
+            if len(renamed) < len(kwargs):
+                raise TypeError(f"{function.__name__}() got an argument twice")
+            return function(*args, **renamed)
+        except Exception:
+            refuse_misgiven()
+            raise
 
     return cast(F, call)
 
@@ -78,11 +101,16 @@ def other_names(**names: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not kwargs:
-                return function(*args)
-            for other in [n for n in kwargs if n in names]:
-                kwargs.setdefault(names[other], kwargs.pop(other))
-            return function(*args, **kwargs)
+            try:
+                if not kwargs:
+                    return function(*args)
+                renamed = {names.get(name, name): given for name, given in kwargs.items()}
+                if len(renamed) < len(kwargs):
+                    raise TypeError(f"{function.__name__}() got an argument twice")
+                return function(*args, **renamed)
+            except Exception:
+                refuse_misgiven()
+                raise
 
         return cast(F, call)
 
@@ -217,11 +245,11 @@ def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.scalar_name}'")
 
 
-def no_overload(name: str, given: tuple[Any, ...], forms: tuple[str, ...]) -> TypeError:
+def no_overload(name: str, given: tuple[Any, ...], forms: tuple[str, ...]) -> Exception:
     """PyTorch's error for arguments that none of a function's forms takes."""
-    kinds = ", ".join("Tensor" if isinstance(g, Tensor) else type(g).__name__ for g in given)
+    kinds = ", ".join(map(type_word, given))
     lines = "".join(f" * {form}\n" for form in forms)
-    return TypeError(
+    return misgiven() or TypeError(
         f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one "
         f"of:\n{lines}"
     )

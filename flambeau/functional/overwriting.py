@@ -13,7 +13,7 @@ from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
 from flambeau.functional.gathering import _index_rows, _ranked, delivered, from_front, to_front
 from flambeau.functional.inplace import copy_
-from flambeau.functional.options import axis_name, not_implemented
+from flambeau.functional.options import axis_name, checked_call, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source
 from flambeau.ops import view as vw
@@ -45,6 +45,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return _overwritten("select_scatter", input, lambda x: views.select(x, dim, index), src)
 
 
+@checked_call
 def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
@@ -82,6 +83,7 @@ def slice_scatter(
     return delivered(made, out)
 
 
+@checked_call
 def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
 ) -> Tensor:
@@ -172,6 +174,7 @@ def index_reduce_(
 def _copying(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with its views copied into memory of their own."""
 
+    @checked_call
     def apply(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         shown = function(input, *args, **kwargs)
         if isinstance(shown, Tensor):
@@ -251,6 +254,7 @@ def slice_inverse(
 
 
 def _sections(name: str, axis_of: Callable[[int], int], least: int) -> Callable[..., Any]:
+    @checked_call
     def apply(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
         given = named.pop("indices", named.pop("sections", indices_or_sections))
         if named:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, Strides, contiguous_strides, storage_extent, wrap_axis
 from flambeau.functional.options import axis_name, numpy_names, other_names
@@ -107,17 +108,24 @@ def _axis_of_parts(input: Tensor, dim: int, name: str) -> tuple[int, int]:
 
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension: of one size (the last may be less) or given."""
-    if isinstance(split_size_or_sections, Sequence):
-        return split_with_sizes(tensor, split_size_or_sections, dim)
-    axis, extent = _axis_of_parts(tensor, dim, "split")
-    size = integer(split_size_or_sections, "split", "split_size")
-    if size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    if size == 0 and extent:
-        raise RuntimeError(
-            f"split_size can only be 0 if dimension size is 0, but got dimension size of {extent}"
-        )
-    return show_parts(SPLIT, tensor, axis, _sizes(extent, size))
+    try:
+        if isinstance(split_size_or_sections, Sequence):
+            return split_with_sizes(tensor, split_size_or_sections, dim)
+        axis, extent = _axis_of_parts(tensor, dim, "split")
+        size = integer(split_size_or_sections, "split", "split_size")
+        if size < 0:
+            raise RuntimeError(
+                f"split expects split_size be non-negative, but got split_size={size}"
+            )
+        if size == 0 and extent:
+            raise RuntimeError(
+                "split_size can only be 0 if dimension size is 0, but got dimension size of "
+                f"{extent}"
+            )
+        return show_parts(SPLIT, tensor, axis, _sizes(extent, size))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @lru_cache(maxsize=256)
@@ -228,11 +236,15 @@ DIAGONAL = ViewOp("diagonal", _diagonal_layout, _diagonal_value)
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The view of a diagonal of two dimensions, as the last dimension."""
-    rank = len(input._meta.shape)
-    a, b = wrap_axis(dim1, rank), wrap_axis(dim2, rank)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return show(DIAGONAL, input, (offset, a, b))
+    try:
+        rank = len(input._meta.shape)
+        a, b = wrap_axis(dim1, rank), wrap_axis(dim2, rank)
+        if a == b:
+            raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        return show(DIAGONAL, input, (offset, a, b))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _unfold_layout(
@@ -327,32 +339,36 @@ AS_STRIDED = AsStridedOp("as_strided")
 
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """A view with any shape, strides and storage offset, in elements."""
-    shape, strides = (
-        integers((size,), "as_strided", "size"),
-        integers((stride,), "as_strided", "stride"),
-    )
-    if len(shape) != len(strides):
-        raise RuntimeError("mismatch in length of strides and shape")
-    if any(s < 0 for s in strides):
-        raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: "
-            f"{list(strides)}"
+    try:
+        shape, strides = (
+            integers((size,), "as_strided", "size"),
+            integers((stride,), "as_strided", "stride"),
         )
-    current = input.storage_offset()
-    offset = current if storage_offset is None else storage_offset
-    if input._storage is not None:
-        available = input._storage.nbytes // input.dtype.itemsize
-        _check_reach(shape, strides, offset, available, input.dtype)
-    if free(input):
-        born = birth(input._meta, LOCAL.grad_mode)
-        tracked, silent = input.requires_grad, input._meta.silent
-        meta = meta_of(input.dtype, shape, strides, 0, tracked, born=born, silent=silent)
-        made: Tensor = view_alias(input, meta, offset)
-        return made
-    if offset < current and input._storage is not None and input._family is None:
-        enter_whole(input)
-    shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
-    return shown
+        if len(shape) != len(strides):
+            raise RuntimeError("mismatch in length of strides and shape")
+        if any(s < 0 for s in strides):
+            raise RuntimeError(
+                f"as_strided: Negative strides are not supported at the moment, got strides: "
+                f"{list(strides)}"
+            )
+        current = input.storage_offset()
+        offset = current if storage_offset is None else storage_offset
+        if input._storage is not None:
+            available = input._storage.nbytes // input.dtype.itemsize
+            _check_reach(shape, strides, offset, available, input.dtype)
+        if free(input):
+            born = birth(input._meta, LOCAL.grad_mode)
+            tracked, silent = input.requires_grad, input._meta.silent
+            meta = meta_of(input.dtype, shape, strides, 0, tracked, born=born, silent=silent)
+            made: Tensor = view_alias(input, meta, offset)
+            return made
+        if offset < current and input._storage is not None and input._family is None:
+            enter_whole(input)
+        shown: Tensor = unary(AS_STRIDED, input, (shape, strides, offset - current))
+        return shown
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def view_as_real(input: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.functional.neural import (
     ImageOp,
@@ -267,16 +268,20 @@ def _max_pool_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
-        if not isinstance(input, Tensor):
-            raise not_a_tensor(name, input)
-        attributes = (kernel_size, stride, padding, dilation, ceil_mode)
-        for part in attributes:
-            if part.__class__ is list:
-                attributes = tuple([hashable(part) for part in attributes])
-                break
-        if return_indices:
-            return tuple(record_many(indexed, (input,), attributes))
-        return unary(plain, input, attributes)
+        try:
+            if not isinstance(input, Tensor):
+                raise not_a_tensor(name, input)
+            attributes = (kernel_size, stride, padding, dilation, ceil_mode)
+            for part in attributes:
+                if part.__class__ is list:
+                    attributes = tuple([hashable(part) for part in attributes])
+                    break
+            if return_indices:
+                return tuple(record_many(indexed, (input,), attributes))
+            return unary(plain, input, attributes)
+        except Exception:
+            refuse_misgiven()
+            raise
 
     def with_indices(
         input: Tensor,
@@ -462,8 +467,12 @@ def _lp_pool_function(rank: int) -> Callable[..., Tensor]:
         stride: Any = None,
         ceil_mode: bool = False,
     ) -> Tensor:
-        attributes = (float(norm_type), hashable(kernel_size), hashable(stride), ceil_mode)
-        return unary(op, input, attributes)
+        try:
+            attributes = (float(norm_type), hashable(kernel_size), hashable(stride), ceil_mode)
+            return unary(op, input, attributes)
+        except Exception:
+            refuse_misgiven()
+            raise
 
     pool.__name__ = pool.__qualname__ = op.name
     pool.__doc__ = "The norm_type-norm (of sums, not absolute values) of each window."

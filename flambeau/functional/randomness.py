@@ -26,6 +26,7 @@ from flambeau.core.shapes import (
 )
 from flambeau.functional.generators import Generator, default_generator
 from flambeau.functional.options import (
+    checked_call,
     checked_device,
     checked_dtype,
     checked_options,
@@ -385,6 +386,7 @@ def _bernoulli_of(p: Tensor, generator: Generator | None) -> Tensor:
     return _without_slope(drawn, p)
 
 
+@checked_call
 def bernoulli(
     input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Tensor | None = None
 ) -> Tensor:
@@ -481,6 +483,7 @@ def _blank(shape: Shape, kind: DType) -> Tensor:
 CHOSEN_AT_ONCE = (dtypes.float32, dtypes.float64)
 
 
+@checked_call
 def multinomial(
     input: Tensor,
     num_samples: int,

@@ -23,7 +23,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import not_implemented, numpy_names
+from flambeau.functional.options import checked_call, not_implemented, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -290,6 +290,7 @@ def _search(rows: Value, x: Value, order: Value | None, right: bool, dtype: DTyp
 SEARCHSORTED = PureOp("searchsorted", _search)
 
 
+@checked_call
 def searchsorted(
     sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
     side: str | None = None, out: Tensor | None = None, sorter: Tensor | None = None,
@@ -315,6 +316,7 @@ def searchsorted(
     return write_out(record(SEARCHSORTED, (sorted_sequence, input, sorter), (right, dtype)), out)
 
 
+@checked_call
 def bucketize(
     input: Any,
     boundaries: Tensor,

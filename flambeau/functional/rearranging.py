@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
 from flambeau.functional.conversion import clone
 from flambeau.functional.neural import ImageOp
-from flambeau.functional.options import axis_name, refuse_overflow, refusing
+from flambeau.functional.options import axis_name, checked_call, refuse_overflow, refusing
 from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
@@ -59,8 +60,12 @@ def repeat(self: Tensor, *given: Any, repeats: Any = None) -> Tensor:
 
 def tile(input: Tensor, *given: Any, dims: Any = None) -> Tensor:
     """repeat with missing counts in front taken as 1."""
-    counts = integers(given if dims is None else (dims,), "tile", "dims")
-    return repeat(input, (1,) * (len(input._meta.shape) - len(counts)) + counts)
+    try:
+        counts = integers(given if dims is None else (dims,), "tile", "dims")
+        return repeat(input, (1,) * (len(input._meta.shape) - len(counts)) + counts)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _interleave(x: Value, count: int, axis: int) -> Value:
@@ -127,19 +132,21 @@ FLIP = PureOp(
 
 def flip(input: Tensor, *axes_: Any, dims: Any = None) -> Tensor:
     """The elements in reverse order along dimensions `dims` (a tuple, or several numbers)."""
-    rank = len(input._meta.shape)
-    given = integers(axes_ if dims is None else (dims,), "flip", "dims")
-    axes = tuple(sorted([wrap_axis(d, rank) for d in given]))
-    if len(axes) > 1 and len(set(axes)) != len(axes):
-        raise RuntimeError(
-            f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the list "
-            f"of "
-            "dims"
-        )
-    made: Tensor = unary(FLIP, input, (axes if rank else (),))
-    return made
+    try:
+        rank = len(input._meta.shape)
+        given = integers(axes_ if dims is None else (dims,), "flip", "dims")
+        axes = tuple(sorted([wrap_axis(d, rank) for d in given]))
+        if len(axes) > 1 and len(set(axes)) != len(axes):
+            twice = next(a for a in axes if axes.count(a) > 1)
+            raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+        made: Tensor = unary(FLIP, input, (axes if rank else (),))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
+@checked_call
 def fliplr(input: Tensor) -> Tensor:
     """The columns in reverse order."""
     if len(input._meta.shape) < 2:
@@ -147,6 +154,7 @@ def fliplr(input: Tensor) -> Tensor:
     return flip(input, (1,))
 
 
+@checked_call
 def flipud(input: Tensor) -> Tensor:
     """The rows in reverse order."""
     if not input._meta.shape:
@@ -179,15 +187,19 @@ ROLL = ImageOp("roll", _roll)
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """The elements moved along dimensions (or along the flat tensor), round the end."""
-    amounts = integers((shifts,), "roll", "shifts")
-    given = () if dims is None else integers((dims,), "roll", "dims")
-    axes = tuple(wrap_axis(d, len(input._meta.shape)) for d in given)
-    if (not axes and len(amounts) != 1) or (axes and len(amounts) != len(axes)):
-        raise RuntimeError(
-            f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}"
-        )
-    made: Tensor = unary(ROLL, input, (amounts, axes)) if input._meta.numel else clone(input)
-    return made
+    try:
+        amounts = integers((shifts,), "roll", "shifts")
+        given = () if dims is None else integers((dims,), "roll", "dims")
+        axes = tuple(wrap_axis(d, len(input._meta.shape)) for d in given)
+        if (not axes and len(amounts) != 1) or (axes and len(amounts) != len(axes)):
+            raise RuntimeError(
+                f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(axes)}"
+            )
+        made: Tensor = unary(ROLL, input, (amounts, axes)) if input._meta.numel else clone(input)
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 class Rot90Op(Event):
@@ -253,14 +265,22 @@ def _matrix(input: Tensor, name: str) -> None:
 
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The lower triangles of matrices, zeros elsewhere."""
-    _matrix(input, "tril")
-    return delivered(unary(TRIL, input, (diagonal,)), out)
+    try:
+        _matrix(input, "tril")
+        return delivered(unary(TRIL, input, (diagonal,)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The upper triangles of matrices, zeros elsewhere."""
-    _matrix(input, "triu")
-    return delivered(unary(TRIU, input, (diagonal,)), out)
+    try:
+        _matrix(input, "triu")
+        return delivered(unary(TRIU, input, (diagonal,)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def tril_(self: Tensor, diagonal: int = 0) -> Tensor:
@@ -302,6 +322,7 @@ def _diag_embed(x: Value, k: int, a: int, b: int) -> Value:
 DIAG_EMBED = PureOp("diag_embed", _diag_embed)
 
 
+@checked_call
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Square matrices (dim1, dim2 of the result) with the last dimension as their diagonal."""
     rank = len(input._meta.shape) + 1
@@ -317,16 +338,21 @@ DIAGONAL_COPY = PureOp("diagonal_copy", lambda x: x, "DiagonalBackward0_copy")
 
 def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """A matrix with the vector on its diagonal, or a matrix's diagonal (a copy)."""
-    from flambeau.functional import parts
+    try:
+        from flambeau.functional import parts
 
-    rank = len(input._meta.shape)
-    if rank not in (1, 2):
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {rank}D")
-    if rank == 1:
-        return delivered(diag_embed(input, diagonal), out)
-    return delivered(unary(DIAGONAL_COPY, parts.diagonal(input, diagonal)), out)
+        rank = len(input._meta.shape)
+        if rank not in (1, 2):
+            raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {rank}D")
+        if rank == 1:
+            return delivered(diag_embed(input, diagonal), out)
+        return delivered(unary(DIAGONAL_COPY, parts.diagonal(input, diagonal)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
+@checked_call
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """A matrix with all elements on its diagonal."""
     return diag_embed(flatten(input), offset)
@@ -446,6 +472,7 @@ PAD_REPLICATE = {
 }
 
 
+@checked_call
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:
     """`input` padded: `pad` holds (low, high) of the last dimension, of the one before, ...
 
@@ -527,6 +554,7 @@ def _one_hot(index: Value, count: int) -> Value:
 ONE_HOT = PureOp("one_hot", _one_hot)
 
 
+@checked_call
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """A last dimension of zeros, one at each class. Without num_classes the data is read."""
     if tensor.dtype is not dtypes.int64:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
     NamedOp,
@@ -214,14 +215,18 @@ def mse_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """(input - target)^2, reduced; a weighted mean divides by the sum of the weights."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("mse_loss", input)
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if weight is None:
-        return binary(MSE, input, target, (reduction,))
-    return record(MSE_WEIGHTED, (input, target, weight), (reduction,))
+    try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("mse_loss", input)
+        if input._meta.shape != target._meta.shape:
+            warn_of_broadcasting(input, target)
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        if weight is None:
+            return binary(MSE, input, target, (reduction,))
+        return record(MSE_WEIGHTED, (input, target, weight), (reduction,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def l1_loss(
@@ -233,12 +238,16 @@ def l1_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """|input - target|, reduced; a weighted mean divides by the sum of the weights."""
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if weight is None:
-        return binary(L1, input, target, (reduction,))
-    return record(L1_WEIGHTED, (input, target, weight), (reduction,))
+    try:
+        if input._meta.shape != target._meta.shape:
+            warn_of_broadcasting(input, target)
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        if weight is None:
+            return binary(L1, input, target, (reduction,))
+        return record(L1_WEIGHTED, (input, target, weight), (reduction,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def smooth_l1_loss(
@@ -250,12 +259,16 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, of d = input - target."""
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if beta == 0:
-        return binary(L1, input, target, (reduction,))
-    return binary(SMOOTH_L1, input, target, (reduction, beta))
+    try:
+        if input._meta.shape != target._meta.shape:
+            warn_of_broadcasting(input, target)
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        if beta == 0:
+            return binary(L1, input, target, (reduction,))
+        return binary(SMOOTH_L1, input, target, (reduction, beta))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def huber_loss(
@@ -266,11 +279,15 @@ def huber_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """d^2 / 2 where |d| <= delta, delta (|d| - delta / 2) elsewhere, of d = input - target."""
-    if input._meta.shape != target._meta.shape:
-        warn_of_broadcasting(input, target)
-    if weight is None:
-        return binary(HUBER, input, target, (reduction, delta))
-    return record(HUBER_WEIGHTED, (input, target, weight), (reduction, delta))
+    try:
+        if input._meta.shape != target._meta.shape:
+            warn_of_broadcasting(input, target)
+        if weight is None:
+            return binary(HUBER, input, target, (reduction, delta))
+        return record(HUBER_WEIGHTED, (input, target, weight), (reduction, delta))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

@@ -21,6 +21,7 @@ from flambeau.functional.adaptive_pooling import (
 )
 from flambeau.functional.array_resize import resize_array
 from flambeau.functional.neural import ImageOp, column, record, widened
+from flambeau.functional.options import checked_call
 from flambeau.functional.plain_data import writable
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -458,6 +459,7 @@ def _check_mode(input: Tensor, mode: str, align_corners: bool, antialias: bool) 
     )
 
 
+@checked_call
 def interpolate(
     input: Tensor,
     size: Any = None,

@@ -17,6 +17,7 @@ from typing import Any
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.functional.neural import NamedOp, column, record, widened
+from flambeau.functional.options import checked_call
 from flambeau.functional.resizing import cubic_weights
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -288,6 +289,7 @@ def _grid_name(x: Value, *rest: Any) -> str:
 GRID_SAMPLE = NamedOp("grid_sampler", _grid_sample, _grid_name)
 
 
+@checked_call
 def grid_sample(
     input: Tensor,
     grid: Tensor,

@@ -20,7 +20,7 @@ from flambeau.functional.neural import (
     widened,
     zeros_from,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, checked_call, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -49,6 +49,7 @@ def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
 NORMALIZE = PureOp("normalize", _normalize, "DivBackward0", preserves=True)
 
 
+@checked_call
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
@@ -85,6 +86,7 @@ def _cosine_similarity(x1: Value, x2: Value, dim: int, eps: float) -> Value:
 COSINE = PureOp("cosine_similarity", _cosine_similarity, "SumBackward1")
 
 
+@checked_call
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between x1 and x2 along dim (broadcast)."""
     return binary(COSINE, x1, x2, (dim, float(eps)))
@@ -108,6 +110,7 @@ def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = F
 PAIRWISE = PureOp("pairwise_distance", distance_value, "NormBackward1")
 
 
+@checked_call
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:

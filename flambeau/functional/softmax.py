@@ -14,7 +14,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import WHOLE, not_implemented, numpy_names
+from flambeau.functional.options import WHOLE, checked_call, not_implemented, numpy_names
 from flambeau.functional.pointwise import neg
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -94,6 +94,7 @@ def log_softmax(
     return unary(LOG_SOFTMAX, input, (dim, dtype, False))
 
 
+@checked_call
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
 ) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.notice import warn_once
@@ -90,21 +91,29 @@ CLAMP_TO_NUMBERS_ = InplaceOp("clamp_", _clamp, "ClampBackward1")
 
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Elements limited to [min, max]; either bound may be None."""
-    if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    _refuse_bounds(input, min, max)
-    tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
-    made = record(CLAMP if tensors else CLAMP_TO_NUMBERS, (input, min, max))
-    return made if out is None else write_out(made, out, beside=(input, min, max))
+    try:
+        if min is None and max is None:
+            raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        _refuse_bounds(input, min, max)
+        tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
+        made = record(CLAMP if tensors else CLAMP_TO_NUMBERS, (input, min, max))
+        return made if out is None else write_out(made, out, beside=(input, min, max))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limits elements to [min, max] in place."""
-    if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    _refuse_bounds(input, min, max)
-    tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
-    return in_place(CLAMP_ if tensors else CLAMP_TO_NUMBERS_, input, (min, max))
+    try:
+        if min is None and max is None:
+            raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        _refuse_bounds(input, min, max)
+        tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
+        return in_place(CLAMP_ if tensors else CLAMP_TO_NUMBERS_, input, (min, max))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _refuse_bounds(input: Any, *bounds: Any) -> None:
@@ -129,32 +138,48 @@ clip, clip_ = clamp, clamp_
 
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """Elements not below min."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("clamp_min", "input", 1, input)
-    _refuse_bounds(input, min)
-    made = record(CLAMP, (input, min, None))
-    return made if out is None else write_out(made, out, beside=(input, min))
+    try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("clamp_min", "input", 1, input)
+        _refuse_bounds(input, min)
+        made = record(CLAMP, (input, min, None))
+        return made if out is None else write_out(made, out, beside=(input, min))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """Elements not above max."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("clamp_max", "input", 1, input)
-    _refuse_bounds(input, max)
-    made = record(CLAMP, (input, None, max))
-    return made if out is None else write_out(made, out, beside=(input, max))
+    try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("clamp_max", "input", 1, input)
+        _refuse_bounds(input, max)
+        made = record(CLAMP, (input, None, max))
+        return made if out is None else write_out(made, out, beside=(input, max))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def clamp_min_(input: Tensor, min: Any) -> Tensor:
     """Raises elements below min to it, in place."""
-    _refuse_bounds(input, min)
-    return in_place(CLAMP_, input, (min, None))
+    try:
+        _refuse_bounds(input, min)
+        return in_place(CLAMP_, input, (min, None))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def clamp_max_(input: Tensor, max: Any) -> Tensor:
     """Lowers elements above max to it, in place."""
-    _refuse_bounds(input, max)
-    return in_place(CLAMP_, input, (None, max))
+    try:
+        _refuse_bounds(input, max)
+        return in_place(CLAMP_, input, (None, max))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 WHERE = PureOp("where", ar.where, preserves=True, wraps=3, kept=1)
@@ -208,7 +233,7 @@ def where(
 _CHOICES = (Tensor, bool, int, float, complex, np.number, np.bool_)
 
 
-def _no_such_where(*given: Any) -> TypeError:
+def _no_such_where(*given: Any) -> Exception:
     return no_overload("where", given, _WHERE_FORMS)
 
 
@@ -296,16 +321,24 @@ _LERP_FORMS = (
 
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input)."""
-    _refuse_numbers_to_lerp(input, end, weight)
-    operands = input, end, weight
-    made = record(LERP, operands)
-    return made if out is None else write_out(made, out, beside=operands)
+    try:
+        _refuse_numbers_to_lerp(input, end, weight)
+        operands = input, end, weight
+        made = record(LERP, operands)
+        return made if out is None else write_out(made, out, beside=operands)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     """lerp in place."""
-    _refuse_numbers_to_lerp(self, end, weight)
-    return in_place(LERP_, self, (end, weight))
+    try:
+        _refuse_numbers_to_lerp(self, end, weight)
+        return in_place(LERP_, self, (end, weight))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _wide(dtype: DType) -> DType:

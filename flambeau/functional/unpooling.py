@@ -13,7 +13,7 @@ from flambeau.functional.neural import (
     record,
     sizes,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, checked_call, not_implemented
 from flambeau.functional.pooling import (
     by,
     pool_grad_name,
@@ -79,6 +79,7 @@ def _max_unpool_function(rank: int) -> Callable[..., Tensor]:
     name = f"max_unpool{rank}d"
     op = ImageOp(name, _max_unpool, pool_grad_name(name))
 
+    @checked_call
     def unpool(
         input: Tensor,
         indices: Tensor,

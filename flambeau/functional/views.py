@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType, supported
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shapes import (
@@ -320,12 +321,16 @@ def _reshaping(meta: Meta, sizes: Shape) -> tuple[tuple[Shape], bool]:
 
 def reshape(input: Tensor, *given: Any, shape: Any = None) -> Tensor:
     """The elements in row-major order under another shape: a view if strides allow, else a copy."""
-    sizes = integers(given if shape is None else (shape,), "reshape", "shape")
-    attributes, views = _reshaping(input._meta, sizes)
-    if views:
-        return show(VIEW, input, attributes)
-    copied: Tensor = unary(RESHAPE_COPY, input, attributes)
-    return copied
+    try:
+        sizes = integers(given if shape is None else (shape,), "reshape", "shape")
+        attributes, views = _reshaping(input._meta, sizes)
+        if views:
+            return show(VIEW, input, attributes)
+        copied: Tensor = unary(RESHAPE_COPY, input, attributes)
+        return copied
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
@@ -379,27 +384,39 @@ def view_dtype(self: Tensor, dtype: DType) -> Tensor:
 
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """self.view(other.size())."""
-    return view(self, other._meta.shape)
+    try:
+        return view(self, other._meta.shape)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """self.reshape(other.size())."""
-    return reshape(self, other._meta.shape)
+    try:
+        return reshape(self, other._meta.shape)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim .. end_dim as one; a view where strides allow."""
-    shape = input._meta.extents
-    first, last = wrap_axis(start_dim, len(shape)), wrap_axis(end_dim, len(shape))
-    if not shape:
-        return reshape(input, (1,))
-    if first > last:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    if first == last:
-        return input
-    return reshape(
-        input, (*shape[:first], element_count(shape[first : last + 1]), *shape[last + 1 :])
-    )
+    try:
+        shape = input._meta.extents
+        first, last = wrap_axis(start_dim, len(shape)), wrap_axis(end_dim, len(shape))
+        if not shape:
+            return reshape(input, (1,))
+        if first > last:
+            raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+        if first == last:
+            return input
+        return reshape(
+            input, (*shape[:first], element_count(shape[first : last + 1]), *shape[last + 1 :])
+        )
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @numpy_names
@@ -423,9 +440,13 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 def ravel(input: Tensor) -> Tensor:
     """All elements in row-major order, 1-d; a view of a contiguous tensor."""
-    from flambeau.functional.conversion import contiguous
+    try:
+        from flambeau.functional.conversion import contiguous
 
-    return view(contiguous(input, contiguous_format), (-1,))
+        return view(contiguous(input, contiguous_format), (-1,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- expand --------------------------------------------------------------------------------------
@@ -489,12 +510,20 @@ def _legacy_name(input: Tensor) -> str:
 
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """self.expand(other.size())."""
-    return expand(self, other._meta.shape)
+    try:
+        return expand(self, other._meta.shape)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """`input` broadcast to a shape, as a view."""
-    return expand(input, size)
+    try:
+        return expand(input, size)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -6,6 +6,7 @@ import weakref
 from time import perf_counter
 from typing import Any, NoReturn
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DEFAULT_FOLLOWERS
 from flambeau.ops.value import leave_to_reference_counts
 from flambeau.record.branching import ends_round
@@ -51,6 +52,7 @@ def miss(rec: Recording, key: Any) -> State:
     try:
         extra = step(trace, key)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        refuse_misgiven()
         explain(error, trace, key, first, users_place())
         raise
     state = State(before, key)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.errors import not_a_tensor
 from flambeau.record.entering import NATIVE, PLAIN, Together, enter, enter_all, enter_slowly
 from flambeau.record.events import DATA, DETACH
@@ -268,6 +269,7 @@ def _plain_number(operand: Any) -> tuple[Any, type]:
     if hasattr(operand, "item"):
         value = operand.item()
         return value, type(value)
+    refuse_misgiven()
     raise TypeError(f"expected a tensor or a number, got {type(operand).__name__}")
 
 

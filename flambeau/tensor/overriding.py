@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, ClassVar
 
+from flambeau.core.calls import add_space
 from flambeau.record.handle import Handle
 
 
@@ -199,6 +200,7 @@ def plain(function: Any) -> Any:
 def register(namespace: dict[str, Any], names: Iterable[str]) -> None:
     """Makes public functions of a namespace overridable, now or when that is needed first."""
     State.namespaces.append((namespace, names))
+    add_space(namespace)
     if State.active:
         _wrap_names(namespace, names)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from flambeau.core import dtypes
+from flambeau.core import calls, dtypes
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType, float32_from_bfloat16
 from flambeau.core.notice import warn_once
@@ -727,6 +727,7 @@ def is_tensor(obj: Any) -> bool:
 
 
 recorder.set_handle_class(Tensor)
+calls.set_tensor_class(Tensor)
 lay_out(Tensor)
 overriding.State.tensor = Tensor
 

@@ -1,0 +1,210 @@
+"""Which call of the user's a mistake is in: the public function nearest to the user among those
+that are running, and what PyTorch's parser says of its arguments.
+
+Nothing of this costs a call that goes well anything. Frames are looked at where an error has been
+found; see `signatures.py` for what is said then.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from types import CodeType, FrameType, FunctionType
+from typing import Any, NamedTuple
+
+from flambeau.core import signatures
+from flambeau.core.python_functions import steps
+
+_SPACES: list[Mapping[str, Any]] = []
+_METHODS: list[Mapping[str, Any]] = []
+# What stands before the names of a module's functions in messages.
+_ROOMS = {
+    "flambeau.linalg": "linalg_", "flambeau.fft": "fft_", "flambeau.special": "special_",
+    "flambeau.nn.functional": "F",
+}  # fmt: skip
+
+
+class Call(NamedTuple):
+    """A public function that is running: "f" (a function), "F" (one of torch.nn.functional) or "m"
+    (a method).
+    """
+
+    kind: str
+    name: str
+    frame: FrameType
+
+
+def add_space(space: Mapping[str, Any]) -> None:
+    """Functions in a module's namespace are public ones."""
+    _SPACES.append(space)
+
+
+def set_tensor_class(kind: type) -> None:
+    """The tensor floor says what a tensor is; functions in its namespace are methods."""
+    signatures.set_tensor_class(kind)
+    _METHODS[:] = [vars(kind)]
+
+
+def as_method(function: Any) -> Any:
+    """A function as a member of Tensor: one with code of its own, so that a frame tells a method
+    from the function that does the same.
+    """
+    if type(function) is not FunctionType:
+        return function
+    made = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__dict__.update(function.__dict__)
+    made.__doc__, made.__module__ = function.__doc__, function.__module__
+    made.__qualname__, made.__annotations__ = function.__qualname__, function.__annotations__
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """A function without what `__torch_function__` has put around it."""
+    own = getattr(value, "__dict__", None)
+    return own.get("_plain", value) if isinstance(own, dict) else value
+
+
+def _called(frame: FrameType) -> Call | None:
+    """The public function that a frame runs; None where it is an inner one."""
+    code = frame.f_code
+    for members in _METHODS:
+        for name, value in members.items():
+            found = _plain(value)
+            if getattr(found, "__code__", None) is code and _same_cells(found, frame):
+                return Call("m", name, frame)
+    inner = frame.f_locals.get("function") if code.co_name == "call" else None
+    for space in _SPACES:
+        room = _ROOMS.get(space["__name__"], "")
+        for name, value in space.items():
+            found = _plain(value)
+            own = getattr(found, "__code__", None)
+            if own is None or name.startswith("_"):
+                continue
+            if inner is not None:
+                if own is not code or getattr(found, "__wrapped__", None) is not inner:
+                    continue
+            elif own is not code or not _same_cells(found, frame):
+                continue
+            call = Call("F" if room == "F" else "f", ("" if room == "F" else room) + name, frame)
+            if signatures.signatures(*call[:2]) or steps(*call[:2]) is not None:
+                return call
+    return None
+
+
+def _same_cells(function: FunctionType, frame: FrameType) -> bool:
+    """Whether a frame runs this function, of those that one factory has made."""
+    names = function.__code__.co_freevars
+    values = frame.f_locals
+    for name, cell in zip(names, function.__closure__ or ()):
+        try:
+            if values.get(name) is not cell.cell_contents:
+                return False
+        except ValueError:  # empty as yet
+            return False
+    return True
+
+
+def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
+    """What a function was called with, as far as its frame tells: arguments that have their default
+    value count as left out where nothing follows them.
+    """
+    frame = call.frame
+    code, values = frame.f_code, frame.f_locals
+    names = code.co_varnames
+    count, last = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    function = _function_of(code)
+    defaults = getattr(function, "__defaults__", None) or ()
+    missing = object()
+    filled = [missing] * (count - len(defaults)) + list(defaults)
+    given: list[tuple[str, Any, bool]] = []
+    for name, default in zip(names[:count], filled):
+        value = values.get(name, default)
+        given.append((name, value, default is not missing and value is default))
+    kwargs: dict[str, Any] = {}
+    args: list[Any] = []
+    rest: Iterable[Any] = ()
+    if code.co_flags & 4:
+        rest = values.get(names[last], ())
+    gap = False
+    for name, value, left_out in given:
+        if left_out and not rest:
+            gap = True
+        elif gap:
+            kwargs[name] = value
+        else:
+            args.append(value)
+    args += rest
+    only = getattr(function, "__kwdefaults__", None) or {}
+    for name in names[count:last]:
+        value = values.get(name)
+        if value is not only.get(name, missing):
+            kwargs[name] = value
+    if code.co_flags & 8:
+        kwargs.update(values.get(names[last + bool(code.co_flags & 4)], {}))
+    return args, kwargs
+
+
+def _function_of(code: CodeType) -> Any:
+    for space in (*_METHODS, *_SPACES):
+        for value in space.values():
+            found = _plain(value)
+            if getattr(found, "__code__", None) is code:
+                return found
+    return None
+
+
+def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
+    """The first mistake that a function which is Python in PyTorch meets."""
+    values = call.frame.f_locals
+    for step in asked:
+        name, dot, attribute = step.partition(".")
+        if dot:
+            if name in values and not hasattr(values[name], attribute):
+                kind = type(values[name]).__name__
+                return AttributeError(f"'{kind}' object has no attribute '{attribute}'")
+            continue
+        for form in signatures.signatures("c", name)[:1]:
+            for place, one in enumerate(form.parameters):
+                value = values.get(one.name, signatures.MISSING)
+                if value is signatures.MISSING or (value is None and one.takes_none):
+                    continue
+                if one.kind == "Tensor" and not signatures.is_tensor(value):
+                    return signatures.wrong(name, one, place, value)
+    return None
+
+
+def misgiven() -> Exception | None:
+    """What PyTorch says of the arguments of the call that runs; None where it takes them."""
+    frame: FrameType | None = sys._getframe(1)
+    frames = []
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("flambeau"):
+        frames.append(frame)
+        frame = frame.f_back
+    for frame in reversed(frames):
+        call = _called(frame)
+        if call is None:
+            continue
+        if call.name.startswith("__"):
+            return None  # an operator, which asks the other operand
+        asked = steps(call.kind, call.name)
+        if asked is not None:
+            return _first_fault(call, asked)
+        args, kwargs = _arguments(call)
+        if call.kind == "m":
+            args = args[1:]
+        return signatures.fault(call.kind, call.name, args, kwargs)
+    return None
+
+
+def refuse_misgiven() -> None:
+    """Raises what PyTorch says of the arguments of the call that runs, if it refuses them."""
+    error = misgiven()
+    if error is not None:
+        raise error from None

@@ -1,0 +1,57 @@
+"""Functions that are Python in PyTorch, as far as their first mistakes go: what each asks of its
+operands before any kernel sees them, in order. `target.size` is an attribute that the operand must
+have; a bare name is the function in C that the operands are given to.
+"""
+
+from __future__ import annotations
+
+_LOSS = "target.size input.size"
+FUNCTIONAL = {
+    "adaptive_avg_pool2d": "input.size", "adaptive_avg_pool3d": "input.size",
+    "adaptive_max_pool1d": "adaptive_max_pool1d", "adaptive_max_pool2d": "input.size",
+    "adaptive_max_pool3d": "input.size", "alpha_dropout": "alpha_dropout",
+    "batch_norm": "input.size batch_norm", "binary_cross_entropy": f"{_LOSS} binary_cross_entropy",
+    "binary_cross_entropy_with_logits": f"{_LOSS} binary_cross_entropy_with_logits",
+    "celu": "celu", "cosine_embedding_loss": "cosine_embedding_loss",
+    "cross_entropy": "cross_entropy_loss", "dropout": "dropout", "dropout1d": "input.dim",
+    "dropout2d": "input.dim", "dropout3d": "input.dim", "elu": "elu", "embedding": "embedding",
+    "feature_alpha_dropout": "feature_alpha_dropout", "gaussian_nll_loss": "input.size",
+    "glu": "input.dim", "grid_sample": "grid_sampler", "group_norm": "input.dim group_norm",
+    "gumbel_softmax": "", "hardsigmoid": "hardsigmoid", "hardswish": "hardswish",
+    "hardtanh": "hardtanh", "hinge_embedding_loss": "hinge_embedding_loss",
+    "huber_loss": _LOSS, "instance_norm": "input.size instance_norm", "interpolate": "input.dim",
+    "kl_div": "kl_div", "l1_loss": _LOSS, "layer_norm": "layer_norm", "leaky_relu": "leaky_relu",
+    "linear_cross_entropy": "input.dim linear_weight.dim target.shape",
+    "local_response_norm": "input.dim", "log_softmax": "input.log_softmax",
+    "lp_pool1d": "", "margin_ranking_loss": "input1.dim input2.dim target.dim",
+    "max_unpool1d": "input.size indices.unsqueeze", "max_unpool2d": "input.size max_unpool2d",
+    "max_unpool3d": "input.size max_unpool3d", "mish": "mish", "mse_loss": _LOSS,
+    "multi_head_attention_forward": "query.dim key.dim value.dim",
+    "multi_margin_loss": "multi_margin_loss", "multilabel_margin_loss": "multilabel_margin_loss",
+    "multilabel_soft_margin_loss": "log_sigmoid", "nll_loss": "nll_loss_nd",
+    "normalize": "input.norm", "pad": "pad", "poisson_nll_loss": "poisson_nll_loss",
+    "relu": "relu", "relu6": "relu6", "rms_norm": "rms_norm", "rrelu": "rrelu", "selu": "selu",
+    "silu": "silu", "smooth_l1_loss": _LOSS, "soft_margin_loss": "soft_margin_loss",
+    "softmax": "input.softmax", "softsign": "input.abs", "tanhshrink": "input.tanh",
+    "threshold": "threshold", "triplet_margin_loss": "triplet_margin_loss",
+    "triplet_margin_with_distance_loss": "anchor.ndim positive.ndim negative.ndim",
+    "sigmoid": "input.sigmoid", "tanh": "input.tanh", "upsample_bilinear": "input.dim",
+    "upsample_nearest": "input.dim",
+}  # fmt: skip
+TORCH = {
+    "cdist": "cdist", "norm": "input.layout", "split": "tensor.split", "stft": "input.dim stft",
+    "tensordot": "a.dim b.dim", "unique": "_unique2", "unique_consecutive": "unique_consecutive",
+    "unravel_index": "indices.is_complex", "lu": "_lu_with_info",
+}  # fmt: skip
+
+
+def steps(kind: str, name: str) -> list[str] | None:
+    """What a function asks, step by step; None where it is not one of these."""
+    found = (FUNCTIONAL if kind == "F" else TORCH).get(name)
+    return None if found is None else found.split()
+
+
+def inner_names() -> set[str]:
+    """The functions in C that they give their operands to."""
+    every = [*FUNCTIONAL.values(), *TORCH.values()]
+    return {step for line in every for step in line.split() if "." not in step}
