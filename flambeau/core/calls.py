@@ -160,23 +160,55 @@ def _function_of(code: CodeType) -> Any:
     return None
 
 
+def _values(call: Call) -> Mapping[str, Any]:
+    """The arguments of a function by their names."""
+    values = call.frame.f_locals
+    inner = values.get("function") if call.frame.f_code.co_name == "call" else None
+    if inner is None:
+        return values
+    code = inner.__code__
+    names = code.co_varnames[: code.co_argcount]
+    found = dict(zip(names, values["args"]))
+    if code.co_flags & 4:
+        found[code.co_varnames[code.co_argcount + code.co_kwonlyargcount]] = values["args"]
+    return {**found, **values["kwargs"]}
+
+
 def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
     """The first mistake that a function which is Python in PyTorch meets."""
-    values = call.frame.f_locals
+    values = _values(call)
     for step in asked:
         name, dot, attribute = step.partition(".")
+        if name[0] == "*":
+            given = values.get(name.strip("*"), ())
+            if name[1] == "*" and len(given) == 1:
+                given = given[0]
+                if not isinstance(given, (tuple, list)):
+                    found = signatures.fault("c", call.name, (given,), {})
+                    return found or signatures.no_element(0, 0, given)
+            for number, part in enumerate(given):
+                if not signatures.is_tensor(part):
+                    return signatures.no_element(number, 0, part)
+            continue
         if dot:
-            if name in values and not hasattr(values[name], attribute):
-                kind = type(values[name]).__name__
+            value = values.get(name, signatures.MISSING)
+            if value is signatures.MISSING or signatures.is_tensor(value):
+                continue
+            kind = signatures.type_word(value)
+            if not hasattr(value, attribute):
                 return AttributeError(f"'{kind}' object has no attribute '{attribute}'")
+            if not callable(getattr(value, attribute)):
+                kind = signatures.type_word(getattr(value, attribute))
+                return TypeError(f"'{kind}' object is not callable")
             continue
         for form in signatures.signatures("c", name)[:1]:
             for place, one in enumerate(form.parameters):
                 value = values.get(one.name, signatures.MISSING)
                 if value is signatures.MISSING or (value is None and one.takes_none):
                     continue
-                if one.kind == "Tensor" and not signatures.is_tensor(value):
-                    return signatures.wrong(name, one, place, value)
+                fits, element = signatures.fits(name, one, place, value)
+                if not fits and one.kind in ("Tensor", "IntArrayRef", "SymIntArrayRef"):
+                    return signatures.wrong(name, one, place, value, False, element)
     return None
 
 

@@ -1,6 +1,7 @@
 """Functions that are Python in PyTorch, as far as their first mistakes go: what each asks of its
 operands before any kernel sees them, in order. `target.size` is an attribute that the operand must
-have; a bare name is the function in C that the operands are given to.
+have, `*tensors` are tensors one by one (`**tensors`: or a list of them); a bare name is the
+function in C that gets the operands.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ FUNCTIONAL = {
     "max_unpool1d": "input.size indices.unsqueeze", "max_unpool2d": "input.size max_unpool2d",
     "max_unpool3d": "input.size max_unpool3d", "mish": "mish", "mse_loss": _LOSS,
     "multi_head_attention_forward": "query.dim key.dim value.dim",
+    "max_pool3d": "input.is_cuda", "fractional_max_pool2d": "input.dim",
+    "fractional_max_pool3d": "input.dim",
     "multi_margin_loss": "multi_margin_loss", "multilabel_margin_loss": "multilabel_margin_loss",
     "multilabel_soft_margin_loss": "log_sigmoid", "nll_loss": "nll_loss_nd",
     "normalize": "input.norm", "pad": "pad", "poisson_nll_loss": "poisson_nll_loss",
@@ -39,6 +42,10 @@ FUNCTIONAL = {
     "upsample_nearest": "input.dim",
 }  # fmt: skip
 TORCH = {
+    **dict.fromkeys(
+        ("atleast_1d", "atleast_2d", "atleast_3d", "meshgrid"), "**tensors",
+    ),
+    **dict.fromkeys(("block_diag", "broadcast_tensors", "cartesian_prod"), "*tensors"),
     "cdist": "cdist", "norm": "input.layout", "split": "tensor.split", "stft": "input.dim stft",
     "tensordot": "a.dim b.dim", "unique": "_unique2", "unique_consecutive": "unique_consecutive",
     "unravel_index": "indices.is_complex", "lu": "_lu_with_info",
@@ -54,4 +61,5 @@ def steps(kind: str, name: str) -> list[str] | None:
 def inner_names() -> set[str]:
     """The functions in C that they give their operands to."""
     every = [*FUNCTIONAL.values(), *TORCH.values()]
-    return {step for line in every for step in line.split() if "." not in step}
+    found = {step for line in every for step in line.split() if "." not in step and step[0] != "*"}
+    return found | {"atleast_1d", "atleast_2d", "atleast_3d"}

@@ -24,7 +24,7 @@ from flambeau.core.layout import Layout, MemoryFormat
 TYPE_WORDS = {
     "Tensor": "Tensor", "Scalar": "Number", "int64_t": "int", "SymInt": "int", "double": "float",
     "complex": "complex", "TensorList": "tuple of Tensors", "ITensorListRef": "tuple of Tensors",
-    "c10::List<std::optional<Tensor>>": "tuple of Tensors", "IntArrayRef": "tuple of ints",
+    "c10::List<::std::optional<Tensor>>": "tuple of Tensors", "IntArrayRef": "tuple of ints",
     "SymIntArrayRef": "tuple of ints", "ArrayRef<double>": "tuple of floats",
     "Generator": "torch.Generator", "bool": "bool", "SymBool": "bool", "Storage": "torch.Storage",
     "PyObject*": "object", "ScalarType": "torch.dtype", "Layout": "torch.layout",
@@ -191,11 +191,11 @@ def _is_size(given: Any) -> bool:
     return _is_int(given) or _is_index(given)
 
 
-def _first_is(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    def check(given: Any) -> bool:
-        return isinstance(given, (tuple, list)) and (not given or fits(given[0]))
+def _first_is(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    def first(given: Any) -> bool:
+        return isinstance(given, (tuple, list)) and (not given or check(given[0]))
 
-    return check
+    return first
 
 
 def _is_name(given: Any) -> bool:
@@ -215,7 +215,9 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "ArrayRef<Scalar>": _first_is(_is_scalar),
     "Dimname": _is_name,
     "DimnameList": _first_is(_is_name),
-    "ScalarType": lambda given: isinstance(given, DType) or given in _PYTHON_TYPES,
+    "ScalarType": lambda given: (
+        isinstance(given, DType) or (isinstance(given, type) and given in _PYTHON_TYPES)
+    ),
     "Layout": lambda given: isinstance(given, Layout),
     "MemoryFormat": lambda given: isinstance(given, MemoryFormat),
     "Device": lambda given: isinstance(given, (str, device)) or _is_int(given),
@@ -224,10 +226,10 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 }
 _FITS["SymBool"] = _FITS["bool"]
 _FITS["std::string_view"] = _FITS["c10::string_view"]
-_LISTS_OF_TENSORS = ("TensorList", "ITensorListRef", "c10::List<std::optional<Tensor>>")
+_LISTS_OF_TENSORS = ("TensorList", "ITensorListRef", "c10::List<::std::optional<Tensor>>")
 
 
-def _fits(name: str, one: Parameter, place: int, given: Any) -> tuple[bool, int]:
+def fits(name: str, one: Parameter, place: int, given: Any) -> tuple[bool, int]:
     """Whether an argument fits a parameter; if not, which element of a list is at fault (or -1)."""
     kind = one.kind
     if kind == "Tensor":
@@ -237,19 +239,23 @@ def _fits(name: str, one: Parameter, place: int, given: Any) -> tuple[bool, int]
             return False, -1
         for number, part in enumerate(given):
             if not is_tensor(part) and not (part is None and "optional" in kind):
-                raise TypeError(
-                    f"expected Tensor as element {number} in argument {place}, but got "
-                    f"{type_word(part)}"
-                )
+                raise no_element(number, place, part)
         return True, -1
     if kind in ("IntArrayRef", "SymIntArrayRef"):
         if isinstance(given, (tuple, list)):
-            fits = not given or _is_size(given[0])
-            return fits, -1 if fits else 0
+            fit = not given or _is_size(given[0])
+            return fit, -1 if fit else 0
         single = _is_int if kind == "IntArrayRef" else _is_size
         return one.size > 0 and single(given), -1
     check = _FITS.get(kind)
     return check is None or check(given), -1
+
+
+def no_element(number: int, place: int, part: Any) -> TypeError:
+    """PyTorch's error for an element of a list of tensors that is none."""
+    return TypeError(
+        f"expected Tensor as element {number} in argument {place}, but got {type_word(part)}"
+    )
 
 
 def type_word(given: Any) -> str:
@@ -289,8 +295,8 @@ def tried(one: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Typ
             if not parameter.optional:
                 return _too_few(one, place)
         elif not (given is None and parameter.takes_none):
-            fits, element = _fits(name, parameter, place, given)
-            if not fits:
+            fit, element = fits(name, parameter, place, given)
+            if not fit:
                 if varied and at == 0 and not by_name:
                     if _is_size(args[0]):
                         lists.append((parameter, args))

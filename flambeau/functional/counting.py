@@ -12,12 +12,20 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.creation import full, linspace, tensor
 from flambeau.functional.folding import checked, result_type, write_outs
 from flambeau.functional.joining import stack
 from flambeau.functional.options import checked_call, other_names
 from flambeau.functional.parts import unbind
-from flambeau.functional.pointwise import convert, floor_divide, remainder, write_out, write_same
+from flambeau.functional.pointwise import (
+    NUMBERS,
+    convert,
+    floor_divide,
+    remainder,
+    write_out,
+    write_same,
+)
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
 from flambeau.ops import view
@@ -214,11 +222,10 @@ def isin(
     out: Tensor | None = None,
 ) -> Tensor:
     """Which elements are (`invert`: are not) among test_elements; assume_unique changes nothing."""
-    if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
-        raise TypeError(
-            f"isin() received an invalid combination of arguments - got "
-            f"({type(elements).__name__}, {type(test_elements).__name__})"
-        )
+    tensors = isinstance(elements, Tensor), isinstance(test_elements, Tensor)
+    others = [v for v in (elements, test_elements) if not isinstance(v, (Tensor, *NUMBERS))]
+    if others or not any(tensors):
+        refuse_misgiven()
     x, among = (v if isinstance(v, Tensor) else tensor(v) for v in (elements, test_elements))
     for given in (x, among):
         if given.dtype.kind in "bc":

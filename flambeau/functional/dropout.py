@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import bool_, get_default_dtype, int64
+from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import (
     contiguous_strides,
     dense_strides_like,
@@ -17,7 +18,7 @@ from flambeau.core.shapes import (
     memory_order,
 )
 from flambeau.functional.generators import default_generator
-from flambeau.functional.options import not_implemented
+from flambeau.functional.options import checked_call, not_implemented
 from flambeau.functional.randomness import draw
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
@@ -83,6 +84,8 @@ def _dropout(
 ) -> Tensor:
     _checked_probability(p)
     if not training or p == 0.0 or input.numel() == 0:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("dropout", "input", 1, input)
         return input
     if p == 1.0:
         result = input * False
@@ -116,6 +119,7 @@ def feature_dropout(
     return _dropout(input, p, training, inplace, True, False)
 
 
+@checked_call
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -123,6 +127,7 @@ def alpha_dropout(
     return _dropout(input, p, training, inplace, False, True)
 
 
+@checked_call
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import Shape, broadcast_shapes, wrap_axis
 from flambeau.functional.einsum import einsum_of
@@ -505,6 +506,8 @@ def _added_operands(
             raise TypeError(f'{name}() missing 1 required positional arguments: "{key}"')
         checked(name, values[key], key, place)
     beta, alpha = values.get("beta", 1), values.get("alpha", 1)
+    if not (isinstance(beta, (int, float)) and isinstance(alpha, (int, float))):
+        refuse_misgiven()
     ignore = not isinstance(beta, Tensor) and beta == 0
     factors = tuple(None if not isinstance(f, Tensor) and f == 1 else f for f in (beta, alpha))
     return (values[names[0]], values[names[1]], None if ignore else factors[0], factors[1]), (

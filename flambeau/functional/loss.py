@@ -30,7 +30,7 @@ from flambeau.functional.neural import (
     reduced_once,
     widened,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pairs import xlogy_value
 from flambeau.functional.pointwise import SUB
 from flambeau.ops import arithmetic as ar
@@ -172,7 +172,6 @@ def _of_other_size(message: str, input: Tensor, target: Tensor) -> ValueError:
     return error
 
 
-@checked_call
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -182,20 +181,24 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Tensor:
     """-(t log x + (1 - t) log(1 - x)); RuntimeError when run if an x is outside [0, 1]."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("binary_cross_entropy", input)
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if input._meta.shape != target._meta.shape:
-        raise _of_other_size(
-            f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}) is "
-            "deprecated. Please ensure they have the same size.",
-            input,
-            target,
-        )
-    if weight is None:
-        return binary(BCE, input, target, (reduction,))
-    return record(BCE_WEIGHTED, (input, target, weight), (reduction,))
+    try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("binary_cross_entropy", input)
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        if input._meta.shape != target._meta.shape:
+            raise _of_other_size(
+                f"Using a target size ({target.shape}) that is different to the input size "
+                f"({input.shape}) is "
+                "deprecated. Please ensure they have the same size.",
+                input,
+                target,
+            )
+        if weight is None:
+            return binary(BCE, input, target, (reduction,))
+        return record(BCE_WEIGHTED, (input, target, weight), (reduction,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def binary_cross_entropy_with_logits(
@@ -247,7 +250,6 @@ def _kl_name(x: Value, t: Value, reduction: str, log_target: bool) -> str:
 KL_DIV = NamedOp("kl_div", _kl_div, _kl_name)
 
 
-@checked_call
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -257,16 +259,20 @@ def kl_div(
     log_target: bool = False,
 ) -> Tensor:
     """target (log target - input), with input (and target if log_target) as log-probabilities."""
-    if reduction == "mean" and size_average is None and reduce is None:
-        warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size."
-            "'batchmean' divides only by the batch size, and aligns with the KL div math "
-            "definition."
-            "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-            stacklevel=2,
-        )
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return binary(KL_DIV, input, target, (reduction, bool(log_target)))
+    try:
+        if reduction == "mean" and size_average is None and reduce is None:
+            warnings.warn(
+                "reduction: 'mean' divides the total loss by both the batch size and the support "
+                "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+                "definition.'mean' will be changed to behave the same as 'batchmean' in the next "
+                "major release.",
+                stacklevel=2,
+            )
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return binary(KL_DIV, input, target, (reduction, bool(log_target)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _poisson(
@@ -293,7 +299,6 @@ def _poisson_name(
 POISSON = NamedOp("poisson_nll_loss", _poisson, _poisson_name)
 
 
-@checked_call
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -305,8 +310,12 @@ def poisson_nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log-likelihood of counts with (log) rate input; full adds Stirling's term."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return binary(POISSON, input, target, (reduction, bool(log_input), bool(full), float(eps)))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return binary(POISSON, input, target, (reduction, bool(log_input), bool(full), float(eps)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _gaussian(
@@ -350,7 +359,6 @@ def _gaussian_name(x: Value, t: Value, v: Value, reduction: str, full: bool, eps
 GAUSSIAN = NamedOp("gaussian_nll_loss", _gaussian, _gaussian_name)
 
 
-@checked_call
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -360,11 +368,15 @@ def gaussian_nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log-likelihood of target under normals (input, var); var is not below eps."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not valid")
-    if isinstance(var, float) and var < 0:
-        raise ValueError("var has negative entry/entries")
-    return record(GAUSSIAN, (input, target, var), (reduction, bool(full), float(eps)))
+    try:
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"{reduction} is not valid")
+        if isinstance(var, float) and var < 0:
+            raise ValueError("var has negative entry/entries")
+        return record(GAUSSIAN, (input, target, var), (reduction, bool(full), float(eps)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

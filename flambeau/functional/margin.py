@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.activation import log_sigmoid_value
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
@@ -24,7 +25,7 @@ from flambeau.functional.neural import (
     reduced,
     widened,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pointwise import SUB
 from flambeau.functional.similarity import distance_value
 from flambeau.functional.ternary import CLAMP
@@ -72,7 +73,6 @@ def _hinge_embedding(x: Value, target: Value, reduction: str, margin: Any) -> Va
 HINGE = NamedOp("hinge_embedding_loss", _hinge_embedding, named("AddBackward0", *REDUCTION_NAMES))
 
 
-@checked_call
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -82,8 +82,12 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return binary(HINGE, input, target, (reduction, margin))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return binary(HINGE, input, target, (reduction, margin))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _cosine_embedding(x1: Value, x2: Value, target: Value, reduction: str, margin: Any) -> Value:
@@ -115,7 +119,6 @@ COSINE = NamedOp(
 )
 
 
-@checked_call
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -126,8 +129,12 @@ def cosine_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return record(COSINE, (input1, input2, target), (reduction, margin))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return record(COSINE, (input1, input2, target), (reduction, margin))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin: Any) -> Value:
@@ -155,7 +162,6 @@ RANKING = NamedOp(
 )
 
 
-@checked_call
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -166,8 +172,12 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, -target (input1 - input2) + margin)."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return record(RANKING, (input1, input2, target), (reduction, margin))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return record(RANKING, (input1, input2, target), (reduction, margin))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _soft_margin(x: Value, target: Value, reduction: str) -> Value:
@@ -182,7 +192,6 @@ def _soft_margin(x: Value, target: Value, reduction: str) -> Value:
 SOFT = PureOp("soft_margin_loss", _soft_margin, "SoftMarginLossBackward0")
 
 
-@checked_call
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -191,7 +200,11 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """log(1 + exp(-target * input))."""
-    return binary(SOFT, input, target, (chosen_reduction(size_average, reduce, reduction),))
+    try:
+        return binary(SOFT, input, target, (chosen_reduction(size_average, reduce, reduction),))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- classes ------------------------------------------------------------------------------------
@@ -260,7 +273,6 @@ def _multi_margin(
 MULTI = PureOp("multi_margin_loss", _multi_margin, "MultiMarginLossBackward0")
 
 
-@checked_call
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -272,8 +284,12 @@ def multi_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """mean over the other classes j of max(0, margin - input[target] + input[j])^p."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return record(MULTI, (input, target, weight), (reduction, p, margin))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return record(MULTI, (input, target, weight), (reduction, p, margin))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _multilabel_margin(x: Value, target: Value, reduction: str) -> Value:
@@ -319,7 +335,6 @@ def _multilabel_margin(x: Value, target: Value, reduction: str) -> Value:
 MULTILABEL = PureOp("multilabel_margin_loss", _multilabel_margin, "MultilabelMarginLossBackward0")
 
 
-@checked_call
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -328,7 +343,13 @@ def multilabel_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, 1 - x[y] + x[i]) / C summed over labels y (target up to its first -1) and others i."""
-    return binary(MULTILABEL, input, target, (chosen_reduction(size_average, reduce, reduction),))
+    try:
+        return binary(
+            MULTILABEL, input, target, (chosen_reduction(size_average, reduce, reduction),)
+        )
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _multilabel_soft(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
@@ -347,7 +368,6 @@ MULTILABEL_SOFT = NamedOp(
 )
 
 
-@checked_call
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -357,8 +377,12 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The mean over classes of -(t log sigmoid(x) + (1 - t) log sigmoid(-x))."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    return record(MULTILABEL_SOFT, (input, target, weight), (reduction,))
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        return record(MULTILABEL_SOFT, (input, target, weight), (reduction,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- triplets -----------------------------------------------------------------------------------
@@ -391,7 +415,6 @@ def _triplet(
 TRIPLET = NamedOp("triplet_margin_loss", _triplet, named("ClampMinBackward0", *REDUCTION_NAMES))
 
 
-@checked_call
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -405,11 +428,15 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin) with the p-norm distance."""
-    reduction = chosen_reduction(size_average, reduce, reduction)
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    attributes = (reduction, float(margin), float(p), float(eps), bool(swap))
-    return record(TRIPLET, (anchor, positive, negative), attributes)
+    try:
+        reduction = chosen_reduction(size_average, reduce, reduction)
+        if margin <= 0:
+            raise ValueError(f"margin must be greater than 0, got {margin}")
+        attributes = (reduction, float(margin), float(p), float(eps), bool(swap))
+        return record(TRIPLET, (anchor, positive, negative), attributes)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _triplet_of_distances(near: Value, far: Value, reduction: str, margin: float) -> Value:
@@ -424,7 +451,6 @@ TRIPLET_OF_DISTANCES = NamedOp(
 )
 
 
-@checked_call
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -436,18 +462,22 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """triplet_margin_loss with a distance function of two tensors (default: pairwise_distance)."""
-    from flambeau.functional.pointwise import minimum
-    from flambeau.functional.similarity import pairwise_distance
+    try:
+        from flambeau.functional.pointwise import minimum
+        from flambeau.functional.similarity import pairwise_distance
 
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction")
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    distance = distance_function or pairwise_distance
-    near, far = distance(anchor, positive), distance(anchor, negative)
-    if swap:
-        far = minimum(far, distance(positive, negative))
-    return binary(TRIPLET_OF_DISTANCES, near, far, (reduction, float(margin)))
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"{reduction} is not a valid value for reduction")
+        if margin <= 0:
+            raise ValueError(f"margin must be greater than 0, got {margin}")
+        distance = distance_function or pairwise_distance
+        near, far = distance(anchor, positive), distance(anchor, negative)
+        if swap:
+            far = minimum(far, distance(positive, negative))
+        return binary(TRIPLET_OF_DISTANCES, near, far, (reduction, float(margin)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

@@ -13,7 +13,6 @@ from flambeau.functional.convolution import linear
 from flambeau.functional.dropout import dropout
 from flambeau.functional.joining import cat
 from flambeau.functional.neural import record, widened
-from flambeau.functional.options import checked_call
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -508,7 +507,6 @@ def _wider(mask: Tensor | None, more: int) -> Tensor | None:
     return cat([mask, mask.new_zeros((*mask.shape[:-1], more))], -1)
 
 
-@checked_call
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

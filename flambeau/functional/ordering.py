@@ -234,6 +234,9 @@ def diff(
     """The n-th differences of neighbours along `dim` (of bool: where they differ)."""
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    for name, place, given in (("prepend", 4, prepend), ("append", 5, append)):
+        if given is not None:
+            checked("diff", given, name, place)
     operands = (checked("diff", input), prepend, append)
     result = record(DIFF, operands, (int(n), dim_of("diff", dim)))
     return write_out(result, out, beside=operands)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.promotion import can_cast
@@ -499,6 +500,8 @@ def _refuse_alpha(operands: tuple[Any, Any, Any]) -> None:
     *others, alpha = operands
     if type(alpha) is complex:
         return
+    if type(alpha) is not int and type(alpha) is not float:
+        refuse_misgiven()
     if type(alpha) is int or any(
         v.dtype.kind in "fc" if isinstance(v, Tensor) else type(v) is float for v in others
     ):

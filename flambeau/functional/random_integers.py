@@ -91,9 +91,8 @@ def randint_like(
     pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Integers in [low, high), or [0, the one given), in the shape and dtype of `input`."""
-    if high is None:
-        low, high = 0, low
-    first, last = 0 if low is None else int(low), int(high)
+    start, end = (0, low) if high is None else (low, high)
+    first, last = 0 if start is None else int(start), int(end)
     options = dtype, layout, device, requires_grad, memory_format
     return like(lambda t: random_(t, first, last, generator=generator), input, *options)
 

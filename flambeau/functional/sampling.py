@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.functional.neural import NamedOp, column, record, widened
-from flambeau.functional.options import checked_call
 from flambeau.functional.resizing import cubic_weights
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -289,7 +289,6 @@ def _grid_name(x: Value, *rest: Any) -> str:
 GRID_SAMPLE = NamedOp("grid_sampler", _grid_sample, _grid_name)
 
 
-@checked_call
 def grid_sample(
     input: Tensor,
     grid: Tensor,
@@ -301,20 +300,24 @@ def grid_sample(
 
     A place is (x, y) or (x, y, z), from -1 to 1. Raises ValueError for unknown modes.
     """
-    if mode not in MODES:
-        raise ValueError(
-            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
-            f"but got: '{mode}'"
-        )
-    if padding_mode not in PADDINGS:
-        raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
-            f"'reflection', but got: '{padding_mode}'"
-        )
-    if align_corners is None:
-        _warn_of_corners()
-        align_corners = False
-    return record(GRID_SAMPLE, (input, grid), (mode, padding_mode, bool(align_corners)))
+    try:
+        if mode not in MODES:
+            raise ValueError(
+                "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
+                f"'bicubic', but got: '{mode}'"
+            )
+        if padding_mode not in PADDINGS:
+            raise ValueError(
+                "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+                f"'reflection', but got: '{padding_mode}'"
+            )
+        if align_corners is None:
+            _warn_of_corners()
+            align_corners = False
+        return record(GRID_SAMPLE, (input, grid), (mode, padding_mode, bool(align_corners)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

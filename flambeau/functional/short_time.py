@@ -10,7 +10,6 @@ from typing import Any
 from flambeau.functional.complex_numbers import view_as_real
 from flambeau.functional.creation import ones
 from flambeau.functional.folding import checked
-from flambeau.functional.options import checked_call
 from flambeau.functional.rearranging import pad
 from flambeau.functional.spectral import fft, ifft, irfft, rfft
 from flambeau.ops import view
@@ -53,7 +52,6 @@ def _window_of(window: Tensor | None, length: int, n_fft: int, dtype: Any, warni
     return pad(window, (left, n_fft - length - left))
 
 
-@checked_call
 def stft(
     input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
     window: Tensor | None = None, center: bool = True, pad_mode: str = "reflect",

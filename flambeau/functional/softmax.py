@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.functional.neural import (
     axis,
@@ -14,7 +15,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented, numpy_names
+from flambeau.functional.options import WHOLE, not_implemented, numpy_names
 from flambeau.functional.pointwise import neg
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -94,16 +95,19 @@ def log_softmax(
     return unary(LOG_SOFTMAX, input, (dim, dtype, False))
 
 
-@checked_call
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
 ) -> Tensor:
     """softmax of -x along dim."""
-    if dim is None:
-        dim = _implicit_dim("softmin", input.ndim, _stacklevel)
-    if input.dtype.kind in WHOLE:
-        return unary(SOFTMAX, neg(input), (dim, dtype, False))
-    return unary(SOFTMAX, input, (dim, dtype, True))
+    try:
+        if dim is None:
+            dim = _implicit_dim("softmin", input.ndim, _stacklevel)
+        if input.dtype.kind in WHOLE:
+            return unary(SOFTMAX, neg(input), (dim, dtype, False))
+        return unary(SOFTMAX, input, (dim, dtype, True))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def gumbel_softmax(

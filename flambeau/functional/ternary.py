@@ -94,7 +94,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     try:
         if min is None and max is None:
             raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-        _refuse_bounds(input, min, max)
+        _refuse_bounds(input, min, max, either=True)
         tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
         made = record(CLAMP if tensors else CLAMP_TO_NUMBERS, (input, min, max))
         return made if out is None else write_out(made, out, beside=(input, min, max))
@@ -108,7 +108,7 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     try:
         if min is None and max is None:
             raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-        _refuse_bounds(input, min, max)
+        _refuse_bounds(input, min, max, either=True)
         tensors = isinstance(min, Tensor) or isinstance(max, Tensor)
         return in_place(CLAMP_ if tensors else CLAMP_TO_NUMBERS_, input, (min, max))
     except Exception:
@@ -116,13 +116,21 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise
 
 
-def _refuse_bounds(input: Any, *bounds: Any) -> None:
+def _refuse_bounds(input: Any, *bounds: Any, either: bool = False) -> None:
+    """Raises where bounds are none for `input`; `either`: the function takes both."""
     if surely_fit(input, *bounds):
         return
     given = [b for b in bounds if b is not None]
     if not isinstance(input, Tensor) or len({isinstance(b, Tensor) for b in given}) > 1:
         raise no_overload("clamp", (input, *given), _CLAMP_FORMS)
+    numbers = not isinstance(given[0], Tensor) if given else False
+    if input.dtype.is_complex and (numbers or either):
+        raise NotImplementedError("clamp is not supported for complex types")
     if any(type(b) is complex for b in bounds):
+        if either and input.dtype.is_floating_point:
+            raise RuntimeError("value cannot be converted to type double without overflow")
+        if input.dtype is dtypes.float16:
+            raise NotImplementedError("clamp is not supported for complex types")
         return
     refuse_numbers((input, *given), *bounds)
 
@@ -142,6 +150,8 @@ def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor):
             raise not_a_tensor("clamp_min", "input", 1, input)
         _refuse_bounds(input, min)
+        if min is None:
+            raise no_overload("clamp_min", (input, min), _CLAMP_FORMS)
         made = record(CLAMP, (input, min, None))
         return made if out is None else write_out(made, out, beside=(input, min))
     except Exception:
@@ -155,6 +165,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor):
             raise not_a_tensor("clamp_max", "input", 1, input)
         _refuse_bounds(input, max)
+        if max is None:
+            raise no_overload("clamp_max", (input, max), _CLAMP_FORMS)
         made = record(CLAMP, (input, None, max))
         return made if out is None else write_out(made, out, beside=(input, max))
     except Exception:
@@ -166,6 +178,8 @@ def clamp_min_(input: Tensor, min: Any) -> Tensor:
     """Raises elements below min to it, in place."""
     try:
         _refuse_bounds(input, min)
+        if min is None:
+            raise no_overload("clamp_min_", (input, min), _CLAMP_FORMS)
         return in_place(CLAMP_, input, (min, None))
     except Exception:
         refuse_misgiven()
@@ -176,6 +190,8 @@ def clamp_max_(input: Tensor, max: Any) -> Tensor:
     """Lowers elements above max to it, in place."""
     try:
         _refuse_bounds(input, max)
+        if max is None:
+            raise no_overload("clamp_max_", (input, max), _CLAMP_FORMS)
         return in_place(CLAMP_, input, (None, max))
     except Exception:
         refuse_misgiven()
@@ -311,6 +327,8 @@ def _refuse_numbers_to_lerp(input: Any, end: Any, weight: Any) -> None:
         raise no_overload("lerp", (input, end, weight), _LERP_FORMS)
     if input.dtype.kind == "f":
         refuse_numbers((input,), weight, finer=True)
+    elif input.dtype.kind == "c":
+        refuse_overflow(weight, input.dtype)
 
 
 _LERP_FORMS = (

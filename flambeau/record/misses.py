@@ -14,6 +14,7 @@ from flambeau.record.changes import CHANGES
 from flambeau.record.events import step
 from flambeau.record.explaining import explain, warn_of_softmax
 from flambeau.record.flushing import flush
+from flambeau.record.handle import Handle
 from flambeau.record.meta import Meta
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
@@ -22,6 +23,16 @@ from flambeau.record.recording import LOCAL, ROOTS, Flushed, Recording, trace_of
 from flambeau.record.statistics import STATISTICS
 from flambeau.record.trace import Trace
 from flambeau.record.tree import State, prune
+
+
+def _refuse_tensors(attributes: tuple[Any, ...]) -> None:
+    """TypeError where a tensor stands for a number that a program must know: an axis, an offset."""
+    for given in attributes:
+        if isinstance(given, Handle):
+            refuse_misgiven()
+            raise TypeError("a number is expected here, not a Tensor; .item() gives its number")
+        if type(given) is tuple:
+            _refuse_tensors(given)
 
 
 def miss(rec: Recording, key: Any) -> State:
@@ -41,6 +52,8 @@ def miss(rec: Recording, key: Any) -> State:
             raise Flushed
     if rec.state.apart is not None and rec.state.apart.get(key) == WHOLE:
         _begin_whole()
+    if isinstance(key, tuple) and isinstance(key[-1], tuple):
+        _refuse_tensors(key[-1])
     start = perf_counter()
     trace = trace_of(rec)
     rec.trace = None  # stays so if the event raises: the trace may be half changed
