@@ -29,7 +29,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import checked_call, not_implemented, other_names, refuse_numbers
+from flambeau.functional.options import not_implemented, other_names, refuse_numbers
 from flambeau.functional.pointwise import SUB, write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -364,10 +364,13 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
     return result if out is None else write_out(result, out, beside=(input,))
 
 
-@checked_call
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
-    return unary(TANHSHRINK, input)
+    try:
+        return unary(TANHSHRINK, input)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def softplus(
@@ -378,10 +381,13 @@ def softplus(
     return result if out is None else write_out(result, out, beside=(input,))
 
 
-@checked_call
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
-    return unary(SOFTSIGN, input)
+    try:
+        return unary(SOFTSIGN, input)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -400,7 +406,6 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return THRESHOLD(input, inplace, (threshold, value))
 
 
-@checked_call
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,
@@ -409,13 +414,17 @@ def rrelu(
     inplace: bool = False,
 ) -> Tensor:
     """leaky_relu with the mean of the slopes lower and upper; in training each is drawn between."""
-    if lower > upper:
-        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
-    if training:
-        from flambeau.functional.drawing import randomly_sloped
+    try:
+        if lower > upper:
+            raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+        if training:
+            from flambeau.functional.drawing import randomly_sloped
 
-        return randomly_sloped(input, float(lower), float(upper), inplace)
-    return RRELU(input, inplace, ((lower + upper) / 2,))
+            return randomly_sloped(input, float(lower), float(upper), inplace)
+        return RRELU(input, inplace, ((lower + upper) / 2,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 RRELU = Activation(
@@ -510,10 +519,13 @@ class HalvingOp(PureOp):
 GLU = HalvingOp("glu", _glu, "GluBackward0")
 
 
-@checked_call
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along dim times the sigmoid of the second."""
-    return unary(GLU, input, (dim,))
+    try:
+        return unary(GLU, input, (dim,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- in place -----------------------------------------------------------------------------------

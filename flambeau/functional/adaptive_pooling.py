@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.neural import (
     column,
     divided,
@@ -17,7 +18,7 @@ from flambeau.functional.neural import (
     widened,
     zeros_from,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pooling import (
     Geometry,
     axis_numbers,
@@ -150,11 +151,14 @@ def _adaptive_avg_function(rank: int) -> Callable[..., Tensor]:
     # PyTorch's name for output size 1.
     whole = pooling_op(rank, name, _adaptive_avg(name), "MeanBackward1")
 
-    @checked_call
     def pool(input: Tensor, output_size: Any) -> Tensor:
-        size = hashable(output_size)
-        one = rank > 1 and size in (1, (1,) * rank)
-        return unary(whole if one else op, input, (size,))
+        try:
+            size = hashable(output_size)
+            one = rank > 1 and size in (1, (1,) * rank)
+            return unary(whole if one else op, input, (size,))
+        except Exception:
+            refuse_misgiven()
+            raise
 
     pool.__name__ = pool.__qualname__ = name
     pool.__doc__ = "Means over windows that divide the last axes into output_size parts."
@@ -166,11 +170,14 @@ def _adaptive_max_function(rank: int) -> tuple[Callable[..., Any], Callable[...,
     plain = pooling_op(rank, name, _adaptive_max(name, False), pool_grad_name(name))
     indexed = pooling_op(rank, name, _adaptive_max(name, True), pool_grad_name(name))
 
-    @checked_call
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-        if return_indices:
-            return tuple(record_many(indexed, (input,), (hashable(output_size),)))
-        return unary(plain, input, (hashable(output_size),))
+        try:
+            if return_indices:
+                return tuple(record_many(indexed, (input,), (hashable(output_size),)))
+            return unary(plain, input, (hashable(output_size),))
+        except Exception:
+            refuse_misgiven()
+            raise
 
     def with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         return pool(input, output_size, True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.shapes import broadcast_shapes
 from flambeau.functional.neural import (
     NamedOp,
@@ -15,7 +16,6 @@ from flambeau.functional.neural import (
     record,
     widened,
 )
-from flambeau.functional.options import checked_call
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -252,7 +252,6 @@ WEIGHTS = NamedOp("scaled_dot_product_attention", _attention_weights, lambda *_:
 APPLY = NamedOp("scaled_dot_product_attention", _apply_weights, lambda *_: "UnsafeViewBackward0")
 
 
-@checked_call
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -264,16 +263,20 @@ def scaled_dot_product_attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """softmax(query key^T scale + mask) value: [.., L, E], [.., S, E], [.., S, V] -> [.., L, V]."""
-    if not isinstance(query, Tensor):
-        raise not_a_tensor("scaled_dot_product_attention", query, "query")
-    attributes = (bool(is_causal), None if scale is None else float(scale), bool(enable_gqa))
-    operands = (query, key, value, attn_mask)
-    if not dropout_p:
-        return record(ATTENTION, operands, attributes)
-    from flambeau.functional.dropout import dropout
+    try:
+        if not isinstance(query, Tensor):
+            raise not_a_tensor("scaled_dot_product_attention", query, "query")
+        attributes = (bool(is_causal), None if scale is None else float(scale), bool(enable_gqa))
+        operands = (query, key, value, attn_mask)
+        if not dropout_p:
+            return record(ATTENTION, operands, attributes)
+        from flambeau.functional.dropout import dropout
 
-    weights = dropout(record(WEIGHTS, operands, attributes), dropout_p, True)
-    return record(APPLY, (weights, value), (bool(enable_gqa),))
+        weights = dropout(record(WEIGHTS, operands, attributes), dropout_p, True)
+        return record(APPLY, (weights, value), (bool(enable_gqa),))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

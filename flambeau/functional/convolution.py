@@ -28,7 +28,7 @@ from flambeau.functional.neural import (
     ternary,
     unary,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
@@ -155,10 +155,13 @@ BILINEAR = NamedOp(
 )
 
 
-@checked_call
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[.., o] = sum over i, j of input1[.., i] weight[o, i, j] input2[.., j], plus bias."""
-    return record(BILINEAR, (input1, input2, weight, bias))
+    try:
+        return record(BILINEAR, (input1, input2, weight, bias))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- convolution --------------------------------------------------------------------------------

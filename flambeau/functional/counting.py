@@ -147,7 +147,6 @@ def _check_weight(shape: Sequence[int], weight: Tensor | None, weighed: Sequence
         )
 
 
-@checked_call
 def histogram(
     input: Tensor,
     bins: Any,
@@ -158,14 +157,18 @@ def histogram(
     out: Any = None,
 ) -> Any:
     """(counts, edges) of all elements; `bins` is a number of equal bins or a vector of edges."""
-    count = checked("histogram", input).numel()
-    weighed = () if weight is None else tuple(weight.shape)
-    if weight is not None and weighed == tuple(input.shape):
-        weighed = (count,)
-    _check_weight((count, 1), weight, weighed)
-    points = np.asarray(input._values()).reshape(-1, 1)
-    hist, edges = _counted(input, points, [bins], range, weight, density)
-    return _HISTOGRAM(write_outs((hist, edges[0]), out))
+    try:
+        count = checked("histogram", input).numel()
+        weighed = () if weight is None else tuple(weight.shape)
+        if weight is not None and weighed == tuple(input.shape):
+            weighed = (count,)
+        _check_weight((count, 1), weight, weighed)
+        points = np.asarray(input._values()).reshape(-1, 1)
+        hist, edges = _counted(input, points, [bins], range, weight, density)
+        return _HISTOGRAM(write_outs((hist, edges[0]), out))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @checked_call
@@ -256,33 +259,38 @@ def nonzero_static(
     return write_out(from_array(places, dtypes.int64), out)
 
 
-@checked_call
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """The places along each dimension of a shape that flat indices stand for."""
-    if indices.dtype.kind != "i":
-        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
-    if isinstance(shape, int):
-        sizes: tuple[int, ...] = (shape,)
-    elif isinstance(shape, (tuple, list)):
-        for extent in shape:
-            if not isinstance(extent, int):
-                raise TypeError(
-                    f"expected 'shape' sequence to only contain ints, but got {type(extent)}"
-                )
-        sizes = tuple(shape)
-    else:
-        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
-    if any(n < 0 for n in sizes):
-        raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
-    indices = convert(indices, dtypes.int64)
-    places, step = [], 1
-    for extent in reversed(sizes):
-        shown = floor_divide(indices, step) if step != 1 else indices
-        places.append(remainder(shown, extent))
-        step *= extent
-    if not places:
-        return ()
-    return unbind(stack(places[::-1], -1), -1)
+    try:
+        if indices.dtype.kind != "i":
+            raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        if isinstance(shape, int):
+            sizes: tuple[int, ...] = (shape,)
+        elif isinstance(shape, (tuple, list)):
+            for extent in shape:
+                if not isinstance(extent, int):
+                    raise TypeError(
+                        f"expected 'shape' sequence to only contain ints, but got {type(extent)}"
+                    )
+            sizes = tuple(shape)
+        else:
+            raise TypeError(
+                f"expected 'shape' to be int or sequence of ints, but got {type(shape)}"
+            )
+        if any(n < 0 for n in sizes):
+            raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+        indices = convert(indices, dtypes.int64)
+        places, step = [], 1
+        for extent in reversed(sizes):
+            shown = floor_divide(indices, step) if step != 1 else indices
+            places.append(remainder(shown, extent))
+            step *= extent
+        if not places:
+            return ()
+        return unbind(stack(places[::-1], -1), -1)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.layout import (
@@ -26,7 +27,6 @@ from flambeau.functional.constants import (
 from flambeau.functional.conversion import METHODS as CONVERSIONS
 from flambeau.functional.conversion import clone, to_dtype
 from flambeau.functional.options import (
-    checked_call,
     checked_dtype,
     checked_options,
     finish,
@@ -451,7 +451,6 @@ def _ends(start: Any, end: Any, kind: DType) -> tuple[float, float]:
     return float(start), float(end)
 
 
-@checked_call
 def linspace(
     start: Any,
     end: Any,
@@ -465,15 +464,18 @@ def linspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced values from start to end."""
-    checked_options(device, layout, None)
-    steps = _steps("linspace", start, end, steps)
-    kind = checked_dtype(dtype)
-    return finish(
-        record(LINSPACE, _ends(start, end, kind), (steps, kind, None)), requires_grad, out
-    )
+    try:
+        checked_options(device, layout, None)
+        steps = _steps("linspace", start, end, steps)
+        kind = checked_dtype(dtype)
+        return finish(
+            record(LINSPACE, _ends(start, end, kind), (steps, kind, None)), requires_grad, out
+        )
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def logspace(
     start: Any,
     end: Any,
@@ -488,11 +490,15 @@ def logspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """`steps` values base ** x for x evenly spaced from start to end."""
-    checked_options(device, layout, None)
-    steps = _steps("logspace", start, end, steps)
-    kind = checked_dtype(dtype)
-    attributes = (steps, float(base), kind, None)
-    return finish(record(LOGSPACE, _ends(start, end, kind), attributes), requires_grad, out)
+    try:
+        checked_options(device, layout, None)
+        steps = _steps("logspace", start, end, steps)
+        kind = checked_dtype(dtype)
+        attributes = (steps, float(base), kind, None)
+        return finish(record(LOGSPACE, _ends(start, end, kind), attributes), requires_grad, out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def eye(

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.functional import (
     adaptive_pooling,
@@ -42,7 +43,7 @@ from flambeau.functional.convolution import (
 )
 from flambeau.functional.linear_loss import conv_tbc
 from flambeau.functional.normalisation import rms_norm
-from flambeau.functional.options import checked_call, numpy_names
+from flambeau.functional.options import numpy_names
 from flambeau.functional.pooling import (
     avg_pool1d,
     max_pool1d,
@@ -225,11 +226,14 @@ def embedding_renorm_(
     return input
 
 
-@checked_call
 def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
     """torch.nn.functional.pad with a constant."""
-    padded: Tensor = rearranging.pad(input, tuple(pad), "constant", value)
-    return padded
+    try:
+        padded: Tensor = rearranging.pad(input, tuple(pad), "constant", value)
+        return padded
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tensor:
@@ -237,20 +241,26 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
     return sampling.affine_grid(theta, size, align_corners)
 
 
-@checked_call
 def grid_sampler_2d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
     """grid_sampler for images [N, C, H, W]."""
-    return _sampled("2d", 4, input, grid, interpolation_mode, padding_mode, align_corners)
+    try:
+        return _sampled("2d", 4, input, grid, interpolation_mode, padding_mode, align_corners)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def grid_sampler_3d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
     """grid_sampler for volumes [N, C, D, H, W]."""
-    return _sampled("3d", 5, input, grid, interpolation_mode, padding_mode, align_corners)
+    try:
+        return _sampled("3d", 5, input, grid, interpolation_mode, padding_mode, align_corners)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _sampled(kind: str, rank: int, input: Tensor, grid: Tensor, *modes: Any) -> Tensor:

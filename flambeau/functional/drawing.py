@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional import randomness
 from flambeau.functional.generators import Generator, default_generator
 from flambeau.functional.neural import (
@@ -16,7 +17,7 @@ from flambeau.functional.neural import (
     record,
     sizes,
 )
-from flambeau.functional.options import checked_call, not_implemented
+from flambeau.functional.options import not_implemented
 from flambeau.functional.rearranging import part
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -234,7 +235,6 @@ def _fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         values, indices = record_many(op, (input, _random_samples), (kernel, out))
         return values, indices
 
-    @checked_call
     def pool(
         input: Tensor,
         kernel_size: Any,
@@ -243,10 +243,14 @@ def _fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return_indices: bool = False,
         _random_samples: Tensor | None = None,
     ) -> Any:
-        both = with_indices(
-            input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-        )
-        return both if return_indices else both[0]
+        try:
+            both = with_indices(
+                input, kernel_size, output_size, output_ratio, return_indices, _random_samples
+            )
+            return both if return_indices else both[0]
+        except Exception:
+            refuse_misgiven()
+            raise
 
     pool.__name__ = pool.__qualname__ = name
     pool.__doc__ = (

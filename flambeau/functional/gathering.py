@@ -12,7 +12,6 @@ from flambeau.core.errors import SHARED, WRITTEN_TWICE
 from flambeau.core.shapes import broadcast_shapes, storage_extent, wrap_axis
 from flambeau.functional.options import (
     axis_name,
-    checked_call,
     not_implemented,
     numpy_names,
     refuse_other_dtype,
@@ -598,18 +597,24 @@ def _put(x: Value, index: Value, rows: Value, accumulate: bool) -> Value:
 PUT, PUT_ = PureOp("put", _put), InplaceOp("put_", _put, "PutBackward0")
 
 
-@checked_call
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with elements of source written (or added) at flat indices."""
-    made: Tensor = record(PUT, (input, index, source), (bool(accumulate),))
-    return made
+    try:
+        made: Tensor = record(PUT, (input, index, source), (bool(accumulate),))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """put in place."""
-    in_place(PUT_, self, (index, source), (bool(accumulate),))
-    return self
+    try:
+        in_place(PUT_, self, (index, source), (bool(accumulate),))
+        return self
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @numpy_names

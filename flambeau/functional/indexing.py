@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes, element_count
 from flambeau.functional import gathering, masking, plain_data, views
@@ -47,7 +48,7 @@ from flambeau.functional.masking import (
     masked_select,
     nonzero,
 )
-from flambeau.functional.options import checked_call, refuse_overflow
+from flambeau.functional.options import refuse_overflow
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import indexed
@@ -393,22 +394,28 @@ def _put_value(input: Tensor, indices: Any, values: Tensor, accumulate: bool) ->
     return values.to(input.dtype) if one and is_mask(indices[0]) else values
 
 
-@checked_call
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with values written (or added) at input[indices]; None: a whole dimension."""
-    places, tensors = _put_operands(input, indices)
-    values = _put_value(input, indices, values, accumulate)
-    made: Tensor = record(INDEX_PUT, (input, tensors, values), (places, bool(accumulate)))
-    return made
+    try:
+        places, tensors = _put_operands(input, indices)
+        values = _put_value(input, indices, values, accumulate)
+        made: Tensor = record(INDEX_PUT, (input, tensors, values), (places, bool(accumulate)))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """index_put in place."""
-    places, tensors = _put_operands(input, indices)
-    values = _put_value(input, indices, values, accumulate)
-    in_place(INDEX_PUT_, input, (tensors, values), (places, bool(accumulate)))
-    return input
+    try:
+        places, tensors = _put_operands(input, indices)
+        values = _put_value(input, indices, values, accumulate)
+        in_place(INDEX_PUT_, input, (tensors, values), (places, bool(accumulate)))
+        return input
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {

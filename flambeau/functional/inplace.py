@@ -15,7 +15,7 @@ from flambeau.core.layout import (
 )
 from flambeau.core.shapes import broadcast_shapes, contiguous_strides, storage_extent
 from flambeau.functional import axis_order, parts, views
-from flambeau.functional.options import checked_call, other_names, refuse_overflow
+from flambeau.functional.options import other_names, refuse_overflow
 from flambeau.functional.views import integers
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -328,12 +328,15 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = contiguous_format) -
     return self
 
 
-@checked_call
 def resize_as_(
     input: Tensor, the_template: Tensor, *, memory_format: Any = contiguous_format
 ) -> Tensor:
     """resize_ to another tensor's shape."""
-    return resize_(input, tuple(the_template._meta.shape), memory_format=memory_format)
+    try:
+        return resize_(input, tuple(the_template._meta.shape), memory_format=memory_format)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {

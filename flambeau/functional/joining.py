@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType, int64
 from flambeau.core.errors import SHARED
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
@@ -295,113 +296,145 @@ def _each(function: Callable[[Tensor], Tensor], tensors: tuple[Any, ...]) -> Any
     return tuple(function(part) for part in tensors)
 
 
-@checked_call
 def atleast_1d(*tensors: Any) -> Any:
     """Each tensor with at least one dimension (a view)."""
-    return _each(lambda x: x if x._meta.shape else reshape(x, (1,)), tensors)
+    try:
+        return _each(lambda x: x if x._meta.shape else reshape(x, (1,)), tensors)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def atleast_2d(*tensors: Any) -> Any:
     """Each tensor with at least two dimensions (a view); new ones come first."""
 
-    def apply(x: Tensor) -> Tensor:
-        rank = len(x._meta.shape)
-        return x if rank >= 2 else unsqueeze(x, 0) if rank else reshape(x, (1, 1))
+    try:
 
-    return _each(apply, tensors)
+        def apply(x: Tensor) -> Tensor:
+            rank = len(x._meta.shape)
+            return x if rank >= 2 else unsqueeze(x, 0) if rank else reshape(x, (1, 1))
+
+        return _each(apply, tensors)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def atleast_3d(*tensors: Any) -> Any:
     """Each tensor with at least three dimensions (a view); a vector lies along the second."""
 
-    def apply(x: Tensor) -> Tensor:
-        rank = len(x._meta.shape)
-        if rank == 0:
-            return reshape(x, (1, 1, 1))
-        if rank == 1:
-            return unsqueeze(unsqueeze(x, 0), -1)
-        return unsqueeze(x, -1) if rank == 2 else x
+    try:
 
-    return _each(apply, tensors)
+        def apply(x: Tensor) -> Tensor:
+            rank = len(x._meta.shape)
+            if rank == 0:
+                return reshape(x, (1, 1, 1))
+            if rank == 1:
+                return unsqueeze(unsqueeze(x, 0), -1)
+            return unsqueeze(x, -1) if rank == 2 else x
+
+        return _each(apply, tensors)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @checked_call
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """Views of the tensors, broadcast to their common shape."""
-    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
-        tensors = tuple(tensors[0])
-    shape = broadcast_shapes(*[tuple(part._meta.shape) for part in tensors])
-    return tuple(expand(part, shape) for part in tensors)
+    try:
+        if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+            tensors = tuple(tensors[0])
+        shape = broadcast_shapes(*[tuple(part._meta.shape) for part in tensors])
+        return tuple(expand(part, shape) for part in tensors)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 @checked_call
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Coordinate grids (views) of vectors; 'ij' by default, 'xy' swaps the first two dimensions."""
-    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
-        tensors = tuple(tensors[0])
-    if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(
-            'torch.meshgrid: indexing must be one of "xy" or "ij", but received: ' + str(indexing)
-        )
-    if not tensors:
-        raise RuntimeError("meshgrid expects a non-empty TensorList")
-    for part in tensors:
-        if len(part._meta.shape) > 1:
+    try:
+        if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+            tensors = tuple(tensors[0])
+        if indexing not in (None, "ij", "xy"):
             raise RuntimeError(
-                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
-                f"{len(part._meta.shape)}D tensor"
+                'torch.meshgrid: indexing must be one of "xy" or "ij", but received: '
+                + str(indexing)
             )
-        if part.dtype is not tensors[0].dtype:
-            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
-    if indexing is None:
-        warn_once(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
-            "argument."
-        )
-    swap = indexing == "xy" and len(tensors) > 1
-    if swap:
-        tensors = (tensors[1], tensors[0], *tensors[2:])
-    shape = tuple(part.numel() for part in tensors)
-    grids = [
-        expand(reshape(part, tuple(shape[a] if a == axis else 1 for a in range(len(shape)))), shape)
-        for axis, part in enumerate(tensors)
-    ]
-    if swap:
-        grids[0], grids[1] = grids[1], grids[0]
-    return tuple(grids)
+        if not tensors:
+            raise RuntimeError("meshgrid expects a non-empty TensorList")
+        for part in tensors:
+            if len(part._meta.shape) > 1:
+                raise RuntimeError(
+                    "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
+                    f"{len(part._meta.shape)}D tensor"
+                )
+            if part.dtype is not tensors[0].dtype:
+                raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+        if indexing is None:
+            warn_once(
+                "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+                "argument."
+            )
+        swap = indexing == "xy" and len(tensors) > 1
+        if swap:
+            tensors = (tensors[1], tensors[0], *tensors[2:])
+        shape = tuple(part.numel() for part in tensors)
+        grids = [
+            expand(
+                reshape(part, tuple(shape[a] if a == axis else 1 for a in range(len(shape)))), shape
+            )
+            for axis, part in enumerate(tensors)
+        ]
+        if swap:
+            grids[0], grids[1] = grids[1], grids[0]
+        return tuple(grids)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def cartesian_prod(*tensors: Any) -> Tensor:
     """All tuples of one element of each vector, one per row."""
-    if len(tensors) == 1:
-        return reshape(tensors[0], (-1,))
-    for part in tensors:
-        if len(part._meta.shape) != 1:
-            raise RuntimeError("Expect a 1D vector, but got shape " + str(list(part._meta.shape)))
-    return stack([flatten(grid) for grid in meshgrid(*tensors, indexing="ij")], 1)
+    try:
+        if len(tensors) == 1:
+            return reshape(tensors[0], (-1,))
+        for part in tensors:
+            if len(part._meta.shape) != 1:
+                raise RuntimeError(
+                    "Expect a 1D vector, but got shape " + str(list(part._meta.shape))
+                )
+        return stack([flatten(grid) for grid in meshgrid(*tensors, indexing="ij")], 1)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of r elements of a vector, one per row."""
-    from flambeau.functional.creation import tensor
-    from flambeau.functional.indexing import index_select
+    try:
+        from flambeau.functional.creation import tensor
+        from flambeau.functional.indexing import index_select
 
-    if len(input._meta.shape) != 1:
-        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._meta.shape)}")
-    if r < 0:
-        raise RuntimeError(f"Expect a non-negative number, but got {r}")
-    pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    if not r:
-        from flambeau.functional.creation import empty
+        if len(input._meta.shape) != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._meta.shape)}")
+        if r < 0:
+            raise RuntimeError(f"Expect a non-negative number, but got {r}")
+        pick = (
+            itertools.combinations_with_replacement if with_replacement else itertools.combinations
+        )
+        if not r:
+            from flambeau.functional.creation import empty
 
-        return empty(0, dtype=input.dtype)
-    rows = list(pick(range(input.numel()), r))
-    places = tensor([place for row in rows for place in row], dtype=int64)
-    return reshape(index_select(input, 0, places), (len(rows), r))
+            return empty(0, dtype=input.dtype)
+        rows = list(pick(range(input.numel()), r))
+        places = tensor([place for row in rows for place in row], dtype=int64)
+        return reshape(index_select(input, 0, places), (len(rows), r))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _block_diag(parts: list[Value]) -> Value:
@@ -432,18 +465,21 @@ def _block_diag(parts: list[Value]) -> Value:
 BLOCK_DIAG = PureOp("block_diag", _block_diag)
 
 
-@checked_call
 def block_diag(*tensors: Any) -> Tensor:
     """A matrix of zeros with the given matrices (vectors are rows) along its diagonal."""
-    for part in tensors:
-        if len(part._meta.shape) > 2:
-            raise RuntimeError(
-                "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
-                f"{tensors.index(part)} has {len(part._meta.shape)} dimensions"
-            )
-    if not tensors:
-        from flambeau.functional.creation import empty
+    try:
+        for part in tensors:
+            if len(part._meta.shape) > 2:
+                raise RuntimeError(
+                    "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                    f"{tensors.index(part)} has {len(part._meta.shape)} dimensions"
+                )
+        if not tensors:
+            from flambeau.functional.creation import empty
 
-        return empty(1, 0)
-    made: Tensor = record(BLOCK_DIAG, (list(tensors),))
-    return made
+            return empty(1, 0)
+        made: Tensor = record(BLOCK_DIAG, (list(tensors),))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise

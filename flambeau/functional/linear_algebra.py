@@ -16,7 +16,6 @@ from flambeau.functional.factors_first import is_factor, too_many, warn_of_overl
 from flambeau.functional.folded_products import matmul_copied, tensordot_copied
 from flambeau.functional.folding import checked
 from flambeau.functional.geometry import cdist, cross, linalg_cross, trace
-from flambeau.functional.options import checked_call
 from flambeau.functional.pointwise import write_out, write_same
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
@@ -334,21 +333,26 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     )
 
 
-@checked_call
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Sums of products over `dims`: so many last axes of a and first of b, or two lists."""
-    checked("tensordot", b, "b", 2)
-    if isinstance(dims, Tensor):
-        dims = dims.tolist()
-    if isinstance(dims, int):
-        if dims < 0:
-            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
-        if dims > min(checked("tensordot", a, "a").ndim, b.ndim):
-            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
-        left, right = tuple(range(-dims, 0)), tuple(range(dims))
-    else:
-        left, right = (tuple([d] if isinstance(d, int) else d) for d in dims)
-    return write_out(binary(TENSORDOT, checked("tensordot", a, "a"), b, (left, right)), out)
+    try:
+        checked("tensordot", b, "b", 2)
+        if isinstance(dims, Tensor):
+            dims = dims.tolist()
+        if isinstance(dims, int):
+            if dims < 0:
+                raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+            if dims > min(checked("tensordot", a, "a").ndim, b.ndim):
+                raise RuntimeError(
+                    f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}"
+                )
+            left, right = tuple(range(-dims, 0)), tuple(range(dims))
+        else:
+            left, right = (tuple([d] if isinstance(d, int) else d) for d in dims)
+        return write_out(binary(TENSORDOT, checked("tensordot", a, "a"), b, (left, right)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -584,12 +588,15 @@ MULTI_DOT = PureOp("multi_dot", _multi_dot, "ViewBackward0")
 EINSUM = PureOp("einsum", einsum_of, "ViewBackward0")
 
 
-@checked_call
 def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """The product of matrices (the first and last may be vectors), in the cheapest order."""
-    if len(tensors) < 2:
-        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
-    return write_out(record(MULTI_DOT, (list(tensors),)), out)
+    try:
+        if len(tensors) < 2:
+            raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
+        return write_out(record(MULTI_DOT, (list(tensors),)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.functional.class_loss import cross_entropy
 from flambeau.functional.convolution import conv1d, linear
-from flambeau.functional.options import checked_call
 from flambeau.functional.shaping import permute, reshape
 from flambeau.tensor.tensor import Tensor
 
@@ -73,7 +73,6 @@ class LinearCrossEntropyOptions:
             )
 
 
-@checked_call
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -91,27 +90,35 @@ def linear_cross_entropy(
     input [N, E] or [E]; linear_weight [C, *K, E] gives logits [N, C, *K]. Raises RuntimeError for
     shapes that do not fit; `options` choose how PyTorch computes it, not what.
     """
-    if options is not None and not isinstance(options, LinearCrossEntropyOptions):
-        raise TypeError(
-            "options must be LinearCrossEntropyOptions or None, got " + type(options).__name__
+    try:
+        if options is not None and not isinstance(options, LinearCrossEntropyOptions):
+            raise TypeError(
+                "options must be LinearCrossEntropyOptions or None, got " + type(options).__name__
+            )
+        _check(input, linear_weight, linear_bias)
+        classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
+        shape = (*input.shape[:-1], *classes)
+        if ignore_index is not None and tuple(target.shape) == shape:
+            raise RuntimeError(
+                "ignore_index cannot be specified when target contains probabilities"
+            )
+        if len(classes) > 1:
+            linear_weight = reshape(linear_weight, (math.prod(classes), features))
+            linear_bias = (
+                None if linear_bias is None else reshape(linear_bias, (math.prod(classes),))
+            )
+        logits = reshape(linear(input, linear_weight, linear_bias), shape)
+        return cross_entropy(
+            logits,
+            target,
+            weight=weight,
+            reduction=reduction,
+            ignore_index=-100 if ignore_index is None else ignore_index,
+            label_smoothing=label_smoothing,
         )
-    _check(input, linear_weight, linear_bias)
-    classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
-    shape = (*input.shape[:-1], *classes)
-    if ignore_index is not None and tuple(target.shape) == shape:
-        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
-    if len(classes) > 1:
-        linear_weight = reshape(linear_weight, (math.prod(classes), features))
-        linear_bias = None if linear_bias is None else reshape(linear_bias, (math.prod(classes),))
-    logits = reshape(linear(input, linear_weight, linear_bias), shape)
-    return cross_entropy(
-        logits,
-        target,
-        weight=weight,
-        reduction=reduction,
-        ignore_index=-100 if ignore_index is None else ignore_index,
-        label_smoothing=label_smoothing,
-    )
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:

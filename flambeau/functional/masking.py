@@ -13,7 +13,7 @@ from flambeau.core.dtypes import DType
 from flambeau.core.shapes import broadcast_shapes
 from flambeau.functional import plain_answers
 from flambeau.functional.gathering import delivered, flat_value, refuse_shared
-from flambeau.functional.options import checked_call, no_overload, refuse_overflow
+from flambeau.functional.options import no_overload, refuse_overflow
 from flambeau.functional.views import expand
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -186,47 +186,63 @@ def _mask_places(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     return from_array(hits, dtypes.int64)
 
 
-@checked_call
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with source's elements, in order, where the mask holds. Reads the mask on the host."""
-    shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
-    made: Tensor = record(MASKED_SCATTER, (expand(input, shape), _mask_places(mask, shape), source))
-    return made
+    try:
+        shape = broadcast_shapes(tuple(input._meta.shape), tuple(mask._meta.shape))
+        made: Tensor = record(
+            MASKED_SCATTER, (expand(input, shape), _mask_places(mask, shape), source)
+        )
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """masked_scatter in place."""
-    in_place(MASKED_SCATTER_, self, (_mask_places(mask, tuple(self._meta.shape)), source))
-    return self
+    try:
+        in_place(MASKED_SCATTER_, self, (_mask_places(mask, tuple(self._meta.shape)), source))
+        return self
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """Indices of what is not zero, n x rank (as_tuple: a vector per axis). Reads the data."""
-    if LOCAL.levels:
-        mapping.refuse(input, mapping.SHAPE.format("nonzero"))
-    known = None if as_tuple else plain_answers.nonzero(input)
-    if known is not None:
-        return delivered(known, out)
-    array = np.asarray(input._values())
-    if as_tuple:
-        found = np.nonzero(array if array.shape else array.reshape(1))
-        return tuple(from_array(places.astype(np.int64), dtypes.int64) for places in found)
-    if not array.shape:
-        return delivered(from_array(np.zeros((int(bool(array)), 0), np.int64), dtypes.int64), out)
-    # PyTorch's result has the strides of a transposed rank x n matrix.
-    places = np.array(array.nonzero(), np.int64)
-    rank, count = places.shape
-    meta = meta_of(dtypes.int64, (count, rank), (1, count))
-    return delivered(from_storage(storage_of_fresh(places), meta), out)
+    try:
+        if LOCAL.levels:
+            mapping.refuse(input, mapping.SHAPE.format("nonzero"))
+        known = None if as_tuple else plain_answers.nonzero(input)
+        if known is not None:
+            return delivered(known, out)
+        array = np.asarray(input._values())
+        if as_tuple:
+            found = np.nonzero(array if array.shape else array.reshape(1))
+            return tuple(from_array(places.astype(np.int64), dtypes.int64) for places in found)
+        if not array.shape:
+            return delivered(
+                from_array(np.zeros((int(bool(array)), 0), np.int64), dtypes.int64), out
+            )
+        # PyTorch's result has the strides of a transposed rank x n matrix.
+        places = np.array(array.nonzero(), np.int64)
+        rank, count = places.shape
+        meta = meta_of(dtypes.int64, (count, rank), (1, count))
+        return delivered(from_storage(storage_of_fresh(places), meta), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def argwhere(input: Tensor) -> Tensor:
     """nonzero."""
-    found: Tensor = nonzero(input)
-    return found
+    try:
+        found: Tensor = nonzero(input)
+        return found
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.errors import LinAlgError
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional.factorisation import (
@@ -19,7 +20,7 @@ from flambeau.functional.factorisation import (
 )
 from flambeau.functional.folding import checked, dtype_of, folded, result_type, wide, write_outs
 from flambeau.functional.moments import vector_norm, vector_norm_of
-from flambeau.functional.options import WHOLE, axis_name, checked_call, other_names
+from flambeau.functional.options import WHOLE, axis_name, other_names
 from flambeau.functional.pointwise import write_out, write_same
 from flambeau.functional.solving import inv, linalg_solve
 from flambeau.ops import arithmetic as ar
@@ -131,32 +132,35 @@ def norm(
     return vector_norm(A, 2 if ord is None else ord, axes, keepdim, dtype=dtype, out=out)
 
 
-@checked_call
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """The condition number in a matrix norm (the spectral one unless told)."""
-    from flambeau.functional.factorisation import svdvals
-    from flambeau.functional.pointwise import mul
+    try:
+        from flambeau.functional.factorisation import svdvals
+        from flambeau.functional.pointwise import mul
 
-    if A.dim() < 2:
-        raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
-    if isinstance(p, str) and p not in ("fro", "nuc"):
-        raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
-    if p is None or (not isinstance(p, str) and abs(p) == 2):
-        values = svdvals(A)
-        first, last = values[..., 0], values[..., -1]
-        return write_out(last / first if p == -2 else first / last, out)
-    if A.shape[-1] != A.shape[-2]:
-        raise RuntimeError(
-            "linalg.cond: A must be batches of square matrices, but they are "
-            f"{A.shape[-2]} by {A.shape[-1]} matrices"
-        )
-    from flambeau.functional.solving import inv_ex
+        if A.dim() < 2:
+            raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
+        if isinstance(p, str) and p not in ("fro", "nuc"):
+            raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
+        if p is None or (not isinstance(p, str) and abs(p) == 2):
+            values = svdvals(A)
+            first, last = values[..., 0], values[..., -1]
+            return write_out(last / first if p == -2 else first / last, out)
+        if A.shape[-1] != A.shape[-2]:
+            raise RuntimeError(
+                "linalg.cond: A must be batches of square matrices, but they are "
+                f"{A.shape[-2]} by {A.shape[-1]} matrices"
+            )
+        from flambeau.functional.solving import inv_ex
 
-    inverted, info = inv_ex(A)
-    result = mul(matrix_norm(A, p), matrix_norm(inverted, p))
-    from flambeau.functional.ternary import where
+        inverted, info = inv_ex(A)
+        result = mul(matrix_norm(A, p), matrix_norm(inverted, p))
+        from flambeau.functional.ternary import where
 
-    return write_out(where(info == 0, result, math.inf), out)
+        return write_out(where(info == 0, result, math.inf), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- pseudo-inverse, rank, least squares ---------------------------------------------------------
@@ -380,39 +384,45 @@ def matrix_exp(A: Tensor) -> Tensor:
 # ---- tensors as matrices -------------------------------------------------------------------------
 
 
-@checked_call
 def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse for `tensordot`: the first `ind` axes are the rows."""
-    if ind <= 0:
-        raise RuntimeError("Expected a strictly positive integer for 'ind'")
-    head, tail = tuple(A.shape[:ind]), tuple(A.shape[ind:])
-    if math.prod(head) != math.prod(tail):
-        raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
-            f"prod(self.shape[:ind]), but got {math.prod(tail)} != {math.prod(head)}"
-        )
-    size = math.prod(tail)
-    return write_out(inv(A.reshape(size, size)).reshape(*tail, *head), out)
+    try:
+        if ind <= 0:
+            raise RuntimeError("Expected a strictly positive integer for 'ind'")
+        head, tail = tuple(A.shape[:ind]), tuple(A.shape[ind:])
+        if math.prod(head) != math.prod(tail):
+            raise RuntimeError(
+                "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+                f"prod(self.shape[:ind]), but got {math.prod(tail)} != {math.prod(head)}"
+            )
+        size = math.prod(tail)
+        return write_out(inv(A.reshape(size, size)).reshape(*tail, *head), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def tensorsolve(
     A: Tensor, B: Tensor, dims: Sequence[int] | None = None, *, out: Tensor | None = None
 ) -> Tensor:
     """X of tensordot(A, X, X.dim()) = B; `dims` of A are moved to the right first."""
-    if dims is not None:
-        moved = [wrap_axis(d, A.dim()) for d in dims]
-        A = A.permute(*[a for a in range(A.dim()) if a not in moved], *moved)
-    shape = tuple(A.shape[B.dim() :])
-    if math.prod(shape) != math.prod(A.shape[: B.dim()]):
-        raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-            f"prod(self.shape[:other.ndim]), but got {math.prod(shape)} != "
-            f"{math.prod(A.shape[: B.dim()])}"
-        )
-    size = math.prod(shape)
-    result = linalg_solve(A.reshape(-1, size), B.reshape(-1))
-    return write_out(result.reshape(shape), out)
+    try:
+        if dims is not None:
+            moved = [wrap_axis(d, A.dim()) for d in dims]
+            A = A.permute(*[a for a in range(A.dim()) if a not in moved], *moved)
+        shape = tuple(A.shape[B.dim() :])
+        if math.prod(shape) != math.prod(A.shape[: B.dim()]):
+            raise RuntimeError(
+                "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+                f"prod(self.shape[:other.ndim]), but got {math.prod(shape)} != "
+                f"{math.prod(A.shape[: B.dim()])}"
+            )
+        size = math.prod(shape)
+        result = linalg_solve(A.reshape(-1, size), B.reshape(-1))
+        return write_out(result.reshape(shape), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _vecdot(a: Value, b: Value, dim: int) -> Value:
@@ -446,23 +456,26 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
     return write_out(record(VECDOT, operands, (int(dim),)), out)
 
 
-@checked_call
 def linalg_vander(x: Tensor, N: int | None = None) -> Tensor:
     """The powers 0 .. N - 1 of `x` along a new last axis."""
-    x = x.reshape(1) if x.dim() == 0 else x
-    count = x.shape[-1] if N is None else N
-    if count <= 1:
-        raise RuntimeError(f"N must be greater than 1.  Got {count}")
-    if x.dtype is dtypes.bool_:
-        raise RuntimeError(
-            "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
-        )
-    from flambeau.functional.joining import cat
-    from flambeau.functional.ordering import cumprod
+    try:
+        x = x.reshape(1) if x.dim() == 0 else x
+        count = x.shape[-1] if N is None else N
+        if count <= 1:
+            raise RuntimeError(f"N must be greater than 1.  Got {count}")
+        if x.dtype is dtypes.bool_:
+            raise RuntimeError(
+                "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
+            )
+        from flambeau.functional.joining import cat
+        from flambeau.functional.ordering import cumprod
 
-    column = x.unsqueeze(-1)
-    powers = cumprod(column.expand(*x.shape, count - 1), -1)
-    return cat([column.new_ones(column.shape), powers], -1)
+        column = x.unsqueeze(-1)
+        powers = cumprod(column.expand(*x.shape, count - 1), -1)
+        return cat([column.new_ones(column.shape), powers], -1)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:

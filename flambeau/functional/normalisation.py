@@ -30,7 +30,7 @@ from flambeau.functional.neural import (
     unary,
     widened,
 )
-from flambeau.functional.options import checked_call, not_implemented
+from flambeau.functional.options import not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -252,7 +252,6 @@ def _update(op: StatisticsOp, operands: tuple[Any, ...], attributes: tuple[Any, 
     return record(op, operands, attributes)
 
 
-@checked_call
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -264,13 +263,17 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises each channel (dimension 1), by its moments in training, else by running ones."""
-    if not isinstance(input, Tensor):
-        raise not_a_tensor("batch_norm", input)
-    if not training:
-        return record(BATCH_NORM_EVAL, (input, weight, bias, running_mean, running_var), (eps,))
-    operands = (input, weight, bias, running_mean, running_var, momentum)
-    result: Tensor = _update(BATCH_NORM, operands, (eps,))
-    return result
+    try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("batch_norm", input)
+        if not training:
+            return record(BATCH_NORM_EVAL, (input, weight, bias, running_mean, running_var), (eps,))
+        operands = (input, weight, bias, running_mean, running_var, momentum)
+        result: Tensor = _update(BATCH_NORM, operands, (eps,))
+        return result
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _enter_running(rec: recorder.Recording, running: list[Tensor]) -> bool:
@@ -362,7 +365,6 @@ INSTANCE_NORM = StatisticsOp("instance_norm", _instance_norm_own, "ViewBackward0
 INSTANCE_NORM_EVAL = PureOp("instance_norm", _batch_norm_evaluating, "ViewBackward0")
 
 
-@checked_call
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -374,15 +376,19 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises each channel of each sample over its spatial axes."""
-    if use_input_stats:
-        operands = (input, weight, bias, running_mean, running_var, momentum)
-        result: Tensor = _update(INSTANCE_NORM, operands, (eps,))
-        return result
-    if running_mean is None or running_var is None:
-        raise RuntimeError(
-            "Expected running_mean and running_var to be defined when use_input_stats is false"
-        )
-    return record(INSTANCE_NORM_EVAL, (input, weight, bias, running_mean, running_var), (eps,))
+    try:
+        if use_input_stats:
+            operands = (input, weight, bias, running_mean, running_var, momentum)
+            result: Tensor = _update(INSTANCE_NORM, operands, (eps,))
+            return result
+        if running_mean is None or running_var is None:
+            raise RuntimeError(
+                "Expected running_mean and running_var to be defined when use_input_stats is false"
+            )
+        return record(INSTANCE_NORM_EVAL, (input, weight, bias, running_mean, running_var), (eps,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- layer, group, root mean square -------------------------------------------------------------
@@ -480,13 +486,16 @@ def _rms_norm(x: Value, w: Value | None, shape: Shape, eps: float | None) -> Val
 RMS_NORM = PureOp("rms_norm", _rms_norm, "MulBackward0")
 
 
-@checked_call
 def rms_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """x / sqrt(mean(x^2) + eps) over the last axes, times weight (eps: the dtype's by default)."""
-    shape = _shape_argument("rms_norm", normalized_shape)
-    return record(RMS_NORM, (input, weight), (shape, eps))
+    try:
+        shape = _shape_argument("rms_norm", normalized_shape)
+        return record(RMS_NORM, (input, weight), (shape, eps))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: float) -> Value:
@@ -525,7 +534,6 @@ def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: fl
 GROUP_NORM = ImageOp("group_norm", _group_norm, "NativeGroupNormBackward0")
 
 
-@checked_call
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -534,7 +542,11 @@ def group_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises over groups of channels (dimension 1) and all axes after it."""
-    return record(GROUP_NORM, (input, weight, bias), (int(num_groups), eps))
+    try:
+        return record(GROUP_NORM, (input, weight, bias), (int(num_groups), eps))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _local_response(x: Value, size: int, alpha: float, beta: float, k: float) -> Value:
@@ -568,13 +580,16 @@ LOCAL_RESPONSE = NamedOp(
 )
 
 
-@checked_call
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
     """x / (k + alpha * mean of the squares of `size` neighbouring channels) ^ beta."""
-    attributes = (int(size), float(alpha), float(beta), float(k))
-    return unary(LOCAL_RESPONSE, input, attributes)
+    try:
+        attributes = (int(size), float(alpha), float(beta), float(k))
+        return unary(LOCAL_RESPONSE, input, attributes)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

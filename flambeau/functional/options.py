@@ -200,16 +200,24 @@ def type_name(dtype: DType) -> str:
     return dtypes.C_NAMES.get(dtype.name, dtype.name)
 
 
+def _dtype_of(out: Any) -> Any:
+    try:
+        return out.dtype
+    except AttributeError:
+        refuse_misgiven()
+        raise
+
+
 def refuse_other_dtype(out: Any, dtype: DType) -> None:
     """RuntimeError where `out` is of another dtype than the result and nothing is converted."""
-    if out is not None and out.dtype is not dtype:
+    if out is not None and _dtype_of(out) is not dtype:
         wanted, given = type_name(dtype), type_name(out.dtype)
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
 
 
 def refuse_found_dtype(out: Any, dtype: DType) -> None:
     """The same in the words of elementwise kernels whose result is of the operand's dtype."""
-    if out is not None and out.dtype is not dtype:
+    if out is not None and _dtype_of(out) is not dtype:
         raise RuntimeError(f"Found dtype {out.dtype.scalar_name} but expected {dtype.scalar_name}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import contiguous_format
 from flambeau.core.notice import warn_once
@@ -13,7 +14,7 @@ from flambeau.functional import axis_order, parts, views
 from flambeau.functional.conversion import clone
 from flambeau.functional.gathering import _index_rows, _ranked, delivered, from_front, to_front
 from flambeau.functional.inplace import copy_
-from flambeau.functional.options import axis_name, checked_call, not_implemented
+from flambeau.functional.options import axis_name, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import source
 from flambeau.ops import view as vw
@@ -45,14 +46,17 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return _overwritten("select_scatter", input, lambda x: views.select(x, dim, index), src)
 
 
-@checked_call
 def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
     """A copy with src in place of input.diagonal(offset, dim1, dim2)."""
-    return _overwritten(
-        "diagonal_scatter", input, lambda x: parts.diagonal(x, offset, dim1, dim2), src
-    )
+    try:
+        return _overwritten(
+            "diagonal_scatter", input, lambda x: parts.diagonal(x, offset, dim1, dim2), src
+        )
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _slice(input: Tensor, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
@@ -83,17 +87,20 @@ def slice_scatter(
     return delivered(made, out)
 
 
-@checked_call
 def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
 ) -> Tensor:
     """A copy with src in place of input.as_strided(size, stride, storage_offset)."""
-    return _overwritten(
-        "as_strided_scatter",
-        input,
-        lambda x: parts.as_strided(x, size, stride, storage_offset),
-        src,
-    )
+    try:
+        return _overwritten(
+            "as_strided_scatter",
+            input,
+            lambda x: parts.as_strided(x, size, stride, storage_offset),
+            src,
+        )
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- slices folded in ----------------------------------------------------------------------------
@@ -174,21 +181,25 @@ def index_reduce_(
 def _copying(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with its views copied into memory of their own."""
 
-    @checked_call
     def apply(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
-        shown = function(input, *args, **kwargs)
-        if isinstance(shown, Tensor):
-            return delivered(clone(shown, memory_format=contiguous_format), out)
-        copies = tuple(clone(part, memory_format=contiguous_format) for part in shown)
-        if out is None:
-            return copies
-        if len(out) != len(copies):
-            raise RuntimeError(
-                f"{name}() expected an out= argument of length {len(copies)}, got length {len(out)}"
-            )
-        for part, target in zip(copies, out):
-            delivered(part, target)
-        return None
+        try:
+            shown = function(input, *args, **kwargs)
+            if isinstance(shown, Tensor):
+                return delivered(clone(shown, memory_format=contiguous_format), out)
+            copies = tuple(clone(part, memory_format=contiguous_format) for part in shown)
+            if out is None:
+                return copies
+            if len(out) != len(copies):
+                raise RuntimeError(
+                    f"{name}() expected an out= argument of length {len(copies)}, got length "
+                    f"{len(out)}"
+                )
+            for part, target in zip(copies, out):
+                delivered(part, target)
+            return None
+        except Exception:
+            refuse_misgiven()
+            raise
 
     apply.__name__ = apply.__qualname__ = name
     apply.__doc__ = f"A copy of what `{name.removesuffix('_copy')}` shows, in its own memory."
@@ -254,26 +265,31 @@ def slice_inverse(
 
 
 def _sections(name: str, axis_of: Callable[[int], int], least: int) -> Callable[..., Any]:
-    @checked_call
     def apply(input: Tensor, indices_or_sections: Any = None, *more: Any, **named: Any) -> Any:
-        given = named.pop("indices", named.pop("sections", indices_or_sections))
-        if named:
-            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
-        if more:
-            given = (given, *more)
-        rank = len(input.shape)
-        if rank < least:
-            raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor "
-                f"with {rank} dimensions!"
-            )
-        axis = axis_of(rank)
-        if isinstance(given, int) and (given <= 0 or input.shape[axis] % given):
-            raise RuntimeError(
-                f"torch.{name} attempted to split along dimension {axis}, but the size of the "
-                f"dimension {input.shape[axis]} is not divisible by the split_size {given}!"
-            )
-        return parts.tensor_split(input, given, axis)
+        try:
+            given = named.pop("indices", named.pop("sections", indices_or_sections))
+            if named:
+                raise TypeError(
+                    f"{name}() got an unexpected keyword argument '{next(iter(named))}'"
+                )
+            if more:
+                given = (given, *more)
+            rank = len(input.shape)
+            if rank < least:
+                raise RuntimeError(
+                    f"torch.{name} requires a tensor with at least {least} dimension, but got a "
+                    f"tensor with {rank} dimensions!"
+                )
+            axis = axis_of(rank)
+            if isinstance(given, int) and (given <= 0 or input.shape[axis] % given):
+                raise RuntimeError(
+                    f"torch.{name} attempted to split along dimension {axis}, but the size of the "
+                    f"dimension {input.shape[axis]} is not divisible by the split_size {given}!"
+                )
+            return parts.tensor_split(input, given, axis)
+        except Exception:
+            refuse_misgiven()
+            raise
 
     apply.__name__ = apply.__qualname__ = name
     apply.__doc__ = "Parts along one dimension: so many equal ones, or cut at indices (views)."

@@ -54,7 +54,12 @@ def write_out(
     """
     if out is None:
         return result
-    if result.requires_grad or out.requires_grad:
+    try:
+        tracked = result.requires_grad or out.requires_grad
+    except AttributeError:
+        refuse_misgiven()
+        raise
+    if tracked:
         from flambeau.autograd.modes import is_grad_enabled
 
         if is_grad_enabled():

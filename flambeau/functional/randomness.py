@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes, random_streams
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import (
@@ -26,7 +27,6 @@ from flambeau.core.shapes import (
 )
 from flambeau.functional.generators import Generator, default_generator
 from flambeau.functional.options import (
-    checked_call,
     checked_device,
     checked_dtype,
     checked_options,
@@ -386,22 +386,27 @@ def _bernoulli_of(p: Tensor, generator: Generator | None) -> Tensor:
     return _without_slope(drawn, p)
 
 
-@checked_call
 def bernoulli(
     input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Ones with the probabilities that `input` holds, zeros elsewhere."""
-    if p is not None:
-        from flambeau.functional.creation import empty_like
+    try:
+        if p is not None:
+            from flambeau.functional.creation import empty_like
 
-        return finish(bernoulli_(empty_like(input), p, generator=generator), False, out)
-    if input.dtype.is_complex:
-        raise not_implemented("bernoulli_tensor_cpu_self_", input.dtype)
-    return finish(_bernoulli_of(input, generator), False, out, (input,))
+            return finish(bernoulli_(empty_like(input), p, generator=generator), False, out)
+        if input.dtype.is_complex:
+            raise not_implemented("bernoulli_tensor_cpu_self_", input.dtype)
+        return finish(_bernoulli_of(input, generator), False, out, (input,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _filling(kind: str, *names: str) -> Callable[..., Tensor]:
     def fill(self: Tensor, *args: Any, generator: Generator | None = None, **named: Any) -> Tensor:
+        if len(args) > len(names):
+            refuse_misgiven()
         parameters = dict(FILL_DEFAULTS[kind])
         given = dict(zip(names, args, strict=False)) | named
         for name, value in given.items():
@@ -483,7 +488,6 @@ def _blank(shape: Shape, kind: DType) -> Tensor:
 CHOSEN_AT_ONCE = (dtypes.float32, dtypes.float64)
 
 
-@checked_call
 def multinomial(
     input: Tensor,
     num_samples: int,
@@ -493,52 +497,58 @@ def multinomial(
     out: Tensor | None = None,
 ) -> Tensor:
     """Indices drawn by the weights in each row (weights need not sum to one)."""
-    if not input.dtype.is_floating_point:
-        raise RuntimeError(
-            "multinomial only supports floating-point dtypes for input, got: "
-            f"{input.dtype.scalar_name}"
-        )
-    if input.dim() not in (1, 2):
-        raise RuntimeError("prob_dist must be 1 or 2 dim")
-    if out is not None and out.dtype is not dtypes.int64:
-        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.scalar_name}")
-    categories = input.shape[-1]
-    if num_samples <= 0:
-        raise RuntimeError("cannot sample n_sample <= 0 samples")
-    if not replacement and num_samples > categories:
-        raise RuntimeError(
-            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
-        )
-    from flambeau.functional.drawing import NOTHING, REFUSED, chosen
+    try:
+        if not input.dtype.is_floating_point:
+            raise RuntimeError(
+                "multinomial only supports floating-point dtypes for input, got: "
+                f"{input.dtype.scalar_name}"
+            )
+        if input.dim() not in (1, 2):
+            raise RuntimeError("prob_dist must be 1 or 2 dim")
+        if out is not None and out.dtype is not dtypes.int64:
+            raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.scalar_name}")
+        categories = input.shape[-1]
+        if num_samples <= 0:
+            raise RuntimeError("cannot sample n_sample <= 0 samples")
+        if not replacement and num_samples > categories:
+            raise RuntimeError(
+                "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+            )
+        from flambeau.functional.drawing import NOTHING, REFUSED, chosen
 
-    meta = input._meta
-    several = replacement and num_samples > 1
-    if not several and meta.numel and meta.steps is None and meta.dtype in CHOSEN_AT_ONCE:
-        return finish(chosen(input, num_samples, generator), False, out)
-    weights = recorder.detach(input)
-    values = weights._values()
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise RuntimeError(REFUSED)
-    if (values.sum(-1) <= 0).any():
-        raise RuntimeError(NOTHING)
-    if several:
-        state = default_generator if generator is None else generator
-        rows = np.atleast_2d(values)
-        drawn, after = random_streams.draw_and_advance(
-            "multinomial", state._state._array(), num_samples, rows
-        )
-        state._state = from_array(after, dtypes.uint32)
-        result = from_array(np.asarray(drawn).reshape(*input.shape[:-1], num_samples), dtypes.int64)
-        return finish(result, False, out)
-    from flambeau.functional.creation import empty_like
-    from flambeau.functional.ordering import topk
-    from flambeau.functional.reduction import argmax
+        meta = input._meta
+        several = replacement and num_samples > 1
+        if not several and meta.numel and meta.steps is None and meta.dtype in CHOSEN_AT_ONCE:
+            return finish(chosen(input, num_samples, generator), False, out)
+        weights = recorder.detach(input)
+        values = weights._values()
+        if not np.isfinite(values).all() or (values < 0).any():
+            raise RuntimeError(REFUSED)
+        if (values.sum(-1) <= 0).any():
+            raise RuntimeError(NOTHING)
+        if several:
+            state = default_generator if generator is None else generator
+            rows = np.atleast_2d(values)
+            drawn, after = random_streams.draw_and_advance(
+                "multinomial", state._state._array(), num_samples, rows
+            )
+            state._state = from_array(after, dtypes.uint32)
+            result = from_array(
+                np.asarray(drawn).reshape(*input.shape[:-1], num_samples), dtypes.int64
+            )
+            return finish(result, False, out)
+        from flambeau.functional.creation import empty_like
+        from flambeau.functional.ordering import topk
+        from flambeau.functional.reduction import argmax
 
-    noise = exponential_(empty_like(weights), 1.0, generator=generator)
-    scores = weights / noise
-    if num_samples == 1:
-        return finish(argmax(scores, -1, keepdim=True), False, out)
-    return finish(topk(scores, num_samples, -1)[1], False, out)
+        noise = exponential_(empty_like(weights), 1.0, generator=generator)
+        scores = weights / noise
+        if num_samples == 1:
+            return finish(argmax(scores, -1, keepdim=True), False, out)
+        return finish(topk(scores, num_samples, -1)[1], False, out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:

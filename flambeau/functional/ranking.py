@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.shapes import wrap_axis
 from flambeau.functional.axis_order import movedim
@@ -23,7 +24,7 @@ from flambeau.functional.folding import (
     without,
     write_outs,
 )
-from flambeau.functional.options import checked_call, not_implemented, numpy_names
+from flambeau.functional.options import not_implemented, numpy_names
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -290,33 +291,37 @@ def _search(rows: Value, x: Value, order: Value | None, right: bool, dtype: DTyp
 SEARCHSORTED = PureOp("searchsorted", _search)
 
 
-@checked_call
 def searchsorted(
     sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
     side: str | None = None, out: Tensor | None = None, sorter: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Where `input` belongs in sorted rows: before equal elements, or (right) after them."""
-    if side not in (None, "left", "right"):
-        raise RuntimeError(
-            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+    try:
+        if side not in (None, "left", "right"):
+            raise RuntimeError(
+                f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+            )
+        if side == "left" and right:
+            raise RuntimeError(
+                "torch.searchsorted(): side and right can't be set to opposites, got side of left "
+                "while right "
+                "was True"
+            )
+        right = bool(right) or side == "right"
+        checked("searchsorted", sorted_sequence, "sorted_sequence")
+        if not isinstance(input, Tensor):
+            input = from_array(
+                np.asarray(input), dtypes.float64 if isinstance(input, float) else dtypes.int64
+            )
+        dtype = dtypes.int32 if out_int32 else dtypes.int64
+        return write_out(
+            record(SEARCHSORTED, (sorted_sequence, input, sorter), (right, dtype)), out
         )
-    if side == "left" and right:
-        raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left "
-            "while right "
-            "was True"
-        )
-    right = bool(right) or side == "right"
-    checked("searchsorted", sorted_sequence, "sorted_sequence")
-    if not isinstance(input, Tensor):
-        input = from_array(
-            np.asarray(input), dtypes.float64 if isinstance(input, float) else dtypes.int64
-        )
-    dtype = dtypes.int32 if out_int32 else dtypes.int64
-    return write_out(record(SEARCHSORTED, (sorted_sequence, input, sorter), (right, dtype)), out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def bucketize(
     input: Any,
     boundaries: Tensor,
@@ -326,6 +331,12 @@ def bucketize(
     out: Tensor | None = None,
 ) -> Tensor:
     """The bucket of each element between sorted 1-d boundaries."""
-    if checked("bucketize", boundaries, "boundaries", 2).ndim != 1:
-        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+    try:
+        if checked("bucketize", boundaries, "boundaries", 2).ndim != 1:
+            raise RuntimeError(
+                f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})"
+            )
+        return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+    except Exception:
+        refuse_misgiven()
+        raise

@@ -14,7 +14,7 @@ from flambeau.core.errors import not_a_tensor
 from flambeau.core.shapes import Shape, dense_strides_like, wrap_axis
 from flambeau.functional.conversion import clone
 from flambeau.functional.neural import ImageOp
-from flambeau.functional.options import axis_name, checked_call, refuse_overflow, refusing
+from flambeau.functional.options import axis_name, refuse_overflow, refusing
 from flambeau.functional.pointwise import write_out as delivered
 from flambeau.functional.views import flatten, integer, integers, reshape
 from flambeau.ops import arithmetic as ar
@@ -134,6 +134,8 @@ def flip(input: Tensor, *axes_: Any, dims: Any = None) -> Tensor:
     """The elements in reverse order along dimensions `dims` (a tuple, or several numbers)."""
     try:
         rank = len(input._meta.shape)
+        if not axes_ and dims is None:
+            refuse_misgiven()
         given = integers(axes_ if dims is None else (dims,), "flip", "dims")
         axes = tuple(sorted([wrap_axis(d, rank) for d in given]))
         if len(axes) > 1 and len(set(axes)) != len(axes):
@@ -146,20 +148,26 @@ def flip(input: Tensor, *axes_: Any, dims: Any = None) -> Tensor:
         raise
 
 
-@checked_call
 def fliplr(input: Tensor) -> Tensor:
     """The columns in reverse order."""
-    if len(input._meta.shape) < 2:
-        raise RuntimeError("Input must be >= 2-d.")
-    return flip(input, (1,))
+    try:
+        if len(input._meta.shape) < 2:
+            raise RuntimeError("Input must be >= 2-d.")
+        return flip(input, (1,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
-@checked_call
 def flipud(input: Tensor) -> Tensor:
     """The rows in reverse order."""
-    if not input._meta.shape:
-        raise RuntimeError("Input must be >= 1-d.")
-    return flip(input, (0,))
+    try:
+        if not input._meta.shape:
+            raise RuntimeError("Input must be >= 1-d.")
+        return flip(input, (0,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _roll(x: Value, shifts: Shape, axes: Shape) -> Value:
@@ -322,15 +330,18 @@ def _diag_embed(x: Value, k: int, a: int, b: int) -> Value:
 DIAG_EMBED = PureOp("diag_embed", _diag_embed)
 
 
-@checked_call
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Square matrices (dim1, dim2 of the result) with the last dimension as their diagonal."""
-    rank = len(input._meta.shape) + 1
-    a, b = wrap_axis(dim1, rank), wrap_axis(dim2, rank)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    made: Tensor = unary(DIAG_EMBED, input, (offset, a, b))
-    return made
+    try:
+        rank = len(input._meta.shape) + 1
+        a, b = wrap_axis(dim1, rank), wrap_axis(dim2, rank)
+        if a == b:
+            raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        made: Tensor = unary(DIAG_EMBED, input, (offset, a, b))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 DIAGONAL_COPY = PureOp("diagonal_copy", lambda x: x, "DiagonalBackward0_copy")
@@ -352,10 +363,13 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
         raise
 
 
-@checked_call
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """A matrix with all elements on its diagonal."""
-    return diag_embed(flatten(input), offset)
+    try:
+        return diag_embed(flatten(input), offset)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 # ---- padding -------------------------------------------------------------------------------------
@@ -472,48 +486,51 @@ PAD_REPLICATE = {
 }
 
 
-@checked_call
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:
     """`input` padded: `pad` holds (low, high) of the last dimension, of the one before, ...
 
     mode is "constant" (any rank; negative widths cut), "reflect", "replicate" or "circular".
     """
-    rank, widths = len(input._meta.shape), integers((pad,), "pad", "pad")
-    if len(widths) % 2:
-        raise RuntimeError("Padding length must be divisible by 2")
-    if len(widths) > 2 * rank:
-        raise RuntimeError(
-            "Padding length should be less than or equal to two times the input dimension but got "
-            f"padding length {len(widths)} and input of dimension {rank}"
-        )
-    made: Tensor
-    if mode == "constant":
-        if not any(widths):
-            made = unary(PAD_NOTHING, input)
-        elif value is None or (not isinstance(value, Tensor) and value == 0):
-            made = unary(PAD_ZERO, input, (widths,))
-        elif isinstance(value, (bool, int, float)):
-            refuse_overflow(float(value), input.dtype)
-            made = with_scalar(PAD_VALUE, input, value, (widths,))
-        elif isinstance(value, complex):
-            raise TypeError("pad(): argument 'value' (position 4) must be float, not complex")
+    try:
+        rank, widths = len(input._meta.shape), integers((pad,), "pad", "pad")
+        if len(widths) % 2:
+            raise RuntimeError("Padding length must be divisible by 2")
+        if len(widths) > 2 * rank:
+            raise RuntimeError(
+                "Padding length should be less than or equal to two times the input dimension but "
+                f"got padding length {len(widths)} and input of dimension {rank}"
+            )
+        made: Tensor
+        if mode == "constant":
+            if not any(widths):
+                made = unary(PAD_NOTHING, input)
+            elif value is None or (not isinstance(value, Tensor) and value == 0):
+                made = unary(PAD_ZERO, input, (widths,))
+            elif isinstance(value, (bool, int, float)):
+                refuse_overflow(float(value), input.dtype)
+                made = with_scalar(PAD_VALUE, input, value, (widths,))
+            elif isinstance(value, complex):
+                raise TypeError("pad(): argument 'value' (position 4) must be float, not complex")
+            else:
+                made = record(PAD_VALUE, (input, value), (widths,))
+            return made
+        if value is not None and value != 0:
+            raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        if mode not in ("reflect", "replicate", "circular"):
+            raise NotImplementedError(f"Unrecognised padding mode {mode}")
+        _check_padding(input, widths, mode)
+        if mode == "circular":
+            made = unary(PAD_CIRCULAR, input, (widths,))
         else:
-            made = record(PAD_VALUE, (input, value), (widths,))
+            made = unary(
+                (PAD_REFLECT if mode == "reflect" else PAD_REPLICATE)[len(widths) // 2],
+                input,
+                (widths,),
+            )
         return made
-    if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
-    if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    _check_padding(input, widths, mode)
-    if mode == "circular":
-        made = unary(PAD_CIRCULAR, input, (widths,))
-    else:
-        made = unary(
-            (PAD_REFLECT if mode == "reflect" else PAD_REPLICATE)[len(widths) // 2],
-            input,
-            (widths,),
-        )
-    return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _check_padding(input: Tensor, widths: Shape, mode: str) -> None:
@@ -554,24 +571,27 @@ def _one_hot(index: Value, count: int) -> Value:
 ONE_HOT = PureOp("one_hot", _one_hot)
 
 
-@checked_call
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """A last dimension of zeros, one at each class. Without num_classes the data is read."""
-    if tensor.dtype is not dtypes.int64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    count = integer(num_classes, "one_hot", "num_classes")
-    if count == -1:
-        if not tensor.numel():
-            raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        count = int(tensor._values().max()) + 1
-    elif count < 1:
-        raise RuntimeError(
-            "num_classes should be positive"
-            if tensor.numel()
-            else "Can not infer total number of classes from empty tensor."
-        )
-    made: Tensor = unary(ONE_HOT, tensor, (count,))
-    return made
+    try:
+        if tensor.dtype is not dtypes.int64:
+            raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+        count = integer(num_classes, "one_hot", "num_classes")
+        if count == -1:
+            if not tensor.numel():
+                raise RuntimeError("Can not infer total number of classes from empty tensor.")
+            count = int(tensor._values().max()) + 1
+        elif count < 1:
+            raise RuntimeError(
+                "num_classes should be positive"
+                if tensor.numel()
+                else "Can not infer total number of classes from empty tensor."
+            )
+        made: Tensor = unary(ONE_HOT, tensor, (count,))
+        return made
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {

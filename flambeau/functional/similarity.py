@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional import pointwise
 from flambeau.functional.geometry import distance_of
 from flambeau.functional.moments import vector_norm_of
@@ -20,7 +21,7 @@ from flambeau.functional.neural import (
     widened,
     zeros_from,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as rd
@@ -49,15 +50,18 @@ def _normalize(x: Value, p: float, dim: Any, eps: float) -> Value:
 NORMALIZE = PureOp("normalize", _normalize, "DivBackward0", preserves=True)
 
 
-@checked_call
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
     """x / max(p-norm of x along dim, eps)."""
-    result = unary(
-        NORMALIZE, input, (float(p), tuple(dim) if isinstance(dim, list) else dim, float(eps))
-    )
-    return result if out is None else pointwise.write_out(result, out)
+    try:
+        result = unary(
+            NORMALIZE, input, (float(p), tuple(dim) if isinstance(dim, list) else dim, float(eps))
+        )
+        return result if out is None else pointwise.write_out(result, out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def cosine_value(x1: Value, x2: Value, a: int, eps: float) -> Value:
@@ -86,10 +90,13 @@ def _cosine_similarity(x1: Value, x2: Value, dim: int, eps: float) -> Value:
 COSINE = PureOp("cosine_similarity", _cosine_similarity, "SumBackward1")
 
 
-@checked_call
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between x1 and x2 along dim (broadcast)."""
-    return binary(COSINE, x1, x2, (dim, float(eps)))
+    try:
+        return binary(COSINE, x1, x2, (dim, float(eps)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = False) -> Value:
@@ -110,12 +117,15 @@ def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = F
 PAIRWISE = PureOp("pairwise_distance", distance_value, "NormBackward1")
 
 
-@checked_call
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """The p-norm of x1 - x2 along the last dimension."""
-    return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
+    try:
+        return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _pairs(n: int) -> tuple[Value, Value]:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.neural import (
     ImageOp,
     column,
     record,
     sizes,
 )
-from flambeau.functional.options import WHOLE, checked_call, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pooling import (
     by,
     pool_grad_name,
@@ -79,7 +80,6 @@ def _max_unpool_function(rank: int) -> Callable[..., Tensor]:
     name = f"max_unpool{rank}d"
     op = ImageOp(name, _max_unpool, pool_grad_name(name))
 
-    @checked_call
     def unpool(
         input: Tensor,
         indices: Tensor,
@@ -88,10 +88,14 @@ def _max_unpool_function(rank: int) -> Callable[..., Tensor]:
         padding: Any = 0,
         output_size: Any = None,
     ) -> Tensor:
-        k = sizes(kernel_size, rank, "kernel_size", name)
-        s = k if stride is None else sizes(stride, rank, "stride", name)
-        p = sizes(padding, rank, "padding", name)
-        return record(op, (input, indices), _unpool_size(input, k, s, p, output_size))
+        try:
+            k = sizes(kernel_size, rank, "kernel_size", name)
+            s = k if stride is None else sizes(stride, rank, "stride", name)
+            p = sizes(padding, rank, "padding", name)
+            return record(op, (input, indices), _unpool_size(input, k, s, p, output_size))
+        except Exception:
+            refuse_misgiven()
+            raise
 
     unpool.__name__ = unpool.__qualname__ = name
     unpool.__doc__ = (

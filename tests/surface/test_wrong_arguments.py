@@ -30,6 +30,10 @@ WORDS: list[tuple[Case, str]] = [
         "one of:",
     ),
     (
+        lambda t, x: t.multinomial([1], 1),
+        "multinomial(): argument 'input' (position 1) must be Tensor, not list",
+    ),
+    (
         lambda t, x: t.linalg.cond([1]),
         "linalg_cond(): argument 'input' (position 1) must be Tensor, not list",
     ),
@@ -138,7 +142,7 @@ def test_an_axis_that_is_a_tensor_leaves_nothing_behind() -> None:
 OPERANDS: list[Any] = [[1.0], 1.5, "a", None, np.ones(2)]
 ONE = """
 abs sqrt erf relu sigmoid logsumexp cumsum flip fliplr t tril triu diag diag_embed diagflat nonzero
-argwhere bernoulli multinomial flatten ravel squeeze atleast_1d meshgrid block_diag unique split
+argwhere bernoulli flatten ravel squeeze atleast_1d meshgrid block_diag unique split
 broadcast_tensors cartesian_prod mean argmax sort median var trace det inverse numel clone isnan
 """.split()
 TWO = """
