@@ -29,8 +29,9 @@ import flambeau.fft
 import flambeau.linalg
 import flambeau.nn.functional
 import flambeau.special
+from flambeau.core.calls import TENSOR
 from flambeau.core.python_functions import inner_names
-from flambeau.core.signatures import TYPE_WORDS, parsed, set_tensor_class, tried
+from flambeau.core.signatures import TYPE_WORDS, parsed, tried
 
 TARGET = Path(flambeau.__file__).parent / "core" / "signatures.txt"
 FORM = re.compile(rb"(?<![\w(])([A-Za-z_]\w*\([ -~]*?\)(?:\|deprecated|\|hidden)?)\x00")
@@ -136,7 +137,7 @@ def functions() -> Iterator[tuple[str, str, Any, tuple[Any, ...]]]:
 
 
 def main() -> None:
-    set_tensor_class(torch.Tensor)
+    TENSOR.kind = torch.Tensor
     warnings.simplefilter("ignore")
     kept = kept_forms()
     lines: list[str] = []

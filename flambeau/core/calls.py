@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
 
-from flambeau.core import signatures
-from flambeau.core.python_functions import steps
-
 _SPACES: list[Mapping[str, Any]] = []
 _METHODS: list[Mapping[str, Any]] = []
 # What stands before the names of a module's functions in messages.
@@ -22,6 +19,15 @@ _ROOMS = {
     "flambeau.linalg": "linalg_", "flambeau.fft": "fft_", "flambeau.special": "special_",
     "flambeau.nn.functional": "F",
 }  # fmt: skip
+
+
+class _Tensors:
+    """What the floors above call a tensor."""
+
+    kind: Any = ()
+
+
+TENSOR = _Tensors()
 
 
 class Call(NamedTuple):
@@ -41,7 +47,7 @@ def add_space(space: Mapping[str, Any]) -> None:
 
 def set_tensor_class(kind: type) -> None:
     """The tensor floor says what a tensor is; functions in its namespace are methods."""
-    signatures.set_tensor_class(kind)
+    TENSOR.kind = kind
     _METHODS[:] = [vars(kind)]
 
 
@@ -73,6 +79,9 @@ def _plain(value: Any) -> Any:
 
 def _called(frame: FrameType) -> Call | None:
     """The public function that a frame runs; None where it is an inner one."""
+    from flambeau.core import signatures
+    from flambeau.core.python_functions import steps
+
     code = frame.f_code
     for members in _METHODS:
         for name, value in members.items():
@@ -176,6 +185,8 @@ def _values(call: Call) -> Mapping[str, Any]:
 
 def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
     """The first mistake that a function which is Python in PyTorch meets."""
+    from flambeau.core import signatures
+
     values = _values(call)
     for step in asked:
         name, dot, attribute = step.partition(".")
@@ -214,6 +225,9 @@ def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
 
 def misgiven() -> Exception | None:
     """What PyTorch says of the arguments of the call that runs; None where it takes them."""
+    from flambeau.core import signatures
+    from flambeau.core.python_functions import steps
+
     frame: FrameType | None = sys._getframe(1)
     frames = []
     while frame is not None and frame.f_globals.get("__name__", "").startswith("flambeau"):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flambeau.core.calls import TENSOR
 from flambeau.core.device import device
 from flambeau.core.dtypes import FROM_PYTHON, DType
 from flambeau.core.layout import Layout, MemoryFormat
@@ -144,20 +145,8 @@ def signatures(kind: str, name: str) -> tuple[Signature, ...]:
 # ---- which arguments fit -------------------------------------------------------------------------
 
 
-class _Classes:
-    """What the floors above call a tensor and a generator."""
-
-    tensor: Any = ()
-    generator: Any = ()
-
-
-def set_tensor_class(kind: type) -> None:
-    """The tensor floor says what a tensor is."""
-    _Classes.tensor = kind
-
-
 def is_tensor(given: Any) -> bool:
-    return isinstance(given, _Classes.tensor)
+    return isinstance(given, TENSOR.kind)
 
 
 def _is_float(given: Any) -> bool:

@@ -17,7 +17,6 @@ from flambeau.core.dtypes import DType
 from flambeau.core.errors import SHARED, WRITTEN_TWICE
 from flambeau.core.promotion import result_dtype
 from flambeau.core.shapes import Shape, overlaps_partly
-from flambeau.core.signatures import type_word
 from flambeau.core.size import Size
 from flambeau.ops import arithmetic as ar
 from flambeau.ops.value import Value
@@ -255,6 +254,8 @@ def not_implemented(kernel: str, dtype: DType) -> NotImplementedError:
 
 def no_overload(name: str, given: tuple[Any, ...], forms: tuple[str, ...]) -> Exception:
     """PyTorch's error for arguments that none of a function's forms takes."""
+    from flambeau.core.signatures import type_word
+
     kinds = ", ".join(map(type_word, given))
     lines = "".join(f" * {form}\n" for form in forms)
     return misgiven() or TypeError(
