@@ -93,10 +93,11 @@ def saved_values(
 
     reads: dict[Value, Value] = {}
     pass_ = Reverse(None, translate)
-    # Cotangents that Python's code receives, of freed values, or of other roots (one that was
-    # filled leads nowhere, but is a tensor): a pass for those alone may still come.
+    # Cotangents that Python's code receives, of freed values, or of tensors (one that was filled,
+    # or made of such, leads nowhere): a pass for those alone may still come.
     arrived: list[Value] = []
     ends_too = set(roots)
+    ends_too.update(v for t in trace.tensors for v in t.group.values.values() if v.tracked)
     for value, inputs in trace.cuts:
         pass_.cuts[value] = _dry_cut(value, inputs, arrived)
     stop = trace.freed
