@@ -296,11 +296,9 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if not isinstance(value, Tensor):
         _refuse_number(value, shown.dtype)
     shape = tuple(shown._meta.shape)
-    one = (
-        len(plan.advanced) == 1
-        and is_mask(plan.advanced[0][1])
-        and (not isinstance(value, Tensor) or value._meta.numel == 1)
-    )
+    one = len(plan.advanced) == 1 and is_mask(plan.advanced[0][1])
+    if one and isinstance(value, Tensor):
+        one = value._meta.numel == 1 and not any(map(_is_truth, as_items(index)))
     if len(plan.advanced) == 1 and is_mask(plan.advanced[0][1]) and plan.advanced[0][0] == 0:
         mask = plan.advanced[0][1]
         check_mask(shape, 0, mask)
@@ -317,6 +315,11 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         )
     converts = one or not isinstance(value, Tensor)
     in_place(ASSIGN[one] if converts else INDEX_PUT_, shown, (tensors, value), (places, False))
+
+
+def _is_truth(item: Any) -> bool:
+    """Whether an index is a mask without axes: PyTorch fills nothing by such."""
+    return isinstance(item, Tensor) and not item._meta.shape and item.dtype is dtypes.bool_
 
 
 def _refuse_number(value: Any, dtype: DType) -> None:
