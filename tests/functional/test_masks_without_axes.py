@@ -1,5 +1,5 @@
-"""Assignments by a mask without axes: of one value in another dtype they are refused, as in PyTorch,
-where a mask with axes is filled with it.
+"""Assignments by a mask without axes: of one value in another dtype they are refused, as in
+PyTorch, where a mask with axes is filled with it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,12 @@ from .program import _name_of, plain
 pytestmark = pytest.mark.parity
 
 FOUND = {
+    "vectors without elements are joined along any axis": """
+nothing = torch.ones((0, 3)).reshape(-1) == torch.tensor(1.0)
+x = torch.cat([nothing, nothing], dim=1)
+y = torch.cat([nothing], dim=-4)
+z = torch.cat([nothing, torch.ones(2, 2)], dim=1)
+""",
     "a product has copied the expanded operand that is written then": """
 w = torch.tensor([[-1.65, -0.1], [0.8, 1.6], [-1.9, 1.1]], requires_grad=True)
 x = torch.tensor([[1.3, -0.9, 0.1], [0.5, 0.1, -1.0]])
