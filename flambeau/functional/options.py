@@ -75,25 +75,6 @@ def checked_call(function: F) -> F:
     return cast(F, call)
 
 
-def numpy_names(function: F) -> F:
-    """Accepts NumPy's keyword names (`axis`, `keepdims`, ..) for PyTorch's, as PyTorch does."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            if not kwargs:
-                return function(*args)
-            renamed = {_NUMPY_NAMES.get(name, name): given for name, given in kwargs.items()}
-            if len(renamed) < len(kwargs):
-                raise TypeError(f"{function.__name__}() got an argument twice")
-            return function(*args, **renamed)
-        except Exception:
-            refuse_misgiven()
-            raise
-
-    return cast(F, call)
-
-
 def other_names(**names: str) -> Callable[[F], F]:
     """Accepts further keyword names: other_names(other="name") takes `other` for `name`."""
 
@@ -114,6 +95,11 @@ def other_names(**names: str) -> Callable[[F], F]:
         return cast(F, call)
 
     return decorate
+
+
+def numpy_names(function: F) -> F:
+    """Accepts NumPy's keyword names (`axis`, `keepdims`, ..) for PyTorch's, as PyTorch does."""
+    return other_names(**_NUMPY_NAMES)(function)
 
 
 axis_name = other_names(axis="dim")
