@@ -373,11 +373,16 @@ def _surplus(one: Signature, kwargs: Mapping[str, Any], count: int) -> TypeError
 def fault(kind: str, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TypeError | None:
     """What PyTorch's parser says of a call; None where a form takes it (or none is known)."""
     forms = signatures(kind, name)
+    found: list[TypeError] = []
     try:
-        found = [tried(one, args, kwargs) for one in forms]
+        for one in forms:  # (in this order: what a later form makes of a list is not asked)
+            error = tried(one, args, kwargs)
+            if error is None:
+                return None
+            found.append(error)
     except TypeError as error:
         return error
-    if not found or None in found:
+    if not found:
         return None
     if len(found) == 1:
         return found[0]

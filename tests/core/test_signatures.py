@@ -56,3 +56,14 @@ def test_methods_have_code_of_their_own() -> None:
     assert method is not function
     assert method.__code__ is not function.__code__
     assert method.__doc__ == function.__doc__
+
+
+def test_forms_are_tried_in_order() -> None:
+    """A form that takes a list of numbers comes before one that wants tensors in it: what is wrong
+    with the call otherwise is told then.
+    """
+    points = torch.ones(4, 3)
+    with pytest.raises(RuntimeError, match="size of bins must be equal to the innermost"):
+        torch.histogramdd(points, [2, 3])
+    with pytest.raises(TypeError, match="expected Tensor as element 0 in argument 1"):
+        torch.histogramdd(points, [2.5, 3])
