@@ -122,8 +122,14 @@ def _same_cells(function: FunctionType, frame: FrameType) -> bool:
 
 def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
     """What a function was called with, as far as its frame tells: arguments that have their default
-    value count as left out where nothing follows them.
+    value count as left out where nothing follows them. (Nor does it tell those that were given by
+    name: what PyTorch takes by name alone was.)
     """
+    from flambeau.core.signatures import signatures
+
+    forms = signatures(call.kind, call.name)
+    by_name = {p.name for form in forms for p in form.parameters if p.keyword_only}
+    by_name -= {p.name for form in forms for p in form.parameters if not p.keyword_only}
     frame = call.frame
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames
@@ -143,7 +149,10 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
         rest = values.get(names[last], ())
     gap = False
     for name, value, left_out in given:
-        if left_out and not rest:
+        if name in by_name:
+            if not left_out:
+                kwargs[name] = value
+        elif left_out and not rest:
             gap = True
         elif gap:
             kwargs[name] = value

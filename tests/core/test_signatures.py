@@ -67,3 +67,11 @@ def test_forms_are_tried_in_order() -> None:
         torch.histogramdd(points, [2, 3])
     with pytest.raises(TypeError, match="expected Tensor as element 0 in argument 1"):
         torch.histogramdd(points, [2.5, 3])
+
+
+def test_what_goes_by_name_alone_was_given_by_name() -> None:
+    """A frame does not tell how an argument was given; the mistake is another one here."""
+    x = torch.ones(2, 3, 4)
+    for call in (x.contiguous, x.clone, x.float, x.double):
+        with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last"):
+            call(memory_format=torch.channels_last)
