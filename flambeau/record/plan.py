@@ -15,7 +15,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flambeau.core.dtypes import DType
 from flambeau.core.errors import FoundNaN
@@ -55,6 +55,17 @@ reference_to = weakref.ref
 new = object.__new__
 
 
+class Kept(NamedTuple):
+    """A value that a frame keeps: where the program leaves it ("result" or "base", and which),
+    whether each write to it counts, and of a copy in which memory that was taken.
+    """
+
+    value: Value
+    where: tuple[str, int]
+    strict: bool
+    taken: tuple[str, int] | None = None
+
+
 class FrameSpec:
     """How to make the frame of a plan whose live tensors have history."""
 
@@ -63,7 +74,7 @@ class FrameSpec:
     def __init__(
         self,
         trace: Trace,
-        saved: list[tuple[Value, str, int, bool, tuple[str, int] | None]],
+        saved: list[Kept],
         leaves: list[int],
         spent: bool,
         views: list[tuple[int, Value]],
@@ -76,7 +87,6 @@ class FrameSpec:
             if value in trace.functions and trace.functions[value].saved
         ]
         self.spent = spent  # whether backward has been: nothing is left to differentiate
-        # (value, "result" or "base", index, whether each write counts, where a copy was taken)
         self.saved = saved
         # Values that were overwritten by the program's end: (value, version now, version then).
         self.stale = stale
@@ -576,12 +586,15 @@ class Plan:
                 self.spent_frame.shared = weakref.WeakMethod(self.part_frames)
             return self.spent_frame
         saved: dict[Value, Saved] = {}
-        for value, where, index, strict, copied in spec.saved:
-            storage, start = (storages[index], 0) if where == "result" else rec.bases[index]
-            memory, of = storage, None
-            if copied is not None:
-                memory = storages[copied[1]] if copied[0] == "result" else rec.bases[copied[1]][0]
-                of = weakref.ref(memory)
+
+        def left_at(where: tuple[str, int]) -> tuple[Storage, int]:
+            kind, index = where
+            return (storages[index], 0) if kind == "result" else rec.bases[index]
+
+        for value, where, strict, taken in spec.saved:
+            storage, start = left_at(where)
+            memory = storage if taken is None else left_at(taken)[0]
+            of = None if taken is None else weakref.ref(memory)
             silent = None if strict else memory.silent
             saved[value] = Saved(storage, start, memory.version, silent, of)
         for value, now, then in spec.stale:

@@ -6,7 +6,7 @@ from flambeau.core.shapes import contiguous_strides
 from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
 from flambeau.record.options import OPTIONS
-from flambeau.record.plan import FamilySpec, FrameSpec, Plan
+from flambeau.record.plan import FamilySpec, FrameSpec, Kept, Plan
 from flambeau.record.records import Origin
 from flambeau.record.restricted import follows_base
 from flambeau.record.saved import in_its_own_memory, saved_values
@@ -187,7 +187,7 @@ def _frame_spec(
     needed, left = saved_values(trace, flats)
     spent = not (left or needed or trace.cuts or trace.histories)
     whole = _whole_values(trace, places)
-    saved: list[tuple[Value, str, int, bool, tuple[str, int] | None]] = []
+    saved: list[Kept] = []
     stale: list[tuple[Value, int, int]] = []
     for value, above in needed:
         now = trace.current(value) if trace.silenced else value
@@ -198,9 +198,10 @@ def _frame_spec(
         strict = origin is not None and origin.silent is None
         where = _memory_of(value, now, trace, whole, places)
         if where is not None:
-            saved.append((value, *where, strict, None))
+            saved.append(Kept(value, where, strict))
         else:
-            saved.append((value, "result", len(results), strict, _storage_of(origin, places)))
+            taken = _storage_of(origin, places)
+            saved.append(Kept(value, ("result", len(results)), strict, taken))
             results.append(flatten(now, now.shape, contiguous_strides(now.shape)))
     views = []
     for number in sorted(trace.entered):

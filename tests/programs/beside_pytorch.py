@@ -15,8 +15,8 @@ from .modes import mode
 from .program import Program, run, script
 from .shrink import shrink
 
-RUNS = {"sync": 1, "reference": 1, "compiled": 1, "recognised": 3, "replayed": 5, "late": 3}
-RUNS.update(often=16, cut=1)
+RUNS = {"sync": 1, "reference": 1, "cut": 1, "compiled": 1, "late": 3}
+RUNS |= {"recognised": 3, "replayed": 5, "often": 16}
 # (What is recognised has run in the reference executor before, and what is replayed was compiled.)
 TURNS = (
     *("recognised", "reference", "compiled", "recognised", "sync"),
