@@ -27,12 +27,13 @@ from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
+from flambeau.record.layouts import layout_value, saved_origin
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord, TensorRecord
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
-from flambeau.record.trace import Trace, layout_value, saved_origin
+from flambeau.record.trace import Trace
 
 
 @dataclass

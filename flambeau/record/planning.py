@@ -5,12 +5,13 @@ from __future__ import annotations
 from flambeau.core.shapes import contiguous_strides
 from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
+from flambeau.record.layouts import flatten, saved_origin
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import FamilySpec, FrameSpec, Kept, Plan
 from flambeau.record.records import Origin
 from flambeau.record.restricted import follows_base
 from flambeau.record.saved import in_its_own_memory, saved_values
-from flambeau.record.trace import Trace, flatten, saved_origin
+from flambeau.record.trace import Trace
 
 
 def make_plan(trace: Trace, live: tuple[int, ...], depth: int) -> Plan:

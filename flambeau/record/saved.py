@@ -11,8 +11,9 @@ from flambeau.graph.reverse import Reverse
 from flambeau.ops import source
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
+from flambeau.record.layouts import saved_origin
 from flambeau.record.records import FunctionRecord, Origin
-from flambeau.record.trace import Trace, saved_origin
+from flambeau.record.trace import Trace
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "

@@ -26,10 +26,7 @@ from flambeau.core.errors import WRITTEN_TWICE
 from flambeau.core.shapes import (
     Shape,
     Strides,
-    element_count,
-    is_contiguous,
     is_dense,
-    memory_order,
     overlaps_itself,
     storage_extent,
 )
@@ -38,6 +35,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
+from flambeau.record.layouts import flatten, layout_value, saved_origin, shown_value, untracked
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.records import (
     FunctionRecord,
@@ -223,7 +221,7 @@ class Trace:
         if tensor.group.leaf is None and not self.unchanged(tensor.group):
             self.histories.append(number)  # which nothing leads to
             return False
-        shown = layout_value(_untracked(self.flat(tensor.group)), *tensor.layout)
+        shown = layout_value(untracked(self.flat(tensor.group)), *tensor.layout)
         own = source.history(shown, len(self.histories), shown)
         self.histories.append(number)
         tensor.own = tensor.group.version, own
@@ -349,7 +347,7 @@ class Trace:
         if alone:  # a leaf of its own, as PyTorch has it
             group.leaf = len(self.leaves)
             self.leaves.append(len(self.tensors))
-            group.flat = source.leaf(_untracked(self.data(parent.storage)), group.leaf)
+            group.flat = source.leaf(untracked(self.data(parent.storage)), group.leaf)
         meta = meta_of(
             parent.meta.dtype,
             shape,
@@ -365,6 +363,8 @@ class Trace:
         record.output = -1 if detached else output or 0
         record.seen = parent.storage.version
         if value is not None and group is parent.group:
+            if value.tracked and value is self._own_value(parent):  # hooks stand at one of the two
+                value = view.reshape(value, shape=value.shape)
             known = group.values.setdefault(record.layout, value)
             if known is not value and value.tracked:
                 record.own = group.version, value
@@ -391,7 +391,7 @@ class Trace:
         """A group over the parent's memory whose history is that of `value`, the parent's size."""
         shape, strides, offset = parent.layout
         storage, group = parent.storage, Group(parent.storage)
-        data = _untracked(self.data(storage))
+        data = untracked(self.data(storage))
         if offset == 0 and value.size == storage.size and is_dense(shape, strides):
             group.flat = source.relink(data, flatten(value, shape, strides))
         else:
@@ -425,14 +425,14 @@ class Trace:
         """The group's elements now, flat, with history."""
         self._synchronise(group)
         if group.flat is None and group.leaf is not None:
-            group.flat = source.leaf(_untracked(self.data(group.storage)), group.leaf)
+            group.flat = source.leaf(untracked(self.data(group.storage)), group.leaf)
         elif group.flat is None:
             for (shape, strides, offset), value in group.values.items():
                 if offset == 0 and value.size == group.storage.size and is_dense(shape, strides):
                     group.flat = flatten(value, shape, strides)
                     break
             else:
-                group.flat = _untracked(self.data(group.storage))
+                group.flat = untracked(self.data(group.storage))
         return group.flat
 
     def _synchronise(self, group: Group) -> None:
@@ -442,7 +442,7 @@ class Trace:
         hooked = self._hooked(group)
         group.version = storage.version
         group.values.clear()
-        data = _untracked(self.data(storage))
+        data = untracked(self.data(storage))
         if group.leaf is not None:
             group.flat = source.leaf(data, group.leaf)
         elif group.flat is not None and group.flat.tracked:
@@ -474,7 +474,7 @@ class Trace:
     def _keep_hooked(self, group: Group, hooked: list[tuple[TensorRecord, Value]]) -> None:
         """After a write that autograd does not see: gradients still pass where hooks stand."""
         for tensor, value in hooked:
-            shown = layout_value(_untracked(self.flat(group)), *tensor.layout)
+            shown = layout_value(untracked(self.flat(group)), *tensor.layout)
             own = source.relink(shown, value)
             tensor.own = group.version, own
             self._note(own, tensor, tensor.meta.grad_name or "")
@@ -489,7 +489,7 @@ class Trace:
         """What derivatives see of a value: what is there now, if written through `x.data`."""
         origin = self.origins.get(value)
         if origin is not None and origin.changed:
-            found = layout_value(_untracked(self.data(origin.storage)), *origin.layout)
+            found = layout_value(untracked(self.data(origin.storage)), *origin.layout)
             return source.relink(found, value) if value.tracked else found
         if value not in self.origins and value.primitive.family == VIEW and len(value.inputs) == 1:
             shown = self.current(value.inputs[0])
@@ -504,8 +504,12 @@ class Trace:
         self._synchronise(group)
         value = self._own_value(tensor)
         if value is None:
-            value = _shown(self.flat(group), tensor.meta)
+            value = shown_value(self.flat(group), tensor.meta)
             group.values[tensor.layout] = value
+            self._note(value, tensor, tensor.meta.grad_name or "")
+        elif value is group.home and value.tracked and not self.is_base(tensor):
+            value = view.reshape(value, shape=value.shape)  # hooks stand at one of the two
+            tensor.own = group.version, value
             self._note(value, tensor, tensor.meta.grad_name or "")
         return value
 
@@ -556,7 +560,7 @@ class Trace:
         """What a tensor shows of its memory now, without history: a leaf's, outside of autograd."""
         version, known = tensor.storage.version, tensor.plain
         if known is None or known[0] != version:
-            value = _shown(_untracked(self.data(tensor.storage)), tensor.meta)
+            value = shown_value(untracked(self.data(tensor.storage)), tensor.meta)
             self._note(value, tensor, tensor.meta.grad_name or "")
             tensor.plain = known = version, value
         return known[1]
@@ -610,7 +614,7 @@ class Trace:
         else:
             old = self.flat(group)
             if not self.grad_mode:
-                old = _untracked(old)
+                old = untracked(old)
             flat = view.strided_scatter(old, value, strides=strides, offset=offset)
         history = group.flat if group.flat is not None else self.flat(group)
         storage.data = flat if not flat.tracked else source.detach(flat)
@@ -624,7 +628,7 @@ class Trace:
         group.version = storage.version
         group.values.clear()
         if group.leaf is not None:
-            group.flat = source.leaf(_untracked(flat), group.leaf)
+            group.flat = source.leaf(untracked(flat), group.leaf)
         elif not self.grad_mode and history.tracked:
             group.flat = source.relink(flat, history)
         else:
@@ -632,9 +636,25 @@ class Trace:
             if whole and self.is_base(tensor):
                 group.values[tensor.layout] = group.home = value
                 self._note(value, tensor, grad_name)
+            elif flat.tracked:
+                self._lead_through_base(group)
         self._renew_origin(group, tensor.meta.silent)
         self._keep_hooked(group, hooked)
         self._mark_history(group, number, grad_name)
+
+    def _lead_through_base(self, group: Group) -> None:
+        """What was written through a view is shown by the tensor that it is a view of, and what is
+        made of the memory from now on is made of that: its hooks may be registered later.
+        """
+        assert group.flat is not None
+        base = next((t for t in self.tensors if t.group is group and self.is_base(t)), None)
+        if base is None or base.meta.numel != group.storage.size or not base.meta.numel:
+            return
+        shape, strides, offset = base.layout
+        if offset == 0 and is_dense(shape, strides):
+            group.home = group.values[base.layout] = layout_value(group.flat, *base.layout)
+            self._note(group.home, base, base.meta.grad_name or "")
+            group.flat = flatten(group.home, shape, strides)
 
     def _mapped(self, tensor: TensorRecord, value: Value) -> Value:
         from flambeau.record.mapping import written  # of a later file: events need traces
@@ -735,44 +755,3 @@ class Trace:
         effects = tuple(self.changed.items())
         self.changed = {}
         return effects
-
-
-def _untracked(value: Value) -> Value:
-    return source.detach(value) if value.tracked else value
-
-
-def flatten(value: Value, shape: Shape, strides: Strides) -> Value:
-    """The elements in memory order, for a dense layout."""
-    if not is_contiguous(shape, strides):
-        value = view.permute(value, order=memory_order(shape, strides))
-    return value if value.ndim == 1 else view.reshape(value, shape=(value.size,))
-
-
-def _shown(flat: Value, meta: Meta) -> Value:
-    """The value that a tensor shows of flat elements."""
-    if meta.steps is None and meta.numel == flat.shape[0] and not meta.offset and meta.numel:
-        return view.reshape(flat, shape=meta.extents)
-    return layout_value(flat, *meta.layout)
-
-
-def layout_value(flat: Value, shape: Shape, strides: Strides, offset: int) -> Value:
-    """The value that a layout shows of flat elements, by the simplest views."""
-    size = element_count(shape)
-    if size and is_dense(shape, strides):
-        if offset or size != flat.shape[0]:
-            flat = view.slice_(flat, starts=(offset,), sizes=(size,), steps=(1,))
-        if is_contiguous(shape, strides):
-            return view.reshape(flat, shape=tuple(shape))
-        order = memory_order(shape, strides)
-        value = view.reshape(flat, shape=tuple(shape[a] for a in order))
-        if order == tuple(range(len(shape))):
-            return value
-        return view.permute(value, order=tuple(order.index(a) for a in range(len(order))))
-    return view.as_strided(flat, shape=tuple(shape), strides=strides, offset=offset)
-
-
-def saved_origin(value: Value, origins: dict[Value, Any]) -> Any:
-    """Where a value that a derivative needs was read from, looking through views of it."""
-    while value not in origins and value.primitive.family == VIEW and len(value.inputs) == 1:
-        value = value.inputs[0]
-    return origins.get(value)
