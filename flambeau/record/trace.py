@@ -73,7 +73,7 @@ class Trace:
         self.parts: dict[StorageRecord, StorageRecord] = {}
         self.passing: set[int] = set()  # those that have their own history, not their memory's
         self.origins: dict[Value, Origin | None] = {}  # None: a value of its own
-        self.views: set[Value] = set()  # what tensors that are views show, with their history
+        self.views: dict[Value, int] = {}  # what tensors that are views show, with their history
         self.silenced = False  # whether something was written through `x.data`
         self.freed: set[Value] = set()
         self.marks: list[int] = []  # where in the order of values each event begins
@@ -369,7 +369,7 @@ class Trace:
             if known is not value and value.tracked:
                 record.own = group.version, value
             if value.tracked:
-                self.views.add(value)
+                self.views[value] = record.number
         self.tensors.append(record)
         return record
 
@@ -506,12 +506,23 @@ class Trace:
         if value is None:
             value = shown_value(self.flat(group), tensor.meta)
             group.values[tensor.layout] = value
-            self._note(value, tensor, tensor.meta.grad_name or "")
-        elif value is group.home and value.tracked and not self.is_base(tensor):
-            value = view.reshape(value, shape=value.shape)  # hooks stand at one of the two
+            if value.tracked and not self.is_base(tensor):
+                self.views[value] = number
+        elif value.tracked and self._is_anothers(value, tensor):
+            value = layout_value(self.flat(group), *tensor.layout)
             tensor.own = group.version, value
-            self._note(value, tensor, tensor.meta.grad_name or "")
+        else:
+            return value
+        self._note(value, tensor, tensor.meta.grad_name or "")
         return value
+
+    def _is_anothers(self, value: Value, tensor: TensorRecord) -> bool:
+        """Whether the value of a tensor's layout is that of another tensor of its group, at which
+        hooks may stand.
+        """
+        if value is tensor.group.home:
+            return not self.is_base(tensor)
+        return self.views.get(value, tensor.number) != tensor.number
 
     def value_to_cut(self, number: int) -> Value:
         """The tensor's value, which stands on the way to all that is made of its memory from now

@@ -158,3 +158,25 @@ def test_views_of_the_same_layout_have_hooks_of_their_own(
 
     for _ in range(3):
         assert outcome(flambeau) == outcome(torch)
+
+
+@pytest.mark.parametrize("rest", [False, True])
+@pytest.mark.parametrize("gone", [False, True])
+def test_two_views_of_the_same_layout_have_hooks_of_their_own(rest: bool, gone: bool) -> None:
+    import torch
+
+    def outcome(module: Any) -> Any:
+        w = module.arange(6.0).reshape(2, 3).requires_grad_()
+        base = (w * 2)[0:2] if gone else w * 2
+        if rest:
+            base.tolist()
+        first = base.flatten()
+        first.add_(1.0)
+        second = base.view(-1)
+        calls: list[Any] = []
+        second.register_hook(lambda gradient: calls.append(gradient.tolist()))
+        ((second * second).sum() + (base * base).sum() + (first * first).sum()).backward()
+        return w.grad.tolist(), calls
+
+    for _ in range(3):
+        assert outcome(flambeau) == outcome(torch)
