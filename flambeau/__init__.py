@@ -50,7 +50,7 @@ from flambeau.core.layout import (
 from flambeau.core.promotion import can_cast, promote_types
 from flambeau.core.size import Size
 from flambeau.functional import lazy as _lazy
-from flambeau.functional.creation import tensor
+from flambeau.functional.from_data import tensor
 from flambeau.tensor import overriding as _overriding
 from flambeau.tensor.tensor import Tensor, is_tensor
 

@@ -155,30 +155,25 @@ from flambeau.functional.convolution import bilinear as bilinear
 from flambeau.functional.convolution import conv1d as conv1d
 from flambeau.functional.convolution import conv2d as conv2d
 from flambeau.functional.convolution import conv3d as conv3d
+from flambeau.functional.counted import arange as arange
+from flambeau.functional.counted import eye as eye
+from flambeau.functional.counted import linspace as linspace
+from flambeau.functional.counted import logspace as logspace
+from flambeau.functional.counted import range_
+from flambeau.functional.counted import tril_indices as tril_indices
+from flambeau.functional.counted import triu_indices as triu_indices
 from flambeau.functional.counting import histogram as histogram
 from flambeau.functional.counting import histogramdd as histogramdd
 from flambeau.functional.counting import isin as isin
 from flambeau.functional.counting import nonzero_static as nonzero_static
 from flambeau.functional.counting import unravel_index as unravel_index
-from flambeau.functional.creation import arange as arange
-from flambeau.functional.creation import as_tensor as as_tensor
 from flambeau.functional.creation import empty as empty
 from flambeau.functional.creation import empty_like as empty_like
 from flambeau.functional.creation import empty_strided as empty_strided
-from flambeau.functional.creation import eye as eye
-from flambeau.functional.creation import from_dlpack as from_dlpack
-from flambeau.functional.creation import from_numpy as from_numpy
-from flambeau.functional.creation import frombuffer as frombuffer
 from flambeau.functional.creation import full as full
 from flambeau.functional.creation import full_like as full_like
-from flambeau.functional.creation import linspace as linspace
-from flambeau.functional.creation import logspace as logspace
 from flambeau.functional.creation import ones as ones
 from flambeau.functional.creation import ones_like as ones_like
-from flambeau.functional.creation import range_
-from flambeau.functional.creation import tensor as tensor
-from flambeau.functional.creation import tril_indices as tril_indices
-from flambeau.functional.creation import triu_indices as triu_indices
 from flambeau.functional.creation import zeros as zeros
 from flambeau.functional.creation import zeros_like as zeros_like
 from flambeau.functional.direct import adaptive_max_pool1d as adaptive_max_pool1d
@@ -225,6 +220,11 @@ from flambeau.functional.factorisation import svd as svd
 from flambeau.functional.fake_quantize import fake_quantize_per_channel_affine as fake_quantize_per_channel_affine
 from flambeau.functional.fake_quantize import fake_quantize_per_tensor_affine as fake_quantize_per_tensor_affine
 from flambeau.functional.folding import RETURN_TYPES
+from flambeau.functional.from_data import as_tensor as as_tensor
+from flambeau.functional.from_data import from_dlpack as from_dlpack
+from flambeau.functional.from_data import from_numpy as from_numpy
+from flambeau.functional.from_data import frombuffer as frombuffer
+from flambeau.functional.from_data import tensor as tensor
 from flambeau.functional.gathering import gather as gather
 from flambeau.functional.gathering import index_add as index_add
 from flambeau.functional.gathering import index_copy as index_copy

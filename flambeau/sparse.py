@@ -6,7 +6,8 @@ from typing import Any
 
 from flambeau.core.dtypes import int64
 from flambeau.core.layout import sparse_coo, sparse_csc, sparse_csr
-from flambeau.functional.creation import arange, tensor
+from flambeau.functional.counted import arange
+from flambeau.functional.from_data import tensor
 from flambeau.functional.rearranging import repeat_interleave
 from flambeau.functional.solving import linalg_solve as solve
 from flambeau.functional.sparse_compressed import Compressed

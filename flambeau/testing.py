@@ -11,7 +11,7 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.promotion import promote_types
-from flambeau.functional.creation import tensor
+from flambeau.functional.from_data import tensor
 from flambeau.tensor.tensor import Tensor
 
 __all__ = ["assert_close"]

@@ -122,7 +122,7 @@ def over_basis(
     """The function's results for each tensor like the given one that has a single 1, with these
     first; `chunk`: how many of them at once.
     """
-    from flambeau.functional.creation import eye
+    from flambeau.functional.counted import eye
     from flambeau.functional.joining import cat
 
     count = like.numel()

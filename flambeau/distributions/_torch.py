@@ -9,17 +9,9 @@ from flambeau.autograd.modes import enable_grad, no_grad
 from flambeau.core.dtypes import finfo, float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
 from flambeau.functional import ternary
-from flambeau.functional.creation import (
-    arange,
-    as_tensor,
-    empty,
-    eye,
-    full,
-    ones,
-    tensor,
-    tril_indices,
-    zeros,
-)
+from flambeau.functional.counted import arange, eye, tril_indices
+from flambeau.functional.creation import empty, full, ones, zeros
+from flambeau.functional.from_data import as_tensor, tensor
 from flambeau.functional.generators import default_generator
 from flambeau.functional.randomness import (
     bernoulli,

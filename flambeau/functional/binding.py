@@ -13,6 +13,7 @@ from flambeau.functional import (
     activation,
     complex_numbers,
     conversion,
+    counted,
     counting,
     creation,
     direct,
@@ -21,6 +22,7 @@ from flambeau.functional import (
     factorisation,
     fake_quantize,
     folding,
+    from_data,
     generators,
     indexing,
     inplace,
@@ -98,7 +100,9 @@ NAME_MODULES: tuple[ModuleType, ...] = (
     solving,
     matrix_functions,
     conversion,
+    counted,
     creation,
+    from_data,
     generators,
     random_integers,
     randomness,
@@ -164,7 +168,7 @@ def names() -> dict[str, tuple[str, str]]:
         for name in public:
             found[name] = (_last(module), name)
     found["return_types"] = (_last(folding), "RETURN_TYPES")
-    found["range"] = (_last(creation), "range_")
+    found["range"] = (_last(counted), "range_")
     for module, table in (
         (matrix_functions, "REMOVED_NAMES"),
         (legacy_types, "LEGACY_TYPES"),

@@ -104,12 +104,9 @@ NAMES = {
         "resolve_conj resolve_neg view_as_complex view_as_real "
     ),
     "conversion": "clone",
+    "counted": "arange eye linspace logspace range=range_ tril_indices triu_indices",
     "counting": "histogram histogramdd isin nonzero_static unravel_index",
-    "creation": (
-        "arange as_tensor empty empty_like empty_strided eye from_dlpack from_numpy frombuffer "
-        "full full_like linspace logspace ones ones_like range=range_ tensor tril_indices "
-        "triu_indices zeros zeros_like "
-    ),
+    "creation": "empty empty_like empty_strided full full_like ones ones_like zeros zeros_like",
     "direct": (
         "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout "
         "alpha_dropout_ avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits "
@@ -130,6 +127,7 @@ NAMES = {
     "factorisation": "cholesky lu qr svd",
     "fake_quantize": "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine",
     "folding": "return_types=RETURN_TYPES",
+    "from_data": "as_tensor from_dlpack from_numpy frombuffer tensor",
     "generators": "Generator get_rng_state initial_seed manual_seed seed set_rng_state",
     "indexing": (
         "argwhere gather index_add index_copy index_fill index_put index_put_ index_select "

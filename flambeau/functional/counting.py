@@ -13,8 +13,10 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.calls import refuse_misgiven
-from flambeau.functional.creation import full, linspace, tensor
+from flambeau.functional.counted import linspace
+from flambeau.functional.creation import full
 from flambeau.functional.folding import checked, result_type, write_outs
+from flambeau.functional.from_data import tensor
 from flambeau.functional.joining import stack
 from flambeau.functional.options import checked_call, other_names
 from flambeau.functional.parts import unbind

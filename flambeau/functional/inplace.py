@@ -61,7 +61,7 @@ ZERO = CopyOp(
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Overwrites this tensor with other (a tensor or a number), broadcast and converted."""
     if isinstance(other, (bool, int, float, complex, np.number, np.bool_)):
-        from flambeau.functional.creation import tensor
+        from flambeau.functional.from_data import tensor
 
         other = tensor(other)
     elif not isinstance(other, Tensor):

@@ -415,7 +415,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of r elements of a vector, one per row."""
     try:
-        from flambeau.functional.creation import tensor
+        from flambeau.functional.from_data import tensor
         from flambeau.functional.indexing import index_select
 
         if len(input._meta.shape) != 1:

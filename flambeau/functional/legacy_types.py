@@ -11,7 +11,8 @@ from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.size import Size
 from flambeau.functional.conversion import to_dtype
-from flambeau.functional.creation import tensor, uninitialised
+from flambeau.functional.creation import uninitialised
+from flambeau.functional.from_data import tensor
 from flambeau.functional.options import (
     checked_device,
     checked_dtype,

@@ -14,7 +14,8 @@ from flambeau.core.device import device as Device
 from flambeau.core.dtypes import DType, bfloat16, bfloat16_from_float32
 from flambeau.core.notice import warn_once
 from flambeau.core.shapes import contiguous_strides, storage_extent
-from flambeau.functional.creation import as_tensor, empty_strided, frombuffer
+from flambeau.functional.creation import empty_strided
+from flambeau.functional.from_data import as_tensor, frombuffer
 from flambeau.functional.legacy_types import LEGACY_TYPES
 from flambeau.functional.options import checked_dtype
 from flambeau.record import recorder

@@ -161,7 +161,7 @@ def _equality(function: Callable[..., Any], arrays: bool) -> Callable[[Any, Any]
                 raise
             if not (arrays and type(other).__module__ == "numpy" and other.dtype.kind in "biufc"):
                 return NotImplemented
-        from flambeau.functional.creation import from_numpy
+        from flambeau.functional.from_data import from_numpy
 
         return function(self, from_numpy(other))
 

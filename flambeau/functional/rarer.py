@@ -11,8 +11,8 @@ import numpy as np
 from flambeau.core import dtypes
 from flambeau.core.errors import not_a_tensor
 from flambeau.core.size import Size
-from flambeau.functional.creation import tensor
 from flambeau.functional.folding import checked
+from flambeau.functional.from_data import tensor
 from flambeau.functional.inplace import copy_, resize_, resize_as_
 from flambeau.functional.options import checked_dtype
 from flambeau.functional.rearranging import flip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
-from flambeau.functional import creation
+from flambeau.functional import from_data
 from flambeau.functional.neural import (
     REDUCTIONS,
     NamedOp,
@@ -87,7 +87,7 @@ CTC = NamedOp("ctc_loss", _ctc, _name)
 
 
 def _lengths(given: Any) -> Tensor:
-    return given if isinstance(given, Tensor) else creation.tensor(given, dtype=dtypes.int64)
+    return given if isinstance(given, Tensor) else from_data.tensor(given, dtype=dtypes.int64)
 
 
 def ctc_loss(

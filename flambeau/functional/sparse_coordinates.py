@@ -10,7 +10,8 @@ import numpy as np
 
 from flambeau.core import dtypes
 from flambeau.core.layout import sparse_coo
-from flambeau.functional.creation import from_numpy, zeros
+from flambeau.functional.creation import zeros
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat, stack
 from flambeau.functional.sparse_tensors import Integers, Sparse, as_tensor, host
 from flambeau.tensor.tensor import Tensor

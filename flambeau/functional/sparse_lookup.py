@@ -43,7 +43,7 @@ def bags_of(
     weight: Tensor, index: Tensor, offsets: Tensor | None, padding_idx: int | None, options: Any
 ) -> Tensor:
     """embedding_bag over a table with a sparse gradient: a dense bag over the rows looked up."""
-    from flambeau.functional.creation import arange
+    from flambeau.functional.counted import arange
     from flambeau.functional.embedding import embedding_bag
 
     if padding_idx is not None:

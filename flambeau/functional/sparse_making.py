@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from flambeau.core.layout import sparse_coo, sparse_csc, sparse_csr
-from flambeau.functional.creation import as_tensor as dense_of
 from flambeau.functional.folding import checked
+from flambeau.functional.from_data import as_tensor as dense_of
 from flambeau.functional.options import checked_options, other_names
 from flambeau.functional.sparse_compressed import NAMES, Compressed, compressed
 from flambeau.functional.sparse_coordinates import SparseCOO, empty_coo, mask_of

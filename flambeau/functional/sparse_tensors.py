@@ -17,7 +17,7 @@ import numpy.typing as npt
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import Layout
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.record.meta import meta_of
 from flambeau.tensor.tensor import Tensor
 

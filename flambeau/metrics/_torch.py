@@ -15,18 +15,9 @@ from flambeau.core.dtypes import (
 )
 from flambeau.core.dtypes import from_numpy as dtype_of_array
 from flambeau.functional import pointwise
-from flambeau.functional.creation import (
-    arange,
-    as_tensor,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from flambeau.functional.counted import arange, linspace
+from flambeau.functional.creation import full, full_like, ones, ones_like, zeros, zeros_like
+from flambeau.functional.from_data import as_tensor, tensor
 from flambeau.functional.indexing import scatter_add
 from flambeau.functional.joining import cat, stack
 from flambeau.functional.linear_algebra import matmul

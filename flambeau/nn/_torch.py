@@ -9,9 +9,8 @@ from flambeau.core.dtypes import DType as dtype
 from flambeau.core.dtypes import float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
 from flambeau.functional.constants import zeros_recorded
+from flambeau.functional.counted import arange, tril_indices
 from flambeau.functional.creation import (
-    arange,
-    as_tensor,
     empty,
     empty_like,
     full,
@@ -19,11 +18,10 @@ from flambeau.functional.creation import (
     full_like,
     ones,
     ones_like,
-    tensor,
-    tril_indices,
     zeros,
     zeros_like,
 )
+from flambeau.functional.from_data import as_tensor, tensor
 from flambeau.functional.generators import Generator, manual_seed
 from flambeau.functional.moments import vector_norm
 from flambeau.functional.neural import chosen_reduction

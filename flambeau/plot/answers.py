@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.autograd.modes import no_grad
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.plot.canvas import (
     DIVERGING,
     Array,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.autograd.modes import enable_grad
-from flambeau.functional.creation import linspace
+from flambeau.functional.counted import linspace
 from flambeau.nn import functional as F
 from flambeau.nn.modules.module import Module
 from flambeau.plot.canvas import colours, muted, plain, pyplot

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flambeau.autograd.modes import no_grad
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.nn.modules.module import Module
 from flambeau.plot.canvas import SEQUENTIAL, Array, array, axes, evaluating, is_dark, pyplot
 from flambeau.tensor.tensor import Tensor

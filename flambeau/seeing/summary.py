@@ -14,7 +14,7 @@ import numpy as np
 from flambeau.autograd.modes import no_grad
 from flambeau.core.device import device as Device
 from flambeau.core.dtypes import bfloat16, float16, float32
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.generators import Generator, default_generator
 from flambeau.nn.modules.module import Module
 from flambeau.seeing.layers import Layer, Watch, sample, tensors_in, unrun

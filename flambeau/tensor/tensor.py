@@ -381,7 +381,7 @@ class Tensor(Base):
     __array_priority__ = 1000
 
     def __array_wrap__(self, array: Any, *_: Any) -> Any:
-        from flambeau.functional.creation import from_numpy
+        from flambeau.functional.from_data import from_numpy
 
         return from_numpy(array.astype("uint8") if array.dtype == bool else array)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from flambeau.functional.creation import from_dlpack
+from flambeau.functional.from_data import from_dlpack
 from flambeau.tensor.tensor import Tensor
 
 __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]

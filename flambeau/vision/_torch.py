@@ -15,15 +15,8 @@ from flambeau.core.dtypes import (
 )
 from flambeau.core.dtypes import from_numpy as dtype_of_array
 from flambeau.functional import generators
-from flambeau.functional.creation import (
-    as_tensor,
-    from_numpy,
-    full,
-    ones,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from flambeau.functional.creation import full, ones, zeros, zeros_like
+from flambeau.functional.from_data import as_tensor, from_numpy, tensor
 from flambeau.functional.joining import cat, stack
 from flambeau.functional.random_integers import randint, randperm
 from flambeau.functional.randomness import multinomial, rand, randn

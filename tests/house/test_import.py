@@ -21,6 +21,7 @@ FUNCTIONAL_AT_ONCE = {
         "constants",
         "conversion",
         "creation",
+        "from_data",
         "lazy",
         "operators",
         "options",

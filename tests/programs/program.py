@@ -375,7 +375,11 @@ def _run_block(trial: Trial, block: Block) -> None:
 
 
 def _run_threads(trial: Trial, block: Block) -> None:
-    """What the threads have seen comes in the order of their bodies."""
+    """What the threads have seen comes in the order of their bodies. In PyTorch they run one after
+    another: two that use one leaf for the first time stop each other there, one with the leaf's
+    lock, waiting for the interpreter (`grad_accumulator`), the other the other way round. What they
+    see hangs on no order.
+    """
     bodies = [block.body] if block.header == THREAD else [(part,) for part in block.body]
     alone = trial.alone and len(bodies) == 1
     until = trial.until - len(trial.seen) if alone else math.inf
@@ -391,6 +395,8 @@ def _run_threads(trial: Trial, block: Block) -> None:
     threads = [threading.Thread(target=work, args=pair) for pair in zip(parts, bodies)]
     for thread in threads:
         thread.start()
+        if trial.judges:
+            thread.join()
     for thread in threads:
         thread.join()
     for part in parts:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.functional import creation, views
+from flambeau.functional import from_data, views
 from flambeau.record.entering import PLAIN
 from flambeau.record.meta import meta_of, plain_meta
 from flambeau.record.native_calls import PlainCalls, plain_calls
@@ -203,7 +203,7 @@ def test_arrays_become_tensors_as_python_makes_them(monkeypatch: pytest.MonkeyPa
         with monkeypatch.context() as patched:
             patched.setattr(PLAIN, "adopted", None)
             python = torch.from_numpy(array)
-        count += CALLS.known_adopted(array, creation._ADOPTED) is not None
+        count += CALLS.known_adopted(array, from_data._ADOPTED) is not None
         assert native._meta is python._meta and native._offset == python._offset
         ours, theirs = native._storage, python._storage
         assert (ours.exposed, ours.foreign is theirs.foreign) == (True, True)
@@ -222,7 +222,7 @@ def test_what_is_no_plain_array_is_left_to_python() -> None:
 
     plain_array = np.arange(6.0)
     torch.from_numpy(plain_array)
-    known = creation._ADOPTED
+    known = from_data._ADOPTED
     for other in (plain_array.view(Kind), plain_array.astype(">f8"), [1.0], None):
         assert CALLS.known_adopted(other, known) is None
     assert CALLS.known_adopted(plain_array.astype([("a", "f8")]), known) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.functional.creation import eye
+from flambeau.functional.counted import eye
 from flambeau.functional.matrix_functions import matrix_exp
 from flambeau.functional.solving import geqrf
 from flambeau.nn._torch import F, Tensor, cat, linalg, no_grad

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import flambeau.nn as nn
-from flambeau.functional.creation import empty, from_numpy
+from flambeau.functional.creation import empty
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.linear_algebra import einsum
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import WeightsEnum, builder, fix, published

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flambeau.nn as nn
-from flambeau.functional.creation import from_numpy, full, zeros
+from flambeau.functional.creation import full, zeros
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import builder, published

@@ -9,7 +9,7 @@ import numpy as np
 
 from flambeau.autograd.modes import no_grad
 from flambeau.core.dtypes import float32, float64, int32, int64
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat, stack
 from flambeau.functional.pointwise import maximum, minimum
 from flambeau.tensor.tensor import Tensor, from_array

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 import flambeau.nn as nn
-from flambeau.functional.creation import empty, from_numpy
+from flambeau.functional.creation import empty
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flambeau.nn as nn
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.ops.boxes import _wide, flat_boxes

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flambeau.nn as nn
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat
 from flambeau.functional.linear_algebra import einsum
 from flambeau.tensor.tensor import Tensor

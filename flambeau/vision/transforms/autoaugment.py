@@ -71,7 +71,7 @@ _PLAIN: dict[str, Any] = {
 
 def _steps(last: float, count: int, first: float = 0.0) -> Any:
     """linspace in float32, from both ends to the middle, as PyTorch has it."""
-    from flambeau.functional.creation import linspace
+    from flambeau.functional.counted import linspace
 
     return linspace(first, last, count).tolist()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import flambeau.nn as nn
 from flambeau.core.dtypes import float32
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.tensor.tensor import Tensor, from_array
 from flambeau.vision.models.detection.image_list import ImageList
 

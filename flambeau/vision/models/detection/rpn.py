@@ -10,7 +10,7 @@ import numpy as np
 
 import flambeau.nn as nn
 from flambeau.core.dtypes import float32
-from flambeau.functional.creation import from_numpy
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat
 from flambeau.tensor.tensor import Tensor, from_array
 from flambeau.vision.models.detection.anchors import AnchorGenerator

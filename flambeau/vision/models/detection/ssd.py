@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import flambeau.nn as nn
-from flambeau.functional.creation import from_numpy, ones
+from flambeau.functional.creation import ones
+from flambeau.functional.from_data import from_numpy
 from flambeau.functional.joining import cat, stack
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models._api import Ask, builder_on, published

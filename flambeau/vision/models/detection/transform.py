@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 import flambeau.nn as nn
-from flambeau.functional.creation import as_tensor, empty
+from flambeau.functional.creation import empty
+from flambeau.functional.from_data import as_tensor
 from flambeau.functional.joining import stack
 from flambeau.tensor.tensor import Tensor
 from flambeau.vision.models.detection.image_list import ImageList
