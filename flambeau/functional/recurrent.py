@@ -81,7 +81,9 @@ def _layer(
             reverse,
             (lambda h: h) if w_hr is None else lambda h: _product(h, w_hr),
         )
-        return tuple(ar.cast(v, dtype) for v in (result, *state))
+        # As copies: their derivatives do not ask for the memory of what may be overwritten.
+        kept = (view.reshape(v, shape=v.shape) for v in (result, *state))
+        return tuple(ar.cast(v, dtype) for v in kept)
     operands = [share, turned, *state]
     if mode == "GRU":
         operands.append(ar.full((share.shape[1],), 0, share.dtype) if b_hh is None else b_hh)

@@ -237,3 +237,25 @@ def test_sequences(batch_first: bool, side: str) -> None:
         results.append([padded, back, tuple(packed), listed, [p.grad for p in mine]])
     same(results[0], results[1])
     assert isinstance(results[0][0], flambeau.Tensor)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU"])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("look", [False, True])
+def test_outputs_may_be_overwritten(kind: str, steps: int, layers: int, look: bool) -> None:
+    def outcome(module: Any) -> Any:
+        module.manual_seed(0)
+        layer = getattr(module.nn, kind)(4, 3, layers, batch_first=True)
+        output, _ = layer(module.randn(4, steps, 4))
+        last = output[:, -1]
+        if look:
+            last.sum().item()
+        module.nn.functional.elu(last, inplace=True)
+        last.mul_(2)
+        last.sum().backward()
+        return [p.grad.tolist() for p in layer.parameters()]
+
+    for _ in range(2):
+        for own, wanted in zip(outcome(flambeau), outcome(torch), strict=True):
+            torch.testing.assert_close(torch.tensor(own), torch.tensor(wanted))
