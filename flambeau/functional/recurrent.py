@@ -12,6 +12,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
+from flambeau.functional.conversion import clone
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import recurrence as rc
 from flambeau.ops import view
@@ -81,9 +82,7 @@ def _layer(
             reverse,
             (lambda h: h) if w_hr is None else lambda h: _product(h, w_hr),
         )
-        # As copies: their derivatives do not ask for the memory of what may be overwritten.
-        kept = (view.reshape(v, shape=v.shape) for v in (result, *state))
-        return tuple(ar.cast(v, dtype) for v in kept)
+        return tuple(ar.cast(v, dtype) for v in (result, *state))
     operands = [share, turned, *state]
     if mode == "GRU":
         operands.append(ar.full((share.shape[1],), 0, share.dtype) if b_hh is None else b_hh)
@@ -125,7 +124,11 @@ def recurrent_layer(
     `weights` are w_ih, w_hh, b_ih, b_hh, w_hr (None where there is none); `state` is h (and c).
     """
     operands = (x, list(state), *weights)
-    return recorder.record_many(LAYERS[mode], operands, (mode, tuple(sizes), reverse))
+    made: list[Tensor] = recorder.record_many(LAYERS[mode], operands, (mode, tuple(sizes), reverse))
+    if len(sizes) == 1 and mode.startswith("RNN"):
+        # The derivative reads what tanh or relu has given, and not what may be written over it.
+        return [clone(tensor) for tensor in made]
+    return made
 
 
 # ---- cells ---------------------------------------------------------------------------------------
