@@ -12,6 +12,7 @@ import sys
 import weakref
 from operator import attrgetter
 from typing import Any
+from weakref import getweakrefcount
 
 import numpy as np
 
@@ -23,6 +24,7 @@ getrefcount = sys.getrefcount
 # The reference counts of a storage in a list, and of its buffer and of that one's owner, which are
 # in another list, too.
 FREE = DEAD_COUNT, DEAD_COUNT + 1, DEAD_COUNT + 1
+UNKNOWN = FREE, 0  # and nobody has a weak reference to the storage
 BUFFER, OWNER = map(attrgetter, ("buffer", "owner"))
 LARGE = 1 << 16  # bytes of results from which a plan counts
 TURNS = 4  # lots of small results that take turns, where the last ones are still held
@@ -53,12 +55,15 @@ class Lot:
         self.first_moved: Any = None  # the native function that looks at the words
 
     def held(self) -> list[int]:
-        """The places of those that somebody else holds; the others count as never written."""
+        """The places of those that somebody else holds, or knows (copies that were taken from such
+        memory ask how often it was written); the others count as never written.
+        """
         storages = self.storages
         buffers = list(map(BUFFER, storages))
         owners = list(map(OWNER, buffers))
         counts = zip(*[map(getrefcount, things) for things in (storages, buffers, owners)])
-        found = [place for place, count in enumerate(counts) if count != FREE]
+        weak = map(getweakrefcount, storages)
+        found = [place for place, known in enumerate(zip(counts, weak)) if known != UNKNOWN]
         for place in set(range(len(storages))).difference(found):
             storages[place].version = storages[place].silent = 0
         return found
@@ -82,7 +87,8 @@ class Lot:
         found: words.Pairs = []
         for storage in self.storages:
             buffer = storage.buffer
-            found += words.held(storage, 1) + words.attribute(storage, "buffer", buffer)
+            found += words.held(storage, 1) + words.no_weak_references(storage)
+            found += words.attribute(storage, "buffer", buffer)
             found += words.held(buffer, 1) + words.attribute(buffer, "owner", buffer.owner)
             found += words.held(buffer.owner, 1)
             found += words.attribute(storage, "version", storage.version)

@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import threading
 import types
+import weakref
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,14 @@ def object_at(address: int) -> Any:
 def held(thing: Any, holders: int) -> Pairs:
     """That so many references to it exist."""
     return [(id(thing), holders)]
+
+
+def no_weak_references(thing: Any) -> Pairs:
+    """That there are none to it, as is so now."""
+    at = id(thing) + type(thing).__weakrefoffset__
+    if word(at) != 0:
+        raise Unknown
+    return [(at, 0)]
 
 
 def attribute(thing: Any, name: str, value: Any) -> Pairs:
@@ -441,6 +450,7 @@ def _tried() -> bool:
         and _dictionaries_tried()
         and all(map(_place_tried, probes))
         and all(map(_attributes_tried, probes))
+        and _weak_references_tried()
         and _others_tried()
     )
 
@@ -510,6 +520,22 @@ def _attributes_tried(cls: Any) -> bool:
     right = right and _hold(after[1]) and not _hold(after[2])
     probe.__dict__ = {}
     return right and not _hold(after[1])
+
+
+class _Weak:
+    """A probe with a slot for weak references, as storages have it."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _weak_references_tried() -> bool:
+    probe = _Weak()
+    none = no_weak_references(probe)
+    right = _hold(none)
+    reference = weakref.ref(probe)
+    right = right and not _hold(none)
+    del reference
+    return right and _hold(none)
 
 
 def _others_tried() -> bool:
