@@ -33,8 +33,11 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def operand(values: Any, turned: bool) -> Any:
+    """It is computed: how a product adds up may hang on what is made in the same program."""
     x = torch.tensor(values).to(torch.bfloat16)
-    return x.transpose(-1, -2).contiguous().transpose(-1, -2) if turned else x
+    x = x.transpose(-1, -2).contiguous().transpose(-1, -2) if turned else x
+    x.sum().item()
+    return x
 
 
 @pytest.mark.parametrize("form", ["nn", "nt", "tn", "tt"])

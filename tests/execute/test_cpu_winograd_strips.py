@@ -9,7 +9,7 @@ import pytest
 from against_reference import Builder, run
 
 from flambeau.core import dtypes
-from flambeau.execute.cpu import image_plan, winograd_plan
+from flambeau.execute.cpu import gradient_plan, image_plan, winograd_plan
 from flambeau.execute.cpu.compiled import CompiledProgram
 from flambeau.execute.cpu.compiler import compile_program
 from flambeau.ops import contraction, elementwise, view
@@ -21,7 +21,7 @@ WIDTHS = (256, 512)
 
 @pytest.fixture(autouse=True)
 def without_unit(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (winograd_plan, image_plan):
+    for module in (winograd_plan, image_plan, gradient_plan):
         monkeypatch.setattr(module, "has_matrix_unit", lambda: False)
     monkeypatch.setenv("FLAMBEAU_WINOGRAD", "1")
 
