@@ -117,6 +117,8 @@ def _told(v: Value, attrs: dict[str, Any]) -> Any:
         while x.primitive.name == "reshape":
             x = x.inputs[0]
         return v.shape[-1:] == x.shape[-1:]
+    if name == "permute":
+        return attrs["order"]
     if v.primitive.family == REDUCTION:
         return tuple(attrs["axes"]) if "axes" in attrs else attrs.get("axis")
     if v.primitive.family == RANDOM:

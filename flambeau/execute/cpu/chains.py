@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import threading
 from array import array
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Sequence as Several
+from functools import cache, partial
 from math import prod
 from typing import Any
 
@@ -21,15 +21,22 @@ import numpy as np
 from flambeau.core.addresses import address_of
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds, engine, row_kernels, runtime
-from flambeau.execute.cpu.open_chains import Joining, Open, rows_and_columns, spaces
+from flambeau.execute.cpu.open_chains import (
+    TASK_ELEMENTS,
+    Joining,
+    Open,
+    divided,
+    rows_and_columns,
+    spaces,
+)
 from flambeau.execute.cpu.row_kernels import COLUMN, COLUMN_SUM, FULL, ROW, Chain
+from flambeau.execute.cpu.sequences import Final, Sequence, sequences
 from flambeau.execute.cpu.target import Target
-from flambeau.execute.reference.schedule import Schedule
+from flambeau.execute.reference.schedule import Recipe, Schedule
 from flambeau.graph.outline import Outline
 from flambeau.ops.primitive import Array
 from flambeau.ops.value import Shape, leave_to_reference_counts
 
-TASK_ELEMENTS = 1 << 15
 MOST_SPACES = 32  # that are kept of one outline
 OFTEN = 3  # programs that have wanted a kernel before it is compiled
 
@@ -42,7 +49,15 @@ class _Kernels:
         self.wanted: dict[Chain, int] = {}
         self.addresses: dict[Chain, int] = {}
 
-    def load(self, chains: Sequence[Chain]) -> None:
+    def now(self, chain: Chain) -> int:
+        """The address of a chain's kernel, compiled where that has not been done."""
+        with self.lock:
+            if chain not in self.addresses:
+                text = row_kernels.kernel_text(chain, Target.host().vector_bits)
+                self.addresses[chain] = engine.kernel_addresses([text])[0]
+            return self.addresses[chain]
+
+    def load(self, chains: Several[Chain]) -> None:
         """Counts the chains of one program; compiles what has been wanted often enough."""
         with self.lock:
             missing = []
@@ -78,10 +93,11 @@ def join(schedule: Schedule) -> bool:
 
     Kernels are compiled when several programs have wanted them.
     """
-    if schedule.recipe is None or schedule.joined:
+    recipe = schedule.fresh_recipe()
+    if recipe is None:
         return _Calls(schedule, _parts(schedule)).take()
-    kept = schedule.recipe.kept
-    key = spaces(schedule.program.outline.shapes)
+    kept = recipe.kept
+    key = spaces(schedule.program.outline)
     parts = kept.get(key)
     if parts is None:
         if len(kept) >= MOST_SPACES:
@@ -101,9 +117,26 @@ def _parts(schedule: Schedule) -> Parts:
         if chain is None:
             found += steps
         else:
-            outline = schedule.program.outline
-            found.append(_Part(item, chain, steps, joining.outputs(item), outline))
+            found.append(part_of(joining, item, chain, steps))
     return Parts(found)
+
+
+def part_of(joining: Joining, item: Open, chain: Chain, steps: list[int]) -> _Part:
+    """A closed chain, and the numbers of its steps."""
+    outline = joining.schedule.program.outline
+    return _Part(item, chain, steps, joining.outputs(item), outline)
+
+
+def single(schedule: Schedule, steps: Several[Any], number: int) -> tuple[_Part, int] | None:
+    """A chain of one of these steps, for where a call of its own is not needed."""
+    joining = Joining(schedule, steps, least=1)
+    item = joining.run_one(steps[number])
+    if type(item) is not Open:
+        return None
+    chain = joining.chain(item, 1)
+    if chain is None:
+        return None
+    return part_of(joining, item, chain, [number]), KERNELS.now(chain)
 
 
 class _Part:
@@ -113,7 +146,7 @@ class _Part:
 
     __slots__ = (
         "chain", "flat", "inputs", "made", "node", "outputs", "places", "results", "scratch",
-        "space", "steps", "totals",
+        "space", "split", "steps", "totals",
     )  # fmt: skip
 
     def __init__(
@@ -128,7 +161,7 @@ class _Part:
         self.chain, self.steps = chain, steps
         self.flat, self.totals = chain.flat, chain.has_totals
         self.node = outline.numbers[item.steps[-1][0]]
-        self.space = shapes[item.space]
+        self.space, self.split = shapes[item.space], item.split
         self.places = tuple(item.places)
         self.inputs = tuple([shapes[shape] for shape in item.shapes])
         self.outputs = tuple([(chain.results.index(n), shapes[shape]) for n, _, shape in outputs])
@@ -142,7 +175,7 @@ class Parts:
     """What a schedule's steps become: numbers of steps that stay, and chains.
 
     `final`, once there is a kernel for each chain: the steps that are still needed, and the places
-    that nobody reads after each: (number or chain, address, places).
+    that nobody reads after each; those that make up a sequence are one.
     """
 
     __slots__ = ("chains", "final", "items")
@@ -150,7 +183,7 @@ class Parts:
     def __init__(self, items: list[int | _Part]) -> None:
         self.items = items
         self.chains = [item for item in items if isinstance(item, _Part)]
-        self.final: list[tuple[Any, int, tuple[int, ...]]] | None = None
+        self.final: list[Final | Sequence] | None = None
 
 
 class _Calls:
@@ -164,14 +197,9 @@ class _Calls:
     def take(self) -> bool:
         """Gives them to the schedule; whether there was a kernel for each."""
         schedule, parts = self.schedule, self.parts
-        first = not schedule.joined
         schedule.joined = True
-        if first and parts.final is not None and schedule.recipe is not None:
-            take = schedule.recipe.step
-            schedule.take_steps([
-                self._call(item, address, dead) if address else take(self.outline, item, dead)
-                for item, address, dead in parts.final
-            ])  # fmt: skip
+        if parts.final is not None and schedule.recipe is not None:
+            self._take_final(schedule.recipe, parts.final)
             return True
         KERNELS.load([part.chain for part in parts.chains])
         steps: list[Any] = []
@@ -188,16 +216,33 @@ class _Calls:
                 whole = False
                 steps += [known[number] for number in item.steps]
         schedule.replace_steps(steps)
-        if first and whole:
+        if whole and schedule.recipe is not None:
             of = {part.made: part for part in parts.chains}
             numbers = {step[4]: k for k, step in enumerate(known)}
-            parts.final = [
-                (numbers[step[4]], 0, step[7])
+            finals = [
+                Final(numbers[step[4]], 0, step[7])
                 if step[6] is not None
-                else (of[step[4]], KERNELS.addresses[of[step[4]].chain], step[7])
+                else Final(of[step[4]], KERNELS.addresses[of[step[4]].chain], step[7])
                 for step in schedule.steps
             ]
+            parts.final = [*finals]
+            if not bounds.switched_on():
+                alone = partial(single, schedule, known)
+                parts.final = sequences(schedule, schedule.recipe, finals, alone)
+                self._take_final(schedule.recipe, parts.final)
         return whole
+
+    def _take_final(self, recipe: Recipe, items: list[Final | Sequence]) -> None:
+        """Gives the schedule what the parts have become."""
+        steps: list[Any] = []
+        for item in items:
+            if isinstance(item, Sequence):
+                steps.append(item.step(self.schedule))
+            elif item.address:
+                steps.append(self._call(item.item, item.address, item.dead))
+            else:
+                steps.append(recipe.step(self.outline, item.item, item.dead))
+        self.schedule.take_steps(steps)
 
     def _call(self, part: _Part, address: int, dead: tuple[int, ...]) -> Any:
         shapes = self.outline.shapes
@@ -239,23 +284,18 @@ class Call:
         "scratch",
     )
 
-    def __init__(self, part: _Part, shapes: Sequence[Shape], address: int) -> None:
-        rows, columns = rows_and_columns(shapes[part.space])
+    def __init__(self, part: _Part, shapes: Several[Shape], address: int) -> None:
+        rows, columns = rows_and_columns(shapes[part.space], part.split)
         self.chain = part.chain
         self.outputs = tuple([(k, shapes[shape]) for k, shape in part.outputs])
         self.inputs = tuple([(shapes[k], prod(shapes[k])) for k in part.inputs])
-        if part.flat:
-            rows, columns = 1, rows * columns
-        whole = columns if part.flat else rows
-        tasks = 1 if part.totals else max(1, min(whole, rows * columns // TASK_ELEMENTS))
-        share = -(-whole // tasks)
-        if part.flat:
-            share = -(-share // 64) * 64
-        tasks = -(-whole // share)
+        rows, columns, share, tasks = divided(rows, columns, part.flat, part.totals)
         sizes = {FULL: rows * columns, ROW: rows, COLUMN: columns}
         self.results = tuple([(sizes[extent], *kind) for extent, *kind in part.results])
         self.scratch = tuple([(tasks * columns, dtype) for dtype in part.scratch])
-        record = runtime.Record(address, (rows, columns, share), tasks, tasks > 1)
+        count = len(self.inputs) + len(self.results) + len(self.scratch)
+        words = (rows, columns, share, *range(count))
+        record = runtime.Record(address, words, tasks, tasks > 1)
         self.program = runtime.encode_program([record])
         self.address = address_of(self.program)
         self.releases = rows * columns >= TASK_ELEMENTS

@@ -33,6 +33,7 @@ from flambeau.execute.cpu.row_kernels import (
     Member,
 )
 from flambeau.execute.reference.schedule import Schedule
+from flambeau.graph.outline import Outline
 from flambeau.ops.primitive import ELEMENTWISE
 from flambeau.ops.value import Shape, Value
 
@@ -47,14 +48,15 @@ LOGICAL = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
 REDUCTIONS = {"sum": ROW_SUM, "prod": ROW_PROD, "max": ROW_MAX, "min": ROW_MIN}
 LONGEST_ROW = 1 << 13  # that is summed up in one go
 MOST_MEMBERS = 48
+TASK_ELEMENTS = 1 << 15
 
 
 class Open:
     """A chain that steps may still join."""
 
-    def __init__(self, space: Shape) -> None:
-        self.space = space
-        self.rows, self.columns = rows_and_columns(space)
+    def __init__(self, space: Shape, split: int) -> None:
+        self.space, self.split = space, split
+        self.rows, self.columns = rows_and_columns(space, split)
         self.inputs: list[tuple[str, DType]] = []
         self.shapes: list[Shape] = []  # what each input is broadcast to
         self.places: list[int] = []
@@ -80,43 +82,115 @@ class Open:
         self.steps.append(step)
 
 
-def spaces(shapes: Sequence[Shape]) -> tuple[Any, ...]:
+def spaces(outline: Outline) -> tuple[Any, ...]:
     """What decides about chains of a program besides its outline: which shapes have the same rows
     and columns, which are one row, and which have long ones.
     """
     numbers: dict[tuple[int, int], int] = {}
     found = []
-    for shape in shapes:
-        space = rows_and_columns(shape)
+    for shape, split in zip(outline.shapes, splits(outline), strict=True):
+        space = rows_and_columns(shape, split)
         number = numbers.setdefault(space, len(numbers))
         found.append((number, space[0] == 1, space[1] > LONGEST_ROW))
     return tuple(found)
 
 
+class _Splits:
+    """The key of an outline's splits."""
+
+
+def splits(outline: Outline) -> tuple[int, ...]:
+    """From which axis on an element of each shape stands in a row of its space: the last one, or
+    where all that is broadcast to the shape, and all that is folded of it, wants the same other one
+    (as what belongs to the channels of an image does).
+    """
+    found: tuple[int, ...] | None = outline.structure.kept.get(_Splits)
+    if found is None:
+        wanted: list[set[int]] = [set() for _ in outline.shapes]
+        for v in outline.nodes:
+            if v.primitive.family == ELEMENTWISE and v.shape:
+                number = outline.of_nodes[outline.numbers[v]]
+                for x in v.inputs:
+                    own = x.inputs[0].shape if x.primitive.name == "expand" else x.shape
+                    if own != v.shape and prod(own) != 1:
+                        wanted[number].add(_split_of_operand(own, v.shape))
+            elif v.primitive.name in REDUCTIONS:
+                x = v.inputs[0]
+                split = _split_of_axes(x.shape, v.attrs["axes"])
+                wanted[outline.of_nodes[outline.numbers[x]]].add(split)
+        found = outline.structure.kept[_Splits] = tuple([
+            last if len(of) != 1 or -1 in of else of.pop()
+            for of, last in zip(wanted, [len(shape) - 1 for shape in outline.shapes], strict=True)
+        ])  # fmt: skip
+    return found
+
+
+def _split_of_operand(own: Shape, shape: Shape) -> int:
+    """Where the columns begin, if a shape is broadcast to another along all of them, or along all
+    rows; -1 if neither.
+    """
+    padded = (1,) * (len(shape) - len(own)) + own
+    narrow = [a == 1 for a, b in zip(padded, shape, strict=True) if b != 1]
+    axes = [k for k, b in enumerate(shape) if b != 1]
+    first = narrow.index(not narrow[0]) if (not narrow[0]) in narrow else len(narrow)
+    if first == len(narrow) or any(one is narrow[0] for one in narrow[first:]):
+        return -1
+    return axes[first]
+
+
+def _split_of_axes(shape: Shape, folded: Sequence[int]) -> int:
+    """The same of a fold over axes."""
+    within = [k in folded for k, b in enumerate(shape) if b != 1]
+    axes = [k for k, b in enumerate(shape) if b != 1]
+    first = within.index(not within[0]) if within and (not within[0]) in within else len(within)
+    if first == len(within) or any(one is within[0] for one in within[first:]):
+        return -1
+    return axes[first]
+
+
 class Joining:
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    """`least`: elements of what is joined."""
+
+    def __init__(
+        self, schedule: Schedule, among: Sequence[Any] | None = None, least: int = 2
+    ) -> None:
+        self.schedule, self.least = schedule, least
+        self.among = schedule.steps if among is None else among
+        outline = schedule.program.outline
+        self.splits = dict(zip(outline.shapes, splits(outline), strict=True))
         self.steps: list[Any] = []  # steps, and chains that are closed
         self.open: dict[int, Open] = {}  # by the places of their members
         self.readers: dict[tuple[int, int, int], Open] = {}  # by a FULL input and the space
         self.users: dict[int, list[int]] = {}
         self.wanted = {place for place, _ in schedule.results}
         self.wanted |= {place for _, place, _ in schedule.updates}
-        for step in schedule.steps:
+        for step in self.among:
             for place in step[2]:
                 self.users.setdefault(place, []).append(step[4])
 
     def run(self) -> list[Any]:
         """The steps that stay, and closed chains between them."""
-        for step in self.schedule.steps:
-            if not self._join(step):
-                for place in step[2]:
-                    if place in self.open:
-                        self._close(self.open[place])
-                self.steps.append(step)
+        for step in self.among:
+            self._next(step)
+        self._close_all()
+        return self.steps
+
+    def run_one(self, step: Any) -> Any:
+        """A step by itself: a closed chain, or the step."""
+        self._next(step)
+        self._close_all()
+        return self.steps[-1]
+
+    def _next(self, step: Any) -> None:
+        if not self._join(step):
+            for place in step[2]:
+                if place in self.open:
+                    self._close(self.open[place])
+            self.steps.append(step)
+
+    def _close_all(self) -> None:
         while self.open:
             self._close(next(iter(self.open.values())))
-        return self.steps
 
     def _close(self, chain: Open) -> None:
         for place in chain.of_place:
@@ -135,7 +209,9 @@ class Joining:
             return self._rename(step)
         if name in REDUCTIONS:
             return self._reduce(step, name)
-        if node.primitive.family != ELEMENTWISE or not _fits(node) or node.size < 2:
+        if node.primitive.family != ELEMENTWISE or not _fits(node):
+            return False
+        if node.size < self.least:
             return False
         return self._compute_rows(step) or self._compute(step)
 
@@ -184,7 +260,8 @@ class Joining:
     def _compute(self, step: Any) -> bool:
         """A function of FULL values, in an open chain or a new one."""
         shape = tuple(step[6])
-        rows, columns = rows_and_columns(shape)
+        split = self.splits[shape]
+        rows, columns = rows_and_columns(shape, split)
         operands = self._operand_shapes(step)
         chain: Open | None = None
         for place, own, _ in operands:
@@ -193,7 +270,7 @@ class Joining:
                 known = self.readers.get((place, rows, columns))
                 if known is None or known.closed:
                     continue
-            elif known.of_place[place][1] != _extent(own, shape, rows):
+            elif known.of_place[place][1] != _extent(own, shape, rows, split):
                 continue
             if (known.rows, known.columns) != (rows, columns) or known is chain:
                 continue
@@ -204,9 +281,9 @@ class Joining:
         if chain is not None:
             for place, own, _ in operands:
                 member = chain.of_place.get(place)
-                if member is not None and member[1] != _extent(own, shape, rows):
+                if member is not None and member[1] != _extent(own, shape, rows, split):
                     return False
-        return self._add(step, chain or Open(shape), shape, operands, FULL)
+        return self._add(step, chain or Open(shape, split), shape, operands, FULL)
 
     def _merge(self, chain: Open, other: Open) -> None:
         """Makes two open chains one."""
@@ -242,7 +319,7 @@ class Joining:
                 continue
             if place in self.open:
                 self._close(self.open[place])
-            kind = _extent(own, shape, chain.rows if extent == FULL else 1)
+            kind = _extent(own, shape, chain.rows if extent == FULL else 1, self.splits[shape])
             if extent == ROW:
                 own, kind = (own, SCALAR) if kind == SCALAR else (shape, ROW)
             numbers.append(chain.input(place, kind, dtype, shape if kind == OTHER else own))
@@ -259,14 +336,19 @@ class Joining:
         shape, axes = tuple(x.shape), tuple(node.attrs["axes"])
         if x.dtype.name not in FLOATS or step[2][0] != self.schedule.places.get(x):
             return False
-        rows, columns = rows_and_columns(shape)
-        if rows == 1 or not shape or x.size < 2:
+        if not shape:
             return False
-        if axes == (len(shape) - 1,):
+        split = self.splits[shape]
+        rows, columns = rows_and_columns(shape, split)
+        if rows == 1 or x.size < 2:
+            return False
+        folded = [k for k in axes if shape[k] != 1]
+        wide = [k for k, extent in enumerate(shape) if extent != 1]
+        if folded == [k for k in wide if k >= split]:
             kind, extent = REDUCTIONS[name], ROW
             if name in ("sum", "prod") and columns > LONGEST_ROW:
                 return False
-        elif name == "sum" and axes == tuple(range(len(shape) - 1)):
+        elif name == "sum" and folded == [k for k in wide if k < split]:
             kind, extent = COLUMN_SUM, COLUMN
         else:
             return False
@@ -280,7 +362,7 @@ class Joining:
             self._close(chain)
             chain = None
         if chain is None:
-            chain = Open(shape)
+            chain = Open(shape, split)
             number = chain.input(place, FULL, x.dtype, shape)
         else:
             number = chain.of_place[place][0]
@@ -292,10 +374,10 @@ class Joining:
 
     # ---- what a closed chain becomes -------------------------------------------------------------
 
-    def chain(self, chain: Open) -> Chain | None:
+    def chain(self, chain: Open, least: int = 2) -> Chain | None:
         """The chain's text; None where it is not worth a kernel."""
         names = [m.name for m in chain.members]
-        if len(names) < 2 and COLUMN_SUM not in names:
+        if len(names) < least and COLUMN_SUM not in names:
             return None
         results = [number for number, _, _ in self.outputs(chain)]
         return Chain(tuple(chain.inputs), tuple(chain.members), tuple(dict.fromkeys(results)))
@@ -328,15 +410,29 @@ def _fits(node: Value) -> bool:
     return name in FLOAT_ONLY and node.dtype.name in FLOATS
 
 
-def rows_and_columns(shape: Shape) -> tuple[int, int]:
-    """Rows and columns of the values of a shape."""
-    size, columns = prod(shape), shape[-1] if shape else 1
+def rows_and_columns(shape: Shape, split: int) -> tuple[int, int]:
+    """Rows and columns of the values of a shape, whose columns are its axes from `split` on."""
+    size, columns = prod(shape), prod(shape[split:]) if shape else 1
     if columns == size or columns == 1:
         return 1, size
     return size // columns, columns
 
 
-def _extent(own: Shape, shape: Shape, rows: int) -> str:
+def divided(rows: int, columns: int, flat: bool, totals: bool) -> tuple[int, int, int, int]:
+    """A chain's rows and columns as its kernel is told them, how many rows (columns, where `flat`)
+    a task has, and how many tasks there are.
+    """
+    if flat:
+        rows, columns = 1, rows * columns
+    whole = columns if flat else rows
+    tasks = 1 if totals else max(1, min(whole, rows * columns // TASK_ELEMENTS))
+    share = -(-whole // tasks)
+    if flat:
+        share = -(-share // 64) * 64
+    return rows, columns, share, -(-whole // share)
+
+
+def _extent(own: Shape, shape: Shape, rows: int, split: int) -> str:
     """How an operand's shape is broadcast to a shape."""
     if own == shape:
         return FULL
@@ -345,8 +441,8 @@ def _extent(own: Shape, shape: Shape, rows: int) -> str:
     if rows == 1:
         return OTHER
     padded = (1,) * (len(shape) - len(own)) + own
-    if padded[-1] == shape[-1] and prod(padded[:-1]) == 1:
+    if padded[split:] == shape[split:] and prod(padded[:split]) == 1:
         return COLUMN
-    if padded[-1] == 1 and padded[:-1] == shape[:-1]:
+    if padded[:split] == shape[:split] and prod(padded[split:]) == 1:
         return ROW
     return OTHER

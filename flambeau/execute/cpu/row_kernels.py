@@ -47,7 +47,8 @@ class Chain:
 
     The kernel's operands: inputs, results (of a COLUMN_SUM: float64 totals that are 0 before), and
     for each of `scratch` a row per task. Its table has the NumPy arrays themselves, as Python knows
-    them (`id`). Words: R, C, and how many rows (columns, where `flat`) a task has.
+    them (`id`). Words: R, C, how many rows (columns, where `flat`) a task has, and where in the
+    table each operand stands.
     """
 
     inputs: tuple[tuple[str, DType], ...]
@@ -105,6 +106,17 @@ def kernel_text(chain: Chain, bits: int) -> str:
     return _Writer(chain, bits).text()
 
 
+def word(e: Emitter, args: Reg, number: int) -> Reg:
+    """A word that a kernel was given."""
+    return e.load(e.gep(args, "i64", e.i64(number)), I64)
+
+
+def array_elements(e: Emitter, table: Reg, slot: Reg) -> Reg:
+    """Where the elements of an array lie: NumPy's ABI has that behind the object's head."""
+    array = e.load(e.gep(table, "ptr", slot), PTR)
+    return e.load(e.gep(array, "i8", e.i64(object.__basicsize__)), PTR)
+
+
 class _Writer:
     def __init__(self, chain: Chain, bits: int) -> None:
         self.chain = chain
@@ -124,10 +136,10 @@ class _Writer:
         parameters = [*PARAMETERS, ("first", I64), ("last", I64)]
         with e.function("kernel", "i64", parameters) as (table, args, first, last):
             count = len(chain.inputs) + len(chain.results) + len(self.kept)
-            places = [self._elements(table, k) for k in range(count)]
+            slots = [word(e, args, 3 + k) for k in range(count)]
+            places = [array_elements(e, table, slot) for slot in slots]
             self.inputs = places[: len(chain.inputs)]
-            words = [e.load(e.gep(args, "i64", e.i64(k)), I64) for k in range(3)]
-            self.total, self.columns, share = words
+            self.total, self.columns, share = [word(e, args, k) for k in range(3)]
             for k, (extent, dtype) in enumerate(chain.inputs):
                 if extent == SCALAR:
                     self.rows[-1 - k] = self._load(self.inputs[k], e.i64(0), dtype, None, 1)
@@ -145,12 +157,6 @@ class _Writer:
                     self._row(loop.index, first, results, kept)
             e.line("ret i64 0")
         return e.module()
-
-    def _elements(self, table: Reg, number: int) -> Reg:
-        """Where the elements of an array lie: NumPy's ABI has that behind the object's head."""
-        e = self.e
-        array = e.load(e.gep(table, "ptr", e.i64(number)), PTR)
-        return e.load(e.gep(array, "i8", e.i64(object.__basicsize__)), PTR)
 
     # ---- a row -----------------------------------------------------------------------------------
 

@@ -24,23 +24,43 @@ _NAMES = (
 
 
 @cache
-def _functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
-    """(get, set) of OpenBLAS as NumPy's wheels bring it; None for other builds."""
+def _libraries() -> tuple[ctypes.CDLL, ...]:
+    """OpenBLAS as NumPy's wheels bring it; nothing for other builds."""
     from pathlib import Path  # (it imports what reads addresses of the web)
 
-    home = Path(np.__file__).parent
+    home, found = Path(np.__file__).parent, []
     for folder in (home.parent / "numpy.libs", home / ".dylibs", home / ".libs"):
         for path in sorted(folder.glob("*openblas*")) if folder.is_dir() else ():
             try:
-                library = ctypes.CDLL(str(path))
+                found.append(ctypes.CDLL(str(path)))
             except OSError:
                 continue
-            for name in _NAMES:
-                get = getattr(library, name.format("get"), None)
-                put = getattr(library, name.format("set"), None)
-                if get is not None and put is not None:
-                    return get, put
+    return tuple(found)
+
+
+@cache
+def _functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+    """(get, set) of its threads."""
+    for library in _libraries():
+        for name in _NAMES:
+            get = getattr(library, name.format("get"), None)
+            put = getattr(library, name.format("set"), None)
+            if get is not None and put is not None:
+                return get, put
     return None
+
+
+@cache
+def product_address(kind: str) -> int:
+    """Where `cblas_sgemm` ("s"; "d": of doubles) of that library is, whose extents are 64-bit
+    numbers; 0 where NumPy brings none.
+    """
+    for library in _libraries():
+        for name in ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_"):
+            function = getattr(library, name.format(kind), None)
+            if function is not None:
+                return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return 0
 
 
 @contextmanager

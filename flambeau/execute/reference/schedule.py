@@ -82,8 +82,8 @@ def takes_long(v: Value) -> bool:
 class Schedule:
     """A program's steps: (value, function, operands' places, attributes, place, dtype, shape,
     places that nobody reads any more). Of a step that makes several values: (the last of them,
-    function, operands' places, {}, places, None, None, ..); of a view that is made ready there are
-    no attributes (None).
+    function, operands' places, {}, places, None, None, ..), or with attributes where its function
+    writes into results (`direct`); of a view that is made ready there are no attributes (None).
     """
 
     def __init__(self, program: Program) -> None:
@@ -118,6 +118,20 @@ class Schedule:
         self.recipe = None
         if outline.structure.seen >= COMES_BACK and not self.raises:
             self.recipe = outline.structure.kept[Recipe] = Recipe(self)
+
+    def fresh_recipe(self) -> Recipe | None:
+        """The recipe of its outline, if there is one by now: its steps are then as that says."""
+        if self.recipe is None:
+            self.recipe = self.program.outline.structure.kept.get(Recipe)
+            again = self.recipe is not None
+        else:
+            again = self.joined
+        if again and self.recipe is not None:
+            self.joined = False
+            if not self.recipe.prepare(self):
+                self.recipe = None
+                self._build()
+        return self.recipe
 
     @property
     def places(self) -> dict[Value, int]:
@@ -276,7 +290,11 @@ class Schedule:
                         continue
                     operands = [arrays[k] for k in given]
                     if shape is None:
-                        for k, array in zip(place, function(*operands), strict=True):
+                        if attrs:
+                            made = function.direct(operands, targets, stored)
+                        else:
+                            made = function(*operands)
+                        for k, array in zip(place, made, strict=True):
                             arrays[k] = array
                         for k in dead:
                             arrays[k] = None
@@ -302,7 +320,8 @@ class Schedule:
                     for k in dead:
                         arrays[k] = None
             except Exception as error:
-                error.__dict__["node"] = node  # whoever runs the program can say where it is from
+                # Whoever runs the program can say where it is from.
+                error.__dict__.setdefault("node", node)
                 raise
             updates = [(b, _apart(encode(arrays[k], kind), bases)) for b, k, kind in self.updates]
             results = self.written(arrays, into, stored)
