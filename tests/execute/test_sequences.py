@@ -17,7 +17,7 @@ from flambeau.execute.reference.schedule import Schedule
 from flambeau.graph.outline import STRUCTURES
 from flambeau.graph.program import Program
 from flambeau.ops import arithmetic as ar
-from flambeau.ops import contraction, indexed, reduction, view
+from flambeau.ops import contraction, indexed, reduction, view, window
 from flambeau.ops import elementwise as el
 from flambeau.ops.value import Value
 
@@ -110,6 +110,22 @@ def images(b: Builder, n: int, m: int) -> list[Value]:
     return [found, reduction.sum_(positive, axes=(2, 3)), positive]
 
 
+def pools(b: Builder, n: int, m: int) -> list[Value]:
+    """Windows of one and two axes, that overlap, with holes, of NaN and infinities."""
+    x = plain(b, (2, 3, n + 4, m + 5))
+    x = ar.where(ar.gt(x, 1.5), x / 0.0, x)
+    x = ar.where(ar.gt(ar.full_like(x, -1.7), x), x - x / 0.0 - x / 0.0, x)
+    flat = {"sizes": (2, 2), "steps": (2, 2), "dilations": (1, 1)}
+    odd = {"sizes": (3, 2), "steps": (1, 3), "dilations": (1, 4)}
+    line = {"sizes": (3,), "steps": (2,), "dilations": (2,)}
+    double = ar.cast(x, dtypes.float64)
+    return [
+        window.max_pool(x, **flat),
+        window.max_pool(x, **odd),
+        window.max_pool(view.reshape(double, shape=(6, n + 4, m + 5)), **line),
+    ]
+
+
 def shared(b: Builder, n: int, m: int) -> list[Value]:
     """Results that are operands, the same value in several shapes, and twice the same result."""
     x = plain(b, (n, m))
@@ -128,7 +144,7 @@ def empty(b: Builder, n: int, m: int) -> list[Value]:
 
 
 PROGRAMS: dict[str, Callable[[Builder, int, int], list[Value]]] = {
-    f.__name__: f for f in (expert, negative, turned, laid_out, images, shared, empty)
+    f.__name__: f for f in (expert, negative, turned, laid_out, images, pools, shared, empty)
 }
 SIZES = [(3, 5), (4, 7), (6, 4), (50, 30), (9, 9), (2, 3), (300, 40), (5, 3), (7, 130)]
 
@@ -148,8 +164,10 @@ def close(found: list[Any], wanted: list[Any]) -> None:
         assert (have.dtype, have.shape) == (want.dtype, want.shape)
         assert have.flags.c_contiguous
         if want.dtype.kind == "f":
-            scale = np.abs(want).max(initial=1.0)
-            assert np.abs(have - want).max(initial=0.0) <= 3e-6 * scale
+            finite = np.isfinite(want)
+            assert np.array_equal(have[~finite], want[~finite], equal_nan=True)
+            scale = np.abs(want[finite]).max(initial=1.0)
+            assert np.abs(have[finite] - want[finite]).max(initial=0.0) <= 3e-6 * scale
         else:
             assert (have == want).all()
 

@@ -231,6 +231,53 @@ def _copy_axes(
 
 
 @lru_cache
+def max_pool_text(element: str, bits: int) -> str:
+    """The largest elements of windows over two axes; NaN wins.
+
+    Words: x, result; how many images there are; an image's elements and its rows' in x; the rows of
+    the result, and their elements; the extents, steps and dilations of windows.
+    """
+    e = Emitter(bits)
+    itemsize = Type(element).bits // 8
+    lanes = bits // (8 * itemsize)
+    type_ = Type(element, lanes)
+    letters = f"v{lanes}f{8 * itemsize}"
+    with _kernel(e) as words:
+        x, result = words.array(), words.array()
+        images, plane, pitch, rows, columns = words.several(5)
+        high, wide, down, right, below, beside = words.several(6)
+        least = e.const(float("-inf"), type_)
+        align = Reg(str(itemsize), Type("i32"))
+        with e.loop(e.i64(0), images) as image, e.loop(e.i64(0), rows) as row:
+            begin = e.op("mul", e.op("mul", row.index, down), pitch)
+            begin = e.op("add", begin, e.op("mul", image.index, plane))
+            line = e.op("add", e.op("mul", image.index, rows), row.index)
+            line = e.op("mul", line, columns)
+            with e.loop(e.i64(0), columns, lanes) as column:
+                numbers = e.op("add", e.splat(column.index, lanes), e.lane_numbers(lanes))
+                mask = e.cmp("icmp slt", numbers, e.splat(columns, lanes))
+                apart = e.op("mul", numbers, e.splat(right, lanes))
+                apart = e.op("add", apart, e.splat(begin, lanes))
+                with e.loop(e.i64(0), high, 1, [least]) as outer:
+                    far = e.op("mul", e.op("mul", outer.index, below), pitch)
+                    with e.loop(e.i64(0), wide, 1, [outer.carried[0]]) as inner:
+                        at = e.op("add", far, e.op("mul", inner.index, beside))
+                        at = e.op("add", apart, e.splat(at, lanes))
+                        found = e.call(
+                            f"llvm.masked.gather.{letters}.v{lanes}p0",
+                            type_,
+                            [e.gep(x, element, at), align, mask, least],
+                        )
+                        inner.yield_([e.intrinsic("llvm.maximum", inner.carried[0], found)])
+                    outer.yield_([inner.carried[0]])
+                to = e.gep(result, element, e.op("add", line, column.index))
+                name = f"llvm.masked.store.{letters}.p0"
+                e.call(name, None, [outer.carried[0], to, align, mask])
+        e.line("ret i64 0")
+    return e.module()
+
+
+@lru_cache
 def fill_text(itemsize: int, bits: int) -> str:
     """One value everywhere. Words: the array, how many elements it has, the value's bits."""
     e, element = Emitter(bits), Type(f"i{8 * itemsize}")

@@ -282,6 +282,26 @@ class Records:
         self.records.append(Record(_address(text), (*slots, self._result(of, place)), words))
         return True
 
+    def _max_pool(self, of: int, given: Sequence[int], place: int) -> bool:
+        node, own = self.outline.nodes[of], self._of(given[0])
+        rank = len(node.attrs["sizes"])
+        if node.dtype.name not in ELEMENTS or not 1 <= rank <= 2:
+            return False
+        source = self.ordered(given[0], own)
+        number = self.outline.of_nodes[of]
+
+        def words(outline: Outline) -> tuple[Sequence[int], int]:
+            shape, attrs = outline.shapes[own], outline.nodes[of].attrs
+            lead, image = shape[: len(shape) - rank], shape[len(shape) - rank :]
+            rows, columns = (1, *outline.shapes[number][len(lead) :])[-2:]
+            pairs = [(1, *attrs[name])[-2:] for name in ("sizes", "steps", "dilations")]
+            windows = [extent for pair in pairs for extent in pair]
+            return (prod(lead), prod(image), image[-1], rows, columns, *windows), 1
+
+        text = sequence_kernels.max_pool_text(ELEMENTS[node.dtype.name], _bits())
+        self.records.append(Record(_address(text), (source, self._result(of, place)), words))
+        return True
+
     # ---- products --------------------------------------------------------------------------------
 
     def _dot(self, of: int, given: Sequence[int], place: int) -> bool:
