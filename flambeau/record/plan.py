@@ -529,12 +529,6 @@ class Plan:
 
     def run_reference(self, rec: Recording, storages: list[Storage], computed: list[Any]) -> None:
         start = time.perf_counter()
-        arrays = [
-            base_array(storage, offset, dtype, extent)
-            for (storage, offset), (dtype, extent) in zip(
-                rec.bases, self.program.bases, strict=True
-            )
-        ]
         if self.schedule is None:
             self.schedule = reference.Schedule(self.program)
         if not self.joined and self.joins_kernels():
@@ -542,6 +536,34 @@ class Plan:
 
             heap.keep()
             self.joined = join(self.schedule)
+        if not self.run_whole(rec, storages, computed):
+            self.run_steps(rec, storages, computed)
+        spent = time.perf_counter() - start
+        STATISTICS.reference_runs += 1
+        STATISTICS.reference_events += self.depth
+        STATISTICS.reference_seconds += spent
+
+    def run_whole(self, rec: Recording, storages: list[Storage], computed: list[Any]) -> bool:
+        """Runs all steps of the schedule at once; whether that could be done."""
+        whole = self.schedule.whole
+        updates = None if whole is None else whole.run(rec.bases, rec.scalars, storages)
+        if updates is None:
+            return False
+        found: list[Any] = [0]
+        for base, array in updates:
+            dtype, extent = self.program.bases[base]
+            found.append((base_array(*rec.bases[base], dtype, extent), array))
+        computed += found
+        return True
+
+    def run_steps(self, rec: Recording, storages: list[Storage], computed: list[Any]) -> None:
+        """Runs the steps of the schedule."""
+        arrays = [
+            base_array(storage, offset, dtype, extent)
+            for (storage, offset), (dtype, extent) in zip(
+                rec.bases, self.program.bases, strict=True
+            )
+        ]
         try:
             _, updates = self.schedule.compute(
                 arrays,
@@ -552,10 +574,6 @@ class Plan:
         except FoundNaN:
             raise reference.first_nan(self.program, arrays, rec.scalars) from None
         computed += [0, *[(arrays[base], array) for base, array in updates]]
-        spent = time.perf_counter() - start
-        STATISTICS.reference_runs += 1
-        STATISTICS.reference_events += self.depth
-        STATISTICS.reference_seconds += spent
 
     def joins_kernels(self) -> bool:
         """Whether the reference executor should go over to kernels for any lengths."""

@@ -126,6 +126,23 @@ def pools(b: Builder, n: int, m: int) -> list[Value]:
     ]
 
 
+def folds(b: Builder, n: int, m: int) -> list[Value]:
+    """Sums of everything, truths, and the places of winners, also of NaN."""
+    x = plain(b, (n, m))
+    y = ar.where(ar.gt(x, 1.2), x / 0.0 - x / 0.0, x * 3.0)
+    flags = ar.gt(x, 0.5)
+    none = ar.gt(x, 50.0)
+    ties = ar.cast(flags, dtypes.float64)
+    return [
+        *(fold(v, axes=(0, 1)) for v in (flags, none) for fold in (reduction.max_, reduction.min_)),
+        *(reduction.argmax(v, axes=(1,)) for v in (y, ties, x)),
+        *(reduction.argmin(v, axes=(1,)) for v in (y, ties, x)),
+        reduction.sum_(view.reshape(x * 2.0, shape=(n * m,)), axes=(0,)),
+        reduction.max_(view.reshape(y, shape=(n * m,)), axes=(0,)),
+        reduction.sum_(x, axes=(0, 1)),
+    ]
+
+
 def shared(b: Builder, n: int, m: int) -> list[Value]:
     """Results that are operands, the same value in several shapes, and twice the same result."""
     x = plain(b, (n, m))
@@ -144,7 +161,7 @@ def empty(b: Builder, n: int, m: int) -> list[Value]:
 
 
 PROGRAMS: dict[str, Callable[[Builder, int, int], list[Value]]] = {
-    f.__name__: f for f in (expert, negative, turned, laid_out, images, pools, shared, empty)
+    f.__name__: f for f in (expert, negative, turned, laid_out, images, pools, folds, shared, empty)
 }
 SIZES = [(3, 5), (4, 7), (6, 4), (50, 30), (9, 9), (2, 3), (300, 40), (5, 3), (7, 130)]
 

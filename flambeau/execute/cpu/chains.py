@@ -30,7 +30,7 @@ from flambeau.execute.cpu.open_chains import (
     spaces,
 )
 from flambeau.execute.cpu.row_kernels import COLUMN, COLUMN_SUM, FULL, ROW, Chain
-from flambeau.execute.cpu.sequences import Final, Sequence, sequences
+from flambeau.execute.cpu.sequences import Final, Sequence, Whole, sequences
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import Recipe, Schedule
 from flambeau.graph.outline import Outline
@@ -243,6 +243,7 @@ class _Calls:
             else:
                 steps.append(recipe.step(self.outline, item.item, item.dead))
         self.schedule.take_steps(steps)
+        self.schedule.whole = Whole.of(self.schedule)
 
     def _call(self, part: _Part, address: int, dead: tuple[int, ...]) -> Any:
         shapes = self.outline.shapes

@@ -84,14 +84,15 @@ class Open:
 
 def spaces(outline: Outline) -> tuple[Any, ...]:
     """What decides about chains of a program besides its outline: which shapes have the same rows
-    and columns, which are one row, and which have long ones.
+    and columns, which are one row, which have long ones, and which are long as a whole.
     """
     numbers: dict[tuple[int, int], int] = {}
     found = []
     for shape, split in zip(outline.shapes, splits(outline), strict=True):
         space = rows_and_columns(shape, split)
         number = numbers.setdefault(space, len(numbers))
-        found.append((number, space[0] == 1, space[1] > LONGEST_ROW))
+        long = space[1] > LONGEST_ROW, space[0] * space[1] > LONGEST_ROW
+        found.append((number, space[0] == 1, *long))
     return tuple(found)
 
 
@@ -338,17 +339,17 @@ class Joining:
             return False
         if not shape:
             return False
-        split = self.splits[shape]
-        rows, columns = rows_and_columns(shape, split)
-        if rows == 1 or x.size < 2:
-            return False
-        folded = [k for k in axes if shape[k] != 1]
         wide = [k for k, extent in enumerate(shape) if extent != 1]
-        if folded == [k for k in wide if k >= split]:
+        folded = [k for k in axes if shape[k] != 1]
+        split = 0 if folded == wide else self.splits[shape]
+        rows, columns = rows_and_columns(shape, split)
+        if (rows == 1 and self.least > 1) or x.size < 2:
+            return False
+        if folded == [k for k in wide if rows == 1 or k >= split]:
             kind, extent = REDUCTIONS[name], ROW
             if name in ("sum", "prod") and columns > LONGEST_ROW:
                 return False
-        elif name == "sum" and folded == [k for k in wide if k < split]:
+        elif name == "sum" and rows > 1 and folded == [k for k in wide if k < split]:
             kind, extent = COLUMN_SUM, COLUMN
         else:
             return False

@@ -278,6 +278,56 @@ def max_pool_text(element: str, bits: int) -> str:
 
 
 @lru_cache
+def truth_text(name: str, bits: int) -> str:
+    """Whether any of some truths is true ("max"), or all are ("min").
+
+    Words: the truths, the result, how many there are (one at least).
+    """
+    e = Emitter(bits)
+    lanes, fold = bits // 8, {"max": "or", "min": "and"}[name]
+    with _kernel(e) as words:
+        x, result, count = words.array(), words.array(), words.next()
+        even = e.op("sub", count, e.op("and", count, e.i64(lanes - 1)))
+        start = e.const(0 if name == "max" else -1, Type("i8", lanes))
+        with e.loop(e.i64(0), even, lanes, [start]) as loop:
+            found = e.load(e.gep(x, "i8", loop.index), start.type, 1)
+            loop.yield_([e.op(fold, loop.carried[0], found)])
+        whole = e.call(f"llvm.vector.reduce.{fold}.v{lanes}i8", Type("i8"), [loop.carried[0]])
+        with e.loop(even, count, 1, [whole]) as rest:
+            found = e.load(e.gep(x, "i8", rest.index), Type("i8"), 1)
+            rest.yield_([e.op(fold, rest.carried[0], found)])
+        true = e.cmp("icmp ne", rest.carried[0], e.const(0, Type("i8")))
+        e.store(result, e.cast("zext", true, "i8"), 1)
+        e.line("ret i64 0")
+    return e.module()
+
+
+@lru_cache
+def winner_text(name: str, element: str) -> str:
+    """Where the first largest ("argmax") or smallest element of each row is; NaN wins.
+
+    Words: x, the places, how many rows, and how many columns (one at least).
+    """
+    e, type_ = Emitter(), Type(element)
+    better = {"argmax": "fcmp ogt", "argmin": "fcmp olt"}[name]
+    with _kernel(e) as words:
+        x, result = words.array(), words.array()
+        rows, columns = words.several(2)
+        with e.loop(e.i64(0), rows) as row:
+            line = e.gep(x, element, e.op("mul", row.index, columns))
+            first = e.load(line, type_)
+            with e.loop(e.i64(1), columns, 1, [first, e.i64(0)]) as column:
+                best, place = column.carried
+                value = e.load(e.gep(line, element, column.index), type_)
+                wins = e.op("and", e.cmp("fcmp uno", value, value), e.cmp("fcmp ord", best, best))
+                wins = e.op("or", wins, e.cmp(better, value, best))
+                column.yield_([e.select(wins, value, best), e.select(wins, column.index, place)])
+            e.store(e.gep(result, "i64", row.index), column.carried[1])
+        e.line("ret i64 0")
+    return e.module()
+
+
+@lru_cache
 def fill_text(itemsize: int, bits: int) -> str:
     """One value everywhere. Words: the array, how many elements it has, the value's bits."""
     e, element = Emitter(bits), Type(f"i{8 * itemsize}")

@@ -170,6 +170,8 @@ class Records:
         make = getattr(self, f"_{name}", None)
         if make is not None:
             return bool(make(of, given, place))
+        if self._truth(of, given, place) or self._winner(of, given, place):
+            return True
         found = self.single(number)
         return found is not None and self.chain(*found)
 
@@ -299,6 +301,42 @@ class Records:
             return (prod(lead), prod(image), image[-1], rows, columns, *windows), 1
 
         text = sequence_kernels.max_pool_text(ELEMENTS[node.dtype.name], _bits())
+        self.records.append(Record(_address(text), (source, self._result(of, place)), words))
+        return True
+
+    def _truth(self, of: int, given: Sequence[int], place: int) -> bool:
+        """Truths folded over all axes."""
+        node = self.outline.nodes[of]
+        if node.primitive.name not in ("max", "min") or node.dtype is not dtypes.bool_:
+            return False
+        own = self._of(given[0])
+        if len(node.attrs["axes"]) != len(node.inputs[0].shape) or not node.inputs[0].size:
+            return False
+        source = self.ordered(given[0], own)
+
+        def words(outline: Outline) -> tuple[Sequence[int], int]:
+            return (outline.sizes[own],), 1
+
+        text = sequence_kernels.truth_text(node.primitive.name, _bits())
+        self.records.append(Record(_address(text), (source, self._result(of, place)), words))
+        return True
+
+    def _winner(self, of: int, given: Sequence[int], place: int) -> bool:
+        """Places of the largest or smallest elements along the last axis."""
+        node = self.outline.nodes[of]
+        x = node.inputs[0] if node.inputs else node
+        if node.primitive.name not in ("argmax", "argmin") or x.dtype.name not in ELEMENTS:
+            return False
+        if tuple(node.attrs["axes"]) != (len(x.shape) - 1,) or not x.size:
+            return False
+        own = self._of(given[0])
+        source = self.ordered(given[0], own)
+
+        def words(outline: Outline) -> tuple[Sequence[int], int]:
+            *rows, columns = outline.shapes[own]
+            return (prod(rows), columns), 1
+
+        text = sequence_kernels.winner_text(node.primitive.name, ELEMENTS[x.dtype.name])
         self.records.append(Record(_address(text), (source, self._result(of, place)), words))
         return True
 

@@ -19,6 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Sequence as Several
+from contextlib import nullcontext
+from ctypes import memmove
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +29,7 @@ import numpy as np
 from flambeau.core.addresses import address_of
 from flambeau.execute.cpu import runtime
 from flambeau.execute.cpu.sequence_records import Record, Records, Single, Slot, Spot
+from flambeau.execute.reference.blas import one_thread
 from flambeau.execute.reference.schedule import computed
 from flambeau.graph.outline import Outline
 from flambeau.ops.primitive import Array
@@ -219,7 +223,7 @@ class Call:
         "recipe",
         "releases",
         "sequence",
-        "shapes",
+        "slots",
         "words",
     )  # fmt: skip
 
@@ -235,15 +239,15 @@ class Call:
         self._lay_out_arena(outline)
 
     def _lay_out_arena(self, outline: Outline) -> None:
-        """The words before the arena's address is known: the table, and heads for its slots."""
+        """The words before addresses are known: the table, and what looks like arrays' heads."""
         sequence = self.sequence
-        count, others = sequence.arena, len(sequence.inputs) + len(sequence.own)
-        words = [8 * (count + others + HEAD * slot) for slot in range(count)]
-        words += [0] * (others + HEAD * count)
+        self.slots = sequence.arena + len(sequence.inputs) + len(sequence.own)
+        words = [8 * (self.slots + HEAD * slot) for slot in range(self.slots)]
+        words += [0] * (HEAD * self.slots)
         nbytes, elements = 0, sum([size for _, size, _ in self.buffers])
         for kind, slots in sequence.cells:
             for slot in slots:
-                words[count + others + HEAD * slot + HEAD - 1] = nbytes
+                words[self.slots + HEAD * slot + HEAD - 1] = nbytes
             size = kind.size(outline)
             elements += size
             nbytes += -(-size * kind.dtype.itemsize // LINE) * LINE
@@ -266,19 +270,24 @@ class Call:
         ]
         for place, size, dtype in self.buffers:
             arrays.append(targets[place] if place in targets else np.empty(size, dtype))
-        table, arena = self.words.copy(), ARENAS.take(self.nbytes)
-        count, start = self.sequence.arena, address_of(table)
-        table[:count] += start
-        table[count : count + len(arrays)] = [id(x) for x in arrays]
-        table[count + len(arrays) + HEAD - 1 :: HEAD] += -(-address_of(arena) // LINE) * LINE
-        failed = runtime.call_run(start, self.address, release_gil=self.releases)
-        ARENAS.give(arena)
-        if failed:
+        if self.run([id(x) for x in arrays], are_arrays=True):
             return self._in_numpy(operands)
         for place, _, _ in self.buffers:
             if place in targets:
                 stored[place] = targets[place]
         return [arrays[slot].reshape(shape) for slot, shape in self.outputs]
+
+    def run(self, outside: list[int], are_arrays: bool) -> int:
+        """Runs the records on what is not in the arena: arrays (their `id`), or addresses."""
+        table, arena = self.words.copy(), ARENAS.take(self.nbytes)
+        count, slots, start = self.sequence.arena, self.slots, address_of(table)
+        table[:slots] += start
+        elements = table[slots + HEAD - 1 :: HEAD]
+        elements[:count] += -(-address_of(arena) // LINE) * LINE
+        (table[count:slots] if are_arrays else elements[count:])[:] = outside
+        failed = runtime.call_run(start, self.address, release_gil=self.releases)
+        ARENAS.give(arena)
+        return failed
 
     def _in_numpy(self, operands: Several[Array]) -> list[Array]:
         """The same, step by step."""
@@ -291,6 +300,101 @@ class Call:
                 error.__dict__["node"] = node
                 raise
         return [values[place] for place in self.sequence.made]
+
+
+BASE, SCALAR, CONSTANT = range(3)
+
+
+class Whole:
+    """A sequence that is all of a program: it runs on the memory of bases and results, without
+    arrays for them.
+    """
+
+    __slots__ = ("call", "copies", "inputs", "multiplies", "own", "updates")
+
+    def __init__(self, schedule: Schedule, call: Call) -> None:
+        self.call, self.multiplies = call, schedule.multiplies
+        self.inputs: list[tuple[int, int, Any]] = []
+        self.own: list[tuple[int, int, Any]] = []  # of which result (-1: of none), and its size
+        self.copies: list[tuple[int, int, int]] = []  # result, where it is found, bytes
+        self.updates: list[tuple[int, int]] = []  # base, where what it becomes is found
+
+    @staticmethod
+    def of(schedule: Schedule) -> Whole | None:
+        """That of a schedule, where it can be."""
+        steps = schedule.steps
+        if len(steps) != 1 or not isinstance(steps[0][1], Call) or schedule.fills:
+            return None
+        found = Whole(schedule, steps[0][1])
+        return found if found._takes(schedule) and found._gives(schedule) else None
+
+    def _takes(self, schedule: Schedule) -> bool:
+        known: dict[int, tuple[int, int, Any]] = {}
+        for place, index, extent, dtype in schedule.bases:
+            known[place] = BASE, index, extent * dtype.itemsize
+        for place, index, number in schedule.scalars:
+            known[place] = SCALAR, index, number
+        for place in self.call.sequence.inputs:
+            constant = schedule.start[place]
+            if place in known:
+                self.inputs.append(known[place])
+            elif constant is not None:
+                self.inputs.append((CONSTANT, address_of(constant), constant))
+            else:
+                return False
+        return True
+
+    def _gives(self, schedule: Schedule) -> bool:
+        call, first = self.call, len(self.inputs)
+        where = dict(zip(call.sequence.made, call.outputs, strict=True))
+        results: dict[int, int] = {}  # by slot
+        for number, (place, dtype) in enumerate(schedule.results):
+            if place not in where:
+                return False
+            slot, shape = where[place]
+            if slot < first or slot in results:
+                self.copies.append((number, slot, prod(shape) * dtype.itemsize))
+            else:
+                results[slot] = number
+        for base, place, _ in schedule.updates:
+            if place not in where or where[place][0] < first or where[place][0] in results:
+                return False
+            self.updates.append((base, where[place][0] - first))
+        for k, (_, size, dtype) in enumerate(call.buffers):
+            self.own.append((results.get(first + k, -1), size, dtype))
+        return True
+
+    def run(
+        self, bases: Several[Any], scalars: Several[Any], storages: Several[Any]
+    ) -> list[tuple[int, Array]] | None:
+        """Computes the results into storages; gives (base, what it becomes) of the updates. None
+        where it cannot: nothing has been written but the results' memory.
+        """
+        addresses: list[int] = []
+        held: list[Any] = []
+        for what, index, more in self.inputs:
+            if what == BASE:
+                storage, start = bases[index]
+                buffer = storage.buffer
+                if buffer.nbytes - start < more:
+                    return None
+                addresses.append(buffer.address + start)
+            elif what == SCALAR:
+                held.append(np.array(scalars[index], more))
+                addresses.append(address_of(held[-1]))
+            else:
+                addresses.append(index)
+        made: list[Any] = []
+        for number, size, dtype in self.own:
+            made.append(np.empty(size, dtype) if number < 0 else None)
+            at = storages[number].buffer.address if number >= 0 else address_of(made[-1])
+            addresses.append(at)
+        with one_thread() if self.multiplies else nullcontext():
+            if self.call.run(addresses, are_arrays=False):
+                return None
+        for number, slot, nbytes in self.copies:
+            memmove(storages[number].buffer.address, addresses[slot], nbytes)
+        return [(base, made[k]) for base, k in self.updates]
 
 
 def _encoded(record: Record, outline: Outline) -> runtime.Record:

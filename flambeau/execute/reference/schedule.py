@@ -90,6 +90,7 @@ class Schedule:
         self.program = program
         self.kept: dict[Any, Any] = {}  # by shortcuts, for later runs
         self.joined = False  # whether some steps are calls of kernels
+        self.whole: Any = None  # what runs all steps at once, on addresses
         self.recipe: Recipe | None = program.outline.structure.kept.get(Recipe)
         if self.recipe is None or not self.recipe.prepare(self):
             self._build()
@@ -127,7 +128,7 @@ class Schedule:
         else:
             again = self.joined
         if again and self.recipe is not None:
-            self.joined = False
+            self.joined, self.whole = False, None
             if not self.recipe.prepare(self):
                 self.recipe = None
                 self._build()
@@ -218,6 +219,7 @@ class Schedule:
         """Takes these steps, leaves out those that nobody needs, and says where each value is read
         last. A step of several values has several places, and no shape.
         """
+        self.whole = None
         wanted = {place for place, _ in self.results} | {place for _, place, _ in self.updates}
         wanted.update(self.fills)
         kept, read, start = [], set(wanted), self.start
