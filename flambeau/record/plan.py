@@ -551,8 +551,8 @@ class Plan:
             return False
         found: list[Any] = [0]
         for base, array in updates:
-            dtype, extent = self.program.bases[base]
-            found.append((base_array(*rec.bases[base], dtype, extent), array))
+            (storage, offset), (dtype, extent) = rec.bases[base], self.program.bases[base]
+            found.append((base_array(storage, offset, dtype, extent), array))
         computed += found
         return True
 

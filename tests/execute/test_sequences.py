@@ -20,6 +20,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import contraction, indexed, reduction, view, window
 from flambeau.ops import elementwise as el
 from flambeau.ops.value import Value
+from flambeau.record.storage import Storage, storage_from_array
 
 pytestmark = [
     pytest.mark.skipif(bounds.switched_on(), reason="steps stay single there"),
@@ -210,6 +211,80 @@ def test_sequences_of_all_sizes_give_what_numpy_gives(name: str) -> None:
         for array, was in zip(bases, before, strict=True):
             assert array.tobytes() == was.tobytes()
     assert len(outlines) < len(SIZES)
+
+
+def stored(array: Any) -> Storage:
+    return storage_from_array(np.ascontiguousarray(array).reshape(-1))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_whole_programs_run_on_the_memory_of_bases_and_results(name: str) -> None:
+    ran = 0
+    for number, (n, m) in enumerate((*SIZES, *SIZES)):
+        b = Builder(number)
+        results = PROGRAMS[name](b, n, m)
+        b.random((results[0].size + 3,), results[0].dtype)  # (written, not read)
+        updates = []
+        if results[0].dtype.kind == "f":
+            changed = view.reshape(results[0] * -1.0, shape=(results[0].size,))
+            updates.append((len(b.bases) - 1, changed))
+        program = b.program(results, updates)
+        bases = [array for _, array in b.bases]
+        expected = [array.copy() for array in bases]
+        wanted = Schedule(program).run(expected, [])
+        whole = joined(program).whole
+        if whole is None:
+            continue
+        ran += 1
+        storages = [stored(np.full(array.shape, 1, array.dtype)) for array in wanted]
+        # Bases may lie anywhere in their memory.
+        memory = [(stored(np.concatenate([np.ones(1, a.dtype), a])), a.itemsize) for a in bases]
+        for _ in range(2):
+            written = whole.run(memory, [], storages)
+            assert written is not None
+            found = [
+                storage.array(v.dtype).reshape(v.shape)
+                for storage, v in zip(storages, program.results, strict=True)
+            ]
+            close(found, wanted)
+            assert [k for k, _ in written] == [k for k, _ in updates]
+            for k, array in written:
+                close([array], [expected[k][: array.size]])
+        for (storage, _), array in zip(memory, bases, strict=True):
+            left = storage.buffer.shown(array.size, array.dtype, array.itemsize, None)
+            assert left.tobytes() == array.tobytes()
+    assert ran or name in ("laid_out", "images")
+
+
+def test_a_whole_program_reads_no_memory_that_is_not_there() -> None:
+    b = Builder(3)
+    x = plain(b, (4, 5))
+    program = b.program([el.exp(x * 2.0) + 1.0, x * 3.0 - 1.0])
+    whole = joined(program).whole
+    assert whole is not None
+    results = [stored(np.zeros(20, np.float32)) for _ in range(2)]
+    short = stored(np.zeros(19, np.float32))
+    assert whole.run([(short, 0)], [], results) is None
+    assert whole.run([(stored(np.zeros(20, np.float32)), 4)], [], results) is None
+    assert whole.run([(stored(np.zeros(20, np.float32)), 0)], [], results) == []
+
+
+def test_run_time_numbers_of_whole_programs_are_those_of_each_run() -> None:
+    b = Builder(3)
+    factor = b.scalar(2.0, dtypes.float64)
+    x = plain(b, (4, 5))
+    scaled = x * view.expand(
+        view.reshape(ar.cast(factor, dtypes.float32), shape=(1, 1)), shape=(4, 5)
+    )
+    program = b.program([scaled + 1.0, el.exp(scaled * 0.5)])
+    whole = joined(program).whole
+    assert whole is not None
+    bases = [array for _, array in b.bases]
+    for number in (2.0, -0.5, 2.0):
+        wanted = Schedule(program).run(bases, [number])
+        results = [stored(np.zeros(20, np.float32)) for _ in range(2)]
+        assert whole.run([(stored(bases[0]), 0)], [number], results) == []
+        close([r.array(dtypes.float32).reshape(4, 5) for r in results], wanted)
 
 
 def test_a_program_is_one_call_where_all_its_steps_are_known() -> None:

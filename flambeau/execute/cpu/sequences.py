@@ -17,7 +17,6 @@ lie). Where an index is out of range, the steps run in NumPy instead, which says
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Sequence as Several
 from contextlib import nullcontext
 from ctypes import memmove
@@ -71,7 +70,10 @@ def sequences(
         if final is not None and len(records.records) < MOST_RECORDS and _take(records, final):
             taken.append(final)
             continue
-        found += _closed(outline, recipe, records, taken)
+        if len(records.records) < (1 if len(taken) == len(finals) else 2):
+            found += taken  # a call of one kernel is not worth it, but for whole programs
+        else:
+            found.append(Sequence(outline, recipe, records, taken))
         records, taken = begun(), []
         if final is None:
             break
@@ -87,15 +89,6 @@ def _take(records: Records, final: Final) -> bool:
     if final.address:
         return records.chain(final.item, final.address)
     return records.step(final.item)
-
-
-def _closed(
-    outline: Outline, recipe: Recipe, records: Records, taken: list[Final]
-) -> Iterable[Final | Sequence]:
-    """A sequence of steps that were taken, or these where it is not worth it."""
-    if len(records.records) < 2:
-        return taken
-    return [Sequence(outline, recipe, records, taken)]
 
 
 class Sequence:
