@@ -111,7 +111,7 @@ def cut_at(tensor: Any, cut: HookCut) -> int | None:
     if elsewhere and recorder.pending_writes(storage):  # through views: they come first
         recorder.flush()
     origin = tensor._origin
-    seen = tensor.__dict__.get("_frames", ())
+    seen = tensor._frames or ()
     trace = recorder.pending_trace(tensor) if origin is not None or seen else None
     rec = recorder.LOCAL.rec
     if trace is not None and not trace.unchanged(trace.tensors[tensor._num].group):

@@ -12,6 +12,7 @@ from flambeau.core.addresses import address_of
 from flambeau.execute.cpu.pool import get_num_threads
 from flambeau.record import words
 from flambeau.record.handle import Family
+from flambeau.record.new_frames import makeable, rows_of_frame
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import ERA
 from flambeau.record.replay import FIELDS, FLOATS, INTEGERS, LATE_WORDS
@@ -37,8 +38,7 @@ class Card:
         kinds = [FLOATS if d.kind == "f" else INTEGERS for d in native.program.scalars]
         patterns = [_pattern(family, plan.spent_frame) for family in plan.families]
         families = [
-            (family.numbers[0], address_of(pattern), id(family.origin[0]), 0)
-            for family, pattern in zip(plan.families, patterns)
+            _words_of_family(family, pattern) for family, pattern in zip(plan.families, patterns)
         ]
         silenced = dict(plan.silenced)
         writes = [(base, count, silenced.get(base, 0), 0, 0) for base, count in plan.counted]
@@ -46,7 +46,11 @@ class Card:
         found = [_words_of(lot, plan) for lot in known]
         lots = [numbers for numbers, _ in found]
         spare = _spare(plan) if with_spare(plan) else None
-        lists = [np.array(rows or [0], np.int64) for rows in (kinds, lots, families, writes)]
+        entries: dict[str, Any] = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
+        entries["IMPORTS"] = list(plan.imported)
+        history, freed = _history(plan)
+        entries |= history
+        lists = [np.array(rows or [0], np.int64) for rows in (kinds, *entries.values())]
         # All that the words name; what the families name is the plan's.
         weak = weakref.ref(plan)
         self.held = (
@@ -60,6 +64,7 @@ class Card:
             found,
             spare,
             weak,
+            freed,
         )
         get_num_threads()  # from now on it is known
         values = {
@@ -79,10 +84,14 @@ class Card:
             "EARLY": int(plan.early),
             "WEAK": id(weak),
             "DEPTH": state.depth,
+            "FRAMES": state.lengths[2],
+            "LEAF_COUNT": len(history.get("LEAVES", ())),
+            "VIEW_COUNT": len(history.get("VIEWS", ())),
+            "TRACE": 0 if freed is None else id(_trace_of(plan)),
+            "FREED": 0 if freed is None else id(freed),
             # The run by which compiling has paid is Python's.
             "MOST": plan.due - 1 - plan.runs if plan.due > plan.runs else -1,
         }
-        entries = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
         for array, (name, rows) in zip(lists[1:], entries.items()):
             values[name], values[name + "_END"] = _extent(array if rows else array[:0])
         if spare is not None:
@@ -121,7 +130,8 @@ def _words_of(lot: Lot, plan: Plan) -> tuple[tuple[int, ...], Any]:
     table = np.array([0] * native.base_count + native.addresses([], lot.storages), np.int64)
     storages, makers = lot.storages, plan.late
     fresh = np.array(
-        [(n, 0 if index in makers else id(storages[index])) for n, index in plan.fresh], np.int64
+        [(n, 0 if index in makers else id(storages[index])) for n, index in _results_of(plan)],
+        np.int64,
     )
     late = [
         (address_of(fresh[row:]) + 8, id(maker), *(id(storages[n]) for n in maker.operands))
@@ -134,11 +144,20 @@ def _words_of(lot: Lot, plan: Plan) -> tuple[tuple[int, ...], Any]:
     return words_of_lot, (lot.sealed, fresh, table, makers, rows)
 
 
+def _results_of(plan: Plan) -> list[tuple[int, int]]:
+    """(tensor number, result) of those that are handed out, with -1 for what is kept alone."""
+    given = {index for _, index in plan.fresh}
+    if plan.frame is None or plan.frame.spent:
+        return plan.fresh
+    return plan.fresh + [(-1, n) for n in range(len(plan.results.sizes)) if n not in given]
+
+
 def with_spare(plan: Plan) -> bool:
-    """Whether all results are small, and each is one tensor's: they may get new memory."""
+    """Whether all results are small, and each is one tensor's, or kept for a backward pass alone:
+    they may get new memory.
+    """
     sizes = plan.results.sizes
-    indexes = {index for _, index in plan.fresh}
-    own = 0 < len(sizes) == len(plan.fresh) == len(indexes) and not plan.late
+    own = 0 < len(sizes) == len(_results_of(plan)) and not plan.late
     return own and plan.results.nbytes <= LARGE
 
 
@@ -147,8 +166,9 @@ def _spare(plan: Plan) -> tuple[Any, ...]:
     native, sizes = plan.compiled, plan.results.sizes
     table = np.array([0] * (native.base_count + len(sizes)) + native.addresses([], []), np.int64)
     first = address_of(table) + 8 * native.base_count
-    fresh = np.array([(number, 0) for number, _ in plan.fresh], np.int64)
-    made = np.array([(sizes[index], first + 8 * index) for _, index in plan.fresh], np.int64)
+    given = _results_of(plan)
+    fresh = np.array([(number, 0) for number, _ in given], np.int64)
+    made = np.array([(sizes[index], first + 8 * index) for _, index in given], np.int64)
     lot = np.array([0, 0, *_extent(fresh), address_of(table), 0, 0], np.int64)
     return lot, made, fresh, table
 
@@ -171,6 +191,34 @@ def _pattern(family: FamilySpec, frame: Any) -> Any:
     return np.array([*pairs, (0, 0)], np.int64)
 
 
+def _words_of_family(family: FamilySpec, pattern: Any) -> tuple[int, ...]:
+    """A family's entry: its tensor's origin is that of all runs, or made in each."""
+    number = family.numbers[0]
+    if family.origin is not None:
+        return number, address_of(pattern), id(family.origin[0]), 0, 0, 0, 0
+    for member, value, passes in family.origins:
+        if member == number:
+            return number, address_of(pattern), 0, 0, id(value), id(passes), 0
+    return number, address_of(pattern), id(None), 0, 0, 0, 0
+
+
+def _history(plan: Plan) -> tuple[dict[str, list[Any]], Any]:
+    """The entries for what a run leaves for a backward pass, and what of it is freed from the
+    beginning; nothing, and None, where nothing is left.
+    """
+    spec = plan.frame
+    if spec is None or spec.spent:
+        return {}, None
+    row_of = {index: 16 * row + 8 for row, (_, index) in enumerate(_results_of(plan))}
+    kept, leaves, views = rows_of_frame(spec, row_of)
+    return {"KEPT": kept, "LEAVES": leaves, "VIEWS": views}, frozenset(spec.trace.freed)
+
+
+def _trace_of(plan: Plan) -> Any:
+    assert plan.frame is not None
+    return plan.frame.trace
+
+
 def _one_by_one(plan: Plan) -> bool:
     """Whether each late result is one tensor's."""
     late = [index for _, index in plan.fresh if index in plan.late]
@@ -187,12 +235,12 @@ def replayable(plan: Plan) -> bool:
         and (bool(plan.results.seals) or not plan.results.sizes or with_spare(plan))
         and plan.runs >= OPTIONS.settled
         and plan.runs + 1 != plan.due
-        and not (plan.others or plan.imported or plan.restricted or plan.rewritten)
+        and not (plan.others or plan.restricted or plan.rewritten)
         and _one_by_one(plan)
-        and (plan.frame is None or plan.spent_frame is not None)
+        and (plan.frame is None or plan.spent_frame is not None or makeable(plan))
         and all(
             family.alone
-            and family.origin is not None
+            and (family.origin is not None or plan.spent_frame is None)
             and (family.flat is None or plan.frame is not None)
             and any(family.numbers[0] == number for number, _ in plan.fresh)
             for family in plan.families

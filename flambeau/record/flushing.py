@@ -346,9 +346,9 @@ def _run(rec: Recording, refused: int = 0) -> Plan | None:
 
 
 class Known:
-    """The plan of a flush and the reference counts it is found by, as words of memory: they are
-    compared in one native call. `other` is the one before it: counts come and go as tensors of
-    earlier steps are held or not.
+    """The plan of a flush and which tensors were held, as words of memory: they are compared in one
+    native call. By how many does not matter: a weight is held by the history of all steps. `other`
+    is the one before it: tensors of earlier steps are held or not.
     """
 
     PATIENCE = 16  # that nothing came of, one after another; then ever fewer are made
@@ -356,7 +356,7 @@ class Known:
     OFTEN = 16  # runs of a card that has been of use
 
     __slots__ = (
-        *("address", "card", "counts", "held_as", "made", "misses", "other", "plan", "replay"),
+        *("address", "card", "held_as", "made", "misses", "other", "plan", "replay"),
         *("words", "worked"),
     )
 
@@ -369,13 +369,12 @@ class Known:
         self.worked = False
         self.card: Card | None = None
         self.other: Known | None = None
-        self.counts = counts
         self.words = _in_words(counts)
         self.address = address_of(self.words)
         self.plan = plan
 
     def of_two(self, handles: list[Any]) -> Known | None:
-        """This, or the one before it, as the reference counts are now; None if they are others."""
+        """This, or the one before it, as tensors are held now; None where it is another way."""
         if self.held_as(handles, self.address):
             return self
         other = self.other
@@ -392,7 +391,7 @@ class Known:
     def following(self, plan: Plan, counts: tuple[int, ...]) -> Known | None:
         """What comes in its place; None where it is not worth it."""
         other = self.other
-        if other is not None and other.plan is plan and other.counts == counts:
+        if other is not None and other.plan is plan:
             self.other = None
         else:
             worked = self.worked or (self.card is not None and self.card.ran_often(1))
@@ -408,9 +407,6 @@ class Known:
     def seal(self, state: State) -> None:
         """Lets flushes be native calls, where they can be; after a run of the plan."""
         card, plan = self.card, self.plan
-        frame = plan.frame
-        if card is None and frame is not None and not frame.spent:
-            return  # history that is still needed is Python's
         if (card is None or card.stale(plan)) and self.replay is not None:
             from flambeau.record import cards
 
@@ -423,7 +419,7 @@ class Known:
 
 
 def _in_words(counts: tuple[int, ...]) -> Any:
-    return np.array([len(counts), *[count - DEAD_COUNT + 1 for count in counts]], np.int64)
+    return np.array([len(counts), *[count == DEAD_COUNT for count in counts]], np.int64)
 
 
 def know(state: State, plan: Plan, counts: tuple[int, ...]) -> None:

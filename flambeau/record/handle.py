@@ -85,6 +85,8 @@ class Handle:
     _grad: Any = None
     _family: Family | None = None
     _origin: Any = None
+    # The earlier programs that it has entered with history (see `plan.seen_by`).
+    _frames: Any = None
     _hooks: Any = None
     # How often autograd has seen the memory written when the hooks were registered.
     _hooked_at: int | None = None

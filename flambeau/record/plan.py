@@ -646,7 +646,9 @@ def seen_by(tensor: Handle, frame: Frame, value: Value, changes: int) -> None:
     """Remembers that a tensor has entered a program with history: hooks that it gets later stand
     there too.
     """
-    frames = tensor.__dict__.setdefault("_frames", [])
+    frames = tensor._frames
+    if frames is None:
+        frames = tensor._frames = []
     if len(frames) > 16:
         frames[:] = [entry for entry in frames if entry[0]() is not None]
     frames.append((weakref.ref(frame), value, changes))

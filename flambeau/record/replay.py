@@ -1,8 +1,9 @@
 """A flush that is known in every respect, as one native call.
 
 Note: what it relies on
-    A card is a table of words that says all of a flush: which reference counts the tensors have,
-    that nobody holds the results' memory, where the program and its table are, who gets what.
+    A card is a table of words that says all of a flush: which tensors somebody holds (by how many
+    does not matter: a weight is held by the history of all steps), that nobody holds the results'
+    memory, where the program and its table are, who gets what.
     `replay` first looks whether everything is so, without changing anything; then it makes what
     it will hand out, runs the program, hands out and closes the recording. Nothing of that calls
     Python code: the collector is off, nothing that is let go before the end is an object that
@@ -46,9 +47,10 @@ from flambeau.execute.cpu.references import (
     values_of,
 )
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
-from flambeau.record import words
+from flambeau.record import new_frames, words
 from flambeau.record.handle import Family
 from flambeau.record.late import LateStorage
+from flambeau.record.new_frames import frame_made, origin_made, views_known
 from flambeau.record.new_objects import new_family, new_storage, storage_of, without_memory
 from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
 from flambeau.record.result_memory import Results
@@ -58,10 +60,14 @@ from flambeau.record.storage import Buffer, Storage
 FIELDS = (
     "PLAN RESULTS SEALS LOTS LOTS_END LOT COUNTS BASES SCALARS KINDS BLOCK PROGRAM ERA "
     "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW SPARE MADE MADE_END "
-    "HELD CLOCK EARLY WEAK"
+    "HELD CLOCK EARLY WEAK FRAMES IMPORTS IMPORTS_END FRAME TRACE FREED KEPT KEPT_END "
+    "LEAVES LEAVES_END LEAF_COUNT VIEWS VIEWS_END VIEW_COUNT"
 ).split()
 # HELD is how often the caller holds the lock of flushes: once where the card is shared. WEAK is a
-# weak reference to the plan.
+# weak reference to the plan. FRAMES is how many tensors enter with history; IMPORTS are the bases
+# that earlier programs have saved, which may be the memory of one that is written. FRAME is what is
+# made of the run as history, where that is still needed (TRACE and what follows, see `new_frames`;
+# a TRACE of 0: it is not).
 # A lot of memory for the results: the words that say that it is free, what is handed out of it, and
 # the program's table with its addresses. Any one will do.
 LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE LOT_LATE LOT_LATE_END".split()
@@ -70,10 +76,12 @@ FLOATS, INTEGERS = 0, 1  # kinds of run-time numbers
 # what is MADE for it are storages of so many bytes, whose addresses go to places of its table.
 # Results that are made when somebody looks (`flambeau.record.late`) have storages of their own in
 # each run. Words of one: where its result's entry has it, its maker, the two that it is made of.
-# Words of a result's entry: its tensor's number, its storage; of a family's: its tensor's number,
-# what it begins as, its origin, and what is made; of a write's: the base, how often it was written,
-# how often of these silently, and the two counts that are made.
-FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS, MADE_WORDS, LATE_WORDS = 2, 4, 5, 2, 4
+# Words of a result's entry: its tensor's number (-1: it is kept for a backward pass alone), its
+# storage; of a family's: its tensor's number, what it begins as, its origin, what is made, and of
+# an origin in the run's own frame the value there, whether the family's gradient passes that, and
+# what is made (a value of 0: it is that of all runs); of a write's: the base, how often it was
+# written, how often of these silently, and the two counts that are made.
+FRESH_WORDS, FAMILY_WORDS, WRITE_WORDS, MADE_WORDS, LATE_WORDS = 2, 7, 5, 2, 4
 
 
 # ---- functions on words --------------------------------------------------------------------------
@@ -122,12 +130,12 @@ def replay(_: int, args: int, count: int) -> Any:
     put(rec + at.RECORDING_DONE, given.TRUE)
     put(rec + at.RECORDING_RAN, given.TRUE)
     put(rec + at.RECORDING_TAKEN, given.TRUE)
-    put(rec + at.RECORDING_FRAMES, given.EMPTY)
     put(rec + at.RECORDING_CUTS, given.EMPTY)
     # Those that may call Python code when they are let go come last.
     plan = replaced(rec + at.RECORDING_PLAN, word[card + at.PLAN])
     trace = replaced(rec + at.RECORDING_TRACE, given.NONE)
     state = replaced(rec + at.RECORDING_STATE, given.DEAD)
+    frames = replaced(rec + at.RECORDING_FRAMES, given.EMPTY)
     scalars = replaced(rec + at.RECORDING_SCALARS, given.CLOSED)
     bases = replaced(rec + at.RECORDING_BASES, given.CLOSED)
     handles = replaced(rec + at.RECORDING_HANDLES, given.CLOSED)
@@ -136,6 +144,7 @@ def replay(_: int, args: int, count: int) -> Any:
     release(plan)
     release(trace)
     release(state)
+    release(frames)
     release(scalars)
     release(bases)
     release(handles)
@@ -184,7 +193,6 @@ def as_written(card: int, rec: int) -> Any:
     """Whether all is as the card says; nothing but the block of run-time numbers changes."""
     if (
         word[rec + at.RECORDING_TAKEN] != given.FALSE
-        or word[rec + at.RECORDING_FRAMES] != given.EMPTY
         or word[rec + at.RECORDING_CUTS] != given.EMPTY
         or word[card + at.RAN] == word[card + at.MOST]
         or word[given.ERA] != word[card + at.ERA]
@@ -204,6 +212,16 @@ def as_written(card: int, rec: int) -> Any:
         return 0
     if not counted(word[card + at.COUNTS], word[rec + at.RECORDING_HANDLES]):
         return 0
+    frames = word[rec + at.RECORDING_FRAMES]
+    if frames == given.EMPTY:
+        if word[card + at.FRAMES] != 0:
+            return 0
+    elif word[frames + at.TYPE] != given.LIST or word[frames + at.LENGTH] != word[card + at.FRAMES]:
+        return 0
+    if not parted(card, bases):
+        return 0
+    if word[card + at.TRACE] != 0 and not views_known(card, rec):
+        return 0
     base = word[bases + at.ITEMS]
     end = base + 8 * word[card + at.BASES]
     while base != end:
@@ -218,10 +236,26 @@ def as_written(card: int, rec: int) -> Any:
     word[card + at.LOT] = lot
     pair = word[lot + at.LOT_FRESH]
     while pair != word[lot + at.LOT_FRESH_END]:
-        if not untouched(item(word[rec + at.RECORDING_HANDLES], word[pair])):
+        if word[pair] >= 0 and not untouched(item(word[rec + at.RECORDING_HANDLES], word[pair])):
             return 0
         pair += 16
     return numbers_taken(card, word[scalars + at.ITEMS])
+
+
+def parted(card: int, bases: int) -> Any:
+    """Whether no memory that was saved is written here: compiled code takes different bases for
+    different memory.
+    """
+    imported = word[card + at.IMPORTS]
+    while imported != word[card + at.IMPORTS_END]:
+        storage = word[item(bases, word[imported]) + at.FIRST_ELEMENT]
+        entry = word[card + at.WRITES]
+        while entry != word[card + at.WRITES_END]:
+            if word[item(bases, word[entry]) + at.FIRST_ELEMENT] == storage:
+                return 0
+            entry += 8 * at.WRITE_WORDS
+        imported += 8
+    return 1
 
 
 def free_lot(card: int) -> Any:
@@ -241,8 +275,8 @@ def free_lot(card: int) -> Any:
 
 
 def counted(counts: int, handles: int) -> Any:
-    """Whether a list has as many elements as the first word says, with reference counts as the
-    following.
+    """Whether a list has as many elements as the first word says, and alone holds those of which
+    the following say so.
     """
     if word[handles + at.TYPE] != given.LIST or word[handles + at.LENGTH] != word[counts]:
         return 0
@@ -250,7 +284,10 @@ def counted(counts: int, handles: int) -> Any:
     end = place + 8 * word[counts]
     while place != end:
         counts += 8
-        if word[word[place]] != word[counts]:
+        alone = 0
+        if word[word[place]] == 1:
+            alone = 1
+        if alone != word[counts]:
             return 0
         place += 8
     return 1
@@ -331,14 +368,19 @@ def made_ready(card: int, rec: int) -> Any:
         return 0
     entry = word[lot + at.LOT_FRESH]
     while entry != word[lot + at.LOT_FRESH_END]:
-        if not with_memory(item(handles, word[entry])):
+        if word[entry] >= 0 and not with_memory(item(handles, word[entry])):
             return 0
         entry += 8 * at.FRESH_WORDS
+    if word[card + at.TRACE] != 0 and not frame_made(card, rec):
+        return 0
     entry = word[card + at.FAMILIES]
     while entry != word[card + at.FAMILIES_END]:
         word[entry + 24] = new_family(word[entry + 8], item(handles, word[entry]))
-        if word[entry + 24] == 0:
+        word[entry + 48] = origin_made(card, entry)
+        if word[entry + 24] == 0 or word[entry + 48] == 0:
             return 0
+        if word[word[entry + 24] + at.FAMILY_SOURCE] != given.NONE and word[card + at.TRACE] != 0:
+            put(word[entry + 24] + at.FAMILY_FRAME, word[card + at.FRAME])
         entry += 8 * at.FAMILY_WORDS
     return writes_counted(card, rec)
 
@@ -430,9 +472,12 @@ def late_storage(maker: int, first: int, second: int) -> Any:
 
 
 def let_go(card: int) -> Any:
-    """Gives up the storages of new memory, and of late results, which the tensors have, if any
-    do.
+    """Gives up the frame, the storages of new memory, and of late results, which the tensors have,
+    if any do.
     """
+    frame = word[card + at.FRAME]
+    word[card + at.FRAME] = 0
+    release(frame)
     lot = word[card + at.LOT]
     if lot == 0:
         return 0
@@ -459,8 +504,11 @@ def unmake(card: int) -> Any:
     entry = word[card + at.FAMILIES]
     while entry != word[card + at.FAMILIES_END]:
         family = word[entry + 24]
+        origin = word[entry + 48]
         word[entry + 24] = 0
+        word[entry + 48] = 0
         release(family)
+        release(origin)
         entry += 8 * at.FAMILY_WORDS
     entry = word[card + at.WRITES]
     while entry != word[card + at.WRITES_END]:
@@ -540,15 +588,18 @@ def hand_out(card: int, rec: int) -> Any:
     lot = word[card + at.LOT]
     entry = word[lot + at.LOT_FRESH]
     while entry != word[lot + at.LOT_FRESH_END]:
-        set_attribute(item(handles, word[entry]), given.STORAGE_NAME, word[entry + 8])
+        if word[entry] >= 0:
+            set_attribute(item(handles, word[entry]), given.STORAGE_NAME, word[entry + 8])
         entry += 8 * at.FRESH_WORDS
     entry = word[card + at.FAMILIES]
     while entry != word[card + at.FAMILIES_END]:
         tensor = item(handles, word[entry])
-        set_attribute(tensor, given.ORIGIN_NAME, word[entry + 16])
+        set_attribute(tensor, given.ORIGIN_NAME, word[entry + 48])
         set_attribute(tensor, given.FAMILY_NAME, word[entry + 24])
-        release(word[entry + 24])  # the tensor's
+        release(word[entry + 24])  # the tensor's, as the other is
+        release(word[entry + 48])
         word[entry + 24] = 0
+        word[entry + 48] = 0
         entry += 8 * at.FAMILY_WORDS
     entry = word[card + at.WRITES]
     while entry != word[card + at.WRITES_END]:
@@ -572,11 +623,11 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 INLINED = (
     times_held, new_recording,
-    as_written, free_lot, counted, untouched, with_memory, with_attribute,
+    as_written, parted, free_lot, counted, untouched, with_memory, with_attribute,
     numbers_taken, made_ready, new_family, new_storage, storage_of, without_memory, spare_made,
     late_made, late_storage, let_go, sum_of,
     writes_counted, unmake, fill, run_briefly, run_for_long, now, hand_out, set_attribute,
-    *SHARED,
+    *new_frames.INLINED, *SHARED,
 )  # fmt: skip
 
 
@@ -606,6 +657,8 @@ def native() -> Any:
         LATE=LateStorage,
         MINUS_ONE=-1,
         **NAMES,
+        **new_frames.NAMES,
+        **new_frames.CLASSES,
     )
     given["GENERAL_LOOKUP"] = words.general_lookup()
     given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
@@ -634,13 +687,19 @@ def _numbers() -> dict[str, int]:
         (Buffer, "BUFFER", words.public(Buffer)),
         (LateStorage, "LATE", LateStorage.__slots__),
         (Results, "RESULTS", ("seals",)),
+        (Family, "FAMILY", ("changes", "frame", "source")),
+        new_frames.SLOTS,
     )
+    handles: Any = recorder.handle_class()
+    for name in ("_family", "_frames"):
+        place = 0 if found["LOOKUP"] else words.place_of_value(handles, name)
+        found["PLACE_" + name.upper()] = 8 * place
     found |= words.lock_places(threading.RLock())
     found |= {name: 8 * number for number, name in enumerate(FIELDS)}
     found |= {name: 8 * number for number, name in enumerate(LOT_FIELDS)}
     found |= {"LOT_WORDS": len(LOT_FIELDS)}
     found |= {"FRESH_WORDS": FRESH_WORDS, "FAMILY_WORDS": FAMILY_WORDS, "WRITE_WORDS": WRITE_WORDS}
-    found |= {"MADE_WORDS": MADE_WORDS, "LATE_WORDS": LATE_WORDS}
+    found |= {"MADE_WORDS": MADE_WORDS, "LATE_WORDS": LATE_WORDS} | new_frames.NUMBERS
     found |= {
         "RUNS": RUNS,
         "EVENTS": EVENTS,
@@ -648,7 +707,7 @@ def _numbers() -> dict[str, int]:
         "TICKS": TICKS,
         "MANY": MANY,
     }
-    found["DICT"] = words.place_of_dictionary(recorder.handle_class())
-    found["BEHIND"] = words.place_of_values(recorder.handle_class())
+    found["DICT"] = words.place_of_dictionary(handles)
+    found["BEHIND"] = words.place_of_values(handles)
     found["CLOCK_WRITES"] = int(hasattr(ctypes.pythonapi, "PyTime_PerfCounterRaw"))  # 3.13
     return found | {"INTEGERS": INTEGERS}

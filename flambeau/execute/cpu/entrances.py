@@ -37,8 +37,8 @@ class Entrances(NamedTuple):
     """(address, end): the first of the pairs (address of a word, what it was) whose word is no
     longer that; `end` where all still are. Stops there, so a pair may rest on those before it."""
     held_as: HeldAs
-    """(list, address): 1 where it is as long as the word there says, and each element begins with
-    the next word (its reference count, see `flambeau.record.words`), else 0."""
+    """(list, address): 1 where it is as long as the word there says, and of each element the next
+    word says rightly whether the list alone holds it (1) or not (0), else 0."""
 
 
 class _MethodDef(ctypes.Structure):
@@ -164,7 +164,10 @@ def held_as(_: int, args: int, count: int) -> Any:
     end = item + 8 * length
     while item != end:
         counts += 8
-        if word[word[item]] != word[counts]:
+        alone = 0
+        if word[word[item]] == 1:
+            alone = 1
+        if alone != word[counts]:
             return api.PyLong_FromVoidPtr(0)
         item += 8
     return api.PyLong_FromVoidPtr(1)

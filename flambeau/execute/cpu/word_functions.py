@@ -39,8 +39,8 @@ call: Any = None
 
 # Functions of the C interface that give an int and not a word.
 GIVE_INT = frozenset(
-    "PyErr_BadArgument PyGC_Disable PyGC_Enable PyList_Append PyObject_GenericSetAttr "
-    "PyTime_PerfCounterRaw".split()
+    "PyDict_SetItem PyErr_BadArgument PyGC_Disable PyGC_Enable PyList_Append "
+    "PyObject_GenericSetAttr PyTime_PerfCounterRaw".split()
 )
 # Those that take a float64, whose bits the word is.
 TAKE_DOUBLE = frozenset(["PyFloat_FromDouble"])
