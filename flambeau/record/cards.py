@@ -36,10 +36,10 @@ class Card:
         self.seals = plan.results.seals
         self.ran = 0
         kinds = [FLOATS if d.kind == "f" else INTEGERS for d in native.program.scalars]
-        patterns = [_pattern(family, plan.spent_frame) for family in plan.families]
-        families = [
-            _words_of_family(family, pattern) for family, pattern in zip(plan.families, patterns)
-        ]
+        new = [family for family in plan.families if family.alone]
+        patterns = [_pattern(family, plan.spent_frame) for family in new]
+        families = [_words_of_family(family, pattern) for family, pattern in zip(new, patterns)]
+        staying = [pair for family in plan.families if not family.alone for pair in family.pairs()]
         silenced = dict(plan.silenced)
         writes = [(base, count, silenced.get(base, 0), 0, 0) for base, count in plan.counted]
         known = self.seals if plan.results.sizes else (plan.results.lot,)
@@ -47,7 +47,7 @@ class Card:
         lots = [numbers for numbers, _ in found]
         spare = _spare(plan) if with_spare(plan) else None
         entries: dict[str, Any] = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
-        entries["IMPORTS"] = list(plan.imported)
+        entries |= {"IMPORTS": list(plan.imported), "STAYING": staying}
         history, freed = _history(plan)
         entries |= history
         lists = [np.array(rows or [0], np.int64) for rows in (kinds, *entries.values())]
@@ -239,10 +239,13 @@ def replayable(plan: Plan) -> bool:
         and _one_by_one(plan)
         and (plan.frame is None or plan.spent_frame is not None or makeable(plan))
         and all(
-            family.alone
-            and (family.origin is not None or plan.spent_frame is None)
-            and (family.flat is None or plan.frame is not None)
-            and any(family.numbers[0] == number for number, _ in plan.fresh)
+            family.stays
+            or (
+                family.alone
+                and (family.origin is not None or plan.spent_frame is None)
+                and (family.flat is None or plan.frame is not None)
+                and any(family.numbers[0] == number for number, _ in plan.fresh)
+            )
             for family in plan.families
         )
     )

@@ -55,12 +55,29 @@ def views_known(card: int, rec: int) -> Any:
         frames = frames_of(tensor)
         if frames == 0:
             return 0
-        if frames != given.NONE:
-            if word[frames + at.TYPE] != given.LIST or word[frames + at.LENGTH] > at.MANY_FRAMES:
-                return 0
+        if frames != given.NONE and (
+            word[frames + at.TYPE] != given.LIST or word[frames + at.LENGTH] > at.MANY_FRAMES
+        ):
+            return 0
         if word[family_of(tensor) + at.TYPE] != given.FAMILY:
             return 0
         entry += 8 * at.VIEW_WORDS
+    return 1
+
+
+def together(card: int, rec: int) -> Any:
+    """Whether the tensors that shared history before do, with each other."""
+    handles = word[rec + at.RECORDING_HANDLES]
+    entry = word[card + at.STAYING]
+    while entry != word[card + at.STAYING_END]:
+        tensor = item(handles, word[entry])
+        first = item(handles, word[entry + 8])
+        if word[tensor + at.TYPE] != given.TENSOR or word[first + at.TYPE] != given.TENSOR:
+            return 0
+        family = family_of(first)
+        if word[family + at.TYPE] != given.FAMILY or family_of(tensor) != family:
+            return 0
+        entry += 16
     return 1
 
 
@@ -79,7 +96,10 @@ def frames_of(tensor: int) -> Any:
 
 def family_of(tensor: int) -> Any:
     """A tensor's family, borrowed; None where it has none of its own."""
-    found = attribute(attributes_of(tensor), at.PLACE__FAMILY, given.FAMILY_NAME)
+    attributes = attributes_of(tensor)
+    found = 0
+    if attributes != 0:
+        found = attribute(attributes, at.PLACE__FAMILY, given.FAMILY_NAME)
     if found == 0:
         found = given.NONE
     return found
@@ -243,8 +263,8 @@ def origin_made(card: int, entry: int) -> Any:
 
 
 INLINED = (
-    views_known, frames_of, family_of, frame_made, leaves_listed, kept, storage_at, offset_at,
-    viewed, by_reference, noted, origin_made,
+    views_known, together, frames_of, family_of, frame_made, leaves_listed, kept, storage_at,
+    offset_at, viewed, by_reference, noted, origin_made,
 )  # fmt: skip
 
 

@@ -113,6 +113,7 @@ class FamilySpec:
         "numbers",
         "origin",
         "origins",
+        "stays",
     )
 
     def __init__(
@@ -138,8 +139,14 @@ class FamilySpec:
         bare = flat is None and not origins
         joins = len(numbers) > 1 or bool(entered) or not base == leaf == -1
         self.alone = not joins and (bare or flat is not None)
+        # The tensors have entered with the history that they share, and go on with that.
+        self.stays = bare and base >= 0 and leaf < 0 and set(numbers).issubset(entered)
         # That one's origin in the frame of all runs.
         self.origin: Any = [None] if bare else None
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Those that have entered, each with the first of them."""
+        return [(number, self.entered[0]) for number in self.entered]
 
     def join_alone(self, rec: Recording, frame: Any) -> None:
         """`join` where the family has one member and the frame is that of all runs."""
@@ -168,8 +175,9 @@ class FamilySpec:
             if self.first >= 0:
                 family.base = reference_to(rec.handles[self.first])
         for number in self.numbers:
-            rec.handles[number]._family = family
-            family.add(rec.handles[number])
+            if rec.handles[number]._family is not family:
+                rec.handles[number]._family = family
+                family.add(rec.handles[number])
         if self.leaf >= 0:
             family.leaf = rec.handles[self.leaf]
         if self.flat is not None:

@@ -50,7 +50,7 @@ from flambeau.execute.cpu.word_functions import api, at, call, given, word
 from flambeau.record import new_frames, words
 from flambeau.record.handle import Family
 from flambeau.record.late import LateStorage
-from flambeau.record.new_frames import frame_made, origin_made, views_known
+from flambeau.record.new_frames import frame_made, origin_made, together, views_known
 from flambeau.record.new_objects import new_family, new_storage, storage_of, without_memory
 from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
 from flambeau.record.result_memory import Results
@@ -61,13 +61,14 @@ FIELDS = (
     "PLAN RESULTS SEALS LOTS LOTS_END LOT COUNTS BASES SCALARS KINDS BLOCK PROGRAM ERA "
     "THREAD FAMILIES FAMILIES_END WRITES WRITES_END DEPTH CODE RAN MOST NOW SPARE MADE MADE_END "
     "HELD CLOCK EARLY WEAK FRAMES IMPORTS IMPORTS_END FRAME TRACE FREED KEPT KEPT_END "
-    "LEAVES LEAVES_END LEAF_COUNT VIEWS VIEWS_END VIEW_COUNT"
+    "LEAVES LEAVES_END LEAF_COUNT VIEWS VIEWS_END VIEW_COUNT STAYING STAYING_END"
 ).split()
 # HELD is how often the caller holds the lock of flushes: once where the card is shared. WEAK is a
 # weak reference to the plan. FRAMES is how many tensors enter with history; IMPORTS are the bases
-# that earlier programs have saved, which may be the memory of one that is written. FRAME is what is
-# made of the run as history, where that is still needed (TRACE and what follows, see `new_frames`;
-# a TRACE of 0: it is not).
+# that earlier programs have saved, which may be the memory of one that is written; STAYING are
+# pairs of tensors that share history already, and go on doing so. FRAME is what is made of the run
+# as history, where that is still needed (TRACE and what follows, see `new_frames`; a TRACE of 0: it
+# is not).
 # A lot of memory for the results: the words that say that it is free, what is handed out of it, and
 # the program's table with its addresses. Any one will do.
 LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE LOT_LATE LOT_LATE_END".split()
@@ -218,7 +219,7 @@ def as_written(card: int, rec: int) -> Any:
             return 0
     elif word[frames + at.TYPE] != given.LIST or word[frames + at.LENGTH] != word[card + at.FRAMES]:
         return 0
-    if not parted(card, bases):
+    if not parted(card, bases) or not together(card, rec):
         return 0
     if word[card + at.TRACE] != 0 and not views_known(card, rec):
         return 0
