@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.autograd.known_passes import Entering
 from flambeau.record import recorder
 from flambeau.record.backward import FRAME_BACKWARD
 from flambeau.record.chain import (
@@ -113,11 +114,15 @@ def _record(
     replaced: list[tuple[Any, tuple[Any, ...]]],
 ) -> tuple[Done | Cut, list[Any]]:
     """Records the pass through one program: what it was, and its new tensors."""
+    have = [totals[id(leaf)][1] if id(leaf) in totals else None for leaf in frame.leaves]
+    entering = Entering(frame, entries, have, retain_graph)
+    found = entering.known(frame)
+    if found is not None:
+        return found
     codes = {id(code): number for number, code in enumerate(frame.cuts)}
     known = [((0, codes[id(code)]), given) for code, given in replaced if id(code) in codes]
     values = tuple(value for value, _ in entries)
     cotangents = [tensor for _, tensor in entries]
-    have = [totals[id(leaf)][1] if id(leaf) in totals else None for leaf in frame.leaves]
     link = link_of(frame)
     while True:
         rec = recorder.LOCAL.rec
@@ -131,9 +136,12 @@ def _record(
         except recorder.Flushed:
             continue
         try:
-            return state.extra, commit_pass(rec, state, [frame])
+            made = commit_pass(rec, state, [frame])
         except recorder.Flushed:
             continue
+        if isinstance(state.extra, Done):
+            entering.remember(state)
+        return state.extra, made
 
 
 def commit_pass(rec: Any, state: Any, frames: list[Frame]) -> list[Any]:

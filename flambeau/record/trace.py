@@ -76,6 +76,8 @@ class Trace:
         self.views: dict[Value, int] = {}  # what tensors that are views show, with their history
         self.silenced = False  # whether something was written through `x.data`
         self.freed: set[Value] = set()
+        # Passes through the program that ran here: where they lead (see `autograd.known_passes`).
+        self.passes: dict[Any, Any] = {}
         self.marks: list[int] = []  # where in the order of values each event begins
         self.cuts: list[
             tuple[Value, tuple[Value | None, ...] | None]
