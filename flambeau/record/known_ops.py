@@ -26,6 +26,8 @@ from flambeau.execute.cpu.references import (
     replaced,
 )
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
+from flambeau.record import known_history
+from flambeau.record.known_history import with_history
 
 # ---- functions on words --------------------------------------------------------------------------
 
@@ -113,10 +115,10 @@ def number_of(rec: int, tensor: int) -> Any:
 
 
 def entered(rec: int, tensor: int) -> Any:
-    """`entering.enter` of a tensor without history, whose storage no pending recording has."""
+    """`entering.enter` of a tensor whose storage no pending recording has."""
     storage = without_history(rec, tensor)
     if storage == 0:
-        return 0
+        return with_history(rec, tensor)
     other = word[storage + at.STORAGE_RECORDING]
     meta = word[tensor + at.HANDLE__META]
     before = word[rec + at.RECORDING_STATE]
@@ -458,4 +460,5 @@ INLINED = (
     recorded, part_of_key, is_number, number_of, entered, without_history, family_of, at_hand,
     free_storage, unseen, offset_of, with_base, open_lists, extended, with_results, item_of,
     with_result, appended, shorten, leaf_of, leaves_at_hand,
+    *known_history.INLINED,
 )  # fmt: skip

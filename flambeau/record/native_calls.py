@@ -18,6 +18,7 @@ from flambeau.core.dtypes import DType
 from flambeau.execute.cpu import bounds, entrances, kept_functions, pool
 from flambeau.execute.cpu.entrances import builtins
 from flambeau.execute.cpu.references import SHARED
+from flambeau.ops.value import Value
 from flambeau.record import (
     known_data,
     known_memory,
@@ -65,7 +66,9 @@ RECORDING = (
     (*known_ops.INLINED, *pieces.INLINED),
 )
 # Attributes of tensors; interned, and held.
-ATTRIBUTES = ("_storage", "_offset", "_family", "_grad", "_hooks", "_seen")
+ATTRIBUTES = ("_storage", "_offset", "_family", "_origin", "_grad", "_hooks", "_seen")
+# What is asked of metas.
+META = "at_zero dtype extents numel requires_grad silent steps strides".split()
 HELD: list[Any] = []  # arrays that native code knows by address
 
 
@@ -88,6 +91,8 @@ def plain_calls() -> PlainCalls | None:
 
 
 def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | None:
+    from flambeau.record.history import HISTORY  # of a later file
+
     if not words.known():
         return None
     tensor, parameter = _classes()
@@ -108,7 +113,7 @@ def _builtins(entries: Sequence[Any], inlined: Sequence[Any]) -> list[Any] | Non
     kinds = {name.upper(): getattr(dtypes, name) for name in known_reads.DTYPES}
     given |= words.addresses(
         TENSOR=tensor, PARAMETER=parameter, ARRAY=array, BYTEARRAY=bytearray, MINUS_ONE=-1, ONE=1,
-        TRUTH=dtypes.bool_, **classes, **kinds, **names,
+        TRUTH=dtypes.bool_, HISTORY=HISTORY, **classes, **kinds, **names,
     )  # fmt: skip
     return builtins(entries, (*inlined, *SHARED), numbers, given)
 
@@ -146,8 +151,9 @@ def _numbers(classes: tuple[Any, ...]) -> dict[str, int]:
         (Buffer, "BUFFER", words.public(Buffer)),
         (State, "STATE", words.public(State)),
         (Handle, "HANDLE", ("_meta", "_rec", "_num")),
-        (Meta, "META", ("dtype", "extents", "numel", "requires_grad", "silent", "strides")),
-        (Family, "FAMILY", ("frame", "leaf", "members", "number", "rec")),
+        (Meta, "META", META),
+        (Family, "FAMILY", words.public(Family)),
+        (Value, "NODE", ("shape",)),
         (DType, "DTYPE", ("itemsize", "numpy")),
     )
     for name in ATTRIBUTES:

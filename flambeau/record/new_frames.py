@@ -237,8 +237,10 @@ def noted(tensor: int, entry: int) -> Any:
     """
     if entry == 0:
         return 0
-    frames = new_reference(frames_of(tensor))
-    if frames == given.NONE:
+    frames = frames_of(tensor)
+    if frames != given.NONE:
+        new_reference(frames)
+    else:
         frames = api.PyList_New(0)
         if frames == 0 or api.PyObject_GenericSetAttr(tensor, given.FRAMES_NAME, frames) < 0:
             release(frames)
