@@ -47,7 +47,7 @@ class Card:
         lots = [numbers for numbers, _ in found]
         spare = _spare(plan) if with_spare(plan) else None
         entries: dict[str, Any] = {"LOTS": lots, "FAMILIES": families, "WRITES": writes}
-        entries |= {"IMPORTS": list(plan.imported), "STAYING": staying}
+        entries |= {"IMPORTS": _imports_of(plan), "STAYING": staying}
         history, freed = _history(plan)
         entries |= history
         lists = [np.array(rows or [0], np.int64) for rows in (kinds, *entries.values())]
@@ -212,6 +212,12 @@ def _history(plan: Plan) -> tuple[dict[str, list[Any]], Any]:
     row_of = {index: 16 * row + 8 for row, (_, index) in enumerate(_results_of(plan))}
     kept, leaves, views = rows_of_frame(spec, row_of)
     return {"KEPT": kept, "LEAVES": leaves, "VIEWS": views}, frozenset(spec.trace.freed)
+
+
+def _imports_of(plan: Plan) -> list[tuple[int, int]]:
+    """The bases that may be the memory of one that is written, and how many bytes are read."""
+    bases = plan.program.bases
+    return [(n, bases[n][1] * bases[n][0].itemsize) for n in plan.imported]
 
 
 def _trace_of(plan: Plan) -> Any:

@@ -47,12 +47,13 @@ from flambeau.execute.cpu.references import (
     values_of,
 )
 from flambeau.execute.cpu.word_functions import api, at, call, given, word
-from flambeau.record import new_frames, words
+from flambeau.record import new_frames, result_lots, words
 from flambeau.record.handle import Family
 from flambeau.record.late import LateStorage
 from flambeau.record.new_frames import frame_made, origin_made, together, views_known
 from flambeau.record.new_objects import new_family, new_storage, storage_of, without_memory
 from flambeau.record.recording import CLOSED, DEAD, ERA, Recording
+from flambeau.record.result_lots import free_lot, late_made, let_go, parted, spare_made
 from flambeau.record.result_memory import Results
 from flambeau.record.statistics import EVENTS, MANY, NANOSECONDS, RUNS, TALLY, TICKS
 from flambeau.record.storage import Buffer, Storage
@@ -65,10 +66,10 @@ FIELDS = (
 ).split()
 # HELD is how often the caller holds the lock of flushes: once where the card is shared. WEAK is a
 # weak reference to the plan. FRAMES is how many tensors enter with history; IMPORTS are the bases
-# that earlier programs have saved, which may be the memory of one that is written; STAYING are
-# pairs of tensors that share history already, and go on doing so. FRAME is what is made of the run
-# as history, where that is still needed (TRACE and what follows, see `new_frames`; a TRACE of 0: it
-# is not).
+# that earlier programs have saved, which may be the memory of one that is written, with how many
+# bytes of them are read; STAYING are pairs of tensors that share history already, and go on doing
+# so. FRAME is what is made of the run as history, where that is still needed (TRACE and what
+# follows, see `new_frames`; a TRACE of 0: it is not).
 # A lot of memory for the results: the words that say that it is free, what is handed out of it, and
 # the program's table with its addresses. Any one will do.
 LOT_FIELDS = "LOT_FIRST LOT_END LOT_FRESH LOT_FRESH_END LOT_TABLE LOT_LATE LOT_LATE_END".split()
@@ -219,7 +220,7 @@ def as_written(card: int, rec: int) -> Any:
             return 0
     elif word[frames + at.TYPE] != given.LIST or word[frames + at.LENGTH] != word[card + at.FRAMES]:
         return 0
-    if not parted(card, bases) or not together(card, rec):
+    if not together(card, rec):
         return 0
     if word[card + at.TRACE] != 0 and not views_known(card, rec):
         return 0
@@ -241,38 +242,6 @@ def as_written(card: int, rec: int) -> Any:
             return 0
         pair += 16
     return numbers_taken(card, word[scalars + at.ITEMS])
-
-
-def parted(card: int, bases: int) -> Any:
-    """Whether no memory that was saved is written here: compiled code takes different bases for
-    different memory.
-    """
-    imported = word[card + at.IMPORTS]
-    while imported != word[card + at.IMPORTS_END]:
-        storage = word[item(bases, word[imported]) + at.FIRST_ELEMENT]
-        entry = word[card + at.WRITES]
-        while entry != word[card + at.WRITES_END]:
-            if word[item(bases, word[entry]) + at.FIRST_ELEMENT] == storage:
-                return 0
-            entry += 8 * at.WRITE_WORDS
-        imported += 8
-    return 1
-
-
-def free_lot(card: int) -> Any:
-    """A lot whose words are what they were; 0 where there is none."""
-    lot = word[card + at.LOTS]
-    while lot != word[card + at.LOTS_END]:
-        pair = word[lot + at.LOT_FIRST]
-        end = word[lot + at.LOT_END]
-        while pair != end:
-            if word[word[pair]] != word[pair + 8]:
-                break
-            pair += 16
-        if pair == end:
-            return lot
-        lot += 8 * at.LOT_WORDS
-    return 0
 
 
 def counted(counts: int, handles: int) -> Any:
@@ -362,6 +331,8 @@ def numbers_taken(card: int, place: int) -> Any:
 def made_ready(card: int, rec: int) -> Any:
     """Makes what is going to be handed out; 0 where there is no memory for it."""
     handles = word[rec + at.RECORDING_HANDLES]
+    if not parted(card, word[rec + at.RECORDING_BASES]):
+        return 0
     lot = word[card + at.LOT]
     if lot == word[card + at.SPARE] and not spare_made(card, lot):
         return 0
@@ -416,87 +387,6 @@ def sum_of(number: int, more: int) -> Any:
     if before == -1:
         return 0
     return api.PyLong_FromLongLong(before + more)
-
-
-def spare_made(card: int, lot: int) -> Any:
-    """Makes the storages of the lot of new memory; 0 where there is none."""
-    entry = word[lot + at.LOT_FRESH]
-    row = word[card + at.MADE]
-    while row != word[card + at.MADE_END]:
-        storage = new_storage(word[row])
-        if storage == 0:
-            return 0
-        word[entry + 8] = storage
-        address = word[word[storage + at.STORAGE_BUFFER] + at.BUFFER_ADDRESS]
-        word[word[row + 8]] = api.PyLong_AsVoidPtr(address)
-        entry += 8 * at.FRESH_WORDS
-        row += 8 * at.MADE_WORDS
-    return 1
-
-
-def late_made(card: int, lot: int) -> Any:
-    """Makes the storages of late results; 0 where there is no memory."""
-    run = api.PyLong_FromLongLong(word[given.TALLY + 8 * at.RUNS])
-    if run == 0:
-        return 0
-    row = word[lot + at.LOT_LATE]
-    while row != word[lot + at.LOT_LATE_END]:
-        storage = late_storage(word[row + 8], word[row + 16], word[row + 24])
-        if storage == 0:
-            release(run)
-            return 0
-        word[storage + at.LATE__PLAN] = new_reference(word[card + at.WEAK])
-        word[storage + at.LATE__RUN] = new_reference(run)
-        word[word[row]] = storage
-        row += 8 * at.LATE_WORDS
-    release(run)
-    return 1
-
-
-def late_storage(maker: int, first: int, second: int) -> Any:
-    """A storage that a maker makes of two others when somebody asks for its memory; 0 where there
-    is no memory. It still has no plan and no run.
-    """
-    storage = api.PyType_GenericAlloc(given.LATE, 0)
-    operands = api.PyTuple_New(2)
-    if storage == 0 or operands == 0:
-        release(storage)
-        release(operands)
-        return 0
-    word[operands + at.FIRST_ELEMENT] = new_reference(first)
-    word[operands + at.FIRST_ELEMENT + 8] = new_reference(second)
-    without_memory(storage)
-    word[storage + at.LATE__MAKER] = new_reference(maker)
-    word[storage + at.LATE__OPERANDS] = operands
-    word[storage + at.LATE__COMPILED] = new_reference(given.TRUE)
-    return storage
-
-
-def let_go(card: int) -> Any:
-    """Gives up the frame, the storages of new memory, and of late results, which the tensors have,
-    if any do.
-    """
-    frame = word[card + at.FRAME]
-    word[card + at.FRAME] = 0
-    release(frame)
-    lot = word[card + at.LOT]
-    if lot == 0:
-        return 0
-    row = word[lot + at.LOT_LATE]
-    while row != word[lot + at.LOT_LATE_END]:
-        storage = word[word[row]]
-        word[word[row]] = 0
-        release(storage)
-        row += 8 * at.LATE_WORDS
-    if lot != word[card + at.SPARE]:
-        return 0
-    entry = word[lot + at.LOT_FRESH]
-    while entry != word[lot + at.LOT_FRESH_END]:
-        storage = word[entry + 8]
-        word[entry + 8] = 0
-        release(storage)
-        entry += 8 * at.FRESH_WORDS
-    return 0
 
 
 def unmake(card: int) -> Any:
@@ -624,11 +514,10 @@ def set_attribute(thing: int, name: int, value: int) -> Any:
 
 INLINED = (
     times_held, new_recording,
-    as_written, parted, free_lot, counted, untouched, with_memory, with_attribute,
-    numbers_taken, made_ready, new_family, new_storage, storage_of, without_memory, spare_made,
-    late_made, late_storage, let_go, sum_of,
+    as_written, counted, untouched, with_memory, with_attribute,
+    numbers_taken, made_ready, new_family, new_storage, storage_of, without_memory, sum_of,
     writes_counted, unmake, fill, run_briefly, run_for_long, now, hand_out, set_attribute,
-    *new_frames.INLINED, *SHARED,
+    *new_frames.INLINED, *result_lots.INLINED, *SHARED,
 )  # fmt: skip
 
 
@@ -663,6 +552,7 @@ def native() -> Any:
     )
     given["GENERAL_LOOKUP"] = words.general_lookup()
     given |= {"ERA": address_of(ERA), "TALLY": address_of(TALLY), "RUN": runner().run}
+    given["COPY_MEMORY"] = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
     given["NUM_THREADS"] = ctypes.addressof(NUM_THREADS)
     found = builtins(*functions, given)
     return None if found is None else found[0]

@@ -350,6 +350,30 @@ def test_they_are_native() -> None:
         assert int(TALLY[RUNS]) - before >= 14  # of 8 looks, and 8 programs on the way back
 
 
+def test_a_step_that_writes_what_was_saved_is_native() -> None:
+    with mode("replayed"):
+        w, v = leaf(flambeau, 0, 3, 3), leaf(flambeau, 1, 3, 1)
+        x, update = flambeau.tensor(numbers(2, 4, 3)), flambeau.optim.SGD([w, v], lr=0.01)
+
+        def step() -> float:
+            loss = ((x @ w).tanh() @ v).pow(2).mean()
+            found = float(loss.item())
+            update.zero_grad()
+            loss.backward()
+            update.step()
+            return found
+
+        losses = [step() for _ in range(12)]
+        before = int(TALLY[RUNS])
+        losses += [step() for _ in range(4)]
+        assert int(TALLY[RUNS]) - before == 8
+        with mode("sync"):
+            again = leaf(flambeau, 0, 3, 3), leaf(flambeau, 1, 3, 1)
+            update = flambeau.optim.SGD(again, lr=0.01)
+            w, v = again
+            assert _same([step() for _ in range(16)], losses)
+
+
 def test_passes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     known: list[bool] = []
     plain = known_passes.Entering.known
