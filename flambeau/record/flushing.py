@@ -196,11 +196,14 @@ def settle_elsewhere(tensor: Handle) -> None:
         settle_other(other)
 
 
-def settle_readers(storage: Storage) -> None:
+def settle_readers(storage: Storage, writer: Recording | None = None) -> None:
     """Runs the passes that read the memory as saved, before somebody outside, or a program of
-    another recording (also of another thread, which is run here), writes there.
+    another recording (also of another thread, which is run here), writes there. The `writer` itself
+    gets a copy of what it reads.
     """
     for rec in storage.readers:
+        if rec is writer:
+            continue
         if rec is LOCAL.rec:
             flush()
         elif not rec.done:
@@ -213,7 +216,7 @@ def _settle_readers(plan: Plan, rec: Recording) -> None:
     for base, _, _ in plan.writes:
         storage = rec.bases[base][0]
         if storage.readers:
-            settle_readers(storage)
+            settle_readers(storage, rec)
 
 
 class Shown(Flushed):

@@ -18,7 +18,7 @@ import pytest
 import flambeau
 from flambeau.autograd import known_passes
 from flambeau.execute.cpu import bounds
-from flambeau.record import replay
+from flambeau.record import recording, replay
 from flambeau.record.options import OPTIONS
 from flambeau.record.statistics import RUNS, TALLY
 from tests.programs.modes import mode
@@ -372,6 +372,11 @@ def test_a_step_that_writes_what_was_saved_is_native() -> None:
             update = flambeau.optim.SGD(again, lr=0.01)
             w, v = again
             assert _same([step() for _ in range(16)], losses)
+
+
+def test_so_it_is_beside_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording.THREADS, "several", True)
+    test_a_step_that_writes_what_was_saved_is_native()
 
 
 def test_passes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
