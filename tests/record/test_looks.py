@@ -389,6 +389,7 @@ def test_passes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(known_passes.Entering, "known", watched)
+    monkeypatch.setattr(recording.THREADS, "several", False)
     with mode("replayed"):
         w, x = leaf(flambeau, 0, 3, 3), flambeau.tensor(numbers(1, 2, 3))
         for _ in range(4):
