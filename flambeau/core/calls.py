@@ -148,7 +148,11 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
     if code.co_flags & 4:
         rest = values.get(names[last], ())
     gap = False
-    for name, value, left_out in given:
+    # Convolution layers leave nothing out.
+    above = frame.f_back
+    layer = above is not None and above.f_globals.get("__name__") == "flambeau.nn.modules.conv"
+    for name, value, default in given:
+        left_out = default and not layer
         if name in by_name:
             if not left_out:
                 kwargs[name] = value
@@ -192,6 +196,79 @@ def _values(call: Call) -> Mapping[str, Any]:
     return {**found, **values["kwargs"]}
 
 
+def _attribute_fault(value: Any, attribute: str) -> Exception | None:
+    """What Python says where an operand is asked for a tensor's method and is none."""
+    from flambeau.core import signatures
+
+    kind = signatures.type_word(value)
+    if not hasattr(value, attribute):
+        return AttributeError(f"'{kind}' object has no attribute '{attribute}'")
+    if not callable(getattr(value, attribute)):
+        kind = signatures.type_word(getattr(value, attribute))
+        return TypeError(f"'{kind}' object is not callable")
+    return None
+
+
+def _list_fault(call: Call, step: str, given: Any) -> Exception | None:
+    """Of operands one by one, or (`**`) in a list."""
+    from flambeau.core import signatures
+
+    if step[1] == "*" and len(given) == 1:
+        given = given[0]
+        if not isinstance(given, (tuple, list)):
+            found = signatures.fault("c", call.name, (given,), {})
+            return found or signatures.no_element(0, 0, given)
+    for number, part in enumerate(given):
+        if not signatures.is_tensor(part):
+            return signatures.no_element(number, 0, part)
+    return None
+
+
+_NUMBERS = ("bool", "int64_t", "SymInt", "double", "Scalar")
+
+
+def _form_fault(name: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+    """Of the arguments that bear the names of what a function in C takes."""
+    from flambeau.core import signatures
+
+    for form in signatures.signatures("c", name)[:1]:
+        for place, one in enumerate(form.parameters):
+            value = values.get(one.name, signatures.MISSING)
+            if value is signatures.MISSING or (value is None and one.takes_none):
+                continue
+            if one.kind in _NUMBERS and (
+                one.name == "reduction" or value is defaults.get(one.name)
+            ):
+                continue  # a word here; what Python makes of its own default
+            fits, element = signatures.fits(name, one, place, value)
+            if not fits and one.kind in ("Tensor", "IntArrayRef", "SymIntArrayRef", *_NUMBERS):
+                by_name = one.keyword_only
+                return signatures.wrong(name, one, place, value, by_name, element)
+    return None
+
+
+def _call_fault(step: str, values: Mapping[str, Any]) -> Exception | None:
+    """Of `function(names of arguments)` or `operand.method(names)`: a call by position."""
+    from flambeau.core import signatures
+
+    name, _, names = step[:-1].partition("(")
+    operand, dot, method = name.rpartition(".")
+    if dot:
+        value = values.get(operand)
+        if not signatures.is_tensor(value):
+            return _attribute_fault(value, method)
+    # (A reduction is a number there.)
+    given = [0 if part == "reduction" else values.get(part) for part in names.split(",") if part]
+    return signatures.fault("m" if dot else "f", method if dot else name, given, {})
+
+
+def _reduction_fault(values: Mapping[str, Any]) -> Exception | None:
+    given = values.get("reduction")
+    if isinstance(given, str) or any(values.get(n) is not None for n in ("size_average", "reduce")):
+        return None
+    return ValueError(f"{given} is not a valid value for reduction")
+
+
 def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
     """The first mistake that a function which is Python in PyTorch meets."""
     from flambeau.core import signatures
@@ -199,37 +276,34 @@ def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
     values = _values(call)
     for step in asked:
         name, dot, attribute = step.partition(".")
+        found: Exception | None
         if name[0] == "*":
-            given = values.get(name.strip("*"), ())
-            if name[1] == "*" and len(given) == 1:
-                given = given[0]
-                if not isinstance(given, (tuple, list)):
-                    found = signatures.fault("c", call.name, (given,), {})
-                    return found or signatures.no_element(0, 0, given)
-            for number, part in enumerate(given):
-                if not signatures.is_tensor(part):
-                    return signatures.no_element(number, 0, part)
-            continue
-        if dot:
+            found = _list_fault(call, step, values.get(name.strip("*"), ()))
+        elif step == "reduction":
+            found = _reduction_fault(values)
+        elif step[-1] == ")":
+            found = _call_fault(step, values)
+        elif dot:
             value = values.get(name, signatures.MISSING)
-            if value is signatures.MISSING or signatures.is_tensor(value):
-                continue
-            kind = signatures.type_word(value)
-            if not hasattr(value, attribute):
-                return AttributeError(f"'{kind}' object has no attribute '{attribute}'")
-            if not callable(getattr(value, attribute)):
-                kind = signatures.type_word(getattr(value, attribute))
-                return TypeError(f"'{kind}' object is not callable")
-            continue
-        for form in signatures.signatures("c", name)[:1]:
-            for place, one in enumerate(form.parameters):
-                value = values.get(one.name, signatures.MISSING)
-                if value is signatures.MISSING or (value is None and one.takes_none):
-                    continue
-                fits, element = signatures.fits(name, one, place, value)
-                if not fits and one.kind in ("Tensor", "IntArrayRef", "SymIntArrayRef"):
-                    return signatures.wrong(name, one, place, value, False, element)
+            absent = value is signatures.MISSING or signatures.is_tensor(value)
+            found = None if absent else _attribute_fault(value, attribute)
+        else:
+            found = _form_fault(name, values, _defaults(call))
+        if found is not None:
+            return found
     return None
+
+
+def _defaults(call: Call) -> dict[str, Any]:
+    """The parameters that are None by default."""
+    function = _plain(_function_of(call.frame.f_code))
+    function = call.frame.f_locals.get("function") or function
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
+    given = function.__defaults__ or ()
+    found = dict(zip(names[len(names) - len(given) :], given))
+    found.update(function.__kwdefaults__ or {})
+    return found
 
 
 def misgiven() -> Exception | None:

@@ -90,6 +90,8 @@ def _relu(x: Value) -> Value:
 def _hardtanh(x: Value, low: Any, high: Any) -> Value:
     if x.dtype is dtypes.bool_:
         raise RuntimeError("Bool inputs not supported for hardtanh")
+    if x.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     below, above = (
         constant(number("hardtanh", "min_val", low), x),
         constant(number("hardtanh", "max_val", high), x),
@@ -251,6 +253,8 @@ def _softsign(x: Value) -> Value:
 
 
 def _threshold(x: Value, threshold: Any, value: Any) -> Value:
+    if x.dtype.is_complex:
+        raise not_implemented("threshold_cpu", x.dtype)
     limit = constant(number("threshold", "threshold", threshold), x)
     return el.where(el.le(x, limit), constant(number("threshold", "value", value), x), x)
 

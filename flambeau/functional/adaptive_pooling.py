@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core import dtypes
 from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.neural import (
     column,
@@ -41,10 +42,18 @@ from flambeau.tensor.tensor import Tensor
 
 def _outputs(name: str, x: Value, output_size: Any) -> Shape:
     rank = int(name[-2])
+    if rank > 1 and (output_size is None or isinstance(output_size, float)):
+        raise TypeError(f"object of type '{type(output_size).__name__}' has no len()")
     given = output_size if isinstance(output_size, tuple) else (output_size,) * rank
     if isinstance(output_size, tuple) and rank > 1 and x.ndim <= len(given):
         raise ValueError(f"Input dimension should be at least {len(given) + 1}")
     check_rank(name, x)
+    for place, n in enumerate(given):
+        if n is not None and not hasattr(n, "__index__"):
+            raise TypeError(
+                f"{name}(): argument 'output_size' (position 2) must be tuple of ints, but found "
+                f"element of type {type(n).__name__} at pos {place}"
+            )
     if len(given) != rank:
         if rank == 1:
             raise RuntimeError(
@@ -94,7 +103,7 @@ def _blocks(x: Value, out: Shape, fill: float) -> tuple[Value, Shape]:
 
 def _refuse_whole(name: str, x: Value) -> None:
     """PyTorch's kernels are of floats; that of one dimension is that of two."""
-    if x.dtype.kind in WHOLE:
+    if x.dtype.kind in WHOLE or (x.dtype.is_complex and name != "adaptive_avg_pool3d"):
         kernel = name.replace("1d", "2d")
         raise not_implemented(kernel + "_cpu" if kernel.endswith("3d") else kernel, x.dtype)
 
@@ -131,6 +140,9 @@ def _adaptive_max(name: str, with_indices: bool) -> Callable[[Value, Any], Any]:
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions"
             )
         _refuse_whole(name, x)
+        if 0 in out:
+            nothing = zeros_from(x, x.shape[:-rank] + out)
+            return (nothing, ar.cast(nothing, dtypes.int64)) if with_indices else nothing
         blocks, kernel = _blocks(x, out, lowest(x.dtype))
         g = Geometry(kernel, kernel, (0,) * rank, (1,) * rank, out)
         result = max_pool(blocks, **g.window)
@@ -154,7 +166,7 @@ def _adaptive_avg_function(rank: int) -> Callable[..., Tensor]:
     def pool(input: Tensor, output_size: Any) -> Tensor:
         try:
             size = hashable(output_size)
-            one = rank > 1 and size in (1, (1,) * rank)
+            one = rank > 1 and size.__class__ in (int, tuple) and size in (1, (1,) * rank)
             return unary(whole if one else op, input, (size,))
         except Exception:
             refuse_misgiven()

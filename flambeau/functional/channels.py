@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.dropout import feature_dropout
-from flambeau.functional.neural import ImageOp, unary
+from flambeau.functional.neural import ImageOp, unary, whole
 from flambeau.ops import view
 from flambeau.ops.value import Value
 from flambeau.tensor.tensor import Tensor
@@ -24,6 +25,7 @@ def _check_factor(name: str, x: Value, factor: int, argument: str) -> None:
 
 
 def _pixel_shuffle(x: Value, factor: int) -> Value:
+    factor = whole("pixel_shuffle", "upscale_factor", factor)
     _check_factor("pixel_shuffle", x, factor, "upscale_factor")
     *lead, c, h, w = x.shape
     if c % (factor * factor):
@@ -39,6 +41,7 @@ def _pixel_shuffle(x: Value, factor: int) -> Value:
 
 
 def _pixel_unshuffle(x: Value, factor: int) -> Value:
+    factor = whole("pixel_unshuffle", "downscale_factor", factor)
     _check_factor("pixel_unshuffle", x, factor, "downscale_factor")
     *lead, c, h, w = x.shape
     for what, place, extent in (("height", -2, h), ("width", -1, w)):
@@ -55,6 +58,7 @@ def _pixel_unshuffle(x: Value, factor: int) -> Value:
 
 
 def _channel_shuffle(x: Value, groups: int) -> Value:
+    groups = whole("channel_shuffle", "groups", groups)
     if x.ndim < 3:
         raise RuntimeError(
             f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(x.shape)}"
@@ -80,17 +84,29 @@ CHANNEL_SHUFFLE = ImageOp("channel_shuffle", _channel_shuffle, "ChannelShuffleBa
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """[.., C r^2, H, W] rearranged to [.., C, H r, W r]."""
-    return unary(PIXEL_SHUFFLE, input, (int(upscale_factor),))
+    try:
+        return unary(PIXEL_SHUFFLE, input, (upscale_factor,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """[.., C, H r, W r] rearranged to [.., C r^2, H, W]."""
-    return unary(PIXEL_UNSHUFFLE, input, (int(downscale_factor),))
+    try:
+        return unary(PIXEL_UNSHUFFLE, input, (downscale_factor,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Channels (dimension 1) dealt out in turn to `groups` groups."""
-    return unary(CHANNEL_SHUFFLE, input, (int(groups),))
+    try:
+        return unary(CHANNEL_SHUFFLE, input, (groups,))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 native_channel_shuffle = channel_shuffle

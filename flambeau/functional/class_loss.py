@@ -25,6 +25,7 @@ from flambeau.functional.neural import (
     number,
     record,
     reduced,
+    whole,
     widened,
 )
 from flambeau.functional.options import not_implemented
@@ -120,6 +121,7 @@ def _weighted(loss: Value, w: Value, reduction: str) -> Value:
 
 
 def _nll(x: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int) -> Value:
+    ignore_index = whole("nll_loss_nd", "ignore_index", ignore_index)
     _check_classes(x, target, weight)
     logp = float_operand(x, "nll_loss_out_frame" if x.ndim <= 2 else "nll_loss2d_forward_out_frame")
     loss, w, _ = _nll_parts(logp, target, weight, ignore_index)
@@ -184,7 +186,9 @@ def _cross_entropy(
     x: Value, target: Value, weight: Value | None, reduction: str, ignore_index: int, smoothing: Any
 ) -> Value:
     smoothing = number("cross_entropy", "label_smoothing", smoothing)
-    if not 0 <= smoothing <= 1:
+    ignore_index = whole("cross_entropy_loss", "ignore_index", ignore_index)
+    smoothing = max(smoothing, 0.0)  # as PyTorch does, without a word
+    if not smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing:g}")
     if _by_probability(x, target):
         if not target.dtype.is_floating_point:
@@ -195,7 +199,7 @@ def _cross_entropy(
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
     if not x.ndim:
-        raise ValueError("Expected 1 or more dimensions (got 0)")
+        raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
     if not x.dtype.is_floating_point:
         last = "_lastdim" if x.ndim <= 2 else ""
         raise not_implemented(f"log_softmax{last}_kernel_impl", x.dtype)

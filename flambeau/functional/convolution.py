@@ -24,6 +24,7 @@ from flambeau.functional.neural import (
     hashable,
     not_a_tensor,
     record,
+    refuse_axis,
     sizes,
     ternary,
     unary,
@@ -42,19 +43,26 @@ from flambeau.tensor.tensor import Tensor
 
 
 def _check_linear(x: Value, w: Value, b: Value | None) -> None:
-    if w.ndim not in (1, 2):
+    if not w.ndim:
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and 0D"
+        )
+    if w.ndim > 2:
         raise RuntimeError(f"mat2 must be a matrix, got {w.ndim}-D tensor")
     if b is not None and w.ndim == 1:
         raise RuntimeError("mat2 must be a matrix, got 1-D tensor")
     rows = math.prod(x.shape[:-1])
-    if not x.ndim or x.shape[-1] != w.shape[-1]:
+    if not x.ndim:
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are 0D and {w.ndim}D"
+        )
+    if x.shape[-1] != w.shape[-1]:
         if w.ndim == 1:
             raise RuntimeError(
                 f"size mismatch, got input ({rows}), mat ({rows}x{x.shape[-1]}), vec ({w.shape[0]})"
             )
-        inner = x.shape[-1] if x.ndim else 1
         raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{inner} and "
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and "
             f"{w.shape[1]}x{w.shape[0]})"
         )
     if x.dtype is not w.dtype:
@@ -126,18 +134,25 @@ def linear(
 
 
 def _bilinear(x1: Value, x2: Value, w: Value, b: Value | None) -> Value:
-    if x1.ndim != x2.ndim or x1.shape[:-1] != x2.shape[:-1]:
+    given = {"input1": x1, "input2": x2, "weight": w} | ({} if b is None else {"bias": b})
+    if len({v.dtype for v in given.values()}) > 1:
+        said = ", ".join(f"{name}: {TYPE_NAMES[v.dtype.name]}" for name, v in given.items())
+        raise RuntimeError(f"All tensors must have the same dtype, got {said}")
+    if x1.ndim != x2.ndim:
         raise RuntimeError(
-            f"bilinear(): input dimensions do not match: got {list(x1.shape)} and {list(x2.shape)}"
+            f"bilinear(): input dimensions do not match: got {x1.ndim} and {x2.ndim}"
         )
-    if (x1.shape[-1], x2.shape[-1]) != w.shape[1:]:
-        raise RuntimeError(
-            f"bilinear(): inputs of {x1.shape[-1]} and {x2.shape[-1]} features do not match the "
-            "weight "
-            f"of size {list(w.shape)}"
-        )
-    if not (x1.dtype is x2.dtype is w.dtype):
-        raise RuntimeError("bilinear(): operands must have the same dtype")
+    for place, (n1, n2) in enumerate(zip(x1.shape[:-1], x2.shape[:-1])):
+        if n1 != n2:
+            raise RuntimeError(
+                f"bilinear(): input batch dimensions do not match at dim {place}: got {n1} and {n2}"
+            )
+    for place, x in ((1, x1), (2, x2)):
+        if x.shape[-1:] != w.shape[place : place + 1]:
+            raise RuntimeError(
+                f"bilinear(): input{place} size does not match weight size: got {x.shape[-1]} but "
+                f"expected {w.shape[place]}"
+            )
     rows = math.prod(x1.shape[:-1])
     out, n1, n2 = w.shape
     left = view.reshape(x1, shape=(rows, n1, 1))
@@ -179,18 +194,18 @@ def _matching(given: Any, rank: int, what: str) -> Shape:
 
 
 def _check_operands(name: str, x: Value, w: Value, b: Value | None, rank: int) -> None:
-    if w.ndim != rank + 2:
-        raise RuntimeError(
-            f"{name}: expected a {rank + 2}-dimensional weight, but got weight of size "
-            f"{list(w.shape)}"
-        )
     if x.ndim not in (rank + 1, rank + 2):
         raise RuntimeError(
             f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got "
             "input of "
             f"size: {list(x.shape)}"
         )
-    if b is not None and b.dtype is not x.dtype:
+    if w.ndim != rank + 2:
+        raise RuntimeError(
+            f"Expected {w.ndim}-dimensional input for {w.ndim}-dimensional weight "
+            f"{list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead"
+        )
+    if b is not None and b.dtype is not x.dtype and "transpose" not in name:
         given, wanted = TYPE_NAMES[x.dtype.name], TYPE_NAMES[b.dtype.name]
         raise RuntimeError(f"Input type ({given}) and bias type ({wanted}) should be the same")
     if w.dtype is not x.dtype:
@@ -210,10 +225,31 @@ def _check_numbers(
         raise RuntimeError("negative padding is not supported")
     if min(output_padding, default=0) < 0:
         raise RuntimeError("negative output_padding is not supported")
-    if min(dilation) <= 0:
+    if min(dilation) < 0:
+        raise RuntimeError("dilation should be greater than zero")
+    if not min(dilation):
         raise RuntimeError(f"dilation should be greater than zero, but got {list(dilation)}")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
+
+
+def _refuse_window(what: str, mark: str, given: Shape, least: int = 1) -> None:
+    """RuntimeError unless all extents of a window are at least 1 (or 0)."""
+    if min(given) >= least:
+        return
+    whole = (1, *given) if len(given) == 1 else given
+    axes = ("depth", "height", "width")[-len(whole) :]
+    said = " ".join(f"{mark}_{a}: {n}" for a, n in zip(axes, whole, strict=True))
+    must = "should be greater than zero" if least else "should be non-negative"
+    raise RuntimeError(f"{what} {must}, but got {said}")
+
+
+def _check_window(kernel: Shape, dilation: Shape, padding: Shape, stride: Shape) -> None:
+    """Of unfold and fold."""
+    _refuse_window("kernel size", "kernel", kernel)
+    _refuse_window("dilation", "dilation", dilation)
+    _refuse_window("padding", "pad", padding, 0)
+    _refuse_window("stride", "stride", stride)
 
 
 def _check_channels(x: Value, w: Value, b: Value | None, groups: int, transposed: bool) -> None:
@@ -229,6 +265,8 @@ def _check_channels(x: Value, w: Value, b: Value | None, groups: int, transposed
             f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
             f"but got weight of size [{list(w.shape)}] instead"
         )
+    if 0 in w.shape[2:]:
+        _refuse_window("kernel size", "kernel", w.shape[2:])
     if x.shape[1] != channels:
         given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
         raise RuntimeError(
@@ -334,14 +372,19 @@ def transposed_value(
 ) -> Value:
     """The adjoint of a convolution: x [N, G O, *S] (or unbatched), w [G O, C, *K]."""
     name = f"conv_transpose{rank}d"
-    _check_operands(name, x, w, b, rank)
-    if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64:
+    if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64 and x.ndim == w.ndim:
         raise not_implemented(f"slow_conv_transpose{max(rank, 2)}d_out_cpu", x.dtype)
+    _check_operands(name, x, w, b, rank)
     steps, pads = _matching(stride, rank, "stride"), _matching(padding, rank, "padding")
     extra = _matching(output_padding, rank, "output_padding")
     dilations = _matching(dilation, rank, "dilation")
     _check_numbers(steps, pads, dilations, groups, extra)
     batched = x if x.ndim == rank + 2 else view.reshape(x, shape=(1, *x.shape))
+    if not w.shape[1]:
+        raise RuntimeError(
+            f"non-empty {max(rank, 2)}D or {max(rank, 2) + 2}D weight tensor expected, but got: "
+            f"{list(w.shape)}"
+        )
     _check_channels(batched, w, b, groups, True)
     if any(e >= s and e >= d for e, s, d in zip(extra, steps, dilations, strict=True)):
         raise RuntimeError(_output_padding_error(extra, steps, dilations))
@@ -525,13 +568,16 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = (
 
 
 def _unfold(x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
-    if x.ndim not in (3, 4):
+    if x.ndim < 3:  # the channels are asked for first
+        refuse_axis(1 if x.ndim < 2 else 2, x.ndim)
+    if x.ndim > 4:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
             f"dimensions for input, but got: {list(x.shape)}"
         )
     k, d = sizes(kernel, 2, "kernel_size", "unfold"), sizes(dilation, 2, "dilation", "unfold")
     p, s = sizes(padding, 2, "padding", "unfold"), sizes(stride, 2, "stride", "unfold")
+    _check_window(k, d, p, s)
     blocks = _blocks(x.shape[-2:], k, d, p, s)
     if any(n < 1 for n in blocks):
         raise RuntimeError(
@@ -541,7 +587,7 @@ def _unfold(x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> 
             "must be at "
             "least one."
         )
-    if not x.dtype.is_floating_point and x.dtype is not dtypes.bool_:
+    if x.dtype.kind in WHOLE and x.dtype is not dtypes.bool_:
         raise not_implemented("im2col_out_cpu", x.dtype)
     lead, c = x.shape[:-3], x.shape[-3]
     windows = view.windows(
@@ -570,6 +616,7 @@ def _fold(x: Value, output: Any, kernel: Any, dilation: Any, padding: Any, strid
     k, d = sizes(kernel, 2, "kernel_size", "fold"), sizes(dilation, 2, "dilation", "fold")
     p, s = sizes(padding, 2, "padding", "fold"), sizes(stride, 2, "stride", "fold")
     rows, count = x.shape[-2:]
+    _check_window(k, d, p, s)
     if rows % (k[0] * k[1]):
         raise RuntimeError(
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
@@ -604,7 +651,11 @@ def unfold(
     input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Tensor:
     """Sliding blocks of [N, C, H, W] as columns: [N, C KH KW, blocks]."""
-    return unary(UNFOLD, input, tuple(map(hashable, (kernel_size, dilation, padding, stride))))
+    try:
+        return unary(UNFOLD, input, tuple(map(hashable, (kernel_size, dilation, padding, stride))))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def fold(
@@ -616,8 +667,12 @@ def fold(
     stride: Any = 1,
 ) -> Tensor:
     """The adjoint of unfold: overlapping blocks added up into [N, C, *output_size]."""
-    attributes = (output_size, kernel_size, dilation, padding, stride)
-    return unary(FOLD, input, tuple(map(hashable, attributes)))
+    try:
+        attributes = (output_size, kernel_size, dilation, padding, stride)
+        return unary(FOLD, input, tuple(map(hashable, attributes)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

@@ -88,6 +88,8 @@ def _dropout(
     if p == 1.0:
         result = input * False
     else:
+        if feature and input.ndim < 2:
+            raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
         if input.dtype.is_complex:
             raise not_implemented("bernoulli_scalar_cpu_", input.dtype)
         if not input.dtype.is_floating_point:  # the noise is of the input's dtype

@@ -15,6 +15,7 @@ from flambeau.functional.neural import (
     binary,
     column,
     divided,
+    flag,
     in_place,
     not_a_tensor,
     widened,
@@ -100,6 +101,11 @@ RENORM_ = InplaceOp("embedding_renorm_", _renormed, "EmbeddingRenormBackward0")
 
 def _renorm(weight: Tensor, input: Tensor, max_norm: float | None, norm_type: float) -> None:
     if max_norm is not None:
+        if not isinstance(max_norm, (int, float)):
+            kind = type(max_norm).__name__
+            raise TypeError(
+                f"embedding_renorm_(): argument 'max_norm' (position 3) must be float, not {kind}"
+            )
         with no_grad():
             in_place(RENORM_, weight, (input,), (float(max_norm), float(norm_type)))
 
@@ -143,7 +149,7 @@ def embedding(
             from flambeau.functional.sparse_lookup import rows_of
 
             return rows_of(weight, input, padding_idx)
-        return binary(EMBEDDING, weight, input, (padding_idx, bool(scale_grad_by_freq)))
+        return binary(EMBEDDING, weight, input, (padding_idx, flag(scale_grad_by_freq)))
     return binary(EMBEDDING, weight, input, (padding_idx,))
 
 

@@ -22,6 +22,7 @@ from flambeau.functional.neural import (
     column,
     constant,
     divided,
+    flag,
     floating,
     named,
     not_a_tensor,
@@ -75,15 +76,41 @@ def _bce_second_cotangents(g: Value, ct: Value, x: Value, t: Value) -> tuple[Val
     return g * (x - t) / square, g * ct * curve, el.neg(g * ct) / square
 
 
+def _expanded_weight(weight: Value, target: Value) -> Value:
+    """A weight in the shape of the targets."""
+    for place in range(1, min(weight.ndim, target.ndim) + 1):
+        given, wanted = weight.shape[-place], target.shape[-place]
+        if given != wanted and 1 not in (given, wanted):
+            raise RuntimeError(
+                f"Attempting to broadcast a dimension of length {given} at {-place}! Mismatching "
+                f"argument at index 1 had torch.Size({list(weight.shape)}); but expected shape "
+                f"should be broadcastable to {list(target.shape)}"
+            )
+    return _within(weight, target)
+
+
+def _within(x: Value, target: Value) -> Value:
+    """`x` in the shape of the targets, beyond which it must not reach."""
+    shape = ar.broadcast(x, target)[0].shape
+    if shape != target.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(shape)}"
+        )
+    return ar.expand(x, shape)
+
+
 def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
     """-(t log x + (1 - t) log(1 - x)), logarithms not below -100."""
-    if not x.dtype.is_floating_point:
-        raise not_implemented("binary_cross_entropy", x.dtype)
+    if weight is not None:
+        weight = _expanded_weight(weight, target)
     for other in (target, weight):
         if other is not None and other.dtype is not x.dtype:
             raise RuntimeError(
                 f"Found dtype {other.dtype.scalar_name} but expected {x.dtype.scalar_name}"
             )
+    if not x.dtype.is_floating_point:
+        raise not_implemented("binary_cross_entropy", x.dtype)
     wide, t = widened(x), widened(target)
     plain, plain_t = (source.detach(v) if v.tracked else v for v in (wide, t))
     least = constant(-100.0, plain)
@@ -91,7 +118,7 @@ def _bce(x: Value, target: Value, weight: Value | None, reduction: str) -> Value
     loss = (plain_t - 1.0) * down - plain_t * up
     loss = with_derivative(loss, (wide, t), _bce_cotangents)
     if weight is not None:
-        loss = loss * ar.expand(widened(weight), loss.shape)
+        loss = loss * widened(weight)
     result = ar.cast(reduced(loss, reduction), x.dtype)
     message = "all elements of {} should be between 0 and 1"
     for name, given in (("input", plain), ("target", plain_t)):
@@ -108,14 +135,21 @@ def _bce_logits(
     """(1 - t) x - (1 + (p - 1) t) log sigmoid(x)."""
     if x.dtype.kind in WHOLE:
         raise not_implemented("log_sigmoid_cpu", x.dtype)
+    if target.dtype is dtypes.bool_:
+        SUB.function(1, target)
     if not target.dtype.is_floating_point:
         raise RuntimeError(
             f"result type {x.dtype.scalar_name} can't be cast to the desired output type "
             f"{target.dtype.scalar_name}"
         )
-    left, t, dtype = _same_dtype(x, target, "binary_cross_entropy_with_logits")
+    left, t, _ = _same_dtype(x, target, "binary_cross_entropy_with_logits")
+    if pos_weight is not None:
+        ar.broadcast(pos_weight, target)
     given = [ar.cast(v, left.dtype) if v is not None else None for v in (weight, pos_weight)]
     scale, share = given
+    if scale is not None:
+        scale = _within(scale, left)
+        given[0] = scale
     log_sigmoid = log_sigmoid_value(left)
     if share is not None:
         log_sigmoid = log_sigmoid * ((share - 1.0) * t + 1.0)
@@ -127,7 +161,7 @@ def _bce_logits(
         operands = tuple(ar.expand(v, loss.shape) for v in (left, t))
         cotangents = partial(_bce_logits_cotangents, scale is not None, share is not None)
         loss = with_derivative(loss, (*operands, *there), cotangents)
-    return ar.cast(reduced(loss, reduction), dtype)
+    return ar.cast(reduced(loss, reduction), target.dtype)  # into which PyTorch writes
 
 
 def _bce_logits_cotangents(
@@ -269,7 +303,7 @@ def kl_div(
                 stacklevel=2,
             )
         reduction = chosen_reduction(size_average, reduce, reduction)
-        return binary(KL_DIV, input, target, (reduction, bool(log_target)))
+        return binary(KL_DIV, input, target, (reduction, flag(log_target)))
     except Exception:
         refuse_misgiven()
         raise
@@ -312,40 +346,47 @@ def poisson_nll_loss(
     """The negative log-likelihood of counts with (log) rate input; full adds Stirling's term."""
     try:
         reduction = chosen_reduction(size_average, reduce, reduction)
-        return binary(POISSON, input, target, (reduction, bool(log_input), bool(full), float(eps)))
+        return binary(POISSON, input, target, (reduction, flag(log_input), flag(full), float(eps)))
     except Exception:
         refuse_misgiven()
         raise
 
 
+def _spread(x: Value, variance: Any) -> Value:
+    """A variance that fits the means."""
+    if ar.is_scalar(variance):
+        return ar.as_value(variance, floating(x.dtype))
+    spread: Value = variance
+    if spread.dtype.is_complex:
+        raise not_implemented("lt_cpu", spread.dtype)
+    if spread.shape == x.shape:
+        return spread
+    if spread.shape == x.shape[:-1]:
+        return column(spread, (*spread.shape, 1))
+    if (
+        spread.ndim != x.ndim
+        or sum(b for a, b in zip(x.shape, spread.shape, strict=True) if a != b) != 1
+    ):
+        raise ValueError("var is of incorrect size")
+    return spread
+
+
 def _gaussian(
     x: Value, target: Value, variance: Any, reduction: str, full: bool, eps: float
 ) -> Value:
+    spread = _spread(x, variance)
     difference = SUB.function(x, target)
-    if ar.is_scalar(variance):
-        spread = ar.as_value(variance, floating(x.dtype))
-    else:
-        spread = variance
     if spread.dtype.kind in WHOLE:
         raise RuntimeError(
             "result type Float can't be cast to the desired output type "
             f"{TYPE_NAMES[spread.dtype.name]}"
         )
-    left = difference
-    if spread.shape != left.shape and spread.shape:
-        if spread.shape == left.shape[:-1]:
-            spread = column(spread, (*spread.shape, 1))
-        elif (
-            spread.ndim != left.ndim
-            or sum(b for a, b in zip(left.shape, spread.shape, strict=True) if a != b) != 1
-        ):
-            raise ValueError("var is of incorrect size")
     spread = require(
         spread, ar.ge(spread, 0), error=("ValueError", "var has negative entry/entries")
     )
     clamped = el.maximum(source.detach(spread), constant(eps, spread))
     spread = source.relink(clamped, spread) if spread.tracked else clamped
-    spread = ar.expand(spread, left.shape)
+    spread, difference = ar.broadcast(spread, difference)
     loss = (el.log(spread) + ar.div(difference * difference, spread)) * 0.5
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
@@ -370,12 +411,20 @@ def gaussian_nll_loss(
     """The negative log-likelihood of target under normals (input, var); var is not below eps."""
     try:
         if reduction not in REDUCTIONS:
-            raise ValueError(f"{reduction} is not valid")
+            raise ValueError(reduction + " is not valid")
         if isinstance(var, float) and var < 0:
             raise ValueError("var has negative entry/entries")
+        if not isinstance(var, Tensor):
+            if isinstance(var, (list, tuple, str, dict, set)) or var is None:
+                kind = type(var).__name__
+                message = f"'<' not supported between instances of '{kind}' and 'int'"
+                raise TypeError(message)
+            if not isinstance(input, Tensor):
+                raise not_a_tensor("gaussian_nll_loss", input)
         return record(GAUSSIAN, (input, target, var), (reduction, bool(full), float(eps)))
     except Exception:
-        refuse_misgiven()
+        if isinstance(reduction, str):
+            refuse_misgiven()
         raise
 
 

@@ -16,17 +16,20 @@ from flambeau.functional.neural import (
     chosen_reduction,
     column,
     divided,
+    flag,
     float_operand,
     floating,
     mean,
     named,
+    not_a_tensor,
     number,
     record,
     reduced,
+    refuse_axis,
     widened,
 )
 from flambeau.functional.options import WHOLE, not_implemented
-from flambeau.functional.pointwise import SUB
+from flambeau.functional.pointwise import SUB, negated
 from flambeau.functional.similarity import distance_value
 from flambeau.functional.ternary import CLAMP
 from flambeau.ops import arithmetic as ar
@@ -35,7 +38,7 @@ from flambeau.ops import reduction as rd
 from flambeau.ops import source, view
 from flambeau.ops.randomness import require
 from flambeau.ops.value import Value
-from flambeau.record.events import PureOp
+from flambeau.record.events import PureOp, refuse_cast
 from flambeau.tensor.tensor import Tensor
 
 Flag = bool | None
@@ -61,8 +64,11 @@ def _wide(*operands: Value) -> tuple[list[Value], Any]:
 
 
 def _hinge_embedding(x: Value, target: Value, reduction: str, margin: Any) -> Value:
-    (left, t), dtype = _wide(x, target)
+    dtype = x.dtype
+    left, t = ar.broadcast(widened(x), target)
     zero = ar.zeros_like(left)
+    if dtype is dtypes.bool_:
+        SUB.function(x, x)  # which refuses them
     distance = SUB.function(number("hinge_embedding_loss", "margin", margin), left)
     far = ar.cast(_hinge(ar.cast(distance, left.dtype)), left.dtype)
     loss = el.where(ar.ne(t, 1), far, zero) + el.where(ar.ne(t, -1), left, zero)
@@ -107,8 +113,8 @@ def _cosine_embedding(x1: Value, x2: Value, target: Value, reduction: str, margi
     product = rd.sum_(left * right, axes=(a,))
     squares = [rd.sum_(v * v, axes=(a,)) + 1e-12 for v in (left, right)]
     cosine = product / el.sqrt(squares[0] * squares[1])
+    t, cosine = ar.broadcast(target, cosine)
     zero = ar.zeros_like(cosine)
-    t = ar.expand(target, cosine.shape)
     near = el.where(ar.eq(t, 1), 1.0 - cosine, zero)
     far = el.where(ar.eq(t, -1), _hinge(cosine - number("loss", "margin", margin)), zero)
     return ar.cast(reduced(near + far, reduction), dtype)
@@ -146,6 +152,8 @@ def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin:
             f"{shapes[0]}, input2: {shapes[1]}, target: {shapes[2]} "
         )
     dtype = ar.promoted_dtype(x1, x2, target)
+    if dtypes.bool_ in (x1.dtype, x2.dtype, target.dtype):  # which these refuse
+        negated(target), SUB.function(x1, x2)
     if dtype.kind in WHOLE:  # the difference of which is taken first: unsigned numbers wrap around
         product = ar.mul(ar.neg(target), SUB.function(x1, x2))
         dtype = floating(dtype)
@@ -181,12 +189,17 @@ def margin_ranking_loss(
 
 
 def _soft_margin(x: Value, target: Value, reduction: str) -> Value:
+    """PyTorch computes it in one tensor, of the input's shape and dtype."""
+    if x.dtype is dtypes.bool_:
+        negated(x)  # which refuses it
     (left, t), dtype = _wide(x, target)
-    if dtype.kind in WHOLE:
-        name = dtype.scalar_name
-        message = f"result type Float can't be cast to the desired output type {name}"
-        raise RuntimeError(message)
-    return ar.cast(reduced(el.neg(log_sigmoid_value(t * left)), reduction), dtype)
+    if left.shape != x.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.shape)} doesn't match the broadcast shape "
+            f"{list(left.shape)}"
+        )
+    refuse_cast(dtypes.get_default_dtype() if dtype.kind in WHOLE else dtype, x.dtype)
+    return ar.cast(reduced(el.neg(log_sigmoid_value(t * left)), reduction), x.dtype)
 
 
 SOFT = PureOp("soft_margin_loss", _soft_margin, "SoftMarginLossBackward0")
@@ -353,9 +366,13 @@ def multilabel_margin_loss(
 
 
 def _multilabel_soft(x: Value, target: Value, weight: Value | None, reduction: str) -> Value:
-    (left, t), dtype = _wide(x, target)
-    if x.dtype.kind in WHOLE:
+    if not x.dtype.is_floating_point:
         raise not_implemented("log_sigmoid_cpu", x.dtype)
+    if target.dtype is dtypes.bool_:
+        SUB.function(1, target)  # which refuses it
+    if not x.ndim:
+        refuse_axis(-1, 0)
+    (left, t), dtype = _wide(x, target)
     loss = el.neg(t * log_sigmoid_value(left) + (1.0 - t) * log_sigmoid_value(el.neg(left)))
     if weight is not None:
         loss = loss * ar.cast(weight, loss.dtype)
@@ -378,6 +395,16 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """The mean over classes of -(t log sigmoid(x) + (1 - t) log sigmoid(-x))."""
     try:
+        if not isinstance(input, Tensor):
+            raise not_a_tensor("log_sigmoid", input)
+        if not isinstance(target, (Tensor, int, float)):
+            message = "only integer tensors of a single element can be converted to an index"
+            if not isinstance(target, (list, tuple)):
+                kind = f"{type(target).__module__}.{type(target).__name__}".removeprefix(
+                    "builtins."
+                )
+                message = f"unsupported operand type(s) for *: '{kind}' and 'Tensor'"
+            raise TypeError(message)
         reduction = chosen_reduction(size_average, reduce, reduction)
         return record(MULTILABEL_SOFT, (input, target, weight), (reduction,))
     except Exception:
@@ -432,7 +459,7 @@ def triplet_margin_loss(
         reduction = chosen_reduction(size_average, reduce, reduction)
         if margin <= 0:
             raise ValueError(f"margin must be greater than 0, got {margin}")
-        attributes = (reduction, float(margin), float(p), float(eps), bool(swap))
+        attributes = (reduction, float(margin), float(p), float(eps), flag(swap))
         return record(TRIPLET, (anchor, positive, negative), attributes)
     except Exception:
         refuse_misgiven()

@@ -89,6 +89,8 @@ def _masked_by(scores: Value, mask: Value) -> Value:
 
 def _softmax(x: Value, safe: bool) -> Value:
     """softmax along the last axis; with `safe` a row of -inf alone gives zeros instead of NaN."""
+    if not x.size:
+        return x
     a = x.ndim - 1
     top = rd.max_(source.detach(x) if x.tracked else x, axes=(a,))
     none = ar.eq(top, -math.inf) if safe else None

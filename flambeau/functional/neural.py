@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core import dtypes, errors
+from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.shapes import Strides
@@ -109,6 +110,20 @@ def number(name: str, argument: str, given: Any) -> float:
     raise TypeError(f"{name}(): argument '{argument}' must be Number, not {type(given).__name__}")
 
 
+def flag(given: Any) -> bool:
+    """A truth; what is none is refused in PyTorch's words."""
+    if given.__class__ is not bool:
+        refuse_misgiven()
+    return bool(given)
+
+
+def whole(name: str, argument: str, given: Any) -> int:
+    """A static integer; a TypeError for other numbers and for what is none."""
+    if isinstance(given, float) or not hasattr(given, "__index__"):
+        raise TypeError(f"{name}(): argument '{argument}' must be int, not {type(given).__name__}")
+    return int(given)
+
+
 def hashable(given: Any) -> Any:
     """A list of sizes as a tuple; anything else as it is."""
     return tuple(given) if given.__class__ is list else given
@@ -137,12 +152,21 @@ def sizes(given: Any, rank: int, what: str, op: str) -> Shape:
 def axis(dim: int, ndim: int) -> int:
     """A dimension counted from 0; IndexError out of range."""
     extent = max(ndim, 1)
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
     if not -extent <= dim < extent:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but "
             f"got {dim})"
         )
     return dim % extent
+
+
+def refuse_axis(dim: int, ndim: int) -> None:
+    """IndexError for an axis that there is not, also of a tensor without axes."""
+    if not ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    axis(dim, ndim)
 
 
 # ---- precision ----------------------------------------------------------------------------------

@@ -159,6 +159,8 @@ def _batch_norm_training(
     momentum: Value,
     eps: float,
 ) -> tuple[Value, Value | None, Value | None]:
+    if eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if x.ndim > 1 and x.shape[0] * math.prod(x.shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size "
@@ -187,11 +189,11 @@ def _check_batch_norm(x: Value, w: Value | None, b: Value | None, *running: Valu
     """Checks the operands; returns the number of elements per channel."""
     channels = x.shape[1] if x.ndim > 1 else 0
     mean, variance = running
+    if not x.dtype.is_floating_point and x.ndim > 1:
+        raise not_implemented("batch_norm", x.dtype)
     _check_channels(x, channels, running_mean=mean, running_var=variance, weight=w, bias=b)
     if x.ndim < 2:
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions, but got {x.ndim}")
-    if not x.dtype.is_floating_point:
-        raise not_implemented("batch_norm", x.dtype)
     return x.size // max(channels, 1) if channels else 0
 
 
@@ -432,9 +434,9 @@ def _trailing(parameter: Value | None, x: Value) -> Value | None:
 
 def _layer_norm(x: Value, w: Value | None, b: Value | None, shape: Shape, eps: float) -> Value:
     axes = _check_normalized(x, shape, w, b, "*, ")
+    _mixed(x, w, b)
     if not x.dtype.is_floating_point:
         raise not_implemented("LayerNormKernelImpl", x.dtype)
-    _mixed(x, w, b)
     wide = widened(x)
     centred, _, variance = moments(wide, axes)
     scale = rd.spread(el.rsqrt(variance + eps), wide, axes)
@@ -470,6 +472,10 @@ def layer_norm(
 
 
 def _rms_norm(x: Value, w: Value | None, shape: Shape, eps: float | None) -> Value:
+    if shape and x.ndim < len(shape):
+        raise ValueError(
+            f"Input tensor must have at least {len(shape)} dimensions, but got {x.ndim}"
+        )
     axes = _check_normalized(x, shape, w, None, "*")
     if not x.dtype.is_floating_point:
         raise not_implemented("rms_norm", x.dtype)
@@ -479,8 +485,7 @@ def _rms_norm(x: Value, w: Value | None, shape: Shape, eps: float | None) -> Val
     result = wide * scale
     if w is None:
         return ar.cast(result, x.dtype)
-    dtype = ar.promoted_dtype(x, w)
-    return ar.cast(result * ar.expand(ar.cast(w, result.dtype), result.shape), dtype)
+    return ar.cast(result * ar.expand(ar.cast(w, result.dtype), result.shape), x.dtype)
 
 
 RMS_NORM = PureOp("rms_norm", _rms_norm, "MulBackward0")
@@ -503,6 +508,8 @@ def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: fl
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {x.ndim}")
     n, c = x.shape[:2]
     inner = math.prod(x.shape[2:])
+    if groups < 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {groups}")
     if n * c * inner and n * (c // groups) * inner == 1:
         size = [n * c // groups, groups, *x.shape[2:]]
         raise ValueError(
@@ -521,9 +528,9 @@ def _group_norm(x: Value, w: Value | None, b: Value | None, groups: int, eps: fl
                 "input, but got "
                 f"{name} of shape {list(value.shape)} and input of shape {list(x.shape)}"
             )
+    _mixed(x, w, b)
     if not x.dtype.is_floating_point:
         raise not_implemented("GroupNormKernelImpl", x.dtype)
-    _mixed(x, w, b)
     wide = view.reshape(widened(x), shape=(n, groups, c // groups * inner))
     centred, _, variance = moments(wide, (2,))
     scale = rd.spread(el.rsqrt(variance + eps), wide, (2,))

@@ -19,13 +19,16 @@ from flambeau.functional.neural import (
     ImageOp,
     LineOp,
     column,
+    flag,
     hashable,
     not_a_tensor,
+    refuse_axis,
     sizes,
     unary,
+    whole,
     widened,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
@@ -70,28 +73,61 @@ def by(parts: Shape) -> str:
     return "x".join(map(str, parts))
 
 
+_COUNTS = {2: "two", 3: "three"}
+
+
+def _amounts(given: Any, rank: int, what: str, name: str) -> Shape:
+    """One integer or `rank` of them, and what PyTorch says where there are others."""
+    count = len(given) if isinstance(given, (tuple, list)) else 1
+    if count in (1, rank):
+        return sizes(given, rank, what, name)
+    if name == "avg_pool1d":
+        raise RuntimeError(f"avg_pool1d() argument '{what}' should contain one int (got {count})")
+    if name == "max_pool1d":
+        may = {"kernel_size": "an int, list of ints or", "dilation": "an int, list of ints or"}
+        may |= {"stride": "None, an int, list of ints, or", "padding": "an int, list of ints, or"}
+        verb = f"must be {may[what]} tuple of ints of size 1 but got size {count}"
+        raise RuntimeError(f"max_pool1d() {what} {verb}")
+    must = "must be either" if what == "dilation" else "must either be"
+    if name == "avg_pool3d":
+        must = "must be"
+    omitted = " omitted," if what == "stride" else ""
+    raise RuntimeError(
+        f"{name}: {what} {must}{omitted} a single int, or a tuple of {_COUNTS[rank]} ints"
+    )
+
+
+def _refuse_nothing(kernel: Shape, stride: Shape, dilation: Shape) -> None:
+    """RuntimeError for extents that are not above 0; a line is an image of one row."""
+    names = "HW" if len(kernel) < 3 else "THW"
+    for what, mark, given in (
+        ("kernel size", "k", kernel), ("stride", "d", stride), ("dilation", "dilation", dilation),
+    ):  # fmt: skip
+        if any(n <= 0 for n in given):
+            shown = (1, *given) if len(given) == 1 else given
+            said = " ".join(f"{mark}{a}: {n}" for a, n in zip(names, shown, strict=True))
+            raise RuntimeError(f"{what} should be greater than zero, but got {said}")
+
+
 def _geometry(
     name: str, x: Value, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Geometry:
     """Checked arguments of a pool; RuntimeError in PyTorch's words."""
     rank = int(name[-2])
-    k = sizes(kernel, rank, "kernel_size", name)
-    s = k if stride is None or stride == () else sizes(stride, rank, "stride", name)
-    p, d = sizes(padding, rank, "padding", name), sizes(dilation, rank, "dilation", name)
+    k = _amounts(kernel, rank, "kernel_size", name)
+    s = k if stride is None or stride == () else _amounts(stride, rank, "stride", name)
+    p, d = _amounts(padding, rank, "padding", name), _amounts(dilation, rank, "dilation", name)
     if name == "max_pool1d":
         for what, (n,) in (("kernel_size", k), ("stride", s), ("dilation", d)):
             if n <= 0:
                 raise RuntimeError(f"max_pool1d() {what} must be greater than zero, but got {n}")
     if any(n == 0 for n in s):
         raise RuntimeError("stride should not be zero")
-    if any(n <= 0 for n in (*k, *s, *d)):
-        raise RuntimeError(
-            f"{name}: kernel size, stride and dilation should be greater than zero, but got "
-            f"kernel_size={k}, "
-            f"stride={s}, dilation={d}"
-        )
+    _refuse_nothing(k, s, d)
     for one_p, one_k, one_d in zip(p, k, d, strict=True):
         if one_p < 0:
+            if name == "max_pool1d":
+                raise RuntimeError(f"max_pool1d() padding must be non-negative, but got {one_p}")
             raise RuntimeError(f"pad must be non-negative, but got pad: {one_p}")
         if one_p > ((one_k - 1) * one_d + 1) // 2:
             if name == "max_pool1d":
@@ -158,6 +194,13 @@ def check_rank(name: str, x: Value) -> None:
             "'self' (while "
             "checking arguments for avg_pool1d)"
         )
+    if name == "avg_pool2d":
+        if x.ndim < 3:  # the channels are asked for first
+            refuse_axis(-3, x.ndim)
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, "
+            f"but got:{list(x.shape)}"
+        )
     raise RuntimeError(
         f"non-empty {rank + 1}D or {rank + 2}D (batch mode) tensor expected for input"
     )
@@ -205,6 +248,13 @@ def flat_index(inside: Value, starts: list[Value], g: Geometry, space: Shape) ->
     return flat
 
 
+def _kernel(name: str, with_indices: bool) -> str:
+    """PyTorch's kernel: lines are pooled by a kernel of their own only without indices."""
+    if name == "max_pool1d":
+        return "max_pool2d" if with_indices else "max_pool1d_impl"
+    return name
+
+
 def _max_pool(name: str, with_indices: bool) -> Callable[[Value, Any, Any, Any, Any, bool], Any]:
     rank = int(name[-2])
 
@@ -214,7 +264,7 @@ def _max_pool(name: str, with_indices: bool) -> Callable[[Value, Any, Any, Any, 
         check_rank(name, x)
         g = _geometry(name, x, kernel, stride, padding, dilation, bool(ceil_mode))
         if x.dtype.kind in "bc":
-            raise not_implemented("max_pool", x.dtype)
+            raise not_implemented(_kernel(name, with_indices), x.dtype)
         if rank == 1 and x.dtype.kind == "i" and not with_indices:
             raise not_implemented("max_pool1d_impl", x.dtype)
         padded = _padded(x, g, lowest(x.dtype))
@@ -271,6 +321,8 @@ def _max_pool_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any
         try:
             if not isinstance(input, Tensor):
                 raise not_a_tensor(name, input)
+            if ceil_mode.__class__ is not bool:
+                refuse_misgiven()
             attributes = (kernel_size, stride, padding, dilation, ceil_mode)
             for part in attributes:
                 if part.__class__ is list:
@@ -362,9 +414,10 @@ def _avg_pool(name: str) -> Callable[..., Value]:
     ) -> Value:
         check_rank(name, x)
         g = _geometry(name, x, kernel, stride, padding, 1, bool(ceil_mode))
+        divisor = None if divisor is None else whole(name, "divisor_override", divisor)
         if divisor == 0:
             raise RuntimeError("divisor must be not zero")
-        if x.dtype.kind in WHOLE and x.dtype is not dtypes.int64:
+        if not x.dtype.is_floating_point and x.dtype is not dtypes.int64:
             kernel = "avg_pool3d_out_frame" if name == "avg_pool3d" else "avg_pool2d"
             raise not_implemented(kernel, x.dtype)
         wide = widened(x)
@@ -400,7 +453,9 @@ def avg_pool1d(
 ) -> Tensor:
     """The mean of each window of the last axis."""
     parts = (kernel_size, stride, padding)
-    return unary(AVG_POOL[1], input, (*map(hashable, parts), ceil_mode, count_include_pad, None))
+    return unary(
+        AVG_POOL[1], input, (*map(hashable, parts), flag(ceil_mode), flag(count_include_pad), None)
+    )
 
 
 def avg_pool2d(
@@ -415,7 +470,8 @@ def avg_pool2d(
     out: Tensor | None = None,
 ) -> Tensor:
     """The mean of each window of the last two axes (or its sum over divisor_override)."""
-    parts = (*map(hashable, (kernel_size, stride, padding)), ceil_mode, count_include_pad)
+    flags = flag(ceil_mode), flag(count_include_pad)
+    parts = (*map(hashable, (kernel_size, stride, padding)), *flags)
     result = unary(AVG_POOL[2], input, (*parts, divisor_override))
     return result if out is None else write_out(result, out)
 
@@ -432,7 +488,8 @@ def avg_pool3d(
     out: Tensor | None = None,
 ) -> Tensor:
     """The mean of each window of the last three axes (or its sum over divisor_override)."""
-    parts = (*map(hashable, (kernel_size, stride, padding)), ceil_mode, count_include_pad)
+    flags = flag(ceil_mode), flag(count_include_pad)
+    parts = (*map(hashable, (kernel_size, stride, padding)), *flags)
     result = unary(AVG_POOL[3], input, (*parts, divisor_override))
     return result if out is None else write_out(result, out)
 

@@ -509,8 +509,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> T
             elif isinstance(value, (bool, int, float)):
                 refuse_overflow(float(value), input.dtype)
                 made = with_scalar(PAD_VALUE, input, value, (widths,))
-            elif isinstance(value, complex):
-                raise TypeError("pad(): argument 'value' (position 4) must be float, not complex")
+            elif not isinstance(value, Tensor) or value.ndim:
+                refuse_misgiven()
+                kind = type(value).__name__
+                raise TypeError(f"pad(): argument 'value' (position 4) must be float, not {kind}")
             else:
                 made = record(PAD_VALUE, (input, value), (widths,))
             return made

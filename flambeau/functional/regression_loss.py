@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from flambeau.core import dtypes
 from flambeau.core.calls import refuse_misgiven
+from flambeau.core.dtypes import DType
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
     NamedOp,
@@ -30,7 +31,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
 from flambeau.ops.source import with_derivative
 from flambeau.ops.value import Value
-from flambeau.record.events import PureOp
+from flambeau.record.events import PureOp, refuse_cast
 from flambeau.tensor.tensor import Tensor
 
 Flag = bool | None
@@ -81,18 +82,29 @@ def _difference_loss(
 ) -> Callable[..., Value]:
     """A loss of x - target; the mean of weighted elements is by weight or by count."""
 
+    def computed(x: Value, t: Value, dtype: DType, reduction: str, *attributes: Any) -> Value:
+        if loss is not _huber or x.dtype is dtype:
+            return loss(x, t, reduction, *attributes)
+        # PyTorch writes its elements into a tensor of the input's dtype.
+        each = ar.cast(loss(x, t, "none", *attributes), dtype)
+        return reduced_once(each, reduction)
+
     def apply(
         x: Value, target: Value, weight: Value | None, reduction: str, *attributes: Any
     ) -> Value:
         dtype = ar.promoted_dtype(x, target)
+        if loss is _absolute and dtypes.bool_ in (x.dtype, target.dtype):
+            SUB.function(x, target)  # which refuses them
+        if loss is _huber:
+            refuse_cast(dtype, x.dtype)
         if not dtype.is_floating_point and loss is not _absolute:
             raise not_implemented(name, dtype)
         left, right = ar.broadcast(ar.cast(x, dtype), ar.cast(target, dtype))
         if weight is None:
-            return loss(left, right, reduction, *attributes)
+            return computed(left, right, x.dtype, reduction, *attributes)
         if weight.shape != x.shape:
             raise ValueError("Weights and input must have the same size.")
-        weighted = ar.mul(loss(left, right, "none", *attributes), weight)
+        weighted = ar.mul(computed(left, right, x.dtype, "none", *attributes), weight)
         if reduction == "mean" and averaged_by_weight:
             return ar.div(reduced_once(weighted, "sum"), reduced_once(weight, "sum"))
         return reduced_once(weighted, reduction)

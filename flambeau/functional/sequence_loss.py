@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core import dtypes
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional import from_data
 from flambeau.functional.neural import (
     REDUCTIONS,
     NamedOp,
+    axis,
     mean,
     named,
     record,
+    whole,
 )
 from flambeau.functional.options import not_implemented
 from flambeau.ops import alignment, view
@@ -26,8 +29,9 @@ from flambeau.tensor.tensor import Tensor
 
 def _check(scores: Value, labels: Value, times: Value, lengths: Value, blank: int) -> None:
     if scores.ndim != 3:
+        given = scores.ndim + (scores.ndim == 1)  # of a batch of one
         raise RuntimeError(
-            f"Expected 3-dimensional tensor, but got {scores.ndim}-dimensional tensor for argument "
+            f"Expected 3-dimensional tensor, but got {given}-dimensional tensor for argument "
             f"#1 'log_probs' {alignment.CHECKING}"
         )
     for name, given in (("input_lengths", times), ("target_lengths", lengths)):
@@ -41,6 +45,11 @@ def _check(scores: Value, labels: Value, times: Value, lengths: Value, blank: in
     for name, given in (("input_lengths", times), ("target_lengths", lengths)):
         if given.shape != (batch,):
             raise RuntimeError(f"{name} must be of size batch_size")
+    if labels.ndim not in (1, 2):
+        raise RuntimeError(
+            f"Expected 1 to 2 dimensions, but got {labels.ndim}-dimensional tensor for argument #2 "
+            f"'targets' {alignment.CHECKING}"
+        )
     if labels.ndim == 2 and labels.shape[0] != batch:
         raise RuntimeError(
             f"Expected tensor to have size {batch} at dimension 0, but got size {labels.shape[0]} "
@@ -57,7 +66,12 @@ def _ctc(
     blank: int,
     zero_infinity: bool,
 ) -> Value:
+    blank = whole("ctc_loss", "blank", blank)
     single = scores.ndim == 2
+    if not scores.ndim:
+        axis(1, 0)
+    if not scores.size:
+        raise RuntimeError("log_probs tensor must not be empty")
     if single:
         scores = view.reshape(scores, shape=(scores.shape[0], 1, scores.shape[1]))
         times, lengths = (view.reshape(v, shape=(v.size,)) for v in (times, lengths))
@@ -105,10 +119,20 @@ def ctc_loss(
     "mean" divides each loss by its target's length first. The gradient is PyTorch's: right for
     log_probs that come from log_softmax. RuntimeError, when run, for lengths that do not fit.
     """
+    operands = (log_probs, targets, input_lengths, target_lengths)
+    if (
+        not all(isinstance(part, Tensor) for part in operands)
+        or zero_infinity.__class__ is not bool
+    ):
+        refuse_misgiven()
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
-    operands = (log_probs, targets, _lengths(input_lengths), _lengths(target_lengths))
-    return record(CTC, operands, (reduction, int(blank), bool(zero_infinity)))
+    try:
+        operands = (log_probs, targets, _lengths(input_lengths), _lengths(target_lengths))
+        return record(CTC, operands, (reduction, blank, bool(zero_infinity)))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 METHODS: dict[str, Callable[..., Any]] = {}

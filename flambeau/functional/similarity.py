@@ -15,6 +15,7 @@ from flambeau.functional.neural import (
     binary,
     column,
     constant,
+    flag,
     floating,
     record,
     unary,
@@ -103,6 +104,8 @@ def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = F
     """The p-norm of x1 - x2 + eps along the last axis."""
     common = ar.promoted_dtype(x1, x2)
     dtype = floating(common)
+    if dtypes.bool_ in (x1.dtype, x2.dtype):
+        pointwise.SUB.function(x1, x2)  # which refuses them
     if common.kind in WHOLE:  # whose difference is taken first: unsigned numbers wrap around
         difference = ar.cast(pointwise.SUB.function(x1, x2), dtype)
     else:
@@ -111,7 +114,7 @@ def distance_value(x1: Value, x2: Value, p: float, eps: float, keepdim: bool = F
     result = vector_norm_of(difference + eps, p, (last,), False)
     if keepdim:
         result = column(result, (*result.shape, 1))
-    return ar.cast(result, dtype)
+    return result if dtype.is_complex else ar.cast(result, dtype)
 
 
 PAIRWISE = PureOp("pairwise_distance", distance_value, "NormBackward1")
@@ -122,7 +125,9 @@ def pairwise_distance(
 ) -> Tensor:
     """The p-norm of x1 - x2 along the last dimension."""
     try:
-        return record(PAIRWISE, (x1, x2), (float(p), float(eps), bool(keepdim)))
+        if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)):
+            refuse_misgiven()
+        return record(PAIRWISE, (x1, x2), (float(p), float(eps), flag(keepdim)))
     except Exception:
         refuse_misgiven()
         raise

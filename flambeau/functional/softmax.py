@@ -81,18 +81,26 @@ def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
 ) -> Tensor:
     """exp(x) / sum(exp(x)) along dim; in `dtype` if given."""
-    if dim is None:
-        dim = _implicit_dim("softmax", input.ndim, _stacklevel)
-    return unary(SOFTMAX, input, (dim, dtype, False))
+    try:
+        if dim is None:
+            dim = _implicit_dim("softmax", input.ndim, _stacklevel)
+        return unary(SOFTMAX, input, (dim, dtype, False))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None
 ) -> Tensor:
     """log(softmax(x)) along dim; in `dtype` if given."""
-    if dim is None:
-        dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
-    return unary(LOG_SOFTMAX, input, (dim, dtype, False))
+    try:
+        if dim is None:
+            dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
+        return unary(LOG_SOFTMAX, input, (dim, dtype, False))
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def softmin(

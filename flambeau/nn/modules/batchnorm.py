@@ -111,7 +111,9 @@ class _BatchNorm(_NormBase):
             buffers["num_batches_tracked"],
         ]
         weight, bias, momentum = self.weight, self.bias, self.momentum
-        if weight is None or bias is None or momentum is None or input.__class__ is not Tensor:
+        if weight is None or bias is None or input.__class__ is not Tensor:
+            return None
+        if momentum.__class__ is not float and not isinstance(momentum, (int, float)):
             return None
         try:
             return batch_norm_step(input, weight, bias, running, float(momentum), self.eps)

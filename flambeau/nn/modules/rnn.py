@@ -79,12 +79,16 @@ class RNNBase(Module):
                 f"num_layers={self.num_layers}",
                 stacklevel=4,
             )
-        if not isinstance(self.hidden_size, int):
-            raise TypeError(
-                f"hidden_size should be of type int, got: {type(self.hidden_size).__name__}"
-            )
-        if self.hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
+        for name in ("bias", "batch_first"):
+            flag = getattr(self, name)
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
+        for name in ("input_size", "hidden_size"):
+            size = getattr(self, name)
+            if not isinstance(size, int):
+                raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
+            if size <= 0:
+                raise ValueError(f"{name} must be greater than zero")
         if self.num_layers <= 0:
             raise ValueError("num_layers must be greater than zero")
         if self.proj_size < 0:
@@ -225,6 +229,16 @@ class RNNBase(Module):
                 parts.append(f"{name}={value}")
         return ", ".join(parts)
 
+    def _refuse_direction(self, input: Tensor, hx: Any) -> None:
+        """What PyTorch's function says of a `bidirectional` that is no truth."""
+        from flambeau.core.signatures import fault
+
+        name, weights = self.mode.lower(), self._flat_weights
+        options = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
+        error = fault("f", name, (input, hx, weights, *options, self.batch_first), {})
+        if error is not None:
+            raise error
+
     # Forward
 
     _states = 1  # how many tensors the hidden state has
@@ -246,6 +260,8 @@ class RNNBase(Module):
         if hx is None:
             hx = self._zero_state(input, None)
         self.check_forward_args(input, hx, None)
+        if self.bidirectional.__class__ is not bool:
+            self._refuse_direction(input, hx)
         if self.batch_first:
             input = input.transpose(0, 1)
         steps, batch = input.shape[0], input.shape[1]
