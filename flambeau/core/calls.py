@@ -21,6 +21,10 @@ _ROOMS = {
 }  # fmt: skip
 
 
+# Layers that leave no argument out.
+_THOROUGH = ("flambeau.nn.modules.conv", "flambeau.nn.modules.pooling")
+
+
 class _Tensors:
     """What the floors above call a tensor."""
 
@@ -148,9 +152,8 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
     if code.co_flags & 4:
         rest = values.get(names[last], ())
     gap = False
-    # Convolution layers leave nothing out.
     above = frame.f_back
-    layer = above is not None and above.f_globals.get("__name__") == "flambeau.nn.modules.conv"
+    layer = above is not None and above.f_globals.get("__name__") in _THOROUGH
     for name, value, default in given:
         left_out = default and not layer
         if name in by_name:

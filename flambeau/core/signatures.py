@@ -254,6 +254,8 @@ def type_word(given: Any) -> str:
         return {"DType": "torch.dtype", "MemoryFormat": "torch.memory_format"}.get(
             kind.__name__, f"torch.{kind.__name__.lower()}"
         )
+    if kind.__name__ == "Generator" and kind.__module__.startswith("flambeau."):
+        return "torch._C.Generator"
     made_in_python = kind.__flags__ & (1 << 9) or kind.__module__ == "builtins"
     return kind.__name__ if made_in_python else f"{kind.__module__}.{kind.__name__}"
 

@@ -470,10 +470,14 @@ def avg_pool2d(
     out: Tensor | None = None,
 ) -> Tensor:
     """The mean of each window of the last two axes (or its sum over divisor_override)."""
-    flags = flag(ceil_mode), flag(count_include_pad)
-    parts = (*map(hashable, (kernel_size, stride, padding)), *flags)
-    result = unary(AVG_POOL[2], input, (*parts, divisor_override))
-    return result if out is None else write_out(result, out)
+    try:
+        flags = flag(ceil_mode), flag(count_include_pad)
+        parts = (*map(hashable, (kernel_size, stride, padding)), *flags)
+        result = unary(AVG_POOL[2], input, (*parts, divisor_override))
+        return result if out is None else write_out(result, out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def avg_pool3d(
@@ -488,10 +492,14 @@ def avg_pool3d(
     out: Tensor | None = None,
 ) -> Tensor:
     """The mean of each window of the last three axes (or its sum over divisor_override)."""
-    flags = flag(ceil_mode), flag(count_include_pad)
-    parts = (*map(hashable, (kernel_size, stride, padding)), *flags)
-    result = unary(AVG_POOL[3], input, (*parts, divisor_override))
-    return result if out is None else write_out(result, out)
+    try:
+        flags = flag(ceil_mode), flag(count_include_pad)
+        parts = (*map(hashable, (kernel_size, stride, padding)), *flags)
+        result = unary(AVG_POOL[3], input, (*parts, divisor_override))
+        return result if out is None else write_out(result, out)
+    except Exception:
+        refuse_misgiven()
+        raise
 
 
 def _lp_pool(name: str) -> Callable[..., Value]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from flambeau.core import dtypes, random_streams
+from flambeau.core.calls import refuse_misgiven
 from flambeau.functional.generators import Generator
 from flambeau.functional.options import (
     checked_device,
@@ -71,6 +72,8 @@ def randperm(
     pin_memory: bool = False,
 ) -> Tensor:
     """A random permutation of 0 .. n - 1."""
+    if n.__class__ is not int:
+        refuse_misgiven()
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     kind = checked_dtype(dtype)

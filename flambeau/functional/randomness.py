@@ -102,7 +102,11 @@ _UNIFORM = {
 
 
 def _generator(generator: Generator | None) -> Tensor:
-    return (default_generator if generator is None else generator)._state
+    try:
+        return (default_generator if generator is None else generator)._state
+    except AttributeError:
+        refuse_misgiven()
+        raise
 
 
 def make_random(

@@ -41,15 +41,15 @@ def _check(scores: Value, labels: Value, times: Value, lengths: Value, blank: in
         raise not_implemented("ctc_loss_cpu", scores.dtype)
     if not 0 <= blank < scores.shape[2]:
         raise RuntimeError("blank must be in label range")
-    batch = scores.shape[1]
-    for name, given in (("input_lengths", times), ("target_lengths", lengths)):
-        if given.shape != (batch,):
-            raise RuntimeError(f"{name} must be of size batch_size")
     if labels.ndim not in (1, 2):
         raise RuntimeError(
             f"Expected 1 to 2 dimensions, but got {labels.ndim}-dimensional tensor for argument #2 "
             f"'targets' {alignment.CHECKING}"
         )
+    batch = scores.shape[1]
+    for name, given in (("input_lengths", times), ("target_lengths", lengths)):
+        if given.shape != (batch,):
+            raise RuntimeError(f"{name} must be of size batch_size")
     if labels.ndim == 2 and labels.shape[0] != batch:
         raise RuntimeError(
             f"Expected tensor to have size {batch} at dimension 0, but got size {labels.shape[0]} "

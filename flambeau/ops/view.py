@@ -34,8 +34,7 @@ class _Window:
     __slots__ = ("_itemsize", "_offset", "_other", "_shape", "_steps", "_strides")
 
     def __init__(self, shape: Shape, strides: tuple[int, ...], offset: int, other: Ready) -> None:
-        self._shape = tuple(map(int, shape))  # NumPy takes no truth for an extent
-        self._strides, self._offset = strides, offset
+        self._shape, self._strides, self._offset = shape, strides, offset
         self._itemsize, self._steps = 1, strides
         self._other = other
 

@@ -12,7 +12,7 @@ from flambeau.functional.folding import folded
 from flambeau.nn._torch import Tensor, zeros, zeros_like
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction as red
-from flambeau.optim.stepping import CountedOptimizer, Parts, check_lr, lr_arithmetic
+from flambeau.optim.stepping import CountedOptimizer, Parts, check_lr, lr_arithmetic, reaches
 from flambeau.optim.updates import Arithmetic, Value, is_zero
 
 
@@ -97,14 +97,15 @@ class Adafactor(CountedOptimizer):
         maximize: bool = False,
     ) -> None:
         check_lr(lr, "Learning rate should be >= 0 but is")
-        if not beta2_decay <= 0.0:
+        most = 0.0
+        if not most >= beta2_decay:
             raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
-        for i, value in enumerate(eps, 1):
-            if value is not None and not value >= 0.0:
-                raise ValueError(f"epsilon{i} should be >= 0 but is: {value}")
-        if not d >= 1.0:
+        for i in range(2):
+            if eps[i] is not None and not reaches(eps[i], 0.0):
+                raise ValueError(f"epsilon{i + 1} should be >= 0 but is: {eps[i]}")
+        if not reaches(d, 1.0):
             raise ValueError(f"Clipping threshold d should be >= 1 but is: {d}")
-        if not weight_decay >= 0.0:
+        if not reaches(weight_decay, 0.0):
             raise ValueError(f"weight_decay should be >= 0 but is: {weight_decay}")
         defaults = {
             "lr": lr,

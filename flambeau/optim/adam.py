@@ -8,6 +8,7 @@ from typing import Any
 from flambeau.nn._torch import Tensor, full_at_rest
 from flambeau.optim.stepping import (
     RuleOptimizer,
+    check_betas,
     check_execution,
     check_lr,
     check_range,
@@ -43,8 +44,7 @@ class Adam(RuleOptimizer):
             )
         check_lr(lr)
         check_range(eps, "Invalid epsilon value")
-        for i, beta in enumerate(betas):
-            check_range(beta, f"Invalid beta parameter at index {i}", 1.0)
+        check_betas(betas)
         check_range(weight_decay, "Invalid weight_decay value")
         kinds = {isinstance(beta, Tensor) for beta in betas}
         if len(kinds) != 1 or not all(isinstance(beta, (float, Tensor)) for beta in betas):

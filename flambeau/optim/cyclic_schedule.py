@@ -253,7 +253,8 @@ class OneCycleLR(_MomentumScheduler):
         step = self.last_epoch
         if step > self.total_steps:
             raise ValueError(
-                f"Tried to step {step} times. The total number of steps is {self.total_steps}"
+                f"Tried to step {step} times. The specified number of total steps is "
+                f"{self.total_steps}"
             )
         begin = 0.0
         for i, phase in enumerate(self._schedule_phases):

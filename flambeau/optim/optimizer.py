@@ -394,7 +394,7 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state_dict, ours or PyTorch's; ValueError where the groups differ."""
         self._write_steps()  # the dictionary may hold the very tensors that are in use
-        state_dict = dict(state_dict)
+        state_dict = state_dict.copy()
         for pre_hook in self._table("load_state_dict_pre").values():
             replaced = pre_hook(self, state_dict)
             if replaced is not None:

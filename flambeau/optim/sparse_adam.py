@@ -23,9 +23,10 @@ class SparseAdam(Optimizer):
     ) -> None:
         if isinstance(lr, Tensor) and lr.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
-        if not lr > 0.0:
+        none = 0.0  # asked in PyTorch's order, for the errors of what cannot be compared
+        if not none < lr:
             raise ValueError(f"Invalid learning rate: {lr}")
-        if not eps > 0.0:
+        if not none < eps:
             raise ValueError(f"Invalid epsilon value: {eps}")
         check_betas(betas)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})

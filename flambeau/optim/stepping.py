@@ -27,11 +27,16 @@ State: TypeAlias = "dict[str, Tensor]"
 NOTHING_READY: Mapping[Tensor, tuple[Any, State]] = MappingProxyType({})
 
 
+def reaches(value: Any, least: float) -> bool:
+    """value >= least, asked as PyTorch does: so errors of what cannot be compared are the same."""
+    return bool(least <= value)
+
+
 def check_lr(lr: Any, message: str = "Invalid learning rate") -> None:
     """Raise ValueError for a learning rate that is none."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
-    if not lr >= 0.0:
+    if not reaches(lr, 0.0):
         raise ValueError(f"{message}: {lr}")
 
 
@@ -47,7 +52,7 @@ def lr_arithmetic(lr: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 def check_range(value: Any, message: str, below: float | None = None) -> None:
     """Raise ValueError(message: value) unless 0 <= value (< below)."""
-    if not value >= 0.0 or (below is not None and not value < below):
+    if not reaches(value, 0.0) or (below is not None and not value < below):
         raise ValueError(f"{message}: {value}")
 
 

@@ -54,7 +54,7 @@ class StackDataset(Dataset[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
             raise ValueError(
-                "Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like "
+                "Supported either ``tuple``- (via ``args``) or``dict``- (via ``kwargs``) like "
                 "input/output, but both types are given."
             )
         if not args and not kwargs:
@@ -146,7 +146,12 @@ class ChainDataset(IterableDataset[Any]):
             yield from part
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self.datasets)
+        total = 0
+        for part in self.datasets:
+            if not isinstance(part, IterableDataset):
+                raise AssertionError("ChainDataset only supports IterableDataset")
+            total += len(part)  # type: ignore[arg-type]
+        return total
 
 
 class Subset(Dataset[T_co]):

@@ -58,7 +58,11 @@ def _like(model: Any, new: Any) -> Any:
 def stack_samples(samples: Any) -> Any:
     """Stack equal tensors along a new first axis; those that hold their data here and now."""
     shape = samples[0]._meta.shape
-    if all(sample._meta.shape == shape for sample in samples):
+    try:
+        alike = all(sample._meta.shape == shape for sample in samples)
+    except AttributeError:  # one that is no tensor, which `stack` refuses
+        alike = False
+    if alike:
         arrays = settled_arrays(samples)
         if arrays is not None:
             dtype = samples[0]._meta.dtype

@@ -77,7 +77,7 @@ class DirectIterator(LoaderIterator):
     def __init__(self, loader: DataLoader, skip: int = 0) -> None:
         super().__init__(loader)
         if loader.timeout != 0:
-            raise AssertionError("timeout needs num_workers > 0")
+            raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
         indices = iter(loader._index_sampler)
         # The seed of the workers: drawn here as well, so that the generator moves on as PyTorch's.
         draw_seed(loader.generator)
