@@ -1,4 +1,4 @@
-"""Convolutions, their transposes, unfold and fold, and the linear maps.
+"""Convolutions, their transposes, and the linear maps.
 
 Everything is the primitive `conv` (or `dot`) between pads and reshapes; groups are an axis of its
 operands.
@@ -24,10 +24,8 @@ from flambeau.functional.neural import (
     hashable,
     not_a_tensor,
     record,
-    refuse_axis,
     sizes,
     ternary,
-    unary,
 )
 from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pointwise import write_out
@@ -35,7 +33,6 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
 from flambeau.ops.contraction import conv, dot
 from flambeau.ops.value import Shape, Value
-from flambeau.record.events import PureOp
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
 
@@ -233,7 +230,7 @@ def _check_numbers(
         raise RuntimeError("non-positive groups is not supported")
 
 
-def _refuse_window(what: str, mark: str, given: Shape, least: int = 1) -> None:
+def refuse_window(what: str, mark: str, given: Shape, least: int = 1) -> None:
     """RuntimeError unless all extents of a window are at least 1 (or 0)."""
     if min(given) >= least:
         return
@@ -242,14 +239,6 @@ def _refuse_window(what: str, mark: str, given: Shape, least: int = 1) -> None:
     said = " ".join(f"{mark}_{a}: {n}" for a, n in zip(axes, whole, strict=True))
     must = "should be greater than zero" if least else "should be non-negative"
     raise RuntimeError(f"{what} {must}, but got {said}")
-
-
-def _check_window(kernel: Shape, dilation: Shape, padding: Shape, stride: Shape) -> None:
-    """Of unfold and fold."""
-    _refuse_window("kernel size", "kernel", kernel)
-    _refuse_window("dilation", "dilation", dilation)
-    _refuse_window("padding", "pad", padding, 0)
-    _refuse_window("stride", "stride", stride)
 
 
 def _check_channels(x: Value, w: Value, b: Value | None, groups: int, transposed: bool) -> None:
@@ -266,7 +255,7 @@ def _check_channels(x: Value, w: Value, b: Value | None, groups: int, transposed
             f"but got weight of size [{list(w.shape)}] instead"
         )
     if 0 in w.shape[2:]:
-        _refuse_window("kernel size", "kernel", w.shape[2:])
+        refuse_window("kernel size", "kernel", w.shape[2:])
     if x.shape[1] != channels:
         given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
         raise RuntimeError(
@@ -299,7 +288,7 @@ def _paddings(padding: Any, kernel: Shape, stride: Shape, dilation: Shape) -> tu
     return low, tuple(t - n for t, n in zip(total, low, strict=True))
 
 
-def _pad_space(x: Value, low: Shape, high: Shape, interior: Shape | None = None) -> Value:
+def pad_space(x: Value, low: Shape, high: Shape, interior: Shape | None = None) -> Value:
     """Zeros around (and between) the last axes."""
     interior = interior or (0,) * len(low)
     if not (any(low) or any(high) or any(interior)):
@@ -353,7 +342,7 @@ def convolution_value(
     o = w.shape[0] // groups
     grouped = view.reshape(batched, shape=(n, groups, c // groups, *batched.shape[2:]))
     weights = view.reshape(w, shape=(groups, o, *w.shape[1:]))
-    grouped = _pad_space(grouped, low, high)
+    grouped = pad_space(grouped, low, high)
     y = _with_bias(conv(grouped, weights, strides=steps, dilations=dilations), b, groups)
     lead: Shape = (n,) if x.ndim == rank + 2 else ()
     return view.reshape(y, shape=(*lead, groups * o, *y.shape[3:]))
@@ -404,7 +393,7 @@ def transposed_value(
             f"{_by(space)}. Output size is too small"
         )
     grouped = view.reshape(batched, shape=(n, groups, c // groups, *batched.shape[2:]))
-    spread = _pad_space(grouped, low, high, tuple(s - 1 for s in steps))
+    spread = pad_space(grouped, low, high, tuple(s - 1 for s in steps))
     weights = view.reshape(w, shape=(groups, c // groups, *w.shape[1:]))
     axes = tuple(range(3, 3 + rank))
     kernel = view.permute(view.flip(weights, axes=axes), order=(0, 2, 1, *axes))
@@ -564,120 +553,9 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = (
 )
 
 
-# ---- unfold and fold ----------------------------------------------------------------------------
-
-
-def _unfold(x: Value, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
-    if x.ndim < 3:  # the channels are asked for first
-        refuse_axis(1 if x.ndim < 2 else 2, x.ndim)
-    if x.ndim > 4:
-        raise RuntimeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
-            f"dimensions for input, but got: {list(x.shape)}"
-        )
-    k, d = sizes(kernel, 2, "kernel_size", "unfold"), sizes(dilation, 2, "dilation", "unfold")
-    p, s = sizes(padding, 2, "padding", "unfold"), sizes(stride, 2, "stride", "unfold")
-    _check_window(k, d, p, s)
-    blocks = _blocks(x.shape[-2:], k, d, p, s)
-    if any(n < 1 for n in blocks):
-        raise RuntimeError(
-            f"Given input with spatial size {x.shape[-2:]}, kernel_size={k}, dilation={d}, "
-            f"padding={p}, "
-            f"calculated shape of the array of sliding blocks as {blocks}, but its components "
-            "must be at "
-            "least one."
-        )
-    if x.dtype.kind in WHOLE and x.dtype is not dtypes.bool_:
-        raise not_implemented("im2col_out_cpu", x.dtype)
-    lead, c = x.shape[:-3], x.shape[-3]
-    windows = view.windows(
-        _pad_space(x, p, p), sizes=k, steps=s, dilations=d
-    )  # [.., C, OH, OW, KH, KW]
-    n = len(lead)
-    order = (*range(n + 1), n + 3, n + 4, n + 1, n + 2)
-    shape = (*lead, c * k[0] * k[1], blocks[0] * blocks[1])
-    return view.reshape(view.permute(windows, order=order), shape=shape)
-
-
-def _blocks(space: Shape, k: Shape, d: Shape, p: Shape, s: Shape) -> Shape:
-    return tuple(
-        (space[i] + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in range(len(space))
-    )
-
-
-def _fold(x: Value, output: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Value:
-    if x.ndim not in (2, 3):
-        raise RuntimeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
-            "non-zero "
-            f"dimensions for input, but got: {list(x.shape)}"
-        )
-    out = sizes(output, 2, "output_size", "fold")
-    k, d = sizes(kernel, 2, "kernel_size", "fold"), sizes(dilation, 2, "dilation", "fold")
-    p, s = sizes(padding, 2, "padding", "fold"), sizes(stride, 2, "stride", "fold")
-    rows, count = x.shape[-2:]
-    _check_window(k, d, p, s)
-    if rows % (k[0] * k[1]):
-        raise RuntimeError(
-            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
-            "but got "
-            f"input.size(1)={rows} and kernel_size={k}."
-        )
-    blocks = _blocks(out, k, d, p, s)
-    if blocks[0] * blocks[1] != count:
-        raise RuntimeError(
-            f"Given output_size={out}, kernel_size={k}, dilation={d}, padding={p}, stride={s}, "
-            "expected "
-            f"size of input's dimension 2 to match the calculated number of sliding blocks "
-            f"{blocks[0]} * "
-            f"{blocks[1]} = {blocks[0] * blocks[1]}, but got input.size(2)={count}."
-        )
-    if not x.dtype.is_floating_point:
-        raise not_implemented("col2im_out_cpu", x.dtype)
-    lead, c = x.shape[:-2], rows // (k[0] * k[1])
-    n = len(lead)
-    blocked = view.reshape(x, shape=(*lead, c, *k, *blocks))
-    windows = view.permute(blocked, order=(*range(n + 1), n + 3, n + 4, n + 1, n + 2))
-    extents = tuple(o + 2 * a for o, a in zip(out, p, strict=True))
-    whole = view.fold(windows, extents=extents, sizes=k, steps=s, dilations=d)
-    return _pad_space(whole, tuple(-a for a in p), tuple(-a for a in p))
-
-
-UNFOLD = PureOp("unfold", _unfold, "Im2ColBackward0")
-FOLD = PureOp("fold", _fold, "Col2ImBackward0")
-
-
-def unfold(
-    input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> Tensor:
-    """Sliding blocks of [N, C, H, W] as columns: [N, C KH KW, blocks]."""
-    try:
-        return unary(UNFOLD, input, tuple(map(hashable, (kernel_size, dilation, padding, stride))))
-    except Exception:
-        refuse_misgiven()
-        raise
-
-
-def fold(
-    input: Tensor,
-    output_size: Any,
-    kernel_size: Any,
-    dilation: Any = 1,
-    padding: Any = 0,
-    stride: Any = 1,
-) -> Tensor:
-    """The adjoint of unfold: overlapping blocks added up into [N, C, *output_size]."""
-    try:
-        attributes = (output_size, kernel_size, dilation, padding, stride)
-        return unary(FOLD, input, tuple(map(hashable, attributes)))
-    except Exception:
-        refuse_misgiven()
-        raise
-
-
 METHODS: dict[str, Callable[..., Any]] = {}
 
-# Names of the torch namespace; torch.nn.functional has linear, unfold and fold besides.
+# Names of the torch namespace; torch.nn.functional has linear besides.
 __all__ = [
     "bilinear",
     "conv1d",

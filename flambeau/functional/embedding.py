@@ -99,7 +99,7 @@ def _renormed(weight: Value, index: Value, max_norm: float, p: float) -> Value:
 RENORM_ = InplaceOp("embedding_renorm_", _renormed, "EmbeddingRenormBackward0")
 
 
-def _renorm(weight: Tensor, input: Tensor, max_norm: float | None, norm_type: float) -> None:
+def _renorm(weight: Tensor, input: Tensor, max_norm: Any, norm_type: float) -> None:
     if max_norm is not None:
         if not isinstance(max_norm, (int, float)):
             kind = type(max_norm).__name__

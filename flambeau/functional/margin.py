@@ -385,6 +385,17 @@ MULTILABEL_SOFT = NamedOp(
 )
 
 
+def _refuse_factor(given: Any) -> None:
+    """TypeError for what a tensor cannot be multiplied by, in Python's words or PyTorch's."""
+    if isinstance(given, (Tensor, int, float)):
+        return
+    if isinstance(given, (list, tuple)):
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    from flambeau.core.signatures import type_word
+
+    raise TypeError(f"unsupported operand type(s) for *: '{type_word(given)}' and 'Tensor'")
+
+
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -397,14 +408,7 @@ def multilabel_soft_margin_loss(
     try:
         if not isinstance(input, Tensor):
             raise not_a_tensor("log_sigmoid", input)
-        if not isinstance(target, (Tensor, int, float)):
-            message = "only integer tensors of a single element can be converted to an index"
-            if not isinstance(target, (list, tuple)):
-                kind = f"{type(target).__module__}.{type(target).__name__}".removeprefix(
-                    "builtins."
-                )
-                message = f"unsupported operand type(s) for *: '{kind}' and 'Tensor'"
-            raise TypeError(message)
+        _refuse_factor(target)
         reduction = chosen_reduction(size_average, reduce, reduction)
         return record(MULTILABEL_SOFT, (input, target, weight), (reduction,))
     except Exception:

@@ -185,8 +185,9 @@ def check_rank(name: str, x: Value) -> None:
             f"but got:{list(x.shape)}"
         )
     if "adaptive" in name:
+        got = "got:" if "max" in name else "got"
         raise RuntimeError(
-            f"{name}(): Expected {rank + 1}D or {rank + 2}D tensor, but got {list(x.shape)}"
+            f"{name}(): Expected {rank + 1}D or {rank + 2}D tensor, but {got} {list(x.shape)}"
         )
     if name == "avg_pool1d":
         raise RuntimeError(
@@ -321,9 +322,7 @@ def _max_pool_function(rank: int) -> tuple[Callable[..., Any], Callable[..., Any
         try:
             if not isinstance(input, Tensor):
                 raise not_a_tensor(name, input)
-            if ceil_mode.__class__ is not bool:
-                refuse_misgiven()
-            attributes = (kernel_size, stride, padding, dilation, ceil_mode)
+            attributes = (kernel_size, stride, padding, dilation, flag(ceil_mode))
             for part in attributes:
                 if part.__class__ is list:
                     attributes = tuple([hashable(part) for part in attributes])

@@ -29,9 +29,9 @@ from flambeau.tensor.tensor import Tensor
 
 def _check(scores: Value, labels: Value, times: Value, lengths: Value, blank: int) -> None:
     if scores.ndim != 3:
-        given = scores.ndim + (scores.ndim == 1)  # of a batch of one
+        rank = scores.ndim + (scores.ndim == 1)  # of a batch of one
         raise RuntimeError(
-            f"Expected 3-dimensional tensor, but got {given}-dimensional tensor for argument "
+            f"Expected 3-dimensional tensor, but got {rank}-dimensional tensor for argument "
             f"#1 'log_probs' {alignment.CHECKING}"
         )
     for name, given in (("input_lengths", times), ("target_lengths", lengths)):

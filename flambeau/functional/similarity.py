@@ -125,9 +125,10 @@ def pairwise_distance(
 ) -> Tensor:
     """The p-norm of x1 - x2 along the last dimension."""
     try:
-        if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)):
+        operands: tuple[Any, ...] = (x1, x2)
+        if not all(isinstance(x, Tensor) for x in operands):
             refuse_misgiven()
-        return record(PAIRWISE, (x1, x2), (float(p), float(eps), flag(keepdim)))
+        return record(PAIRWISE, operands, (float(p), float(eps), flag(keepdim)))
     except Exception:
         refuse_misgiven()
         raise

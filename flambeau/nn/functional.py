@@ -73,9 +73,7 @@ from flambeau.functional.convolution import (
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
-    fold,
     linear,
-    unfold,
 )
 from flambeau.functional.drawing import (
     fractional_max_pool2d,
@@ -168,6 +166,7 @@ from flambeau.functional.similarity import (
     pairwise_distance,
     pdist,
 )
+from flambeau.functional.sliding_blocks import fold, unfold
 from flambeau.functional.softmax import (
     gumbel_softmax,
     log_softmax,

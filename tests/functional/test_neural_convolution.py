@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from test_neural_activation import F, assert_same, normal, pair
 
-from flambeau.functional import convolution as fc
+from flambeau.nn import functional as fc
 
 pytestmark = pytest.mark.parity
 

@@ -51,7 +51,7 @@ class RNNBase(Module):
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
-        self.bidirectional = bidirectional
+        self.bidirectional: Any = bidirectional
         self.proj_size = proj_size
         self._check_options(dropout)
         self._flat_weights_names: list[str] = []
@@ -249,7 +249,8 @@ class RNNBase(Module):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(
-                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead"
+                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D "
+                "tensor instead"
             )
         batched = input.dim() == 3
         if hx is not None:

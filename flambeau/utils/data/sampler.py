@@ -32,7 +32,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 def _drawn(generator: Generator | None, kind: str, n: int, **attributes: Any) -> Any:
     """What a recorded draw of `kind` would give, as an array, without a program for it."""
-    drawn_from = default_generator if generator is None else generator
+    drawn_from: Any = default_generator if generator is None else generator
     if not isinstance(drawn_from, Generator):
         empty((), dtype=int64).random_(generator=drawn_from)  # which refuses it
     storage = drawn_from._state._settled()
