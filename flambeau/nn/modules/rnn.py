@@ -248,9 +248,10 @@ class RNNBase(Module):
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
+            what = "D tensor" if self.mode.startswith("RNN") else "D"
             raise ValueError(
-                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D "
-                "tensor instead"
+                f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}{what} "
+                "instead"
             )
         batched = input.dim() == 3
         if hx is not None:
