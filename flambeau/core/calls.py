@@ -81,8 +81,10 @@ def _plain(value: Any) -> Any:
     return own.get("_plain", value) if isinstance(own, dict) else value
 
 
-def _called(frame: FrameType) -> Call | None:
-    """The public function that a frame runs; None where it is an inner one."""
+def _called(frame: FrameType) -> list[Call]:
+    """The public function that a frame runs, as a method or in each room that has it (`relu` is one
+    of torch and one of torch.nn.functional, which takes more); [] where it is an inner one.
+    """
     from flambeau.core import signatures
     from flambeau.core.python_functions import steps
 
@@ -91,8 +93,9 @@ def _called(frame: FrameType) -> Call | None:
         for name, value in members.items():
             found = _plain(value)
             if getattr(found, "__code__", None) is code and _same_cells(found, frame):
-                return Call("m", name, frame)
+                return [Call("m", name, frame)]
     inner = frame.f_locals.get("function") if code.co_name == "call" else None
+    calls: dict[str, Call] = {}
     for space in _SPACES:
         room = _ROOMS.get(space["__name__"], "")
         for name, value in space.items():
@@ -107,8 +110,8 @@ def _called(frame: FrameType) -> Call | None:
                 continue
             call = Call("F" if room == "F" else "f", ("" if room == "F" else room) + name, frame)
             if signatures.signatures(*call[:2]) or steps(*call[:2]) is not None:
-                return call
-    return None
+                calls.setdefault(call.kind, call)
+    return list(calls.values())
 
 
 def _same_cells(function: FunctionType, frame: FrameType) -> bool:
@@ -311,8 +314,6 @@ def _defaults(call: Call) -> dict[str, Any]:
 
 def misgiven() -> Exception | None:
     """What PyTorch says of the arguments of the call that runs; None where it takes them."""
-    from flambeau.core import signatures
-    from flambeau.core.python_functions import steps
 
     frame: FrameType | None = sys._getframe(1)
     frames = []
@@ -320,19 +321,26 @@ def misgiven() -> Exception | None:
         frames.append(frame)
         frame = frame.f_back
     for frame in reversed(frames):
-        call = _called(frame)
-        if call is None:
-            continue
-        if call.name.startswith("__"):
-            return None  # an operator, which asks the other operand
-        asked = steps(call.kind, call.name)
-        if asked is not None:
-            return _first_fault(call, asked)
-        args, kwargs = _arguments(call)
-        if call.kind == "m":
-            args = args[1:]
-        return signatures.fault(call.kind, call.name, args, kwargs)
+        calls = _called(frame)
+        if calls:
+            found = [_fault(call) for call in calls]
+            return None if None in found else found[0]
     return None
+
+
+def _fault(call: Call) -> Exception | None:
+    from flambeau.core import signatures
+    from flambeau.core.python_functions import steps
+
+    if call.name.startswith("__"):
+        return None  # an operator, which asks the other operand
+    asked = steps(call.kind, call.name)
+    if asked is not None:
+        return _first_fault(call, asked)
+    args, kwargs = _arguments(call)
+    if call.kind == "m":
+        args = args[1:]
+    return signatures.fault(call.kind, call.name, args, kwargs)
 
 
 def refuse_misgiven() -> None:

@@ -207,3 +207,14 @@ def test_functions_of_networks(name: str, given: Any) -> None:
 def test_losses(name: str, given: Any) -> None:
     both(lambda t, x: getattr(t.nn.functional, name)(given, x))
     both(lambda t, x: getattr(t.nn.functional, name)(x, given))
+
+
+@pytest.mark.parametrize("name", ["relu", "selu", "celu"])
+def test_functions_of_two_rooms_take_what_either_takes(name: str) -> None:
+    """torch.relu, once it was used, is no other function than torch.nn.functional.relu here, which
+    takes `inplace`: what is wrong is something else.
+    """
+    getattr(flambeau, name)(flambeau.ones(2))
+    leaf = flambeau.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        getattr(flambeau.nn.functional, name)(leaf, inplace=True)
