@@ -28,6 +28,7 @@ from flambeau.execute.cpu.contraction import (
     weighted_sum,
 )
 from flambeau.execute.cpu.contraction_plan import stores_rows
+from flambeau.execute.cpu.contraction_schedule import COLS, ROWS, Schedule
 from flambeau.execute.cpu.contraction_spec import BYTES, StoreCallback
 from flambeau.execute.cpu.emit import Emitter, Reg
 from flambeau.execute.cpu.engine import kernel_addresses
@@ -373,6 +374,21 @@ def test_results_do_not_depend_on_how_tasks_are_run(spec: Contraction) -> None:
         run.scratch[:] = 255
         run.out.buffer[:] = UNTOUCHED
         np.testing.assert_array_equal(run.run(backwards, at_once=False), whole)
+
+
+def test_rows_that_leave_the_cache_are_cut_in_panels() -> None:
+    """Each task has some rows and all columns, last tiles among them; sums stay the same."""
+    spec = matmul(1003, 700, 400, element="double")
+    choice = plan.Choice(False, False, HOST_BITS // 64, 0, 6, 1, 2, pack_b=True)
+    schedule = Schedule(spec, choice)
+    cuts = {key: dimension.cut for key, dimension in schedule.dimensions}
+    halves = HOST_BITS == 512 and Target.host().cpu == "znver4"
+    assert cuts == ({COLS: 8, ROWS: 1} if halves else {COLS: 1, ROWS: 8})
+    run = Run(spec, choice=choice)
+    run.check()
+    assert (run.run() == run.run(backwards=True, at_once=False)).all()
+    assert Schedule(matmul(200, 700, 400, element="double"), choice).row_panels == 1
+    assert Schedule(spec, replace(choice, pack_a=True)).row_panels == 1
 
 
 def test_equal_contractions_give_equal_texts() -> None:

@@ -433,7 +433,7 @@ def side_k_axes(roles: Roles, side: str) -> tuple[Axis, ...]:
     return joined([Axis("k", extent, stride, stride, 0) for extent, stride in strides])
 
 
-def _span(roles: Roles, side: str) -> int:
+def operand_bytes(roles: Roles, side: str) -> int:
     """About how many bytes of an operand a contraction reads."""
     axes = [axis for axis in roles.axes.values() if getattr(axis, side) != 0]
     count = prod(axis.extent for axis in axes)
@@ -454,8 +454,8 @@ def reads_once(roles: Roles, choice: Choice) -> bool:
     if not _arrives_meanwhile(roles, choice) or choice.pack_a or _outer_count(roles, choice) > 1:
         return False
     col = roles.axes.get(choice.col)
-    of_a = _span(roles, "a")
-    return col is not None and col.out == 1 and of_a > max(PANEL_BYTES, _span(roles, "b"))
+    of_a = operand_bytes(roles, "a")
+    return col is not None and col.out == 1 and of_a > max(PANEL_BYTES, operand_bytes(roles, "b"))
 
 
 def _parts(roles: Roles, choice: Choice) -> int:
@@ -468,7 +468,7 @@ def _parts(roles: Roles, choice: Choice) -> int:
     if roles.spec.flops >= PARALLEL_FLOPS and count < TASKS:
         parts = min(-(-TASKS // count), depth // 32)
     if choice.dot and count > 2:
-        read = _span(roles, "a") + _span(roles, "b")
+        read = operand_bytes(roles, "a") + operand_bytes(roles, "b")
         if read > 2 * PANEL_BYTES:
             parts = max(parts, min(-(-read // BLOCK_BYTES), depth // 128))
     elif not choice.dot and (rows > choice.rows or _rows_around(roles, choice) > 1):
@@ -482,5 +482,5 @@ def _parts(roles: Roles, choice: Choice) -> int:
             few = prod(a.extent for a in roles.spec.out_axes) <= FEW_RESULTS
             parts = max(parts, -(-strip // (DEEP_STRIP_BYTES if few else PANEL_BYTES)))
     if reads_once(roles, choice):
-        parts = max(parts, -(-_span(roles, "b") // BLOCK_BYTES))
+        parts = max(parts, -(-operand_bytes(roles, "b") // BLOCK_BYTES))
     return max(1, min(parts, 64))

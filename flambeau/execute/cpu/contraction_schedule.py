@@ -8,22 +8,26 @@ place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import (
     FAR,
+    PANEL_BYTES,
     PARALLEL_CYCLES,
     PARALLEL_FLOPS,
     TASKS,
     Choice,
     Roles,
+    operand_bytes,
     reads_once,
     roles_of,
     stores_rows,
 )
 from flambeau.execute.cpu.contraction_spec import BYTES, SCRATCH, Band, Contraction
+from flambeau.execute.cpu.target import has_half_units
 
 PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
 LINE = 64
@@ -232,6 +236,25 @@ class Schedule:
         far = bool(self.k_loops) and self.k_loops[-1].a * BYTES[self.spec.element] >= FAR
         return far and self.a.row == 1 and reads_once(self.roles, self.choice)
 
+    @cached_property
+    def row_panels(self) -> int:
+        """Into how many tasks the rows of A are cut where the columns of B are not (else 1).
+
+        Each strip of B meets all rows of a task. Where A does not stay in the level-2 cache, a
+        task's panel of it does, and B comes through the caches once a panel: less than A once a
+        strip. No sum is computed in another order.
+        """
+        choice, roles = self.choice, self.roles
+        whole = self.parts == 1 and not self.outer and not self.along_rows
+        plain = not (choice.dot or choice.pack_a or self.spec.bands or self.spec.picks)
+        if not (whole and plain) or has_half_units(8 * BYTES[self.spec.accumulator] * choice.lanes):
+            return 1
+        of_a, of_b = operand_bytes(roles, "a"), operand_bytes(roles, "b")
+        panels = max(TASKS, -(-of_a // PANEL_BYTES))
+        read = panels * of_b + of_a
+        pays = of_a > 2 * PANEL_BYTES and 2 * read < self.cols.count * of_a + of_b
+        return panels if pays and panels <= self.rows.count else 1
+
     def _dimensions(self) -> tuple[tuple[int, Dimension], ...]:
         """The loops around a tile, outermost first, cut into tasks."""
         axes = self.roles.axes
@@ -247,8 +270,11 @@ class Schedule:
         dimensions = [made[key] if key < 0 else Dimension(axes[key].extent) for key in keys]
         # (Depthwise convolutions take long for what they multiply.)
         long = self.spec.flops >= PARALLEL_FLOPS or self.choice.cycles >= PARALLEL_CYCLES
-        tasks = TASKS if long else 1
-        return tuple(zip(keys, cut_dimensions(dimensions, tasks), strict=True))
+        cut = cut_dimensions(dimensions, TASKS if long else 1)
+        if self.row_panels > 1:
+            rows = replace(made[ROWS], cut=self.row_panels)
+            cut = tuple([rows if key == ROWS else made[key] for key in keys])
+        return tuple(zip(keys, cut, strict=True))
 
     def pack_dimensions(self, side: str) -> tuple[tuple[int, Dimension], ...]:
         """The loops around the packing of one tile, outermost first, cut into tasks."""
