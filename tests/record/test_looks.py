@@ -229,7 +229,7 @@ def writes_between_looks(t: Any) -> Any:
         for at in range(5):
             h = h.sin() if at % 2 else h.cos()
             h.sum().item()
-            if at == 3 + k % 3:
+            if at == k % 6:
                 h.add_(1.0)
         found.append(attempt(h.sum().backward))
         found.append(None if w.grad is None else w.grad.tolist())
