@@ -335,7 +335,6 @@ from flambeau.functional.pointwise import add as add
 from flambeau.functional.pointwise import div as div
 from flambeau.functional.pointwise import nan_to_num as nan_to_num
 from flambeau.functional.pointwise import nan_to_num_ as nan_to_num_
-from flambeau.functional.pointwise import negated as negated
 from flambeau.functional.pointwise import positive as positive
 from flambeau.functional.pointwise import round as round
 from flambeau.functional.pointwise import round_ as round_

@@ -22,6 +22,7 @@ _ROOMS = {
 
 
 # Layers that leave no argument out.
+_WRAPPERS = "flambeau.tensor.overriding"  # what stands around functions, once a subclass takes over
 _THOROUGH = ("flambeau.nn.modules.conv", "flambeau.nn.modules.pooling")
 
 
@@ -111,7 +112,8 @@ def _called(frame: FrameType) -> list[Call]:
             call = Call("F" if room == "F" else "f", ("" if room == "F" else room) + name, frame)
             if signatures.signatures(*call[:2]) or steps(*call[:2]) is not None:
                 calls.setdefault(call.kind, call)
-    return list(calls.values())
+    # (Layers, and most programs, use that of torch.nn.functional.)
+    return sorted(calls.values(), key=lambda call: call.kind != "F")
 
 
 def _same_cells(function: FunctionType, frame: FrameType) -> bool:
@@ -156,6 +158,8 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
         rest = values.get(names[last], ())
     gap = False
     above = frame.f_back
+    while above is not None and above.f_globals.get("__name__") == _WRAPPERS:
+        above = above.f_back
     layer = above is not None and above.f_globals.get("__name__") in _THOROUGH
     for name, value, default in given:
         left_out = default and not layer

@@ -177,10 +177,10 @@ NAMES = {
         "floor_ floor_divide fmax fmin fmod frac frac_ ge greater greater_equal gt isfinite isinf "
         "isnan le less less_equal lgamma log log10 log10_ log1p log1p_ log2 log2_ log_ "
         "logical_and logical_not logical_or logical_xor lt maximum minimum mul multiply "
-        "nan_to_num nan_to_num_ ne neg neg_ negated negative negative_ nextafter not_equal "
-        "positive reciprocal reciprocal_ remainder round round_ rsqrt rsqrt_ rsub sgn sigmoid "
-        "sigmoid_ sign sin sin_ sinh sinh_ sqrt sqrt_ square square_ sub subtract tan tan_ tanh "
-        "tanh_ true_divide trunc trunc_ "
+        "nan_to_num nan_to_num_ ne neg neg_ negative negative_ nextafter not_equal positive "
+        "reciprocal reciprocal_ remainder round round_ rsqrt rsqrt_ rsub sgn sigmoid sigmoid_ "
+        "sign sin sin_ sinh sinh_ sqrt sqrt_ square square_ sub subtract tan tan_ tanh tanh_ "
+        "true_divide trunc trunc_ "
     ),
     "powers": "float_power pow",
     "random_integers": "randint randint_like randperm",

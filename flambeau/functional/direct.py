@@ -104,7 +104,7 @@ def batch_norm(
     cudnn_enabled: bool,
 ) -> Tensor:
     """torch.nn.functional.batch_norm, every argument given."""
-    return normalisation.batch_norm(
+    return normalisation.normalised_batch(
         input, running_mean, running_var, weight, bias, training, momentum, eps
     )
 
@@ -120,7 +120,7 @@ def native_batch_norm(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """batch_norm with the mean and 1 / deviation of each channel, in training (else empty)."""
-    made = normalisation.batch_norm(
+    made = normalisation.normalised_batch(
         input, running_mean, running_var, weight, bias, training, momentum, eps
     )
     if not training:

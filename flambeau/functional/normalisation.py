@@ -159,8 +159,6 @@ def _batch_norm_training(
     momentum: Value,
     eps: float,
 ) -> tuple[Value, Value | None, Value | None]:
-    if eps <= 0.0:
-        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if x.ndim > 1 and x.shape[0] * math.prod(x.shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size "
@@ -265,6 +263,22 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises each channel (dimension 1), by its moments in training, else by running ones."""
+    if training and isinstance(eps, (int, float)) and eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    return normalised_batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def normalised_batch(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """`batch_norm` for any `eps`, as torch.batch_norm takes it."""
     try:
         if not isinstance(input, Tensor):
             raise not_a_tensor("batch_norm", input)

@@ -141,7 +141,7 @@ def _abs(x: Value) -> Value:
     return el.abs_(x)
 
 
-def negated(x: Value) -> Value:
+def _negated(x: Value) -> Value:
     if x.dtype.kind == "b":
         raise RuntimeError(
             "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
@@ -209,7 +209,7 @@ def _relu(x: Value) -> Value:
 
 abs, abs_ = _unary_op("abs", _abs)
 absolute, absolute_ = abs, abs_
-neg, neg_ = _unary_op("neg", negated)
+neg, neg_ = _unary_op("neg", _negated)
 negative, negative_ = neg, neg_
 exp, exp_ = _unary_op("exp", _float_function(el.exp))
 exp2, exp2_ = _unary_op("exp2", _float_function(el.exp2))

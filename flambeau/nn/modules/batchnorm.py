@@ -111,7 +111,7 @@ class _BatchNorm(_NormBase):
             buffers["num_batches_tracked"],
         ]
         weight, bias, momentum = self.weight, self.bias, self.momentum
-        if weight is None or bias is None or input.__class__ is not Tensor:
+        if weight is None or bias is None or input.__class__ is not Tensor or not self.eps > 0:
             return None
         if momentum.__class__ is not float and not isinstance(momentum, (int, float)):
             return None
