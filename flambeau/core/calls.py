@@ -111,7 +111,8 @@ def _called(frame: FrameType) -> list[Call]:
                 continue
             call = Call("F" if room == "F" else "f", ("" if room == "F" else room) + name, frame)
             if signatures.signatures(*call[:2]) or steps(*call[:2]) is not None:
-                calls.setdefault(call.kind, call)
+                if call.kind not in calls or name == found.__name__:  # (not another name of it)
+                    calls[call.kind] = call
     # (Layers, and most programs, use that of torch.nn.functional.)
     return sorted(calls.values(), key=lambda call: call.kind != "F")
 

@@ -76,7 +76,7 @@ def test_an_unrolled_loop_has_one_weight_gradient(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(compiler, "prepared", spy)
     monkeypatch.setattr(OPTIONS, "executor", "compiled")
-    x = flambeau.randn(7, 3, 6)
+    x = flambeau.randn(7, 5, 6)  # of no other test: it is compiled here
     w = flambeau.randn(6, 6, requires_grad=True)
     for _ in range(3):
         w.grad = None
