@@ -110,9 +110,10 @@ def _called(frame: FrameType) -> list[Call]:
             elif own is not code or not _same_cells(found, frame):
                 continue
             call = Call("F" if room == "F" else "f", ("" if room == "F" else room) + name, frame)
-            if signatures.signatures(*call[:2]) or steps(*call[:2]) is not None:
-                if call.kind not in calls or name == found.__name__:  # (not another name of it)
-                    calls[call.kind] = call
+            known = signatures.signatures(*call[:2]) or steps(*call[:2]) is not None
+            own_name = call.name == found.__name__  # not another one that it has, too
+            if known and (own_name or call.kind not in calls):
+                calls[call.kind] = call
     # (Layers, and most programs, use that of torch.nn.functional.)
     return sorted(calls.values(), key=lambda call: call.kind != "F")
 
