@@ -140,9 +140,13 @@ def test_what_does_not_refuse_gives_infinities_and_nan(name: str, dtype: str) ->
 
 
 def test_a_pivot_that_rounding_makes_zero_for_lapack_alone() -> None:
-    """NumPy's LAPACK refuses this one, PyTorch's does not."""
+    """NumPy's LAPACK refuses this one, PyTorch's does not; what it gives is rounding alone, and
+    another number on each kind of CPU.
+    """
     numbers = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
     x, y = (t.tensor(numbers, dtype=t.float64) for t in (flambeau, torch))
-    np.testing.assert_allclose(flambeau.linalg.inv(x), torch.linalg.inv(y), 1e-6)
+    for inverse in (flambeau.linalg.inv(x).numpy(), torch.linalg.inv(y).numpy()):
+        assert np.isfinite(inverse).all()
+        assert (np.abs(inverse) > 1e14).all()
     found = flambeau.linalg.solve(x, x[:, :1])
     np.testing.assert_allclose(x @ found, x[:, :1], 1e-6)
