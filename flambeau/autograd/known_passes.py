@@ -103,12 +103,10 @@ class Entering:
         rec.state = state
         rec.bases += bases
         rec.handles += handles
-        mine = (rec,)
+        alone = (rec,)
         for storage, _ in bases[number:]:
             if storage is not NOTHING:
-                readers = storage.readers
-                others = [r for r in readers if not r.done and r is not rec] if readers else ()
-                storage.readers = (*others, rec) if others else mine
+                storage.read_by(rec, alone)
 
     def remember(self, state: Any) -> None:
         """Notes where the pass has led, which was recorded event by event."""
@@ -141,15 +139,8 @@ def _saved(done: Done, frame: Frame, bases: list[Any]) -> bool:
         entry = saved.get(value)
         if entry is None:
             return False
-        storage, offset, version, silent, of = entry
-        memory = storage if of is None else of()
-        if memory is not None:
-            now = memory.version
-            if silent is not None:
-                now, version = now - memory.silent, version - silent
-            if now != version:
-                return False
-        if storage.exposed:
+        now, then = entry.counts
+        if now != then or entry.storage.exposed:
             return False
-        bases.append((storage, offset))
+        bases.append((entry.storage, entry.offset))
     return True

@@ -158,9 +158,8 @@ def commit_pass(rec: Any, state: Any, frames: list[Frame]) -> list[Any]:
         raise recorder.Flushed
     scalars, bases, entered = taken_imports(state.extra, frames)
     made = recorder.commit(rec, state, scalars, bases, entered)
-    mine = (rec,)
+    alone = (rec,)
     for storage, _ in bases:
         if storage is not NOTHING:
-            others = [r for r in storage.readers if not r.done and r is not rec]
-            storage.readers = (*others, rec) if others else mine
+            storage.read_by(rec, alone)
     return made

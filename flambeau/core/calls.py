@@ -21,8 +21,8 @@ _ROOMS = {
 }  # fmt: skip
 
 
-# Layers that leave no argument out.
 _WRAPPERS = "flambeau.tensor.overriding"  # what stands around functions, once a subclass takes over
+# Layers that leave no argument out.
 _THOROUGH = ("flambeau.nn.modules.conv", "flambeau.nn.modules.pooling")
 
 
@@ -145,12 +145,11 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames
     count, last = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    function = _function_of(code)
-    defaults = getattr(function, "__defaults__", None) or ()
     missing = object()
-    filled = [missing] * (count - len(defaults)) + list(defaults)
+    defaults = _defaults(_function_of(code))
     given: list[tuple[str, Any, bool]] = []
-    for name, default in zip(names[:count], filled):
+    for name in names[:count]:
+        default = defaults.get(name, missing)
         value = values.get(name, default)
         given.append((name, value, default is not missing and value is default))
     kwargs: dict[str, Any] = {}
@@ -175,10 +174,9 @@ def _arguments(call: Call) -> tuple[list[Any], dict[str, Any]]:
         else:
             args.append(value)
     args += rest
-    only = getattr(function, "__kwdefaults__", None) or {}
     for name in names[count:last]:
         value = values.get(name)
-        if value is not only.get(name, missing):
+        if value is not defaults.get(name, missing):
             kwargs[name] = value
     if code.co_flags & 8:
         kwargs.update(values.get(names[last + bool(code.co_flags & 4)], {}))
@@ -300,18 +298,18 @@ def _first_fault(call: Call, asked: Iterable[str]) -> Exception | None:
             absent = value is signatures.MISSING or signatures.is_tensor(value)
             found = None if absent else _attribute_fault(value, attribute)
         else:
-            found = _form_fault(name, values, _defaults(call))
+            function = call.frame.f_locals.get("function") or _function_of(call.frame.f_code)
+            found = _form_fault(name, values, _defaults(function))
         if found is not None:
             return found
     return None
 
 
-def _defaults(call: Call) -> dict[str, Any]:
-    """The parameters that are None by default."""
-    function = _plain(_function_of(call.frame.f_code))
-    function = call.frame.f_locals.get("function") or function
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
+def _defaults(function: Any) -> dict[str, Any]:
+    """What a function's parameters are where they are left out."""
+    if function is None:
+        return {}
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
     given = function.__defaults__ or ()
     found = dict(zip(names[len(names) - len(given) :], given))
     found.update(function.__kwdefaults__ or {})
@@ -320,7 +318,6 @@ def _defaults(call: Call) -> dict[str, Any]:
 
 def misgiven() -> Exception | None:
     """What PyTorch says of the arguments of the call that runs; None where it takes them."""
-
     frame: FrameType | None = sys._getframe(1)
     frames = []
     while frame is not None and frame.f_globals.get("__name__", "").startswith("flambeau"):

@@ -7,7 +7,6 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.core.calls import refuse_misgiven
-from flambeau.functional import pointwise
 from flambeau.functional.activation import log_sigmoid_value
 from flambeau.functional.neural import (
     REDUCTION_NAMES,
@@ -29,7 +28,7 @@ from flambeau.functional.neural import (
     refuse_axis,
     widened,
 )
-from flambeau.functional.options import WHOLE, not_implemented
+from flambeau.functional.options import WHOLE, not_implemented, refuse_negated_truth
 from flambeau.functional.pointwise import SUB
 from flambeau.functional.similarity import distance_value
 from flambeau.functional.ternary import CLAMP
@@ -154,7 +153,8 @@ def _margin_ranking(x1: Value, x2: Value, target: Value, reduction: str, margin:
         )
     dtype = ar.promoted_dtype(x1, x2, target)
     if dtypes.bool_ in (x1.dtype, x2.dtype, target.dtype):  # which these refuse
-        pointwise._negated(target), SUB.function(x1, x2)
+        refuse_negated_truth(target.dtype)
+        SUB.function(x1, x2)
     if dtype.kind in WHOLE:  # the difference of which is taken first: unsigned numbers wrap around
         product = ar.mul(ar.neg(target), SUB.function(x1, x2))
         dtype = floating(dtype)
@@ -191,8 +191,7 @@ def margin_ranking_loss(
 
 def _soft_margin(x: Value, target: Value, reduction: str) -> Value:
     """PyTorch computes it in one tensor, of the input's shape and dtype."""
-    if x.dtype is dtypes.bool_:
-        pointwise._negated(x)  # which refuses it
+    refuse_negated_truth(x.dtype)
     (left, t), dtype = _wide(x, target)
     if left.shape != x.shape:
         raise RuntimeError(

@@ -287,6 +287,15 @@ def _limits(dtype: DType) -> tuple[Any, Any]:
     return limits.min if dtype.is_signed else -limits.max, limits.max
 
 
+def refuse_negated_truth(dtype: DType) -> None:
+    """RuntimeError for bool: truths have no sign."""
+    if dtype.kind == "b":
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
 def refuse_overflow(value: Any, dtype: DType) -> None:
     """RuntimeError where a Python number does not fit a dtype (tensors are not looked at)."""
     kind = type(value)

@@ -20,6 +20,7 @@ from flambeau.functional.options import (
     not_implemented,
     real_only,
     refuse_found_dtype,
+    refuse_negated_truth,
     refuse_numbers,
     refuse_other_dtype,
     refuse_partly_shared,
@@ -142,11 +143,7 @@ def _abs(x: Value) -> Value:
 
 
 def _negated(x: Value) -> Value:
-    if x.dtype.kind == "b":
-        raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
-            "invert a mask, use the `~` or `logical_not()` operator instead."
-        )
+    refuse_negated_truth(x.dtype)
     return el.neg(x)
 
 

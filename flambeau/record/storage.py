@@ -143,6 +143,13 @@ class Storage:
     def nbytes(self) -> int:
         return self.buffer.nbytes
 
+    def read_by(self, rec: Any, alone: tuple[Any]) -> None:
+        """Notes that a recording reads it as what an earlier program has saved; `alone` is (rec,),
+        made once for many storages.
+        """
+        others = [r for r in self.readers if not r.done and r is not rec] if self.readers else ()
+        self.readers = (*others, rec) if others else alone
+
     def array(self, dtype: DType) -> Array:
         """The memory as a flat array of `dtype` (storage form); it keeps the buffer alive."""
         return self.buffer.shown(self.buffer.nbytes // dtype.itemsize, dtype.numpy, 0, None)

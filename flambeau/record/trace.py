@@ -660,7 +660,9 @@ class Trace:
         made of the memory from now on is made of that: its hooks may be registered later.
         """
         assert group.flat is not None
-        base = next((t for t in self.tensors if t.group is group and self.is_base(t)), None)
+        base: TensorRecord | None = self.tensors[group.eldest]
+        if base is not None and not self.is_base(base):  # it has entered before its base
+            base = next((t for t in self.tensors if t.group is group and self.is_base(t)), None)
         if base is None or base.meta.numel != group.storage.size or not base.meta.numel:
             return
         shape, strides, offset = base.layout
