@@ -282,6 +282,7 @@ def attempts(library: Any) -> list[Any]:
         lambda: prune.random_unstructured(linear(), "weight", 1.5),
         lambda: prune.random_unstructured(linear(), "weight", -1),
         lambda: prune.remove(linear(), "weight"),
+        lambda: prune.l1_unstructured(register(linear(), "weight", nn.Identity()), "weight", 0.3),
         lambda: utils.skip_init(int),
     ]
 

@@ -97,7 +97,7 @@ class BasePruningMethod(ABC):
                 module._forward_pre_hooks[key] = earlier
             raise
         if before is None:
-            module.register_parameter(name + "_orig", module._parameters[name])
+            module.register_parameter(name + "_orig", original)
             del module._parameters[name]
         module.register_buffer(name + "_mask", mask)
         setattr(module, name, method.apply_mask(module))
