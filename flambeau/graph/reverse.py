@@ -40,8 +40,11 @@ class Reverse:
         self.cut: Value | None = None
         self.observe: Callable[[Value, int, Value, Value], None] | None = None  # anomaly mode
         self.began: Callable[[int, Value], None] | None = None  # told where derivatives begin
+        # The value that is differentiated, and its cotangent.
+        self.looking: Value | None = None
+        self.passing: Value | None = None
+        self.translate = translate
         self._visit = visit
-        self._translate = translate
 
     def seed(self, value: Value, cotangent: Value) -> None:
         """Adds to the cotangent of a value."""
@@ -103,9 +106,10 @@ class Reverse:
             self._differentiate(value, ct)
 
     def _differentiate(self, value: Value, ct: Value) -> None:
+        self.looking, self.passing = value, ct
         if value.primitive.name == "dot" and self._attend(value, ct):
             return
-        translate, primitive = self._translate, value.primitive
+        translate, primitive = self.translate, value.primitive
         out, inputs = value, list(value.inputs)
         if translate and primitive.looks_at_result:
             out = translate(value)
@@ -149,7 +153,7 @@ class Reverse:
             return False
         if self.began is not None:
             self.began(latest_order(), value)
-        translate = self._translate or (lambda x: x)
+        translate = self.translate or (lambda x: x)
         if self._visit is not None:
             for x, used in attending.uses(found, value):
                 self._visit(x, [translate(y) for y in used])

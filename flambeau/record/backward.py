@@ -13,6 +13,7 @@ Note: one pass, or several
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from flambeau.record.layouts import layout_value, saved_origin
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord, TensorRecord
+from flambeau.record.regions import Again
 from flambeau.record.restricted import without_gradient
 from flambeau.record.saved import FREED, imported, overwritten, stale_saved
 from flambeau.record.trace import Trace
@@ -52,6 +54,7 @@ class _Pass:
     sources: dict[Value, Value] = field(default_factory=dict)  # of imports
     cut: tuple[tuple[int, int], Value] | None = None
     required: dict[int, set[Value]] = field(default_factory=dict)  # per position, with inputs only
+    again: dict[int, Again] = field(default_factory=dict)  # per position of earlier programs
     watch: Watch | None = None  # in anomaly mode
 
     def reverse(self, position: int) -> Reverse:
@@ -61,6 +64,8 @@ class _Pass:
                 lambda value, used: self._visit(-1, value, used),
                 self.trace.current if self.trace.silenced else None,
             )
+            if self.trace.spans and not (self.trace.silenced or self.create_graph):
+                pass_.translate = self._copies(pass_)
             cuts = self.trace.cuts
         else:
             known = self.imports.setdefault(position, {})
@@ -70,6 +75,8 @@ class _Pass:
             )
             assert self.chain is not None
             cuts = self.chain.links[position].cuts
+            spans = self.chain.links[position].trace.spans
+            self.again[position] = Again(spans, pass_, lambda v: self._import(position, v))
         trace = self.trace if position < 0 else self.chain.links[position].trace  # type: ignore[union-attr]
         if self.watch is not None:
             pass_.observe = self.watch.observer(position, trace)
@@ -80,6 +87,19 @@ class _Pass:
             pass_.cuts[value] = _cut_rule(self.replaced.get((position, number)), value, inputs)
         self.restrict(pass_, position, cuts)
         return pass_
+
+    def _copies(self, pass_: Reverse) -> Callable[[Value], Value]:
+        """What derivatives look at, where values of this recording are computed again."""
+        again = Again(self.trace.spans, pass_, lambda value: value)
+
+        def translate(value: Value) -> Value:
+            if value not in again:
+                return value
+            found = again.copy(value)
+            self.sources[found] = value
+            return found
+
+        return translate
 
     def restrict(self, pass_: Reverse, position: int, cuts: list[Any]) -> None:
         required = pass_.required = self.required.get(position)
@@ -194,13 +214,16 @@ class _Pass:
         """A value of an earlier program in this one: recomputed where that costs nothing, else
         read.
         """
+        again = self.again[position]
+        if value in again:
+            copy = again.copy(value)
+            self.sources[copy] = value
+            return copy
         imports = self.imports.setdefault(position, {})
         found = imports.get(value)
         if found is None:
             trace = self.chain.links[position].trace  # type: ignore[union-attr]
-            found = imported(
-                trace, value, lambda v: self._import(position, v), lambda v: self._read(position, v)
-            )
+            found = imported(trace, value, again.given, lambda v: self._read(position, v))
             known = found.primitive.name == "history"
             shown = value in trace.views or value in trace.origins
             if found.tracked and not known and self.create_graph and shown:

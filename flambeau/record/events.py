@@ -530,6 +530,15 @@ class AutocastOp(Event):
         trace.autocast = key[1]
 
 
+class ComputedAgainOp(Event):
+    """From here on what is recorded is computed again on the way back (key[1]), or is not."""
+
+    __slots__ = ()
+
+    def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
+        trace.spans.set(key[1])
+
+
 ENTER = EnterOp("enter")
 ENTER_ALL = EnterAllOp("enter_all")
 ALIAS = AliasOp("alias")
@@ -540,6 +549,7 @@ DATA = DetachOp("data", silent=True)
 REQUIRE_GRAD = RequireGradOp("requires_grad_")
 GRAD_MODE = GradModeOp("set_grad_enabled")
 AUTOCAST = AutocastOp("autocast")
+COMPUTED_AGAIN = ComputedAgainOp("computed_again")
 
 
 def step(trace: Trace, key: Any) -> Any:

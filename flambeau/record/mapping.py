@@ -242,6 +242,7 @@ class Mark:
         self.rec: Recording = LOCAL.rec
         self.state = self.rec.state
         self.grad_mode, self.autocast, self.root = LOCAL.grad_mode, LOCAL.autocast, LOCAL.root
+        self.again = LOCAL.again
 
     def moved(self, rec: Recording) -> None:
         """A program has run in between: what is recorded since begins another recording."""
@@ -254,6 +255,7 @@ class Mark:
         """Forgets what was recorded since; tensors made since can not be used any more."""
         rec, state = self.rec, self.state
         LOCAL.grad_mode, LOCAL.autocast, LOCAL.root = self.grad_mode, self.autocast, self.root
+        LOCAL.again = self.again
         if LOCAL.rec is not rec or rec.taken:
             LOCAL.rec = Recording(LOCAL.root)
             return

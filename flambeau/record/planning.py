@@ -9,6 +9,7 @@ from flambeau.record.layouts import flatten, saved_origin
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import FamilySpec, FrameSpec, Kept, Plan
 from flambeau.record.records import Origin
+from flambeau.record.regions import is_generator_state
 from flambeau.record.restricted import follows_base
 from flambeau.record.saved import in_its_own_memory, saved_values
 from flambeau.record.trace import Trace
@@ -191,6 +192,10 @@ def _frame_spec(
     saved: list[Kept] = []
     stale: list[tuple[Value, int, int]] = []
     for value, above in needed:
+        if is_generator_state(value):  # which moves on at each draw
+            saved.append(Kept(value, ("result", len(results)), False))
+            results.append(flatten(value, value.shape, contiguous_strides(value.shape)))
+            continue
         now = trace.current(value) if trace.silenced else value
         origin = saved_origin(now, trace.origins) or above
         if origin is not None and origin.overwritten:

@@ -35,7 +35,7 @@ from flambeau.record.flushing import (
 from flambeau.record.handle import Family
 from flambeau.record.meta import Meta
 from flambeau.record.misses import miss
-from flambeau.record.modes import set_autocast, set_grad_mode
+from flambeau.record.modes import set_autocast, set_computed_again, set_grad_mode
 from flambeau.record.options import OPTIONS
 from flambeau.record.recording import LOCAL, Flushed, Fronted, Recording, root_state, trace_of
 from flambeau.record.storage import Storage
@@ -75,6 +75,7 @@ __all__ = [
     "record_many",
     "root_state",
     "set_autocast",
+    "set_computed_again",
     "set_grad_mode",
     "set_handle_class",
     "ternary",

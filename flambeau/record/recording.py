@@ -70,7 +70,7 @@ class Recording:
         self.failed = False  # it has not done what its last events say
 
 
-# By grad mode; by (grad mode, policy) under autocast.
+# By grad mode; by (grad mode, policy, again) under autocast, or where values are computed again.
 ROOTS: dict[Any, State] = {True: State(None, True), False: State(None, False)}
 
 
@@ -98,6 +98,7 @@ class Local(threading.local):
         self.root = ROOTS[True]  # where a recording begins in these modes
         self.grad_mode = True
         self.autocast: Any = None  # the policy under autocast
+        self.again = False  # whether what is recorded is computed again on the way back
         self.inference = False
         self.capture: Any = None  # what a compiled function under way collects
         # The recording that goes op by op, if it is under way still (a weak reference).
@@ -144,10 +145,10 @@ def root_state() -> State:
     return LOCAL.root
 
 
-def root_of(grad_mode: bool, autocast: Any) -> State:
-    if autocast is None:
+def root_of(grad_mode: bool, autocast: Any, again: bool) -> State:
+    if autocast is None and not again:
         return ROOTS[grad_mode]
-    key = (grad_mode, autocast)
+    key = (grad_mode, autocast, again)
     return ROOTS.get(key) or ROOTS.setdefault(key, State(None, key))
 
 
@@ -170,9 +171,10 @@ def retrace(state: State) -> Trace:
     root = state
     while root.parent is not None:
         root = root.parent
-    mode, policy = root.key if isinstance(root.key, tuple) else (root.key, None)
-    trace = Trace(bool(mode))
-    trace.autocast = policy
+    modes = root.key if isinstance(root.key, tuple) else (root.key, None, False)
+    trace = Trace(bool(modes[0]))
+    trace.autocast = modes[1]
+    trace.spans.set(modes[2])
     for key in state.path():
         step(trace, key)
         trace.take_changes()

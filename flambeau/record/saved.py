@@ -13,6 +13,7 @@ from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
 from flambeau.record.layouts import saved_origin
 from flambeau.record.records import FunctionRecord, Origin
+from flambeau.record.regions import Again
 from flambeau.record.trace import Trace
 
 FREED = (
@@ -72,7 +73,6 @@ def saved_values(
     """What a later backward from any of the roots could read, with where that stands in memory, and
     whether any derivative is left at all.
     """
-    pass_ = Reverse(None, None)
     needed: dict[Value, Origin | None] = {}
     placeholders: dict[Value, Value] = {}
     above: list[Origin | None] = [None]  # of the values whose views are being looked through
@@ -82,6 +82,8 @@ def saved_values(
         return source.program_input("saved", len(needed), value.shape, value.dtype)
 
     def translate(value: Value) -> Value:
+        if value in again:
+            return again.copy(value)
         found = placeholders.get(value)
         if found is None:
             above.append(saved_origin(value, trace.origins) or above[-1])
@@ -94,6 +96,7 @@ def saved_values(
 
     reads: dict[Value, Value] = {}
     pass_ = Reverse(None, translate)
+    again = Again(trace.spans, pass_, translate)
     # Cotangents that Python's code receives, of freed values, or of tensors (one that was filled,
     # or made of such, leads nowhere): a pass for those alone may still come.
     arrived: list[Value] = []

@@ -45,6 +45,7 @@ from flambeau.record.records import (
     TensorRecord,
     origin_of,
 )
+from flambeau.record.regions import Spans
 from flambeau.record.restricted import birth, follows_base, refusal
 from flambeau.record.storage import HOPELESS, too_large
 
@@ -62,6 +63,7 @@ class Trace:
     def __init__(self, grad_mode: bool) -> None:
         self.grad_mode = grad_mode
         self.autocast: Any = None  # what casts the operands of an op, where autocast is on
+        self.spans = Spans()  # of the values that are computed again on the way back
         self.tensors: list[TensorRecord] = []
         self.bases: list[StorageRecord] = []
         self.scalars: list[DType] = []

@@ -1,8 +1,9 @@
 """torch.utils.checkpoint: functions whose intermediates need not be kept.
 
-Here a function is run once, as it stands: programs are compiled whole, forward and backward, and
-what they keep is the compiler's decision. Results and gradients are those of PyTorch; nothing is
-computed twice, so no random state has to be kept either.
+Here the Python code of a function runs once. What it has computed is not kept: the backward pass
+computes it again from what the function was given, as part of the compiled program (Note [Computed
+again] in record/regions.py). Draws are drawn again with the same numbers; statistics that a layer
+keeps count a batch once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.autograd.modes import is_grad_enabled, no_grad
+from flambeau.record import recorder
 from flambeau.tensor.tensor import Tensor
 
 DefaultDeviceType = "cpu"
@@ -59,9 +61,9 @@ def checkpoint(
     early_stop: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """function(*args, **kwargs).
+    """function(*args, **kwargs), of which the backward pass keeps the arguments alone.
 
-    `determinism_check`, `debug` and `early_stop` speak of a recomputation that does not take place.
+    `determinism_check`, `debug` and `early_stop` speak of code that runs again; here it does not.
     With use_reentrant (the default when None, with a warning) keyword arguments are a ValueError,
     and nothing requires a gradient where no argument does.
     """
@@ -82,7 +84,7 @@ def checkpoint(
     if not use_reentrant:
         forward_context, _ = context_fn()
         with forward_context:
-            return function(*args, **kwargs)
+            return _computed_again(function, args, kwargs)
     if kwargs:
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     if context_fn is not noop_context_fn or debug is not False:
@@ -91,9 +93,21 @@ def checkpoint(
         )
     check_backward_validity(args)
     if is_grad_enabled() and any(isinstance(v, Tensor) and v.requires_grad for v in args):
-        return function(*args)
+        return _computed_again(function, args, {})
     with no_grad():
         return function(*args)
+
+
+def _computed_again(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """function(*args, **kwargs), whose values are computed again on the way back."""
+    before = recorder.LOCAL.again
+    recorder.set_computed_again(True)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        recorder.set_computed_again(before)
 
 
 def checkpoint_sequential(

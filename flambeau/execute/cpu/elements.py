@@ -44,6 +44,7 @@ CHEAP = {
     "maximum",
     "minimum",
     "where",
+    "later",
     "eq",
     "ne",
     "lt",
@@ -197,6 +198,8 @@ def apply(e: Emitter, name: str, dtype: DType, operands: tuple[DType, ...], args
         return cast(e, args[0], operands[0], dtype)
     if name == "where":
         return e.select(*args)
+    if name == "later":
+        return args[0]
     if name == "beats":
         return _beats(e, operands[0], *args)
     if name in COMPARISONS:

@@ -74,10 +74,11 @@ def is_host(v: Value) -> bool:
 
 def has_code(v: Value) -> bool:
     name, dtype = v.primitive.name, v.dtype
-    if name in ("cast", "where", "beats") or name in elements.COMPARISONS or dtype.kind != "f":
+    if name in ("cast", "where", "later", "beats") or dtype.kind != "f":
         return True
     if (
-        name in elements.FLOAT_INSTRUCTIONS
+        name in elements.COMPARISONS
+        or name in elements.FLOAT_INSTRUCTIONS
         or name in elements.FLOAT_INTRINSICS
         or name in elements.FLOAT_RULES
         or name == "neg"
