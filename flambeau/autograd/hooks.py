@@ -114,8 +114,10 @@ def cut_at(tensor: Any, cut: HookCut) -> int | None:
     seen = tensor._frames or ()
     trace = recorder.pending_trace(tensor) if origin is not None or seen else None
     rec = recorder.LOCAL.rec
-    if trace is not None and not trace.unchanged(trace.tensors[tensor._num].group):
-        origin, seen = None, ()  # overwritten since: a new tensor for autograd
+    if trace is not None:
+        group = trace.tensors[tensor._num].group
+        if group.leaf is None and not trace.unchanged(group):
+            origin, seen = None, ()  # overwritten since: a new tensor for autograd
     source = _memory_of(tensor, origin)
     if source is not None:
         tensor._family.frame.add_cut(source, FlatCut(cut.hooks, tuple(tensor._meta.shape)))

@@ -89,3 +89,20 @@ def test_a_write_through_a_view_of_a_hooked_view_passes_the_hook_by(ran: bool) -
     view.mul_(3)
     (view.sum() + base.sum()).backward()
     assert x.grad.tolist() == [[6, 6], [1, 1]]
+
+
+@pytest.mark.parametrize("made", MAKES)
+@pytest.mark.parametrize("ran", [False, True])
+@pytest.mark.parametrize("of_leaf", [False, True])
+def test_what_two_programs_have_made_of_it(made: str, ran: bool, of_leaf: bool) -> None:
+    x = torch.tensor([[-0.5, 0.25, -1.5, -0.75], [-1.25, 0.5, -0.625, 1.5]], requires_grad=True)
+    views = {"t": x.t, "row": lambda: x[0], "rows": lambda: x[:1], "reshape": lambda: x.view(4, 2)}
+    h = views[made]() if of_leaf and made in views else MAKES[made](x)
+    first = h * 3
+    if ran:
+        first.sum().item()
+    second = h * h
+    (wanted,) = torch.autograd.grad((first + second).sum(), x, retain_graph=True)
+    h.register_hook(lambda g: g * 2)
+    (first + second).sum().backward()
+    assert x.grad.tolist() == (2 * wanted).tolist()
