@@ -15,7 +15,7 @@ from flambeau.core.calls import refuse_misgiven
 from flambeau.core.dtypes import DType
 from flambeau.core.layout import channels_last_strides, suggests_channels_last
 from flambeau.core.shapes import Strides
-from flambeau.functional.folded_products import linear_copied
+from flambeau.functional.folded_products import linear_copied, turned_copied
 from flambeau.functional.linear_algebra import TYPE_NAMES
 from flambeau.functional.neural import (
     NamedOp,
@@ -108,6 +108,14 @@ def _linear_name(x: Value, w: Value, b: Value | None = None) -> str:
 
 
 LINEAR = NamedOp("linear", linear_value, _linear_name, copied=linear_copied)
+_LINEAR_TURNED = NamedOp("linear", linear_value, _linear_name, copied=turned_copied)
+
+
+def linear_turned(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`linear` of [N, L, E], which PyTorch computes of a transposed view."""
+    if bias is None:
+        return binary(_LINEAR_TURNED, input, weight)
+    return ternary(_LINEAR_TURNED, input, weight, bias)
 
 
 def linear(

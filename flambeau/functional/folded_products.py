@@ -18,6 +18,12 @@ def linear_copied(x: Meta, *others: Meta) -> tuple[bool, ...]:
     return (len(x.shape) > 2 and _rows_copied(x.shape, x.strides), *(False for _ in others))
 
 
+def turned_copied(x: Meta, *others: Meta) -> tuple[bool, ...]:
+    """`linear` of [N, L, E] as attention computes it: of the input as [L, N, E]."""
+    shape, strides = ((t[1], t[0], *t[2:]) for t in (x.shape, x.strides))
+    return (_rows_copied(shape, strides), *(False for _ in others))
+
+
 def matmul_copied(a: Meta, b: Meta) -> tuple[bool, bool]:
     """`matmul`: where one has three axes or more and the other two or one, the first becomes a
     matrix (if a derivative will look at it); else both become batches of matrices.

@@ -9,7 +9,7 @@ from typing import Any
 
 from flambeau.core import dtypes
 from flambeau.functional.attention import is_joint, with_masks
-from flambeau.functional.convolution import linear
+from flambeau.functional.convolution import linear, linear_turned
 from flambeau.functional.dropout import dropout
 from flambeau.functional.joining import cat
 from flambeau.functional.neural import record, widened
@@ -270,13 +270,15 @@ def _projected(
     value: Tensor,
     weights: tuple[Tensor | None, ...],
     bias: Tensor | None,
+    batch_first: bool,
 ) -> list[Tensor]:
     """[packed] where all three are one tensor and the weight is one, else [q, k, v]."""
     packed, *separate = weights
+    product = linear_turned if batch_first else linear
     if packed is not None:
         width = packed.shape[0] // 3
         if query is key and key is value:
-            return [linear(query, packed, bias)]
+            return [product(query, packed, bias)]
         separate = list(packed.split(width))
     else:
         for name, weight in zip("qkv", separate):
@@ -287,7 +289,7 @@ def _projected(
         _check_weights(query, key, value, separate)
     biases: Any = (None, None, None) if bias is None else bias.chunk(3)
     given = (query, key, value)
-    return [linear(x, w, b) for x, w, b in zip(given, separate, biases, strict=True)]  # type: ignore[arg-type]
+    return [product(x, w, b) for x, w, b in zip(given, separate, biases, strict=True)]  # type: ignore[arg-type]
 
 
 def _check_weights(query: Tensor, key: Tensor, value: Tensor, weights: list[Any]) -> None:
@@ -355,10 +357,9 @@ def multi_head_attention(
         check_mask(attn_mask, "attn_mask", None, "")
     if in_proj_weight is None and not use_separate_proj_weight:
         raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
-    weights = (None if use_separate_proj_weight else in_proj_weight,)
-    parts = _projected(
-        query, key, value, (*weights, q_proj_weight, k_proj_weight, v_proj_weight), in_proj_bias
-    )
+    weights: tuple[Tensor | None, ...] = (None if use_separate_proj_weight else in_proj_weight,)
+    weights += (q_proj_weight, k_proj_weight, v_proj_weight)
+    parts = _projected(query, key, value, weights, in_proj_bias, batch_first)
     length, batch = query.shape[rows], query.shape[count]
     for name, given, other in (("k", bias_k, bias_v), ("v", bias_v, bias_k)):
         if given is not None and other is None:

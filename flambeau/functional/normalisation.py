@@ -124,7 +124,12 @@ class StatisticsOp(Event):
 def _check_channels(x: Value, count: int, **given: Value | None) -> None:
     for name, value in given.items():
         if value is not None and value.shape != (count,):
-            raise RuntimeError(f"{name} should contain {count} elements not {value.size}")
+            if value.size != count:
+                raise RuntimeError(f"{name} should contain {count} elements not {value.size}")
+            if name.startswith("running"):
+                raise RuntimeError(f"TensorAccessor expected 1 dims but tensor has {value.ndim}")
+    if not x.dtype.is_floating_point and x.ndim > 1:
+        raise not_implemented("batch_norm", x.dtype)
     # Half inputs may come with float32 parameters and statistics; other mixtures are refused.
     for value in given.values():
         wide = value is not None and widened(x).dtype is value.dtype
@@ -170,7 +175,7 @@ def _batch_norm_training(
     centred, m, variance = moments(wide, axes)
     scale = el.rsqrt(variance + eps)
     if w is not None:
-        scale = scale * ar.cast(w, scale.dtype)
+        scale = scale * ar.cast(column(w, scale.shape), scale.dtype)
     result = _scaled(centred, _per_channel(scale, wide), _per_channel(b, wide))
     unbiased = variance * (count / (count - 1)) if count else variance
     if not count:  # nothing was seen: the running statistics stay
@@ -187,8 +192,6 @@ def _check_batch_norm(x: Value, w: Value | None, b: Value | None, *running: Valu
     """Checks the operands; returns the number of elements per channel."""
     channels = x.shape[1] if x.ndim > 1 else 0
     mean, variance = running
-    if not x.dtype.is_floating_point and x.ndim > 1:
-        raise not_implemented("batch_norm", x.dtype)
     _check_channels(x, channels, running_mean=mean, running_var=variance, weight=w, bias=b)
     if x.ndim < 2:
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions, but got {x.ndim}")
@@ -211,7 +214,7 @@ def _batch_norm_evaluating(
     wide = widened(x)
     scale = el.rsqrt(ar.cast(running_var, wide.dtype) + eps)
     if w is not None:
-        scale = scale * ar.cast(w, scale.dtype)
+        scale = scale * ar.cast(column(w, scale.shape), scale.dtype)
     m, spread_scale = _per_channel(running_mean, wide), _per_channel(scale, wide)
     assert m is not None
     return ar.cast(_scaled(wide - m, spread_scale, _per_channel(b, wide)), x.dtype)

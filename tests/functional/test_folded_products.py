@@ -94,3 +94,29 @@ def test_what_is_written_later(source: str, name: str) -> None:
                     assert one is None or flambeau.allclose(
                         flambeau.tensor(one), flambeau.tensor(other), rtol=1e-4, atol=1e-3
                     )
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 4), (2, 1, 4), (3, 4)])
+@pytest.mark.parametrize("written", range(3))
+@pytest.mark.parametrize("alike", [False, True])
+def test_attention(batch_first: bool, shape: Any, written: int, alike: bool) -> None:
+    def gradient(t: Any) -> Any:
+        layer = t.nn.MultiheadAttention(4, 2, batch_first=batch_first)
+        with t.no_grad():
+            for n, p in enumerate(layer.parameters()):
+                p.copy_((t.arange(p.numel()) + n).sin().reshape(p.shape))
+        given = [(t.arange(24.0)[: torch.Size(shape).numel()] * k).cos() for k in (1, 2, 3)]
+        given = [x.reshape(shape) for x in given]
+        result = layer(*(given if not alike else [given[0]] * 3))[0]
+        given[written].add_(1)
+        try:
+            result.square().sum().backward()
+        except RuntimeError:
+            return "refused"
+        return layer.in_proj_weight.grad.flatten().tolist()
+
+    found, wanted = gradient(flambeau), gradient(torch)
+    if wanted != "refused":
+        wanted = pytest.approx(wanted, rel=1e-3, abs=1e-4)
+    assert found == wanted
