@@ -97,6 +97,12 @@ def backward(
         chosen = _tensors(inputs)
         if not chosen:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        for one in chosen:
+            if not isinstance(one, Tensor):
+                raise RuntimeError(
+                    f"all inputs have to be Tensors or GradientEdges, but got {type(one).__name__}"
+                )
+        chosen = tuple({id(one): one for one in chosen}.values())  # each gets its gradient once
         found = run(roots, given, retain_graph, create_graph, chosen, hooked=False)
         accumulate(
             [(t, g) for t, g in zip(chosen, found, strict=True) if g is not None], create_graph
@@ -192,6 +198,11 @@ def grad(
     roots, wanted = _tensors(outputs), _tensors(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
     if allow_unused is None:
         allow_unused = materialize_grads
     if retain_graph is None:
@@ -243,9 +254,7 @@ def _grad_rows(
 def _cotangents(given: Any, count: int) -> tuple[Any, ...]:
     if given is None:
         return (None,) * count
-    if isinstance(given, Tensor):
-        return (given,)
-    result = tuple(given)
+    result = (given,) if isinstance(given, Tensor) else tuple(given)
     if len(result) != count:
         raise RuntimeError(f"got {count} tensors and {len(result)} gradients")
     return result

@@ -108,7 +108,12 @@ class set_grad_enabled(_Mode):
     """Sets grad mode at once; as a context manager, for its block."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
+        if not isinstance(mode, bool):
+            raise TypeError(
+                "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not "
+                f"{type(mode).__name__}"
+            )
+        super().__init__(mode)
         self.before = recorder.LOCAL.grad_mode
         recorder.set_grad_mode(self.mode)
 

@@ -75,10 +75,15 @@ def _chosen(argnums: Any, count: int) -> list[int]:
     if isinstance(argnums, bool) or not isinstance(argnums, (int, tuple)):
         raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     places = [argnums] if isinstance(argnums, int) else list(argnums)
+    if not places:
+        raise RuntimeError("argnums must be non-empty")
     for place in places:
         if not -count <= place < count:
             raise RuntimeError(f"Got argnum={place}, but only {count} positional inputs")
-    return [place % count for place in places]
+    chosen = [place % count for place in places]
+    if len(set(chosen)) != len(chosen):
+        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
+    return chosen
 
 
 def _split_arguments(
@@ -174,6 +179,11 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     run.see([*roots, *extra])
 
     def pullback(*cotangents: Any) -> Any:
+        if not cotangents:
+            raise TypeError(
+                "_vjp_with_argnums.<locals>.wrapper() missing 1 required positional argument: "
+                "'cotangents'"
+            )
         given, _ = flatten(cotangents if len(cotangents) > 1 else cotangents[0])
         if len(given) != len(roots):
             raise RuntimeError(

@@ -129,6 +129,8 @@ class Tensor(Base):
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
+        if not isinstance(flag, bool):
+            raise RuntimeError("requires_grad must be a bool")
         self.requires_grad_(flag)
 
     @property
@@ -489,6 +491,8 @@ class Tensor(Base):
                     f"assigned grad expected to be a Tensor or None but got grad of type "
                     f'"{type(value).__name__}"'
                 )
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
             if value.shape != self.shape:
                 raise RuntimeError(
                     f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "

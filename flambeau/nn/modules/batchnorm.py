@@ -105,11 +105,14 @@ class _BatchNorm(_NormBase):
     def _common_step(self, input: Tensor) -> Tensor | None:
         """The training step at least cost; None where the case is not the common one."""
         buffers = self._buffers
-        running = [
-            buffers["running_mean"],
-            buffers["running_var"],
-            buffers["num_batches_tracked"],
-        ]
+        try:
+            running = [
+                buffers["running_mean"],
+                buffers["running_var"],
+                buffers["num_batches_tracked"],
+            ]
+        except KeyError:  # somebody has deleted one: the attribute says so
+            return None
         weight, bias, momentum = self.weight, self.bias, self.momentum
         if weight is None or bias is None or input.__class__ is not Tensor or not self.eps > 0:
             return None
