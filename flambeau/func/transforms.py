@@ -82,7 +82,7 @@ def _chosen(argnums: Any, count: int) -> list[int]:
             raise RuntimeError(f"Got argnum={place}, but only {count} positional inputs")
     chosen = [place % count for place in places]
     if len(set(chosen)) != len(chosen):
-        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
+        raise RuntimeError(f"argnums elements must be unique, got {tuple(chosen)}")
     return chosen
 
 

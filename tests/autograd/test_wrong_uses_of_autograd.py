@@ -36,7 +36,7 @@ REFUSED: list[tuple[Case, str, str]] = [
     (
         lambda t, w: t.func.grad(t.sum, argnums=(0, -1))(t.ones(2)),
         "RuntimeError",
-        "argnums elements must be unique, got (0, -1)",
+        "argnums elements must be unique, got (0, 0)",
     ),
     (
         lambda t, w: t.func.grad(t.sum, argnums=())(t.ones(2)),
