@@ -21,13 +21,7 @@ from flambeau.autograd.hooks import (
     retaining,
     run_hooks,
 )
-from flambeau.autograd.stepwise import (
-    commit_pass,
-    goes_through_pieces,
-    many_frames,
-    may_fail,
-    through_frames,
-)
+from flambeau.autograd.stepwise import commit_pass, goes_through_pieces, many_frames, through_frames
 from flambeau.record import recorder
 from flambeau.record.backward import ACCUMULATE, BACKWARD
 from flambeau.record.chain import (
@@ -437,9 +431,7 @@ def _record(
                     places.append((place, recorder.operand_key(rec, given, scalars)))
             key = (BACKWARD, *parts, modes, wanted, tuple(places), chain)
             if chain is None and plain and _one_by_one(rec, key):
-                if not modes[1] and may_fail(rec):  # nothing is used up then that nobody has passed
-                    modes = (modes[0], True)
-                key = (BACKWARD, *parts, modes, wanted, tuple(places), ALONE)
+                key = (*key[:-1], ALONE)
             state = rec.state.next.get(key) or recorder.miss(rec, key)
         except recorder.Flushed:
             numbers.pop(rec, None)

@@ -58,13 +58,6 @@ def goes_through_pieces(rec: Any) -> bool:
     return any(state is not None and state.looped for state in states)
 
 
-def may_fail(rec: Any) -> bool:
-    """Whether a pass may come to what an earlier one has used up: it fails there, behind what it
-    has passed by then.
-    """
-    return any(frame.freed for frame in frames_before([frame for frame, _ in rec.frames]))
-
-
 def through_frames(
     arrived: list[tuple[Frame, Any, Any]],
     retain_graph: bool,
