@@ -97,11 +97,7 @@ def backward(
         chosen = _tensors(inputs)
         if not chosen:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-        for one in chosen:
-            if not isinstance(one, Tensor):
-                raise RuntimeError(
-                    f"all inputs have to be Tensors or GradientEdges, but got {type(one).__name__}"
-                )
+        _check_inputs(chosen)
         chosen = tuple({id(one): one for one in chosen}.values())  # each gets its gradient once
         found = run(roots, given, retain_graph, create_graph, chosen, hooked=False)
         accumulate(
@@ -109,6 +105,26 @@ def backward(
         )
         return
     run(roots, given, retain_graph, create_graph, None)
+
+
+def _check_inputs(inputs: tuple[Any, ...]) -> None:
+    for one in inputs:
+        if not isinstance(one, Tensor):
+            raise RuntimeError(
+                f"all inputs have to be Tensors or GradientEdges, but got {type(one).__name__}"
+            )
+
+
+def _check_roots(roots: tuple[Any, ...], cotangents: tuple[Any, ...]) -> None:
+    """What cannot be differentiated, or with: looked at once a pass has failed."""
+    for root in roots:
+        if not isinstance(root, Tensor):
+            raise AssertionError("Expected output to be a torch.Tensor")
+    for cotangent in cotangents:
+        if cotangent is not None and not isinstance(cotangent, Tensor):
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(cotangent).__name__}"
+            )
 
 
 def _tensors(given: Any) -> tuple[Any, ...]:
@@ -198,6 +214,7 @@ def grad(
     roots, wanted = _tensors(outputs), _tensors(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    _check_inputs(wanted)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
@@ -276,6 +293,9 @@ def run(
     try:
         try:
             found = _run(roots, cotangents, retain_graph, create_graph, inputs, hooked)
+        except (TypeError, AttributeError):
+            _check_roots(roots, cotangents)
+            raise
         except RuntimeError as error:
             if DETECTION.mode is not None:
                 raise DETECTION.mode.explain(error) from None

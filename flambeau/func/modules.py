@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.functional.joining import stack
+from flambeau.tensor.tensor import Tensor
 
 
 def functional_call(
@@ -20,33 +21,59 @@ def functional_call(
     """Calls the module with other tensors for the parameters and buffers named.
 
     Buffers that the call replaces itself are put into the module's dictionary only for the call.
+    Other names are attributes for the call; with `strict` they, and names that are missing, are a
+    RuntimeError.
     """
     given = _merged(parameter_and_buffer_dicts)
-    if strict:
-        raise NotImplementedError("functional_call: strict=True is not supported yet")
+    for tensor in given.values():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{tensor} is not an instance of torch.Tensor")
     places: dict[str, tuple[Any, str]] = {}
     for path, owner in module.named_modules(remove_duplicate=False):
         for name in (*owner._parameters, *owner._buffers):
-            places[f"{path}.{name}" if path else name] = owner, name
+            if owner._parameters.get(name, owner._buffers.get(name)) is not None:
+                places[f"{path}.{name}" if path else name] = owner, name
     if tie_weights:
         given = _tied(places, given)
-    unknown = [name for name in given if name not in places]
-    if unknown:
-        raise NotImplementedError(
-            f"functional_call: the module has no parameter or buffer named {unknown[0]}"
-        )
-    before = []
+    if strict:
+        _refuse_other_names(module, places, given)
+    before: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for path, tensor in given.items():
-            owner, name = places[path]
-            table = owner._parameters if name in owner._parameters else owner._buffers
-            before.append((table, name, table[name]))
+            if path in places:
+                owner, name = places[path]
+                table = owner._parameters if name in owner._parameters else owner._buffers
+            else:
+                where, _, name = path.rpartition(".")
+                owner = module.get_submodule(where)
+                tables = owner._parameters, owner._buffers, owner.__dict__
+                table = next(t for t in tables if name in t or t is owner.__dict__)
+            before.append((table, name, table.get(name, _ABSENT)))
             table[name] = tensor
         inputs = () if args is None else args if isinstance(args, tuple) else (args,)
         return module(*inputs, **(kwargs or {}))
     finally:
         for table, name, tensor in reversed(before):
-            table[name] = tensor
+            if tensor is _ABSENT:
+                table.pop(name, None)
+            else:
+                table[name] = tensor
+
+
+_ABSENT = object()
+
+
+def _refuse_other_names(module: Any, places: dict[str, Any], given: dict[str, Any]) -> None:
+    """RuntimeError unless the names given are those of the module."""
+    found = ""
+    for kind, names in (
+        ("Unexpected", given.keys() - places.keys()),
+        ("Missing", places.keys() - given.keys()),
+    ):
+        if names:
+            found += f"\n\t{kind} key(s): {', '.join(map(repr, sorted(names)))}."
+    if found:
+        raise RuntimeError(f"Error(s) in reparametrizing for {type(module).__name__}:{found}")
 
 
 def _merged(dicts: Any) -> dict[str, Any]:
@@ -73,7 +100,16 @@ def _tied(places: dict[str, tuple[Any, str]], given: dict[str, Any]) -> dict[str
         owner, name = places[path]
         return id(owner._parameters.get(name, owner._buffers.get(name)))
 
-    by_tensor = {held(path): tensor for path, tensor in given.items() if path in places}
+    by_tensor: dict[int, Tensor] = {}
+    names: dict[int, str] = {}
+    for path in sorted(given.keys() & places.keys()):
+        one = held(path)
+        if by_tensor.setdefault(one, given[path]) is not given[path]:
+            raise ValueError(
+                f"functional_call got multiple values for keys {[names[one], path]}, which are "
+                "tied. Consider using tie_weights=False"
+            )
+        names.setdefault(one, path)
     shared = {path: by_tensor[held(path)] for path in places if held(path) in by_tensor}
     return {**shared, **given}
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from flambeau.autograd.function import Function
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from flambeau.core.device import device
+from flambeau.core.dtypes import FROM_PYTHON, float32, float64, get_default_dtype, int64
 from flambeau.core.dtypes import DType as dtype
-from flambeau.core.dtypes import float32, float64, get_default_dtype, int64
 from flambeau.core.size import Size
 from flambeau.functional.constants import zeros_recorded
 from flambeau.functional.counted import arange, tril_indices
@@ -47,6 +47,7 @@ else:
 
 
 __all__ = [
+    "FROM_PYTHON",
     "Buffer",
     "F",
     "Function",

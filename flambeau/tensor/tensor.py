@@ -534,6 +534,11 @@ class Tensor(Base):
 
     def requires_grad_(self: T, requires_grad: bool = True) -> T:
         """Turns gradient recording of a leaf on or off."""
+        if not isinstance(requires_grad, bool):
+            raise TypeError(
+                "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
+                f"{type(requires_grad).__name__}"
+            )
         meta = self._meta
         follows = without_gradient(meta)
         if not requires_grad if follows else meta.requires_grad == requires_grad:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flambeau.nn._torch import Tensor, device, dtype, empty_like, no_grad
+from flambeau.nn._torch import FROM_PYTHON, Tensor, device, dtype, empty_like, no_grad
 
 Self = TypeVar("Self", bound="ConversionMixin")
 
@@ -20,7 +20,17 @@ def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, 
     kind = kwargs.get("dtype")
     non_blocking = bool(kwargs.get("non_blocking", False))
     rest = list(args)
+    if isinstance(kind, type):
+        kind = FROM_PYTHON.get(kind, kind)
+    if kind is not None and not isinstance(kind, dtype):
+        raise TypeError(
+            "to() received an invalid combination of arguments - got "
+            f"(dtype={type(kind).__name__}, ), but expected one of:\n * (torch.device device = "
+            "None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False)"
+        )
     first = rest.pop(0) if rest else kwargs.get("tensor")
+    if isinstance(first, type):
+        first = FROM_PYTHON.get(first, first)
     if isinstance(first, Tensor):
         where, kind = first.device, first.dtype
     elif isinstance(first, dtype):
