@@ -84,6 +84,11 @@ REFUSED: list[tuple[Case, str, str]] = [
         "TypeError",
         "1 is not an instance of torch.Tensor",
     ),
+    (
+        lambda t, w: t.nn.Linear(2, 2).apply(),
+        "TypeError",
+        "Module.apply() missing 1 required positional argument: 'fn'",
+    ),
 ]
 LIBRARIES = ["flambeau", pytest.param("torch", marks=pytest.mark.parity)]
 

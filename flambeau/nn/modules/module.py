@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 from flambeau.nn._torch import Buffer, Parameter, Tensor
@@ -526,5 +527,11 @@ def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHan
     """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
     return _register_globally(hooks.global_backward_hooks, hook)
 
+
+# Python's messages name a method by where it was written; users know of Module alone.
+for _part in (TreeMixin, StateMixin, ConversionMixin):
+    for _name, _method in vars(_part).items():
+        if isinstance(_method, FunctionType):
+            _method.__qualname__ = f"Module.{_name}"
 
 ModuleCall.code = Module.__call__.__code__
