@@ -5,7 +5,8 @@
 Printed is the peak of resident memory while a model is built and trained for some steps, above what
 the process holds once the framework is imported (with nn, optim and a first tensor). Flambeau's
 kernels come from a cache that a run before has filled; with `--cold` the cache is empty, and the
-peak contains the compiler. "Beyond" is the same above a training of three numbers before it: both
+peak contains the compiler. With `--look` each step looks at its loss before it goes backward, so
+that what the derivatives need is kept from one program to the next. "Beyond" is the same above a training of three numbers before it: both
 frameworks import more of themselves when they are first used.
 """
 
@@ -62,7 +63,20 @@ def train_a_line(torch: Any) -> None:
             loss.item()
 
 
-def child(framework: str, case: str, steps: int, threads: int, beyond: bool) -> None:
+def look_first(torch: Any) -> None:
+    """Makes every backward pass begin with a look at the loss."""
+    backward = torch.Tensor.backward
+
+    def looking(loss: Any, *args: Any, **named: Any) -> None:
+        loss.item()
+        backward(loss, *args, **named)
+
+    torch.Tensor.backward = looking
+
+
+def child(
+    framework: str, case: str, steps: int, threads: int, beyond: bool, look: bool = False
+) -> None:
     """Prints the peaks above the import (`beyond`: and a small training) after building the model,
     and after each step.
     """
@@ -71,6 +85,8 @@ def child(framework: str, case: str, steps: int, threads: int, beyond: bool) -> 
         importlib.import_module(f"{framework}.{part}")
     module.set_num_threads(threads)
     module.ones(3).sum().item()
+    if look:
+        look_first(module)
     build = importlib.import_module(CASES[case]).CASES[case].build
     module.manual_seed(0)
     if beyond:
@@ -87,11 +103,17 @@ def child(framework: str, case: str, steps: int, threads: int, beyond: bool) -> 
 
 
 def peaks(
-    framework: str, case: str, steps: int, threads: int, cache: str, beyond: bool = False
+    framework: str,
+    case: str,
+    steps: int,
+    threads: int,
+    cache: str,
+    beyond: bool = False,
+    look: bool = False,
 ) -> list[int]:
     """Bytes, as `child` prints them."""
     given = [f"--child={framework}", f"--cases={case}", f"--steps={steps}", f"--threads={threads}"]
-    given += ["--beyond"] * beyond
+    given += ["--beyond"] * beyond + ["--look"] * look
     done = subprocess.run(
         [sys.executable, __file__, *given],
         env={**os.environ, "FLAMBEAU_CACHE_DIR": cache},
@@ -104,13 +126,19 @@ def peaks(
 
 
 def measured(
-    case: str, frameworks: list[str], steps: int, threads: int, cold: bool, beyond: bool = False
+    case: str,
+    frameworks: list[str],
+    steps: int,
+    threads: int,
+    cold: bool,
+    beyond: bool = False,
+    look: bool = False,
 ) -> dict[str, list[int]]:
     """The peaks of each framework for a case."""
     with tempfile.TemporaryDirectory() as cache:
         if not cold and "flambeau" in frameworks:
-            peaks("flambeau", case, steps, threads, cache)
-        return {name: peaks(name, case, steps, threads, cache, beyond) for name in frameworks}
+            peaks("flambeau", case, steps, threads, cache, look=look)
+        return {name: peaks(name, case, steps, threads, cache, beyond, look) for name in frameworks}
 
 
 def main() -> None:
@@ -121,14 +149,15 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true")
     parser.add_argument("--only", choices=["torch", "flambeau"])
     parser.add_argument("--beyond", action="store_true", help="above a small training")
+    parser.add_argument("--look", action="store_true", help="at the loss, before going backward")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        child(chosen.child, chosen.cases, chosen.steps, chosen.threads, chosen.beyond)
+        child(chosen.child, chosen.cases, chosen.steps, chosen.threads, chosen.beyond, chosen.look)
         return
     frameworks = [chosen.only] if chosen.only else ["torch", "flambeau"]
     for case in chosen.cases.split(","):
-        how = chosen.steps, chosen.threads, chosen.cold, chosen.beyond
+        how = chosen.steps, chosen.threads, chosen.cold, chosen.beyond, chosen.look
         found = measured(case, frameworks, *how)
         line = f"{case:18}"
         for name, values in found.items():

@@ -223,7 +223,9 @@ class _Pass:
         found = imports.get(value)
         if found is None:
             trace = self.chain.links[position].trace  # type: ignore[union-attr]
-            found = imported(trace, value, again.given, lambda v: self._read(position, v))
+            found = imported(
+                trace, value, again.given, lambda v: self._read(position, v), trace.computed
+            )
             known = found.primitive.name == "history"
             shown = value in trace.views or value in trace.origins
             if found.tracked and not known and self.create_graph and shown:

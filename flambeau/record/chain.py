@@ -337,4 +337,8 @@ def taken_imports(done: Any, frames: list[Frame]) -> tuple[Any, list[Any], list[
 def free_used(done: Any, frames: list[Frame]) -> None:
     """Frees what a pass has used up in earlier programs."""
     for position, values in done.freed if isinstance(done, Done) else ():
-        frames[position].freed = frames[position].freed | values
+        frame = frames[position]
+        frame.freed = frame.freed | values
+        if frame.trace.keeps is not None:
+            for value in frame.trace.keeps.unused(frame.freed):
+                frame.saved.pop(value, None)

@@ -186,13 +186,13 @@ def _frame_spec(
     """What the history of flat values needs once the program has run."""
     if not flats:
         return None
-    needed, left = saved_values(trace, flats)
-    spent = not (left or needed or trace.cuts or trace.histories)
+    found = saved_values(trace, flats, lambda origin: _is_left(origin, places))
+    spent = not (found.left or found.values or trace.cuts or trace.histories)
     whole = _whole_values(trace, places)
     saved: list[Kept] = []
     stale: list[tuple[Value, int, int]] = []
-    for value, above in needed:
-        if is_generator_state(value):  # which moves on at each draw
+    for value, above in found.values:
+        if is_generator_state(value) or value in found.plain:  # (a state moves on at each draw)
             saved.append(Kept(value, ("result", len(results)), False))
             results.append(flatten(value, value.shape, contiguous_strides(value.shape)))
             continue
@@ -217,7 +217,8 @@ def _frame_spec(
         shown = tensor.group.values.get(tensor.layout)
         if shown is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
             views.append((number, shown))
-    return FrameSpec(trace, saved, list(trace.leaves), spent, views, stale)
+    kept = trace if found.keeps is None else trace.that_keeps(tuple(flats), found.keeps)
+    return FrameSpec(kept, saved, list(trace.leaves), spent, views, stale)
 
 
 def _whole_values(trace: Trace, places: dict[int, int]) -> dict[Value, int]:
@@ -268,6 +269,11 @@ def _storage_of(origin: Origin | None, places: dict[int, int]) -> tuple[str, int
     if id(origin.storage) in places:
         return "result", places[id(origin.storage)]
     return None if origin.storage.base is None else ("base", origin.storage.base)
+
+
+def _is_left(origin: Origin, places: dict[int, int]) -> bool:
+    """Whether the memory of an origin is there for others once the program has run."""
+    return id(origin.storage) in places or origin.storage.base is not None
 
 
 def _base_of(value: Value, trace: Trace) -> int | None:

@@ -27,6 +27,7 @@ FREE = DEAD_COUNT, DEAD_COUNT + 1, DEAD_COUNT + 1
 UNKNOWN = FREE, 0  # and nobody has a weak reference to the storage
 BUFFER, OWNER = map(attrgetter, ("buffer", "owner"))
 LARGE = 1 << 16  # bytes of results from which a plan counts
+FIRST = 1 << 20  # bytes of results from which first runs give way
 TURNS = 4  # lots of small results that take turns, where the last ones are still held
 SOFT = 1 << 28  # bytes that plans may keep that have not run lately
 RECENT = 32  # runs of large plans that are "lately"
@@ -104,6 +105,7 @@ class Results:
     __slots__ = (
         "__weakref__",
         "clock",
+        "gave_way",
         "lot",
         "lots",
         "moved",
@@ -126,6 +128,7 @@ class Results:
         # The runs from which on sealing, and one more lot, are worth trying again.
         self.seal_at = self.retry_at = 0
         self.sealings = 0
+        self.gave_way = False  # see ResultMemory.first
         # The last run, among those of plans with large results; native code writes it, too.
         self.clock = np.zeros(1, np.int64)
 
@@ -164,6 +167,8 @@ class Results:
 
     def another(self) -> Lot:
         """One more lot, for the coming run."""
+        if self.nbytes > FIRST:
+            RESULT_MEMORY.comes_first(self)
         lot = Lot([Storage(allocate(size)) for size in self.sizes])
         self.lots.append(lot)
         self.lot, self.moved = lot, True
@@ -208,6 +213,20 @@ class ResultMemory:
         self.results: list[weakref.ref[Results]] = []
         self.held = 0
         self.trigger = SOFT
+        self.first: tuple[weakref.ref[Results], int] | None = None
+
+    def comes_first(self, current: Results) -> None:
+        """A plan asks for memory. The one that did so before it, and has run but once, gives way:
+        the first step of a training is often another program than the second, and the last of its
+        kind. It does so once: where it does come again, it keeps its memory.
+        """
+        previous = None if self.first is None else self.first[0]()
+        if previous is not None and previous is not current and not previous.gave_way:
+            assert self.first is not None
+            if previous.tick == self.first[1]:
+                previous.gave_way = True
+                previous.release()
+        self.first = weakref.ref(current), current.tick
 
     def keep(self, results: Results) -> None:
         """Notes that a plan keeps memory from its run on that comes now."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Container
+from typing import Any, NamedTuple
 
 from flambeau.core.dtypes import DType
 from flambeau.graph.program import reachable
@@ -11,6 +12,8 @@ from flambeau.graph.reverse import Reverse
 from flambeau.ops import source
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
+from flambeau.record import kept
+from flambeau.record.kept import Choice, Keeps, lookers, nbytes
 from flambeau.record.layouts import saved_origin
 from flambeau.record.records import FunctionRecord, Origin
 from flambeau.record.regions import Again
@@ -24,11 +27,17 @@ FREED = (
 )
 
 
-def imported(trace: Trace, value: Value, recurse: Any, read: Any) -> Value:
-    """`value` of another program: constants as they are, views of imported values, else (and where
-    its memory was written) `read(value)`.
+def imported(
+    trace: Trace, value: Value, recurse: Any, read: Any, computed: Container[Value]
+) -> Value:
+    """`value` of another program: constants as they are, views of imported values, what is
+    `computed` from such, else (and where its memory was written) `read(value)`.
     """
     primitive = value.primitive
+    if value in computed:
+        inputs = tuple(recurse(operand) for operand in value.inputs)
+        tracked = value.tracked and any(operand.tracked for operand in inputs)
+        return Value(primitive, inputs, value.attrs, value.shape, value.dtype, tracked)
     if value in trace.origins:
         origin = trace.origins[value]
         if origin is None or origin.storage.version != origin.version:
@@ -67,58 +76,102 @@ def _renewed(trace: Trace, value: Value) -> bool:
     return earlier is not None and earlier.storage.version != earlier.version
 
 
-def saved_values(
-    trace: Trace, roots: list[Value]
-) -> tuple[list[tuple[Value, Origin | None]], bool]:
-    """What a later backward from any of the roots could read, with where that stands in memory, and
-    whether any derivative is left at all.
+class Needed(NamedTuple):
+    """What later passes from some roots could read, with where that stands in memory; whether any
+    derivative is left at all; and what is known of frames that keep much.
     """
-    needed: dict[Value, Origin | None] = {}
-    placeholders: dict[Value, Value] = {}
-    above: list[Origin | None] = [None]  # of the values whose views are being looked through
 
-    def read(value: Value) -> Value:
-        needed[value] = above[-1]
-        return source.program_input("saved", len(needed), value.shape, value.dtype)
+    values: list[tuple[Value, Origin | None]]
+    left: bool
+    keeps: Keeps | None = None
+    plain: frozenset[Value] = frozenset()  # of the values: kept as they are, whoever writes where
 
-    def translate(value: Value) -> Value:
-        if value in again:
-            return again.copy(value)
-        found = placeholders.get(value)
+
+def saved_values(trace: Trace, roots: list[Value], is_left: Callable[[Origin], bool]) -> Needed:
+    """What a later backward from any of the roots could read. `is_left` says whether the program
+    leaves the memory of an origin to somebody.
+    """
+    dry = _DryPass(trace, roots)
+    plainly = dry.needed()
+    if sum(nbytes(value) for value, _ in plainly) < kept.WORTH:
+        return Needed(plainly, dry.left)
+    values, plain = plainly, frozenset[Value]()
+    if not (trace.spans or trace.silenced):
+        known = {value for value, _ in plainly}
+        choice = Choice(known, trace.origins, trace.marks, is_left)
+        computed = choice.computed()
+        if computed:
+            dry = _DryPass(trace, roots, computed)
+            values = dry.needed()
+            plain = frozenset(value for value, _ in values if value not in known)
+    keeps = Keeps(dry.computed, lookers(dry.visits, dry.reads))
+    return Needed(values, dry.left, keeps, plain)
+
+
+class _DryPass:
+    """A pass from roots that reads nothing: what would it read?"""
+
+    def __init__(
+        self, trace: Trace, roots: list[Value], computed: frozenset[Value] = frozenset()
+    ) -> None:
+        self.trace = trace
+        self.computed = computed
+        self.reads: dict[Value, Value] = {}
+        self.visits: list[tuple[Value, list[Value]]] = []
+        self._origins: dict[Value, Origin | None] = {}
+        self._placeholders: dict[Value, Value] = {}
+        # Of the values whose views are being looked through:
+        self._above: list[Origin | None] = [None]
+        self._pass = Reverse(lambda value, used: self.visits.append((value, used)), self._translate)
+        self._again = Again(trace.spans, self._pass, self._translate)
+        # Cotangents that Python's code receives, of freed values, or of tensors (one that was
+        # filled, or made of such, leads nowhere): a pass for those alone may still come.
+        self._arrived: list[Value] = []
+        self._run(roots)
+        self._ends = [*self._pass.leaves.values(), *self._pass.histories.values()]
+        self.left = bool(self._ends)
+
+    def needed(self) -> list[tuple[Value, Origin | None]]:
+        """The values that results depend on, and where they stand."""
+        results = [*self._ends, *self._arrived]
+        used = [self.reads[v] for v in reachable(results, data=True) if v in self.reads]
+        return [(value, self._origins[value]) for value in used]
+
+    def _read(self, value: Value) -> Value:
+        self._origins[value] = self._above[-1]
+        return source.program_input("saved", len(self._origins), value.shape, value.dtype)
+
+    def _translate(self, value: Value) -> Value:
+        if value in self._again:
+            return self._again.copy(value)
+        found = self._placeholders.get(value)
         if found is None:
-            above.append(saved_origin(value, trace.origins) or above[-1])
-            found = imported(trace, value, translate, read)
+            above = self._above
+            above.append(saved_origin(value, self.trace.origins) or above[-1])
+            found = imported(self.trace, value, self._translate, self._read, self.computed)
             above.pop()
-            placeholders[value] = found
+            self._placeholders[value] = found
             if found.primitive is source.input_ and found.attrs["role"] == "saved":
-                reads[found] = value
+                self.reads[found] = value
         return found
 
-    reads: dict[Value, Value] = {}
-    pass_ = Reverse(None, translate)
-    again = Again(trace.spans, pass_, translate)
-    # Cotangents that Python's code receives, of freed values, or of tensors (one that was filled,
-    # or made of such, leads nowhere): a pass for those alone may still come.
-    arrived: list[Value] = []
-    ends_too = set(roots)
-    ends_too.update(v for t in trace.tensors for v in t.group.values.values() if v.tracked)
-    for value, inputs in trace.cuts:
-        pass_.cuts[value] = _dry_cut(value, inputs, arrived)
-    stop = trace.freed
-    for number, root in enumerate(roots):
-        pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
-    while pass_.heap:
-        value = pass_.heap[0][1]
-        if value in stop:
-            arrived.append(pass_.cotangents[value])
-            pass_._pop(value)
-            continue
-        if value in ends_too:
-            arrived.append(pass_.cotangents[value])
-        pass_.step()
-    ends = [*pass_.leaves.values(), *pass_.histories.values()]
-    used = [reads[v] for v in reachable([*ends, *arrived], data=True) if v in reads]
-    return [(value, needed[value]) for value in used], bool(ends)
+    def _run(self, roots: list[Value]) -> None:
+        trace, pass_, arrived = self.trace, self._pass, self._arrived
+        ends_too = set(roots)
+        ends_too.update(v for t in trace.tensors for v in t.group.values.values() if v.tracked)
+        for value, inputs in trace.cuts:
+            pass_.cuts[value] = _dry_cut(value, inputs, arrived)
+        for number, root in enumerate(roots):
+            pass_.seed(root, source.program_input("ct", number, root.shape, root.dtype))
+        while pass_.heap:
+            value = pass_.heap[0][1]
+            if value in trace.freed:
+                arrived.append(pass_.cotangents[value])
+                pass_._pop(value)
+                continue
+            if value in ends_too:
+                arrived.append(pass_.cotangents[value])
+            pass_.step()
 
 
 def _dry_cut(value: Value, inputs: tuple[Value | None, ...] | None, arrived: list[Value]) -> Any:

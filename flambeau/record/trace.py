@@ -17,6 +17,7 @@ Note: only the key
 
 from __future__ import annotations
 
+import copy
 import weakref
 from typing import Any
 
@@ -35,6 +36,7 @@ from flambeau.ops import elementwise as el
 from flambeau.ops import source, view
 from flambeau.ops.primitive import VIEW
 from flambeau.ops.value import Value
+from flambeau.record.kept import Keeps
 from flambeau.record.layouts import flatten, layout_value, saved_origin, shown_value, untracked
 from flambeau.record.meta import Meta, meta_of
 from flambeau.record.records import (
@@ -80,6 +82,9 @@ class Trace:
         self.freed: set[Value] = set()
         # Passes through the program that ran here: where they lead (see `autograd.known_passes`).
         self.passes: dict[Any, Any] = {}
+        # What frames of its programs keep, and the copies of this trace that say so.
+        self.keeps: Keeps | None = None
+        self.keeping: dict[Any, Trace] = {}
         self.marks: list[int] = []  # where in the order of values each event begins
         self.cuts: list[
             tuple[Value, tuple[Value | None, ...] | None]
@@ -93,6 +98,22 @@ class Trace:
         self.derived: list[tuple[int, Value, Trace]] = []
         self.changed: dict[int, Meta] = {}
         self._state: Any = None
+
+    def that_keeps(self, roots: tuple[Value, ...], keeps: Keeps) -> Trace:
+        """This trace as the history of a program that keeps certain values for passes from roots:
+        passes through it are others than those through programs that keep more.
+        """
+        key = roots, keeps.computed
+        found = self.keeping.get(key)
+        if found is None:
+            found = self.keeping[key] = copy.copy(self)
+            found.keeps, found.passes, found.keeping = keeps, {}, {}
+        return found
+
+    @property
+    def computed(self) -> frozenset[Value]:
+        """The values that passes compute again from those that are kept."""
+        return frozenset() if self.keeps is None else self.keeps.computed
 
     # ---- tensors in and out ----------------------------------------------------------------------
 
