@@ -6,8 +6,9 @@ Printed is the peak of resident memory while a model is built and trained for so
 the process holds once the framework is imported (with nn, optim and a first tensor). Flambeau's
 kernels come from a cache that a run before has filled; with `--cold` the cache is empty, and the
 peak contains the compiler. With `--look` each step looks at its loss before it goes backward, so
-that what the derivatives need is kept from one program to the next. "Beyond" is the same above a training of three numbers before it: both
-frameworks import more of themselves when they are first used.
+that what the derivatives need is kept from one program to the next. "Beyond" is the same above a
+training of three numbers before it: both frameworks import more of themselves when they are first
+used.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
-from flambeau.record.layouts import layout_value, saved_origin
+from flambeau.record.layouts import from_batch_innermost, layout_value, saved_origin
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord, TensorRecord
@@ -236,7 +236,12 @@ class _Pass:
         return found
 
     def _read(self, position: int, value: Value) -> Value:
-        read = view.reshape(self._imported_base(position, value), shape=value.shape)
+        base = self._imported_base(position, value)
+        keeps = self.chain.links[position].trace.keeps  # type: ignore[union-attr]
+        if keeps is not None and value in keeps.turned:
+            read = from_batch_innermost(base, value.shape)
+        else:
+            read = view.reshape(base, shape=value.shape)
         if self.create_graph and value.tracked:
             read = source.history(read, len(self.trace.histories), value)
             self.trace.histories.append((position, value))

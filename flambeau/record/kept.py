@@ -39,13 +39,19 @@ def nbytes(value: Value) -> int:
 
 
 class Keeps:
-    """What a program's frames keep: the values that are `computed` again from others, and who looks
-    at those that are kept.
+    """What a program's frames keep: the values that are `computed` again from others, who looks at
+    those that are kept, and which of these are images that lie with the batch innermost (`turned`).
     """
 
-    def __init__(self, computed: frozenset[Value], lookers: dict[Value, frozenset[Value]]) -> None:
+    def __init__(
+        self,
+        computed: frozenset[Value] = frozenset(),
+        lookers: dict[Value, frozenset[Value]] | None = None,
+        turned: frozenset[Value] = frozenset(),
+    ) -> None:
         self.computed = computed
-        self.lookers = lookers
+        self.lookers = lookers or {}
+        self.turned = turned
         self._unused: dict[frozenset[Value], tuple[Value, ...]] = {}
 
     def unused(self, freed: frozenset[Value]) -> tuple[Value, ...]:
@@ -57,6 +63,20 @@ class Keeps:
             found = tuple(v for v, lookers in self.lookers.items() if lookers <= freed)
             self._unused[freed] = found
         return found
+
+
+def batch_innermost(values: Collection[Value]) -> frozenset[Value]:
+    """Those values that a program will have with the batch innermost: what convolutions make."""
+    images = [v for v in values if v.ndim >= 3]
+    nodes = reachable(images, data=True) if images else []
+    if not any(v.primitive.name == "conv" for v in nodes):
+        return frozenset()
+    from flambeau.execute.cpu import layouts
+    from flambeau.execute.cpu.target import Target
+
+    found = layouts.batch_innermost(nodes, Target.host().vector_bits)
+    inner = found.innermost - found.copies
+    return frozenset(v for v in images if v in inner and v.shape[0] >= layouts.MIN_BATCH)
 
 
 def lookers(

@@ -52,6 +52,21 @@ def layout_value(flat: Value, shape: Shape, strides: Strides, offset: int) -> Va
     return view.as_strided(flat, shape=tuple(shape), strides=strides, offset=offset)
 
 
+def with_batch_innermost(value: Value) -> Value:
+    """The elements of images as they lie with the batch innermost: see Note [Given with the batch
+    innermost] in execute/cpu/layouts.py.
+    """
+    count = value.shape[0]
+    rows = view.reshape(value, shape=(count, value.size // count))
+    return view.reshape(view.permute(rows, order=(1, 0)), shape=(value.size,))
+
+
+def from_batch_innermost(flat: Value, shape: Shape) -> Value:
+    """The images of such elements."""
+    columns = view.reshape(flat, shape=(flat.size // shape[0], shape[0]))
+    return view.reshape(view.permute(columns, order=(1, 0)), shape=shape)
+
+
 def saved_origin(value: Value, origins: dict[Value, Any]) -> Any:
     """Where a value that a derivative needs was read from, looking through views of it."""
     while value not in origins and value.primitive.family == VIEW and len(value.inputs) == 1:

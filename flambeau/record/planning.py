@@ -5,7 +5,8 @@ from __future__ import annotations
 from flambeau.core.shapes import contiguous_strides
 from flambeau.graph.program import Program, Update, reachable
 from flambeau.ops.value import Value
-from flambeau.record.layouts import flatten, saved_origin
+from flambeau.record.kept import Keeps, batch_innermost
+from flambeau.record.layouts import flatten, saved_origin, with_batch_innermost
 from flambeau.record.options import OPTIONS
 from flambeau.record.plan import FamilySpec, FrameSpec, Kept, Plan
 from flambeau.record.records import Origin
@@ -189,12 +190,22 @@ def _frame_spec(
     found = saved_values(trace, flats, lambda origin: _is_left(origin, places))
     spent = not (found.left or found.values or trace.cuts or trace.histories)
     whole = _whole_values(trace, places)
+    inner = batch_innermost([value for value, _ in found.values])
+    turned: set[Value] = set()
     saved: list[Kept] = []
+
+    def keep(value: Value, now: Value) -> tuple[str, int]:
+        if value in inner and now is value:
+            turned.add(value)
+            results.append(with_batch_innermost(value))
+        else:
+            results.append(flatten(now, now.shape, contiguous_strides(now.shape)))
+        return "result", len(results) - 1
+
     stale: list[tuple[Value, int, int]] = []
     for value, above in found.values:
         if is_generator_state(value) or value in found.plain:  # (a state moves on at each draw)
-            saved.append(Kept(value, ("result", len(results)), False))
-            results.append(flatten(value, value.shape, contiguous_strides(value.shape)))
+            saved.append(Kept(value, keep(value, value), False))
             continue
         now = trace.current(value) if trace.silenced else value
         origin = saved_origin(now, trace.origins) or above
@@ -207,8 +218,7 @@ def _frame_spec(
             saved.append(Kept(value, where, strict))
         else:
             taken = _storage_of(origin, places)
-            saved.append(Kept(value, ("result", len(results)), strict, taken))
-            results.append(flatten(now, now.shape, contiguous_strides(now.shape)))
+            saved.append(Kept(value, keep(value, now), strict, taken))
     views = []
     for number in sorted(trace.entered):
         tensor = trace.tensors[number]
@@ -217,7 +227,11 @@ def _frame_spec(
         shown = tensor.group.values.get(tensor.layout)
         if shown is not None and tensor.meta.requires_grad and not tensor.meta.is_leaf:
             views.append((number, shown))
-    kept = trace if found.keeps is None else trace.that_keeps(tuple(flats), found.keeps)
+    kept = trace
+    if found.keeps is not None or turned:
+        known = found.keeps or Keeps()
+        keeps = Keeps(known.computed, known.lookers, frozenset(turned))
+        kept = trace.that_keeps(tuple(flats), keeps)
     return FrameSpec(kept, saved, list(trace.leaves), spent, views, stale)
 
 

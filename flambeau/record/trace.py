@@ -103,7 +103,7 @@ class Trace:
         """This trace as the history of a program that keeps certain values for passes from roots:
         passes through it are others than those through programs that keep more.
         """
-        key = roots, keeps.computed
+        key = roots, keeps.computed, keeps.turned
         found = self.keeping.get(key)
         if found is None:
             found = self.keeping[key] = copy.copy(self)

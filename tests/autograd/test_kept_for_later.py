@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import flambeau
+from flambeau.execute.cpu.layouts import MIN_BATCH
 from flambeau.ops import elementwise as el
 from flambeau.ops import reduction, source, view
 from flambeau.ops.value import Value
@@ -182,6 +183,95 @@ def test_the_loss_of_the_last_step_holds_nothing_of_it() -> None:
         layer.zero_grad()
 
 
+# ---- images --------------------------------------------------------------------------------------
+
+
+def network(torch: Any) -> Any:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(8, 16, 3, padding=1, groups=2),
+        torch.nn.GELU(),
+        torch.nn.AvgPool2d(2),
+        torch.nn.Conv2d(16, 4, 2, stride=2),
+        torch.nn.Dropout2d(0.2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16, 5),
+    )
+
+
+def trained(torch: Any, batch: int, look: bool) -> list[np.ndarray[Any, Any]]:
+    model = network(torch)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    random = np.random.default_rng(1)
+    x = torch.tensor(random.standard_normal((batch, 3, 16, 16)).astype(np.float32))
+    y = torch.arange(batch) % 5
+    found = []
+    for _ in range(6):
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        if look:
+            found.append(np.array(loss.item()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if not look:
+            found.append(np.array(loss.item()))
+    return found + [p.detach().numpy().copy() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("batch", [15, 16, 32])
+def test_images_are_kept_as_they_lie(batch: int, specs: list[FrameSpec]) -> None:
+    want = trained(flambeau, batch, look=False)
+    specs.clear()
+    got = trained(flambeau, batch, look=True)
+    turned = [spec.trace.keeps.turned for spec in specs if spec.trace.keeps is not None]
+    assert bool(turned) == (batch >= MIN_BATCH)
+    for one, other in zip(want, got, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_images_that_somebody_holds_are_not_turned() -> None:
+    """What a tensor shows lies as it shows it; what is kept besides does not disturb it."""
+    model = network(flambeau)[:6]
+    x = flambeau.randn(32, 3, 16, 16)
+    for _ in range(4):
+        held = [x]
+        for layer in model:
+            held.append(layer(held[-1]))
+        loss = held[-1].square().mean()
+        loss.item()
+        shown = [h.detach().numpy().copy() for h in held]
+        loss.backward()
+        first = model[0].weight.grad.numpy().copy()
+        model.zero_grad()
+        again = x
+        for layer, want in zip(model, shown[1:], strict=True):
+            again = layer(again)
+            np.testing.assert_allclose(again.detach().numpy(), want, rtol=1e-4, atol=1e-5)
+        again.square().mean().backward()
+        np.testing.assert_allclose(model[0].weight.grad.numpy(), first, rtol=1e-3, atol=1e-6)
+        model.zero_grad()
+
+
+def test_second_derivatives_of_images_that_were_kept() -> None:
+    model = network(flambeau)[:6]
+    x = flambeau.randn(32, 3, 16, 16, requires_grad=True)
+    found = []
+    for look in (False, True):
+        y = model[5](model[4](model[0](x))).square().mean()
+        if look:
+            y.item()
+        (g,) = flambeau.autograd.grad(y, x, create_graph=True)
+        if look:
+            g.sum().item()
+        (h,) = flambeau.autograd.grad(g.square().sum(), x)
+        found.append(h.numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-8)
+
+
 # ---- the choice ----------------------------------------------------------------------------------
 
 
@@ -285,6 +375,6 @@ def test_small_results_stay() -> None:
 
 def test_nothing_is_decided_where_little_is_kept(specs: list[FrameSpec]) -> None:
     x, w = operands(flambeau)
-    flambeau.nn.functional.gelu(x @ w).sum().item()
+    flambeau.nn.functional.gelu(x[5:] @ w).sum().item()  # (a program of its own)
     assert specs and all(spec.trace.keeps is None for spec in specs)
     assert kept.WORTH > ROWS * WIDTH * 4 * 4

@@ -54,13 +54,18 @@ class _Compiler:
         vector_bits: int,
         forms: Forms,
         loops: bool = True,
+        given: dict[Value, int] | None = None,
     ) -> None:
         self.forms = forms
         self.loops = loops
         self.program = program
         self.checks = checks
         self.vector_bits = vector_bits
-        self.buffers: dict[Value, Buffer] = {}
+        self.given = given or {}  # inputs that lie with the batch innermost, and their bases
+        self.buffers: dict[Value, Buffer] = {
+            v: Buffer(v.dtype, v.shape, "base", base, layouts.innermost_strides(v.shape))
+            for v, base in self.given.items()
+        }
         self.bases = [
             Buffer(dtype, (size,), "base", i) for i, (dtype, size) in enumerate(program.bases)
         ]
@@ -159,7 +164,7 @@ class _Compiler:
         """(steps in order, arena bytes)."""
         outputs = self.collect_outputs()
         nodes = with_checks(reachable([*outputs, *self.checks]))
-        layout = layouts.batch_innermost(nodes, self.vector_bits, self.forms.innermost)
+        layout = layouts.batch_innermost(nodes, self.vector_bits, self.forms.innermost, self.given)
         outputs = self.turned_results(outputs, layout)
         copied = [v for v in outputs if v.primitive.name != "detach"]
         updates = {v for v, _ in self.updates}
@@ -417,9 +422,12 @@ def compile_program(
     clock = [time.perf_counter()]
     forms = forms or Forms()
     simple, checks = prepared(program, forms.winograd)
+    given: dict[Value, int] = {}
+    if forms.innermost:
+        simple, checks, given = layouts.with_given_images(simple, checks)
     clock.append(time.perf_counter())
     bits = vector_bits or Target.host().vector_bits
-    compiler = _Compiler(simple, checks, bits, forms, loops)
+    compiler = _Compiler(simple, checks, bits, forms, loops, given)
     steps, arena_bytes = compiler.compile()
     clock.append(time.perf_counter())
     kernels = [s for s in steps if isinstance(s, KernelCode)]

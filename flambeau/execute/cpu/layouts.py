@@ -14,19 +14,28 @@ rows and columns stop where the padding begins. That takes tiles which lie at on
 image, as they do with the batch innermost. An input gradient (a convolution of the cotangent,
 padded by the kernel's extent) does half the work then, or less. Convolutions on the matrix unit
 add the zeros while they pack images, whatever the layout (Note [Images on the matrix unit]).
+
+Note [Given with the batch innermost]
+What one program keeps for another (record/kept.py) is written as it lies in the first, where that
+is with the batch innermost: as the columns of a matrix [N, rest]. Where a program reads such a base
+as images, it is an input of that shape and layout, and nothing is turned at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from flambeau.core.shapes import contiguous_strides
+from flambeau.execute.cpu import storing
 from flambeau.execute.cpu.body import view_position
 from flambeau.execute.cpu.gradient_plan import gradient_strips
 from flambeau.execute.cpu.image_plan import image_strips
 from flambeau.execute.cpu.index import space_position
 from flambeau.execute.cpu.padding import below_order, extents, padding_of
+from flambeau.graph.program import Program
+from flambeau.graph.simplify import Rewriter
+from flambeau.ops import source
 from flambeau.ops.primitive import CONTRACTION, ELEMENTWISE, WINDOW
 from flambeau.ops.value import Value
 
@@ -59,9 +68,16 @@ class Layouts:
     unpadded: set[Value]
 
 
-def batch_innermost(nodes: Sequence[Value], vector_bits: int, allowed: bool = True) -> Layouts:
-    """Chooses the layouts of a program's values; none with the batch innermost unless `allowed`."""
-    carried: set[Value] = set()
+def batch_innermost(
+    nodes: Sequence[Value],
+    vector_bits: int,
+    allowed: bool = True,
+    given: Collection[Value] = (),
+) -> Layouts:
+    """Chooses the layouts of a program's values; none with the batch innermost unless `allowed`.
+    The inputs `given` lie so.
+    """
+    carried: set[Value] = set(given)
     copies: set[Value] = set()
     unpadded: set[Value] = set()
     for v in nodes:
@@ -111,21 +127,25 @@ def is_view(v: Value) -> bool:
     """Whether a value shows others, or parts of them; axes of extent 1 do not count."""
     while v.primitive.name == "reshape" and extents(v) == extents(v.inputs[0]):
         v = v.inputs[0]
-    stored = v.primitive.name == "interleave"
+    stored = v.primitive.name in ("interleave", "input")
     return not stored and v.primitive.family not in (ELEMENTWISE, CONTRACTION, WINDOW)
 
 
 def _is_weight_gradient(v: Value, carried: set[Value], copies: set[Value]) -> bool:
     """Whether a padded convolution sums over the innermost batch axis of both operands."""
     padding = padding_of(v)
-    if padding is None or padding.order[2] != 0 or padding.image not in carried:
-        return False
-    if not _found_whole(padding.image, carried, copies):
+    if padding is None or padding.order[2] != 0:
         return False
     weights, axis = v.inputs[1], 2
     while weights.primitive.name == "permute":
         weights, axis = weights.inputs[0], weights.attrs["order"][axis]
-    return axis == 0 and weights in carried and not is_view(weights)
+    if axis != 0 or weights not in carried or is_view(weights):
+        return False
+    image = padding.image
+    if image not in carried and storing.same_elements(image).primitive.name == "input":
+        carried.add(image)  # of a program that begins with a backward pass
+        copies.add(image)
+    return image in carried and _found_whole(image, carried, copies)
 
 
 def keeps_batch_axis(v: Value) -> bool:
@@ -181,6 +201,47 @@ def _add_flat_gradients(nodes: Sequence[Value], carried: set[Value]) -> None:
 
 def _read_by(v: Value, readers: dict[Value, list[Value]], carried: set[Value]) -> bool:
     return any(u in carried for u in readers.get(v, []))
+
+
+def with_given_images(
+    program: Program, checks: tuple[Value, ...]
+) -> tuple[Program, tuple[Value, ...], dict[Value, int]]:
+    """The program and its checks with inputs for images that bases hold with the batch innermost;
+    which bases those are.
+    """
+    given: dict[Value, int] = {}
+    known: dict[tuple[int, tuple[int, ...]], Value] = {}
+    written = {update.base for update in program.updates}
+
+    def rule(v: Value, inputs: tuple[Value, ...]) -> Value | None:
+        base = _base_of_images(v)
+        if base is None or base.attrs["index"] in written:
+            return None
+        key = base.attrs["index"], v.shape
+        if key not in known:
+            known[key] = source.program_input("base", key[0], v.shape, v.dtype)
+            given[known[key]] = key[0]
+        return known[key]
+
+    count = len(program.results)
+    found = Rewriter(rule).program(replace(program, results=(*program.results, *checks)))
+    if not given:
+        return program, checks, given
+    return replace(found, results=found.results[:count]), found.results[count:], given
+
+
+def _base_of_images(v: Value) -> Value | None:
+    """The base whose elements a value shows as images, which lie there with the batch innermost."""
+    if v.primitive.name != "reshape" or v.ndim < 3 or v.shape[0] < MIN_BATCH:
+        return None
+    columns = v.inputs[0]
+    if columns.primitive.name != "permute" or columns.attrs["order"] != (1, 0):
+        return None
+    base = columns.inputs[0].inputs[0] if columns.inputs[0].primitive.name == "reshape" else None
+    if base is None or base.primitive.name != "input" or base.attrs["role"] != "base":
+        return None
+    whole = columns.shape[0] == v.shape[0] and base.size == v.size
+    return base if whole else None
 
 
 def innermost_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
