@@ -11,6 +11,9 @@ from flambeau.optim.optimizer import Optimizer
 from flambeau.optim.stepping import check_lr
 from flambeau.record import recorder
 
+# Changes that one program goes over: a longer history is the same program several times, and no
+# other one whenever it has grown.
+PIECE = 5
 # What a step keeps for the next one, beside the counts.
 _KEPT = ("d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
 
@@ -192,13 +195,18 @@ class LBFGS(Optimizer):
             memory["H_diag"] = product / change.dot(change)
         shares = state.setdefault("al", [None] * size)
         direction = grad.neg()
-        for i in range(len(changes) - 1, -1, -1):
+        count = len(changes)
+        for i in range(count - 1, -1, -1):
             shares[i] = steps[i].dot(direction) * inverses[i]
             direction = direction - changes[i] * shares[i]
+            if (count - i) % PIECE == 0:
+                recorder.flush()
         direction = direction.mul(memory["H_diag"])
-        for i in range(len(changes)):
+        for i in range(count):
             back = changes[i].dot(direction) * inverses[i]
             direction = direction + steps[i] * (shares[i] - back)
+            if i % PIECE == PIECE - 1:
+                recorder.flush()
         memory["d"] = direction
         return direction
 
