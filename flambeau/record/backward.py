@@ -28,13 +28,13 @@ from flambeau.record.anomaly import Watch
 from flambeau.record.chain import ALONE, Chain, Cut, Done, Link, NeedChain, shows
 from flambeau.record.events import Event
 from flambeau.record.freeing import keeping, of_no_data
-from flambeau.record.layouts import from_batch_innermost, layout_value, saved_origin
+from flambeau.record.layouts import from_batch_innermost, layout_value
 from flambeau.record.observing import WATCH
 from flambeau.record.options import OPTIONS
 from flambeau.record.records import StorageRecord, TensorRecord
 from flambeau.record.regions import Again
 from flambeau.record.restricted import without_gradient
-from flambeau.record.saved import FREED, imported, overwritten, stale_saved
+from flambeau.record.saved import FREED, imported, kept_for, overwritten, stale_saved
 from flambeau.record.trace import Trace
 
 
@@ -176,8 +176,8 @@ class _Pass:
             constant = all(of_no_data(self.sources.get(v, v)) for v in used)
             (self.constant if constant else self.used).append((position, value))
         if position < 0:
-            for forward in used:
-                origin = saved_origin(forward, self.trace.origins)
+            for looked_at in used:
+                forward, origin = kept_for(self.trace, looked_at)
                 if origin is not None and origin.overwritten:
                     error = RuntimeError(
                         overwritten(origin.name, forward.dtype, forward.shape, *origin.counts)

@@ -134,6 +134,7 @@ class PureOp(Event):
     def apply(self, trace: Trace, key: tuple[Any, ...]) -> None:
         operands = self.operands(trace, key)
         if trace.autocast is not None:
+            trace.autocasts = True
             operands = trace.autocast.cast(self.name, operands)
         result = self.function(*operands, *(key[-1] or ()))
         name = self.grad_name_of(operands, key[-1] or ())

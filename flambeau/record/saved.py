@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
-from flambeau.core.dtypes import DType
+from flambeau.core.dtypes import DType, bfloat16
 from flambeau.graph.program import reachable
 from flambeau.graph.reverse import Reverse
 from flambeau.ops import source
@@ -42,6 +42,8 @@ def imported(
         origin = trace.origins[value]
         if origin is None or origin.storage.version != origin.version:
             return read(value)  # type: ignore[no-any-return]
+    if _is_promotion(trace, value):
+        return primitive(recurse(value.inputs[0]), **value.attrs)
     if len(value.inputs) == 1 and (in_its_own_memory(trace, value) or _renewed(trace, value)):
         return read(value)  # type: ignore[no-any-return]
     if primitive.name in ("constant", "iota"):
@@ -51,6 +53,27 @@ def imported(
     if primitive.name in ("reshape", "permute", "expand", "detach", "pad"):
         return primitive(recurse(value.inputs[0]), **value.attrs)
     return read(value)  # type: ignore[no-any-return]
+
+
+def _is_promotion(trace: Trace, value: Value) -> bool:
+    """Whether a value is a tensor's in the dtype in which an op computes: PyTorch keeps the tensor.
+    Under autocast it keeps what it has cast.
+    """
+    return (
+        value.primitive.name == "cast"
+        and not trace.autocasts
+        and value not in trace.origins
+        and saved_origin(value.inputs[0], trace.origins) is not None
+    )
+
+
+def kept_for(trace: Trace, value: Value) -> tuple[Value, Origin | None]:
+    """The value that PyTorch keeps where a derivative looks at `value`, and where it stands."""
+    while value not in trace.origins and (
+        _is_promotion(trace, value) or (value.primitive.family == VIEW and len(value.inputs) == 1)
+    ):
+        value = value.inputs[0]
+    return value, trace.origins.get(value)
 
 
 def in_its_own_memory(trace: Trace, value: Value) -> bool:
@@ -202,10 +225,11 @@ def stale_saved(trace: Trace, function: FunctionRecord) -> str | None:
 def overwritten(grad_name: str, dtype: DType, shape: Any, version: int, expected: int) -> str:
     """PyTorch's message for a saved value that was overwritten in place."""
     maker = re.sub(r"Backward\d*$", "", grad_name)
+    kind = "CPUBFloat16Type" if dtype is bfloat16 else f"torch.{dtype.scalar_name}Tensor"
     output = f", which is output 0 of {maker}," if maker else ""
     return (
         "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [torch.{dtype.scalar_name}Tensor {list(shape)}]{output} is at version "
+        f"operation: [{kind} {list(shape)}]{output} is at version "
         f"{version}; expected version {expected} instead. Hint: enable anomaly detection to find "
         "the operation that failed to compute its gradient, with "
         "torch.autograd.set_detect_anomaly(True, check_nan=False)."

@@ -65,6 +65,7 @@ class Trace:
     def __init__(self, grad_mode: bool) -> None:
         self.grad_mode = grad_mode
         self.autocast: Any = None  # what casts the operands of an op, where autocast is on
+        self.autocasts = False  # whether it has
         self.spans = Spans()  # of the values that are computed again on the way back
         self.tensors: list[TensorRecord] = []
         self.bases: list[StorageRecord] = []
@@ -344,7 +345,8 @@ class Trace:
         group = Group(storage)
         record = TensorRecord(len(self.tensors), meta, storage, group)
         group.values[record.layout] = group.home = value
-        self.origins[value] = origin_of(storage, 0, self.event, 0, record.layout)
+        name = self.event if tracked else ""
+        self.origins[value] = origin_of(storage, 0, name, 0, record.layout)
         self.tensors.append(record)
         return record
 
