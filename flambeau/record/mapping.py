@@ -16,6 +16,7 @@ from flambeau.ops.lanes import lane
 from flambeau.ops.primitive import lifted
 from flambeau.ops.randomness import random_advance
 from flambeau.ops.value import Value, latest_order
+from flambeau.record.contents import Contents
 from flambeau.record.events import Event
 from flambeau.record.places import warn_user
 from flambeau.record.recording import LOCAL, Recording, trace_of
@@ -111,7 +112,7 @@ LEAVE_MAP = LeaveMapOp("vmap", "StackBackward0")
 ABANDON_MAP = AbandonMapOp("vmap")
 
 
-def written(trace: Trace, tensor: TensorRecord, value: Value, name: str) -> Value:
+def written(trace: Contents, tensor: TensorRecord, value: Value, name: str) -> Value:
     """What a write puts into a tensor under vmap. RuntimeError where slices would write different
     things to memory from outside, and for draws that are not allowed.
     """
@@ -164,7 +165,7 @@ def _refusal(tensor: TensorRecord, level: Level, name: str) -> str:
     )
 
 
-def _is_outside(trace: Trace, storage: StorageRecord, level: Level) -> bool:
+def _is_outside(trace: Contents, storage: StorageRecord, level: Level) -> bool:
     """Whether memory was there before the function under vmap was called."""
     if storage.base is not None:
         return True
