@@ -315,7 +315,7 @@ class Function:
         for o in chosen:
             if id(o) in dirty:
                 _check_dirty(o, outputs)
-        places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and not _constant(a)]
         tensors = [args[i] for i in places]
         order = {id(o): n for n, o in enumerate(chosen)}
         described = [
@@ -368,6 +368,16 @@ def _differentiable(output: Any) -> bool:
     )
 
 
+def _stored(tensor: Any) -> Any:
+    """What holds a tensor's numbers: of a sparse tensor its values, else the tensor itself."""
+    return getattr(tensor, "_entries", tensor)
+
+
+def _constant(argument: Any) -> bool:
+    """Whether a tensor given to apply stays out of the graph: a sparse one without a gradient."""
+    return _stored(argument) is not argument and not argument.requires_grad
+
+
 def _check(ctx: FunctionCtx, output: Any) -> None:
     for place, saved in enumerate(ctx._saved):
         if saved is not None and not isinstance(saved, Tensor):
@@ -406,7 +416,7 @@ def _record(
     def key(rec: Any, scalars: list[Any]) -> Any:
         numbers = [recorder.operand_key(rec, part, scalars) for part in (chosen, inputs)]
         saved = tuple(
-            (order[id(t)],) if id(t) in order else recorder.operand_key(rec, t, scalars)
+            (order[id(t)],) if id(t) in order else recorder.operand_key(rec, _stored(t), scalars)
             for t in cut.context._saved
             if t is not None
         )
