@@ -134,6 +134,7 @@ _SUBMODULES = frozenset(
         "utils",
         "version",
         "vision",
+        "xpu",
     }
 )
 # Modules that have other names here.

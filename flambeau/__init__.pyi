@@ -52,6 +52,7 @@ from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
 from flambeau import vision as vision
+from flambeau import xpu as xpu
 from flambeau._C import PyTorchFileReader as PyTorchFileReader
 from flambeau._C import PyTorchFileWriter as PyTorchFileWriter
 from flambeau._C import _assert as _assert

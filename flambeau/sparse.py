@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from flambeau.core.dtypes import int64
@@ -160,6 +161,8 @@ def __getattr__(name: str) -> Any:
         "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64,
         "HalfTensor": dtypes.float16, "IntTensor": dtypes.int32, "LongTensor": dtypes.int64,
     }  # fmt: skip
+    if name == "torch":  # programs write torch.sparse.torch.eye(10)
+        return sys.modules["flambeau"]
     if name not in kinds:
         raise AttributeError(f"flambeau has no torch.sparse.{name}")
 

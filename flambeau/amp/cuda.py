@@ -9,6 +9,8 @@ from typing import Any
 from flambeau.amp import autocast_mode, grad_scaler
 from flambeau.core.dtypes import DType, float16
 
+__path__: list[str] = []  # so that `import torch.cuda.amp.grad_scaler` may ask below it
+
 
 class autocast(autocast_mode.autocast):
     """autocast("cuda", ...)."""

@@ -37,17 +37,17 @@ def aliases() -> Iterator[None]:
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A package flambeau.xpu with a module inside, so that tests depend on no other floor."""
+    """A package flambeau.monitor with a module inside, so that tests depend on no other floor."""
     import flambeau
 
-    package = types.ModuleType("flambeau.xpu")
+    package = types.ModuleType("flambeau.monitor")
     package.__path__ = []
-    inner = types.ModuleType("flambeau.xpu.inner")
+    inner = types.ModuleType("flambeau.monitor.inner")
     for module in (package, inner):
         module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    inner.Thing = type("Thing", (), {"__module__": "torch.xpu.inner"})  # type: ignore[attr-defined]
-    monkeypatch.setattr(flambeau, "xpu", package, raising=False)
+    inner.Thing = type("Thing", (), {"__module__": "torch.monitor.inner"})  # type: ignore[attr-defined]
+    monkeypatch.setattr(flambeau, "monitor", package, raising=False)
     monkeypatch.setattr(package, "inner", inner, raising=False)
     return package
 
@@ -69,12 +69,12 @@ def test_same_module_objects(aliases: None) -> None:
 def test_statement_forms(aliases: None, room: types.ModuleType) -> None:
     seen: dict[str, object] = {}
     program = (
-        "import torch.xpu as a\nfrom torch import xpu as b\nfrom torch.xpu import inner as c\n"
-        "import torch.xpu.inner as d\nfrom torch.xpu.inner import Thing\nimport torch\n"
-        "e = torch.xpu.inner"
+        "import torch.monitor as a\nfrom torch import monitor as b\nfrom torch.monitor import inner as c\n"
+        "import torch.monitor.inner as d\nfrom torch.monitor.inner import Thing\nimport torch\n"
+        "e = torch.monitor.inner"
     )
     exec(program, seen)
-    inner = sys.modules["flambeau.xpu.inner"]
+    inner = sys.modules["flambeau.monitor.inner"]
     assert seen["a"] is seen["b"] is room
     assert seen["c"] is seen["d"] is seen["e"] is inner
     assert seen["Thing"] is vars(inner)["Thing"]
@@ -84,12 +84,14 @@ def test_install_before_or_after_flambeau_is_the_same(room: types.ModuleType) ->
     compat.install()
     compat.install()
     try:
-        assert importlib.import_module("torch.xpu") is room
+        assert importlib.import_module("torch.monitor") is room
         compat.uninstall()
         assert not compat.installed()
-        assert sys.modules.get("torch.xpu") is not room
+        assert sys.modules.get("torch.monitor") is not room
         compat.install()
-        assert importlib.import_module("torch.xpu.inner") is sys.modules["flambeau.xpu.inner"]
+        assert (
+            importlib.import_module("torch.monitor.inner") is sys.modules["flambeau.monitor.inner"]
+        )
     finally:
         compat.uninstall()
         compat.uninstall()
@@ -117,10 +119,10 @@ def test_reload_keeps_the_object(aliases: None) -> None:
 
 
 def test_pickles_by_module_path(aliases: None, room: types.ModuleType) -> None:
-    importlib.import_module("torch.xpu.inner")
-    thing = sys.modules["flambeau.xpu.inner"].Thing
+    importlib.import_module("torch.monitor.inner")
+    thing = sys.modules["flambeau.monitor.inner"].Thing
     text = pickle.dumps(thing)
-    assert b"torch.xpu.inner" in text
+    assert b"torch.monitor.inner" in text
     for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
         del sys.modules[name]
     assert pickle.loads(text) is thing
@@ -135,7 +137,9 @@ def test_file_names_of_pytorch_lead_to_the_room(aliases: None) -> None:
         assert found.__name__.startswith(f"flambeau.{room}")
 
 
-@pytest.mark.parametrize("name", ["torch.mtia", "torch.xpu", "torch.nn.nothing", "torch.mtia.node"])
+@pytest.mark.parametrize(
+    "name", ["torch.mtia", "torch.monitor", "torch.nn.nothing", "torch.mtia.node"]
+)
 def test_missing_is_said(aliases: None, name: str) -> None:
     with pytest.raises(ModuleNotFoundError, match="flambeau has no torch") as caught:
         importlib.import_module(name)

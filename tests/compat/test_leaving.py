@@ -66,6 +66,26 @@ def test_versions_are_told() -> None:
         compat.uninstall()
 
 
+FILES = """
+nn.modules.rnn RNNCellBase nn.modules.rnn GRUCell nn.modules.rnn LSTM
+nn.modules.activation MultiheadAttention nn.modules.transformer _get_clones _tensor Tensor
+cuda.amp.autocast_mode autocast cuda.amp.autocast_mode custom_fwd cuda.amp.grad_scaler GradScaler
+""".split()
+
+
+@pytest.mark.parametrize(("file", "name"), list(zip(FILES[::2], FILES[1::2], strict=True)))
+def test_names_are_in_pytorchs_files(file: str, name: str) -> None:
+    """A file of PyTorch's has the names that Flambeau keeps elsewhere."""
+    compat.install()
+    try:
+        found = getattr(importlib.import_module(f"torch.{file}"), name)
+        assert name.startswith("_") or found.__name__ == name
+        for place in ("torch.nn", "torch.cuda.amp"):
+            assert getattr(importlib.import_module(place), name, found) is found
+    finally:
+        compat.uninstall()
+
+
 def test_operators_of_ones_own() -> None:
     @flambeau.library.custom_op("house::cube", mutates_args=())
     def cube(x: flambeau.Tensor) -> flambeau.Tensor:

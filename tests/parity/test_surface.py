@@ -25,7 +25,9 @@ cuda.get_device_properties(0) cuda.get_device_capability() cuda.memory_allocated
 cuda.max_memory_allocated() cuda.memory_reserved() cuda.is_initialized() cuda.initial_seed()
 cuda.is_bf16_supported() cuda.init() cuda.current_stream() cuda.Stream() cuda.Event()
 cuda.get_arch_list() cuda.FloatTensor(3) cuda.get_rng_state() mps.is_available()
-mps.device_count() mps.manual_seed(1) mps.synchronize() accelerator.is_available()
+mps.device_count() xpu.is_available() xpu.device_count() xpu.manual_seed(1) xpu.empty_cache()
+xpu.is_bf16_supported() xpu.synchronize() xpu.current_device() sparse.torch.eye(3).tolist()
+mps.manual_seed(1) mps.synchronize() accelerator.is_available()
 accelerator.current_accelerator() accelerator.device_count() accelerator.current_device_index()
 accelerator.synchronize() backends.cudnn.enabled backends.cudnn.benchmark
 backends.cudnn.deterministic backends.cudnn.allow_tf32 backends.cudnn.is_available()

@@ -7,6 +7,7 @@ from typing import Any
 
 from flambeau.nn import init
 from flambeau.nn._torch import F, Parameter, Tensor, empty
+from flambeau.nn.modules.attention import MultiheadAttention as MultiheadAttention
 from flambeau.nn.modules.module import Module
 
 __all__ = [

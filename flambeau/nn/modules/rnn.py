@@ -12,6 +12,10 @@ from flambeau.functional.recurrent_layers import run_layers
 from flambeau.nn import init
 from flambeau.nn._torch import Parameter, Tensor, empty, zeros_recorded
 from flambeau.nn.modules.module import Module
+from flambeau.nn.modules.rnn_cells import GRUCell as GRUCell
+from flambeau.nn.modules.rnn_cells import LSTMCell as LSTMCell
+from flambeau.nn.modules.rnn_cells import RNNCell as RNNCell
+from flambeau.nn.modules.rnn_cells import RNNCellBase as RNNCellBase
 from flambeau.nn.utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
