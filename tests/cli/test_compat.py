@@ -69,7 +69,8 @@ def test_same_module_objects(aliases: None) -> None:
 def test_statement_forms(aliases: None, room: types.ModuleType) -> None:
     seen: dict[str, object] = {}
     program = (
-        "import torch.monitor as a\nfrom torch import monitor as b\nfrom torch.monitor import inner as c\n"
+        "import torch.monitor as a\nfrom torch import monitor as b\n"
+        "from torch.monitor import inner as c\n"
         "import torch.monitor.inner as d\nfrom torch.monitor.inner import Thing\nimport torch\n"
         "e = torch.monitor.inner"
     )
