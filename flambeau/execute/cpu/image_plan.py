@@ -46,8 +46,8 @@ from flambeau.ops.value import Value
 
 LINE_WORDS = 16
 STRIP_BYTES = 5 << 18  # of a task's memory: what stays in the level-2 cache beside the weights
-FAR_BYTES, FAR_CYCLES = 1 << 20, 0.3  # of weights that are read from further away, and for each
-BEYOND = 1.35  # how much longer products take where it does not
+FAR_BYTES, FAR_CYCLES = 1 << 20, 0.25  # of weights that are read from further away, and for each
+BEYOND, FAR_BEYOND = 1.45, 2.6  # how much longer products take where it does not, or by far not
 PAIR_CYCLES, GATHERED_CYCLES = 14, 60  # of packing 16 places of two channels
 VECTOR_FLOPS = 64 * 0.85  # multiplications and additions of vector instructions in a cycle
 LEAST_FILLED = 0.6  # what they make of lines shorter than a vector
@@ -257,11 +257,18 @@ class Strips:
         return [self.shape.images // self.together, self.count, self.splits]
 
     @property
+    def _beyond(self) -> float:
+        """How much longer products take for where the strips are."""
+        if self.task_bytes <= STRIP_BYTES:
+            return 1.0
+        return BEYOND if self.task_bytes <= STRIP_BYTES * 3 // 2 else FAR_BEYOND
+
+    @property
     def cycles(self) -> float:
         """Of one core, without packing the weights."""
         shape = self.shape
         steps = len(self.taps) * self.chunks
-        block = steps * STEP_CYCLES * (BEYOND if self.task_bytes > STRIP_BYTES else 1.0)
+        block = steps * STEP_CYCLES * self._beyond
         columns = sum(0.6 if half else 1.0 for _, half in self.blocks) * self.block_lines
         outs = sum(
             0.6 if shape.outs - start <= HALF else 1.0 for start in range(0, shape.outs, BLOCK)
