@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch as pytorch
+
+pytorch = pytest.importorskip("torch")
 
 import flambeau
 

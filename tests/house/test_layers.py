@@ -235,3 +235,21 @@ def test_files_of_tests_have_names_of_their_own() -> None:
     alone = [path for path in found if not (path.parent / "__init__.py").exists()]
     names = [path.name for path in alone]
     assert [str(path) for path in alone if names.count(path.name) > 1] == []
+
+
+def test_no_test_needs_pytorch_to_be_collected() -> None:
+    """They skip themselves where it is not installed: `pytest.importorskip("torch")`."""
+    found = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            else:
+                names = []
+            if any(name.split(".")[0] == "torch" for name in names):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            if "importorskip" in ast.unparse(node):
+                break
+    assert not found, f"imports of torch that nothing guards: {found}"
