@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from flambeau.core.promotion import promote_types
 from flambeau.functional.from_data import tensor
 from flambeau.tensor.tensor import Tensor
 
-__all__ = ["assert_close"]
+__all__ = ["assert_allclose", "assert_close"]
 
 # Relative and absolute, PyTorch's; other dtypes compare exactly.
 TOLERANCES: dict[DType, tuple[float, float]] = {
@@ -24,6 +25,12 @@ TOLERANCES: dict[DType, tuple[float, float]] = {
     dtypes.float64: (1e-7, 1e-7),
     dtypes.complex64: (1.3e-6, 1e-5),
     dtypes.complex128: (1e-7, 1e-7),
+}
+# Those of `assert_allclose`.
+WIDE_TOLERANCES: dict[DType, tuple[float, float]] = {
+    dtypes.float16: (1e-3, 1e-3),
+    dtypes.float32: (1e-4, 1e-5),
+    dtypes.float64: (1e-5, 1e-8),
 }
 NUMBERS = (bool, int, float, complex)
 Message = str | Callable[[str], str] | None
@@ -96,6 +103,41 @@ def assert_close(
         msg,
     )
     _compare(actual, expected, rules, ())
+
+
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
+    """Asserts that tensors, or what becomes such, are close, whatever their dtypes (deprecated).
+
+    The tolerances are those of the dtype that has the wider ones, unless given.
+    """
+    warnings.warn(
+        "`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a "
+        "future release. Please use `torch.testing.assert_close()` instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    actual, expected = (
+        value if isinstance(value, Tensor) else tensor(value) for value in (actual, expected)
+    )
+    if rtol is None and atol is None:
+        known = [WIDE_TOLERANCES.get(value.dtype, (0.0, 0.0)) for value in (actual, expected)]
+        rtol, atol = (max(pair) for pair in zip(*known))
+    assert_close(
+        actual,
+        expected,
+        rtol=rtol,
+        atol=atol,
+        equal_nan=equal_nan,
+        check_dtype=False,
+        msg=msg or None,
+    )
 
 
 def _compare(actual: Any, expected: Any, rules: _Rules, path: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import OrderedDict
 from collections.abc import Callable
 from types import FunctionType
@@ -471,8 +472,7 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
         children = [
-            f"({key}): " + repr(module).replace("\n", "\n  ")
-            for key, module in self._modules.items()
+            f"({key}): " + _addindent(repr(module), 2) for key, module in self._modules.items()
         ]
         inner = lines + children
         if not inner:
@@ -487,6 +487,14 @@ class Module(TreeMixin, StateMixin, ConversionMixin):
         from flambeau.seeing.trees import module_html
 
         return module_html(self)
+
+
+def _addindent(text: str, spaces: int) -> str:
+    """The text, all lines but the first and empty ones moved in (programs that print modules import
+    it).
+    """
+    first, newline, rest = text.partition("\n")
+    return first + newline + textwrap.indent(rest, " " * spaces)
 
 
 def _register_globally(
