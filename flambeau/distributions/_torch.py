@@ -22,7 +22,7 @@ from flambeau.functional.randomness import (
     randn,
 )
 from flambeau.functional.shaping import broadcast_tensors, cat, stack
-from flambeau.functional.special_functions import igamma
+from flambeau.functional.special_functions import i0e, i1e, igamma
 from flambeau.nn import functional as F
 from flambeau.tensor.tensor import Tensor
 
@@ -48,6 +48,8 @@ __all__ = [
     "float64",
     "full",
     "get_default_dtype",
+    "i0e",
+    "i1e",
     "igamma",
     "int64",
     "linalg",

@@ -12,6 +12,8 @@ from flambeau.distributions._torch import (
     Tensor,
     empty,
     finfo,
+    i0e,
+    i1e,
     no_grad,
     normal,
     where,
@@ -362,13 +364,5 @@ class VonMises(Distribution):
 
 
 def _log_bessel(x: Tensor, order: int) -> Tensor:
-    """log I_order(x), order 0 or 1, by the integral of exp(x cos t) cos(order t) over the circle.
-
-    The trapezium rule of a periodic function converges geometrically.
-    """
-    from flambeau.distributions._torch import arange
-
-    points = 256
-    t = (arange(points, dtype=x.dtype) + 0.5) * (math.pi / points)
-    top = (x.unsqueeze(-1) * (t.cos() - 1)).exp()
-    return x + (top * (order * t).cos()).mean(-1).log()
+    """log I_order(x), order 0 or 1, for x above zero."""
+    return x + (i1e(x) if order else i0e(x)).log()

@@ -105,12 +105,10 @@ class Attended(NamedTuple):
         """With all columns."""
         return None if x is None else ar.expand(x, (*x.shape[:3], self.turned.shape[-1]))
 
-    def cotangents(
-        self, ct: Value, out: Value, new: Callable[[Value], Value]
-    ) -> list[tuple[Value, Value]]:
+    def cotangents(self, ct: Value, new: Callable[[Value], Value]) -> list[tuple[Value, Value]]:
         """q, k^T and v with their cotangents, for that of the product."""
         operands, attrs = self.operands(new)
-        dq, dk, dv = at.gradients(self._matrix(ct), self._matrix(out), operands, attrs)
+        dq, dk, dv = at.gradients(self._matrix(ct), operands, attrs)
         parts = (self.q, dq), (self.turned, swap_last(dk)), (self.v, dv)
         return [(x, view.reshape(d, shape=x.shape)) for x, d in parts]
 

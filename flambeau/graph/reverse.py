@@ -157,7 +157,7 @@ class Reverse:
         if self._visit is not None:
             for x, used in attending.uses(found, value):
                 self._visit(x, [translate(y) for y in used])
-        for operand, cotangent in found.cotangents(ct, translate(value), translate):
+        for operand, cotangent in found.cotangents(ct, translate):
             self.seed(operand, cotangent)
         return True
 

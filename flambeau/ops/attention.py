@@ -4,9 +4,16 @@ Note [Attention]
     softmax(q k^T scale) v for q [B, H, L, E], k [B, G, S, E], v [B, G, S, V], where each of the G
     heads of k and v belongs to H / G of q; where `causal`, row i sees the columns up to i. A kernel
     computes some rows of scores at a time, which stay in the nearest cache, and nothing of what a
-    causal mask hides. Its gradient, `attention_grad`, makes the scores again and needs
-    `attention_saved` for that, which comes from the same kernel as the result. Derivatives of
-    higher order are those of the same written out in other primitives.
+    causal mask hides. Its gradient, `attention_grad`, makes the scores and their softmax again,
+    so that nothing but the operands is kept. Derivatives of higher order are those of the same
+    written out in other primitives.
+
+Note [One weight that is 1]
+    Where scores are large, a row's largest weight p is 1 and the others 0: the scores' gradient
+    p (g - sum(p g)) is 0 then, exactly, as the sum is of the very p and g. A sum taken from the
+    result (ct * out) is the same number with another rounding, which scores of 1000 make large;
+    and weights made with a sum that was kept, not with that of their own exponentials, are wrong
+    where a rounding of the scores is not small beside 1.
 
 Note [Extras]
     Behind the operands stand those that `extras` names, in this order, all without a gradient:
@@ -126,13 +133,6 @@ def _total(e: Value, none: Value | None) -> Value:
     return total if none is None else el.where(none, ar.full_like(total, 1.0), total)
 
 
-def _log2_sum(q: Value, k: Value, more: dict[str, Value], attrs: dict[str, Any]) -> Value:
-    scores = _scores(q, k, more, attrs)
-    top, none = _top(scores, attrs["safe"])
-    total = _total(el.exp(scores - rd.spread(top, scores, (3,))), none)
-    return (top + el.log(total)) * LOG2_E
-
-
 def _keeping(more: dict[str, Value], attrs: dict[str, Any], like: Value) -> Value | None:
     """What the weights are multiplied by."""
     if "kept" not in more:
@@ -140,30 +140,34 @@ def _keeping(more: dict[str, Value], attrs: dict[str, Any], like: Value) -> Valu
     return ar.expand(ar.cast(more["kept"], like.dtype) * attrs["kept_scale"], like.shape)
 
 
+def _weights(q: Value, k: Value, more: dict[str, Value], attrs: dict[str, Any]) -> Value:
+    """The softmax of the scores."""
+    scores = _scores(q, k, more, attrs)
+    top, none = _top(scores, attrs["safe"])
+    e = el.exp(scores - rd.spread(top, scores, (3,)))
+    return e * rd.spread(el.reciprocal(_total(e, none)), e, (3,))
+
+
 def written_out(operands: Sequence[Value], attrs: dict[str, Any]) -> Value:
     """The result in other primitives."""
     q, k, v = operands[:3]
     more = extras_of(operands, attrs)
-    scores = _scores(q, k, more, attrs)
-    top, none = _top(scores, attrs["safe"])
-    e = el.exp(scores - rd.spread(top, scores, (3,)))
-    weights = e * rd.spread(el.reciprocal(_total(e, none)), e, (3,))
+    weights = _weights(q, k, more, attrs)
     keep = _keeping(more, attrs, weights)
     return dot(weights if keep is None else weights * keep, heads_like(v, q.shape[1]))
 
 
 def gradient_written_out(operands: Sequence[Value], attrs: dict[str, Any]) -> Value:
     """`attention_grad` of its operands in other primitives."""
-    ct, q, k, v, out, saved = operands[:6]
+    ct, q, k, v = operands[:4]
     more = extras_of(operands, attrs)
     heads = q.shape[1]
-    scores = _scores(q, k, more, attrs)
-    p = el.exp(scores - rd.spread(saved * (1 / LOG2_E), scores, (3,)))
-    inner = rd.spread(rd.sum_(ct * out, axes=(3,)), p, (3,))
+    p = _weights(q, k, more, attrs)
     slopes = dot(ct, swap_last(heads_like(v, heads)))
     kept, keep = p, _keeping(more, attrs, p)
     if keep is not None:
         kept, slopes = p * keep, slopes * keep
+    inner = rd.spread(rd.sum_(p * slopes, axes=(3,)), p, (3,))
     ds = p * (slopes - inner) * attrs["scale"]
     if "fill" in more:
         ds = el.where(ar.expand(more["hidden"], ds.shape), ar.zeros_like(ds), ds)
@@ -181,8 +185,6 @@ def in_other_primitives(v: Value, inputs: Sequence[Value]) -> Value:
     """A value of this family over operands, for who has no kernel for it."""
     if v.primitive is attention:
         return written_out(inputs, v.attrs)
-    if v.primitive is attention_saved:
-        return _log2_sum(inputs[0], inputs[1], extras_of(inputs, v.attrs), v.attrs)
     return gradient_written_out(inputs, v.attrs)
 
 
@@ -221,14 +223,14 @@ def _array_scores(q: Array, k: Array, more: dict[str, Array], attrs: dict[str, A
     return scores
 
 
-def _array_exponentials(scores: Array, safe: bool) -> tuple[Array, Array, Array]:
-    """(top [.., 1], exp(scores - top), its sum [.., 1])."""
+def _array_weights(scores: Array, safe: bool) -> Array:
+    """Their softmax."""
     top = scores.max(axis=-1, keepdims=True)
     none = np.isneginf(top) & safe
     top = np.where(none, top.dtype.type(0), top)
     e = np.exp(scores - top)
     total = e.sum(axis=-1, keepdims=True)
-    return top, e, np.where(none, total.dtype.type(1), total)
+    return np.asarray(e / np.where(none, total.dtype.type(1), total))
 
 
 def _array_keeping(more: dict[str, Array], attrs: dict[str, Any], dtype: Any) -> Array | None:
@@ -265,20 +267,7 @@ def _as_one_batch(
     return made
 
 
-class _OfQueries(Primitive):
-    """Whose result has the batch of the queries, its first operand."""
-
-    def batched(
-        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
-    ) -> Value | None:
-        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
-        if operands is None:
-            return None
-        whole = self(*operands, **attrs)
-        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
-
-
-class Attention(_OfQueries):
+class Attention(Primitive):
     """softmax(q k^T scale) v [B, H, L, V]; attrs: those of `attributes`."""
 
     name, family = "attention", ATTENTION
@@ -297,27 +286,31 @@ class Attention(_OfQueries):
         return (*q.shape[:3], v.shape[3]), q.dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        return [*gradients(ct, out, inputs, attrs), *[None] * len(attrs["extras"])]
+        return [*gradients(ct, inputs, attrs), *[None] * len(attrs["extras"])]
+
+    def batched(
+        self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
+    ) -> Value | None:
+        operands = _as_one_batch(count, inputs, mapped, attrs, 0)
+        if operands is None:
+            return None
+        whole = self(*operands, **attrs)
+        return view.reshape(whole, shape=(count, whole.shape[0] // count, *whole.shape[1:]))
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         q, k, v = arrays[:3]
         more = extras_of(arrays, attrs)
         with np.errstate(invalid="ignore", divide="ignore"):
-            _, e, total = _array_exponentials(_array_scores(q, k, more, attrs), attrs["safe"])
-            weights = e / total
+            weights = _array_weights(_array_scores(q, k, more, attrs), attrs["safe"])
             keep = _array_keeping(more, attrs, q.dtype)
             if keep is not None:
                 weights = weights * keep
             return np.asarray(np.matmul(weights, _array_heads(v, q.shape[1])))
 
 
-def gradients(
-    ct: Value, out: Value, operands: Sequence[Value], attrs: dict[str, Any]
-) -> list[Value]:
+def gradients(ct: Value, operands: Sequence[Value], attrs: dict[str, Any]) -> list[Value]:
     """The cotangents of q, k and v of `attention` for that of its result."""
-    found = attention_grad(
-        ct, *operands[:3], out, attention_saved(*operands, **attrs), *operands[3:], **attrs
-    )
+    found = attention_grad(ct, *operands, **attrs)
     of = operands[:3]
     return [view.reshape(part, shape=x.shape) for part, x in zip(_cut(found, of), of, strict=True)]
 
@@ -331,33 +324,9 @@ def _cut(row: Value, sizes_of: Sequence[Value]) -> list[Value]:
     return parts
 
 
-class AttentionSaved(_OfQueries):
-    """What the gradient needs of each row of `attention`, which has the same operands: the binary
-    logarithm of the sum that its softmax divides by [B, H, L].
-    """
-
-    name, family = "attention_saved", ATTENTION
-
-    def rule(self, *inputs: Value, **attrs: Any) -> tuple[Shape, DType]:
-        return inputs[0].shape[:3], inputs[0].dtype
-
-    def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        def rows(q: Value, k: Value) -> Value:
-            return _log2_sum(q, k, extras_of(inputs, attrs), attrs)
-
-        return [*pulled_back(rows, ct, inputs[:2]), *[None] * (1 + len(attrs["extras"]))]
-
-    def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        more = extras_of(arrays, attrs)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scores = _array_scores(arrays[0], arrays[1], more, attrs)
-            top, _, total = _array_exponentials(scores, attrs["safe"])
-            return np.asarray((top + np.log(total))[..., 0] * scores.dtype.type(LOG2_E))
-
-
 class AttentionGrad(Primitive):
     """The gradients of q, k and v of `attention`, one after another in one row, from the result's,
-    q, k, v, the result, `attention_saved` and the extras.
+    q, k, v and the extras; see Note [One weight that is 1].
     """
 
     name, family = "attention_grad", ATTENTION
@@ -367,9 +336,9 @@ class AttentionGrad(Primitive):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         def rows(*operands: Value) -> Value:
-            return gradient_written_out([*operands, *inputs[6:]], attrs)
+            return gradient_written_out([*operands, *inputs[4:]], attrs)
 
-        return [*pulled_back(rows, ct, inputs[:6]), *[None] * len(attrs["extras"])]
+        return [*pulled_back(rows, ct, inputs[:4]), *[None] * len(attrs["extras"])]
 
     def batched(
         self, count: int, inputs: Sequence[Value], mapped: Sequence[bool], /, **attrs: Any
@@ -382,16 +351,15 @@ class AttentionGrad(Primitive):
         return view.concat(*rows, axis=1)
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
-        ct, q, k, v, out, saved = arrays[:6]
+        ct, q, k, v = arrays[:4]
         more, heads, groups = extras_of(arrays, attrs), q.shape[1], k.shape[1]
-        with np.errstate(invalid="ignore"):
-            scores = _array_scores(q, k, more, attrs)
-            p = np.exp(scores - saved[..., None] * q.dtype.type(1 / LOG2_E))
-            inner = (ct * out).sum(axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = _array_weights(_array_scores(q, k, more, attrs), attrs["safe"])
             slopes = np.matmul(ct, _turned(_array_heads(v, heads)))
             kept, keep = p, _array_keeping(more, attrs, q.dtype)
             if keep is not None:
                 kept, slopes = p * keep, slopes * keep
+            inner = (p * slopes).sum(axis=-1, keepdims=True)
             ds = p * (slopes - inner) * q.dtype.type(attrs["scale"])
             if "fill" in more:
                 ds = np.where(more["hidden"], ds.dtype.type(0), ds)
@@ -406,5 +374,4 @@ class AttentionGrad(Primitive):
 
 
 attention = Attention()
-attention_saved = AttentionSaved()
 attention_grad = AttentionGrad()

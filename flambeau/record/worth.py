@@ -342,7 +342,8 @@ def products(value: Value) -> int:
     if value.primitive.family == "attention":
         q, _, v = value.inputs[1:4] if name == "attention_grad" else value.inputs[:3]
         scores: int = q.shape[0] * q.shape[1] * q.shape[2] * v.shape[2]
-        of_scores = {"attention": q.shape[3] + v.shape[3], "attention_saved": q.shape[3]}
-        return scores * of_scores.get(name, 3 * q.shape[3] + 2 * v.shape[3])
+        if name == "attention":
+            return scores * (q.shape[3] + v.shape[3])
+        return scores * (3 * q.shape[3] + 2 * v.shape[3])
     kernel = value.inputs[1]
     return value.size * (kernel.size // max(kernel.shape[0] * kernel.shape[1], 1))

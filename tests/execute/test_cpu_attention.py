@@ -49,13 +49,12 @@ def test_kernels(case: tuple[int, ...], bits: int) -> None:
     v = build.random((b, h, columns, width), dtype)
     ct = build.random((b, h, rows, width), dtype)
     attrs = at.attributes(-0.3 if case is CASES[1] else 0.3, causal)
-    result, saved = at.attention(q, k, v, **attrs), at.attention_saved(q, k, v, **attrs)
-    grad = at.attention_grad(ct, q, k, v, result, saved, **attrs)
+    result, grad = at.attention(q, k, v, **attrs), at.attention_grad(ct, q, k, v, **attrs)
     native = dtype is dtypes.float32 and (features | width) % lanes_of(HOST_BITS) == 0
-    both = build.check([result, saved, grad], tolerance=60, vector_bits=bits)
+    both = build.check([result, grad], tolerance=60, vector_bits=bits)
     kernels = [kernel.label for kernel in both.kernels if "attention" in kernel.label]
     assert len(kernels) == (2 if native else 0)
-    written = [at.in_other_primitives(x, x.inputs) for x in (result, saved, grad)]
+    written = [at.in_other_primitives(x, x.inputs) for x in (result, grad)]
     build.check(written, tolerance=60)
     build.check([result], tolerance=60)
 
@@ -101,9 +100,8 @@ def test_masks_groups_and_dropout(case: tuple[Any, ...], bits: int) -> None:
         given["added"] = build.data(np.where((noise < 0.1) & ~seen, -np.inf, 0), dtypes.float32)
     attrs = at.attributes(0.3, causal, safe, extras, 1.25)
     operands = [q, k, v, *[given[name] for name in extras]]
-    result, saved = at.attention(*operands, **attrs), at.attention_saved(*operands, **attrs)
-    grad = at.attention_grad(ct, q, k, v, result, saved, *operands[3:], **attrs)
-    both = build.check([result, saved, grad], tolerance=100, vector_bits=bits)
+    result, grad = at.attention(*operands, **attrs), at.attention_grad(ct, *operands, **attrs)
+    both = build.check([result, grad], tolerance=100, vector_bits=bits)
     kernels = [kernel.label for kernel in both.kernels if "attention" in kernel.label]
     assert len(kernels) == 2
-    build.check([at.in_other_primitives(x, x.inputs) for x in (result, saved, grad)], tolerance=100)
+    build.check([at.in_other_primitives(x, x.inputs) for x in (result, grad)], tolerance=100)

@@ -144,7 +144,7 @@ def test_same_as_pytorch(
     monkeypatch.setattr(OPTIONS, "executor", "reference" if way == "reference" else "compiled")
     close(run(flambeau, form, way == "in two programs"), run(torch, form))
     if way != "reference" and form is not shared_weights:
-        assert {"attention", "attention_saved", "attention_grad"} <= {*names}
+        assert {"attention", "attention_grad"} <= {*names}
         assert "exp" not in names
 
 

@@ -6,6 +6,7 @@ vectors of columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flambeau.execute.cpu import math_gates
@@ -30,7 +31,7 @@ ROWS = 8
 # of each operand with matrices.
 PAIRS, HEADS, LENGTH, COLUMNS, TASKS, CHUNKED, OWN, SCALE, GROUP, STRIDES = range(10)
 MATRICES = ("added", "hidden", "kept")
-STRIDED = ("ct", "q", "k", "v", "out", *MATRICES)
+STRIDED = ("ct", "q", "k", "v", *MATRICES)
 INFINITY = float("inf")
 
 
@@ -55,7 +56,6 @@ class Form:
     extras: tuple[str, ...] = ()
     kept_bool: bool = False
     kept_scale: float = 1.0
-    saving: bool = False
 
 
 class Rows:
@@ -68,9 +68,9 @@ class Rows:
         self.lanes = lanes_of(vector_bits)
         self.step, self.vector = step_of(vector_bits), F32.with_lanes(self.lanes)
         self.form, self.features, self.width = form, form.features, form.width
-        names = ("ct", "q", "k", "v", "out", "saved") if self.backwards else ("q", "k", "v")
-        last = ("result", "scratch") if self.backwards else ("result", "saved", "scratch")
-        self.number = {name: n for n, name in enumerate((*names, *form.extras, *last))}
+        names = ("ct", "q", "k", "v") if self.backwards else ("q", "k", "v")
+        names = (*names, *form.extras, "result", "scratch")
+        self.number = {name: n for n, name in enumerate(names)}
         self.masked = bool({"added", "hidden"} & {*form.extras})
         self.finite: Reg | None = None  # see `look`
 
@@ -366,6 +366,51 @@ class Rows:
             fill = self.spread(self.fill)
             x = where(hidden, fill if "fill" in self.form.extras else x + fill, x)
         return where(Lanes(e, seen), x, -INFINITY)
+
+    def largest(
+        self, rows: int, scores: Reg, first: Reg, end: Reg, limits: Sequence[Reg]
+    ) -> tuple[list[Lanes], list[Reg]]:
+        """Scores of some rows become exponents. Each row's largest, and where it is -inf (only with
+        `safe`: 0 is its largest then).
+        """
+        e, factor = self.e, self.factor()
+        lowest = e.const(-INFINITY, self.vector)
+        with e.loop(e.i64(0), end, self.lanes, [lowest] * rows) as loop:
+            tops = []
+            for r, place in enumerate(self.lines(scores, loop.index, rows)):
+                x = self.exponents(place, self.plus(first, r), loop.index, limits[r], factor)
+                e.store(place, x.reg, 4)
+                top = Lanes(e, loop.carried[r])
+                tops.append(where(x.gt(top), x, top).reg)
+            loop.yield_(tops)
+        most = [self.folded(Lanes(e, top), "fmax", 0) for top in loop.carried]
+        none: list[Reg] = []
+        if self.form.safe:
+            none = [e.cmp("fcmp oeq", top, e.const(-INFINITY, F32)) for top in most]
+            zero = e.const(0, F32)
+            most = [e.select(x, zero, top) for x, top in zip(none, most, strict=True)]
+        return [self.spread(top) for top in most], none
+
+    def parts(self, sums: Sequence[Reg], none: Sequence[Reg]) -> list[Lanes]:
+        """What weights are multiplied by, for the sums (in lanes) of some rows."""
+        e, one = self.e, self.e.const(1, F32)
+        totals = [self.folded(Lanes(e, x), "fadd", 0) for x in sums]
+        if none:
+            totals = [e.select(x, one, total) for x, total in zip(none, totals, strict=True)]
+        part = 1.0 / Lanes(e, self.joined(totals))
+        if len(totals) == 1:
+            return [self.spread(part.reg)]
+        return [self.spread(e.extract(part.reg, r)) for r in range(len(totals))]
+
+    def joined(self, scalars: Sequence[Reg]) -> Reg:
+        """One lane for each."""
+        e = self.e
+        if len(scalars) == 1:
+            return scalars[0]
+        result = e.const(0, F32.with_lanes(len(scalars)))
+        for lane, scalar in enumerate(scalars):
+            result = e.insert(result, scalar, lane)
+        return result
 
     def keeping(self, row: Reg, column: Reg, limit: Reg) -> Lanes:
         """What a vector of weights are multiplied by."""

@@ -5,7 +5,8 @@ A task has some of the B x G pairs of matrices k and v. It packs the keys of one
 that a vector is one feature of some keys. Eight rows of q then make eight rows of scores, whose
 softmax and product with v follow while they are in the nearest cache. The gradient makes the
 weights p of as many rows as the level-2 cache holds again, and the gradient ds of their scores
-likewise, and from them
+likewise (which looks at a row three times: for its largest score, for the sums of p and of p g, and
+for p (g - sum(p g))), and from them
 
     dq = ds k (eight rows at a time),   dk += ds^T q,   dv += p^T ct (eight columns at a time)
 
@@ -23,9 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flambeau.execute.cpu import math_logarithm
 from flambeau.execute.cpu.attention_rows import (
-    INFINITY,
     MATRICES,
     ROWS,
     STRIDED,
@@ -34,7 +33,7 @@ from flambeau.execute.cpu.attention_rows import (
     lanes_of,
     step_of,
 )
-from flambeau.execute.cpu.emit import F32, I32, I64, Reg
+from flambeau.execute.cpu.emit import I32, I64, Reg
 from flambeau.execute.cpu.math_lanes import Lanes, mad, where
 from flambeau.execute.cpu.target import Target
 from flambeau.ops.attention import extras_of
@@ -77,23 +76,19 @@ def _matrices(v: Value) -> tuple[Value, ...]:
 
 @dataclass(frozen=True)
 class Attended:
-    """A kernel, its argument words, what it writes (names and elements), elements of scratch."""
+    """A kernel, its argument words, elements of scratch."""
 
     text: str
     words: list[int]
     tasks: int
-    results: list[tuple[str, int]]
     scratch: int
 
 
-def kernel(
-    v: Value, strides: Sequence[tuple[int, ...]], saving: bool, vector_bits: int
-) -> Attended:
+def kernel(v: Value, strides: Sequence[tuple[int, ...]], vector_bits: int) -> Attended:
     """The kernel of a value with operands of these strides, the last of which are 1, for vectors of
     at most so many bits.
 
-    Operands forwards: those of `attention`, the result, what is saved, scratch; backwards: those of
-    `attention_grad`, its result, scratch.
+    Its operands: those of the value, the result, scratch.
     """
     vector_bits = _fitting(v, vector_bits) or vector_bits
     backwards = v.primitive.name == "attention_grad"
@@ -107,7 +102,7 @@ def kernel(
     tasks = min(MOST_TASKS, batch * groups)
     scale = struct.unpack("<i", struct.pack("<f", v.attrs["scale"]))[0]
     words = [batch * groups, groups, rows, columns, tasks, chunk, own, scale, heads // groups]
-    first = ("ct", "q", "k", "v", "out", "saved") if backwards else ("q", "k", "v")
+    first = ("ct", "q", "k", "v") if backwards else ("q", "k", "v")
     names = (*first, *v.attrs["extras"])
     for name, x, steps in zip(names, v.inputs, strides, strict=True):
         if name in STRIDED:
@@ -124,14 +119,8 @@ def kernel(
         v.attrs["extras"],
         kept is not None and kept.dtype.name == "bool",
         v.attrs["kept_scale"],
-        saving,
     )
-    if backwards:
-        results = [("attention_grad", v.size)]
-    else:
-        pairs = batch * heads * rows
-        results = [("attention", pairs * width), ("attention_saved", pairs)]
-    return Attended(_text(form, backwards, vector_bits), words, tasks, results, tasks * own)
+    return Attended(_text(form, backwards, vector_bits), words, tasks, tasks * own)
 
 
 @lru_cache(256)
@@ -140,7 +129,7 @@ def _text(form: Form, backwards: bool, vector_bits: int) -> str:
 
 
 class _Forward(Rows):
-    """q, k, v, the result, what is saved, scratch. Memory: k transposed, then eight rows."""
+    """q, k, v, the result, scratch. Memory: k transposed, then eight rows."""
 
     def pair(self, pair: Reg) -> None:
         e = self.e
@@ -157,7 +146,6 @@ class _Forward(Rows):
         """One head of q, whose rows begin at `line` of all rows."""
         e, one = self.e, self.e.i64(1)
         result = self.at(self.operands["result"], (line, self.width))
-        saved = self.at(self.operands["saved"], (line, 1))
         weights = self.at(self.memory, (self.wide, self.features))
         stride = self.strides["q"][2]
         for rows, start, stop in self.blocks(e.i64(0), self.rows):
@@ -167,7 +155,7 @@ class _Forward(Rows):
                 end = self.rounded(count, self.step)
                 of_q = self.at(q, (self.times(first, stride), 1)), stride
                 self.scores(rows, of_q, self.memory, self.features, weights, end)
-                parts = self.softmax(rows, weights, first, end, self.at(saved, (first, 1)))
+                parts = self.softmax(rows, weights, first, end)
                 here = self.at(result, (first, self.width))
                 self.product(
                     rows,
@@ -182,58 +170,24 @@ class _Forward(Rows):
                         place = self.at(here, (e.i64(r), self.width), (along.index, 1))
                         e.store(place, (self.read(place) * part).reg, 4)
 
-    def softmax(self, rows: int, weights: Reg, first: Reg, end: Reg, saved: Reg) -> list[Lanes]:
+    def softmax(self, rows: int, weights: Reg, first: Reg, end: Reg) -> list[Lanes]:
         """Scores of some rows become weights but for a factor each, which it returns."""
-        e, factor, zero = self.e, self.factor(), self.e.i64(0)
-        limits = self.limits(first, rows)
-        with e.loop(zero, end, self.lanes, [e.const(-INFINITY, self.vector)] * rows) as loop:
-            tops = []
-            for r, place in enumerate(self.lines(weights, loop.index, rows)):
-                row = self.plus(first, r)
-                x = self.exponents(place, row, loop.index, limits[r], factor)
-                e.store(place, x.reg, 4)
-                top = Lanes(e, loop.carried[r])
-                tops.append(where(x.gt(top), x, top).reg)
-            loop.yield_(tops)
-        most = [self.folded(Lanes(e, top), "fmax", 0) for top in loop.carried]
-        none = [e.cmp("fcmp oeq", top, e.const(-INFINITY, F32)) for top in most]
-        if self.form.safe:
-            zero_, one = e.const(0, F32), e.const(1, F32)
-            most = [e.select(x, zero_, top) for x, top in zip(none, most, strict=True)]
-        spread = [self.spread(top) for top in most]
-        with e.loop(zero, end, self.lanes, [e.const(0, self.vector)] * rows) as loop:
+        e, limits = self.e, self.limits(first, rows)
+        tops, none = self.largest(rows, weights, first, end, limits)
+        with e.loop(e.i64(0), end, self.lanes, [e.const(0, self.vector)] * rows) as loop:
             sums = []
             for r, place in enumerate(self.lines(weights, loop.index, rows)):
-                p = self.power(self.read(place) - spread[r])
+                p = self.power(self.read(place) - tops[r])
                 sums.append(e.op("fadd", loop.carried[r], p.reg))
                 if "kept" in self.form.extras:
                     p = p * self.keeping(self.plus(first, r), loop.index, limits[r])
                 e.store(place, p.reg, 4)
             loop.yield_(sums)
-        totals = [self.folded(Lanes(e, total), "fadd", 0) for total in loop.carried]
-        if self.form.safe:
-            totals = [e.select(x, one, total) for x, total in zip(none, totals, strict=True)]
-        if self.form.saving:
-            e.store(saved, e.op("fadd", self.joined(most), self.logarithm(totals)), 4)
-        part = 1.0 / Lanes(e, self.joined(totals))
-        return [self.spread(e.extract(part.reg, r) if rows > 1 else part.reg) for r in range(rows)]
-
-    def joined(self, scalars: Sequence[Reg]) -> Reg:
-        """One lane for each."""
-        e = self.e
-        if len(scalars) == 1:
-            return scalars[0]
-        result = e.const(0, F32.with_lanes(len(scalars)))
-        for lane, scalar in enumerate(scalars):
-            result = e.insert(result, scalar, lane)
-        return result
-
-    def logarithm(self, totals: Sequence[Reg]) -> Reg:
-        return math_logarithm.log2(Lanes(self.e, self.joined(totals))).reg
+        return self.parts(loop.carried, none)
 
 
 class _Backward(Rows):
-    """The result's gradient, q, k, v, the result, what is saved, the gradients, scratch.
+    """The result's gradient, q, k, v, their gradients, scratch.
 
     Memory: k and v transposed, then a chunk's weights and the gradients of its scores.
     """
@@ -264,9 +218,7 @@ class _Backward(Rows):
         self.ends = self.at(self.ds, (self.times(self.chunk, self.wide), 1))
         with e.loop(e.i64(0), self.group) as group:
             self.choose(pair, group.index)
-            self.ct, self.q, self.out = (
-                self.matrix(name, pair, group.index) for name in ("ct", "q", "out")
-            )
+            self.ct, self.q = (self.matrix(name, pair, group.index) for name in ("ct", "q"))
             number = self.plus(self.times(pair, self.group), group.index)
             finite = self.finite
             of_q = "q", self.q, self.rows, self.features
@@ -277,7 +229,6 @@ class _Backward(Rows):
     def head(self, group: Reg, line: Reg) -> None:
         """One head of q, whose rows begin at `line` of all rows."""
         e = self.e
-        self.saved = self.at(self.operands["saved"], (line, 1))
         self.dq = self.at(self.operands["result"], (line, self.features))
         e.store(self.reach, e.i64(0))
         chunks = e.op("udiv", self.plus(self.plus(self.rows, self.chunk), -1), self.chunk)
@@ -320,35 +271,34 @@ class _Backward(Rows):
 
     def derive(self, rows: int, first: Reg, p: Reg, ds: Reg, end: Reg) -> None:
         """p from scores, ds from p and the gradient of p, of some rows."""
-        e, factor, zero = self.e, self.factor(), self.e.i64(0)
-        with e.loop(zero, e.i64(self.width), self.lanes, [e.const(0, self.vector)] * rows) as loop:
-            sums = []
-            for r in range(rows):
-                row = self.plus(first, r)
-                x, y = (
-                    self.read(self.at(m, (self.times(row, self.strides[n][2]), 1), (loop.index, 1)))
-                    for m, n in ((self.ct, "ct"), (self.out, "out"))
-                )
-                sums.append(mad(x, y, Lanes(e, loop.carried[r])).reg)
-            loop.yield_(sums)
-        inner = [self.spread(self.folded(Lanes(e, x), "fadd", 0)) for x in loop.carried]
-        tops = [
-            self.spread(e.load(self.at(self.saved, (first, 1), (e.i64(r), 1)), F32))
-            for r in range(rows)
-        ]
-        scale, limits = self.spread(self.scale), self.limits(first, rows)
+        e, zero, limits = self.e, self.e.i64(0), self.limits(first, rows)
+        dropping = "kept" in self.form.extras
+        tops, none = self.largest(rows, p, first, end, limits)
+        with e.loop(zero, end, self.lanes, [e.const(0, self.vector)] * (2 * rows)) as loop:
+            sums, inner = list(loop.carried[:rows]), list(loop.carried[rows:])
+            places = self.lines(p, loop.index, rows), self.lines(ds, loop.index, rows)
+            for r, (place, other) in enumerate(zip(*places, strict=True)):
+                weight, slope = self.power(self.read(place) - tops[r]), self.read(other)
+                if dropping:
+                    slope = slope * self.keeping(self.plus(first, r), loop.index, limits[r])
+                    e.store(other, slope.reg, 4)
+                e.store(place, weight.reg, 4)
+                sums[r] = e.op("fadd", sums[r], weight.reg)
+                inner[r] = mad(weight, slope, Lanes(e, inner[r])).reg
+            loop.yield_([*sums, *inner])
+        parts = self.parts(loop.carried[:rows], none)
+        along = [self.spread(self.folded(Lanes(e, x), "fadd", 0)) for x in loop.carried[rows:]]
+        along = [x * part for x, part in zip(along, parts, strict=True)]
+        scale = self.spread(self.scale)
         with e.loop(zero, end, self.lanes) as loop:
             places = self.lines(p, loop.index, rows), self.lines(ds, loop.index, rows)
             for r, (place, other) in enumerate(zip(*places, strict=True)):
                 row = self.plus(first, r)
-                x = self.exponents(place, row, loop.index, limits[r], factor)
-                weight, slope = self.power(x - tops[r]), self.read(other)
-                kept = weight
-                if "kept" in self.form.extras:
-                    keep = self.keeping(row, loop.index, limits[r])
-                    kept, slope = weight * keep, slope * keep
-                e.store(place, kept.reg, 4)
-                found = weight * (slope - inner[r]) * scale
+                weight = self.read(place) * parts[r]
+                found = weight * (self.read(other) - along[r]) * scale
+                if dropping:
+                    weight = weight * self.keeping(row, loop.index, limits[r])
+                e.store(place, weight.reg, 4)
                 if "fill" in self.form.extras:
                     seen = self.seen(loop.index, limits[r])
                     hidden = self.mask("hidden", row, loop.index, seen)

@@ -133,7 +133,7 @@ class Grouper:
         elif v.primitive.family == RECURRENCE:
             self._add_beside(v, lambda a: comes_with(a, v), "recurrence")
         elif v.primitive.family == ATTENTION:
-            self._add_beside(v, lambda a: comes_with(a, v), "attention")
+            self._add_whole(v, "attention")
         elif v.primitive.name in SCATTERS:
             self._add_whole(v, "scatter")
         elif v.primitive.family in (REDUCTION, CONTRACTION):
@@ -204,8 +204,8 @@ class Grouper:
         self._settle(v, group, group.anchors[0].position, reads)
 
     def _add_beside(self, v: Value, same: Callable[[Value], bool], kind: str) -> None:
-        """One kernel gives what belongs together: a draw's values and its next state, a layer's or
-        an attention's outputs and what its gradient needs.
+        """One kernel gives what belongs together: a draw's values and its next state, a layer's
+        outputs and what its gradient needs.
         """
         for group in self.groups:
             if group.kind == kind and same(group.anchors[0].value):

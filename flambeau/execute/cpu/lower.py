@@ -424,7 +424,7 @@ def _recurrence(group: Group, low: Lowering) -> list[KernelCode]:
 
 
 def _attention(group: Group, low: Lowering) -> list[KernelCode]:
-    """One kernel for a result and what is saved of it, or for its gradient."""
+    """One kernel for a result, or for its gradient."""
     first = group.anchors[0].value
     found, copies = _whole_results(group, low)
     before: list[KernelCode] = []
@@ -448,10 +448,8 @@ def _attention(group: Group, low: Lowering) -> list[KernelCode]:
             operands[len(strides) :] = [Operand(plain)]
             steps = list(contiguous_strides(x.shape))
         strides.append(tuple(steps))
-    kernel = attentions.kernel(first, strides, "attention_saved" in found, low.vector_bits)
-    for name, count in kernel.results:
-        buffer = found.get(name) or low.new_scratch(first.dtype, count)
-        operands.append(Operand(buffer))
+    kernel = attentions.kernel(first, strides, low.vector_bits)
+    operands.append(Operand(found[first.primitive.name]))
     operands.append(Operand(low.new_scratch(first.dtype, kernel.scratch)))
     code = KernelCode(kernel.text, operands, kernel.words, kernel.tasks, kernel.tasks > 1)
     return [*before, code, *copies]

@@ -399,11 +399,11 @@ class _Backward(_Kernel):
 
 
 def comes_with(a: Value, b: Value) -> bool:
-    """Whether one kernel computes both: outputs, and what is saved, of a layer or attention."""
-    name = a.primitive.name.removesuffix("_saved")
+    """Whether one kernel computes both: outputs, and what is saved, of a layer."""
+    names = ("recurrence", "recurrence_saved")
     return (
-        name in ("recurrence", "attention")
-        and b.primitive.name in (name, f"{name}_saved")
+        a.primitive.name in names
+        and b.primitive.name in names
         and all(x is y for x, y in zip(a.inputs, b.inputs, strict=False))
         and a.attrs == b.attrs
     )

@@ -19,14 +19,12 @@ from flambeau.execute.cpu.emit import I64, Emitter, Type
 from flambeau.execute.cpu.math_functions import FUNCTIONS
 from flambeau.execute.cpu.target import Target
 from flambeau.execute.reference.schedule import takes_long
-from flambeau.ops.attention import attention, attention_saved
 from flambeau.ops.primitive import ATTENTION, ELEMENTWISE, Array
 from flambeau.ops.recurrence import recurrence, recurrence_saved
 from flambeau.ops.value import Value
 
 # Seconds, as seen: attention in NumPy, and what one of its scores adds; what its kernel costs once.
 ATTENDING, ATTENDING_PER_SCORE, COMPILING_ATTENTION = 1e-4, 3e-8, 0.05
-OF_PAIRS = {"recurrence": (recurrence, recurrence_saved), "attention": (attention, attention_saved)}
 
 
 class Shortcuts:
@@ -37,7 +35,7 @@ class Shortcuts:
     """
 
     def __init__(self, values: Iterable[Value], kept: dict[Any, Any]) -> None:
-        self.pairs = [v for v in values if v.primitive in (recurrence_saved, attention_saved)]
+        self.pairs = [v for v in values if v.primitive is recurrence_saved]
         self.known: dict[Value, Array] = {}
         self.kept = kept
 
@@ -49,43 +47,35 @@ class Shortcuts:
             return _mapped(v, operands[0])
         if v in self.known:
             return self.known.pop(v)
-        attends = v.primitive.family == ATTENTION
-        if not (attends or recurrences.is_native_recurrence(v)):
+        if v.primitive.family == ATTENTION:
+            return self.attended(v, operands)
+        if not recurrences.is_native_recurrence(v):
             return None
         other = next((x for x in self.pairs if x is not v and recurrences.comes_with(x, v)), None)
-        saves = v.primitive.name.endswith("_saved")
-        saving = other is not None or saves
-        if attends:
-            found = self.attended(v, operands, saving)
-            if found is None:
-                return None
-        elif not saving:
-            found = _called(v, operands, [v], saving=False)
+        saves = v.primitive is recurrence_saved
+        if other is not None or saves:
+            # The outputs and what is saved, as values over the operands of one of them.
+            both = [made(*v.inputs, **v.attrs) for made in (recurrence, recurrence_saved)]
+            found = _called(v, operands, both, saving=True)
         else:
-            found = _called(v, operands, _both(v), saving=True)
+            found = _called(v, operands, [v], saving=False)
         if saves:
             return found[1]
         if other is not None:
             self.known[other] = found[1]
         return found[0]
 
-    def attended(self, v: Value, operands: Sequence[Array], saving: bool) -> list[Array] | None:
-        """Attention and what is saved of it, or its gradient. None where there is no kernel."""
+    def attended(self, v: Value, operands: Sequence[Array]) -> Array | None:
+        """Attention or its gradient. None where there is no kernel."""
         given = [_with_rows(x, y.dtype.numpy) for x, y in zip(operands, v.inputs, strict=True)]
-        key = (v, saving, *[x.strides for x in given])
+        key = (v, *[x.strides for x in given])
         call = self.kept.get(key)
         if call is None and key not in self.kept:
             if attentions.is_native_attention(v):
                 strides = [tuple([s // x.itemsize for s in x.strides]) for x in given]
-                call = _Attending(v, strides, saving)
+                call = _Attending(v, strides)
             self.kept[key] = call
         return call(given) if call is not None and call.ready() else None
-
-
-def _both(v: Value) -> list[Value]:
-    """The outputs and what is saved, as values over the operands of one of them."""
-    both = OF_PAIRS[v.primitive.name.removesuffix("_saved")]
-    return [primitive(*v.inputs, **v.attrs) for primitive in both]
 
 
 _SPENT: Counter[str] = Counter()  # seconds in NumPy, estimated, by the text of a kernel
@@ -94,16 +84,12 @@ _SPENT: Counter[str] = Counter()  # seconds in NumPy, estimated, by the text of 
 class _Attending:
     """A call of attention's kernel for operands with certain strides."""
 
-    def __init__(self, v: Value, strides: Sequence[tuple[int, ...]], saving: bool) -> None:
-        kernel = attentions.kernel(v, strides, saving, Target.host().vector_bits)
-        self.kernel, self.dtype = kernel, v.dtype.numpy
-        if v.primitive.name == "attention_grad":
-            scores, self.shapes = v.inputs[1].size // v.inputs[1].shape[3], [v.shape]
-        else:
-            q, values = v.inputs[0], v.inputs[2]
-            scores = q.size // q.shape[3]
-            self.shapes = [(*q.shape[:3], values.shape[3]), q.shape[:3]]
-        self.spends = ATTENDING + ATTENDING_PER_SCORE * scores * v.inputs[2].shape[2]
+    def __init__(self, v: Value, strides: Sequence[tuple[int, ...]]) -> None:
+        self.kernel = attentions.kernel(v, strides, Target.host().vector_bits)
+        self.dtype, self.shape = v.dtype.numpy, v.shape
+        q, k, *_ = v.inputs[1:] if v.primitive.name == "attention_grad" else v.inputs
+        scores = q.size // q.shape[3] * k.shape[2]
+        self.spends = ATTENDING + ATTENDING_PER_SCORE * scores
         self.program: Any = None
         self.operands = len(strides)
 
@@ -114,16 +100,16 @@ class _Attending:
             if _SPENT[kernel.text] < COMPILING_ATTENTION:
                 _SPENT[kernel.text] += self.spends  # type: ignore[assignment]
                 return False
-            count = self.operands + len(kernel.results) + 1
+            count = self.operands + 2
             words = [word for slot in range(count) for word in (slot, 0)] + kernel.words
             record = runtime.Record(_kernel(kernel.text), words, kernel.tasks, kernel.tasks > 1)
             self.program = runtime.encode_program([record])
         return True
 
-    def __call__(self, operands: Sequence[Array]) -> list[Array]:
-        found = [np.empty(shape, self.dtype) for shape in self.shapes]
+    def __call__(self, operands: Sequence[Array]) -> Array:
+        found = np.empty(self.shape, self.dtype)
         scratch = np.empty(self.kernel.scratch, self.dtype)
-        checked_runs.run_alone(self.kernel.text, [*operands, *found, scratch], self.program)
+        checked_runs.run_alone(self.kernel.text, [*operands, found, scratch], self.program)
         return found
 
 
