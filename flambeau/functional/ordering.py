@@ -529,8 +529,12 @@ def _occurrences(array: Any, least: int) -> Any:
 
 
 def _binned(array: Any, bins: int, low: float, high: float) -> Any:
-    """How many elements lie in each interval, by PyTorch's arithmetic, which is the dtype's."""
+    """How many elements lie in each interval, by PyTorch's arithmetic, which is the dtype's, where
+    that tells the ends apart.
+    """
     first, last = array.dtype.type(low), array.dtype.type(high)
+    if not first < last:
+        array, first, last = array.astype(np.float64), np.float64(low), np.float64(high)
     inside = (array >= first) & (array <= last)
     if np.count_nonzero(inside) < array.size:
         array = array[inside]

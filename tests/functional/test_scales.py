@@ -5,6 +5,7 @@ Held against PyTorch in double precision: no farther from it than PyTorch's own 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -213,3 +214,45 @@ def test_no_worse_than_pytorch(name: str, executor: str, monkeypatch: pytest.Mon
                 continue  # on the way there, numbers are below the smallest
             allowed = max(WORSE * error(other, want), FLOOR)
             assert error(found, want) <= allowed, (exponent, place, error(found, want), allowed)
+
+
+@pytest.mark.parametrize("features", [2, 16])
+@pytest.mark.parametrize("executor", ["reference", "compiled"])
+def test_one_weight_that_is_1(
+    executor: str, features: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that moves the scores a little changes attention then: its gradients are zeros."""
+    monkeypatch.setattr(OPTIONS, "executor", executor)
+    rng = np.random.default_rng(features)
+    for scale in (1e3, 1e5, 1e8):
+        arrays = [rng.standard_normal((2, 2, 9, features)) * scale for _ in range(2)]
+        q, k, v = (
+            flambeau.tensor(x.astype(np.float32), requires_grad=True)
+            for x in (*arrays, rng.standard_normal((2, 2, 9, features)))
+        )
+        flambeau.nn.functional.scaled_dot_product_attention(q, k, v).square().sum().backward()
+        assert q.grad.count_nonzero() == 0
+        assert k.grad.count_nonzero() == 0
+        assert v.grad.isfinite().all()
+
+
+def test_folds_that_overflow() -> None:
+    torch = pytest.importorskip("torch")
+
+    def folded(t: Any) -> Any:
+        x = t.tensor([[1e12, 2e12], [3.0, 4.0]], requires_grad=True)
+        rows = t.full((3, 2), 1e16)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a beta
+            y = x.index_reduce(0, t.tensor([0, 0, 0]), rows, "prod", include_self=False)
+        y.sum().backward()
+        return [y.tolist(), x.grad.tolist()]
+
+    assert folded(flambeau) == folded(torch)
+
+
+def test_histogram_of_one_large_number() -> None:
+    torch = pytest.importorskip("torch")
+    for number in (1e12, -1e12, 3.0):
+        found, wanted = (t.histc(t.tensor(number)).tolist() for t in (flambeau, torch))
+        assert found == wanted
