@@ -50,6 +50,7 @@ from flambeau.execute.cpu.winograd_kernels import RESERVED as TILED
 from flambeau.execute.cpu.winograd_kernels import Tiles, made_weights
 from flambeau.execute.cpu.winograd_plan import SumPlan, TilePlan
 
+FAR_STRIDE = 16  # elements between a convolution's places from which on they are rows of a matrix
 FAR_ROWS = 512  # bytes between rows from which on prefetching hardware does not see them coming
 RESERVED = 3  # operands 0 .. 2 are A, B and the scratch memory
 
@@ -274,7 +275,8 @@ def tiled_spec(
 def _is_thin(axes: Sequence[Axis]) -> bool:
     """Whether it is a strided convolution channel by channel: packing would only repeat images."""
     near = [a for a in axes if a.out == 1]
-    return all(a.kind != "n" for a in axes) and any(a.kind == "m" and a.a > 1 for a in near)
+    strided = any(a.kind == "m" and 1 < a.a < FAR_STRIDE for a in near)
+    return strided and all(a.kind != "n" for a in axes)
 
 
 def _is_row_by_matrix(axes: Sequence[Axis], element: str, vector_bits: int) -> bool:
