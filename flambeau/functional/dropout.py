@@ -16,6 +16,7 @@ from flambeau.core.shapes import (
     is_contiguous,
     memory_order,
 )
+from flambeau.functional.creation import zeros
 from flambeau.functional.generators import default_generator
 from flambeau.functional.options import not_implemented
 from flambeau.functional.randomness import draw
@@ -92,7 +93,9 @@ def _dropout(
             raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
         if input.dtype.is_complex:
             raise not_implemented("bernoulli_scalar_cpu_", input.dtype)
-        if not input.dtype.is_floating_point:  # the noise is of the input's dtype
+        if not input.dtype.is_floating_point:  # the noise is of the input's dtype, and is drawn
+            as_floats = (default_generator._state, zeros(tuple(input.shape)))
+            record(DROPOUT, as_floats, (float(p), feature, alpha))
             wide = int64 if alpha and input.dtype is bool_ else input.dtype
             refuse_cast(get_default_dtype(), wide)
         result = record(DROPOUT, (default_generator._state, input), (float(p), feature, alpha))

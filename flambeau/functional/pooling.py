@@ -508,7 +508,7 @@ def _lp_pool(name: str) -> Callable[..., Value]:
         powers = x * x if p == 2 else (x if p == 1 else ar.apply(el.pow_, (x, p), x.dtype))
         counts = _window_counts(g, x.shape[-rank:], True, x.dtype)
         mean = ar.div(window_sums(powers, g), counts)
-        # (So written, a sum below zero gives NaN for a p like 3, and one of zero a gradient of NaN.)
+        # (So a sum below zero gives NaN for a p like 3, and one of zero a gradient of NaN.)
         zero, size = ar.zeros_like(mean), el.abs_(mean)
         signed = el.sign(mean) * el.where(el.le(size, zero), zero, size)
         return ar.apply(el.pow_, (signed * math.prod(g.kernel), 1.0 / p), x.dtype)

@@ -44,6 +44,7 @@ class Reverse:
         self.looking: Value | None = None
         self.passing: Value | None = None
         self.translate = translate
+        self.dry = False  # nobody has asked for these derivatives yet
         self._visit = visit
 
     def seed(self, value: Value, cotangent: Value) -> None:
@@ -131,7 +132,13 @@ class Reverse:
             )
             self._visit(value, used)
         for place, (operand, cotangent) in enumerate(zip(value.inputs, cotangents, strict=True)):
-            if cotangent is not None and operand.tracked:
+            if cotangent is None:
+                # (`vjp` does not know of another program's operands whether they are tracked.)
+                if operand.tracked and not self.dry and primitive.lacks_derivative(place):
+                    raise NotImplementedError(
+                        f"the derivative for '{primitive.name}' is not implemented."
+                    )
+            elif operand.tracked:
                 assert cotangent.shape == operand.shape, (value, operand, cotangent)
                 if cotangent.dtype is not operand.dtype:
                     cotangent = ar.cast(cotangent, operand.dtype)

@@ -251,7 +251,7 @@ class PutReduce(Primitive):
         slopes = reduction.slopes_of_product(ct, factors, grouping, places)
         first = view.slice_(slopes, starts=(0,), sizes=(count,), steps=(1,))
         rest = view.slice_(slopes, starts=(count,), sizes=(more,), steps=(1,))
-        # (Not a product: a place that starts from nothing has slopes of inf where the fold overflows.)
+        # (No product: a place that starts from nothing may have slopes of inf.)
         first = ar.where(ar.ne(kept, 0), first, ar.zeros_like(first))
         return first, None, view.reshape(rest, shape=rows.shape)
 

@@ -60,6 +60,10 @@ class Primitive:
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         raise NotImplementedError(f"the derivative of {self.name} is not implemented")
 
+    def lacks_derivative(self, place: int) -> bool:
+        """Whether nobody has written the derivative with respect to an operand."""
+        return False
+
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         raise NotImplementedError(f"{self.name} has no NumPy meaning")
 

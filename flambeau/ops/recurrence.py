@@ -24,7 +24,7 @@ import numpy as np
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import elementwise as el
-from flambeau.ops import view
+from flambeau.ops import source, view
 from flambeau.ops.contraction import dot, swap_last
 from flambeau.ops.primitive import RECURRENCE, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
@@ -393,8 +393,12 @@ def _over_arrays(arrays: Sequence[Array], attrs: dict[str, Any]) -> tuple[Any, A
 def pulled_back(
     function: Callable[..., Value], ct: Value, inputs: Sequence[Value]
 ) -> list[Value | None]:
-    """The cotangents of `inputs` for that of function(*inputs), by the rules of its primitives."""
-    own = [view.reshape(x, shape=x.shape) for x in inputs]  # so that none is met on the way twice
+    """The cotangents of `inputs` for that of function(*inputs), by the rules of its primitives.
+
+    Of all inputs: those that an earlier program has saved are not tracked in this one, and yet
+    their cotangents lead back there.
+    """
+    own = [_as_tracked(x) for x in inputs]
     result = function(*own)
     found: dict[Value, Value] = {result: ct}
     heap = [(-result.order, result)] if result.tracked else []
@@ -414,7 +418,15 @@ def pulled_back(
             else:
                 found[operand] = part
                 heapq.heappush(heap, (-operand.order, operand))
-    return [found.get(x) if x.tracked else None for x in own]
+    if not any(x.tracked for x in (ct, *inputs)):  # what comes of them is no more so than they are
+        found = {x: source.detach(part) for x, part in found.items()}
+    return [found.get(x) for x in own]
+
+
+def _as_tracked(x: Value) -> Value:
+    """The same numbers as a value of its own, so that none is met on the way twice."""
+    own = view.reshape(x, shape=x.shape)
+    return Value(own.primitive, own.inputs, own.attrs, own.shape, own.dtype, True)
 
 
 recurrence = Recurrence()

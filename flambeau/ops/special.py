@@ -33,15 +33,16 @@ class Special(Elementwise):
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         cotangents: list[Value | None] = []
-        for place, operand in enumerate(inputs):
+        for place in range(len(inputs)):
             slope = self._slopes[place] if place < len(self._slopes) else None
             if slope is not None:
                 cotangents.append(ar.mul(ct, slope(*inputs, out)))
-            elif operand.tracked:
-                raise NotImplementedError(f"the derivative for '{self.name}' is not implemented.")
             else:
                 cotangents.append(None)
         return cotangents
+
+    def lacks_derivative(self, place: int) -> bool:
+        return place >= len(self._slopes) or self._slopes[place] is None
 
     def reference(self, *arrays: Array, **attrs: Any) -> Array:
         wide = [np.asarray(a, np.float64) for a in arrays]

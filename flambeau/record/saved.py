@@ -146,6 +146,7 @@ class _DryPass:
         # Of the values whose views are being looked through:
         self._above: list[Origin | None] = [None]
         self._pass = Reverse(lambda value, used: self.visits.append((value, used)), self._translate)
+        self._pass.dry = True
         self._again = Again(trace.spans, self._pass, self._translate)
         # Cotangents that Python's code receives, of freed values, or of tensors (one that was
         # filled, or made of such, leads nowhere): a pass for those alone may still come.
