@@ -85,7 +85,8 @@ def test_same_as_if_all_were_kept(name: str, second: bool, monkeypatch: pytest.M
     got = stepped(flambeau, name, second)
     assert len(want) == len(got)
     for number, (one, other) in enumerate(zip(want, got, strict=True)):
-        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4, err_msg=str(number))
+        least = 2e-4 * max(1, 0.02 * np.abs(other).max(initial=0))  # of second derivatives of 250
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=least, err_msg=str(number))
 
 
 def test_a_gelu_and_a_normalisation_keep_one_value_each(specs: list[FrameSpec]) -> None:
