@@ -5,7 +5,9 @@ a short sum gives a result as large as the weights. Tiles of registers alone wou
 matrix page by page, where no hardware sees the next line coming. So a task takes a strip of the
 large side. It packs its part of it into the level-2 cache, in long runs, computes some rows of the
 result from there, and hands these on one after another, or tile by tile where little is done with
-them; meanwhile it asks for the memory that they are going to meet, and for the next strip.
+them; meanwhile it asks for the memory that they are going to meet, and for the next strip. A next
+strip whose rows lie far apart is packed bit by bit between the products instead: of rows a power of
+two apart, asked for, the caches would hold but some.
 
 The strip is of the side that vectors run along (`right`) or of the one whose elements meet whole
 vectors (`left`): the other side is small, and packed by each task as it begins, or is read where it
@@ -56,6 +58,8 @@ LARGE_BYTES, FEW = 1 << 20, 48
 LARGE_WITHOUT_UNIT, FEW_WITHOUT_UNIT = 1 << 18, 64
 CHEAP_STORE = 12  # instructions of what a result meets, so few that tiles hand it on themselves
 AHEAD = 10  # k of an operand that is not packed
+# Rows of the result: how long before the next strip's lines are packed they are asked for.
+EARLY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,11 @@ class WidePlan:
         return self.by_rows and self.columns <= self.tile_columns
 
     @property
+    def overlaps(self) -> bool:
+        """Whether the next strip is packed between the products of this one."""
+        return not self.by_rows and self.right.lead.stride == 1
+
+    @property
     def together(self) -> int:
         """Columns that are computed together, whole tiles."""
         if not self.by_rows:
@@ -132,10 +141,13 @@ class WidePlan:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Floats of a task's memory: the packed right side, the packed left side, some results."""
+        """Floats of a task's memory: the packed right side (twice where the next strip is packed
+        meanwhile), the packed left side, some results.
+        """
         packed = self.by_rows and not self.direct
         of_left = self.depth * self.strip // self.tile_rows * self.lanes if packed else 0
-        return self.depth * self.together, of_left, self.tile_rows * self.together
+        of_right = self.depth * self.together * (2 if self.overlaps else 1)
+        return of_right, of_left, self.tile_rows * self.together
 
     @property
     def scratch_bytes(self) -> int:
@@ -180,6 +192,7 @@ class _Wide:
     def __init__(self, plan: WidePlan, store: StoreCallback) -> None:
         self.plan = plan
         self.store = store
+        self.strips: list[Reg] = []  # those packed, and whether there is a next
         self.e = Emitter(plan.vector_bits)
         self.vector = F32.with_lanes(plan.lanes)
         self.line = 4 * plan.lanes
@@ -212,26 +225,53 @@ class _Wide:
         memory = operand_pointer(e, TABLE, ARGS, SCRATCH)
         memory = e.gep(memory, "float", weighted_sum(e, [(task, sum(plan.sizes))]))
         start = weighted_sum(e, [(indices[0], plan.strip)])
+        first = self.first_of(task)
+        begins = e.cmp("icmp eq", indices[0], first)
+        arguments = [TABLE, ARGS, memory, start]
         if plan.by_rows:  # all strips of a task meet the same columns
-            number = e.op("mul nsw", task, e.i64(plan.cut[0].count))
-            first = e.op("udiv", number, e.i64(plan.cut[0].cut))
-            with e.when(e.cmp("icmp eq", indices[0], first)):
+            with e.when(begins):
                 self.call_packing("pack.columns", plan.right, e.i64(0), memory)
-        e.call(f"strip.{size}", None, [TABLE, ARGS, memory, start], declared=True)
+        elif plan.overlaps:
+            turn = e.op("and", e.op("sub nsw", indices[0], first), e.i64(1))
+            half = plan.depth * plan.together
+            own = e.gep(memory, "float", weighted_sum(e, [(turn, half)]))
+            other = e.op("sub nsw", e.i64(1), turn)
+            other = e.gep(memory, "float", weighted_sum(e, [(other, half)]))
+            begins = e.const(True, begins.type) if tails[0] else begins
+            with e.when(begins):
+                self.call_packing(f"pack.{size}", plan.right, start, own)
+            after = weighted_sum(e, [(indices[0], 1), (e.i64(1), 1)])
+            end, whole = (
+                self.first_of(weighted_sum(e, [(task, 1), (e.i64(1), 1)])),
+                e.i64(plan.extent // plan.strip),
+            )
+            end = e.select(e.cmp("icmp slt", end, whole), end, whole)
+            arguments += [own, other, e.cast("zext", e.cmp("icmp slt", after, end), "i64")]
+        e.call(f"strip.{size}", None, arguments, declared=True)
+
+    def first_of(self, task: Reg) -> Reg:
+        """The number of a task's first strip."""
+        e, cut = self.e, self.plan.cut[0]
+        return e.op("udiv", e.op("mul nsw", task, e.i64(cut.count)), e.i64(cut.cut))
 
     # ---- strips ----------------------------------------------------------------------------------
 
     def emit_strip(self, size: int) -> None:
-        """Defines @strip.size(.., memory, start): all results of a strip."""
+        """Defines @strip.size(.., memory, start): all results of a strip. Where the next one is
+        packed meanwhile: (.., own, other, more), the two packed strips and whether there is a next.
+        """
         e, plan = self.e, self.plan
         parameters = [*PARAMETERS, ("memory", PTR), ("start", I64)]
+        if plan.overlaps:
+            parameters += [("own", PTR), ("other", PTR), ("more", I64)]
         width = plan.columns if plan.by_rows else size
         strip = plan.left if plan.by_rows else plan.right
         if not plan.direct:
             self.emit_packing(f"pack.{size}", strip, size)
-        with e.function(f"strip.{size}", "internal void", parameters) as (_, _, memory, start):
+        with e.function(f"strip.{size}", "internal void", parameters) as registers:
+            memory, start, *self.strips = registers[2:]
             zero = e.i64(0)
-            if not plan.direct:
+            if not (plan.direct or plan.overlaps):
                 place = e.i64(plan.sizes[0] if plan.by_rows else 0)
                 self.call_packing(f"pack.{size}", strip, start, e.gep(memory, "float", place))
             first, columns = (start, zero) if plan.by_rows else (zero, start)
@@ -259,12 +299,22 @@ class _Wide:
             left = operand_pointer(e, TABLE, ARGS, plan.left.number)
             left = e.gep(left, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
         results = e.gep(memory, "float", e.i64(of_right + of_left))
+        packed = self.strips[0] if plan.overlaps else memory
 
         def some_columns(number: Reg, columns: int) -> None:
-            right = e.gep(memory, "float", weighted_sum(e, [(number, tile * plan.depth)]))
+            of_tile = weighted_sum(e, [(number, tile * plan.depth)])
+            right = e.gep(packed, "float", of_tile)
             result = e.gep(results, "float", weighted_sum(e, [(number, tile)]))
             here = weighted_sum(e, [(column, 1), (number, tile)])
             arguments = [TABLE, ARGS, left, right, result, row, here]
+            if plan.overlaps:
+                _, other, more = self.strips
+                source = operand_pointer(e, TABLE, ARGS, plan.right.number)
+                after = weighted_sum(e, [(here, 1), (e.i64(plan.strip), 1)])
+                last = e.cmp("icmp eq", number, e.i64(width // tile - 1))
+                then = e.select(last, e.i64(tile - width // tile * tile), e.i64(tile))
+                source = e.gep(source, "float", after)
+                arguments += [source, e.gep(other, "float", of_tile), more, then]
             e.call(f"tile.{rows}x{columns}", None, arguments, declared=True)
 
         whole, rest = divmod(width, tile)
@@ -401,14 +451,19 @@ class _Wide:
         vectors = -(-columns // plan.lanes)
         parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
         parameters += [("row", I64), ("column", I64)]
+        if plan.overlaps:
+            parameters += [("source", PTR), ("target", PTR), ("more", I64), ("then", I64)]
         step, far = plan.left.stride, plan.left.lead.stride
         if plan.by_rows and not plan.direct:
             step, far = plan.lanes, 1
         with e.function(f"tile.{rows}x{columns}", "internal void", parameters) as registers:
-            left, right, result, row, column = registers[2:]
+            left, right, result, row, column, *following = registers[2:]
             zeros = [e.const(0, self.vector)] * (rows * vectors)
             with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
-                self.ask(weighted_sum(e, [(row, 1), (pieces.index, 1)]), column, vectors)
+                number = weighted_sum(e, [(row, 1), (pieces.index, 1)])
+                self.ask(number, column, vectors)
+                if following and columns == plan.tile_columns:
+                    self.pack_following(number, pieces.index, rows, following)
                 low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
                 high = e.op("udiv", after, e.i64(rows))
@@ -430,6 +485,39 @@ class _Wide:
                 place = e.gep(result, "float", e.i64(r * plan.together + v * plan.lanes))
                 e.store(place, total, self.line)
             e.line("ret void")
+
+    def pack_following(self, row: Reg, piece: Reg, rows: int, following: Sequence[Reg]) -> None:
+        """Packs what a row of the result has to of the next strip: a share of k of a tile's columns.
+
+        Asks for what will be packed some pieces later; the tile whose turn it is then begins `then`
+        floats further.
+        """
+        e, plan = self.e, self.plan
+        source, target, more, then = following
+        there = e.cmp("icmp ne", more, e.i64(0))
+
+        def share(row: Reg) -> Reg:
+            return e.op("udiv", e.op("mul nsw", row, e.i64(plan.depth)), e.i64(plan.rows))
+
+        later = weighted_sum(e, [(piece, 1), (e.i64(EARLY), 1)])
+        over = e.cmp("icmp sge", later, e.i64(rows))
+        back = e.cmp("icmp sgt", then, e.i64(0))  # to this tile's first rows, in the next columns
+        rewind = e.select(e.op("and", over, back), e.i64(rows), e.i64(0))
+        asked = weighted_sum(e, [(row, 1), (e.i64(EARLY), 1), (rewind, -1)])
+        asked = e.op("mul nsw", share(asked), e.i64(plan.right.stride))
+        asked = weighted_sum(e, [(asked, 1), (e.select(over, then, e.i64(0)), 1)])
+        low = share(row)
+        high = share(weighted_sum(e, [(row, 1), (e.i64(1), 1)]))
+        with e.loop(low, e.select(there, high, low)) as k:
+            at = e.gep(source, "float", weighted_sum(e, [(k.index, plan.right.stride)]))
+            ahead = weighted_sum(e, [(k.index, 1), (low, -1)])
+            ahead = weighted_sum(e, [(asked, 1), (ahead, plan.right.stride)])
+            to = e.gep(target, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
+            for start in range(0, plan.tile_columns, plan.lanes):
+                place = weighted_sum(e, [(ahead, 1), (e.i64(start), 1)])
+                e.prefetch(e.gep(source, "float", place))
+                value = e.load(e.gep(at, "float", e.i64(start)), self.vector, 4)
+                e.store(e.gep(to, "float", e.i64(start)), value, self.line)
 
     def ask_ahead(self, left: Reg, k: Reg) -> None:
         """Asks for the lines of a tile AHEAD k later; of the next tile where this one ends."""
