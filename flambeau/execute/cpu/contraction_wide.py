@@ -51,6 +51,7 @@ from flambeau.execute.cpu.target import has_matrix_unit
 # Of a tile: longer runs of each row where strips are of columns, and registers suffice for them.
 NARROW, BROAD = 2, 4
 STRIP_BYTES = 1 << 18  # of a packed strip
+NEAR_BYTES = 40 << 10  # of a tile's columns and the left side, in the level-1 cache
 STRIP = 256  # rows or columns at most: runs of 16 lines
 # Operands and results from which on memory is what counts; rows, columns or terms of a sum, with
 # more of all of which others are faster: the matrix unit, and what there is without it.
@@ -58,8 +59,7 @@ LARGE_BYTES, FEW = 1 << 20, 48
 LARGE_WITHOUT_UNIT, FEW_WITHOUT_UNIT = 1 << 18, 64
 CHEAP_STORE = 12  # instructions of what a result meets, so few that tiles hand it on themselves
 AHEAD = 10  # k of an operand that is not packed
-# Rows of the result: how long before the next strip's lines are packed they are asked for.
-EARLY = 2
+EARLY = 1  # k: how long before a line of the next strip is packed it is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,11 @@ class WidePlan:
     @property
     def vectors(self) -> int:
         """Of a row of a tile."""
-        return NARROW if self.by_rows or vector_registers(self.vector_bits) < 32 else BROAD
+        if self.by_rows or vector_registers(self.vector_bits) < 32:
+            return NARROW
+        line = self.vector_bits // 8
+        most = (NEAR_BYTES - 4 * self.rows * self.depth) // (line * self.depth)
+        return min(max(most, NARROW), BROAD)
 
     @property
     def tile_columns(self) -> int:
@@ -241,11 +245,9 @@ class _Wide:
             with e.when(begins):
                 self.call_packing(f"pack.{size}", plan.right, start, own)
             after = weighted_sum(e, [(indices[0], 1), (e.i64(1), 1)])
-            end, whole = (
-                self.first_of(weighted_sum(e, [(task, 1), (e.i64(1), 1)])),
-                e.i64(plan.extent // plan.strip),
-            )
-            end = e.select(e.cmp("icmp slt", end, whole), end, whole)
+            end, whole = weighted_sum(e, [(task, 1), (e.i64(1), 1)]), plan.extent // plan.strip
+            end = self.first_of(end)
+            end = e.select(e.cmp("icmp slt", end, e.i64(whole)), end, e.i64(whole))
             arguments += [own, other, e.cast("zext", e.cmp("icmp slt", after, end), "i64")]
         e.call(f"strip.{size}", None, arguments, declared=True)
 
@@ -264,7 +266,6 @@ class _Wide:
         parameters = [*PARAMETERS, ("memory", PTR), ("start", I64)]
         if plan.overlaps:
             parameters += [("own", PTR), ("other", PTR), ("more", I64)]
-        width = plan.columns if plan.by_rows else size
         strip = plan.left if plan.by_rows else plan.right
         if not plan.direct:
             self.emit_packing(f"pack.{size}", strip, size)
@@ -274,57 +275,90 @@ class _Wide:
             if not (plan.direct or plan.overlaps):
                 place = e.i64(plan.sizes[0] if plan.by_rows else 0)
                 self.call_packing(f"pack.{size}", strip, start, e.gep(memory, "float", place))
-            first, columns = (start, zero) if plan.by_rows else (zero, start)
-            count, rest = divmod(size if plan.by_rows else plan.rows, plan.tile_rows)
-            with e.loop(zero, e.i64(count)) as tiles:
-                if not plan.by_rows and plan.right.lead.stride != 1:
-                    self.ask_next(start, tiles.index, count)
-                self.some_rows(plan.tile_rows, tiles.index, first, columns, width, memory)
-            if rest:
-                self.some_rows(rest, e.i64(count), first, columns, width, memory)
+            if plan.by_rows:
+                count, rest = divmod(size, plan.tile_rows)
+                with e.loop(zero, e.i64(count)) as tiles:
+                    self.some_rows(plan.tile_rows, tiles.index, start, memory)
+                if rest:
+                    self.some_rows(rest, e.i64(count), start, memory)
+            else:
+                count, rest = divmod(size, plan.tile_columns)
+                if count:
+                    with e.loop(zero, e.i64(count)) as tiles:
+                        if not plan.overlaps:
+                            self.ask_next(start, tiles.index, count)
+                        self.some_columns(plan.tile_columns, tiles.index, start, memory)
+                if rest:
+                    self.some_columns(rest, e.i64(count), start, memory)
             e.line("ret void")
 
-    def some_rows(
-        self, rows: int, number: Reg, first: Reg, column: Reg, width: int, memory: Reg
-    ) -> None:
-        """Computes a tile's rows over `width` columns and hands them on."""
+    def some_rows(self, rows: int, number: Reg, start: Reg, memory: Reg) -> None:
+        """All columns of a tile's rows, whose left side is packed or read where it is."""
         e, plan = self.e, self.plan
-        tile = plan.tile_columns
-        row = weighted_sum(e, [(first, 1), (number, plan.tile_rows)])
-        of_right, of_left, _ = plan.sizes
-        if plan.by_rows and not plan.direct:
-            place = weighted_sum(e, [(e.i64(of_right), 1), (number, plan.depth * plan.lanes)])
-            left = e.gep(memory, "float", place)
+        row = weighted_sum(e, [(start, 1), (number, plan.tile_rows)])
+        if plan.direct:
+            left = self.left_at(row)
         else:
-            left = operand_pointer(e, TABLE, ARGS, plan.left.number)
-            left = e.gep(left, "float", weighted_sum(e, [(row, plan.left.lead.stride)]))
-        results = e.gep(memory, "float", e.i64(of_right + of_left))
-        packed = self.strips[0] if plan.overlaps else memory
-
-        def some_columns(number: Reg, columns: int) -> None:
-            of_tile = weighted_sum(e, [(number, tile * plan.depth)])
-            right = e.gep(packed, "float", of_tile)
-            result = e.gep(results, "float", weighted_sum(e, [(number, tile)]))
-            here = weighted_sum(e, [(column, 1), (number, tile)])
-            arguments = [TABLE, ARGS, left, right, result, row, here]
-            if plan.overlaps:
-                _, other, more = self.strips
-                source = operand_pointer(e, TABLE, ARGS, plan.right.number)
-                after = weighted_sum(e, [(here, 1), (e.i64(plan.strip), 1)])
-                last = e.cmp("icmp eq", number, e.i64(width // tile - 1))
-                then = e.select(last, e.i64(tile - width // tile * tile), e.i64(tile))
-                source = e.gep(source, "float", after)
-                arguments += [source, e.gep(other, "float", of_tile), more, then]
-            e.call(f"tile.{rows}x{columns}", None, arguments, declared=True)
-
-        whole, rest = divmod(width, tile)
+            of_tile = weighted_sum(e, [(number, plan.depth * plan.lanes)])
+            left = e.gep(e.gep(memory, "float", e.i64(plan.sizes[0])), "float", of_tile)
+        whole, rest = divmod(plan.columns, plan.tile_columns)
         if whole:
             with e.loop(e.i64(0), e.i64(whole)) as tiles:
-                some_columns(tiles.index, tile)
+                self.one_tile(rows, plan.tile_columns, left, row, tiles.index, e.i64(0), memory)
         if rest:
-            some_columns(e.i64(whole), rest)
+            self.one_tile(rows, rest, left, row, e.i64(whole), e.i64(0), memory)
+        self.hand_on(rows, row, plan.columns, e.i64(0), memory)
+
+    def some_columns(self, columns: int, number: Reg, start: Reg, memory: Reg) -> None:
+        """All rows of a tile's columns: those stay in the level-1 cache meanwhile."""
+        e, plan = self.e, self.plan
+
+        def some(rows: int, of_rows: Reg) -> None:
+            row = weighted_sum(e, [(of_rows, plan.tile_rows)])
+            self.one_tile(rows, columns, self.left_at(row), row, number, start, memory)
+            column = weighted_sum(e, [(start, 1), (number, plan.tile_columns)])
+            self.hand_on(rows, row, columns, column, memory)
+
+        count, rest = divmod(plan.rows, plan.tile_rows)
+        with e.loop(e.i64(0), e.i64(count)) as tiles:  # (tiles have no more rows than there are)
+            some(plan.tile_rows, tiles.index)
+        if rest:
+            some(rest, e.i64(count))
+
+    def left_at(self, row: Reg) -> Reg:
+        """Where a row of the left side begins."""
+        e, left = self.e, self.plan.left
+        place = operand_pointer(e, TABLE, ARGS, left.number)
+        return e.gep(place, "float", weighted_sum(e, [(row, left.lead.stride)]))
+
+    def one_tile(
+        self, rows: int, columns: int, left: Reg, row: Reg, number: Reg, start: Reg, memory: Reg
+    ) -> None:
+        """Computes a tile, the `number`th of columns from `start` on."""
+        e, plan = self.e, self.plan
+        tile, of_tile = (
+            plan.tile_columns,
+            weighted_sum(e, [(number, plan.tile_columns * plan.depth)]),
+        )
+        right = e.gep(self.strips[0] if plan.overlaps else memory, "float", of_tile)
+        result = e.gep(memory, "float", e.i64(sum(plan.sizes[:2])))
+        if plan.by_rows:
+            result = e.gep(result, "float", weighted_sum(e, [(number, tile)]))
+        column = weighted_sum(e, [(start, 1), (number, tile)])
+        arguments = [TABLE, ARGS, left, right, result, row, column]
+        if plan.overlaps:
+            _, other, more = self.strips
+            source = operand_pointer(e, TABLE, ARGS, plan.right.number)
+            after = weighted_sum(e, [(start, 1), (e.i64(plan.strip), 1)])
+            arguments += [e.gep(source, "float", after), other, more, number]
+        e.call(f"tile.{rows}x{columns}", None, arguments, declared=True)
+
+    def hand_on(self, rows: int, row: Reg, width: int, column: Reg, memory: Reg) -> None:
+        """Hands rows of results on, if their tiles have not."""
         if self.at_once:
             return
+        e, plan = self.e, self.plan
+        results = e.gep(memory, "float", e.i64(sum(plan.sizes[:2])))
         whole, rest = divmod(width, plan.lanes)
         with e.loop(e.i64(0), e.i64(rows)) as loop:
             line = e.gep(results, "float", weighted_sum(e, [(loop.index, plan.together)]))
@@ -452,7 +486,7 @@ class _Wide:
         parameters = [*PARAMETERS, ("left", PTR), ("right", PTR), ("result", PTR)]
         parameters += [("row", I64), ("column", I64)]
         if plan.overlaps:
-            parameters += [("source", PTR), ("target", PTR), ("more", I64), ("then", I64)]
+            parameters += [("source", PTR), ("target", PTR), ("more", I64), ("number", I64)]
         step, far = plan.left.stride, plan.left.lead.stride
         if plan.by_rows and not plan.direct:
             step, far = plan.lanes, 1
@@ -460,10 +494,10 @@ class _Wide:
             left, right, result, row, column, *following = registers[2:]
             zeros = [e.const(0, self.vector)] * (rows * vectors)
             with e.loop(e.i64(0), e.i64(rows), carried=zeros) as pieces:
-                number = weighted_sum(e, [(row, 1), (pieces.index, 1)])
-                self.ask(number, column, vectors)
+                here = weighted_sum(e, [(row, 1), (pieces.index, 1)])
+                self.ask(here, column, vectors)
                 if following and columns == plan.tile_columns:
-                    self.pack_following(number, pieces.index, rows, following)
+                    self.pack_following(here, following)
                 low = e.op("udiv", weighted_sum(e, [(pieces.index, plan.depth)]), e.i64(rows))
                 after = weighted_sum(e, [(pieces.index, plan.depth), (e.i64(plan.depth), 1)])
                 high = e.op("udiv", after, e.i64(rows))
@@ -486,38 +520,30 @@ class _Wide:
                 e.store(place, total, self.line)
             e.line("ret void")
 
-    def pack_following(self, row: Reg, piece: Reg, rows: int, following: Sequence[Reg]) -> None:
-        """Packs what a row of the result has to of the next strip: a share of k of a tile's columns.
-
-        Asks for what will be packed some pieces later; the tile whose turn it is then begins `then`
-        floats further.
+    def pack_following(self, row: Reg, following: Sequence[Reg]) -> None:
+        """Packs what a row of a tile has to of the next strip: a share of its k, in long runs,
+        which hardware that looks ahead sees. Asks for what comes EARLY later.
         """
         e, plan = self.e, self.plan
-        source, target, more, then = following
-        there = e.cmp("icmp ne", more, e.i64(0))
+        source, target, more, number = following
+        tiles = plan.strip // plan.tile_columns
 
         def share(row: Reg) -> Reg:
-            return e.op("udiv", e.op("mul nsw", row, e.i64(plan.depth)), e.i64(plan.rows))
+            return e.op("udiv", e.op("mul nsw", row, e.i64(plan.depth)), e.i64(tiles * plan.rows))
 
-        later = weighted_sum(e, [(piece, 1), (e.i64(EARLY), 1)])
-        over = e.cmp("icmp sge", later, e.i64(rows))
-        back = e.cmp("icmp sgt", then, e.i64(0))  # to this tile's first rows, in the next columns
-        rewind = e.select(e.op("and", over, back), e.i64(rows), e.i64(0))
-        asked = weighted_sum(e, [(row, 1), (e.i64(EARLY), 1), (rewind, -1)])
-        asked = e.op("mul nsw", share(asked), e.i64(plan.right.stride))
-        asked = weighted_sum(e, [(asked, 1), (e.select(over, then, e.i64(0)), 1)])
-        low = share(row)
-        high = share(weighted_sum(e, [(row, 1), (e.i64(1), 1)]))
+        place = weighted_sum(e, [(number, plan.rows), (row, 1)])
+        low, high = share(place), share(weighted_sum(e, [(place, 1), (e.i64(1), 1)]))
+        there = e.cmp("icmp ne", more, e.i64(0))
         with e.loop(low, e.select(there, high, low)) as k:
             at = e.gep(source, "float", weighted_sum(e, [(k.index, plan.right.stride)]))
-            ahead = weighted_sum(e, [(k.index, 1), (low, -1)])
-            ahead = weighted_sum(e, [(asked, 1), (ahead, plan.right.stride)])
             to = e.gep(target, "float", weighted_sum(e, [(k.index, plan.tile_columns)]))
-            for start in range(0, plan.tile_columns, plan.lanes):
-                place = weighted_sum(e, [(ahead, 1), (e.i64(start), 1)])
-                e.prefetch(e.gep(source, "float", place))
-                value = e.load(e.gep(at, "float", e.i64(start)), self.vector, 4)
-                e.store(e.gep(to, "float", e.i64(start)), value, self.line)
+            for start in range(0, plan.strip, plan.lanes):
+                here = e.gep(at, "float", e.i64(start))
+                e.prefetch(e.gep(here, "float", e.i64(EARLY * plan.right.stride)))
+                value = e.load(here, self.vector, 4)
+                tile, within = divmod(start, plan.tile_columns)
+                place = e.gep(to, "float", e.i64(tile * plan.tile_columns * plan.depth + within))
+                e.store(place, value, self.line)
 
     def ask_ahead(self, left: Reg, k: Reg) -> None:
         """Asks for the lines of a tile AHEAD k later; of the next tile where this one ends."""
