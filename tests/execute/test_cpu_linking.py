@@ -186,7 +186,7 @@ def test_many_loads_are_few_mappings(cache: ObjectCache) -> None:
     own.load([text.format(1)], ("kernel",))
     before = engine.mappings()
     found = [own.load([text.format(n)], ("kernel",))[0][0] for n in range(2, 60)]
-    assert engine.mappings() <= before + 4
+    assert engine.mappings() <= before + 12  # (of 58; the allocator makes some of its own)
     assert [ctypes.CFUNCTYPE(ctypes.c_int64)(a)() for a in found] == list(range(2, 60))
 
 
