@@ -31,7 +31,7 @@ from flambeau.functional.options import WHOLE, not_implemented
 from flambeau.functional.pointwise import write_out
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
-from flambeau.ops.contraction import conv, dot
+from flambeau.ops.contraction import conv, dot, unrounded
 from flambeau.ops.value import Shape, Value
 from flambeau.record.trace import Trace
 from flambeau.tensor.tensor import Tensor
@@ -91,8 +91,9 @@ def linear_value(x: Value, w: Value, b: Value | None = None) -> Value:
     rows = math.prod(x.shape[:-1])
     flat = x if x.ndim == 2 else view.reshape(x, shape=(rows, x.shape[-1]))
     result = dot(flat, view.permute(matrix, order=(1, 0)))
-    if b is not None:
-        result = result + ar.expand(b, result.shape)
+    if b is not None:  # (half types are rounded behind it)
+        wide = unrounded(result)
+        result = ar.cast(wide + ar.expand(ar.cast(b, wide.dtype), wide.shape), result.dtype)
     shape = x.shape[:-1] + ((w.shape[0],) if w.ndim == 2 else ())
     return result if result.shape == shape else view.reshape(result, shape=shape)
 

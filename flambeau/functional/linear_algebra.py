@@ -21,6 +21,7 @@ from flambeau.ops import arithmetic as ar
 from flambeau.ops import reduction as red
 from flambeau.ops import view
 from flambeau.ops.contraction import dot as batched_dot
+from flambeau.ops.contraction import unrounded
 from flambeau.ops.value import Operand, Value
 from flambeau.record.events import InplaceOp, PureOp
 from flambeau.record.recorder import binary, in_place, record
@@ -365,9 +366,16 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def _blend(
-    x: Value, product: Value, beta: Operand | None, alpha: Operand | None, ignore: bool
+    x: Value,
+    product: Value,
+    beta: Operand | None,
+    alpha: Operand | None,
+    ignore: bool,
+    once: bool = False,
 ) -> Value:
-    """beta x + alpha product; None stands for 1; `ignore` (beta 0) leaves x and its NaN out."""
+    """beta x + alpha product; None stands for 1; `ignore` (beta 0) leaves x and its NaN out. Half
+    types are rounded at the end where `once`.
+    """
     shape = product.shape
     fits = x.ndim <= product.ndim and all(
         n in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False)
@@ -379,13 +387,17 @@ def _blend(
             f"self and mat2 must have the same dtype, but got {x.dtype.scalar_name} and "
             f"{product.dtype.scalar_name}"
         )
+    dtype = x.dtype
+    if once:
+        product = unrounded(product)
+        x = ar.cast(x, product.dtype)
     if alpha is not None:
-        product = ar.mul(product, ar.as_value(alpha, x.dtype))
-    if ignore:
-        return product
-    if beta is not None:
-        x = ar.mul(x, ar.as_value(beta, x.dtype))
-    return ar.add(ar.expand(x, shape), product)
+        product = ar.mul(product, ar.as_value(alpha, product.dtype))
+    if beta is not None and not ignore:
+        x = ar.mul(x, ar.as_value(beta, product.dtype))
+    if not ignore:
+        product = ar.add(ar.expand(x, shape), product)
+    return ar.cast(product, dtype)
 
 
 def _expand_error(have: Shape, target: Shape) -> str:
@@ -454,7 +466,10 @@ def _added(
             dtype = ar.promoted_dtype(x, a, b)
             _refuse_float_factors(dtype, beta, alpha)
             x, a, b = (ar.cast(v, dtype) for v in (x, a, b))
-        return _blend(x, product(a, b), beta, alpha, ignore)
+            if alpha is not None:  # (of the first vector: so half types are rounded)
+                a, alpha = ar.mul(a, ar.as_value(alpha, dtype)), None
+            return _blend(x, product(a, b), beta, alpha, ignore)
+        return _blend(x, product(a, b), beta, alpha, ignore, once=True)
 
     op = PureOp(name, function)
     apart = False if name == "addr" else None

@@ -210,7 +210,7 @@ class _Reader:
         name, found = s.primitive.name, None
         if depth > DEEPEST:
             found = None
-        elif name == "dot":
+        elif name == "dot" and not s.attrs:
             q, turned = s.inputs
             found = Attended(q, turned, turned, (), ())
         elif name == "where" and stage == "hidden":
@@ -320,6 +320,8 @@ def attention_of(product: Value) -> Attended | None:
     """The attention that ends in a matrix product, if one does."""
     if product.primitive.name != "dot" or product.dtype is not dtypes.float32 or not product.size:
         return None
+    if product.attrs:
+        return None  # of half types
     w, v = product.inputs
     if product.shape[-2] < LEAST_ROWS or v.shape[-1] % FEATURES or w.primitive.name == "input":
         return None

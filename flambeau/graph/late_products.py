@@ -76,7 +76,7 @@ def _product(value: Value) -> Value | None:
     """The product of matrices that is all of a large result."""
     core = _below_views(value)
     large = core.size * core.dtype.itemsize >= LEAST_BYTES and core.dtype.is_floating_point
-    return core if core.primitive is dot and core.ndim == 2 and large else None
+    return core if core.primitive is dot and not core.attrs and core.ndim == 2 and large else None
 
 
 def _below_views(v: Value) -> Value:

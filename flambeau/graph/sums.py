@@ -100,9 +100,9 @@ def _joined(terms: Sequence[Value]) -> Value | None:
 
 def _factors(v: Value) -> tuple[Value, Value] | None:
     """The factors of a matrix product, also of one that is transposed afterwards."""
-    if v.primitive.name == "dot" and v.ndim == 2:
+    if v.primitive.name == "dot" and v.ndim == 2 and not v.attrs:
         return v.inputs[0], v.inputs[1]
-    if _turned(v) and v.inputs[0].primitive.name == "dot":
+    if _turned(v) and v.inputs[0].primitive.name == "dot" and not v.inputs[0].attrs:
         left, right = v.inputs[0].inputs
         return _transposed(right), _transposed(left)
     return None

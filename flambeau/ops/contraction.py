@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import view
-from flambeau.ops.primitive import CONTRACTION, Array, Cotangents, Primitive
+from flambeau.ops.primitive import CONTRACTION, VIEW, Array, Cotangents, Primitive
 from flambeau.ops.value import Shape, Value
 
 MANY_PLACES = 64  # of an image, from which on each image of a batch is a product of its own
@@ -24,7 +25,9 @@ def swap_last(x: Value) -> Value:
 
 
 class Dot(Primitive):
-    """[batch.., m, k] times [batch.., k, n] (equal batch axes)."""
+    """[batch.., m, k] times [batch.., k, n] (equal batch axes). With the attribute `wide`, of half
+    types: the sums in float32, as they are before they are rounded.
+    """
 
     name, family = "dot", CONTRACTION
     looks_at_result = False
@@ -34,10 +37,11 @@ class Dot(Primitive):
         assert a.shape[:-2] == b.shape[:-2] and a.shape[-1] == b.shape[-2] and a.dtype is b.dtype, (
             inputs
         )
-        return (*a.shape[:-1], b.shape[-1]), a.dtype
+        return (*a.shape[:-1], b.shape[-1]), dtypes.float32 if attrs.get("wide") else a.dtype
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
         a, b = inputs
+        ct = ar.cast(ct, a.dtype)  # (of what was rounded behind a wide one: no number changes)
         return dot(ct, ar.conj(swap_last(b))), dot(ar.conj(swap_last(a)), ct)
 
     def batched(
@@ -45,17 +49,17 @@ class Dot(Primitive):
     ) -> Value | None:
         a, b = inputs
         if all(mapped):
-            return dot(a, b)
+            return dot(a, b, **attrs)
         # One product of more rows (of the left operand) or more columns (of the right one).
         if mapped[0]:
             lead = a.ndim - 3
             shape = (*a.shape[1 : lead + 1], count * a.shape[-2], a.shape[-1])
-            found = dot(view.reshape(view.from_front(a, lead), shape=shape), b)
+            found = dot(view.reshape(view.from_front(a, lead), shape=shape), b, **attrs)
             shape = (*found.shape[:-2], count, a.shape[-2], b.shape[-1])
             return view.to_front(view.reshape(found, shape=shape), lead)
         lead = b.ndim - 2
         shape = (*b.shape[1:-1], count * b.shape[-1])
-        found = dot(a, view.reshape(view.from_front(b, lead), shape=shape))
+        found = dot(a, view.reshape(view.from_front(b, lead), shape=shape), **attrs)
         shape = (*found.shape[:-1], count, b.shape[-1])
         return view.to_front(view.reshape(found, shape=shape), lead)
 
@@ -63,7 +67,19 @@ class Dot(Primitive):
         a, b = arrays
         if a.dtype != np.float16:
             return np.asarray(np.matmul(a, b))
-        return np.asarray(np.matmul(a.astype(np.float32), b.astype(np.float32)), np.float16)
+        wide = np.matmul(a.astype(np.float32), b.astype(np.float32))
+        return np.asarray(wide, np.float32 if attrs.get("wide") else np.float16)
+
+
+def unrounded(product: Value) -> Value:
+    """A matrix product of half types, or views of one, in float32; other values as they are."""
+    if product.dtype not in ar.HALVES:
+        return product
+    if product.primitive is dot and not product.attrs:
+        return dot(*product.inputs, wide=True)
+    if product.primitive.family == VIEW and len(product.inputs) == 1:
+        return product.primitive(unrounded(product.inputs[0]), **product.attrs)
+    return ar.widened(product)
 
 
 class Conv(Primitive):

@@ -31,14 +31,14 @@ def _orthogonalised(
     x = x / ar.maximum(norm, eps)
     for _ in range(steps):
         gram = dot(x, swap_last(x))
-        step = _combined(gram, b, dot(gram, gram), c)
-        x = _combined(x, a, dot(step, x), 1.0)
+        step = _combined(gram, b, dot(gram, gram, wide=True), c)
+        x = _combined(x, a, dot(step, x, wide=True), 1.0)
     return swap_last(x) if tall else x
 
 
 def _combined(x: Value, alpha: float, y: Value, beta: float) -> Value:
-    """alpha x + beta y of bfloat16 matrices, rounded once."""
-    total = ar.cast(x, float32) * alpha + ar.cast(y, float32) * beta
+    """alpha x + beta y of a bfloat16 matrix and sums of products, rounded once."""
+    total = ar.cast(x, float32) * alpha + y * beta
     return ar.cast(total, bfloat16)
 
 

@@ -240,7 +240,7 @@ def _element(group: Group) -> str | None:
     there is nothing to sum.
     """
     anchor = group.anchors[0]
-    element = anchor.value.dtype.llvm
+    element = anchor.value.inputs[0].dtype.llvm  # (sums of half types may be of float32)
     if not all(map(is_plain, anchor.operands)) or element not in ACCUMULATORS:
         return None
     if anchor.value.dtype.kind == "b" or not all(v.extent for v in group.folded):
