@@ -371,7 +371,7 @@ def _blend(
     beta: Operand | None,
     alpha: Operand | None,
     ignore: bool,
-    once: bool = False,
+    once: bool,
 ) -> Value:
     """beta x + alpha product; None stands for 1; `ignore` (beta 0) leaves x and its NaN out. Half
     types are rounded at the end where `once`.
@@ -393,9 +393,8 @@ def _blend(
         x = ar.cast(x, product.dtype)
     if alpha is not None:
         product = ar.mul(product, ar.as_value(alpha, product.dtype))
-    if beta is not None and not ignore:
-        x = ar.mul(x, ar.as_value(beta, product.dtype))
     if not ignore:
+        x = x if beta is None else ar.mul(x, ar.as_value(beta, x.dtype))
         product = ar.add(ar.expand(x, shape), product)
     return ar.cast(product, dtype)
 
@@ -468,8 +467,7 @@ def _added(
             x, a, b = (ar.cast(v, dtype) for v in (x, a, b))
             if alpha is not None:  # (of the first vector: so half types are rounded)
                 a, alpha = ar.mul(a, ar.as_value(alpha, dtype)), None
-            return _blend(x, product(a, b), beta, alpha, ignore)
-        return _blend(x, product(a, b), beta, alpha, ignore, once=True)
+        return _blend(x, product(a, b), beta, alpha, ignore, once=name != "addr")
 
     op = PureOp(name, function)
     apart = False if name == "addr" else None

@@ -318,10 +318,10 @@ def _same_number(a: Value, b: Value) -> bool:
 
 def attention_of(product: Value) -> Attended | None:
     """The attention that ends in a matrix product, if one does."""
-    if product.primitive.name != "dot" or product.dtype is not dtypes.float32 or not product.size:
+    if product.primitive.name != "dot" or product.attrs or not product.size:
         return None
-    if product.attrs:
-        return None  # of half types
+    if product.dtype is not dtypes.float32:
+        return None
     w, v = product.inputs
     if product.shape[-2] < LEAST_ROWS or v.shape[-1] % FEATURES or w.primitive.name == "input":
         return None

@@ -46,7 +46,6 @@ from flambeau.ops.primitive import ATTENTION, Array, Cotangents, Primitive, lift
 from flambeau.ops.recurrence import pulled_back
 from flambeau.ops.value import Shape, Value
 
-LOG2_E = math.log2(math.e)
 INFINITY = math.inf
 EXTRAS = ("factor", "added", "hidden", "fill", "kept")
 

@@ -72,7 +72,9 @@ class Dot(Primitive):
 
 
 def unrounded(product: Value) -> Value:
-    """A matrix product of half types, or views of one, in float32; other values as they are."""
+    """Half types in float32: matrix products, and views of such, as they are before they are
+    rounded. Other values as they are.
+    """
     if product.dtype not in ar.HALVES:
         return product
     if product.primitive is dot and not product.attrs:

@@ -89,8 +89,8 @@ class InverseRoot(Unary):
         )
 
     def vjp(self, ct: Value, out: Value, *inputs: Value, **attrs: Any) -> Cotangents:
-        once = ar.conj(out) if out.dtype.is_complex else out
-        return (ar.mul(ar.mul(ar.mul(ct, once), once), once) * -0.5,)
+        root = ar.conj(out)
+        return (ar.mul(ar.mul(ar.mul(ct, root), root), root) * -0.5,)
 
 
 class ZeroDerivative(Unary):

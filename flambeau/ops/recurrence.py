@@ -401,7 +401,7 @@ def pulled_back(
     own = [_as_tracked(x) for x in inputs]
     result = function(*own)
     found: dict[Value, Value] = {result: ct}
-    heap = [(-result.order, result)] if result.tracked else []
+    heap = [(-result.order, result)]
     ends = set(own)
     while heap:
         value = heapq.heappop(heap)[1]

@@ -21,9 +21,9 @@ from flambeau.execute.cpu.emit import (
     Reg,
     vector_registers,
 )
+from flambeau.execute.cpu.math_gates import LOG2_E
 from flambeau.execute.cpu.math_lanes import Lanes, mad, where
 from flambeau.execute.cpu.recurrence_products import aligned
-from flambeau.ops.attention import LOG2_E
 
 ROWS = 8
 # Words behind the operands: pairs of matrices k and v, heads of k, rows, columns, tasks, rows of a

@@ -19,6 +19,7 @@ matrix often lie a power of two apart, and only a dozen of their lines fit the l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -229,27 +230,30 @@ class _Wide:
         memory = operand_pointer(e, TABLE, ARGS, SCRATCH)
         memory = e.gep(memory, "float", weighted_sum(e, [(task, sum(plan.sizes))]))
         start = weighted_sum(e, [(indices[0], plan.strip)])
-        first = self.first_of(task)
-        begins = e.cmp("icmp eq", indices[0], first)
         arguments = [TABLE, ARGS, memory, start]
         if plan.by_rows:  # all strips of a task meet the same columns
-            with e.when(begins):
+            with e.when(e.cmp("icmp eq", indices[0], self.first_of(task))):
                 self.call_packing("pack.columns", plan.right, e.i64(0), memory)
         elif plan.overlaps:
-            turn = e.op("and", e.op("sub nsw", indices[0], first), e.i64(1))
-            half = plan.depth * plan.together
-            own = e.gep(memory, "float", weighted_sum(e, [(turn, half)]))
-            other = e.op("sub nsw", e.i64(1), turn)
-            other = e.gep(memory, "float", weighted_sum(e, [(other, half)]))
-            begins = e.const(True, begins.type) if tails[0] else begins
-            with e.when(begins):
+            own, other, more = self.two_strips(indices[0], task, memory)
+            # What is no whole strip was not packed with the one before.
+            first = e.cmp("icmp eq", indices[0], self.first_of(task))
+            with nullcontext() if tails[0] else e.when(first):
                 self.call_packing(f"pack.{size}", plan.right, start, own)
-            after = weighted_sum(e, [(indices[0], 1), (e.i64(1), 1)])
-            end, whole = weighted_sum(e, [(task, 1), (e.i64(1), 1)]), plan.extent // plan.strip
-            end = self.first_of(end)
-            end = e.select(e.cmp("icmp slt", end, e.i64(whole)), end, e.i64(whole))
-            arguments += [own, other, e.cast("zext", e.cmp("icmp slt", after, end), "i64")]
+            arguments += [own, other, more]
         e.call(f"strip.{size}", None, arguments, declared=True)
+
+    def two_strips(self, number: Reg, task: Reg, memory: Reg) -> tuple[Reg, Reg, Reg]:
+        """Where a strip is packed, where the next one, and whether (0 or 1) the task has one."""
+        e, plan, one = self.e, self.plan, self.e.i64(1)
+        turn = e.op("and", e.op("sub nsw", number, self.first_of(task)), one)
+        turns = turn, e.op("sub nsw", one, turn)
+        half = plan.depth * plan.together
+        own, other = (e.gep(memory, "float", weighted_sum(e, [(t, half)])) for t in turns)
+        after = weighted_sum(e, [(number, 1), (one, 1)])
+        end = self.first_of(weighted_sum(e, [(task, 1), (one, 1)]))
+        end = e.intrinsic("llvm.smin", end, e.i64(plan.extent // plan.strip))
+        return own, other, e.cast("zext", e.cmp("icmp slt", after, end), "i64")
 
     def first_of(self, task: Reg) -> Reg:
         """The number of a task's first strip."""
@@ -336,10 +340,8 @@ class _Wide:
     ) -> None:
         """Computes a tile, the `number`th of columns from `start` on."""
         e, plan = self.e, self.plan
-        tile, of_tile = (
-            plan.tile_columns,
-            weighted_sum(e, [(number, plan.tile_columns * plan.depth)]),
-        )
+        tile = plan.tile_columns
+        of_tile = weighted_sum(e, [(number, tile * plan.depth)])
         right = e.gep(self.strips[0] if plan.overlaps else memory, "float", of_tile)
         result = e.gep(memory, "float", e.i64(sum(plan.sizes[:2])))
         if plan.by_rows:
