@@ -343,7 +343,7 @@ class _Totals(_Partial):
     """Adds up the parts of the sum and hands the blocks on."""
 
     def loops(self) -> list[Dimension]:
-        return [self.by_column, self.by_row]
+        return [self.by_row, self.by_column]
 
     def emit(self, store: StoreCallback) -> None:
         plan = self.plan
@@ -355,9 +355,9 @@ class _Totals(_Partial):
         emit_stage(self.e, "products", self.cut, self.body)
 
     def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-        column, row = indices
+        row, column = indices
         arguments = [TABLE, ARGS, self.result(self.e.i64(0), row, column), row, column]
-        self.e.call(block_name(tails[1], tails[0]), None, arguments, declared=True)
+        self.e.call(block_name(*tails), None, arguments, declared=True)
 
 
 FORMS: dict[str, type[Kernel]] = {
