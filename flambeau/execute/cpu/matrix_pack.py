@@ -10,6 +10,7 @@ of those that are not 0, less one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
@@ -49,8 +50,9 @@ def pack_kernel(vector_bits: int, side: Side) -> tuple[str, int, list[int]]:
     words += [number for _, extent, stride in side.outer for number in (extent, stride)]
     pack = _pack_block
     if not side.by_k:
-        pack = _pack_group
-        words[0] = side.blocks // side.lead.blocks * -(-side.lead.blocks // GROUP)
+        group = GROUP if side.blocks > GROUP else GROUP // 2
+        pack = partial(_pack_group, group)
+        words[0] = side.blocks // side.lead.blocks * -(-side.lead.blocks // group)
     tasks = min(TASKS, words[0]) if many else 1
     emit_blocks(e, words, tasks, lambda number, values: pack(e, side, number, values))
     return e.module(), tasks, words
@@ -92,15 +94,17 @@ def _pack_block(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> N
     e.call(PACKING, None, [source, target, left, depth, stride], declared=True)
 
 
-def _pack_group(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> None:
+def _pack_group(
+    together: int, e: Emitter, side: Side, number: Reg, values: Sequence[Reg]
+) -> None:
     """Packs a group of blocks whose rows lie next to each other: 32 k of all of them, then the
     next, so that pages and lines of memory are used as they come.
     """
     _, blocks, extent, depth, stride, *outer = values
-    groups = e.op("udiv", weighted_sum(e, [(blocks, 1), (e.i64(GROUP - 1), 1)]), e.i64(GROUP))
+    groups = e.op("udiv", weighted_sum(e, [(blocks, 1), (e.i64(together - 1), 1)]), e.i64(together))
     group, around = e.op("urem", number, groups), e.op("udiv", number, groups)
-    low = weighted_sum(e, [(group, GROUP)])
-    high = e.intrinsic("llvm.smin", weighted_sum(e, [(low, 1), (e.i64(GROUP), 1)]), blocks)
+    low = weighted_sum(e, [(group, together)])
+    high = e.intrinsic("llvm.smin", weighted_sum(e, [(low, 1), (e.i64(together), 1)]), blocks)
     before = e.op("mul nsw", around, blocks)
     offset = e.i64(0)
     for count, step in list(zip(outer[::2], outer[1::2], strict=True))[::-1]:
