@@ -56,7 +56,7 @@ from flambeau.execute.cpu.templates import Signature, from_template
 ENOUGH_TASKS = 4
 # Bytes of neighbouring columns below which a task that sums them down long rows of memory leaves
 # the prefetching hardware behind, if the rows are so long and so many.
-NARROW, LONG_ROW, MANY_BYTES = 1024, 256, 1 << 19
+NARROW, LONG_ROW, MANY_BYTES = 1024, 256, 1 << 17
 # Fresh accumulators in the innermost loop pay from this many folded elements on.
 LONG_FOLD = 2048
 
