@@ -91,16 +91,27 @@ def scratch_bytes(plan: MatrixPlan) -> int:
 
 
 class _Apart(Kernel):
+    @property
+    def rows_first(self) -> bool:
+        """Whether tasks have rows of the result, where that is larger than the right side."""
+        rows, right = self.plan.left.lead, self.plan.right
+        return right.bytes < 4 * rows.extent * right.lead.extent
+
     def loops(self) -> list[Dimension]:
+        if self.rows_first:
+            return [*self.around, self.by_row, self.by_column]
         return [*self.around, self.by_column, self.by_row]
 
     def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
         plan = self.plan
-        *around, column, row = indices
+        *around, row, column = indices
+        row_tail, column_tail = tails[-2:]
+        if not self.rows_first:
+            row, column, row_tail, column_tail = column, row, column_tail, row_tail
         index = dict(zip(plan.outer, around, strict=True))
         left = self.packed(plan.left, LEFT_PACKED, index, row)
         right = self.packed(plan.right, RIGHT_PACKED, index, column)
-        self.call_block(left, right, index, (row, column), (tails[-1], tails[-2]))
+        self.call_block(left, right, index, (row, column), (row_tail, column_tail))
 
 
 class _ByRows(Kernel):
