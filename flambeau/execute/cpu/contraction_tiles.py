@@ -144,12 +144,18 @@ class TileFunction:
     def _lines(
         self, a: Reg, b: Reg, bounds: tuple[Reg, Reg], k: KLoop, sums: list[Reg]
     ) -> list[Reg]:
-        """The loop of `_k_loop`, in steps of a line of A, of which later ones are asked for."""
+        """The loop of `_k_loop`, in steps of a line of A, of which later ones are asked for; behind
+        the last one the first ones of the rows that the next tile meets.
+        """
         e, s = self.e, self.s
+        low, high = bounds
+        next_rows = e.op("sub nsw", e.i64(self.rows * s.a.row), e.op("sub nsw", high, low))
         with e.loop(*bounds, LINE_STEPS, carried=sums) as lines:
+            ahead = weighted_sum(e, [(lines.index, 1), (e.i64(AHEAD), 1)])
+            behind = e.op("add nsw", ahead, next_rows)
+            ahead = e.select(e.cmp("icmp slt", ahead, high), ahead, behind)
             for r in range(self.rows):
-                ahead = weighted_sum(e, [(lines.index, k.a), (e.i64(r * s.a.row + AHEAD), 1)])
-                self._ask(a, ahead)
+                self._ask(a, weighted_sum(e, [(ahead, 1), (e.i64(r * s.a.row), 1)]))
             end = weighted_sum(e, [(lines.index, 1), (e.i64(LINE_STEPS), 1)])
             end = e.intrinsic("llvm.smin", end, bounds[1])
             with e.loop(lines.index, end, carried=lines.carried) as loop:
