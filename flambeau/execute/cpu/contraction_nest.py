@@ -26,11 +26,16 @@ Body = Callable[[tuple[Reg, ...], tuple[bool, ...]], None]
 
 
 def cut_dimensions(dimensions: Sequence[Dimension], tasks: int) -> tuple[Dimension, ...]:
-    """Cuts the outermost loops into at least `tasks` ranges altogether, where there are so many."""
-    cuts = []
+    """Cuts the outermost loops into at least `tasks` ranges altogether, where there are so many;
+    into evenly many rather than one less, so that two threads have equally many.
+    """
+    cuts: list[Dimension] = []
+    total = 1
     for dimension in dimensions:
-        cut = max(1, min(dimension.count, tasks))
-        tasks = -(-tasks // cut)
+        cut = max(1, min(dimension.count, -(-tasks // total)))
+        if 1 < cut < dimension.count and total * cut % 2 and total * cut > tasks:
+            cut += 1
+        total *= cut
         cuts.append(replace(dimension, cut=cut))
     return tuple(cuts)
 

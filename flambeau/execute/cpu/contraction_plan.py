@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from math import prod
+from math import inf, prod
 
 from flambeau.execute.cpu.contraction_spec import BYTES, FLOATS, Axis, Contraction, joins
 from flambeau.execute.cpu.emit import vector_registers
@@ -28,6 +28,7 @@ LATENCY = 4  # Cycles of a fused multiply-add.
 PAGE, LINE = 4096, 64
 WAYS = 8  # Lines a page apart that a level-1 cache holds beside what else is read.
 FAR = 512  # Bytes between successive k from which on prefetching hardware loses track.
+ADDED_ALONE = 6.0  # Cycles of adding up a result by itself, of those that lanes have together.
 LARGEST_PACK = 1 << 28  # Bytes; beyond it, packing needs a reason the model does not see.
 
 
@@ -123,14 +124,19 @@ def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
     """The cheapest way the cost model knows (no extent is 0, except of k)."""
     lanes = vector_bits // (8 * BYTES[spec.accumulator])
     best: Choice | None = None
+    least = inf
     for swap in (False, True):
         roles = roles_of(spec, swap)
         for choice in _candidates(roles, lanes, registers):
-            if best is None or choice.cycles < best.cycles:
-                best = choice
+            if choice.cycles >= least:
+                continue
+            parts = _parts(roles, choice)
+            cycles = choice.cycles + _adding_cycles(roles, choice, parts)
+            if cycles < least:
+                best, least = replace(choice, parts=parts), cycles
     if best is None:
         raise NotImplementedError("no way to compute this contraction without packing padding")
-    return replace(best, parts=_parts(roles_of(spec, best.swap), best))
+    return best
 
 
 @lru_cache(256)
@@ -336,6 +342,16 @@ def _store_cycles(roles: Roles, choice: Choice) -> float:
     if col is None or col.out == 1 or choice.lanes == 1:
         return elements * (1.5 / min(choice.lanes, cols) if not choice.dot else 1.0)
     return elements * (1.0 if stores_rows(roles, choice) else 2.5)
+
+
+def _adding_cycles(roles: Roles, choice: Choice, parts: int) -> float:
+    """What it costs that the sum's parts are added up along lanes, where those are not neighbours
+    among the results: each is stored, and what it meets there is read, by itself.
+    """
+    col = roles.axes.get(choice.col)
+    if parts == 1 or col is None or col.out == 1 or choice.lanes == 1:
+        return 0.0
+    return ADDED_ALONE * prod(axis.extent for axis in roles.spec.out_axes)
 
 
 def stores_rows(roles: Roles, choice: Choice) -> bool:

@@ -15,6 +15,7 @@ from math import prod
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
 from flambeau.execute.cpu.contraction_plan import (
     FAR,
+    PAGE,
     PANEL_BYTES,
     PARALLEL_CYCLES,
     PARALLEL_FLOPS,
@@ -32,6 +33,7 @@ from flambeau.execute.cpu.target import has_half_units
 PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
 LINE = 64
 SHORT_SUM = 128
+UNEVEN = 1.15  # times as many tiles as others a task may have
 PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among tasks.
 
 
@@ -236,6 +238,18 @@ class Schedule:
         far = bool(self.k_loops) and self.k_loops[-1].a * BYTES[self.spec.element] >= FAR
         return far and self.a.row == 1 and reads_once(self.roles, self.choice)
 
+    @property
+    def shares_pages(self) -> bool:
+        """Whether tasks of some columns would write into the same pages in turns, whose lines the
+        prefetching hardware of one core takes from the other, where tasks of some rows need not.
+        """
+        row, col = self.row, self.col
+        if row is None or col is None or col.out != 1 or self.spec.flops < PARALLEL_FLOPS:
+            return False
+        narrow = col.extent * BYTES[self.spec.element] < PAGE and row.out >= col.extent
+        most = -(-self.rows.count // TASKS)  # tiles of a task
+        return narrow and TASKS * most <= UNEVEN * self.rows.count
+
     @cached_property
     def row_panels(self) -> int:
         """Into how many tasks the rows of A are cut where the columns of B are not (else 1).
@@ -247,9 +261,13 @@ class Schedule:
         choice, roles = self.choice, self.roles
         whole = self.parts == 1 and not self.outer and not self.along_rows
         plain = not (choice.dot or choice.pack_a or self.spec.bands or self.spec.picks)
-        if not (whole and plain) or has_half_units(8 * BYTES[self.spec.accumulator] * choice.lanes):
+        if not (whole and plain):
             return 1
         of_a, of_b = operand_bytes(roles, "a"), operand_bytes(roles, "b")
+        if self.shares_pages and of_b <= PANEL_BYTES:
+            return TASKS
+        if has_half_units(8 * BYTES[self.spec.accumulator] * choice.lanes):
+            return 1
         panels = max(TASKS, -(-of_a // PANEL_BYTES))
         read = panels * of_b + of_a
         pays = of_a > 2 * PANEL_BYTES and 2 * read < self.cols.count * of_a + of_b

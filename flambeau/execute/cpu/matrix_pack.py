@@ -94,9 +94,7 @@ def _pack_block(e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> N
     e.call(PACKING, None, [source, target, left, depth, stride], declared=True)
 
 
-def _pack_group(
-    together: int, e: Emitter, side: Side, number: Reg, values: Sequence[Reg]
-) -> None:
+def _pack_group(together: int, e: Emitter, side: Side, number: Reg, values: Sequence[Reg]) -> None:
     """Packs a group of blocks whose rows lie next to each other: 32 k of all of them, then the
     next, so that pages and lines of memory are used as they come.
     """
