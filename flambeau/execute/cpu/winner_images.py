@@ -28,7 +28,8 @@ def images_kernels(plan: ImagesPlan, store: StoreCallback) -> list[tuple[str, in
     Operands: 0 the pooled cotangent, 1 the weights, 2 scratch (`plan.scratch_bytes`), 3 the
     winners' places, 4 and up what `store` uses.
     """
-    return [_Weights(plan).text(), _Images(plan, store).text()]
+    kernels = [_Weights(plan).text(), _Images(plan, store).text()]
+    return [*kernels, _Given(plan, store).text()] if plan.apart else kernels
 
 
 class _OfImages(WinnerKernel):
@@ -82,12 +83,91 @@ class _Weights(_OfImages):
                 e.store(self.at(there, (right.index, plan.entry + plan.pitch)), value)
 
 
-class _Images(_OfImages):
-    """The sums over outputs and windows, which are handed on."""
+class _Handing(_OfImages):
+    """Hands on what is in scratch memory, where images have channels innermost."""
 
     def __init__(self, plan: ImagesPlan, store: StoreCallback) -> None:
         super().__init__(plan)
         self.store = store
+
+    def memory(self, number: Reg) -> Reg:
+        """Where an image begins there."""
+        plan = self.plan
+        after = plan.blocks * plan.weights_size
+        return self.at(self.operand(SCRATCH), (number, plan.plane), (after, 1))
+
+    def give(self, images: Reg, at: tuple[Reg, Reg, Reg], channels: int, width: int) -> None:
+        """Hands on the channels of a row of `width` images; `at`: the first, block and row."""
+        e, plan = self.e, self.plan
+        n, block, row = at
+        begin = weighted_sum(e, [(block, plan.block)])
+        first = plan.first[0] * plan.row_pitch + plan.first[1] * plan.pitch
+        line = self.at(images, (row, plan.row_pitch), (first, 1))
+        if plan.inner:
+            size = plan.lanes if plan.apart else plan.together
+            with e.loop(e.i64(0), e.i64(plan.cols)) as cols:
+                here = self.at(line, (cols.index, plan.pitch))
+                self.square(here, plan.plane, size, width, (n, begin, row, cols.index), channels)
+            return
+        whole = plan.cols // plan.lanes * plan.lanes
+        with e.loop(e.i64(0), e.i64(whole), plan.lanes) as cols:
+            here = self.at(line, (cols.index, plan.pitch))
+            place = n, begin, row, cols.index
+            self.square(here, plan.pitch, plan.lanes, plan.lanes, place, channels)
+        if plan.cols > whole:
+            here, rest = self.at(line, (whole, plan.pitch)), plan.cols - whole
+            place = n, begin, row, e.i64(whole)
+            self.square(here, plan.pitch, plan.lanes, rest, place, channels)
+
+    def square(
+        self,
+        image: Reg,
+        step: int,
+        size: int,
+        width: int,
+        place: tuple[Reg, Reg, Reg, Reg],
+        channels: int,
+    ) -> None:
+        """Hands on `width` images or columns, `step` apart, of all channels, `size` at a time."""
+        e, plan = self.e, self.plan
+        axis = plan.positions[0 if plan.inner else 3]
+        n, begin, row, col = place
+        for first in range(0, channels, size):
+            rows = [
+                e.load(
+                    self.at(image, (min(k, width - 1) * step + first, 1)), Type(plan.element, size)
+                )
+                for k in range(size)
+            ]
+            for number, value in enumerate(transposed(e, rows)[: channels - first]):
+                channel = weighted_sum(e, [(begin, 1), (e.i64(first + number), 1)])
+                parts = n, channel, row, col
+                self.store(e, self.index(parts), lane_range(e, value, 0, width), axis)
+
+
+class _Given(_Handing):
+    """Hands on the sums of all images, by rows."""
+
+    def text(self) -> tuple[str, int]:
+        plan = self.plan
+        groups = Dimension(-(-plan.images // plan.lanes), bool(plan.images % plan.lanes))
+        cut = cut_dimensions([Dimension(plan.rows), groups, Dimension(plan.blocks)], TASKS)
+        emit_stage(self.e, "given", cut, self.body)
+        self.entry("given")
+        return self.e.module(), task_count(cut)
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        """A row of some images' block of channels."""
+        e, plan = self.e, self.plan
+        row, group, block = indices
+        width = plan.images % plan.lanes if tails[1] else plan.lanes
+        n = weighted_sum(e, [(group, plan.lanes)])
+        images = self.memory(weighted_sum(e, [(block, plan.images), (n, 1)]))
+        self.for_blocks(block, lambda channels: self.give(images, (n, block, row), channels, width))
+
+
+class _Images(_Handing):
+    """The sums over outputs and windows, which are handed on."""
 
     def text(self) -> tuple[str, int]:
         self.emit_patches()
@@ -104,9 +184,11 @@ class _Images(_OfImages):
         n = weighted_sum(e, [(group, plan.together)])
         scratch = self.operand(SCRATCH)
         weights = self.at(scratch, (block, plan.weights_size))
-        task = task_number(e, indices, plan.cut)
-        after = plan.blocks * plan.weights_size
-        images = self.at(scratch, (task, plan.together * plan.plane), (after, 1))
+        if plan.apart:
+            images = self.memory(weighted_sum(e, [(block, plan.images), (n, 1)]))
+        else:
+            task = task_number(e, indices, plan.cut)
+            images = self.memory(weighted_sum(e, [(task, plan.together)]))
         self.clear(images, width * plan.plane)
         with e.loop(e.i64(0), e.i64(plan.outs), plan.outs_together) as passes:
             end = self.end_of(passes.index, plan.outs_together, plan.outs)
@@ -119,8 +201,11 @@ class _Images(_OfImages):
             here = self.at(images, (each.index, plan.plane))
             number = weighted_sum(e, [(n, 1), (each.index, 1)])
             e.call("plain", None, [*self.parameters(), here, number, block], declared=True)
-        begin = weighted_sum(e, [(block, plan.block)])
-        self.for_blocks(block, lambda channels: self.give(images, n, begin, channels, width))
+        if plan.apart:
+            return
+        with e.loop(e.i64(0), e.i64(plan.rows)) as rows:
+            place = n, block, rows.index
+            self.for_blocks(block, lambda channels: self.give(images, place, channels, width))
 
     # ---- sums ------------------------------------------------------------------------------------
 
@@ -217,52 +302,3 @@ class _Images(_OfImages):
             e.branch(good)
             e.open_block(good)
             e.line("ret void")
-
-    # ---- results ---------------------------------------------------------------------------------
-
-    def give(self, images: Reg, n: Reg, begin: Reg, channels: int, width: int) -> None:
-        """Hands on the channels of some images."""
-        e, plan = self.e, self.plan
-        with e.loop(e.i64(0), e.i64(plan.rows)) as rows:
-            first = plan.first[0] * plan.row_pitch + plan.first[1] * plan.pitch
-            line = self.at(images, (rows.index, plan.row_pitch), (first, 1))
-            if plan.inner:
-                with e.loop(e.i64(0), e.i64(plan.cols)) as cols:
-                    here = self.at(line, (cols.index, plan.pitch))
-                    place = n, begin, rows.index, cols.index
-                    self.square(here, plan.plane, plan.together, width, place, channels)
-                return
-            whole = plan.cols // plan.lanes * plan.lanes
-            with e.loop(e.i64(0), e.i64(whole), plan.lanes) as cols:
-                here = self.at(line, (cols.index, plan.pitch))
-                place = n, begin, rows.index, cols.index
-                self.square(here, plan.pitch, plan.lanes, plan.lanes, place, channels)
-            if plan.cols > whole:
-                here, rest = self.at(line, (whole, plan.pitch)), plan.cols - whole
-                place = n, begin, rows.index, e.i64(whole)
-                self.square(here, plan.pitch, plan.lanes, rest, place, channels)
-
-    def square(
-        self,
-        image: Reg,
-        step: int,
-        size: int,
-        width: int,
-        place: tuple[Reg, Reg, Reg, Reg],
-        channels: int,
-    ) -> None:
-        """Hands on `width` images or columns, `step` apart, of all channels, `size` at a time."""
-        e, plan = self.e, self.plan
-        axis = plan.positions[0 if plan.inner else 3]
-        n, begin, row, col = place
-        for first in range(0, channels, size):
-            rows = [
-                e.load(
-                    self.at(image, (min(k, width - 1) * step + first, 1)), Type(plan.element, size)
-                )
-                for k in range(size)
-            ]
-            for number, value in enumerate(transposed(e, rows)[: channels - first]):
-                channel = weighted_sum(e, [(begin, 1), (e.i64(first + number), 1)])
-                parts = n, channel, row, col
-                self.store(e, self.index(parts), lane_range(e, value, 0, width), axis)

@@ -38,6 +38,7 @@ Bounds = tuple[Pair, Pair]  # of rows and columns: the first that is there, and 
 LINE = 16  # elements
 # Registers for other things than sums; bytes of the images of a strip, and of a pass' weights.
 OTHERS, STRIP_BYTES, PASS_BYTES = 4, 1 << 17, 24 << 10
+APART_BYTES = 1 << 20  # of all images before they are handed on: half of a level-2 cache
 # Cycles: of a product with a vector that lies within lines of memory, or across them; around those
 # of a window; of bringing a vector into another order; of one product of a plain sum.
 NEAR, ACROSS, WINDOW, TURNED, PLAIN = 1.2, 1.6, 4.0, 6.5, 1.12
@@ -248,9 +249,23 @@ class ImagesPlan(_Plan):
         return cut_dimensions([groups, Dimension(self.blocks)], TASKS)
 
     @property
+    def apart(self) -> bool:
+        """Whether a kernel of its own hands all images on, row by row. Where images are neighbours,
+        tasks with some of them would write into the same pages in turns.
+        """
+        size = self.bytes * self.blocks * self.images * self.plane
+        return self.inner and size <= APART_BYTES and prod(d.cut for d in self.cut) > 1
+
+    @property
+    def scratch_images(self) -> int:
+        """Images (of a block of channels) that there is memory for."""
+        if self.apart:
+            return self.blocks * self.images
+        return prod(dimension.cut for dimension in self.cut) * self.together
+
+    @property
     def scratch_bytes(self) -> int:
-        tasks = prod(dimension.cut for dimension in self.cut)
-        images = tasks * self.together * self.plane
+        images = self.scratch_images * self.plane
         return self.bytes * (self.blocks * self.weights_size + images + LINE)
 
     @property
