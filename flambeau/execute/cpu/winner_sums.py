@@ -24,7 +24,8 @@ def weights_kernels(plan: WeightsPlan, store: StoreCallback) -> list[tuple[str, 
     places, 4 and up what `store` uses. It is called with results in the order of memory: the index
     of the taps' columns counts on over rows and channels.
     """
-    return [_Turned(plan).text(), _Sums(plan, store).text()]
+    kernels = [_Turned(plan).text(), _Sums(plan, store).text()]
+    return [*kernels, _Added(plan, store).text()] if plan.shares > 1 else kernels
 
 
 class _Turned(WinnerKernel):
@@ -107,69 +108,28 @@ class _Turned(WinnerKernel):
                 e.store(there, values[number])
 
 
-class _Sums(WinnerKernel):
-    """The sums over windows, which are handed on."""
+class _Results(WinnerKernel):
+    """Hands sums on, which lie [share of the images][block][output]."""
 
     def __init__(self, plan: WeightsPlan, store: StoreCallback) -> None:
         super().__init__(plan)
         self.plan = plan
         self.store = store
 
-    def text(self) -> tuple[str, int]:
-        self.emit_results()
-        emit_stage(self.e, "sums", self.plan.cut, self.body)
-        self.entry("sums")
-        return self.e.module(), task_count(self.plan.cut)
+    @property
+    def size(self) -> int:
+        """Elements of an output's sums."""
+        return self.plan.sums * self.plan.lanes
 
-    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
-        """A part of the outputs, for a block of channels."""
-        e, plan = self.e, self.plan
-        part, block = indices
-        count = e.i64(plan.cut[0].count)
-        low, high = [
-            e.op("udiv", weighted_sum(e, [(n, plan.outs)]), count)
-            for n in (part, weighted_sum(e, [(part, 1), (e.i64(1), 1)]))
-        ]
-        size = plan.sums * plan.lanes
-        images = self.operand(SCRATCH)
-        sums = self.at(images, (block, plan.outs * size), (plan.image_size, 1))
-        images = self.at(images, (block, plan.plane))
-        with e.loop(low, high) as outs:
-            self.clear(self.at(sums, (outs.index, size)), size)
-        with e.loop(e.i64(0), e.i64(plan.lines), plan.strip) as strips:
-            end = self.end_of(strips.index, plan.strip, plan.lines)
-            with e.loop(low, high) as outs:
-                here = self.at(sums, (outs.index, size))
-                places = [self.at(here, (k, plan.lanes)) for k in range(plan.sums)]
-                before = [e.load(place, self.vector) for place in places]
-                with e.loop(strips.index, end, carried=before) as lines:
-                    lines.yield_(self.line(images, outs.index, lines.index, lines.carried))
-                for place, value in zip(places, lines.carried, strict=True):
-                    e.store(place, value)
-        with e.loop(low, high) as outs:
-            here = self.at(sums, (outs.index, size))
-            e.call("results", None, [*self.parameters(), here, block, outs.index], declared=True)
+    def memory(self, share: Reg, block: Reg) -> Reg:
+        """Where the sums of a block begin."""
+        plan = self.plan
+        terms = (share, plan.sums_size), (block, plan.outs * self.size), (plan.image_size, 1)
+        return self.at(self.operand(SCRATCH), *terms)
 
-    def line(self, images: Reg, out: Reg, line: Reg, sums: list[Reg]) -> list[Reg]:
-        """Adds the patches of a row of windows."""
-        e, plan = self.e, self.plan
-        windows = plan.windows
-        count = e.i64(windows.counts[0])
-        n, row = e.op("udiv", line, count), e.op("urem", line, count)
-        steps = [step * stride for step, stride in zip(windows.steps, plan.strides, strict=True)]
-        image = self.at(images, (n, plan.blocks * plan.plane), (row, steps[0] * plan.row_pitch))
-        with e.loop(e.i64(0), e.i64(windows.counts[1]), carried=sums) as cols:
-            ct, below, right = self.window(n, out, row, cols.index)
-            moved = (below, plan.strides[0] * plan.row_pitch), (right, plan.strides[1] * plan.pitch)
-            patch = self.at(image, (cols.index, steps[1] * plan.pitch), *moved)
-            factor = e.splat(ct, plan.lanes)
-            found = []
-            for number, total in enumerate(cols.carried):
-                i, k = divmod(number, plan.vectors)
-                x = e.load(self.at(patch, (i * plan.row_pitch + k * plan.lanes, 1)), self.vector)
-                found.append(e.multiply_add(factor, x, total))
-            cols.yield_(found)
-        return cols.carried
+    def hand_on(self, sums: Reg, block: Reg, out: Reg) -> None:
+        arguments = [*self.parameters(), sums, block, out]
+        self.e.call("results", None, arguments, declared=True)
 
     def emit_results(self) -> None:
         """Defines @results(.., sums, block, out): hands on an output's results for a block."""
@@ -208,3 +168,95 @@ class _Sums(WinnerKernel):
         last = plan.positions[3] if plan.positions[3] >= 0 else plan.positions[2]
         parts = (0, out, 0, along) if plan.positions[3] >= 0 else (0, out, along, 0)
         self.store(e, self.index(parts), value, last)
+
+
+class _Added(_Results):
+    """Adds up the sums of all images."""
+
+    def text(self) -> tuple[str, int]:
+        plan = self.plan
+        self.emit_results()
+        cut = cut_dimensions([Dimension(plan.outs), Dimension(plan.blocks)], TASKS)
+        emit_stage(self.e, "added", cut, self.body)
+        self.entry("added")
+        return self.e.module(), task_count(cut)
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        """An output's sums for a block of channels."""
+        e, plan = self.e, self.plan
+        out, block = indices
+        first, *others = [
+            self.at(self.memory(e.i64(share), block), (out, self.size))
+            for share in range(plan.shares)
+        ]
+        with e.loop(e.i64(0), e.i64(self.size), plan.lanes) as loop:
+            total = e.load(self.at(first, (loop.index, 1)), self.vector)
+            for other in others:
+                more = e.load(self.at(other, (loop.index, 1)), self.vector)
+                total = e.op("fadd", total, more)
+            e.store(self.at(first, (loop.index, 1)), total)
+        self.hand_on(first, block, out)
+
+
+class _Sums(_Results):
+    """The sums over windows; they are handed on where they are of all images."""
+
+    def text(self) -> tuple[str, int]:
+        if self.plan.shares == 1:
+            self.emit_results()
+        emit_stage(self.e, "sums", self.plan.cut, self.body)
+        self.entry("sums")
+        return self.e.module(), task_count(self.plan.cut)
+
+    def body(self, indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
+        """A part of the outputs, for a share of the images and a block of channels."""
+        e, plan = self.e, self.plan
+        share, part, block = indices
+        low, high = self.range_of(part, plan.cut[1].count, plan.outs)
+        start, stop = self.range_of(share, plan.shares, plan.lines)
+        sums = self.memory(share, block)
+        images = self.at(self.operand(SCRATCH), (block, plan.plane))
+        with e.loop(low, high) as outs:
+            self.clear(self.at(sums, (outs.index, self.size)), self.size)
+        with e.loop(start, stop, plan.strip) as strips:
+            end = weighted_sum(e, [(strips.index, 1), (e.i64(plan.strip), 1)])
+            end = e.intrinsic("llvm.smin", end, stop)
+            with e.loop(low, high) as outs:
+                here = self.at(sums, (outs.index, self.size))
+                places = [self.at(here, (k, plan.lanes)) for k in range(plan.sums)]
+                before = [e.load(place, self.vector) for place in places]
+                with e.loop(strips.index, end, carried=before) as lines:
+                    lines.yield_(self.line(images, outs.index, lines.index, lines.carried))
+                for place, value in zip(places, lines.carried, strict=True):
+                    e.store(place, value)
+        if plan.shares == 1:
+            with e.loop(low, high) as outs:
+                self.hand_on(self.at(sums, (outs.index, self.size)), block, outs.index)
+
+    def range_of(self, number: Reg, count: int, extent: int) -> tuple[Reg, Reg]:
+        """What belongs to one of `count` parts of an extent."""
+        e = self.e
+        ends = number, weighted_sum(e, [(number, 1), (e.i64(1), 1)])
+        low, high = [e.op("udiv", weighted_sum(e, [(n, extent)]), e.i64(count)) for n in ends]
+        return low, high
+
+    def line(self, images: Reg, out: Reg, line: Reg, sums: list[Reg]) -> list[Reg]:
+        """Adds the patches of a row of windows."""
+        e, plan = self.e, self.plan
+        windows = plan.windows
+        count = e.i64(windows.counts[0])
+        n, row = e.op("udiv", line, count), e.op("urem", line, count)
+        steps = [step * stride for step, stride in zip(windows.steps, plan.strides, strict=True)]
+        image = self.at(images, (n, plan.blocks * plan.plane), (row, steps[0] * plan.row_pitch))
+        with e.loop(e.i64(0), e.i64(windows.counts[1]), carried=sums) as cols:
+            ct, below, right = self.window(n, out, row, cols.index)
+            moved = (below, plan.strides[0] * plan.row_pitch), (right, plan.strides[1] * plan.pitch)
+            patch = self.at(image, (cols.index, steps[1] * plan.pitch), *moved)
+            factor = e.splat(ct, plan.lanes)
+            found = []
+            for number, total in enumerate(cols.carried):
+                i, k = divmod(number, plan.vectors)
+                x = e.load(self.at(patch, (i * plan.row_pitch + k * plan.lanes, 1)), self.vector)
+                found.append(e.multiply_add(factor, x, total))
+            cols.yield_(found)
+        return cols.carried

@@ -38,6 +38,7 @@ Bounds = tuple[Pair, Pair]  # of rows and columns: the first that is there, and 
 LINE = 16  # elements
 # Registers for other things than sums; bytes of the images of a strip, and of a pass' weights.
 OTHERS, STRIP_BYTES, PASS_BYTES = 4, 1 << 17, 24 << 10
+MANY_TIMES = 4  # as many elements of images as of sums: each share of them has its own
 APART_BYTES = 1 << 20  # of all images before they are handed on: half of a level-2 cache
 # Cycles: of a product with a vector that lies within lines of memory, or across them; around those
 # of a window; of bringing a vector into another order; of one product of a plain sum.
@@ -160,14 +161,26 @@ class WeightsPlan(_Plan):
         return max(1, STRIP_BYTES * rows // (self.plane * self.bytes))
 
     @property
+    def sums_size(self) -> int:
+        """Elements of all sums."""
+        return self.blocks * self.outs * self.sums * self.lanes
+
+    @property
+    def shares(self) -> int:
+        """Of the images, which have sums of their own: two tasks with other images each read half
+        as much of what the other core has brought into order.
+        """
+        return 2 if self.images > 1 and self.image_size >= MANY_TIMES * self.sums_size else 1
+
+    @property
     def cut(self) -> tuple[Dimension, ...]:
-        """The loops over parts of the outputs and over blocks."""
-        parts = min(self.outs, -(-TASKS // self.blocks))
-        return cut_dimensions([Dimension(parts), Dimension(self.blocks)], TASKS)
+        """The loops over shares of the images, parts of the outputs and blocks."""
+        parts = min(self.outs, -(-TASKS // (self.blocks * self.shares)))
+        return cut_dimensions([Dimension(n) for n in (self.shares, parts, self.blocks)], TASKS)
 
     @property
     def scratch_bytes(self) -> int:
-        return self.bytes * (self.image_size + self.blocks * self.outs * self.sums * self.lanes)
+        return self.bytes * (self.image_size + self.shares * self.sums_size)
 
     @property
     def cycles(self) -> float:
