@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,7 @@ CASES = {
     "few wide images": Case((8, 41), (3, 3), batch=3, padding=1, images=0),
     "few images, none padded": Case((8, 41), (3, 3), batch=3, padding=2),
     "many channels of few": Case((8, 21), (3, 3), inside=37, batch=3, padding=2),
+    "many images": Case((24, 24), (5, 5), batch=64),
     "one image": Case((10, 10), (3, 3), batch=1, images=0),
     "three channels": Case((10, 10), (5, 5), inside=3),
     "blocks": Case((8, 8), (3, 3), inside=37, out=5),
@@ -85,12 +86,39 @@ def images_of(b: Builder, case: Case, kind: str) -> np.ndarray:
     return images
 
 
-def gradients(
-    b: Builder, case: Case, kind: str = "", cotangent: float | None = None
-) -> tuple[list[Value], Value]:
-    """(what is pooled, and the images' gradient with a mask; the weights after an update)."""
+def below(b: Builder, case: Case) -> tuple[Value, Callable[[Value], Value]]:
+    """The images as an earlier layer makes them, with the batch innermost; and what makes the
+    gradient of that layer's weights from theirs.
+    """
     rank = len(case.space)
-    x = b.data(images_of(b, case, kind), case.dtype)
+    shape = (case.batch, 1, 1, *[2 * n + 2 for n in case.space])
+    weights = b.data(b.rng.standard_normal((1, case.inside, 1, *[3] * rank)), case.dtype)
+    x = b.data(b.rng.standard_normal(shape), case.dtype)
+    attrs = {"strides": (1,) * rank, "dilations": (1,) * rank}
+    pooling = {"sizes": (2,) * rank, "steps": (2,) * rank, "dilations": (1,) * rank}
+    out = contraction.conv(x, weights, **attrs)
+
+    def gradient(cotangent: Value) -> Value:
+        cotangent = window.max_pool_gradient(out, cotangent, **pooling)
+        _, found = contraction.conv.vjp(cotangent, out, x, weights, **attrs)
+        assert found is not None
+        return found
+
+    return window.max_pool(out, **pooling), gradient
+
+
+def gradients(
+    b: Builder,
+    case: Case,
+    kind: str = "",
+    cotangent: float | None = None,
+    second: bool = False,
+) -> tuple[list[Value], Value]:
+    """(what is pooled, and the images' gradient with a mask; the weights after an update).
+    second: of a second layer, with the gradient of the first one's weights for the images'.
+    """
+    rank = len(case.space)
+    x, backward = below(b, case) if second else (b.data(images_of(b, case, kind), case.dtype), None)
     weights = b.rng.standard_normal((1, case.out, case.inside, *case.kernel))
     w = b.data(np.rint(weights) if kind == "ties" else weights, case.dtype)
     around = (0, 0, 0, *[case.padding] * rank)
@@ -112,14 +140,13 @@ def gradients(
         of_image = view.slice_(of_image, starts=around, sizes=sizes, steps=(1,) * len(sizes))
     zero = arithmetic.zeros_like(of_image)
     masked = elementwise.where(elementwise.le(x, zero), zero, of_image)
-    return [pooled, masked], w - of_weights * 0.1
+    return [pooled, backward(masked) if backward else masked], w - of_weights * 0.1
 
 
 def routed(compiled: CompiledProgram) -> list[str]:
     """The gradients that are sums over winners."""
-    labels = {c.label for c in compiled.kernels if " of pointwise" in c.label}
-    text = {c.label: c.text for c in compiled.kernels}
-    return sorted(n for n in labels if "@sums(" in text[n] or "@images(" in text[n])
+    found = [c for c in compiled.kernels if " of pointwise" in c.label]
+    return sorted({c.label for c in found if "@sums(" in c.text or "@images(" in c.text})
 
 
 @pytest.fixture
@@ -142,6 +169,34 @@ def test_against_the_reference(name: str, bits: int, always: None) -> None:
         assert len(routed(compiled)) == 1 + case.images
         if case.images:
             assert not any(c.label.startswith("pointwise pool_scatter") for c in compiled.kernels)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "added"),
+    [
+        ("digits", True, True),
+        ("padded", True, True),
+        ("images left over", True, True),
+        ("few images", False, True),
+        ("blocks", True, True),
+        ("outputs in passes", True, False),
+        ("many images", False, True),
+        ("windows that overlap", True, True),
+        ("a line", True, True),
+    ],
+)
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_a_second_layer(name: str, given: bool, added: bool, bits: int, always: None) -> None:
+    """Images that lie with the batch innermost are handed on by rows if they fit the cache; sums
+    are of halves of the images if these are many.
+    """
+    b = Builder(name)
+    results, updated = gradients(b, CASES[name], second=True)
+    compiled = b.check(results, [(2, flat(updated))], tolerance=4096.0, vector_bits=bits)
+    texts = [c.text for c in compiled.kernels]
+    if bits == WIDTHS[0] == 512:
+        assert any("@given(" in text for text in texts) == given
+        assert any("@added(" in text for text in texts) == added
 
 
 @pytest.mark.parametrize("kind", ["ties", "nan"])
@@ -172,7 +227,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "name", ["digits", "blocks", "images left over", "few images, none padded"]
+    "name", ["digits", "many images", "blocks", "images left over", "few images, none padded"]
 )
 def test_any_number_of_threads(name: str, threads: None, always: None) -> None:
     b = Builder(name)

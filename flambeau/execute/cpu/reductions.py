@@ -501,6 +501,8 @@ class _Plan:
     def _unroll(self, vectors: int) -> int:
         if any(f.positional for f in self.folds) or len(self.body) > 40:
             return 1
+        if vectors >= 64 and len(self.body) <= 2:
+            return 8
         return 4 if vectors >= 4 and len(self.body) <= 16 else 2 if vectors >= 2 else 1
 
     def _steps(

@@ -16,6 +16,11 @@ of channels. Of the images it is what all places of a window together reach; the
 place says where in the weights, which have zeros around them, to read. From a window to the one
 below it only the rows that both reach are kept.
 
+Tasks have some of the images. Where those lie next to each other in the result, each page of it
+would be written by all tasks in turns: all images wait in scratch memory then, and a kernel of its
+own hands them on by rows. Sums of weights are of halves of the images, added up in the end, so that
+a core mostly reads what it has itself brought into order.
+
 Zero times infinity is left out: where images or weights hold infinities or NaN, a plain sum gives
 NaN in more places. The zeros around the weights bring in none that do not belong there: an image
 whose gradient is not finite is computed again by the very patches.
