@@ -21,7 +21,8 @@ from flambeau.execute.cpu.target import has_matrix_unit
 from flambeau.ops.recurrence import CELLS
 
 GROUP = 16  # rows that the matrix unit multiplies together; blocks of sequences are multiples of it
-WIDE, WIDE_GROUP = 192, 32  # states whose weights do not stay in the cache: more rows to use them
+# States whose weights do not stay in the cache: more rows to use them, if two tasks have so many.
+WIDE, WIDE_GROUP = 192, 32
 RESULT = BLOCK * BLOCK  # elements of a block of the matrix unit's result
 LEAST_SEQUENCES = 8  # for fewer the unit's tiles are too empty
 LEAST_COLUMNS = 64
@@ -47,11 +48,7 @@ class Layer:
     vector_bits: int
     backwards: bool
     by_unit: bool
-
-    @property
-    def group(self) -> int:
-        """Rows that are multiplied together at least."""
-        return WIDE_GROUP if self.by_unit and self.width >= WIDE else GROUP
+    group: int = GROUP  # rows that are multiplied together at least
 
     @property
     def element(self) -> str:
@@ -88,6 +85,11 @@ class Layer:
     def left_stride(self) -> int:
         """Elements of a row of the left factor, with room for a whole last vector."""
         return self.gates * self.width + self.lanes if self.backwards else self.padded
+
+
+def group_of(width: int, batch: int, by_unit: bool) -> int:
+    """Rows of so many sequences that are multiplied together."""
+    return WIDE_GROUP if by_unit and width >= WIDE and batch >= 2 * WIDE_GROUP else GROUP
 
 
 def unit_pays(width: int, gates: int, dtype: DType, batch: int, vector_bits: int) -> bool:

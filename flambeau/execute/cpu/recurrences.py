@@ -30,6 +30,7 @@ from flambeau.execute.cpu.recurrence_products import (
     Layer,
     Met,
     aligned,
+    group_of,
     over_vectors,
     place,
     product_of,
@@ -97,7 +98,8 @@ def _layer_of(v: Value, vector_bits: int) -> Layer:
     mode, width = v.attrs["mode"], v.inputs[0 if backwards else 2].shape[1]
     gates, batch = CELLS[mode].gates, v.attrs["sizes"][0]
     by_unit = unit_pays(width, gates, v.dtype, batch, vector_bits)
-    return Layer(mode, width, v.dtype, vector_bits, backwards, by_unit)
+    group = group_of(width, batch, by_unit)
+    return Layer(mode, width, v.dtype, vector_bits, backwards, by_unit, group)
 
 
 def kernel_text(v: Value, saving: bool, vector_bits: int) -> str:
