@@ -14,29 +14,37 @@ PARAMETERS = (("table", PTR), ("args", PTR))
 class Dimension:
     """A loop of `count` iterations, cut into `cut` ranges that belong to different tasks.
 
-    `tail`: the last iteration runs another version of the body.
+    `tail`: the last iteration runs another version of the body. `rank`: loops of a lower one are
+    cut first, and neighbouring tasks have the same range of them, as if they were further out.
     """
 
     count: int
     tail: bool = False
     cut: int = 1
+    rank: int = 0
 
 
 Body = Callable[[tuple[Reg, ...], tuple[bool, ...]], None]
+
+
+def by_rank(dimensions: Sequence[Dimension]) -> list[int]:
+    """The loops' numbers in the order in which they are cut."""
+    return sorted(range(len(dimensions)), key=lambda number: dimensions[number].rank)
 
 
 def cut_dimensions(dimensions: Sequence[Dimension], tasks: int) -> tuple[Dimension, ...]:
     """Cuts the outermost loops into at least `tasks` ranges altogether, where there are so many;
     into evenly many rather than one less, so that two threads have equally many.
     """
-    cuts: list[Dimension] = []
+    cuts = list(dimensions)
     total = 1
-    for dimension in dimensions:
-        cut = max(1, min(dimension.count, -(-tasks // total)))
-        if 1 < cut < dimension.count and total * cut % 2 and total * cut > tasks:
+    for number in by_rank(dimensions):
+        count = dimensions[number].count
+        cut = max(1, min(count, -(-tasks // total)))
+        if 1 < cut < count and total * cut % 2 and total * cut > tasks:
             cut += 1
         total *= cut
-        cuts.append(replace(dimension, cut=cut))
+        cuts[number] = replace(dimensions[number], cut=cut)
     return tuple(cuts)
 
 
@@ -73,27 +81,28 @@ def range_number(e: Emitter, index: Reg, dimension: Dimension) -> Reg:
 def task_number(e: Emitter, indices: Sequence[Reg], dimensions: Sequence[Dimension]) -> Reg:
     """The task that an iteration belongs to."""
     number = e.i64(0)
-    for index, dimension in zip(indices, dimensions, strict=True):
+    for place in by_rank(dimensions):
+        dimension = dimensions[place]
         if dimension.cut > 1:
             number = e.op("mul nsw", number, e.i64(dimension.cut))
-            number = e.op("add nsw", number, range_number(e, index, dimension))
+            number = e.op("add nsw", number, range_number(e, indices[place], dimension))
     return number
 
 
 def _task_bounds(e: Emitter, dimensions: Sequence[Dimension], task: Reg) -> list[tuple[Reg, Reg]]:
     """The range of each loop that belongs to a task: its digits in the mixed base of the cuts."""
-    bounds = []
-    for dimension in reversed(dimensions):
-        count, cut = e.i64(dimension.count), e.i64(dimension.cut)
+    bounds = [(e.i64(0), e.i64(dimension.count)) for dimension in dimensions]
+    for place in reversed(by_rank(dimensions)):
+        dimension = dimensions[place]
         if dimension.cut == 1:
-            bounds.append((e.i64(0), count))
             continue
+        count, cut = e.i64(dimension.count), e.i64(dimension.cut)
         digit = e.op("urem", task, cut)
         task = e.op("udiv", task, cut)
         ends = [digit, e.op("add nsw", digit, e.i64(1))]
         low, high = [e.op("udiv", e.op("mul nsw", end, count), cut) for end in ends]
-        bounds.append((low, high))
-    return bounds[::-1]
+        bounds[place] = low, high
+    return bounds
 
 
 def _nest(

@@ -273,6 +273,23 @@ class Schedule:
         pays = of_a > 2 * PANEL_BYTES and 2 * read < self.cols.count * of_a + of_b
         return panels if pays and panels <= self.rows.count else 1
 
+    def out_stride(self, key: int) -> int:
+        """How far apart the results of successive iterations of a loop are."""
+        axes = self.roles.axes
+        position = {ROWS: self.choice.row, COLS: self.choice.col}.get(key, key)
+        return axes[position].out if position in axes else 0
+
+    def planes_share_pages(self, keys: Sequence[int], made: dict[int, Dimension]) -> bool:
+        """Whether tasks would have lines of planes of which some are in each page; they have planes
+        instead.
+        """
+        if self.parts > 1 or not self.outer or not self.choice.lanes > 1:
+            return False
+        many = [key for key in keys if made[key].count > 1]
+        further = [self.out_stride(key) for key in many if made[key].count >= 2 * TASKS // 3]
+        size = BYTES[self.spec.element]
+        return any(self.out_stride(many[0]) < out and out * size <= PAGE for out in further)
+
     def _dimensions(self) -> tuple[tuple[int, Dimension], ...]:
         """The loops around a tile, outermost first, cut into tasks."""
         axes = self.roles.axes
@@ -283,9 +300,13 @@ class Schedule:
             keys.append(COLS)
         if self.parts > 1:
             keys = [PARTS, *keys]
-        made = {COLS: self.cols.dimension, ROWS: self.rows.dimension}
+        made = {p: Dimension(axes[p].extent) for p in self.outer}
+        made |= {COLS: self.cols.dimension, ROWS: self.rows.dimension}
         made[PARTS] = Dimension(self.parts)
-        dimensions = [made[key] if key < 0 else Dimension(axes[key].extent) for key in keys]
+        dimensions = [made[key] for key in keys]
+        if self.planes_share_pages(keys, made):
+            ordered = sorted(keys, key=lambda key: -self.out_stride(key))
+            dimensions = [replace(made[key], rank=ordered.index(key)) for key in keys]
         # (Depthwise convolutions take long for what they multiply.)
         long = self.spec.flops >= PARALLEL_FLOPS or self.choice.cycles >= PARALLEL_CYCLES
         cut = cut_dimensions(dimensions, TASKS if long else 1)
