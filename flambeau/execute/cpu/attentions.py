@@ -40,7 +40,7 @@ from flambeau.ops.attention import extras_of
 from flambeau.ops.value import Value
 
 MOST_FEATURES = 256
-MOST_TASKS = 8
+MOST_TASKS = 16
 # Elements of scores that a chunk of rows of the gradient has, and the most that a row may have.
 CHUNK, MOST_COLUMNS = 1 << 15, 1 << 14
 ALIGNING = 64
