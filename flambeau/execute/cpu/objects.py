@@ -15,15 +15,19 @@ import hashlib
 import os
 import stat
 import struct
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from flambeau.core import settings
 from flambeau.execute.cpu.target import Target, llvm_version
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = (
     b"3"  # Change it when equal text may give other code: pass list, attributes, names, layout.
@@ -37,7 +41,7 @@ DEFAULT_LIMIT = 512 << 20
 LARGEST_ENTRY = 64 << 20  # no kernel comes near it
 TOUCH_AFTER_SECONDS = 3600.0
 TALLY_MAGIC, TALLY_HEAD = b"FLAMSUM1", struct.Struct("<8sq")  # and when it was begun
-TALLY_UNIT, TALLY_DAYS = 1024, 7
+TALLY_UNIT, TALLY_DAYS, TALLY_TRIES = 1024, 7, 8
 
 
 def object_key(text: str, target: Target) -> bytes:
@@ -81,7 +85,11 @@ class ObjectCache:
         """
         digest = hashlib.sha256(key + payload).digest()
         temporary = self.directory / f".{key.hex()[:16]}-{_token()}{UNFINISHED}"
-        stored = self.tally.add(HEADER_BYTES + len(payload))  # first: processes may be killed
+        size = HEADER_BYTES + len(payload)
+        stored = self.tally.add(size)  # first: processes may be killed
+        if stored is None:
+            self.tally.start(self.limit + TALLY_UNIT)  # whoever adds to it looks at all entries
+            stored = self.tally.add(size)
         try:
             with _new_file(temporary) as file:
                 file.write(b"".join([MAGIC, digest, key, payload]))
@@ -96,9 +104,17 @@ class ObjectCache:
 
     def sweep(self) -> None:
         """Removes the entries unused for longest until the rest fits, and killed writers' files."""
+        self.tally.start(self.limit + TALLY_UNIT)
+        with self.tally.opened() as tally:
+            before = 0 if tally is None else _tallied(tally)
+            total = self._without_the_oldest()
+            if tally is not None:
+                self.tally.begin(total, tally, before)
+
+    def _without_the_oldest(self) -> int:
+        """Removes what `sweep` removes; the bytes of all entries that are left."""
         entries = []
         now = time.time()
-        before = self.tally.read() or 0
         with contextlib.suppress(OSError), os.scandir(self.directory) as scan:
             for item in scan:
                 with contextlib.suppress(OSError):
@@ -113,21 +129,27 @@ class ObjectCache:
         total = sum(size for _, size, _ in entries)
         if total > self.limit:
             for _, size, path in sorted(entries):
-                with contextlib.suppress(OSError):
+                try:
                     os.unlink(path)
+                except FileNotFoundError:  # another process did
+                    pass
+                except OSError:
+                    continue
                 total -= size
                 if total <= self.limit * 3 // 4:
                     break
-        self.tally.begin(total, before)
+        return total
 
 
 class Tally:
     """How much is stored, at most: a file as long as that, in units, and a head.
 
     To add is to append, which processes can do at once. Too long a tally (of processes that were
-    killed, of entries written twice) costs a look at all entries, which makes it right; one that is
-    too short (by what is added in the moment in which a new one takes its place) is believed until
-    it is TALLY_DAYS old.
+    killed, of entries written twice) costs a look at all entries, which makes it right. One that
+    is too short would be believed until it is TALLY_DAYS old, so nothing that is added while a new
+    tally takes the place of the old one may be lost: who has appended looks whether the file is
+    still in its place, and who has replaced it looks what the old one has got meanwhile. (What
+    both see counts twice. It is lost only where the second is killed between the two.)
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,40 +161,102 @@ class Tally:
 
     def add(self, size: int) -> int | None:
         """Adds so many bytes, and reads."""
+        units = -(-size // TALLY_UNIT)
+        with contextlib.suppress(OSError):
+            for _ in range(TALLY_TRIES):
+                with self.opened() as file:
+                    if file is None or os.write(file, bytes(units)) != units:
+                        return None
+                    if self._in_place(file):
+                        return _tallied(file)
+        return None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int | None]:
+        """The descriptor of a tally that counts, to append and read; None where there is none."""
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(self.path, flags | getattr(os, "O_NONBLOCK", 0))
+            file = os.open(self.path, flags | getattr(os, "O_NONBLOCK", 0))
         except OSError:
-            return None
+            yield None
+            return
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
-                return None
-            head = os.read(descriptor, TALLY_HEAD.size)
-            magic, since = TALLY_HEAD.unpack(head)
-            if magic != TALLY_MAGIC or not 0 <= time.time() - since < TALLY_DAYS * 86400:
-                return None
-            units = -(-size // TALLY_UNIT)
-            if os.write(descriptor, bytes(units)) != units:
-                return None
-            return (status.st_size - len(head) + units) * TALLY_UNIT
-        except (OSError, struct.error):
-            return None
+            yield file if _counts(file) else None
         finally:
-            os.close(descriptor)
+            os.close(file)
 
-    def begin(self, total: int, before: int) -> None:
-        """A new tally, of `total` bytes, and of what was added since it read `before`."""
+    def start(self, total: int) -> None:
+        """A tally of `total` bytes where there is none that counts."""
+        with self.opened() as file:
+            if file is None:
+                self._put(total, os.replace if os.path.lexists(self.path) else _link)
+
+    def begin(self, total: int, old: int, before: int) -> None:
+        """A new tally, of `total` bytes and of what `old` got since it read `before`.
+
+        Where another process has made a new one since then, or is about to, that one stays: it has
+        all that was added, and at most what was removed is too much.
+        """
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":  # where no file is replaced that is open
+                total += _tallied(old) - before
+                os.ftruncate(old, TALLY_HEAD.size + -(-total // TALLY_UNIT))
+                return
+            fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
+            if self._in_place(old):
+                seen = _tallied(old)
+                if self._put(total + seen - before, os.replace):
+                    self.add(_tallied(old) - seen)
+
+    def _in_place(self, file: int) -> bool:
+        """Whether the open file is the one that others find."""
+        with contextlib.suppress(OSError):
+            here, found = os.fstat(file), os.stat(self.path, follow_symlinks=False)
+            return (here.st_dev, here.st_ino) == (found.st_dev, found.st_ino)
+        return False
+
+    def _put(self, total: int, place: Callable[[Path, Path], None]) -> bool:
+        """Whether a new tally could be put into its place, whole."""
         temporary = self.path.with_name(f".{self.path.name}-{_token()}{UNFINISHED}")
         try:
             with _new_file(temporary) as file:
                 file.write(TALLY_HEAD.pack(TALLY_MAGIC, int(time.time())))
-                total += max((self.read() or 0) - before, 0)
                 file.truncate(TALLY_HEAD.size + -(-total // TALLY_UNIT))
-            os.replace(temporary, self.path)
+            place(temporary, self.path)
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+            return False
+        return True
+
+
+def _counts(file: int) -> bool:
+    """Whether this is a tally, the user's own, and not too old."""
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+            return False
+        magic, since = TALLY_HEAD.unpack(os.read(file, TALLY_HEAD.size))
+    except (OSError, struct.error):
+        return False
+    return bool(magic == TALLY_MAGIC and 0 <= time.time() - since < TALLY_DAYS * 86400)
+
+
+def _tallied(file: int) -> int:
+    """The bytes that a tally says."""
+    return (os.fstat(file).st_size - TALLY_HEAD.size) * TALLY_UNIT
+
+
+def _link(source: Path, target: Path) -> None:
+    """Renames a file where there is none of that name; FileExistsError where there is."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        os.replace(source, target)
+    else:
+        source.unlink()
 
 
 def _token() -> str:
