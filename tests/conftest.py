@@ -1,11 +1,17 @@
-"""What holds for every test: its own seed, and no `parity` without PyTorch."""
+"""What holds for every test: its own seed, no `parity` without PyTorch, and nothing twice in CI.
+
+FLAMBEAU_PASSED names a file. A run without PyTorch writes there which tests passed; a run with
+PyTorch leaves those out, except where what is installed matters (SEE_PACKAGES).
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -13,15 +19,37 @@ import pytest
 
 import flambeau
 
+SEE_PACKAGES = ("tests/cli/", "tests/compat/", "tests/house/", "tests/surface/")
+PASSED_FILE = os.environ.get("FLAMBEAU_PASSED")
+passed: list[str] = []
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked `parity` compare with PyTorch: they are skipped where it is not installed."""
     if find_spec("torch") is not None:
+        if PASSED_FILE:
+            _leave_out(config, items, set(Path(PASSED_FILE).read_text("utf-8").splitlines()))
         return
     skip = pytest.mark.skip(reason="torch is not installed")
     for item in items:
         if "parity" in item.keywords:
             item.add_marker(skip)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], ids: set[str]) -> None:
+    ids = {name for name in ids if not name.startswith(SEE_PACKAGES)}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in ids])
+    items[:] = [item for item in items if item.nodeid not in ids]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        passed.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if PASSED_FILE and find_spec("torch") is None and not hasattr(session.config, "workerinput"):
+        Path(PASSED_FILE).write_text("".join(f"{name}\n" for name in passed), "utf-8")
 
 
 @pytest.hookimpl(tryfirst=True)
