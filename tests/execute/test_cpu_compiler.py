@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from against_reference import FLOATS, INTEGERS, Builder, run
 from flambeau.core import dtypes
 from flambeau.core.dtypes import DType
 from flambeau.execute.cpu.compiler import compile_program
+from flambeau.execute.cpu.target import Target, assembly
 from flambeau.execute.reference.executor import execute
 from flambeau.ops import arithmetic as ar
 from flambeau.ops import (
@@ -263,6 +265,29 @@ def test_long_sums_are_accurate() -> None:
         tolerance=3.0,
     )
     assert total.native
+
+
+@pytest.mark.parametrize("size", [1024, 1040, 4096, 4103, 20000], ids=str)
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64, dtypes.int64], ids=str)
+def test_long_rows(dtype: DType, size: int) -> None:
+    """Rows of many vectors have eight accumulators, whose addresses are pointers that move on."""
+    b = Builder(f"{dtype} {size}")
+    x = b.random((5, size), dtype)
+    folds = [reduction.sum_, reduction.max_, reduction.min_]
+    rows = view.slice_(x, starts=(1, 3), sizes=(3, size - 3), steps=(1, 1))
+    b.check([fold(t, axes=(1,)) for fold in folds for t in (x, rows)], tolerance=3.0)
+
+
+def test_long_rows_have_addresses_of_one_register() -> None:
+    """Intel's processors make two operations of an addition to memory that has two."""
+    b = Builder()
+    compiled = b.check([reduction.sum_(b.random((8, 4096)), axes=(1,))], tolerance=3.0)
+    host = Target.host()
+    (kernel,) = compiled.kernels
+    if not host.triple.startswith("x86_64") or host.vector_bits < 256:
+        pytest.skip("additions read no memory there, or in another way")
+    adds = re.findall(r"vaddps\s+(\S*)\(([^)]*)\)", assembly(kernel.text, host))
+    assert len(adds) == 8 and all("," not in registers for _, registers in adds)
 
 
 def test_softmax_and_normalisation() -> None:
