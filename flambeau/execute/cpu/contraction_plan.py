@@ -21,6 +21,7 @@ PARALLEL_FLOPS = 2_000_000
 PARALLEL_CYCLES = 40_000  # as the cost model says
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
+NEAR_BYTES = 1 << 17  # of what a row of a large matrix meets
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
 FEW_RESULTS = 1 << 16  # where there are at most so many results, of which each part has its own.
 STRIP_BYTES = 1 << 15  # Most of a usual level-1 cache.
@@ -484,9 +485,13 @@ def _parts(roles: Roles, choice: Choice) -> int:
     if roles.spec.flops >= PARALLEL_FLOPS and count < TASKS:
         parts = min(-(-TASKS // count), depth // 32)
     if choice.dot and count > 2:
-        read = operand_bytes(roles, "a") + operand_bytes(roles, "b")
-        if read > 2 * PANEL_BYTES:
-            parts = max(parts, min(-(-read // BLOCK_BYTES), depth // 128))
+        of_a, of_b = operand_bytes(roles, "a"), operand_bytes(roles, "b")
+        if rows <= choice.rows or cols <= columns:
+            # One side goes by once, the other one meets all its tiles.
+            near = of_b if cols <= columns else of_a
+            parts = max(parts, min(-(-near // NEAR_BYTES), depth // 128))
+        elif of_a + of_b > 2 * PANEL_BYTES:
+            parts = max(parts, min(-(-(of_a + of_b) // BLOCK_BYTES), depth // 128))
     elif not choice.dot and (rows > choice.rows or _rows_around(roles, choice) > 1):
         # A strip of B as wide as a tile is read once per tile of rows.
         strip = roles.k_extent * columns * BYTES[roles.spec.accumulator]
