@@ -30,7 +30,7 @@ from flambeau.execute.cpu.contraction import (
 from flambeau.execute.cpu.contraction_plan import stores_rows
 from flambeau.execute.cpu.contraction_schedule import COLS, ROWS, Schedule
 from flambeau.execute.cpu.contraction_spec import BYTES, StoreCallback
-from flambeau.execute.cpu.emit import Emitter, Reg
+from flambeau.execute.cpu.emit import Emitter, Reg, vector_registers
 from flambeau.execute.cpu.engine import kernel_addresses
 from flambeau.execute.cpu.target import AVX2, AVX512, NEON, SSE2, Target, compile_object
 
@@ -498,10 +498,13 @@ def test_layouts_pick_their_forms() -> None:
     assert choose(layers["weight"], 512, 32).dot
 
 
-def test_what_few_rows_read_again_from_the_caches_is_not_packed() -> None:
+def test_what_few_rows_read_again_from_the_caches_is_not_packed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A long sum is cut, so that a strip of B stays where it is for the next rows; not where its
     lines are more than the cache has, or B's rows lie too far apart.
     """
+    monkeypatch.setattr(plan, "streaming", lambda *_: None)
     near = matmul(32, 128, 16384)
     choice = choose(near, 256, 16)
     assert (choice.pack_b, choice.parts) == (False, 32)
@@ -510,6 +513,46 @@ def test_what_few_rows_read_again_from_the_caches_is_not_packed() -> None:
     for columns in (128, 124):
         spec = matmul(32, columns, 2048)
         Run(spec, choice=choose(spec, 256, 16)).check()
+
+
+@pytest.mark.parametrize("bits", [b for b in (128, 256, 512) if b <= HOST_BITS])
+@pytest.mark.parametrize("element", ["float", "double"])
+@pytest.mark.parametrize(
+    "sizes", [(2, 1024, 520), (3, 1057, 1031), (8, 150, 4000), (13, 1064, 777), (32, 700, 900)]
+)
+def test_a_large_matrix_streams_by(sizes: tuple[int, int, int], element: str, bits: int) -> None:
+    """A few rows by a matrix that lies row by row, in both orders of the operands."""
+    m, n, k = sizes
+    swapped = [Axis("m", n, 1, 0, m), Axis("n", m, 0, 1, 1), Axis("k", k, n, m, 0)]
+    specs = matmul(m, n, k, element=element), matmul(m, n, k, True, element=element)
+    for spec in (*specs, Contraction(tuple(swapped), element, element)):
+        choice = choose(spec, bits, vector_registers(bits))
+        assert choice.streams and choice.parts == 8
+        Run(spec, bits=bits, choice=choice).check()
+
+
+def test_what_does_not_stream_by() -> None:
+    """Small or packed matrices, short sums, many rows, sums along the rows of memory."""
+    assert choose(matmul(8, 4096, 4096), 512, 32).streams
+    others = [matmul(8, 512, 512), matmul(8, 16384, 128), matmul(33, 4096, 4096)]
+    others += [matmul(8, 4096, 4096, False, True), matmul(8, 4096, 4096, element="half")]
+    others += [matmul(8, 4096, 4096, batch=2), matmul(8, 60000, 4096)]
+    assert not any(choose(spec, 512, 32).streams for spec in others)
+
+
+@pytest.mark.parametrize("columns", [2, 5, 8, 10, 11, 12, 23])
+def test_many_rows_meet_a_few_that_are_near(columns: int) -> None:
+    """Each row of a large matrix goes by once: a tile has all columns, or the next tile is of other
+    columns of the same rows.
+    """
+    for m, k in ((5000, 130), (1500, 784)):
+        spec = matmul(m, columns, k, False, True)
+        roles = plan.roles_of(spec, False)
+        registers, lanes = vector_registers(HOST_BITS), HOST_BITS // 32
+        dots = [c for c in plan._dot_candidates(roles, lanes, registers) if c.row == 0]
+        best = min(dots, key=lambda c: c.cycles)
+        assert plan.passes_rows(roles, best) or m * k * 4 <= plan.PANEL_BYTES
+        Run(spec, choice=best).check()
 
 
 @pytest.mark.skipif(HOST_BITS != 512, reason="vectors of 512 bits")

@@ -131,6 +131,7 @@ def test_when(unit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.tile_rows + 1) * found.vectors < vector_registers(bits)
     assert plan(32, 128, 128) is None
     assert plan(512, 512, 512) is None
+    assert plan(60000, 784, 16) is None and plan(8000, 64, 48) is None
     assert (plan(512, 64, 784) is None) == (plan(512, 64, 256) is None) == unit
     wide_plan.cache_clear()
 

@@ -35,6 +35,7 @@ from flambeau.execute.cpu.contraction_spec import (
     plain_store,
     weighted_sum,
 )
+from flambeau.execute.cpu.contraction_streams import emit_streams
 from flambeau.execute.cpu.contraction_tiles import Storing, emit_tiles, give
 from flambeau.execute.cpu.emit import I64, Emitter, Reg, Type, vector_registers
 
@@ -108,7 +109,10 @@ def _stages(s: Schedule, storing: Storing, vector_bits: int) -> list[Stage]:
             stages.append(Stage(f"pack_{side}", define, tasks, 0))
     tasks = task_count([dimension for _, dimension in s.dimensions])
     flops = s.spec.flops
-    stages.append(Stage("tiles", lambda e, n: emit_tiles(e, s, storing, n), tasks, flops))
+    if s.choice.streams:
+        stages.append(Stage("streams", lambda e, n: emit_streams(e, s, storing, n), s.parts, flops))
+    else:
+        stages.append(Stage("tiles", lambda e, n: emit_tiles(e, s, storing, n), tasks, flops))
     if s.parts > 1:
         combine = _Combination(s, storing, vector_bits)
         stages.append(Stage("combine", combine.emit, combine.tasks, s.parts * s.partial_size))

@@ -21,6 +21,8 @@ PARALLEL_FLOPS = 2_000_000
 PARALLEL_CYCLES = 40_000  # as the cost model says
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
+STREAM_ROWS, STREAM_VECTORS = 32, 8  # at most, and at least
+MEMORY_BYTES = 8.0  # that come from memory in a cycle
 NEAR_BYTES = 1 << 17  # of what a row of a large matrix meets
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
 FEW_RESULTS = 1 << 16  # where there are at most so many results, of which each part has its own.
@@ -41,7 +43,7 @@ class Choice:
     exchange. dot: lanes run along the innermost k axis, `unroll` chunks side by side, and are
     summed at the end; otherwise they run along `col`. A register tile has `rows` indices of `row`
     by `cols` vectors along `col` (indices of `col` for dot). parts: into how many pieces the sum
-    is cut.
+    is cut. streams: B goes by in the order of memory (see contraction_streams.py).
     """
 
     swap: bool
@@ -56,6 +58,7 @@ class Choice:
     pack_b: bool = False
     parts: int = 1
     cycles: float = 0.0
+    streams: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,9 @@ def joined(axes: Sequence[Axis]) -> tuple[Axis, ...]:
 def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
     """The cheapest way the cost model knows (no extent is 0, except of k)."""
     lanes = vector_bits // (8 * BYTES[spec.accumulator])
+    streams = streaming(spec, vector_bits, registers)
+    if streams is not None:
+        return streams
     best: Choice | None = None
     least = inf
     for swap in (False, True):
@@ -138,6 +144,36 @@ def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
     if best is None:
         raise NotImplementedError("no way to compute this contraction without packing padding")
     return best
+
+
+def streaming(spec: Contraction, vector_bits: int, registers: int) -> Choice | None:
+    """The choice for a few rows by a large matrix that lies row by row, whose rows are terms of the
+    sum (see contraction_streams.py); None for others.
+    """
+    lanes = vector_bits // (8 * BYTES[spec.accumulator])
+    found = [_streams(roles_of(spec, swap), lanes, registers) for swap in (False, True)]
+    return found[0] or found[1]
+
+
+def _streams(roles: Roles, lanes: int, registers: int) -> Choice | None:
+    spec, size = roles.spec, BYTES[roles.spec.element]
+    if spec.bands or spec.picks or spec.pairs or spec.element not in ("float", "double"):
+        return None
+    rows, cols = roles.of("m"), roles.of("n")
+    if len(rows) != 1 or len(cols) != 1 or roles.of("batch") or len(roles.k_axes) != 1:
+        return None
+    row, col, k = roles.axes[rows[0]], roles.axes[cols[0]], roles.k_axes[0]
+    results = row.extent * col.extent * size
+    if col.b != 1 or k.b * size < FAR or col.extent < STREAM_VECTORS * lanes:
+        return None
+    if row.extent > STREAM_ROWS or k.extent < 32 * TASKS or results > PANEL_BYTES:
+        return None
+    if operand_bytes(roles, "b") <= 2 * PANEL_BYTES:
+        return None
+    most = (registers - 3) // 2
+    height = -(-row.extent // -(-row.extent // most))
+    made = Choice(roles.swap, False, lanes, rows[0], height, cols[0], 2, parts=TASKS)
+    return replace(made, streams=True)
 
 
 @lru_cache(256)
@@ -245,8 +281,8 @@ def _dot_candidates(roles: Roles, lanes: int, registers: int) -> Iterator[Choice
         return
     for col in [p for p in roles.of("n") if p not in roles.fixed] or [-1]:
         columns = roles.axes[col].extent if col >= 0 else 1
-        for cols in (1, 2, 3, 4, 5, 6, 7, 8):
-            if cols > min(columns, size):
+        for cols in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12):
+            if cols > min(columns, size, (registers - 2) // 2):
                 break
             most = max(1, (registers - cols - 1) // cols)
             for row in _row_axes(roles, col):
@@ -326,7 +362,30 @@ def _dot_cycles(roles: Roles, choice: Choice, extent: int) -> float:
             step = max(_step_cycles(roles, choice, rows, cols), loads) * slow
             cycles = steps * step + 40 + 4 * around + 3.5 * rows * cols * choice.unroll
             total += row_count * col_count * cycles
-    return total * _outer_count(roles, choice)
+    return _beside_memory(roles, choice, total * _outer_count(roles, choice))
+
+
+def _beside_memory(roles: Roles, choice: Choice, cycles: float) -> float:
+    """What the dot form takes where one side is small and the other one comes from memory, which it
+    does while the first of the small side's tiles is met.
+    """
+    row_extent, col_extent = _extents(roles, choice)
+    of_a, of_b = operand_bytes(roles, "a"), operand_bytes(roles, "b")
+    if passes_rows(roles, choice):
+        passes = -(-col_extent // choice.cols)
+    elif of_a <= BLOCK_BYTES and of_b > PANEL_BYTES:
+        passes = -(-row_extent // choice.rows)
+    else:
+        return cycles
+    return max(cycles / passes, max(of_a, of_b) / MEMORY_BYTES) + cycles * (1 - 1 / passes)
+
+
+def passes_rows(roles: Roles, choice: Choice) -> bool:
+    """Whether A, in the dot form, is larger than the level-2 cache, and B near: a tile of its rows
+    meets all columns before the next does.
+    """
+    of_a, of_b = operand_bytes(roles, "a"), operand_bytes(roles, "b")
+    return choice.dot and of_b <= BLOCK_BYTES and of_a > PANEL_BYTES
 
 
 def _strides(roles: Roles, choice: Choice) -> tuple[int, int]:

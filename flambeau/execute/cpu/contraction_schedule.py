@@ -23,6 +23,7 @@ from flambeau.execute.cpu.contraction_plan import (
     Choice,
     Roles,
     operand_bytes,
+    passes_rows,
     reads_once,
     roles_of,
     stores_rows,
@@ -32,6 +33,8 @@ from flambeau.execute.cpu.target import has_half_units
 
 PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
 LINE = 64
+BLOCK = 16  # rows of a matrix that streams by, each of which hardware follows
+SHORT_ROWS = 4  # pages; of shorter ones it does not
 SHORT_SUM = 128
 UNEVEN = 1.15  # times as many tiles as others a task may have
 PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among tasks.
@@ -226,7 +229,7 @@ class Schedule:
         Where sums are short, results (and what is read with them) are most of the traffic.
         """
         col = self.col
-        if reads_once(self.roles, self.choice):
+        if reads_once(self.roles, self.choice) or passes_rows(self.roles, self.choice):
             return True
         return self.roles.k_extent <= SHORT_SUM and col is not None and col.out == 1
 
@@ -237,6 +240,12 @@ class Schedule:
         """
         far = bool(self.k_loops) and self.k_loops[-1].a * BYTES[self.spec.element] >= FAR
         return far and self.a.row == 1 and reads_once(self.roles, self.choice)
+
+    @property
+    def asks_for_blocks(self) -> bool:
+        """Whether a tile asks for what the next block's meets, of rows that stream by."""
+        size = BYTES[self.spec.element]
+        return self.choice.streams and self.k_loops[0].b * size < SHORT_ROWS * PAGE
 
     @property
     def shares_pages(self) -> bool:

@@ -19,7 +19,15 @@ from flambeau.execute.cpu.contraction_nest import (
 )
 from flambeau.execute.cpu.contraction_pairs import with_pairs_added
 from flambeau.execute.cpu.contraction_plan import PAGE
-from flambeau.execute.cpu.contraction_schedule import COLS, PARTS, ROWS, KLoop, Operand, Schedule
+from flambeau.execute.cpu.contraction_schedule import (
+    BLOCK,
+    COLS,
+    PARTS,
+    ROWS,
+    KLoop,
+    Operand,
+    Schedule,
+)
 from flambeau.execute.cpu.contraction_spec import (
     ARGS,
     BYTES,
@@ -83,7 +91,7 @@ class TileFunction:
             count = self.rows * len(self.widths) * (s.choice.unroll if s.choice.dot else 1)
             zeros = [e.const(0, self.type)] * count
             self._ask_for_results()
-            sums = self._k_loop(0, a, b, zeros)
+            sums = self._k_loop(0, a, b, self._so_far() if s.choice.streams else zeros)
             self._finish(self._joined_chunks(sums))
             e.line("ret void")
 
@@ -99,6 +107,15 @@ class TileFunction:
         return max(size, self.rows) * len(self.widths) * self.lanes + self.lanes
 
     # ---- sums ------------------------------------------------------------------------------------
+
+    def _so_far(self) -> list[Reg]:
+        """The part's sums, which earlier blocks of terms have given."""
+        e, found = self.e, []
+        for r in range(self.rows):
+            for v, width in enumerate(self.widths):
+                place = self._place_in_part(e.i64(r), e.i64(v * self.lanes))
+                found.append(load_element(e, place, self.accumulator, self.lanes, width))
+        return found
 
     def _k_loop(self, level: int, a: Reg, b: Reg, sums: list[Reg]) -> list[Reg]:
         """Loop number `level` of the sum and those inside; returns the new sums."""
@@ -121,6 +138,10 @@ class TileFunction:
             at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
             before = self.bytes, self.number
             self._pick(weighted_sum(e, [(loop.index, k.b)]), loop.index, k.weight)
+            if s.asks_for_blocks:
+                for v in range(len(self.widths)):
+                    place = e.i64(BLOCK * k.b + v * self.lanes)
+                    e.prefetch(e.gep(at_b, s.b.element, place))
             if level == len(s.k_loops) - 1 and s.asks_for_rows:
                 self._ask(at_a, e.i64((2 * self.rows - 1) * s.a.row))
             loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
@@ -138,7 +159,7 @@ class TileFunction:
         does not know the next.
         """
         s = self.s
-        far = s.a.row * BYTES[s.a.element] >= PAGE
+        far = s.a.row * BYTES[s.a.element] >= PAGE and not s.choice.streams
         return far and not s.a.packed and k.band is None and k.a == 1 and k.extent >= AHEAD
 
     def _lines(
@@ -393,15 +414,25 @@ class TileFunction:
     def _piece(self, row: Reg, column: Reg, value: Reg, along_columns: bool) -> None:
         """Hands one piece, `row` and `column` indices into the tile, to its destination."""
         e, s = self.e, self.s
-        index = dict(self.index)
+        if s.parts > 1:
+            store_lanes(e, self._place_in_part(row, column), value)
+            return
+        index = self._moved(row, column)
+        give(e, s, self.storing, index, value, s.choice.col if along_columns else s.choice.row)
+
+    def _moved(self, row: Reg, column: Reg) -> dict[int, Reg]:
+        """The index that is `row` and `column` further than the tile's."""
+        s, index = self.s, dict(self.index)
         for position, offset in ((s.choice.row, row), (s.choice.col, column)):
             if position >= 0:
-                index[position] = weighted_sum(e, [(index[position], 1), (offset, 1)])
-        if s.parts > 1:
-            terms = [(index[p], stride) for p, stride in s.partial_strides.items()]
-            store_lanes(e, e.gep(self.partial, self.accumulator, weighted_sum(e, terms)), value)
-            return
-        give(e, s, self.storing, index, value, s.choice.col if along_columns else s.choice.row)
+                index[position] = weighted_sum(self.e, [(index[position], 1), (offset, 1)])
+        return index
+
+    def _place_in_part(self, row: Reg, column: Reg) -> Reg:
+        """Where a part of the sum has what belongs to that index."""
+        index = self._moved(row, column)
+        terms = [(index[p], stride) for p, stride in self.s.partial_strides.items()]
+        return self.e.gep(self.partial, self.accumulator, weighted_sum(self.e, terms))
 
 
 def give(
@@ -440,18 +471,21 @@ def emit_tiles(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
 
 
 def call_tile(
-    e: Emitter, s: Schedule, function: str, at: dict[int, Reg], memory: Reg | None = None
+    e: Emitter,
+    s: Schedule,
+    function: str,
+    at: dict[int, Reg],
+    memory: Reg | None = None,
+    bounds: tuple[Reg, Reg] | None = None,
 ) -> None:
-    """Calls a tile's function at an index for each loop; `memory`: %partial of a whole sum."""
+    """Calls a tile's function at an index for each loop; `memory`: %partial of a whole sum;
+    `bounds`: which terms, of those that the part has.
+    """
     a, b = _tile_pointer(e, s.a, at), _tile_pointer(e, s.b, at)
     partial, first, last = memory or Reg("null", PTR), e.i64(0), e.i64(0)
     if s.parts > 1:
-        base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(s.partial_offset))
-        offset = weighted_sum(e, [(at[PARTS], s.partial_size)])
-        partial = e.gep(base, s.spec.accumulator, offset)
-        count, parts = e.i64(s.part_extent), e.i64(s.parts)
-        ends = [at[PARTS], e.op("add nsw", at[PARTS], e.i64(1))]
-        first, last = [e.op("udiv", e.op("mul nsw", end, count), parts) for end in ends]
+        partial = part_memory(e, s, at)
+        first, last = bounds or part_terms(e, s, at)
     index = []
     for position in s.out_positions():
         if position == s.choice.row:
@@ -463,6 +497,20 @@ def call_tile(
     if s.spec.picks:
         index.append(_tile_pointer(e, replace(s.b, number=PICKED, element="i8"), at))
     e.call(function, None, [TABLE, ARGS, a, b, partial, first, last, *index], declared=True)
+
+
+def part_memory(e: Emitter, s: Schedule, at: dict[int, Reg]) -> Reg:
+    """Where the sums of a part are."""
+    base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(s.partial_offset))
+    return e.gep(base, s.spec.accumulator, weighted_sum(e, [(at[PARTS], s.partial_size)]))
+
+
+def part_terms(e: Emitter, s: Schedule, at: dict[int, Reg]) -> tuple[Reg, Reg]:
+    """The first term of a part of the sum, and the first that is not."""
+    count, parts = e.i64(s.part_extent), e.i64(s.parts)
+    ends = [at[PARTS], e.op("add nsw", at[PARTS], e.i64(1))]
+    low, high = [e.op("udiv", e.op("mul nsw", end, count), parts) for end in ends]
+    return low, high
 
 
 def _tile_pointer(e: Emitter, operand: Operand, at: dict[int, Reg]) -> Reg:

@@ -180,6 +180,8 @@ def wide_plan(spec: Contraction, vector_bits: int) -> WidePlan | None:
     tile = (NARROW if by_rows else BROAD) * vector_bits // 32
     if not large or min(rows, columns, depth) > few or max(rows, columns) < TASKS * tile:
         return None
+    if not by_rows and columns < 2 * tile:  # there are no strips of the large side
+        return None
     if depth > max(rows, columns) or 4 * depth * tile > STRIP_BYTES:
         return None
     if columns % (vector_bits // 32) and columns < tile:

@@ -13,7 +13,7 @@ from flambeau.execute.cpu import column_folds, elements
 from flambeau.execute.cpu.body import Buffer, Node
 from flambeau.execute.cpu.contraction import Axis, Contraction, emit_contraction
 from flambeau.execute.cpu.contraction_pairs import PairPlan, Zip, pair_plan, zip_kernel
-from flambeau.execute.cpu.contraction_plan import Choice, ranked
+from flambeau.execute.cpu.contraction_plan import Choice, ranked, streaming
 from flambeau.execute.cpu.contraction_spec import ACCUMULATORS, PICKED, Band
 from flambeau.execute.cpu.contraction_wide import WidePlan, wide_kernel, wide_plan
 from flambeau.execute.cpu.convolution_plans import (
@@ -23,7 +23,7 @@ from flambeau.execute.cpu.convolution_plans import (
     sum_plan_of,
     tile_plan_of,
 )
-from flambeau.execute.cpu.emit import Emitter, Reg
+from flambeau.execute.cpu.emit import Emitter, Reg, vector_registers
 from flambeau.execute.cpu.forms import DEFAULT, UNIT, VECTOR, Form
 from flambeau.execute.cpu.fusion import Group
 from flambeau.execute.cpu.gradient_kernels import gradient_kernels
@@ -117,6 +117,9 @@ def contraction_kernels(
     if _is_thin(axes) or (form == DEFAULT and _is_row_by_matrix(axes, element, vector_bits)):
         return None
     spec = Contraction(axes, element, element, _bands(group))
+    sources = [operand_of(left), operand_of(right)]
+    if form == DEFAULT and streaming(spec, vector_bits, vector_registers(vector_bits)) is not None:
+        return _product(group, stores, forward, scratch, vector_bits, spec, sources)
     wide = wide_plan(spec, vector_bits) if form == DEFAULT else None
     if wide is not None:
         return _wide_kernels(group, stores, forward, scratch, vector_bits, wide)
@@ -128,7 +131,6 @@ def contraction_kernels(
     if pairs is not None:
         return _pair_kernels(group, stores, forward, scratch, vector_bits, packs, pairs)
     choice = ranked(spec, vector_bits, form.rank) if form.rank else None
-    sources = [operand_of(left), operand_of(right)]
     try:
         return _product(group, stores, forward, scratch, vector_bits, spec, sources, choice)
     except NotImplementedError:
@@ -267,6 +269,8 @@ def tiled_spec(
     spec = Contraction(axes, "float", "float", _bands(group))
     thin = _is_thin(axes) or _is_row_by_matrix(axes, "float", vector_bits)
     if thin or wide_plan(spec, vector_bits) is not None:
+        return None
+    if streaming(spec, vector_bits, vector_registers(vector_bits)) is not None:
         return None
     uses = packs.uses.get(_operand_key(left), 1), packs.uses.get(_operand_key(right), 1)
     return spec if matrix_plan(spec, vector_bits, uses) is None else None
