@@ -33,6 +33,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small operands count as large."""
     for least in ("LARGE_BYTES", "LARGE_WITHOUT_UNIT"):
         monkeypatch.setattr(module, least, 0)
+    for least in ("MANY_ROWS", "FROM_MEMORY"):
+        monkeypatch.setattr(module, least, 0)
     wide_plan.cache_clear()
     TEMPLATES.known.clear()
     yield
@@ -132,6 +134,7 @@ def test_when(unit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(32, 128, 128) is None
     assert plan(512, 512, 512) is None
     assert plan(60000, 784, 16) is None and plan(8000, 64, 48) is None
+    assert plan(8, 128, 16384) is None and plan(32, 200, 4000) is None
     assert (plan(512, 64, 784) is None) == (plan(512, 64, 256) is None) == unit
     wide_plan.cache_clear()
 

@@ -96,7 +96,7 @@ def trained(lib: Any, name: str, dtype: str) -> tuple[list[float], list[Any]]:
     """(losses, weights and their last gradients)."""
     layers, shape = NETWORKS[name]
     nn = lib.nn
-    lib.manual_seed(5)
+    lib.manual_seed(7)  # (no two numbers of a window so near that rounding says which is larger)
     x, y = lib.randn(*shape), lib.randint(0, 10, shape[:1])
     model = nn.Sequential(*layers(nn), nn.Flatten(), nn.LazyLinear(10))
     model(x)  # gives the last layer its weights

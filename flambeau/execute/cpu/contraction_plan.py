@@ -21,7 +21,9 @@ PARALLEL_FLOPS = 2_000_000
 PARALLEL_CYCLES = 40_000  # as the cost model says
 PANEL_BYTES = 1 << 20  # Half of a usual level-2 cache.
 BLOCK_BYTES = 1 << 19
-STREAM_ROWS, STREAM_VECTORS = 32, 8  # at most, and at least
+# What streams by: rows that meet it, at most; vectors of its rows, and its bytes, at least.
+STREAM_ROWS = {"float": 47, "double": 96}
+STREAM_VECTORS, STREAM_BYTES = 8, 1 << 21
 MEMORY_BYTES = 8.0  # that come from memory in a cycle
 NEAR_BYTES = 1 << 17  # of what a row of a large matrix meets
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
@@ -166,9 +168,11 @@ def _streams(roles: Roles, lanes: int, registers: int) -> Choice | None:
     results = row.extent * col.extent * size
     if col.b != 1 or k.b * size < FAR or col.extent < STREAM_VECTORS * lanes:
         return None
-    if row.extent > STREAM_ROWS or k.extent < 32 * TASKS or results > PANEL_BYTES:
+    if k.extent < max(32, 3 * row.extent) * TASKS or row.extent > STREAM_ROWS[spec.element]:
         return None
-    if operand_bytes(roles, "b") <= 2 * PANEL_BYTES:
+    # (Lines a page apart share few places of the caches.)
+    least = STREAM_BYTES if k.b * size % PAGE else STREAM_BYTES // 2
+    if operand_bytes(roles, "b") < least or results > PANEL_BYTES:
         return None
     most = (registers - 3) // 2
     height = -(-row.extent // -(-row.extent // most))

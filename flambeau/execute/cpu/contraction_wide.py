@@ -58,6 +58,8 @@ STRIP = 256  # rows or columns at most: runs of 16 lines
 # more of all of which others are faster: the matrix unit, and what there is without it.
 LARGE_BYTES, FEW = 1 << 20, 48
 LARGE_WITHOUT_UNIT, FEW_WITHOUT_UNIT = 1 << 18, 64
+# Of columns that strips are packed of: rows that meet them, and bytes, from which on that pays.
+MANY_ROWS, FROM_MEMORY = 16, 1 << 22
 CHEAP_STORE = 12  # instructions of what a result meets, so few that tiles hand it on themselves
 AHEAD = 10  # k of an operand that is not packed
 EARLY = 1  # k: how long before a line of the next strip is packed it is asked for
@@ -181,6 +183,9 @@ def wide_plan(spec: Contraction, vector_bits: int) -> WidePlan | None:
     if not large or min(rows, columns, depth) > few or max(rows, columns) < TASKS * tile:
         return None
     if not by_rows and columns < 2 * tile:  # there are no strips of the large side
+        return None
+    few_rows = rows <= few and 4 * columns * depth < FROM_MEMORY
+    if not by_rows and (rows < MANY_ROWS or few_rows):
         return None
     if depth > max(rows, columns) or 4 * depth * tile > STRIP_BYTES:
         return None
