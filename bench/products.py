@@ -107,6 +107,11 @@ SHAPES = [
     Product(1, 4096, 4096),
     Product(1, 4096, 4096, form="nt"),
     Product(4096, 4096, 1),
+    Product(8, 4096, 4096),
+    Product(8, 4096, 4096, form="nt"),
+    Product(4096, 4096, 8, form="nt"),
+    Product(60000, 784, 10, form="nt"),
+    Product(10, 60000, 784, form="tn"),
 ]
 BFLOAT16 = [
     Product(*sizes, dtype="bfloat16", form=form, batch=batch)
@@ -124,7 +129,12 @@ BFLOAT16 = [
 ]
 FLOAT64 = [
     Product(*sizes, dtype="float64", form=form)
-    for sizes, form in (((256,) * 3, "nn"), ((1024,) * 3, "nn"), ((64, 784, 512), "nt"))
+    for sizes, form in (
+        ((256,) * 3, "nn"),
+        ((1024,) * 3, "nn"),
+        ((64, 784, 512), "nt"),
+        ((8, 4096, 4096), "nn"),
+    )
 ]
 PRODUCTS = {p.name: p for p in (*SQUARE, *SHAPES, *BFLOAT16, *FLOAT64)}
 CASES = {name: models.Case(name, p.build, 1.0) for name, p in PRODUCTS.items()}
