@@ -540,6 +540,39 @@ def test_what_does_not_stream_by() -> None:
     assert not any(choose(spec, 512, 32).streams for spec in others)
 
 
+def test_long_sums_of_matrices_beyond_the_caches_are_taken_in_blocks() -> None:
+    """Of two large matrices in any order; not of small ones, short sums or other types."""
+    for ta, tb in ((False, False), (True, False), (False, True)):
+        choice = choose(matmul(4096, 4096, 4096, ta, tb), 512, 32)
+        assert (choice.depth, choice.pack_a, choice.pack_b, choice.parts) == (256, True, True, 1)
+    others = [matmul(2048, 2048, 2048), matmul(40960, 40960, 400), matmul(512, 40960, 40960)]
+    others += [matmul(4096, 4096, 4096, element="i32"), matmul(4096, 4096, 4096, batch=2)]
+    assert not any(choose(spec, 512, 32).depth for spec in others)
+
+
+@pytest.mark.parametrize("bits", [b for b in (128, 256, 512) if b <= HOST_BITS])
+@pytest.mark.parametrize("element", ["float", "double"])
+@pytest.mark.parametrize(
+    "sizes", [(150, 170, 700), (401, 1033, 257), (7, 64, 600), (1300, 49, 300), (96, 128, 512)]
+)
+def test_sums_in_blocks_have_the_bits_of_whole_ones(
+    sizes: tuple[int, int, int], element: str, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whole and rest tiles, panels and blocks, in all orders of the operands."""
+    for least in ("BLOCKED_BYTES", "BLOCKED_SIDE", "BLOCKED_TERMS"):
+        monkeypatch.setattr(plan, least, 1)
+    m, n, k = sizes
+    swapped = [Axis("m", n, 1, 0, 1), Axis("n", m, 0, k, n), Axis("k", k, n, 1, 0)]
+    orders = [(ta, tb) for ta in (False, True) for tb in (False, True)]
+    specs = [matmul(m, n, k, ta, tb, element=element) for ta, tb in orders]
+    for spec in (*specs, Contraction(tuple(swapped), element, element)):
+        choice = choose(spec, bits, vector_registers(bits))
+        assert choice.depth == 256
+        run, whole = (Run(spec, bits=bits, choice=c) for c in (choice, replace(choice, depth=0)))
+        run.check()
+        assert (run.run(backwards=True, at_once=False) == whole.run()).all()
+
+
 @pytest.mark.parametrize("columns", [2, 5, 8, 10, 11, 12, 23])
 def test_many_rows_meet_a_few_that_are_near(columns: int) -> None:
     """Each row of a large matrix goes by once: a tile has all columns, or the next tile is of other

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+from flambeau.execute.cpu.contraction_blocks import emit_blocks
 from flambeau.execute.cpu.contraction_nest import (
     PARAMETERS,
     Dimension,
@@ -111,6 +112,9 @@ def _stages(s: Schedule, storing: Storing, vector_bits: int) -> list[Stage]:
     flops = s.spec.flops
     if s.choice.streams:
         stages.append(Stage("streams", lambda e, n: emit_streams(e, s, storing, n), s.parts, flops))
+    elif s.choice.depth:
+        many = s.panels.tasks
+        stages.append(Stage("blocks", lambda e, n: emit_blocks(e, s, storing, n), many, flops))
     else:
         stages.append(Stage("tiles", lambda e, n: emit_tiles(e, s, storing, n), tasks, flops))
     if s.parts > 1:

@@ -24,6 +24,10 @@ BLOCK_BYTES = 1 << 19
 # What streams by: rows that meet it, at most; vectors of its rows, and its bytes, at least.
 STREAM_ROWS = {"float": 47, "double": 96}
 STREAM_VECTORS, STREAM_BYTES = 8, 1 << 21
+# What is taken in blocks of so many terms: bytes of either operand (more than caches that cores
+# share have), rows and columns of the result, and terms, at least.
+BLOCK_TERMS = 256
+BLOCKED_BYTES, BLOCKED_SIDE, BLOCKED_TERMS = 48 << 20, 1024, 2048
 MEMORY_BYTES = 8.0  # that come from memory in a cycle
 NEAR_BYTES = 1 << 17  # of what a row of a large matrix meets
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
@@ -45,7 +49,8 @@ class Choice:
     exchange. dot: lanes run along the innermost k axis, `unroll` chunks side by side, and are
     summed at the end; otherwise they run along `col`. A register tile has `rows` indices of `row`
     by `cols` vectors along `col` (indices of `col` for dot). parts: into how many pieces the sum
-    is cut. streams: B goes by in the order of memory (see contraction_streams.py).
+    is cut. streams: B goes by in the order of memory (see contraction_streams.py). depth: terms of
+    a block, 0 for all of them at once (see contraction_blocks.py).
     """
 
     swap: bool
@@ -61,6 +66,7 @@ class Choice:
     parts: int = 1
     cycles: float = 0.0
     streams: bool = False
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,9 @@ def joined(axes: Sequence[Axis]) -> tuple[Axis, ...]:
 def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
     """The cheapest way the cost model knows (no extent is 0, except of k)."""
     lanes = vector_bits // (8 * BYTES[spec.accumulator])
-    streams = streaming(spec, vector_bits, registers)
-    if streams is not None:
-        return streams
+    known = streaming(spec, vector_bits, registers) or in_blocks(spec, vector_bits, registers)
+    if known is not None:
+        return known
     best: Choice | None = None
     least = inf
     for swap in (False, True):
@@ -178,6 +184,28 @@ def _streams(roles: Roles, lanes: int, registers: int) -> Choice | None:
     height = -(-row.extent // -(-row.extent // most))
     made = Choice(roles.swap, False, lanes, rows[0], height, cols[0], 2, parts=TASKS)
     return replace(made, streams=True)
+
+
+def in_blocks(spec: Contraction, vector_bits: int, registers: int) -> Choice | None:
+    """The choice for long sums of two matrices that are both larger than the caches, in blocks of
+    terms (see contraction_blocks.py); None for others.
+    """
+    if spec.bands or spec.picks or spec.pairs or spec.element not in ("float", "double"):
+        return None
+    lanes = vector_bits // (8 * BYTES[spec.accumulator])
+    for swap in (False, True):
+        roles = roles_of(spec, swap)
+        rows, cols = roles.of("m"), roles.of("n")
+        if len(rows) != 1 or len(cols) != 1 or roles.of("batch") or len(roles.k_axes) != 1:
+            return None
+        col = roles.axes[cols[0]]
+        large = min(operand_bytes(roles, side) for side in ("a", "b")) >= BLOCKED_BYTES
+        large &= min(roles.axes[rows[0]].extent, col.extent) >= BLOCKED_SIDE
+        if large and roles.k_extent >= BLOCKED_TERMS and col.out == 1:
+            wide = 4 if registers == 32 else 2
+            made = Choice(swap, False, lanes, rows[0], 6, cols[0], wide, pack_a=True, pack_b=True)
+            return replace(made, depth=BLOCK_TERMS)
+    return None
 
 
 @lru_cache(256)

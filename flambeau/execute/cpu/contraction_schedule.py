@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
-from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions
+from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions, task_count
 from flambeau.execute.cpu.contraction_plan import (
     FAR,
     PAGE,
@@ -37,6 +37,8 @@ BLOCK = 16  # rows of a matrix that streams by, each of which hardware follows
 SHORT_ROWS = 4  # pages; of shorter ones it does not
 SHORT_SUM = 128
 UNEVEN = 1.15  # times as many tiles as others a task may have
+PANEL_ROWS_BYTES = 1 << 19  # of a block of a panel's rows: half of a usual level-2 cache or less
+PANEL_COLUMNS = 512  # at most
 PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among tasks.
 
 
@@ -107,6 +109,20 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True)
+class Panels:
+    """Parts of a result that are `high` tiles of rows by `wide` tiles of columns."""
+
+    rows: Dimension
+    cols: Dimension
+    high: int
+    wide: int
+
+    @property
+    def tasks(self) -> int:
+        return task_count([self.cols, self.rows])
+
+
+@dataclass(frozen=True, slots=True)
 class KLoop:
     """One loop of the sum and its element strides in the two operands as they are read."""
 
@@ -140,9 +156,15 @@ class Schedule:
         self.partial_strides = self._partial_strides()
         self.partial_size = self.partial_strides.pop(PARTS)
         self.partial_offset = self.scratch_bytes
-        if self.parts > 1:
-            self._reserve(self.parts * self.partial_size * BYTES[spec.accumulator])
-        self.by_rows = self.parts == 1 and stores_rows(self.roles, choice)
+        self.by_rows = self.parts == 1 and not choice.depth and stores_rows(self.roles, choice)
+        if choice.depth:
+            # A task has the sums of one panel at a time.
+            width = self.panels.wide * self.cols.size
+            self.partial_strides = {choice.row: width, choice.col: 1}
+            self.partial_size = self.panels.high * self.rows.size * width
+        if self.in_memory:
+            pieces = self.panels.tasks if choice.depth else self.parts
+            self._reserve(pieces * self.partial_size * BYTES[spec.accumulator])
         self.dimensions = self._dimensions()
 
     def _reserve(self, size: int) -> int:
@@ -196,12 +218,35 @@ class Schedule:
         return tuple(loops)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether tiles leave their sums in scratch memory."""
+        return self.parts > 1 or self.choice.depth > 0
+
+    @cached_property
+    def panels(self) -> Panels:
+        """Of a result whose sums are taken in blocks: as even as can be, and at least as many as
+        there are tasks to have.
+        """
+        size = BYTES[self.spec.accumulator]
+        most = max(1, PANEL_ROWS_BYTES // (self.choice.depth * self.rows.size * size))
+        down = -(-self.rows.count // most)
+        across = -(-self.cols.count // max(1, PANEL_COLUMNS // self.cols.size))
+        across = min(self.cols.count, max(across, -(-TASKS // down)))
+        down = min(self.rows.count, max(down, -(-TASKS // across)))
+        high, wide = -(-self.rows.count // down), -(-self.cols.count // across)
+        counts = -(-self.cols.count // wide), -(-self.rows.count // high)
+        cols, rows = cut_dimensions([Dimension(count) for count in counts], TASKS)
+        return Panels(rows, cols, high, wide)
+
+    @property
     def chunk(self) -> int:
         """k indices per iteration of the innermost loop of the dot form."""
         return self.choice.lanes * self.choice.unroll
 
     def _part(self) -> tuple[int, int, int]:
         """(level of the k loop that the parts cut, its iterations, number of parts)."""
+        if self.choice.depth:
+            return 0, self.k_loops[0].extent, 1
         if self.choice.parts == 1 or not self.k_loops:
             return -1, 0, 1
         extents = [loop.extent for loop in self.k_loops]

@@ -91,13 +91,14 @@ class TileFunction:
             count = self.rows * len(self.widths) * (s.choice.unroll if s.choice.dot else 1)
             zeros = [e.const(0, self.type)] * count
             self._ask_for_results()
-            sums = self._k_loop(0, a, b, self._so_far() if s.choice.streams else zeros)
+            goes_on = s.choice.streams or s.choice.depth
+            sums = self._k_loop(0, a, b, self._so_far() if goes_on else zeros)
             self._finish(self._joined_chunks(sums))
             e.line("ret void")
 
     def _pieces_on_stack(self) -> bool:
         """Whether finished pieces go through memory, so that the callback is emitted in a loop."""
-        if self.s.parts > 1:
+        if self.s.in_memory:
             return False
         pieces = self.rows if self.s.choice.dot else self.rows * len(self.widths)
         return self.s.by_rows or pieces * self.storing.size > INLINE_STORES
@@ -194,7 +195,7 @@ class TileFunction:
         """Asks for what the sums will meet, while they are made."""
         e, s, store = self.e, self.s, self.storing.store
         along = s.choice.col
-        if s.parts > 1 or s.by_rows or s.choice.dot or along < 0 or self.lanes == 1:
+        if s.in_memory or s.by_rows or s.choice.dot or along < 0 or self.lanes == 1:
             return
         if not hasattr(store, "prefetch") or s.roles.k_extent < LONG_SUM:
             return
@@ -414,7 +415,7 @@ class TileFunction:
     def _piece(self, row: Reg, column: Reg, value: Reg, along_columns: bool) -> None:
         """Hands one piece, `row` and `column` indices into the tile, to its destination."""
         e, s = self.e, self.s
-        if s.parts > 1:
+        if s.in_memory:
             store_lanes(e, self._place_in_part(row, column), value)
             return
         index = self._moved(row, column)
@@ -478,11 +479,12 @@ def call_tile(
     memory: Reg | None = None,
     bounds: tuple[Reg, Reg] | None = None,
 ) -> None:
-    """Calls a tile's function at an index for each loop; `memory`: %partial of a whole sum;
+    """Calls a tile's function at an index for each loop; `memory`: %partial of a sum in one part;
     `bounds`: which terms, of those that the part has.
     """
     a, b = _tile_pointer(e, s.a, at), _tile_pointer(e, s.b, at)
-    partial, first, last = memory or Reg("null", PTR), e.i64(0), e.i64(0)
+    partial = memory or Reg("null", PTR)
+    first, last = bounds or (e.i64(0), e.i64(0))
     if s.parts > 1:
         partial = part_memory(e, s, at)
         first, last = bounds or part_terms(e, s, at)
