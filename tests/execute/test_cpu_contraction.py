@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -538,6 +539,45 @@ def test_what_does_not_stream_by() -> None:
     others += [matmul(8, 4096, 4096, False, True), matmul(8, 4096, 4096, element="half")]
     others += [matmul(8, 4096, 4096, batch=2), matmul(8, 60000, 4096)]
     assert not any(choose(spec, 512, 32).streams for spec in others)
+
+
+@pytest.mark.parametrize("bits", [b for b in (128, 256, 512) if b <= HOST_BITS])
+@pytest.mark.parametrize("element", ["float", "double"])
+@pytest.mark.parametrize(
+    "sizes", [(150, 170, 700), (61, 1033, 257), (7, 140, 600), (130, 129, 300), (49, 192, 512)]
+)
+def test_large_sides_meet_blocks_of_terms_where_they_are(
+    sizes: tuple[int, int, int], element: str, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one loop over the terms would: whole and rest tiles, results by rows and by columns."""
+    monkeypatch.setattr(plan, "has_half_units", lambda _: False)
+    monkeypatch.setattr(plan, "NEAR_TERMS_BYTES", {"float": 1, "double": 1})
+    for name, value in (("NEAR_TERMS", 1), ("LEAST_ROWS", 1), ("ROWS_BYTES", 1 << 20)):
+        monkeypatch.setattr(plan, name, value)
+    m, n, k = sizes
+    for ta, transposed in itertools.product((False, True), repeat=2):
+        plain = matmul(m, n, k, ta, element=element)
+        outs = (1, m, 0) if transposed else (n, 1, 0)
+        axes = [replace(axis, out=out) for axis, out in zip(plain.axes, outs, strict=True)]
+        spec = replace(plain, axes=tuple(axes))
+        choice = choose(spec, bits, vector_registers(bits))
+        assert (choice.depth, choice.pack_b, choice.parts) == (256, False, 1)
+        run, whole = (Run(spec, bits=bits, choice=c) for c in (choice, replace(choice, depth=0)))
+        run.check()
+        assert (run.run(backwards=True, at_once=False) == whole.run()).all()
+
+
+def test_which_sides_meet_blocks_of_terms_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights' gradients of layers of middle size; not short sums, few or very many rows, nor rows
+    of the large side that are pages apart.
+    """
+    monkeypatch.setattr(plan, "has_half_units", lambda _: False)
+    for m, n, k in ((128, 512, 1600), (512, 128, 1600), (64, 1000, 768), (512, 640, 800)):
+        choice = choose(matmul(m, n, k, True), 512, 32)
+        assert (choice.depth, choice.pack_a, choice.pack_b) == (256, True, False)
+        assert choice.swap == (m > n)
+    others = [(128, 512, 256), (32, 512, 1600), (700, 800, 1600), (128, 1024, 1600)]
+    assert not any(choose(matmul(m, n, k, True), 512, 32).depth for m, n, k in others)
 
 
 def test_long_sums_of_matrices_beyond_the_caches_are_taken_in_blocks() -> None:

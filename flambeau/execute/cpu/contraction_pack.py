@@ -8,11 +8,18 @@ up with zeros.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flambeau.execute.cpu.contraction_nest import emit_stage, lane_range, transposed
 from flambeau.execute.cpu.contraction_plan import pack_mode, side_k_axes
-from flambeau.execute.cpu.contraction_schedule import COLS, ROWS, Schedule, Tiling
+from flambeau.execute.cpu.contraction_schedule import (
+    COLS,
+    PACKED_TERMS,
+    ROWS,
+    TERMS,
+    Schedule,
+    Tiling,
+)
 from flambeau.execute.cpu.contraction_spec import (
     ARGS,
     SCRATCH,
@@ -48,11 +55,16 @@ def emit_packing(e: Emitter, s: Schedule, side: str, name: str) -> None:
     number = int(s.choice.swap) if side == "a" else int(not s.choice.swap)
     keyed = s.pack_dimensions(side)
     element, accumulator = s.spec.element, s.spec.accumulator
+    axes = side_k_axes(s.roles, side)
+    together = s.packs_terms(side)
 
     def body(indices: tuple[Reg, ...], tails: tuple[bool, ...]) -> None:
         source, target = [], []
         for (key, _), index in zip(keyed, indices, strict=True):
-            if key in (ROWS, COLS):
+            if key == TERMS:
+                source.append((index, PACKED_TERMS * axes[0].a))
+                target.append((index, PACKED_TERMS * tiles.size))
+            elif key in (ROWS, COLS):
                 source.append((index, tiles.size * s.source_stride(side, position)))
                 target.append((index, operand.row_tile + operand.col_tile))
             else:
@@ -61,13 +73,17 @@ def emit_packing(e: Emitter, s: Schedule, side: str, name: str) -> None:
         at = e.gep(operand_pointer(e, TABLE, ARGS, number), element, weighted_sum(e, source))
         base = e.gep(operand_pointer(e, TABLE, ARGS, SCRATCH), "i8", e.i64(operand.offset))
         to = e.gep(base, accumulator, weighted_sum(e, target))
+        terms = axes
+        if together:
+            rest = axes[0].extent % PACKED_TERMS
+            terms = (replace(axes[0], extent=rest if tails[-2] else PACKED_TERMS),)
         packing = Packing(
             element,
             accumulator,
             pack_mode(s.roles, position, side, s.choice.lanes),
             s.choice.lanes,
             s.source_stride(side, position),
-            side_k_axes(s.roles, side),
+            terms,
             tiles.size,
             sum(tiles.of(tails[-1])),
         )

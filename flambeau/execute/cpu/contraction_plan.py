@@ -24,10 +24,14 @@ BLOCK_BYTES = 1 << 19
 # What streams by: rows that meet it, at most; vectors of its rows, and its bytes, at least.
 STREAM_ROWS = {"float": 47, "double": 96}
 STREAM_VECTORS, STREAM_BYTES = 8, 1 << 21
-# What is taken in blocks of so many terms: bytes of either operand (more than caches that cores
-# share have), rows and columns of the result, and terms, at least.
+# What is taken in blocks of so many terms: operands of so many bytes each (more than the caches
+# that cores share), rows and columns, and terms, at least;
 BLOCK_TERMS = 256
 BLOCKED_BYTES, BLOCKED_SIDE, BLOCKED_TERMS = 48 << 20, 1024, 2048
+# and B, where it is, of so many bytes and terms, and rows of A, of which each has so many bytes a
+# term altogether: at most, and at most where the terms of B are so near to each other.
+NEAR_TERMS_BYTES, NEAR_TERMS = {"float": 1 << 20, "double": 3 << 18}, 512
+LEAST_ROWS, ROWS_BYTES, NEAR_ROWS_BYTES, NEAR_STRIDE = 48, 640, 2560, 2600
 MEMORY_BYTES = 8.0  # that come from memory in a cycle
 NEAR_BYTES = 1 << 17  # of what a row of a large matrix meets
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
@@ -135,9 +139,10 @@ def joined(axes: Sequence[Axis]) -> tuple[Axis, ...]:
 def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
     """The cheapest way the cost model knows (no extent is 0, except of k)."""
     lanes = vector_bits // (8 * BYTES[spec.accumulator])
-    known = streaming(spec, vector_bits, registers) or in_blocks(spec, vector_bits, registers)
-    if known is not None:
-        return known
+    blocks = in_blocks(spec, vector_bits, registers)
+    streams = None if blocks else streaming(spec, vector_bits, registers)
+    if streams is not None:
+        return streams
     best: Choice | None = None
     least = inf
     for swap in (False, True):
@@ -151,7 +156,7 @@ def choose(spec: Contraction, vector_bits: int, registers: int) -> Choice:
                 best, least = replace(choice, parts=parts), cycles
     if best is None:
         raise NotImplementedError("no way to compute this contraction without packing padding")
-    return best
+    return replace(blocks, cycles=best.cycles) if blocks else best
 
 
 def streaming(spec: Contraction, vector_bits: int, registers: int) -> Choice | None:
@@ -187,25 +192,50 @@ def _streams(roles: Roles, lanes: int, registers: int) -> Choice | None:
 
 
 def in_blocks(spec: Contraction, vector_bits: int, registers: int) -> Choice | None:
-    """The choice for long sums of two matrices that are both larger than the caches, in blocks of
-    terms (see contraction_blocks.py); None for others.
-    """
+    """The choice for long sums in blocks of terms (see contraction_blocks.py); None for others."""
     if spec.bands or spec.picks or spec.pairs or spec.element not in ("float", "double"):
         return None
     lanes = vector_bits // (8 * BYTES[spec.accumulator])
-    for swap in (False, True):
-        roles = roles_of(spec, swap)
+    for roles in sorted((roles_of(spec, swap) for swap in (False, True)), key=_bytes_of_a):
         rows, cols = roles.of("m"), roles.of("n")
         if len(rows) != 1 or len(cols) != 1 or roles.of("batch") or len(roles.k_axes) != 1:
             return None
-        col = roles.axes[cols[0]]
-        large = min(operand_bytes(roles, side) for side in ("a", "b")) >= BLOCKED_BYTES
-        large &= min(roles.axes[rows[0]].extent, col.extent) >= BLOCKED_SIDE
-        if large and roles.k_extent >= BLOCKED_TERMS and col.out == 1:
-            wide = 4 if registers == 32 else 2
-            made = Choice(swap, False, lanes, rows[0], 6, cols[0], wide, pack_a=True, pack_b=True)
-            return replace(made, depth=BLOCK_TERMS)
+        packed = _beyond_caches(roles, rows[0], cols[0])
+        if not packed and not _meets_in_place(roles, rows[0], cols[0], vector_bits):
+            continue
+        wide = 4 if registers == 32 else 2
+        made = Choice(roles.swap, False, lanes, rows[0], 6, cols[0], wide, pack_a=True)
+        return replace(made, pack_b=packed, depth=BLOCK_TERMS)
     return None
+
+
+def _bytes_of_a(roles: Roles) -> int:
+    return operand_bytes(roles, "a")
+
+
+def _beyond_caches(roles: Roles, row: int, col: int) -> bool:
+    """Whether both operands are larger than the caches that cores share: of both, packed, some
+    terms at a time stay near.
+    """
+    if min(operand_bytes(roles, side) for side in ("a", "b")) < BLOCKED_BYTES:
+        return False
+    least = min(roles.axes[row].extent, roles.axes[col].extent)
+    return least >= BLOCKED_SIDE and roles.k_extent >= BLOCKED_TERMS and roles.axes[col].out == 1
+
+
+def _meets_in_place(roles: Roles, row: int, col: int, vector_bits: int) -> bool:
+    """Whether B is so large that packing it takes long, for as many rows as meet it, and lies so
+    that some terms of it stay in the level-2 cache.
+    """
+    size, k = BYTES[roles.spec.element], roles.k_axes[0]
+    stride = k.b * size
+    if roles.axes[col].b != 1 or stride < FAR or not stride % PAGE or has_half_units(vector_bits):
+        return False
+    if operand_bytes(roles, "b") < NEAR_TERMS_BYTES[roles.spec.element] or k.extent < NEAR_TERMS:
+        return False
+    near = stride <= NEAR_STRIDE and vector_registers(vector_bits) == 32
+    most = NEAR_ROWS_BYTES if near else ROWS_BYTES
+    return LEAST_ROWS <= roles.axes[row].extent <= most // size
 
 
 @lru_cache(256)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
+from math import lcm, prod
 
 from flambeau.execute.cpu.contraction_nest import Dimension, cut_dimensions, task_count
 from flambeau.execute.cpu.contraction_plan import (
     FAR,
+    LINE,
     PAGE,
     PANEL_BYTES,
     PARALLEL_CYCLES,
@@ -23,22 +24,26 @@ from flambeau.execute.cpu.contraction_plan import (
     Choice,
     Roles,
     operand_bytes,
+    pack_mode,
     passes_rows,
     reads_once,
     roles_of,
+    side_k_axes,
     stores_rows,
 )
 from flambeau.execute.cpu.contraction_spec import BYTES, SCRATCH, Band, Contraction
 from flambeau.execute.cpu.target import has_half_units
 
-PARTS, ROWS, COLS = -1, -2, -3  # Loops that are no axes: pieces of the sum, tiles of row and col.
-LINE = 64
+# Loops that are no axes: pieces of the sum, tiles of row and col, terms that are packed together.
+PARTS, ROWS, COLS, TERMS = -1, -2, -3, -4
 BLOCK = 16  # rows of a matrix that streams by, each of which hardware follows
 SHORT_ROWS = 4  # pages; of shorter ones it does not
 SHORT_SUM = 128
+ASKING_STEPS = 8  # between which a tile asks for what the next block meets
 UNEVEN = 1.15  # times as many tiles as others a task may have
 PANEL_ROWS_BYTES = 1 << 19  # of a block of a panel's rows: half of a usual level-2 cache or less
 PANEL_COLUMNS = 512  # at most
+PACKED_TERMS = 8
 PACK_ELEMENTS = 1 << 16  # From so many elements on, packing is divided among tasks.
 
 
@@ -161,7 +166,8 @@ class Schedule:
             # A task has the sums of one panel at a time.
             width = self.panels.wide * self.cols.size
             self.partial_strides = {choice.row: width, choice.col: 1}
-            self.partial_size = self.panels.high * self.rows.size * width
+            self.panel_size = self.panels.high * self.rows.size * width
+            self.partial_size = self.panel_size + choice.lanes**2
         if self.in_memory:
             pieces = self.panels.tasks if choice.depth else self.parts
             self._reserve(pieces * self.partial_size * BYTES[spec.accumulator])
@@ -222,6 +228,21 @@ class Schedule:
         """Whether tiles leave their sums in scratch memory."""
         return self.parts > 1 or self.choice.depth > 0
 
+    @property
+    def asks_for_terms(self) -> bool:
+        """Whether tiles ask for the terms that the next block meets, where B is not packed."""
+        return self.choice.depth > 0 and not self.b.packed
+
+    @property
+    def term_lines(self) -> int:
+        """Lines of memory that a strip of B has of each term, where B is not packed."""
+        return -(-self.cols.size * BYTES[self.spec.element] // LINE)
+
+    @cached_property
+    def asked_lines(self) -> int:
+        """Of such lines, for how many a tile asks between some steps of its sum."""
+        return -(-ASKING_STEPS * self.term_lines // self.panels.high)
+
     @cached_property
     def panels(self) -> Panels:
         """Of a result whose sums are taken in blocks: as even as can be, and at least as many as
@@ -234,6 +255,9 @@ class Schedule:
         across = min(self.cols.count, max(across, -(-TASKS // down)))
         down = min(self.rows.count, max(down, -(-TASKS // across)))
         high, wide = -(-self.rows.count // down), -(-self.cols.count // across)
+        if down > 1 and stores_rows(self.roles, self.choice):
+            whole = lcm(self.rows.size, self.choice.lanes) // self.rows.size
+            high = -(-high // whole) * whole  # (whole vectors along rows)
         counts = -(-self.cols.count // wide), -(-self.rows.count // high)
         cols, rows = cut_dimensions([Dimension(count) for count in counts], TASKS)
         return Panels(rows, cols, high, wide)
@@ -369,16 +393,28 @@ class Schedule:
             cut = tuple([rows if key == ROWS else made[key] for key in keys])
         return tuple(zip(keys, cut, strict=True))
 
+    def packs_terms(self, side: str) -> bool:
+        """Whether an operand, packed by copying, is read so many terms of all tiles at a time: in
+        the order of memory.
+        """
+        position = self.choice.row if side == "a" else self.choice.col
+        copied = pack_mode(self.roles, position, side, self.choice.lanes) == "copy"
+        return copied and len(side_k_axes(self.roles, side)) == 1
+
     def pack_dimensions(self, side: str) -> tuple[tuple[int, Dimension], ...]:
         """The loops around the packing of one tile, outermost first, cut into tasks."""
         operand = self.a if side == "a" else self.b
         tiles = self.rows if side == "a" else self.cols
         keys = [p for p in self.outer if operand.outer[p]]
         dimensions = [Dimension(self.roles.axes[key].extent) for key in keys]
+        if self.packs_terms(side):
+            terms = self.roles.k_extent
+            dimensions.append(Dimension(-(-terms // PACKED_TERMS), tail=terms % PACKED_TERMS > 0))
+            keys.append(TERMS)
         dimensions.append(tiles.dimension)
         tile = operand.row_tile if side == "a" else operand.col_tile
-        elements = tile * prod(dimension.count for dimension in dimensions)
-        many = elements >= PACK_ELEMENTS and self.spec.flops >= PARALLEL_FLOPS
+        copies = [d.count for key, d in zip([*keys, 0], dimensions, strict=True) if key != TERMS]
+        many = tile * prod(copies) >= PACK_ELEMENTS and self.spec.flops >= PARALLEL_FLOPS
         cut = cut_dimensions(dimensions, TASKS if many else 1)
         return tuple(zip([*keys, ROWS if side == "a" else COLS], cut, strict=True))
 

@@ -18,8 +18,9 @@ from flambeau.execute.cpu.contraction_nest import (
     transposed,
 )
 from flambeau.execute.cpu.contraction_pairs import with_pairs_added
-from flambeau.execute.cpu.contraction_plan import PAGE
+from flambeau.execute.cpu.contraction_plan import LINE, PAGE
 from flambeau.execute.cpu.contraction_schedule import (
+    ASKING_STEPS,
     BLOCK,
     COLS,
     PARTS,
@@ -81,8 +82,11 @@ class TileFunction:
         parameters += [("first", I64), ("last", I64)]
         parameters += [(f"i{position}", I64) for position in s.out_positions()]
         parameters += [("bytes", PTR)] * bool(s.spec.picks)
+        parameters += [("ahead", PTR), ("asked", I64)] * s.asks_for_terms
         with e.function(name, "internal void", parameters) as registers:
             _, _, a, b, partial, first, last, *index = registers
+            if s.asks_for_terms:
+                *index, self.ahead, self.asked = index
             self.bytes = index.pop() if s.spec.picks else None
             self.partial, self.first, self.last = partial, first, last
             self.index = dict(zip(s.out_positions(), index, strict=True))
@@ -134,6 +138,8 @@ class TileFunction:
             bounds = self._within(k.band, bounds)
         if level == len(s.k_loops) - 1 and self._walks_lines(k):
             return self._lines(a, b, bounds, k, sums)
+        if s.asks_for_terms:
+            return self._asking(a, b, bounds, k, sums)
         with e.loop(*bounds, carried=sums) as loop:
             at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
             at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
@@ -148,6 +154,31 @@ class TileFunction:
             loop.yield_(self._k_loop(level + 1, at_a, at_b, loop.carried))
             self.bytes, self.number = before
         return loop.carried
+
+    def _asking(
+        self, a: Reg, b: Reg, bounds: tuple[Reg, Reg], k: KLoop, sums: list[Reg]
+    ) -> list[Reg]:
+        """The loop of `_k_loop`, in steps between which lines of B are asked for, of the terms that
+        the tiles of the next block meet: those of all rows ask for all of them.
+        """
+        e, s = self.e, self.s
+        with e.loop(*bounds, ASKING_STEPS, carried=sums) as steps:
+            done = e.op("udiv", e.op("sub nsw", steps.index, bounds[0]), e.i64(ASKING_STEPS))
+            for number in range(s.asked_lines):
+                terms = [(done, s.asked_lines), (self.asked, 1), (e.i64(number), 1)]
+                line = weighted_sum(e, terms)
+                term = e.op("udiv", line, e.i64(s.term_lines))
+                part = e.op("urem", line, e.i64(s.term_lines))
+                place = weighted_sum(e, [(term, k.b), (part, LINE // BYTES[s.b.element])])
+                e.prefetch(e.gep(self.ahead, s.b.element, place))
+            end = weighted_sum(e, [(steps.index, 1), (e.i64(ASKING_STEPS), 1)])
+            end = e.intrinsic("llvm.smin", end, bounds[1])
+            with e.loop(steps.index, end, carried=steps.carried) as loop:
+                at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
+                at_b = e.gep(b, s.b.element, weighted_sum(e, [(loop.index, k.b)]))
+                loop.yield_(self._multiply_add(at_a, at_b, loop.carried, self.lanes))
+            steps.yield_(loop.carried)
+        return steps.carried
 
     def _pick(self, offset: Reg, index: Reg, weight: int) -> None:
         """Goes on by so many bytes; by so much to another number."""
@@ -478,11 +509,12 @@ def call_tile(
     at: dict[int, Reg],
     memory: Reg | None = None,
     bounds: tuple[Reg, Reg] | None = None,
+    asking: tuple[Reg, ...] = (),
 ) -> None:
     """Calls a tile's function at an index for each loop; `memory`: %partial of a sum in one part;
-    `bounds`: which terms, of those that the part has.
+    `bounds`: which terms, of those that the part has; `asking`: %ahead and %asked.
     """
-    a, b = _tile_pointer(e, s.a, at), _tile_pointer(e, s.b, at)
+    a, b = tile_pointer(e, s.a, at), tile_pointer(e, s.b, at)
     partial = memory or Reg("null", PTR)
     first, last = bounds or (e.i64(0), e.i64(0))
     if s.parts > 1:
@@ -497,8 +529,10 @@ def call_tile(
         else:
             index.append(at.get(position, e.i64(0)))
     if s.spec.picks:
-        index.append(_tile_pointer(e, replace(s.b, number=PICKED, element="i8"), at))
-    e.call(function, None, [TABLE, ARGS, a, b, partial, first, last, *index], declared=True)
+        index.append(tile_pointer(e, replace(s.b, number=PICKED, element="i8"), at))
+    e.call(
+        function, None, [TABLE, ARGS, a, b, partial, first, last, *index, *asking], declared=True
+    )
 
 
 def part_memory(e: Emitter, s: Schedule, at: dict[int, Reg]) -> Reg:
@@ -515,7 +549,7 @@ def part_terms(e: Emitter, s: Schedule, at: dict[int, Reg]) -> tuple[Reg, Reg]:
     return low, high
 
 
-def _tile_pointer(e: Emitter, operand: Operand, at: dict[int, Reg]) -> Reg:
+def tile_pointer(e: Emitter, operand: Operand, at: dict[int, Reg]) -> Reg:
     terms = [(at[p], stride) for p, stride in operand.outer.items()]
     terms += [(at[ROWS], operand.row_tile), (at[COLS], operand.col_tile)]
     base = operand_pointer(e, TABLE, ARGS, operand.number)
