@@ -100,8 +100,8 @@ def emit_contraction(
 
 def _stages(s: Schedule, storing: Storing, vector_bits: int) -> list[Stage]:
     stages = []
-    for side, operand in (("a", s.a), ("b", s.b)):
-        if operand.packed:
+    for side, packed in (("a", s.choice.pack_a), ("b", s.choice.pack_b)):
+        if packed:
 
             def define(e: Emitter, name: str, side: str = side) -> None:
                 emit_packing(e, s, side, name)

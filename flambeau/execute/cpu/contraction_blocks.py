@@ -3,10 +3,10 @@
 A tile that walks a long sum reads its strip of B from beyond the level-1 cache, and rows of A from
 memory, once for every strip. Here a task takes a panel of the result, of so many rows and columns
 that a block of the terms of its rows of A stays in the level-2 cache, and a strip of B of that
-block in the level-1 cache while all of those rows meet it. B may lie where it is: what the next
-block needs of it is asked for while this one is multiplied. Sums so far are in the task's own
-memory, where a tile takes them up and leaves them; from there finished ones are handed on. Terms
-are added in the order in which one loop would add them, to the same bits.
+block in the level-1 cache while all of those rows meet it. Where B is not packed before, the task
+packs that strip, whose lines tiles have asked for while the block before was multiplied. Sums so
+far are in the task's own memory, where a tile takes them up and leaves them; from there finished
+ones are handed on. Terms are added in the order in which one loop would add them, to the same bits.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from flambeau.execute.cpu.contraction_spec import (
     ARGS,
     SCRATCH,
     TABLE,
+    load_element,
     operand_pointer,
     weighted_sum,
 )
@@ -69,12 +70,15 @@ def emit_blocks(e: Emitter, s: Schedule, storing: Storing, name: str) -> None:
             bounds = blocks.index, e.intrinsic("llvm.smin", end, e.i64(extent))
             for cols_last in s.cols.versions:
                 with e.loop(*_range(e, s.cols, cols, cols_last)) as col:
+                    near = (
+                        _pack(e, s, memory, col.index, cols_last, bounds) if s.packs_near else None
+                    )
                     for rows_last in s.rows.versions:
                         with e.loop(*_range(e, s.rows, rows, rows_last)) as row:
                             place = {COLS: col.index, ROWS: row.index}
                             function = functions[rows_last, cols_last]
                             asking = _asking(e, s, place, panel, bounds)
-                            call_tile(e, s, function, place, panel.origin, bounds, asking)
+                            call_tile(e, s, function, place, panel.origin, bounds, asking, near)
         square = e.gep(memory, s.spec.accumulator, e.i64(s.panel_size))
         _hand_on(e, s, storing, panel, square)
 
@@ -87,18 +91,48 @@ def _asking(
     """What a tile asks for: where the next block's terms are, and how many lines of them others
     have asked for.
     """
-    if not s.asks_for_terms:
+    if not s.packs_near:
         return ()
     first, end = panel.cols
     more = e.op("add nsw", at[COLS], e.i64(1))
     same = e.cmp("icmp slt", more, end)
     cols = e.select(same, more, first)
     term = e.select(same, bounds[0], bounds[1])
-    strip = tile_pointer(e, s.b, {COLS: cols, ROWS: e.i64(0)})
-    ahead = e.gep(strip, s.b.element, weighted_sum(e, [(term, s.k_loops[0].b)]))
+    ahead = _terms_of(e, s, cols, term)
     tiles_done = e.op("sub nsw", at[ROWS], panel.rows[0])
     each = -(-s.choice.depth // ASKING_STEPS) * s.asked_lines
     return ahead, weighted_sum(e, [(tiles_done, each)])
+
+
+def _terms_of(e: Emitter, s: Schedule, cols: Reg, term: Reg) -> Reg:
+    """Where the caller's B has a term of a strip."""
+    strip = tile_pointer(e, s.b_there, {COLS: cols, ROWS: e.i64(0)})
+    return e.gep(strip, s.b_there.element, weighted_sum(e, [(term, s.b_there.k[-1])]))
+
+
+def _pack(
+    e: Emitter, s: Schedule, memory: Reg, cols: Reg, last: bool, bounds: tuple[Reg, Reg]
+) -> Reg:
+    """Copies a block's terms of a strip of B into the task's memory; where the first of all terms
+    would be there.
+    """
+    lanes, widths = s.choice.lanes, s.cols.of(last)
+    count = len(s.cols.widths)
+    start = e.gep(memory, s.b.element, e.i64(s.panel_size + s.square_size))
+    before = e.op("sub nsw", e.i64(0), weighted_sum(e, [(bounds[0], s.cols.size)]))
+    target = e.gep(start, s.b.element, before)
+    source = _terms_of(e, s, cols, e.i64(0))
+    with e.loop(*bounds) as term:
+        at = e.gep(source, s.b_there.element, weighted_sum(e, [(term.index, s.b_there.k[-1])]))
+        to = e.gep(target, s.b.element, weighted_sum(e, [(term.index, s.cols.size)]))
+        for v, width in enumerate(widths + (0,) * (count - len(widths))):
+            offset = e.i64(v * lanes)
+            value = e.const(0, Type(s.b.element, lanes))
+            if width:
+                there = e.gep(at, s.b_there.element, offset)
+                value = load_element(e, there, s.b_there.element, lanes, width)
+            e.store(e.gep(to, s.b.element, offset), value)
+    return target
 
 
 def _first_and_end(e: Emitter, panel: Reg, tiles: int, count: int) -> tuple[Reg, Reg]:

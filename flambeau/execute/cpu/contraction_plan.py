@@ -24,14 +24,16 @@ BLOCK_BYTES = 1 << 19
 # What streams by: rows that meet it, at most; vectors of its rows, and its bytes, at least.
 STREAM_ROWS = {"float": 47, "double": 96}
 STREAM_VECTORS, STREAM_BYTES = 8, 1 << 21
-# What is taken in blocks of so many terms: operands of so many bytes each (more than the caches
-# that cores share), rows and columns, and terms, at least;
+# What is taken in blocks of so many terms, of both operands packed: so many bytes of each (more
+# than the caches that cores share), rows and columns, and terms, at least;
 BLOCK_TERMS = 256
 BLOCKED_BYTES, BLOCKED_SIDE, BLOCKED_TERMS = 48 << 20, 1024, 2048
-# and B, where it is, of so many bytes and terms, and rows of A, of which each has so many bytes a
-# term altogether: at most, and at most where the terms of B are so near to each other.
-NEAR_TERMS_BYTES, NEAR_TERMS = {"float": 1 << 20, "double": 3 << 18}, 512
-LEAST_ROWS, ROWS_BYTES, NEAR_ROWS_BYTES, NEAR_STRIDE = 48, 640, 2560, 2600
+# with B packed block by block: so many bytes of B and of each of its terms, and terms, at least;
+NEAR_BLOCK_TERMS = 128
+NEAR_B_BYTES, NEAR_TERM_BYTES, NEAR_TERMS = {"float": 1 << 20, "double": 3 << 18}, 1536, 512
+# and rows: at least and at most, with 32 registers, with fewer; at most, where terms are short.
+NEAR_ROWS, NEAR_ROWS_FEW_REGISTERS = {"float": (24, 320), "double": (40, 320)}, (40, 160)
+SHORT_TERM_BYTES, SHORT_TERM_ROWS = 2600, 720
 MEMORY_BYTES = 8.0  # that come from memory in a cycle
 NEAR_BYTES = 1 << 17  # of what a row of a large matrix meets
 DEEP_STRIP_BYTES = 1 << 18  # Of one that is cut since it is larger than a panel,
@@ -54,7 +56,8 @@ class Choice:
     summed at the end; otherwise they run along `col`. A register tile has `rows` indices of `row`
     by `cols` vectors along `col` (indices of `col` for dot). parts: into how many pieces the sum
     is cut. streams: B goes by in the order of memory (see contraction_streams.py). depth: terms of
-    a block, 0 for all of them at once (see contraction_blocks.py).
+    a block, 0 for all of them at once; where B is not packed before, each task packs those of its
+    strips (see contraction_blocks.py).
     """
 
     swap: bool
@@ -201,11 +204,11 @@ def in_blocks(spec: Contraction, vector_bits: int, registers: int) -> Choice | N
         if len(rows) != 1 or len(cols) != 1 or roles.of("batch") or len(roles.k_axes) != 1:
             return None
         packed = _beyond_caches(roles, rows[0], cols[0])
-        if not packed and not _meets_in_place(roles, rows[0], cols[0], vector_bits):
+        if not packed and not _packs_near(roles, rows[0], cols[0], vector_bits):
             continue
         wide = 4 if registers == 32 else 2
         made = Choice(roles.swap, False, lanes, rows[0], 6, cols[0], wide, pack_a=True)
-        return replace(made, pack_b=packed, depth=BLOCK_TERMS)
+        return replace(made, pack_b=packed, depth=BLOCK_TERMS if packed else NEAR_BLOCK_TERMS)
     return None
 
 
@@ -223,19 +226,22 @@ def _beyond_caches(roles: Roles, row: int, col: int) -> bool:
     return least >= BLOCKED_SIDE and roles.k_extent >= BLOCKED_TERMS and roles.axes[col].out == 1
 
 
-def _meets_in_place(roles: Roles, row: int, col: int, vector_bits: int) -> bool:
-    """Whether B is so large that packing it takes long, for as many rows as meet it, and lies so
-    that some terms of it stay in the level-2 cache.
+def _packs_near(roles: Roles, row: int, col: int, vector_bits: int) -> bool:
+    """Whether B is so large, and lies so, and so few rows meet it, that it pays to pack some terms
+    at a time rather than all of them before, or none.
     """
-    size, k = BYTES[roles.spec.element], roles.k_axes[0]
-    stride = k.b * size
-    if roles.axes[col].b != 1 or stride < FAR or not stride % PAGE or has_half_units(vector_bits):
+    element, terms = roles.spec.element, roles.k_extent
+    size, cols = BYTES[element], roles.axes[col]
+    if cols.b != 1 or cols.extent * size < NEAR_TERM_BYTES or has_half_units(vector_bits):
         return False
-    if operand_bytes(roles, "b") < NEAR_TERMS_BYTES[roles.spec.element] or k.extent < NEAR_TERMS:
+    if operand_bytes(roles, "b") < NEAR_B_BYTES[element] or terms < NEAR_TERMS:
         return False
-    near = stride <= NEAR_STRIDE and vector_registers(vector_bits) == 32
-    most = NEAR_ROWS_BYTES if near else ROWS_BYTES
-    return LEAST_ROWS <= roles.axes[row].extent <= most // size
+    least, most = NEAR_ROWS_FEW_REGISTERS
+    if vector_registers(vector_bits) == 32:
+        least, most = NEAR_ROWS[element]
+        if cols.extent * size <= SHORT_TERM_BYTES:
+            most = SHORT_TERM_ROWS
+    return least <= roles.axes[row].extent <= most
 
 
 @lru_cache(256)

@@ -155,7 +155,9 @@ class Schedule:
         self.outer = sorted(around, key=lambda p: rank[axes[p].kind])
         self.scratch_bytes = 0
         self.a = self._operand("a", choice.pack_a)
-        self.b = self._operand("b", choice.pack_b)
+        self.b = self.b_there = self._operand("b", choice.pack_b)
+        if self.packs_near:
+            self.b = Operand(SCRATCH, 0, spec.accumulator, {}, 0, 0, 0, 1, (self.cols.size,))
         self.k_loops = self._k_loops()
         self.part_level, self.part_extent, self.parts = self._part()
         self.partial_strides = self._partial_strides()
@@ -167,7 +169,9 @@ class Schedule:
             width = self.panels.wide * self.cols.size
             self.partial_strides = {choice.row: width, choice.col: 1}
             self.panel_size = self.panels.high * self.rows.size * width
-            self.partial_size = self.panel_size + choice.lanes**2
+            self.square_size = choice.lanes**2
+            self.partial_size = self.panel_size + self.square_size
+            self.partial_size += choice.depth * self.cols.size if self.packs_near else 0
         if self.in_memory:
             pieces = self.panels.tasks if choice.depth else self.parts
             self._reserve(pieces * self.partial_size * BYTES[spec.accumulator])
@@ -229,13 +233,15 @@ class Schedule:
         return self.parts > 1 or self.choice.depth > 0
 
     @property
-    def asks_for_terms(self) -> bool:
-        """Whether tiles ask for the terms that the next block meets, where B is not packed."""
-        return self.choice.depth > 0 and not self.b.packed
+    def packs_near(self) -> bool:
+        """Whether a task packs strips of B, a block of their terms at a time, and tiles ask for
+        what the next block has of them.
+        """
+        return self.choice.depth > 0 and not self.choice.pack_b
 
     @property
     def term_lines(self) -> int:
-        """Lines of memory that a strip of B has of each term, where B is not packed."""
+        """Lines of memory that a strip of B has of each term."""
         return -(-self.cols.size * BYTES[self.spec.element] // LINE)
 
     @cached_property

@@ -82,10 +82,10 @@ class TileFunction:
         parameters += [("first", I64), ("last", I64)]
         parameters += [(f"i{position}", I64) for position in s.out_positions()]
         parameters += [("bytes", PTR)] * bool(s.spec.picks)
-        parameters += [("ahead", PTR), ("asked", I64)] * s.asks_for_terms
+        parameters += [("ahead", PTR), ("asked", I64)] * s.packs_near
         with e.function(name, "internal void", parameters) as registers:
             _, _, a, b, partial, first, last, *index = registers
-            if s.asks_for_terms:
+            if s.packs_near:
                 *index, self.ahead, self.asked = index
             self.bytes = index.pop() if s.spec.picks else None
             self.partial, self.first, self.last = partial, first, last
@@ -138,7 +138,7 @@ class TileFunction:
             bounds = self._within(k.band, bounds)
         if level == len(s.k_loops) - 1 and self._walks_lines(k):
             return self._lines(a, b, bounds, k, sums)
-        if s.asks_for_terms:
+        if s.packs_near:
             return self._asking(a, b, bounds, k, sums)
         with e.loop(*bounds, carried=sums) as loop:
             at_a = e.gep(a, s.a.element, weighted_sum(e, [(loop.index, k.a)]))
@@ -169,8 +169,9 @@ class TileFunction:
                 line = weighted_sum(e, terms)
                 term = e.op("udiv", line, e.i64(s.term_lines))
                 part = e.op("urem", line, e.i64(s.term_lines))
-                place = weighted_sum(e, [(term, k.b), (part, LINE // BYTES[s.b.element])])
-                e.prefetch(e.gep(self.ahead, s.b.element, place))
+                there = s.b_there
+                terms = [(term, there.k[-1]), (part, LINE // BYTES[there.element])]
+                e.prefetch(e.gep(self.ahead, there.element, weighted_sum(e, terms)))
             end = weighted_sum(e, [(steps.index, 1), (e.i64(ASKING_STEPS), 1)])
             end = e.intrinsic("llvm.smin", end, bounds[1])
             with e.loop(steps.index, end, carried=steps.carried) as loop:
@@ -510,11 +511,13 @@ def call_tile(
     memory: Reg | None = None,
     bounds: tuple[Reg, Reg] | None = None,
     asking: tuple[Reg, ...] = (),
+    near: Reg | None = None,
 ) -> None:
     """Calls a tile's function at an index for each loop; `memory`: %partial of a sum in one part;
-    `bounds`: which terms, of those that the part has; `asking`: %ahead and %asked.
+    `bounds`: which terms, of those that the part has; `asking`: %ahead and %asked;
+    `near`: where the terms of B are, the first of all of them.
     """
-    a, b = tile_pointer(e, s.a, at), tile_pointer(e, s.b, at)
+    a, b = tile_pointer(e, s.a, at), near or tile_pointer(e, s.b, at)
     partial = memory or Reg("null", PTR)
     first, last = bounds or (e.i64(0), e.i64(0))
     if s.parts > 1:
